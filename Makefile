@@ -1,0 +1,51 @@
+# Two commands are all most people need: make report, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help report test lab check simulate torture clean
+help:
+	@echo "make report    rerun the study and write reports/latest/index.html (ARGS=\"--config my/retention.toml\")"
+	@echo "make test      run the tests"
+	@echo "make lab       open the notebooks in JupyterLab"
+	@echo "make check     format, lint, types, notebook shape, layers"
+	@echo "make simulate  coverage and error rates on simulated agencies (long); writes docs/calibration.md"
+	@echo "make torture   kill runs at random moments and see that the published report stays whole (long)"
+	@echo "make clean     remove reports and caches (keeps .venv)"
+
+report: .venv/ready
+	$(BIN)/retention report $(ARGS)
+
+test: .venv/dev-ready
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+lab: .venv/dev-ready
+	$(BIN)/jupyter lab --notebook-dir=notebooks $(ARGS)
+
+check: .venv/dev-ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_layers.py tests/test_notebooks.py tests/test_environment.py
+
+simulate: .venv/dev-ready
+	$(BIN)/python tests/simulate.py $(ARGS)
+
+torture: .venv/dev-ready
+	RETENTION_KILLS=40 $(BIN)/python -m pytest -n 0 tests/test_killed.py $(ARGS)
+
+clean:
+	rm -rf reports/* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# What reruns reports; then, on top of it, what tests and explores. Both from the locks, hashes checked.
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.x")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q src
+	@touch $@
+
+.venv/dev-ready: .venv/ready requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,224 @@
+"""The study's claims as data, and the one rule that judges them, fixed before any data are read (METHODS 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from retention.config import study_plan
+from retention.errors import ConfigError
+from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Contrast, Verdict, between
+
+MIN_EVENTS_GROUP, MIN_EVENTS = 10, 20  # METHODS 1, the gate
+POWER = 0.8
+PRIOR_SD = 0.5  # Wakefield's approximate Bayes factor, on the log scale: METHODS 1
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim and the rule it is judged by; published, smallest and band are on the claim's own scale."""
+
+    id: str
+    question: str
+    tier: str
+    estimand: str
+    scale: str
+    direction: str
+    published: float | None
+    smallest: float
+    level: float
+    band: tuple[float, float] | None = None
+    horizon_months: int = 12
+    page: str = ""
+    sensitivities: tuple[str, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
+    advice: Mapping[str, str] = field(default_factory=dict)
+
+    def signed(self, value: float) -> float:
+        """A value of the claim's scale on the scale of the rule: logged if a ratio, claimed direction positive."""
+        plain = math.log(value) if self.scale == "ratio" else value
+        return plain if self.direction == "above" else -plain
+
+    def shown(self, theta: float) -> float:
+        """A (log) parameter back on the claim's own scale."""
+        return math.exp(theta) if self.scale == "ratio" and not math.isnan(theta) else theta
+
+
+def load_plan(overrides: Mapping[str, Any] | None = None) -> tuple[dict[str, Claim], tuple[str, ...]]:
+    """The claims by id, and a sentence for each setting of `[plan]` that departs from the study's plan.
+
+    ConfigError lists every unknown claim or setting.
+    """
+    claims = {name: Claim(id=name, **_frozen(row)) for name, row in study_plan()["claims"].items()}
+    known = {f.name for f in fields(Claim)} - {"id", "words", "advice"}
+    faults, differences = [], []
+    for name, changes in (overrides or {}).items():
+        wrong = sorted(set(changes) - known) if name in claims and isinstance(changes, Mapping) else [name]
+        faults += [f"[plan] {name}: unknown {key!r}" for key in wrong]
+        if not wrong:
+            differences += [
+                f"{name}: {k} is {v}, the study's plan has {getattr(claims[name], k)}" for k, v in changes.items()
+            ]
+            claims[name] = replace(claims[name], **_frozen(changes))
+    if faults:
+        raise ConfigError(
+            "\n".join([*faults, f"Known claims: {', '.join(claims)}. Settings: {', '.join(sorted(known))}."])
+        )
+    return claims, tuple(differences)
+
+
+def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+
+
+CLAIMS, _ = load_plan()
+
+
+def judge(claim: Claim, contrast: Contrast, sensitivities: Sequence[Contrast] = ()) -> Verdict:
+    """The verdict on a claim by the rule stated in advance, from an interval and never from a p value.
+
+    `sensitivities` are the pre-listed other ways to compute the same contrast; where one of them would be judged
+    differently the verdict is called fragile. Source: METHODS 1.
+    """
+    lacking = (*contrast.lacking, *_too_few(contrast))
+    z = float(stats.norm.ppf((1 + claim.level) / 2))
+    word, qualifiers, why = (NOT_ENOUGH, (), "") if lacking else _rule(claim, contrast, z)
+    flips = tuple(other.name for other in sensitivities if judge(claim, other).verdict != word)
+    low, high = _limits(claim, contrast, z)
+    more = None if word != NOT_ENOUGH else _more_events(claim, contrast, z, bool(lacking))
+    estimate = claim.shown(contrast.theta)
+    why = (
+        f"{' '.join(lacking)}{_hope(more, bool(lacking))}"
+        if word == NOT_ENOUGH and lacking
+        else why + _hope(more, False)
+    )
+    return Verdict(
+        **{
+            name: getattr(claim, name)
+            for name in ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
+        },
+        verdict=word,
+        about_as_claimed=None if claim.band is None else "about as large as claimed" in qualifiers,
+        fragile=bool(flips) if sensitivities else None,
+        why=why,
+        missing=(),
+        estimate=estimate,
+        low=low,
+        high=high,
+        n_clients=contrast.n_clients,
+        n_events=contrast.n_events,
+        interval_95=_limits(claim, contrast, 1.959963984540054),
+        qualifiers=qualifiers,
+        detectable=claim.shown((z + float(stats.norm.ppf(POWER))) * contrast.se),
+        more_events_needed=more,
+        bayes_factor=_bayes_factor(contrast),
+        flips=flips,
+        sentence=_sentence(claim, contrast, z),
+        advice=claim.advice.get(word, ""),
+    )
+
+
+def not_run(claim: Claim, missing: Iterable[str]) -> Verdict:
+    """The verdict on a claim whose inputs are absent: what is missing, and no estimate."""
+    lacks = tuple(missing)
+    nothing = Contrast(claim.id, math.nan, math.nan, 0, {})
+    return replace(
+        judge(claim, nothing), verdict=NOT_RUN, missing=lacks, why=f"Missing: {', '.join(lacks)}.", sentence=""
+    )
+
+
+def _too_few(contrast: Contrast) -> list[str]:
+    """The event gate in words; empty where enough clients have left."""
+    thin = [f"{count} among {group}" for group, count in contrast.events.items() if count < MIN_EVENTS_GROUP]
+    told = [f"Too few clients left by choice: {', '.join(thin)}; at least {MIN_EVENTS_GROUP} in each group are needed."]
+    total = f"Only {contrast.n_events} clients left by choice; at least {MIN_EVENTS} are needed."
+    return told if thin else [total] if contrast.n_events < MIN_EVENTS else []
+
+
+def _limits(claim: Claim, contrast: Contrast, z: float) -> tuple[float, float]:
+    return claim.shown(contrast.theta - z * contrast.se), claim.shown(contrast.theta + z * contrast.se)
+
+
+def _edges(claim: Claim) -> tuple[float, float, float]:
+    """On the rule's scale: the smallest effect worth acting on, and the band's lower and upper edge."""
+    smallest = claim.signed(claim.smallest)
+    low, high = sorted(map(claim.signed, claim.band)) if claim.band else (smallest, math.inf)
+    return smallest, low, high
+
+
+def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, ...], str]:
+    """The verdict word, its qualifiers and why: METHODS 1, in its order; the first that fits."""
+    theta = contrast.theta if claim.direction == "above" else -contrast.theta
+    low, high = theta - z * contrast.se, theta + z * contrast.se
+    smallest, edge, top = _edges(claim)
+    interval = f"The {claim.level:.2%} interval, {between(*_limits(claim, contrast, z), claim.scale)},"
+    smaller = ("smaller than published",) if claim.band and high < edge else ()
+    if low > smallest:
+        within = stats.norm.ppf(0.95) * contrast.se
+        about = claim.band is not None and theta - within > edge and theta + within < top
+        more = ("about as large as claimed",) if about else smaller
+        return HOLDS, more, f"{interval} lies wholly beyond {claim.smallest:g}, the smallest effect worth acting on."
+    if low > 0:
+        return DIRECTION, smaller, f"{interval} excludes no difference, but not one under {claim.smallest:g}."
+    if high < edge:
+        more = ("reversed",) if high < 0 else ("too small to act on",) if high < smallest else ()
+        return DOES_NOT, more, f"{interval} lies wholly short of what the study's figure would be about."
+    return NOT_ENOUGH, (), f"{interval} allows both no difference and one about as large as published."
+
+
+def _more_events(claim: Claim, contrast: Contrast, z: float, gated: bool) -> int:
+    """Further ends by choice that would settle it: the gate's shortfall, else if the estimate stays where it is."""
+    if gated:
+        short = sum(max(0, MIN_EVENTS_GROUP - count) for count in contrast.events.values())
+        return max(short, MIN_EVENTS - contrast.n_events, 0)
+    theta = contrast.theta if claim.direction == "above" else -contrast.theta
+    smallest, edge, _ = _edges(claim)
+    widest = max(theta - smallest, theta, edge - theta) / z
+    return math.ceil(contrast.n_events * ((contrast.se / widest) ** 2 - 1))
+
+
+def _hope(more: int | None, gated: bool) -> str:
+    if not more:
+        return ""
+    what = "would open the question" if gated else "would settle it, if the estimate stays where it is"
+    return f" About {more} more clients leaving by choice {what}."
+
+
+def _bayes_factor(contrast: Contrast) -> float:
+    """Wakefield's approximate Bayes factor for a difference against none; a wording aid that overrides nothing."""
+    if not contrast.se > 0:
+        return math.nan
+    prior, variance = PRIOR_SD**2, contrast.se**2
+    exponent = (contrast.theta / contrast.se) ** 2 / 2 * prior / (variance + prior)
+    return math.sqrt(variance / (variance + prior)) * math.exp(min(exponent, 700))
+
+
+def _sentence(claim: Claim, contrast: Contrast, z: float) -> str:
+    if math.isnan(contrast.theta) or math.isnan(contrast.se) or not claim.words:
+        return ""
+    side = "above" if contrast.theta >= 0 else "below"
+    interval = between(*_limits(claim, contrast, z), claim.scale)
+    words = claim.words[side].format(estimate=f"{claim.shown(contrast.theta):.2f}")
+    return f"{words} ({claim.level:.2%} interval {interval}.)"
+
+
+def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:
+    """Each way of computing the contrast beside its own verdict: one row a contrast, the first being the primary."""
+    verdicts = [(contrast, judge(claim, contrast)) for contrast in contrasts]
+    return pd.DataFrame(
+        {
+            "choice": contrast.name,
+            "estimate": verdict.estimate,
+            "low": verdict.low,
+            "high": verdict.high,
+            "clients": contrast.n_clients,
+            "left_by_choice": contrast.n_events,
+            "verdict": verdict.words,
+        }
+        for contrast, verdict in verdicts
+    )

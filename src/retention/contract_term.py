@@ -1,0 +1,334 @@
+"""The contract-term study (A1): who signed month-to-month against who signed a fixed term.
+
+Comparisons run over whole contract cycles and on end dates. A fixed-term client cannot leave between renewals, so a
+monthly rate ratio, or any follow-up shorter than a cycle, compares freedom to leave and not the wish to (METHODS 2).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from retention.curves import (
+    Outcome,
+    after,
+    cumulative_incidence,
+    follow_up,
+    kaplan_meier,
+    logrank,
+    median,
+    rate_ratio,
+    restricted_mean,
+    wilson,
+)
+from retention.results import Contrast, Estimate, Estimates, Finding, Findings, Verdict, between, quantity
+from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
+
+MONTHLY, FIXED = "month-to-month", "fixed term"
+LANDMARKS = (6, 12, 24)  # months: METHODS 2
+RENEWALS = (6, 12, 18, 24, 30, 36)  # months at which 6- or 12-month terms come due
+PLOT_MONTHS = (0, 6, 12, 18, 24, 30, 36)
+MIN_AT_RISK = 10  # METHODS 6: a curve starts where at least ten clients are at risk
+Z95 = 1.959963984540054
+BY_CHOICE = (KINDS[CLIENT],)
+
+
+def term_group(spells: pd.DataFrame) -> pd.Series:
+    """The term at signing in words, ordered by length: "month-to-month", "6 months", "12 months", ..."""
+    terms = spells["contract_term_months"].astype(int)
+    names = {term: MONTHLY if term == 1 else f"{term} months" for term in sorted(terms.unique())}
+    return pd.Series(pd.Categorical(terms.map(names), categories=list(names.values()), ordered=True), spells.index)
+
+
+def contract_hazard_ratio(
+    spells: pd.DataFrame,
+    *,
+    horizon: int = 12,
+    kinds: Sequence[str] = (CLIENT,),
+    unknown: str = CLIENT,
+    by: str = "end",
+    name: str = "as planned",
+) -> Contrast:
+    """Log ratio of the cumulative rate of leaving by month `horizon`, month-to-month over fixed term at signing.
+
+    log(-log S1) - log(-log S2) from two Kaplan-Meier curves read just after the horizon, delta-method standard error;
+    ends of other kinds are censored. Without covariates: METHODS 2, estimator 2. `lacking` says what stops a verdict.
+    """
+    monthly = (spells["contract_term_months"] == 1).to_numpy()
+    whole = follow_up(spells, unknown=unknown, by=by)
+    outcome = whole.only([KINDS[kind] for kind in kinds])
+    arms = {MONTHLY: outcome.where(monthly), FIXED: outcome.where(~monthly)}
+    parts = {arm: _log_cumulative_hazard(part, horizon) for arm, part in arms.items()}
+    lacking = tuple(reason for arm, part in arms.items() for reason in _lacking(arm, part, horizon))
+    events = {f"{arm} clients": int(np.sum(part.kind > 0)) for arm, part in arms.items()}
+    theta = parts[MONTHLY][0] - parts[FIXED][0]
+    se = math.hypot(parts[MONTHLY][1], parts[FIXED][1])
+    if not math.isfinite(theta) or not math.isfinite(se):
+        theta, se = math.nan, math.nan
+        lacking = lacking or ("In one group nobody, or everybody, had left by the end of the cycle.",)
+    return Contrast(name, theta, se, len(spells), events, lacking)
+
+
+def _log_cumulative_hazard(outcome: Outcome, horizon: float) -> tuple[float, float]:
+    """log(-log S(horizon)) and its standard error; NaN where nobody or everybody has left."""
+    row = after(kaplan_meier(outcome), horizon)
+    if not 0 < row["survival"] < 1:
+        return math.nan, math.nan
+    log_survival = math.log(row["survival"])
+    return math.log(-log_survival), abs(row["se"] / row["survival"] / log_survival)
+
+
+def _lacking(arm: str, outcome: Outcome, horizon: int) -> list[str]:
+    if not len(outcome.stop):
+        return [f"There are no {arm} clients to compare."]
+    if not outcome.at_risk([horizon])[0]:
+        return [f"No {arm} client was followed to month {horizon}, a whole contract cycle."]
+    if (outcome.entry > 0).any() and outcome.at_risk([1])[0] < MIN_AT_RISK:
+        return [f"Fewer than {MIN_AT_RISK} {arm} clients were seen from their first month on."]
+    return []
+
+
+def contract_sensitivities(spells: pd.DataFrame) -> list[Contrast]:
+    """The pre-listed other ways to compute the contrast (plan.toml, A1), each named, where their input is there."""
+    terms = spells["contract_term_months"]
+    chosen = [
+        contract_hazard_ratio(spells, horizon=24, name="horizon 24 months"),
+        contract_hazard_ratio(spells, kinds=(CLIENT, NEUTRAL), name="neutral ends count too"),
+        contract_hazard_ratio(spells, kinds=tuple(KINDS), name="every end counts"),
+        contract_hazard_ratio(spells, unknown=AGENCY, name="unknown choice counts as the agency's"),
+        contract_hazard_ratio(spells[spells["entry_months"] == 0], name="seen from the start only"),
+    ]
+    if "discount_pct" in spells:
+        full = spells[spells["discount_pct"].fillna(0) == 0]
+        chosen.append(contract_hazard_ratio(full, name="no discount at signing"))
+    for term in (12, 6):
+        if ((terms > 1) & (terms != term)).any() and (terms == term).any():
+            only = spells[terms.isin([1, term])]
+            chosen.append(contract_hazard_ratio(only, name=f"{term}-month terms only"))
+    return chosen
+
+
+def supported_from(outcome: Outcome) -> float:
+    """The month from which a curve may be drawn: 0 where all are seen from the start, else the first with ten at risk.
+
+    Inf where ten are never at risk. A first risk set of one or two could send the whole curve to 0 (METHODS 6).
+    """
+    if not (outcome.entry > 0).any():
+        return 0.0
+    months = np.arange(1, outcome.stop.max(initial=0) + 1)
+    enough = np.flatnonzero(outcome.at_risk(months) >= MIN_AT_RISK)
+    return float(months[enough[0]] - 1) if enough.size else math.inf
+
+
+def survival_by_term(spells: pd.DataFrame, *, unknown: str = CLIENT) -> pd.DataFrame:
+    """Kaplan-Meier curves of leaving by choice, stacked: `group` and the columns of `kaplan_meier`.
+
+    A curve that cannot start at signing (late entry, few early clients) starts at the month its risk set allows.
+    """
+    outcome, groups = follow_up(spells, unknown=unknown).only(BY_CHOICE), term_group(spells)
+    curves = []
+    for group in groups.cat.categories:
+        part = outcome.where((groups == group).to_numpy())
+        if math.isfinite(start := supported_from(part)):
+            curve = kaplan_meier(part.since(start) if start else part)
+            curves.append(curve.assign(group=group, month=curve["month"].clip(lower=start), followed=part.stop.max()))
+    columns = ["group", "month", "at_risk", "ended", "survival", "se", "low", "high", "followed"]
+    return pd.concat(curves, ignore_index=True)[columns] if curves else pd.DataFrame(columns=columns)
+
+
+def at_risk_by_term(spells: pd.DataFrame, months: Sequence[int]) -> pd.DataFrame:
+    """Clients at risk just after each of `months`: one row a term, one column a month."""
+    outcome, groups = follow_up(spells), term_group(spells)
+    counts = {g: outcome.where((groups == g).to_numpy()).at_risk(np.asarray(months) + 1) for g in groups.cat.categories}
+    return pd.DataFrame.from_dict(counts, orient="index", columns=list(months))
+
+
+def survival_estimates(spells: pd.DataFrame, *, unknown: str = CLIENT) -> Estimates:
+    """Share still a client at months 6, 12, 24 and the median, by term, then the log-rank statistic over all terms."""
+    outcome, groups = follow_up(spells, unknown=unknown).only(BY_CHOICE), term_group(spells)
+    rows = []
+    for group in groups.cat.categories:
+        part = outcome.where((groups == group).to_numpy())
+        if supported_from(part) == 0:
+            rows += _survival_rows(str(group), part)
+    if len(groups.cat.categories) > 1:
+        test = logrank(outcome, groups)
+        name, counts = f"log-rank chi-squared on {test.df} df", (len(outcome.stop), int(np.sum(outcome.kind > 0)))
+        rows.append(Estimate("A1", name, "all terms", test.chi2, math.nan, math.nan, 0.95, "chi2", *counts))
+    return Estimates(tuple(rows), "Share who had not left by choice, and median months of service, by term at signing")
+
+
+def _survival_rows(group: str, part: Outcome) -> list[Estimate]:
+    curve = kaplan_meier(part)
+    counts = (len(part.stop), int(np.sum(part.kind > 0)))
+    rows = []
+    for month in LANDMARKS:
+        if part.stop.max() >= month:
+            row, name = after(curve, month), f"still a client after month {month}"
+            rows.append(Estimate("A1", name, group, row["survival"], row["low"], row["high"], 0.95, "share", *counts))
+    rows.append(Estimate("A1", "median months of service", group, *median(curve), 0.95, "months", *counts))
+    return rows
+
+
+def restricted_mean_estimates(spells: pd.DataFrame, horizons: Sequence[int] = (12, 24)) -> Estimates:
+    """Mean months of service within each horizon, leaving by choice, for both arms and their difference (METHODS 2)."""
+    outcome = follow_up(spells).only(BY_CHOICE)
+    monthly = (spells["contract_term_months"] == 1).to_numpy()
+    arms = {MONTHLY: outcome.where(monthly), FIXED: outcome.where(~monthly)}
+    rows = []
+    for horizon in horizons:
+        if any(not len(part.stop) or part.stop.max() < horizon or supported_from(part) for part in arms.values()):
+            continue
+        means = {arm: restricted_mean(part, horizon) for arm, part in arms.items()}
+        name = f"mean months of service in the first {horizon}"
+        rows += [_normal("A1", name, arm, mean, se, arms[arm]) for arm, (mean, se) in means.items()]
+        gain, spread = means[FIXED][0] - means[MONTHLY][0], math.hypot(means[FIXED][1], means[MONTHLY][1])
+        rows.append(_normal("A1", name, "fixed term, in excess", gain, spread, outcome))
+    return Estimates(tuple(rows), "Mean months of service within a horizon, leaving by choice")
+
+
+def _normal(row_id: str, name: str, group: str, value: float, se: float, part: Outcome) -> Estimate:
+    counts = (len(part.stop), int(np.sum(part.kind > 0)))
+    return Estimate(row_id, name, group, value, value - Z95 * se, value + Z95 * se, 0.95, "months", *counts)
+
+
+def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
+    """Share of those at risk who leave by choice in each month of service, with Wilson's interval, by arm.
+
+    Columns: `group, month, at_risk, ended, hazard, low, high`; months with fewer than ten at risk are left out.
+    """
+    outcome = follow_up(spells).only(BY_CHOICE)
+    monthly = (spells["contract_term_months"] == 1).to_numpy()
+    rows = []
+    for arm, part in ((MONTHLY, outcome.where(monthly)), (FIXED, outcome.where(~monthly))):
+        for month, n in enumerate(part.at_risk(np.arange(1, last + 1)), start=1):
+            ended = int(np.sum((part.kind > 0) & (part.stop == month)))
+            if n >= MIN_AT_RISK:
+                rows.append((arm, month, int(n), ended, ended / n, *wilson(ended, int(n))))
+    return pd.DataFrame(rows, columns=["group", "month", "at_risk", "ended", "hazard", "low", "high"])
+
+
+def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
+    """Share who leave by choice within a term that came due, beside month-to-month clients over as many months.
+
+    Wilson's interval. Terms in which the agency or circumstances ended the relation are left out; a client who breaks
+    a term counts in that term. Source: METHODS 2, per opportunity.
+    """
+    own = cycles[cycles["outcome"].isin(["stayed", "left at renewal", "left early"])]
+    left = own["outcome"] != "stayed"
+    months, gone = int((own["term_months"] == 1).sum()), int((left & (own["term_months"] == 1)).sum())
+    rows = []
+    for term in sorted(t for t in own["term_months"].unique() if t > 1):
+        chosen = own["term_months"] == term
+        total, count = int(chosen.sum()), int((left & chosen).sum())
+        clients = own.loc[chosen, "client_id"].nunique()
+        name = f"leave by choice per {term} months"
+        rows.append(
+            Estimate(
+                "A1", name, f"{term}-month terms", count / total, *wilson(count, total), 0.95, "share", clients, count
+            )
+        )
+        if months:
+            share, low, high = (1 - (1 - p) ** term for p in (gone / months, *wilson(gone, months)))
+            clients = own.loc[own["term_months"] == 1, "client_id"].nunique()
+            rows.append(Estimate("A1", name, MONTHLY, share, low, high, 0.95, "share", clients, gone))
+    return Estimates(
+        tuple(rows), "Leaving by choice when a term comes due, beside month-to-month clients over as many months"
+    )
+
+
+def early_exit_estimates(cycles: pd.DataFrame) -> Estimates:
+    """Share of fixed terms that came due and had been broken by the client before their end, by term."""
+    fixed = cycles[cycles["term_months"] > 1]
+    rows = []
+    for term, part in fixed.groupby("term_months"):
+        count, total = int((part["outcome"] == "left early").sum()), len(part)
+        counts = (part["client_id"].nunique(), count)
+        rows.append(
+            Estimate(
+                "A1",
+                "term broken by the client",
+                f"{term}-month terms",
+                count / total,
+                *wilson(count, total),
+                0.95,
+                "share",
+                *counts,
+            )
+        )
+    return Estimates(tuple(rows), "Fixed terms that the client broke before they were over")
+
+
+def incidence_estimates(spells: pd.DataFrame, months: Sequence[int] = LANDMARKS) -> Estimates:
+    """Share gone by each month for each kind of end and term, competing ends accounted for (Aalen-Johansen)."""
+    outcome, groups = follow_up(spells), term_group(spells)
+    words = {1: "left by choice", 2: "ended by the agency", 3: "ended for neutral reasons"}
+    rows = []
+    for group in groups.cat.categories:
+        part = outcome.where((groups == group).to_numpy())
+        if supported_from(part) or not (part.kind > 0).any():
+            continue
+        for row in cumulative_incidence(part, [m for m in months if part.stop.max() >= m]).itertuples():
+            name, counts = (
+                f"{words[row.kind]} by month {row.month}",
+                (len(part.stop), int(np.sum(part.kind == row.kind))),
+            )
+            rows.append(Estimate("A1", name, str(group), row.share, row.low, row.high, 0.95, "share", *counts))
+    return Estimates(tuple(rows), "Share gone for each kind of reason, by term at signing")
+
+
+def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
+    """The article's own number: ends by choice per client-month, month-to-month over fixed, exact interval.
+
+    Descriptive only: it compares months in which one group could not leave (METHODS 2). NaN with an empty arm.
+    """
+    outcome = follow_up(spells).only(BY_CHOICE)
+    monthly = (spells["contract_term_months"] == 1).to_numpy()
+    arms = [outcome.where(monthly), outcome.where(~monthly)]
+    ended = tuple(int(np.sum(part.kind > 0)) for part in arms)
+    months = tuple(float(np.sum(part.stop - part.entry)) for part in arms)
+    found = rate_ratio(ended, months) if all(months) and sum(ended) else None  # type: ignore[arg-type]
+    numbers = (found.ratio, found.low, found.high) if found else (math.nan,) * 3
+    group, counts = "month-to-month over fixed term", (len(spells), sum(ended))
+    row = Estimate("A1", "ends per client-month, ratio", group, *numbers, 0.95, "ratio", *counts)
+    return Estimates((row,), "Descriptive only: ends by choice per client-month, first group over second")
+
+
+def headlines(spells: pd.DataFrame) -> Findings:
+    """The lead sentences about the contract term, made from the estimates: the medians, and the months gained."""
+    medians = survival_estimates(spells).says("median months of service")
+    means = restricted_mean_estimates(spells)
+    gains = [row for row in means.rows if row.group == "fixed term, in excess"]
+    items = [Finding("A1", f"Half of the clients have left by choice after: {medians}.", "headline")] if medians else []
+    if gains:
+        last = gains[-1]
+        horizon = last.name.rsplit(" ", 1)[-1]
+        text = (
+            f"Over their first {horizon} months, clients on a fixed term stay {quantity(last.estimate, 'months')} "
+            f"longer than month-to-month clients (95% interval {between(last.low, last.high, 'months')})."
+        )
+        items.append(Finding("A1", text, "headline"))
+    return Findings(tuple(items), "Too few clients were followed for a curve.")
+
+
+def hazard_words(hazard: pd.DataFrame) -> str:
+    """The chart of leaving by month in words: the month in which most of each group leave."""
+    tops = hazard.loc[hazard.groupby("group", sort=False)["hazard"].idxmax()] if len(hazard) else hazard
+    peaks = [f"{row.group} {row.hazard:.1%} in month {row.month}" for row in tops.itertuples()]
+    return f"Share leaving by month of service. Highest: {', '.join(peaks) or 'too few clients to say'}."
+
+
+def what_to_do(verdict: Verdict) -> Finding:
+    """The advice that follows from the verdict (plan.toml), as a sentence for the page."""
+    return Finding("A1", verdict.advice)
+
+
+def survival_words(table: Estimates) -> str:
+    """The survival chart in words: the share still with us after a year, by term."""
+    shares = table.says(f"still a client after month {LANDMARKS[1]}")
+    return (
+        f"Curves of the share still a client by month of service. After a year: {shares or 'too few clients to say'}."
+    )

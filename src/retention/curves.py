@@ -1,0 +1,274 @@
+"""Survival curves, competing ends, restricted means and rates, all counted from one event table.
+
+Convention everywhere: time is tenure, whole months for an agency's clients, and a client is at risk of leaving in
+month t when `entry < t <= stop` (strict on the left, so a client first seen at tenure 7 is at risk from month 8 on).
+Kind 0 is censored; 1, 2, 3, ... are kinds of end.
+
+Why not lifelines throughout: on monthly data entries and ends share the same whole numbers, and lifelines counts a
+client who enters at t as at risk at t; no library's log-rank takes late entry; lifelines' Aalen-Johansen adds random
+noise to ties and its variance of the restricted mean is that of another quantity (METHODS 8). The tests hold every
+function here to R, and to lifelines and statsmodels where those are right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from retention.spells import CLIENT, DAY, KINDS, UNKNOWN, started_months
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Follow-up of n engagements: `stop` and `entry` in months, `kind` of end (0: censored); each of shape (n,)."""
+
+    stop: Floats
+    kind: np.ndarray[Any, np.dtype[np.int64]]
+    entry: Floats
+
+    @classmethod
+    def of(cls, stop: Any, kind: Any, entry: Any = None) -> Outcome:
+        """Validated follow-up; who is never at risk (`stop <= entry`) never counts. ValueError lists what is wrong."""
+        stop = np.asarray(stop, dtype=float)
+        kind = np.asarray(kind).astype(np.int64)
+        entry = np.full_like(stop, -np.inf) if entry is None else np.asarray(entry, dtype=float)
+        wrong = [
+            f"{name} has shape {a.shape}, stop has {stop.shape}"
+            for name, a in (("kind", kind), ("entry", entry))
+            if a.shape != stop.shape
+        ]
+        wrong += [f"{name} has missing values" for name, a in (("stop", stop), ("entry", entry)) if np.isnan(a).any()]
+        wrong += ["kind is negative"] if (kind < 0).any() else []
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return cls(stop, np.where(stop > entry, kind, 0), np.minimum(entry, stop))
+
+    def where(self, chosen: Any) -> Outcome:
+        """The follow-up of the chosen engagements (a boolean mask of shape (n,))."""
+        return Outcome(self.stop[chosen], self.kind[chosen], self.entry[chosen])
+
+    def only(self, kinds: Sequence[int]) -> Outcome:
+        """The same follow-up with every other kind of end counted as censored."""
+        return Outcome(self.stop, np.where(np.isin(self.kind, kinds), self.kind, 0), self.entry)
+
+    def since(self, month: float) -> Outcome:
+        """The follow-up after `month` alone, of those still there: what a conditional curve is drawn from."""
+        return Outcome.of(self.stop, self.kind, np.maximum(self.entry, month))
+
+    def at_risk(self, times: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """How many engagements are at risk at each of `times`: those with entry < t <= stop."""
+        entered = np.searchsorted(np.sort(self.entry), times, side="left")
+        return entered - np.searchsorted(np.sort(self.stop), times, side="left")
+
+
+def follow_up(spells: pd.DataFrame, *, unknown: str = CLIENT, by: str = "end") -> Outcome:
+    """The outcome of each spell: kind 1 by the client, 2 by the agency, 3 neutral, 0 censored; shape (len(spells),).
+
+    Ends whose initiator nobody recorded count as `unknown` says. `by="decision"` places an end in the month in which
+    notice was given instead of the month it ends (METHODS 0 says why contract comparisons do not).
+    """
+    kind = spells["end_kind"].replace(UNKNOWN, unknown).map(KINDS).where(spells["ended"]).fillna(0)
+    stop = spells["stop_months"]
+    if by == "decision":
+        stop = stop.where(~spells["ended"], started_months(spells["start_date"], spells["decision_date"] + DAY))
+    return Outcome.of(stop, kind, spells["entry_months"])
+
+
+def event_table(outcome: Outcome) -> pd.DataFrame:
+    """One row per month in which somebody left: `month`, `at_risk`, `ended`, and `ended_<kind>` for each kind.
+
+    >>> event_table(Outcome.of([2, 3, 3, 5], [1, 1, 0, 2], [0, 0, 2, 0]))
+       month  at_risk  ended  ended_1  ended_2
+    0    2.0        3      1        1        0
+    1    3.0        3      1        1        0
+    2    5.0        1      1        0        1
+    """
+    ended = outcome.kind > 0
+    months, where = np.unique(outcome.stop[ended], return_inverse=True)
+    kinds = np.unique(outcome.kind[ended])
+    columns = {f"ended_{k}": np.bincount(where[outcome.kind[ended] == k], minlength=len(months)) for k in kinds}
+    total = np.bincount(where, minlength=len(months))
+    return pd.DataFrame({"month": months, "at_risk": outcome.at_risk(months), "ended": total, **columns})
+
+
+def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
+    """Share still with us after each month: `month, at_risk, ended, survival, se, low, high`, from month 0 on.
+
+    Every end counts; censor other kinds first with `outcome.only(...)`. Greenwood's variance and the log-log
+    interval (R: `conf.type = "log-log"`). Where nobody or everybody has left the interval is not defined: NaN.
+    Source: METHODS 8; Klein and Moeschberger.
+    """
+    table = event_table(outcome)
+    n, d = table["at_risk"].to_numpy(float), table["ended"].to_numpy(float)
+    survival = np.cumprod(1 - d / n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.sqrt(np.cumsum(d / (n * (n - d))))
+        half = stats.norm.ppf((1 + level) / 2) * relative / np.abs(np.log(survival))
+        low, high = survival ** np.exp(half), survival ** np.exp(-half)
+        se = survival * relative
+    rows = table.assign(survival=survival, se=se, low=low, high=high)
+    start = {
+        "month": 0.0,
+        "at_risk": int(np.sum((outcome.entry <= 0) & (outcome.stop > 0))),
+        "ended": 0,
+        "survival": 1.0,
+        "se": 0.0,
+        "low": 1.0,
+        "high": 1.0,
+    }
+    columns = list(start)
+    return (
+        pd.DataFrame([start]).astype({"at_risk": int})
+        if rows.empty
+        else pd.concat([pd.DataFrame([start]), rows[columns]], ignore_index=True)
+    )
+
+
+def after(curve: pd.DataFrame, month: float) -> pd.Series:
+    """The row of a curve that holds just after `month` (ends in that month are counted)."""
+    return curve.loc[curve["month"] <= month].iloc[-1]
+
+
+def median(curve: pd.DataFrame) -> tuple[float, float, float]:
+    """Month by which half have left, with its interval; inf where the curve (or its limit) stays above one half.
+
+    A curve that rests exactly on one half gives the middle of that stretch, as R does.
+    """
+    return tuple(_crossing(curve["month"].to_numpy(), curve[c].to_numpy()) for c in ("survival", "low", "high"))  # type: ignore[return-value]
+
+
+def _crossing(months: Floats, values: Floats) -> float:
+    below = np.flatnonzero(values <= 0.5 + 1e-12)
+    if not below.size:
+        return np.inf
+    first = below[0]
+    flat = abs(values[first] - 0.5) < 1e-12 and first + 1 < len(months)
+    return float((months[first] + months[first + 1]) / 2 if flat else months[first])
+
+
+def restricted_mean(outcome: Outcome, horizon: float) -> tuple[float, float]:
+    """Mean months of service within `horizon` months, and its standard error (Greenwood; R `survfit(rmean=)`).
+
+    Source: METHODS 9; Klein and Moeschberger.
+    """
+    curve = kaplan_meier(outcome)
+    curve = curve[curve["month"] < horizon]
+    widths = np.diff(np.append(curve["month"], horizon))
+    areas = curve["survival"].to_numpy() * widths
+    n, d = curve["at_risk"].to_numpy(float), curve["ended"].to_numpy(float)
+    left = np.cumsum(areas[::-1])[::-1]
+    inside = (d > 0) & (n > d)
+    variance = np.sum(left[inside] ** 2 * d[inside] / (n[inside] * (n[inside] - d[inside])))
+    return float(areas.sum()), float(np.sqrt(variance))
+
+
+def cumulative_incidence(outcome: Outcome, months: Sequence[float], level: float = 0.95) -> pd.DataFrame:
+    """Share who have left for each kind of reason by each month: `month, kind, share, se, low, high`.
+
+    Aalen-Johansen with late entry. The standard error is the infinitesimal jackknife (what R's `survfit` gives), the
+    interval is log-log. With competing ends this, not 1 - Kaplan-Meier, is the probability of leaving (METHODS 6).
+    """
+    kinds = [int(k) for k in np.unique(outcome.kind) if k > 0]
+    table = event_table(outcome)
+    rows = [_incidence(outcome, table, kind, month) for kind in kinds for month in months]
+    frame = pd.DataFrame(rows, columns=["month", "kind", "share", "se"])
+    share, z = frame["share"].to_numpy(float), stats.norm.ppf((1 + level) / 2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = z * frame["se"].to_numpy(float) / np.abs(share * np.log(share))
+        return frame.assign(low=share ** np.exp(half), high=share ** np.exp(-half))
+
+
+def _incidence(outcome: Outcome, table: pd.DataFrame, kind: int, month: float) -> tuple[float, int, float, float]:
+    """The share who left for `kind` by `month`, and the root of the summed squared influence of each engagement."""
+    table = table[table["month"] <= month]
+    times, n = table["month"].to_numpy(), table["at_risk"].to_numpy(float)
+    ended, chosen = table["ended"].to_numpy() / n, table[f"ended_{kind}"].to_numpy() / n
+    before = np.cumprod(np.append(1.0, 1 - ended))[:-1]
+    reached = np.cumsum(before * chosen)
+    share = reached[-1] if len(reached) else 0.0
+    # What one more end at each time would do to the share: through this kind directly, through all kinds by leaving
+    # fewer clients for later.
+    later = np.divide(share - reached, 1 - ended, out=np.zeros_like(ended), where=ended < 1)
+    drift = np.append(0.0, np.cumsum((before * chosen - later * ended) / n))
+    own, other = np.append(before - later, 0.0) / np.append(n, 1.0), np.append(-later, 0.0) / np.append(n, 1.0)
+    last = np.searchsorted(times, outcome.stop, side="left")
+    in_time = (outcome.kind > 0) & (outcome.stop <= month)
+    gain = np.where(in_time, np.where(outcome.kind == kind, own[last], other[last]), 0.0)
+    upto = drift[np.searchsorted(times, outcome.stop, side="right")]
+    since = drift[np.searchsorted(times, outcome.entry, side="right")]
+    return month, kind, float(share), float(np.sqrt(np.sum((gain - (upto - since)) ** 2)))
+
+
+@dataclass(frozen=True)
+class LogRank:
+    """A log-rank test: chi-squared statistic, degrees of freedom, p value."""
+
+    chi2: float
+    df: int
+    p: float
+
+
+def logrank(outcome: Outcome, group: Any, strata: Any = None) -> LogRank:
+    """Log-rank test that all groups leave at the same rate, with late entry, within strata where given.
+
+    `group` and `strata` have shape (n,). Source: METHODS 8 (R `survdiff`); ValueError with fewer than two groups.
+    """
+    labels, codes = np.unique(np.asarray(group), return_inverse=True)
+    if len(labels) < 2:
+        raise ValueError("a log-rank test compares at least two groups; only one was given")
+    strata = np.zeros(len(codes)) if strata is None else np.asarray(strata)
+    parts = [_logrank_stratum(outcome.where(strata == s), codes[strata == s], len(labels)) for s in np.unique(strata)]
+    excess, variance = (sum(column) for column in zip(*parts, strict=True))
+    excess, variance = excess[:-1], variance[:-1, :-1]
+    chi2 = float(excess @ np.linalg.lstsq(variance, excess, rcond=None)[0])
+    df = len(labels) - 1
+    return LogRank(chi2, df, float(stats.chi2.sf(chi2, df)))
+
+
+def _logrank_stratum(outcome: Outcome, codes: Any, groups: int) -> tuple[Floats, Floats]:
+    """Ends in excess of those expected (groups,) and their covariance (groups, groups)."""
+    table = event_table(outcome)
+    times, n, d = (table[c].to_numpy(float) for c in ("month", "at_risk", "ended"))
+    each = [outcome.where(codes == g) for g in range(groups)]
+    share = np.stack([part.at_risk(times) for part in each]) / n
+    observed = np.array([np.sum(part.kind > 0) for part in each], dtype=float)
+    spread = d * np.divide(n - d, n - 1, out=np.zeros_like(n), where=n > 1)
+    covariance = np.diag(share @ spread) - (share * spread) @ share.T
+    return observed - share @ d, covariance
+
+
+@dataclass(frozen=True)
+class RateRatio:
+    """Ratio of two rates with its exact interval and two-sided p value."""
+
+    ratio: float
+    low: float
+    high: float
+    p: float
+
+
+def rate_ratio(ended: tuple[int, int], months: tuple[float, float], level: float = 0.95) -> RateRatio:
+    """First rate over second, from ends and client-months, by the exact conditional method (R `poisson.test`).
+
+    >>> rate_ratio((24, 12), (300, 310)).ratio.__round__(4)
+    2.0667
+    """
+    ratio = months[0] / months[1]
+    test = stats.binomtest(ended[0], sum(ended), ratio / (1 + ratio))
+    ends = test.proportion_ci(level)
+    low, high = (p / (1 - p) / ratio if p < 1 else np.inf for p in (ends.low, ends.high))
+    first, second = ended[0] / months[0], ended[1] / months[1]
+    return RateRatio(first / second if second else np.inf, float(low), float(high), float(test.pvalue))
+
+
+def wilson(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval for a share (R `prop.test(correct = FALSE)`)."""
+    interval = stats.binomtest(count, total).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,63 @@
+"""What can go wrong, said once and in full: the table and column, what is wrong, how many rows, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class RetentionError(Exception):
+    """The root of every error a user can cause; `exit_code` is what the command returns."""
+
+    exit_code = 2
+
+
+class ConfigError(RetentionError, ValueError):
+    """A setting, parameter or path that cannot be used."""
+
+
+class RunLockedError(RetentionError):
+    """Another run holds the output folder."""
+
+    exit_code = 3
+
+
+class NotebookError(RetentionError):
+    """One or more notebooks stopped with an error."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One kind of mistake in one column: how many rows, the first five of their ids, and the way out."""
+
+    table: str
+    column: str
+    problem: str
+    count: int
+    ids: tuple[str, ...]
+    remedy: str
+
+    def __str__(self) -> str:
+        """The fault as two lines of plain English.
+
+        >>> print(Fault("clients", "start_date", "is empty", 2, ("c1", "c7"), "Fill it in."))
+        clients.start_date: is empty (2 rows: c1, c7)
+          Fill it in.
+        """
+        rows = f"{self.count} row{'' if self.count == 1 else 's'}"
+        more = ", ..." if self.count > len(self.ids) else ""
+        where = f" ({rows}: {', '.join(self.ids)}{more})" if self.ids else f" ({rows})" if self.count else ""
+        name = f"{self.table}.{self.column}" if self.column else self.table
+        return f"{name}: {self.problem}{where}\n  {self.remedy}"
+
+
+class DataError(RetentionError, ValueError):
+    """The data cannot be used as they are; `faults` lists every reason at once."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        count = len(self.faults)
+        head = f"{count} thing{'' if count == 1 else 's'} to mend in the data before it can be read:"
+        super().__init__("\n".join([head, *(str(fault) for fault in self.faults)]))

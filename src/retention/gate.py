@@ -1,0 +1,123 @@
+"""The data gate: what came in, before any result. Counts, follow-up, gaps, and what each absent table would answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+import pandas as pd
+
+from retention.curves import follow_up
+from retention.results import Finding
+from retention.spells import AGENCY, CLIENT, NEUTRAL, UNKNOWN
+from retention.tables import TABLES
+
+KIND_WORDS = {
+    CLIENT: "the client chose",
+    AGENCY: "the agency chose",
+    NEUTRAL: "neutral (closed, finished as agreed)",
+    UNKNOWN: "nobody recorded whose choice",
+}
+
+
+def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
+    """The head count: `what, count` for rows read, engagements followed, client-months, and what was set aside."""
+    outcome = follow_up(spells)
+    waiting = spells["end_date"].notna() & ~spells["ended"] & ~spells["cut_short"]
+    rows = {
+        "rows in the clients table": len(clients),
+        "engagements followed (pauses merged)": len(spells),
+        "different clients": spells["client_id"].nunique(),
+        "client-months under observation": int((outcome.stop - outcome.entry).sum()),
+        "ends counted": int(spells["ended"].sum()),
+        "still with us at the cut-off": int(spells["end_date"].isna().sum()),
+        "notice given, end still to come": int(waiting.sum()),
+        "ended in a month cut by the cut-off or by the start of the records (not counted)": int(
+            spells["cut_short"].sum()
+        ),
+        "already clients when records begin": int((spells["entry_months"] > 0).sum()),
+    }
+    return pd.DataFrame({"What": rows.keys(), "Count": rows.values()})
+
+
+def ends_by_kind(spells: pd.DataFrame) -> pd.DataFrame:
+    """Ends counted, by whose choice they were: `Whose choice, Ends, Share`."""
+    ended = spells.loc[spells["ended"], "end_kind"]
+    table = ended.value_counts().reindex(list(KIND_WORDS), fill_value=0)
+    share = table / max(len(ended), 1)
+    return pd.DataFrame(
+        {"Whose choice": table.index.map(KIND_WORDS), "Ends": table.to_numpy(), "Share": share.to_numpy()}
+    )
+
+
+def follow_up_by_term(spells: pd.DataFrame) -> pd.DataFrame:
+    """Follow-up by term at signing: engagements, ends by the client, longest and median months followed."""
+    groups = spells.groupby(spells["contract_term_months"].astype(int))
+    by_client = spells["ended"] & spells["end_kind"].isin([CLIENT, UNKNOWN])
+    frame = pd.DataFrame(
+        {
+            "Engagements": groups.size(),
+            "Left by choice": by_client.groupby(spells["contract_term_months"].astype(int)).sum(),
+            "Longest follow-up, months": groups["stop_months"].max(),
+            "Median follow-up, months": groups["stop_months"].median(),
+        }
+    )
+    return frame.rename_axis("Term at signing, months").reset_index()
+
+
+def missing_by_field(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Blank values in the columns that are there: `Column, Missing, Share`, most first; blank ends are no gap."""
+    rows = []
+    for name, frame in frames.items():
+        ended = frame["end_date"].notna() if "end_date" in frame else pd.Series(True, frame.index)
+        for column in frame.columns:
+            if column == "end_date":
+                continue
+            after_end = name == "clients" and column in (
+                "decision_date",
+                "recorded_date",
+                "end_initiator",
+                "end_reason",
+            )
+            values = frame.loc[ended, column] if after_end else frame[column]
+            if count := int(values.isna().sum()):
+                rows.append((f"{name}.{column}", count, count / len(values)))
+    table = pd.DataFrame(rows, columns=["Column", "Missing", "Share"])
+    return table.sort_values("Share", ascending=False, ignore_index=True)
+
+
+def absent(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """What would be answered by adding what is not there: `Not in the data, Adding it would answer`."""
+    rows = [(f"table {table.name}", table.unlocks) for name, table in TABLES.items() if name not in frames]
+    have = frames["clients"].columns
+    rows += [(f"clients.{c.name}", c.unlocks) for c in TABLES["clients"].columns if c.name not in have]
+    return pd.DataFrame(rows, columns=["Not in the data", "Adding it would answer"])
+
+
+def headline(spells: pd.DataFrame, cutoff: dt.date) -> Finding:
+    """The gate in a sentence: how many engagements, how many ended, how many of those by the client's choice."""
+    outcome = follow_up(spells)
+    ended, chose = int(spells["ended"].sum()), int((outcome.kind == 1).sum())
+    text = (
+        f"{len(spells):,} engagements were followed to {cutoff:%d %B %Y}, over "
+        f"{int((outcome.stop - outcome.entry).sum()):,} client-months; {ended:,} ended, {chose:,} of them by the "
+        "client's choice or nobody knows whose."
+    )
+    return Finding("data", text, "headline")
+
+
+def starts_and_ends(spells: pd.DataFrame, records_begin: dt.date | None) -> pd.DataFrame:
+    """Engagements started and ended in each quarter since the records begin: `quarter, started, ended`."""
+    since = pd.Timestamp(records_begin) if records_begin else spells["start_date"].min()
+    started = spells.loc[spells["start_date"] >= since, "start_date"].dt.to_period("Q").value_counts()
+    ended = spells.loc[spells["ended"], "end_date"].dt.to_period("Q").value_counts()
+    frame = pd.DataFrame({"started": started, "ended": ended}).fillna(0).astype(int).sort_index()
+    return frame.rename_axis("quarter").reset_index()
+
+
+def flow_words(flow: pd.DataFrame) -> str:
+    """The chart of starts and ends in words, for those who cannot see it."""
+    return (
+        f"Bars by quarter, {flow['quarter'].min()} to {flow['quarter'].max()}: {flow['started'].sum():,} engagements "
+        f"started and {flow['ended'].sum():,} ended."
+    )

@@ -1,0 +1,156 @@
+"""Charts: each function draws one frame on one axes and computes nothing; `Picture` shows it with words."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]  # Okabe and Ito
+DASHES = ["-", "--", "-.", ":"]
+PUBLISHED = "#8a5a00"
+DPI = 160
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A chart with the words that stand in for it (`alt`) and a caption that says what to see."""
+
+    axes: Axes
+    alt: str
+    caption: str
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        buffer = io.BytesIO()
+        self.axes.figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})  # type: ignore[union-attr]
+        plt.close(self.axes.figure)  # type: ignore[arg-type]
+        data = base64.b64encode(buffer.getvalue()).decode("ascii")
+        image = f'<img src="data:image/png;base64,{data}" alt="{html.escape(self.alt)}">'
+        body = f"<figure>{image}<figcaption>{html.escape(self.caption)}</figcaption></figure>"
+        return {"text/plain": self.alt, "text/html": body}
+
+
+def _axes(ax: Axes | None, height: float = 4.2) -> Axes:
+    if ax is not None:
+        return ax
+    sns.set_theme(style="ticks", font_scale=1.0, rc={"axes.spines.top": False, "axes.spines.right": False})
+    return plt.subplots(figsize=(8, height))[1]
+
+
+def _style(number: int) -> dict[str, Any]:
+    return {"color": PALETTE[number % len(PALETTE)], "linestyle": DASHES[number % len(DASHES)]}
+
+
+def plot_survival(curves: pd.DataFrame, at_risk: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Curves of the share still with us, intervals shaded, the numbers at risk below each month.
+
+    `curves`: `group, month, survival, low, high, followed`; `at_risk`: groups by months.
+    """
+    ax = _axes(ax, 4.4)
+    for number, (group, curve) in enumerate(curves.groupby("group", sort=False)):
+        last = curve.iloc[-1].copy()
+        last["month"] = curve["followed"].iloc[0]
+        steps = pd.concat([curve, last.to_frame().T], ignore_index=True)
+        month, low, high = (steps[c].astype(float) for c in ("month", "low", "high"))
+        ax.step(month, steps["survival"].astype(float), where="post", label=str(group), linewidth=2, **_style(number))
+        ax.fill_between(month, low, high, step="post", alpha=0.13, color=_style(number)["color"], linewidth=0)
+    ax.set(xlabel="Months of service", ylabel="Still a client", ylim=(0, 1.02), xlim=(0, max(at_risk.columns)))
+    ax.set_xticks(list(at_risk.columns))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.legend(frameon=False, title="Signed for")
+    _numbers_below(ax, at_risk)
+    return ax
+
+
+def _numbers_below(ax: Axes, at_risk: pd.DataFrame) -> None:
+    """Rows of counts under the axis: how many clients each point of the curve still rests on."""
+    style: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "fontsize": 9, "va": "top"}
+    ax.text(0, -0.20, "Clients at risk", ha="left", color="0.3", **style)
+    for number, (group, row) in enumerate(at_risk.iterrows()):
+        y = -0.265 - 0.06 * number
+        ax.annotate(
+            str(group), (0, y), (-8, 0), ("axes fraction", "axes fraction"), "offset points",
+            ha="right", va="top", fontsize=9, color=_style(number)["color"],
+        )  # fmt: skip
+        for month, count in row.items():
+            ax.text(float(str(month)), y, f"{count:,}", ha="center", color=_style(number)["color"], **style)
+
+
+def plot_hazard(frame: pd.DataFrame, renewals: Sequence[int], *, ax: Axes | None = None) -> Axes:
+    """Share leaving in each month of service, by group, with intervals; renewal months are marked.
+
+    `frame`: `group, month, hazard, low, high`.
+    """
+    ax = _axes(ax)
+    for month in renewals:
+        ax.axvline(month, color="0.85", linewidth=6, zorder=0)
+    for number, (group, part) in enumerate(frame.groupby("group", sort=False)):
+        months = part["month"] + 0.25 * number - 0.12
+        bars = [part["hazard"] - part["low"], part["high"] - part["hazard"]]
+        color = _style(number)["color"]
+        ax.errorbar(months, part["hazard"], yerr=bars, fmt="os"[number % 2], color=color, alpha=0.25, markersize=0)
+        ax.plot(
+            months, part["hazard"], marker="os"[number % 2], markersize=5, linewidth=1, label=str(group), color=color
+        )
+    ax.set(
+        xlabel="Month of service (grey: a renewal of a 6- or 12-month term)",
+        ylabel="Leave in that month",
+        ylim=(0, None),
+    )
+    ax.set_xticks(range(0, int(frame["month"].max() if len(frame) else 12) + 1, 6))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.legend(frameon=False)
+    return ax
+
+
+def plot_ratios(rows: pd.DataFrame, published: float, *, ax: Axes | None = None) -> Axes:
+    """Ratios with their intervals on a log axis, first row on top; the published value and no difference are lines.
+
+    `rows`: `choice, estimate, low, high`.
+    """
+    rows = rows.dropna(subset="low").reset_index(drop=True)
+    ax = _axes(ax, 1.3 + 0.42 * max(len(rows), 1))
+    y = -rows.index.to_numpy(dtype=float)
+    bars = [rows["estimate"] - rows["low"], rows["high"] - rows["estimate"]]
+    ax.errorbar(rows["estimate"], y, xerr=bars, fmt="o", color=PALETTE[0], capsize=3, markersize=6, linewidth=2)
+    ax.axvline(1, color="0.4", linewidth=1)
+    ax.axvline(published, color=PUBLISHED, linestyle="--", linewidth=1.4)
+    edge = ax.get_xaxis_transform()
+    ax.text(1, 1.01, "no difference ", transform=edge, ha="right", fontsize=9, color="0.35")
+    ax.text(published, 1.01, f" published {published:g}", transform=edge, ha="left", fontsize=9, color=PUBLISHED)
+    ax.set_xscale("log")
+    ticks = [t for t in (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 10) if _inside(t, rows)]
+    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    ax.minorticks_off()
+    ax.set_yticks(y, rows["choice"])
+    ax.set(ylim=(y.min(initial=0) - 0.6, 0.6), xlabel="Ratio")
+    return ax
+
+
+def _inside(tick: float, rows: pd.DataFrame) -> bool:
+    low, high = min(rows["low"].min(), 1) if len(rows) else 1, max(rows["high"].max(), 2) if len(rows) else 2
+    return bool(low * 0.9 <= tick <= high * 1.1)
+
+
+def plot_flow(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Engagements started (up) and ended (down) each quarter. `frame`: `quarter, started, ended`."""
+    ax = _axes(ax, 3.4)
+    labels = frame["quarter"].astype(str)
+    ax.bar(labels, frame["started"], color=PALETTE[0], label="started")
+    ax.bar(labels, -frame["ended"], color=PALETTE[1], hatch="//", edgecolor="white", label="ended")
+    ax.axhline(0, color="0.3", linewidth=0.8)
+    ax.set(ylabel="Engagements a quarter", xlabel="")
+    ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+    step = max(1, len(labels) // 10)
+    ax.set_xticks(range(0, len(labels), step), labels[::step], rotation=45, ha="right")
+    ax.legend(frameon=False, ncols=2)
+    return ax

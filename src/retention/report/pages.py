@@ -1,0 +1,92 @@
+"""HTML: a page for each executed notebook, the index that answers first, and the page of a failed run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from retention.report.execute import Executed
+from retention.results import MARKS, between, quantity, verdict_class
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment.globals.update(MARKS=MARKS, verdict_class=verdict_class, between=between, quantity=quantity, axis=axis)
+    return environment
+
+
+def write_pages(executed: Iterable[Path], folder: Path) -> dict[str, str]:
+    """Write one HTML page a notebook into `folder`; the title (first heading) of each page by its name."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(
+        template_name="page", extra_template_basedirs=[str(TEMPLATES)], exclude_input=True, exclude_anchor_links=True
+    )
+    style = (TEMPLATES / "style.css").read_text("utf-8")
+    titles = {}
+    for path in executed:
+        notebook = nbformat.read(path, as_version=4)
+        titles[path.stem] = title = title_of(notebook)
+        body, _ = exporter.from_notebook_node(notebook, resources={"page_title": title, "style": style})
+        (folder / f"{path.stem}.html").write_text(body, "utf-8")
+    return titles
+
+
+def title_of(notebook: Any) -> str:
+    """The notebook's first heading, which is the question it answers."""
+    lines = (line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines())
+    return next((line.lstrip("# ").strip() for line in lines if line.startswith("# ")), "Untitled")
+
+
+def write_index(folder: Path, results: Mapping[str, Any], titles: Mapping[str, str], about: Mapping[str, Any]) -> None:
+    """Write index.html from the contents of results.json and what is known of the run."""
+    findings = results["findings"]
+    page = _environment().get_template("index.html.j2")
+    text = page.render(
+        results=results,
+        titles=titles,
+        about=about,
+        headlines=_texts(findings, "headline"),
+        warnings=_texts(findings, "warning"),
+        style=(TEMPLATES / "style.css").read_text("utf-8"),
+    )
+    (folder / "index.html").write_text(text, "utf-8")
+
+
+def _texts(findings: Iterable[Mapping[str, Any]], kind: str) -> list[str]:
+    """The sentences of one kind, each once, in the order in which the notebooks gave them."""
+    return list(dict.fromkeys(finding["text"] for finding in findings if finding["kind"] == kind))
+
+
+def write_failure(folder: Path, why: str, failed: Iterable[Executed] = ()) -> None:
+    """Write the page that says which notebook failed and why, or what is wrong with the data."""
+    style = (TEMPLATES / "style.css").read_text("utf-8")
+    page = _environment().get_template("failed.html.j2")
+    (folder / "index.html").write_text(page.render(why=why, failed=list(failed), style=style), "utf-8")
+
+
+def axis(claim: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Where the marks of a claim's small axis stand, in per cent of its width; None where there is no estimate.
+
+    Ratios are drawn on a log axis. The axis holds the interval, no difference and the published value.
+    """
+    numbers = [claim[key] for key in ("estimate", "low", "high")]
+    if any(number is None for number in numbers):
+        return None
+    ratio = claim["scale"] == "ratio"
+    none, published = 1.0 if ratio else 0.0, claim["published"]
+    scale = math.log if ratio else float
+    shown = [scale(number) for number in [*numbers, none, *([published] if published else [])]]
+    low, width = min(shown), (max(shown) - min(shown)) or 1.0
+    place = [round(6 + 88 * (value - low) / width, 1) for value in shown]
+    names = ("estimate", "low", "high", "none", "published")
+    return dict(zip(names, place, strict=False)) | {"none_label": f"{none:g}"}

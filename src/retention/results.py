@@ -1,0 +1,309 @@
+"""What an analysis hands over: findings, estimates and verdicts, each readable by people and by the run.
+
+Displayed in a notebook, a result shows HTML to people and JSON (`application/vnd.retention+json`) to the run, which
+collects it from the executed notebook. Nothing here computes a statistic.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+
+MIME = "application/vnd.retention+json"
+SCHEMA = 1
+HOLDS, DIRECTION, DOES_NOT, NOT_ENOUGH, NOT_RUN = VERDICTS = (
+    "holds",
+    "holds in direction only",
+    "does not hold",
+    "not enough data",
+    "not run",
+)
+
+
+def finite(value: Any) -> Any:
+    """The value made fit for JSON: what is not finite becomes None, containers are walked.
+
+    >>> finite({"low": float("nan"), "high": (1.0, float("inf"))})
+    {'low': None, 'high': [1.0, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) or hasattr(value, "dtype"):
+        number = value.item() if hasattr(value, "item") else value
+        return number if not isinstance(number, float) or math.isfinite(number) else None
+    return value
+
+
+def to_json(value: Any) -> str:
+    """JSON text with sorted insertion order kept and no NaN, the same bytes for the same results."""
+    return json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of results.json."""
+    return dict(json.loads(files("retention").joinpath("results.schema.json").read_text("utf-8")))
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference to be judged: `theta` with standard error `se` on the log (ratio) or plain (difference) scale.
+
+    `events` counts ends by choice per compared group. `lacking` lists reasons why there is too little to judge by
+    (METHODS 1, the gate); `theta` may then be NaN.
+    """
+
+    name: str
+    theta: float
+    se: float
+    n_clients: int
+    events: Mapping[str, int]
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def n_events(self) -> int:
+        """Ends counted in all compared groups together."""
+        return sum(self.events.values())
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One number with its interval, unit and the clients and ends behind it; `id` is the study's row (A1 to D11)."""
+
+    id: str
+    name: str
+    group: str
+    estimate: float
+    low: float
+    high: float
+    level: float
+    unit: str
+    n_clients: int
+    n_events: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence made from results: a `headline` or `warning` of the index, or plain `text` of its own page."""
+
+    id: str
+    text: str
+    kind: str = "text"
+
+    def payload(self) -> dict[str, Any]:
+        """What the run collects."""
+        return {"findings": [asdict(self)]}
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        body = f'<p class="finding {html.escape(self.kind)}">{html.escape(self.text)}</p>'
+        return {"text/plain": self.text, "text/html": body, MIME: finite(self.payload())}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Several findings shown one under the other; `otherwise` is said where there are none."""
+
+    items: tuple[Finding, ...]
+    otherwise: str = "Nothing to report."
+
+    def payload(self) -> dict[str, Any]:
+        """What the run collects."""
+        return {"findings": [asdict(item) for item in self.items]}
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        shown = self.items or (Finding("", self.otherwise),)
+        bundles = [item._repr_mimebundle_() for item in shown]
+        text, body = ("\n".join(bundle[kind] for bundle in bundles) for kind in ("text/plain", "text/html"))
+        return {"text/plain": text, "text/html": body, MIME: finite(self.payload())}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A judged claim: the verdict word, why, the estimate with its interval, and what the data could have shown.
+
+    Numbers are on the claim's own scale (a ratio for A1), at `level`; `interval_95` is the ordinary 95 % interval.
+    """
+
+    id: str
+    question: str
+    tier: str
+    verdict: str
+    about_as_claimed: bool | None
+    fragile: bool | None
+    why: str
+    missing: tuple[str, ...]
+    estimand: str
+    scale: str
+    estimate: float
+    low: float
+    high: float
+    level: float
+    published: float | None
+    n_clients: int
+    n_events: int
+    interval_95: tuple[float, float] = (math.nan, math.nan)
+    qualifiers: tuple[str, ...] = ()
+    detectable: float = math.nan
+    more_events_needed: int | None = None
+    bayes_factor: float = math.nan
+    flips: tuple[str, ...] = ()
+    sentence: str = ""
+    advice: str = ""
+    page: str = ""
+
+    @property
+    def words(self) -> str:
+        """The verdict in words: "holds, about as large as claimed".
+
+        >>> NOT_ENOUGH
+        'not enough data'
+        """
+        return ", ".join([self.verdict, *self.qualifiers])
+
+    def payload(self) -> dict[str, Any]:
+        """What the run collects."""
+        return {"claims": [asdict(self)]}
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {
+            "text/plain": f"{self.id}: {self.words}",
+            "text/html": _verdict_html(self),
+            MIME: finite(self.payload()),
+        }
+
+
+def _verdict_html(verdict: Verdict) -> str:
+    words = verdict.words[:1].upper() + verdict.words[1:]
+    parts = [f'<p class="words {verdict_class(verdict.verdict)}">{MARKS[verdict.verdict]} {html.escape(words)}</p>']
+    parts += [f"<p>{html.escape(text)}</p>" for text in (verdict.sentence, verdict.why) if text]
+    if verdict.fragile:
+        flips = html.escape("; ".join(verdict.flips))
+        parts.append(f"<p><strong>Fragile:</strong> another choice of method changes the verdict ({flips}).</p>")
+    return f'<div class="verdict">{"".join(parts)}</div>'
+
+
+MARKS = {HOLDS: "●", DIRECTION: "◐", DOES_NOT: "✕", NOT_ENOUGH: "○", NOT_RUN: "–"}
+
+
+def verdict_class(word: str) -> str:
+    """The style class of a verdict word; colour is never the only sign (see MARKS)."""
+    return {HOLDS: "holds", DIRECTION: "part", DOES_NOT: "not"}.get(word, "unknown")
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Estimates shown as one captioned table, with reader's headings, and handed to the run as they are."""
+
+    rows: tuple[Estimate, ...]
+    caption: str
+
+    def frame(self) -> pd.DataFrame:
+        """The table that readers see: one row an estimate, interval and counts in words."""
+        shown = [
+            {
+                "": row.name,
+                "Group": row.group,
+                "Estimate": quantity(row.estimate, row.unit),
+                "95% interval": between(row.low, row.high, row.unit),
+                "Clients": row.n_clients,
+                "Ends": row.n_events,
+            }
+            for row in self.rows
+        ]
+        return pd.DataFrame(shown).rename(columns={"": "Quantity"})
+
+    def says(self, name: str) -> str:
+        """One quantity over all groups, in words: "month-to-month 35.0%, 12 months 65.6%"; empty where unknown."""
+        return ", ".join(f"{row.group} {quantity(row.estimate, row.unit)}" for row in self.rows if row.name == name)
+
+    def payload(self) -> dict[str, Any]:
+        """What the run collects."""
+        return {"estimates": [asdict(row) for row in self.rows]}
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        table = Listing(self.frame(), self.caption)
+        return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(self.payload())}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A frame shown as a captioned table: text is escaped, numbers are aligned, nothing is executed."""
+
+    rows: pd.DataFrame
+    caption: str
+    formats: Mapping[str, str] = field(default_factory=dict)
+
+    def html(self) -> str:
+        """The table as HTML with scoped headings; every value is text, never markup."""
+        if self.rows.empty:
+            return f'<p class="finding">{html.escape(self.caption)}: nothing to list.</p>'
+        numeric = {name: pd.api.types.is_numeric_dtype(self.rows[name]) for name in self.rows.columns}
+        head = "".join(_cell("th", _heading(str(name)), numeric[name], ' scope="col"') for name in self.rows.columns)
+        body = "".join(self._row(row, numeric) for row in self.rows.to_dict("records"))
+        caption = html.escape(self.caption)
+        return (
+            f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}">'
+            f"<table><caption>{caption}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        )
+
+    def _row(self, row: Mapping[Any, Any], numeric: Mapping[Any, bool]) -> str:
+        cells = (_cell("td", self._text(name, value), numeric[name]) for name, value in row.items())
+        return f"<tr>{''.join(cells)}</tr>"
+
+    def _text(self, name: str, value: Any) -> str:
+        if pd.isna(value):
+            return "–"
+        return format(value, self.formats.get(name, ",.4g" if isinstance(value, float) else ""))
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {"text/plain": f"{self.caption}\n{self.rows.to_string(index=False)}", "text/html": self.html()}
+
+
+def _heading(name: str) -> str:
+    return name[:1].upper() + name[1:].replace("_", " ")
+
+
+def _cell(tag: str, text: str, numeric: bool, attributes: str = "") -> str:
+    style = ' class="num"' if numeric else ""
+    return f"<{tag}{style}{attributes}>{html.escape(text)}</{tag}>"
+
+
+_UNITS = {"share": "{:.1%}", "ratio": "{:.2f}", "months": "{:.1f} months", "count": "{:,.0f}", "chi2": "{:,.2f}"}
+
+
+def quantity(value: float, unit: str) -> str:
+    """A number as readers see it, with its unit.
+
+    >>> quantity(0.7031, "share"), quantity(35, "months"), quantity(float("inf"), "months")
+    ('70.3%', '35.0 months', 'not reached')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "not reached"
+    return _UNITS.get(unit, "{:,.2f}").format(value)
+
+
+def between(low: float, high: float, unit: str) -> str:
+    """An interval as readers see it: "0.5 to 0.7", or a dash where there is none."""
+    if low is None or math.isnan(low):
+        return "–"
+    return f"{quantity(low, unit)} to {quantity(high, unit)}"
+
+
+def collect(payloads: Iterable[Mapping[str, Any]], run_id: str, cutoff: str) -> dict[str, Any]:
+    """The contents of results.json from what the notebooks displayed, in notebook order."""
+    joined: dict[str, list[Any]] = {"claims": [], "estimates": [], "findings": []}
+    for payload in payloads:
+        for key, rows in joined.items():
+            rows.extend(payload.get(key, []))
+    return {"schema": SCHEMA, "run_id": run_id, "cutoff": cutoff, **joined}

@@ -1,0 +1,169 @@
+"""Engagements followed from signing to their end or the cut-off, and the contract terms inside them.
+
+A spell is one client's continuous service. Tenure is counted in calendar months; a client is at risk in a month of
+service only if that whole month lies between the day records begin and the cut-off, whatever happened in it, so
+that nobody enters or leaves the count because of the outcome (METHODS 0).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retention.config import NOTICE_DAYS, PAUSE_DAYS
+
+DAY = pd.Timedelta(days=1)
+CLIENT, AGENCY, NEUTRAL, UNKNOWN = "client", "agency", "neutral", "unknown"
+KINDS: Mapping[str, int] = {CLIENT: 1, AGENCY: 2, NEUTRAL: 3}
+ENDING = ["end_date", "decision_date", "recorded_date", "end_initiator", "end_reason"]
+
+
+def whole_months(start: pd.Series, day: Any) -> pd.Series:
+    """Calendar months completed from each `start` until `day`; a start on the 31st completes at a month's last day.
+
+    >>> int(whole_months(pd.Series(pd.to_datetime(["2024-01-15"])), pd.Timestamp("2024-03-14"))[0])
+    1
+    """
+    day = pd.Series(day, start.index) if not isinstance(day, pd.Series) else day
+    months = (day.dt.year - start.dt.year) * 12 + day.dt.month - start.dt.month
+    return months - (day.dt.day < np.minimum(start.dt.day, day.dt.days_in_month))
+
+
+def started_months(start: pd.Series, day: Any) -> pd.Series:
+    """Calendar months begun from each `start` until `day`: `whole_months`, and one more for a part of a month."""
+    day = pd.Series(day, start.index) if not isinstance(day, pd.Series) else day
+    months = (day.dt.year - start.dt.year) * 12 + day.dt.month - start.dt.month
+    return months + (day.dt.day > start.dt.day)
+
+
+def add_months(start: pd.Series, months: pd.Series) -> pd.Series:
+    """The dates that lie `months` calendar months after `start`, clipped to the month's last day."""
+    month = start.dt.to_period("M") + months.astype(int)
+    first = month.dt.to_timestamp()
+    return first + pd.to_timedelta(np.minimum(start.dt.day, first.dt.days_in_month) - 1, unit="D")
+
+
+def build_spells(
+    clients: pd.DataFrame,
+    *,
+    cutoff: dt.date,
+    records_begin: dt.date | None = None,
+    notice_days: int = NOTICE_DAYS,
+    pause_days: int = PAUSE_DAYS,
+) -> pd.DataFrame:
+    """One row a spell: the client's columns, the three dates of its end, its kind and its months under observation.
+
+    Added columns: `engagement` (1, 2, ... a client), `end_kind` (client, agency, neutral, unknown; missing while the
+    client stays), `entry_months` and `stop_months` (at risk when entry < t <= stop), `observed_months` (complete by
+    the cut-off, stayed or not), `ended` (an end is counted in month `stop_months`), `cut_short` (ended in a month that
+    the cut-off or the start of the records cuts: not counted either way), `decision_assumed` (end minus notice).
+    What was recorded after the cut-off is not used; spells that ended before `records_begin` are dropped, as those of
+    clients lost earlier are. `records_begin=None` means that all history is there. Source: METHODS 0.
+    """
+    last, after = pd.Timestamp(cutoff), pd.Timestamp(cutoff) + DAY
+    rows = _as_known(clients, last)
+    rows = _merge_pauses(rows, pause_days)
+    begin = pd.Timestamp(records_begin) if records_begin else rows["start_date"].min()
+    rows = rows[~(rows["end_date"] < begin)].reset_index(drop=True)
+    rows["decision_assumed"] = rows["end_date"].notna() & rows["decision_date"].isna()
+    noticed = (rows["end_date"] - pd.Timedelta(days=notice_days)).clip(lower=rows["start_date"])
+    rows["decision_date"] = rows["decision_date"].fillna(noticed)
+    rows["end_kind"] = rows["end_initiator"].fillna(UNKNOWN).where(rows["end_date"].notna())
+    observed = whole_months(rows["start_date"], after)
+    last_month = started_months(rows["start_date"], rows["end_date"] + DAY)
+    counted = (rows["end_date"] <= last) & (last_month <= observed)
+    rows["entry_months"] = started_months(rows["start_date"], begin).clip(lower=0).astype(int)
+    rows["observed_months"] = observed.astype(int)
+    rows["stop_months"] = np.where(counted, last_month, observed).astype(int)
+    rows["ended"] = counted & (last_month > rows["entry_months"])
+    rows["cut_short"] = (rows["end_date"] <= last) & ~rows["ended"]
+    rows["engagement"] = rows.groupby("client_id").cumcount() + 1
+    return rows
+
+
+def _as_known(clients: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
+    """The client rows as they stood on the last day: no later starts, no ends recorded later."""
+    rows = clients.reindex(columns=list(dict.fromkeys([*clients.columns, *ENDING])))
+    for column in ("end_date", "decision_date", "recorded_date"):
+        rows[column] = pd.to_datetime(rows[column])
+    rows = rows[rows["start_date"] <= last].sort_values(["client_id", "start_date"], kind="stable")
+    later = rows["recorded_date"] > last
+    rows[ENDING] = rows[ENDING].mask(later)
+    return rows
+
+
+def _merge_pauses(rows: pd.DataFrame, pause_days: int) -> pd.DataFrame:
+    """Rows of one client at most `pause_days` apart become one, with the first row's signing values."""
+    same = rows["client_id"] == rows["client_id"].shift()
+    pause = rows["start_date"] - rows["end_date"].shift() - DAY
+    spell = (~(same & (pause <= pd.Timedelta(days=pause_days)))).cumsum()
+    first, last = ~spell.duplicated(), ~spell.duplicated(keep="last")
+    merged = rows[first].reset_index(drop=True)
+    merged[ENDING] = rows.loc[last, ENDING].to_numpy()
+    for column in ("end_date", "decision_date", "recorded_date"):
+        merged[column] = pd.to_datetime(merged[column])
+    return merged
+
+
+def contract_cycles(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One row a contract term that came due under observation: who could leave at its end, and what happened.
+
+    Columns: `client_id, engagement, term_months, from_month, to_month, outcome`. A term counts by calendar alone: its
+    scheduled end lies after records begin and by the cut-off. `outcome` is `stayed`, `left at renewal`, `left early`
+    (by choice, before the term was over), or the kind of other end that fell in it. Without `contracts` every client
+    is taken to renew the term signed first; a term that is not renewed and not followed by another runs on month by
+    month. Source: METHODS 0 and 2 (rows of the interval model).
+    """
+    terms = _signed_terms(spells) if contracts is None else _recorded_terms(spells, contracts)
+    rows = terms.loc[terms.index.repeat(terms["cycles"])].copy()
+    number = rows.groupby(level=0).cumcount()
+    # Only the first cycle of a term that does not renew has its length; the months after it stand alone.
+    rolls = ~rows["auto_renew"]
+    length = rows["term_months"].where(~(rolls & (number > 0)), 1)
+    before = (rows["term_months"] * number).where(~(rolls & (number > 0)), rows["term_months"] + number - 1)
+    rows["from_month"] = rows["first_month"] + before
+    rows["to_month"] = rows["from_month"] + length
+    rows["term_months"] = length
+    rows = rows[(rows["from_month"] < rows["stop_months"]) & (rows["to_month"] <= rows["observed_months"])]
+    rows = rows[rows["to_month"] > rows["entry_months"]].reset_index(drop=True)
+    rows["outcome"] = _outcomes(rows)
+    return rows[["client_id", "engagement", "term_months", "from_month", "to_month", "outcome"]]
+
+
+def _outcomes(rows: pd.DataFrame) -> pd.Series:
+    inside = rows["ended"] & (rows["stop_months"] <= rows["to_month"])
+    kind = rows["end_kind"].where(rows["end_kind"] != UNKNOWN, CLIENT)
+    by_choice = np.where(rows["stop_months"] < rows["to_month"], "left early", "left at renewal")
+    return pd.Series(np.where(inside, np.where(kind == CLIENT, by_choice, kind.fillna("")), "stayed"), rows.index)
+
+
+def _signed_terms(spells: pd.DataFrame) -> pd.DataFrame:
+    """A term a spell, renewed for ever: the term at signing."""
+    base = _follow_up(spells)
+    terms = base.assign(term_months=spells["contract_term_months"].astype(int), first_month=0, auto_renew=True)
+    return terms.assign(cycles=np.ceil(terms["stop_months"] / terms["term_months"]).astype(int))
+
+
+def _recorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFrame:
+    """The terms on record, each up to the next one or to the end of the spell."""
+    base = _follow_up(spells).assign(start_date=spells["start_date"])
+    columns = ["client_id", "term_start", "term_months"] + (["auto_renew"] if "auto_renew" in contracts else [])
+    rows = contracts[columns].rename(columns={"term_months": "term"}).merge(base, on="client_id")
+    rows["first_month"] = whole_months(rows["start_date"], rows["term_start"])
+    rows = rows[(rows["first_month"] >= 0) & (rows["first_month"] < rows["stop_months"])]
+    rows = rows.sort_values(["client_id", "engagement", "first_month"], kind="stable").reset_index(drop=True)
+    following = rows.groupby(["client_id", "engagement"])["first_month"].shift(-1)
+    until = np.minimum(following.fillna(np.inf), rows["stop_months"])
+    renews = rows["auto_renew"].fillna(False).astype(bool) if "auto_renew" in rows else pd.Series(False, rows.index)
+    length, term = until - rows["first_month"], rows["term"].astype(int)
+    cycles = np.where(renews, np.ceil(length / term), 1 + np.maximum(length - term, 0))
+    return rows.assign(term_months=term, auto_renew=renews, cycles=cycles.astype(int))
+
+
+def _follow_up(spells: pd.DataFrame) -> pd.DataFrame:
+    columns = ["client_id", "engagement", "entry_months", "stop_months", "observed_months", "ended", "end_kind"]
+    return spells[columns]

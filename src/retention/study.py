@@ -1,0 +1,213 @@
+"""One study: the data, settings and plan that a notebook works on, opened with one call."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+
+from retention.claims import Claim, load_plan
+from retention.config import ALL_HISTORY, Settings, resolve
+from retention.errors import ConfigError
+from retention.results import Finding, Findings, Listing
+from retention.sources import Tables, read
+from retention.spells import build_spells, contract_cycles
+
+PREPARED = "prepared.json"
+STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
+RECORDED = ("recorded_date", "recorded_at")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Checked tables with the settings in force; `cutoff` is the last day observed."""
+
+    settings: Settings
+    tables: Tables
+    cutoff: dt.date
+    records_begin: dt.date | None
+
+    @cached_property
+    def spells(self) -> pd.DataFrame:
+        """Engagements followed to the cut-off: `spells.build_spells`."""
+        return build_spells(
+            self.tables.frames["clients"],
+            cutoff=self.cutoff,
+            records_begin=self.records_begin,
+            notice_days=0 if self.is_snapshot else self.settings.notice_days,
+            pause_days=self.settings.pause_days,
+        )
+
+    @cached_property
+    def cycles(self) -> pd.DataFrame:
+        """Contract terms that came due: `spells.contract_cycles`, from the contracts table where there is one."""
+        return contract_cycles(self.spells, self.tables.get("contracts"))
+
+    @cached_property
+    def claims(self) -> dict[str, Claim]:
+        """The study's claims by id, with the user's own plan where `[plan]` departs from it."""
+        return load_plan(self.settings.plan)[0]
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether dates were counted back from a tenure and a flag."""
+        return bool(self.settings.table("clients").tenure_months)
+
+    @property
+    def whose(self) -> str:
+        """Whose data these are, for headings."""
+        return self.settings.agency or "Your agency"
+
+    def warnings(self) -> Findings:
+        """What a reader must know before trusting any number, most serious first."""
+        texts = [*self._about_time(), *self._about_ends(), *load_plan(self.settings.plan)[1], *self.tables.notes]
+        return Findings(tuple(Finding("data", text, "warning") for text in texts), "Nothing gives reason to doubt.")
+
+    def provenance(self) -> Listing:
+        """Where the numbers come from: the files by hash, the dates, the settings and the plan in force."""
+        rows = {f"{name} (sha256)": digest[:16] for name, digest in self.tables.hashes.items()}
+        rows |= {"cut-off": str(self.cutoff), "records begin": str(self.records_begin or "with the first client")}
+        rows |= {"pause that is not an end, days": str(self.settings.pause_days)}
+        rows |= {"retention version": version("retention")}
+        return Listing(pd.DataFrame({"What": rows.keys(), "Value": rows.values()}), "Where these numbers come from")
+
+    def _about_time(self) -> list[str]:
+        texts = []
+        if self.is_snapshot:
+            texts.append(
+                "These data are a snapshot, not a cohort: they give each client's age and whether it has just left, "
+                "so clients lost earlier are missing, and every share still with us is read off the survivors. Treat "
+                "the curves as a description; dates of start and end would make them an answer."
+            )
+        elif self.records_begin is None:
+            texts.append(
+                "All history is taken to be here. If clients lost before some date were never recorded, set "
+                "records_begin: without it retention looks better than it was."
+            )
+        newest = self.newest_date()
+        if (pd.Timestamp(self.cutoff) - newest).days > STALE_DAYS:
+            texts.append(f"Nothing is dated after {newest:%d %B %Y}, long before the cut-off: the data may be stale.")
+        return texts
+
+    def _about_ends(self) -> list[str]:
+        spells, texts = self.spells, []
+        ended = int(spells["end_date"].notna().sum())
+        unknown = int((spells["end_kind"] == "unknown").sum())
+        if unknown:
+            texts.append(
+                f"For {unknown:,} of {ended:,} ends nobody recorded whose choice they were; they count as the "
+                "client's, and as the agency's in the sensitivity."
+            )
+        assumed = int(spells["decision_assumed"].sum())
+        if assumed and not self.is_snapshot:
+            texts.append(
+                f"For {assumed:,} of {ended:,} ends the day of decision is taken to be "
+                f"{self.settings.notice_days} days before the end (notice_days)."
+            )
+        late = len(self.tables.frames["clients"]) - len(spells)
+        return texts + (
+            [f"{late:,} client rows were merged, start after the cut-off or end before records begin."] if late else []
+        )
+
+    def newest_date(self) -> pd.Timestamp:
+        """The newest day, up to the cut-off, on which anything happened to a client."""
+        columns = [c for c in ("start_date", "end_date", "decision_date", "recorded_date") if c in self.spells]
+        dates = pd.concat([self.spells[c] for c in columns])
+        return dates[dates <= pd.Timestamp(self.cutoff)].max()
+
+
+def open_study(data_dir: str = "", config: str = "", cutoff: str = "") -> Study:
+    """The study for these notebook parameters; with none given, the sample in the project's own folder.
+
+    `data_dir` may also be the prepared folder of a run. DataError and ConfigError list all faults at once.
+    """
+    prepared = Path(data_dir) / PREPARED
+    if data_dir and prepared.is_file():
+        return _open_prepared(prepared)
+    settings = resolve(data_dir, config, cutoff)
+    tables = read(settings)
+    study = Study(settings, tables, *_window(settings, tables.frames))
+    load_plan(settings.plan)
+    if study.spells.empty:
+        raise ConfigError(f"No client had started by the cut-off, {study.cutoff}. Check the cut-off and the dates.")
+    return study
+
+
+def prepare(study: Study, folder: Path) -> None:
+    """Write the checked tables as Parquet, with the settings in force, for the notebooks of one run to read."""
+    folder.mkdir(parents=True)
+    for name, frame in study.tables.frames.items():
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
+    state = {
+        "settings": study.settings.model_dump(mode="json", exclude={"base"}),
+        "hashes": study.tables.hashes,
+        "notes": study.tables.notes,
+        "cutoff": study.cutoff.isoformat(),
+        "records_begin": study.records_begin.isoformat() if study.records_begin else None,
+    }
+    (folder / PREPARED).write_text(json.dumps(state, indent=1), "utf-8")
+
+
+def _open_prepared(path: Path) -> Study:
+    state = json.loads(path.read_text("utf-8"))
+    frames = {file.stem: pd.read_parquet(file) for file in sorted(path.parent.glob("*.parquet"))}
+    begin = state["records_begin"]
+    return Study(
+        Settings.model_validate(state["settings"]),
+        Tables(frames, state["hashes"], tuple(state["notes"])),
+        dt.date.fromisoformat(state["cutoff"]),
+        dt.date.fromisoformat(begin) if begin else None,
+    )
+
+
+def _window(settings: Settings, frames: dict[str, pd.DataFrame]) -> tuple[dt.date, dt.date | None]:
+    """The cut-off and the day records begin; ConfigError asks for whatever cannot be known from the data."""
+    asks = []
+    snapshot = settings.table("clients").snapshot_date
+    cutoff = settings.cutoff or snapshot or _newest_recorded(frames)
+    if cutoff is None:
+        asks.append(
+            "The cut-off is not known: on which day was this data true? No recorded dates are in it. "
+            "Give --cutoff YYYY-MM-DD, or cutoff = YYYY-MM-DD in retention.toml."
+        )
+    elif snapshot and cutoff > snapshot:
+        asks.append(f"The cut-off {cutoff} is after the snapshot of {snapshot}: nothing is known of the days between.")
+    begin = settings.records_begin
+    if begin is None and not snapshot and (ask := _ask_records_begin(frames["clients"])):
+        asks.append(ask)
+    if isinstance(begin, dt.date) and cutoff and begin > cutoff:
+        asks.append(f"records_begin {begin} is after the cut-off {cutoff}.")
+    if asks or cutoff is None:
+        raise ConfigError("\n".join(asks))
+    return cutoff, begin if isinstance(begin, dt.date) else None
+
+
+def _newest_recorded(frames: dict[str, pd.DataFrame]) -> dt.date | None:
+    """The newest recorded date: never an end, term, due or scheduled date, which may lie ahead."""
+    dates = [frame[c].dropna() for frame in frames.values() for c in RECORDED if c in frame]
+    days = pd.concat(dates).sort_values().unique() if dates else []
+    if not len(days):
+        return None
+    newest = pd.Timestamp(days[-1])
+    if len(days) > 1 and newest - pd.Timestamp(days[-2]) > pd.Timedelta(days=366):
+        raise ConfigError(
+            f"The newest recorded date, {newest.date()}, is over a year after the one before it. If it is a typing "
+            f"error, correct it; otherwise say cutoff = {newest.date()} in retention.toml."
+        )
+    return newest.date()
+
+
+def _ask_records_begin(clients: pd.DataFrame) -> str:
+    first_end, first_start = clients["end_date"].min(), clients["start_date"].min()
+    if pd.isna(first_end) or first_start >= first_end - pd.DateOffset(months=12):
+        return ""
+    return (
+        f"When do the records begin? The first client started on {first_start.date()}, but the first recorded end is "
+        f"{first_end.date()}. Clients lost before the records began are missing, which would make retention look too "
+        f'good. Set records_begin = YYYY-MM-DD in retention.toml, or "{ALL_HISTORY}" if nobody is missing.'
+    )

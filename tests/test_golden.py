@@ -1,0 +1,133 @@
+"""Agreement with R to ten digits (eight with late entry), on public data: tests/golden/golden.csv, made by golden.R."""
+
+import math
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from golden.datasets import COLUMNS, load
+from retention.curves import (
+    Outcome,
+    after,
+    cumulative_incidence,
+    kaplan_meier,
+    logrank,
+    median,
+    rate_ratio,
+    restricted_mean,
+    wilson,
+)
+
+GOLDEN = pd.read_csv(Path(__file__).parent / "golden" / "golden.csv", dtype={"group": str}, keep_default_na=False)
+GOLDEN["value"] = pd.to_numeric(GOLDEN["value"], errors="coerce")
+load = cache(load)
+
+
+def rows(test: str) -> list:
+    return list(GOLDEN[GOLDEN["test"] == test].itertuples(index=False))
+
+
+def name(row) -> str:
+    return " ".join(str(part) for part in row[1:5])
+
+
+def agrees(found: float, expected: float, digits: int = 10) -> bool:
+    return math.isclose(found, expected, rel_tol=0.5 * 10**-digits, abs_tol=1e-15)
+
+
+def outcome(dataset: str, group: str = "all") -> Outcome:
+    time, event, entry, by = COLUMNS[dataset]
+    frame = load(dataset)
+    frame = frame if by is None or group == "all" else frame[frame[by].astype(str) == group]
+    return Outcome.of(frame[time], frame[event], None if entry is None else frame[entry])
+
+
+@pytest.mark.parametrize("row", rows("km"), ids=name)
+def test_kaplan_meier(row):
+    follow_up = outcome(row.dataset, row.group)
+    curve = kaplan_meier(follow_up)
+    if row.quantity.startswith("median"):
+        found = dict(zip(("quantile", "lower", "upper"), median(curve), strict=True))[row.quantity.split("_")[1]]
+        assert found == (math.inf if math.isnan(row.value) else pytest.approx(row.value, rel=1e-12))
+    elif row.quantity == "at_risk":
+        assert follow_up.at_risk([float(row.at)])[0] == row.value
+    else:
+        assert agrees(after(curve, float(row.at))[row.quantity], row.value)
+
+
+STRATA = {"": None, "race": ["race"], "race+mar": ["race", "mar"]}
+
+
+@pytest.mark.parametrize("row", rows("logrank"), ids=name)
+def test_logrank(row):
+    frame = load(row.dataset)
+    group, _, strata = row.group.partition("|")
+    columns = strata.split("+") if strata else []
+    frame = frame.dropna(subset=columns).reset_index(drop=True)
+    time, event, entry, _ = COLUMNS[row.dataset]
+    if group == "odd":  # ties are broken as golden.R breaks them
+        number = np.arange(1, len(frame) + 1)
+        frame = frame.assign(**{time: frame[time] + number * 1e-4, "odd": number % 2})
+    within = frame[columns].astype(str).agg(" ".join, axis=1) if columns else None
+    whole = Outcome.of(frame[time], frame[event], None if entry is None else frame[entry])
+    found = logrank(whole, frame[group], within)
+    assert agrees({"chi2": found.chi2, "p": found.p}[row.quantity], row.value, 8 if entry else 10)
+
+
+@pytest.mark.parametrize("row", rows("rmst"), ids=name)
+def test_restricted_mean(row):
+    mean, se = restricted_mean(outcome(row.dataset, row.group), float(row.at))
+    assert agrees({"mean": mean, "se": se}[row.quantity], row.value)
+
+
+@pytest.mark.parametrize("row", rows("cif"), ids=name)
+def test_cumulative_incidence(row):
+    table = cumulative_incidence(outcome(row.dataset), [float(row.at)])
+    found = table[table["kind"] == int(row.group)][row.quantity].item()
+    assert agrees(found, row.value, 8 if row.dataset == "mgus2_lt" else 10)
+
+
+def test_rate_ratio_and_wilson():
+    found = rate_ratio((24, 12), (300, 310))
+    expected = {row.quantity: row.value for row in rows("rate_ratio")}
+    assert all(agrees(getattr(found, key), value) for key, value in expected.items())
+    low, high = (row.value for row in rows("wilson"))
+    assert agrees(wilson(9, 80)[0], low) and agrees(wilson(9, 80)[1], high)
+
+
+def test_no_golden_number_is_left_out():
+    assert set(GOLDEN["test"]) == {"km", "logrank", "rmst", "cif", "rate_ratio", "wilson"}
+    assert len(GOLDEN) > 300 - 1
+
+
+SHARED = Path(__file__).parents[2] / "shared" / "reference" / "reference_numbers.csv"
+
+
+NAMES = {"surv": "survival", "lower_loglog": "low", "upper_loglog": "high", "se_greenwood": "se", "n_risk": "at_risk"}
+
+
+def shared_numbers() -> dict[tuple, float]:
+    """The shared reference under the keys of golden.csv: (test, dataset, quantity, group, at)."""
+    found = {}
+    for row in pd.read_csv(SHARED, dtype={"key": str}).itertuples():
+        if row.test == "km" and row.quantity in NAMES:
+            group, at = (part.partition("=")[2] for part in row.key.split(";"))
+            found["km", row.dataset, NAMES[row.quantity], group, at] = row.value
+        if row.test == "rmst":
+            quantity, _, horizon = row.quantity.partition("_tau")
+            found["rmst", row.dataset, {"rmst": "mean"}.get(quantity, quantity), row.key, horizon] = row.value
+        if row.test.startswith("aalen_johansen") and "cmprsk" not in row.quantity:
+            quantity = {"cif": "share", "lower_loglog": "low", "upper_loglog": "high"}.get(row.quantity[:-1], "se")
+            found["cif", row.dataset, quantity, row.quantity[-1], row.key] = row.value
+    return found
+
+
+@pytest.mark.skipif(not SHARED.is_file(), reason="the shared reference numbers are not beside this project")
+def test_the_golden_numbers_are_the_shared_reference_numbers():
+    held = {tuple(str(part) for part in row[:5]): row.value for row in GOLDEN.itertuples(index=False)}
+    shared = shared_numbers()
+    assert len(shared) > 200
+    assert [key for key, value in shared.items() if not agrees(held[key], value) and not math.isnan(value)] == []
