@@ -79,11 +79,13 @@ def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
 CLAIMS, _ = load_plan()
 
 
-def judge(claim: Claim, contrast: Contrast, sensitivities: Sequence[Contrast] = ()) -> Verdict:
+def judge(
+    claim: Claim, contrast: Contrast, sensitivities: Sequence[Contrast] = (), caveats: Sequence[str] = ()
+) -> Verdict:
     """The verdict on a claim by the rule stated in advance, from an interval and never from a p value.
 
     `sensitivities` are the pre-listed other ways to compute the same contrast; where one of them would be judged
-    differently the verdict is called fragile. Source: METHODS 1.
+    differently the verdict is called fragile. `caveats` about the data are said with the verdict. Source: METHODS 1.
     """
     lacking = (*contrast.lacking, *_too_few(contrast))
     z = float(stats.norm.ppf((1 + claim.level) / 2))
@@ -92,11 +94,7 @@ def judge(claim: Claim, contrast: Contrast, sensitivities: Sequence[Contrast] = 
     low, high = _limits(claim, contrast, z)
     more = None if word != NOT_ENOUGH else _more_events(claim, contrast, z, bool(lacking))
     estimate = claim.shown(contrast.theta)
-    why = (
-        f"{' '.join(lacking)}{_hope(more, bool(lacking))}"
-        if word == NOT_ENOUGH and lacking
-        else why + _hope(more, False)
-    )
+    why = " ".join(lacking) or why
     return Verdict(
         **{
             name: getattr(claim, name)
@@ -113,9 +111,10 @@ def judge(claim: Claim, contrast: Contrast, sensitivities: Sequence[Contrast] = 
         n_clients=contrast.n_clients,
         n_events=contrast.n_events,
         interval_95=_limits(claim, contrast, 1.959963984540054),
-        qualifiers=qualifiers,
+        qualifiers=(*qualifiers, *caveats),
         detectable=claim.shown((z + float(stats.norm.ppf(POWER))) * contrast.se),
         more_events_needed=more,
+        would_change=_would_change(claim, word, more, bool(lacking)),
         bayes_factor=_bayes_factor(contrast),
         flips=flips,
         sentence=_sentence(claim, contrast, z),
@@ -182,11 +181,17 @@ def _more_events(claim: Claim, contrast: Contrast, z: float, gated: bool) -> int
     return math.ceil(contrast.n_events * ((contrast.se / widest) ** 2 - 1))
 
 
-def _hope(more: int | None, gated: bool) -> str:
-    if not more:
-        return ""
-    what = "would open the question" if gated else "would settle it, if the estimate stays where it is"
-    return f" About {more} more clients leaving by choice {what}."
+def _would_change(claim: Claim, word: str, more: int | None, gated: bool) -> str:
+    """What it would take for another verdict, in a sentence."""
+    if word == NOT_ENOUGH and more:
+        what = "would open the question" if gated else "would settle it, if the estimate stays where it is"
+        return f"About {more:,} more clients leaving by choice {what}."
+    edge = min(claim.band, key=claim.signed) if claim.band else claim.smallest
+    return {
+        HOLDS: f"An interval that reaches {claim.smallest:g} would change it.",
+        DIRECTION: f"It would hold if the whole interval lay beyond {claim.smallest:g}.",
+        DOES_NOT: f"An interval that reaches {edge:g} would change it.",
+    }.get(word, "")
 
 
 def _bayes_factor(contrast: Contrast) -> float:

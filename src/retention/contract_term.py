@@ -43,6 +43,16 @@ def term_group(spells: pd.DataFrame) -> pd.Series:
     return pd.Series(pd.Categorical(terms.map(names), categories=list(names.values()), ordered=True), spells.index)
 
 
+def arms(spells: pd.DataFrame, horizon: int) -> dict[str, np.ndarray]:
+    """Masks of shape (len(spells),) of the two groups that a comparison at `horizon` months may hold side by side.
+
+    Only fixed terms that come due exactly at the horizon or divide it belong: a 24-month client has had no chance to
+    leave by month 12, whatever it wishes (METHODS 2).
+    """
+    terms = spells["contract_term_months"].astype(int).to_numpy()
+    return {MONTHLY: terms == 1, FIXED: (terms > 1) & (horizon % np.maximum(terms, 1) == 0)}
+
+
 def contract_hazard_ratio(
     spells: pd.DataFrame,
     *,
@@ -57,19 +67,18 @@ def contract_hazard_ratio(
     log(-log S1) - log(-log S2) from two Kaplan-Meier curves read just after the horizon, delta-method standard error;
     ends of other kinds are censored. Without covariates: METHODS 2, estimator 2. `lacking` says what stops a verdict.
     """
-    monthly = (spells["contract_term_months"] == 1).to_numpy()
-    whole = follow_up(spells, unknown=unknown, by=by)
-    outcome = whole.only([KINDS[kind] for kind in kinds])
-    arms = {MONTHLY: outcome.where(monthly), FIXED: outcome.where(~monthly)}
-    parts = {arm: _log_cumulative_hazard(part, horizon) for arm, part in arms.items()}
-    lacking = tuple(reason for arm, part in arms.items() for reason in _lacking(arm, part, horizon))
-    events = {f"{arm} clients": int(np.sum(part.kind > 0)) for arm, part in arms.items()}
+    outcome = follow_up(spells, unknown=unknown, by=by).only([KINDS[kind] for kind in kinds])
+    groups = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
+    parts = {arm: _log_cumulative_hazard(part, horizon) for arm, part in groups.items()}
+    lacking = tuple(reason for arm, part in groups.items() for reason in _lacking(arm, part, horizon))
+    events = {f"{arm} clients": int(np.sum(part.kind > 0)) for arm, part in groups.items()}
+    n_clients = sum(len(part.stop) for part in groups.values())
     theta = parts[MONTHLY][0] - parts[FIXED][0]
     se = math.hypot(parts[MONTHLY][1], parts[FIXED][1])
     if not math.isfinite(theta) or not math.isfinite(se):
         theta, se = math.nan, math.nan
         lacking = lacking or ("In one group nobody, or everybody, had left by the end of the cycle.",)
-    return Contrast(name, theta, se, len(spells), events, lacking)
+    return Contrast(name, theta, se, n_clients, events, lacking)
 
 
 def _log_cumulative_hazard(outcome: Outcome, horizon: float) -> tuple[float, float]:
@@ -83,7 +92,7 @@ def _log_cumulative_hazard(outcome: Outcome, horizon: float) -> tuple[float, flo
 
 def _lacking(arm: str, outcome: Outcome, horizon: int) -> list[str]:
     if not len(outcome.stop):
-        return [f"There are no {arm} clients to compare."]
+        return [f"There are no {arm} clients whose term comes due by month {horizon}."]
     if not outcome.at_risk([horizon])[0]:
         return [f"No {arm} client was followed to month {horizon}, a whole contract cycle."]
     if (outcome.entry > 0).any() and outcome.at_risk([1])[0] < MIN_AT_RISK:
@@ -176,17 +185,19 @@ def _survival_rows(group: str, part: Outcome) -> list[Estimate]:
 def restricted_mean_estimates(spells: pd.DataFrame, horizons: Sequence[int] = (12, 24)) -> Estimates:
     """Mean months of service within each horizon, leaving by choice, for both arms and their difference (METHODS 2)."""
     outcome = follow_up(spells).only(BY_CHOICE)
-    monthly = (spells["contract_term_months"] == 1).to_numpy()
-    arms = {MONTHLY: outcome.where(monthly), FIXED: outcome.where(~monthly)}
     rows = []
     for horizon in horizons:
-        if any(not len(part.stop) or part.stop.max() < horizon or supported_from(part) for part in arms.values()):
+        masks = arms(spells, horizon)
+        parts = {arm: outcome.where(mask) for arm, mask in masks.items()}
+        if any(not len(part.stop) or part.stop.max() < horizon or supported_from(part) for part in parts.values()):
             continue
-        means = {arm: restricted_mean(part, horizon) for arm, part in arms.items()}
+        means = {arm: restricted_mean(part, horizon) for arm, part in parts.items()}
         name = f"mean months of service in the first {horizon}"
-        rows += [_normal("A1", name, arm, mean, se, arms[arm]) for arm, (mean, se) in means.items()]
+        rows += [_normal("A1", name, arm, mean, se, parts[arm]) for arm, (mean, se) in means.items()]
         gain, spread = means[FIXED][0] - means[MONTHLY][0], math.hypot(means[FIXED][1], means[MONTHLY][1])
-        rows.append(_normal("A1", name, "fixed term, in excess", gain, spread, outcome))
+        rows.append(
+            _normal("A1", name, "fixed term, in excess", gain, spread, outcome.where(masks[MONTHLY] | masks[FIXED]))
+        )
     return Estimates(tuple(rows), "Mean months of service within a horizon, leaving by choice")
 
 
@@ -287,9 +298,9 @@ def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
     """
     outcome = follow_up(spells).only(BY_CHOICE)
     monthly = (spells["contract_term_months"] == 1).to_numpy()
-    arms = [outcome.where(monthly), outcome.where(~monthly)]
-    ended = tuple(int(np.sum(part.kind > 0)) for part in arms)
-    months = tuple(float(np.sum(part.stop - part.entry)) for part in arms)
+    parts = [outcome.where(monthly), outcome.where(~monthly)]
+    ended = tuple(int(np.sum(part.kind > 0)) for part in parts)
+    months = tuple(float(np.sum(part.stop - part.entry)) for part in parts)
     found = rate_ratio(ended, months) if all(months) and sum(ended) else None  # type: ignore[arg-type]
     numbers = (found.ratio, found.low, found.high) if found else (math.nan,) * 3
     group, counts = "month-to-month over fixed term", (len(spells), sum(ended))
@@ -299,10 +310,11 @@ def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
 
 def headlines(spells: pd.DataFrame) -> Findings:
     """The lead sentences about the contract term, made from the estimates: the medians, and the months gained."""
-    medians = survival_estimates(spells).says("median months of service")
+    medians = [row for row in survival_estimates(spells).rows if row.name == "median months of service"]
+    told = ", ".join(f"{_months_or_not_yet(m.estimate)} ({_signed_for(m.group)})" for m in medians)
     means = restricted_mean_estimates(spells)
     gains = [row for row in means.rows if row.group == "fixed term, in excess"]
-    items = [Finding("A1", f"Half of the clients have left by choice after: {medians}.", "headline")] if medians else []
+    items = [Finding("A1", f"Half of the clients have left by choice after: {told}.", "headline")] if medians else []
     if gains:
         last = gains[-1]
         horizon = last.name.rsplit(" ", 1)[-1]
@@ -312,6 +324,25 @@ def headlines(spells: pd.DataFrame) -> Findings:
         )
         items.append(Finding("A1", text, "headline"))
     return Findings(tuple(items), "Too few clients were followed for a curve.")
+
+
+def _months_or_not_yet(months: float) -> str:
+    return "not yet" if math.isinf(months) else f"{months:g} months"
+
+
+def _signed_for(group: str) -> str:
+    return group if group == MONTHLY else f"signed for {group}"
+
+
+def left_out(spells: pd.DataFrame, horizon: int) -> Findings:
+    """Which clients the verdict leaves out because their term does not come due by its horizon."""
+    out = ~np.logical_or(*arms(spells, horizon).values())
+    terms = ", ".join(str(term) for term in sorted(spells.loc[out, "contract_term_months"].unique()))
+    text = (
+        f"{int(out.sum()):,} clients on terms of {terms} months are left out of the verdict: their terms do not come "
+        f"due within {horizon} months, so they had no chance to leave by then. They are in the curves and tables."
+    )
+    return Findings((Finding("A1", text),) if out.any() else (), "Every term comes due within the verdict's horizon.")
 
 
 def hazard_words(hazard: pd.DataFrame) -> str:

@@ -78,7 +78,7 @@ def _numbers_below(ax: Axes, at_risk: pd.DataFrame) -> None:
     for number, (group, row) in enumerate(at_risk.iterrows()):
         y = -0.265 - 0.06 * number
         ax.annotate(
-            str(group), (0, y), (-8, 0), ("axes fraction", "axes fraction"), "offset points",
+            str(group), (0, y), (-24, 0), ("axes fraction", "axes fraction"), "offset points",
             ha="right", va="top", fontsize=9, color=_style(number)["color"],
         )  # fmt: skip
         for month, count in row.items():

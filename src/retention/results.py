@@ -153,6 +153,7 @@ class Verdict:
     qualifiers: tuple[str, ...] = ()
     detectable: float = math.nan
     more_events_needed: int | None = None
+    would_change: str = ""
     bayes_factor: float = math.nan
     flips: tuple[str, ...] = ()
     sentence: str = ""
@@ -183,11 +184,25 @@ class Verdict:
 def _verdict_html(verdict: Verdict) -> str:
     words = verdict.words[:1].upper() + verdict.words[1:]
     parts = [f'<p class="words {verdict_class(verdict.verdict)}">{MARKS[verdict.verdict]} {html.escape(words)}</p>']
-    parts += [f"<p>{html.escape(text)}</p>" for text in (verdict.sentence, verdict.why) if text]
+    parts += [
+        f"<p>{html.escape(text)}</p>" for text in (verdict.sentence, f"{verdict.why} {verdict.would_change}") if text
+    ]
     if verdict.fragile:
         flips = html.escape("; ".join(verdict.flips))
         parts.append(f"<p><strong>Fragile:</strong> another choice of method changes the verdict ({flips}).</p>")
+    if math.isfinite(verdict.estimate):
+        parts.append(f'<p class="n">{html.escape(_small_print(verdict))}</p>')
     return f'<div class="verdict">{"".join(parts)}</div>'
+
+
+def _small_print(verdict: Verdict) -> str:
+    """What every verdict states beside its word: the ordinary interval, the counts, what could have been found."""
+    published = f" Published: {verdict.published:g}." if verdict.published else ""
+    return (
+        f"{verdict.n_clients:,} clients, {verdict.n_events:,} of whom left by choice. Ordinary 95% interval: "
+        f"{between(*verdict.interval_95, verdict.scale)}.{published} With this many, a true value of "
+        f"{quantity(verdict.detectable, verdict.scale)} would be told from no difference four times in five."
+    )
 
 
 MARKS = {HOLDS: "●", DIRECTION: "◐", DOES_NOT: "✕", NOT_ENOUGH: "○", NOT_RUN: "–"}
@@ -305,5 +320,5 @@ def collect(payloads: Iterable[Mapping[str, Any]], run_id: str, cutoff: str) -> 
     joined: dict[str, list[Any]] = {"claims": [], "estimates": [], "findings": []}
     for payload in payloads:
         for key, rows in joined.items():
-            rows.extend(payload.get(key, []))
+            rows.extend(row for row in payload.get(key, []) if row not in rows)
     return {"schema": SCHEMA, "run_id": run_id, "cutoff": cutoff, **joined}

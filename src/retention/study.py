@@ -63,10 +63,19 @@ class Study:
         """Whose data these are, for headings."""
         return self.settings.agency or "Your agency"
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What must be said with every verdict on these data."""
+        return ("read off a snapshot, not a cohort",) if self.is_snapshot else ()
+
     def warnings(self) -> Findings:
         """What a reader must know before trusting any number, most serious first."""
-        texts = [*self._about_time(), *self._about_ends(), *load_plan(self.settings.plan)[1], *self.tables.notes]
+        texts = [*self._about_time(), *self._about_ends(), *load_plan(self.settings.plan)[1]]
         return Findings(tuple(Finding("data", text, "warning") for text in texts), "Nothing gives reason to doubt.")
+
+    def notes(self) -> Findings:
+        """What was read but not used."""
+        return Findings(tuple(Finding("data", text) for text in self.tables.notes), "Every column was used.")
 
     def provenance(self) -> Listing:
         """Where the numbers come from: the files by hash, the dates, the settings and the plan in force."""
@@ -80,9 +89,9 @@ class Study:
         texts = []
         if self.is_snapshot:
             texts.append(
-                "These data are a snapshot, not a cohort: they give each client's age and whether it has just left, "
-                "so clients lost earlier are missing, and every share still with us is read off the survivors. Treat "
-                "the curves as a description; dates of start and end would make them an answer."
+                "These data are a snapshot, not a cohort: a tenure and a flag, without dates. If the flag marks all "
+                "who ever left, the curves are right; if it marks only those who left lately, clients lost earlier are "
+                "missing, and both the curves and the ratio mislead. Dates of start and end would make them an answer."
             )
         elif self.records_begin is None:
             texts.append(
@@ -99,9 +108,10 @@ class Study:
         ended = int(spells["end_date"].notna().sum())
         unknown = int((spells["end_kind"] == "unknown").sum())
         if unknown:
+            who = f"For {unknown:,} of {ended:,} ends" if unknown < ended else "For all ends"
             texts.append(
-                f"For {unknown:,} of {ended:,} ends nobody recorded whose choice they were; they count as the "
-                "client's, and as the agency's in the sensitivity."
+                f"{who} nobody recorded whose choice they were (end_initiator); they count as the client's, and as the "
+                "agency's in the sensitivity."
             )
         assumed = int(spells["decision_assumed"].sum())
         if assumed and not self.is_snapshot:

@@ -55,16 +55,21 @@ def write_index(folder: Path, results: Mapping[str, Any], titles: Mapping[str, s
         results=results,
         titles=titles,
         about=about,
-        headlines=_texts(findings, "headline"),
+        gate=" ".join(_texts(findings, "headline", "data")) or f"data to {about['cutoff']}",
+        headlines=[claim["sentence"] for claim in results["claims"] if claim["sentence"]]
+        + _texts(findings, "headline"),
         warnings=_texts(findings, "warning"),
         style=(TEMPLATES / "style.css").read_text("utf-8"),
     )
     (folder / "index.html").write_text(text, "utf-8")
 
 
-def _texts(findings: Iterable[Mapping[str, Any]], kind: str) -> list[str]:
-    """The sentences of one kind, each once, in the order in which the notebooks gave them."""
-    return list(dict.fromkeys(finding["text"] for finding in findings if finding["kind"] == kind))
+def _texts(findings: Iterable[Mapping[str, Any]], kind: str, about: str = "") -> list[str]:
+    """The sentences of one kind in the order of the notebooks; about the data itself only where that is asked for."""
+    chosen = (
+        f for f in findings if f["kind"] == kind and (kind == "warning" or (f["id"] == "data") == (about == "data"))
+    )
+    return [finding["text"] for finding in chosen]
 
 
 def write_failure(folder: Path, why: str, failed: Iterable[Executed] = ()) -> None:
