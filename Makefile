@@ -17,7 +17,7 @@ report: .venv/ready
 	$(BIN)/retention report $(ARGS)
 
 test: .venv/dev-ready
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lab: .venv/dev-ready
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(ARGS)

@@ -209,7 +209,7 @@ def _sentence(claim: Claim, contrast: Contrast, z: float) -> str:
     side = "above" if contrast.theta >= 0 else "below"
     interval = between(*_limits(claim, contrast, z), claim.scale)
     words = claim.words[side].format(estimate=f"{claim.shown(contrast.theta):.2f}")
-    return f"{words} ({claim.level:.2%} interval {interval}.)"
+    return f"{words} ({claim.level:.2%} interval {interval})."
 
 
 def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:

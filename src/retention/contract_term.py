@@ -29,7 +29,6 @@ from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
 
 MONTHLY, FIXED = "month-to-month", "fixed term"
 LANDMARKS = (6, 12, 24)  # months: METHODS 2
-RENEWALS = (6, 12, 18, 24, 30, 36)  # months at which 6- or 12-month terms come due
 PLOT_MONTHS = (0, 6, 12, 18, 24, 30, 36)
 MIN_AT_RISK = 10  # METHODS 6: a curve starts where at least ten clients are at risk
 Z95 = 1.959963984540054
@@ -198,7 +197,7 @@ def restricted_mean_estimates(spells: pd.DataFrame, horizons: Sequence[int] = (1
         rows.append(
             _normal("A1", name, "fixed term, in excess", gain, spread, outcome.where(masks[MONTHLY] | masks[FIXED]))
         )
-    return Estimates(tuple(rows), "Mean months of service within a horizon, leaving by choice")
+    return Estimates(tuple(rows), "Mean months of service within a horizon, were leaving by choice the only end")
 
 
 def _normal(row_id: str, name: str, group: str, value: float, se: float, part: Outcome) -> Estimate:
@@ -343,6 +342,12 @@ def left_out(spells: pd.DataFrame, horizon: int) -> Findings:
         f"due within {horizon} months, so they had no chance to leave by then. They are in the curves and tables."
     )
     return Findings((Finding("A1", text),) if out.any() else (), "Every term comes due within the verdict's horizon.")
+
+
+def renewal_months(spells: pd.DataFrame, last: int = 36) -> list[int]:
+    """Months of service, up to `last`, in which a fixed term that somebody signed comes due."""
+    terms = [int(term) for term in spells["contract_term_months"].unique() if term > 1]
+    return sorted({month for term in terms for month in range(term, last + 1, term)})
 
 
 def hazard_words(hazard: pd.DataFrame) -> str:

@@ -34,23 +34,14 @@ def fee_estimates(spells: pd.DataFrame) -> Estimates | Finding:
         return Finding(
             "A2", "Fees are not in the data. With a column fee_pct (percent of ad spend) this would show them."
         )
-    rows = tuple(
-        Estimate(
-            "A2",
-            "usual fee",
-            f"{row.term_months}-month term",
-            row.usual_fee,
-            nan,
-            nan,
-            0.95,
-            "% of spend",
-            row.clients,
-            0,
-        )
-        for row in table.itertuples()
-    )
+    off = f"clients more than {FEE_DEPARTURE_POINTS:g} points off it"
+    rows = []
+    for row in table.itertuples():
+        group, rest = f"{row.term_months}-month term", (nan, nan, 0.95)
+        rows.append(Estimate("A2", "usual fee", group, row.usual_fee, *rest, "% of spend", row.clients, 0))
+        rows.append(Estimate("A2", off, group, row.departures / row.clients, *rest, "share", row.clients, 0))
     published = ", ".join(f"{fee:g}% for {term} months" for term, fee in PUBLISHED_FEES.items())
-    return Estimates(rows, f"Usual (median) fee by term at signing; the study's table: {published}")
+    return Estimates(tuple(rows), f"Usual (median) fee by term at signing; the study's table: {published}")
 
 
 def fee_departures(spells: pd.DataFrame) -> pd.DataFrame:

@@ -42,7 +42,7 @@ class Picture:
 def _axes(ax: Axes | None, height: float = 4.2) -> Axes:
     if ax is not None:
         return ax
-    sns.set_theme(style="ticks", font_scale=1.0, rc={"axes.spines.top": False, "axes.spines.right": False})
+    sns.set_theme(style="ticks", font_scale=0.85, rc={"axes.spines.top": False, "axes.spines.right": False})
     return plt.subplots(figsize=(8, height))[1]
 
 
@@ -102,7 +102,7 @@ def plot_hazard(frame: pd.DataFrame, renewals: Sequence[int], *, ax: Axes | None
             months, part["hazard"], marker="os"[number % 2], markersize=5, linewidth=1, label=str(group), color=color
         )
     ax.set(
-        xlabel="Month of service (grey: a renewal of a 6- or 12-month term)",
+        xlabel="Month of service (grey: a fixed term comes due)",
         ylabel="Leave in that month",
         ylim=(0, None),
     )

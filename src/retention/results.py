@@ -309,10 +309,14 @@ def quantity(value: float, unit: str) -> str:
 
 
 def between(low: float, high: float, unit: str) -> str:
-    """An interval as readers see it: "0.5 to 0.7", or a dash where there is none."""
+    """An interval as readers see it, or a dash where there is none.
+
+    >>> between(6, 10.5, "months")
+    '6.0 to 10.5 months'
+    """
     if low is None or math.isnan(low):
         return "–"
-    return f"{quantity(low, unit)} to {quantity(high, unit)}"
+    return f"{quantity(low, unit).removesuffix(' months')} to {quantity(high, unit)}"
 
 
 def collect(payloads: Iterable[Mapping[str, Any]], run_id: str, cutoff: str) -> dict[str, Any]:

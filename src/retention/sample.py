@@ -61,7 +61,9 @@ class World:
     spend: float = -0.20
     liking: float = -0.60
     results: float = -0.25
+    reps: int = 10
     rep_sd: float = 0.20
+    rep_liking_sd: float = 0.45
     breach: float = 0.10
     notice_months: int = 1
     lock_in: bool = True
@@ -79,7 +81,7 @@ def simulate(
     last day, is not in them.
     """
     rng = np.random.default_rng(seed)
-    people = _signings(rng, rate=8 * clients / 600 * 60 / months, months=months)
+    people = _signings(rng, rate=8 * clients / 600 * 60 / months, months=months, reps=world.reps)
     people = people.join(_service(rng, people, world, months))
     rows = _dated(rng, people, world)
     first, last = FIRST_RECORDED.start_time, _last_day(months)
@@ -125,7 +127,7 @@ def _last_day(months: int) -> pd.Timestamp:
     return (FIRST_RECORDED + (months - 1)).end_time.normalize()
 
 
-def _signings(rng: np.random.Generator, rate: float, months: int) -> pd.DataFrame:
+def _signings(rng: np.random.Generator, rate: float, months: int, reps: int) -> pd.DataFrame:
     """Who signs, when, with whom and for how long: Poisson arrivals, terms that follow spend (METHODS 10, 1 and 2)."""
     month = np.repeat(np.arange(BURN_IN_MONTHS + months), rng.poisson(rate, BURN_IN_MONTHS + months))
     n = len(month)
@@ -141,7 +143,7 @@ def _signings(rng: np.random.Generator, rate: float, months: int) -> pd.DataFram
             "industry": rng.choice(list(INDUSTRIES), n),
             "source": rng.choice(list(SOURCES), n, p=list(SOURCES.values())),
             "seller": rng.choice(len(SELLERS), n, p=[share for share, _ in SELLERS.values()]),
-            "rep": rng.integers(0, 10, n),
+            "rep": rng.integers(0, reps, n),
             "discount": np.where(rng.random(n) < 0.08, 10.0, 0.0),
             "remote": rng.random(n) < 0.4,
             "late_payer": rng.random(n) < 0.12,
@@ -153,11 +155,11 @@ def _service(rng: np.random.Generator, people: pd.DataFrame, world: World, month
     """Month of service in which each client's end was decided and took effect, and whose choice it was (0: none)."""
     n, total = len(people), BURN_IN_MONTHS + months
     term, z = people["term"].to_numpy(), people["z"].to_numpy()
-    rep_liking, rep_pull = rng.normal(0, 0.45, 10), rng.normal(0, world.rep_sd, 10)
+    rep_liking, rep_pull = (sd * rng.normal(size=world.reps) for sd in (world.rep_liking_sd, world.rep_sd))
     promise = np.array([effect for _, effect in SELLERS.values()])[people["seller"]]
     constant = world.baseline + world.contract * ((term == 1) - 0.5) + world.spend * z + rep_pull[people["rep"]]
     breaks = rng.random(n) < world.breach
-    state = _Latent(rng, n)
+    state = _Latent(rng, n, world.rep_liking_sd)
     wish, decided, ended, kind = (np.zeros(n, dtype=int) for _ in range(4))
     for t in range(1, total + 1):
         liking, results = state.lagged(rep_liking[people["rep"]])
@@ -193,8 +195,8 @@ def _other_ends(rng: np.random.Generator, people: pd.DataFrame, world: World) ->
 class _Latent:
     """Liking and results of each client, month by month: AR(1), unit variance, read two months late (METHODS 10, 3)."""
 
-    def __init__(self, rng: np.random.Generator, n: int) -> None:
-        self.rng, self.n = rng, n
+    def __init__(self, rng: np.random.Generator, n: int, rep_sd: float) -> None:
+        self.rng, self.n, self.own = rng, n, math.sqrt(1 - rep_sd**2)
         self.history = [self._shock()]
         self.step()
         self.step()
@@ -210,7 +212,7 @@ class _Latent:
     def lagged(self, rep_trait: Any) -> tuple[Any, Any]:
         """Liking (with its rep's trait) and results as they were two months ago; each of shape (n,)."""
         liking, results = self.history[0]
-        return math.sqrt(1 - 0.45**2) * liking + rep_trait, results
+        return self.own * liking + rep_trait, results
 
 
 def _dated(rng: np.random.Generator, people: pd.DataFrame, world: World) -> pd.DataFrame:

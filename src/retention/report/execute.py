@@ -97,7 +97,7 @@ def _run_one(notebook: Path, parameters: dict[str, str], work: Path) -> Executed
     error, cell = _execute(notebook, target, parameters, work)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    found = () if error else tuple(_payloads(target))
+    found = () if error else tuple(_payloads(_without_paths(target)))
     return Executed(notebook.stem, round(seconds, 2), round(peak, 1), error, cell, found)
 
 
@@ -124,6 +124,14 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
     finally:
         shutil.rmtree(private, ignore_errors=True)
     return "", ""
+
+
+def _without_paths(executed: Path) -> Path:
+    """The executed notebook, rewritten to name itself and not the folders of the machine it ran on."""
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.metadata.papermill.update(input_path=executed.name, output_path=executed.name)
+    nbformat.write(notebook, executed)
+    return executed
 
 
 def _payloads(executed: Path) -> Iterable[Mapping[str, Any]]:

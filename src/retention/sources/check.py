@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from retention.config import Settings
 from retention.errors import Fault
 from retention.tables import TABLES, Column, Table
 
 
-def check(frames: Mapping[str, pd.DataFrame], settings: Settings) -> list[Fault]:
-    """Every fault of every table; an empty list means the data can be used."""
-    faults = [fault for name, frame in frames.items() for fault in _declared(TABLES[name], frame)]
+def check(frames: Mapping[str, pd.DataFrame], unread: Mapping[str, pd.DataFrame]) -> list[Fault]:
+    """Every fault of every table; an empty list means the data can be used.
+
+    `unread` marks, table by table, the cells whose text could not be read: they are told already, and not as empty.
+    """
+    faults = [f for name, frame in frames.items() for f in _declared(TABLES[name], frame, unread.get(name))]
     clients = frames.get("clients")
     if clients is None:
         return faults
@@ -35,7 +38,7 @@ def _faults(table: str, column: str, frame: pd.DataFrame, bad: pd.Series, proble
     return [Fault(table, column, problem, int(bad.sum()), tuple(ids[:5]), remedy)]
 
 
-def _declared(table: Table, frame: pd.DataFrame) -> list[Fault]:
+def _declared(table: Table, frame: pd.DataFrame, unread: pd.DataFrame | None) -> list[Fault]:
     """Faults found by pandera against the table's declaration, one a column and rule."""
     columns = {c.name: c for c in table.columns if c.name in frame}
     schema = pa.DataFrameSchema(
@@ -48,6 +51,12 @@ def _declared(table: Table, frame: pd.DataFrame) -> list[Fault]:
         schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases
+        if unread is not None:
+            told = [
+                column in unread and bool(unread.at[row, column])
+                for column, row in zip(cases["column"], cases["index"], strict=True)
+            ]
+            cases = cases[~np.array(told, dtype=bool)]
         groups = cases.groupby(["column", "check"], sort=False)["index"]
         return [fault for (name, rule), rows in groups for fault in _told(table, columns[name], frame, str(rule), rows)]
     return []
@@ -58,9 +67,9 @@ def _must_be_filled(column: Column) -> bool:
 
 
 def _rules(column: Column) -> list[pa.Check]:
-    rules = [pa.Check.isin(column.choices, name="choices")] if column.choices else []
-    rules += [pa.Check.ge(column.low, name="low")] if column.low is not None else []
-    rules += [pa.Check.le(column.high, name="high")] if column.high is not None else []
+    rules = [pa.Check.isin(column.choices, error="choices")] if column.choices else []
+    rules += [pa.Check.ge(column.low, error="low")] if column.low is not None else []
+    rules += [pa.Check.le(column.high, error="high")] if column.high is not None else []
     return rules
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pandas as pd
 from retention.config import Settings, TableSettings
 from retention.errors import ConfigError, DataError, Fault
 from retention.sources.check import check
-from retention.sources.parse import parse
+from retention.sources.parse import BLANK, Parsed, parse
 from retention.tables import TABLES, Column, Table
 
 FILE_KINDS = (".csv", ".tsv", ".txt")
@@ -38,16 +39,16 @@ def read(settings: Settings) -> Tables:
     DataError lists all faults of all tables at once; ConfigError where a setting names what is not there.
     """
     paths = _paths(settings)
-    frames, faults, notes, hashes = {}, [], [], {}
+    frames, unreadable, faults, notes, hashes = {}, {}, [], [], {}
     for name, path in paths.items():
         data = path.read_bytes()
         hashes[name] = hashlib.sha256(data).hexdigest()
-        frame, found, unread = _table(TABLES[name], settings.table(name), data, path.name)
-        faults += found
-        notes += unread
-        if frame is not None:
-            frames[name] = frame
-    faults += check(frames, settings)
+        found = _table(TABLES[name], settings.table(name), data, path.name)
+        faults += found.faults
+        notes += found.notes
+        if found.frame is not None:
+            frames[name], unreadable[name] = found.frame, found.unread
+    faults += check(frames, unreadable)
     if faults:
         raise DataError(faults)
     return Tables(frames, hashes, tuple(notes))
@@ -75,21 +76,31 @@ def _paths(settings: Settings) -> dict[str, Path]:
     return {name: named[name] for name in TABLES if name in named}
 
 
-Reading = tuple[pd.DataFrame | None, list[Fault], list[str]]
+@dataclass(frozen=True)
+class _Read:
+    """One table after reading: its typed frame (None where it is not a table at all) and the cells left unread."""
+
+    faults: list[Fault]
+    frame: pd.DataFrame | None = None
+    unread: pd.DataFrame = field(default_factory=pd.DataFrame)
+    notes: list[str] = field(default_factory=list)
 
 
-def _table(table: Table, how: TableSettings, data: bytes, file: str) -> Reading:
+def _table(table: Table, how: TableSettings, data: bytes, file: str) -> _Read:
     raw, faults = _rows(table.name, how, data, file)
     if raw is None or faults:
-        return None, faults, []
+        return _Read(faults)
     if faults := _mapping_faults(table, how, raw):
-        return None, faults, []
+        return _Read(faults)
     raw, used = _rename(table, how, raw)
     columns = [*table.columns, *(Column(name, x.kind, x.known, "your own") for name, x in how.extra.items())]
-    frame, faults = _parse_all(table, how, raw, [column for column in columns if column.name in raw])
-    unread = [name for name in raw.columns if name not in frame and name not in used]
-    note = [f"{file}: columns not used: {', '.join(unread)}"] if unread else []
-    return frame, faults, note
+    parsed = {c.name: parse(raw[c.name], c.kind, how.formats.get(c.name, "")) for c in columns if c.name in raw}
+    frame = pd.DataFrame({name: p.values for name, p in parsed.items()})
+    unread = pd.DataFrame({name: p.bad for name, p in parsed.items()})
+    unused = [name for name in raw.columns if name not in frame and name not in used]
+    note = [f"{file}: columns not used: {', '.join(unused)}"] if unused else []
+    faults = [*_flag_faults(table, how, raw), *_parse_faults(table, raw, parsed)]
+    return _Read(faults, frame, unread, note)
 
 
 def _rows(table: str, how: TableSettings, data: bytes, file: str) -> tuple[pd.DataFrame | None, list[Fault]]:
@@ -191,21 +202,36 @@ def _from_tenure(frame: pd.DataFrame, how: TableSettings) -> pd.DataFrame:
     )
 
 
-def _parse_all(
-    table: Table, how: TableSettings, raw: pd.DataFrame, columns: list[Column]
-) -> tuple[pd.DataFrame, list[Fault]]:
-    ids = raw[table.columns[0].name].str.strip()
-    parsed = {column.name: parse(raw[column.name], column.kind, how.formats.get(column.name, "")) for column in columns}
-    faults = [
+def _parse_faults(table: Table, raw: pd.DataFrame, parsed: Mapping[str, Parsed]) -> list[Fault]:
+    """One fault for each column with text that could not be read, in the house style."""
+    return [
         Fault(
-            table.name,
-            name,
-            p.problem,
-            int(p.bad.sum()),
-            tuple(ids[p.bad].fillna("(no id)")[:5]),
+            table.name, name, p.problem, int(p.bad.sum()), _ids(table, raw, p.bad),
             p.remedy.replace("<table>", table.name).replace("<column>", name),
         )
         for name, p in parsed.items()
         if p.bad.any()
-    ]
-    return pd.DataFrame({name: p.values for name, p in parsed.items()}), faults
+    ]  # fmt: skip
+
+
+def _ids(table: Table, raw: pd.DataFrame, bad: pd.Series) -> tuple[str, ...]:
+    ids = raw.loc[bad, table.columns[0].name].str.strip()
+    return tuple(ids.replace("", "(no id)").fillna("(no id)")[:5])
+
+
+def _flag_faults(table: Table, how: TableSettings, raw: pd.DataFrame) -> list[Fault]:
+    """Whether the flag that says who has left holds two words and no blanks; anything else could be misread."""
+    if how.ended is None:
+        return []
+    words = raw[how.ended.column].str.strip().str.casefold()
+    yes, blank = str(how.ended.true).strip().casefold(), words.isin(BLANK)
+    others = sorted(words[~blank & (words != yes)].unique())
+    faults = []
+    if blank.any():
+        problem, remedy = f"is empty in the column {how.ended.column!r}", "Say for each client whether it has left."
+        faults.append(Fault(table.name, "ended", problem, int(blank.sum()), _ids(table, raw, blank), remedy))
+    if len(others) > 1 or not (words == yes).any():
+        seen = ", ".join(repr(word) for word in others[:6])
+        problem = f"should hold {how.ended.true!r} and one other word in the column {how.ended.column!r} (seen: {seen})"
+        faults.append(Fault(table.name, "ended", problem, 0, (), "Correct the words, or the setting ended.true."))
+    return faults

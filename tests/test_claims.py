@@ -1,0 +1,149 @@
+"""The rule, line by line (METHODS 1): every verdict, every qualifier, the gate, and both directions and scales."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from retention.claims import CLAIMS, judge, load_plan, not_run, sensitivity_table
+from retention.errors import ConfigError
+from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
+
+A1 = CLAIMS["A1"]
+SIZE = replace(A1, id="A4", direction="below", published=0.5, smallest=0.8, band=(0.375, 0.667))
+LIKING = replace(A1, id="A6", scale="difference", published=None, smallest=0.10, band=None)
+Z = 2.128
+
+
+def contrast(ratio: float, se: float, events: tuple[int, ...] = (200, 150), scale: str = "ratio") -> Contrast:
+    theta = math.log(ratio) if scale == "ratio" else ratio
+    return Contrast("as planned", theta, se, 600, {f"group {i} clients": n for i, n in enumerate(events)})
+
+
+@pytest.mark.parametrize(
+    ("ratio", "se", "verdict", "qualifiers"),
+    [
+        (2.0, 0.10, HOLDS, ("about as large as claimed",)),
+        (2.0, 0.20, HOLDS, ()),
+        (2.6, 0.05, HOLDS, ()),  # the whole 90 % interval must lie inside the band
+        (1.35, 0.02, HOLDS, ("smaller than published",)),
+        (1.6, 0.18, DIRECTION, ()),
+        (1.2, 0.05, DIRECTION, ("smaller than published",)),
+        (1.1, 0.10, DOES_NOT, ()),
+        (1.0, 0.08, DOES_NOT, ("too small to act on",)),
+        (0.8, 0.05, DOES_NOT, ("reversed",)),
+        (1.0, 0.60, NOT_ENOUGH, ()),
+        (2.0, 0.40, NOT_ENOUGH, ()),
+    ],
+)
+def test_the_rule_in_its_order(ratio, se, verdict, qualifiers):
+    found = judge(A1, contrast(ratio, se))
+    assert (found.verdict, found.qualifiers) == (verdict, qualifiers)
+    mirrored = judge(SIZE, contrast(1 / ratio, se))  # the same rule for a claim of 'less'
+    assert found.verdict == mirrored.verdict
+    assert mirrored.low == pytest.approx(1 / found.high, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("delta", "se", "verdict"),
+    [(0.3, 0.05, HOLDS), (0.2, 0.08, DIRECTION), (0.0, 0.04, DOES_NOT), (-0.3, 0.05, DOES_NOT), (0.1, 0.2, NOT_ENOUGH)],
+)
+def test_a_claim_of_direction_has_no_band(delta, se, verdict):
+    found = judge(LIKING, contrast(delta, se, scale="difference"))
+    assert (found.verdict, found.about_as_claimed) == (verdict, None)
+    assert found.estimate == delta
+
+
+def test_the_level_and_both_intervals():
+    found = judge(A1, contrast(2.0, 0.1))
+    assert found.level == pytest.approx(1 - 2 * 0.05 / 3)
+    assert found.low == pytest.approx(2 * math.exp(-Z * 0.1), rel=1e-4)
+    assert found.interval_95[1] == pytest.approx(2 * math.exp(1.959964 * 0.1), rel=1e-6)
+    assert found.detectable == pytest.approx(math.exp((Z + 0.8416) * 0.1), rel=1e-4)
+
+
+@pytest.mark.parametrize(("events", "word"), [((9, 200), NOT_ENOUGH), ((10, 10), HOLDS), ((19,), NOT_ENOUGH)])
+def test_the_gate_comes_first(events, word):
+    found = judge(A1, contrast(2.0, 0.1, events))
+    assert found.verdict == word
+    if word == NOT_ENOUGH:
+        assert "at least" in found.why and found.more_events_needed == (1 if events != (19,) else 1)
+
+
+def test_a_reason_of_the_estimator_stops_the_verdict():
+    found = judge(A1, replace(contrast(2.0, 0.1), lacking=("Nobody was followed to month 12.",)))
+    assert (found.verdict, found.why) == (NOT_ENOUGH, "Nobody was followed to month 12.")
+
+
+def test_how_many_more_would_settle_it():
+    found = judge(A1, contrast(2.0, 0.40, (40, 30)))
+    factor = (70 + found.more_events_needed) / 70
+    assert judge(A1, contrast(2.0, 0.40 / math.sqrt(factor), (40, 30))).verdict != NOT_ENOUGH
+    fewer = (70 + found.more_events_needed - 1) / 70
+    assert judge(A1, contrast(2.0, 0.40 / math.sqrt(fewer), (40, 30))).verdict == NOT_ENOUGH
+    assert f"{found.more_events_needed} more" in found.would_change
+
+
+def test_the_bayes_factor_is_wakefields():
+    at_zero = judge(A1, contrast(1.0, 2 / math.sqrt(1584))).bayes_factor
+    assert at_zero == pytest.approx(0.1, abs=0.001)  # METHODS 1: about 1,584 balanced events for a factor of 0.1
+
+
+def test_fragile_names_what_flips():
+    same, other = replace(contrast(2.0, 0.1), name="same"), replace(contrast(1.0, 0.6), name="other")
+    found = judge(A1, contrast(2.0, 0.1), [same, other])
+    assert (found.fragile, found.flips) == (True, ("other",))
+    assert judge(A1, contrast(2.0, 0.1), [same]).fragile is False
+    assert judge(A1, contrast(2.0, 0.1)).fragile is None
+    table = sensitivity_table(A1, [contrast(2.0, 0.1), other])
+    assert table["verdict"].tolist() == ["holds, about as large as claimed", "not enough data"]
+
+
+def test_caveats_are_said_with_the_verdict():
+    assert judge(A1, contrast(2.0, 0.2), (), ("read off a snapshot",)).words == "holds, read off a snapshot"
+
+
+def test_not_run_says_what_is_missing():
+    found = not_run(A1, ["surveys.rep_liking"])
+    assert (found.verdict, found.missing, found.why) == (
+        NOT_RUN,
+        ("surveys.rep_liking",),
+        "Missing: surveys.rep_liking.",
+    )
+
+
+@given(st.floats(0.2, 6), st.floats(0.01, 1.5))
+def test_only_one_of_holds_and_does_not_hold_can_be_wrong(ratio, se):
+    """At any true value the two are not both false: 'holds' excludes all that 'does not hold' could claim."""
+    found = judge(A1, contrast(ratio, se)).verdict
+    low, high = math.log(ratio) - Z * se, math.log(ratio) + Z * se
+    if found == HOLDS:
+        assert low > math.log(1.25) - 1e-3
+    if found == DOES_NOT:
+        assert high < math.log(1.5) + 1e-3
+
+
+def test_the_family_error_of_the_rule():
+    """At exactly the smallest effect 'holds' comes in 1.67 % of draws; at the band's edge 'does not hold' likewise."""
+    rng = np.random.default_rng(5)
+    n, se = 20_000, 0.1
+    for truth, word in ((1.25, HOLDS), (1.5, DOES_NOT)):
+        draws = np.exp(math.log(truth) + se * rng.normal(size=n))
+        share = np.mean([judge(A1, contrast(ratio, se)).verdict == word for ratio in draws[:4000]])
+        assert share == pytest.approx(stats.norm.sf(Z), abs=3 * math.sqrt(0.0167 / 4000))
+
+
+def test_the_plan_can_be_overridden_and_says_so():
+    claims, differences = load_plan({"A1": {"smallest": 1.1, "band": [1.4, 3.0]}})
+    assert (claims["A1"].smallest, claims["A1"].band) == (1.1, (1.4, 3.0))
+    assert differences[0] == "A1: smallest is 1.1, the study's plan has 1.25"
+    assert load_plan({})[1] == ()
+
+
+def test_an_unknown_plan_setting_is_an_error_that_lists_all():
+    with pytest.raises(ConfigError, match=r"A99(.|\n)*unknown 'smalest'"):
+        load_plan({"A99": {}, "A1": {"smalest": 1}})

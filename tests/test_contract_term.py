@@ -1,0 +1,172 @@
+"""The contract-term study: lock-in, notice, horizons, small agencies, a stranger's export."""
+
+import datetime as dt
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import clients_of
+from retention import contract_hazard_ratio, contract_term, judge, open_study
+from retention.claims import CLAIMS
+from retention.curves import after, follow_up, kaplan_meier
+from retention.results import NOT_ENOUGH
+from retention.sample import World, simulate
+from retention.spells import KINDS, add_months, build_spells, contract_cycles
+
+CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
+
+
+def simulated(world: World, clients: int, seed: int) -> pd.DataFrame:
+    return build_spells(simulate(world, clients=clients, seed=seed)["clients"], cutoff=CUTOFF, records_begin=BEGIN)
+
+
+def by_hand(contrast) -> float:
+    return math.exp(contrast.theta)
+
+
+def test_the_ratio_by_hand():
+    rows = [(f"m{i}", "2023-01-01", "2023-03-31", 1) for i in range(5)]
+    rows += [(f"n{i}", "2023-01-01", None, 1) for i in range(5)]
+    rows += [(f"f{i}", "2023-01-01", "2023-12-31", 12) for i in range(2)]
+    rows += [(f"g{i}", "2023-01-01", None, 12) for i in range(8)]
+    found = contract_hazard_ratio(build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30)))
+    assert by_hand(found) == pytest.approx(math.log(0.5) / math.log(0.8))
+    parts = [(5 / (10 * 5)) / math.log(0.5) ** 2, (2 / (10 * 8)) / math.log(0.8) ** 2]
+    assert found.se == pytest.approx(math.sqrt(sum(parts)))
+    assert found.events == {"month-to-month clients": 5, "fixed term clients": 2}
+
+
+def constant_wish(term: int, notice: int, n: int, seed: int) -> pd.DataFrame:
+    """Clients whose wish to leave arises at 4 % a month, released as METHODS 10 says, on the first of a month."""
+    rng = np.random.default_rng(seed)
+    wish = rng.geometric(0.04, n)
+    decided = wish if term == 1 else np.ceil((wish + notice) / term).astype(int) * term - notice
+    start = pd.Series(pd.Timestamp("2020-01-01"), index=range(n))
+    frame = pd.DataFrame({"client_id": [f"{term}-{i}" for i in range(n)], "start_date": start})
+    frame["end_date"] = add_months(start, pd.Series(decided + notice)) - pd.Timedelta(days=1)
+    frame["decision_date"] = add_months(start, pd.Series(decided - 1))
+    return frame.assign(contract_term_months=term, monthly_ad_spend=1.0)
+
+
+@pytest.mark.parametrize(
+    ("term", "notice", "biased"), [(12, 1, 12 / 11), (12, 2, 12 / 10), (6, 1, 6 / 5), (6, 2, 6 / 4), (12, 0, 1.0)]
+)
+def test_counting_decisions_instead_of_ends_is_biased_and_the_study_does_not(term, notice, biased):
+    """METHODS 0: with nothing planted, decisions give 1.09, 1.20, 1.20, 1.50 at the first renewal; ends give 1."""
+    n = 60_000
+    clients = pd.concat([constant_wish(1, notice, n, 1), constant_wish(term, notice, n, 2)])
+    spells = build_spells(clients, cutoff=dt.date(2024, 12, 31))
+    on_ends = contract_hazard_ratio(spells, horizon=term)
+    on_decisions = contract_hazard_ratio(spells, horizon=term, by="decision")
+    assert abs(on_ends.theta) < 3.3 * on_ends.se
+    assert abs(on_decisions.theta - math.log(biased)) < 3.3 * on_decisions.se
+    assert on_ends.se < 0.02
+
+
+def test_lock_in_misleads_the_raw_ratio_and_not_the_study():
+    """Nothing planted, lock-in and terms chosen at random: cycles give 1 where client-months do not."""
+    spells = simulated(World(contract=0.0, spend=0.0), 12_000, seed=4)
+    found = contract_hazard_ratio(spells)
+    assert abs(found.theta) < 3.3 * found.se
+    assert contract_term.raw_rate_ratio(spells).rows[0].low > 1.1
+
+
+def test_without_lock_in_both_agree():
+    spells = simulated(World(contract=math.log(2), spend=0.0, lock_in=False, breach=0.0), 8_000, seed=5)
+    raw, found = contract_term.raw_rate_ratio(spells).rows[0].estimate, by_hand(contract_hazard_ratio(spells))
+    assert found == pytest.approx(raw, rel=0.12)
+
+
+def test_dropping_entry_makes_retention_look_too_good():
+    spells = simulated(World(), 8_000, seed=6)
+    outcome = follow_up(spells).only([KINDS["client"]])
+    without = follow_up(spells.assign(entry_months=0)).only([KINDS["client"]])
+    assert after(kaplan_meier(without), 12)["survival"] > after(kaplan_meier(outcome), 12)["survival"] + 0.02
+
+
+def test_terms_that_cannot_come_due_by_the_horizon_are_left_out():
+    rows = [(f"m{i}", "2023-01-01", "2023-03-31", 1) for i in range(5)] + [("n", "2023-01-01", None, 1)]
+    rows += [("f", "2023-01-01", "2023-12-31", 12), ("g", "2023-01-01", None, 12), ("two", "2023-01-01", None, 24)]
+    spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
+    masks = contract_term.arms(spells, 12)
+    assert (masks["month-to-month"].sum(), masks["fixed term"].sum()) == (6, 2)
+    assert contract_hazard_ratio(spells).n_clients == 8
+    assert "1 clients on terms of 24 months" in contract_term.left_out(spells, 12).items[0].text
+    only = contract_hazard_ratio(spells[spells["contract_term_months"] != 12])
+    assert judge(CLAIMS["A1"], only).verdict == NOT_ENOUGH
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("a", "2023-01-01", None, 1)],
+        [("a", "2023-01-01", "2023-01-31", 1), ("b", "2023-01-01", "2023-01-31", 12)],
+        [("a", "2023-01-01", None, 12), ("b", "2023-02-01", None, 12), ("c", "2023-02-01", "2024-01-31", 12)],
+        [(f"m{i}", "2024-05-01", None, 1 + 11 * (i % 2)) for i in range(20)],
+    ],
+)
+def test_tiny_agencies_get_an_answer_and_no_error(rows):
+    spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
+    found = judge(CLAIMS["A1"], contract_hazard_ratio(spells), contract_term.contract_sensitivities(spells))
+    assert found.verdict == NOT_ENOUGH and found.why
+    cycles = contract_cycles(spells)
+    for result in (
+        contract_term.survival_estimates(spells),
+        contract_term.restricted_mean_estimates(spells),
+        contract_term.renewal_estimates(spells, cycles),
+        contract_term.early_exit_estimates(cycles),
+        contract_term.incidence_estimates(spells),
+        contract_term.raw_rate_ratio(spells),
+        contract_term.headlines(spells),
+    ):
+        assert result._repr_mimebundle_()["text/html"]
+
+
+def test_per_renewal_shares_by_hand():
+    rows = [("a", "2023-01-01", "2023-06-30", 6, "client"), ("b", "2023-01-01", None, 6, None)]
+    rows += [("c", "2023-01-01", "2023-03-31", 6, "agency"), ("d", "2023-01-01", "2023-02-28", 1, "client")]
+    spells = build_spells(clients_of(rows, ("end_initiator",)), cutoff=dt.date(2023, 12, 31))
+    found = {row.group: row for row in contract_term.renewal_estimates(spells, contract_cycles(spells)).rows}
+    assert found["6-month terms"].estimate == pytest.approx(1 / 3)  # a left, b stayed twice; c was let go
+    assert found["month-to-month"].estimate == pytest.approx(1 - (1 - 1 / 2) ** 6)
+
+
+def test_shares_of_all_kinds_and_staying_make_a_whole(sample_study):
+    rows = contract_term.incidence_estimates(sample_study.spells).rows
+    for group in {row.group for row in rows}:
+        part = sample_study.spells[contract_term.term_group(sample_study.spells) == group]
+        gone = sum(row.estimate for row in rows if row.group == group and row.name.endswith("month 12"))
+        assert gone == pytest.approx(1 - after(kaplan_meier(follow_up(part)), 12)["survival"])
+
+
+TELCO = Path(__file__).parents[2] / "shared" / "data" / "telco" / "Telco-Customer-Churn.csv"
+README = Path(__file__).parents[1] / "README.md"
+
+
+def readme_example() -> str:
+    """The retention.toml that the README shows for a tenure-and-flag export."""
+    return README.read_text().split("```toml\n")[1].split("```")[0]
+
+
+def test_the_readme_example_is_at_most_fifteen_lines():
+    assert len(readme_example().strip().splitlines()) <= 15
+
+
+@pytest.mark.skipif(not TELCO.is_file(), reason="the Telco export is third-party data, kept outside this project")
+def test_a_strangers_export_gives_the_known_numbers(tmp_path):
+    text = readme_example().replace("Telco-Customer-Churn.csv", str(TELCO))
+    (tmp_path / "retention.toml").write_text(text)
+    study = open_study(config=str(tmp_path / "retention.toml"))
+    table = contract_term.survival_estimates(study.spells)
+    found = {(row.group, row.name): row for row in table.rows}
+    year = found["month-to-month", "still a client after month 12"]
+    assert [round(value, 4) for value in (year.estimate, year.low, year.high)] == [0.7031, 0.6873, 0.7183]
+    assert round(found["month-to-month", "still a client after month 24"].estimate, 4) == 0.5859
+    assert found["month-to-month", "median months of service"].estimate == 35
+    assert round(found["all terms", "log-rank chi-squared on 2 df"].estimate, 2) == 2352.87
+    assert len(study.spells) == 7043 and study.spells["ended"].sum() == 1869
+    assert any("snapshot, not a cohort" in warning.text for warning in study.warnings().items)
+    assert "snapshot" in judge(CLAIMS["A1"], contract_hazard_ratio(study.spells), (), study.caveats).words

@@ -1,0 +1,82 @@
+"""What pages are made of: results that show and hand over themselves, tables that never execute, gate and fees."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from conftest import clients_of
+from retention import contract_term, economics, gate
+from retention.results import MIME, Estimate, Estimates, Finding, Findings, Listing, collect, quantity, to_json
+from retention.spells import build_spells
+
+NAMED = "<img src=x onerror=alert(1)>"
+
+
+def test_tables_escape_whatever_is_in_them():
+    shown = Listing(pd.DataFrame({"na<b>me": [NAMED], "n": [3]}), "A & B").html()
+    assert NAMED not in shown and "&lt;img" in shown and "A &amp; B" in shown and "<b>" not in shown
+    assert '<th scope="col">' in shown and '<td class="num">3</td>' in shown
+    assert "nothing to list" in Listing(pd.DataFrame(), "Empty").html()
+
+
+def test_what_is_not_finite_is_null():
+    row = Estimate("A1", "median", "g", float("inf"), float("nan"), 2.0, 0.95, "months", 3, 1)
+    bundle = Estimates((row,), "caption")._repr_mimebundle_()
+    assert bundle[MIME]["estimates"][0]["estimate"] is None
+    assert "not reached" in bundle["text/html"]
+    assert json.loads(to_json({"x": float("nan")})) == {"x": None}
+
+
+def test_collect_keeps_order_and_says_nothing_twice():
+    finding = Finding("data", "Once.", "warning")
+    payloads = [finding.payload(), Findings((finding, Finding("A1", "Two."))).payload()]
+    found = collect(payloads, "2025-12-31-abc", "2025-12-31")
+    assert [row["text"] for row in found["findings"]] == ["Once.", "Two."]
+
+
+def test_the_gate_counts_add_up(sample_study):
+    spells = sample_study.spells
+    head = dict(gate.counts(spells, sample_study.tables.frames["clients"]).itertuples(index=False))
+    kinds = gate.ends_by_kind(spells)
+    assert kinds["Ends"].sum() == head["ends counted"] and kinds["Share"].sum() == pytest.approx(1)
+    follow = gate.follow_up_by_term(spells)
+    assert follow["Engagements"].sum() == len(spells) == head["engagements followed (pauses merged)"]
+    flow = gate.starts_and_ends(spells, sample_study.records_begin)
+    assert flow["ended"].sum() == head["ends counted"]
+
+
+def test_absent_tables_and_missing_values_are_told(sample_study):
+    told = gate.absent(sample_study.tables.frames)["Not in the data"].tolist()
+    assert "table surveys" in told and "table contracts" not in told and "clients.referred_by" in told
+    missing = gate.missing_by_field(sample_study.tables.frames)
+    assert missing.loc[missing["Column"] == "clients.end_initiator", "Missing"].item() == 28
+
+
+def fees(*rows):
+    return build_spells(clients_of(list(rows), ("fee_pct",)), cutoff=pd.Timestamp("2024-12-31").date())
+
+
+def test_fees_by_hand():
+    rows = [(f"m{i}", "2024-01-01", None, 1, 10.0) for i in range(3)]
+    spells = fees(*rows, ("low", "2024-01-01", None, 1, 9.0), ("gone", "2024-01-01", "2024-03-31", 1, 5.0))
+    table = economics.fee_table(spells).iloc[0]
+    assert (table["clients"], table["usual_fee"], table["published_fee"], table["departures"]) == (5, 10.0, 10.0, 2)
+    listed = economics.fee_departures(spells)
+    assert listed["client"].tolist() == ["low"] and listed["monthly_difference"].tolist() == [-10.0]
+
+
+def test_without_fees_the_page_says_what_they_would_answer():
+    spells = fees(("a", "2024-01-01", None, 1, None)).drop(columns="fee_pct")
+    assert "fee_pct" in economics.fee_estimates(spells).text
+    assert economics.fee_departures(spells).empty
+
+
+def test_words_for_charts(sample_study):
+    assert "After a year: month-to-month 35.0%" in contract_term.survival_words(
+        contract_term.survival_estimates(sample_study.spells)
+    )
+    assert "fixed term 29.6% in month 12" in contract_term.hazard_words(
+        contract_term.hazard_by_month(sample_study.spells)
+    )
+    assert quantity(float("nan"), "share") == "–"

@@ -1,0 +1,211 @@
+"""The report end to end, as a scheduler and an ops lead meet it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import nbformat
+import pytest
+
+from conftest import ROOT
+from retention.errors import ConfigError
+from retention.report import publish
+from retention.report.execute import check_parameters
+from retention.results import schema
+from retention.sample import simulate, write_sample
+
+SCRIPT = "<script>document.title = 'owned'</script>"
+
+
+def retention(*words, cwd=ROOT, **environment) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", "from retention.cli import main; main()", *map(str, words)]
+    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """A small made-up agency with a hostile client name that is sure to be listed (its fee departs most)."""
+    folder = tmp_path_factory.mktemp("data")
+    tables = simulate(clients=150, seed=3)
+    staying = tables["clients"]["end_date"].isna()
+    first = tables["clients"].index[staying][0]
+    tables["clients"].loc[first, ["name", "fee_pct", "monthly_ad_spend"]] = [SCRIPT, 1.0, 9e6]
+    write_sample(folder, tables)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(data, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("reports")
+    done = retention("report", "--data", data, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(folder / "latest" / "index.html")
+    return folder
+
+
+def test_the_published_folder_is_as_designed(out):
+    run = (out / "latest").resolve()
+    names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert names == {
+        *("index.html", "00_data.html", "01_contract_term.html", "results.json", "run.json", "run.log"),
+        *("notebooks/00_data.ipynb", "notebooks/01_contract_term.ipynb"),
+    }
+    assert re.fullmatch(r"2025-12-31-[0-9a-f]{8}", run.name)
+    assert publish.whole(run)
+    assert not list(out.glob(".run-*"))
+
+
+def test_results_follow_the_schema(out):
+    text = (out / "latest" / "results.json").read_text()
+    results = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} in results.json"))
+    jsonschema.validate(results, schema())
+    assert results["run_id"] == (out / "latest").resolve().name
+    assert [claim["id"] for claim in results["claims"]] == ["A1"]
+    assert {row["id"] for row in results["estimates"]} == {"A1", "A2"}
+    broken = results | {"claims": [results["claims"][0] | {"verdict": "proven"}]}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken, schema())
+
+
+def test_nothing_of_this_machine_and_nothing_from_outside(out, data):
+    for path in (out / "latest").resolve().rglob("*"):
+        if path.is_file():
+            text = path.read_text()
+            assert str(data) not in text and str(out) not in text and str(ROOT) not in text, path.name
+        if path.suffix == ".html":
+            assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
+            assert "<style>" in text and not re.search(r"<script|@import|url\(", text.replace("&lt;script", ""))
+            assert not re.search(r'<img(?![^>]*alt="[^"]{20,})', text), "a picture without words"
+
+
+def test_the_same_run_twice_has_the_same_name_and_is_kept(out, data):
+    before = (out / "latest" / "run.json").stat().st_mtime_ns
+    again = retention("report", "--data", data, "--out", out)
+    assert again.returncode == 0 and "Nothing has changed" in again.stderr
+    assert (out / "latest" / "run.json").stat().st_mtime_ns == before
+
+
+def test_the_same_run_elsewhere_has_the_same_results_to_the_byte(out, data, tmp_path):
+    assert retention("report", "--data", data, "--out", tmp_path, "--jobs", 1).returncode == 0
+    assert (tmp_path / "latest").resolve().name == (out / "latest").resolve().name
+    assert (tmp_path / "latest/results.json").read_bytes() == (out / "latest/results.json").read_bytes()
+
+
+def test_a_damaged_run_is_made_again(data, tmp_path):
+    assert retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00").returncode == 0
+    (tmp_path / "latest" / "index.html").write_text("damaged")
+    assert retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00").returncode == 0
+    assert publish.whole((tmp_path / "latest").resolve())
+
+
+def test_a_second_run_is_told_to_wait(data, tmp_path):
+    with publish.locked(tmp_path):
+        done = retention("report", "--data", data, "--out", tmp_path)
+    assert (done.returncode, "Another run is writing" in done.stderr) == (3, True)
+
+
+def test_bad_input_leaves_the_last_report_and_says_why(out, data, tmp_path):
+    shutil.copytree(data, tmp_path / "bad")
+    table = tmp_path / "bad" / "clients.csv"
+    table.write_text(table.read_text().replace("2025-", "2025/13/", 1))
+    latest = (out / "latest").resolve()
+    done = retention("report", "--data", tmp_path / "bad", "--out", out)
+    assert done.returncode == 2 and "is not a date" in done.stderr and "Traceback" not in done.stderr
+    assert (out / "latest").resolve() == latest and publish.whole(latest)
+    assert "is not a date" in (out / "failed" / "index.html").read_text()
+    verbose = retention("report", "--data", tmp_path / "bad", "--out", out, "--verbose")
+    assert verbose.returncode == 2 and "Traceback" in verbose.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--data", "nowhere"], "no folder or file"),
+        (["--config", "nowhere.toml"], "no file"),
+        (["--cutoff", "31.12.2025"], "is not a date"),
+        (["--cutoff", "1990-01-01"], "1990-01-01"),
+        (["--notebooks", "99"], "No notebook 99"),
+    ],
+)
+def test_bad_parameters_exit_2_with_a_plain_sentence(tmp_path, words, told):
+    done = retention("report", "--out", tmp_path, *words)
+    assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_notebook_that_fails_exits_1_and_is_shown(data, tmp_path):
+    project = tmp_path / "project"
+    (project / "src").mkdir(parents=True)
+    shutil.copytree(ROOT / "notebooks", project / "notebooks")
+    (project / "src" / "retention").symlink_to(ROOT / "src" / "retention")
+    path = project / "notebooks" / "01_contract_term.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell("raise ValueError('<b>on purpose</b>')"))
+    nbformat.write(notebook, path)
+    done = retention("report", "--data", data, "--out", tmp_path / "out", cwd=project)
+    assert done.returncode == 1 and "on purpose" in done.stderr
+    page = (tmp_path / "out" / "failed" / "index.html").read_text()
+    assert "01_contract_term" in page and "&lt;b&gt;on purpose&lt;/b&gt;" in page
+    assert not (tmp_path / "out" / "latest").exists()
+    assert not (tmp_path / "out" / "failed" / "prepared").exists()
+
+
+def test_a_notebook_with_other_parameters_is_refused(tmp_path):
+    notebook = nbformat.read(ROOT / "notebooks" / "00_data.ipynb", as_version=4)
+    cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    cell.source += '\nsecret = ""'
+    nbformat.write(notebook, tmp_path / "x.ipynb")
+    with pytest.raises(ConfigError, match="needs one cell tagged 'parameters'"):
+        check_parameters(tmp_path / "x.ipynb")
+
+
+@pytest.mark.parametrize("name", ["00_data", "01_contract_term"])
+def test_stock_papermill_from_another_folder(name, tmp_path):
+    notebook = ROOT / "notebooks" / f"{name}.ipynb"
+    command = [sys.executable, "-m", "papermill", "-p", "cutoff", "2024-12-31", str(notebook), "out.ipynb"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out.ipynb").read_text()
+    assert "2024-12-31" in text and "application/vnd.retention+json" in text
+
+
+@pytest.mark.parametrize("name", ["00_data", "01_contract_term"])
+def test_as_jupyterlab_runs_it(name):
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    NotebookClient(notebook, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs a browser: apt-get install chromium")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_in_a_browser(out, width):
+    """A hostile name is text; nothing is requested, nothing scrolls sideways, every picture is loaded."""
+    from playwright.sync_api import sync_playwright
+
+    seen = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.on("request", lambda request: seen.append(request.url))
+        page.on("dialog", lambda dialog: pytest.fail("a dialog opened"))
+        for name in ("index", "00_data", "01_contract_term"):
+            page.goto((out / "latest" / f"{name}.html").resolve().as_uri())
+            assert page.title() != "owned" and page.locator("h1").count() == 1
+            assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+            assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+            if name == "01_contract_term":
+                assert SCRIPT in page.locator("main").inner_text()
+        page.goto((out / "latest" / "index.html").resolve().as_uri())
+        page.get_by_role("link", name="Do month-to-month clients leave sooner?").first.click()
+        page.get_by_role("link", name="All findings").click()
+        assert "Why clients stay or leave" in page.title() or page.locator("h1").inner_text()
+        browser.close()
+    assert all(url.startswith(("file:", "data:")) for url in seen)
