@@ -20,7 +20,8 @@ test: .venv/dev-ready
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lab: .venv/dev-ready
-	$(BIN)/jupyter lab --notebook-dir=notebooks $(ARGS)
+	$(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.news_url=None \
+	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(ARGS)
 
 check: .venv/dev-ready
 	$(BIN)/ruff format --check .

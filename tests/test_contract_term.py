@@ -99,6 +99,11 @@ def test_terms_that_cannot_come_due_by_the_horizon_are_left_out():
     assert judge(CLAIMS["A1"], only).verdict == NOT_ENOUGH
 
 
+def test_the_sensitivities_are_those_of_the_plan(sample_study):
+    names = [contrast.name for contrast in contract_term.contract_sensitivities(sample_study.spells)]
+    assert names == list(CLAIMS["A1"].sensitivities)
+
+
 @pytest.mark.parametrize(
     "rows",
     [
@@ -120,6 +125,7 @@ def test_tiny_agencies_get_an_answer_and_no_error(rows):
         contract_term.early_exit_estimates(cycles),
         contract_term.incidence_estimates(spells),
         contract_term.raw_rate_ratio(spells),
+        contract_term.ratio_by_term(spells),
         contract_term.headlines(spells),
     ):
         assert result._repr_mimebundle_()["text/html"]

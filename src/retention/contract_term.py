@@ -101,7 +101,6 @@ def _lacking(arm: str, outcome: Outcome, horizon: int) -> list[str]:
 
 def contract_sensitivities(spells: pd.DataFrame) -> list[Contrast]:
     """The pre-listed other ways to compute the contrast (plan.toml, A1), each named, where their input is there."""
-    terms = spells["contract_term_months"]
     chosen = [
         contract_hazard_ratio(spells, horizon=24, name="horizon 24 months"),
         contract_hazard_ratio(spells, kinds=(CLIENT, NEUTRAL), name="neutral ends count too"),
@@ -112,11 +111,23 @@ def contract_sensitivities(spells: pd.DataFrame) -> list[Contrast]:
     if "discount_pct" in spells:
         full = spells[spells["discount_pct"].fillna(0) == 0]
         chosen.append(contract_hazard_ratio(full, name="no discount at signing"))
-    for term in (12, 6):
-        if ((terms > 1) & (terms != term)).any() and (terms == term).any():
-            only = spells[terms.isin([1, term])]
-            chosen.append(contract_hazard_ratio(only, name=f"{term}-month terms only"))
     return chosen
+
+
+def ratio_by_term(spells: pd.DataFrame) -> Estimates:
+    """The verdict's ratio for each fixed term on its own against month-to-month, at the first whole cycle of a year.
+
+    A term that does not divide twelve months is compared where it first comes due. 95 % intervals.
+    """
+    terms, rows = spells["contract_term_months"].astype(int), []
+    for term in sorted(t for t in terms.unique() if t > 1):
+        horizon = 12 if 12 % term == 0 else int(term)
+        found = contract_hazard_ratio(spells[terms.isin([1, term])], horizon=horizon)
+        if not found.lacking:
+            middle, low, high = (math.exp(found.theta + k * Z95 * found.se) for k in (0, -1, 1))
+            name, group = f"ratio of cumulative leaving by month {horizon}", f"month-to-month over {term} months"
+            rows.append(Estimate("A1", name, group, middle, low, high, 0.95, "ratio", found.n_clients, found.n_events))
+    return Estimates(tuple(rows), "The same ratio for each term on its own")
 
 
 def supported_from(outcome: Outcome) -> float:
