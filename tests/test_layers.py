@@ -9,9 +9,9 @@ RANKS = [
     {"tables", "results", "config"},
     {"sources", "sample", "spells", "resample"},
     {"features", "curves"},
-    {"gate", "hazards", "economics", "contract_term"},
+    {"hazards", "economics", "contract_term"},
     {"risk", "people", "claims"},
-    {"portfolio", "study"},
+    {"portfolio", "study", "gate"},
     {"report"},
     {"cli"},
 ]

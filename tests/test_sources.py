@@ -123,6 +123,9 @@ def test_dates_whose_reading_the_column_settles(tmp_path):
         (["$1,234.00", "12"], [1234, 12]),
         (["1234.5", "-3", "1e3"], [1234.5, -3, 1000]),
         (["1,234,567", "5"], [1234567, 5]),
+        (["1,500", "12.5"], [1500, 12.5]),
+        (["1.500", "12,5"], [1500, 12.5]),
+        (["0.125", "USD 12.345"], [0.125, 12.345]),
         (["12 %", "\u20ac 5"], [12, 5]),
     ],
 )
@@ -131,7 +134,21 @@ def test_numbers_as_people_write_them(values, numbers):
     assert not parsed.bad.any() and parsed.values.tolist() == numbers
 
 
-@pytest.mark.parametrize("values", [["1,500", "200"], ["1.2.3"], ["1,23,4"], ["12abc34"], ["1.5", "2,5"], ["--5"]])
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["1,500", "200"],
+        ["1.500"],
+        ["1.2.3"],
+        ["1,23,4"],
+        ["12abc34"],
+        ["1.5", "2,5"],
+        ["--5"],
+        ["5k"],
+        ["(500)"],
+        ["1 234"],
+    ],
+)
 def test_numbers_that_are_refused(values):
     assert parse(pd.Series(values), "number").bad.any()
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from retention.claims import MIN_EVENTS, MIN_EVENTS_GROUP
+from retention.contract_term import contract_hazard_ratio
 from retention.curves import follow_up
 from retention.results import Finding
 from retention.spells import AGENCY, CLIENT, NEUTRAL, UNKNOWN
@@ -21,23 +23,25 @@ KIND_WORDS = {
 
 
 def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
-    """The head count: `what, count` for rows read, engagements followed, client-months, and what was set aside."""
+    """The head count: `What, Count, Share` (of engagements) of what was read, followed and set aside."""
     outcome = follow_up(spells)
     waiting = spells["end_date"].notna() & ~spells["ended"] & ~spells["cut_short"]
-    rows = {
+    whole = {
         "rows in the clients table": len(clients),
-        "engagements followed (pauses merged)": len(spells),
         "different clients": spells["client_id"].nunique(),
         "client-months under observation": int((outcome.stop - outcome.entry).sum()),
-        "ends counted": int(spells["ended"].sum()),
-        "still with us at the cut-off": int(spells["end_date"].isna().sum()),
-        "notice given, end still to come": int(waiting.sum()),
-        "ended in a month cut by the cut-off or by the start of the records (not counted)": int(
-            spells["cut_short"].sum()
-        ),
-        "already clients when records begin": int((spells["entry_months"] > 0).sum()),
+        "engagements followed (pauses merged)": len(spells),
     }
-    return pd.DataFrame({"What": rows.keys(), "Count": rows.values()})
+    parts = {
+        "already clients when records begin": spells["entry_months"] > 0,
+        "ends counted": spells["ended"],
+        "still with us at the cut-off": spells["end_date"].isna(),
+        "notice given, end still to come": waiting,
+        "ended in a month that the cut-off or the start of the records cuts (not counted)": spells["cut_short"],
+    }
+    rows = [(what, count, float("nan")) for what, count in whole.items()]
+    rows += [(what, int(mask.sum()), mask.mean()) for what, mask in parts.items()]
+    return pd.DataFrame(rows, columns=["What", "Count", "Share"])
 
 
 def ends_by_kind(spells: pd.DataFrame) -> pd.DataFrame:
@@ -94,16 +98,26 @@ def absent(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["Not in the data", "Adding it would answer"])
 
 
-def headline(spells: pd.DataFrame, cutoff: dt.date) -> Finding:
-    """The gate in a sentence: how many engagements, how many ended, how many of those by the client's choice."""
+def headline(spells: pd.DataFrame, cutoff: dt.date, newest: pd.Timestamp) -> Finding:
+    """The gate in a sentence: how many engagements, how fresh, how many ended, how many by the client's choice."""
     outcome = follow_up(spells)
     ended, chose = int(spells["ended"].sum()), int((outcome.kind == 1).sum())
     text = (
-        f"{len(spells):,} engagements were followed to {cutoff:%d %B %Y}, over "
+        f"{len(spells):,} engagements followed to {cutoff:%d %B %Y} (newest entry {newest:%d %B %Y}), over "
         f"{int((outcome.stop - outcome.entry).sum()):,} client-months; {ended:,} ended, {chose:,} of them by the "
         "client's choice or nobody knows whose."
     )
     return Finding("data", text, "headline")
+
+
+def enough(spells: pd.DataFrame) -> Finding:
+    """Whether enough clients left by choice for a verdict on the contract term, in a sentence (METHODS 1, the gate)."""
+    contrast = contract_hazard_ratio(spells)
+    told = " and ".join(f"{count:,} of the {group}" for group, count in contrast.events.items())
+    least = f"a verdict needs {MIN_EVENTS_GROUP} of each and {MIN_EVENTS} in all"
+    short = contrast.lacking or min(contrast.events.values()) < MIN_EVENTS_GROUP or contrast.n_events < MIN_EVENTS
+    word = "Not enough yet" if short else "Enough to judge by"
+    return Finding("data", " ".join([f"{word}: {told} left by choice; {least}.", *contrast.lacking]))
 
 
 def starts_and_ends(spells: pd.DataFrame, records_begin: dt.date | None) -> pd.DataFrame:

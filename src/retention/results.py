@@ -277,7 +277,9 @@ class Listing:
     def _text(self, name: str, value: Any) -> str:
         if pd.isna(value):
             return "–"
-        return format(value, self.formats.get(name, ",.4g" if isinstance(value, float) else ""))
+        return format(
+            value, self.formats.get(name, ",.4g" if isinstance(value, float) else "," if isinstance(value, int) else "")
+        )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"text/plain": f"{self.caption}\n{self.rows.to_string(index=False)}", "text/html": self.html()}

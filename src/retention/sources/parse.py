@@ -91,36 +91,42 @@ def _months(text: pd.Series, form: str) -> Parsed:
     return Parsed(first, parsed.bad, parsed.problem, "Write months as YYYY-MM.")
 
 
-def _numbers(text: pd.Series, form: str) -> Parsed:
-    plain = text.str.replace(r"^[^\d,.\-+]+|[^\d,.]+$", "", regex=True)
-    if form not in ("", "1,234.5", "1.234,5"):
-        return Parsed(_empty(text), text.notna().astype(bool), f"has the unknown number format {form!r}", _COMMAS)
-    comma = form == "1.234,5" or bool(plain.str.contains(r"^[^,]*,(?!\d{3}(?:\D|$))|\..*,", regex=True).any())
-    if not (form or comma) and _only_thousands(plain):
-        return Parsed(_empty(text), plain.str.contains(",", regex=False).fillna(False).astype(bool), _READINGS, _COMMAS)
-    cleaned = plain.str.replace(".", "", regex=False).str.replace(",", ".", regex=False) if comma else plain
-    cleaned = cleaned.str.replace(r"(?<=\d),(?=\d{3}(\D|$))", "", regex=True)
-    dots = plain.str.contains(".", regex=False).fillna(False)
-    wrong = dots & ~plain.str.contains(r"\.\d{3}(?:\D|$)", regex=True).fillna(False) if comma else dots & False
-    values = pd.to_numeric(cleaned.mask(wrong), errors="coerce").astype(float)
-    return Parsed(values, _leftover(text, values), "is not a number", "Write plain numbers, such as 1234.5.")
-
-
-_READINGS = "has two readings: 1,500 is one thousand five hundred or one and a half"
+# What may stand around a number: currency signs and codes, per cent. Not letters such as k or m, which multiply.
+_AROUND = re.compile(r"^(?:[$\u20ac\u00a3\u00a5]|[A-Z]{3})\s*|\s*(?:[$\u20ac\u00a3\u00a5%]|[A-Z]{3})$")
+_STYLES = {"1,234.5": (",", r"\."), "1.234,5": (r"\.", ",")}  # (mark between thousands, mark before decimals)
 _COMMAS = 'Say which under [tables.<table>.formats]: "1,234.5" (comma for thousands) or "1.234,5" (comma for decimals).'
 
 
-def _only_thousands(plain: pd.Series) -> bool:
-    """Whether a comma stands somewhere, with nothing in the column that says what it means."""
-    commas = plain.str.contains(",", regex=False)
-    settled = plain.str.contains(r",.*[.,]|^-?\d{4,}\.?\d*$", regex=True) & commas | plain.str.contains(
-        r",\d{3}\.", regex=True
-    )
-    return bool(commas.any() and not settled.any())
+def _numbers(text: pd.Series, form: str) -> Parsed:
+    plain = text.str.replace(_AROUND, "", regex=True).str.replace(_AROUND, "", regex=True)
+    style = form or _style(plain)
+    if style not in _STYLES:
+        marked = plain.str.contains(r"[.,]", regex=True).fillna(False).astype(bool)
+        example = plain[marked].iloc[0] if marked.any() else ""
+        problem = (
+            f"has two readings: {example!r} can mean thousands or decimals" if not form else f"unknown format {form!r}"
+        )
+        return Parsed(pd.Series(float("nan"), text.index), marked | bool(form), problem, _COMMAS)
+    group, point = _STYLES[style]
+    fits = plain.str.fullmatch(rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d*)({point}\d+)?([eE][+-]?\d+)?").fillna(False)
+    cleaned = plain.where(fits).str.replace(group, "", regex=True).str.replace(point, ".", regex=True)
+    values = pd.to_numeric(cleaned, errors="coerce").astype(float)
+    return Parsed(values, _leftover(text, values), "is not a number", "Write plain numbers, such as 1234.5.")
 
 
-def _empty(text: pd.Series) -> pd.Series:
-    return pd.Series(float("nan"), text.index)
+def _style(plain: pd.Series) -> str:
+    """The number style that some value of the column can only have; "" where the marks could mean either."""
+    certain = [style for style, marks in _STYLES.items() if plain.str.fullmatch(_only(*marks)).any()]
+    if certain:
+        return certain[0]
+    return "" if plain.str.contains(r"[.,]", regex=True).any() else "1,234.5"
+
+
+def _only(group: str, point: str) -> str:
+    """A pattern for numbers that can be read in one style alone: both marks, repeated groups, or odd decimals."""
+    both, groups = rf"\d{{1,3}}({group}\d{{3}})+{point}\d+", rf"\d{{1,3}}({group}\d{{3}}){{2,}}"
+    decimals = rf"\d*{point}(\d{{1,2}}|\d{{4,}})|(0|\d{{4,}})?{point}\d{{3}}"
+    return rf"[+-]?({both}|{groups}|{decimals})"
 
 
 def _whole(text: pd.Series, form: str) -> Parsed:
