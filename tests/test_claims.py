@@ -44,6 +44,7 @@ def test_the_rule_in_its_order(ratio, se, verdict, qualifiers):
     found = judge(A1, contrast(ratio, se))
     assert (found.verdict, found.qualifiers) == (verdict, qualifiers)
     mirrored = judge(SIZE, contrast(1 / ratio, se))  # the same rule for a claim of 'less'
+    assert mirrored.detectable == pytest.approx(1 / found.detectable)
     assert found.verdict == mirrored.verdict
     assert mirrored.low == pytest.approx(1 / found.high, rel=1e-12)
 
@@ -107,8 +108,21 @@ def test_caveats_are_said_with_the_verdict():
     assert judge(A1, contrast(2.0, 0.2), (), ("read off a snapshot",)).words == "holds, read off a snapshot"
 
 
+def test_what_cannot_be_computed_is_not_judged():
+    for theta, se in ((math.nan, 0.1), (0.7, math.inf), (0.7, 0.0)):
+        found = judge(A1, replace(contrast(2.0, 0.1), theta=theta, se=se))
+        assert (found.verdict, found.about_as_claimed) == (NOT_ENOUGH, None)
+
+
+def test_advice_follows_the_qualifier():
+    assert "about as fast" in judge(A1, contrast(1.0, 0.08)).advice
+    assert "rule out" in judge(A1, contrast(1.1, 0.10)).advice
+    assert "makes no difference" not in " ".join(A1.advice.values())
+
+
 def test_not_run_says_what_is_missing():
     found = not_run(A1, ["surveys.rep_liking"])
+    assert (found.more_events_needed, found.would_change, found.about_as_claimed) == (None, "", None)
     assert (found.verdict, found.missing, found.why) == (
         NOT_RUN,
         ("surveys.rep_liking",),

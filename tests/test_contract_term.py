@@ -120,6 +120,7 @@ def test_tiny_agencies_get_an_answer_and_no_error(rows):
     cycles = contract_cycles(spells)
     for result in (
         contract_term.survival_estimates(spells),
+        contract_term.service_estimates(spells),
         contract_term.restricted_mean_estimates(spells),
         contract_term.renewal_estimates(spells, cycles),
         contract_term.early_exit_estimates(cycles),
@@ -146,6 +147,72 @@ def test_shares_of_all_kinds_and_staying_make_a_whole(sample_study):
         part = sample_study.spells[contract_term.term_group(sample_study.spells) == group]
         gone = sum(row.estimate for row in rows if row.group == group and row.name.endswith("month 12"))
         assert gone == pytest.approx(1 - after(kaplan_meier(follow_up(part)), 12)["survival"])
+    still = {
+        row.group: row.estimate
+        for row in contract_term.service_estimates(sample_study.spells).rows[:9]
+        if row.name.endswith("month 12")
+    }
+    for group, share in still.items():
+        gone = sum(row.estimate for row in rows if row.group == group and row.name.endswith("month 12"))
+        assert share + gone == pytest.approx(1)
+
+
+def test_only_ends_the_estimate_rests_on_pass_the_gate():
+    """Twenty-nine ends at month 24 say nothing about month 12: one end there is not enough."""
+    rows = [(f"m{i}", "2022-01-01", "2022-11-30", 1) for i in range(50)]
+    rows += [(f"n{i}", "2022-01-01", None, 1) for i in range(10)]
+    rows += [("f", "2022-01-01", "2022-12-31", 12)] + [(f"g{i}", "2022-01-01", "2023-12-31", 12) for i in range(29)]
+    rows += [(f"h{i}", "2022-01-01", None, 12) for i in range(30)]
+    spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 12, 31))
+    found = contract_hazard_ratio(spells)
+    assert found.events == {"month-to-month clients": 50, "fixed term clients": 1}
+    assert judge(CLAIMS["A1"], found).verdict == NOT_ENOUGH
+    assert contract_term.ratio_by_term(spells).rows == ()
+
+
+def test_nothing_is_read_where_nobody_was_at_risk():
+    """Six months of records: new clients are seen to month 6, old ones from month 25 on; between is nobody."""
+    rows = [
+        (f"new{term}{i}", "2024-01-01", "2024-03-31" if i < 3 else None, term) for term in (1, 12) for i in range(15)
+    ]
+    rows += [(f"old{term}{i}", "2021-12-01", None, term) for term in (1, 12) for i in range(15)]
+    spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30), records_begin=dt.date(2024, 1, 1))
+    shown = [row.name for row in contract_term.service_estimates(spells).rows]
+    assert {name for name in shown if "after month" in name} == {"still a client after month 6"}
+    assert contract_term.restricted_mean_estimates(spells).rows == ()
+    assert contract_term.survival_by_term(spells)["followed"].max() == 6
+    assert "In month 7 of service fewer than 10" in judge(CLAIMS["A1"], contract_hazard_ratio(spells)).why
+
+
+def test_a_group_in_which_all_left_is_shown_and_told_as_such():
+    rows = [(f"m{i}", "2023-01-01", "2023-01-31", 1) for i in range(20)]
+    rows += [(f"f{i}", "2023-01-01", None, 12) for i in range(20)]
+    spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
+    found = judge(CLAIMS["A1"], contract_hazard_ratio(spells))
+    assert "By month 12 every month-to-month client had left by choice." in found.why
+    table = {(row.group, row.name): row for row in contract_term.survival_estimates(spells).rows}
+    gone = table["month-to-month", "had not left by choice after month 12"]
+    assert gone.estimate == 0 and math.isnan(gone.low)
+
+
+def test_lead_sentences_need_ten_ends():
+    rows = [("a", "2023-01-01", "2024-02-29", 1), ("b", "2023-01-01", None, 1), ("c", "2023-01-01", None, 12)]
+    assert contract_term.headlines(build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))).items == ()
+
+
+def test_terms_broken_before_the_records_began_are_not_asked_about():
+    """Of clients on 12-month terms half break them at once; whatever the window, the share shown stays a half."""
+    rng = np.random.default_rng(2)
+    start = pd.Timestamp("2018-01-01") + pd.to_timedelta(rng.integers(0, 60, 4000) * 30.5, unit="D")
+    start = pd.Series(start).dt.to_period("M").dt.to_timestamp()
+    broken = add_months(start, pd.Series(rng.integers(1, 12, 4000))) - pd.Timedelta(days=1)
+    clients = pd.DataFrame({"client_id": np.arange(4000).astype(str), "start_date": start, "contract_term_months": 12})
+    clients["end_date"] = broken.where(rng.random(4000) < 0.5)
+    clients["monthly_ad_spend"] = 1.0
+    spells = build_spells(clients, cutoff=dt.date(2022, 12, 31), records_begin=dt.date(2021, 7, 1))
+    first = contract_cycles(spells).query("from_month == 0")
+    found = contract_term.early_exit_estimates(first).rows[0]
+    assert found.low < 0.5 < found.high
 
 
 TELCO = Path(__file__).parents[2] / "shared" / "data" / "telco" / "Telco-Customer-Churn.csv"
@@ -168,10 +235,10 @@ def test_a_strangers_export_gives_the_known_numbers(tmp_path):
     study = open_study(config=str(tmp_path / "retention.toml"))
     table = contract_term.survival_estimates(study.spells)
     found = {(row.group, row.name): row for row in table.rows}
-    year = found["month-to-month", "still a client after month 12"]
+    year = found["month-to-month", "had not left by choice after month 12"]
     assert [round(value, 4) for value in (year.estimate, year.low, year.high)] == [0.7031, 0.6873, 0.7183]
-    assert round(found["month-to-month", "still a client after month 24"].estimate, 4) == 0.5859
-    assert found["month-to-month", "median months of service"].estimate == 35
+    assert round(found["month-to-month", "had not left by choice after month 24"].estimate, 4) == 0.5859
+    assert found["month-to-month", "median months to leaving by choice"].estimate == 35
     assert round(found["all terms", "log-rank chi-squared on 2 df"].estimate, 2) == 2352.87
     assert len(study.spells) == 7043 and study.spells["ended"].sum() == 1869
     assert any("snapshot, not a cohort" in warning.text for warning in study.warnings().items)

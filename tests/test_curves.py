@@ -14,6 +14,7 @@ from retention.curves import (
     cumulative_incidence,
     event_table,
     kaplan_meier,
+    known_through,
     logrank,
     median,
     rate_ratio,
@@ -66,6 +67,26 @@ def test_restricted_mean_by_hand():
     assert mean == pytest.approx(1 + 0.8 + 0.4 * 2)
     variance = (0.8 + 0.8) ** 2 * 1 / (5 * 4) + 0.8**2 * 2 / (4 * 2)
     assert se == pytest.approx(math.sqrt(variance))
+
+
+def test_known_through():
+    assert known_through(Outcome.of([5, 3], [0, 1]), 10) == 5
+    assert known_through(Outcome.of([2, 2], [1, 1]), 10) == math.inf  # all gone: 0 for ever after
+    late = Outcome.of([6] * 12 + [30] * 12, [0] * 24, [0] * 12 + [24] * 12)
+    assert known_through(late, 10) == 6
+    assert known_through(Outcome.of([6] * 9 + [30], [0] * 10, [0] * 9 + [24]), 10) == 0
+
+
+def test_shares_of_none_and_all_have_no_interval():
+    table = cumulative_incidence(Outcome.of([1, 1, 1, 2], [1, 1, 1, 2]), [1, 2])
+    assert table.loc[(table["kind"] == 2) & (table["month"] == 1), ["low", "high"]].isna().all(axis=None)
+    everybody = cumulative_incidence(Outcome.of([1, 1], [1, 1]), [1])
+    assert everybody["share"].item() == 1 and everybody[["low", "high"]].isna().all(axis=None)
+
+
+def test_a_group_never_at_risk_costs_no_degree_of_freedom():
+    whole = Outcome.of([1, 2, 3, 4, 5], [1, 1, 1, 1, 0], [0, 0, 0, 0, 4])
+    assert logrank(whole, list("aabbc")).df == 1
 
 
 def test_median_edges():

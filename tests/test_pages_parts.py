@@ -38,7 +38,7 @@ def test_collect_keeps_order_and_says_nothing_twice():
 def test_the_gate_counts_add_up(sample_study):
     spells = sample_study.spells
     head = gate.counts(spells, sample_study.tables.frames["clients"]).set_index("What")["Count"]
-    assert "Enough to judge by: 206 of the month-to-month clients" in gate.enough(spells).text
+    assert "Enough to judge by: 158 of the month-to-month clients" in gate.enough(spells).text
     assert "Not enough yet" in gate.enough(spells.head(15)).text
     kinds = gate.ends_by_kind(spells)
     assert kinds["Ends"].sum() == head["ends counted"] and kinds["Share"].sum() == pytest.approx(1)
@@ -60,6 +60,7 @@ def fees(*rows):
 
 
 def test_fees_by_hand():
+    assert economics.fee_departures(fees(("a", "2024-01-01", None, 1, 9.0), ("b", "2024-01-01", None, 1, 12.0))).empty
     rows = [(f"m{i}", "2024-01-01", None, 1, 10.0) for i in range(3)]
     spells = fees(*rows, ("low", "2024-01-01", None, 1, 9.0), ("gone", "2024-01-01", "2024-03-31", 1, 5.0))
     table = economics.fee_table(spells).iloc[0]

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention.spells import add_months, build_spells, contract_cycles, started_months, whole_months
+from retention.spells import (
+    add_months,
+    build_spells,
+    contract_cycles,
+    ends_past_due,
+    started_months,
+    whole_months,
+)
 
 CUTOFF = dt.date(2024, 12, 31)
 
@@ -51,6 +58,26 @@ def test_an_end_counts_in_the_month_of_its_last_paid_day():
     spell = one(("a", "2024-01-15", "2024-03-14", 1))
     assert (spell.entry_months, spell.stop_months, spell.ended) == (0, 2, True)
     assert one(("a", "2024-01-15", "2024-03-15", 1)).stop_months == 3
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "month"),
+    [("2023-08-31", "2024-02-29", 6), ("2023-03-31", "2023-09-30", 6), ("2023-01-30", "2023-02-28", 1)],
+)
+def test_a_start_at_the_end_of_a_month_is_complete_at_the_end_of_a_month(start, end, month):
+    assert one(("a", start, end, 6)).stop_months == month
+
+
+def test_ends_just_past_due_are_told_from_ends_on_the_last_day():
+    rows = [("a", "2023-01-01", "2023-12-31", 12), ("b", "2023-01-01", "2024-01-01", 12)]
+    rows += [
+        ("c", "2023-01-01", "2023-06-14", 12),
+        ("d", "2023-01-01", "2023-02-03", 1),
+        ("e", "2023-01-31", "2023-07-30", 6),
+    ]
+    assert ends_past_due(spells_of(rows)) == (2, 1)
+    graced = spells_of(rows, end_grace_days=1).set_index("client_id")["stop_months"]
+    assert graced.to_dict() == {"a": 12, "b": 12, "c": 6, "d": 2, "e": 6}
 
 
 def test_who_stays_is_followed_over_whole_months_to_the_cutoff():
@@ -157,6 +184,40 @@ def test_recorded_terms_change_and_roll_over_month_by_month():
         ("a", 6, 9, "stayed"),
         *[("a", 1, month, "stayed") for month in (10, 11, 12)],
     ]
+
+
+def contracts_of(*rows, auto_renew=True):
+    frame = pd.DataFrame(rows, columns=["client_id", "term_start", "term_months"])
+    frame["term_start"] = pd.to_datetime(frame["term_start"])
+    return frame if auto_renew is None else frame.assign(auto_renew=pd.array([auto_renew] * len(rows), dtype="boolean"))
+
+
+def test_a_term_replaced_before_it_was_due_gave_no_opportunity():
+    contracts = contracts_of(("a", "2023-01-01", 12), ("a", "2023-10-01", 12))
+    gone = [("a", "2023-01-01", "2023-11-30", 12, "client")]
+    assert cycles_of(gone, contracts) == [("a", 12, 21, "left early")]
+    assert cycles_of([("a", "2023-01-01", None, 12, None)], contracts) == [("a", 12, 21, "stayed")]
+
+
+def test_contracts_near_the_start_amended_unsaid_or_absent():
+    stays = [("a", "2023-01-01", None, 12, None)]
+    assert [row[2] for row in cycles_of(stays, contracts_of(("a", "2022-12-29", 12)))] == [12, 24]
+    amended = contracts_of(("a", "2023-01-01", 12), ("a", "2023-01-10", 6))
+    assert [row[1:3] for row in cycles_of(stays, amended)] == [(6, 6), (6, 12), (6, 18), (6, 24)]
+    assert [row[2] for row in cycles_of(stays, contracts_of(("a", "2023-01-01", 12), auto_renew=None))] == [12, 24]
+    assert [row[2] for row in cycles_of(stays, contracts_of(("z", "2023-01-01", 6)))] == [12, 24]
+
+
+def test_no_end_is_counted_twice(sample_study):
+    cycles = sample_study.cycles
+    left = cycles[cycles["outcome"].isin(["left early", "left at renewal"])]
+    assert not left.duplicated(["client_id", "engagement"]).any()
+
+
+def test_a_return_before_the_end_was_recorded_is_one_client():
+    rows = [("a", "2024-01-01", "2024-06-30", 1, "2025-01-10"), ("a", "2024-09-15", None, 1, None)]
+    spells = spells_of(rows, ("recorded_date",))
+    assert len(spells) == 1 and pd.isna(spells.loc[0, "end_date"])
 
 
 def test_cycles_from_signing_and_from_records_agree_on_the_sample(sample_study):

@@ -16,6 +16,7 @@ from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, C
 
 MIN_EVENTS_GROUP, MIN_EVENTS = 10, 20  # METHODS 1, the gate
 POWER = 0.8
+ABOUT = "about as large as claimed"
 PRIOR_SD = 0.5  # Wakefield's approximate Bayes factor, on the log scale: METHODS 1
 
 
@@ -39,10 +40,14 @@ class Claim:
     words: Mapping[str, str] = field(default_factory=dict)
     advice: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def sign(self) -> int:
+        """1 where more is claimed, -1 where less is."""
+        return 1 if self.direction == "above" else -1
+
     def signed(self, value: float) -> float:
         """A value of the claim's scale on the scale of the rule: logged if a ratio, claimed direction positive."""
-        plain = math.log(value) if self.scale == "ratio" else value
-        return plain if self.direction == "above" else -plain
+        return self.sign * (math.log(value) if self.scale == "ratio" else value)
 
     def shown(self, theta: float) -> float:
         """A (log) parameter back on the claim's own scale."""
@@ -87,7 +92,7 @@ def judge(
     `sensitivities` are the pre-listed other ways to compute the same contrast; where one of them would be judged
     differently the verdict is called fragile. `caveats` about the data are said with the verdict. Source: METHODS 1.
     """
-    lacking = (*contrast.lacking, *_too_few(contrast))
+    lacking = (*contrast.lacking, *_too_few(contrast), *_undefined(contrast))
     z = float(stats.norm.ppf((1 + claim.level) / 2))
     word, qualifiers, why = (NOT_ENOUGH, (), "") if lacking else _rule(claim, contrast, z)
     flips = tuple(other.name for other in sensitivities if judge(claim, other).verdict != word)
@@ -101,7 +106,7 @@ def judge(
             for name in ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
         },
         verdict=word,
-        about_as_claimed=None if claim.band is None else "about as large as claimed" in qualifiers,
+        about_as_claimed=None if claim.band is None or word == NOT_ENOUGH else ABOUT in qualifiers,
         fragile=bool(flips) if sensitivities else None,
         why=why,
         missing=(),
@@ -111,24 +116,25 @@ def judge(
         n_clients=contrast.n_clients,
         n_events=contrast.n_events,
         interval_95=_limits(claim, contrast, 1.959963984540054),
-        qualifiers=(*qualifiers, *caveats),
-        detectable=claim.shown((z + float(stats.norm.ppf(POWER))) * contrast.se),
+        qualifiers=(*qualifiers, *contrast.caveats, *caveats),
+        detectable=claim.shown(claim.sign * (z + float(stats.norm.ppf(POWER))) * contrast.se),
         more_events_needed=more,
         would_change=_would_change(claim, word, more, bool(lacking)),
         bayes_factor=_bayes_factor(contrast),
         flips=flips,
         sentence=_sentence(claim, contrast, z),
-        advice=claim.advice.get(word, ""),
+        advice=next(
+            (claim.advice[key] for key in (*(f"{word}, {q}" for q in qualifiers), word) if key in claim.advice), ""
+        ),
     )
 
 
 def not_run(claim: Claim, missing: Iterable[str]) -> Verdict:
     """The verdict on a claim whose inputs are absent: what is missing, and no estimate."""
     lacks = tuple(missing)
-    nothing = Contrast(claim.id, math.nan, math.nan, 0, {})
-    return replace(
-        judge(claim, nothing), verdict=NOT_RUN, missing=lacks, why=f"Missing: {', '.join(lacks)}.", sentence=""
-    )
+    blank = judge(claim, Contrast(claim.id, math.nan, math.nan, 0, {}))
+    why = f"Missing: {', '.join(lacks)}."
+    return replace(blank, verdict=NOT_RUN, missing=lacks, why=why, more_events_needed=None, would_change="", advice="")
 
 
 def _too_few(contrast: Contrast) -> list[str]:
@@ -137,6 +143,11 @@ def _too_few(contrast: Contrast) -> list[str]:
     told = [f"Too few clients left by choice: {', '.join(thin)}; at least {MIN_EVENTS_GROUP} in each group are needed."]
     total = f"Only {contrast.n_events} clients left by choice; at least {MIN_EVENTS} are needed."
     return told if thin else [total] if contrast.n_events < MIN_EVENTS else []
+
+
+def _undefined(contrast: Contrast) -> list[str]:
+    fine = math.isfinite(contrast.theta) and math.isfinite(contrast.se) and contrast.se > 0
+    return [] if fine or contrast.lacking else ["The difference or its uncertainty cannot be computed."]
 
 
 def _limits(claim: Claim, contrast: Contrast, z: float) -> tuple[float, float]:
@@ -152,7 +163,7 @@ def _edges(claim: Claim) -> tuple[float, float, float]:
 
 def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, ...], str]:
     """The verdict word, its qualifiers and why: METHODS 1, in its order; the first that fits."""
-    theta = contrast.theta if claim.direction == "above" else -contrast.theta
+    theta = claim.sign * contrast.theta
     low, high = theta - z * contrast.se, theta + z * contrast.se
     smallest, edge, top = _edges(claim)
     interval = f"The {claim.level:.2%} interval, {between(*_limits(claim, contrast, z), claim.scale)},"
@@ -160,10 +171,10 @@ def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, .
     if low > smallest:
         within = stats.norm.ppf(0.95) * contrast.se
         about = claim.band is not None and theta - within > edge and theta + within < top
-        more = ("about as large as claimed",) if about else smaller
+        more = (ABOUT,) if about else smaller
         return HOLDS, more, f"{interval} lies wholly beyond {claim.smallest:g}, the smallest effect worth acting on."
     if low > 0:
-        return DIRECTION, smaller, f"{interval} excludes no difference, but not one under {claim.smallest:g}."
+        return DIRECTION, smaller, f"{interval} excludes no difference, but not one weaker than {claim.smallest:g}."
     if high < edge:
         more = ("reversed",) if high < 0 else ("too small to act on",) if high < smallest else ()
         return DOES_NOT, more, f"{interval} lies wholly short of what the study's figure would be about."
@@ -175,7 +186,7 @@ def _more_events(claim: Claim, contrast: Contrast, z: float, gated: bool) -> int
     if gated:
         short = sum(max(0, MIN_EVENTS_GROUP - count) for count in contrast.events.values())
         return max(short, MIN_EVENTS - contrast.n_events, 0)
-    theta = contrast.theta if claim.direction == "above" else -contrast.theta
+    theta = claim.sign * contrast.theta
     smallest, edge, _ = _edges(claim)
     widest = max(theta - smallest, theta, edge - theta) / z
     return math.ceil(contrast.n_events * ((contrast.se / widest) ** 2 - 1))

@@ -79,6 +79,7 @@ class Settings(_Strict):
     records_begin: dt.date | Literal["all history"] | None = None
     notice_days: int = Field(default=NOTICE_DAYS, ge=0, le=730)
     pause_days: int = Field(default=PAUSE_DAYS, ge=0, le=730)
+    end_grace_days: int | None = Field(default=None, ge=0, le=15)
     source: Source = Source()
     tables: dict[str, TableSettings] = Field(default_factory=dict)
     plan: dict[str, Any] = Field(default_factory=dict)

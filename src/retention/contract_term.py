@@ -18,6 +18,7 @@ from retention.curves import (
     cumulative_incidence,
     follow_up,
     kaplan_meier,
+    known_through,
     logrank,
     median,
     rate_ratio,
@@ -28,8 +29,11 @@ from retention.results import Contrast, Estimate, Estimates, Finding, Findings, 
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
 
 MONTHLY, FIXED = "month-to-month", "fixed term"
+EXCESS = "fixed term, in excess"
 LANDMARKS = (6, 12, 24)  # months: METHODS 2
 PLOT_MONTHS = (0, 6, 12, 18, 24, 30, 36)
+UNADJUSTED = "not adjusted for who signs which term"
+MIN_EVENTS_GROUP = 10  # METHODS 1: fewer ends are described, not compared
 MIN_AT_RISK = 10  # METHODS 6: a curve starts where at least ten clients are at risk
 Z95 = 1.959963984540054
 BY_CHOICE = (KINDS[CLIENT],)
@@ -70,14 +74,13 @@ def contract_hazard_ratio(
     groups = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
     parts = {arm: _log_cumulative_hazard(part, horizon) for arm, part in groups.items()}
     lacking = tuple(reason for arm, part in groups.items() for reason in _lacking(arm, part, horizon))
-    events = {f"{arm} clients": int(np.sum(part.kind > 0)) for arm, part in groups.items()}
-    n_clients = sum(len(part.stop) for part in groups.values())
+    # Only ends and clients that the curves up to the horizon rest on count for the gate.
+    early = {arm: part.within(horizon) for arm, part in groups.items()}
+    events = {f"{arm} clients": int(np.sum(part.kind > 0)) for arm, part in early.items()}
+    n_clients = sum(part.seen for part in early.values())
     theta = parts[MONTHLY][0] - parts[FIXED][0]
     se = math.hypot(parts[MONTHLY][1], parts[FIXED][1])
-    if not math.isfinite(theta) or not math.isfinite(se):
-        theta, se = math.nan, math.nan
-        lacking = lacking or ("In one group nobody, or everybody, had left by the end of the cycle.",)
-    return Contrast(name, theta, se, n_clients, events, lacking)
+    return Contrast(name, theta, se, n_clients, events, lacking, (UNADJUSTED,))
 
 
 def _log_cumulative_hazard(outcome: Outcome, horizon: float) -> tuple[float, float]:
@@ -90,12 +93,16 @@ def _log_cumulative_hazard(outcome: Outcome, horizon: float) -> tuple[float, flo
 
 
 def _lacking(arm: str, outcome: Outcome, horizon: int) -> list[str]:
-    if not len(outcome.stop):
+    """Why this arm cannot be read at the horizon; empty where it can."""
+    if not outcome.seen:
         return [f"There are no {arm} clients whose term comes due by month {horizon}."]
-    if not outcome.at_risk([horizon])[0]:
-        return [f"No {arm} client was followed to month {horizon}, a whole contract cycle."]
-    if (outcome.entry > 0).any() and outcome.at_risk([1])[0] < MIN_AT_RISK:
-        return [f"Fewer than {MIN_AT_RISK} {arm} clients were seen from their first month on."]
+    known = known_through(outcome, MIN_AT_RISK)
+    if known < horizon:
+        fewer = f"fewer than {MIN_AT_RISK} {arm} clients" if (outcome.entry > 0).any() else f"no {arm} client"
+        return [f"In month {known + 1:g} of service {fewer} could be seen; a whole cycle of {horizon} is needed."]
+    survival = after(kaplan_meier(outcome), horizon)["survival"]
+    if survival in (0, 1):
+        return [f"By month {horizon} {'every' if survival == 0 else 'no'} {arm} client had left by choice."]
     return []
 
 
@@ -123,97 +130,109 @@ def ratio_by_term(spells: pd.DataFrame) -> Estimates:
     for term in sorted(t for t in terms.unique() if t > 1):
         horizon = 12 if 12 % term == 0 else int(term)
         found = contract_hazard_ratio(spells[terms.isin([1, term])], horizon=horizon)
-        if not found.lacking:
+        if not found.lacking and min(found.events.values()) >= MIN_EVENTS_GROUP:
             middle, low, high = (math.exp(found.theta + k * Z95 * found.se) for k in (0, -1, 1))
             name, group = f"ratio of cumulative leaving by month {horizon}", f"month-to-month over {term} months"
             rows.append(Estimate("A1", name, group, middle, low, high, 0.95, "ratio", found.n_clients, found.n_events))
     return Estimates(tuple(rows), "The same ratio for each term on its own")
 
 
-def supported_from(outcome: Outcome) -> float:
-    """The month from which a curve may be drawn: 0 where all are seen from the start, else the first with ten at risk.
-
-    Inf where ten are never at risk. A first risk set of one or two could send the whole curve to 0 (METHODS 6).
-    """
-    if not (outcome.entry > 0).any():
-        return 0.0
-    months = np.arange(1, outcome.stop.max(initial=0) + 1)
-    enough = np.flatnonzero(outcome.at_risk(months) >= MIN_AT_RISK)
-    return float(months[enough[0]] - 1) if enough.size else math.inf
-
-
 def survival_by_term(spells: pd.DataFrame, *, unknown: str = CLIENT) -> pd.DataFrame:
-    """Kaplan-Meier curves of leaving by choice, stacked: `group` and the columns of `kaplan_meier`.
+    """Kaplan-Meier curves of leaving by choice, stacked: `group`, `followed` and the columns of `kaplan_meier`.
 
-    A curve that cannot start at signing (late entry, few early clients) starts at the month its risk set allows.
+    Each curve stops at the last month (`followed`) up to which it may be read; one that may never be read is left out.
     """
     outcome, groups = follow_up(spells, unknown=unknown).only(BY_CHOICE), term_group(spells)
     curves = []
-    for group in groups.cat.categories:
-        part = outcome.where((groups == group).to_numpy())
-        if math.isfinite(start := supported_from(part)):
-            curve = kaplan_meier(part.since(start) if start else part)
-            curves.append(curve.assign(group=group, month=curve["month"].clip(lower=start), followed=part.stop.max()))
+    for group, part in _each(outcome, groups):
+        followed = min(known_through(part, MIN_AT_RISK), part.stop.max(initial=0))
+        curve = kaplan_meier(part)
+        if followed > 0:
+            curves.append(curve[curve["month"] <= followed].assign(group=group, followed=followed))
     columns = ["group", "month", "at_risk", "ended", "survival", "se", "low", "high", "followed"]
     return pd.concat(curves, ignore_index=True)[columns] if curves else pd.DataFrame(columns=columns)
 
 
+def _each(outcome: Outcome, groups: pd.Series) -> list[tuple[str, Outcome]]:
+    return [(str(group), outcome.where((groups == group).to_numpy())) for group in groups.cat.categories]
+
+
 def at_risk_by_term(spells: pd.DataFrame, months: Sequence[int]) -> pd.DataFrame:
     """Clients at risk just after each of `months`: one row a term, one column a month."""
-    outcome, groups = follow_up(spells), term_group(spells)
-    counts = {g: outcome.where((groups == g).to_numpy()).at_risk(np.asarray(months) + 1) for g in groups.cat.categories}
+    counts = {
+        group: part.at_risk(np.asarray(months) + 1) for group, part in _each(follow_up(spells), term_group(spells))
+    }
     return pd.DataFrame.from_dict(counts, orient="index", columns=list(months))
 
 
 def survival_estimates(spells: pd.DataFrame, *, unknown: str = CLIENT) -> Estimates:
-    """Share still a client at months 6, 12, 24 and the median, by term, then the log-rank statistic over all terms."""
+    """Share who had not left by choice after months 6, 12, 24, by term, and the log-rank statistic over all terms.
+
+    Other ends are set aside (censored), so this compares the wish to leave; it is not the share still with us.
+    """
     outcome, groups = follow_up(spells, unknown=unknown).only(BY_CHOICE), term_group(spells)
-    rows = []
-    for group in groups.cat.categories:
-        part = outcome.where((groups == group).to_numpy())
-        if supported_from(part) == 0:
-            rows += _survival_rows(str(group), part)
+    rows = [
+        row for group, part in _each(outcome, groups) for row in _survival_rows("had not left by choice", group, part)
+    ]
+    rows += [
+        row
+        for group, part in _each(outcome, groups)
+        for row in _median_row("median months to leaving by choice", group, part)
+    ]
     if len(groups.cat.categories) > 1:
         test = logrank(outcome, groups)
-        name, counts = f"log-rank chi-squared on {test.df} df", (len(outcome.stop), int(np.sum(outcome.kind > 0)))
+        name, counts = f"log-rank chi-squared on {test.df} df", (outcome.seen, int(np.sum(outcome.kind > 0)))
         rows.append(Estimate("A1", name, "all terms", test.chi2, math.nan, math.nan, 0.95, "chi2", *counts))
-    return Estimates(tuple(rows), "Share who had not left by choice, and median months of service, by term at signing")
+    return Estimates(tuple(rows), "Share who had not left by choice, other ends set aside, by term at signing")
 
 
-def _survival_rows(group: str, part: Outcome) -> list[Estimate]:
-    curve = kaplan_meier(part)
-    counts = (len(part.stop), int(np.sum(part.kind > 0)))
-    rows = []
-    for month in LANDMARKS:
-        if part.stop.max() >= month:
-            row, name = after(curve, month), f"still a client after month {month}"
-            rows.append(Estimate("A1", name, group, row["survival"], row["low"], row["high"], 0.95, "share", *counts))
-    rows.append(Estimate("A1", "median months of service", group, *median(curve), 0.95, "months", *counts))
+def service_estimates(spells: pd.DataFrame) -> Estimates:
+    """Share still a client after months 6, 12, 24, every kind of end counted, and median months of service, by term."""
+    parts = _each(follow_up(spells), term_group(spells))
+    rows = [row for group, part in parts for row in _survival_rows("still a client", group, part)]
+    rows += [row for group, part in parts for row in _median_row("median months of service", group, part)]
+    return Estimates(tuple(rows), "Share still a client, every kind of end counted, by term at signing")
+
+
+def _survival_rows(what: str, group: str, part: Outcome) -> list[Estimate]:
+    curve, counts = kaplan_meier(part), (part.seen, int(np.sum(part.kind > 0)))
+    known, rows = known_through(part, MIN_AT_RISK), []
+    for month in (m for m in LANDMARKS if m <= known):
+        row, name = after(curve, month), f"{what} after month {month}"
+        rows.append(Estimate("A1", name, group, row["survival"], row["low"], row["high"], 0.95, "share", *counts))
     return rows
 
 
+def _median_row(name: str, group: str, part: Outcome) -> list[Estimate]:
+    """The median, where the curve may be read that far (inf: half have not left yet); nothing where it may not."""
+    known = known_through(part, MIN_AT_RISK)
+    middle, low, high = (value if value <= known else math.inf for value in median(kaplan_meier(part)))
+    if not part.seen or not known:
+        return []
+    return [Estimate("A1", name, group, middle, low, high, 0.95, "months", part.seen, int(np.sum(part.kind > 0)))]
+
+
 def restricted_mean_estimates(spells: pd.DataFrame, horizons: Sequence[int] = (12, 24)) -> Estimates:
-    """Mean months of service within each horizon, leaving by choice, for both arms and their difference (METHODS 2)."""
-    outcome = follow_up(spells).only(BY_CHOICE)
-    rows = []
+    """Mean months of service within each horizon, whatever ends it, for both arms and their difference (METHODS 2)."""
+    outcome, rows = follow_up(spells), []
     for horizon in horizons:
-        masks = arms(spells, horizon)
-        parts = {arm: outcome.where(mask) for arm, mask in masks.items()}
-        if any(not len(part.stop) or part.stop.max() < horizon or supported_from(part) for part in parts.values()):
+        parts = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
+        if any(known_through(part, MIN_AT_RISK) < horizon for part in parts.values()):
             continue
         means = {arm: restricted_mean(part, horizon) for arm, part in parts.items()}
         name = f"mean months of service in the first {horizon}"
-        rows += [_normal("A1", name, arm, mean, se, parts[arm]) for arm, (mean, se) in means.items()]
+        rows += [_normal("A1", name, arm, mean, se, [parts[arm]]) for arm, (mean, se) in means.items()]
         gain, spread = means[FIXED][0] - means[MONTHLY][0], math.hypot(means[FIXED][1], means[MONTHLY][1])
-        rows.append(
-            _normal("A1", name, "fixed term, in excess", gain, spread, outcome.where(masks[MONTHLY] | masks[FIXED]))
-        )
-    return Estimates(tuple(rows), "Mean months of service within a horizon, were leaving by choice the only end")
+        rows.append(_normal("A1", name, EXCESS, gain, spread, list(parts.values())))
+    return Estimates(tuple(rows), "Mean months of service within a horizon, whatever ends it")
 
 
-def _normal(row_id: str, name: str, group: str, value: float, se: float, part: Outcome) -> Estimate:
-    counts = (len(part.stop), int(np.sum(part.kind > 0)))
-    return Estimate(row_id, name, group, value, value - Z95 * se, value + Z95 * se, 0.95, "months", *counts)
+def _normal(row_id: str, name: str, group: str, value: float, se: float, parts: list[Outcome]) -> Estimate:
+    """A mean with its normal interval; none where too few have left for one (each part needs ten ends)."""
+    ended = [int(np.sum(part.kind > 0)) for part in parts]
+    half = Z95 * se if min(ended) >= MIN_EVENTS_GROUP else math.nan
+    seen = sum(part.seen for part in parts)
+    return Estimate(row_id, name, group, value, value - half, value + half, 0.95, "months", seen, sum(ended))
 
 
 def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
@@ -262,8 +281,11 @@ def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
 
 
 def early_exit_estimates(cycles: pd.DataFrame) -> Estimates:
-    """Share of fixed terms that came due and had been broken by the client before their end, by term."""
-    fixed = cycles[cycles["term_months"] > 1]
+    """Share of fixed terms, begun under observation and come due, that the client broke before their end, by term.
+
+    Terms already running when the records begin are left out: had they been broken before, nobody would know of them.
+    """
+    fixed = cycles[(cycles["term_months"] > 1) & cycles["seen_whole"]]
     rows = []
     for term, part in fixed.groupby("term_months"):
         count, total = int((part["outcome"] == "left early").sum()), len(part)
@@ -288,16 +310,14 @@ def incidence_estimates(spells: pd.DataFrame, months: Sequence[int] = LANDMARKS)
     outcome, groups = follow_up(spells), term_group(spells)
     words = {1: "left by choice", 2: "ended by the agency", 3: "ended for neutral reasons"}
     rows = []
-    for group in groups.cat.categories:
-        part = outcome.where((groups == group).to_numpy())
-        if supported_from(part) or not (part.kind > 0).any():
-            continue
-        for row in cumulative_incidence(part, [m for m in months if part.stop.max() >= m]).itertuples():
+    for group, part in _each(outcome, groups):
+        known = known_through(part, MIN_AT_RISK)
+        for row in cumulative_incidence(part, [m for m in months if m <= known]).itertuples():
             name, counts = (
                 f"{words[row.kind]} by month {row.month}",
-                (len(part.stop), int(np.sum(part.kind == row.kind))),
+                (part.seen, int(np.sum(part.kind == row.kind))),
             )
-            rows.append(Estimate("A1", name, str(group), row.share, row.low, row.high, 0.95, "share", *counts))
+            rows.append(Estimate("A1", name, group, row.share, row.low, row.high, 0.95, "share", *counts))
     return Estimates(tuple(rows), "Share gone for each kind of reason, by term at signing")
 
 
@@ -319,21 +339,30 @@ def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
 
 
 def headlines(spells: pd.DataFrame) -> Findings:
-    """The lead sentences about the contract term, made from the estimates: the medians, and the months gained."""
-    medians = [row for row in survival_estimates(spells).rows if row.name == "median months of service"]
+    """The lead sentences about the contract term, made from the estimates: the medians, and the months gained.
+
+    Only groups of which ten clients are gone have a say; a lead sentence must be able to stand alone.
+    """
+    medians = [
+        row for row in service_estimates(spells).rows if row.unit == "months" and row.n_events >= MIN_EVENTS_GROUP
+    ]
     told = ", ".join(f"{_months_or_not_yet(m.estimate)} ({_signed_for(m.group)})" for m in medians)
-    means = restricted_mean_estimates(spells)
-    gains = [row for row in means.rows if row.group == "fixed term, in excess"]
-    items = [Finding("A1", f"Half of the clients have left by choice after: {told}.", "headline")] if medians else []
+    gains = [row for row in restricted_mean_estimates(spells).rows if row.group == EXCESS and math.isfinite(row.low)]
+    items = (
+        [Finding("A1", f"Half of the clients are gone, for whatever reason, after: {told}.", "headline")]
+        if told
+        else []
+    )
     if gains:
         last = gains[-1]
         horizon = last.name.rsplit(" ", 1)[-1]
         text = (
             f"Over their first {horizon} months, clients on a fixed term stay {quantity(last.estimate, 'months')} "
-            f"longer than month-to-month clients (95% interval {between(last.low, last.high, 'months')})."
+            f"longer than month-to-month clients (95% interval {between(last.low, last.high, 'months')}). Part of that "
+            "is delay: who may leave only at a renewal stays until it."
         )
         items.append(Finding("A1", text, "headline"))
-    return Findings(tuple(items), "Too few clients were followed for a curve.")
+    return Findings(tuple(items), "Too few clients have left for a lead sentence.")
 
 
 def _months_or_not_yet(months: float) -> str:
@@ -375,7 +404,5 @@ def what_to_do(verdict: Verdict) -> Finding:
 
 def survival_words(table: Estimates) -> str:
     """The survival chart in words: the share still with us after a year, by term."""
-    shares = table.says(f"still a client after month {LANDMARKS[1]}")
-    return (
-        f"Curves of the share still a client by month of service. After a year: {shares or 'too few clients to say'}."
-    )
+    shares = table.says(f"had not left by choice after month {LANDMARKS[1]}")
+    return f"Curves of the share who had not left by choice. After a year: {shares or 'too few clients to say'}."

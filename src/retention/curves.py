@@ -12,6 +12,7 @@ function here to R, and to lifelines and statsmodels where those are right.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,9 +59,14 @@ class Outcome:
         """The same follow-up with every other kind of end counted as censored."""
         return Outcome(self.stop, np.where(np.isin(self.kind, kinds), self.kind, 0), self.entry)
 
-    def since(self, month: float) -> Outcome:
-        """The follow-up after `month` alone, of those still there: what a conditional curve is drawn from."""
-        return Outcome.of(self.stop, self.kind, np.maximum(self.entry, month))
+    def within(self, month: float) -> Outcome:
+        """The follow-up up to `month` alone: who leaves later is censored there."""
+        return Outcome.of(np.minimum(self.stop, month), np.where(self.stop <= month, self.kind, 0), self.entry)
+
+    @property
+    def seen(self) -> int:
+        """How many engagements are at risk at some time."""
+        return int(np.sum(self.stop > self.entry))
 
     def at_risk(self, times: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
         """How many engagements are at risk at each of `times`: those with entry < t <= stop."""
@@ -136,6 +142,24 @@ def after(curve: pd.DataFrame, month: float) -> pd.Series:
     return curve.loc[curve["month"] <= month].iloc[-1]
 
 
+def known_through(outcome: Outcome, least: int) -> float:
+    """The last month up to which a curve may be read: at every month before it somebody was at risk.
+
+    With late entry at least `least` must be at risk in each month, for a first risk set of one or two could send the
+    curve to 0, and a hole in the middle would be bridged by nobody (METHODS 6). Inf once everybody has left; 0 where
+    not even the first month can be read.
+    """
+    if not len(outcome.stop):
+        return 0.0
+    least = least if (outcome.entry > 0).any() else 1
+    months = np.arange(1, int(outcome.stop.max()) + 2)
+    at_risk = outcome.at_risk(months)
+    gone = len(curve := kaplan_meier(outcome)) > 1 and curve["survival"].iloc[-1] == 0
+    last = int(curve["month"].iloc[-1]) if gone else len(months)
+    short = np.flatnonzero(at_risk[:last] < least)
+    return float(short[0]) if short.size else math.inf
+
+
 def median(curve: pd.DataFrame) -> tuple[float, float, float]:
     """Month by which half have left, with its interval; inf where the curve (or its limit) stays above one half.
 
@@ -182,7 +206,9 @@ def cumulative_incidence(outcome: Outcome, months: Sequence[float], level: float
     share, z = frame["share"].to_numpy(float), stats.norm.ppf((1 + level) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         half = z * frame["se"].to_numpy(float) / np.abs(share * np.log(share))
-        return frame.assign(low=share ** np.exp(half), high=share ** np.exp(-half))
+        half = np.where((share > 0) & (share < 1), half, np.nan)
+        inside = np.where(np.isnan(half), np.nan, share)
+        return frame.assign(low=inside ** np.exp(half), high=inside ** np.exp(-half))
 
 
 def _incidence(outcome: Outcome, table: pd.DataFrame, kind: int, month: float) -> tuple[float, int, float, float]:
@@ -226,10 +252,11 @@ def logrank(outcome: Outcome, group: Any, strata: Any = None) -> LogRank:
     strata = np.zeros(len(codes)) if strata is None else np.asarray(strata)
     parts = [_logrank_stratum(outcome.where(strata == s), codes[strata == s], len(labels)) for s in np.unique(strata)]
     excess, variance = (sum(column) for column in zip(*parts, strict=True))
-    excess, variance = excess[:-1], variance[:-1, :-1]
-    chi2 = float(excess @ np.linalg.lstsq(variance, excess, rcond=None)[0])
-    df = len(labels) - 1
-    return LogRank(chi2, df, float(stats.chi2.sf(chi2, df)))
+    # A group that was never at risk when somebody left says nothing and costs no degree of freedom.
+    seen = np.flatnonzero(np.diag(variance) > 0)[:-1]
+    excess, variance = excess[seen], variance[np.ix_(seen, seen)]
+    chi2, df = float(excess @ np.linalg.lstsq(variance, excess, rcond=None)[0]), len(seen)
+    return LogRank(chi2, df, float(stats.chi2.sf(chi2, df)) if df else math.nan)
 
 
 def _logrank_stratum(outcome: Outcome, codes: Any, groups: int) -> tuple[Floats, Floats]:

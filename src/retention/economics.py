@@ -11,6 +11,7 @@ from retention.results import Estimate, Estimates, Finding
 
 PUBLISHED_FEES = {int(term): float(fee) for term, fee in study_plan()["A2"]["published_fee_pct"].items()}
 FEE_DEPARTURE_POINTS = float(study_plan()["thresholds"]["fee_departure_points"]["value"])  # study row A2
+MIN_FEES = 5  # (ours) under five clients on a term have no usual fee to depart from
 
 
 def fee_table(spells: pd.DataFrame) -> pd.DataFrame:
@@ -62,7 +63,8 @@ def _with_usual_fee(spells: pd.DataFrame) -> pd.DataFrame:
     rows = spells[spells["fee_pct"].notna()]
     rows = rows.assign(term_months=rows["contract_term_months"].astype(int), client=client_names(rows))
     rows["usual_fee"] = rows.groupby("term_months")["fee_pct"].transform("median")
-    rows["departs"] = (rows["fee_pct"] - rows["usual_fee"]).abs() > FEE_DEPARTURE_POINTS
+    known = rows.groupby("term_months")["fee_pct"].transform("size") >= MIN_FEES
+    rows["departs"] = known & ((rows["fee_pct"] - rows["usual_fee"]).abs() > FEE_DEPARTURE_POINTS)
     return rows
 
 

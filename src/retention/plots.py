@@ -63,7 +63,7 @@ def plot_survival(curves: pd.DataFrame, at_risk: pd.DataFrame, *, ax: Axes | Non
         month, low, high = (steps[c].astype(float) for c in ("month", "low", "high"))
         ax.step(month, steps["survival"].astype(float), where="post", label=str(group), linewidth=2, **_style(number))
         ax.fill_between(month, low, high, step="post", alpha=0.13, color=_style(number)["color"], linewidth=0)
-    ax.set(xlabel="Months of service", ylabel="Still a client", ylim=(0, 1.02), xlim=(0, max(at_risk.columns)))
+    ax.set(xlabel="Months of service", ylabel="Had not left by choice", ylim=(0, 1.02), xlim=(0, max(at_risk.columns)))
     ax.set_xticks(list(at_risk.columns))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(frameon=False, title="Signed for")

@@ -57,8 +57,8 @@ def schema() -> dict[str, Any]:
 class Contrast:
     """A difference to be judged: `theta` with standard error `se` on the log (ratio) or plain (difference) scale.
 
-    `events` counts ends by choice per compared group. `lacking` lists reasons why there is too little to judge by
-    (METHODS 1, the gate); `theta` may then be NaN.
+    `events` counts the ends per compared group that the estimate rests on. `lacking` lists reasons why there is too
+    little to judge by (METHODS 1, the gate); `theta` may then be NaN. `caveats` are said with the verdict.
     """
 
     name: str
@@ -67,6 +67,7 @@ class Contrast:
     n_clients: int
     events: Mapping[str, int]
     lacking: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
 
     @property
     def n_events(self) -> int:

@@ -40,6 +40,18 @@ def started_months(start: pd.Series, day: Any) -> pd.Series:
     return months + (day.dt.day > start.dt.day)
 
 
+def month_of_end(start: pd.Series, end: pd.Series, grace_days: int = 0) -> pd.Series:
+    """The month of service that the last paid day `end` falls in, counted from 1.
+
+    An end up to `grace_days` after a month was complete belongs to that month. Who started on the 29th to 31st and
+    is paid to the last day of a month has completed it, however short the month.
+    """
+    after = end + DAY - pd.Timedelta(days=grace_days)
+    months = started_months(start, after)
+    to_month_end = (start.dt.day >= 29) & ((end + DAY).dt.day == 1) & (grace_days == 0)
+    return (months - to_month_end).mask(months.notna() & (months < 1), 1)
+
+
 def add_months(start: pd.Series, months: pd.Series) -> pd.Series:
     """The dates that lie `months` calendar months after `start`, clipped to the month's last day."""
     month = start.dt.to_period("M") + months.astype(int)
@@ -54,6 +66,7 @@ def build_spells(
     records_begin: dt.date | None = None,
     notice_days: int = NOTICE_DAYS,
     pause_days: int = PAUSE_DAYS,
+    end_grace_days: int = 0,
 ) -> pd.DataFrame:
     """One row a spell: the client's columns, the three dates of its end, its kind and its months under observation.
 
@@ -74,7 +87,7 @@ def build_spells(
     rows["decision_date"] = rows["decision_date"].fillna(noticed)
     rows["end_kind"] = rows["end_initiator"].fillna(UNKNOWN).where(rows["end_date"].notna())
     observed = whole_months(rows["start_date"], after)
-    last_month = started_months(rows["start_date"], rows["end_date"] + DAY)
+    last_month = month_of_end(rows["start_date"], rows["end_date"], end_grace_days)
     counted = (rows["end_date"] <= last) & (last_month <= observed)
     rows["entry_months"] = started_months(rows["start_date"], begin).clip(lower=0).astype(int)
     rows["observed_months"] = observed.astype(int)
@@ -100,7 +113,8 @@ def _merge_pauses(rows: pd.DataFrame, pause_days: int) -> pd.DataFrame:
     """Rows of one client at most `pause_days` apart become one, with the first row's signing values."""
     same = rows["client_id"] == rows["client_id"].shift()
     pause = rows["start_date"] - rows["end_date"].shift() - DAY
-    spell = (~(same & (pause <= pd.Timedelta(days=pause_days)))).cumsum()
+    # An earlier row without an end that a later start has overtaken (its end was recorded late) is no second client.
+    spell = (~(same & ((pause <= pd.Timedelta(days=pause_days)) | pause.isna()))).cumsum()
     first, last = ~spell.duplicated(), ~spell.duplicated(keep="last")
     merged = rows[first].reset_index(drop=True)
     merged[ENDING] = rows.loc[last, ENDING].to_numpy()
@@ -109,14 +123,32 @@ def _merge_pauses(rows: pd.DataFrame, pause_days: int) -> pd.DataFrame:
     return merged
 
 
+def ends_past_due(spells: pd.DataFrame, within: int = 10) -> tuple[int, int]:
+    """Ends by choice of fixed terms on the day the term was due, and 1 to `within` days after it.
+
+    Ends that cluster just after the due day mean that the dates follow another convention than 'last paid day': each
+    would count in the next term, and the fixed terms would look better than they are.
+    """
+    rows = spells[spells["end_kind"].isin([CLIENT, UNKNOWN]) & (spells["contract_term_months"] > 1)]
+    terms = rows["contract_term_months"].astype(int)
+    after = rows["end_date"] + DAY
+    # The last due day that is not later than `within` days from the end; a start late in the month is no delay.
+    due = whole_months(rows["start_date"], after) // terms * terms
+    days = (after - add_months(rows["start_date"], due)).dt.days
+    days = days.mask((rows["start_date"].dt.day >= 29) & (after.dt.day == 1) & (days <= 3), 0)
+    days = days[due > 0]
+    return int((days == 0).sum()), int(days.between(1, within).sum())
+
+
 def contract_cycles(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> pd.DataFrame:
     """One row a contract term that came due under observation: who could leave at its end, and what happened.
 
-    Columns: `client_id, engagement, term_months, from_month, to_month, outcome`. A term counts by calendar alone: its
-    scheduled end lies after records begin and by the cut-off. `outcome` is `stayed`, `left at renewal`, `left early`
-    (by choice, before the term was over), or the kind of other end that fell in it. Without `contracts` every client
-    is taken to renew the term signed first; a term that is not renewed and not followed by another runs on month by
-    month. Source: METHODS 0 and 2 (rows of the interval model).
+    Columns: `client_id, engagement, term_months, from_month, to_month, outcome, seen_whole`. A term counts by calendar
+    alone: its scheduled end lies after records begin and by the cut-off. `outcome` is `stayed`, `left at renewal`,
+    `left early` (by choice, before the term was over), or the kind of other end that fell in it. `seen_whole` says
+    whether the term began under observation. Without `contracts` every client is taken to renew the term signed
+    first; a term that is not renewed and not followed by another runs on month by month. Source: METHODS 0 and 2
+    (rows of the interval model).
     """
     terms = _signed_terms(spells) if contracts is None else _recorded_terms(spells, contracts)
     rows = terms.loc[terms.index.repeat(terms["cycles"])].copy()
@@ -131,7 +163,8 @@ def contract_cycles(spells: pd.DataFrame, contracts: pd.DataFrame | None = None)
     rows = rows[(rows["from_month"] < rows["stop_months"]) & (rows["to_month"] <= rows["observed_months"])]
     rows = rows[rows["to_month"] > rows["entry_months"]].reset_index(drop=True)
     rows["outcome"] = _outcomes(rows)
-    return rows[["client_id", "engagement", "term_months", "from_month", "to_month", "outcome"]]
+    rows["seen_whole"] = rows["from_month"] >= rows["entry_months"]
+    return rows[["client_id", "engagement", "term_months", "from_month", "to_month", "outcome", "seen_whole"]]
 
 
 def _outcomes(rows: pd.DataFrame) -> pd.Series:
@@ -149,19 +182,35 @@ def _signed_terms(spells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _recorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFrame:
-    """The terms on record, each up to the next one or to the end of the spell."""
+    """The terms on record, each up to the next one or to the end of the spell; the signed term where none is.
+
+    A term that another one replaced before it was due gave no opportunity to leave: it has no cycle of its own.
+    Where nobody said whether a term renews itself, it is taken to.
+    """
     base = _follow_up(spells).assign(start_date=spells["start_date"])
     columns = ["client_id", "term_start", "term_months"] + (["auto_renew"] if "auto_renew" in contracts else [])
     rows = contracts[columns].rename(columns={"term_months": "term"}).merge(base, on="client_id")
-    rows["first_month"] = whole_months(rows["start_date"], rows["term_start"])
+    # To the nearest month: a contract may start some days before or after the service.
+    rows["first_month"] = whole_months(rows["start_date"], rows["term_start"] + 15 * DAY)
     rows = rows[(rows["first_month"] >= 0) & (rows["first_month"] < rows["stop_months"])]
-    rows = rows.sort_values(["client_id", "engagement", "first_month"], kind="stable").reset_index(drop=True)
-    following = rows.groupby(["client_id", "engagement"])["first_month"].shift(-1)
-    until = np.minimum(following.fillna(np.inf), rows["stop_months"])
-    renews = rows["auto_renew"].fillna(False).astype(bool) if "auto_renew" in rows else pd.Series(False, rows.index)
-    length, term = until - rows["first_month"], rows["term"].astype(int)
-    cycles = np.where(renews, np.ceil(length / term), 1 + np.maximum(length - term, 0))
-    return rows.assign(term_months=term, auto_renew=renews, cycles=cycles.astype(int))
+    spell = ["client_id", "engagement"]
+    rows = rows.sort_values([*spell, "first_month", "term_start"], kind="stable")
+    rows = rows.drop_duplicates([*spell, "first_month"], keep="last").reset_index(drop=True)
+    following = rows.groupby(spell)["first_month"].shift(-1)
+    length, term = (
+        np.minimum(following.fillna(np.inf), rows["stop_months"]) - rows["first_month"],
+        rows["term"].astype(int),
+    )
+    renews = rows["auto_renew"].fillna(True).astype(bool) if "auto_renew" in rows else pd.Series(True, rows.index)
+    whole, part = length // term, length % term > 0
+    # The last term of a spell counts though it is not full: the spell ended in it, or it is still running.
+    cycles = np.where(
+        renews, whole + (part & following.isna()), np.where(length < term, following.isna(), 1 + length - term)
+    )
+    rows = rows.assign(term_months=term, auto_renew=renews, cycles=cycles.astype(int))
+    told = rows[spell].drop_duplicates().assign(told=True)
+    silent = _signed_terms(spells).merge(told, on=spell, how="left")
+    return pd.concat([rows, silent[silent["told"].isna()]], ignore_index=True)
 
 
 def _follow_up(spells: pd.DataFrame) -> pd.DataFrame:

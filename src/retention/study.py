@@ -16,10 +16,11 @@ from retention.config import ALL_HISTORY, Settings, resolve
 from retention.errors import ConfigError
 from retention.results import Finding, Findings, Listing
 from retention.sources import Tables, read
-from retention.spells import build_spells, contract_cycles
+from retention.spells import build_spells, contract_cycles, ends_past_due
 
 PREPARED = "prepared.json"
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
+PAST_DUE_ENDS, PAST_DUE_SHARE = 3, 0.2  # (ours) enough ends just past due to ask which day end_date means
 RECORDED = ("recorded_date", "recorded_at")
 
 
@@ -41,6 +42,7 @@ class Study:
             records_begin=self.records_begin,
             notice_days=0 if self.is_snapshot else self.settings.notice_days,
             pause_days=self.settings.pause_days,
+            end_grace_days=self.settings.end_grace_days or 0,
         )
 
     @cached_property
@@ -143,6 +145,8 @@ def open_study(data_dir: str = "", config: str = "", cutoff: str = "") -> Study:
     tables = read(settings)
     study = Study(settings, tables, *_window(settings, tables.frames))
     load_plan(settings.plan)
+    if settings.end_grace_days is None and (ask := _ask_end_convention(study.spells)):
+        raise ConfigError(ask)
     if study.spells.empty:
         raise ConfigError(f"No client had started by the cut-off, {study.cutoff}. Check the cut-off and the dates.")
     return study
@@ -210,6 +214,20 @@ def _newest_recorded(frames: dict[str, pd.DataFrame]) -> dt.date | None:
             f"error, correct it; otherwise say cutoff = {newest.date()} in retention.toml."
         )
     return newest.date()
+
+
+def _ask_end_convention(spells: pd.DataFrame) -> str:
+    """A question where the ends of fixed terms cluster just after the day the term was due; else nothing."""
+    on_time, late = ends_past_due(spells)
+    if late < PAST_DUE_ENDS or late < PAST_DUE_SHARE * (on_time + late):
+        return ""
+    return (
+        f"{late:,} fixed terms ended 1 to 10 days after the term was due, {on_time:,} on its last day. end_date is the "
+        "last paid day: the day before a renewal, not the renewal itself. As they stand these ends would count in the "
+        "next term, and fixed terms would look better than they are. Set end_grace_days in retention.toml: 1 if "
+        "end_date is the first day without service, up to 10 if ends are written down some days late, 0 if the dates "
+        "are right as they are."
+    )
 
 
 def _ask_records_begin(clients: pd.DataFrame) -> str:
