@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from retention.claims import CLAIMS, judge, load_plan, not_run, sensitivity_table
+from retention.config import ClaimChange
 from retention.errors import ConfigError
 from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
 
@@ -152,12 +153,12 @@ def test_the_family_error_of_the_rule():
 
 
 def test_the_plan_can_be_overridden_and_says_so():
-    claims, differences = load_plan({"A1": {"smallest": 1.1, "band": [1.4, 3.0]}})
+    claims, differences = load_plan({"A1": ClaimChange(smallest=1.1, band=[1.4, 3.0])})
     assert (claims["A1"].smallest, claims["A1"].band) == (1.1, (1.4, 3.0))
-    assert differences[0] == "A1: smallest is 1.1, the study's plan has 1.25"
+    assert differences[0] == "Plan, A1: smallest is 1.1; the study's is 1.25."
     assert load_plan({})[1] == ()
 
 
-def test_an_unknown_plan_setting_is_an_error_that_lists_all():
-    with pytest.raises(ConfigError, match=r"A99(.|\n)*unknown 'smalest'"):
-        load_plan({"A99": {}, "A1": {"smalest": 1}})
+def test_an_unknown_claim_is_an_error_that_lists_those_there_are():
+    with pytest.raises(ConfigError, match="A99, A98. There are: A1"):
+        load_plan({"A99": ClaimChange(), "A98": ClaimChange()})

@@ -4,8 +4,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jsonschema
@@ -103,6 +105,60 @@ def test_a_damaged_run_is_made_again(data, tmp_path):
     assert publish.whole((tmp_path / "latest").resolve())
 
 
+def test_what_others_leave_in_a_run_is_no_damage_and_a_good_run_clears_an_old_failure(data, tmp_path):
+    (tmp_path / "failed").mkdir()
+    assert retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00").returncode == 0
+    assert not (tmp_path / "failed").exists()
+    (tmp_path / "latest" / ".DS_Store").write_text("x")
+    again = retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00")
+    assert "Nothing has changed" in again.stderr
+
+
+def test_two_folders_change_places(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    publish._exchange(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "a" / "b").exists() and (tmp_path / "b" / "a").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(data, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = retention("report", "--data", data, "--out", tmp_path / "file" / "below")
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "Check that it can be" in done.stderr
+    (tmp_path / "out" / "latest").mkdir(parents=True)
+    done = retention("report", "--data", data, "--out", tmp_path / "out", "--notebooks", "00")
+    assert done.returncode == 2 and "Move it away" in done.stderr
+
+
+def test_an_interrupt_stops_at_once_and_leaves_nothing(data, tmp_path):
+    command = [
+        sys.executable,
+        "-c",
+        "from retention.cli import main; main()",
+        "report",
+        "--data",
+        data,
+        "--out",
+        tmp_path,
+    ]
+    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob(".run-*/notebooks")):
+        time.sleep(0.1)
+    time.sleep(2)
+    run.send_signal(signal.SIGINT)
+    told = run.communicate(timeout=30)[1]
+    assert run.returncode == 130 and "Stopped." in told and "Traceback" not in told
+    assert not list(tmp_path.glob(".run-*")) and not (tmp_path / "latest").exists()
+
+
+def test_a_killed_worker_is_a_failed_notebook(tmp_path):
+    project = project_with(tmp_path, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
+    done = retention("report", "--out", tmp_path / "out", "--data", ROOT / "data" / "sample", cwd=project)
+    assert done.returncode == 1 and "process was killed" in done.stderr and "Traceback" not in done.stderr
+    assert "process was killed" in (tmp_path / "out" / "failed" / "index.html").read_text()
+
+
 def test_a_second_run_is_told_to_wait(data, tmp_path):
     with publish.locked(tmp_path):
         done = retention("report", "--data", data, "--out", tmp_path)
@@ -137,21 +193,29 @@ def test_bad_parameters_exit_2_with_a_plain_sentence(tmp_path, words, told):
     assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_notebook_that_fails_exits_1_and_is_shown(data, tmp_path):
+def project_with(tmp_path, source: str) -> Path:
+    """A copy of the project whose second notebook ends with one more cell."""
     project = tmp_path / "project"
     (project / "src").mkdir(parents=True)
     shutil.copytree(ROOT / "notebooks", project / "notebooks")
     (project / "src" / "retention").symlink_to(ROOT / "src" / "retention")
     path = project / "notebooks" / "01_contract_term.ipynb"
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell("raise ValueError('<b>on purpose</b>')"))
+    notebook.cells.append(nbformat.v4.new_code_cell(source, id="planted"))
     nbformat.write(notebook, path)
+    return project
+
+
+def test_a_notebook_that_fails_exits_1_and_is_shown(data, tmp_path):
+    project = project_with(tmp_path, "raise ValueError('<b>on purpose</b>')")
     done = retention("report", "--data", data, "--out", tmp_path / "out", cwd=project)
     assert done.returncode == 1 and "on purpose" in done.stderr
     page = (tmp_path / "out" / "failed" / "index.html").read_text()
     assert "01_contract_term" in page and "&lt;b&gt;on purpose&lt;/b&gt;" in page
     assert not (tmp_path / "out" / "latest").exists()
     assert not (tmp_path / "out" / "failed" / "prepared").exists()
+    kept = (tmp_path / "out" / "failed" / "notebooks" / "01_contract_term.ipynb").read_text()
+    assert str(tmp_path) not in kept
 
 
 def test_a_notebook_with_other_parameters_is_refused(tmp_path):

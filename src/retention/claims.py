@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 from scipy import stats
 
-from retention.config import study_plan
+from retention.config import ClaimChange, study_plan
 from retention.errors import ConfigError
 from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Contrast, Verdict, between
 
@@ -54,26 +54,21 @@ class Claim:
         return math.exp(theta) if self.scale == "ratio" and not math.isnan(theta) else theta
 
 
-def load_plan(overrides: Mapping[str, Any] | None = None) -> tuple[dict[str, Claim], tuple[str, ...]]:
+def load_plan(changes: Mapping[str, ClaimChange] | None = None) -> tuple[dict[str, Claim], tuple[str, ...]]:
     """The claims by id, and a sentence for each setting of `[plan]` that departs from the study's plan.
 
-    ConfigError lists every unknown claim or setting.
+    ConfigError where `[plan]` names a claim that there is not.
     """
     claims = {name: Claim(id=name, **_frozen(row)) for name, row in study_plan()["claims"].items()}
-    known = {f.name for f in fields(Claim)} - {"id", "words", "advice"}
-    faults, differences = [], []
-    for name, changes in (overrides or {}).items():
-        wrong = sorted(set(changes) - known) if name in claims and isinstance(changes, Mapping) else [name]
-        faults += [f"[plan] {name}: unknown {key!r}" for key in wrong]
-        if not wrong:
-            differences += [
-                f"{name}: {k} is {v}, the study's plan has {getattr(claims[name], k)}" for k, v in changes.items()
-            ]
-            claims[name] = replace(claims[name], **_frozen(changes))
-    if faults:
-        raise ConfigError(
-            "\n".join([*faults, f"Known claims: {', '.join(claims)}. Settings: {', '.join(sorted(known))}."])
-        )
+    if unknown := [name for name in changes or {} if name not in claims]:
+        raise ConfigError(f"[plan] names unknown claims: {', '.join(unknown)}. There are: {', '.join(claims)}.")
+    differences = []
+    for name, change in (changes or {}).items():
+        told = _frozen(change.model_dump(exclude_none=True))
+        differences += [
+            f"Plan, {name}: {k} is {v}; the study's is {getattr(claims[name], k)}." for k, v in told.items()
+        ]
+        claims[name] = replace(claims[name], **told)
     return claims, tuple(differences)
 
 

@@ -92,6 +92,9 @@ def _run(action: Callable[[], Any], verbose: bool) -> Any:
     """Do it, or say in plain words what stopped it and exit with its code."""
     try:
         return action()
+    except KeyboardInterrupt:
+        click.echo("Stopped. The last report is untouched.", err=True)
+        sys.exit(130)
     except RetentionError as error:
         if verbose:
             raise

@@ -6,16 +6,18 @@ Precedence: command line (or notebook parameter), environment (RETENTION_DATA, R
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 import difflib
 import os
+import re
 import tomllib
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from retention.errors import ConfigError
 
@@ -23,6 +25,7 @@ ALL_HISTORY = "all history"
 NOTICE_DAYS = 30  # (ours) one month, where only the end date is known: METHODS 0
 PAUSE_DAYS = 60  # a pause of up to 60 days is not an end: METHODS 0
 SAMPLE = Path("data/sample")
+NAMED_FORMATS = ("day first", "month first", "1,234.5", "1.234,5")
 
 
 @cache
@@ -32,7 +35,25 @@ def study_plan() -> dict[str, Any]:
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _plausible(day: dt.date) -> dt.date:
+    if not 1950 <= day.year <= 2100:
+        raise ValueError("the year must lie between 1950 and 2100")
+    return day
+
+
+Day = Annotated[dt.date, AfterValidator(_plausible)]
+
+
+def _is_date_format(form: str) -> bool:
+    """Whether dates written in this format can be read back."""
+    day = dt.datetime(2001, 2, 23)
+    try:
+        return dt.datetime.strptime(day.strftime(form), form) == day
+    except (ValueError, re.error):
+        return False
 
 
 class Source(_Strict):
@@ -67,7 +88,48 @@ class TableSettings(_Strict):
     extra: dict[str, Extra] = Field(default_factory=dict)
     tenure_months: str = ""
     ended: Ended | None = None
-    snapshot_date: dt.date | None = None
+    snapshot_date: Day | None = None
+
+    @field_validator("values")
+    @classmethod
+    def _spoken_once(cls, values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for column, words in values.items():
+            folded = [word.strip().casefold() for word in words]
+            if twice := sorted({word for word in folded if folded.count(word) > 1}):
+                raise ValueError(f"{column} maps {', '.join(twice)} twice (capitals do not count)")
+        return values
+
+    @field_validator("formats")
+    @classmethod
+    def _known_formats(cls, formats: dict[str, str]) -> dict[str, str]:
+        if wrong := [form for form in formats.values() if form not in NAMED_FORMATS and not _is_date_format(form)]:
+            raise ValueError(f"{wrong[0]!r} is no format; use one such as %d/%m/%Y, or {', '.join(NAMED_FORMATS)}")
+        return formats
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, name: str) -> str:
+        try:
+            return name and codecs.lookup(name).name
+        except (LookupError, ValueError):
+            raise ValueError(f"{name!r} is no encoding; use one such as utf-8 or cp1252") from None
+
+
+class ClaimChange(_Strict):
+    """What a user may set otherwise about one claim of the plan, before a run; on the claim's own scale."""
+
+    published: float | None = Field(default=None, gt=0)
+    smallest: float | None = Field(default=None, gt=0)
+    band: list[float] | None = Field(default=None, min_length=2, max_length=2)
+    level: float | None = Field(default=None, gt=0.5, lt=1)
+    horizon_months: int | None = Field(default=None, ge=1, le=60)
+
+    @field_validator("band")
+    @classmethod
+    def _ordered(cls, band: list[float] | None) -> list[float] | None:
+        if band and not 0 < band[0] < band[1]:
+            raise ValueError("the band must be two rising numbers above 0")
+        return band
 
 
 class Settings(_Strict):
@@ -75,14 +137,14 @@ class Settings(_Strict):
 
     agency: str = ""
     currency: str = ""
-    cutoff: dt.date | None = None
-    records_begin: dt.date | Literal["all history"] | None = None
+    cutoff: Day | None = None
+    records_begin: Day | Literal["all history"] | None = None
     notice_days: int = Field(default=NOTICE_DAYS, ge=0, le=730)
     pause_days: int = Field(default=PAUSE_DAYS, ge=0, le=730)
     end_grace_days: int | None = Field(default=None, ge=0, le=15)
     source: Source = Source()
     tables: dict[str, TableSettings] = Field(default_factory=dict)
-    plan: dict[str, Any] = Field(default_factory=dict)
+    plan: dict[str, ClaimChange] = Field(default_factory=dict)
     base: Path = Path()
 
     def table(self, name: str) -> TableSettings:
@@ -99,8 +161,9 @@ def resolve(data_dir: str = "", config: str = "", cutoff: str = "") -> Settings:
     config = config or os.environ.get("RETENTION_CONFIG", "")
     cutoff = cutoff or os.environ.get("RETENTION_CUTOFF", "")
     folder = Path(data_dir or ("" if config else project_root() / SAMPLE)).absolute()
-    path = Path(config).absolute() if config else folder / "retention.toml"
-    settings = _load(path) if config or path.is_file() else Settings(base=folder)
+    beside = folder.parent if folder.is_file() else folder
+    path = Path(config).absolute() if config else beside / "retention.toml"
+    settings = _load(path) if config or path.is_file() else Settings(base=beside)
     if data_dir:
         settings = settings.model_copy(update={"base": folder} | _place(folder, settings))
     return settings.model_copy(update={"cutoff": _date(cutoff)}) if cutoff else settings
@@ -130,12 +193,14 @@ def project_root(start: Path | None = None) -> Path:
 def _load(path: Path) -> Settings:
     try:
         raw = tomllib.loads(path.read_text("utf-8-sig"))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise ConfigError(f"There is no file {path}. Give --config the path of a retention.toml.") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path.name} cannot be read: {error}") from None
     try:
-        return Settings.model_validate(raw | {"base": path.parent})
+        # `base` is ours to set; in the file it is as unknown as any other word.
+        given = {"base_" if key == "base" else key: value for key, value in raw.items()}
+        return Settings.model_validate(given | {"base": path.parent})
     except ValidationError as error:
         lines = [_explain(item) for item in error.errors()]
         raise ConfigError("\n".join([f"{path.name} has {len(lines)} fault(s):", *lines])) from None
@@ -144,7 +209,7 @@ def _load(path: Path) -> Settings:
 def _explain(item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        return f"  {place}: {item['msg']} (got {item['input']!r})"
+        return f"  {place}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})"
     known = sorted({name for model in _Strict.__subclasses__() for name in model.model_fields} - {"base"})
     near = difflib.get_close_matches(str(item["loc"][-1]), known, 1)
     return f"  {place}: unknown setting" + (f"; did you mean {near[0]!r}?" if near else "")
@@ -152,6 +217,6 @@ def _explain(item: Any) -> str:
 
 def _date(text: str) -> dt.date:
     try:
-        return dt.date.fromisoformat(text)
+        return _plausible(dt.datetime.strptime(text, "%Y-%m-%d").date())
     except ValueError:
-        raise ConfigError(f"The cut-off {text!r} is not a date; write it as YYYY-MM-DD.") from None
+        raise ConfigError(f"The cut-off {text!r} is not a date from 1950 to 2100; write it as YYYY-MM-DD.") from None

@@ -84,7 +84,7 @@ def build_spells(
     rows = rows[~(rows["end_date"] < begin)].reset_index(drop=True)
     rows["decision_assumed"] = rows["end_date"].notna() & rows["decision_date"].isna()
     noticed = (rows["end_date"] - pd.Timedelta(days=notice_days)).clip(lower=rows["start_date"])
-    rows["decision_date"] = rows["decision_date"].fillna(noticed)
+    rows["decision_date"] = rows["decision_date"].fillna(noticed).clip(upper=rows["end_date"])
     rows["end_kind"] = rows["end_initiator"].fillna(UNKNOWN).where(rows["end_date"].notna())
     observed = whole_months(rows["start_date"], after)
     last_month = month_of_end(rows["start_date"], rows["end_date"], end_grace_days)

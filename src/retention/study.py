@@ -15,10 +15,11 @@ from retention.claims import Claim, load_plan
 from retention.config import ALL_HISTORY, Settings, resolve
 from retention.errors import ConfigError
 from retention.results import Finding, Findings, Listing
-from retention.sources import Tables, read
+from retention.sources import Tables, last_whole_month, read
 from retention.spells import build_spells, contract_cycles, ends_past_due
 
 PREPARED = "prepared.json"
+YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
 PAST_DUE_ENDS, PAST_DUE_SHARE = 3, 0.2  # (ours) enough ends just past due to ask which day end_date means
 RECORDED = ("recorded_date", "recorded_at")
@@ -121,10 +122,22 @@ class Study:
                 f"For {assumed:,} of {ended:,} ends the day of decision is taken to be "
                 f"{self.settings.notice_days} days before the end (notice_days)."
             )
-        late = len(self.tables.frames["clients"]) - len(spells)
-        return texts + (
-            [f"{late:,} client rows were merged, start after the cut-off or end before records begin."] if late else []
-        )
+        return [*texts, *self._about_rows()]
+
+    def _about_rows(self) -> list[str]:
+        """Which rows of the clients table have no spell of their own, or a date that is hard to believe."""
+        rows, last = self.tables.frames["clients"], pd.Timestamp(self.cutoff)
+        begin = pd.Timestamp(self.records_begin) if self.records_begin else rows["start_date"].min()
+        later, earlier = rows["start_date"] > last, rows["end_date"] < begin
+        ahead = rows["end_date"] > last + pd.DateOffset(years=YEARS_AHEAD)
+        told = {
+            "start after the cut-off and are left out": later,
+            "ended before the records begin and are left out": earlier,
+            f"end more than {YEARS_AHEAD} years after the cut-off; until then they count as clients": ahead,
+        }
+        texts = [f"Clients rows that {what}: {_some(rows, mask)}." for what, mask in told.items() if mask.any()]
+        merged = len(rows) - len(self.spells) - int(later.sum()) - int(earlier.sum())
+        return [*texts, f"Rows merged with an earlier one of the same client: {merged:,}."] if merged > 0 else texts
 
     def newest_date(self) -> pd.Timestamp:
         """The newest day, up to the cut-off, on which anything happened to a client."""
@@ -172,7 +185,7 @@ def _open_prepared(path: Path) -> Study:
     frames = {file.stem: pd.read_parquet(file) for file in sorted(path.parent.glob("*.parquet"))}
     begin = state["records_begin"]
     return Study(
-        Settings.model_validate(state["settings"]),
+        Settings.model_validate_json(json.dumps(state["settings"])),
         Tables(frames, state["hashes"], tuple(state["notes"])),
         dt.date.fromisoformat(state["cutoff"]),
         dt.date.fromisoformat(begin) if begin else None,
@@ -182,15 +195,16 @@ def _open_prepared(path: Path) -> Study:
 def _window(settings: Settings, frames: dict[str, pd.DataFrame]) -> tuple[dt.date, dt.date | None]:
     """The cut-off and the day records begin; ConfigError asks for whatever cannot be known from the data."""
     asks = []
-    snapshot = settings.table("clients").snapshot_date
-    cutoff = settings.cutoff or snapshot or _newest_recorded(frames)
+    taken = settings.table("clients").snapshot_date
+    snapshot = last_whole_month(taken) if taken else None
+    cutoff = snapshot or settings.cutoff or _newest_recorded(frames)
     if cutoff is None:
         asks.append(
             "The cut-off is not known: on which day was this data true? No recorded dates are in it. "
             "Give --cutoff YYYY-MM-DD, or cutoff = YYYY-MM-DD in retention.toml."
         )
-    elif snapshot and cutoff > snapshot:
-        asks.append(f"The cut-off {cutoff} is after the snapshot of {snapshot}: nothing is known of the days between.")
+    elif snapshot and settings.cutoff not in (None, snapshot, taken):
+        asks.append(f"A snapshot has one cut-off, the end of its last whole month ({snapshot}), not {settings.cutoff}.")
     begin = settings.records_begin
     if begin is None and not snapshot and (ask := _ask_records_begin(frames["clients"])):
         asks.append(ask)
@@ -204,16 +218,22 @@ def _window(settings: Settings, frames: dict[str, pd.DataFrame]) -> tuple[dt.dat
 def _newest_recorded(frames: dict[str, pd.DataFrame]) -> dt.date | None:
     """The newest recorded date: never an end, term, due or scheduled date, which may lie ahead."""
     dates = [frame[c].dropna() for frame in frames.values() for c in RECORDED if c in frame]
-    days = pd.concat(dates).sort_values().unique() if dates else []
-    if not len(days):
+    days = pd.concat([*dates, frames["clients"]["start_date"].dropna()]).sort_values(ignore_index=True)
+    if not dates or pd.concat(dates).empty:
         return None
-    newest = pd.Timestamp(days[-1])
-    if len(days) > 1 and newest - pd.Timestamp(days[-2]) > pd.Timedelta(days=366):
+    newest, bulk = pd.concat(dates).max(), days.quantile(0.95, interpolation="lower")
+    if newest - bulk > pd.Timedelta(days=YEARS_AHEAD * 366):
         raise ConfigError(
-            f"The newest recorded date, {newest.date()}, is over a year after the one before it. If it is a typing "
-            f"error, correct it; otherwise say cutoff = {newest.date()} in retention.toml."
+            f"The newest recorded date, {newest.date()}, is years after nearly all others (95% by {bulk.date()}). "
+            "If it is a typing error, correct it; otherwise set cutoff in retention.toml to the day of the data."
         )
     return newest.date()
+
+
+def _some(rows: pd.DataFrame, mask: pd.Series) -> str:
+    """How many rows, and the first five of their ids: "7 (c1, c2, c3, c4, c5, ...)"."""
+    ids = rows.loc[mask, "client_id"]
+    return f"{len(ids):,} ({', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''})"
 
 
 def _ask_end_convention(spells: pd.DataFrame) -> str:

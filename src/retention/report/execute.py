@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,6 +24,8 @@ from retention.errors import ConfigError
 from retention.results import MIME
 
 PARAMETERS = ("data_dir", "config", "cutoff", "out_dir")
+NOISE = "kernels.log"  # what notebook processes write to the terminal; kept only when a run fails
+SOCKET_PATH = 60  # characters of a folder that leave room for the name of a socket (107 in all)
 DEATH_SIGNAL = 1  # prctl(PR_SET_PDEATHSIG): a worker dies with the run that started it
 
 
@@ -70,24 +72,44 @@ def run_all(
         check_parameters(notebook)
     (work / "notebooks").mkdir(exist_ok=True)
     results: dict[str, Executed] = {}
-    context = get_context("spawn")
-    with ProcessPoolExecutor(
-        min(jobs, len(notebooks)), context, _die_with, (os.getpid(),), max_tasks_per_child=1
-    ) as pool:
-        futures = [pool.submit(_run_one, notebook, dict(parameters), work) for notebook in notebooks]
+    pool = ProcessPoolExecutor(
+        min(jobs, len(notebooks)),
+        get_context("spawn"),
+        _prepare_worker,
+        (os.getpid(), str(work / NOISE)),
+        max_tasks_per_child=1,
+    )
+    futures = {pool.submit(_run_one, notebook, dict(parameters), work): notebook.stem for notebook in notebooks}
+    try:
         for future in as_completed(futures):
-            result = future.result()
-            results[result.name] = result
+            results[futures[future]] = result = _result(future, futures[future])
             done(result)
+    except BaseException:
+        for worker in list(pool._processes.values()):  # an interrupted run does not wait for its notebooks
+            worker.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
     return [results[notebook.stem] for notebook in notebooks]
 
 
-def _die_with(parent: int) -> None:
-    """Make this worker die when the run does, so that a killed run leaves nothing behind that writes."""
+def _result(future: Future[Executed], name: str) -> Executed:
+    try:
+        return future.result()
+    except BrokenExecutor:
+        return Executed(name, 0.0, 0.0, "its process was killed; perhaps the memory was full (try --jobs 1)")
+
+
+def _prepare_worker(parent: int, noise: str) -> None:
+    """Make this worker die when the run does, leave Ctrl-C to the run, and keep kernels' chatter off the terminal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)
+    chatter = os.open(noise, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(chatter, 1)
+    os.dup2(chatter, 2)
 
 
 def _run_one(notebook: Path, parameters: dict[str, str], work: Path) -> Executed:
@@ -97,7 +119,8 @@ def _run_one(notebook: Path, parameters: dict[str, str], work: Path) -> Executed
     error, cell = _execute(notebook, target, parameters, work)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    found = () if error else tuple(_payloads(_without_paths(target)))
+    notebook_kept = target.is_file() and _without_paths(target)
+    found = tuple(_payloads(target)) if notebook_kept and not error else ()
     return Executed(notebook.stem, round(seconds, 2), round(peak, 1), error, cell, found)
 
 
@@ -107,8 +130,9 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
     from traitlets.config import Config
 
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+    os.environ.pop("JUPYTER_PATH", None)  # the kernel of this environment and no other
     # Kernels talk over files in a private folder, not over open TCP ports; its path must stay under 100 bytes.
-    private = tempfile.mkdtemp(prefix="rk")
+    private = tempfile.mkdtemp(prefix="rk", dir=None if len(tempfile.gettempdir()) < SOCKET_PATH else "/tmp")
     config = Config()
     config.KernelManager.transport = "ipc"
     config.KernelManager.ip = f"{private}/k"
@@ -126,12 +150,12 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
     return "", ""
 
 
-def _without_paths(executed: Path) -> Path:
-    """The executed notebook, rewritten to name itself and not the folders of the machine it ran on."""
+def _without_paths(executed: Path) -> bool:
+    """Rewrite the executed notebook to name itself and not the folders of the machine it ran on; True once done."""
     notebook = nbformat.read(executed, as_version=4)
     notebook.metadata.papermill.update(input_path=executed.name, output_path=executed.name)
     nbformat.write(notebook, executed)
-    return executed
+    return True
 
 
 def _payloads(executed: Path) -> Iterable[Mapping[str, Any]]:

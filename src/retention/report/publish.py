@@ -6,17 +6,20 @@ Whatever kills a run, `latest` goes on pointing at a whole one.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from retention.errors import RunLockedError
+from retention.errors import ConfigError, RunLockedError
 from retention.results import to_json
 
+AT_CWD, RENAME_EXCHANGE = -100, 2  # renameat2(2)
 HIDDEN = ".run-"
 LATEST, FAILED = "latest", "failed"
 
@@ -32,9 +35,15 @@ def locked(out: Path) -> Iterator[None]:
             raise RunLockedError(
                 f"Another run is writing to {out}. Wait for it, or give --out another folder."
             ) from None
-        for leftover in out.glob(f"{HIDDEN}*"):
-            remove(leftover)
+        sweep(out)
         yield
+
+
+def sweep(out: Path) -> None:
+    """Remove what unfinished runs left; what cannot be removed waits for the next run."""
+    for leftover in out.glob(f"{HIDDEN}*") if out.is_dir() else ():
+        with contextlib.suppress(OSError):
+            remove(leftover)
 
 
 def remove(path: Path) -> None:
@@ -56,7 +65,8 @@ def whole(folder: Path) -> bool:
         files = json.loads((folder / "run.json").read_text("utf-8"))["files"]
     except (OSError, ValueError, KeyError):
         return False
-    return bool(files == _hashes(folder))
+    # What others left there since (a thumbnail, a checkpoint) is no damage.
+    return bool(files == {name: digest for name, digest in _hashes(folder).items() if name in files})
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -65,24 +75,38 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def publish(work: Path, final: Path) -> None:
-    """Rename the finished work folder into place and swing the link `latest` to it."""
+    """Rename the finished work folder into place, swing the link `latest` to it, and clear an older failure away.
+
+    A damaged run of the same name changes places with the new one in one step, and is swept up afterwards.
+    """
     if final.exists():
-        old = final.with_name(f"{HIDDEN}old-{final.name}")
-        final.rename(old)
-        work.rename(final)
-        swing(final)
-        remove(old)
+        _exchange(work, final)
+        remove(work)
     else:
         work.rename(final)
-        swing(final)
+    swing(final)
+    remove(final.with_name(FAILED))
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Let two folders change places; in one step where the system can (Linux), else with a moment between."""
+    with contextlib.suppress(AttributeError, OSError):
+        if ctypes.CDLL(None).renameat2(AT_CWD, os.fsencode(one), AT_CWD, os.fsencode(other), RENAME_EXCHANGE) == 0:
+            return
+    spare = one.with_name(f"{one.name}-old")
+    other.rename(spare)
+    one.rename(other)
+    spare.rename(one)
 
 
 def swing(final: Path) -> None:
     """Point `latest` at a published run, in one step."""
-    link = final.with_name(f"{HIDDEN}link")
+    link, latest = final.with_name(f"{HIDDEN}link"), final.with_name(LATEST)
+    if latest.exists() and not latest.is_symlink():
+        raise ConfigError(f"{latest} is a folder of its own, not a link to a run. Move it away, then run again.")
     remove(link)
     link.symlink_to(final.name, target_is_directory=True)
-    link.replace(final.with_name(LATEST))
+    link.replace(latest)
 
 
 def publish_failure(out: Path, work: Path) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 from retention.config import project_root
 from retention.errors import ConfigError, NotebookError, RetentionError
 from retention.report import pages, publish
-from retention.report.execute import Executed, run_all
+from retention.report.execute import NOISE, Executed, run_all
 from retention.results import collect, to_json
 from retention.study import Study, open_study, prepare
 
@@ -42,24 +42,36 @@ def run_report(options: Options, tell: Told = lambda text: None) -> Path:
     when a notebook fails, RunLockedError when another run holds the folder; `latest` is untouched by all of them.
     """
     out = options.out.absolute()
-    with publish.locked(out):
-        try:
-            notebooks = _chosen(options.notebooks)
-            tell("Reading and checking the data")
-            study = open_study(options.data, options.config, options.cutoff)
-            about = _about(study, notebooks)
-            final = out / about["run_id"]
-            if publish.whole(final):
-                publish.swing(final)
-                tell(f"Nothing has changed since run {final.name}; it is kept")
-            else:
-                work = out / f"{publish.HIDDEN}{final.name}-{os.getpid()}"
-                _make(work, study, notebooks, about, options.jobs, tell)
-                publish.publish(work, final)
-        except RetentionError as error:
-            _explain(out, error)
-            raise
+    try:
+        with publish.locked(out):
+            try:
+                _run(options, out, tell)
+            except RetentionError as error:
+                _explain(out, error)
+                raise
+            except (OSError, KeyboardInterrupt):
+                publish.sweep(out)
+                raise
+    except OSError as error:
+        problem = f"{error.filename or out}: {error.strerror or error}."
+        raise ConfigError(f"{problem} Check that it can be read or written, and that there is room.") from error
     return out / publish.LATEST / "index.html"
+
+
+def _run(options: Options, out: Path, tell: Told) -> None:
+    """The run itself, with the output folder held."""
+    notebooks = _chosen(options.notebooks)
+    tell("Reading and checking the data")
+    study = open_study(options.data, options.config, options.cutoff)
+    about = _about(study, notebooks)
+    final = out / about["run_id"]
+    if publish.whole(final):
+        publish.swing(final)
+        tell(f"Nothing has changed since run {final.name}; it is kept")
+        return
+    work = out / f"{publish.HIDDEN}{final.name}-{os.getpid()}"
+    _make(work, study, notebooks, about, options.jobs, tell)
+    publish.publish(work, final)
 
 
 def _chosen(wanted: tuple[str, ...]) -> list[Path]:
@@ -124,6 +136,7 @@ def _make(work: Path, study: Study, notebooks: list[Path], about: dict[str, Any]
     titles = pages.write_pages([work / "notebooks" / path.name for path in notebooks], work)
     pages.write_index(work, json.loads(to_json(results)), titles, about)
     publish.remove(work / "prepared")
+    publish.remove(work / NOISE)
     (work / "run.log").write_text("\n".join(log) + "\n", "utf-8")
     took = {result.name: {"seconds": result.seconds, "peak_mb": result.peak_mb} for result in executed}
     publish.seal(work, {**about, "took": took})

@@ -2,5 +2,6 @@
 
 from retention.sources.check import check
 from retention.sources.read import Tables, read
+from retention.sources.tenure import last_whole_month
 
-__all__ = ["Tables", "check", "read"]
+__all__ = ["Tables", "check", "last_whole_month", "read"]

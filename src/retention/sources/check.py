@@ -82,10 +82,13 @@ def _told(table: Table, column: Column, frame: pd.DataFrame, rule: str, rows: It
             f"has values outside its vocabulary (seen: {seen})",
             f"Use or map to: {', '.join(column.choices)}.",
         ),
-        "low": (f"is below {column.low:g} (seen: {seen})" if column.low is not None else "", f"Unit: {column.unit}."),
+        "low": (
+            f"is below {column.low:g} (seen: {seen})" if column.low is not None else "",
+            f"Correct the values; they are in {column.unit}.",
+        ),
         "high": (
             f"is above {column.high:g} (seen: {seen})" if column.high is not None else "",
-            f"Unit: {column.unit}.",
+            f"Correct the values; they are in {column.unit}.",
         ),
     }[rule]
     return _faults(table.name, column.name, frame, bad, problem, remedy)
@@ -99,6 +102,12 @@ def _engagements(clients: pd.DataFrame) -> list[Fault]:
             before = clients[later] < clients["start_date"]
             remedy = "Correct one of the two dates."
             faults += _faults("clients", later, clients, before, "is before start_date", remedy)
+    for told in ("end_initiator", "end_reason", "decision_date"):
+        if told in clients:
+            without = clients[told].notna() & clients["end_date"].isna()
+            faults += _faults(
+                "clients", told, clients, without, "is given but end_date is not", "Add the last paid day."
+            )
     twice = clients.duplicated()
     faults += _faults("clients", "", clients, twice, "has the same row more than once", "Remove the copies.")
     rows = clients[~twice].sort_values(["client_id", "start_date"], kind="stable")

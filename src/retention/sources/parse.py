@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 BLANK = {"", "na", "n/a", "nan", "nat", "null", "none", "#n/a"}
 TRUE, FALSE = {"true", "yes", "y", "t", "1"}, {"false", "no", "n", "f", "0"}
-_DAY_FIRST, _MONTH_FIRST = ("%d/%m/%Y", "%d-%m-%Y"), ("%m/%d/%Y", "%m-%d-%Y")
+DAY_FIRST, MONTH_FIRST = "day first", "month first"
+_ORDERS = {DAY_FIRST: ("%d/%m/%Y", "%d-%m-%Y"), MONTH_FIRST: ("%m/%d/%Y", "%m-%d-%Y")}
 _CERTAIN = (
-    "%Y-%m-%d",
-    "%Y/%m/%d",
+    *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
     "%Y%m%d",
-    "%d.%m.%Y",
-    "%d %b %Y",
-    "%d-%b-%Y",
-    "%b %d, %Y",
-    "%d %B %Y",
-    "%B %d, %Y",
 )
-_TIME = re.compile(r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?$")
+_TIME = re.compile(r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AP]M)?(Z|[+-]\d{2}:?\d{2})?$")
+FIRST_DAY, LAST_DAY = pd.Timestamp("1900-01-01"), pd.Timestamp("2100-12-31")
+LARGEST_WHOLE = 10**9
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """Typed values of one column, and the rows (a mask) that could not be read with the reason and the way out."""
+    """Typed values of one column; the rows (a mask) that could not be read, why, and the way out."""
 
     values: pd.Series
     bad: pd.Series
@@ -37,51 +32,90 @@ class Parsed:
 
 
 def parse(text: pd.Series, kind: str, form: str = "") -> Parsed:
-    """The column's text as values of `kind` (see tables.Column); blank text is missing. Shape: as the input."""
+    """The column's text as values of `kind` (see tables.Column); blank text is missing. Shape: as the input.
+
+    `form` is a date format (`%d/%m/%Y`), an order ("day first"), or a number style ("1.234,5").
+    """
+    text = clean(text)
+    reader: dict[str, Callable[[pd.Series, str], Parsed]] = {
+        "date": _dates,
+        "month": _months,
+        "number": _numbers,
+        "integer": _whole,
+        "flag": _flags,
+    }
+    return reader[kind](text, form) if kind in reader else Parsed(text, pd.Series(False, text.index))
+
+
+def clean(text: pd.Series) -> pd.Series:
+    """The text trimmed, with the words for nothing (NA, null, ...) made missing."""
     text = text.astype("string").str.strip()
-    text = text.mask(text.str.casefold().isin(BLANK))
-    reader: dict[str, Callable[..., Parsed]] = {"date": _dates, "month": _months, "integer": _whole, "flag": _flags}
-    if kind in reader:
-        return reader[kind](text, form)
-    return _numbers(text, form) if kind == "number" else Parsed(text, pd.Series(False, text.index))
+    return text.mask(text.str.casefold().isin(BLANK))
 
 
 def _leftover(text: pd.Series, values: pd.Series) -> pd.Series:
     return (text.notna() & values.isna()).astype(bool)
 
 
+def _seen(text: pd.Series, bad: pd.Series) -> str:
+    shown = ", ".join(repr(str(value)) for value in text[bad].unique()[:5])
+    return f" (seen: {shown})" if shown else ""
+
+
+def date_order(columns: Iterable[pd.Series]) -> str:
+    """How the dates of one file that are written with slashes are ordered, where some of them settle it; else ""."""
+    texts = [clean(column).str.replace(_TIME, "", regex=True) for column in columns]
+    text = pd.concat(texts, ignore_index=True) if texts else pd.Series(dtype="string")
+    text = text[text.str.fullmatch(r"\d{1,2}[/-]\d{1,2}[/-]\d{4}").fillna(False)]
+    fits = [order for order, forms in _ORDERS.items() if _first_that_reads(text, forms).notna().all()]
+    return fits[0] if len(text) and len(fits) == 1 else ""
+
+
 def _dates(text: pd.Series, form: str) -> Parsed:
     plain = text.str.replace(_TIME, "", regex=True)
-    if form:
-        values = pd.to_datetime(plain, format=form, errors="coerce")
+    if form and form not in _ORDERS:
+        values = _first_that_reads(plain, (form,))
+        bad = _leftover(text, values)
         return Parsed(
-            values, _leftover(text, values), f"is not a date written as {form}", "Mend the dates or the format."
+            values, bad, f"is not a date written as {form}{_seen(text, bad)}", "Mend the dates or the format."
         )
+    form = form or date_order([text])
     values = _first_that_reads(plain, _CERTAIN)
-    open_rows = plain.where(values.isna())
-    day, month = _first_that_reads(open_rows, _DAY_FIRST), _first_that_reads(open_rows, _MONTH_FIRST)
-    slashed = open_rows.notna() & (day.notna() | month.notna())
-    fits_day, fits_month = day[slashed].notna().all(), month[slashed].notna().all()
-    if fits_day and fits_month and not day.equals(month):
-        return _two_readings(open_rows, day, month)
-    values = values.fillna(day if fits_day else month)
-    return Parsed(values, _leftover(text, values), "is not a date", "Write dates as YYYY-MM-DD.")
+    rest = plain.where(values.isna())
+    read = {order: _first_that_reads(rest, forms) for order, forms in _ORDERS.items()}
+    if (
+        not form
+        and (
+            split := (read[DAY_FIRST] != read[MONTH_FIRST]) & read[DAY_FIRST].notna() & read[MONTH_FIRST].notna()
+        ).any()
+    ):
+        return _two_readings(text, values, read, split)
+    values = values.fillna(read[form] if form else read[DAY_FIRST].fillna(read[MONTH_FIRST]))
+    bad = _leftover(text, values)
+    ordered = (
+        f", read {form}" if form and read[MONTH_FIRST if form == DAY_FIRST else DAY_FIRST][bad].notna().any() else ""
+    )
+    remedy = "Write dates as YYYY-MM-DD, between 1900 and 2100, in one order throughout."
+    return Parsed(values, bad, f"is not a date{ordered}{_seen(text, bad)}", remedy)
 
 
-def _two_readings(text: pd.Series, day: pd.Series, month: pd.Series) -> Parsed:
-    split = (day != month) & day.notna()
+def _two_readings(text: pd.Series, values: pd.Series, read: dict[str, pd.Series], split: pd.Series) -> Parsed:
     first = split.idxmax()
-    readings = f"{day[first]:%d %B %Y} (day first) or {month[first]:%d %B %Y} (month first)"
-    remedy = 'Say which under [tables.<table>.formats], for example start_date = "%d/%m/%Y", or write YYYY-MM-DD.'
-    return Parsed(day.mask(split), split.astype(bool), f"has two readings: {text[first]} is {readings}", remedy)
+    one, other = read[DAY_FIRST][first], read[MONTH_FIRST][first]
+    readings = f"{one:%d %B %Y} (day first) or {other:%d %B %Y} (month first)"
+    remedy = 'Say which under [tables.<table>.formats], for example <column> = "day first", or write YYYY-MM-DD.'
+    return Parsed(values, split.astype(bool), f"has two readings: {text[first]} is {readings}", remedy)
 
 
 def _first_that_reads(text: pd.Series, forms: tuple[str, ...]) -> pd.Series:
     values = pd.Series(pd.NaT, text.index, dtype="datetime64[ns]")
     for form in forms:
-        if (rest := text.notna() & values.isna()).any():
-            values = values.fillna(pd.to_datetime(text.where(rest), format=form, errors="coerce"))
-    return values
+        rest = text.where(values.isna())
+        # Without separators every digit must be there: 202311 is no day.
+        rest = rest.where(rest.str.fullmatch(r"\d{8}").fillna(False)) if form == "%Y%m%d" else rest
+        if rest.notna().any():
+            values = values.fillna(pd.to_datetime(rest, format=form, errors="coerce"))
+    return values.where(values.between(FIRST_DAY, LAST_DAY))
 
 
 def _months(text: pd.Series, form: str) -> Parsed:
@@ -92,26 +126,35 @@ def _months(text: pd.Series, form: str) -> Parsed:
 
 
 # What may stand around a number: currency signs and codes, per cent. Not letters such as k or m, which multiply.
-_AROUND = re.compile(r"^(?:[$\u20ac\u00a3\u00a5]|[A-Z]{3})\s*|\s*(?:[$\u20ac\u00a3\u00a5%]|[A-Z]{3})$")
+_MARK = r"(?:[$\u20ac\u00a3\u00a5]|[A-Z]{3})"
+_AROUND = re.compile(rf"^{_MARK}\s*|\s*(?:{_MARK}|%)$")
 _STYLES = {"1,234.5": (",", r"\."), "1.234,5": (r"\.", ",")}  # (mark between thousands, mark before decimals)
 _COMMAS = 'Say which under [tables.<table>.formats]: "1,234.5" (comma for thousands) or "1.234,5" (comma for decimals).'
 
 
 def _numbers(text: pd.Series, form: str) -> Parsed:
-    plain = text.str.replace(_AROUND, "", regex=True).str.replace(_AROUND, "", regex=True)
-    style = form or _style(plain)
-    if style not in _STYLES:
-        marked = plain.str.contains(r"[.,]", regex=True).fillna(False).astype(bool)
-        example = plain[marked].iloc[0] if marked.any() else ""
-        problem = (
-            f"has two readings: {example!r} can mean thousands or decimals" if not form else f"unknown format {form!r}"
-        )
-        return Parsed(pd.Series(float("nan"), text.index), marked | bool(form), problem, _COMMAS)
+    plain = text.str.replace(_AROUND, "", regex=True)
+    marks = text.str.extract(rf"({_MARK})", expand=False).dropna()
+    if marks.nunique() > 1:
+        marked = text.index.isin(marks.index)
+        problem = f"mixes currencies (seen: {', '.join(marks.unique()[:5])})"
+        return Parsed(_nothing(text), pd.Series(marked, text.index), problem, "Convert all amounts to one currency.")
+    looks = plain.str.fullmatch(r"[+-]?[\d.,]*\d([eE][+-]?\d+)?").fillna(False).astype(bool)
+    style = form or _style(plain[looks])
+    if not style:
+        marked = looks & plain.str.contains(r"[.,]", regex=True).fillna(False).astype(bool)
+        problem = f"has two readings: {plain[marked].iloc[0]!r} can mean thousands or decimals"
+        return Parsed(_nothing(text), marked, problem, _COMMAS)
     group, point = _STYLES[style]
     fits = plain.str.fullmatch(rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d*)({point}\d+)?([eE][+-]?\d+)?").fillna(False)
-    cleaned = plain.where(fits).str.replace(group, "", regex=True).str.replace(point, ".", regex=True)
+    cleaned = plain.where(fits & looks).str.replace(group, "", regex=True).str.replace(point, ".", regex=True)
     values = pd.to_numeric(cleaned, errors="coerce").astype(float)
-    return Parsed(values, _leftover(text, values), "is not a number", "Write plain numbers, such as 1234.5.")
+    bad = _leftover(text, values)
+    return Parsed(values, bad, f"is not a number{_seen(text, bad)}", "Write plain numbers, such as 1234.5.")
+
+
+def _nothing(text: pd.Series) -> pd.Series:
+    return pd.Series(float("nan"), text.index)
 
 
 def _style(plain: pd.Series) -> str:
@@ -131,16 +174,15 @@ def _only(group: str, point: str) -> str:
 
 def _whole(text: pd.Series, form: str) -> Parsed:
     parsed = _numbers(text, form)
-    fraction = parsed.values.notna() & (parsed.values % 1 != 0)
-    values = parsed.values.mask(fraction).astype("Int64")
-    seen = ", ".join(repr(v) for v in text[parsed.bad | fraction].unique()[:5])
-    return Parsed(values, parsed.bad | fraction, f"is not a whole number (seen: {seen})", _MAP)
-
-
-_MAP = 'Map such values under [tables.<table>.values.<column>], for example "Month-to-month" = 1.'
+    odd = parsed.values.notna() & ((parsed.values % 1 != 0) | (parsed.values.abs() > LARGEST_WHOLE))
+    values = parsed.values.mask(odd).astype("Int64")
+    bad = parsed.bad | odd
+    remedy = 'Map such values under [tables.<table>.values.<column>], for example "Month-to-month" = 1.'
+    return Parsed(values, bad, f"is not a whole number{_seen(text, bad)}", remedy)
 
 
 def _flags(text: pd.Series, form: str) -> Parsed:
-    folded = text.str.casefold()
-    values: Any = folded.map({**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}).astype("boolean")
-    return Parsed(values, _leftover(text, values), "is neither yes nor no", "Write yes or no, or map the values used.")
+    words = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
+    values = text.str.casefold().map(words).astype("boolean")
+    bad = _leftover(text, values)
+    return Parsed(values, bad, f"is neither yes nor no{_seen(text, bad)}", "Write yes or no, or map the values used.")

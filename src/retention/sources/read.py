@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import difflib
 import hashlib
+import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +16,12 @@ import pandas as pd
 from retention.config import Settings, TableSettings
 from retention.errors import ConfigError, DataError, Fault
 from retention.sources.check import check
-from retention.sources.parse import BLANK, Parsed, parse
-from retention.tables import TABLES, Column, Table
+from retention.sources.parse import Parsed, clean, date_order, parse
+from retention.sources.tenure import from_tenure, tenure_faults
+from retention.tables import SIGNING, TABLES, Column, Table
 
 FILE_KINDS = (".csv", ".tsv", ".txt")
+LONGEST_CELL = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -33,25 +37,31 @@ class Tables:
         return self.frames.get(name)
 
 
+@dataclass(frozen=True)
+class _Read:
+    """One table after reading: its typed frame (None where it is not a table at all) and the cells left unread."""
+
+    faults: list[Fault]
+    frame: pd.DataFrame | None = None
+    unread: pd.DataFrame = field(default_factory=pd.DataFrame)
+    notes: list[str] = field(default_factory=list)
+
+
 def read(settings: Settings) -> Tables:
     """Every declared table that the source holds, typed and checked.
 
     DataError lists all faults of all tables at once; ConfigError where a setting names what is not there.
     """
     paths = _paths(settings)
-    frames, unreadable, faults, notes, hashes = {}, {}, [], [], {}
-    for name, path in paths.items():
-        data = path.read_bytes()
-        hashes[name] = hashlib.sha256(data).hexdigest()
-        found = _table(TABLES[name], settings.table(name), data, path.name)
-        faults += found.faults
-        notes += found.notes
-        if found.frame is not None:
-            frames[name], unreadable[name] = found.frame, found.unread
-    faults += check(frames, unreadable)
+    found = {name: path.read_bytes() for name, path in paths.items()}
+    tables = {name: _table(TABLES[name], settings.table(name), data, paths[name].name) for name, data in found.items()}
+    frames = {name: table.frame for name, table in tables.items() if table.frame is not None}
+    faults = [fault for table in tables.values() for fault in table.faults]
+    faults += check(frames, {name: table.unread for name, table in tables.items()})
     if faults:
         raise DataError(faults)
-    return Tables(frames, hashes, tuple(notes))
+    notes = tuple(note for table in tables.values() for note in table.notes)
+    return Tables(frames, {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}, notes)
 
 
 def _paths(settings: Settings) -> dict[str, Path]:
@@ -76,31 +86,27 @@ def _paths(settings: Settings) -> dict[str, Path]:
     return {name: named[name] for name in TABLES if name in named}
 
 
-@dataclass(frozen=True)
-class _Read:
-    """One table after reading: its typed frame (None where it is not a table at all) and the cells left unread."""
-
-    faults: list[Fault]
-    frame: pd.DataFrame | None = None
-    unread: pd.DataFrame = field(default_factory=pd.DataFrame)
-    notes: list[str] = field(default_factory=list)
-
-
 def _table(table: Table, how: TableSettings, data: bytes, file: str) -> _Read:
     raw, faults = _rows(table.name, how, data, file)
-    if raw is None or faults:
+    if raw is None:
         return _Read(faults)
+    raw = _our_spelling(table, how, raw)
     if faults := _mapping_faults(table, how, raw):
         return _Read(faults)
-    raw, used = _rename(table, how, raw)
-    columns = [*table.columns, *(Column(name, x.kind, x.known, "your own") for name, x in how.extra.items())]
-    parsed = {c.name: parse(raw[c.name], c.kind, how.formats.get(c.name, "")) for c in columns if c.name in raw}
+    faults = tenure_faults(table, how, raw)
+    raw, used = _rename(how, raw)
+    extra = [Column(name, x.kind, x.known, "your own") for name, x in how.extra.items()]
+    columns = [column for column in (*table.columns, *extra) if column.name in raw]
+    order = date_order(raw[c.name] for c in columns if c.kind in ("date", "month") and c.name not in how.formats)
+    forms = {c.name: order for c in columns if c.kind in ("date", "month")} | how.formats
+    parsed = {c.name: parse(_declared_spelling(c, raw[c.name]), c.kind, forms.get(c.name, "")) for c in columns}
     frame = pd.DataFrame({name: p.values for name, p in parsed.items()})
-    unread = pd.DataFrame({name: p.bad for name, p in parsed.items()})
+    unread = pd.DataFrame({name: clean(raw[name]).notna() & p.values.isna() for name, p in parsed.items()})
+    if how.tenure_months:
+        unread["start_date"] = frame["start_date"].isna()  # told as faults of the tenure
     unused = [name for name in raw.columns if name not in frame and name not in used]
     note = [f"{file}: columns not used: {', '.join(unused)}"] if unused else []
-    faults = [*_flag_faults(table, how, raw), *_parse_faults(table, raw, parsed)]
-    return _Read(faults, frame, unread, note)
+    return _Read([*faults, *_parse_faults(table, raw, parsed)], frame, unread, note)
 
 
 def _rows(table: str, how: TableSettings, data: bytes, file: str) -> tuple[pd.DataFrame | None, list[Fault]]:
@@ -111,28 +117,80 @@ def _rows(table: str, how: TableSettings, data: bytes, file: str) -> tuple[pd.Da
 
     try:
         text = data.decode(how.encoding or ("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"))
-    except (UnicodeDecodeError, LookupError):
+    except (UnicodeError, LookupError, ValueError) as error:
         return fault(
-            "is not in the expected encoding", f'Save it as UTF-8, or set [tables.{table}] encoding = "cp1252".'
+            f"cannot be read as text ({error})", f'Save it as UTF-8, or set [tables.{table}] encoding = "cp1252".'
         )
     if "\0" in text:
         return fault("is not a text file (it holds zero bytes)", "Export it again as CSV.")
-    first = text.split("\n", 1)[0]
-    separator = max(",;\t|", key=first.count)
-    lines = [line for line in csv.reader(text.splitlines(keepends=True), delimiter=separator) if any(line)]
+    try:
+        lines, numbers = _split(text)
+    except csv.Error as error:
+        return fault(f"has a stray or unclosed quote ({error})", 'Double each quote inside a value: 24 inch is 24"".')
     if len(lines) < 2:
         return fault("holds no rows", "Export it again with a heading line and at least one row.")
     head = [name.strip() for name in lines[0]]
-    if twice := sorted({name for name in head if head.count(name) > 1}):
-        return fault(f"has two columns of the same name: {', '.join(twice)}", "Rename or remove one of them.")
-    ragged = tuple(f"row {i}" for i, line in enumerate(lines[1:], 2) if len(line) != len(head))
+    while (
+        head and not head[-1] and not any(line[len(head) - 1].strip() for line in lines[1:] if len(line) >= len(head))
+    ):
+        head, lines = head[:-1], [line[: len(head) - 1] for line in lines]  # the empty columns of a trailing separator
+    if twice := sorted({name for name in head if head.count(name) > 1 or not name}):
+        named = ", ".join(name or "(no name)" for name in twice)
+        return fault(f"has columns without a name of their own: {named}", "Give each column one name.")
+    ragged = tuple(
+        f"line {n} has {len(line)}" for line, n in zip(lines, numbers, strict=True) if len(line) != len(head)
+    )
     if ragged:
-        return fault(f"has rows without {len(head)} values", "Quote values that hold the separator.", ragged)
+        remedy = "Quote values that hold the separator, and start the file with its heading line."
+        return fault(f"has rows without {len(head)} values", remedy, ragged)
+    swallowed = tuple(
+        f"line {n}" for line, n in zip(lines, numbers, strict=True) if any(_holds_rows(v, len(head)) for v in line)
+    )
+    if swallowed:
+        return fault("has a quoted value that holds whole rows", "A quote is missing or stray; mend it.", swallowed)
     return pd.DataFrame(lines[1:], columns=head, dtype="string"), []
 
 
+def _split(text: str) -> tuple[list[list[str]], list[int]]:
+    """The cells of each line that is not empty, and the line of the file it begins on; csv.Error for stray quotes."""
+    told = re.match(r"sep=(.)\r?\n", text)
+    first = text.split("\n", 2)[1 if told else 0]
+    separator = told[1] if told else max(",;\t|", key=first.count)
+    csv.field_size_limit(LONGEST_CELL)
+    reader = csv.reader(io.StringIO(text[told.end() :] if told else text, newline=""), delimiter=separator, strict=True)
+    lines, numbers, before = [], [], int(bool(told))
+    for line in reader:
+        if any(line):
+            lines.append(line)
+            numbers.append(before + 1)
+        before = reader.line_num + bool(told)
+    return lines, numbers
+
+
+def _holds_rows(value: str, columns: int) -> bool:
+    return "\n" in value and any(
+        max(line.count(mark) for mark in ",;\t|") >= columns - 1 > 0 for line in value.split("\n")
+    )
+
+
+def _our_spelling(table: Table, how: TableSettings, raw: pd.DataFrame) -> pd.DataFrame:
+    """Headings that are ours but for capitals and spaces ("Client ID") under our own spelling."""
+    ours = {column.name for column in table.columns} - set(raw.columns) - set(how.columns)
+    named = {name: re.sub(r"[\s-]+", "_", name.casefold()) for name in raw.columns if name not in how.columns.values()}
+    taken = list(named.values())
+    return raw.rename(columns={name: own for name, own in named.items() if own in ours and taken.count(own) == 1})
+
+
+def _declared_spelling(column: Column, text: pd.Series) -> pd.Series:
+    """Values of a closed vocabulary in its own spelling, whatever their capitals."""
+    if not column.choices:
+        return text
+    spoken = text.str.strip().str.casefold()
+    return spoken.where(spoken.isin(column.choices), text)
+
+
 def _mapping_faults(table: Table, how: TableSettings, raw: pd.DataFrame) -> list[Fault]:
-    """What the mapping or the file lacks: columns named but absent, and required columns nobody supplies."""
+    """What the settings or the file lack: columns named but absent or unknown, required columns nobody supplies."""
     here = ", ".join(raw.columns)
     named = {**how.columns, **{name: name for name in how.extra}}
     named |= {"tenure_months": how.tenure_months} if how.tenure_months else {}
@@ -143,17 +201,33 @@ def _mapping_faults(table: Table, how: TableSettings, raw: pd.DataFrame) -> list
         if theirs not in raw.columns
     ]
     known = {column.name for column in table.columns}
+    remedy = f"Known columns: {', '.join(sorted(known | set(how.extra)))}."
+    unknown = [*how.columns, *(name for name in (*how.values, *how.formats) if name not in how.extra)]
     faults += [
-        Fault(table.name, ours, "is not a column of this table", 0, (), f"Known columns: {', '.join(sorted(known))}.")
-        for ours in how.columns
-        if ours not in known
+        Fault(table.name, name, "is not a column of this table (retention.toml)", 0, (), remedy)
+        for name in dict.fromkeys(unknown)
+        if name not in known
     ]
+    faults += _extra_faults(table, how)
     given = {"start_date", "end_date"} if how.tenure_months else set()
     if how.tenure_months and not (how.ended and how.snapshot_date):
-        remedy = "Give [tables.clients] ended = {column = ..., true = ...} and snapshot_date as well."
-        faults.append(Fault(table.name, "tenure_months", "needs to know who has left, and as of when", 0, (), remedy))
+        needs = "Give [tables.clients] ended = {column = ..., true = ...} and snapshot_date as well."
+        faults.append(Fault(table.name, "tenure_months", "needs to know who has left, and as of when", 0, (), needs))
     supplied = set(raw.columns) | set(how.columns) | given
     return faults + [_absent(table, name, raw) for name in table.required if name not in supplied]
+
+
+def _extra_faults(table: Table, how: TableSettings) -> list[Fault]:
+    dates = {column.name for column in table.columns if column.kind == "date"}
+    dates |= {name for name, extra in how.extra.items() if extra.kind == "date"}
+    taken = {column.name for column in table.columns} & set(how.extra)
+    when = [name for name, extra in how.extra.items() if extra.known not in {SIGNING, *dates}]
+    remedy = f'Say known = "signing", or the date column from which it may be used: {", ".join(sorted(dates))}.'
+    again = "It is declared already; leave it out of extra, or give it another name."
+    return [Fault(table.name, name, "is a column of this table", 0, (), again) for name in sorted(taken)] + [
+        Fault(table.name, name, f"is known from {how.extra[name].known!r}, which is no date", 0, (), remedy)
+        for name in when
+    ]
 
 
 def _absent(table: Table, name: str, raw: pd.DataFrame) -> Fault:
@@ -163,7 +237,7 @@ def _absent(table: Table, name: str, raw: pd.DataFrame) -> Fault:
     return Fault(table.name, name, "is required and missing", 0, (), remedy + ", ".join(raw.columns) + ".")
 
 
-def _rename(table: Table, how: TableSettings, raw: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
+def _rename(how: TableSettings, raw: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
     """The raw table under our names, values translated, with dates counted back where only a tenure is given."""
     frame = raw.assign(**{ours: raw[theirs] for ours, theirs in how.columns.items()})
     for column, values in how.values.items():
@@ -171,67 +245,20 @@ def _rename(table: Table, how: TableSettings, raw: pd.DataFrame) -> tuple[pd.Dat
             spoken = {key.strip().casefold(): str(value) for key, value in values.items()}
             folded = frame[column].str.strip().str.casefold()
             frame[column] = folded.map(spoken).astype("string").fillna(frame[column])
-    used = {theirs for ours, theirs in how.columns.items()}
-    if not how.tenure_months:
+    used = set(how.columns.values())
+    if not how.tenure_months or how.ended is None:
         return frame, used
-    return _from_tenure(frame, how), used | {how.tenure_months, how.ended.column if how.ended else ""}
-
-
-def _from_tenure(frame: pd.DataFrame, how: TableSettings) -> pd.DataFrame:
-    """Start and end dates from whole months of tenure and a flag, counted back from the first of a month.
-
-    METHODS 0: days divided by 30.4 would shift the curve. A tenure of 0 starts on the snapshot day itself.
-    """
-    assert how.ended is not None and how.snapshot_date is not None  # _mapping_faults has asked for both
-    snapshot = pd.Timestamp(how.snapshot_date)
-    anchor = (snapshot + pd.Timedelta(days=1)).replace(day=1)
-    tenure = parse(frame[how.tenure_months], "integer")
-    wrong = tenure.bad | tenure.values.isna() | (tenure.values < 0).fillna(False)
-    months = anchor.to_period("M") - tenure.values.mask(wrong).fillna(0).astype(int).to_numpy()
-    start = pd.Series(pd.PeriodIndex(months).to_timestamp(), frame.index).clip(upper=snapshot)
-    left = frame[how.ended.column].str.strip().str.casefold() == str(how.ended.true).strip().casefold()
-    end = (
-        pd.Series(max(anchor - pd.Timedelta(days=1), snapshot.replace(day=1)), frame.index)
-        .where(left)
-        .clip(lower=start)
-    )
-    iso = start.dt.strftime("%Y-%m-%d").astype("string")
-    return frame.assign(
-        start_date=iso.mask(wrong, "tenure " + frame[how.tenure_months].fillna("")),
-        end_date=end.dt.strftime("%Y-%m-%d").astype("string"),
-    )
+    return from_tenure(frame, how), used | {how.tenure_months, how.ended.column}
 
 
 def _parse_faults(table: Table, raw: pd.DataFrame, parsed: Mapping[str, Parsed]) -> list[Fault]:
     """One fault for each column with text that could not be read, in the house style."""
+    ids = raw[table.columns[0].name].str.strip().replace("", "(no id)").fillna("(no id)")
     return [
         Fault(
-            table.name, name, p.problem, int(p.bad.sum()), _ids(table, raw, p.bad),
+            table.name, name, p.problem, int(p.bad.sum()), tuple(ids[p.bad.to_numpy()][:5]),
             p.remedy.replace("<table>", table.name).replace("<column>", name),
         )
         for name, p in parsed.items()
         if p.bad.any()
     ]  # fmt: skip
-
-
-def _ids(table: Table, raw: pd.DataFrame, bad: pd.Series) -> tuple[str, ...]:
-    ids = raw.loc[bad, table.columns[0].name].str.strip()
-    return tuple(ids.replace("", "(no id)").fillna("(no id)")[:5])
-
-
-def _flag_faults(table: Table, how: TableSettings, raw: pd.DataFrame) -> list[Fault]:
-    """Whether the flag that says who has left holds two words and no blanks; anything else could be misread."""
-    if how.ended is None:
-        return []
-    words = raw[how.ended.column].str.strip().str.casefold()
-    yes, blank = str(how.ended.true).strip().casefold(), words.isin(BLANK)
-    others = sorted(words[~blank & (words != yes)].unique())
-    faults = []
-    if blank.any():
-        problem, remedy = f"is empty in the column {how.ended.column!r}", "Say for each client whether it has left."
-        faults.append(Fault(table.name, "ended", problem, int(blank.sum()), _ids(table, raw, blank), remedy))
-    if len(others) > 1 or not (words == yes).any():
-        seen = ", ".join(repr(word) for word in others[:6])
-        problem = f"should hold {how.ended.true!r} and one other word in the column {how.ended.column!r} (seen: {seen})"
-        faults.append(Fault(table.name, "ended", problem, 0, (), "Correct the words, or the setting ended.true."))
-    return faults
