@@ -120,6 +120,12 @@ def test_a_malformed_file_is_never_a_wrong_answer(tmp_path, text, told):
         read(resolve(folder_with(tmp_path, text)))
 
 
+def test_two_contracts_for_the_same_day_are_a_fault(tmp_path):
+    rows = "client_id,signed_on,term_start,term_months\na,2024-01-01,2024-01-01,6\na,2024-01-02,2024-01-01,12\n"
+    (tmp_path / "contracts.csv").write_text(rows)
+    assert "contracts: has more than one row for the same client_id, term_start (1 row: a)" in faults_of(tmp_path, GOOD)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -18,6 +18,7 @@ def check(frames: Mapping[str, pd.DataFrame], unread: Mapping[str, pd.DataFrame]
     `unread` marks, table by table, the cells whose text could not be read: they are told already, and not as empty.
     """
     faults = [f for name, frame in frames.items() for f in _declared(TABLES[name], frame, unread.get(name))]
+    faults += [f for name, frame in frames.items() if name != "clients" for f in _unique(TABLES[name], frame)]
     clients = frames.get("clients")
     if clients is None:
         return faults
@@ -36,6 +37,16 @@ def _faults(table: str, column: str, frame: pd.DataFrame, bad: pd.Series, proble
         return []
     ids = frame.loc[bad, frame.columns[0]].astype("string").fillna("(no id)").drop_duplicates()
     return [Fault(table, column, problem, int(bad.sum()), tuple(ids[:5]), remedy)]
+
+
+def _unique(table: Table, frame: pd.DataFrame) -> list[Fault]:
+    """Rows that share what should make a row unique (clients have their own rule: engagements may not overlap)."""
+    key = [name for name in table.key if name in frame]
+    if len(key) < max(len(table.key), 1):
+        return []
+    twice = frame.duplicated(key) & frame[key].notna().all(axis=1)
+    remedy = "Keep one of them, or give each its own."
+    return _faults(table.name, "", frame, twice, f"has more than one row for the same {', '.join(key)}", remedy)
 
 
 def _declared(table: Table, frame: pd.DataFrame, unread: pd.DataFrame | None) -> list[Fault]:
