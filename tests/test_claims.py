@@ -5,8 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from retention.claims import CLAIMS, judge, load_plan, not_run, sensitivity_table
@@ -73,7 +71,7 @@ def test_the_gate_comes_first(events, word):
     found = judge(A1, contrast(2.0, 0.1, events))
     assert found.verdict == word
     if word == NOT_ENOUGH:
-        assert "at least" in found.why and found.more_events_needed == (1 if events != (19,) else 1)
+        assert "at least" in found.why and found.more_events_needed == 1
 
 
 def test_a_reason_of_the_estimator_stops_the_verdict():
@@ -116,9 +114,24 @@ def test_what_cannot_be_computed_is_not_judged():
 
 
 def test_advice_follows_the_qualifier():
-    assert "about as fast" in judge(A1, contrast(1.0, 0.08)).advice
+    assert "do not leave faster by as much" in judge(A1, contrast(1.0, 0.08)).advice
     assert "rule out" in judge(A1, contrast(1.1, 0.10)).advice
-    assert "makes no difference" not in " ".join(A1.advice.values())
+    snapshot = ("read off a snapshot, not a cohort",)
+    assert "description" in judge(A1, contrast(2.0, 0.1), (), snapshot).advice
+    assert judge(A1, contrast(2.0, 0.6), (), snapshot).advice == A1.advice[NOT_ENOUGH]
+
+
+def test_a_lead_sentence_gives_no_number_where_there_is_not_enough():
+    assert "2.00 times as fast" in judge(A1, contrast(2.0, 0.1)).sentence
+    for few in (contrast(6.75, 0.1, (40, 3)), contrast(2.0, 0.6)):
+        assert judge(A1, few).sentence == "Do month-to-month clients leave sooner? There is not enough data yet to say."
+
+
+def test_what_cannot_be_computed_or_is_the_same_flips_nothing():
+    primary = contrast(2.0, 0.1)
+    few = replace(contrast(2.0, 0.1, (0, 150)), name="few")
+    found = judge(A1, primary, [few, replace(primary, name="same")])
+    assert (found.fragile, found.flips, found.not_computed) == (False, (), ("few",))
 
 
 def test_not_run_says_what_is_missing():
@@ -129,17 +142,6 @@ def test_not_run_says_what_is_missing():
         ("surveys.rep_liking",),
         "Missing: surveys.rep_liking.",
     )
-
-
-@given(st.floats(0.2, 6), st.floats(0.01, 1.5))
-def test_only_one_of_holds_and_does_not_hold_can_be_wrong(ratio, se):
-    """At any true value the two are not both false: 'holds' excludes all that 'does not hold' could claim."""
-    found = judge(A1, contrast(ratio, se)).verdict
-    low, high = math.log(ratio) - Z * se, math.log(ratio) + Z * se
-    if found == HOLDS:
-        assert low > math.log(1.25) - 1e-3
-    if found == DOES_NOT:
-        assert high < math.log(1.5) + 1e-3
 
 
 def test_the_family_error_of_the_rule():

@@ -75,6 +75,8 @@ def test_known_through():
     late = Outcome.of([6] * 12 + [30] * 12, [0] * 24, [0] * 12 + [24] * 12)
     assert known_through(late, 10) == 6
     assert known_through(Outcome.of([6] * 9 + [30], [0] * 10, [0] * 9 + [24]), 10) == 0
+    thinning = Outcome.of([*range(1, 13), 30], [1] * 12 + [0], [0] * 12 + [20])
+    assert known_through(thinning, 10) == 12  # ten are needed where a curve starts, not for ever
 
 
 def test_shares_of_none_and_all_have_no_interval():
@@ -97,7 +99,7 @@ def test_median_edges():
 
 def test_nobody_left_gives_a_flat_curve():
     curve = kaplan_meier(Outcome.of([3, 4], [0, 0]))
-    assert curve["survival"].tolist() == [1.0]
+    assert curve["survival"].tolist() == [1.0] and curve[["low", "high"]].isna().all(axis=None)
     assert restricted_mean(Outcome.of([13, 14], [0, 0]), 12) == (12.0, 0.0)
 
 

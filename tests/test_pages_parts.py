@@ -20,6 +20,13 @@ def test_tables_escape_whatever_is_in_them():
     assert "nothing to list" in Listing(pd.DataFrame(), "Empty").html()
 
 
+def test_groups_stand_side_by_side():
+    rows = tuple(Estimate("A1", "share", g, 0.5, 0.4, 0.6, 0.95, "share", 9, 3) for g in ("a", "b"))
+    assert Estimates(rows, "c").frame().to_dict("records") == [
+        {"Quantity": "share"} | dict.fromkeys("ab", "50.0% (40.0% to 60.0%)")
+    ]
+
+
 def test_what_is_not_finite_is_null():
     row = Estimate("A1", "median", "g", float("inf"), float("nan"), 2.0, 0.95, "months", 3, 1)
     bundle = Estimates((row,), "caption")._repr_mimebundle_()

@@ -362,11 +362,14 @@ def test_when_records_begin_is_asked_for_where_survivors_are_all_one_sees(tmp_pa
 
 
 def test_ends_on_the_renewal_day_are_asked_about(tmp_path):
-    rows = "\n".join(f"c{i},2023-01-01,{'2024-01-01' if i < 4 else ''},12,5" for i in range(9))
-    with pytest.raises(ConfigError, match="4 fixed terms ended 1 to 10 days after"):
+    rows = "\n".join(f"c{i},2023-01-01,{'2024-01-01' if i < 5 else ''},12,5" for i in range(9))
+    with pytest.raises(ConfigError, match="5 fixed terms ended up to 30 days after"):
         open_study(folder_with(tmp_path, f"{HEAD}\n{rows}\n"), cutoff="2024-12-31")
     answered = open_study(folder_with(tmp_path, f"{HEAD}\n{rows}\n", "end_grace_days = 1\n"), cutoff="2024-12-31")
     assert (answered.spells.loc[answered.spells["ended"], "stop_months"] == 12).all()
+    assert not any("fixed terms ended" in w.text for w in answered.warnings().items)
+    wrong = open_study(folder_with(tmp_path, f"{HEAD}\n{rows}\n", "end_grace_days = 0\n"), cutoff="2024-12-31")
+    assert any("Check end_grace_days" in w.text for w in wrong.warnings().items)
 
 
 def test_one_file_with_the_five_columns_is_enough(tmp_path):

@@ -11,7 +11,7 @@ from retention.spells import (
     add_months,
     build_spells,
     contract_cycles,
-    ends_past_due,
+    ends_near_due,
     started_months,
     whole_months,
 )
@@ -75,9 +75,31 @@ def test_ends_just_past_due_are_told_from_ends_on_the_last_day():
         ("d", "2023-01-01", "2023-02-03", 1),
         ("e", "2023-01-31", "2023-07-30", 6),
     ]
-    assert ends_past_due(spells_of(rows)) == (2, 1)
+    assert ends_near_due(spells_of(rows)) == (0, 2, 1)
+    assert ends_near_due(spells_of(rows), grace_days=1) == (0, 3, 0)
     graced = spells_of(rows, end_grace_days=1).set_index("client_id")["stop_months"]
     assert graced.to_dict() == {"a": 12, "b": 12, "c": 6, "d": 2, "e": 6}
+
+
+def test_ends_on_any_day_are_as_many_before_as_after():
+    rng = np.random.default_rng(4)
+    ends = pd.Timestamp("2022-06-01") + pd.to_timedelta(rng.integers(0, 900, 3000), unit="D")
+    rows = [
+        (
+            f"c{i}",
+            "2022-01-01",
+            end,
+            6,
+        )
+        for i, end in enumerate(ends)
+    ]
+    before, _, after = ends_near_due(spells_of(rows))
+    assert abs(before - after) < 3 * np.sqrt(before + after)
+
+
+def test_service_paid_to_the_end_of_a_calendar_month_is_a_grace_of_thirty_days():
+    spells = spells_of([("a", "2023-01-10", "2024-01-31", 12), ("b", "2023-01-10", "2023-03-31", 1)], end_grace_days=30)
+    assert spells["stop_months"].tolist() == [12, 2]
 
 
 def test_who_stays_is_followed_over_whole_months_to_the_cutoff():
@@ -206,6 +228,11 @@ def test_contracts_near_the_start_amended_unsaid_or_absent():
     assert [row[1:3] for row in cycles_of(stays, amended)] == [(6, 6), (6, 12), (6, 18), (6, 24)]
     assert [row[2] for row in cycles_of(stays, contracts_of(("a", "2023-01-01", 12), auto_renew=None))] == [12, 24]
     assert [row[2] for row in cycles_of(stays, contracts_of(("z", "2023-01-01", 6)))] == [12, 24]
+
+
+def test_who_left_unseen_is_not_counted_as_having_stayed():
+    rows = [("a", "2023-09-15", "2024-01-10", 12, None)]
+    assert cycles_of(rows, records_begin=dt.date(2024, 1, 1)) == []
 
 
 def test_no_end_is_counted_twice(sample_study):

@@ -12,10 +12,21 @@ from scipy import stats
 
 from retention.config import ClaimChange, study_plan
 from retention.errors import ConfigError
-from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Contrast, Verdict, between
+from retention.results import (
+    DIRECTION,
+    DOES_NOT,
+    HOLDS,
+    MIN_EVENTS,
+    MIN_EVENTS_GROUP,
+    NOT_ENOUGH,
+    NOT_RUN,
+    Contrast,
+    Verdict,
+    between,
+)
 
-MIN_EVENTS_GROUP, MIN_EVENTS = 10, 20  # METHODS 1, the gate
 POWER = 0.8
+Z95 = 1.959963984540054
 ABOUT = "about as large as claimed"
 PRIOR_SD = 0.5  # Wakefield's approximate Bayes factor, on the log scale: METHODS 1
 
@@ -87,41 +98,48 @@ def judge(
     `sensitivities` are the pre-listed other ways to compute the same contrast; where one of them would be judged
     differently the verdict is called fragile. `caveats` about the data are said with the verdict. Source: METHODS 1.
     """
-    lacking = (*contrast.lacking, *_too_few(contrast), *_undefined(contrast))
     z = float(stats.norm.ppf((1 + claim.level) / 2))
-    word, qualifiers, why = (NOT_ENOUGH, (), "") if lacking else _rule(claim, contrast, z)
-    flips = tuple(other.name for other in sensitivities if judge(claim, other).verdict != word)
+    word, qualifiers, why = (NOT_ENOUGH, (), " ".join(contrast.gate)) if contrast.gate else _rule(claim, contrast, z)
     low, high = _limits(claim, contrast, z)
-    more = None if word != NOT_ENOUGH else _more_events(claim, contrast, z, bool(lacking))
-    estimate = claim.shown(contrast.theta)
-    why = " ".join(lacking) or why
+    more = None if word != NOT_ENOUGH else _more_events(claim, contrast, z)
+    # What could not be computed says nothing about the verdict, and what is the same to the digit is no second opinion.
+    computed = [
+        other for other in sensitivities if not other.gate and (other.theta, other.se) != (contrast.theta, contrast.se)
+    ]
+    flips = tuple(other.name for other in computed if judge(claim, other).verdict != word)
+    copied = ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
     return Verdict(
-        **{
-            name: getattr(claim, name)
-            for name in ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
-        },
+        **{name: getattr(claim, name) for name in copied},
         verdict=word,
         about_as_claimed=None if claim.band is None or word == NOT_ENOUGH else ABOUT in qualifiers,
         fragile=bool(flips) if sensitivities else None,
         why=why,
         missing=(),
-        estimate=estimate,
+        estimate=claim.shown(contrast.theta),
         low=low,
         high=high,
         n_clients=contrast.n_clients,
         n_events=contrast.n_events,
-        interval_95=_limits(claim, contrast, 1.959963984540054),
+        interval_95=_limits(claim, contrast, Z95),
         qualifiers=(*qualifiers, *contrast.caveats, *caveats),
         detectable=claim.shown(claim.sign * (z + float(stats.norm.ppf(POWER))) * contrast.se),
         more_events_needed=more,
-        would_change=_would_change(claim, word, more, bool(lacking)),
+        would_change=_would_change(claim, word, more, bool(contrast.gate)),
         bayes_factor=_bayes_factor(contrast),
         flips=flips,
-        sentence=_sentence(claim, contrast, z),
-        advice=next(
-            (claim.advice[key] for key in (*(f"{word}, {q}" for q in qualifiers), word) if key in claim.advice), ""
-        ),
+        not_computed=tuple(other.name for other in sensitivities if other.gate),
+        gated=bool(contrast.gate),
+        sentence=_sentence(claim, contrast, word, z),
+        advice=_advice(claim, word, (*caveats, *qualifiers)),
     )
+
+
+def _advice(claim: Claim, word: str, said: Sequence[str]) -> str:
+    """The plan's advice: for what was said with the verdict where the plan has words for that, else for its word."""
+    keys = [*said, *(f"{word}, {qualifier}" for qualifier in said), word]
+    if word == NOT_ENOUGH:
+        keys = [word]
+    return next((claim.advice[key] for key in keys if key in claim.advice), "")
 
 
 def not_run(claim: Claim, missing: Iterable[str]) -> Verdict:
@@ -129,20 +147,9 @@ def not_run(claim: Claim, missing: Iterable[str]) -> Verdict:
     lacks = tuple(missing)
     blank = judge(claim, Contrast(claim.id, math.nan, math.nan, 0, {}))
     why = f"Missing: {', '.join(lacks)}."
-    return replace(blank, verdict=NOT_RUN, missing=lacks, why=why, more_events_needed=None, would_change="", advice="")
-
-
-def _too_few(contrast: Contrast) -> list[str]:
-    """The event gate in words; empty where enough clients have left."""
-    thin = [f"{count} among {group}" for group, count in contrast.events.items() if count < MIN_EVENTS_GROUP]
-    told = [f"Too few clients left by choice: {', '.join(thin)}; at least {MIN_EVENTS_GROUP} in each group are needed."]
-    total = f"Only {contrast.n_events} clients left by choice; at least {MIN_EVENTS} are needed."
-    return told if thin else [total] if contrast.n_events < MIN_EVENTS else []
-
-
-def _undefined(contrast: Contrast) -> list[str]:
-    fine = math.isfinite(contrast.theta) and math.isfinite(contrast.se) and contrast.se > 0
-    return [] if fine or contrast.lacking else ["The difference or its uncertainty cannot be computed."]
+    return replace(
+        blank, verdict=NOT_RUN, missing=lacks, why=why, more_events_needed=None, would_change="", advice="", sentence=""
+    )
 
 
 def _limits(claim: Claim, contrast: Contrast, z: float) -> tuple[float, float]:
@@ -176,22 +183,22 @@ def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, .
     return NOT_ENOUGH, (), f"{interval} allows both no difference and one about as large as published."
 
 
-def _more_events(claim: Claim, contrast: Contrast, z: float, gated: bool) -> int:
+def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
     """Further ends by choice that would settle it: the gate's shortfall, else if the estimate stays where it is."""
-    if gated:
+    if contrast.gate:
         short = sum(max(0, MIN_EVENTS_GROUP - count) for count in contrast.events.values())
         return max(short, MIN_EVENTS - contrast.n_events, 0)
     theta = claim.sign * contrast.theta
-    smallest, edge, _ = _edges(claim)
-    widest = max(theta - smallest, theta, edge - theta) / z
+    widest = max(theta, _edges(claim)[1] - theta) / z  # clear of no difference, or short of the published figure
     return math.ceil(contrast.n_events * ((contrast.se / widest) ** 2 - 1))
 
 
 def _would_change(claim: Claim, word: str, more: int | None, gated: bool) -> str:
     """What it would take for another verdict, in a sentence."""
     if word == NOT_ENOUGH and more:
-        what = "would open the question" if gated else "would settle it, if the estimate stays where it is"
-        return f"About {more:,} more clients leaving by choice {what}."
+        if gated:
+            return f"At least {more:,} more leaving by choice, in the group that lacks them, would open the question."
+        return f"About {more:,} more clients leaving by choice would settle it, if the estimate stays where it is."
     edge = min(claim.band, key=claim.signed) if claim.band else claim.smallest
     return {
         HOLDS: f"An interval that reaches {claim.smallest:g} would change it.",
@@ -209,8 +216,11 @@ def _bayes_factor(contrast: Contrast) -> float:
     return math.sqrt(variance / (variance + prior)) * math.exp(min(exponent, 700))
 
 
-def _sentence(claim: Claim, contrast: Contrast, z: float) -> str:
-    if math.isnan(contrast.theta) or math.isnan(contrast.se) or not claim.words:
+def _sentence(claim: Claim, contrast: Contrast, word: str, z: float) -> str:
+    """The verdict as a lead sentence; where there is not enough data it says that, and gives no number."""
+    if word == NOT_ENOUGH:
+        return f"{claim.question} There is not enough data yet to say."
+    if not claim.words:
         return ""
     side = "above" if contrast.theta >= 0 else "below"
     interval = between(*_limits(claim, contrast, z), claim.scale)

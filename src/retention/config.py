@@ -122,7 +122,6 @@ class ClaimChange(_Strict):
     smallest: float | None = Field(default=None, gt=0)
     band: list[float] | None = Field(default=None, min_length=2, max_length=2)
     level: float | None = Field(default=None, gt=0.5, lt=1)
-    horizon_months: int | None = Field(default=None, ge=1, le=60)
 
     @field_validator("band")
     @classmethod
@@ -141,7 +140,7 @@ class Settings(_Strict):
     records_begin: Day | Literal["all history"] | None = None
     notice_days: int = Field(default=NOTICE_DAYS, ge=0, le=730)
     pause_days: int = Field(default=PAUSE_DAYS, ge=0, le=730)
-    end_grace_days: int | None = Field(default=None, ge=0, le=15)
+    end_grace_days: int | None = Field(default=None, ge=0, le=30)
     source: Source = Source()
     tables: dict[str, TableSettings] = Field(default_factory=dict)
     plan: dict[str, ClaimChange] = Field(default_factory=dict)

@@ -25,7 +25,17 @@ from retention.curves import (
     restricted_mean,
     wilson,
 )
-from retention.results import Contrast, Estimate, Estimates, Finding, Findings, Verdict, between, quantity
+from retention.results import (
+    MIN_EVENTS_GROUP,
+    Contrast,
+    Estimate,
+    Estimates,
+    Finding,
+    Findings,
+    Verdict,
+    between,
+    quantity,
+)
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
 
 MONTHLY, FIXED = "month-to-month", "fixed term"
@@ -33,7 +43,6 @@ EXCESS = "fixed term, in excess"
 LANDMARKS = (6, 12, 24)  # months: METHODS 2
 PLOT_MONTHS = (0, 6, 12, 18, 24, 30, 36)
 UNADJUSTED = "not adjusted for who signs which term"
-MIN_EVENTS_GROUP = 10  # METHODS 1: fewer ends are described, not compared
 MIN_AT_RISK = 10  # METHODS 6: a curve starts where at least ten clients are at risk
 Z95 = 1.959963984540054
 BY_CHOICE = (KINDS[CLIENT],)
@@ -98,7 +107,7 @@ def _lacking(arm: str, outcome: Outcome, horizon: int) -> list[str]:
         return [f"There are no {arm} clients whose term comes due by month {horizon}."]
     known = known_through(outcome, MIN_AT_RISK)
     if known < horizon:
-        fewer = f"fewer than {MIN_AT_RISK} {arm} clients" if (outcome.entry > 0).any() else f"no {arm} client"
+        fewer = f"fewer than {MIN_AT_RISK} {arm} clients" if known == 0 else f"no {arm} client"
         return [f"In month {known + 1:g} of service {fewer} could be seen; a whole cycle of {horizon} is needed."]
     survival = after(kaplan_meier(outcome), horizon)["survival"]
     if survival in (0, 1):
@@ -130,7 +139,7 @@ def ratio_by_term(spells: pd.DataFrame) -> Estimates:
     for term in sorted(t for t in terms.unique() if t > 1):
         horizon = 12 if 12 % term == 0 else int(term)
         found = contract_hazard_ratio(spells[terms.isin([1, term])], horizon=horizon)
-        if not found.lacking and min(found.events.values()) >= MIN_EVENTS_GROUP:
+        if not found.gate:
             middle, low, high = (math.exp(found.theta + k * Z95 * found.se) for k in (0, -1, 1))
             name, group = f"ratio of cumulative leaving by month {horizon}", f"month-to-month over {term} months"
             rows.append(Estimate("A1", name, group, middle, low, high, 0.95, "ratio", found.n_clients, found.n_events))
@@ -195,10 +204,10 @@ def service_estimates(spells: pd.DataFrame) -> Estimates:
 
 
 def _survival_rows(what: str, group: str, part: Outcome) -> list[Estimate]:
-    curve, counts = kaplan_meier(part), (part.seen, int(np.sum(part.kind > 0)))
-    known, rows = known_through(part, MIN_AT_RISK), []
+    curve, known, rows = kaplan_meier(part), known_through(part, MIN_AT_RISK), []
     for month in (m for m in LANDMARKS if m <= known):
         row, name = after(curve, month), f"{what} after month {month}"
+        counts = (part.seen, int(np.sum(part.within(month).kind > 0)))
         rows.append(Estimate("A1", name, group, row["survival"], row["low"], row["high"], 0.95, "share", *counts))
     return rows
 
@@ -221,6 +230,7 @@ def restricted_mean_estimates(spells: pd.DataFrame, horizons: Sequence[int] = (1
             continue
         means = {arm: restricted_mean(part, horizon) for arm, part in parts.items()}
         name = f"mean months of service in the first {horizon}"
+        parts = {arm: part.within(horizon) for arm, part in parts.items()}
         rows += [_normal("A1", name, arm, mean, se, [parts[arm]]) for arm, (mean, se) in means.items()]
         gain, spread = means[FIXED][0] - means[MONTHLY][0], math.hypot(means[FIXED][1], means[MONTHLY][1])
         rows.append(_normal("A1", name, EXCESS, gain, spread, list(parts.values())))
@@ -315,7 +325,7 @@ def incidence_estimates(spells: pd.DataFrame, months: Sequence[int] = LANDMARKS)
         for row in cumulative_incidence(part, [m for m in months if m <= known]).itertuples():
             name, counts = (
                 f"{words[row.kind]} by month {row.month}",
-                (part.seen, int(np.sum(part.kind == row.kind))),
+                (part.seen, int(np.sum(part.within(row.month).kind == row.kind))),
             )
             rows.append(Estimate("A1", name, group, row.share, row.low, row.high, 0.95, "share", *counts))
     return Estimates(tuple(rows), "Share gone for each kind of reason, by term at signing")
@@ -333,7 +343,7 @@ def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
     months = tuple(float(np.sum(part.stop - part.entry)) for part in parts)
     found = rate_ratio(ended, months) if all(months) and sum(ended) else None  # type: ignore[arg-type]
     numbers = (found.ratio, found.low, found.high) if found else (math.nan,) * 3
-    group, counts = "month-to-month over fixed term", (len(spells), sum(ended))
+    group, counts = "month-to-month over fixed term", (outcome.seen, sum(ended))
     row = Estimate("A1", "ends per client-month, ratio", group, *numbers, 0.95, "ratio", *counts)
     return Estimates((row,), "Descriptive only: ends by choice per client-month, first group over second")
 
@@ -379,7 +389,7 @@ def left_out(spells: pd.DataFrame, horizon: int) -> Findings:
     terms = ", ".join(str(term) for term in sorted(spells.loc[out, "contract_term_months"].unique()))
     text = (
         f"{int(out.sum()):,} clients on terms of {terms} months are left out of the verdict: their terms do not come "
-        f"due within {horizon} months, so they had no chance to leave by then. They are in the curves and tables."
+        f"due within {horizon} months, so by then they have had no renewal to leave at. They are in the curves."
     )
     return Findings((Finding("A1", text),) if out.any() else (), "Every term comes due within the verdict's horizon.")
 

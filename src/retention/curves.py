@@ -126,8 +126,8 @@ def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
         "ended": 0,
         "survival": 1.0,
         "se": 0.0,
-        "low": 1.0,
-        "high": 1.0,
+        "low": math.nan,
+        "high": math.nan,
     }
     columns = list(start)
     return (
@@ -143,20 +143,20 @@ def after(curve: pd.DataFrame, month: float) -> pd.Series:
 
 
 def known_through(outcome: Outcome, least: int) -> float:
-    """The last month up to which a curve may be read: at every month before it somebody was at risk.
+    """The last month up to which a curve may be read: in every month up to it somebody was at risk.
 
-    With late entry at least `least` must be at risk in each month, for a first risk set of one or two could send the
-    curve to 0, and a hole in the middle would be bridged by nobody (METHODS 6). Inf once everybody has left; 0 where
-    not even the first month can be read.
+    With late entry at least `least` must be at risk in the first month, for a first risk set of one or two could send
+    the curve to 0 (METHODS 6); later a thin risk set shows in the interval. Inf once everybody has left; 0 where not
+    even the first month can be read.
     """
-    if not len(outcome.stop):
+    if not outcome.seen:
         return 0.0
-    least = least if (outcome.entry > 0).any() else 1
     months = np.arange(1, int(outcome.stop.max()) + 2)
-    at_risk = outcome.at_risk(months)
-    gone = len(curve := kaplan_meier(outcome)) > 1 and curve["survival"].iloc[-1] == 0
-    last = int(curve["month"].iloc[-1]) if gone else len(months)
-    short = np.flatnonzero(at_risk[:last] < least)
+    curve = kaplan_meier(outcome)
+    gone = curve["survival"].iloc[-1] == 0 and outcome.stop.max() == curve["month"].iloc[-1]
+    at_risk = outcome.at_risk(months)[: int(curve["month"].iloc[-1]) if gone else len(months)]
+    needed = np.where((months == 1) & (outcome.entry > 0).any(), least, 1)[: len(at_risk)]
+    short = np.flatnonzero(at_risk < needed)
     return float(short[0]) if short.size else math.inf
 
 

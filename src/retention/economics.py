@@ -41,20 +41,22 @@ def fee_estimates(spells: pd.DataFrame) -> Estimates | Finding:
         group, rest = f"{row.term_months}-month term", (nan, nan, 0.95)
         rows.append(Estimate("A2", "usual fee", group, row.usual_fee, *rest, "% of spend", row.clients, 0))
         rows.append(Estimate("A2", off, group, row.departures / row.clients, *rest, "share", row.clients, 0))
-    published = ", ".join(f"{fee:g}% for {term} months" for term, fee in PUBLISHED_FEES.items())
+    published = ", ".join(f"{fee:g}% for {term} month{'s' if term > 1 else ''}" for term, fee in PUBLISHED_FEES.items())
     return Estimates(tuple(rows), f"Usual (median) fee by term at signing; the study's table: {published}")
 
 
-def fee_departures(spells: pd.DataFrame) -> pd.DataFrame:
-    """Living clients whose fee departs from the agency's own table, largest monthly difference first (A2).
+def fee_departures(spells: pd.DataFrame, currency: str = "") -> pd.DataFrame:
+    """Present clients whose fee departs from the agency's own table, largest monthly difference first (A2).
 
-    Columns: `client, term_months, fee_pct, usual_fee, monthly_difference` (currency; negative: less than usual).
+    Columns: `client, term_months, fee, %, usual_fee, %, monthly_difference` (in `currency`; negative: less than usual).
     """
     rows = _with_usual_fee(spells)
     rows = rows[rows["departs"] & rows["end_date"].isna()]
     rows = rows.assign(monthly_difference=(rows["fee_pct"] - rows["usual_fee"]) / 100 * rows["monthly_ad_spend"])
     rows = rows.sort_values("monthly_difference", key=lambda gap: -gap.abs(), kind="stable")
-    return rows[["client", "term_months", "fee_pct", "usual_fee", "monthly_difference"]].reset_index(drop=True)
+    rows = rows[["client", "term_months", "fee_pct", "usual_fee", "monthly_difference"]].reset_index(drop=True)
+    money = f"monthly_difference, {currency}" if currency else "monthly_difference"
+    return rows.rename(columns={"fee_pct": "fee, %", "usual_fee": "usual_fee, %", "monthly_difference": money})
 
 
 def _with_usual_fee(spells: pd.DataFrame) -> pd.DataFrame:

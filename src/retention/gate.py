@@ -7,10 +7,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from retention.claims import MIN_EVENTS, MIN_EVENTS_GROUP
 from retention.contract_term import contract_hazard_ratio
 from retention.curves import follow_up
-from retention.results import Finding
+from retention.results import MIN_EVENTS, MIN_EVENTS_GROUP, Finding
 from retention.spells import AGENCY, CLIENT, NEUTRAL, UNKNOWN
 from retention.tables import TABLES
 
@@ -35,7 +34,7 @@ def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
     parts = {
         "already clients when records begin": spells["entry_months"] > 0,
         "ends counted": spells["ended"],
-        "still with us at the cut-off": spells["end_date"].isna(),
+        "still clients at the cut-off": spells["end_date"].isna(),
         "notice given, end still to come": waiting,
         "ended in a month that the cut-off or the start of the records cuts (not counted)": spells["cut_short"],
     }
@@ -56,14 +55,16 @@ def ends_by_kind(spells: pd.DataFrame) -> pd.DataFrame:
 
 def follow_up_by_term(spells: pd.DataFrame) -> pd.DataFrame:
     """Follow-up by term at signing: engagements, ends by the client, longest and median months followed."""
-    groups = spells.groupby(spells["contract_term_months"].astype(int))
+    terms = spells["contract_term_months"].astype(int)
+    groups = spells.groupby(terms)
+    followed = (spells["stop_months"] - spells["entry_months"]).clip(lower=0).groupby(terms)
     by_client = spells["ended"] & spells["end_kind"].isin([CLIENT, UNKNOWN])
     frame = pd.DataFrame(
         {
             "Engagements": groups.size(),
-            "Left by choice": by_client.groupby(spells["contract_term_months"].astype(int)).sum(),
-            "Longest follow-up, months": groups["stop_months"].max(),
-            "Median follow-up, months": groups["stop_months"].median(),
+            "Left by choice": by_client.groupby(terms).sum(),
+            "Longest follow-up, months": followed.max(),
+            "Median follow-up, months": followed.median(),
         }
     )
     return frame.rename_axis("Term at signing, months").reset_index()
@@ -115,9 +116,9 @@ def enough(spells: pd.DataFrame) -> Finding:
     contrast = contract_hazard_ratio(spells)
     told = " and ".join(f"{count:,} of the {group}" for group, count in contrast.events.items())
     least = f"a verdict needs {MIN_EVENTS_GROUP} of each and {MIN_EVENTS} in all"
-    short = contrast.lacking or min(contrast.events.values()) < MIN_EVENTS_GROUP or contrast.n_events < MIN_EVENTS
-    word = "Not enough yet" if short else "Enough to judge by"
-    return Finding("data", " ".join([f"{word}: {told} left by choice; {least}.", *contrast.lacking]))
+    word = "Not enough yet" if contrast.gate else "Enough to judge by"
+    text = f"{word}: {told} left by choice in their first twelve months; {least}."
+    return Finding("data", " ".join([text, *contrast.lacking]))
 
 
 def starts_and_ends(spells: pd.DataFrame, records_begin: dt.date | None) -> pd.DataFrame:

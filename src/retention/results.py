@@ -18,6 +18,7 @@ import pandas as pd
 
 MIME = "application/vnd.retention+json"
 SCHEMA = 1
+MIN_EVENTS_GROUP, MIN_EVENTS = 10, 20  # METHODS 1, the gate: fewer ends are described, not compared
 HOLDS, DIRECTION, DOES_NOT, NOT_ENOUGH, NOT_RUN = VERDICTS = (
     "holds",
     "holds in direction only",
@@ -73,6 +74,18 @@ class Contrast:
     def n_events(self) -> int:
         """Ends counted in all compared groups together."""
         return sum(self.events.values())
+
+    @property
+    def gate(self) -> tuple[str, ...]:
+        """Why this is too little to judge by, in sentences; empty where the gate is passed (METHODS 1)."""
+        thin = [f"{count} among {group}" for group, count in self.events.items() if count < MIN_EVENTS_GROUP]
+        if thin:
+            few = f"Too few left by choice: {', '.join(thin)}; at least {MIN_EVENTS_GROUP} in each group are needed."
+            return (*self.lacking, few)
+        if self.n_events < MIN_EVENTS:
+            return (*self.lacking, f"Only {self.n_events} left by choice; at least {MIN_EVENTS} are needed.")
+        fine = math.isfinite(self.theta) and math.isfinite(self.se) and self.se > 0
+        return self.lacking if fine or self.lacking else ("The difference or its uncertainty cannot be computed.",)
 
 
 @dataclass(frozen=True)
@@ -157,17 +170,15 @@ class Verdict:
     would_change: str = ""
     bayes_factor: float = math.nan
     flips: tuple[str, ...] = ()
+    not_computed: tuple[str, ...] = ()
+    gated: bool = False
     sentence: str = ""
     advice: str = ""
     page: str = ""
 
     @property
     def words(self) -> str:
-        """The verdict in words: "holds, about as large as claimed".
-
-        >>> NOT_ENOUGH
-        'not enough data'
-        """
+        """The verdict in words: "holds, about as large as claimed"."""
         return ", ".join([self.verdict, *self.qualifiers])
 
     def payload(self) -> dict[str, Any]:
@@ -191,7 +202,10 @@ def _verdict_html(verdict: Verdict) -> str:
     if verdict.fragile:
         flips = html.escape("; ".join(verdict.flips))
         parts.append(f"<p><strong>Fragile:</strong> another choice of method changes the verdict ({flips}).</p>")
-    if math.isfinite(verdict.estimate):
+    if verdict.not_computed:
+        names = html.escape("; ".join(verdict.not_computed))
+        parts.append(f'<p class="n">Could not be checked on these data: {names}.</p>')
+    if math.isfinite(verdict.estimate) and not verdict.gated:
         parts.append(f'<p class="n">{html.escape(_small_print(verdict))}</p>')
     return f'<div class="verdict">{"".join(parts)}</div>'
 
@@ -200,8 +214,8 @@ def _small_print(verdict: Verdict) -> str:
     """What every verdict states beside its word: the ordinary interval, the counts, what could have been found."""
     published = f" Published: {verdict.published:g}." if verdict.published else ""
     return (
-        f"{verdict.n_clients:,} clients, {verdict.n_events:,} of whom left by choice. Ordinary 95% interval: "
-        f"{between(*verdict.interval_95, verdict.scale)}.{published} With this many, a true value of "
+        f"{verdict.n_clients:,} clients compared; {verdict.n_events:,} left by choice in that time. Ordinary 95% "
+        f"interval: {between(*verdict.interval_95, verdict.scale)}.{published} With this many, a true value of "
         f"{quantity(verdict.detectable, verdict.scale)} would be told from no difference four times in five."
     )
 
@@ -222,19 +236,23 @@ class Estimates:
     caption: str
 
     def frame(self) -> pd.DataFrame:
-        """The table that readers see: one row an estimate, interval and counts in words."""
+        """The table that readers see: groups side by side where there are several, else one row an estimate."""
+        groups = list(dict.fromkeys(row.group for row in self.rows))
+        if len(groups) > 1:
+            cells = {(row.name, row.group): _with_interval(row) for row in self.rows}
+            names = dict.fromkeys(row.name for row in self.rows)
+            return pd.DataFrame([{"Quantity": n} | {g: cells.get((n, g), "–") for g in groups} for n in names])
         shown = [
             {
-                "": row.name,
-                "Group": row.group,
-                "Estimate": quantity(row.estimate, row.unit),
-                "95% interval": between(row.low, row.high, row.unit),
-                "Clients": row.n_clients,
-                "Ends": row.n_events,
+                "Quantity": r.name,
+                "Group": r.group,
+                "Estimate": _with_interval(r),
+                "Clients": r.n_clients,
+                "Ends": r.n_events,
             }
-            for row in self.rows
+            for r in self.rows
         ]
-        return pd.DataFrame(shown).rename(columns={"": "Quantity"})
+        return pd.DataFrame(shown)
 
     def says(self, name: str) -> str:
         """One quantity over all groups, in words: "month-to-month 35.0%, 12 months 65.6%"; empty where unknown."""
@@ -245,7 +263,7 @@ class Estimates:
         return {"estimates": [asdict(row) for row in self.rows]}
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        table = Listing(self.frame(), self.caption)
+        table = Listing(self.frame(), f"{self.caption} (in brackets: 95% interval)")
         return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(self.payload())}
 
 
@@ -264,9 +282,9 @@ class Listing:
         numeric = {name: pd.api.types.is_numeric_dtype(self.rows[name]) for name in self.rows.columns}
         head = "".join(_cell("th", _heading(str(name)), numeric[name], ' scope="col"') for name in self.rows.columns)
         body = "".join(self._row(row, numeric) for row in self.rows.to_dict("records"))
-        caption = html.escape(self.caption)
+        caption, style = html.escape(self.caption), "scroll wide" if len(numeric) > 4 else "scroll"
         return (
-            f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}">'
+            f'<div class="{style}" tabindex="0" role="region" aria-label="{caption}">'
             f"<table><caption>{caption}</caption>"
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
@@ -295,7 +313,20 @@ def _cell(tag: str, text: str, numeric: bool, attributes: str = "") -> str:
     return f"<{tag}{style}{attributes}>{html.escape(text)}</{tag}>"
 
 
-_UNITS = {"share": "{:.1%}", "ratio": "{:.2f}", "months": "{:.1f} months", "count": "{:,.0f}", "chi2": "{:,.2f}"}
+def _with_interval(row: Estimate) -> str:
+    """An estimate with its 95 % interval behind it in brackets, where there is one."""
+    interval = between(row.low, row.high, row.unit)
+    return quantity(row.estimate, row.unit) + (f" ({interval})" if interval != "–" else "")
+
+
+_UNITS = {
+    "share": "{:.1%}",
+    "ratio": "{:.2f}",
+    "months": "{:.1f} months",
+    "count": "{:,.0f}",
+    "chi2": "{:,.2f}",
+    "% of spend": "{:.1f}%",
+}
 
 
 def quantity(value: float, unit: str) -> str:

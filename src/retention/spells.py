@@ -123,21 +123,21 @@ def _merge_pauses(rows: pd.DataFrame, pause_days: int) -> pd.DataFrame:
     return merged
 
 
-def ends_past_due(spells: pd.DataFrame, within: int = 10) -> tuple[int, int]:
-    """Ends by choice of fixed terms on the day the term was due, and 1 to `within` days after it.
+def ends_near_due(spells: pd.DataFrame, grace_days: int = 0, within: int = 30) -> tuple[int, int, int]:
+    """Ends by choice of fixed terms before, on and after the day a term was due, at most `within` days away.
 
-    Ends that cluster just after the due day mean that the dates follow another convention than 'last paid day': each
-    would count in the next term, and the fixed terms would look better than they are.
+    Ends that gather after the due day mean that the dates follow another convention than 'last paid day': each would
+    count in the next term, and the fixed terms would look better than they are. Ends up to `grace_days` late are on it.
     """
     rows = spells[spells["end_kind"].isin([CLIENT, UNKNOWN]) & (spells["contract_term_months"] > 1)]
-    terms = rows["contract_term_months"].astype(int)
-    after = rows["end_date"] + DAY
-    # The last due day that is not later than `within` days from the end; a start late in the month is no delay.
-    due = whole_months(rows["start_date"], after) // terms * terms
-    days = (after - add_months(rows["start_date"], due)).dt.days
-    days = days.mask((rows["start_date"].dt.day >= 29) & (after.dt.day == 1) & (days <= 3), 0)
-    days = days[due > 0]
-    return int((days == 0).sum()), int(days.between(1, within).sum())
+    start, after, terms = rows["start_date"], rows["end_date"] + DAY, rows["contract_term_months"].astype(int)
+    last = whole_months(start, after) // terms
+    late = (after - add_months(start, last * terms)).dt.days.where(last > 0)
+    early = (add_months(start, (last + 1) * terms) - after).dt.days
+    # Who started at a month's end and is paid to a month's end is on time, however short the month.
+    on_time = (late <= grace_days) | ((start.dt.day >= 29) & (after.dt.day == 1) & (late <= 3))
+    past = (late > 0) & (late <= within) & ~on_time
+    return int(((early <= within) & ~on_time & ~past).sum()), int(on_time.sum()), int(past.sum())
 
 
 def contract_cycles(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -161,7 +161,8 @@ def contract_cycles(spells: pd.DataFrame, contracts: pd.DataFrame | None = None)
     rows["to_month"] = rows["from_month"] + length
     rows["term_months"] = length
     rows = rows[(rows["from_month"] < rows["stop_months"]) & (rows["to_month"] <= rows["observed_months"])]
-    rows = rows[rows["to_month"] > rows["entry_months"]].reset_index(drop=True)
+    seen = (rows["to_month"] > rows["entry_months"]) & (rows["stop_months"] > rows["entry_months"])
+    rows = rows[seen].reset_index(drop=True)
     rows["outcome"] = _outcomes(rows)
     rows["seen_whole"] = rows["from_month"] >= rows["entry_months"]
     return rows[["client_id", "engagement", "term_months", "from_month", "to_month", "outcome", "seen_whole"]]

@@ -10,18 +10,22 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
+from scipy import stats
 
 from retention.claims import Claim, load_plan
 from retention.config import ALL_HISTORY, Settings, resolve
 from retention.errors import ConfigError
 from retention.results import Finding, Findings, Listing
 from retention.sources import Tables, last_whole_month, read
-from retention.spells import build_spells, contract_cycles, ends_past_due
+from retention.spells import build_spells, contract_cycles, ends_near_due
 
 PREPARED = "prepared.json"
 YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
-PAST_DUE_ENDS, PAST_DUE_SHARE = 3, 0.2  # (ours) enough ends just past due to ask which day end_date means
+PAST_DUE_ENDS, PAST_DUE_CHANCE = (
+    5,
+    0.05,
+)  # (ours) ends past due, beyond chance, that raise the question what end_date is
 RECORDED = ("recorded_date", "recorded_at")
 
 
@@ -48,8 +52,12 @@ class Study:
 
     @cached_property
     def cycles(self) -> pd.DataFrame:
-        """Contract terms that came due: `spells.contract_cycles`, from the contracts table where there is one."""
-        return contract_cycles(self.spells, self.tables.get("contracts"))
+        """Contract terms that came due: `spells.contract_cycles`, from the contracts table where there is one.
+
+        None of a snapshot: its starts are counted back, so that only those who left on a due day would seem to be due.
+        """
+        cycles = contract_cycles(self.spells, self.tables.get("contracts"))
+        return cycles.head(0) if self.is_snapshot else cycles
 
     @cached_property
     def claims(self) -> dict[str, Claim]:
@@ -78,7 +86,9 @@ class Study:
 
     def notes(self) -> Findings:
         """What was read but not used."""
-        return Findings(tuple(Finding("data", text) for text in self.tables.notes), "Every column was used.")
+        return Findings(
+            tuple(Finding("data", text) for text in self.tables.notes), "Every column of the files was read."
+        )
 
     def provenance(self) -> Listing:
         """Where the numbers come from: the files by hash, the dates, the settings and the plan in force."""
@@ -94,13 +104,16 @@ class Study:
             texts.append(
                 "These data are a snapshot, not a cohort: a tenure and a flag, without dates. If the flag marks all "
                 "who ever left, the curves are right; if it marks only those who left lately, clients lost earlier are "
-                "missing, and both the curves and the ratio mislead. Dates of start and end would make them an answer."
+                "missing, and both the curves and the ratio mislead. The term is the one at the snapshot, not at "
+                "signing, and renewal dates are unknown. Dates of start and end would make them an answer."
             )
         elif self.records_begin is None:
             texts.append(
                 "All history is taken to be here. If clients lost before some date were never recorded, set "
                 "records_begin: without it retention looks better than it was."
             )
+        if late := _past_due(self.spells, self.settings.end_grace_days or 0):
+            texts.append(f"{late} Check end_grace_days.")
         newest = self.newest_date()
         if (pd.Timestamp(self.cutoff) - newest).days > STALE_DAYS:
             texts.append(f"Nothing is dated after {newest:%d %B %Y}, long before the cut-off: the data may be stale.")
@@ -236,17 +249,26 @@ def _some(rows: pd.DataFrame, mask: pd.Series) -> str:
     return f"{len(ids):,} ({', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''})"
 
 
-def _ask_end_convention(spells: pd.DataFrame) -> str:
-    """A question where the ends of fixed terms cluster just after the day the term was due; else nothing."""
-    on_time, late = ends_past_due(spells)
-    if late < PAST_DUE_ENDS or late < PAST_DUE_SHARE * (on_time + late):
+def _past_due(spells: pd.DataFrame, grace_days: int) -> str:
+    """What gathers after the due day of fixed terms, in words; empty where no more ends fall after it than before."""
+    before, on_time, after = ends_near_due(spells, grace_days)
+    if after < PAST_DUE_ENDS or stats.binomtest(after, after + before, 0.5, "greater").pvalue > PAST_DUE_CHANCE:
         return ""
     return (
-        f"{late:,} fixed terms ended 1 to 10 days after the term was due, {on_time:,} on its last day. end_date is the "
-        "last paid day: the day before a renewal, not the renewal itself. As they stand these ends would count in the "
-        "next term, and fixed terms would look better than they are. Set end_grace_days in retention.toml: 1 if "
-        "end_date is the first day without service, up to 10 if ends are written down some days late, 0 if the dates "
-        "are right as they are."
+        f"{after:,} fixed terms ended up to 30 days after the term was due, {before:,} up to 30 days before and "
+        f"{on_time:,} on its last day. As they stand the late ones count in the next term, and fixed terms look better "
+        "than they are."
+    )
+
+
+def _ask_end_convention(spells: pd.DataFrame) -> str:
+    """A question where the ends of fixed terms gather just after the day the term was due; else nothing."""
+    told = _past_due(spells, 0)
+    return told and (
+        f"{told} end_date is the last paid day: the day before a renewal, not the renewal itself. Set end_grace_days "
+        "in retention.toml: 1 if end_date is the first day without service, 30 if service is paid to the end of the "
+        "calendar month in which the term comes due, the number of days by which ends are written down late, or 0 if "
+        "the dates are right as they are."
     )
 
 
