@@ -315,6 +315,8 @@ def _cell(tag: str, text: str, numeric: bool, attributes: str = "") -> str:
 
 def _with_interval(row: Estimate) -> str:
     """An estimate with its 95 % interval behind it in brackets, where there is one."""
+    if math.isinf(row.estimate):
+        return "not reached" + (f" (at least {quantity(row.low, row.unit)})" if math.isfinite(row.low) else "")
     interval = between(row.low, row.high, row.unit)
     return quantity(row.estimate, row.unit) + (f" ({interval})" if interval != "–" else "")
 
