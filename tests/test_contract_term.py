@@ -15,6 +15,7 @@ from retention.curves import after, follow_up, kaplan_meier
 from retention.results import NOT_ENOUGH
 from retention.sample import World, simulate
 from retention.spells import KINDS, add_months, build_spells, contract_cycles
+from retention.study import _ask_end_convention
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 
@@ -72,6 +73,26 @@ def test_lock_in_misleads_the_raw_ratio_and_not_the_study():
     found = contract_hazard_ratio(spells)
     assert abs(found.theta) < 3.3 * found.se
     assert contract_term.raw_rate_ratio(spells).rows[0].low > 1.1
+
+
+@pytest.mark.parametrize(("convention", "grace"), [("first day without service", 1), ("end of calendar month", 30)])
+def test_another_meaning_of_end_date_is_asked_about_and_the_answer_cures_it(convention, grace):
+    """Nothing planted: read as the last paid day these ends would make fixed terms look far better than they are."""
+    clients = simulate(World(contract=0.0, spend=0.0), clients=2400, seed=9)["clients"]
+    day, month = clients["end_date"] + pd.Timedelta(days=1), clients["end_date"] + pd.offsets.MonthEnd(0)
+    clients["end_date"] = month if grace == 30 else day
+    as_read = build_spells(clients, cutoff=CUTOFF, records_begin=BEGIN)
+    assert "end_grace_days" in _ask_end_convention(as_read) and by_hand(contract_hazard_ratio(as_read)) > 1.25
+    answered = build_spells(clients, cutoff=CUTOFF, records_begin=BEGIN, end_grace_days=grace)
+    found = contract_hazard_ratio(answered)
+    assert abs(found.theta) < 3.3 * found.se
+
+
+def test_ends_on_any_day_raise_no_question():
+    clients = simulate(World(lock_in=False), clients=600, seed=9)["clients"]
+    earlier = pd.to_timedelta(np.random.default_rng(9).integers(0, 30, len(clients)), unit="D")
+    clients["end_date"] = np.maximum(clients["end_date"] - earlier, clients["start_date"])
+    assert _ask_end_convention(build_spells(clients, cutoff=CUTOFF, records_begin=BEGIN)) == ""
 
 
 def test_without_lock_in_both_agree():
