@@ -56,8 +56,9 @@ def test_the_gate_counts_add_up(sample_study):
 
 
 def test_absent_tables_and_missing_values_are_told(sample_study):
-    told = gate.absent(sample_study.tables.frames)["Not in the data"].tolist()
-    assert "table surveys" in told and "table contracts" not in told and "clients.referred_by" in told
+    told = gate.absent(sample_study.tables.frames)["Adding"].tolist()
+    assert "table surveys" in told and "table contracts" not in told and "clients: referred_by" in told
+    assert "clients: single_contact, champion" in told
     missing = gate.missing_by_field(sample_study.tables.frames)
     assert missing.loc[missing["Column"] == "clients.end_initiator", "Missing"].item() == 28
 

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from retention.config import ClaimChange, study_plan
+from retention.curves import Z95
 from retention.errors import ConfigError
 from retention.results import (
     DIRECTION,
@@ -26,7 +27,6 @@ from retention.results import (
 )
 
 POWER = 0.8
-Z95 = 1.959963984540054
 ABOUT = "about as large as claimed"
 PRIOR_SD = 0.5  # Wakefield's approximate Bayes factor, on the log scale: METHODS 1
 

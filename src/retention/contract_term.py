@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from retention.curves import (
+    Z95,
     Outcome,
     after,
     cumulative_incidence,
@@ -44,7 +45,6 @@ LANDMARKS = (6, 12, 24)  # months: METHODS 2
 PLOT_MONTHS = (0, 6, 12, 18, 24, 30, 36)
 UNADJUSTED = "not adjusted for who signs which term"
 MIN_AT_RISK = 10  # METHODS 6: a curve starts where at least ten clients are at risk
-Z95 = 1.959963984540054
 BY_CHOICE = (KINDS[CLIENT],)
 
 

@@ -92,11 +92,15 @@ def missing_by_field(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def absent(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """What would be answered by adding what is not there: `Not in the data, Adding it would answer`."""
-    rows = [(f"table {table.name}", table.unlocks) for name, table in TABLES.items() if name not in frames]
+    """What would be answered by adding what is not there: `Adding`, `Would answer`; columns of one use in one row."""
     have = frames["clients"].columns
-    rows += [(f"clients.{c.name}", c.unlocks) for c in TABLES["clients"].columns if c.name not in have]
-    return pd.DataFrame(rows, columns=["Not in the data", "Adding it would answer"])
+    uses: dict[str, list[str]] = {}
+    for column in TABLES["clients"].columns:
+        if column.name not in have:
+            uses.setdefault(column.unlocks, []).append(column.name)
+    rows = [(f"table {table.name}", table.unlocks) for name, table in TABLES.items() if name not in frames]
+    rows += [(f"clients: {', '.join(names)}", use) for use, names in uses.items()]
+    return pd.DataFrame(rows, columns=["Adding", "Would answer"])
 
 
 def headline(spells: pd.DataFrame, cutoff: dt.date, newest: pd.Timestamp) -> Finding:

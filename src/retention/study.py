@@ -126,8 +126,8 @@ class Study:
         if unknown:
             who = f"For {unknown:,} of {ended:,} ends" if unknown < ended else "For all ends"
             texts.append(
-                f"{who} nobody recorded whose choice they were (end_initiator); they count as the client's, and as the "
-                "agency's in the sensitivity."
+                f"{who} nobody recorded whose choice they were (end_initiator); they count as the client's choice, and "
+                "to see what that does, as the agency's."
             )
         assumed = int(spells["decision_assumed"].sum())
         if assumed and not self.is_snapshot:
