@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -109,46 +109,57 @@ def _table(table: Table, how: TableSettings, data: bytes, file: str) -> _Read:
     return _Read([*faults, *_parse_faults(table, raw, parsed)], frame, unread, note)
 
 
+class _NotATableError(Exception):
+    """Why a file is no table: what is wrong, the way out, and the lines it is wrong on."""
+
+    def __init__(self, problem: str, remedy: str, lines: Iterable[str] = ()) -> None:
+        self.problem, self.remedy, self.lines = problem, remedy, tuple(lines)
+        super().__init__(problem)
+
+
 def _rows(table: str, how: TableSettings, data: bytes, file: str) -> tuple[pd.DataFrame | None, list[Fault]]:
-    """The file as text, one string column for each heading; faults for what is not a table."""
-
-    def fault(problem: str, remedy: str, lines: tuple[str, ...] = ()) -> tuple[None, list[Fault]]:
-        return None, [Fault(table, "", f"{file} {problem}", len(lines), lines[:5], remedy)]
-
+    """The file as text, one string column for each heading; a fault for what is not a table."""
     try:
-        text = data.decode(how.encoding or ("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"))
+        head, lines = _cells(_text(data, table, how.encoding))
+    except _NotATableError as no:
+        return None, [Fault(table, "", f"{file} {no.problem}", len(no.lines), no.lines[:5], no.remedy)]
+    return pd.DataFrame(lines, columns=head, dtype="string"), []
+
+
+def _text(data: bytes, table: str, encoding: str) -> str:
+    try:
+        text = data.decode(encoding or ("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"))
     except (UnicodeError, LookupError, ValueError) as error:
-        return fault(
-            f"cannot be read as text ({error})", f'Save it as UTF-8, or set [tables.{table}] encoding = "cp1252".'
-        )
+        remedy = f'Save it as UTF-8, or set [tables.{table}] encoding = "cp1252".'
+        raise _NotATableError(f"cannot be read as text ({error})", remedy) from None
     if "\0" in text:
-        return fault("is not a text file (it holds zero bytes)", "Export it again as CSV.")
+        raise _NotATableError("is not a text file (it holds zero bytes)", "Export it again as CSV.")
+    return text
+
+
+def _cells(text: str) -> tuple[list[str], list[list[str]]]:
+    """The headings, and the cells of each row; every row has as many as there are headings."""
     try:
         lines, numbers = _split(text)
     except csv.Error as error:
-        return fault(f"has a stray or unclosed quote ({error})", 'Double each quote inside a value: 24 inch is 24"".')
+        remedy = 'Double each quote inside a value: 24 inch is 24"".'
+        raise _NotATableError(f"has a stray or unclosed quote ({error})", remedy) from None
     if len(lines) < 2:
-        return fault("holds no rows", "Export it again with a heading line and at least one row.")
+        raise _NotATableError("holds no rows", "Export it again with a heading line and at least one row.")
     head = [name.strip() for name in lines[0]]
-    while (
-        head and not head[-1] and not any(line[len(head) - 1].strip() for line in lines[1:] if len(line) >= len(head))
-    ):
+    while head and not head[-1] and not any(line[len(head) - 1].strip() for line in lines if len(line) >= len(head)):
         head, lines = head[:-1], [line[: len(head) - 1] for line in lines]  # the empty columns of a trailing separator
     if twice := sorted({name for name in head if head.count(name) > 1 or not name}):
         named = ", ".join(name or "(no name)" for name in twice)
-        return fault(f"has columns without a name of their own: {named}", "Give each column one name.")
-    ragged = tuple(
-        f"line {n} has {len(line)}" for line, n in zip(lines, numbers, strict=True) if len(line) != len(head)
-    )
-    if ragged:
+        raise _NotATableError(f"has columns without a name of their own: {named}", "Give each column one name.")
+    placed = list(zip(lines, numbers, strict=True))
+    if ragged := [f"line {n} has {len(line)}" for line, n in placed if len(line) != len(head)]:
         remedy = "Quote values that hold the separator, and start the file with its heading line."
-        return fault(f"has rows without {len(head)} values", remedy, ragged)
-    swallowed = tuple(
-        f"line {n}" for line, n in zip(lines, numbers, strict=True) if any(_holds_rows(v, len(head)) for v in line)
-    )
-    if swallowed:
-        return fault("has a quoted value that holds whole rows", "A quote is missing or stray; mend it.", swallowed)
-    return pd.DataFrame(lines[1:], columns=head, dtype="string"), []
+        raise _NotATableError(f"has rows without {len(head)} values", remedy, ragged)
+    if swallowed := [f"line {n}" for line, n in placed if any(_holds_rows(value, len(head)) for value in line)]:
+        remedy = "A quote is missing or stray; mend it."
+        raise _NotATableError("has a quoted value that holds whole rows", remedy, swallowed)
+    return head, lines[1:]
 
 
 def _split(text: str) -> tuple[list[list[str]], list[int]]:
