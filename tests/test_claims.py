@@ -104,7 +104,8 @@ def test_fragile_names_what_flips():
 
 
 def test_caveats_are_said_with_the_verdict():
-    assert judge(A1, contrast(2.0, 0.2), (), ("read off a snapshot",)).words == "holds, read off a snapshot"
+    found = judge(A1, contrast(2.0, 0.2), (), ("read off a snapshot",))
+    assert found.words == "holds, read off a snapshot" and found.sentence.endswith("; read off a snapshot).")
 
 
 def test_what_cannot_be_computed_is_not_judged():

@@ -219,6 +219,13 @@ def test_a_group_in_which_all_left_is_shown_and_told_as_such():
     assert gone.estimate == 0 and math.isnan(gone.low)
 
 
+def test_a_fixed_term_that_serves_shorter_is_told_as_such():
+    rows = [(f"m{i}", "2022-01-01", "2022-11-30" if i < 12 else None, 1) for i in range(40)]
+    rows += [(f"f{i}", "2022-01-01", "2022-06-30" if i < 20 else None, 6) for i in range(40)]
+    told = contract_term.headlines(build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))).items[1].text
+    assert "months shorter than month-to-month clients" in told and " -" not in told.split("(95%")[0]
+
+
 def test_lead_sentences_need_ten_ends():
     rows = [("a", "2023-01-01", "2024-02-29", 1), ("b", "2023-01-01", None, 1), ("c", "2023-01-01", None, 12)]
     assert contract_term.headlines(build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))).items == ()

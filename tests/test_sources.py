@@ -120,6 +120,14 @@ def test_a_malformed_file_is_never_a_wrong_answer(tmp_path, text, told):
         read(resolve(folder_with(tmp_path, text)))
 
 
+def test_a_contract_signed_after_the_cutoff_changes_nothing(tmp_path):
+    rows = "client_id,signed_on,term_start,term_months\na,2024-01-01,2024-01-01,6\n"
+    (tmp_path / "contracts.csv").write_text(rows)
+    before = open_study(folder_with(tmp_path, GOOD), cutoff="2024-12-31").cycles
+    (tmp_path / "contracts.csv").write_text(rows + "a,2025-02-01,2024-04-01,12\n")
+    pd.testing.assert_frame_equal(open_study(str(tmp_path), cutoff="2024-12-31").cycles, before)
+
+
 def test_two_contracts_for_the_same_day_are_a_fault(tmp_path):
     rows = "client_id,signed_on,term_start,term_months\na,2024-01-01,2024-01-01,6\na,2024-01-02,2024-01-01,12\n"
     (tmp_path / "contracts.csv").write_text(rows)

@@ -129,7 +129,7 @@ def judge(
         flips=flips,
         not_computed=tuple(other.name for other in sensitivities if other.gate),
         gated=bool(contrast.gate),
-        sentence=_sentence(claim, contrast, word, z),
+        sentence=_sentence(claim, contrast, word, z, (*contrast.caveats, *caveats)),
         advice=_advice(claim, word, (*caveats, *qualifiers)),
     )
 
@@ -168,19 +168,27 @@ def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, .
     theta = claim.sign * contrast.theta
     low, high = theta - z * contrast.se, theta + z * contrast.se
     smallest, edge, top = _edges(claim)
-    interval = f"The {claim.level:.2%} interval, {between(*_limits(claim, contrast, z), claim.scale)},"
     smaller = ("smaller than published",) if claim.band and high < edge else ()
     if low > smallest:
         within = stats.norm.ppf(0.95) * contrast.se
         about = claim.band is not None and theta - within > edge and theta + within < top
         more = (ABOUT,) if about else smaller
-        return HOLDS, more, f"{interval} lies wholly beyond {claim.smallest:g}, the smallest effect worth acting on."
+        return HOLDS, more, f"The whole interval lies beyond {claim.smallest:g}, the smallest effect worth acting on."
     if low > 0:
-        return DIRECTION, smaller, f"{interval} excludes no difference, but not one weaker than {claim.smallest:g}."
+        return (
+            DIRECTION,
+            smaller,
+            f"The whole interval excludes no difference, but not one weaker than {claim.smallest:g}.",
+        )
     if high < edge:
         more = ("reversed",) if high < 0 else ("too small to act on",) if high < smallest else ()
-        return DOES_NOT, more, f"{interval} lies wholly short of what the study's figure would be about."
-    return NOT_ENOUGH, (), f"{interval} allows both no difference and one about as large as published."
+        return DOES_NOT, more, "The whole interval lies short of what the study's figure would be about."
+    interval = between(*_limits(claim, contrast, z), claim.scale)
+    return (
+        NOT_ENOUGH,
+        (),
+        f"The {claim.level:.2%} interval, {interval}, allows both no difference and one about as large as published.",
+    )
 
 
 def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
@@ -216,8 +224,8 @@ def _bayes_factor(contrast: Contrast) -> float:
     return math.sqrt(variance / (variance + prior)) * math.exp(min(exponent, 700))
 
 
-def _sentence(claim: Claim, contrast: Contrast, word: str, z: float) -> str:
-    """The verdict as a lead sentence; where there is not enough data it says that, and gives no number."""
+def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Sequence[str]) -> str:
+    """The verdict as a lead sentence with its caveats; where there is not enough data it gives no number."""
     if word == NOT_ENOUGH:
         return f"{claim.question} There is not enough data yet to say."
     if not claim.words:
@@ -225,7 +233,7 @@ def _sentence(claim: Claim, contrast: Contrast, word: str, z: float) -> str:
     side = "above" if contrast.theta >= 0 else "below"
     interval = between(*_limits(claim, contrast, z), claim.scale)
     words = claim.words[side].format(estimate=f"{claim.shown(contrast.theta):.2f}")
-    return f"{words} ({claim.level:.2%} interval {interval})."
+    return f"{words} ({'; '.join([f'{claim.level:.2%} interval {interval}', *caveats])})."
 
 
 def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:

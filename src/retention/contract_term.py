@@ -146,12 +146,12 @@ def ratio_by_term(spells: pd.DataFrame) -> Estimates:
     return Estimates(tuple(rows), "The same ratio for each term on its own")
 
 
-def survival_by_term(spells: pd.DataFrame, *, unknown: str = CLIENT) -> pd.DataFrame:
+def survival_by_term(spells: pd.DataFrame) -> pd.DataFrame:
     """Kaplan-Meier curves of leaving by choice, stacked: `group`, `followed` and the columns of `kaplan_meier`.
 
     Each curve stops at the last month (`followed`) up to which it may be read; one that may never be read is left out.
     """
-    outcome, groups = follow_up(spells, unknown=unknown).only(BY_CHOICE), term_group(spells)
+    outcome, groups = follow_up(spells).only(BY_CHOICE), term_group(spells)
     curves = []
     for group, part in _each(outcome, groups):
         followed = min(known_through(part, MIN_AT_RISK), part.stop.max(initial=0))
@@ -174,12 +174,12 @@ def at_risk_by_term(spells: pd.DataFrame, months: Sequence[int]) -> pd.DataFrame
     return pd.DataFrame.from_dict(counts, orient="index", columns=list(months))
 
 
-def survival_estimates(spells: pd.DataFrame, *, unknown: str = CLIENT) -> Estimates:
+def survival_estimates(spells: pd.DataFrame) -> Estimates:
     """Share who had not left by choice after months 6, 12, 24, by term, and the log-rank statistic over all terms.
 
     Other ends are set aside (censored), so this compares the wish to leave; it is not the share still with us.
     """
-    outcome, groups = follow_up(spells, unknown=unknown).only(BY_CHOICE), term_group(spells)
+    outcome, groups = follow_up(spells).only(BY_CHOICE), term_group(spells)
     rows = [
         row for group, part in _each(outcome, groups) for row in _survival_rows("had not left by choice", group, part)
     ]
@@ -358,21 +358,21 @@ def headlines(spells: pd.DataFrame) -> Findings:
     ]
     told = ", ".join(f"{_months_or_not_yet(m.estimate)} ({_signed_for(m.group)})" for m in medians)
     gains = [row for row in restricted_mean_estimates(spells).rows if row.group == EXCESS and math.isfinite(row.low)]
-    items = (
-        [Finding("A1", f"Half of the clients are gone, for whatever reason, after: {told}.", "headline")]
-        if told
-        else []
-    )
+    texts = [f"Half of the clients are gone, for whatever reason, after: {told}."] if told else []
     if gains:
         last = gains[-1]
         horizon = last.name.rsplit(" ", 1)[-1]
-        text = (
-            f"Over their first {horizon} months, clients on a fixed term stay {quantity(last.estimate, 'months')} "
-            f"longer than month-to-month clients (95% interval {between(last.low, last.high, 'months')}). Part of that "
-            "is delay: who may leave only at a renewal stays until it."
+        texts.append(
+            f"Within their first {horizon} months, clients on a fixed term stay {_more_or_less(last.estimate)} than "
+            f"month-to-month clients (95% interval of the gain {between(last.low, last.high, 'months')}). Part of any "
+            "gain is delay: who may leave only at a renewal stays until it."
         )
-        items.append(Finding("A1", text, "headline"))
+    items = [Finding("A1", text, "headline") for text in texts]
     return Findings(tuple(items), "Too few clients have left for a lead sentence.")
+
+
+def _more_or_less(months: float) -> str:
+    return f"{quantity(abs(months), 'months')} {'longer' if months >= 0 else 'shorter'}"
 
 
 def _months_or_not_yet(months: float) -> str:

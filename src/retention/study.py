@@ -56,7 +56,10 @@ class Study:
 
         None of a snapshot: its starts are counted back, so that only those who left on a due day would seem to be due.
         """
-        cycles = contract_cycles(self.spells, self.tables.get("contracts"))
+        contracts = self.tables.get("contracts")
+        if contracts is not None:  # what was signed later was not known
+            contracts = contracts[contracts["signed_on"] <= pd.Timestamp(self.cutoff)]
+        cycles = contract_cycles(self.spells, contracts)
         return cycles.head(0) if self.is_snapshot else cycles
 
     @cached_property
