@@ -1,17 +1,22 @@
-"""The command line: report, check, sample. Exit codes: 0 done, 1 a notebook failed, 2 bad input, 3 folder in use."""
+"""The commands: report, check, init, sample. Exit codes: 0 done, 1 a notebook failed, 2 bad input, 3 folder in use."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from retention.errors import RetentionError
+from retention.errors import ConfigError, RetentionError
 
+SECONDS_BETWEEN = 5.0
 _FOLDER = click.Path(path_type=Path)
 
 
@@ -38,36 +43,72 @@ def cli() -> None:
 @click.option("--verbose", is_flag=True, help="Show the full traceback of an error.")
 def report(data: str, config: str, cutoff: str, out: Path, notebooks: str, jobs: int, verbose: bool) -> None:
     """Rerun the study and write the HTML report."""
-    from rich.console import Console
-
     from retention.report import Options, run_report
 
-    console = Console(stderr=True, highlight=False)
     chosen = tuple(name.strip() for name in notebooks.split(",") if name.strip())
     options = Options(data, config, cutoff, out, chosen, jobs)
-    with console.status("Starting") as status:
-
-        def tell(text: str) -> None:
-            status.update(text)
-            console.print(text, markup=False)
-
+    with _progress() as tell:
         index = _run(lambda: run_report(options, tell), verbose)
     click.echo(index)
 
 
 @cli.command()
 @_about_data
+@click.option("--json", "as_json", is_flag=True, help="A machine-readable copy on standard output.")
 @click.option("--verbose", is_flag=True, help="Show the full traceback of an error.")
-def check(data: str, config: str, cutoff: str, verbose: bool) -> None:
-    """Read the data and list every fault, without running anything."""
-    from retention.study import open_study
+def check(data: str, config: str, cutoff: str, as_json: bool, verbose: bool) -> None:
+    """Read the data and list every fault and repair, without running anything."""
+    from retention.study import check_data
 
-    study = _run(lambda: open_study(data, config, cutoff), verbose)
-    for name, frame in study.tables.frames.items():
-        click.echo(f"{name}: {len(frame):,} rows, no faults")
-    click.echo(f"cut-off {study.cutoff}, records begin {study.records_begin or 'with the first client'}")
-    for warning in study.warnings().items:
-        click.echo(f"note: {warning.text}")
+    found: dict[str, Any] = {"schema": 1, "faults": [], "error": ""}
+    try:
+        with _progress() as tell:
+            study = _run(lambda: check_data(data, config, cutoff, tell), verbose or as_json)
+        found |= {"tables": {name: len(frame) for name, frame in study.tables.frames.items()}}
+        found |= {"cutoff": study.cutoff.isoformat(), "repaired": study.tables.repairs, "notes": study.tables.notes}
+        found |= {"warnings": [] if study.tables.partial else [item.text for item in study.warnings().items]}
+        found |= {"partial": study.tables.partial}
+    except RetentionError as error:
+        faults = [asdict(fault) for fault in getattr(error, "faults", ())]
+        found |= {"faults": faults, "repaired": getattr(error, "repairs", ())}
+        found |= {"error": "" if faults else str(error)}
+        if not as_json:
+            raise
+        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        sys.exit(error.exit_code)
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _told(found, study.records_begin))
+
+
+def _told(found: dict[str, Any], begin: object) -> str:
+    """What a check found, in lines."""
+    lines = [f"{name}: {rows:,} rows, no faults" for name, rows in found["tables"].items()]
+    lines += [f"cut-off {found['cutoff']}, records begin {begin or 'with the first client'}"]
+    lines += [f"repaired: {text}" for text in found["repaired"]]
+    lines += [f"note: {text}" for text in (*found["notes"], *found["warnings"])]
+    many = "these data are large: they were checked, but what they mean (warnings) is told by the report"
+    return "\n".join([*lines, f"note: {many}"] if found["partial"] else lines)
+
+
+@cli.command()
+@click.argument("export", type=_FOLDER)
+@click.option("--out", type=_FOLDER, default=Path("retention.toml"), show_default=True, help="File to write.")
+def init(export: Path, out: Path) -> None:
+    """Look at an export (a file, a workbook, a folder) and draft the retention.toml that reads it."""
+    _run(lambda: _init(export, out), False)
+
+
+def _init(export: Path, out: Path) -> None:
+    from retention.sources.draft import draft
+
+    if out.exists():
+        raise ConfigError(f"{out} is there already, and is left as it is. Give --out another name.")
+    made = draft(export, out.absolute().parent)
+    out.write_text(made.text, "utf-8")
+    click.echo(f"{out} is written. It is a draft: read each guess in it, then set confirmed = true.")
+    for question in made.questions:
+        click.echo(f"to answer: {question}")
+    if made.refused:
+        raise ConfigError("\n".join(f"refused: {reason}" for reason in made.refused))
 
 
 @cli.command()
@@ -86,6 +127,25 @@ def sample(out: Path, world: str, clients: int, months: int, seed: int, no_lock_
     truth = replace(WORLDS[world], lock_in=not no_lock_in)
     write_sample(out, simulate(truth, clients=clients, months=months, seed=seed), months, seed)
     click.echo(out)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A teller of how far a command is: on a terminal the last word stays, elsewhere a line a step, or each 5 s."""
+    from rich.console import Console
+
+    console, last = Console(stderr=True, highlight=False), 0.0
+    with console.status("Starting") as status:
+
+        def tell(text: str) -> None:
+            nonlocal last
+            status.update(text)
+            counting = text.endswith(" read") or text.endswith(" rows")
+            if not counting or time.monotonic() - last > SECONDS_BETWEEN:
+                console.print(text, markup=False)
+                last = time.monotonic()
+
+        yield tell
 
 
 def _run(action: Callable[[], Any], verbose: bool) -> Any:

@@ -15,9 +15,10 @@ import tomllib
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from retention.errors import ConfigError
 
@@ -25,7 +26,8 @@ ALL_HISTORY = "all history"
 NOTICE_DAYS = 30  # (ours) one month, where only the end date is known: METHODS 0
 PAUSE_DAYS = 60  # a pause of up to 60 days is not an end: METHODS 0
 SAMPLE = Path("data/sample")
-NAMED_FORMATS = ("day first", "month first", "1,234.5", "1.234,5")
+NAMED_FORMATS = ("day first", "month first", "excel days", "as written", "1,234.5", "1.234,5")
+OPEN = "?"  # what `retention init` writes where only a person knows
 
 
 @cache
@@ -57,10 +59,27 @@ def _is_date_format(form: str) -> bool:
 
 
 class Source(_Strict):
-    """Where the data are: one file (the clients), or a folder with a file for each table."""
+    """Where the data are: a file (the clients, or a workbook), a folder with a file for each table, or a database.
+
+    `database` is the name of the environment variable that holds the address, for an address holds a password.
+    """
 
     folder: str = ""
     file: str = ""
+    database: str = ""
+
+    @field_validator("database")
+    @classmethod
+    def _no_secret(cls, name: str) -> str:
+        if name and not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise PydanticCustomError("secret", "name the environment variable that holds the address, not the address")
+        return name
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum(map(bool, (self.folder, self.file, self.database))) > 1:
+            raise ValueError("give one of folder, file and database")
+        return self
 
 
 class Extra(_Strict):
@@ -78,9 +97,11 @@ class Ended(_Strict):
 
 
 class TableSettings(_Strict):
-    """How one table is found and read: its file, its columns and values under our names."""
+    """How one table is found and read: its file, sheet or query, its columns and values under our names."""
 
     file: str = ""
+    sheet: str = ""
+    query: str = Field(default="", exclude=True)  # kept out of every record of a run; what it gave is hashed
     encoding: str = ""
     columns: dict[str, str] = Field(default_factory=dict)
     values: dict[str, dict[str, str | int | float | bool]] = Field(default_factory=dict)
@@ -134,6 +155,7 @@ class ClaimChange(_Strict):
 class Settings(_Strict):
     """Everything a run can be told about the data; `base` is the folder that paths start from."""
 
+    confirmed: bool = True
     agency: str = ""
     currency: str = ""
     cutoff: Day | None = None
@@ -196,6 +218,12 @@ def _load(path: Path) -> Settings:
         raise ConfigError(f"There is no file {path}. Give --config the path of a retention.toml.") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path.name} cannot be read: {error}") from None
+    waits = [f"  {place}: still to be answered" for place in _open(raw)]
+    waits += ["  confirmed: read the guesses, correct what is wrong, then set it to true"] * (
+        raw.get("confirmed") is False
+    )
+    if waits:
+        raise ConfigError("\n".join([f"{path.name} is a draft that waits for a person:", *waits]))
     try:
         # `base` is ours to set; in the file it is as unknown as any other word.
         given = {"base_" if key == "base" else key: value for key, value in raw.items()}
@@ -205,10 +233,19 @@ def _load(path: Path) -> Settings:
         raise ConfigError("\n".join([f"{path.name} has {len(lines)} fault(s):", *lines])) from None
 
 
+def _open(given: Any, place: str = "") -> list[str]:
+    """Places in the settings where a draft's question still stands."""
+    if isinstance(given, dict):
+        return [spot for key, value in given.items() for spot in _open(value, f"{place}.{key}" if place else key)]
+    return [place] if given == OPEN else []
+
+
 def _explain(item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        return f"  {place}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})"
+        secret = item["type"] == "secret" or "://" in repr(item["input"])  # an address may hold a password
+        got = "" if secret else f" (got {item['input']!r})"
+        return f"  {place}: {item['msg'].removeprefix('Value error, ')}{got}"
     known = sorted({name for model in _Strict.__subclasses__() for name in model.model_fields} - {"base"})
     near = difflib.get_close_matches(str(item["loc"][-1]), known, 1)
     return f"  {place}: unknown setting" + (f"; did you mean {near[0]!r}?" if near else "")

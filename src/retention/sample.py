@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retention.tables import dictionary
+from retention.tables import dictionary, write_csv
 
 BURN_IN_MONTHS = 36
 FIRST_RECORDED = pd.Period("2021-01", "M")
@@ -96,7 +96,7 @@ def write_sample(out: Path, tables: dict[str, pd.DataFrame], months: int = 60, s
     """Write the tables as CSV with their `retention.toml` and data dictionary into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     for name, frame in tables.items():
-        frame.to_csv(out / f"{name}.csv", index=False, date_format="%Y-%m-%d", lineterminator="\n", encoding="utf-8")
+        write_csv(frame, out / f"{name}.csv")
     (out / "retention.toml").write_text(_CONFIG.format(last=_last_day(months).date()), "utf-8")
     (out / "README.md").write_text(_README.format(seed=seed, dictionary=dictionary(tuple(tables))), "utf-8")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -88,10 +89,9 @@ class Study:
         return Findings(tuple(Finding("data", text, "warning") for text in texts), "Nothing gives reason to doubt.")
 
     def notes(self) -> Findings:
-        """What was read but not used."""
-        return Findings(
-            tuple(Finding("data", text) for text in self.tables.notes), "Every column of the files was read."
-        )
+        """What was read but not used, and what was mended without asking."""
+        texts = [*self.tables.notes, *(f"Mended without asking: {text}." for text in self.tables.repairs)]
+        return Findings(tuple(Finding("data", text) for text in texts), "Every column was read, and nothing mended.")
 
     def provenance(self) -> Listing:
         """Where the numbers come from: the files by hash, the dates, the settings and the plan in force."""
@@ -162,18 +162,33 @@ class Study:
         return dates[dates <= pd.Timestamp(self.cutoff)].max()
 
 
-def open_study(data_dir: str = "", config: str = "", cutoff: str = "") -> Study:
+Told = Callable[[str], None]
+
+
+def open_study(data_dir: str = "", config: str = "", cutoff: str = "", tell: Told = lambda text: None) -> Study:
     """The study for these notebook parameters; with none given, the sample in the project's own folder.
 
-    `data_dir` may also be the prepared folder of a run. DataError and ConfigError list all faults at once.
+    `data_dir` may also be the prepared folder of a run. DataError and ConfigError list all faults at once. `tell`
+    hears how far the reading is.
     """
+    return _checked(data_dir, config, cutoff, tell, only_check=False)
+
+
+def check_data(data_dir: str = "", config: str = "", cutoff: str = "", tell: Told = lambda text: None) -> Study:
+    """As `open_study`, but large tables are only checked: of theirs, the frames hold the dates and nothing else."""
+    return _checked(data_dir, config, cutoff, tell, only_check=True)
+
+
+def _checked(data_dir: str, config: str, cutoff: str, tell: Told, only_check: bool) -> Study:
     prepared = Path(data_dir) / PREPARED
     if data_dir and prepared.is_file():
         return _open_prepared(prepared)
     settings = resolve(data_dir, config, cutoff)
-    tables = read(settings)
-    study = Study(settings, tables, *_window(settings, tables.frames))
     load_plan(settings.plan)
+    tables = read(settings, tell, only_check)
+    study = Study(settings, tables, *_window(settings, tables.frames))
+    if tables.partial:
+        return study
     if settings.end_grace_days is None and (ask := _ask_end_convention(study.spells)):
         raise ConfigError(ask)
     if study.spells.empty:
@@ -190,6 +205,7 @@ def prepare(study: Study, folder: Path) -> None:
         "settings": study.settings.model_dump(mode="json", exclude={"base"}),
         "hashes": study.tables.hashes,
         "notes": study.tables.notes,
+        "repairs": study.tables.repairs,
         "cutoff": study.cutoff.isoformat(),
         "records_begin": study.records_begin.isoformat() if study.records_begin else None,
     }
@@ -202,7 +218,7 @@ def _open_prepared(path: Path) -> Study:
     begin = state["records_begin"]
     return Study(
         Settings.model_validate_json(json.dumps(state["settings"])),
-        Tables(frames, state["hashes"], tuple(state["notes"])),
+        Tables(frames, state["hashes"], tuple(state["notes"]), tuple(state["repairs"])),
         dt.date.fromisoformat(state["cutoff"]),
         dt.date.fromisoformat(begin) if begin else None,
     )

@@ -8,14 +8,18 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 SIGNING = "signing"
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, kind (id, text, category, date, month, integer, number, flag), and what it means.
+    """One column: its name, kind (id, text, category, date, month, integer, term, number, flag), and what
+    it means; `also` are other headings that exports give it.
 
     `known` is "signing", or the date column of the same row from which the value may be used. `low` and `high` are
     inclusive bounds in `unit`; `choices` is a closed vocabulary.
@@ -30,6 +34,7 @@ class Column:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ def _load() -> dict[str, Table]:
 
 
 def _table(name: str, about: dict[str, Any]) -> Table:
-    columns = tuple(Column(**{**column, "choices": tuple(column.get("choices", ()))}) for column in about["columns"])
+    lists = ("choices", "also")
+    columns = tuple(Column(**{**column, **{k: tuple(column.get(k, ())) for k in lists}}) for column in about["columns"])
     return Table(name, about["row"], tuple(about["key"]), about["unlocks"], columns)
 
 
@@ -82,3 +88,16 @@ def _section(table: Table) -> str:
         values = column.unit or ", ".join(column.choices)
         rows.append(f"| {column.name}{star} | {column.kind} | {values} | {column.known} | {column.unlocks} |")
     return "\n".join([*head, *rows, ""])
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV in which no cell is a formula to a spreadsheet: text that begins like one gets a leading '.
+
+    Reading takes the mark off again.
+    """
+    formula = r"(?s)^('*[=+\-@\t\r])"
+    words = {c: frame[c].astype("string") for c in frame if frame[c].map(type).eq(str).any()}
+    marked = {
+        c: text.str.replace(formula, r"'\1", regex=True).where(text.notna(), frame[c]) for c, text in words.items()
+    }
+    frame.assign(**marked).to_csv(path, index=False, date_format="%Y-%m-%d", lineterminator="\n", encoding="utf-8")

@@ -62,7 +62,7 @@ def _run(options: Options, out: Path, tell: Told) -> None:
     """The run itself, with the output folder held."""
     notebooks = _chosen(options.notebooks)
     tell("Reading and checking the data")
-    study = open_study(options.data, options.config, options.cutoff)
+    study = open_study(options.data, options.config, options.cutoff, tell)
     about = _about(study, notebooks)
     final = out / about["run_id"]
     if publish.whole(final):

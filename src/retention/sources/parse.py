@@ -1,102 +1,237 @@
-"""Text to typed values, a column at a time, never guessing: what has two readings is a fault that names both."""
+"""Cells to typed values, a column at a time, never guessing: what has two readings is a fault that names both."""
 
 from __future__ import annotations
 
+import datetime as dt
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from retention.errors import Fault
+from retention.sources.terms import spelled_months
+from retention.tables import Column
 
 BLANK = {"", "na", "n/a", "nan", "nat", "null", "none", "#n/a"}
 TRUE, FALSE = {"true", "yes", "y", "t", "1"}, {"false", "no", "n", "f", "0"}
 DAY_FIRST, MONTH_FIRST = "day first", "month first"
+EXCEL_DAYS, AS_WRITTEN = "excel days", "as written"
 _ORDERS = {DAY_FIRST: ("%d/%m/%Y", "%d-%m-%Y"), MONTH_FIRST: ("%m/%d/%Y", "%m-%d-%Y")}
 _CERTAIN = (
     *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
     "%Y%m%d",
 )
-_TIME = re.compile(r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AP]M)?(Z|[+-]\d{2}:?\d{2})?$")
+_TIME = re.compile(r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AP]M)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?$")
+_ZONE = re.compile(r":\d{2}(?:\.\d+)? ?(Z|UTC|[+-]\d{2}:?\d{2})$")
 FIRST_DAY, LAST_DAY = pd.Timestamp("1900-01-01"), pd.Timestamp("2100-12-31")
+EXCEL_FIRST_DAY = "1899-12-30"  # day 0 of Excel's day numbers, from March 1900 on
+FIRST_DAY_NUMBER = 18264  # 1950: smaller numbers in a date column are something else
 LARGEST_WHOLE = 10**9
+SEEN = 8  # values named in a message
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """Typed values of one column; the rows (a mask) that could not be read, why, and the way out."""
+    """Typed values of one column; which cells hold something, and which of those could not be read, why, the way out.
+
+    `repairs` counts the cells that were changed without asking, by what was done.
+    """
 
     values: pd.Series
     bad: pd.Series
     problem: str = ""
     remedy: str = ""
+    seen: tuple[str, ...] = ()
+    filled: pd.Series = field(default_factory=lambda: pd.Series(dtype=bool))
+    repairs: dict[str, int] = field(default_factory=dict)
 
 
-def parse(text: pd.Series, kind: str, form: str = "") -> Parsed:
-    """The column's text as values of `kind` (see tables.Column); blank text is missing. Shape: as the input.
+def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "") -> Parsed:
+    """The cells (text, or the values a typed source holds) as the column's kind; blank ones missing. Shape: as given.
 
-    `form` is a date format (`%d/%m/%Y`), an order ("day first"), or a number style ("1.234,5").
+    `form` is a date format (`%d/%m/%Y`), an order ("day first"), "excel days", "as written" (the day as it stands,
+    whatever its time zone) or a number style ("1.234,5"). `first_day` is day 0 of a workbook's day numbers. Each
+    different value is read once.
     """
-    text = clean(text)
-    reader: dict[str, Callable[[pd.Series, str], Parsed]] = {
-        "date": _dates,
-        "month": _months,
-        "number": _numbers,
-        "integer": _whole,
-        "flag": _flags,
+    codes, unique = pd.factorize(cells)
+    written = pd.Series(unique, dtype=object)
+    numeric = pd.Series([_is_number(value) for value in written], dtype=bool)
+    text, told = _cleaned(pd.Series([as_text(value) for value in written], dtype="string"))
+    if column.kind in ("date", "month"):
+        text, told = _day_numbers(text, told, numeric, form, first_day)
+    if column.kind == "term" or column.choices:
+        text, told = _spelled(text, told, column)
+    reader: dict[str, Callable[[], Parsed]] = {
+        "date": lambda: _dates(text, form),
+        "month": lambda: _months(text, form),
+        "number": lambda: _numbers(text, form, numeric),
+        "integer": lambda: _whole(text, form, numeric),
+        "term": lambda: _whole(text, form, numeric),
+        "flag": lambda: _flags(text),
     }
-    return reader[kind](text, form) if kind in reader else Parsed(text, pd.Series(False, text.index))
+    none = pd.Series(False, text.index)
+    once = reader[column.kind]() if column.kind in reader else Parsed(text, none)
+    once = replace(once, seen=tuple(repr(str(value)) for value in text[once.bad][:SEEN]))
+    counts = np.bincount(codes[codes >= 0], minlength=len(unique))
+    repairs = pd.Series(counts).groupby(told.to_numpy(), sort=False).sum().drop("", errors="ignore").to_dict()
+    return replace(
+        once,
+        values=pd.Series(once.values.array.take(codes, allow_fill=True), cells.index, name=cells.name),
+        bad=_spread(once.bad, codes, cells.index),
+        filled=_spread(text.notna(), codes, cells.index),
+        repairs=repairs,
+    )
 
 
-def clean(text: pd.Series) -> pd.Series:
-    """The text trimmed, with the words for nothing (NA, null, ...) made missing."""
-    text = text.astype("string").str.strip()
-    return text.mask(text.str.casefold().isin(BLANK))
+def _spread(mask: pd.Series, codes: np.ndarray, index: pd.Index) -> pd.Series:
+    """A mask over different values as one over the cells; blank cells are False."""
+    return pd.Series(np.append(mask.to_numpy(dtype=bool), False)[codes], index)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool)
+
+
+def as_text(value: Any) -> str:
+    """A cell's value as it would be written in a text file; whole numbers without a decimal point."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 10**15:
+        return str(int(value))
+    if isinstance(value, dt.datetime):
+        return value.isoformat(" ") if value.time() != dt.time() else value.date().isoformat()
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def texts(cells: pd.Series) -> pd.Series:
+    """The cells as trimmed text, blank ones as empty text."""
+    return cells.map(as_text, na_action="ignore").astype("string").str.strip().fillna("")
+
+
+def _cleaned(text: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """The text trimmed, the words for nothing (NA, null, ...) missing; and what was done to each value, in words."""
+    plain = text.str.strip()
+    told = pd.Series("", text.index, dtype=object).mask(plain != text, "spaces around the value left off")
+    marked = plain.str.fullmatch(r"'+[=+\-@\t\r].*", flags=re.DOTALL).astype(bool)  # as spreadsheets mark text
+    told = told.mask(marked, "leading ' left off")
+    plain = plain.where(~marked, plain.str[1:])
+    nothing = plain.str.casefold().isin(BLANK)
+    told = told.mask(nothing & (plain != ""), "'" + plain.astype(object) + "' read as blank")
+    return plain.mask(nothing), told.mask(plain == "", "")
+
+
+def _day_numbers(
+    text: pd.Series, told: pd.Series, numeric: pd.Series, form: str, first_day: str
+) -> tuple[pd.Series, pd.Series]:
+    """Day numbers of a workbook, or of a column said to hold them, as dates in words."""
+    numbers = pd.to_numeric(text.where(numeric if form != EXCEL_DAYS else True), errors="coerce")
+    numbers = numbers.astype(float) // 1
+    fits = numbers.between(FIRST_DAY_NUMBER, 80_000) & bool(first_day or form == EXCEL_DAYS)
+    days = pd.to_datetime(numbers.where(fits), unit="D", origin=pd.Timestamp(first_day or EXCEL_FIRST_DAY))
+    written = days.dt.strftime("%Y-%m-%d").astype("string")
+    return text.where(~fits, written), told.mask(fits, "day numbers read as dates")
+
+
+def _spelled(text: pd.Series, told: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
+    """Terms in words as months ("annual" is 12), and values of a closed vocabulary in its own spelling."""
+    if column.kind == "term":
+        meant = text.map(spelled_months, na_action="ignore").astype("string")
+    else:
+        meant = text.str.casefold().where(text.str.casefold().isin(column.choices))
+    changed = (meant.notna() & (meant != text)).fillna(False).astype(bool)
+    return text.where(~changed, meant), told.mask(
+        changed, "'" + text.astype(object) + "' read as " + meant.astype(object)
+    )
+
+
+class Evidence:
+    """What a whole table tells about how its dates and numbers are written, gathered a piece at a time.
+
+    Dates of one file share an order. Currencies and time zones may not be mixed within a column.
+    """
+
+    def __init__(self) -> None:
+        self.orders: set[str] | None = None
+        self.styles: dict[str, set[str]] = {}
+        self.mixed: dict[str, set[str]] = {}
+        self.kinds: dict[str, str] = {}
+
+    def look(self, cells: pd.Series, column: Column) -> None:
+        """Take in one piece of one column; values that are not text tell nothing."""
+        if cells.dtype != object or column.kind not in ("date", "month", "number", "integer", "term"):
+            return
+        text, _ = _cleaned(pd.Series([v for v in pd.unique(cells) if isinstance(v, str)], dtype="string"))
+        text, self.kinds[column.name] = text.dropna(), column.kind
+        if column.kind in ("date", "month"):
+            found = text.str.extract(_ZONE, expand=False).dropna().replace({"UTC": "Z", "+00:00": "Z", "+0000": "Z"})
+            self._orders(text.str.replace(_TIME, "", regex=True))
+        else:
+            found = text.str.extract(rf"({_MARK})", expand=False).dropna()
+            plain = text.str.replace(_AROUND, "", regex=True)
+            self.styles[column.name] = self.styles.get(column.name, set()) | _styles(plain)
+        self.mixed[column.name] = self.mixed.get(column.name, set()) | set(found)
+
+    def _orders(self, text: pd.Series) -> None:
+        text = text[text.str.fullmatch(r"\d{1,2}[/-]\d{1,2}[/-]\d{4}").astype(bool)]
+        if len(text):
+            fits = {order for order, forms in _ORDERS.items() if _first_that_reads(text, forms).notna().all()}
+            self.orders = fits if self.orders is None else self.orders & fits
+
+    def forms(self) -> dict[str, str]:
+        """By column, the order of its dates or the style of its numbers, where the table settles it."""
+        order = next(iter(self.orders)) if self.orders and len(self.orders) == 1 else ""
+        dates = {name: order for name, kind in self.kinds.items() if kind in ("date", "month")}
+        return dates | {name: sorted(styles)[0] for name, styles in self.styles.items() if styles}
+
+    def faults(self, table: str) -> list[Fault]:
+        """Columns that mix currencies or time zones."""
+        zone = (
+            "mixes time zones, so that its days are not those of one place",
+            'Convert it to one, or take each day as it stands: {} = "as written" under [tables.<table>.formats].',
+        )
+        money = ("mixes currencies", "Convert all amounts to one currency.")
+        return [
+            Fault(
+                table, name, problem, 0, (), remedy.format(name).replace("<table>", table), tuple(sorted(found)[:SEEN])
+            )
+            for name, found in self.mixed.items()
+            if len(found) > 1
+            for problem, remedy in [zone if self.kinds[name] in ("date", "month") else money]
+        ]
 
 
 def _leftover(text: pd.Series, values: pd.Series) -> pd.Series:
     return (text.notna() & values.isna()).astype(bool)
 
 
-def _seen(text: pd.Series, bad: pd.Series) -> str:
-    shown = ", ".join(repr(str(value)) for value in text[bad].unique()[:5])
-    return f" (seen: {shown})" if shown else ""
-
-
-def date_order(columns: Iterable[pd.Series]) -> str:
-    """How the dates of one file that are written with slashes are ordered, where some of them settle it; else ""."""
-    texts = [clean(column).str.replace(_TIME, "", regex=True) for column in columns]
-    text = pd.concat(texts, ignore_index=True) if texts else pd.Series(dtype="string")
-    text = text[text.str.fullmatch(r"\d{1,2}[/-]\d{1,2}[/-]\d{4}").fillna(False)]
-    fits = [order for order, forms in _ORDERS.items() if _first_that_reads(text, forms).notna().all()]
-    return fits[0] if len(text) and len(fits) == 1 else ""
-
-
 def _dates(text: pd.Series, form: str) -> Parsed:
     plain = text.str.replace(_TIME, "", regex=True)
+    form = "" if form in (EXCEL_DAYS, AS_WRITTEN) else form
     if form and form not in _ORDERS:
-        values = _first_that_reads(plain, (form,))
-        bad = _leftover(text, values)
+        values = _first_that_reads(plain, (form, "%Y-%m-%d"))
         return Parsed(
-            values, bad, f"is not a date written as {form}{_seen(text, bad)}", "Mend the dates or the format."
+            values, _leftover(text, values), f"is not a date written as {form}", "Mend the dates or the format."
         )
-    form = form or date_order([text])
     values = _first_that_reads(plain, _CERTAIN)
     rest = plain.where(values.isna())
     read = {order: _first_that_reads(rest, forms) for order, forms in _ORDERS.items()}
-    if (
-        not form
-        and (
-            split := (read[DAY_FIRST] != read[MONTH_FIRST]) & read[DAY_FIRST].notna() & read[MONTH_FIRST].notna()
-        ).any()
-    ):
+    both = read[DAY_FIRST].notna() & read[MONTH_FIRST].notna()
+    if not form and (split := (read[DAY_FIRST] != read[MONTH_FIRST]) & both).any():
         return _two_readings(text, values, read, split)
     values = values.fillna(read[form] if form else read[DAY_FIRST].fillna(read[MONTH_FIRST]))
     bad = _leftover(text, values)
-    ordered = (
-        f", read {form}" if form and read[MONTH_FIRST if form == DAY_FIRST else DAY_FIRST][bad].notna().any() else ""
-    )
+    other = read[MONTH_FIRST if form == DAY_FIRST else DAY_FIRST]
+    ordered = f", read {form}" if form and other[bad].notna().any() else ""
     remedy = "Write dates as YYYY-MM-DD, between 1900 and 2100, in one order throughout."
-    return Parsed(values, bad, f"is not a date{ordered}{_seen(text, bad)}", remedy)
+    if text[bad].str.fullmatch(r"[2-7]\d{4}(\.\d+)?").any():
+        remedy = 'If these are day numbers of Excel, say <column> = "excel days" under [tables.<table>.formats].'
+    return Parsed(values, bad, f"is not a date{ordered}", remedy)
 
 
 def _two_readings(text: pd.Series, values: pd.Series, read: dict[str, pd.Series], split: pd.Series) -> Parsed:
@@ -128,41 +263,31 @@ def _months(text: pd.Series, form: str) -> Parsed:
 # What may stand around a number: currency signs and codes, per cent. Not letters such as k or m, which multiply.
 _MARK = r"(?:[$\u20ac\u00a3\u00a5]|[A-Z]{3})"
 _AROUND = re.compile(rf"^{_MARK}\s*|\s*(?:{_MARK}|%)$")
-_STYLES = {"1,234.5": (",", r"\."), "1.234,5": (r"\.", ",")}  # (mark between thousands, mark before decimals)
+PLAIN_NUMBERS = "1,234.5"
+_STYLES = {PLAIN_NUMBERS: (",", r"\."), "1.234,5": (r"\.", ",")}  # (mark between thousands, mark before decimals)
 _COMMAS = 'Say which under [tables.<table>.formats]: "1,234.5" (comma for thousands) or "1.234,5" (comma for decimals).'
 
 
-def _numbers(text: pd.Series, form: str) -> Parsed:
-    plain = text.str.replace(_AROUND, "", regex=True)
-    marks = text.str.extract(rf"({_MARK})", expand=False).dropna()
-    if marks.nunique() > 1:
-        marked = text.index.isin(marks.index)
-        problem = f"mixes currencies (seen: {', '.join(marks.unique()[:5])})"
-        return Parsed(_nothing(text), pd.Series(marked, text.index), problem, "Convert all amounts to one currency.")
+def _numbers(text: pd.Series, form: str, numeric: pd.Series) -> Parsed:
+    exact = pd.to_numeric(text.where(numeric), errors="coerce").astype(float)
+    plain = text.mask(numeric).str.replace(_AROUND, "", regex=True)
     looks = plain.str.fullmatch(r"[+-]?[\d.,]*\d([eE][+-]?\d+)?").fillna(False).astype(bool)
-    style = form or _style(plain[looks])
-    if not style:
-        marked = looks & plain.str.contains(r"[.,]", regex=True).fillna(False).astype(bool)
+    style = form or next(iter(sorted(_styles(plain))), "")
+    marked = looks & plain.str.contains(r"[.,]", regex=True).fillna(False).astype(bool)
+    if not style and marked.any():
         problem = f"has two readings: {plain[marked].iloc[0]!r} can mean thousands or decimals"
-        return Parsed(_nothing(text), marked, problem, _COMMAS)
-    group, point = _STYLES[style]
+        return Parsed(exact.mask(exact.isna()), marked, problem, _COMMAS)
+    group, point = _STYLES[style or PLAIN_NUMBERS]
     fits = plain.str.fullmatch(rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d*)({point}\d+)?([eE][+-]?\d+)?").fillna(False)
     cleaned = plain.where(fits & looks).str.replace(group, "", regex=True).str.replace(point, ".", regex=True)
-    values = pd.to_numeric(cleaned, errors="coerce").astype(float)
-    bad = _leftover(text, values)
-    return Parsed(values, bad, f"is not a number{_seen(text, bad)}", "Write plain numbers, such as 1234.5.")
+    values = exact.fillna(pd.to_numeric(cleaned, errors="coerce").astype(float))
+    values = values.where(np.isfinite(values))
+    return Parsed(values, _leftover(text, values), "is not a number", "Write plain numbers, such as 1234.5.")
 
 
-def _nothing(text: pd.Series) -> pd.Series:
-    return pd.Series(float("nan"), text.index)
-
-
-def _style(plain: pd.Series) -> str:
-    """The number style that some value of the column can only have; "" where the marks could mean either."""
-    certain = [style for style, marks in _STYLES.items() if plain.str.fullmatch(_only(*marks)).any()]
-    if certain:
-        return certain[0]
-    return "" if plain.str.contains(r"[.,]", regex=True).any() else "1,234.5"
+def _styles(plain: pd.Series) -> set[str]:
+    """The number styles that some value can only have."""
+    return {style for style, marks in _STYLES.items() if plain.str.fullmatch(_only(*marks)).any()}
 
 
 def _only(group: str, point: str) -> str:
@@ -172,17 +297,16 @@ def _only(group: str, point: str) -> str:
     return rf"[+-]?({both}|{groups}|{decimals})"
 
 
-def _whole(text: pd.Series, form: str) -> Parsed:
-    parsed = _numbers(text, form)
+def _whole(text: pd.Series, form: str, numeric: pd.Series) -> Parsed:
+    parsed = _numbers(text, form, numeric)
     odd = parsed.values.notna() & ((parsed.values % 1 != 0) | (parsed.values.abs() > LARGEST_WHOLE))
     values = parsed.values.mask(odd).astype("Int64")
-    bad = parsed.bad | odd
     remedy = 'Map such values under [tables.<table>.values.<column>], for example "Month-to-month" = 1.'
-    return Parsed(values, bad, f"is not a whole number{_seen(text, bad)}", remedy)
+    return Parsed(values, parsed.bad | odd, "is not a whole number", remedy)
 
 
-def _flags(text: pd.Series, form: str) -> Parsed:
+def _flags(text: pd.Series) -> Parsed:
     words = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
     values = text.str.casefold().map(words).astype("boolean")
     bad = _leftover(text, values)
-    return Parsed(values, bad, f"is neither yes nor no{_seen(text, bad)}", "Write yes or no, or map the values used.")
+    return Parsed(values, bad, "is neither yes nor no", "Write yes or no, or map the values used.")

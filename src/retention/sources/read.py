@@ -1,203 +1,214 @@
-"""Files to tables: find each table's file, read it as text, rename, translate values, parse; collect every fault."""
+"""Sources to tables, a piece at a time: rename, translate values, parse, check; every fault and repair is gathered."""
 
 from __future__ import annotations
 
-import csv
 import difflib
-import hashlib
-import io
-import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import chain
 
+import numpy as np
 import pandas as pd
 
 from retention.config import Settings, TableSettings
-from retention.errors import ConfigError, DataError, Fault
-from retention.sources.check import check
-from retention.sources.parse import Parsed, clean, date_order, parse
-from retention.sources.tenure import from_tenure, tenure_faults
+from retention.errors import SHOWN, DataError, Fault, merged
+from retention.sources.check import Across, check_rows
+from retention.sources.delimited import NotATableError
+from retention.sources.find import LARGE_BYTES, Place, find, plain
+from retention.sources.parse import PLAIN_NUMBERS, Evidence, as_text, parse, texts
+from retention.sources.tenure import flag_faults, from_tenure, tenure_faults
 from retention.tables import SIGNING, TABLES, Column, Table
 
-FILE_KINDS = (".csv", ".tsv", ".txt")
-LONGEST_CELL = 10_000_000
+NEEDED = {"start_date", "end_date", "recorded_date", "recorded_at"}  # to know the cut-off and when records begin
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The checked tables by name, sha256 of each file they came from, and notes on what was left unread."""
+    """The checked tables by name, each in the order of its key; sha256 of each source; what was left and repaired.
+
+    `partial` says that a large source was only checked: its frames hold the dates and nothing else.
+    """
 
     frames: dict[str, pd.DataFrame]
     hashes: dict[str, str]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    repairs: tuple[str, ...] = ()
+    partial: bool = False
 
     def get(self, name: str) -> pd.DataFrame | None:
         """The named table, or None where the source has none."""
         return self.frames.get(name)
 
 
-@dataclass(frozen=True)
-class _Read:
-    """One table after reading: its typed frame (None where it is not a table at all) and the cells left unread."""
+def read(settings: Settings, tell: Callable[[str], None] = lambda text: None, only_check: bool = False) -> Tables:
+    """Every declared table that the source holds, typed and checked; `tell` hears how far it is.
 
-    faults: list[Fault]
-    frame: pd.DataFrame | None = None
-    unread: pd.DataFrame = field(default_factory=pd.DataFrame)
+    With `only_check`, large sources are not kept in memory. DataError lists all faults of all tables at once;
+    ConfigError where a setting names what is not there, or the database fails.
+    """
+    with ExitStack() as stack:
+        places = find(settings, stack)
+        partial = only_check and sum(place.size for place in places.values()) > LARGE_BYTES
+        found = {name: _Reader(TABLES[name], settings.table(name), place, tell) for name, place in places.items()}
+        clients = None
+        for table in found.values():
+            clients = table.read(clients, partial)
+        if faults := merged(fault for table in found.values() for fault in table.faults):
+            raise DataError(faults, tuple(_repairs(found)))
+        hashes = {name: place.digest() for name, place in places.items()}
+    frames = {name: _whole(TABLES[name], table.pieces, partial) for name, table in found.items()}
+    notes = tuple(note for table in found.values() for note in table.notes)
+    return Tables(frames, hashes, notes, tuple(_repairs(found)), partial)
+
+
+def _repairs(found: dict[str, _Reader]) -> Iterator[str]:
+    for name, table in found.items():
+        for what, count in table.repairs.items():
+            yield f"{name}.{what}" + (f" ({count:,} cell{'' if count == 1 else 's'})" if count else "")
+
+
+def _whole(table: Table, pieces: list[pd.DataFrame], partial: bool) -> pd.DataFrame:
+    """The pieces as one frame in the order of its key (of all its columns, where it has none)."""
+    frame = pieces[0] if len(pieces) == 1 else pd.concat(pieces, ignore_index=True)
+    if partial or not len(frame.columns):
+        return frame
+    by = [name for name in table.key if name in frame] or list(frame.columns)
+    return frame.sort_values(by, kind="stable", ignore_index=True)
+
+
+@dataclass
+class _Reader:
+    """One table being read: where it is and how, and what has been gathered so far."""
+
+    table: Table
+    how: TableSettings
+    place: Place
+    tell: Callable[[str], None]
+    spelt: dict[str, str] = field(default_factory=dict)
+    columns: list[Column] = field(default_factory=list)
+    forms: dict[str, str] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    pieces: list[pd.DataFrame] = field(default_factory=list)
+    repairs: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
+    def read(self, clients: np.ndarray | None, partial: bool) -> np.ndarray | None:
+        """Gather everything; for the clients, the hashes of their ids come back, for the other tables to be given.
 
-def read(settings: Settings) -> Tables:
-    """Every declared table that the source holds, typed and checked.
+        Two passes where there is more than one piece: what the whole tells of its dates and numbers, then the cells.
+        """
+        try:
+            opening = self.place.pieces()
+            first = next(opening)
+            self.spelt = _our_spelling(self.table, self.how, first)
+            self.faults = _mapping_faults(self.table, self.how, first.rename(columns=self.spelt))
+            if self.faults:
+                return clients
+            self.columns = _columns(self.table, self.how, first.rename(columns=self.spelt))
+            many = self._look(chain([first], opening))
+            across = self._gather(self.place.pieces() if many else [first], clients, partial)
+            own = across.clients() if self.table.name == "clients" else clients
+            self.faults += across.faults(lambda at: self._ids(self.place.pieces() if many else [first], at))
+            self._note(first)
+            return own
+        except NotATableError as no:
+            problem, remedy = f"{self.place.name} {no.problem}", no.remedy.replace("<table>", self.table.name)
+            self.faults.append(Fault(self.table.name, "", problem, no.count, no.places, remedy))
+            return clients
 
-    DataError lists all faults of all tables at once; ConfigError where a setting names what is not there.
-    """
-    paths = _paths(settings)
-    found = {name: path.read_bytes() for name, path in paths.items()}
-    tables = {name: _table(TABLES[name], settings.table(name), data, paths[name].name) for name, data in found.items()}
-    frames = {name: table.frame for name, table in tables.items() if table.frame is not None}
-    faults = [fault for table in tables.values() for fault in table.faults]
-    faults += check(frames, {name: table.unread for name, table in tables.items()})
-    if faults:
-        raise DataError(faults)
-    notes = tuple(note for table in tables.values() for note in table.notes)
-    return Tables(frames, {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}, notes)
+    def _look(self, pieces: Iterable[pd.DataFrame]) -> bool:
+        """Learn how dates and numbers are written, by column; whether there is more than one piece comes back."""
+        evidence, count, flags, how = Evidence(), 0, set[str](), self.how
+        for count, raw in enumerate(pieces, 1):
+            raw = raw.rename(columns=self.spelt)
+            for column in self.columns:
+                theirs = how.columns.get(column.name, column.name)
+                if theirs in raw and column.name not in how.formats:
+                    evidence.look(raw[theirs], column)
+            if how.ended:
+                flags |= set(texts(raw[how.ended.column]).str.casefold().unique())
+            if count > 1:
+                self.tell(f"{self.place.name}: first look, {count * len(raw):,} rows")
+        self.faults += evidence.faults(self.table.name) + (flag_faults(self.table, how, flags) if how.ended else [])
+        self.forms = evidence.forms() | how.formats
+        return count > 1
+
+    def _gather(self, pieces: Iterable[pd.DataFrame], clients: np.ndarray | None, partial: bool) -> Across:
+        """Type and check every piece, and keep it (of a large source that is only checked, the dates)."""
+        across, done = Across(self.table), 0
+        for raw in pieces:
+            raw = raw.rename(columns=self.spelt).set_axis(range(done, done + len(raw)))
+            frame, unread = self._typed(raw)
+            self.faults = merged([*self.faults, *check_rows(self.table, frame, unread, clients)])
+            across.add(frame)
+            self.pieces.append(frame[[name for name in frame if not partial or name in NEEDED]])
+            done += len(raw)
+            self.tell(f"{self.place.name}: {done:,} rows read")
+        return across
+
+    def _typed(self, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """One piece as typed values, and which of its cells could not be read."""
+        self.faults += tenure_faults(self.table, self.how, raw)
+        raw = _renamed(self.how, raw)
+        parsed = {c.name: parse(raw[c.name], c, self.forms.get(c.name, ""), self.place.first_day) for c in self.columns}
+        ids = texts(raw[self.table.columns[0].name]).replace("", "(no id)")
+        for name, p in parsed.items():
+            self.repairs.update({f"{name}: {what}": count for what, count in p.repairs.items()})
+            if p.bad.any():
+                remedy = p.remedy.replace("<table>", self.table.name).replace("<column>", name)
+                named = tuple(ids[p.bad][:SHOWN])
+                self.faults.append(Fault(self.table.name, name, p.problem, int(p.bad.sum()), named, remedy, p.seen))
+        frame = pd.DataFrame({name: p.values for name, p in parsed.items()})
+        unread = pd.DataFrame({name: p.filled & p.values.isna() for name, p in parsed.items()})
+        if self.how.tenure_months:
+            unread["start_date"] = frame["start_date"].isna()  # told as faults of the tenure
+        return frame, unread
+
+    def _ids(self, pieces: Iterable[pd.DataFrame], at: np.ndarray) -> list[str]:
+        """The ids of the first rows among the positions `at`, read again from the source rather than kept for all."""
+        named: list[str] = []
+        done = 0
+        column = self.table.columns[0].name
+        for raw in pieces:
+            here = at[(at >= done) & (at < done + len(raw))] - done
+            cells = raw.rename(columns=self.spelt)[self.how.columns.get(column, column)]
+            named += list(texts(cells.iloc[here]).replace("", "(no id)"))
+            done += len(raw)
+            if len(set(named)) >= SHOWN:
+                break
+        return named
+
+    def _note(self, first: pd.DataFrame) -> None:
+        """Say which columns were not used, and what was understood without asking about the file as a whole."""
+        how = self.how
+        used = {*how.columns.values(), *(column.name for column in self.columns), how.tenure_months}
+        used |= {how.ended.column} if how.ended else set()
+        if unused := [name for name in first.columns if self.spelt.get(name, name) not in used]:
+            self.notes.append(f"{self.place.name}: columns not used: {', '.join(unused)}")
+        for name, form in self.forms.items():
+            if form and name not in how.formats and form != PLAIN_NUMBERS:
+                self.repairs[f"{name}: written as {form}"] = 0
+        for theirs, ours in self.spelt.items():
+            if theirs != ours:
+                self.repairs[f"{ours}: the heading {theirs!r} was taken as this column"] = 0
 
 
-def _paths(settings: Settings) -> dict[str, Path]:
-    if unknown := [name for name in settings.tables if name not in TABLES]:
-        raise ConfigError(f"[tables] names unknown tables: {', '.join(unknown)}. Known: {', '.join(TABLES)}.")
-    folder = settings.base / settings.source.folder
-    named = {name: folder / table.file for name, table in settings.tables.items() if table.file}
-    if settings.source.file:
-        named["clients"] = settings.base / settings.source.file
-    else:
-        found = {name: folder / f"{name}.csv" for name in TABLES if (folder / f"{name}.csv").is_file()}
-        named = found | named
-    if "clients" not in named:
-        raise ConfigError(
-            f"There is no clients.csv in {folder}. It is the one table that is needed: one row an engagement, with "
-            f"{', '.join(TABLES['clients'].required)}. A file of another name is set in retention.toml, [source] file."
-        )
-    if absent := [str(path) for path in named.values() if not path.is_file()]:
-        raise ConfigError(f"These files do not exist: {', '.join(absent)}.")
-    if other := [path.name for path in named.values() if path.suffix.lower() not in FILE_KINDS]:
-        raise ConfigError(f"Only delimited text is read so far (.csv, .tsv, .txt), not {', '.join(other)}.")
-    return {name: named[name] for name in TABLES if name in named}
-
-
-def _table(table: Table, how: TableSettings, data: bytes, file: str) -> _Read:
-    raw, faults = _rows(table.name, how, data, file)
-    if raw is None:
-        return _Read(faults)
-    raw = _our_spelling(table, how, raw)
-    if faults := _mapping_faults(table, how, raw):
-        return _Read(faults)
-    faults = tenure_faults(table, how, raw)
-    raw, used = _rename(how, raw)
+def _columns(table: Table, how: TableSettings, raw: pd.DataFrame) -> list[Column]:
+    """The declared columns that the file gives, and the user's own."""
+    given = {"start_date", "end_date"} if how.tenure_months else set()
+    given |= set(raw.columns) | set(how.columns)
     extra = [Column(name, x.kind, x.known, "your own") for name, x in how.extra.items()]
-    columns = [column for column in (*table.columns, *extra) if column.name in raw]
-    order = date_order(raw[c.name] for c in columns if c.kind in ("date", "month") and c.name not in how.formats)
-    forms = {c.name: order for c in columns if c.kind in ("date", "month")} | how.formats
-    parsed = {c.name: parse(_declared_spelling(c, raw[c.name]), c.kind, forms.get(c.name, "")) for c in columns}
-    frame = pd.DataFrame({name: p.values for name, p in parsed.items()})
-    unread = pd.DataFrame({name: clean(raw[name]).notna() & p.values.isna() for name, p in parsed.items()})
-    if how.tenure_months:
-        unread["start_date"] = frame["start_date"].isna()  # told as faults of the tenure
-    unused = [name for name in raw.columns if name not in frame and name not in used]
-    note = [f"{file}: columns not used: {', '.join(unused)}"] if unused else []
-    return _Read([*faults, *_parse_faults(table, raw, parsed)], frame, unread, note)
+    return [column for column in (*table.columns, *extra) if column.name in given]
 
 
-class _NotATableError(Exception):
-    """Why a file is no table: what is wrong, the way out, and the lines it is wrong on."""
-
-    def __init__(self, problem: str, remedy: str, lines: Iterable[str] = ()) -> None:
-        self.problem, self.remedy, self.lines = problem, remedy, tuple(lines)
-        super().__init__(problem)
-
-
-def _rows(table: str, how: TableSettings, data: bytes, file: str) -> tuple[pd.DataFrame | None, list[Fault]]:
-    """The file as text, one string column for each heading; a fault for what is not a table."""
-    try:
-        head, lines = _cells(_text(data, table, how.encoding))
-    except _NotATableError as no:
-        return None, [Fault(table, "", f"{file} {no.problem}", len(no.lines), no.lines[:5], no.remedy)]
-    return pd.DataFrame(lines, columns=head, dtype="string"), []
-
-
-def _text(data: bytes, table: str, encoding: str) -> str:
-    try:
-        text = data.decode(encoding or ("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"))
-    except (UnicodeError, LookupError, ValueError) as error:
-        remedy = f'Save it as UTF-8, or set [tables.{table}] encoding = "cp1252".'
-        raise _NotATableError(f"cannot be read as text ({error})", remedy) from None
-    if "\0" in text:
-        raise _NotATableError("is not a text file (it holds zero bytes)", "Export it again as CSV.")
-    return text
-
-
-def _cells(text: str) -> tuple[list[str], list[list[str]]]:
-    """The headings, and the cells of each row; every row has as many as there are headings."""
-    try:
-        lines, numbers = _split(text)
-    except csv.Error as error:
-        remedy = 'Double each quote inside a value: 24 inch is 24"".'
-        raise _NotATableError(f"has a stray or unclosed quote ({error})", remedy) from None
-    if len(lines) < 2:
-        raise _NotATableError("holds no rows", "Export it again with a heading line and at least one row.")
-    head = [name.strip() for name in lines[0]]
-    while head and not head[-1] and not any(line[len(head) - 1].strip() for line in lines if len(line) >= len(head)):
-        head, lines = head[:-1], [line[: len(head) - 1] for line in lines]  # the empty columns of a trailing separator
-    if twice := sorted({name for name in head if head.count(name) > 1 or not name}):
-        named = ", ".join(name or "(no name)" for name in twice)
-        raise _NotATableError(f"has columns without a name of their own: {named}", "Give each column one name.")
-    placed = list(zip(lines, numbers, strict=True))
-    if ragged := [f"line {n} has {len(line)}" for line, n in placed if len(line) != len(head)]:
-        remedy = "Quote values that hold the separator, and start the file with its heading line."
-        raise _NotATableError(f"has rows without {len(head)} values", remedy, ragged)
-    if swallowed := [f"line {n}" for line, n in placed if any(_holds_rows(value, len(head)) for value in line)]:
-        remedy = "A quote is missing or stray; mend it."
-        raise _NotATableError("has a quoted value that holds whole rows", remedy, swallowed)
-    return head, lines[1:]
-
-
-def _split(text: str) -> tuple[list[list[str]], list[int]]:
-    """The cells of each line that is not empty, and the line of the file it begins on; csv.Error for stray quotes."""
-    told = re.match(r"sep=(.)\r?\n", text)
-    first = text.split("\n", 2)[1 if told else 0]
-    separator = told[1] if told else max(",;\t|", key=first.count)
-    csv.field_size_limit(LONGEST_CELL)
-    reader = csv.reader(io.StringIO(text[told.end() :] if told else text, newline=""), delimiter=separator, strict=True)
-    lines, numbers, before = [], [], int(bool(told))
-    for line in reader:
-        if any(line):
-            lines.append(line)
-            numbers.append(before + 1)
-        before = reader.line_num + bool(told)
-    return lines, numbers
-
-
-def _holds_rows(value: str, columns: int) -> bool:
-    return "\n" in value and any(
-        max(line.count(mark) for mark in ",;\t|") >= columns - 1 > 0 for line in value.split("\n")
-    )
-
-
-def _our_spelling(table: Table, how: TableSettings, raw: pd.DataFrame) -> pd.DataFrame:
-    """Headings that are ours but for capitals and spaces ("Client ID") under our own spelling."""
+def _our_spelling(table: Table, how: TableSettings, raw: pd.DataFrame) -> dict[str, str]:
+    """Headings that are ours but for capitals and spaces ("Client ID"), with our own spelling."""
     ours = {column.name for column in table.columns} - set(raw.columns) - set(how.columns)
-    named = {name: re.sub(r"[\s-]+", "_", name.casefold()) for name in raw.columns if name not in how.columns.values()}
+    named = {name: plain(name) for name in raw.columns if name not in how.columns.values()}
     taken = list(named.values())
-    return raw.rename(columns={name: own for name, own in named.items() if own in ours and taken.count(own) == 1})
-
-
-def _declared_spelling(column: Column, text: pd.Series) -> pd.Series:
-    """Values of a closed vocabulary in its own spelling, whatever their capitals."""
-    if not column.choices:
-        return text
-    spoken = text.str.strip().str.casefold()
-    return spoken.where(spoken.isin(column.choices), text)
+    return {name: own for name, own in named.items() if own in ours and taken.count(own) == 1}
 
 
 def _mapping_faults(table: Table, how: TableSettings, raw: pd.DataFrame) -> list[Fault]:
@@ -248,28 +259,12 @@ def _absent(table: Table, name: str, raw: pd.DataFrame) -> Fault:
     return Fault(table.name, name, "is required and missing", 0, (), remedy + ", ".join(raw.columns) + ".")
 
 
-def _rename(how: TableSettings, raw: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
+def _renamed(how: TableSettings, raw: pd.DataFrame) -> pd.DataFrame:
     """The raw table under our names, values translated, with dates counted back where only a tenure is given."""
     frame = raw.assign(**{ours: raw[theirs] for ours, theirs in how.columns.items()})
     for column, values in how.values.items():
         if column in frame:
             spoken = {key.strip().casefold(): str(value) for key, value in values.items()}
-            folded = frame[column].str.strip().str.casefold()
-            frame[column] = folded.map(spoken).astype("string").fillna(frame[column])
-    used = set(how.columns.values())
-    if not how.tenure_months or how.ended is None:
-        return frame, used
-    return from_tenure(frame, how), used | {how.tenure_months, how.ended.column}
-
-
-def _parse_faults(table: Table, raw: pd.DataFrame, parsed: Mapping[str, Parsed]) -> list[Fault]:
-    """One fault for each column with text that could not be read, in the house style."""
-    ids = raw[table.columns[0].name].str.strip().replace("", "(no id)").fillna("(no id)")
-    return [
-        Fault(
-            table.name, name, p.problem, int(p.bad.sum()), tuple(ids[p.bad.to_numpy()][:5]),
-            p.remedy.replace("<table>", table.name).replace("<column>", name),
-        )
-        for name, p in parsed.items()
-        if p.bad.any()
-    ]  # fmt: skip
+            meant = {v: spoken.get(as_text(v).strip().casefold(), v) for v in frame[column].dropna().unique()}
+            frame[column] = frame[column].astype(object).map(meant)
+    return from_tenure(frame, how) if how.tenure_months and how.ended else frame

@@ -11,9 +11,9 @@ import datetime as dt
 import pandas as pd
 
 from retention.config import TableSettings
-from retention.errors import Fault
-from retention.sources.parse import parse
-from retention.tables import Table
+from retention.errors import SHOWN, Fault
+from retention.sources.parse import as_text, parse, texts
+from retention.tables import Column, Table
 
 LONGEST_TENURE = 1200  # months
 
@@ -43,46 +43,49 @@ def from_tenure(frame: pd.DataFrame, how: TableSettings) -> pd.DataFrame:
 
 
 def tenure_faults(table: Table, how: TableSettings, raw: pd.DataFrame) -> list[Fault]:
-    """Ages that are not whole months, and flags that could be misread: blanks, or more than two words."""
+    """Ages that are not whole months, and flags that are blank."""
     if how.ended is None or not how.tenure_months:
         return []
     _, wrong = _months(raw, how)
-    words, faults = _words(raw, how), []
-    seen = ", ".join(repr(str(value)) for value in raw.loc[wrong, how.tenure_months].unique()[:5])
-    problem = (
-        f"is not a whole number of months from 0 to {LONGEST_TENURE} in the column {how.tenure_months!r} (seen: {seen})"
-    )
-    ids = raw[how.columns.get(table.columns[0].name, table.columns[0].name)]
-    faults += _fault(table, ids, "tenure_months", wrong, problem, "Give each client's age in whole months.")
-    blank = parse(raw[how.ended.column], "text").values.isna()
+    problem = f"is not a whole number of months from 0 to {LONGEST_TENURE} in the column {how.tenure_months!r}"
+    ids = texts(raw[how.columns.get(table.columns[0].name, table.columns[0].name)])
+    seen = tuple(repr(word) for word in texts(raw.loc[wrong, how.tenure_months]).unique()[:SHOWN])
+    ages = _fault(table, ids, "tenure_months", wrong, problem, "Give each client's age in whole months.", seen)
+    blank = _words(raw, how) == ""
     problem = f"is empty in the column {how.ended.column!r}"
-    faults += _fault(table, ids, "ended", blank, problem, "Say for each client whether it has left.")
-    others = sorted(words[~blank & (words != _yes(how))].unique())
-    if len(others) > 1 or not (words == _yes(how)).any():
-        seen = ", ".join(repr(word) for word in others[:6])
-        problem = (
-            f"should hold {how.ended.true!r} and one other word in the column {how.ended.column!r} (others: {seen})"
-        )
-        faults.append(Fault(table.name, "ended", problem, 0, (), "Correct the words, or the setting ended.true."))
-    return faults
+    return ages + _fault(table, ids, "ended", blank, problem, "Say for each client whether it has left.")
+
+
+def flag_faults(table: Table, how: TableSettings, words: set[str]) -> list[Fault]:
+    """A fault where the flag's words, of the whole table, are not the one that means yes and one other."""
+    assert how.ended is not None
+    others = sorted(words - {_yes(how), ""})
+    if len(others) <= 1 and _yes(how) in words:
+        return []
+    yes = how.ended.true
+    problem = f"should hold {yes!r} and one other word in the column {how.ended.column!r}"
+    seen = tuple(repr(word) for word in others[:SHOWN])
+    return [Fault(table.name, "ended", problem, 0, (), "Correct the words, or the setting ended.true.", seen)]
 
 
 def _months(raw: pd.DataFrame, how: TableSettings) -> tuple[pd.Series, pd.Series]:
     """Whole months of age (0 where they cannot be read), and a mask of those that cannot."""
-    values = parse(raw[how.tenure_months], "integer").values
+    values = parse(raw[how.tenure_months], Column("tenure_months", "integer", "", "")).values
     wrong = (values.isna() | (values < 0) | (values > LONGEST_TENURE)).fillna(True).astype(bool)
     return values.mask(wrong, 0).astype(int), wrong
 
 
 def _words(raw: pd.DataFrame, how: TableSettings) -> pd.Series:
     assert how.ended is not None
-    return raw[how.ended.column].fillna("").str.strip().str.casefold()
+    return texts(raw[how.ended.column]).str.casefold()
 
 
 def _yes(how: TableSettings) -> str:
     assert how.ended is not None
-    return str(how.ended.true).strip().casefold()
+    return as_text(how.ended.true).strip().casefold()
 
 
-def _fault(table: Table, ids: pd.Series, column: str, bad: pd.Series, problem: str, remedy: str) -> list[Fault]:
-    return [Fault(table.name, column, problem, int(bad.sum()), tuple(ids[bad][:5]), remedy)] if bad.any() else []
+def _fault(
+    table: Table, ids: pd.Series, column: str, bad: pd.Series, problem: str, remedy: str, seen: tuple[str, ...] = ()
+) -> list[Fault]:
+    return [Fault(table.name, column, problem, int(bad.sum()), tuple(ids[bad][:SHOWN]), remedy, seen)] * bool(bad.any())

@@ -1,0 +1,140 @@
+"""Delimited text, read strictly and a piece at a time: what could be misread is told, with the line it stands on."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import itertools
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from retention.errors import SHOWN
+
+PIECE_ROWS = 100_000
+LONGEST_CELL = 10_000_000
+MARKS = ",;\t|"
+
+
+class NotATableError(Exception):
+    """Why a source is no table: what is wrong, the way out, and where (lines, sheets, columns)."""
+
+    def __init__(self, problem: str, remedy: str, places: Iterable[str] = (), count: int = 0) -> None:
+        self.problem, self.remedy = problem, remedy
+        self.places = tuple(itertools.islice(places, SHOWN))
+        self.count = count or len(self.places)
+        super().__init__(problem)
+
+
+def delimited(path: Path, encoding: str = "") -> Iterator[pd.DataFrame]:
+    """The file's rows as text, at most PIECE_ROWS at once; headings trimmed. NotATableError where it is no table."""
+    try:
+        with _opened(path, encoding) as stream:
+            yield from _pieces(_lines(stream))
+    except (UnicodeError, LookupError) as error:
+        remedy = 'Save it as UTF-8, or set encoding = "cp1252" under [tables.<table>].'
+        raise NotATableError(f"cannot be read as text ({error})", remedy) from None
+    except csv.Error as error:
+        remedy = 'Double each quote inside a value: 24 inch is 24"".'
+        raise NotATableError(f"has a stray or unclosed quote ({error})", remedy) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise NotATableError("is not a whole gzip file", "Compress or copy it again.") from None
+
+
+@contextmanager
+def _opened(path: Path, encoding: str) -> Iterator[IO[str]]:
+    """The file as text, unpacked where it is gzip; UTF-16 by its mark, else UTF-8 unless told otherwise."""
+    with path.open("rb") as raw:
+        unpack: Any = gzip.open if raw.read(2) == b"\x1f\x8b" else open
+    with unpack(path, "rb") as data:
+        marked = data.read(2) in (b"\xff\xfe", b"\xfe\xff")
+    with unpack(path, "rt", encoding=encoding or ("utf-16" if marked else "utf-8-sig"), newline="") as stream:
+        yield stream
+
+
+def _lines(stream: IO[str]) -> Iterator[str]:
+    for line in stream:
+        if "\0" in line:
+            raise NotATableError("is not a text file (it holds zero bytes)", "Export it again as CSV.")
+        yield line
+
+
+def _pieces(lines: Iterator[str]) -> Iterator[pd.DataFrame]:
+    first = next(lines, "")
+    told = re.fullmatch(r"sep=(.)[\r\n]+", first)
+    heading = next(lines, "") if told else first
+    csv.field_size_limit(LONGEST_CELL)
+    reader = csv.reader(
+        itertools.chain([heading], lines), delimiter=told[1] if told else max(MARKS, key=heading.count), strict=True
+    )
+    head = [name.strip() for name in next(reader, [])]
+    width = max((n for n, name in enumerate(head, 1) if name), default=0)  # a trailing separator adds no column
+    if twice := sorted({name for name in head[:width] if head.count(name) > 1 or not name}):
+        raise _unnamed(twice)
+    wrong = {"ragged": _Places(), "swallowed": _Places(), "beyond": _Places()}
+    rows, some = _rows(reader, head, width, int(bool(told)), wrong), False
+    while piece := list(itertools.islice(rows, PIECE_ROWS)):
+        some = True
+        yield pd.DataFrame(piece, columns=head[:width], dtype=object)
+    _tell(wrong, some, len(head))
+
+
+@dataclass
+class _Places:
+    """Where something is wrong: how often, and the first of the lines."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, place: str) -> None:
+        self.count += 1
+        if len(self.first) < SHOWN:
+            self.first.append(place)
+
+
+def _rows(reader: Any, head: list[str], width: int, before: int, wrong: dict[str, _Places]) -> Iterator[list[str]]:
+    """The rows that are whole, one after another; where the others are is noted in `wrong`."""
+    line = reader.line_num
+    for row in reader:
+        start, lines, line = line + 1 + before, reader.line_num - line, reader.line_num
+        if not any(row):
+            continue
+        if len(row) != len(head):
+            wrong["ragged"].add(f"line {start} has {len(row)}")
+        elif lines > 1 and any(_holds_rows(value, width) for value in row):
+            wrong["swallowed"].add(f"line {start}")
+        elif any(cell.strip() for cell in row[width:]):
+            wrong["beyond"].add(f"line {start}")
+        else:
+            yield row[:width]
+
+
+def _tell(wrong: dict[str, _Places], some: bool, columns: int) -> None:
+    """NotATableError for the first kind of thing that is wrong with the rows."""
+    if (bad := wrong["ragged"]).count:
+        remedy = "Quote values that hold the separator, and start the file with its heading line."
+        raise NotATableError(f"has rows without {columns} values", remedy, bad.first, bad.count)
+    if (bad := wrong["swallowed"]).count:
+        remedy = "A quote is missing or stray; mend it."
+        raise NotATableError("has a quoted value that holds whole rows", remedy, bad.first, bad.count)
+    if wrong["beyond"].count:
+        raise _unnamed([""])
+    if not some:
+        raise NotATableError("holds no rows", "Export it again with a heading line and at least one row.")
+
+
+def _unnamed(names: Iterable[str]) -> NotATableError:
+    named = ", ".join(name or "(no name)" for name in names)
+    return NotATableError(f"has columns without a name of their own: {named}", "Give each column one name.")
+
+
+def _holds_rows(value: str, columns: int) -> bool:
+    return "\n" in value and any(
+        max(line.count(mark) for mark in MARKS) >= columns - 1 > 0 for line in value.split("\n")
+    )

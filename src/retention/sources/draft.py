@@ -1,0 +1,358 @@
+"""A first retention.toml for an unknown export: each line a guess with its evidence; what must not be guessed is asked.
+
+METHODS 0: an end is the last paid day. A date that a client who stays has too (the end of a term, a renewal, a
+paid-to date) is never taken for one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from retention.config import OPEN, Settings, TableSettings
+from retention.errors import ConfigError
+from retention.sources import stores
+from retention.sources.delimited import NotATableError
+from retention.sources.find import BOOKS, PARQUET, TEXT, Place, place_of, plain
+from retention.sources.parse import FALSE, TRUE, Evidence, Parsed, parse, texts
+from retention.tables import TABLES, Column, Table
+
+SURE, LIKELY, GUESS = "sure", "likely", "a guess"
+READABLE = 0.98  # (ours) share of filled cells that must read as the column's kind
+ALIKE = 0.86  # (ours) how alike a heading must be to be worth a guess
+LATER = pd.Timedelta(days=92)  # (ours) ends this far beyond every other date are planned ones
+PLANNED = re.compile(
+    r"renew|expir|due|sched|plan|paid_?(to|thr|up|until)|prepaid|next|valid|contract_end|term_end|end_of_(term|contract)"
+    r"|commit|contracted|billed_(to|thr|until)|until"
+)
+TENURE = (
+    "tenure",
+    "tenure_months",
+    "tenure_in_months",
+    "months_as_client",
+    "months_active",
+    "age_months",
+    "lifetime_months",
+)
+LEFT = set(
+    "churn churned churn_label churn_value churn_flag is_churned has_churned exited left cancelled canceled attrition "
+    "lost ended terminated".split()
+)
+ACTIVE = {"active", "is_active"}
+STAYS = ACTIVE | {"status", "customer_status", "client_status", "account_status", "state"}
+GONE = TRUE | set(
+    "churn churned cancelled canceled left lost inactive closed ended terminated former exited gone".split()
+)
+
+
+@dataclass
+class Draft:
+    """The text of a retention.toml, the questions that are left open in it, and what was refused and why."""
+
+    text: str = ""
+    questions: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Guess:
+    """What is guessed of one table: headings by our names with how sure and why, and lines of its section."""
+
+    headings: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    section: list[str] = field(default_factory=list)
+    formats: list[str] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)
+    spare: list[str] = field(default_factory=list)
+
+
+def draft(export: Path, beside: Path) -> Draft:
+    """A draft for an export (a file, a workbook or a folder), to be written into the folder `beside`.
+
+    ConfigError where nothing in it can be read as a table of clients.
+    """
+    if not export.exists():
+        raise ConfigError(f"There is no file or folder {export}.")
+    found = _found(export)
+    if "clients" not in found:
+        raise ConfigError(
+            f"No table of clients was found in {export}. It needs one row an engagement, with columns such as "
+            f"{', '.join(TABLES['clients'].required)}. Name the file itself: retention init FILE."
+        )
+    out = Draft()
+    tables = [line for name, (place, where) in found.items() for line in _table(TABLES[name], place, where, out)]
+    path = json.dumps(os.path.relpath(export, beside).replace(os.sep, "/"), ensure_ascii=False)
+    head = [
+        f"# Drafted by looking at {_word(export.name)}. Nothing here counts until somebody who knows the data has read",
+        "# it: each guess says what it rests on and how sure it is. Answer every " + f'"{OPEN}", then confirm.',
+        "confirmed = false  # set to true when all below is right",
+        "",
+        *_when(found, tables, out),
+        "[source]",
+        f"{'folder' if export.is_dir() else 'file'} = {path}",
+        "",
+    ]
+    out.text = "\n".join([*head, *tables]).rstrip() + "\n"
+    return out
+
+
+def _found(export: Path) -> dict[str, tuple[Place, list[str]]]:
+    """The places of the tables that the export seems to hold, with the settings that find them again."""
+    if export.is_file() and not export.name.lower().endswith(BOOKS):
+        return {"clients": _place(export)}
+    if export.is_file():
+        places = {sheet: _place(export, sheet) for sheet in stores.sheets(export)}
+    else:
+        files = [
+            p for p in sorted(export.iterdir()) if p.name.lower().endswith((*TEXT, *PARQUET, *BOOKS)) or p.is_dir()
+        ]
+        places = {path.name: _place(path) for path in files}
+    tables = {name: _table_named(name.split(".")[0]) for name in places}
+    if "clients" not in tables.values() and places:
+        fit = {name: _fit(place) for name, (place, _) in places.items()}
+        best = max(fit, key=lambda name: fit[name])
+        tables[best] = "clients" if fit[best] >= 2 else tables[best]
+    key = "sheet" if export.is_file() else "file"
+    return {
+        table: (places[name][0], [f"{key} = {_word(name)}"] * (plain(name.split(".")[0]) != table) + places[name][1])
+        for name, table in sorted(tables.items(), key=lambda item: item[1] != "clients")
+        if table
+    }
+
+
+def _place(path: Path, sheet: str = "") -> tuple[Place, list[str]]:
+    """The place of a file or sheet, and the setting that its encoding needs, where it is not UTF-8."""
+    place = place_of(path, Settings(tables={"clients": TableSettings(sheet=sheet)}), "clients")
+    try:
+        next(place.pieces(), None)
+    except NotATableError as no:
+        if "cannot be read as text" in no.problem:
+            place = place_of(path, Settings(tables={"clients": TableSettings(encoding="cp1252")}), "clients")
+            rows = next(place.pieces())
+            odd = next((word for name in rows for word in texts(rows[name]) if not word.isascii()), "")
+            return place, [f'encoding = "cp1252"  # {LIKELY}: it is not UTF-8; does {_word(odd)} look right?']
+    return place, []
+
+
+def _table_named(name: str) -> str:
+    near = difflib.get_close_matches(plain(name), TABLES, 1, ALIKE)
+    return near[0] if near else "clients" if plain(name) in ("customers", "accounts", "engagements") else ""
+
+
+def _fit(place: Place) -> int:
+    """How many of the clients' required columns the headings of this place could be."""
+    with suppress(NotATableError, ConfigError, StopIteration):
+        headings = next(place.pieces()).columns
+        required = [TABLES["clients"].column(name) for name in TABLES["clients"].required]
+        return sum(any(_alike(column, heading) for heading in headings) for column in required)
+    return 0
+
+
+def _table(table: Table, place: Place, where: list[str], out: Draft) -> list[str]:
+    """The lines that describe one table."""
+    rows, guess = _first(place), _Guess(section=list(where))
+    _headings(table, place, rows, guess)
+    if table.name == "clients":
+        _ends(rows, guess, out)
+    for name in table.required:
+        open_ended = table.name == "clients" and name in ("start_date", "end_date") and _is_tenure(guess)
+        if name not in guess.headings and not open_ended:
+            near = ", ".join(_word(heading) for heading in rows.columns[:40])
+            guess.headings[name] = (OPEN, "asked", f"which of these holds it: {near}")
+            out.questions.append(f"{table.name}.{name}: no column could be taken for it")
+    _spellings(table, rows, guess, out)
+    columns = [
+        f"{name} = {_word(theirs)}  # {sure}: {why}"
+        for name, (theirs, sure, why) in guess.headings.items()
+        if theirs != name or sure != SURE
+    ]
+    lines = [f"[tables.{table.name}]", *guess.section, ""] if guess.section else []
+    for title, part in (("columns", columns), ("formats", guess.formats), ("values", guess.values)):
+        lines += [f"[tables.{table.name}.{title}]", *part, ""] if part else []
+    used = {theirs for theirs, _, _ in guess.headings.values()}
+    return lines + _extras(table, rows, used | set(guess.spare))
+
+
+def _first(place: Place) -> pd.DataFrame:
+    """The first rows of a place; ConfigError where it is no table."""
+    try:
+        return next(place.pieces())
+    except NotATableError as no:
+        raise ConfigError(f"{place.name} {no.problem}. {no.remedy}") from None
+
+
+def _headings(table: Table, place: Place, rows: pd.DataFrame, guess: _Guess) -> None:
+    """Give each declared column the heading most like it whose cells read as its kind; none is given twice."""
+    pairs = [(_alike(column, heading), heading, column) for column in table.columns for heading in rows.columns]
+    for score, heading, column in sorted((p for p in pairs if p[0]), key=lambda p: -p[0]):
+        if column.name in guess.headings or heading in guess.spare:
+            continue
+        parsed = parse(rows[heading], column, first_day=place.first_day)
+        filled = int(parsed.filled.sum())
+        asked = "two readings" in parsed.problem
+        if not filled or not (asked or column.kind == "term" or parsed.bad.sum() <= (1 - READABLE) * filled):
+            continue
+        sure = SURE if score == 3 else LIKELY if score == 2 else GUESS
+        guess.headings[column.name] = (heading, sure, _evidence(column, heading, rows[heading], parsed))
+        guess.spare.append(heading)
+
+
+def _alike(column: Column, heading: str) -> int:
+    """3 where the heading is our name for the column, 2 where it is another it goes by, 1 where it is nearly one."""
+    name = plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading).replace(".", " "))
+    also = [plain(word) for word in column.also]
+    if name == column.name:
+        return 3
+    return 2 if name in also else int(bool(difflib.get_close_matches(name, [column.name, *also], 1, ALIKE)))
+
+
+def _evidence(column: Column, heading: str, cells: pd.Series, parsed: Parsed) -> str:
+    """What a heading's cells look like, in a few words."""
+    values, filled = parsed.values.dropna(), int(parsed.filled.sum())
+    told = f"the heading; {filled:,} of {len(cells):,} rows filled"
+    if column.kind == "term":
+        words = texts(cells).value_counts()
+        return told + ", " + ", ".join(f"{_word(word)} {count:,} times" for word, count in words.head(6).items())
+    if column.kind == "date" and len(values):
+        return f"{told}, {values.min():%Y-%m-%d} to {values.max():%Y-%m-%d}"
+    if column.kind in ("number", "integer") and len(values):
+        return f"{told}, numbers from {values.min():g} to {values.max():g}"
+    return f"{told}, {values.nunique():,} different"
+
+
+def _ends(rows: pd.DataFrame, guess: _Guess, out: Draft) -> None:
+    """Refuse what only looks like an end; take a tenure and a flag where there is no end."""
+    flag = _flag(rows, guess)
+    for heading in rows.columns:
+        taken = guess.headings.get("end_date", ("",))[0] == heading
+        planned = bool(PLANNED.search(plain(heading))) and not taken
+        if (taken or planned) and (why := _not_an_end(rows, heading, guess, flag, planned)):
+            out.refused.append(f"{_word(heading)} was not taken as end_date: {why}")
+            guess.section.append(f"# {out.refused[-1]}")
+            if taken:
+                del guess.headings["end_date"]
+    if "end_date" in guess.headings:
+        return
+    if flag and (tenure := _one(rows, TENURE, "integer")):
+        heading, gone, why = flag
+        guess.headings.pop("start_date", None)
+        guess.spare += [tenure, heading]
+        guess.section += [
+            f"tenure_months = {_word(tenure)}  # {LIKELY}: the heading; whole numbers in all rows",
+            f"ended = {{ column = {_word(heading)}, true = {_word(gone)} }}  # {why}",
+            "# On which day was the export made? Tenures count back from there.",
+            f'snapshot_date = "{OPEN}"  # a date without quotes: 2025-12-31',
+        ]
+        out.questions.append("clients.snapshot_date: the day of the export")
+    elif flag:
+        out.refused.append(f"{_word(flag[0])} says who left but not when; without dates or a tenure it answers nothing")
+    else:
+        out.refused.append("no column says who left and when; without ends there is nothing to study")
+
+
+def _not_an_end(
+    rows: pd.DataFrame, heading: str, guess: _Guess, flag: tuple[str, str, str] | None, planned: bool
+) -> str:
+    """Why these dates are not ends of service; empty where nothing speaks against it."""
+    ends = parse(rows[heading], TABLES["clients"].column("end_date"))
+    if planned:
+        return "its heading speaks of what is planned or paid for" if ends.values.notna().any() else ""
+    if flag and (staying := int((ends.filled & (texts(rows[flag[0]]) != flag[1])).sum())):
+        return f"{staying:,} rows have it that are not {_word(flag[1])} in {_word(flag[0])}"
+    if ends.filled.all():
+        return "every client has one; who stays has none. If all have left, name it yourself"
+    others = [parse(rows[guess.headings[n][0]], TABLES["clients"].column(n)).values.max()
+              for n in ("start_date", "decision_date", "recorded_date") if n in guess.headings]  # fmt: skip
+    late = int((ends.values > max((day for day in others if pd.notna(day)), default=pd.Timestamp.max) + LATER).sum())
+    if late > max(1, 0.02 * ends.filled.sum()):
+        return f"{late:,} lie more than three months after every other date, as planned or paid-to dates do"
+    return ""
+
+
+def _flag(rows: pd.DataFrame, guess: _Guess) -> tuple[str, str, str] | None:
+    """The column that says who left, its word for yes, and how sure that is."""
+    for heading in rows.columns:
+        name = plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading))
+        words = set(texts(rows[heading]).unique())
+        if name not in LEFT | STAYS or len(words) != 2 or "" in words:
+            continue
+        folded = {word.casefold(): word for word in words}
+        gone = set(folded) & (FALSE if name in ACTIVE else GONE)
+        if len(gone) == 1:
+            word = folded[gone.pop()]
+            count = int((texts(rows[heading]) == word).sum())
+            return heading, word, f"{LIKELY}: two words, {_word(word)} in {count:,} of {len(rows):,} rows"
+    return None
+
+
+def _one(rows: pd.DataFrame, names: tuple[str, ...], kind: str) -> str:
+    """The first heading of these names whose cells all read as the kind."""
+    for heading in rows.columns:
+        if plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading)) in names:
+            parsed = parse(rows[heading], Column(heading, kind, "", ""))
+            if parsed.filled.all() and not parsed.bad.any():
+                return str(heading)
+    return ""
+
+
+def _is_tenure(guess: _Guess) -> bool:
+    return any(line.startswith("tenure_months") for line in guess.section)
+
+
+def _spellings(table: Table, rows: pd.DataFrame, guess: _Guess, out: Draft) -> None:
+    """Ask how dates and numbers with two readings are meant, and what unknown terms stand for."""
+    evidence = Evidence()
+    chosen = [(column, guess.headings[column.name][0]) for column in table.columns if column.name in guess.headings]
+    for column, heading in chosen:
+        if heading in rows:
+            evidence.look(rows[heading], column)
+    forms = evidence.forms()
+    for column, heading in chosen:
+        if heading not in rows:
+            continue
+        parsed = parse(rows[heading], column, forms.get(column.name, ""))
+        if "two readings" in parsed.problem:
+            orders = '"day first" or "month first"' if column.kind in ("date", "month") else '"1,234.5" or "1.234,5"'
+            guess.formats += [f"# It {parsed.problem.splitlines()[0]}. Say {orders}.", f'{column.name} = "{OPEN}"']
+            out.questions.append(f"{table.name}.{column.name}: how it is written")
+        elif column.kind == "term" and parsed.bad.any():
+            unknown = texts(rows[heading])[parsed.bad].unique()[:30]
+            guess.values += ["# How many months are these? 1 is month-to-month."]
+            guess.values += [f'{column.name}.{_word(word)} = "{OPEN}"' for word in unknown]
+            out.questions.append(f"{table.name}.{column.name}: {len(unknown)} terms that are not understood")
+
+
+def _when(found: dict[str, tuple[Place, list[str]]], tables: list[str], out: Draft) -> list[str]:
+    """The question for the cut-off, where no recorded date answers it."""
+    text = "\n".join(tables)
+    if "snapshot_date" in text or re.search(r"^recorded_(date|at) = ", text, re.M):
+        return []
+    if any({"recorded_date", "recorded_at"} & set(_first(place).columns) for place, _ in found.values()):
+        return []
+    out.questions.append("cutoff: the last day on which the data were true")
+    return ["# Up to which day were the data true? Usually the day of the export.",
+            f'cutoff = "{OPEN}"  # a date without quotes: 2025-12-31', ""]  # fmt: skip
+
+
+def _extras(table: Table, rows: pd.DataFrame, used: set[str]) -> list[str]:
+    """Columns nobody asked for, offered for like-for-like comparison once a person says when they were known."""
+    lines = []
+    for heading in rows.columns:
+        cells = texts(rows[heading])
+        if heading in used or not 1 < cells.nunique() <= 20 or table.name != "clients":
+            continue
+        lines.append(f'# {_word(heading)} = {{ kind = "category", known = "signing" }}  # {cells.nunique()} different')
+    title = ["# Further columns, if they were known at signing: take the # away.", f"# [tables.{table.name}.extra]"]
+    return [*title, *lines, ""] if lines else []
+
+
+def _word(text: object) -> str:
+    """Any text as a TOML string on one line."""
+    plain_text = json.dumps(str(text)[:200], ensure_ascii=False)
+    return re.sub(r"[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", plain_text)

@@ -1,0 +1,165 @@
+"""Where each table is: a file of its own, a sheet of a workbook, or a query; how to read it and tell it from others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from retention.config import Settings
+from retention.errors import ConfigError
+from retention.sources import stores
+from retention.sources.delimited import NotATableError, delimited
+from retention.tables import TABLES
+
+TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+PARQUET, BOOKS = (".parquet", ".pq"), (".xlsx", ".xlsm")
+LARGE_BYTES = 200_000_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """One table's source: what messages call it, its rows a piece at a time, its sha256, and its bytes if in files."""
+
+    name: str
+    pieces: Callable[[], Iterator[pd.DataFrame]]
+    digest: Callable[[], str]
+    size: int = 0
+    first_day: str = ""
+
+
+def find(settings: Settings, stack: ExitStack) -> dict[str, Place]:
+    """The place of each table that the source holds; a database stays connected until `stack` is closed.
+
+    ConfigError where a setting names what is not there, where clients are not found, or two files claim one table.
+    """
+    if unknown := [name for name in settings.tables if name not in TABLES]:
+        raise ConfigError(f"[tables] names unknown tables: {', '.join(unknown)}. Known: {', '.join(TABLES)}.")
+    found = _in_database(settings, stack) if settings.source.database else _in_files(settings)
+    return {name: found[name] for name in TABLES if name in found}
+
+
+def _in_files(settings: Settings) -> dict[str, Place]:
+    folder = settings.base / settings.source.folder
+    if settings.source.file:
+        named = {"clients": settings.base / settings.source.file}
+    else:
+        if not folder.is_dir():
+            raise ConfigError(f"There is no folder {folder}.")
+        named = {name: path for name in TABLES if (path := _named(folder, name))}
+    named |= {name: folder / table.file for name, table in settings.tables.items() if table.file}
+    if not named and len(books := [path for path in folder.iterdir() if path.suffix.lower() in BOOKS]) == 1:
+        named["clients"] = books[0]
+    if "clients" not in named:
+        raise ConfigError(
+            f"There is no table of clients in {folder} (clients.csv, .parquet or .xlsx). It is the one table that is "
+            f"needed: one row an engagement, with {', '.join(TABLES['clients'].required)}. A file of another name is "
+            "set in retention.toml, [source] file."
+        )
+    if absent := [str(path) for path in named.values() if not path.exists()]:
+        raise ConfigError(f"These files do not exist: {', '.join(absent)}.")
+    places = {name: place_of(path, settings, name) for name, path in named.items()}
+    return _other_sheets(named["clients"], settings) | places
+
+
+def _named(folder: Path, table: str) -> Path | None:
+    """The file or folder of that table's name, in whatever format; ConfigError where there are two."""
+    found = [path for end in (*TEXT, *PARQUET, *BOOKS) if (path := folder / f"{table}{end}").exists()]
+    found += [path] if (path := folder / table).is_dir() else []
+    if len(found) > 1:
+        both = " and ".join(path.name for path in found)
+        raise ConfigError(f"{folder} holds {both}: which is {table}? Set [tables.{table}] file, or remove one.")
+    return found[0] if found else None
+
+
+def _other_sheets(path: Path, settings: Settings) -> dict[str, Place]:
+    """The tables that are further sheets, by name, of the clients' workbook."""
+    if path.suffix.lower() not in BOOKS:
+        return {}
+    named = {name: how.sheet for name, how in settings.tables.items() if how.sheet and not how.file}
+    named |= {name: sheet for sheet in stores.sheets(path) if (name := plain(sheet)) in TABLES and name not in named}
+    return {name: place_of(path, settings, name) for name in named if name != "clients"}
+
+
+def plain(name: str) -> str:
+    """A name as our tables and columns are spelt: "Account Months" is account_months."""
+    return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
+
+
+def place_of(path: Path, settings: Settings, table: str) -> Place:
+    """The place of a table in this file or folder; ConfigError for a kind of file that is not read."""
+    low, how = path.name.lower(), settings.table(table)
+    if low.endswith(BOOKS):
+        sheet = _sheet(path, how.sheet, table)
+        name, first = f"{path.name}, sheet {sheet}", stores.first_day(path)
+        return Place(name, lambda: stores.excel(path, sheet), lambda: digest(path), path.stat().st_size, first)
+    if path.is_dir() or low.endswith(PARQUET):
+        return Place(path.name, lambda: stores.parquet(path), lambda: digest(path), _size(path))
+    if low.endswith(TEXT):
+        return Place(path.name, lambda: delimited(path, how.encoding), lambda: digest(path), _size(path))
+    kinds = ", ".join((*TEXT, *PARQUET, *BOOKS))
+    raise ConfigError(f"{path.name} is of a kind that is not read. Save it as one of {kinds}.")
+
+
+def _sheet(path: Path, wanted: str, table: str) -> str:
+    names = stores.sheets(path)
+    fits = [name for name in names if name == wanted or (not wanted and plain(name) == table)]
+    fits = fits or (names if len(names) == 1 and not wanted else [])
+    if not fits:
+        raise ConfigError(
+            f"Which sheet of {path.name} holds {table}? Set [tables.{table}] sheet to one of: {', '.join(names)}."
+        )
+    return fits[0]
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def _size(path: Path) -> int:
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file's bytes, or of all files of a folder with their names."""
+    whole = hashlib.sha256()
+    for file in _files(path):
+        whole.update(str(file.relative_to(path)).encode() if path.is_dir() else b"")
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                whole.update(block)
+    return whole.hexdigest()
+
+
+def _in_database(settings: Settings, stack: ExitStack) -> dict[str, Place]:
+    database = stores.Database(settings.source.database)
+    connection = stack.enter_context(database.connected("reading its tables"))
+    queries = {name: f'SELECT * FROM "{name}"' for name in database.names(connection) if name in TABLES}
+    queries |= {name: how.query for name, how in settings.tables.items() if how.query}
+    if "clients" not in queries:
+        raise ConfigError("The database shows no table named clients. Set a query for it: [tables.clients] query.")
+    return {name: _query(database, connection, name, query) for name, query in queries.items()}
+
+
+def _query(database: stores.Database, connection: object, name: str, query: str) -> Place:
+    """A query's rows, fetched once and kept, with a digest that does not depend on their order."""
+    kept: list[pd.DataFrame] = []
+
+    def pieces() -> Iterator[pd.DataFrame]:
+        if not kept:
+            kept.append(database.rows(connection, query))
+        yield from kept
+
+    def fingerprint() -> str:
+        rows = pd.util.hash_pandas_object(next(pieces()).astype("string"), index=False)
+        return hashlib.sha256(np.sort(rows.to_numpy()).tobytes()).hexdigest()
+
+    return Place(f"the query for {name}", pieces, fingerprint)
+
+
+__all__ = ["LARGE_BYTES", "NotATableError", "Place", "digest", "find", "place_of", "plain"]
