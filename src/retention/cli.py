@@ -64,7 +64,7 @@ def check(data: str, config: str, cutoff: str, as_json: bool, verbose: bool) -> 
     try:
         with _progress() as tell:
             study = _run(lambda: check_data(data, config, cutoff, tell), verbose or as_json)
-        found |= {"tables": {name: len(frame) for name, frame in study.tables.frames.items()}}
+        found |= {"tables": study.tables.rows}
         found |= {"cutoff": study.cutoff.isoformat(), "repaired": study.tables.repairs, "notes": study.tables.notes}
         found |= {"warnings": [] if study.tables.partial else [item.text for item in study.warnings().items]}
         found |= {"partial": study.tables.partial}

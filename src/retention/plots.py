@@ -108,7 +108,8 @@ def plot_hazard(frame: pd.DataFrame, renewals: Sequence[int], *, ax: Axes | None
     )
     ax.set_xticks(range(0, int(frame["month"].max() if len(frame) else 12) + 1, 6))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.legend(frameon=False)
+    if len(frame):
+        ax.legend(frameon=False)
     return ax
 
 

@@ -14,10 +14,10 @@ import pandas as pd
 from scipy import stats
 
 from retention.claims import Claim, load_plan
-from retention.config import ALL_HISTORY, Settings, resolve
+from retention.config import Settings, resolve
 from retention.errors import ConfigError
 from retention.results import Finding, Findings, Listing
-from retention.sources import Tables, last_whole_month, read
+from retention.sources import Tables, ask_records_begin, last_whole_month, read
 from retention.spells import build_spells, contract_cycles, ends_near_due
 
 PREPARED = "prepared.json"
@@ -203,6 +203,7 @@ def prepare(study: Study, folder: Path) -> None:
         frame.to_parquet(folder / f"{name}.parquet", index=False)
     state = {
         "settings": study.settings.model_dump(mode="json", exclude={"base"}),
+        "rows": study.tables.rows,
         "hashes": study.tables.hashes,
         "notes": study.tables.notes,
         "repairs": study.tables.repairs,
@@ -218,7 +219,7 @@ def _open_prepared(path: Path) -> Study:
     begin = state["records_begin"]
     return Study(
         Settings.model_validate_json(json.dumps(state["settings"])),
-        Tables(frames, state["hashes"], tuple(state["notes"]), tuple(state["repairs"])),
+        Tables(frames, state["rows"], state["hashes"], tuple(state["notes"]), tuple(state["repairs"])),
         dt.date.fromisoformat(state["cutoff"]),
         dt.date.fromisoformat(begin) if begin else None,
     )
@@ -238,7 +239,7 @@ def _window(settings: Settings, frames: dict[str, pd.DataFrame]) -> tuple[dt.dat
     elif snapshot and settings.cutoff not in (None, snapshot, taken):
         asks.append(f"A snapshot has one cut-off, the end of its last whole month ({snapshot}), not {settings.cutoff}.")
     begin = settings.records_begin
-    if begin is None and not snapshot and (ask := _ask_records_begin(frames["clients"])):
+    if begin is None and not snapshot and (ask := ask_records_begin(frames["clients"])):
         asks.append(ask)
     if isinstance(begin, dt.date) and cutoff and begin > cutoff:
         asks.append(f"records_begin {begin} is after the cut-off {cutoff}.")
@@ -288,15 +289,4 @@ def _ask_end_convention(spells: pd.DataFrame) -> str:
         "in retention.toml: 1 if end_date is the first day without service, 30 if service is paid to the end of the "
         "calendar month in which the term comes due, the number of days by which ends are written down late, or 0 if "
         "the dates are right as they are."
-    )
-
-
-def _ask_records_begin(clients: pd.DataFrame) -> str:
-    first_end, first_start = clients["end_date"].min(), clients["start_date"].min()
-    if pd.isna(first_end) or first_start >= first_end - pd.DateOffset(months=12):
-        return ""
-    return (
-        f"When do the records begin? The first client started on {first_start.date()}, but the first recorded end is "
-        f"{first_end.date()}. Clients lost before the records began are missing, which would make retention look too "
-        f'good. Set records_begin = YYYY-MM-DD in retention.toml, or "{ALL_HISTORY}" if nobody is missing.'
     )

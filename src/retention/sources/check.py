@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -9,8 +10,11 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from retention.config import ALL_HISTORY
 from retention.errors import SHOWN, Fault
 from retention.tables import Column, Table
+
+NEVER = pd.Timestamp("2200-01-01")  # later than any date that is read
 
 
 def check_rows(table: Table, frame: pd.DataFrame, unread: pd.DataFrame, known: np.ndarray | None = None) -> list[Fault]:
@@ -45,54 +49,71 @@ class Across:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.parts: list[pd.DataFrame] = []
+        self.rows = 0
+        self.parts: dict[str, list[np.ndarray]] = {}
 
     def add(self, frame: pd.DataFrame) -> None:
         """Take in one typed piece."""
         key = [name for name in self.table.key if name in frame]
-        whole = len(key) == len(self.table.key) > 0
-        rows = pd.DataFrame(index=frame.index)
-        if whole and self.table.name != "clients":
-            rows = rows.assign(key=hashed(frame[key]), filled=frame[key].notna().all(axis=1))
         if self.table.name == "clients":
-            dates = {"start": frame["start_date"], "end": frame["end_date"]}
-            known = frame["client_id"].notna()
-            rows = rows.assign(client=hashed(frame["client_id"]), row=hashed(frame), filled=known, **dates)
-        self.parts.append(rows)
+            self._keep("row", hashed(frame))
+            self._keep("client", self._own(hashed(frame["client_id"]), frame["client_id"].notna()))
+            for name in ("start_date", "end_date"):  # in days, half the size; an open end comes after every other
+                self._keep(name, frame[name].fillna(NEVER).to_numpy().astype("datetime64[D]").astype("int32"))
+        elif len(key) == len(self.table.key) > 0:
+            self._keep("key", self._own(hashed(frame[key]), frame[key].notna().all(axis=1)))
+        self.rows += len(frame)
+
+    def _keep(self, name: str, values: np.ndarray) -> None:
+        self.parts.setdefault(name, []).append(values)
+
+    def _own(self, keys: np.ndarray, filled: pd.Series) -> np.ndarray:
+        """The keys, with rows that lack one given a number of their own: a lack is told elsewhere, and is no repeat."""
+        return np.where(filled, keys, np.arange(self.rows, self.rows + len(keys), dtype=np.uint64))
+
+    def _taken(self, name: str) -> np.ndarray:
+        return np.concatenate(self.parts.pop(name))
 
     def clients(self) -> np.ndarray:
         """The sorted hashes of the clients' ids."""
-        return np.unique(np.concatenate([part.loc[part["filled"], "client"].to_numpy() for part in self.parts]))
+        return np.unique(np.concatenate(self.parts["client"]))
 
     def faults(self, ids: Callable[[np.ndarray], Sequence[str]]) -> list[Fault]:
         """Rows that repeat a key, and engagements that overlap; `ids` names the rows at some positions."""
-        rows = pd.concat(self.parts, ignore_index=True)
-        self.parts = []
         if self.table.name == "clients":
-            return self._engagements(rows, ids)
-        if "key" not in rows:
+            return self._engagements(ids)
+        if "key" not in self.parts:
             return []
-        twice = rows["key"].duplicated() & rows["filled"]
         problem = f"has more than one row for the same {', '.join(self.table.key)}"
+        twice = _repeated(self._taken("key"))
         return self._told(twice, ids, problem, "Keep one of them, or give each its own.")
 
-    def _engagements(self, rows: pd.DataFrame, ids: Callable[[np.ndarray], Sequence[str]]) -> list[Fault]:
-        twice = rows["row"].duplicated()
+    def _engagements(self, ids: Callable[[np.ndarray], Sequence[str]]) -> list[Fault]:
+        twice = _repeated(self._taken("row"))
         faults = self._told(twice, ids, "has the same row more than once", "Remove the copies.")
-        rows = rows[~twice & rows["filled"]].drop(columns=["row", "filled"])
-        rows = rows.sort_values(["client", "start"], kind="stable")
-        same = rows["client"] == rows["client"].shift(-1)
-        overlap = same & (rows["start"].shift(-1) <= rows["end"].fillna(pd.Timestamp.max))
+        client, start, end = (self._taken(name) for name in ("client", "start_date", "end_date"))
+        order = np.lexsort((start, client))
+        order = order[~np.isin(order, twice)] if len(twice) else order
+        same = client[order[1:]] == client[order[:-1]]
+        overlap = order[:-1][same & (start[order[1:]] <= end[order[:-1]])]
         problem = "has engagements that overlap: one starts before the one before it has ended"
         return faults + self._told(overlap, ids, problem, "Give the earlier one its end date, or merge the rows.")
 
     def _told(
-        self, bad: pd.Series, ids: Callable[[np.ndarray], Sequence[str]], problem: str, remedy: str
+        self, bad: np.ndarray, ids: Callable[[np.ndarray], Sequence[str]], problem: str, remedy: str
     ) -> list[Fault]:
-        if not bad.any():
+        if not len(bad):
             return []
-        named = tuple(dict.fromkeys(ids(bad.index[bad].to_numpy())))[:SHOWN]
-        return [Fault(self.table.name, "", problem, int(bad.sum()), named, remedy)]
+        named = tuple(dict.fromkeys(ids(np.sort(bad))))[:SHOWN]
+        return [Fault(self.table.name, "", problem, len(bad), named, remedy)]
+
+
+def _repeated(keys: np.ndarray) -> np.ndarray:
+    """Positions of the keys that stand in an earlier row too."""
+    ordered = np.sort(keys)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return np.array([], dtype=int)
+    return np.flatnonzero(pd.Series(keys).duplicated())
 
 
 def _faults(table: str, column: str, frame: pd.DataFrame, bad: pd.Series, problem: str, remedy: str) -> list[Fault]:
@@ -113,7 +134,9 @@ def _declared(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> list[F
         }
     )
     try:
-        schema.validate(frame, lazy=True)
+        with warnings.catch_warnings():  # pandera's own, about how it puts its list of faults together
+            warnings.simplefilter("ignore", FutureWarning)
+            schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases = errors.failure_cases
         told = [
@@ -165,3 +188,15 @@ def _ends(clients: pd.DataFrame) -> list[Fault]:
                 "clients", told, clients, without, "is given but end_date is not", "Add the last paid day."
             )
     return faults
+
+
+def ask_records_begin(clients: pd.DataFrame) -> str:
+    """A question where starts lie more than a year before the first recorded end; else nothing. (METHODS 0)"""
+    first_end, first_start = clients["end_date"].min(), clients["start_date"].min()
+    if pd.isna(first_end) or first_start >= first_end - pd.DateOffset(months=12):
+        return ""
+    return (
+        f"When do the records begin? The first client started on {first_start.date()}, but the first recorded end is "
+        f"{first_end.date()}. Clients lost before the records began are missing, which would make retention look too "
+        f'good. Set records_begin = YYYY-MM-DD in retention.toml, or "{ALL_HISTORY}" if nobody is missing.'
+    )

@@ -109,7 +109,7 @@ def _rows(reader: Any, head: list[str], width: int, before: int, wrong: dict[str
             wrong["ragged"].add(f"line {start} has {len(row)}")
         elif lines > 1 and any(_holds_rows(value, width) for value in row):
             wrong["swallowed"].add(f"line {start}")
-        elif any(cell.strip() for cell in row[width:]):
+        elif width < len(row) and any(cell.strip() for cell in row[width:]):
             wrong["beyond"].add(f"line {start}")
         else:
             yield row[:width]
@@ -131,7 +131,9 @@ def _tell(wrong: dict[str, _Places], some: bool, columns: int) -> None:
 
 def _unnamed(names: Iterable[str]) -> NotATableError:
     named = ", ".join(name or "(no name)" for name in names)
-    return NotATableError(f"has columns without a name of their own: {named}", "Give each column one name.")
+    return NotATableError(
+        f"has columns without a name of their own: {named}", "Give each column one name, in the first line."
+    )
 
 
 def _holds_rows(value: str, columns: int) -> bool:

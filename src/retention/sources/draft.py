@@ -19,6 +19,7 @@ import pandas as pd
 from retention.config import OPEN, Settings, TableSettings
 from retention.errors import ConfigError
 from retention.sources import stores
+from retention.sources.check import ask_records_begin
 from retention.sources.delimited import NotATableError
 from retention.sources.find import BOOKS, PARQUET, TEXT, Place, place_of, plain
 from retention.sources.parse import FALSE, TRUE, Evidence, Parsed, parse, texts
@@ -86,14 +87,15 @@ def draft(export: Path, beside: Path) -> Draft:
             f"{', '.join(TABLES['clients'].required)}. Name the file itself: retention init FILE."
         )
     out = Draft()
-    tables = [line for name, (place, where) in found.items() for line in _table(TABLES[name], place, where, out)]
+    guesses = {name: _guess(TABLES[name], place, where, out) for name, (place, where) in found.items()}
+    tables = [line for name, (place, _) in found.items() for line in _lines(TABLES[name], _first(place), guesses[name])]
     path = json.dumps(os.path.relpath(export, beside).replace(os.sep, "/"), ensure_ascii=False)
     head = [
         f"# Drafted by looking at {_word(export.name)}. Nothing here counts until somebody who knows the data has read",
         "# it: each guess says what it rests on and how sure it is. Answer every " + f'"{OPEN}", then confirm.',
         "confirmed = false  # set to true when all below is right",
         "",
-        *_when(found, tables, out),
+        *_when(found, guesses["clients"], out),
         "[source]",
         f"{'folder' if export.is_dir() else 'file'} = {path}",
         "",
@@ -154,8 +156,8 @@ def _fit(place: Place) -> int:
     return 0
 
 
-def _table(table: Table, place: Place, where: list[str], out: Draft) -> list[str]:
-    """The lines that describe one table."""
+def _guess(table: Table, place: Place, where: list[str], out: Draft) -> _Guess:
+    """What can be guessed of one table, and what must be asked or refused."""
     rows, guess = _first(place), _Guess(section=list(where))
     _headings(table, place, rows, guess)
     if table.name == "clients":
@@ -167,6 +169,11 @@ def _table(table: Table, place: Place, where: list[str], out: Draft) -> list[str
             guess.headings[name] = (OPEN, "asked", f"which of these holds it: {near}")
             out.questions.append(f"{table.name}.{name}: no column could be taken for it")
     _spellings(table, rows, guess, out)
+    return guess
+
+
+def _lines(table: Table, rows: pd.DataFrame, guess: _Guess) -> list[str]:
+    """The guesses as the table's sections of the file."""
     columns = [
         f"{name} = {_word(theirs)}  # {sure}: {why}"
         for name, (theirs, sure, why) in guess.headings.items()
@@ -328,16 +335,21 @@ def _spellings(table: Table, rows: pd.DataFrame, guess: _Guess, out: Draft) -> N
             out.questions.append(f"{table.name}.{column.name}: {len(unknown)} terms that are not understood")
 
 
-def _when(found: dict[str, tuple[Place, list[str]]], tables: list[str], out: Draft) -> list[str]:
-    """The question for the cut-off, where no recorded date answers it."""
-    text = "\n".join(tables)
-    if "snapshot_date" in text or re.search(r"^recorded_(date|at) = ", text, re.M):
-        return []
-    if any({"recorded_date", "recorded_at"} & set(_first(place).columns) for place, _ in found.values()):
-        return []
-    out.questions.append("cutoff: the last day on which the data were true")
-    return ["# Up to which day were the data true? Usually the day of the export.",
-            f'cutoff = "{OPEN}"  # a date without quotes: 2025-12-31', ""]  # fmt: skip
+def _when(found: dict[str, tuple[Place, list[str]]], clients: _Guess, out: Draft) -> list[str]:
+    """The questions that no column answers: up to which day the data are true, and since when they are whole."""
+    lines, rows = [], _first(found["clients"][0])
+    recorded = [{"recorded_date", "recorded_at"} & set(_first(place).columns) for place, _ in found.values()]
+    if "recorded_date" not in clients.headings and not any(recorded) and not _is_tenure(clients):
+        out.questions.append("cutoff: the last day on which the data were true")
+        lines += ["# Up to which day were the data true? Usually the day of the export.",
+                  f'cutoff = "{OPEN}"  # a date without quotes: 2025-12-31', ""]  # fmt: skip
+    dates = {name: clients.headings.get(name, ("",))[0] for name in ("start_date", "end_date")}
+    if all(theirs in rows for theirs in dates.values()):
+        typed = {name: parse(rows[theirs], TABLES["clients"].column(name)).values for name, theirs in dates.items()}
+        if ask := ask_records_begin(pd.DataFrame(typed)):
+            out.questions.append("records_begin: since when nobody who left is missing")
+            lines += [f"# {ask}", f'records_begin = "{OPEN}"', ""]
+    return lines
 
 
 def _extras(table: Table, rows: pd.DataFrame, used: set[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -25,12 +24,13 @@ _CERTAIN = (
     *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
     "%Y%m%d",
 )
-_TIME = re.compile(r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AP]M)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?$")
-_ZONE = re.compile(r":\d{2}(?:\.\d+)? ?(Z|UTC|[+-]\d{2}:?\d{2})$")
+_TIME = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AP]M)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?$"
+_ZONE = r"(?:Z|UTC|[+-]\d{2}:?\d{2})$"  # after a time of day
 FIRST_DAY, LAST_DAY = pd.Timestamp("1900-01-01"), pd.Timestamp("2100-12-31")
 EXCEL_FIRST_DAY = "1899-12-30"  # day 0 of Excel's day numbers, from March 1900 on
 FIRST_DAY_NUMBER = 18264  # 1950: smaller numbers in a date column are something else
 LARGEST_WHOLE = 10**9
+TEXT = "string[pyarrow]"  # its methods run over the whole column at once
 SEEN = 8  # values named in a message
 
 
@@ -60,7 +60,7 @@ def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "")
     codes, unique = pd.factorize(cells)
     written = pd.Series(unique, dtype=object)
     numeric = pd.Series([_is_number(value) for value in written], dtype=bool)
-    text, told = _cleaned(pd.Series([as_text(value) for value in written], dtype="string"))
+    text, told = _cleaned(pd.Series([as_text(value) for value in written], dtype=TEXT))
     if column.kind in ("date", "month"):
         text, told = _day_numbers(text, told, numeric, form, first_day)
     if column.kind == "term" or column.choices:
@@ -74,7 +74,7 @@ def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "")
         "flag": lambda: _flags(text),
     }
     none = pd.Series(False, text.index)
-    once = reader[column.kind]() if column.kind in reader else Parsed(text, none)
+    once = reader[column.kind]() if column.kind in reader else Parsed(text.astype("string"), none)
     once = replace(once, seen=tuple(repr(str(value)) for value in text[once.bad][:SEEN]))
     counts = np.bincount(codes[codes >= 0], minlength=len(unique))
     repairs = pd.Series(counts).groupby(told.to_numpy(), sort=False).sum().drop("", errors="ignore").to_dict()
@@ -111,17 +111,17 @@ def as_text(value: Any) -> str:
 
 def texts(cells: pd.Series) -> pd.Series:
     """The cells as trimmed text, blank ones as empty text."""
-    return cells.map(as_text, na_action="ignore").astype("string").str.strip().fillna("")
+    return cells.map(as_text, na_action="ignore").astype(TEXT).str.strip().fillna("")
 
 
 def _cleaned(text: pd.Series) -> tuple[pd.Series, pd.Series]:
     """The text trimmed, the words for nothing (NA, null, ...) missing; and what was done to each value, in words."""
     plain = text.str.strip()
     told = pd.Series("", text.index, dtype=object).mask(plain != text, "spaces around the value left off")
-    marked = plain.str.fullmatch(r"'+[=+\-@\t\r].*", flags=re.DOTALL).astype(bool)  # as spreadsheets mark text
+    marked = plain.str.match(r"'+[=+\-@\t\r]").astype(bool)  # as spreadsheets mark text
     told = told.mask(marked, "leading ' left off")
     plain = plain.where(~marked, plain.str[1:])
-    nothing = plain.str.casefold().isin(BLANK)
+    nothing = plain.str.lower().isin(BLANK)
     told = told.mask(nothing & (plain != ""), "'" + plain.astype(object) + "' read as blank")
     return plain.mask(nothing), told.mask(plain == "", "")
 
@@ -130,18 +130,18 @@ def _day_numbers(
     text: pd.Series, told: pd.Series, numeric: pd.Series, form: str, first_day: str
 ) -> tuple[pd.Series, pd.Series]:
     """Day numbers of a workbook, or of a column said to hold them, as dates in words."""
-    numbers = pd.to_numeric(text.where(numeric if form != EXCEL_DAYS else True), errors="coerce")
+    numbers = pd.to_numeric(text.where(numeric | (form == EXCEL_DAYS)), errors="coerce")
     numbers = numbers.astype(float) // 1
     fits = numbers.between(FIRST_DAY_NUMBER, 80_000) & bool(first_day or form == EXCEL_DAYS)
-    days = pd.to_datetime(numbers.where(fits), unit="D", origin=pd.Timestamp(first_day or EXCEL_FIRST_DAY))
-    written = days.dt.strftime("%Y-%m-%d").astype("string")
+    whole = numbers.where(fits, 0).to_numpy().astype("timedelta64[D]")
+    written = pd.Series(np.datetime_as_string(np.datetime64(first_day or EXCEL_FIRST_DAY, "D") + whole), dtype=TEXT)
     return text.where(~fits, written), told.mask(fits, "day numbers read as dates")
 
 
 def _spelled(text: pd.Series, told: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
     """Terms in words as months ("annual" is 12), and values of a closed vocabulary in its own spelling."""
     if column.kind == "term":
-        meant = text.map(spelled_months, na_action="ignore").astype("string")
+        meant = text.map(spelled_months, na_action="ignore").astype(TEXT)
     else:
         meant = text.str.casefold().where(text.str.casefold().isin(column.choices))
     changed = (meant.notna() & (meant != text)).fillna(False).astype(bool)
@@ -166,16 +166,17 @@ class Evidence:
         """Take in one piece of one column; values that are not text tell nothing."""
         if cells.dtype != object or column.kind not in ("date", "month", "number", "integer", "term"):
             return
-        text, _ = _cleaned(pd.Series([v for v in pd.unique(cells) if isinstance(v, str)], dtype="string"))
+        text, _ = _cleaned(pd.Series([v for v in pd.unique(cells) if isinstance(v, str)], dtype=TEXT))
         text, self.kinds[column.name] = text.dropna(), column.kind
         if column.kind in ("date", "month"):
-            found = text.str.extract(_ZONE, expand=False).dropna().replace({"UTC": "Z", "+00:00": "Z", "+0000": "Z"})
+            zones = _marks(text[text.str.contains(":", regex=False)], _ZONE)
+            found = {"Z" if zone in ("UTC", "+00:00", "+0000") else zone for zone in zones}
             self._orders(text.str.replace(_TIME, "", regex=True))
         else:
-            found = text.str.extract(rf"({_MARK})", expand=False).dropna()
+            found = _marks(text, _MARK)
             plain = text.str.replace(_AROUND, "", regex=True)
             self.styles[column.name] = self.styles.get(column.name, set()) | _styles(plain)
-        self.mixed[column.name] = self.mixed.get(column.name, set()) | set(found)
+        self.mixed[column.name] = self.mixed.get(column.name, set()) | found
 
     def _orders(self, text: pd.Series) -> None:
         text = text[text.str.fullmatch(r"\d{1,2}[/-]\d{1,2}[/-]\d{4}").astype(bool)]
@@ -204,6 +205,11 @@ class Evidence:
             if len(found) > 1
             for problem, remedy in [zone if self.kinds[name] in ("date", "month") else money]
         ]
+
+
+def _marks(text: pd.Series, pattern: str) -> set[str]:
+    """What the pattern finds, where it finds something (few cells have a currency or a time zone)."""
+    return set(text[text.str.contains(pattern, regex=True)].str.extract(f"({pattern})", expand=False))
 
 
 def _leftover(text: pd.Series, values: pd.Series) -> pd.Series:
@@ -261,8 +267,8 @@ def _months(text: pd.Series, form: str) -> Parsed:
 
 
 # What may stand around a number: currency signs and codes, per cent. Not letters such as k or m, which multiply.
-_MARK = r"(?:[$\u20ac\u00a3\u00a5]|[A-Z]{3})"
-_AROUND = re.compile(rf"^{_MARK}\s*|\s*(?:{_MARK}|%)$")
+_MARK = "(?:[$\u20ac\u00a3\u00a5]|[A-Z]{3})"
+_AROUND = rf"^{_MARK}\s*|\s*(?:{_MARK}|%)$"
 PLAIN_NUMBERS = "1,234.5"
 _STYLES = {PLAIN_NUMBERS: (",", r"\."), "1.234,5": (r"\.", ",")}  # (mark between thousands, mark before decimals)
 _COMMAS = 'Say which under [tables.<table>.formats]: "1,234.5" (comma for thousands) or "1.234,5" (comma for decimals).'

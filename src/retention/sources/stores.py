@@ -39,12 +39,14 @@ def parquet(path: Path) -> Iterator[pd.DataFrame]:
 
 def sheets(path: Path) -> list[str]:
     """The names of a workbook's sheets."""
-    return list(_book(path).sheetnames)
+    with _book(path) as book:
+        return list(book.sheetnames)
 
 
 def first_day(path: Path) -> str:
     """The day that a workbook counts its day numbers from."""
-    return DAYS_1904 if _book(path).epoch.year == 1904 else DAYS_1900
+    with _book(path) as book:
+        return DAYS_1904 if book.epoch.year == 1904 else DAYS_1900
 
 
 def excel(path: Path, sheet: str) -> Iterator[pd.DataFrame]:
@@ -52,21 +54,22 @@ def excel(path: Path, sheet: str) -> Iterator[pd.DataFrame]:
 
     NotATableError for cells with an error value, and for formulas whose value was never stored.
     """
-    cells, wrong = [], []
-    formulas = _book(path, data_only=False)[sheet].iter_rows() if _has_formulas(path) else None
-    for row in _book(path)[sheet].iter_rows():
-        written = next(formulas) if formulas else row
-        for cell, entered in zip(row, written, strict=True):
-            if cell.value in EXCEL_ERRORS or (cell.value is None and getattr(entered, "data_type", "") == "f"):
-                wrong.append(f"{cell.coordinate if cell.value else entered.coordinate}")
-        cells.append([cell.value for cell in row])
+    with _book(path) as book:
+        rows = list(book[sheet].iter_rows())
+    wrong = [cell.coordinate for row in rows for cell in row if cell.value in EXCEL_ERRORS]
+    if _has_formulas(path):
+        worked_out = {cell.coordinate for row in rows for cell in row if cell.value is not None}
+        with _book(path, data_only=False) as book:
+            entered = [cell for row in book[sheet].iter_rows() for cell in row if cell.data_type == "f"]
+        wrong += [cell.coordinate for cell in entered if cell.coordinate not in worked_out]
     if wrong:
         problem = "has cells that hold an error or a formula never worked out"
         raise NotATableError(problem, "Mend them, or open the workbook, save it, and try again.", wrong, len(wrong))
+    cells = [[cell.value for cell in row] for row in rows]
     frame = pd.DataFrame(cells, dtype=object).dropna(how="all").dropna(how="all", axis="columns")
     if len(frame) < 2:
         raise NotATableError("holds no rows", "It needs a row of headings and at least one row below.")
-    head = ["" if name is None or name != name else str(name) for name in frame.iloc[0]]
+    head = ["" if pd.isna(name) else str(name) for name in frame.iloc[0]]
     yield _headed(frame.iloc[1:].set_axis(head, axis="columns").reset_index(drop=True))
 
 
@@ -75,18 +78,23 @@ def _headed(frame: pd.DataFrame) -> pd.DataFrame:
     head = [str(name).strip() for name in frame.columns]
     if twice := sorted({name or "(no name)" for name in head if head.count(name) > 1 or not name}):
         problem = f"has columns without a name of their own: {', '.join(twice)}"
-        raise NotATableError(problem, "Give each column one name.")
+        raise NotATableError(problem, "Give each column one name, in the first row.")
     return frame.set_axis(head, axis="columns")
 
 
-def _book(path: Path, data_only: bool = True) -> Any:
+@contextmanager
+def _book(path: Path, data_only: bool = True) -> Iterator[Any]:
     import openpyxl
 
     try:
-        return openpyxl.load_workbook(path, read_only=True, data_only=data_only, keep_links=False)
+        book = openpyxl.load_workbook(path, read_only=True, data_only=data_only, keep_links=False)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
         problem = f"{path.name} cannot be read as a workbook ({_first_line(error)})."
         raise ConfigError(f"{problem} Save it as .xlsx, without a password, or export its sheets as CSV.") from None
+    try:
+        yield book
+    finally:
+        book.close()
 
 
 def _has_formulas(path: Path) -> bool:
@@ -148,10 +156,8 @@ class Database:
         """What the query gives, as the values the database holds."""
         import sqlalchemy as sa
 
-        result = connection.execution_options(stream_results=True).execute(sa.text(query))
-        head, rows = list(result.keys()), []
-        for part in result.partitions(PIECE_ROWS):
-            rows += [tuple(row) for row in part]
+        result = connection.execute(sa.text(query))
+        head, rows = list(result.keys()), [tuple(row) for row in result]
         if not rows:
             raise NotATableError("holds no rows", "Check the query.")
         return _headed(pd.DataFrame(rows, columns=head, dtype=object))

@@ -28,7 +28,7 @@ def spelled_months(text: str) -> str | None:
     ['1', '12', '12', '24', None]
     """
     plain = re.sub(r"[\s\-_/]+", " ", text.casefold().strip(" .()"))
-    plain = _AROUND.sub("", _AROUND.sub("", plain))
+    plain = plain if plain in MONTHS else _AROUND.sub("", _AROUND.sub("", plain))
     if plain in MONTHS:
         return str(MONTHS[plain])
     for months, units in _UNITS.items():

@@ -28,10 +28,12 @@ NEEDED = {"start_date", "end_date", "recorded_date", "recorded_at"}  # to know t
 class Tables:
     """The checked tables by name, each in the order of its key; sha256 of each source; what was left and repaired.
 
-    `partial` says that a large source was only checked: its frames hold the dates and nothing else.
+    `rows` counts the rows by table. `partial` says that a large source was only checked: its frames hold the different
+    days of some columns and nothing else.
     """
 
     frames: dict[str, pd.DataFrame]
+    rows: dict[str, int]
     hashes: dict[str, str]
     notes: tuple[str, ...] = ()
     repairs: tuple[str, ...] = ()
@@ -58,9 +60,10 @@ def read(settings: Settings, tell: Callable[[str], None] = lambda text: None, on
         if faults := merged(fault for table in found.values() for fault in table.faults):
             raise DataError(faults, tuple(_repairs(found)))
         hashes = {name: place.digest() for name, place in places.items()}
+        rows = {name: table.rows for name, table in found.items()}
     frames = {name: _whole(TABLES[name], table.pieces, partial) for name, table in found.items()}
     notes = tuple(note for table in found.values() for note in table.notes)
-    return Tables(frames, hashes, notes, tuple(_repairs(found)), partial)
+    return Tables(frames, rows, hashes, notes, tuple(_repairs(found)), partial)
 
 
 def _repairs(found: dict[str, _Reader]) -> Iterator[str]:
@@ -93,6 +96,7 @@ class _Reader:
     pieces: list[pd.DataFrame] = field(default_factory=list)
     repairs: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
+    rows: int = 0
 
     def read(self, clients: np.ndarray | None, partial: bool) -> np.ndarray | None:
         """Gather everything; for the clients, the hashes of their ids come back, for the other tables to be given.
@@ -143,9 +147,10 @@ class _Reader:
             frame, unread = self._typed(raw)
             self.faults = merged([*self.faults, *check_rows(self.table, frame, unread, clients)])
             across.add(frame)
-            self.pieces.append(frame[[name for name in frame if not partial or name in NEEDED]])
+            self.pieces.append(_days(frame) if partial else frame)
             done += len(raw)
             self.tell(f"{self.place.name}: {done:,} rows read")
+        self.rows = done
         return across
 
     def _typed(self, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -193,6 +198,11 @@ class _Reader:
         for theirs, ours in self.spelt.items():
             if theirs != ours:
                 self.repairs[f"{ours}: the heading {theirs!r} was taken as this column"] = 0
+
+
+def _days(frame: pd.DataFrame) -> pd.DataFrame:
+    """The different days of the columns that tell the cut-off and when records begin."""
+    return pd.DataFrame({name: pd.Series(frame[name].dropna().unique()) for name in frame if name in NEEDED})
 
 
 def _columns(table: Table, how: TableSettings, raw: pd.DataFrame) -> list[Column]:
