@@ -1,4 +1,4 @@
-"""`retention init`: guesses with their evidence, questions only a person can answer, refusals where a guess would lie."""
+"""`retention init`: guesses with evidence, questions only a person can answer, refusals where a guess would lie."""
 
 import json
 import re
