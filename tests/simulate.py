@@ -78,7 +78,7 @@ class Run:
 def one(task: tuple[str, int, int]) -> Run:
     world, clients, seed = task
     planted = WORLDS[world] if clients < TRUTH_CLIENTS else replace(WORLDS[world], reps=2_000)
-    tables = simulate(planted, clients=clients, seed=seed)
+    tables = simulate(planted, clients=clients, seed=seed, tables=("clients",))
     spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
     ratio = contract_hazard_ratio(spells)
     every, masks = follow_up(spells), arms(spells, 24)

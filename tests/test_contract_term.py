@@ -21,7 +21,9 @@ CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 
 
 def simulated(world: World, clients: int, seed: int) -> pd.DataFrame:
-    return build_spells(simulate(world, clients=clients, seed=seed)["clients"], cutoff=CUTOFF, records_begin=BEGIN)
+    return build_spells(
+        simulate(world, clients=clients, seed=seed, tables=("clients",))["clients"], cutoff=CUTOFF, records_begin=BEGIN
+    )
 
 
 def by_hand(contrast) -> float:
@@ -78,7 +80,7 @@ def test_lock_in_misleads_the_raw_ratio_and_not_the_study():
 @pytest.mark.parametrize(("convention", "grace"), [("first day without service", 1), ("end of calendar month", 30)])
 def test_another_meaning_of_end_date_is_asked_about_and_the_answer_cures_it(convention, grace):
     """Nothing planted: read as the last paid day these ends would make fixed terms look far better than they are."""
-    clients = simulate(World(contract=0.0, spend=0.0), clients=2400, seed=9)["clients"]
+    clients = simulate(World(contract=0.0, spend=0.0), clients=2400, seed=9, tables=("clients",))["clients"]
     day, month = clients["end_date"] + pd.Timedelta(days=1), clients["end_date"] + pd.offsets.MonthEnd(0)
     clients["end_date"] = month if grace == 30 else day
     as_read = build_spells(clients, cutoff=CUTOFF, records_begin=BEGIN)
@@ -89,7 +91,7 @@ def test_another_meaning_of_end_date_is_asked_about_and_the_answer_cures_it(conv
 
 
 def test_ends_on_any_day_raise_no_question():
-    clients = simulate(World(lock_in=False), clients=600, seed=9)["clients"]
+    clients = simulate(World(lock_in=False), clients=600, seed=9, tables=("clients",))["clients"]
     earlier = pd.to_timedelta(np.random.default_rng(9).integers(0, 30, len(clients)), unit="D")
     clients["end_date"] = np.maximum(clients["end_date"] - earlier, clients["start_date"])
     assert _ask_end_convention(build_spells(clients, cutoff=CUTOFF, records_begin=BEGIN)) == ""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from conftest import ROOT
 from retention.report import publish
-from retention.sample import simulate, write_sample
+from retention.sample import write_sample
 
 KILLS = int(os.environ.get("RETENTION_KILLS", "4"))
 COMMAND = [sys.executable, "-c", "from retention.cli import main; main()", "report"]
@@ -31,7 +31,7 @@ def left_of(run: int, out: Path) -> list[str]:
 
 def test_a_killed_run_harms_nothing(tmp_path):
     out, data = tmp_path / "out", tmp_path / "data"
-    write_sample(data, simulate(clients=60, seed=8))
+    write_sample(data, clients=60, seed=8)
     rng = random.Random(20)
     took = _run(out, data, 300)
     for number in range(KILLS):

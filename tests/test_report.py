@@ -12,6 +12,7 @@ from pathlib import Path
 
 import jsonschema
 import nbformat
+import pandas as pd
 import pytest
 
 from conftest import ROOT
@@ -19,7 +20,8 @@ from retention.errors import ConfigError
 from retention.report import publish
 from retention.report.execute import check_parameters
 from retention.results import schema
-from retention.sample import simulate, write_sample
+from retention.sample import write_sample
+from retention.tables import write_csv
 
 SCRIPT = "<script>document.title = 'owned'</script>"
 
@@ -33,11 +35,11 @@ def retention(*words, cwd=ROOT, **environment) -> subprocess.CompletedProcess:
 def data(tmp_path_factory) -> Path:
     """A small made-up agency with a hostile client name that is sure to be listed (its fee departs most)."""
     folder = tmp_path_factory.mktemp("data")
-    tables = simulate(clients=150, seed=3)
-    staying = tables["clients"]["end_date"].isna()
-    first = tables["clients"].index[staying][0]
-    tables["clients"].loc[first, ["name", "fee_pct", "monthly_ad_spend"]] = [SCRIPT, 1.0, 9e6]
-    write_sample(folder, tables)
+    write_sample(folder, clients=150, seed=3)
+    clients = pd.read_csv(folder / "clients.csv").astype({"monthly_ad_spend": float})
+    first = clients.index[clients["end_date"].isna()][0]
+    clients.loc[first, ["name", "fee_pct", "monthly_ad_spend"]] = [SCRIPT, 1.0, 9e6]
+    write_csv(clients, folder / "clients.csv")
     return folder
 
 

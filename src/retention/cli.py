@@ -113,20 +113,27 @@ def _init(export: Path, out: Path) -> None:
 
 @cli.command()
 @click.option("--out", type=_FOLDER, required=True, help="Folder to write into.")
-@click.option("--world", type=click.Choice(["study"]), default="study", show_default=True)
-@click.option("--clients", type=click.IntRange(10, 100_000), default=600, show_default=True, help="About how many.")
+@click.option("--world", default="study", show_default=True, help="What is planted: see docs/sample-agency.md.")
+@click.option("--clients", type=click.IntRange(10, 5_000_000), default=600, show_default=True, help="About how many.")
 @click.option("--months", type=click.IntRange(6, 240), default=60, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--no-lock-in", is_flag=True, help="Clients on fixed terms may leave in any month.")
-def sample(out: Path, world: str, clients: int, months: int, seed: int, no_lock_in: bool) -> None:
+@click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
+def sample(out: Path, world: str, clients: int, months: int, seed: int, no_lock_in: bool, form: str) -> None:
     """Write a made-up agency whose truth is known, with its retention.toml and data dictionary."""
+    _run(lambda: _sample(out, world, clients, months, seed, no_lock_in, form), False)
+    click.echo(out)
+
+
+def _sample(out: Path, world: str, clients: int, months: int, seed: int, no_lock_in: bool, form: str) -> None:
     from dataclasses import replace
 
-    from retention.sample import WORLDS, simulate, write_sample
+    from retention.sample import WORLDS, write_sample
 
+    if world not in WORLDS:
+        raise ConfigError(f"There is no world {world!r}. There are: {', '.join(WORLDS)}.")
     truth = replace(WORLDS[world], lock_in=not no_lock_in)
-    write_sample(out, simulate(truth, clients=clients, months=months, seed=seed), months, seed)
-    click.echo(out)
+    write_sample(out, truth, clients=clients, months=months, seed=seed, form=form)
 
 
 @contextmanager

@@ -50,6 +50,7 @@ class Across:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.rows = 0
+        self.clients = np.array([], dtype=np.uint64)  # sorted hashes of the clients' ids, once the clients are checked
         self.parts: dict[str, list[np.ndarray]] = {}
 
     def add(self, frame: pd.DataFrame) -> None:
@@ -74,10 +75,6 @@ class Across:
     def _taken(self, name: str) -> np.ndarray:
         return np.concatenate(self.parts.pop(name))
 
-    def clients(self) -> np.ndarray:
-        """The sorted hashes of the clients' ids."""
-        return np.unique(np.concatenate(self.parts["client"]))
-
     def faults(self, ids: Callable[[np.ndarray], Sequence[str]]) -> list[Fault]:
         """Rows that repeat a key, and engagements that overlap; `ids` names the rows at some positions."""
         if self.table.name == "clients":
@@ -85,8 +82,7 @@ class Across:
         if "key" not in self.parts:
             return []
         problem = f"has more than one row for the same {', '.join(self.table.key)}"
-        twice = _repeated(self._taken("key"))
-        return self._told(twice, ids, problem, "Keep one of them, or give each its own.")
+        return self._told(_repeated(self._taken("key")), ids, problem, "Keep one of them, or give each its own.")
 
     def _engagements(self, ids: Callable[[np.ndarray], Sequence[str]]) -> list[Fault]:
         twice = _repeated(self._taken("row"))
@@ -94,8 +90,10 @@ class Across:
         client, start, end = (self._taken(name) for name in ("client", "start_date", "end_date"))
         order = np.lexsort((start, client))
         order = order[~np.isin(order, twice)] if len(twice) else order
-        same = client[order[1:]] == client[order[:-1]]
-        overlap = order[:-1][same & (start[order[1:]] <= end[order[:-1]])]
+        client, start, end = client[order], start[order], end[order]
+        same = client[1:] == client[:-1]
+        self.clients = client[np.append(True, ~same)[: len(client)]]
+        overlap = order[:-1][same & (start[1:] <= end[:-1])]
         problem = "has engagements that overlap: one starts before the one before it has ended"
         return faults + self._told(overlap, ids, problem, "Give the earlier one its end date, or merge the rows.")
 

@@ -113,10 +113,9 @@ class _Reader:
             self.columns = _columns(self.table, self.how, first.rename(columns=self.spelt))
             many = self._look(chain([first], opening))
             across = self._gather(self.place.pieces() if many else [first], clients, partial)
-            own = across.clients() if self.table.name == "clients" else clients
             self.faults += across.faults(lambda at: self._ids(self.place.pieces() if many else [first], at))
             self._note(first)
-            return own
+            return across.clients if self.table.name == "clients" else clients
         except NotATableError as no:
             problem, remedy = f"{self.place.name} {no.problem}", no.remedy.replace("<table>", self.table.name)
             self.faults.append(Fault(self.table.name, "", problem, no.count, no.places, remedy))

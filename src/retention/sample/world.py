@@ -1,0 +1,174 @@
+"""What is planted: the worlds, the people who work at the agency, and the words its books are written in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+BURN_IN_MONTHS = 36
+FIRST_RECORDED = pd.Period("2021-01", "M")
+TERMS = np.array([1, 6, 12])
+FEES = {1: 10.0, 6: 8.0, 12: 6.0}  # percent of ad spend: study row A2
+NOTICE_DAYS = 30
+HOURLY_COST = 60.0
+CLIENT, AGENCY, NEUTRAL = 1, 2, 3
+
+INDUSTRIES = {
+    "dental": "Dental Smiles Orthodontics",
+    "law": "Law Legal Partners",
+    "home services": "Plumbing Roofing Heating",
+    "outdoor retail": "Outdoor Cycles Boats",
+    "hospitality": "Inn Kitchen Hotels",
+    "software": "Labs Systems Cloud",
+    "fitness": "Fitness Yoga Climbing",
+    "furniture": "Furniture Interiors Lighting",
+}
+PLACES = (
+    "Harbor Kestrel Bluegate Willow Juniper Granite Meridian Foxglove Larkspur Cedar Summit Copper Northfield "
+    "Marigold Riverbend Saltmarsh Thistle Ironwood Clover Beacon Quarry Heron Lantern Orchard Pinecrest Sparrow "
+    "Tidewater Velvet Wren Amber Birch Cobalt Driftwood Ember Fernhill Gable Hawthorn Indigo Jasper Kingsley Linden "
+    "Mallow Nettle Osprey"
+).split()
+FIRST_NAMES = (
+    "Ada Ben Cleo Dan Edie Finn Gwen Hal Ines Jon Kit Lena Max Nora Otis Pia Quinn Rosa Sam Tess Uma Vic Wes Yara Zoe"
+).split()
+SOURCES = {"referral": 0.30, "inbound": 0.35, "outbound": 0.20, "cold": 0.15}
+CLOSE_RATES = {"referral": 0.50, "inbound": 0.25, "outbound": 0.14, "cold": 0.10}  # C3: five times
+# Each seller's share of signings, and how much better than usual the results are that he promises (in SD of results).
+SELLERS = {"s01": (0.35, 1.0), "s02": (0.20, 0.2), "s03": (0.20, 0.0), "s04": (0.15, -0.2), "s05": (0.10, -0.4)}
+REASONS = {
+    CLIENT: "price results rep expectations budget in-housed".split(),
+    AGENCY: "unprofitable abuse non-payment fit".split(),
+    NEUTRAL: "closed finished".split(),
+}
+SIGNING_FLAGS = {
+    "written_brief": 0.5, "budget_set": 0.8, "deposit_paid": 0.3, "prepaid": -0.8, "purchase_order": -0.6,
+    "marketing_experience": 0.3, "research_supplied": -0.5, "rush": -1.2, "one_off": -2.0, "estimate_signed": 0.9,
+    "timeline_agreed": 0.7, "single_contact": 0.2, "champion": 0.6,
+}  # fmt: skip
+WORSE_WHEN_TRUE = ("rush", "one_off", "single_contact")
+FLAGS = (
+    "keeps changing their mind|the boss overturned the work|undecided|rivals inside the client|penny-pincher|"
+    "believes in outdated methods|won't prepay|debtor|product does not live up to its claims|no champion inside|"
+    "blames the agency|abuses staff"
+).split("|")
+COMPLAINTS = {
+    True: ("Slow to answer.", "We feel like a small fish.", "Our contact changed again.", "Calls without a plan."),
+    False: ("Leads are too expensive.", "Below the target for months.", "Not what was promised.", "Little to show."),
+}
+SEASON = np.array([1.25, 1.05, 1.1, 1.0, 1.0, 0.9, 0.75, 0.8, 1.2, 1.15, 1.05, 0.75])  # signings by month of the year
+
+
+@dataclass(frozen=True)
+class World:
+    """The planted truth, on the log-hazard scale of the wish to leave (METHODS 10, step 4)."""
+
+    contract: float = math.log(2)
+    baseline: float = math.log(0.040)
+    early: float = 0.35
+    late: float = -0.25
+    spend: float = -0.20
+    liking: float = -0.60
+    results: float = -0.25
+    promise: float = 0.50  # a SD of results promised in excess, in the first six months (A7, A8)
+    flag: float = 0.50  # from the month a flag is noted (D7, D8)
+    far: float = 0.20  # a remote client not visited for more than two months (C8)
+    slow: float = 0.0  # a SD of the rep's slowness to answer (D9)
+    quality: float = -0.10  # a SD of how well prepared a client came (D6, D7)
+    mediation: float = 0.0  # what results do to liking a month later
+    reps: int = 10  # for 600 clients; more clients, more reps
+    rep_sd: float = 0.20
+    rep_liking_sd: float = 0.45
+    answer: float = 0.70  # what liking does to answering a survey
+    agency: float = 0.006
+    agency_spend: float = 0.0  # what spend does to being let go
+    breach: float = 0.10
+    notice_months: int = 1
+    lock_in: bool = True
+    arrivals: float = 1.0  # signings, as a share of the usual
+    flags_follow_work: bool = False  # flags are noted where the team's own work is slow
+    season: bool = True
+
+
+_STUDY = World()
+WORLDS = {
+    "study": _STUDY,
+    "null": replace(_STUDY, contract=0.0, spend=0.0, liking=-0.40, results=-0.40),
+    "confounded": replace(_STUDY, contract=0.0, spend=-0.27),
+    "reversed": replace(_STUDY, liking=-0.25, results=-0.60),
+    "small": replace(_STUDY, arrivals=0.15, reps=4),
+    "mediation": replace(_STUDY, mediation=0.25),
+    "mnar": replace(_STUDY, answer=1.6),
+    "fired": replace(_STUDY, agency=0.012, agency_spend=-1.0),
+    "equal_reps": replace(_STUDY, rep_sd=0.0, rep_liking_sd=0.0),
+    "team_fault": replace(_STUDY, slow=0.60, flag=0.0, flags_follow_work=True),
+    "no_flags": replace(_STUDY, flag=0.0),
+}
+PLAIN = {"promise": 0.0, "flag": 0.0, "far": 0.0, "quality": 0.0, "season": False}  # METHODS 10 as it stands
+
+
+@dataclass(frozen=True)
+class Agency:
+    """The people: which rep sits on each seat in each month (from the burn-in on), and what each brings."""
+
+    world: World
+    months: int
+    seats: np.ndarray  # (seats, months in all): number of the rep
+    rep_liking: np.ndarray
+    rep_pull: np.ndarray
+    rep_slow: np.ndarray
+    staff: pd.DataFrame
+
+    @property
+    def total(self) -> int:
+        """Months in all, the burn-in included."""
+        return BURN_IN_MONTHS + self.months
+
+    @property
+    def last_day(self) -> pd.Timestamp:
+        """The last day that the books know of."""
+        return (FIRST_RECORDED + (self.months - 1)).end_time.normalize()
+
+
+def found(world: World, clients: int, months: int, seed: int) -> Agency:
+    """An agency staffed for so many clients; a rep stays for about four years, then a new one takes the seat."""
+    rng = np.random.default_rng([seed, 0])
+    total, seats = BURN_IN_MONTHS + months, max(world.reps, round(world.reps * clients / 600))
+    leaves = rng.random((seats, total)) < 1 / 48
+    leaves[:, 0] = True
+    number = np.cumsum(leaves.reshape(-1)).reshape(seats, total) - 1
+    persons = int(number.max()) + 1
+    seat, month = np.nonzero(leaves)
+    until = np.append(month[1:], 0)
+    until[np.append(seat[1:], -1) != seat] = total
+    liking, pull = (sd * rng.normal(size=persons) for sd in (world.rep_liking_sd, world.rep_sd))
+    slow = rng.normal(size=persons)
+    return Agency(world, months, number, liking, pull, slow, _staff(rng, month, until, total, seats))
+
+
+def _staff(rng: np.random.Generator, since: np.ndarray, until: np.ndarray, total: int, seats: int) -> pd.DataFrame:
+    """Everybody who works there: reps in the order of their numbers, an analyst a seat, five sellers, a manager."""
+    first = FIRST_RECORDED - BURN_IN_MONTHS
+    reps = pd.DataFrame({"staff_id": [f"r{k + 1:02d}" for k in range(len(since))], "role": "rep"})
+    reps["started_on"] = [(first + int(m)).start_time for m in since]
+    reps["ended_on"] = [(first + int(m)).start_time - pd.Timedelta(days=1) if m < total else pd.NaT for m in until]
+    rest = (
+        [(f"a{k + 1:02d}", "analyst") for k in range(seats)] + [(s, "seller") for s in SELLERS] + [("m01", "manager")]
+    )
+    others = pd.DataFrame(rest, columns=["staff_id", "role"]).assign(started_on=first.start_time, ended_on=pd.NaT)
+    people = pd.concat([reps, others.astype({"ended_on": "datetime64[ns]"})], ignore_index=True)
+    letters = rng.integers(0, 26, len(people))
+    names = [f"{FIRST_NAMES[k % len(FIRST_NAMES)]} {chr(65 + c)}." for k, c in enumerate(letters)]
+    wage = people["role"].map({"rep": 5200, "analyst": 4300, "seller": 4000, "manager": 7500})
+    seller = people["role"] == "seller"
+    return people.assign(
+        name=names,
+        monthly_salary=wage,
+        hourly_cost=people["role"].map({"rep": 70.0, "analyst": 53.0}),
+        quota=np.where(seller, 4.0, np.nan),
+        commission_pct=np.where(seller, 8.0, np.nan),
+        trained_on=(people["started_on"] + pd.Timedelta(days=60)).where(rng.random(len(people)) < 0.4),
+    )

@@ -1,0 +1,165 @@
+"""The agency as frames or as files, with the truth beside it; of any size, a batch of clients at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retention.errors import ConfigError
+from retention.sample.books import Books
+from retention.sample.life import Lives, live
+from retention.sample.world import AGENCY, CLIENT, SELLERS, WORLDS, Agency, World, found
+from retention.tables import TABLES, dictionary, write_csv
+
+BATCH = 10_000  # clients simulated at once: bounds the memory, whatever the size of the agency
+STATES_UP_TO = 2_000  # clients whose month-by-month truth is written
+
+
+def simulate(
+    world: World = WORLDS["study"],
+    *,
+    clients: int = 600,
+    months: int = 60,
+    seed: int = 1,
+    tables: tuple[str, ...] = tuple(TABLES),
+    force_term: int | None = None,
+) -> dict[str, pd.DataFrame]:
+    """The tables as the agency would hold them after `months` months; `clients` has about `clients` rows.
+
+    Records begin on 1 January 2021; what happened earlier to clients already lost, and what was recorded after the last
+    day, is not in them. `force_term` gives everybody that term and otherwise the same luck: a potential outcome.
+    """
+    agency = found(world, clients, months, seed)
+    made = [{name: books.table(name) for name in tables} for books in _batches(agency, clients, seed, force_term)]
+    return {name: pd.concat([part[name] for part in made[: None if name != "staff" else 1]]) for name in tables}
+
+
+def _batches(agency: Agency, clients: int, seed: int, force_term: int | None = None) -> Iterator[Books]:
+    for number in range(_count(clients)):
+        yield _batch(agency, clients, seed, number, force_term)
+
+
+def _count(clients: int) -> int:
+    return -(-clients // BATCH)
+
+
+def _batch(agency: Agency, clients: int, seed: int, number: int, force_term: int | None = None) -> Books:
+    """One batch of clients with seeds of its own; the ids of later batches begin with c1_, c2_, ..."""
+    rate = 8 * clients / 600 * 60 / agency.months / _count(clients)
+    lives = live(agency, rate, (seed, 1, number), force_term)
+    return Books(agency, lives, (seed, 2, number), "c" if number == 0 else f"c{number}_")
+
+
+def write_sample(
+    out: Path, world: World = WORLDS["study"], *, clients: int = 600, months: int = 60, seed: int = 1, form: str = "csv"
+) -> None:
+    """Write all tables (CSV, or Parquet in parts), retention.toml, data dictionary and truth.json into `out`.
+
+    Large agencies are made batch by batch on both cores, in bounded memory.
+    """
+    if form == "csv" and clients > BATCH:
+        raise ConfigError(f"CSV is written for up to {BATCH:,} clients; for more, say --format parquet.")
+    out.mkdir(parents=True, exist_ok=True)
+    agency = found(world, clients, months, seed)
+    tasks = [(out, agency, clients, seed, number, form) for number in range(_count(clients))]
+    if len(tasks) == 1:
+        made = [_write_batch(tasks[0])]
+    else:
+        with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+            made = list(pool.map(_write_batch, tasks))
+    text = json.dumps(_truth(agency, seed, clients, made), indent=1, allow_nan=False)
+    (out / "truth.json").write_text(text + "\n", "utf-8")
+    (out / "retention.toml").write_text(_CONFIG.format(last=agency.last_day.date()), "utf-8")
+    (out / "README.md").write_text(_README.format(seed=seed, dictionary=dictionary()), "utf-8")
+
+
+def _write_batch(task: tuple[Path, Agency, int, int, int, str]) -> list[dict[str, Any]]:
+    """Write one batch's tables; the truth about its clients comes back where there are few enough."""
+    out, agency, clients, seed, number, form = task
+    books = _batch(agency, clients, seed, number)
+    for name in TABLES if number == 0 else [name for name in TABLES if name != "staff"]:
+        frame = books.table(name)
+        if form == "csv":
+            write_csv(frame, out / f"{name}.csv")
+        else:
+            (out / name).mkdir(exist_ok=True)
+            frame.to_parquet(out / name / f"part-{number:04d}.parquet", index=False)
+    return _states(books) if clients <= STATES_UP_TO else []
+
+
+def _truth(agency: Agency, seed: int, clients: int, made: list[list[dict[str, Any]]]) -> dict[str, Any]:
+    """What was planted: effects, each rep's and seller's own, and (of small agencies) the states of each client."""
+    reps = zip(agency.rep_liking, agency.rep_pull, agency.rep_slow, strict=True)
+    return {
+        "about": "Planted truth, for tests of the analyses; no analysis reads it. Effects are on the log-hazard scale.",
+        "seed": seed,
+        "clients": clients,
+        "months": agency.months,
+        "world": asdict(agency.world),
+        "reps": {
+            f"r{k:02d}": {"liking": round(liking, 3), "leaving": round(pull, 3), "slowness": round(slow, 3)}
+            for k, (liking, pull, slow) in enumerate(reps, 1)
+        },
+        "sellers": {
+            name: {"promise": more, "early_leaving": more * agency.world.promise} for name, (_, more) in SELLERS.items()
+        },
+        "states": [client for batch in made for client in batch],
+    }
+
+
+def _states(books: Books) -> list[dict[str, Any]]:
+    """Of each client: what was hidden, when the wish to leave arose, whose choice the end was, and months' states."""
+    lives, cells = books.lives, books.cells.groupby("row")["t"]
+    first, last = cells.min(), cells.max()
+    kinds = {0: None, CLIENT: "client", AGENCY: "agency"}
+    return [
+        {
+            "client_id": row.client_id, "size": round(row.z, 3), "quality": round(row.quality, 3),
+            "promise": round(row.promise, 3), "difficult": bool(row.difficult), "late_payer": bool(row.late_payer),
+            "wish_month": int(row.wish), "decided_month": int(row.decided), "ended_month": int(row.ended),
+            "kind": kinds.get(row.kind, "neutral"), "first_month": int(first.get(row.Index, 0)) + 1,
+            "liking": _shown(lives.liking, row.life, first, last, row.Index),
+            "results": _shown(lives.results, row.life, first, last, row.Index),
+        }
+        for row in books.rows.itertuples()
+    ]  # fmt: skip
+
+
+def _shown(states: np.ndarray, life: int, first: pd.Series, last: pd.Series, index: int) -> list[float]:
+    if index not in first.index:
+        return []
+    return [round(float(value), 2) for value in states[life, first[index] : last[index] + 1]]
+
+
+_CONFIG = """\
+agency = "Lark & Field Agency"   # made up
+currency = "USD"
+cutoff = {last}
+records_begin = 2021-01-01   # clients lost earlier are not in the records
+
+[source]
+folder = "."
+"""
+
+_README = """\
+# A made-up agency
+
+Written by `retention sample --seed {seed}`; every client, name and number in it is invented. Released under CC0: use it
+as you like. How it was made, with all equations: `docs/sample-agency.md`. What was planted stands in `truth.json`,
+which no analysis reads.
+
+A column marked * is required. "Known from" says when a value may be used: at signing, or from the date in the named
+column of the same row.
+
+{dictionary}"""
+
+
+__all__ = ["Lives", "simulate", "write_sample"]
