@@ -20,12 +20,12 @@ from retention.sources.draft import draft
 from retention.study import open_study
 
 TELCO = ROOT.parent / "shared" / "data" / "telco" / "Telco-Customer-Churn.csv"
-CRM = """Account ID,Company,Client Since,Left On,Contract,Budget,Owner,Last Modified
+CRM = """Account ID,Company,Client Since,Left On,Contract,Budget,Owner,Date Recorded
 1,Ann,2022-01-10,,M2M,1000,kim,2024-12-01
 2,Bob,2022-02-10,2023-05-09,annual,2500.5,kim,2024-12-02
 3,Cyd,2022-03-10,2024-01-31,M2M,900,lee,2024-12-03
 4,Dee,2022-04-10,,12-month,800,lee,2024-12-04
-5,Eve,2022-05-10,,annual,700,lee,2024-12-05
+5,Eve,2024-05-10,,annual,700,lee,2024-12-05
 """
 
 
@@ -79,7 +79,7 @@ def test_a_crm_export_with_dates_asks_only_what_it_cannot_know(tmp_path):
     assert done.exit_code == 0 and done.output.count("to answer") == 1
     assert drafted(tmp_path)["tables"]["clients"]["columns"] == {
         "client_id": "Account ID", "name": "Company", "start_date": "Client Since", "end_date": "Left On",
-        "contract_term_months": "Contract", "monthly_ad_spend": "Budget", "recorded_date": "Last Modified",
+        "contract_term_months": "Contract", "monthly_ad_spend": "Budget", "recorded_date": "Date Recorded",
     }  # fmt: skip
     text = (tmp_path / "retention.toml").read_text()
     assert "# likely: the heading; 2 of 5 rows filled, 2023-05-09 to 2024-01-31" in text
@@ -88,6 +88,9 @@ def test_a_crm_export_with_dates_asks_only_what_it_cannot_know(tmp_path):
     assert str(study.cutoff) == "2024-12-05" and study.spells["ended"].sum() == 2
 
 
+TERM_ENDS = "id,start,end date,term,budget\n9,2024-08-01,,1,5\n" + "".join(
+    f"{i},2023-0{i}-10,2024-0{i}-09,12,5\n" for i in range(1, 6)
+)
 FULL = CRM.replace(",,", ",2024-02-01,")
 REFUSED = {
     "a contract's end": (CRM.replace("Left On", "Contract End"), "speaks of what is planned"),
@@ -97,9 +100,12 @@ REFUSED = {
     "ends far ahead": (CRM.replace("2023-05-09", "2026-05-09").replace("2024-01-31", "2026-01-31"), "every other date"),
     "ends of the active": (
         CRM.replace("Owner", "Status").replace("kim", "Active").replace("lee", "Churned"),
-        "1 rows have it that are not \"Churned\" in \"Status\"",
+        "1 rows have it that are none of ['Churned'] in \"Status\"",
     ),
     "no end and no flag": (CRM.replace("Left On", "Remarks"), "no column says who left and when"),
+    "a scheduled cancel": (CRM.replace("Left On", "cancel_at"), "speaks of what is planned"),
+    "a deal's close": (CRM.replace("Left On", "Close Date"), "speaks of what is planned"),
+    "the ends of terms": (TERM_ENDS, "exactly one term after its start"),
     "a flag without a day": (
         "id,start,Churned,Contract,Spend\n1,2024-01-01,Yes,M2M,5\n2,2024-02-01,No,M2M,6\n3,2024-02-01,No,M2M,6\n",
         "says who left but not when",
@@ -168,6 +174,50 @@ def test_a_workbook_and_a_folder(tmp_path):
         "clients": 5,
         "contracts": 1,
     }
+
+
+def test_a_stranger_s_files_beside_the_clients_do_not_stand_in_the_way(tmp_path):
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    (folder / "clients.csv").write_text(CRM)
+    (folder / "customers.csv").write_text("a,b\n1,2\n")
+    (folder / "payments.csv").write_text("charge,created\n1,2\n")
+    (folder / "leads.csv").write_text("")
+    out = tmp_path / "retention.toml"
+    assert CliRunner().invoke(cli, ["init", str(folder), "--out", str(out)]).exit_code == 0
+    made = drafted(tmp_path)["tables"]
+    assert made["payments"] == {"use": False} and made["leads"] == {"use": False}
+    assert 'Not used: "customers.csv"' in out.read_text()
+    assert open_study(config=answered(tmp_path, records_begin='"all history"')).tables.rows == {"clients": 5}
+
+
+def test_the_likelier_of_two_headings_is_taken_and_a_date_of_change_is_no_record(tmp_path):
+    text = "id,Customer ID,created,start,canceled_at,ended_at,Last Modified,term,spend\n"
+    text += "s9,c9,2024-01-01,2024-02-01,,,2025-01-01,M2M,5\n"
+    text += "".join(
+        f"s{i},c{i},2022-01-0{i},2023-01-0{i},,{'2024-03-01' if i < 3 else ''},2025-01-01,M2M,5\n" for i in range(1, 9)
+    )
+    init(tmp_path, text)
+    columns = drafted(tmp_path)["tables"]["clients"]["columns"]
+    assert columns["client_id"] == "Customer ID" and columns["start_date"] == "start"
+    assert columns["end_date"] == "ended_at" and "recorded_date" not in columns
+    assert drafted(tmp_path)["cutoff"] == "?"
+
+
+@pytest.mark.parametrize("text", [
+    "client_id,start_date,end_date,term,budget\nc1,03/04/2024,05/06/2024,12,5\nc2,04/04/2024,,12,5\n",
+    "client_id,when,end_date,Flex,term\nc1,x,2024-05-05,1,Flex\nc2,y,,2,flex\nc3,y,,2,FFF\n".replace("FFF", "F" * 300),
+    "client_id\n\x81\n",
+])  # fmt: skip
+def test_odd_exports_are_drafted_or_told_never_a_traceback(tmp_path, text):
+    (tmp_path / "export.csv").write_bytes(text.encode("latin-1"))
+    done = CliRunner().invoke(cli, ["init", str(tmp_path / "export.csv"), "--out", str(tmp_path / "r.toml")])
+    assert done.exit_code in (0, 2) and isinstance(done.exception, SystemExit | None)
+    if (tmp_path / "r.toml").exists():
+        with pytest.raises(ConfigError, match="waits for a person"):
+            resolve(config=str(tmp_path / "r.toml"))
+    done = CliRunner().invoke(cli, ["init", str(tmp_path / "export.csv"), "--out", str(tmp_path / "no" / "r.toml")])
+    assert done.exit_code == 2 and "There is no folder" in done.output
 
 
 def test_settings_that_are_there_already_are_left_alone(tmp_path):

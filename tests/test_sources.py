@@ -97,7 +97,7 @@ def test_every_fault_of_every_table_at_once(tmp_path):
         (GOOD.replace("a,", "Caf\u00e9,").encode("cp1252"), "encoding"),
         (GOOD + "a,2024-01-01,,1,1000\n", "the same row more than once"),
         (GOOD + "b,2024-07-31,,1,1000\n", "overlap"),
-        (GOOD.replace("2024-01-01", "03/04/2025"), "03/04/2025 is 03 April 2025 .day first. or 04 March 2025"),
+        (GOOD.replace("2024-01-01", "03/04/2025"), "03/04/2025, which is 03 April 2025 .day first. or 04 March 2025"),
         (GOOD.replace("2024-01-01", "2024-02-30"), "start_date: is not a date"),
         (GOOD.replace("2024-01-01", "202401"), "start_date: is not a date"),
         (GOOD.replace("2024-01-01", "2204-01-01").replace("2204", "9999"), "start_date: is not a date"),
@@ -156,7 +156,7 @@ def test_vocabulary_in_capitals_and_line_separators_in_names(tmp_path):
 
 def test_readable_cells_are_not_called_empty(tmp_path):
     told = faults_of(tmp_path, GOOD.replace("1000", '"1,000"').replace("2500.50", "2500"))
-    assert "two readings: '1,000'" in told and "is empty" not in told
+    assert "two readings (seen: '1,000'" in told and "is empty" not in told
 
 
 def test_one_file_has_one_order_of_dates(tmp_path):
@@ -187,7 +187,7 @@ def test_dates_whose_reading_the_column_settles(tmp_path):
         (["1,500", "12.5"], [1500, 12.5]),
         (["1.500", "12,5"], [1500, 12.5]),
         (["0.125", "USD 12.345"], [0.125, 12.345]),
-        (["12 %", "\u20ac 5"], [12, 5]),
+        (["\u20ac 5", "7 EUR"], [5, 7]),
     ],
 )
 def test_numbers_as_people_write_them(values, numbers):
@@ -207,6 +207,9 @@ def test_numbers_as_people_write_them(values, numbers):
         ["--5"],
         ["5k"],
         ["(500)"],
+        ["12 %"],
+        ["5 MIO"],
+        ["30 DAY"],
         ["1 234"],
     ],
 )

@@ -102,6 +102,8 @@ def _init(export: Path, out: Path) -> None:
 
     if out.exists():
         raise ConfigError(f"{out} is there already, and is left as it is. Give --out another name.")
+    if not out.absolute().parent.is_dir():
+        raise ConfigError(f"There is no folder {out.absolute().parent} to write {out.name} into.")
     made = draft(export, out.absolute().parent)
     out.write_text(made.text, "utf-8")
     click.echo(f"{out} is written. It is a draft: read each guess in it, then set confirmed = true.")

@@ -68,6 +68,13 @@ class Source(_Strict):
     file: str = ""
     database: str = ""
 
+    @field_validator("folder", "file")
+    @classmethod
+    def _no_address(cls, path: str) -> str:
+        if "://" in path:
+            raise PydanticCustomError("secret", "name a path; an address goes into an environment variable (database)")
+        return path
+
     @field_validator("database")
     @classmethod
     def _no_secret(cls, name: str) -> str:
@@ -97,8 +104,9 @@ class Ended(_Strict):
 
 
 class TableSettings(_Strict):
-    """How one table is found and read: its file, sheet or query, its columns and values under our names."""
+    """How one table is found and read: its file, sheet or query, its columns and values; or that it is left alone."""
 
+    use: bool = True
     file: str = ""
     sheet: str = ""
     query: str = Field(default="", exclude=True)  # kept out of every record of a run; what it gave is hashed
@@ -131,7 +139,8 @@ class TableSettings(_Strict):
     @classmethod
     def _known_encoding(cls, name: str) -> str:
         try:
-            return name and codecs.lookup(name).name
+            known = name and codecs.lookup(name).name
+            return "utf-8-sig" if known == "utf-8" else known
         except (LookupError, ValueError):
             raise ValueError(f"{name!r} is no encoding; use one such as utf-8 or cp1252") from None
 
@@ -181,6 +190,11 @@ def resolve(data_dir: str = "", config: str = "", cutoff: str = "") -> Settings:
     data_dir = data_dir or os.environ.get("RETENTION_DATA", "")
     config = config or os.environ.get("RETENTION_CONFIG", "")
     cutoff = cutoff or os.environ.get("RETENTION_CUTOFF", "")
+    if "://" in data_dir + config:
+        raise ConfigError(
+            "Give --data a folder or file. The address of a database, which holds a password, goes into an "
+            "environment variable that [source] database names."
+        )
     folder = Path(data_dir or ("" if config else project_root() / SAMPLE)).absolute()
     beside = folder.parent if folder.is_file() else folder
     path = Path(config).absolute() if config else beside / "retention.toml"

@@ -25,7 +25,7 @@ def check_rows(table: Table, frame: pd.DataFrame, unread: pd.DataFrame, known: n
     """
     faults = _declared(table, frame, unread)
     if table.name == "clients":
-        return faults + _ends(frame)
+        return faults + (_ends(frame) if {"start_date", "end_date"} <= set(frame) else [])
     if known is not None and "client_id" in frame and table.name != "leads":
         strange = frame["client_id"].notna() & ~pd.Series(is_known(frame["client_id"], known), frame.index)
         faults += _faults(table.name, "client_id", frame, strange, "is not in the clients table", "Add those clients.")

@@ -69,10 +69,10 @@ def _pieces(lines: Iterator[str]) -> Iterator[pd.DataFrame]:
     first = next(lines, "")
     told = re.fullmatch(r"sep=(.)[\r\n]+", first)
     heading = next(lines, "") if told else first
+    second = next(lines, "")
     csv.field_size_limit(LONGEST_CELL)
-    reader = csv.reader(
-        itertools.chain([heading], lines), delimiter=told[1] if told else max(MARKS, key=heading.count), strict=True
-    )
+    mark = told[1] if told else max(MARKS, key=lambda mark: _fit(heading, second, mark))
+    reader = csv.reader(itertools.chain([heading, second], lines), delimiter=mark, strict=True)
     head = [name.strip() for name in next(reader, [])]
     width = max((n for n, name in enumerate(head, 1) if name), default=0)  # a trailing separator adds no column
     if twice := sorted({name for name in head[:width] if head.count(name) > 1 or not name}):
@@ -83,6 +83,12 @@ def _pieces(lines: Iterator[str]) -> Iterator[pd.DataFrame]:
         some = True
         yield pd.DataFrame(piece, columns=head[:width], dtype=object)
     _tell(wrong, some, len(head))
+
+
+def _fit(heading: str, second: str, mark: str) -> tuple[bool, int]:
+    """How well a mark separates: the same number of cells in both lines first, then the more the better."""
+    cells = [len(next(csv.reader([line], delimiter=mark), [])) for line in (heading, second)]
+    return cells[0] == cells[1] > 1, cells[0]
 
 
 @dataclass
@@ -103,7 +109,7 @@ def _rows(reader: Any, head: list[str], width: int, before: int, wrong: dict[str
     line = reader.line_num
     for row in reader:
         start, lines, line = line + 1 + before, reader.line_num - line, reader.line_num
-        if not any(row):
+        if not any(cell.strip() for cell in row[:2]) and not any(cell.strip() for cell in row):
             continue
         if len(row) != len(head):
             wrong["ragged"].add(f"line {start} has {len(row)}")

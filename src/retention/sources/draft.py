@@ -10,6 +10,7 @@ import difflib
 import json
 import os
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ ALIKE = 0.86  # (ours) how alike a heading must be to be worth a guess
 LATER = pd.Timedelta(days=92)  # (ours) ends this far beyond every other date are planned ones
 PLANNED = re.compile(
     r"renew|expir|due|sched|plan|paid_?(to|thr|up|until)|prepaid|next|valid|contract_end|term_end|end_of_(term|contract)"
-    r"|commit|contracted|billed_(to|thr|until)|until"
+    r"|commit|contracted|billed_(to|thr|until)|until|cancel_at$|^ends?_(on|at)$|close_date"
 )
 TENURE = (
     "tenure",
@@ -47,7 +48,7 @@ LEFT = set(
     "lost ended terminated".split()
 )
 ACTIVE = {"active", "is_active"}
-STAYS = ACTIVE | {"status", "customer_status", "client_status", "account_status", "state"}
+STAYS = ACTIVE | {"stage", "lifecycle_stage", "status", "customer_status", "client_status", "account_status", "state"}
 GONE = TRUE | set(
     "churn churned cancelled canceled left lost inactive closed ended terminated former exited gone".split()
 )
@@ -60,6 +61,7 @@ class Draft:
     text: str = ""
     questions: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -80,22 +82,27 @@ def draft(export: Path, beside: Path) -> Draft:
     """
     if not export.exists():
         raise ConfigError(f"There is no file or folder {export}.")
-    found = _found(export)
+    out = Draft()
+    found = _found(export, out)
     if "clients" not in found:
         raise ConfigError(
             f"No table of clients was found in {export}. It needs one row an engagement, with columns such as "
             f"{', '.join(TABLES['clients'].required)}. Name the file itself: retention init FILE."
         )
-    out = Draft()
-    guesses = {name: _guess(TABLES[name], place, where, out) for name, (place, where) in found.items()}
-    tables = [line for name, (place, _) in found.items() for line in _lines(TABLES[name], _first(place), guesses[name])]
+    guesses = {
+        name: _guess(TABLES[name], place, where, out) for name, (place, where) in found.items() if _fits(name, place)
+    }
+    tables = [line for name, guess in guesses.items() for line in _lines(TABLES[name], _first(found[name][0]), guess)]
+    for name in set(found) - set(guesses):
+        tables += [f"[tables.{name}]", f"use = false  # {_word(found[name][0].name)} lacks what this table needs", ""]
     path = json.dumps(os.path.relpath(export, beside).replace(os.sep, "/"), ensure_ascii=False)
     head = [
         f"# Drafted by looking at {_word(export.name)}. Nothing here counts until somebody who knows the data has read",
         "# it: each guess says what it rests on and how sure it is. Answer every " + f'"{OPEN}", then confirm.',
         "confirmed = false  # set to true when all below is right",
+        *(f"# Not used: {_word(name)}, which is no table that is known." for name in out.unused),
         "",
-        *_when(found, guesses["clients"], out),
+        *_when({name: found[name] for name in guesses}, guesses["clients"], out),
         "[source]",
         f"{'folder' if export.is_dir() else 'file'} = {path}",
         "",
@@ -104,7 +111,7 @@ def draft(export: Path, beside: Path) -> Draft:
     return out
 
 
-def _found(export: Path) -> dict[str, tuple[Place, list[str]]]:
+def _found(export: Path, out: Draft) -> dict[str, tuple[Place, list[str]]]:
     """The places of the tables that the export seems to hold, with the settings that find them again."""
     if export.is_file() and not export.name.lower().endswith(BOOKS):
         return {"clients": _place(export)}
@@ -115,12 +122,13 @@ def _found(export: Path) -> dict[str, tuple[Place, list[str]]]:
             p for p in sorted(export.iterdir()) if p.name.lower().endswith((*TEXT, *PARQUET, *BOOKS)) or p.is_dir()
         ]
         places = {path.name: _place(path) for path in files}
-    tables = {name: _table_named(name.split(".")[0]) for name in places}
+    tables = {name: _table_named(name.split(".")[0], places) for name in places}
     if "clients" not in tables.values() and places:
         fit = {name: _fit(place) for name, (place, _) in places.items()}
         best = max(fit, key=lambda name: fit[name])
         tables[best] = "clients" if fit[best] >= 2 else tables[best]
     key = "sheet" if export.is_file() else "file"
+    out.unused += [name for name, table in tables.items() if not table]
     return {
         table: (places[name][0], [f"{key} = {_word(name)}"] * (plain(name.split(".")[0]) != table) + places[name][1])
         for name, table in sorted(tables.items(), key=lambda item: item[1] != "clients")
@@ -136,15 +144,28 @@ def _place(path: Path, sheet: str = "") -> tuple[Place, list[str]]:
     except NotATableError as no:
         if "cannot be read as text" in no.problem:
             place = place_of(path, Settings(tables={"clients": TableSettings(encoding="cp1252")}), "clients")
-            rows = next(place.pieces())
+            rows = _first(place)
             odd = next((word for name in rows for word in texts(rows[name]) if not word.isascii()), "")
-            return place, [f'encoding = "cp1252"  # {LIKELY}: it is not UTF-8; does {_word(odd)} look right?']
+            return place, [f'encoding = "cp1252"  # {LIKELY}: it is not UTF-8; does {_short(odd)} look right?']
     return place, []
 
 
-def _table_named(name: str) -> str:
+def _fits(name: str, place: Place) -> bool:
+    """Whether a place that bears a table's name holds what the table needs; of the clients, always."""
+    if name == "clients":
+        return True
+    with suppress(NotATableError, StopIteration):
+        rows = next(place.pieces())
+        return all(any(_alike(TABLES[name].column(need), h) for h in rows.columns) for need in TABLES[name].required)
+    return False
+
+
+def _table_named(name: str, others: Iterable[str]) -> str:
+    """The table that a file or sheet is named after; one nearly so only where none is exactly."""
+    taken = {plain(other.split(".")[0]) for other in others}
     near = difflib.get_close_matches(plain(name), TABLES, 1, ALIKE)
-    return near[0] if near else "clients" if plain(name) in ("customers", "accounts", "engagements") else ""
+    like = near[0] if near else "clients" if plain(name) in ("customers", "accounts", "engagements") else ""
+    return like if like == plain(name) or like not in taken else ""
 
 
 def _fit(place: Place) -> int:
@@ -205,18 +226,27 @@ def _headings(table: Table, place: Place, rows: pd.DataFrame, guess: _Guess) -> 
         asked = "two readings" in parsed.problem
         if not filled or not (asked or column.kind == "term" or parsed.bad.sum() <= (1 - READABLE) * filled):
             continue
-        sure = SURE if score == 3 else LIKELY if score == 2 else GUESS
+        sure = SURE if score == 3 else LIKELY if score > 1 else GUESS
         guess.headings[column.name] = (heading, sure, _evidence(column, heading, rows[heading], parsed))
         guess.spare.append(heading)
 
 
-def _alike(column: Column, heading: str) -> int:
-    """3 where the heading is our name for the column, 2 where it is another it goes by, 1 where it is nearly one."""
-    name = plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading).replace(".", " "))
+def _alike(column: Column, heading: str) -> float:
+    """3 where the heading is our name for the column, about 2 where it is another it goes by (the likelier first), 1
+    where it is nearly one; of an end nearly is not enough.
+    """
+    name = _spaced(heading)
     also = [plain(word) for word in column.also]
     if name == column.name:
         return 3
-    return 2 if name in also else int(bool(difflib.get_close_matches(name, [column.name, *also], 1, ALIKE)))
+    if name in also:
+        return 2 - also.index(name) / 100
+    return int(column.name != "end_date" and bool(difflib.get_close_matches(name, [column.name, *also], 1, ALIKE)))
+
+
+def _spaced(heading: str) -> str:
+    """A heading as our columns are spelt, words run together taken apart: "CustomerID" is customer_id."""
+    return plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading).replace(".", " "))
 
 
 def _evidence(column: Column, heading: str, cells: pd.Series, parsed: Parsed) -> str:
@@ -225,7 +255,7 @@ def _evidence(column: Column, heading: str, cells: pd.Series, parsed: Parsed) ->
     told = f"the heading; {filled:,} of {len(cells):,} rows filled"
     if column.kind == "term":
         words = texts(cells).value_counts()
-        return told + ", " + ", ".join(f"{_word(word)} {count:,} times" for word, count in words.head(6).items())
+        return told + ", " + ", ".join(f"{_short(word)} {count:,} times" for word, count in words.head(6).items())
     if column.kind == "date" and len(values):
         return f"{told}, {values.min():%Y-%m-%d} to {values.max():%Y-%m-%d}"
     if column.kind in ("number", "integer") and len(values):
@@ -235,10 +265,10 @@ def _evidence(column: Column, heading: str, cells: pd.Series, parsed: Parsed) ->
 
 def _ends(rows: pd.DataFrame, guess: _Guess, out: Draft) -> None:
     """Refuse what only looks like an end; take a tenure and a flag where there is no end."""
-    flag = _flag(rows, guess)
+    flag = _flag(rows)
     for heading in rows.columns:
         taken = guess.headings.get("end_date", ("",))[0] == heading
-        planned = bool(PLANNED.search(plain(heading))) and not taken
+        planned = bool(PLANNED.search(_spaced(heading))) and not taken
         if (taken or planned) and (why := _not_an_end(rows, heading, guess, flag, planned)):
             out.refused.append(f"{_word(heading)} was not taken as end_date: {why}")
             guess.section.append(f"# {out.refused[-1]}")
@@ -246,13 +276,14 @@ def _ends(rows: pd.DataFrame, guess: _Guess, out: Draft) -> None:
                 del guess.headings["end_date"]
     if "end_date" in guess.headings:
         return
-    if flag and (tenure := _one(rows, TENURE, "integer")):
+    whole = flag is not None and len(flag[1]) == 1 and len(set(texts(rows[flag[0]]).unique())) == 2
+    if flag and whole and (tenure := _one(rows, TENURE, "integer")):
         heading, gone, why = flag
         guess.headings.pop("start_date", None)
         guess.spare += [tenure, heading]
         guess.section += [
             f"tenure_months = {_word(tenure)}  # {LIKELY}: the heading; whole numbers in all rows",
-            f"ended = {{ column = {_word(heading)}, true = {_word(gone)} }}  # {why}",
+            f"ended = {{ column = {_word(heading)}, true = {_word(*gone)} }}  # {why}",
             "# On which day was the export made? Tenures count back from there.",
             f'snapshot_date = "{OPEN}"  # a date without quotes: 2025-12-31',
         ]
@@ -264,44 +295,58 @@ def _ends(rows: pd.DataFrame, guess: _Guess, out: Draft) -> None:
 
 
 def _not_an_end(
-    rows: pd.DataFrame, heading: str, guess: _Guess, flag: tuple[str, str, str] | None, planned: bool
+    rows: pd.DataFrame, heading: str, guess: _Guess, flag: tuple[str, set[str], str] | None, planned: bool
 ) -> str:
     """Why these dates are not ends of service; empty where nothing speaks against it."""
-    ends = parse(rows[heading], TABLES["clients"].column("end_date"))
+    ends = _typed(rows, heading, "end_date")
     if planned:
-        return "its heading speaks of what is planned or paid for" if ends.values.notna().any() else ""
-    if flag and (staying := int((ends.filled & (texts(rows[flag[0]]) != flag[1])).sum())):
-        return f"{staying:,} rows have it that are not {_word(flag[1])} in {_word(flag[0])}"
-    if ends.filled.all():
+        return "its heading speaks of what is planned or paid for" if ends.notna().any() else ""
+    if flag:
+        staying = int((ends.notna() & ~texts(rows[flag[0]]).isin(flag[1])).sum())
+        return f"{staying:,} rows have it that are none of {sorted(flag[1])} in {_word(flag[0])}" if staying else ""
+    if ends.notna().all():
         return "every client has one; who stays has none. If all have left, name it yourself"
-    others = [parse(rows[guess.headings[n][0]], TABLES["clients"].column(n)).values.max()
-              for n in ("start_date", "decision_date", "recorded_date") if n in guess.headings]  # fmt: skip
-    late = int((ends.values > max((day for day in others if pd.notna(day)), default=pd.Timestamp.max) + LATER).sum())
-    if late > max(1, 0.02 * ends.filled.sum()):
+    names = ("start_date", "decision_date", "recorded_date", "contract_term_months")
+    known = {name: _typed(rows, guess.headings[name][0], name) for name in names if name in guess.headings}
+    if {"start_date", "contract_term_months"} <= set(known):
+        start, after = known["start_date"], ends + pd.Timedelta(days=1)
+        served = (after.dt.year - start.dt.year) * 12 + after.dt.month - start.dt.month
+        on_the_day = (after.dt.day - start.dt.day).abs() <= 1
+        fixed = ends.notna() & (known["contract_term_months"] > 1)
+        first = fixed & (served == known["contract_term_months"]) & on_the_day
+        if first.sum() > 2 and first.sum() >= 0.9 * ends.notna().sum():
+            return "each lies exactly one term after its start, as the ends of terms do"
+    others = [days.max() for name, days in known.items() if name != "contract_term_months" and days.notna().any()]
+    late = int((ends > max(others) + LATER).sum()) if others else 0
+    if late >= max(2, 0.2 * ends.notna().sum()):
         return f"{late:,} lie more than three months after every other date, as planned or paid-to dates do"
     return ""
 
 
-def _flag(rows: pd.DataFrame, guess: _Guess) -> tuple[str, str, str] | None:
-    """The column that says who left, its word for yes, and how sure that is."""
+def _typed(rows: pd.DataFrame, heading: str, name: str) -> pd.Series:
+    """The cells as values of the named clients column; what cannot be read is missing."""
+    column, evidence = TABLES["clients"].column(name), Evidence()
+    evidence.look(rows[heading], column)
+    return parse(rows[heading], column, evidence.forms().get(name, "")).values
+
+
+def _flag(rows: pd.DataFrame) -> tuple[str, set[str], str] | None:
+    """The column that says who left, its words for having left, and how sure that is."""
     for heading in rows.columns:
-        name = plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading))
-        words = set(texts(rows[heading]).unique())
-        if name not in LEFT | STAYS or len(words) != 2 or "" in words:
-            continue
-        folded = {word.casefold(): word for word in words}
-        gone = set(folded) & (FALSE if name in ACTIVE else GONE)
-        if len(gone) == 1:
-            word = folded[gone.pop()]
-            count = int((texts(rows[heading]) == word).sum())
-            return heading, word, f"{LIKELY}: two words, {_word(word)} in {count:,} of {len(rows):,} rows"
+        name, cells = _spaced(heading), texts(rows[heading])
+        words = set(cells.unique()) - {""}
+        gone = {w for w in words if w.casefold() in (FALSE if name in ACTIVE else GONE)}
+        if name in LEFT | STAYS and 2 <= len(words) <= 8 and gone and gone < words:
+            count = int(cells.isin(gone).sum())
+            shown = " or ".join(_word(word) for word in sorted(gone))
+            return heading, gone, f"{LIKELY}: {shown} in {count:,} of {len(rows):,} rows"
     return None
 
 
 def _one(rows: pd.DataFrame, names: tuple[str, ...], kind: str) -> str:
     """The first heading of these names whose cells all read as the kind."""
     for heading in rows.columns:
-        if plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading)) in names:
+        if _spaced(heading) in names:
             parsed = parse(rows[heading], Column(heading, kind, "", ""))
             if parsed.filled.all() and not parsed.bad.any():
                 return str(heading)
@@ -326,10 +371,10 @@ def _spellings(table: Table, rows: pd.DataFrame, guess: _Guess, out: Draft) -> N
         parsed = parse(rows[heading], column, forms.get(column.name, ""))
         if "two readings" in parsed.problem:
             orders = '"day first" or "month first"' if column.kind in ("date", "month") else '"1,234.5" or "1.234,5"'
-            guess.formats += [f"# It {parsed.problem.splitlines()[0]}. Say {orders}.", f'{column.name} = "{OPEN}"']
+            guess.formats += [f"# Two readings: {_short(parsed.seen[0])}. Say {orders}.", f'{column.name} = "{OPEN}"']
             out.questions.append(f"{table.name}.{column.name}: how it is written")
         elif column.kind == "term" and parsed.bad.any():
-            unknown = texts(rows[heading])[parsed.bad].unique()[:30]
+            unknown = list({word.casefold(): word for word in texts(rows[heading])[parsed.bad].unique()}.values())
             guess.values += ["# How many months are these? 1 is month-to-month."]
             guess.values += [f'{column.name}.{_word(word)} = "{OPEN}"' for word in unknown]
             out.questions.append(f"{table.name}.{column.name}: {len(unknown)} terms that are not understood")
@@ -366,5 +411,10 @@ def _extras(table: Table, rows: pd.DataFrame, used: set[str]) -> list[str]:
 
 def _word(text: object) -> str:
     """Any text as a TOML string on one line."""
-    plain_text = json.dumps(str(text)[:200], ensure_ascii=False)
-    return re.sub(r"[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", plain_text)
+    quoted = json.dumps(str(text), ensure_ascii=False)
+    return re.sub(r"[\x7f-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", quoted)
+
+
+def _short(text: object) -> str:
+    """Any text for a comment: on one line, and not long."""
+    return _word(str(text)[:80])

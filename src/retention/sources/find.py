@@ -40,7 +40,14 @@ def find(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     """
     if unknown := [name for name in settings.tables if name not in TABLES]:
         raise ConfigError(f"[tables] names unknown tables: {', '.join(unknown)}. Known: {', '.join(TABLES)}.")
+    if queries := [name for name, how in settings.tables.items() if how.query and not settings.source.database]:
+        raise ConfigError(f"[tables.{queries[0]}] has a query, but [source] database names no database.")
     found = _in_database(settings, stack) if settings.source.database else _in_files(settings)
+    if lost := [name for name, how in settings.tables.items() if name not in found and how.use]:
+        raise ConfigError(
+            f"retention.toml says how to read {', '.join(lost)}, but the source has none. "
+            f"Name the file, sheet or query under [tables.{lost[0]}], or take the section out."
+        )
     return {name: found[name] for name in TABLES if name in found}
 
 
@@ -51,7 +58,7 @@ def _in_files(settings: Settings) -> dict[str, Place]:
     else:
         if not folder.is_dir():
             raise ConfigError(f"There is no folder {folder}.")
-        named = {name: path for name in TABLES if (path := _named(folder, name))}
+        named = {name: path for name in TABLES if settings.table(name).use and (path := _named(folder, name))}
     named |= {name: folder / table.file for name, table in settings.tables.items() if table.file}
     if not named and len(books := [path for path in folder.iterdir() if path.suffix.lower() in BOOKS]) == 1:
         named["clients"] = books[0]
@@ -83,7 +90,7 @@ def _other_sheets(path: Path, settings: Settings) -> dict[str, Place]:
         return {}
     named = {name: how.sheet for name, how in settings.tables.items() if how.sheet and not how.file}
     named |= {name: sheet for sheet in stores.sheets(path) if (name := plain(sheet)) in TABLES and name not in named}
-    return {name: place_of(path, settings, name) for name in named if name != "clients"}
+    return {name: place_of(path, settings, name) for name in named if name != "clients" and settings.table(name).use}
 
 
 def plain(name: str) -> str:
@@ -139,7 +146,8 @@ def digest(path: Path) -> str:
 def _in_database(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     database = stores.Database(settings.source.database)
     connection = stack.enter_context(database.connected("reading its tables"))
-    queries = {name: f'SELECT * FROM "{name}"' for name in database.names(connection) if name in TABLES}
+    here = [name for name in database.names(connection) if name in TABLES and settings.table(name).use]
+    queries = {name: f'SELECT * FROM "{name}"' for name in here}
     queries |= {name: how.query for name, how in settings.tables.items() if how.query}
     if "clients" not in queries:
         raise ConfigError("The database shows no table named clients. Set a query for it: [tables.clients] query.")

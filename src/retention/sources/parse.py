@@ -24,8 +24,9 @@ _CERTAIN = (
     *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
     "%Y%m%d",
 )
-_TIME = r"[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AP]M)?( ?(Z|UTC|[+-]\d{2}:?\d{2}))?$"
-_ZONE = r"(?:Z|UTC|[+-]\d{2}:?\d{2})$"  # after a time of day
+_ZONE = r"(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)$"  # after a time of day
+_MIDNIGHT = r"[T ]0?0:00(?::00(?:\.0+)?)?(?: ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?))?$"
+_TIME = r"[T ](?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?: ?[AP]M)?(?: ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?))?$"
 FIRST_DAY, LAST_DAY = pd.Timestamp("1900-01-01"), pd.Timestamp("2100-12-31")
 EXCEL_FIRST_DAY = "1899-12-30"  # day 0 of Excel's day numbers, from March 1900 on
 FIRST_DAY_NUMBER = 18264  # 1950: smaller numbers in a date column are something else
@@ -68,14 +69,14 @@ def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "")
     reader: dict[str, Callable[[], Parsed]] = {
         "date": lambda: _dates(text, form),
         "month": lambda: _months(text, form),
-        "number": lambda: _numbers(text, form, numeric),
+        "number": lambda: _numbers(text, form, numeric, _around(column)),
         "integer": lambda: _whole(text, form, numeric),
         "term": lambda: _whole(text, form, numeric),
         "flag": lambda: _flags(text),
     }
     none = pd.Series(False, text.index)
     once = reader[column.kind]() if column.kind in reader else Parsed(text.astype("string"), none)
-    once = replace(once, seen=tuple(repr(str(value)) for value in text[once.bad][:SEEN]))
+    once = replace(once, seen=once.seen or tuple(repr(str(value)) for value in text[once.bad][:SEEN]))
     counts = np.bincount(codes[codes >= 0], minlength=len(unique))
     repairs = pd.Series(counts).groupby(told.to_numpy(), sort=False).sum().drop("", errors="ignore").to_dict()
     return replace(
@@ -106,7 +107,7 @@ def as_text(value: Any) -> str:
         return str(int(value))
     if isinstance(value, dt.datetime):
         return value.isoformat(" ") if value.time() != dt.time() else value.date().isoformat()
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def texts(cells: pd.Series) -> pd.Series:
@@ -169,12 +170,18 @@ class Evidence:
         text, _ = _cleaned(pd.Series([v for v in pd.unique(cells) if isinstance(v, str)], dtype=TEXT))
         text, self.kinds[column.name] = text.dropna(), column.kind
         if column.kind in ("date", "month"):
-            zones = _marks(text[text.str.contains(":", regex=False)], _ZONE)
-            found = {"Z" if zone in ("UTC", "+00:00", "+0000") else zone for zone in zones}
+            timed = text[text.str.contains(":", regex=False)]
+            late = ~timed.str.contains(_MIDNIGHT, regex=True)
+            zones = _marks(timed, _ZONE) | (
+                {"no zone"} if (late & ~timed.str.contains(_ZONE, regex=True)).any() else set()
+            )
+            # A column of midnights holds days: each stands as written, whatever the zone (or summer time) beside it.
+            found = {"Z" if zone in ("UTC", "+00:00", "+0000", "+00") else zone for zone in zones if late.any()}
             self._orders(text.str.replace(_TIME, "", regex=True))
         else:
-            found = _marks(text, _MARK)
-            plain = text.str.replace(_AROUND, "", regex=True)
+            shares = text.str.contains(_PERCENT, regex=True)
+            found = _marks(text, _MARK) | ({"with %", "without %"} if shares.any() and not shares.all() else set())
+            plain = text.str.replace(_around(column), "", regex=True)
             self.styles[column.name] = self.styles.get(column.name, set()) | _styles(plain)
         self.mixed[column.name] = self.mixed.get(column.name, set()) | found
 
@@ -191,19 +198,28 @@ class Evidence:
         return dates | {name: sorted(styles)[0] for name, styles in self.styles.items() if styles}
 
     def faults(self, table: str) -> list[Fault]:
-        """Columns that mix currencies or time zones."""
-        zone = (
-            "mixes time zones, so that its days are not those of one place",
-            'Convert it to one, or take each day as it stands: {} = "as written" under [tables.<table>.formats].',
-        )
-        money = ("mixes currencies", "Convert all amounts to one currency.")
-        return [
-            Fault(
-                table, name, problem, 0, (), remedy.format(name).replace("<table>", table), tuple(sorted(found)[:SEEN])
-            )
+        """Columns that mix currencies, shares or time zones; the dates of one file must all be of one zone."""
+        dates = {name: found for name, found in self.mixed.items() if self.kinds[name] in ("date", "month") and found}
+        zones = set().union(*dates.values())
+        told = [
+            (name, found, "mixes currencies, or numbers with and without %", "Convert all values to one.")
             for name, found in self.mixed.items()
-            if len(found) > 1
-            for problem, remedy in [zone if self.kinds[name] in ("date", "month") else money]
+            if name not in dates and len(found) > 1
+        ]
+        if len(zones) > 1:
+            as_is = 'or take each day as it stands: {} = "as written" under [tables.<table>.formats].'
+            told += [
+                (
+                    name,
+                    zones,
+                    "mixes time zones, within itself or with other columns",
+                    f"Convert them to one, {as_is.format(name)}",
+                )
+                for name in dates
+            ]
+        return [
+            Fault(table, name, problem, 0, (), remedy.replace("<table>", table), tuple(sorted(found)[:SEEN]))
+            for name, found, problem, remedy in told
         ]
 
 
@@ -220,7 +236,8 @@ def _dates(text: pd.Series, form: str) -> Parsed:
     plain = text.str.replace(_TIME, "", regex=True)
     form = "" if form in (EXCEL_DAYS, AS_WRITTEN) else form
     if form and form not in _ORDERS:
-        values = _first_that_reads(plain, (form, "%Y-%m-%d"))
+        values = _first_that_reads(text, (form,)).dt.normalize()
+        values = values.fillna(_first_that_reads(plain, (form, "%Y-%m-%d")))
         return Parsed(
             values, _leftover(text, values), f"is not a date written as {form}", "Mend the dates or the format."
         )
@@ -243,9 +260,9 @@ def _dates(text: pd.Series, form: str) -> Parsed:
 def _two_readings(text: pd.Series, values: pd.Series, read: dict[str, pd.Series], split: pd.Series) -> Parsed:
     first = split.idxmax()
     one, other = read[DAY_FIRST][first], read[MONTH_FIRST][first]
-    readings = f"{one:%d %B %Y} (day first) or {other:%d %B %Y} (month first)"
+    seen = f"{text[first]}, which is {one:%d %B %Y} (day first) or {other:%d %B %Y} (month first)"
     remedy = 'Say which under [tables.<table>.formats], for example <column> = "day first", or write YYYY-MM-DD.'
-    return Parsed(values, split.astype(bool), f"has two readings: {text[first]} is {readings}", remedy)
+    return Parsed(values, split.astype(bool), "has two readings", remedy, (seen,))
 
 
 def _first_that_reads(text: pd.Series, forms: tuple[str, ...]) -> pd.Series:
@@ -263,26 +280,37 @@ def _months(text: pd.Series, form: str) -> Parsed:
     whole = text.str.replace(r"^(\d{4})-(\d{2})$", r"\1-\2-01", regex=True)
     parsed = _dates(whole, form)
     first = parsed.values.dt.to_period("M").dt.to_timestamp()
-    return Parsed(first, parsed.bad, parsed.problem, "Write months as YYYY-MM.")
+    return replace(parsed, values=first, remedy=parsed.remedy if parsed.seen else "Write months as YYYY-MM.")
 
 
-# What may stand around a number: currency signs and codes, per cent. Not letters such as k or m, which multiply.
-_MARK = "(?:[$\u20ac\u00a3\u00a5]|[A-Z]{3})"
-_AROUND = rf"^{_MARK}\s*|\s*(?:{_MARK}|%)$"
+# What may stand around a number: currency signs and codes. Not letters such as k or MIO, which multiply.
+_CODES = (
+    "USD|EUR|GBP|CHF|CAD|AUD|NZD|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|RON|BGN|TRY|ZAR|BRL|MXN|SGD|HKD|KRW|ILS|AED|SAR|"
+    "THB|MYR|IDR|PHP|VND|ARS|CLP|COP|PEN|EGP|NGN|KES|MAD|UAH|ISK"
+)
+_MARK = f"(?:[$\u20ac\u00a3\u00a5]|{_CODES})"
+_AROUND = rf"^{_MARK}\s*|\s*{_MARK}$"
+_PERCENT = r"\s*%$"
 PLAIN_NUMBERS = "1,234.5"
 _STYLES = {PLAIN_NUMBERS: (",", r"\."), "1.234,5": (r"\.", ",")}  # (mark between thousands, mark before decimals)
+NUMBER_STYLES = tuple(_STYLES)
 _COMMAS = 'Say which under [tables.<table>.formats]: "1,234.5" (comma for thousands) or "1.234,5" (comma for decimals).'
 
 
-def _numbers(text: pd.Series, form: str, numeric: pd.Series) -> Parsed:
+def _around(column: Column) -> str:
+    """What may stand around the column's numbers: a per cent sign where it holds per cents, else a currency."""
+    return _PERCENT if column.unit.startswith("percent") else _AROUND if column.kind == "number" else "^$"
+
+
+def _numbers(text: pd.Series, form: str, numeric: pd.Series, around: str = "^$") -> Parsed:
     exact = pd.to_numeric(text.where(numeric), errors="coerce").astype(float)
-    plain = text.mask(numeric).str.replace(_AROUND, "", regex=True)
+    plain = text.mask(numeric).str.replace(around, "", regex=True)
     looks = plain.str.fullmatch(r"[+-]?[\d.,]*\d([eE][+-]?\d+)?").fillna(False).astype(bool)
     style = form or next(iter(sorted(_styles(plain))), "")
     marked = looks & plain.str.contains(r"[.,]", regex=True).fillna(False).astype(bool)
     if not style and marked.any():
-        problem = f"has two readings: {plain[marked].iloc[0]!r} can mean thousands or decimals"
-        return Parsed(exact.mask(exact.isna()), marked, problem, _COMMAS)
+        seen = tuple(f"{value!r}, thousands or decimals?" for value in plain[marked][:1])
+        return Parsed(exact * np.nan, marked, "has two readings", _COMMAS, seen)
     group, point = _STYLES[style or PLAIN_NUMBERS]
     fits = plain.str.fullmatch(rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d*)({point}\d+)?([eE][+-]?\d+)?").fillna(False)
     cleaned = plain.where(fits & looks).str.replace(group, "", regex=True).str.replace(point, ".", regex=True)

@@ -17,7 +17,7 @@ from retention.errors import SHOWN, DataError, Fault, merged
 from retention.sources.check import Across, check_rows
 from retention.sources.delimited import NotATableError
 from retention.sources.find import LARGE_BYTES, Place, find, plain
-from retention.sources.parse import PLAIN_NUMBERS, Evidence, as_text, parse, texts
+from retention.sources.parse import NUMBER_STYLES, PLAIN_NUMBERS, Evidence, as_text, parse, texts
 from retention.sources.tenure import flag_faults, from_tenure, tenure_faults
 from retention.tables import SIGNING, TABLES, Column, Table
 
@@ -106,36 +106,50 @@ class _Reader:
         try:
             opening = self.place.pieces()
             first = next(opening)
-            self.spelt = _our_spelling(self.table, self.how, first)
-            self.faults = _mapping_faults(self.table, self.how, first.rename(columns=self.spelt))
-            if self.faults:
-                return clients
-            self.columns = _columns(self.table, self.how, first.rename(columns=self.spelt))
-            many = self._look(chain([first], opening))
-            across = self._gather(self.place.pieces() if many else [first], clients, partial)
-            self.faults += across.faults(lambda at: self._ids(self.place.pieces() if many else [first], at))
-            self._note(first)
-            return across.clients if self.table.name == "clients" else clients
         except NotATableError as no:
-            problem, remedy = f"{self.place.name} {no.problem}", no.remedy.replace("<table>", self.table.name)
-            self.faults.append(Fault(self.table.name, "", problem, no.count, no.places, remedy))
+            self._refuse(no)
             return clients
+        self.spelt = _our_spelling(self.table, self.how, first)
+        self.faults = _mapping_faults(self.table, self.how, first.rename(columns=self.spelt))
+        self.columns = _columns(self.table, self.how, first.rename(columns=self.spelt))
+        if self.table.columns[0].name not in {column.name for column in self.columns}:
+            return clients  # without ids no other fault could be told
+        many = self._look(chain([first], self._whole(opening)))
+        across = self._gather(self._whole(self.place.pieces()) if many else [first], clients, partial)
+        if not self.faults or {column.name for column in self.columns} >= set(self.table.required):
+            self.faults += across.faults(
+                lambda at: self._ids(self._whole(self.place.pieces()) if many else [first], at)
+            )
+        self._note(first)
+        return across.clients if self.table.name == "clients" else clients
+
+    def _refuse(self, no: NotATableError) -> None:
+        problem, remedy = f"{self.place.name} {no.problem}", no.remedy.replace("<table>", self.table.name)
+        fault = Fault(self.table.name, "", problem, no.count, no.places, remedy)
+        self.faults += [fault] if fault not in self.faults else []
+
+    def _whole(self, pieces: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """The pieces up to where the source is no table any more, so that what is wrong with them is told as well."""
+        try:
+            yield from pieces
+        except NotATableError as no:
+            self._refuse(no)
 
     def _look(self, pieces: Iterable[pd.DataFrame]) -> bool:
         """Learn how dates and numbers are written, by column; whether there is more than one piece comes back."""
         evidence, count, flags, how = Evidence(), 0, set[str](), self.how
         for count, raw in enumerate(pieces, 1):
-            raw = raw.rename(columns=self.spelt)
+            raw = _mapped(how, raw.rename(columns=self.spelt))
             for column in self.columns:
-                theirs = how.columns.get(column.name, column.name)
-                if theirs in raw and column.name not in how.formats:
-                    evidence.look(raw[theirs], column)
+                if column.name in raw and column.name not in how.formats:
+                    evidence.look(raw[column.name], column)
             if how.ended:
                 flags |= set(texts(raw[how.ended.column]).str.casefold().unique())
             if count > 1:
                 self.tell(f"{self.place.name}: first look, {count * len(raw):,} rows")
         self.faults += evidence.faults(self.table.name) + (flag_faults(self.table, how, flags) if how.ended else [])
-        self.forms = evidence.forms() | how.formats
+        refused = {fault.column for fault in _format_faults(self.table, how)}
+        self.forms = evidence.forms() | {name: form for name, form in how.formats.items() if name not in refused}
         return count > 1
 
     def _gather(self, pieces: Iterable[pd.DataFrame], clients: np.ndarray | None, partial: bool) -> Across:
@@ -145,7 +159,8 @@ class _Reader:
             raw = raw.rename(columns=self.spelt).set_axis(range(done, done + len(raw)))
             frame, unread = self._typed(raw)
             self.faults = merged([*self.faults, *check_rows(self.table, frame, unread, clients)])
-            across.add(frame)
+            if set(frame) >= set(self.table.required):
+                across.add(frame)
             self.pieces.append(_days(frame) if partial else frame)
             done += len(raw)
             self.tell(f"{self.place.name}: {done:,} rows read")
@@ -155,7 +170,8 @@ class _Reader:
     def _typed(self, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """One piece as typed values, and which of its cells could not be read."""
         self.faults += tenure_faults(self.table, self.how, raw)
-        raw = _renamed(self.how, raw)
+        raw = _mapped(self.how, raw)
+        raw = from_tenure(raw, self.how) if self.how.tenure_months and self.how.ended else raw
         parsed = {c.name: parse(raw[c.name], c, self.forms.get(c.name, ""), self.place.first_day) for c in self.columns}
         ids = texts(raw[self.table.columns[0].name]).replace("", "(no id)")
         for name, p in parsed.items():
@@ -206,8 +222,8 @@ def _days(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _columns(table: Table, how: TableSettings, raw: pd.DataFrame) -> list[Column]:
     """The declared columns that the file gives, and the user's own."""
-    given = {"start_date", "end_date"} if how.tenure_months else set()
-    given |= set(raw.columns) | set(how.columns)
+    given = {"start_date", "end_date"} if how.tenure_months in raw and how.ended and how.ended.column in raw else set()
+    given |= set(raw.columns) | {ours for ours, theirs in how.columns.items() if theirs in raw}
     extra = [Column(name, x.kind, x.known, "your own") for name, x in how.extra.items()]
     return [column for column in (*table.columns, *extra) if column.name in given]
 
@@ -239,7 +255,7 @@ def _mapping_faults(table: Table, how: TableSettings, raw: pd.DataFrame) -> list
         for name in dict.fromkeys(unknown)
         if name not in known
     ]
-    faults += _extra_faults(table, how)
+    faults += [*_extra_faults(table, how), *_format_faults(table, how)]
     given = {"start_date", "end_date"} if how.tenure_months else set()
     if how.tenure_months and not (how.ended and how.snapshot_date):
         needs = "Give [tables.clients] ended = {column = ..., true = ...} and snapshot_date as well."
@@ -261,19 +277,35 @@ def _extra_faults(table: Table, how: TableSettings) -> list[Fault]:
     ]
 
 
+def _format_faults(table: Table, how: TableSettings) -> list[Fault]:
+    """Formats of dates given to numbers, and the other way round."""
+    kinds = {c.name: c.kind for c in table.columns} | {name: extra.kind for name, extra in how.extra.items()}
+    wrong = {
+        name: form
+        for name, form in how.formats.items()
+        if name in kinds and (kinds[name] in ("date", "month")) == (form in NUMBER_STYLES)
+    }
+    remedy = f"A date takes an order or a format such as %d/%m/%Y, a number {' or '.join(NUMBER_STYLES)}."
+    return [
+        Fault(table.name, name, f"is a {kinds[name]}, and {form!r} is no format for it", 0, (), remedy)
+        for name, form in wrong.items()
+    ]
+
+
 def _absent(table: Table, name: str, raw: pd.DataFrame) -> Fault:
     near = difflib.get_close_matches(name, raw.columns, 1, 0.5)
     guess = f' Perhaps {name} = "{near[0]}"?' if near else ""
-    remedy = f"Name the column that holds it under [tables.{table.name}.columns].{guess} The file has: "
+    skip = f" Or say [tables.{table.name}] use = false." if table.name != "clients" else ""
+    remedy = f"Name the column that holds it under [tables.{table.name}.columns].{guess}{skip} The file has: "
     return Fault(table.name, name, "is required and missing", 0, (), remedy + ", ".join(raw.columns) + ".")
 
 
-def _renamed(how: TableSettings, raw: pd.DataFrame) -> pd.DataFrame:
-    """The raw table under our names, values translated, with dates counted back where only a tenure is given."""
-    frame = raw.assign(**{ours: raw[theirs] for ours, theirs in how.columns.items()})
+def _mapped(how: TableSettings, raw: pd.DataFrame) -> pd.DataFrame:
+    """The raw table under our names, with values translated: a number in the settings is that number."""
+    frame = raw.assign(**{ours: raw[theirs] for ours, theirs in how.columns.items() if theirs in raw})
     for column, values in how.values.items():
         if column in frame:
-            spoken = {key.strip().casefold(): str(value) for key, value in values.items()}
+            spoken = {key.strip().casefold(): as_text(v) if isinstance(v, bool) else v for key, v in values.items()}
             meant = {v: spoken.get(as_text(v).strip().casefold(), v) for v in frame[column].dropna().unique()}
             frame[column] = frame[column].astype(object).map(meant)
-    return from_tenure(frame, how) if how.tenure_months and how.ended else frame
+    return frame

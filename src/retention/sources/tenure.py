@@ -44,7 +44,7 @@ def from_tenure(frame: pd.DataFrame, how: TableSettings) -> pd.DataFrame:
 
 def tenure_faults(table: Table, how: TableSettings, raw: pd.DataFrame) -> list[Fault]:
     """Ages that are not whole months, and flags that are blank."""
-    if how.ended is None or not how.tenure_months:
+    if how.ended is None or how.tenure_months not in raw or how.ended.column not in raw:
         return []
     _, wrong = _months(raw, how)
     problem = f"is not a whole number of months from 0 to {LONGEST_TENURE} in the column {how.tenure_months!r}"
