@@ -1,17 +1,21 @@
 """Do the intervals keep their promise? Many made-up agencies, each judged; figures kept in docs/calibration.md.
 
-Run by `make simulate`; takes about a quarter of an hour on two cores.
+Run by `make simulate`; takes about a quarter of an hour on two cores. Every finished agency is kept in
+`.simulate.jsonl`, so that a run that was stopped goes on where it was; a change of the code begins anew.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
+import hashlib
+import json
 import math
 import os
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,31 +24,132 @@ from retention.claims import CLAIMS, judge
 from retention.contract_term import arms, contract_hazard_ratio
 from retention.curves import follow_up, kaplan_meier, restricted_mean
 from retention.results import VERDICTS
-from retention.sample import World, simulate
+from retention.sample import BURN_IN_MONTHS, PLAIN, WORLDS, World, simulate
+from retention.sample.life import live
+from retention.sample.world import found
 from retention.spells import build_spells
 
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / ".simulate.jsonl"
 BEGIN, CUTOFF = dt.date(2021, 1, 1), dt.date(2025, 12, 31)
+TRUTH_CLIENTS, TRUTH_SEED = 400_000, 900_000
+Key = tuple[str, str, int, int]  # experiment, world, clients, seed
+
 ALIKE = {"rep_sd": 0.0, "rep_liking_sd": 0.0}
-WORLDS = {
+CONTRACT_WORLDS = {
     "claim true": World(**ALIKE),
     "nothing planted": World(contract=0.0, spend=0.0, **ALIKE),
     "at the smallest effect": World(contract=math.log(1.29), spend=0.0, **ALIKE),
     "claim true, reps differ": World(),
 }
-SIZES = (80, 600)
-TRUTH_CLIENTS, TRUTH_SEED = 400_000, 900_000
 QUANTITIES = (
     "log ratio by month 12",
     "months of service gained in 24",
     "share not left by choice after 12, month-to-month",
 )
+# Raw ratios of METHODS 10 (50 runs each): mean and spread of month-to-month / fixed, then of size quartile 4 / 1.
+PROTOTYPE = {
+    "study, lock-in": (2.66, 0.26, 0.47, 0.09),
+    "study, no lock-in": (2.27, 0.25, 0.48, 0.10),
+    "null, lock-in": (1.26, 0.14, 0.94, 0.15),
+    "null, no lock-in": (1.02, 0.12, 1.05, 0.18),
+    "confounded, lock-in": (1.44, 0.15, 0.52, 0.10),
+    "reversed, no lock-in": (2.26, 0.25, 0.49, 0.09),
+    "small, no lock-in": (2.51, 0.99, 0.48, 0.23),
+}
+PROTOTYPE_RUNS = 50
+
+
+def contract(world: str, clients: int, seed: int) -> dict[str, float | str]:
+    """A1's ratio, the months gained and a share, each with its standard error; and the verdict."""
+    planted = CONTRACT_WORLDS[world]
+    if clients == TRUTH_CLIENTS:
+        planted = replace(planted, reps=3)  # for 600 clients: 2,000 in all
+    tables = simulate(planted, clients=clients, seed=seed, tables=("clients",))
+    spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
+    ratio = contract_hazard_ratio(spells)
+    every, masks = follow_up(spells), arms(spells, 24)
+    means = [restricted_mean(every.where(mask), 24) for mask in masks.values()]
+    curve = kaplan_meier(every.only([1]).where(masks["month-to-month"]))
+    row = curve[curve["month"] <= 12].iloc[-1]
+    found = {"estimate 0": ratio.theta, "se 0": ratio.se, "verdict": judge(CLAIMS["A1"], ratio).verdict}
+    found |= {"estimate 1": means[1][0] - means[0][0], "se 1": math.hypot(means[0][1], means[1][1])}
+    return found | {"estimate 2": float(row["survival"]), "se 2": float(row["se"])}
+
+
+def prototype(world: str, clients: int, seed: int) -> dict[str, float | str]:
+    """Raw ratios of leaving a client-month, by the month of decision, in METHODS 10 as it stands (no extras)."""
+    name, lock = world.split(", ")
+    planted = replace(WORLDS[name], lock_in=lock == "lock-in", **PLAIN)
+    agency = found(planted, clients, 60, seed)
+    people = live(agency, 8.0, (seed, 1, 0)).people
+    month, kind = people["month"].to_numpy(), people["kind"].to_numpy()
+    decided = np.where(kind > 0, people["decided"], agency.total)
+    before = np.maximum(BURN_IN_MONTHS - month, 0)
+    at_risk = np.clip(np.minimum(decided, agency.total - month) - before, 0, None)
+    left = (kind == 1) & (decided > before)
+    size = people["z"].to_numpy()
+    low, high = np.quantile(size[at_risk > 0], [0.25, 0.75])
+    monthly = (people["term"] == 1).to_numpy()
+
+    def rate(mask: np.ndarray) -> float:
+        return float(left[mask].sum() / at_risk[mask].sum())
+
+    return {"term": rate(monthly) / rate(~monthly), "size": rate(size > high) / rate(size <= low)}
+
+
+EXPERIMENTS = {"contract": contract, "prototype": prototype}
+
+
+def plan(runs: int) -> Iterator[Key]:
+    """Every agency that is wanted, the largest first."""
+    for world in CONTRACT_WORLDS:
+        yield "contract", world, TRUTH_CLIENTS, TRUTH_SEED
+    for world in CONTRACT_WORLDS:
+        yield from (("contract", world, clients, seed) for clients in (600, 80) for seed in range(1, runs + 1))
+    for world in PROTOTYPE:
+        yield from (("prototype", world, 600, seed) for seed in range(1, runs + 1))
+
+
+def one(key: Key) -> dict[str, float | str]:
+    return EXPERIMENTS[key[0]](*key[1:])
+
+
+def code() -> str:
+    """A hash of the code that the figures depend on."""
+    digest = hashlib.sha256()
+    for path in [*sorted((ROOT / "src").rglob("*.py")), Path(__file__)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def gather(runs: int) -> dict[Key, dict]:
+    """All results, those kept from before included; each new one is kept at once."""
+    version, wanted = code(), list(plan(runs))
+    lines = KEPT.read_text().splitlines() if KEPT.is_file() else []
+    kept = [json.loads(line) for line in lines if line.endswith("}")]  # a line cut short by a stop is dropped
+    results = {tuple(line["key"]): line["found"] for line in kept if line["code"] == version}
+    todo = [key for key in wanted if key not in results]
+    print(f"{len(wanted) - len(todo):,} agencies kept from before, {len(todo):,} to do", flush=True)
+    with ProcessPoolExecutor(os.cpu_count()) as pool, KEPT.open("a") as stream:
+        futures = {pool.submit(one, key): key for key in todo}
+        for number, future in enumerate(as_completed(futures), 1):
+            key = futures[future]
+            results[key] = future.result()
+            stream.write(json.dumps({"code": version, "key": key, "found": results[key]}) + "\n")
+            stream.flush()
+            if number % 200 == 0:
+                print(f"{number:,} done", flush=True)
+    return {key: results[key] for key in wanted}
+
+
 NOTE = """\
 # How well the intervals keep their promise
 
 Made by `{command}`. {runs} made-up agencies for each row, seeds 1 to {runs}; the Monte-Carlo standard error of a
 coverage near 95 % is {error:.1f} points. An agency has 60 months of records, lock-in, one month's notice, clients from
-before the records and three kinds of end. The true value is that of one agency of {truth:,} clients in the same world:
-what the estimator aims at, not adjusted for who chooses which term.
+before the records and three kinds of end ([how it is made](sample-agency.md)). The true value is that of one agency of
+{truth:,} clients in the same world: what the estimator aims at, not adjusted for who chooses which term.
 
 ## Intervals
 
@@ -63,48 +168,31 @@ smallest worth acting on, 1.25; there 'holds' may be said in at most 1.67 % of a
 
 The last world has ten reps who differ. Clients of one rep then rise and fall together, which these intervals do not
 know; the ratio is little touched by it, because both groups share the reps, and shares are.
+
+## The made-up agency against the prototype of its specification
+
+Raw ratios of leaving by choice, per client-month: month-to-month against fixed terms, and the top against the bottom
+quarter by size. Without the extras that the specification leaves open (promises, flags, visits, season). "Off by" is
+the difference in standard errors of both means together (ours of {runs} agencies, the prototype's of {prototype_runs}).
+
+| world | by term: mean (spread) | prototype | off by | by size: mean (spread) | prototype | off by |
+|---|---|---|---|---|---|---|
+{prototype}
 """
-
-
-@dataclass(frozen=True)
-class Run:
-    """Estimates and standard errors of the three quantities, and the verdict, for one agency."""
-
-    estimates: tuple[float, ...]
-    errors: tuple[float, ...]
-    verdict: str
-
-
-def one(task: tuple[str, int, int]) -> Run:
-    world, clients, seed = task
-    planted = WORLDS[world] if clients < TRUTH_CLIENTS else replace(WORLDS[world], reps=2_000)
-    tables = simulate(planted, clients=clients, seed=seed, tables=("clients",))
-    spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
-    ratio = contract_hazard_ratio(spells)
-    every, masks = follow_up(spells), arms(spells, 24)
-    means = [restricted_mean(every.where(mask), 24) for mask in masks.values()]
-    curve = kaplan_meier(every.only([1]).where(masks["month-to-month"]))
-    row = curve[curve["month"] <= 12].iloc[-1]
-    return Run(
-        (ratio.theta, means[1][0] - means[0][0], row["survival"]),
-        (ratio.se, math.hypot(means[0][1], means[1][1]), row["se"]),
-        judge(CLAIMS["A1"], ratio).verdict,
-    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=400)
     runs = parser.parse_args().runs
+    results = gather(runs)
     coverage, verdicts = [], []
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        for world in WORLDS:
-            truth = one((world, TRUTH_CLIENTS, TRUTH_SEED)).estimates
-            for clients in SIZES:
-                found = list(pool.map(one, [(world, clients, seed) for seed in range(1, runs + 1)], chunksize=5))
-                coverage += [covered(world, clients, found, k, truth[k]) for k in range(len(QUANTITIES))]
-                verdicts.append(judged(world, clients, found, truth[0]))
-                print(world, clients, "done", flush=True)
+    for world in CONTRACT_WORLDS:
+        truth = results["contract", world, TRUTH_CLIENTS, TRUTH_SEED]
+        for clients in (80, 600):
+            found = [results["contract", world, clients, seed] for seed in range(1, runs + 1)]
+            coverage += [covered(world, clients, found, k, truth[f"estimate {k}"]) for k in range(len(QUANTITIES))]
+            verdicts.append(judged(world, clients, found, truth["estimate 0"]))
     text = NOTE.format(
         command=f'make simulate ARGS="--runs {runs}"' if runs != 400 else "make simulate",
         runs=runs,
@@ -114,12 +202,16 @@ def main() -> None:
         verdicts="\n".join(verdicts),
         words=" | ".join(VERDICTS[:4]),
         dashes="---|" * 4,
+        prototype_runs=PROTOTYPE_RUNS,
+        prototype="\n".join(
+            compared(world, [results["prototype", world, 600, s] for s in range(1, runs + 1)]) for world in PROTOTYPE
+        ),
     )
-    (Path(__file__).parents[1] / "docs" / "calibration.md").write_text(text, "utf-8")
+    (ROOT / "docs" / "calibration.md").write_text(text, "utf-8")
 
 
-def covered(world: str, clients: int, found: list[Run], k: int, truth: float) -> str:
-    value, se = (np.array([getattr(run, name)[k] for run in found]) for name in ("estimates", "errors"))
+def covered(world: str, clients: int, found: list[dict], k: int, truth: float) -> str:
+    value, se = (np.array([run[f"{name} {k}"] for run in found]) for name in ("estimate", "se"))
     fine = np.isfinite(value) & np.isfinite(se) & (se > 0)
     value, se = value[fine], se[fine]
     inside = np.mean(np.abs(value - truth) < 1.959964 * se)
@@ -128,13 +220,20 @@ def covered(world: str, clients: int, found: list[Run], k: int, truth: float) ->
     return f"| {world} | {clients} | {QUANTITIES[k]}{left_out} | {numbers} |"
 
 
-def judged(world: str, clients: int, found: list[Run], truth: float) -> str:
-    share = Counter(run.verdict for run in found)
-    return (
-        f"| {world} | {clients} | {math.exp(truth):.2f} | "
-        + " | ".join(f"{share[w] / len(found):.1%}" for w in VERDICTS[:4])
-        + " |"
-    )
+def judged(world: str, clients: int, found: list[dict], truth: float) -> str:
+    share = Counter(run["verdict"] for run in found)
+    shares = " | ".join(f"{share[word] / len(found):.1%}" for word in VERDICTS[:4])
+    return f"| {world} | {clients} | {math.exp(truth):.2f} | {shares} |"
+
+
+def compared(world: str, found: list[dict]) -> str:
+    theirs, cells = PROTOTYPE[world], []
+    for name, mean, spread in (("term", *theirs[:2]), ("size", *theirs[2:])):
+        values = np.array([run[name] for run in found if np.isfinite(run[name])])
+        error = math.hypot(values.std(ddof=1) / math.sqrt(len(values)), spread / math.sqrt(PROTOTYPE_RUNS))
+        cells += [f"{values.mean():.2f} ({values.std(ddof=1):.2f})", f"{mean:.2f} ({spread:.2f})"]
+        cells += [f"{(values.mean() - mean) / error:+.1f}"]
+    return f"| {world} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -445,8 +445,9 @@ def _names(rng: Rng, industries: pd.Series) -> list[str]:
     first, step = rng.integers(0, len(PLACES), n), rng.integers(1, len(PLACES), n)
     two, trade = rng.random(n) < 0.3, rng.integers(0, 3, n)
     for k, industry in enumerate(industries):
-        owner = PLACES[first[k]] + (f" & {PLACES[(first[k] + step[k]) % len(PLACES)]}" if two[k] else "")
-        name = f"{owner} {words[industry][trade[k]]}"
+        one, other = PLACES[first[k]], PLACES[(first[k] + step[k]) % len(PLACES)]
+        word = words[industry][trade[k]]
+        name = f"{one} & {other} {word}" if two[k] or f"{one} {word}" in seen else f"{one} {word}"
         seen[name] = seen.get(name, 0) + 1
         names.append(name if seen[name] == 1 else f"{name} {seen[name]}")
     return names

@@ -161,7 +161,8 @@ def _staff(rng: np.random.Generator, since: np.ndarray, until: np.ndarray, total
     others = pd.DataFrame(rest, columns=["staff_id", "role"]).assign(started_on=first.start_time, ended_on=pd.NaT)
     people = pd.concat([reps, others.astype({"ended_on": "datetime64[ns]"})], ignore_index=True)
     letters = rng.integers(0, 26, len(people))
-    names = [f"{FIRST_NAMES[k % len(FIRST_NAMES)]} {chr(65 + c)}." for k, c in enumerate(letters)]
+    mixed = rng.permutation(len(people))
+    names = [f"{FIRST_NAMES[k % len(FIRST_NAMES)]} {chr(65 + c)}." for k, c in zip(mixed, letters, strict=True)]
     wage = people["role"].map({"rep": 5200, "analyst": 4300, "seller": 4000, "manager": 7500})
     seller = people["role"] == "seller"
     return people.assign(
