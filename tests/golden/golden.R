@@ -91,3 +91,23 @@ for (part in c("ratio", "low", "high", "p"))
       switch(part, ratio = rate$estimate, low = rate$conf.int[1], high = rate$conf.int[2], p = rate$p.value))
 share <- prop.test(9, 80, correct = FALSE)$conf.int
 say("wilson", "9/80", "low", "", "", share[1]); say("wilson", "9/80", "high", "", "", share[2])
+
+# hazard of a row a month: complementary log-log, a rate for each month; clustered by client (months of four weeks)
+monthly <- function(set, frame, months) {
+  long <- survSplit(Surv(time, arrest) ~ ., frame, cut = seq_len(months - 1), episode = "k")
+  long <- long[long$k %in% long$k[long$arrest == 1], ]  # where nobody left, the rate has no finite optimum
+  fit <- glm(arrest ~ factor(k) + fin + age + prio, binomial("cloglog"), long, epsilon = 1e-15, maxit = 200)
+  bent <- rowsum(residuals(fit, "working") * weights(fit, "working") * model.matrix(fit), long$group)
+  robust <- vcov(fit) %*% crossprod(bent) %*% vcov(fit)
+  for (name in c("fin", "age", "prio")) {
+    say("cloglog", set, "coef", name, "", coef(fit)[name])
+    say("cloglog", set, "se", name, "", sqrt(vcov(fit)[name, name]))
+    say("cloglog", set, "clustered", name, "", sqrt(robust[name, name]))
+  }
+  say("cloglog", set, "log_likelihood", "", "", as.numeric(logLik(fit)))
+}
+rossi <- data("rossi")
+kept <- rossi[, c("arrest", "fin", "age", "prio")]
+kept$group <- rossi$age %/% 3
+monthly("rossi weeks", cbind(kept, time = rossi$week), 52)
+monthly("rossi months", cbind(kept, time = ceiling(rossi$week / 4)), 13)

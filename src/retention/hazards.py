@@ -1,0 +1,182 @@
+"""Regressions on the hazard of leaving, for rows that each cover some months: one month, or a whole contract term.
+
+A row says whether its client left in it by choice. The chance is 1 - exp(-mu), with mu = exp(x'b) times the months
+that the row spends in each tenure band, weighted by the band's own rate. A row a month gives the complementary log-log
+regression; a row a term gives interval proportional hazards: exp(b) is the ratio of cumulative hazards over a
+term, whatever the shape within it (METHODS 2, estimator 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+BANDS = (3, 6, 12, 18, 24)  # months of service at which a tenure band ends: METHODS 2
+MIN_BAND_EVENTS = 2
+STEPS, TOLERANCE = 100, 1e-11  # Fisher scoring closes in by a factor a step
+SEPARATED = 12.0  # a coefficient this large on a scaled covariate has no finite optimum
+BOOTSTRAP_FROM = 200  # clients from which the one-step bootstrap is as good as full refits: METHODS 2
+
+
+class NotFittedError(Exception):
+    """A regression without a finite answer: nobody left, everybody left, or a covariate that tells them apart."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted hazard regression: `theta` of shape (p,), covariates first (`names`), then the logs of the band rates.
+
+    `scores` and `slopes` (dmu/dtheta, scaled by the root of its weight) have a row for each row of the data; `cluster`
+    numbers the clients.
+    """
+
+    names: tuple[str, ...]
+    theta: np.ndarray
+    scores: np.ndarray
+    slopes: np.ndarray
+    cluster: np.ndarray
+    log_likelihood: float
+
+    @property
+    def n_clusters(self) -> int:
+        """Clients (or other clusters) in the data."""
+        return int(self.cluster.max()) + 1
+
+    @property
+    def bread(self) -> np.ndarray:
+        """The inverse of the expected information: the covariance if rows were independent. Shape (p, p)."""
+        return np.linalg.inv(self.slopes.T @ self.slopes)
+
+    def sandwich(self, cluster: np.ndarray | None = None) -> np.ndarray:
+        """The covariance of theta that is right whatever goes on within clusters (default: clients). Shape (p, p).
+
+        No small-sample factor, as R's `crossprod(rowsum(...))`; scaled by G / (G - 1) for fewer than 50 clusters.
+        """
+        codes = self.cluster if cluster is None else pd.factorize(cluster)[0]
+        sums = _sums(self.scores, codes)
+        few = len(sums) / (len(sums) - 1) if 1 < len(sums) < 50 else 1.0
+        return self.bread @ (sums.T @ sums) @ self.bread * few
+
+    def coefficient(self, name: str) -> float:
+        """The estimate for one covariate, on the log-hazard scale."""
+        return float(self.theta[self.names.index(name)])
+
+    def se(self, name: str, cluster: np.ndarray | None = None) -> float:
+        """Its standard error, clustered by client or as told."""
+        at = self.names.index(name)
+        return float(np.sqrt(self.sandwich(cluster)[at, at]))
+
+    def draws(self, count: int, seed: int) -> np.ndarray:
+        """Bootstrap draws of theta, shape (count, p): clients resampled, one Newton step each from the estimate.
+
+        Scores and information are summed by client and reweighted (METHODS 2); no refit is made.
+        """
+        rng = np.random.default_rng(seed)
+        sums, groups = _sums(self.scores, self.cluster), self.n_clusters
+        outer = np.einsum("ij,ik->ijk", self.slopes, self.slopes).reshape(len(self.slopes), -1)
+        information = _sums(outer, self.cluster)
+        p = len(self.theta)
+        found = np.empty((count, p))
+        for start in range(0, count, 200):
+            size = min(200, count - start)
+            weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=size).astype(float)
+            steps = np.linalg.solve((weights @ information).reshape(-1, p, p), (weights @ sums)[..., None])
+            found[start : start + size] = self.theta + steps[..., 0]
+        return found
+
+
+def fit_hazard(
+    left: np.ndarray, covariates: pd.DataFrame, exposure: np.ndarray, cluster: Sequence[object] | pd.Series
+) -> Fit:
+    """Fit by Fisher scoring. `left` (n,) 0 or 1; `covariates` (n, k); `exposure` (n, bands) months in each band.
+
+    NotFittedError where the optimum is not finite; its text says which covariate tells leavers and stayers apart.
+    """
+    y, X, E = np.asarray(left, float), covariates.to_numpy(float), np.asarray(exposure, float)
+    if not 0 < y.sum() < len(y):
+        raise NotFittedError("nobody left" if not y.sum() else "everybody left")
+    scale = np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
+    theta = np.append(np.zeros(X.shape[1]), np.full(E.shape[1], np.log(y.sum() / E.sum())))
+    likelihood, score, slopes = _evaluate(theta, y, X / scale, E)
+    for _ in range(STEPS):
+        try:
+            step = np.linalg.solve(slopes.T @ slopes, score.sum(axis=0))
+        except np.linalg.LinAlgError:
+            raise NotFittedError("some covariates say the same") from None
+        for half in 0.5 ** np.arange(20):
+            tried = _evaluate(theta + half * step, y, X / scale, E)
+            if tried[0] >= likelihood - 1e-12:
+                break
+        theta = theta + half * step
+        likelihood, score, slopes = tried
+        if np.abs(theta[: X.shape[1]]).max(initial=0) > SEPARATED:
+            name = covariates.columns[int(np.abs(theta[: X.shape[1]]).argmax())]
+            raise NotFittedError(f"{name} tells those who left from those who stayed")
+        if np.abs(half * step).max() < TOLERANCE:
+            break
+    else:
+        raise NotFittedError("no optimum was found")
+    back = np.append(1 / scale, np.ones(E.shape[1]))
+    codes = pd.factorize(pd.Series(cluster))[0]
+    return Fit(tuple(covariates.columns), theta * back, score / back, slopes / back, codes, likelihood)
+
+
+def _evaluate(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Log-likelihood, the rows' scores (n, p), and dmu/dtheta times the root of the Fisher weight (n, p)."""
+    k = X.shape[1]
+    rates = np.exp(np.clip(theta[k:], -40, 40))
+    base = E * rates
+    ratio = np.exp(np.clip(X @ theta[:k], -40, 40))
+    mu = np.maximum(ratio * base.sum(axis=1), 1e-300)
+    slopes = np.column_stack([mu[:, None] * X, ratio[:, None] * base])
+    stay = np.exp(-mu)
+    leave = -np.expm1(-mu)
+    likelihood = float(np.sum(np.where(y > 0, np.log(np.maximum(leave, 1e-300)), -mu)))
+    pull = np.where(y > 0, stay / leave, -1.0)
+    return likelihood, pull[:, None] * slopes, np.sqrt(stay / leave)[:, None] * slopes
+
+
+def _sums(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Rows of `values` added up within each code."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    return np.add.reduceat(values[order], starts, axis=0)
+
+
+def band_exposure(from_month: np.ndarray, to_month: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Months of each row in each tenure band, shape (n, bands); bands with fewer than two ends join their neighbour."""
+    edges = [0, *BANDS, np.inf]
+    start, stop, gone = (np.asarray(values, float) for values in (from_month, to_month, left))
+    while len(edges) > 2:
+        months = _overlap(start, stop, edges)
+        ends = (gone[:, None] * months / (stop - start)[:, None]).sum(axis=0)
+        few = np.flatnonzero(ends < MIN_BAND_EVENTS)
+        if not len(few):
+            break
+        edges.pop(int(few[0]) if few[0] else 1)  # its lower edge goes; of the first band, the upper one
+    return _overlap(start, stop, edges)
+
+
+def _overlap(start: np.ndarray, stop: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+    bands = zip(edges[:-1], edges[1:], strict=True)
+    return np.column_stack([np.clip(np.minimum(stop, high) - np.maximum(start, low), 0, None) for low, high in bands])
+
+
+def natural_spline(values: pd.Series, knots: int = 3) -> pd.DataFrame:
+    """A restricted cubic spline: `linear`, and knots - 2 further columns, straight beyond the outer knots.
+
+    Knots at the 10th, 50th and 90th percentiles for three (Harrell); fewer columns where values tie.
+    """
+    at = np.unique(np.quantile(values, np.linspace(0.1, 0.9, knots)))
+    columns = {"linear": values - values.mean()}
+    x, width = values.to_numpy(float), max(at[-1] - at[0], 1e-12)
+    for j in range(len(at) - 2):
+        last, before = at[-1], at[-2]
+        cubic = np.clip(x - at[j], 0, None) ** 3 - (
+            np.clip(x - before, 0, None) ** 3 * (last - at[j]) - np.clip(x - last, 0, None) ** 3 * (before - at[j])
+        ) / (last - before)
+        columns[f"curve {j + 1}"] = pd.Series(cubic / width**2, values.index)
+    return pd.DataFrame(columns)
