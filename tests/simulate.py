@@ -174,8 +174,8 @@ know; the ratio is little touched by it, because both groups share the reps, and
 Raw ratios of leaving by choice, per client-month: month-to-month against fixed terms, and the top against the bottom
 quarter by size. Without the extras that the specification leaves open (promises, flags, visits, season). "Off by" is
 the difference in standard errors of both means together (ours of {runs} agencies, the prototype's of {prototype_runs}).
-By size the prototype lies a little higher in most worlds alike: its agencies had the same seeds in every world, and they
-came out high, 1.05 where nothing is planted and the truth is 1.
+By size the prototype lies a little higher in most worlds alike: its agencies had the same seeds in every world, and
+they came out high, 1.05 where nothing is planted and the truth is 1.
 
 | world | by term: mean (spread) | prototype | off by | by size: mean (spread) | prototype | off by |
 |---|---|---|---|---|---|---|
