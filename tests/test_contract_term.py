@@ -11,9 +11,10 @@ import pytest
 from conftest import clients_of
 from retention import contract_hazard_ratio, contract_term, judge, open_study
 from retention.claims import CLAIMS
+from retention.contract_term import curve_hazard_ratio
 from retention.curves import after, follow_up, kaplan_meier
 from retention.results import NOT_ENOUGH
-from retention.sample import World, simulate
+from retention.sample import PLAIN, WORLDS, World, simulate
 from retention.spells import KINDS, add_months, build_spells, contract_cycles
 from retention.study import _ask_end_convention
 
@@ -35,11 +36,61 @@ def test_the_ratio_by_hand():
     rows += [(f"n{i}", "2023-01-01", None, 1) for i in range(5)]
     rows += [(f"f{i}", "2023-01-01", "2023-12-31", 12) for i in range(2)]
     rows += [(f"g{i}", "2023-01-01", None, 12) for i in range(8)]
-    found = contract_hazard_ratio(build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30)))
+    spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
+    found = curve_hazard_ratio(spells)
     assert by_hand(found) == pytest.approx(math.log(0.5) / math.log(0.8))
     parts = [(5 / (10 * 5)) / math.log(0.5) ** 2, (2 / (10 * 8)) / math.log(0.8) ** 2]
     assert found.se == pytest.approx(math.sqrt(sum(parts)))
     assert found.events == {"month-to-month clients": 5, "fixed term clients": 2}
+
+
+def test_the_ratio_over_opportunities_by_hand():
+    """Month-to-month: 5 of 105 months (5 x 3 and 5 x 18) end in leaving; fixed: 2 of 10 terms of twelve months."""
+    rows = [(f"m{i}", "2023-01-01", "2023-03-31", 1) for i in range(5)]
+    rows += [(f"n{i}", "2023-01-01", None, 1) for i in range(5)]
+    rows += [(f"f{i}", "2023-01-01", "2023-12-31", 12) for i in range(2)]
+    rows += [(f"g{i}", "2023-01-01", None, 12) for i in range(8)]
+    spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
+    found = contract_hazard_ratio(spells)
+    assert by_hand(found) == pytest.approx(12 * math.log(100 / 105) / math.log(0.8))
+    assert found.events == {"month-to-month clients": 5, "fixed term clients": 2} and found.n_clients == 20
+    rows += [("fired", "2023-01-01", "2023-06-30", 12), ("not due", "2023-12-01", None, 12)]
+    fired = clients_of(rows).assign(end_initiator="client")
+    fired.loc[fired["client_id"] == "fired", "end_initiator"] = "agency"
+    fired.loc[fired["end_date"].isna(), "end_initiator"] = None
+    spells = build_spells(fired, cutoff=dt.date(2024, 6, 30))
+    again = contract_hazard_ratio(spells)  # neither the one let go nor the one whose term is not over counts
+    assert again.theta == pytest.approx(found.theta) and again.n_clients == 20
+    assert contract_hazard_ratio(spells, kinds=("client", "agency")).events["fixed term clients"] == 3
+    snapshot = contract_hazard_ratio(spells.assign(renewals_known=False))
+    assert by_hand(snapshot) != pytest.approx(by_hand(found)) and snapshot.theta == curve_hazard_ratio(spells).theta
+
+
+def test_who_chooses_which_term_is_taken_out():
+    """Nothing planted in the term, but large clients stay and sign for longer: like for like there is no difference."""
+    spells = simulated(WORLDS["confounded"], 12_000, seed=4)
+    raw, found = contract_hazard_ratio(spells, adjust=False), contract_hazard_ratio(spells)
+    assert raw.theta > 3 * raw.se and abs(found.theta) < 3.3 * found.se
+    assert found.caveats == ("among clients alike in size, source, industry and half-year of signing",)
+
+
+def test_a_planted_term_is_found_among_clients_who_differ_in_nothing_else():
+    alike = {"liking": 0.0, "results": 0.0, "rep_sd": 0.0, "rep_liking_sd": 0.0, **PLAIN}
+    found = contract_hazard_ratio(simulated(World(**alike), 12_000, seed=5))
+    assert abs(found.theta - math.log(2)) < 3.3 * found.se and found.se < 0.04
+
+
+def test_few_clients_are_adjusted_for_little():
+    small = contract_hazard_ratio(simulated(World(), 80, seed=3))
+    assert "source" not in small.caveats[0] and small.se > 0.2
+
+
+def test_groups_of_quite_different_sizes_are_not_compared():
+    rows = [(f"m{i}", "2023-01-01", "2023-03-31" if i % 2 else None, 1) for i in range(40)]
+    rows += [(f"f{i}", "2023-01-01", "2023-12-31" if i % 2 else None, 12) for i in range(40)]
+    clients = clients_of(rows).assign(monthly_ad_spend=[10.0 + i for i in range(40)] + [9000.0 + i for i in range(40)])
+    found = contract_hazard_ratio(build_spells(clients, cutoff=dt.date(2024, 6, 30)))
+    assert "Hardly any month-to-month client is of a size" in found.gate[0]
 
 
 def constant_wish(term: int, notice: int, n: int, seed: int) -> pd.DataFrame:
@@ -62,8 +113,8 @@ def test_counting_decisions_instead_of_ends_is_biased_and_the_study_does_not(ter
     n = 60_000
     clients = pd.concat([constant_wish(1, notice, n, 1), constant_wish(term, notice, n, 2)])
     spells = build_spells(clients, cutoff=dt.date(2024, 12, 31))
-    on_ends = contract_hazard_ratio(spells, horizon=term)
-    on_decisions = contract_hazard_ratio(spells, horizon=term, by="decision")
+    on_ends = curve_hazard_ratio(spells, horizon=term)
+    on_decisions = curve_hazard_ratio(spells, horizon=term, by="decision")
     assert abs(on_ends.theta) < 3.3 * on_ends.se
     assert abs(on_decisions.theta - math.log(biased)) < 3.3 * on_decisions.se
     assert on_ends.se < 0.02
@@ -110,20 +161,21 @@ def test_dropping_entry_makes_retention_look_too_good():
     assert after(kaplan_meier(without), 12)["survival"] > after(kaplan_meier(outcome), 12)["survival"] + 0.02
 
 
-def test_terms_that_cannot_come_due_by_the_horizon_are_left_out():
+def test_curves_leave_out_terms_that_cannot_come_due_by_the_horizon():
     rows = [(f"m{i}", "2023-01-01", "2023-03-31", 1) for i in range(5)] + [("n", "2023-01-01", None, 1)]
     rows += [("f", "2023-01-01", "2023-12-31", 12), ("g", "2023-01-01", None, 12), ("two", "2023-01-01", None, 24)]
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
     masks = contract_term.arms(spells, 12)
     assert (masks["month-to-month"].sum(), masks["fixed term"].sum()) == (6, 2)
-    assert contract_hazard_ratio(spells).n_clients == 8
-    assert "1 clients on terms of 24 months" in contract_term.left_out(spells, 12).items[0].text
+    assert curve_hazard_ratio(spells).n_clients == 8
     only = contract_hazard_ratio(spells[spells["contract_term_months"] != 12])
     assert judge(CLAIMS["A1"], only).verdict == NOT_ENOUGH
 
 
 def test_the_sensitivities_are_those_of_the_plan(sample_study):
-    names = [contrast.name for contrast in contract_term.contract_sensitivities(sample_study.spells)]
+    names = [
+        contrast.name for contrast in contract_term.contract_sensitivities(sample_study.spells, sample_study.contracts)
+    ]
     assert names == list(CLAIMS["A1"].sensitivities)
 
 
@@ -187,7 +239,7 @@ def test_only_ends_the_estimate_rests_on_pass_the_gate():
     rows += [("f", "2022-01-01", "2022-12-31", 12)] + [(f"g{i}", "2022-01-01", "2023-12-31", 12) for i in range(29)]
     rows += [(f"h{i}", "2022-01-01", None, 12) for i in range(30)]
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 12, 31))
-    found = contract_hazard_ratio(spells)
+    found = curve_hazard_ratio(spells)
     assert found.events == {"month-to-month clients": 50, "fixed term clients": 1}
     assert judge(CLAIMS["A1"], found).verdict == NOT_ENOUGH
     assert contract_term.ratio_by_term(spells).rows == ()
@@ -206,15 +258,16 @@ def test_nothing_is_read_where_nobody_was_at_risk():
     assert contract_term.survival_by_term(spells)["followed"].max() == 6
     assert (
         "In month 7 of service no month-to-month client could be seen"
-        in judge(CLAIMS["A1"], contract_hazard_ratio(spells)).why
+        in judge(CLAIMS["A1"], curve_hazard_ratio(spells)).why
     )
+    assert "No term of fixed term clients came due" in judge(CLAIMS["A1"], contract_hazard_ratio(spells)).why
 
 
 def test_a_group_in_which_all_left_is_shown_and_told_as_such():
     rows = [(f"m{i}", "2023-01-01", "2023-01-31", 1) for i in range(20)]
     rows += [(f"f{i}", "2023-01-01", None, 12) for i in range(20)]
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
-    found = judge(CLAIMS["A1"], contract_hazard_ratio(spells))
+    found = judge(CLAIMS["A1"], curve_hazard_ratio(spells))
     assert "By month 12 every month-to-month client had left by choice." in found.why
     table = {(row.group, row.name): row for row in contract_term.survival_estimates(spells).rows}
     gone = table["month-to-month", "had not left by choice after month 12"]

@@ -8,8 +8,9 @@ RANKS = [
     {"errors"},
     {"tables", "results", "config"},
     {"sources", "sample", "spells", "resample"},
-    {"features", "curves"},
-    {"hazards", "economics", "contract_term"},
+    {"features", "curves", "hazards"},
+    {"exits", "economics"},
+    {"contract_term", "size"},
     {"risk", "people", "claims"},
     {"portfolio", "study", "gate"},
     {"report"},
@@ -17,7 +18,9 @@ RANKS = [
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 BESIDE = {"plots"}  # takes frames, knows nothing of the package
-MAY_NOT_KNOW = {"report": {"curves", "contract_term", "economics", "gate", "claims", "spells", "hazards", "risk"}}
+MAY_NOT_KNOW = {
+    "report": {"curves", "contract_term", "economics", "gate", "claims", "spells", "hazards", "exits", "risk"}
+}
 
 
 def imported(source: str) -> set[str]:

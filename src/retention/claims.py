@@ -45,7 +45,6 @@ class Claim:
     smallest: float
     level: float
     band: tuple[float, float] | None = None
-    horizon_months: int = 12
     page: str = ""
     sensitivities: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)

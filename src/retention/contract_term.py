@@ -26,6 +26,7 @@ from retention.curves import (
     restricted_mean,
     wilson,
 )
+from retention.exits import UNADJUSTED, compare, exit_rows
 from retention.results import (
     MIN_EVENTS_GROUP,
     Contrast,
@@ -43,7 +44,6 @@ MONTHLY, FIXED = "month-to-month", "fixed term"
 EXCESS = "fixed term, in excess"
 LANDMARKS = (6, 12, 24)  # months: METHODS 2
 PLOT_MONTHS = (0, 6, 12, 18, 24, 30, 36)
-UNADJUSTED = "not adjusted for who signs which term"
 MIN_AT_RISK = 10  # METHODS 6: a curve starts where at least ten clients are at risk
 BY_CHOICE = (KINDS[CLIENT],)
 
@@ -68,11 +68,41 @@ def arms(spells: pd.DataFrame, horizon: int) -> dict[str, np.ndarray]:
 def contract_hazard_ratio(
     spells: pd.DataFrame,
     *,
+    kinds: Sequence[str] = (CLIENT,),
+    unknown: str = CLIENT,
+    contracts: pd.DataFrame | None = None,
+    adjust: bool = True,
+    name: str = "as planned",
+) -> Contrast:
+    """Log ratio of cumulative rates of leaving over a contract cycle, month-to-month over fixed, among clients alike.
+
+    Interval proportional hazards on opportunities to leave (METHODS 2, estimator 1): a month of a month-to-month
+    client, a whole term of a fixed one, by the term at signing (with `contracts`, by the term in force). A snapshot has
+    no renewal dates, so there the curves at month 12 are compared. `lacking` says what stops a verdict.
+    """
+    if not _renewals_known(spells):
+        return curve_hazard_ratio(spells, kinds=kinds, unknown=unknown, name=name)
+    rows = exit_rows(spells, contracts, kinds=kinds, unknown=unknown)
+    return _compared(rows, contracts is not None, adjust, name)
+
+
+def _renewals_known(spells: pd.DataFrame) -> bool:
+    return "renewals_known" not in spells or bool(spells["renewals_known"].all())
+
+
+def _compared(rows: pd.DataFrame, in_force: bool = False, adjust: bool = True, name: str = "as planned") -> Contrast:
+    first = rows["term_months" if in_force else "contract_term_months"] == 1
+    return compare(rows, first, (MONTHLY, FIXED), name=name, adjust=adjust).contrast
+
+
+def curve_hazard_ratio(
+    spells: pd.DataFrame,
+    *,
     horizon: int = 12,
     kinds: Sequence[str] = (CLIENT,),
     unknown: str = CLIENT,
     by: str = "end",
-    name: str = "as planned",
+    name: str = "curves at month 12, not adjusted",
 ) -> Contrast:
     """Log ratio of the cumulative rate of leaving by month `horizon`, month-to-month over fixed term at signing.
 
@@ -115,15 +145,22 @@ def _lacking(arm: str, outcome: Outcome, horizon: int) -> list[str]:
     return []
 
 
-def contract_sensitivities(spells: pd.DataFrame) -> list[Contrast]:
+def contract_sensitivities(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> list[Contrast]:
     """The pre-listed other ways to compute the contrast (plan.toml, A1), each named, where their input is there."""
     chosen = [
-        contract_hazard_ratio(spells, horizon=24, name="horizon 24 months"),
+        curve_hazard_ratio(spells),
+        curve_hazard_ratio(spells, horizon=24, name="curves at month 24, not adjusted"),
         contract_hazard_ratio(spells, kinds=(CLIENT, NEUTRAL), name="neutral ends count too"),
         contract_hazard_ratio(spells, kinds=tuple(KINDS), name="every end counts"),
         contract_hazard_ratio(spells, unknown=AGENCY, name="unknown choice counts as the agency's"),
-        contract_hazard_ratio(spells[spells["entry_months"] == 0], name="seen from the start only"),
     ]
+    if not _renewals_known(spells):
+        return chosen
+    rows = exit_rows(spells)
+    chosen.append(_compared(rows[rows["seen_whole"]], name="terms seen from their start only"))
+    chosen.append(_compared(rows, adjust=False, name="cycles, not adjusted"))
+    if contracts is not None:
+        chosen.append(contract_hazard_ratio(spells, contracts=contracts, name="the term in force, not the one signed"))
     if "discount_pct" in spells:
         full = spells[spells["discount_pct"].fillna(0) == 0]
         chosen.append(contract_hazard_ratio(full, name="no discount at signing"))
@@ -138,7 +175,7 @@ def ratio_by_term(spells: pd.DataFrame) -> Estimates:
     terms, rows = spells["contract_term_months"].astype(int), []
     for term in sorted(t for t in terms.unique() if t > 1):
         horizon = 12 if 12 % term == 0 else int(term)
-        found = contract_hazard_ratio(spells[terms.isin([1, term])], horizon=horizon)
+        found = curve_hazard_ratio(spells[terms.isin([1, term])], horizon=horizon)
         if not found.gate:
             middle, low, high = (math.exp(found.theta + k * Z95 * found.se) for k in (0, -1, 1))
             name, group = f"ratio of cumulative leaving by month {horizon}", f"month-to-month over {term} months"
@@ -381,17 +418,6 @@ def _months_or_not_yet(months: float) -> str:
 
 def _signed_for(group: str) -> str:
     return group if group == MONTHLY else f"signed for {group}"
-
-
-def left_out(spells: pd.DataFrame, horizon: int) -> Findings:
-    """Which clients the verdict leaves out because their term does not come due by its horizon."""
-    out = ~np.logical_or(*arms(spells, horizon).values())
-    terms = ", ".join(str(term) for term in sorted(spells.loc[out, "contract_term_months"].unique()))
-    text = (
-        f"{int(out.sum()):,} clients on terms of {terms} months are left out of the verdict: their terms do not come "
-        f"due within {horizon} months, so by then they have had no renewal to leave at. They are in the curves."
-    )
-    return Findings((Finding("A1", text),) if out.any() else (), "Every term comes due within the verdict's horizon.")
 
 
 def renewal_months(spells: pd.DataFrame, last: int = 36) -> list[int]:

@@ -121,7 +121,7 @@ def enough(spells: pd.DataFrame) -> Finding:
     told = " and ".join(f"{count:,} of the {group}" for group, count in contrast.events.items())
     least = f"a verdict needs {MIN_EVENTS_GROUP} of each and {MIN_EVENTS} in all"
     word = "Not enough yet" if contrast.gate else "Enough to judge by"
-    text = f"{word}: {told} left by choice in their first twelve months; {least}."
+    text = f"{word}: {told} left by choice at an opportunity to leave that was seen; {least}."
     return Finding("data", " ".join([text, *contrast.lacking]))
 
 

@@ -49,7 +49,7 @@ class Study:
             notice_days=0 if self.is_snapshot else self.settings.notice_days,
             pause_days=self.settings.pause_days,
             end_grace_days=self.settings.end_grace_days or 0,
-        )
+        ).assign(renewals_known=not self.is_snapshot)
 
     @cached_property
     def cycles(self) -> pd.DataFrame:
@@ -57,11 +57,14 @@ class Study:
 
         None of a snapshot: its starts are counted back, so that only those who left on a due day would seem to be due.
         """
-        contracts = self.tables.get("contracts")
-        if contracts is not None:  # what was signed later was not known
-            contracts = contracts[contracts["signed_on"] <= pd.Timestamp(self.cutoff)]
-        cycles = contract_cycles(self.spells, contracts)
+        cycles = contract_cycles(self.spells, self.contracts)
         return cycles.head(0) if self.is_snapshot else cycles
+
+    @property
+    def contracts(self) -> pd.DataFrame | None:
+        """The contracts signed by the cut-off; None where the source has none."""
+        contracts = self.tables.get("contracts")
+        return None if contracts is None else contracts[contracts["signed_on"] <= pd.Timestamp(self.cutoff)]
 
     @cached_property
     def claims(self) -> dict[str, Claim]:

@@ -1,0 +1,148 @@
+"""Like for like: who left at an opportunity to leave, among clients of the same size, source, industry and time.
+
+A row is an opportunity: a month of a month-to-month client, a whole term of a fixed one. Which rows there are is
+decided by the calendar alone (METHODS 2, estimator 1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
+from retention.results import Contrast
+from retention.spells import CLIENT, UNKNOWN, contract_cycles
+
+BY_CHOICE = ("left at renewal", "left early")
+EVENTS_A_PARAMETER = 10  # METHODS 1: at most a tenth as many parameters as ends
+SPLINE_FROM = 100  # ends from which size may bend
+MIN_LEVEL_CLIENTS, MIN_LEVEL_EVENTS = 10, 2  # smaller categories join the rest
+MIN_OVERLAP = 0.10  # share of a group that is of a size found in the other
+UNADJUSTED = "not adjusted for who signs which term"
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """A fitted comparison: the contrast to be judged, and the regression behind it (None where there is none)."""
+
+    contrast: Contrast
+    fit: Fit | None
+
+
+def exit_rows(
+    spells: pd.DataFrame,
+    contracts: pd.DataFrame | None = None,
+    *,
+    kinds: Sequence[str] = (CLIENT,),
+    unknown: str = CLIENT,
+) -> pd.DataFrame:
+    """A row an opportunity to leave, with `left` (0 or 1), `from_month`, `to_month` and the columns of its spell.
+
+    Ends of `kinds` count; rows in which another kind of end fell are left out. Without `contracts` the term signed
+    first is taken to be renewed: what the client chose. With them the term is the one in force.
+    """
+    told = spells.assign(end_kind=spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown))
+    rows = contract_cycles(told, contracts)
+    left = (rows["outcome"].isin(BY_CHOICE) & (CLIENT in kinds)) | rows["outcome"].isin(kinds)
+    rows = rows.assign(left=left.astype(int))[left | (rows["outcome"] == "stayed")]
+    about = ["client_id", "engagement", "start_date", "contract_term_months", "monthly_ad_spend"]
+    about += [name for name in ("industry", "source", "rep_id") if name in spells]
+    return rows.merge(spells[about], on=["client_id", "engagement"], how="left")
+
+
+def compare(
+    rows: pd.DataFrame,
+    first: pd.Series,
+    groups: tuple[str, str],
+    *,
+    name: str,
+    leave_out: Sequence[str] = (),
+    adjust: bool = True,
+) -> Adjusted:
+    """The log ratio of cumulative rates of leaving, rows marked `first` over the others, among clients alike.
+
+    `leave_out` names blocks not to adjust for. Blocks are taken in while there are ten ends a parameter; one that
+    cannot be fitted is dropped, last first, and the caveat says what was adjusted for. Standard error: by client.
+    """
+    marks = first.to_numpy(bool)
+    events = {
+        f"{group} clients": int(rows["left"].to_numpy()[mask].sum())
+        for group, mask in zip(groups, (marks, ~marks), strict=True)
+    }
+    lacking = _lacking(rows, marks, groups)
+    if lacking or not all(events.values()):
+        return Adjusted(_contrast(name, None, rows, events, lacking, ()), None)
+    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    blocks = (
+        _blocks(rows, sum(events.values()) / EVENTS_A_PARAMETER - 1 - exposure.shape[1], leave_out) if adjust else {}
+    )
+    why = ""
+    for count in range(len(blocks), -1, -1):
+        chosen = dict(list(blocks.items())[:count])
+        covariates = pd.concat([first.astype(float).rename("first"), *chosen.values()], axis=1)
+        try:
+            fit = fit_hazard(rows["left"].to_numpy(), covariates, exposure, rows["client_id"])
+        except NotFittedError as error:
+            why = str(error)
+            continue
+        return Adjusted(_contrast(name, fit, rows, events, (), tuple(chosen)), fit)
+    return Adjusted(_contrast(name, None, rows, events, (f"No ratio could be computed: {why}.",), ()), None)
+
+
+def _contrast(
+    name: str,
+    fit: Fit | None,
+    rows: pd.DataFrame,
+    events: Mapping[str, int],
+    lacking: Sequence[str],
+    blocks: Sequence[str],
+) -> Contrast:
+    theta, se = (fit.coefficient("first"), fit.se("first")) if fit else (math.nan, math.nan)
+    named = " and ".join(filter(None, [", ".join(blocks[:-1]), *blocks[-1:]]))
+    said = f"among clients alike in {named}" if blocks else UNADJUSTED
+    return Contrast(name, theta, se, rows["client_id"].nunique(), events, tuple(lacking), (said,))
+
+
+def _lacking(rows: pd.DataFrame, marks: np.ndarray, groups: tuple[str, str]) -> list[str]:
+    """Why the two groups cannot be held side by side; empty where they can."""
+    empty = [group for group, mask in zip(groups, (marks, ~marks), strict=True) if not mask.any()]
+    if empty:
+        return [f"No term of {group} clients came due while they could be seen." for group in empty]
+    size = np.log(rows["monthly_ad_spend"].clip(lower=1).to_numpy(float))
+    shares = []
+    for mask in (marks, ~marks):
+        low, high = np.nanquantile(size[~mask], [0.05, 0.95])
+        shares.append(np.mean((size[mask] >= low) & (size[mask] <= high)))
+    if min(shares) < MIN_OVERLAP:
+        return [f"Hardly any {groups[0]} client is of a size at which {groups[1]} clients are found too."]
+    return []
+
+
+def _blocks(rows: pd.DataFrame, budget: float, leave_out: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Covariates by what they adjust for, in the order of their weight, as many as `budget` parameters allow."""
+    size = np.log(rows["monthly_ad_spend"].clip(lower=1))
+    spread = natural_spline(size, 3 if rows["left"].sum() >= SPLINE_FROM else 2) if size.nunique() > 1 else None
+    halves = rows["start_date"].dt.year.astype(str) + np.where(rows["start_date"].dt.month <= 6, " first", " second")
+    offered = {"size": spread}
+    offered |= {name: _levels(rows, rows[name]) for name in ("source", "industry") if name in rows}
+    offered["half-year of signing"] = _levels(rows, halves)
+    blocks = {}
+    for name, columns in offered.items():
+        if columns is None or columns.empty or name in leave_out or columns.shape[1] > budget:
+            continue
+        blocks[name] = columns.add_prefix(f"{name}: ")
+        budget -= columns.shape[1]
+    return blocks
+
+
+def _levels(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
+    """A column for each category with enough clients and ends, but for the commonest; the small ones join that one."""
+    values = values.astype("string").fillna("not known")
+    told = rows.assign(level=values).groupby("level").agg(clients=("client_id", "nunique"), left=("left", "sum"))
+    large = told[(told["clients"] >= MIN_LEVEL_CLIENTS) & (told["left"] >= MIN_LEVEL_EVENTS)]
+    names = large.sort_values("clients", ascending=False, kind="stable").index[1:]
+    return pd.DataFrame({level: (values == level).astype(float) for level in names}, index=rows.index)
