@@ -167,10 +167,10 @@ alike; months and shares are not adjusted.
 
 Where nothing, or only size, is planted the true ratio is 1. "At the smallest effect" is built so that the true ratio is
 about the smallest worth acting on, 1.25; there 'holds' may be said in at most 1.67 % of agencies, plus Monte-Carlo
-error. The planted ratio is 2 where the claim is true; the ratio among clients alike is smaller, for clients who differ in what
-nobody recorded (liking, results) leave at different times, which draws the two groups together as months go by.
+error. The planted ratio is 2 where the claim is true; the ratio among clients alike is smaller, for clients who differ
+in what nobody recorded (liking, results) leave at different times, which draws the two groups together with time.
 
-The last world has ten reps who differ. Clients of one rep then rise and fall together, which these intervals do not
+In "claim true, reps differ" there are ten reps. Clients of one rep then rise and fall together, which these intervals do not
 know; the ratio is little touched by it, because both groups share the reps, and shares are.
 
 ## The made-up agency against the prototype of its specification
