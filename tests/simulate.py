@@ -170,8 +170,8 @@ about the smallest worth acting on, 1.25; there 'holds' may be said in at most 1
 error. The planted ratio is 2 where the claim is true; the ratio among clients alike is smaller, for clients who differ
 in what nobody recorded (liking, results) leave at different times, which draws the two groups together with time.
 
-In "claim true, reps differ" there are ten reps. Clients of one rep then rise and fall together, which these intervals do not
-know; the ratio is little touched by it, because both groups share the reps, and shares are.
+In "claim true, reps differ" there are ten reps. Clients of one rep then rise and fall together, which these intervals
+do not know; the ratio is little touched by it, because both groups share the reps, and shares are.
 
 ## The made-up agency against the prototype of its specification
 
