@@ -16,7 +16,7 @@ import pandas as pd
 
 BANDS = (3, 6, 12, 18, 24)  # months of service at which a tenure band ends: METHODS 2
 MIN_BAND_EVENTS = 2
-STEPS, TOLERANCE = 100, 1e-11  # Fisher scoring closes in by a factor a step
+STEPS, TOLERANCE = 100, 1e-10  # Fisher scoring closes in by a factor a step
 SEPARATED = 12.0  # a coefficient this large on a scaled covariate has no finite optimum
 BOOTSTRAP_FROM = 200  # clients from which the one-step bootstrap is as good as full refits: METHODS 2
 
@@ -98,30 +98,34 @@ def fit_hazard(
     y, X, E = np.asarray(left, float), covariates.to_numpy(float), np.asarray(exposure, float)
     if not 0 < y.sum() < len(y):
         raise NotFittedError("nobody left" if not y.sum() else "everybody left")
-    scale = np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
-    theta = np.append(np.zeros(X.shape[1]), np.full(E.shape[1], np.log(y.sum() / E.sum())))
-    likelihood, score, slopes = _evaluate(theta, y, X / scale, E)
+    middle, scale = X.mean(axis=0), np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
+    Z = (X - middle) / scale
+    k = X.shape[1]
+    theta = np.append(np.zeros(k), np.full(E.shape[1], np.log(y.sum() / E.sum())))
+    likelihood, score, slopes = _evaluate(theta, y, Z, E)
     for _ in range(STEPS):
         try:
             step = np.linalg.solve(slopes.T @ slopes, score.sum(axis=0))
         except np.linalg.LinAlgError:
             raise NotFittedError("some covariates say the same") from None
         for half in 0.5 ** np.arange(20):
-            tried = _evaluate(theta + half * step, y, X / scale, E)
-            if tried[0] >= likelihood - 1e-12:
+            tried = _evaluate(theta + half * step, y, Z, E)
+            if tried[0] >= likelihood - abs(likelihood) * 1e-14:
                 break
         theta = theta + half * step
         likelihood, score, slopes = tried
-        if np.abs(theta[: X.shape[1]]).max(initial=0) > SEPARATED:
-            name = covariates.columns[int(np.abs(theta[: X.shape[1]]).argmax())]
+        if np.abs(theta[:k]).max(initial=0) > SEPARATED:
+            name = covariates.columns[int(np.abs(theta[:k]).argmax())]
             raise NotFittedError(f"{name} tells those who left from those who stayed")
         if np.abs(half * step).max() < TOLERANCE:
             break
     else:
         raise NotFittedError("no optimum was found")
-    back = np.append(1 / scale, np.ones(E.shape[1]))
+    own = theta[:k] / scale
+    theta = np.append(own, theta[k:] - middle @ own)
+    likelihood, score, slopes = _evaluate(theta, y, X, E)
     codes = pd.factorize(pd.Series(cluster))[0]
-    return Fit(tuple(covariates.columns), theta * back, score / back, slopes / back, codes, likelihood)
+    return Fit(tuple(covariates.columns), theta, score, slopes, codes, likelihood)
 
 
 def _evaluate(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
