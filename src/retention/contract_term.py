@@ -183,12 +183,14 @@ def ratio_by_term(spells: pd.DataFrame) -> Estimates:
     return Estimates(tuple(rows), "The same ratio for each term on its own")
 
 
-def survival_by_term(spells: pd.DataFrame) -> pd.DataFrame:
+def survival_by_term(spells: pd.DataFrame, groups: pd.Series | None = None) -> pd.DataFrame:
     """Kaplan-Meier curves of leaving by choice, stacked: `group`, `followed` and the columns of `kaplan_meier`.
+
+    By the term at signing, or by other `groups` (categorical, one for each spell).
 
     Each curve stops at the last month (`followed`) up to which it may be read; one that may never be read is left out.
     """
-    outcome, groups = follow_up(spells).only(BY_CHOICE), term_group(spells)
+    outcome, groups = follow_up(spells).only(BY_CHOICE), term_group(spells) if groups is None else groups
     curves = []
     for group, part in _each(outcome, groups):
         followed = min(known_through(part, MIN_AT_RISK), part.stop.max(initial=0))
@@ -203,11 +205,10 @@ def _each(outcome: Outcome, groups: pd.Series) -> list[tuple[str, Outcome]]:
     return [(str(group), outcome.where((groups == group).to_numpy())) for group in groups.cat.categories]
 
 
-def at_risk_by_term(spells: pd.DataFrame, months: Sequence[int]) -> pd.DataFrame:
-    """Clients at risk just after each of `months`: one row a term, one column a month."""
-    counts = {
-        group: part.at_risk(np.asarray(months) + 1) for group, part in _each(follow_up(spells), term_group(spells))
-    }
+def at_risk_by_term(spells: pd.DataFrame, months: Sequence[int], groups: pd.Series | None = None) -> pd.DataFrame:
+    """Clients at risk just after each of `months`: one row a term (or group), one column a month."""
+    groups = term_group(spells) if groups is None else groups
+    counts = {group: part.at_risk(np.asarray(months) + 1) for group, part in _each(follow_up(spells), groups)}
     return pd.DataFrame.from_dict(counts, orient="index", columns=list(months))
 
 
@@ -435,7 +436,7 @@ def hazard_words(hazard: pd.DataFrame) -> str:
 
 def what_to_do(verdict: Verdict) -> Finding:
     """The advice that follows from the verdict (plan.toml), as a sentence for the page."""
-    return Finding("A1", verdict.advice)
+    return Finding(verdict.id, verdict.advice)
 
 
 def survival_words(table: Estimates) -> str:

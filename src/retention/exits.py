@@ -22,7 +22,7 @@ EVENTS_A_PARAMETER = 10  # METHODS 1: at most a tenth as many parameters as ends
 SPLINE_FROM = 100  # ends from which size may bend
 MIN_LEVEL_CLIENTS, MIN_LEVEL_EVENTS = 10, 2  # smaller categories join the rest
 MIN_OVERLAP = 0.10  # share of a group that is of a size found in the other
-UNADJUSTED = "not adjusted for who signs which term"
+UNADJUSTED = "not adjusted for how else clients differ"
 
 
 @dataclass(frozen=True)
@@ -54,38 +54,51 @@ def exit_rows(
     return rows.merge(spells[about], on=["client_id", "engagement"], how="left")
 
 
+def month_rows(spells: pd.DataFrame, *, kinds: Sequence[str] = (CLIENT,), unknown: str = CLIENT) -> pd.DataFrame:
+    """A row a month of service under observation, with the columns of `exit_rows`; other ends stop the clock."""
+    kind = spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown)
+    months = (spells["stop_months"] - spells["entry_months"]).clip(lower=0).astype(int)
+    rows = spells.assign(counted=spells["ended"] & kind.isin(kinds))
+    rows = rows.loc[rows.index.repeat(months)]
+    start = rows["entry_months"] + rows.groupby(level=0).cumcount()
+    left = (rows["counted"] & (start + 1 == rows["stop_months"])).astype(int)
+    return rows.assign(from_month=start, to_month=start + 1, left=left).reset_index(drop=True)
+
+
 def compare(
     rows: pd.DataFrame,
     first: pd.Series,
     groups: tuple[str, str],
     *,
     name: str,
+    second: pd.Series | None = None,
+    others: pd.DataFrame | None = None,
     leave_out: Sequence[str] = (),
     adjust: bool = True,
 ) -> Adjusted:
-    """The log ratio of cumulative rates of leaving, rows marked `first` over the others, among clients alike.
+    """The log ratio of cumulative rates of leaving, rows marked `first` over those marked `second`, clients alike.
 
-    `leave_out` names blocks not to adjust for. Blocks are taken in while there are ten ends a parameter; one that
-    cannot be fitted is dropped, last first, and the caveat says what was adjusted for. Standard error: by client.
+    `second` is all other rows unless told; `others` are further columns that are always held fixed. `leave_out` names
+    blocks not to adjust for. Blocks are taken in while there are ten ends a parameter; one that cannot be fitted is
+    dropped, last first, and the caveat says what was adjusted for. Standard error: by client.
     """
     marks = first.to_numpy(bool)
-    events = {
-        f"{group} clients": int(rows["left"].to_numpy()[mask].sum())
-        for group, mask in zip(groups, (marks, ~marks), strict=True)
-    }
-    lacking = _lacking(rows, marks, groups)
+    against = ~marks if second is None else second.to_numpy(bool)
+    ends = rows["left"].to_numpy()
+    events = {f"{group} clients": int(ends[mask].sum()) for group, mask in zip(groups, (marks, against), strict=True)}
+    lacking = _lacking(rows, (marks, against), groups, "size" not in leave_out and adjust)
     if lacking or not all(events.values()):
         return Adjusted(_contrast(name, None, rows, events, lacking, ()), None)
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    blocks = (
-        _blocks(rows, sum(events.values()) / EVENTS_A_PARAMETER - 1 - exposure.shape[1], leave_out) if adjust else {}
-    )
+    fixed = pd.DataFrame(index=rows.index) if others is None else others
+    budget = ends.sum() / EVENTS_A_PARAMETER - 1 - exposure.shape[1] - fixed.shape[1]
+    blocks = _blocks(rows, budget, leave_out) if adjust else {}
     why = ""
     for count in range(len(blocks), -1, -1):
         chosen = dict(list(blocks.items())[:count])
-        covariates = pd.concat([first.astype(float).rename("first"), *chosen.values()], axis=1)
+        covariates = pd.concat([first.astype(float).rename("first"), fixed, *chosen.values()], axis=1)
         try:
-            fit = fit_hazard(rows["left"].to_numpy(), covariates, exposure, rows["client_id"])
+            fit = fit_hazard(ends, covariates, exposure, rows["client_id"])
         except NotFittedError as error:
             why = str(error)
             continue
@@ -107,18 +120,18 @@ def _contrast(
     return Contrast(name, theta, se, rows["client_id"].nunique(), events, tuple(lacking), (said,))
 
 
-def _lacking(rows: pd.DataFrame, marks: np.ndarray, groups: tuple[str, str]) -> list[str]:
+def _lacking(
+    rows: pd.DataFrame, marks: tuple[np.ndarray, np.ndarray], groups: tuple[str, str], by_size: bool
+) -> list[str]:
     """Why the two groups cannot be held side by side; empty where they can."""
-    empty = [group for group, mask in zip(groups, (marks, ~marks), strict=True) if not mask.any()]
+    empty = [group for group, mask in zip(groups, marks, strict=True) if not mask.any()]
     if empty:
         return [f"No term of {group} clients came due while they could be seen." for group in empty]
     size = np.log(rows["monthly_ad_spend"].clip(lower=1).to_numpy(float))
-    shares = []
-    for mask in (marks, ~marks):
-        low, high = np.nanquantile(size[~mask], [0.05, 0.95])
-        shares.append(np.mean((size[mask] >= low) & (size[mask] <= high)))
-    if min(shares) < MIN_OVERLAP:
-        return [f"Hardly any {groups[0]} client is of a size at which {groups[1]} clients are found too."]
+    for mask, other in (marks, marks[::-1]):
+        low, high = np.nanquantile(size[other], [0.05, 0.95])
+        if by_size and np.mean((size[mask] >= low) & (size[mask] <= high)) < MIN_OVERLAP:
+            return [f"Hardly any {groups[0]} client is of a size at which {groups[1]} clients are found too."]
     return []
 
 
@@ -128,8 +141,8 @@ def _blocks(rows: pd.DataFrame, budget: float, leave_out: Sequence[str]) -> dict
     spread = natural_spline(size, 3 if rows["left"].sum() >= SPLINE_FROM else 2) if size.nunique() > 1 else None
     halves = rows["start_date"].dt.year.astype(str) + np.where(rows["start_date"].dt.month <= 6, " first", " second")
     offered = {"size": spread}
-    offered |= {name: _levels(rows, rows[name]) for name in ("source", "industry") if name in rows}
-    offered["half-year of signing"] = _levels(rows, halves)
+    offered |= {name: levels(rows, rows[name]) for name in ("source", "industry") if name in rows}
+    offered["half-year of signing"] = levels(rows, halves)
     blocks = {}
     for name, columns in offered.items():
         if columns is None or columns.empty or name in leave_out or columns.shape[1] > budget:
@@ -139,7 +152,7 @@ def _blocks(rows: pd.DataFrame, budget: float, leave_out: Sequence[str]) -> dict
     return blocks
 
 
-def _levels(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
+def levels(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
     """A column for each category with enough clients and ends, but for the commonest; the small ones join that one."""
     values = values.astype("string").fillna("not known")
     told = rows.assign(level=values).groupby("level").agg(clients=("client_id", "nunique"), left=("left", "sum"))

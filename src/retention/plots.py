@@ -50,7 +50,9 @@ def _style(number: int) -> dict[str, Any]:
     return {"color": PALETTE[number % len(PALETTE)], "linestyle": DASHES[number % len(DASHES)]}
 
 
-def plot_survival(curves: pd.DataFrame, at_risk: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+def plot_survival(
+    curves: pd.DataFrame, at_risk: pd.DataFrame, title: str = "Signed for", *, ax: Axes | None = None
+) -> Axes:
     """Curves of the share still with us, intervals shaded, the numbers at risk below each month.
 
     `curves`: `group, month, survival, low, high, followed`; `at_risk`: groups by months.
@@ -66,7 +68,8 @@ def plot_survival(curves: pd.DataFrame, at_risk: pd.DataFrame, *, ax: Axes | Non
     ax.set(xlabel="Months of service", ylabel="Had not left by choice", ylim=(0, 1.02), xlim=(0, max(at_risk.columns)))
     ax.set_xticks(list(at_risk.columns))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-    ax.legend(frameon=False, title="Signed for")
+    if len(curves):
+        ax.legend(frameon=False, title=title)
     _numbers_below(ax, at_risk)
     return ax
 
