@@ -37,6 +37,7 @@ from retention.sample.world import (
 
 DAY = np.timedelta64(1, "D")
 NO_DAY = np.datetime64("NaT", "D")
+LONGEST_MONTH = 60.0  # hours that a team books on one client at most
 QUIET_MONTHS = (8, 12)  # nobody sends the survey in August and December
 INITIATOR = {CLIENT: "client", AGENCY: "agency", NEUTRAL: "neutral"}
 Rng = np.random.Generator
@@ -74,6 +75,11 @@ class Books:
         return known.assign(client_id=ids, name=_names(rng, known["industry"]), fee_pct=_agreed(known))
 
     @cached_property
+    def signs(self) -> pd.DataFrame:
+        """What was known of each client at signing, on the clients table and on the lead it was."""
+        return pd.DataFrame(_signing_columns(np.random.default_rng([*self.seed, 96]), self.rows["quality"].to_numpy()))
+
+    @cached_property
     def cells(self) -> pd.DataFrame:
         """A row for each client and month of service since the records begin: `row`, `t` from 0, its first day."""
         rows = self.rows
@@ -96,13 +102,11 @@ class Books:
         return self.rows[name].to_numpy()[self.cells["row"]]
 
     @cached_property
-    def raises(self) -> np.ndarray:
-        """Points of fee added by each cell: at every anniversary a third of the clients pay half a point more."""
+    def steps(self) -> np.ndarray:
+        """Points of fee added to each client by years of service: at an anniversary a third pay half a point more."""
         rng = np.random.default_rng([*self.seed, 98])
         years = self.agency.total // 12 + 1
-        steps = np.cumsum(rng.random((len(self.rows), years)) < 0.35, axis=1) * 0.5
-        steps = np.insert(steps, 0, 0.0, axis=1)
-        return steps[self.cells["row"], self.cells["t"] // 12]
+        return np.insert(np.cumsum(rng.random((len(self.rows), years)) < 0.35, axis=1) * 0.5, 0, 0.0, axis=1)
 
     @cached_property
     def money(self) -> pd.DataFrame:
@@ -110,14 +114,14 @@ class Books:
         rng = np.random.default_rng([*self.seed, 97])
         season = 1 + 0.12 * np.sin(2 * np.pi * (self.cells["month"] % 12 - 8) / 12)
         spend = self.column("planned") * season * np.exp(0.12 * rng.normal(size=len(self.cells)))
+        raised = self.steps[self.cells["row"], self.cells["t"] // 12]
         new = 1 - self.column("discount") / 100 * (self.cells["t"] < 3)
-        fee = spend * (self.column("fee_pct") + self.raises) / 100 * new
+        fee = spend * (self.column("fee_pct") + raised) / 100 * new
         return pd.DataFrame({"ad_spend": spend.round(2), "fee": fee.round(2)})
 
     def _clients(self, rng: Rng) -> pd.DataFrame:
         rows, sellers = self.rows, list(SELLERS)
         rep = self.lives.rep[rows["life"], 0]
-        signs = _signing_columns(rng, rows["quality"].to_numpy())
         late = rows["recorded_date"] > self.last
         ends = ["decision_date", "end_date", "recorded_date", "end_initiator", "end_reason"]
         promised = 40 * np.exp(rows["trade"] - 0.25 * rows["promise"])
@@ -134,29 +138,33 @@ class Books:
             "remote": _yes(rows["remote"]),
             "promised_result": promised.round(2),
             **{name: rows[name].mask(late) for name in ends},
-            **signs,
+            **self.signs,
         }
         return pd.DataFrame(table)
 
     def _contracts(self, rng: Rng) -> pd.DataFrame:
-        """One row a term: monthly clients have one open-ended term, fixed terms a new row at every renewal."""
+        """One row a term, a new one at every renewal; of monthly clients the first, and one where the fee is raised."""
         rows = self.rows
         served = np.where(rows["kind"] > 0, rows["ended"], self.agency.total)
-        cycles = np.where(rows["term"] == 1, 1, np.ceil(served / rows["term"])).astype(int)
-        terms = rows.loc[rows.index.repeat(cycles)]
-        number = terms.groupby(level=0).cumcount()
-        start = _day_of(terms["month"].to_numpy() + (number * terms["term"]).to_numpy(), terms["day"].to_numpy())
-        signed = np.where(
-            number == 0, terms["start_date"].to_numpy().astype("datetime64[D]"), start - NOTICE_DAYS * DAY
-        )
+        step = rows["term"].replace(1, 12).to_numpy()
+        row = rows.index.repeat(np.ceil(served / step).astype(int)).to_numpy()
+        number = pd.Series(row).groupby(row).cumcount().to_numpy()
+        terms, t = rows.loc[row], number * step[row]
+        year = np.minimum(t // 12, self.steps.shape[1] - 1)
+        raised = self.steps[row, year]
+        changed = (number == 0) | (terms["term"].to_numpy() > 1) | (raised > self.steps[row, np.maximum(year - 1, 0)])
+        start = _day_of(terms["month"].to_numpy() + t, terms["day"].to_numpy())
+        notice = NOTICE_DAYS * self.agency.world.notice_months
+        first = terms["start_date"].to_numpy().astype("datetime64[D]")
+        signed = np.where(number == 0, first, start - max(notice, 1) * DAY)
         table = {
             "client_id": terms["client_id"],
             "signed_on": signed,
             "term_start": start,
             "term_months": terms["term"],
         }
-        table |= {"fee_pct": terms["fee_pct"], "notice_days": NOTICE_DAYS, "auto_renew": "yes"}
-        return pd.DataFrame(table)[signed <= self.last]
+        table |= {"fee_pct": terms["fee_pct"] + raised, "notice_days": notice, "auto_renew": "yes"}
+        return pd.DataFrame(table)[changed & (signed <= self.last)]
 
     def _account_months(self, rng: Rng) -> pd.DataFrame:
         return self._monthly(rng, self.money)
@@ -175,13 +183,18 @@ class Books:
         return both.sort_index(kind="stable")
 
     def _hours(self, rng: Rng) -> pd.DataFrame:
-        hours, share = self.state("hours"), rng.uniform(0.3, 0.5, len(self.cells))
-        who = {"rep": _id("r", self.state("rep")), "analyst": _id("a", self.column("seat"))}
+        hours, share = np.minimum(self.state("hours"), LONGEST_MONTH), rng.uniform(0.3, 0.5, len(self.cells))
+        who = {"rep": _id("r", self.state("rep")), "analyst": _id("a", self._analysts()[self.cells["row"]])}
         parts = [
             self._monthly(rng, pd.DataFrame({"staff_id": ids, "hours": (hours * part).round(2)}))
             for ids, part in zip(who.values(), (share, 1 - share), strict=True)
         ]
         return pd.concat(parts).sort_index(kind="stable")
+
+    def _analysts(self) -> np.ndarray:
+        """The number of each client's analyst: two to a seat."""
+        analysts: np.ndarray = 2 * self.rows["seat"].to_numpy() + self.rows["life"].to_numpy() % 2
+        return analysts
 
     def _monthly(self, rng: Rng, values: pd.DataFrame) -> pd.DataFrame:
         """The values of each cell under client and calendar month, recorded three to nine days into the next month."""
@@ -206,7 +219,7 @@ class Books:
     def _surveys(self, rng: Rng) -> pd.DataFrame:
         """A pulse each month: a tenth is never sent, none in quiet months; who likes the rep answers more."""
         n, reported = len(self.cells), self.state("reported")
-        sent = (rng.random(n) < 0.9) & ~np.isin(self.cells["month"] % 12 + 1, QUIET_MONTHS)
+        sent = rng.random(n) < 0.9
         answers = rng.random(n) < 1 / (1 + np.exp(-(1.1 + self.agency.world.answer * reported)))
         noise = rng.normal(size=(2, n))
         liking = np.clip(np.round(7.2 + 1.6 * reported + 0.7 * noise[0]), 0, 10)
@@ -215,6 +228,8 @@ class Books:
         words = np.where(about_rep, rng.choice(COMPLAINTS[True], n), rng.choice(COMPLAINTS[False], n))
         at = np.flatnonzero(sent)
         invited = self._within(rng, at, 21)
+        asked = ~pd.DatetimeIndex(invited).month.isin(QUIET_MONTHS)
+        at, invited = at[asked], invited[asked]
         answered = np.where(answers[at], self._later(invited + rng.integers(0, 8, len(at)) * DAY, at), NO_DAY)
         blank = np.isnat(answered)
         role = np.where(rng.random(n) < 0.4, "buyer", "daily contact")
@@ -230,7 +245,9 @@ class Books:
 
     def _staff(self, rng: Rng) -> pd.DataFrame:
         staff = self.agency.staff.copy()
-        staff.loc[staff["ended_on"] > self.agency.last_day, "ended_on"] = pd.NaT
+        staff["ended_on"] = staff["ended_on"].mask(staff["ended_on"] > self.agency.last_day)
+        left = staff["ended_on"].fillna(self.agency.last_day)
+        staff["trained_on"] = staff["trained_on"].mask(staff["trained_on"] > left)
         return staff[staff["started_on"] <= self.agency.last_day]
 
     def _assignments(self, rng: Rng) -> pd.DataFrame:
@@ -249,7 +266,7 @@ class Books:
         parts = [
             (row, _id("r", rep), "rep", since, until),
             (np.arange(n), sellers, "seller", start, start + 30 * DAY),
-            (np.arange(n), _id("a", rows["seat"].to_numpy()), "analyst", start, end),
+            (np.arange(n), _id("a", self._analysts()), "analyst", start, end),
         ]
         names = ("row", "staff_id", "role", "from_date", "to_date")
         frame = pd.concat([pd.DataFrame(dict(zip(names, part, strict=True))) for part in parts], ignore_index=True)
@@ -266,7 +283,8 @@ class Books:
         difficult = self.column("difficult")
         outside = rng.random(n) < np.where(difficult, 0.5, 0.25)
         free = outside & (rng.random(n) < 0.5)
-        before = np.append(False, free[:-1]) & (cells["t"].to_numpy() > 0)
+        row = cells["row"].to_numpy()
+        before = np.append(False, free[:-1] & (row[1:] == row[:-1]))
         count = rng.poisson((0.9 + 0.5 * difficult) * np.where(before, 1.4, 1.0))
         count = np.maximum(count, outside)
         at = np.repeat(np.arange(n), count)
@@ -341,35 +359,38 @@ class Books:
         return self._known(pd.DataFrame(table).iloc[np.lexsort((held, self.cells["row"].to_numpy()[at]))], "held_on")
 
     def _flags(self, rng: Rng) -> pd.DataFrame:
-        at = np.flatnonzero(self.state("noted"))
+        """Everything noted about the clients on record, also before the records begin."""
+        rows = self.rows
+        served = np.where(rows["kind"] > 0, rows["ended"], self.agency.total)
+        row, t = np.nonzero(self.lives.noted[rows["life"]] & (np.arange(self.agency.total) < served[:, None]))
+        opens = _day_of(rows["month"].to_numpy()[row] + t, rows["day"].to_numpy()[row])
         table = {
-            "client_id": self.column("client_id")[at],
-            "noted_on": self._within(rng, at),
-            "flag": rng.choice(FLAGS, len(at)),
-            "severity": rng.integers(1, 6, len(at)),
+            "client_id": rows["client_id"].to_numpy()[row],
+            "noted_on": opens + rng.integers(0, 28, len(row)) * DAY,
+            "flag": rng.choice(FLAGS, len(row)),
+            "severity": rng.integers(1, 6, len(row)),
         }
         return self._known(pd.DataFrame(table), "noted_on")
 
     def _leads(self, rng: Rng) -> pd.DataFrame:
         """Each recorded client was a lead; for each, those of the same source that were not won (C3)."""
-        won = self.rows[self.rows["month"] >= BURN_IN_MONTHS]
+        won = self.rows.join(self.signs)[self.rows["month"] >= BURN_IN_MONTHS]
         chance = won["source"].map(CLOSE_RATES).to_numpy()
         lost = won.loc[won.index.repeat(rng.geometric(chance) - 1)]
         both = pd.concat([won.assign(won=True), lost.assign(won=False)])
         n, is_won = len(both), both["won"].to_numpy()
-        start = (
-            both["start_date"].to_numpy().astype("datetime64[D]") + np.where(is_won, 0, rng.integers(-20, 40, n)) * DAY
-        )
-        created = start - rng.integers(12, 70, n) * DAY
+        start = both["start_date"].to_numpy().astype("datetime64[D]")
+        created = np.where(is_won, start - rng.integers(12, 70, n) * DAY, start + rng.integers(-30, 31, n) * DAY)
         quoted = np.where(is_won | (rng.random(n) < 0.5), created + rng.integers(3, 11, n) * DAY, NO_DAY)
         asked = np.where(both["source"] == "referral", created - rng.integers(1, 15, n) * DAY, NO_DAY)
         weaker = np.where(is_won, 0.0, -0.4) + np.where(is_won, 0.0, 1.0) * rng.normal(size=n)
         spend = np.where(is_won, both["planned"], np.exp(weaker) * 8000 // 50 * 50 + 50)
-        quality = np.where(is_won, both["quality"], rng.normal(-0.5, 1, n))
+        drawn = pd.DataFrame(_signing_columns(rng, rng.normal(-0.5, 1, n)))
+        signs = {name: np.where(is_won, both[name], drawn[name]) for name in drawn}
         frame = pd.DataFrame({
             "created_on": created, "monthly_ad_spend": spend, "source": both["source"].to_numpy(),
             "asked_on": asked, "quoted_on": quoted, "signed_on": np.where(is_won, start, NO_DAY),
-            "client_id": both["client_id"].where(is_won).to_numpy(), **_signing_columns(rng, quality),
+            "client_id": both["client_id"].where(is_won).to_numpy(), **signs,
         })  # fmt: skip
         frame = self._known(frame[created >= np.datetime64(FIRST_RECORDED.start_time, "D")], "created_on")
         frame = frame.sort_values("created_on", kind="stable")

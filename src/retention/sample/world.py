@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 BURN_IN_MONTHS = 36
+SURVIVORS_MONTHS = 15  # of signings before the records begin, whose clients are still there when they do
 FIRST_RECORDED = pd.Period("2021-01", "M")
 TERMS = np.array([1, 6, 12])
 FEES = {1: 10.0, 6: 8.0, 12: 6.0}  # percent of ad spend: study row A2
@@ -133,10 +134,16 @@ class Agency:
         return (FIRST_RECORDED + (self.months - 1)).end_time.normalize()
 
 
+def signings_a_month(clients: int, months: int) -> float:
+    """The rate at which about so many clients are on record: those who sign then, and survivors of the burn-in."""
+    return clients / (months + SURVIVORS_MONTHS)
+
+
 def found(world: World, clients: int, months: int, seed: int) -> Agency:
     """An agency staffed for so many clients; a rep stays for about four years, then a new one takes the seat."""
     rng = np.random.default_rng([seed, 0])
-    total, seats = BURN_IN_MONTHS + months, max(world.reps, round(world.reps * clients / 600))
+    total = BURN_IN_MONTHS + months
+    seats = max(world.reps, round(world.reps * signings_a_month(clients, months) / 8))
     leaves = rng.random((seats, total)) < 1 / 48
     leaves[:, 0] = True
     number = np.cumsum(leaves.reshape(-1)).reshape(seats, total) - 1
@@ -150,13 +157,16 @@ def found(world: World, clients: int, months: int, seed: int) -> Agency:
 
 
 def _staff(rng: np.random.Generator, since: np.ndarray, until: np.ndarray, total: int, seats: int) -> pd.DataFrame:
-    """Everybody who works there: reps in the order of their numbers, an analyst a seat, five sellers, a manager."""
+    """Everybody who works there: reps in the order of their numbers, two analysts a seat, five sellers, a manager."""
     first = FIRST_RECORDED - BURN_IN_MONTHS
     reps = pd.DataFrame({"staff_id": [f"r{k + 1:02d}" for k in range(len(since))], "role": "rep"})
     reps["started_on"] = [(first + int(m)).start_time for m in since]
-    reps["ended_on"] = [(first + int(m)).start_time - pd.Timedelta(days=1) if m < total else pd.NaT for m in until]
+    # A month to hand over: clients change on the day their month of service begins.
+    reps["ended_on"] = [(first + int(m)).end_time.normalize() if m < total else pd.NaT for m in until]
     rest = (
-        [(f"a{k + 1:02d}", "analyst") for k in range(seats)] + [(s, "seller") for s in SELLERS] + [("m01", "manager")]
+        [(f"a{k + 1:02d}", "analyst") for k in range(2 * seats)]
+        + [(s, "seller") for s in SELLERS]
+        + [("m01", "manager")]
     )
     others = pd.DataFrame(rest, columns=["staff_id", "role"]).assign(started_on=first.start_time, ended_on=pd.NaT)
     people = pd.concat([reps, others.astype({"ended_on": "datetime64[ns]"})], ignore_index=True)

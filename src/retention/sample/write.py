@@ -16,7 +16,7 @@ import pandas as pd
 from retention.errors import ConfigError
 from retention.sample.books import Books
 from retention.sample.life import Lives, live
-from retention.sample.world import AGENCY, CLIENT, SELLERS, WORLDS, Agency, World, found
+from retention.sample.world import AGENCY, CLIENT, SELLERS, WORLDS, Agency, World, found, signings_a_month
 from retention.tables import TABLES, dictionary, write_csv
 
 BATCH = 10_000  # clients simulated at once: bounds the memory, whatever the size of the agency
@@ -53,7 +53,7 @@ def _count(clients: int) -> int:
 
 def _batch(agency: Agency, clients: int, seed: int, number: int, force_term: int | None = None) -> Books:
     """One batch of clients with seeds of its own; the ids of later batches begin with c1_, c2_, ..."""
-    rate = 8 * clients / 600 * 60 / agency.months / _count(clients)
+    rate = signings_a_month(clients, agency.months) / _count(clients)
     lives = live(agency, rate, (seed, 1, number), force_term)
     return Books(agency, lives, (seed, 2, number), "c" if number == 0 else f"c{number}_")
 
@@ -67,7 +67,7 @@ def write_sample(
     """
     if form == "csv" and clients > BATCH:
         raise ConfigError(f"CSV is written for up to {BATCH:,} clients; for more, say --format parquet.")
-    out.mkdir(parents=True, exist_ok=True)
+    _clear(out)
     agency = found(world, clients, months, seed)
     tasks = [(out, agency, clients, seed, number, form) for number in range(_count(clients))]
     if len(tasks) == 1:
@@ -79,6 +79,18 @@ def write_sample(
     (out / "truth.json").write_text(text + "\n", "utf-8")
     (out / "retention.toml").write_text(_CONFIG.format(last=agency.last_day.date()), "utf-8")
     (out / "README.md").write_text(_README.format(seed=seed, dictionary=dictionary()), "utf-8")
+
+
+def _clear(out: Path) -> None:
+    """An empty folder, or one whose earlier made-up agency is taken away; ConfigError where it holds other tables."""
+    out.mkdir(parents=True, exist_ok=True)
+    old = [path for name in TABLES for path in (out / f"{name}.csv", out / name) if path.exists()]
+    if old and not (out / "truth.json").is_file():
+        raise ConfigError(f"{out} holds {old[0].name}, which is no made-up agency's. Give --out another folder.")
+    for path in old:
+        for part in path.glob("part-*.parquet"):
+            part.unlink()
+        path.rmdir() if path.is_dir() else path.unlink()
 
 
 def _write_batch(task: tuple[Path, Agency, int, int, int, str]) -> list[dict[str, Any]]:
