@@ -91,7 +91,7 @@ def compare(
         return Adjusted(_contrast(name, None, rows, events, lacking, ()), None)
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     fixed = pd.DataFrame(index=rows.index) if others is None else others
-    budget = ends.sum() / EVENTS_A_PARAMETER - 1 - exposure.shape[1] - fixed.shape[1]
+    budget = max(ends.sum() / EVENTS_A_PARAMETER - 1 - fixed.shape[1], 1)  # the band rates are no covariates
     blocks = _blocks(rows, budget, leave_out) if adjust else {}
     why = ""
     for count in range(len(blocks), -1, -1):
