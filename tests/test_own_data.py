@@ -677,10 +677,7 @@ def test_large_tables_are_only_checked(tmp_path, monkeypatch):
     where = folder(tmp_path, f"{HEAD}\n{ids}")
     (tmp_path / "account_months.csv").write_text("client_id,month,fee\n" + rows)
     study = check_data(where, cutoff="2024-12-31")
-    assert study.tables.partial and study.tables.rows == {
-        "clients": 50,
-        "account_months": 600,
-    }
+    assert study.tables.partial and study.tables.rows == {"clients": 50, "account_months": 600}
     whole = open_study(where, cutoff="2024-12-31")
     assert not whole.tables.partial and whole.tables.frames["account_months"]["fee"].sum() == sum(range(600))
     (tmp_path / "account_months.csv").write_text(

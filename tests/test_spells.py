@@ -7,14 +7,7 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention.spells import (
-    add_months,
-    build_spells,
-    contract_cycles,
-    ends_near_due,
-    started_months,
-    whole_months,
-)
+from retention.spells import add_months, build_spells, contract_cycles, ends_near_due, started_months, whole_months
 
 CUTOFF = dt.date(2024, 12, 31)
 
@@ -84,15 +77,7 @@ def test_ends_just_past_due_are_told_from_ends_on_the_last_day():
 def test_ends_on_any_day_are_as_many_before_as_after():
     rng = np.random.default_rng(4)
     ends = pd.Timestamp("2022-06-01") + pd.to_timedelta(rng.integers(0, 900, 3000), unit="D")
-    rows = [
-        (
-            f"c{i}",
-            "2022-01-01",
-            end,
-            6,
-        )
-        for i, end in enumerate(ends)
-    ]
+    rows = [(f"c{i}", "2022-01-01", end, 6) for i, end in enumerate(ends)]
     before, _, after = ends_near_due(spells_of(rows))
     assert abs(before - after) < 3 * np.sqrt(before + after)
 

@@ -26,7 +26,7 @@ from retention.curves import (
     restricted_mean,
     wilson,
 )
-from retention.exits import UNADJUSTED, compare, exit_rows
+from retention.exits import UNADJUSTED, compare, exit_rows, renewals_known
 from retention.results import (
     MIN_EVENTS_GROUP,
     Contrast,
@@ -80,14 +80,10 @@ def contract_hazard_ratio(
     client, a whole term of a fixed one, by the term at signing (with `contracts`, by the term in force). A snapshot has
     no renewal dates, so there the curves at month 12 are compared. `lacking` says what stops a verdict.
     """
-    if not _renewals_known(spells):
+    if not renewals_known(spells):
         return curve_hazard_ratio(spells, kinds=kinds, unknown=unknown, name=name)
     rows = exit_rows(spells, contracts, kinds=kinds, unknown=unknown)
     return _compared(rows, contracts is not None, adjust, name)
-
-
-def _renewals_known(spells: pd.DataFrame) -> bool:
-    return "renewals_known" not in spells or bool(spells["renewals_known"].all())
 
 
 def _compared(rows: pd.DataFrame, in_force: bool = False, adjust: bool = True, name: str = "as planned") -> Contrast:
@@ -154,7 +150,7 @@ def contract_sensitivities(spells: pd.DataFrame, contracts: pd.DataFrame | None 
         contract_hazard_ratio(spells, kinds=tuple(KINDS), name="every end counts"),
         contract_hazard_ratio(spells, unknown=AGENCY, name="unknown choice counts as the agency's"),
     ]
-    if not _renewals_known(spells):
+    if not renewals_known(spells):
         return chosen
     rows = exit_rows(spells)
     chosen.append(_compared(rows[rows["seen_whole"]], name="terms seen from their start only"))

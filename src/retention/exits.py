@@ -54,6 +54,11 @@ def exit_rows(
     return rows.merge(spells[about], on=["client_id", "engagement"], how="left")
 
 
+def renewals_known(spells: pd.DataFrame) -> bool:
+    """Whether the days on which terms come due are known; of a snapshot they are not."""
+    return "renewals_known" not in spells or bool(spells["renewals_known"].all())
+
+
 def month_rows(spells: pd.DataFrame, *, kinds: Sequence[str] = (CLIENT,), unknown: str = CLIENT) -> pd.DataFrame:
     """A row a month of service under observation, with the columns of `exit_rows`; other ends stop the clock."""
     kind = spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown)

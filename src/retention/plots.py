@@ -104,11 +104,7 @@ def plot_hazard(frame: pd.DataFrame, renewals: Sequence[int], *, ax: Axes | None
         ax.plot(
             months, part["hazard"], marker="os"[number % 2], markersize=5, linewidth=1, label=str(group), color=color
         )
-    ax.set(
-        xlabel="Month of service (grey: a fixed term comes due)",
-        ylabel="Leave in that month",
-        ylim=(0, None),
-    )
+    ax.set(xlabel="Month of service (grey: a fixed term comes due)", ylabel="Leave in that month", ylim=(0, None))
     ax.set_xticks(range(0, int(frame["month"].max() if len(frame) else 12) + 1, 6))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     if len(frame):

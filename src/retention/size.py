@@ -15,7 +15,7 @@ import pandas as pd
 
 from retention.config import Extra
 from retention.curves import Z95, follow_up, rate_ratio
-from retention.exits import compare, exit_rows, levels, month_rows
+from retention.exits import compare, exit_rows, levels, month_rows, renewals_known
 from retention.hazards import NotFittedError, band_exposure, fit_hazard
 from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
@@ -82,8 +82,7 @@ def size_hazard_ratio(
 
 
 def _rows(spells: pd.DataFrame, by_month: bool, kinds: Sequence[str], unknown: str) -> pd.DataFrame:
-    known = "renewals_known" not in spells or spells["renewals_known"].all()
-    if by_month or not known:
+    if by_month or not renewals_known(spells):
         return month_rows(spells, kinds=kinds, unknown=unknown)
     rows = exit_rows(spells, kinds=kinds, unknown=unknown)
     more = [name for name in spells if name not in rows]

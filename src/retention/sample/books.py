@@ -225,7 +225,7 @@ class Books:
         liking = np.clip(np.round(7.2 + 1.6 * reported + 0.7 * noise[0]), 0, 10)
         nps = np.clip(np.round(7.0 + 1.2 * reported + 0.8 * self.state("results") + noise[1]), 0, 10)
         about_rep = rng.random(n) < 1 / (1 + np.exp(reported - self.state("results")))
-        words = np.where(about_rep, rng.choice(COMPLAINTS[True], n), rng.choice(COMPLAINTS[False], n))
+        words = np.where(about_rep, rng.choice(COMPLAINTS["rep"], n), rng.choice(COMPLAINTS["results"], n))
         at = np.flatnonzero(sent)
         invited = self._within(rng, at, 21)
         asked = ~pd.DatetimeIndex(invited).month.isin(QUIET_MONTHS)
@@ -461,13 +461,12 @@ def _names(rng: Rng, industries: pd.Series) -> list[str]:
     """A made-up name for each client, none twice: "Harbor & Wren Dental", "Kestrel Cycles"."""
     seen: dict[str, int] = {}
     names = []
-    words = {industry: trades.split() for industry, trades in INDUSTRIES.items()}
     n = len(industries)
     first, step = rng.integers(0, len(PLACES), n), rng.integers(1, len(PLACES), n)
     two, trade = rng.random(n) < 0.3, rng.integers(0, 3, n)
     for k, industry in enumerate(industries):
         one, other = PLACES[first[k]], PLACES[(first[k] + step[k]) % len(PLACES)]
-        word = words[industry][trade[k]]
+        word = INDUSTRIES[industry][trade[k]]
         name = f"{one} & {other} {word}" if two[k] or f"{one} {word}" in seen else f"{one} {word}"
         seen[name] = seen.get(name, 0) + 1
         names.append(name if seen[name] == 1 else f"{name} {seen[name]}")

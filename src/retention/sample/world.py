@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from dataclasses import dataclass, replace
+from importlib.resources import files
 
 import numpy as np
 import pandas as pd
@@ -17,49 +19,17 @@ NOTICE_DAYS = 30
 HOURLY_COST = 60.0
 CLIENT, AGENCY, NEUTRAL = 1, 2, 3
 
-INDUSTRIES = {
-    "dental": "Dental Smiles Orthodontics",
-    "law": "Law Legal Partners",
-    "home services": "Plumbing Roofing Heating",
-    "outdoor retail": "Outdoor Cycles Boats",
-    "hospitality": "Inn Kitchen Hotels",
-    "software": "Labs Systems Cloud",
-    "fitness": "Fitness Yoga Climbing",
-    "furniture": "Furniture Interiors Lighting",
+_WORDS = tomllib.loads(files("retention.sample").joinpath("words.toml").read_text("utf-8"))
+INDUSTRIES, PLACES, FIRST_NAMES = _WORDS["industries"], _WORDS["places"], _WORDS["first_names"]
+FLAGS, COMPLAINTS, SIGNING_FLAGS = _WORDS["flags"], _WORDS["complaints"], _WORDS["signing"]
+REASONS = {
+    kind: _WORDS["reasons"][name] for kind, name in ((CLIENT, "client"), (AGENCY, "agency"), (NEUTRAL, "neutral"))
 }
-PLACES = (
-    "Harbor Kestrel Bluegate Willow Juniper Granite Meridian Foxglove Larkspur Cedar Summit Copper Northfield "
-    "Marigold Riverbend Saltmarsh Thistle Ironwood Clover Beacon Quarry Heron Lantern Orchard Pinecrest Sparrow "
-    "Tidewater Velvet Wren Amber Birch Cobalt Driftwood Ember Fernhill Gable Hawthorn Indigo Jasper Kingsley Linden "
-    "Mallow Nettle Osprey"
-).split()
-FIRST_NAMES = (
-    "Ada Ben Cleo Dan Edie Finn Gwen Hal Ines Jon Kit Lena Max Nora Otis Pia Quinn Rosa Sam Tess Uma Vic Wes Yara Zoe"
-).split()
+WORSE_WHEN_TRUE = ("rush", "one_off", "single_contact")
 SOURCES = {"referral": 0.30, "inbound": 0.35, "outbound": 0.20, "cold": 0.15}
 CLOSE_RATES = {"referral": 0.50, "inbound": 0.25, "outbound": 0.14, "cold": 0.10}  # C3: five times
 # Each seller's share of signings, and how much better than usual the results are that he promises (in SD of results).
 SELLERS = {"s01": (0.35, 1.0), "s02": (0.20, 0.2), "s03": (0.20, 0.0), "s04": (0.15, -0.2), "s05": (0.10, -0.4)}
-REASONS = {
-    CLIENT: "price results rep expectations budget in-housed".split(),
-    AGENCY: "unprofitable abuse non-payment fit".split(),
-    NEUTRAL: "closed finished".split(),
-}
-SIGNING_FLAGS = {
-    "written_brief": 0.5, "budget_set": 0.8, "deposit_paid": 0.3, "prepaid": -0.8, "purchase_order": -0.6,
-    "marketing_experience": 0.3, "research_supplied": -0.5, "rush": -1.2, "one_off": -2.0, "estimate_signed": 0.9,
-    "timeline_agreed": 0.7, "single_contact": 0.2, "champion": 0.6,
-}  # fmt: skip
-WORSE_WHEN_TRUE = ("rush", "one_off", "single_contact")
-FLAGS = (
-    "keeps changing their mind|the boss overturned the work|undecided|rivals inside the client|penny-pincher|"
-    "believes in outdated methods|won't prepay|debtor|product does not live up to its claims|no champion inside|"
-    "blames the agency|abuses staff"
-).split("|")
-COMPLAINTS = {
-    True: ("Slow to answer.", "We feel like a small fish.", "Our contact changed again.", "Calls without a plan."),
-    False: ("Leads are too expensive.", "Below the target for months.", "Not what was promised.", "Little to show."),
-}
 SEASON = np.array([1.25, 1.05, 1.1, 1.0, 1.0, 0.9, 0.75, 0.8, 1.2, 1.15, 1.05, 0.75])  # signings by month of the year
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from retention.errors import ConfigError
 from retention.sample.books import Books
-from retention.sample.life import Lives, live
+from retention.sample.life import live
 from retention.sample.world import AGENCY, CLIENT, SELLERS, WORLDS, Agency, World, found, signings_a_month
 from retention.tables import TABLES, dictionary, write_csv
 
@@ -172,6 +172,3 @@ A column marked * is required. "Known from" says when a value may be used: at si
 column of the same row.
 
 {dictionary}"""
-
-
-__all__ = ["Lives", "simulate", "write_sample"]

@@ -90,7 +90,9 @@ def draft(export: Path, beside: Path) -> Draft:
             f"{', '.join(TABLES['clients'].required)}. Name the file itself: retention init FILE."
         )
     guesses = {
-        name: _guess(TABLES[name], place, where, out) for name, (place, where) in found.items() if _fits(name, place)
+        name: _guess(TABLES[name], place, where, out)
+        for name, (place, where) in found.items()
+        if name == "clients" or not _lacks(name, place)
     }
     tables = [line for name, guess in guesses.items() for line in _lines(TABLES[name], _first(found[name][0]), guess)]
     for name in set(found) - set(guesses):
@@ -124,9 +126,9 @@ def _found(export: Path, out: Draft) -> dict[str, tuple[Place, list[str]]]:
         places = {path.name: _place(path) for path in files}
     tables = {name: _table_named(name.split(".")[0], places) for name in places}
     if "clients" not in tables.values() and places:
-        fit = {name: _fit(place) for name, (place, _) in places.items()}
-        best = max(fit, key=lambda name: fit[name])
-        tables[best] = "clients" if fit[best] >= 2 else tables[best]
+        lacks = {name: _lacks("clients", place) for name, (place, _) in places.items()}
+        best = min(lacks, key=lambda name: lacks[name])
+        tables[best] = "clients" if lacks[best] <= 3 else tables[best]
     key = "sheet" if export.is_file() else "file"
     out.unused += [name for name, table in tables.items() if not table]
     return {
@@ -150,16 +152,6 @@ def _place(path: Path, sheet: str = "") -> tuple[Place, list[str]]:
     return place, []
 
 
-def _fits(name: str, place: Place) -> bool:
-    """Whether a place that bears a table's name holds what the table needs; of the clients, always."""
-    if name == "clients":
-        return True
-    with suppress(NotATableError, StopIteration):
-        rows = next(place.pieces())
-        return all(any(_alike(TABLES[name].column(need), h) for h in rows.columns) for need in TABLES[name].required)
-    return False
-
-
 def _table_named(name: str, others: Iterable[str]) -> str:
     """The table that a file or sheet is named after; one nearly so only where none is exactly."""
     taken = {plain(other.split(".")[0]) for other in others}
@@ -168,13 +160,13 @@ def _table_named(name: str, others: Iterable[str]) -> str:
     return like if like == plain(name) or like not in taken else ""
 
 
-def _fit(place: Place) -> int:
-    """How many of the clients' required columns the headings of this place could be."""
+def _lacks(name: str, place: Place) -> int:
+    """How many of the named table's required columns no heading of this place could be; all, where it is no table."""
+    required = [TABLES[name].column(need) for need in TABLES[name].required]
     with suppress(NotATableError, ConfigError, StopIteration):
         headings = next(place.pieces()).columns
-        required = [TABLES["clients"].column(name) for name in TABLES["clients"].required]
-        return sum(any(_alike(column, heading) for heading in headings) for column in required)
-    return 0
+        return sum(not any(_alike(column, heading) for heading in headings) for column in required)
+    return len(required)
 
 
 def _guess(table: Table, place: Place, where: list[str], out: Draft) -> _Guess:

@@ -14,7 +14,7 @@ import pandas as pd
 from retention.config import Settings
 from retention.errors import ConfigError
 from retention.sources import stores
-from retention.sources.delimited import NotATableError, delimited
+from retention.sources.delimited import delimited
 from retention.tables import TABLES
 
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -168,6 +168,3 @@ def _query(database: stores.Database, connection: object, name: str, query: str)
         return hashlib.sha256(np.sort(rows.to_numpy()).tobytes()).hexdigest()
 
     return Place(f"the query for {name}", pieces, fingerprint)
-
-
-__all__ = ["LARGE_BYTES", "NotATableError", "Place", "digest", "find", "place_of", "plain"]
