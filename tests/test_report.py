@@ -56,8 +56,16 @@ def test_the_published_folder_is_as_designed(out):
     run = (out / "latest").resolve()
     names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
     assert names == {
-        *("index.html", "00_data.html", "01_contract_term.html", "results.json", "run.json", "run.log"),
-        *("notebooks/00_data.ipynb", "notebooks/01_contract_term.ipynb"),
+        *(
+            "index.html",
+            "00_data.html",
+            "01_contract_term.html",
+            "02_ad_spend.html",
+            "results.json",
+            "run.json",
+            "run.log",
+        ),
+        *("notebooks/00_data.ipynb", "notebooks/01_contract_term.ipynb", "notebooks/02_ad_spend.ipynb"),
     }
     assert re.fullmatch(r"2025-12-31-[0-9a-f]{8}", run.name)
     assert publish.whole(run)
@@ -69,8 +77,8 @@ def test_results_follow_the_schema(out):
     results = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} in results.json"))
     jsonschema.validate(results, schema())
     assert results["run_id"] == (out / "latest").resolve().name
-    assert [claim["id"] for claim in results["claims"]] == ["A1"]
-    assert {row["id"] for row in results["estimates"]} == {"A1", "A2"}
+    assert [claim["id"] for claim in results["claims"]] == ["A1", "A4"]
+    assert {row["id"] for row in results["estimates"]} == {"A1", "A2", "A4"}
     broken = results | {"claims": [results["claims"][0] | {"verdict": "proven"}]}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, schema())

@@ -120,8 +120,10 @@ def plot_ratios(rows: pd.DataFrame, published: float, *, ax: Axes | None = None)
     rows = rows.dropna(subset="low").reset_index(drop=True)
     ax = _axes(ax, 1.3 + 0.42 * max(len(rows), 1))
     y = -rows.index.to_numpy(dtype=float)
-    bars = [rows["estimate"] - rows["low"], rows["high"] - rows["estimate"]]
-    ax.errorbar(rows["estimate"], y, xerr=bars, fmt="o", color=PALETTE[0], capsize=3, markersize=6, linewidth=2)
+    middle, low, high = (rows[name].to_numpy(float) for name in ("estimate", "low", "high"))
+    ax.errorbar(
+        middle, y, xerr=[middle - low, high - middle], fmt="o", color=PALETTE[0], capsize=3, markersize=6, linewidth=2
+    )
     ax.axvline(1, color="0.4", linewidth=1)
     ax.axvline(published, color=PUBLISHED, linestyle="--", linewidth=1.4)
     edge = ax.get_xaxis_transform()
