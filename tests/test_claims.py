@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from retention.claims import CLAIMS, judge, load_plan, not_run, sensitivity_table
+from retention.claims import CLAIMS, judge, load_plan, sensitivity_table
 from retention.config import ClaimChange
 from retention.errors import ConfigError
 from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
@@ -136,7 +136,7 @@ def test_what_cannot_be_computed_or_is_the_same_flips_nothing():
 
 
 def test_not_run_says_what_is_missing():
-    found = not_run(A1, ["surveys.rep_liking"])
+    found = judge(A1, Contrast("A1", math.nan, math.nan, 0, {}), missing=["surveys.rep_liking"])
     assert (found.more_events_needed, found.would_change, found.about_as_claimed) == (None, "", None)
     assert (found.verdict, found.missing, found.why) == (
         NOT_RUN,

@@ -1,6 +1,8 @@
 """The architecture: a module imports only from lower ranks (the flow of one direction)."""
 
 import ast
+import io
+import tokenize
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
@@ -8,10 +10,11 @@ RANKS = [
     {"errors"},
     {"tables", "results", "config"},
     {"sources", "sample", "spells", "resample"},
-    {"features", "curves", "hazards"},
+    {"features", "curves", "hazards", "correlations", "funnel"},
     {"exits", "economics"},
-    {"contract_term", "size"},
-    {"risk", "people", "claims"},
+    {"contract_term", "size", "lagged"},
+    {"liking"},
+    {"risk", "people", "claims", "importance"},
     {"portfolio", "study", "gate"},
     {"report"},
     {"cli"},
@@ -19,7 +22,7 @@ RANKS = [
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 BESIDE = {"plots"}  # takes frames, knows nothing of the package
 MAY_NOT_KNOW = {
-    "report": {"curves", "contract_term", "economics", "gate", "claims", "spells", "hazards", "exits", "risk"}
+    "report": {"curves", "contract_term", "economics", "gate", "claims", "spells", "hazards", "exits", "risk", "liking"}
 }
 
 
@@ -68,6 +71,19 @@ def test_a_planted_import_upwards_is_found():
     assert faults("claims", "from retention.results import Verdict") == []
 
 
+def lines_of_code(source: str) -> int:
+    """Lines that hold code: blank lines, comments and docstrings cost a reader nothing and are not counted."""
+    told = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            told |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    idle = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return len({line for t in tokens if t.type not in idle for line in range(t.start[0], t.end[0] + 1)} - told)
+
+
 def test_the_package_stays_small():
-    lines = sum(len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py"))
+    """The limit is on code. It once counted every line, and the cheapest way to keep it was to explain less."""
+    assert lines_of_code('"""What it is."""\n\n# why\nx = 1\ny = """a\nb"""\n') == 3
+    lines = sum(lines_of_code(path.read_text()) for path in PACKAGE.rglob("*.py"))
     assert lines < 7000, f"{lines} lines: time to delete something"

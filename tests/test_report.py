@@ -61,11 +61,16 @@ def test_the_published_folder_is_as_designed(out):
             "00_data.html",
             "01_contract_term.html",
             "02_ad_spend.html",
+            "03_rep_liking.html",
+            "05_sellers.html",
             "results.json",
             "run.json",
             "run.log",
         ),
-        *("notebooks/00_data.ipynb", "notebooks/01_contract_term.ipynb", "notebooks/02_ad_spend.ipynb"),
+        *(
+            f"notebooks/{name}.ipynb"
+            for name in ("00_data", "01_contract_term", "02_ad_spend", "03_rep_liking", "05_sellers")
+        ),
     }
     assert re.fullmatch(r"2025-12-31-[0-9a-f]{8}", run.name)
     assert publish.whole(run)
@@ -77,7 +82,7 @@ def test_results_follow_the_schema(out):
     results = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} in results.json"))
     jsonschema.validate(results, schema())
     assert results["run_id"] == (out / "latest").resolve().name
-    assert [claim["id"] for claim in results["claims"]] == ["A1", "A4"]
+    assert [claim["id"] for claim in results["claims"]] == ["A1", "A4", "A6", "A10", "A7", "A8"]
     assert {row["id"] for row in results["estimates"]} == {"A1", "A2", "A4"}
     broken = results | {"claims": [results["claims"][0] | {"verdict": "proven"}]}
     with pytest.raises(jsonschema.ValidationError):

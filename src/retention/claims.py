@@ -11,7 +11,6 @@ import pandas as pd
 from scipy import stats
 
 from retention.config import ClaimChange, study_plan
-from retention.curves import Z95
 from retention.errors import ConfigError
 from retention.results import (
     DIRECTION,
@@ -21,6 +20,7 @@ from retention.results import (
     MIN_EVENTS_GROUP,
     NOT_ENOUGH,
     NOT_RUN,
+    Z95,
     Contrast,
     Verdict,
     between,
@@ -41,9 +41,9 @@ class Claim:
     estimand: str
     scale: str
     direction: str
-    published: float | None
     smallest: float
     level: float
+    published: float | None = None
     band: tuple[float, float] | None = None
     page: str = ""
     sensitivities: tuple[str, ...] = ()
@@ -90,13 +90,20 @@ CLAIMS, _ = load_plan()
 
 
 def judge(
-    claim: Claim, contrast: Contrast, sensitivities: Sequence[Contrast] = (), caveats: Sequence[str] = ()
+    claim: Claim,
+    contrast: Contrast,
+    sensitivities: Sequence[Contrast] = (),
+    caveats: Sequence[str] = (),
+    missing: Sequence[str] = (),
 ) -> Verdict:
     """The verdict on a claim by the rule stated in advance, from an interval and never from a p value.
 
     `sensitivities` are the pre-listed other ways to compute the same contrast; where one of them would be judged
-    differently the verdict is called fragile. `caveats` about the data are said with the verdict. Source: METHODS 1.
+    differently the verdict is called fragile. `caveats` about the data are said with the verdict. Where inputs are
+    `missing` the claim is not run. Source: METHODS 1.
     """
+    if missing:
+        return _not_run(claim, tuple(missing))
     z = float(stats.norm.ppf((1 + claim.level) / 2))
     word, qualifiers, why = (NOT_ENOUGH, (), " ".join(contrast.gate)) if contrast.gate else _rule(claim, contrast, z)
     low, high = _limits(claim, contrast, z)
@@ -141,18 +148,16 @@ def _advice(claim: Claim, word: str, said: Sequence[str]) -> str:
     return next((claim.advice[key] for key in keys if key in claim.advice), "")
 
 
-def not_run(claim: Claim, missing: Iterable[str]) -> Verdict:
+def _not_run(claim: Claim, missing: tuple[str, ...]) -> Verdict:
     """The verdict on a claim whose inputs are absent: what is missing, and no estimate."""
-    lacks = tuple(missing)
     blank = judge(claim, Contrast(claim.id, math.nan, math.nan, 0, {}))
-    why = f"Missing: {', '.join(lacks)}."
-    return replace(
-        blank, verdict=NOT_RUN, missing=lacks, why=why, more_events_needed=None, would_change="", advice="", sentence=""
-    )
+    blank = replace(blank, verdict=NOT_RUN, missing=missing, why=f"Missing: {'; '.join(missing)}.")
+    return replace(blank, more_events_needed=None, would_change="", advice="", sentence="")
 
 
 def _limits(claim: Claim, contrast: Contrast, z: float) -> tuple[float, float]:
-    return claim.shown(contrast.theta - z * contrast.se), claim.shown(contrast.theta + z * contrast.se)
+    low, high = contrast.interval(z)
+    return claim.shown(low), claim.shown(high)
 
 
 def _edges(claim: Claim) -> tuple[float, float, float]:
@@ -164,13 +169,12 @@ def _edges(claim: Claim) -> tuple[float, float, float]:
 
 def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, ...], str]:
     """The verdict word, its qualifiers and why: METHODS 1, in its order; the first that fits."""
-    theta = claim.sign * contrast.theta
-    low, high = theta - z * contrast.se, theta + z * contrast.se
+    low, high = sorted(claim.sign * limit for limit in contrast.interval(z))
     smallest, edge, top = _edges(claim)
     smaller = ("smaller than published",) if claim.band and high < edge else ()
     if low > smallest:
-        within = stats.norm.ppf(0.95) * contrast.se
-        about = claim.band is not None and theta - within > edge and theta + within < top
+        least, most = sorted(claim.sign * limit for limit in contrast.interval(float(stats.norm.ppf(0.95))))
+        about = claim.band is not None and least > edge and most < top
         more = (ABOUT,) if about else smaller
         return HOLDS, more, f"The whole interval lies beyond {claim.smallest:g}, the smallest effect worth acting on."
     if low > 0:
@@ -181,13 +185,11 @@ def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, .
         )
     if high < edge:
         more = ("reversed",) if high < 0 else ("too small to act on",) if high < smallest else ()
-        return DOES_NOT, more, "The whole interval lies short of what the study's figure would be about."
+        short = "what the study's figure would be about" if claim.band else "the smallest effect worth acting on"
+        return DOES_NOT, more, f"The whole interval lies short of {short}."
     interval = between(*_limits(claim, contrast, z), claim.scale)
-    return (
-        NOT_ENOUGH,
-        (),
-        f"The {claim.level:.2%} interval, {interval}, allows both no difference and one about as large as published.",
-    )
+    large = "about as large as published" if claim.band else "worth acting on"
+    return NOT_ENOUGH, (), f"The {claim.level:.2%} interval, {interval}, allows both no difference and one {large}."
 
 
 def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
@@ -231,14 +233,17 @@ def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Se
         return ""
     side = "above" if contrast.theta >= 0 else "below"
     interval = between(*_limits(claim, contrast, z), claim.scale)
-    words = claim.words[side].format(estimate=f"{claim.shown(contrast.theta):.2f}")
+    words = claim.words[side].format(
+        estimate=f"{claim.shown(contrast.theta):.2f}", ratio=f"{math.exp(contrast.theta):.2f}"
+    )
     return f"{words} ({'; '.join([f'{claim.level:.2%} interval {interval}', *caveats])})."
 
 
 def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:
     """Each way of computing the contrast beside its own verdict: one row a contrast, the first being the primary."""
     verdicts = [(contrast, judge(claim, contrast)) for contrast in contrasts]
-    return pd.DataFrame(
+    columns = ["choice", "estimate", "low", "high", "clients", "left_by_choice", "verdict"]
+    rows = (
         {
             "choice": contrast.name,
             "estimate": verdict.estimate,
@@ -250,3 +255,4 @@ def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFra
         }
         for contrast, verdict in verdicts
     )
+    return pd.DataFrame(rows, columns=columns)

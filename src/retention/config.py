@@ -161,6 +161,18 @@ class ClaimChange(_Strict):
         return band
 
 
+class ResultsSettings(_Strict):
+    """Which metric of the results table says how an account does (A6, A8), and whether less of it is better."""
+
+    primary: str = ""
+    better: Literal["lower", "higher"] = "higher"
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is."""
+        return 1 if self.better == "higher" else -1
+
+
 class Settings(_Strict):
     """Everything a run can be told about the data; `base` is the folder that paths start from."""
 
@@ -174,6 +186,7 @@ class Settings(_Strict):
     end_grace_days: int | None = Field(default=None, ge=0, le=30)
     source: Source = Source()
     tables: dict[str, TableSettings] = Field(default_factory=dict)
+    results: ResultsSettings = ResultsSettings()
     plan: dict[str, ClaimChange] = Field(default_factory=dict)
     base: Path = Path()
 

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from retention.curves import (
-    Z95,
     Outcome,
     after,
     cumulative_incidence,
@@ -27,17 +26,7 @@ from retention.curves import (
     wilson,
 )
 from retention.exits import UNADJUSTED, compare, exit_rows, renewals_known
-from retention.results import (
-    MIN_EVENTS_GROUP,
-    Contrast,
-    Estimate,
-    Estimates,
-    Finding,
-    Findings,
-    Verdict,
-    between,
-    quantity,
-)
+from retention.results import MIN_EVENTS_GROUP, Z95, Contrast, Estimate, Estimates, Finding, Findings, between, quantity
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
 
 MONTHLY, FIXED = "month-to-month", "fixed term"
@@ -173,9 +162,8 @@ def ratio_by_term(spells: pd.DataFrame) -> Estimates:
         horizon = 12 if 12 % term == 0 else int(term)
         found = curve_hazard_ratio(spells[terms.isin([1, term])], horizon=horizon)
         if not found.gate:
-            middle, low, high = (math.exp(found.theta + k * Z95 * found.se) for k in (0, -1, 1))
-            name, group = f"ratio of cumulative leaving by month {horizon}", f"month-to-month over {term} months"
-            rows.append(Estimate("A1", name, group, middle, low, high, 0.95, "ratio", found.n_clients, found.n_events))
+            about, group = f"ratio of cumulative leaving by month {horizon}", f"month-to-month over {term} months"
+            rows.append(found.estimate("A1", about, group))
     return Estimates(tuple(rows), "The same ratio for each term on its own")
 
 
@@ -428,11 +416,6 @@ def hazard_words(hazard: pd.DataFrame) -> str:
     tops = hazard.loc[hazard.groupby("group", sort=False)["hazard"].idxmax()] if len(hazard) else hazard
     peaks = [f"{row.group} {row.hazard:.1%} in month {row.month}" for row in tops.itertuples()]
     return f"Share leaving by month of service. Highest: {', '.join(peaks) or 'too few clients to say'}."
-
-
-def what_to_do(verdict: Verdict) -> Finding:
-    """The advice that follows from the verdict (plan.toml), as a sentence for the page."""
-    return Finding(verdict.id, verdict.advice)
 
 
 def survival_words(table: Estimates) -> str:

@@ -23,7 +23,6 @@ from scipy import stats
 
 from retention.spells import CLIENT, DAY, KINDS, UNKNOWN, started_months
 
-Z95 = float(stats.norm.ppf(0.975))
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 

@@ -8,7 +8,7 @@ term, whatever the shape within it (METHODS 2, estimator 1).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,8 @@ import pandas as pd
 
 BANDS = (3, 6, 12, 18, 24)  # months of service at which a tenure band ends: METHODS 2
 MIN_BAND_EVENTS = 2
-STEPS, TOLERANCE = 100, 1e-10  # Fisher scoring closes in by a factor a step
+STEPS, TOLERANCE = 100, 1e-10
+SCORING = 15  # steps of Fisher scoring, which finds the way from afar; then Newton's, where bands share their rows
 SEPARATED = 12.0  # a coefficient this large on a scaled covariate has no finite optimum
 BOOTSTRAP_FROM = 200  # clients from which the one-step bootstrap is as good as full refits: METHODS 2
 
@@ -30,7 +31,7 @@ class Fit:
     """A fitted hazard regression: `theta` of shape (p,), covariates first (`names`), then the logs of the band rates.
 
     `scores` and `slopes` (dmu/dtheta, scaled by the root of its weight) have a row for each row of the data; `cluster`
-    numbers the clients.
+    numbers the clients; `expected` is the cumulative hazard of each row.
     """
 
     names: tuple[str, ...]
@@ -39,6 +40,7 @@ class Fit:
     slopes: np.ndarray
     cluster: np.ndarray
     log_likelihood: float
+    expected: np.ndarray
 
     @property
     def n_clusters(self) -> int:
@@ -66,8 +68,19 @@ class Fit:
 
     def se(self, name: str, cluster: np.ndarray | None = None) -> float:
         """Its standard error, clustered by client or as told."""
-        at = self.names.index(name)
-        return float(np.sqrt(self.sandwich(cluster)[at, at]))
+        return self.combined({name: 1.0}, cluster)[1]
+
+    def combined(self, parts: Mapping[str, float], cluster: np.ndarray | None = None) -> tuple[float, float]:
+        """A weighted sum of coefficients, and its standard error, clustered by client or as told."""
+        weights = np.zeros(len(self.theta))
+        weights[[self.names.index(name) for name in parts]] = list(parts.values())
+        return float(weights @ self.theta), float(np.sqrt(weights @ self.sandwich(cluster) @ weights))
+
+    def expected_for(self, covariates: np.ndarray, exposure: np.ndarray) -> np.ndarray:
+        """The cumulative hazard expected of other rows, shape (n,); the chance of leaving is 1 - exp(-it)."""
+        k = covariates.shape[1]
+        total: np.ndarray = np.exp(covariates @ self.theta[:k]) * (exposure @ np.exp(self.theta[k:]))
+        return total
 
     def draws(self, count: int, seed: int) -> np.ndarray:
         """Bootstrap draws of theta, shape (count, p): clients resampled, one Newton step each from the estimate.
@@ -89,9 +102,16 @@ class Fit:
 
 
 def fit_hazard(
-    left: np.ndarray, covariates: pd.DataFrame, exposure: np.ndarray, cluster: Sequence[object] | pd.Series
+    left: np.ndarray,
+    covariates: pd.DataFrame,
+    exposure: np.ndarray,
+    cluster: Sequence[object] | pd.Series,
+    weights: np.ndarray | None = None,
 ) -> Fit:
     """Fit by Fisher scoring. `left` (n,) 0 or 1; `covariates` (n, k); `exposure` (n, bands) months in each band.
+
+    `weights` (n,) say how often each row counts (default: once); the sandwich takes them as known. A tenure band whose
+    rate runs to nought joins its neighbour, for it has no rate of its own to tell.
 
     NotFittedError where the optimum is not finite; its text says which covariate tells leavers and stayers apart.
     """
@@ -100,20 +120,24 @@ def fit_hazard(
         raise NotFittedError("nobody left" if not y.sum() else "everybody left")
     middle, scale = X.mean(axis=0), np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
     Z = (X - middle) / scale
-    k = X.shape[1]
-    theta = np.append(np.zeros(k), np.full(E.shape[1], np.log(y.sum() / E.sum())))
-    likelihood, score, slopes = _evaluate(theta, y, Z, E)
-    for _ in range(STEPS):
+    k, w = X.shape[1], np.ones(len(y)) if weights is None else np.asarray(weights, float)
+    start = float(np.log(w @ y / (w @ E).sum()))
+    theta = np.append(np.zeros(k), np.full(E.shape[1], start))
+    likelihood, score, slopes = _evaluate(theta, y, Z, E, w)
+    for number in range(STEPS):
         try:
-            step = np.linalg.solve(slopes.T @ slopes, score.sum(axis=0))
+            bend = slopes.T @ slopes if number < SCORING else _bend(theta, y, Z, E, w)
+            step = np.linalg.solve(bend, score.sum(axis=0))
         except np.linalg.LinAlgError:
             raise NotFittedError("some covariates say the same") from None
         for half in 0.5 ** np.arange(20):
-            tried = _evaluate(theta + half * step, y, Z, E)
+            tried = _evaluate(theta + half * step, y, Z, E, w)
             if tried[0] >= likelihood - abs(likelihood) * 1e-14:
                 break
         theta = theta + half * step
         likelihood, score, slopes = tried
+        if E.shape[1] > 1 and theta[k:].min() < start - SEPARATED:
+            return fit_hazard(left, covariates, _joined(E, int(theta[k:].argmin())), cluster, weights)
         if np.abs(theta[:k]).max(initial=0) > SEPARATED:
             name = covariates.columns[int(np.abs(theta[:k]).argmax())]
             raise NotFittedError(f"{name} tells those who left from those who stayed")
@@ -123,12 +147,15 @@ def fit_hazard(
         raise NotFittedError("no optimum was found")
     own = theta[:k] / scale
     theta = np.append(own, theta[k:] - middle @ own)
-    likelihood, score, slopes = _evaluate(theta, y, X, E)
+    likelihood, score, slopes = _evaluate(theta, y, X, E, w)
     codes = pd.factorize(pd.Series(cluster))[0]
-    return Fit(tuple(covariates.columns), theta, score, slopes, codes, likelihood)
+    expected = np.exp(X @ theta[:k]) * (E @ np.exp(theta[k:]))
+    return Fit(tuple(covariates.columns), theta, score, slopes, codes, likelihood, expected)
 
 
-def _evaluate(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+def _evaluate(
+    theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
     """Log-likelihood, the rows' scores (n, p), and dmu/dtheta times the root of the Fisher weight (n, p)."""
     k = X.shape[1]
     rates = np.exp(np.clip(theta[k:], -40, 40))
@@ -138,9 +165,26 @@ def _evaluate(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray) ->
     slopes = np.column_stack([mu[:, None] * X, ratio[:, None] * base])
     stay = np.exp(-mu)
     leave = -np.expm1(-mu)
-    likelihood = float(np.sum(np.where(y > 0, np.log(np.maximum(leave, 1e-300)), -mu)))
-    pull = np.where(y > 0, stay / leave, -1.0)
-    return likelihood, pull[:, None] * slopes, np.sqrt(stay / leave)[:, None] * slopes
+    likelihood = float(w @ np.where(y > 0, np.log(np.maximum(leave, 1e-300)), -mu))
+    pull = w * np.where(y > 0, stay / leave, -1.0)
+    return likelihood, pull[:, None] * slopes, np.sqrt(w * stay / leave)[:, None] * slopes
+
+
+def _bend(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """The observed information; made positive where the log-likelihood does not bend down. Shape (p, p)."""
+    k = X.shape[1]
+    ratio, base = np.exp(np.clip(X @ theta[:k], -40, 40)), E * np.exp(np.clip(theta[k:], -40, 40))
+    mu = np.maximum(ratio * base.sum(axis=1), 1e-300)
+    rates, leave = ratio[:, None] * base, -np.expm1(-mu)
+    raw = np.column_stack([mu[:, None] * X, rates])
+    pull = w * np.where(y > 0, np.exp(-mu) / leave, -1.0)
+    second = np.zeros((raw.shape[1],) * 2)
+    second[:k, :k] = (X * (pull * mu)[:, None]).T @ X
+    second[:k, k:] = (X * pull[:, None]).T @ rates
+    second[k:, :k] = second[:k, k:].T
+    second[k:, k:] = np.diag(pull @ rates)
+    values, vectors = np.linalg.eigh((raw * (w * y * np.exp(-mu) / leave**2)[:, None]).T @ raw - second)
+    return (vectors * np.maximum(np.abs(values), 1e-8)) @ vectors.T
 
 
 def _sums(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -150,14 +194,26 @@ def _sums(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return np.add.reduceat(values[order], starts, axis=0)
 
 
+def _joined(exposure: np.ndarray, band: int) -> np.ndarray:
+    """The exposure with one band added to the one before it, or the first to the second."""
+    into = max(band - 1, 0)
+    return np.add.reduceat(exposure, np.delete(np.arange(exposure.shape[1]), into + 1), axis=1)
+
+
 def band_exposure(from_month: np.ndarray, to_month: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """Months of each row in each tenure band, shape (n, bands); bands with fewer than two ends join their neighbour."""
+    """Months of each row in each tenure band, shape (n, bands).
+
+    Bands with fewer than two ends join their neighbour, and so do bands that every row visits in the same proportion
+    (the first two, where all rows are whole terms): their rates could not be told apart.
+    """
     edges = [0, *BANDS, np.inf]
     start, stop, gone = (np.asarray(values, float) for values in (from_month, to_month, left))
     while len(edges) > 2:
         months = _overlap(start, stop, edges)
         ends = (gone[:, None] * months / (stop - start)[:, None]).sum(axis=0)
-        few = np.flatnonzero(ends < MIN_BAND_EVENTS)
+        length = np.linalg.norm(months, axis=0)
+        alike = (months[:, 1:] * months[:, :-1]).sum(axis=0) > (1 - 1e-9) * length[1:] * length[:-1]
+        few = np.flatnonzero((ends < MIN_BAND_EVENTS) | np.append(False, alike))
         if not len(few):
             break
         edges.pop(int(few[0]) if few[0] else 1)  # its lower edge goes; of the first band, the upper one

@@ -112,35 +112,77 @@ def plot_hazard(frame: pd.DataFrame, renewals: Sequence[int], *, ax: Axes | None
     return ax
 
 
-def plot_ratios(rows: pd.DataFrame, published: float, *, ax: Axes | None = None) -> Axes:
-    """Ratios with their intervals on a log axis, first row on top; the published value and no difference are lines.
+def plot_effects(
+    rows: pd.DataFrame, published: float | None = None, scale: str = "ratio", *, ax: Axes | None = None
+) -> Axes:
+    """Estimates with their intervals, first row on top; the published value and no difference are lines.
 
-    `rows`: `choice, estimate, low, high`.
+    `rows`: `choice, estimate, low, high`, ratios (drawn on a log axis) or differences.
     """
     rows = rows.dropna(subset="low").reset_index(drop=True)
-    ax = _axes(ax, 1.3 + 0.42 * max(len(rows), 1))
+    ax, none = _axes(ax, 1.3 + 0.42 * max(len(rows), 1)), 1.0 if scale == "ratio" else 0.0
     y = -rows.index.to_numpy(dtype=float)
     middle, low, high = (rows[name].to_numpy(float) for name in ("estimate", "low", "high"))
     ax.errorbar(
         middle, y, xerr=[middle - low, high - middle], fmt="o", color=PALETTE[0], capsize=3, markersize=6, linewidth=2
     )
-    ax.axvline(1, color="0.4", linewidth=1)
-    ax.axvline(published, color=PUBLISHED, linestyle="--", linewidth=1.4)
+    ax.axvline(none, color="0.4", linewidth=1)
     edge = ax.get_xaxis_transform()
-    ax.text(1, 1.01, "no difference ", transform=edge, ha="right", fontsize=9, color="0.35")
-    ax.text(published, 1.01, f" published {published:g}", transform=edge, ha="left", fontsize=9, color=PUBLISHED)
-    ax.set_xscale("log")
-    ticks = [t for t in (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 10) if _inside(t, rows)]
-    ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    ax.minorticks_off()
+    ax.text(none, 1.01, "no difference", transform=edge, ha="center", fontsize=9, color="0.35")
+    if published:
+        ax.axvline(published, color=PUBLISHED, linestyle="--", linewidth=1.4)
+        ax.text(published, 1.01, f" published {published:g}", transform=edge, ha="left", fontsize=9, color=PUBLISHED)
+    if scale == "ratio":
+        ax.set_xscale("log")
+        ticks = [t for t in (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 10) if _inside(t, rows)]
+        ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        ax.minorticks_off()
     ax.set_yticks(y, rows["choice"])
-    ax.set(ylim=(y.min(initial=0) - 0.6, 0.6), xlabel="Ratio")
+    ax.set(ylim=(y.min(initial=0) - 0.6, 0.6), xlabel=scale.capitalize())
     return ax
 
 
 def _inside(tick: float, rows: pd.DataFrame) -> bool:
     low, high = min(rows["low"].min(), 1) if len(rows) else 1, max(rows["high"].max(), 2) if len(rows) else 2
     return bool(low * 0.9 <= tick <= high * 1.1)
+
+
+def plot_before(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Means with intervals over the months before something happened, a line a measure.
+
+    `frame`: `measure, months_before` (0 and below)`, mean, low, high`.
+    """
+    ax = _axes(ax, 3.8)
+    for number, (measure, part) in enumerate(frame.groupby("measure", sort=False)):
+        style = _style(number)
+        ax.plot(part["months_before"], part["mean"], marker="os"[number % 2], label=str(measure), linewidth=2, **style)
+        ax.fill_between(part["months_before"], part["low"], part["high"], alpha=0.13, color=style["color"], linewidth=0)
+    ax.axhline(0, color="0.4", linewidth=1)
+    ax.set(xlabel="Months to the decision", ylabel="SD from the mean of all clients")
+    if len(frame):
+        ax.legend(frameon=False)
+    return ax
+
+
+def plot_funnel(frame: pd.DataFrame, limits: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Ends over those expected, by how many were expected, inside limits that luck alone would rarely leave.
+
+    `frame`: people by `expected, ratio, few` (too few expected to say anything: drawn grey); `limits`: `expected,
+    low_95, high_95, low_998, high_998`.
+    """
+    ax = _axes(ax, 4.0)
+    for level, dash in (("95", "--"), ("998", ":")):
+        for side in ("low", "high"):
+            ax.plot(limits["expected"], limits[f"{side}_{level}"], dash, color="0.45", linewidth=1)
+    ax.axhline(1, color="0.4", linewidth=1)
+    for who, row in frame.iterrows():
+        color = "0.6" if row.few else PALETTE[0]
+        ax.plot(row.expected, row.ratio, "o", color=color, markersize=7)
+        ax.annotate(str(who), (row.expected, row.ratio), (5, 5), textcoords="offset points", fontsize=9, color=color)
+    ax.set(
+        xlabel="Ends expected (dashed: 95% limits of luck; dotted: 99.8%)", ylabel="Ends over expected", ylim=(0, None)
+    )
+    return ax
 
 
 def plot_flow(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:

@@ -9,15 +9,18 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
+from statistics import NormalDist
 from typing import Any
 
 import pandas as pd
 
 MIME = "application/vnd.retention+json"
 SCHEMA = 1
+Profile = Callable[[float], tuple[float, float]]  # an interval as a function of z
+Z95 = NormalDist().inv_cdf(0.975)
 MIN_EVENTS_GROUP, MIN_EVENTS = 10, 20  # METHODS 1, the gate: fewer ends are described, not compared
 HOLDS, DIRECTION, DOES_NOT, NOT_ENOUGH, NOT_RUN = VERDICTS = (
     "holds",
@@ -69,6 +72,16 @@ class Contrast:
     events: Mapping[str, int]
     lacking: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
+    profile: Profile | None = None
+
+    def interval(self, z: float = Z95) -> tuple[float, float]:
+        """The interval that reaches z standard errors, or as far as the likelihood falls by z squared over two."""
+        return self.profile(z) if self.profile else (self.theta - z * self.se, self.theta + z * self.se)
+
+    def estimate(self, row_id: str, about: str, group: str) -> Estimate:
+        """The contrast as a ratio with its 95 % interval."""
+        ratios = [math.exp(value) for value in (self.theta, *self.interval())]
+        return Estimate.of(row_id, about, group, ratios, "ratio", (self.n_clients, self.n_events))
 
     @property
     def n_events(self) -> int:
@@ -102,6 +115,14 @@ class Estimate:
     unit: str
     n_clients: int
     n_events: int
+
+    @classmethod
+    def of(
+        cls, row_id: str, name: str, group: str, values: Sequence[float], unit: str, counts: tuple[int, int] = (0, 0)
+    ) -> Estimate:
+        """An estimate from (value, low, high), a 95 % interval, or from (value,) alone; `counts`: clients, ends."""
+        value, low, high = (float(x) for x in (*values, math.nan, math.nan)[:3])
+        return cls(row_id, name, group, value, low, high, 0.95, unit, *counts)
 
 
 @dataclass(frozen=True)
@@ -180,6 +201,10 @@ class Verdict:
     def words(self) -> str:
         """The verdict in words: "holds, about as large as claimed"."""
         return ", ".join([self.verdict, *self.qualifiers])
+
+    def what_to_do(self) -> Finding:
+        """The advice that follows from the verdict (plan.toml), as a sentence for the page."""
+        return Finding(self.id, self.advice or "First bring in what is missing.")
 
     def payload(self) -> dict[str, Any]:
         """What the run collects."""

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from retention.config import Extra
-from retention.curves import Z95, follow_up, rate_ratio
+from retention.curves import follow_up, rate_ratio
 from retention.exits import compare, exit_rows, levels, month_rows, renewals_known
 from retention.hazards import NotFittedError, band_exposure, fit_hazard
-from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
+from retention.results import Z95, Contrast, Estimate, Estimates, Finding, Findings, between
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
 
 SPEND = "monthly_ad_spend"
@@ -162,9 +162,7 @@ def size_effects(spells: pd.DataFrame, column: str = SPEND) -> Estimates:
     for name, hold in (("total: contract left free", False), ("direct: contract held fixed", True)):
         found = size_hazard_ratio(spells, column, hold_term=hold)
         if not found.gate:
-            middle, low, high = (math.exp(found.theta + k * Z95 * found.se) for k in (0, -1, 1))
-            about, counts = "ratio, largest over smallest quarter", (found.n_clients, found.n_events)
-            rows.append(Estimate("A4", about, name, middle, low, high, 0.95, "ratio", *counts))
+            rows.append(found.estimate("A4", "ratio, largest over smallest quarter", name))
     return Estimates(tuple(rows), "Largest against smallest quarter, with and without the contract's share")
 
 

@@ -16,6 +16,7 @@ from scipy import stats
 from retention.claims import Claim, load_plan
 from retention.config import Settings, resolve
 from retention.errors import ConfigError
+from retention.lagged import Panel, build_panel
 from retention.results import Finding, Findings, Listing
 from retention.sources import Tables, ask_records_begin, last_whole_month, read
 from retention.spells import build_spells, contract_cycles, ends_near_due
@@ -70,6 +71,19 @@ class Study:
     def claims(self) -> dict[str, Claim]:
         """The study's claims by id, with the user's own plan where `[plan]` departs from it."""
         return load_plan(self.settings.plan)[0]
+
+    @cached_property
+    def panel(self) -> Panel:
+        """Ratings and results by engagement and month of service (A6, A8, A10); blank where there are none."""
+        return build_panel(
+            self.spells,
+            self.tables.get("surveys"),
+            self.tables.get("results"),
+            self.settings.results,
+            assignments=self.tables.get("assignments"),
+            contracts=self.contracts,
+            notice_days=self.settings.notice_days,
+        )
 
     @property
     def is_snapshot(self) -> bool:

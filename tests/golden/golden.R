@@ -111,3 +111,44 @@ kept <- rossi[, c("arrest", "fin", "age", "prio")]
 kept$group <- rossi$age %/% 3
 monthly("rossi weeks", cbind(kept, time = rossi$week), 52)
 monthly("rossi months", cbind(kept, time = ceiling(rossi$week / 4)), 13)
+
+# Cox regression on months with ties (Breslow), clustered: the other robust standard error there is, for comparison
+few <- data.frame(kept, month = ceiling(rossi$week / 4))
+fit <- coxph(Surv(month, arrest) ~ fin + age + prio, few, ties = "breslow", cluster = group,
+             control = coxph.control(eps = 1e-14, toler.chol = 1e-16, iter.max = 100))
+for (name in names(coef(fit))) {
+  say("cox", "rossi months", "coef", name, "", coef(fit)[name])
+  say("cox", "rossi months", "clustered", name, "", sqrt(vcov(fit)[name, name]))
+}
+
+# two correlations with one outcome: Williams' t, Steiger's z, Zou's interval, from their papers
+steiger <- function(a, b, ab, n) {
+  mean <- (a + b) / 2
+  psi <- ab * (1 - 2 * mean^2) - mean^2 * (1 - 2 * mean^2 - ab^2) / 2
+  (atanh(a) - atanh(b)) * sqrt(n - 3) / sqrt(2 - 2 * psi / (1 - mean^2)^2)
+}
+williams <- function(a, b, ab, n) {
+  det <- 1 - a^2 - b^2 - ab^2 + 2 * a * b * ab
+  (a - b) * sqrt((n - 1) * (1 + ab) / (2 * (n - 1) / (n - 3) * det + (a + b)^2 / 4 * (1 - ab)^3))
+}
+zou <- function(a, b, ab, n) {
+  limits <- function(r) tanh(atanh(r) + c(-1, 1) * qnorm(0.975) / sqrt(n - 3))
+  l <- limits(a); m <- limits(b)
+  c <- ((ab - a * b / 2) * (1 - a^2 - b^2 - ab^2) + ab^3) / ((1 - a^2) * (1 - b^2))
+  c(a - b - sqrt((a - l[1])^2 + (m[2] - b)^2 - 2 * c * (a - l[1]) * (m[2] - b)),
+    a - b + sqrt((l[2] - a)^2 + (b - m[1])^2 - 2 * c * (l[2] - a) * (b - m[1])))
+}
+for (case in list(c(-.42, -.25, .35, 120), c(.396, .179, .088, 66))) {
+  set <- paste(case, collapse = " ")
+  z <- do.call(zou, as.list(case))
+  say("correlations", set, "steiger", "", "", do.call(steiger, as.list(case)))
+  say("correlations", set, "williams", "", "", do.call(williams, as.list(case)))
+  say("correlations", set, "low", "", "", z[1]); say("correlations", set, "high", "", "", z[2])
+}
+
+# ends over those expected: exact limits
+for (case in list(c(60, 39.9), c(10, 20.5), c(0, 6.2))) {
+  limits <- poisson.test(case[1], case[2])$conf.int
+  set <- paste(case, collapse = "/")
+  say("funnel", set, "low", "", "", limits[1]); say("funnel", set, "high", "", "", limits[2])
+}

@@ -159,6 +159,10 @@ records_begin = 2021-01-01   # clients lost earlier are not in the records
 
 [source]
 folder = "."
+
+[results]
+primary = "cpa"   # cost per lead
+better = "lower"
 """
 
 _README = """\

@@ -1,0 +1,115 @@
+"""Observed over expected ends for people or groups, told apart from luck: funnel limits, over-dispersion, shrinkage.
+
+Nothing is ranked by its raw rate, and nobody with fewer than five expected ends is ranked at all. Source: METHODS 5;
+Spiegelhalter 2005.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy import optimize, special, stats
+
+from retention.results import Z95, Profile
+
+MIN_EXPECTED = 5.0  # METHODS 5: below it, too few to say
+MIN_PEOPLE = 10  # (ours) from which the spread of the ratios can be told from one who differs
+WINSORISE = 0.10  # share of z scores drawn in before over-dispersion is measured
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
+MEDIAN_STEP = math.sqrt(2) * float(stats.norm.ppf(0.75))  # of two draws, the median log ratio in SD
+LARGEST = 3.0  # SD of the log rate beyond which the likelihood is not searched
+
+
+def funnel(observed: pd.Series, expected: pd.Series) -> pd.DataFrame:
+    """A row a person: `observed, expected, ratio, low, high, shrunk, few, beyond, unusual`, worst shrunken ratio first.
+
+    `low` and `high` are exact 95 % limits (Poisson); `shrunk` draws each ratio towards that of all as far as luck
+    explains the spread (gamma-Poisson); `few` marks under five expected, who come last; `beyond` and `unusual` those
+    outside the 99.8 % and 95 % limits of luck, inflated where the ratios spread more than luck would let them.
+    """
+    ends, due = observed.to_numpy(float), expected.to_numpy(float)
+    low = np.where(ends > 0, stats.chi2.ppf(0.025, 2 * ends) / 2, 0) / due
+    high = stats.chi2.ppf(0.975, 2 * ends + 2) / 2 / due
+    table = {"observed": ends, "expected": due, "ratio": ends / due, "low": low, "high": high}
+    frame = pd.DataFrame(table, observed.index).assign(shrunk=_shrunk(ends, due), few=due < MIN_EXPECTED)
+    limits = luck(due, over_dispersion(ends, due)).set_index(observed.index)
+    for name, level in (("beyond", "998"), ("unusual", "95")):
+        outside = (frame["ratio"] < limits[f"low_{level}"]) | (frame["ratio"] > limits[f"high_{level}"])
+        frame[name] = outside & ~frame["few"]
+    return frame.sort_values(["few", "shrunk"], ascending=[True, False], kind="stable")
+
+
+def luck(expected: np.ndarray, phi: float = 1.0) -> pd.DataFrame:
+    """Limits of observed over expected that luck alone crosses in 5 % and .2 % of cases, inflated by root `phi`.
+
+    Columns `expected, low_95, high_95, low_998, high_998`.
+    """
+    E = np.asarray(expected, float)
+    frame = {"expected": E}
+    for name, tail in (("95", 0.025), ("998", 0.001)):
+        for side, p in (("low", tail), ("high", 1 - tail)):
+            frame[f"{side}_{name}"] = 1 + (np.nan_to_num(special.pdtrik(p, E)) / E - 1) * math.sqrt(phi)
+    return pd.DataFrame(frame).clip(lower=0)
+
+
+def over_dispersion(observed: np.ndarray, expected: np.ndarray) -> float:
+    """How much more the ratios spread than luck lets them: 1 unless clearly more (Spiegelhalter's phi).
+
+    Of a handful of people the one who differs would widen the limits for itself: there it is 1.
+    """
+    z = 2 * (np.sqrt(observed) - np.sqrt(expected))
+    if len(z) < MIN_PEOPLE:
+        return 1.0
+    phi = float(np.mean(np.clip(z, *np.quantile(z, [WINSORISE, 1 - WINSORISE])) ** 2))
+    return phi if phi > 1 + 2 * math.sqrt(2 / len(z)) else 1.0
+
+
+def _shrunk(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Ratios drawn towards that of all: posterior means under a gamma prior whose strength the data choose."""
+    if not observed.sum():
+        return np.zeros_like(expected)
+    mean = observed.sum() / expected.sum()
+
+    def against(log_strength: float) -> float:
+        a = math.exp(log_strength)
+        return -float(np.sum(stats.nbinom.logpmf(observed, a, a / (a + mean * expected))))
+
+    a = math.exp(optimize.minimize_scalar(against, bounds=(-3, 9), method="bounded").x)
+    return mean * (observed + a) / (mean * expected + a)
+
+
+def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float, float, Profile]:
+    """Log of the ratio that a client would typically meet on moving from the better to the worse of two people.
+
+    The logs of the true ratios are taken to be normal; returned with a standard error and the interval as a function
+    of z, from the profile likelihood, which ends at 0 where luck may explain all. Source: METHODS 1 (A7).
+    """
+    ends, due = np.asarray(observed, float), np.asarray(expected, float)
+
+    def depth(sigma: float) -> float:
+        """The log-likelihood at this spread, the common level at its best."""
+
+        def against(level: float) -> float:
+            rates = due[:, None] * np.exp(level + sigma * NODES)
+            logs = stats.poisson.logpmf(ends[:, None], rates) + np.log(WEIGHTS / WEIGHTS.sum())
+            return -float(special.logsumexp(logs, axis=1).sum())
+
+        return -float(optimize.minimize_scalar(against, bounds=(-4, 4), method="bounded").fun)
+
+    best = optimize.minimize_scalar(lambda s: -depth(s), bounds=(0, LARGEST), method="bounded").x
+    best = 0.0 if depth(0.0) >= depth(best) - 1e-6 else float(best)
+    top = depth(best)
+
+    def interval(z: float) -> tuple[float, float]:
+        """Spreads whose log-likelihood lies less than z squared over two below the best."""
+
+        def fall(sigma: float) -> float:
+            return top - depth(sigma) - z**2 / 2
+
+        low = 0.0 if fall(0.0) <= 0 else optimize.brentq(fall, 0, best)
+        high = LARGEST if fall(LARGEST) <= 0 else optimize.brentq(fall, best, LARGEST)
+        return MEDIAN_STEP * low, MEDIAN_STEP * high
+
+    return MEDIAN_STEP * best, (interval(Z95)[1] - MEDIAN_STEP * best) / Z95, interval

@@ -1,0 +1,307 @@
+"""What a client thought and got some months before it could leave: ratings and results beside each opportunity.
+
+Two kinds of rows, because the wish of a locked client can be months old when it may act on it (METHODS 4): the months
+in which a client was free to leave from the rating on, and whole fixed terms, with what was known as they began.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from retention.config import NOTICE_DAYS, ResultsSettings
+from retention.exits import EVENTS_A_PARAMETER, exit_rows, levels
+from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard
+from retention.results import Contrast
+from retention.spells import CLIENT, DAY, UNKNOWN, started_months, whole_months
+
+LAG = 2  # months from the rating to the decision, at least the notice and one more: METHODS 4
+REACH = 6  # months for which a rating is carried forward
+WINDOW = 3  # months of results that go with a rating
+MONTHLY_WITHIN = 45  # days: invitations further apart than this are not monthly
+TERM_RATINGS = 3  # months up to the decision to renew from which a term's rating may come
+DETRACTOR, PROMOTER = 6, 9  # NPS points: study row C1
+WINSORISE = 0.01
+STRICTEST = 1 - 0.05 / 3  # the upper limit of a primary claim's interval: METHODS 1
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Ratings and results by engagement (row, as in `spells`) and month of service (column), shape (n, months).
+
+    `liking` and `nps` are the last answer of the month, `results` the account against its target (higher is better),
+    `gap` the result promised at signing over the one delivered, both NaN where unknown; `rep` is the rep in charge.
+    `asked` and `answered` count invitations in all; `window` is how many months of results go with a rating.
+    """
+
+    spells: pd.DataFrame
+    liking: np.ndarray
+    nps: np.ndarray
+    results: np.ndarray
+    gap: np.ndarray
+    rep: np.ndarray
+    asked: int = 0
+    answered: int = 0
+    window: int = WINDOW
+    notice: int = 1  # months
+    contracts: pd.DataFrame | None = field(default=None, repr=False)
+
+    @property
+    def response(self) -> float:
+        """Share of invitations that were answered."""
+        return self.answered / self.asked if self.asked else 0.0
+
+
+def build_panel(
+    spells: pd.DataFrame,
+    surveys: pd.DataFrame | None,
+    results: pd.DataFrame | None,
+    told: ResultsSettings,
+    *,
+    assignments: pd.DataFrame | None = None,
+    contracts: pd.DataFrame | None = None,
+    notice_days: int = NOTICE_DAYS,
+) -> Panel:
+    """The panel of these engagements. `told` names the metric that counts as results, and which way is better.
+
+    A rating belongs to the month of service in which it was given, a result to the one that began in its month.
+    """
+    blank = np.full((len(spells), int(spells["observed_months"].max()) + 1), np.nan)
+    nobody = pd.DataFrame({"client_id": pd.Series(dtype=object), "invited_on": pd.NaT, "answered_on": pd.NaT})
+    asked = nobody if surveys is None else surveys
+    answers = asked[asked["answered_on"].notna()].sort_values("answered_on", kind="stable")
+    gaps = asked.sort_values("invited_on").groupby("client_id")["invited_on"].diff().dt.days
+    grids = {
+        name: placed(blank, spells, answers, "answered_on", answers[column]) if column in answers else blank
+        for name, column in (("liking", "rep_liking"), ("nps", "nps"))
+    }
+    index, gap = blank, blank
+    if results is not None and told.primary:
+        rows = results[results["metric"] == told.primary]
+        index = placed(blank, spells, rows, "month", against_target(rows, told))
+        if "promised_result" in spells:
+            value = placed(blank, spells, rows, "month", np.log(rows["value"].where(rows["value"] > 0)))
+            promised = spells["promised_result"].astype(float)
+            gap = told.sign * (np.log(promised.where(promised > 0)).to_numpy()[:, None] - value)
+    return Panel(
+        spells.reset_index(drop=True),
+        **grids,
+        results=index,
+        gap=gap,
+        rep=_reps(blank, spells, assignments),
+        asked=len(asked),
+        answered=len(answers),
+        notice=math.ceil(notice_days / 31),
+        window=WINDOW if gaps.median() <= MONTHLY_WITHIN else 1,
+        contracts=contracts,
+    )
+
+
+def against_target(rows: pd.DataFrame, told: ResultsSettings) -> pd.Series:
+    """Log of the result over its target, better being higher; without targets over the client's own first months.
+
+    The outermost hundredth on either side is drawn in, for one odd month would outweigh the rest. METHODS 4.
+    """
+    value = rows["value"].where(rows["value"] > 0).astype(float)
+    target = rows["target"].where(rows["target"] > 0).astype(float) if "target" in rows else value * np.nan
+    if target.isna().all():
+        first = rows.sort_values("month", kind="stable").groupby("client_id").head(WINDOW)
+        target = rows["client_id"].map(first.groupby("client_id")["value"].mean()).astype(float)
+        target = target.where(target > 0)
+    index = told.sign * (np.log(value) - np.log(target))
+    return index.clip(*index.quantile([WINSORISE, 1 - WINSORISE])) if index.notna().any() else index
+
+
+def placed(blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, day: str, values: pd.Series) -> np.ndarray:
+    """The values on the grid; of several in one month the last; those outside the engagement have no place."""
+    who = spells[["client_id", "start_date", "end_date"]].assign(row=np.arange(len(spells)))
+    at = pd.DataFrame({"client_id": rows["client_id"], "day": rows[day], "value": values}).dropna()
+    at = at.merge(who, on="client_id")
+    if day == "month":
+        month = (at["day"].dt.year - at["start_date"].dt.year) * 12 + at["day"].dt.month - at["start_date"].dt.month
+    else:
+        month = whole_months(at["start_date"], at["day"])
+    inside = (month >= 0) & (month < blank.shape[1]) & ~(at["day"] > at["end_date"])
+    grid = blank.copy()
+    grid[at["row"][inside], month[inside]] = at["value"][inside].astype(float)
+    return grid
+
+
+def in_deviations(grid: np.ndarray) -> np.ndarray:
+    """The grid in standard deviations from the mean of all that is known; a blank one stays blank."""
+    known = grid[~np.isnan(grid)]
+    return (grid - known.mean()) / known.std() if known.size and known.std() > 0 else np.full_like(grid, np.nan)
+
+
+def _reps(blank: np.ndarray, spells: pd.DataFrame, assignments: pd.DataFrame | None) -> np.ndarray:
+    """Who was in charge in each month: by the assignments on record, else the rep named at signing; "" if unknown."""
+    named = spells["rep_id"].fillna("") if "rep_id" in spells else pd.Series("", spells.index)
+    grid = np.repeat(named.to_numpy(object)[:, None], blank.shape[1], axis=1)
+    if assignments is None:
+        return grid
+    who = spells[["client_id", "start_date"]].assign(row=np.arange(len(spells)))
+    at = assignments[assignments["role"] == "rep"].sort_values("from_date", kind="stable").merge(who, on="client_id")
+    first = whole_months(at["start_date"], at["from_date"]).clip(lower=0)
+    for row, month, rep in zip(at["row"], first, at["staff_id"], strict=True):
+        grid[row, int(month) :] = rep
+    return grid
+
+
+def lagged_rows(panel: Panel, *, lag: int = 0, window: int | None = None, unknown: str = CLIENT) -> pd.DataFrame:
+    """A row an opportunity to leave, with what was known `lag` months before a free month, or before a term began.
+
+    The columns of `exit_rows`, and `free` (a month of a client free to leave since the rating), `liking`, `nps`,
+    `results` and `gap` (means of the `window` months that end with the rating), `rep`, `given` (the rating's month of
+    service) and `silent` (months that it was carried). Free months count at the month of decision, terms at their end.
+    NaN where nothing was known. Source: METHODS 4.
+
+    The rating of a term comes from before the notice that the client could have given of the term before, not from the
+    term's first month: by then some wish to leave already and rate accordingly, and among equals liking would win
+    (by .17 against .03 in 30 made-up agencies where both matter alike). A first term has only its first month.
+    """
+    spells, lag = panel.spells, lag or max(LAG, panel.notice + 1)
+    rows = exit_rows(spells, panel.contracts, unknown=unknown)
+    key = ["client_id", "engagement"]
+    rows["row"] = pd.MultiIndex.from_frame(spells[key]).get_indexer(pd.MultiIndex.from_frame(rows[key]))
+    rows["free"] = rows["to_month"] - rows["from_month"] == 1
+    rows = _at_decision(rows, spells, unknown)
+    run = _free_run(rows, panel.liking.shape)
+    at, month, free = (rows[name].to_numpy() for name in ("row", "to_month", "free"))
+    renewed = np.maximum(rows["from_month"] - panel.notice, 1)
+    newest = np.where(free, month - lag, renewed).astype(int)
+    # A rating may come from the window alone, and in free months only from those since which the client was free.
+    reach = np.where(free, np.minimum(REACH, run[at, month - 1] - lag), TERM_RATINGS)
+    told = ~np.isnan(panel.liking) if not np.isnan(panel.liking).all() else ~np.isnan(panel.nps)
+    age = _age(told, at, newest, reach)
+    found, given = ~np.isnan(age), newest - np.nan_to_num(age).astype(int)
+    last = np.clip(given - 1, 0, panel.liking.shape[1] - 1)
+    since = np.where(found, last, np.clip(newest - 1, 0, None))
+    span = window or panel.window
+    values = {name: np.where(found, getattr(panel, name)[at, last], np.nan) for name in ("liking", "nps")}
+    values |= {name: _mean(getattr(panel, name), at, since, span) for name in ("results", "gap")}
+    return rows.assign(**values, rep=panel.rep[at, since], silent=age, given=given)[newest >= 1].reset_index(drop=True)
+
+
+def _at_decision(rows: pd.DataFrame, spells: pd.DataFrame, unknown: str) -> pd.DataFrame:
+    """Free months by the day of decision: an end counts when notice was received, and no month after it."""
+    decided = started_months(spells["start_date"], spells["decision_date"] + DAY)
+    decided = decided.where(decided <= spells["observed_months"])
+    # Who gave notice while still locked and left in a later, free month counts in the first one that was free.
+    first = rows[rows["free"]].groupby("row")["to_month"].min().reindex(spells.index)
+    decided = np.maximum(decided, first).to_numpy()[rows["row"]]
+    kind = spells["end_kind"].replace(UNKNOWN, unknown).to_numpy()[rows["row"]]
+    at = rows["to_month"] == decided
+    kept = ~rows["free"] | ~(rows["to_month"] > decided) & ~(at & (kind != CLIENT))
+    left = np.where(rows["free"], at & (kind == CLIENT), rows["left"]).astype(int)
+    return rows.assign(left=left)[kept].reset_index(drop=True)
+
+
+def _free_run(rows: pd.DataFrame, shape: tuple[int, int]) -> np.ndarray:
+    """For each engagement and month, how many months in a row it had been free to leave by then."""
+    free = np.zeros(shape, dtype=int)
+    chosen = rows[rows["free"]]
+    free[chosen["row"], chosen["to_month"].astype(int) - 1] = 1
+    for month in range(1, shape[1]):
+        free[:, month] *= free[:, month - 1] + 1
+    return free
+
+
+def _age(told: np.ndarray, at: np.ndarray, newest: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Months from the last month with an answer to `newest`, within `reach` months; NaN where there is none."""
+    age = np.full(len(at), np.nan)
+    for back in range(int(np.max(reach, initial=0))):
+        month = newest - back
+        there = np.isnan(age) & (month >= 1) & (back < reach) & told[at, np.clip(month - 1, 0, None)]
+        age[there] = back
+    return age
+
+
+def _mean(grid: np.ndarray, at: np.ndarray, last: np.ndarray, span: int) -> np.ndarray:
+    """The mean of the known values in the `span` columns that end with `last`; NaN where none is known."""
+    columns = last[:, None] - np.arange(span)
+    values = np.where(columns >= 0, grid[at[:, None], np.clip(columns, 0, None)], np.nan)
+    known = (~np.isnan(values)).sum(axis=1)
+    return np.divide(np.nansum(values, axis=1), known, out=np.full(len(at), np.nan), where=known > 0)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Rows made ready for a regression: `covariates` (n, k), `exposure` (n, bands) and the rows themselves."""
+
+    rows: pd.DataFrame
+    covariates: pd.DataFrame
+    exposure: np.ndarray
+
+    def fit(self, without: Sequence[str] = (), weights: np.ndarray | None = None) -> Fit:
+        """The hazard of leaving, some covariates left out and rows counted by `weights`. NotFittedError."""
+        if weights is None and "weight" in self.rows:
+            weights = self.rows["weight"].to_numpy()
+        chosen = self.covariates.drop(columns=list(without))
+        return fit_hazard(self.rows["left"].to_numpy(), chosen, self.exposure, self.rows["client_id"], weights)
+
+
+def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()) -> Design:
+    """Covariates of the hazard of leaving: `columns` per standard deviation, `plain` ones as they are, and controls.
+
+    Rows where one of them is unknown are left out. Tenure is held fixed, and the term, the size and whether the rating
+    had to be carried forward as far as ten ends a parameter allow, and unless tenure says the same (of two terms alone,
+    the later months of service belong to the longer). NotFittedError where no row is left.
+    """
+    used = rows.dropna(subset=[*columns, *plain]).reset_index(drop=True)
+    if used.empty:
+        raise NotFittedError("no opportunity to leave comes with what is compared")
+    spread = used[list(columns)].std().replace(0, 1)
+    covariates = [(used[list(columns)] - used[list(columns)].mean()) / spread, used[list(plain)].astype(float)]
+    controls = [levels(used, used["term_months"].astype(str)).add_prefix("term ")]
+    controls.append(np.log(used["monthly_ad_spend"].clip(lower=1)).rename("size").to_frame())
+    controls.append((used["silent"] > 0).astype(float).rename("silent").to_frame())
+    budget = max(used["left"].sum() / EVENTS_A_PARAMETER - len(columns) - len(plain), 1)
+    exposure = band_exposure(used["from_month"], used["to_month"], used["left"])
+    share = exposure / exposure.sum(axis=1, keepdims=True)
+    for control in controls:
+        held = np.column_stack([share, *covariates, control])
+        if 0 < control.shape[1] <= budget and np.linalg.matrix_rank(held) == held.shape[1]:
+            covariates.append(control)
+            budget -= control.shape[1]
+    return Design(used, pd.concat(covariates, axis=1), exposure)
+
+
+def wider(fit: Fit, parts: Mapping[str, float], used: pd.DataFrame) -> tuple[float, float]:
+    """A weighted sum of coefficients with the larger of two standard errors, by client and by rep.
+
+    That by rep is widened by Student's t with a degree of freedom less than there are reps, for they are few.
+    """
+    theta, se = fit.combined(parts)
+    reps = used["rep"].nunique()
+    if reps > 1:
+        few = stats.t.ppf(STRICTEST, reps - 1) / stats.norm.ppf(STRICTEST)
+        se = max(se, few * fit.combined(parts, used["rep"].to_numpy())[1])
+    return theta, se
+
+
+def lagged_contrast(
+    rows: pd.DataFrame,
+    columns: Sequence[str],
+    parts: Mapping[str, float],
+    name: str,
+    *,
+    plain: Sequence[str] = (),
+    groups: Mapping[str, str] | None = None,
+    lacking: Sequence[str] = (),
+) -> Contrast:
+    """A weighted sum of effects to be judged; `groups` names columns (0 or 1) of which each needs ends enough."""
+    try:
+        made = design(rows, columns, plain)
+        fit, used = made.fit(), made.rows
+    except NotFittedError as error:
+        why = (*lacking, f"No estimate could be made: {error}.")
+        return Contrast(name, math.nan, math.nan, 0, {"clients with what is compared": 0}, why)
+    counts = {"clients with what is compared": int(used["left"].sum())}
+    if groups:
+        counts = {what: int(used.loc[used[column] == 1, "left"].sum()) for column, what in groups.items()}
+    return Contrast(name, *wider(fit, parts, used), used["client_id"].nunique(), counts, tuple(lacking))

@@ -1,0 +1,248 @@
+"""Liking of the rep against results (A6), and the NPS class (A10): what goes with leaving some months later?
+
+Both measures come from before the decision, because a client who has decided rates lower; both are per standard
+deviation, in one model, so that they can be compared. Source: METHODS 4.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+
+from retention.hazards import BOOTSTRAP_FROM, NotFittedError
+from retention.lagged import DETRACTOR, PROMOTER, Panel, design, in_deviations, lagged_contrast, lagged_rows, wider
+from retention.results import Z95, Contrast, Estimate, Estimates, Finding
+from retention.spells import AGENCY, CLIENT
+
+BOTH = ("liking", "results")
+DIFFERENCE = {"results": 1.0, "liking": -1.0}  # both negative where they protect: above 0, liking protects more
+LAGS = (1, 2, 3, 6)
+MIN_RESPONSE = 0.40  # METHODS 1, the gate of claim 3
+THIRDS = ("low", "middle", "high")
+PARTS = {"monthly clients alone": True, "fixed terms alone": False}
+NEEDS = {
+    "liking": "ratings of the rep (column rep_liking of the table surveys)",
+    "nps": "answers to the question of recommendation (column nps of the table surveys)",
+    "results": "results (table results, and which metric counts: [results] primary and better in retention.toml)",
+}
+OPPOSITE = "monthly clients and fixed terms point opposite ways"
+
+
+def liking_difference(panel: Panel, rows: pd.DataFrame | None = None, *, name: str = "as planned") -> Contrast:
+    """Effect of results minus effect of liking, each per standard deviation on the log hazard; above 0, liking wins.
+
+    Liking that goes with leaving sooner can never win, however results do: then minus its own effect is judged
+    where that is smaller. The gate also asks that 40 % of invitations were answered. METHODS 1 and 4.
+    """
+    rows = lagged_rows(panel) if rows is None else rows
+    few = f"Only {panel.response:.0%} of invitations were answered; at least {MIN_RESPONSE:.0%} are needed."
+    lacking = () if panel.response >= MIN_RESPONSE else (few,)
+    found = [lagged_contrast(rows, BOTH, parts, name, lacking=lacking) for parts in (DIFFERENCE, {"liking": -1.0})]
+    return min(found, key=lambda c: c.theta) if found[1].theta < 0 else found[0]
+
+
+def liking_sensitivities(panel: Panel) -> list[Contrast]:
+    """The pre-listed other ways to compute the difference (plan.toml, A6), each named."""
+    rows = lagged_rows(panel)
+    return [
+        liking_difference(panel, lagged_rows(panel, lag=3), name="three months before the decision"),
+        liking_difference(panel, lagged_rows(panel, window=1), name="results of one month"),
+        liking_difference(panel, lagged_rows(panel, window=6), name="results of six months"),
+        liking_difference(panel, lagged_rows(panel, unknown=AGENCY), name="unknown choice counts as the agency's"),
+        liking_difference(panel, answer_weights(rows), name="weighted for who answers"),
+        _reliable(panel, rows, "corrected for how far ratings repeat"),
+    ]
+
+
+def caveats(panel: Panel) -> tuple[str, ...]:
+    """What must be said with the verdict: that the two kinds of rows point opposite ways, each clearly."""
+    rows = lagged_rows(panel)
+    found = [liking_difference(panel, rows[rows["free"] == free]) for free in PARTS.values()]
+    clear = [contrast.theta for contrast in found if not contrast.gate and abs(contrast.theta) > Z95 * contrast.se]
+    return (OPPOSITE,) if len(clear) == len(PARTS) and clear[0] * clear[1] < 0 else ()
+
+
+def who_answers(panel: Panel) -> pd.DataFrame:
+    """Opportunities to leave, ends by choice, and how many have a rating, results and both, by kind of row."""
+    rows = lagged_rows(panel)
+    kinds = {"monthly, free to leave": rows[rows["free"]], "whole fixed terms": rows[~rows["free"]]}
+    table = pd.DataFrame(
+        {
+            "Clients": part["client_id"].nunique(),
+            "Opportunities": len(part),
+            "Left by choice": int(part["left"].sum()),
+            "With a rating": part["liking"].notna().mean(),
+            "With both": part[list(BOTH)].notna().all(axis=1).mean(),
+            "Left, with both": int(part.dropna(subset=list(BOTH))["left"].sum()),
+        }
+        for part in kinds.values()
+    )
+    table.insert(0, "Kind of row", list(kinds))
+    return table
+
+
+def effects(panel: Panel) -> Estimates:
+    """Ratio of leaving per standard deviation more of each, and their difference: both kinds of rows, each, and lags.
+
+    Quantities in rows, ways of computing in columns; a way in which too few left to fit is left out.
+    """
+    rows = lagged_rows(panel)
+    ways = {"as planned": rows} | {name: rows[rows["free"] == free] for name, free in PARTS.items()}
+    ways |= {f"{lag} month{'s' * (lag > 1)} before": lagged_rows(panel, lag=lag) for lag in LAGS if lag != 2}
+    found = []
+    for group, part in ways.items():
+        try:
+            made = design(part, BOTH)
+            fit, used = made.fit(), made.rows
+        except NotFittedError:
+            continue
+        counts = (used["client_id"].nunique(), int(used["left"].sum()))
+        for about, parts in (*((f"{what}, ratio per SD", {what: 1.0}) for what in BOTH), ("difference", DIFFERENCE)):
+            theta, se = wider(fit, parts, used)
+            numbers = [theta + k * Z95 * se for k in (0, -1, 1)]
+            unit = "difference" if about == "difference" else "ratio"
+            shown = numbers if unit == "difference" else [math.exp(number) for number in numbers]
+            found.append(Estimate.of("A6", about, group, shown, unit, counts))
+    return Estimates(tuple(found), "Leaving per standard deviation more of each, and results' effect minus liking's")
+
+
+def total_and_direct(panel: Panel) -> Estimates:
+    """Results with and without liking in the model: what goes through liking is in the one and not in the other."""
+    rows = lagged_rows(panel).dropna(subset=list(BOTH))
+    ways = {"total: liking left free": ("results",), "direct: liking held fixed": BOTH}
+    found = [(name, lagged_contrast(rows, columns, {"results": 1.0}, name)) for name, columns in ways.items()]
+    found += [("liking, results held fixed", lagged_contrast(rows, BOTH, {"liking": 1.0}, ""))]
+    told = [c.estimate("A6", "ratio of leaving per SD", name) for name, c in found if math.isfinite(c.theta)]
+    return Estimates(tuple(told), "Results with and without their way through liking")
+
+
+def total_words(table: Estimates) -> Finding:
+    """Whether results matter more than liking once what they do through liking is counted as theirs."""
+    ratio = {row.group.split(":")[0].split(",")[0]: row.estimate for row in table.rows}
+    if len(ratio) < 3:
+        return Finding("A6", "Too few clients have left to tell the two apart.")
+    more = abs(math.log(ratio["total"])) > abs(math.log(ratio["liking"]))
+    word = "more closely than" if more else "less closely than"
+    text = f"Counting what goes through liking as theirs, results are tied to leaving {word} liking is by itself."
+    return Finding("A6", text)
+
+
+def carried_over(panel: Panel) -> Estimates:
+    """What a month's liking and results owe to those of the month before (linear, per SD, by client)."""
+    scaled = {name: in_deviations(getattr(panel, name)) for name in BOTH}
+    before = np.stack([grid[:, :-1].ravel() for grid in scaled.values()], axis=1)
+    who, found = np.repeat(np.arange(len(panel.spells)), panel.liking.shape[1] - 1), []
+    for name, grid in scaled.items():
+        now = grid[:, 1:].ravel()
+        whole = ~np.isnan(now) & ~np.isnan(before).any(axis=1)
+        if whole.sum() < BOOTSTRAP_FROM:
+            continue
+        fit = sm.OLS(now[whole], sm.add_constant(before[whole])).fit(
+            cov_type="cluster", cov_kwds={"groups": who[whole]}
+        )
+        for k, (earlier, limits) in enumerate(zip(BOTH, fit.conf_int()[1:], strict=True), 1):
+            names, counts = (f"{name} this month", f"{earlier} the month before"), (len(np.unique(who[whole])), 0)
+            found.append(Estimate.of("A6", *names, (fit.params[k], *limits), "", counts))
+    return Estimates(tuple(found), "What carries over: standard deviations per standard deviation a month before")
+
+
+def liking_by_results(panel: Panel) -> pd.DataFrame:
+    """Ends over those expected (tenure, term and size alike), by third of liking (rows) and of results (columns)."""
+    rows = lagged_rows(panel).dropna(subset=list(BOTH)).reset_index(drop=True)
+    try:
+        made = design(rows, ())
+        fit, used = made.fit(), made.rows
+    except NotFittedError:
+        return pd.DataFrame()
+    thirds = {name: _thirds(used[name]) for name in BOTH}
+    table = used.assign(expected=fit.expected, **{f"{name}_third": third for name, third in thirds.items()})
+    sums = table.groupby([f"{name}_third" for name in BOTH], observed=False)[["left", "expected"]].sum()
+    frame = (sums["left"] / sums["expected"]).unstack().reindex(index=THIRDS, columns=THIRDS)
+    ends = sums["left"].unstack().reindex(index=THIRDS, columns=THIRDS)
+    shown = frame.map("{:.2f}".format) + ends.map(lambda n: f" ({n:,.0f} left)")
+    shown.columns = [f"{name} results" for name in shown.columns]
+    return shown.rename_axis("Liking of the rep").reset_index()
+
+
+def _thirds(values: pd.Series) -> pd.Series:
+    """The third of each value; values that tie stay together, so thirds of whole-number ratings differ in size."""
+    edges = values.quantile([1 / 3, 2 / 3]).to_numpy()
+    return pd.Series(np.array(THIRDS)[np.searchsorted(edges, values, side="left")], values.index)
+
+
+def interaction(panel: Panel) -> Estimates:
+    """Whether results matter less where the rep is liked less: ratio of the two effects per SD of both."""
+    rows = lagged_rows(panel).dropna(subset=list(BOTH))
+    scaled = (rows[list(BOTH)] - rows[list(BOTH)].mean()) / rows[list(BOTH)].std()
+    rows = rows.assign(product=scaled["liking"] * scaled["results"])
+    found = lagged_contrast(rows, BOTH, {"product": 1.0}, "", plain=("product",))
+    told = [found.estimate("A6", "liking times results", "ratio per SD of both")] if math.isfinite(found.theta) else []
+    return Estimates(tuple(told), "Does one matter more where the other is high? One: neither")
+
+
+def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a `weight`: how much more a row counts whose like seldom answer, by results, size, term, tenure.
+
+    Stabilised and cut at the hundredth on either side (METHODS 9). Liking itself may decide who answers: see `tipping`.
+    """
+    known = rows.dropna(subset=["results"])
+    X = pd.DataFrame({"results": known["results"], "size": np.log(known["monthly_ad_spend"].clip(lower=1))})
+    X = X.assign(fixed=(known["term_months"] > 1).astype(float), tenure=np.log1p(known["from_month"].astype(float)))
+    answered = known["liking"].notna().astype(float)
+    if answered.nunique() < 2:
+        return rows
+    X = (X - X.mean()) / X.std().replace(0, 1)
+    chance = sm.GLM(answered, sm.add_constant(X), family=sm.families.Binomial()).fit().fittedvalues
+    weight = answered.mean() / chance
+    return known.assign(weight=weight.clip(*weight.quantile([0.01, 0.99])))
+
+
+def _reliable(panel: Panel, rows: pd.DataFrame, name: str) -> Contrast:
+    """The difference were ratings free of error: reliability by Heise from three months running (r12 r23 / r13)."""
+    planned = liking_difference(panel, rows)
+    L = panel.liking
+    first, second, third = (L[:, k : L.shape[1] - 2 + k].ravel() for k in range(3))
+    whole = ~np.isnan(first + second + third)
+    if whole.sum() < BOOTSTRAP_FROM or planned.gate:
+        return replace(planned, name=name, lacking=("Too few clients answered three months running.",))
+    r = np.corrcoef([first[whole], second[whole], third[whole]])
+    reliability = float(np.clip(r[0, 1] * r[1, 2] / max(r[0, 2], 0.05), 0.3, 1.0))
+    made = design(rows, BOTH)
+    fit, used = made.fit(), made.rows
+    shared = used[list(BOTH)].corr().iloc[0, 1]
+    seen, true = np.array([[1, shared], [shared, 1]]), np.array([[reliability, shared], [shared, 1]])
+    undo = np.diag([math.sqrt(reliability), 1.0]) @ np.linalg.solve(true, seen)
+    parts = dict(zip(BOTH, np.array([-1.0, 1.0]) @ undo, strict=True))
+    theta, se = wider(fit, parts, used)
+    return replace(planned, name=name, theta=theta, se=se)
+
+
+def detractor_ratio(panel: Panel, *, lag: int = 2, unknown: str = CLIENT, name: str = "as planned") -> Contrast:
+    """Log ratio of leaving, detractors (6 and below) over promoters (9 and 10), the class lagged like liking (A10)."""
+    rows = lagged_rows(panel, lag=lag, unknown=unknown)
+    known = rows["nps"].where(rows["nps"].notna())
+    classes = {
+        "detractor": (known <= DETRACTOR).astype(float).where(known.notna()),
+        "passive": ((known > DETRACTOR) & (known < PROMOTER)).astype(float).where(known.notna()),
+        "promoter": (known >= PROMOTER).astype(float).where(known.notna()),
+    }
+    groups = {"detractor": "detractors", "promoter": "promoters"}
+    plain = ("detractor", "passive")
+    return lagged_contrast(rows.assign(**classes), (), {"detractor": 1.0}, name, plain=plain, groups=groups)
+
+
+def detractor_sensitivities(panel: Panel) -> list[Contrast]:
+    """The pre-listed other ways to compute the ratio of detractors over promoters (plan.toml, A10)."""
+    return [
+        detractor_ratio(panel, lag=3, name="three months before the decision"),
+        detractor_ratio(panel, unknown=AGENCY, name="unknown choice counts as the agency's"),
+    ]
+
+
+def missing(panel: Panel, *needed: str) -> list[str]:
+    """What the comparison lacks in these data, in plain words; `needed` are some of liking, results, nps."""
+    return [NEEDS[name] for name in needed or BOTH if np.isnan(getattr(panel, name)).all()]

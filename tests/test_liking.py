@@ -1,0 +1,208 @@
+"""Liking against results: rows by hand, planted effects found in the right order, and what must never enter them."""
+
+import datetime as dt
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import clients_of
+from retention import importance, judge, liking
+from retention.claims import CLAIMS, sensitivity_table
+from retention.config import ResultsSettings
+from retention.lagged import Panel, against_target, build_panel, design, lagged_contrast, lagged_rows
+from retention.results import HOLDS, NOT_ENOUGH, NOT_RUN
+from retention.sample import PLAIN, WORLDS, simulate
+from retention.spells import build_spells
+
+CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
+COST = ResultsSettings(primary="cpa", better="lower")
+
+
+def surveyed(rows: list[tuple[str, str, float]]) -> pd.DataFrame:
+    """Surveys answered on the day they were sent: (client, day, liking); NPS alike."""
+    frame = pd.DataFrame(rows, columns=["client_id", "invited_on", "rep_liking"])
+    days = pd.to_datetime(frame["invited_on"])
+    return frame.assign(invited_on=days, answered_on=days, nps=frame["rep_liking"])
+
+
+def measured(rows: list[tuple[str, str, float]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["client_id", "month", "value"])
+    return frame.assign(month=pd.to_datetime(frame["month"]), metric="cpa", target=100.0)
+
+
+def hand_made() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """A monthly client who gives notice in its seventh month, a half-year client who leaves after its second term."""
+    clients = clients_of(
+        [("a", "2023-01-01", "2023-08-31", 1, "2023-07-20"), ("b", "2023-01-01", "2023-12-31", 6, "2023-11-10")],
+        ("decision_date",),
+    )
+    spells = build_spells(clients, cutoff=dt.date(2024, 6, 30))
+    days = ["2023-02-10", "2023-04-10", "2023-05-12", "2023-06-10", "2023-07-10", "2023-10-10"]
+    surveys = surveyed([("a", day, float(k)) for k, day in enumerate(days[:5])] + [("b", day, 9.0) for day in days])
+    months = [f"2023-{month:02d}" for month in range(1, 13)]
+    results = measured([("a", m, 100 * math.exp(-0.1 * k)) for k, m in enumerate(months[:8])])
+    return spells, surveys, results
+
+
+def test_rows_by_hand():
+    spells, surveys, results = hand_made()
+    rows = lagged_rows(build_panel(spells, surveys, results, COST))
+    free = rows[rows["free"]].set_index("to_month")
+    # Notice in month 7: that is the last row, and the only one with an end; there is no month before the lag.
+    assert free.index.tolist() == [3, 4, 5, 6, 7] and free["left"].tolist() == [0, 0, 0, 0, 1]
+    # Two months before month 7 is month 5 (rated 2); month 3 had no answer, so month 2's is carried for a month.
+    assert free["liking"].tolist()[1:] == [0.0, 0.0, 1.0, 2.0] and free["silent"].tolist()[1:] == [0.0, 1.0, 0.0, 0.0]
+    assert math.isnan(free.loc[3, "liking"])
+    # The cost falls by a tenth (on the log scale) each month, and lower is better; outer hundredths drawn in.
+    index = build_panel(spells, surveys, results, COST).results[0]
+    assert free.loc[7, "results"] == pytest.approx(np.mean(index[2:5])) and index[3] == pytest.approx(0.3)
+    terms = rows[~rows["free"]]
+    assert terms["left"].tolist() == [0, 1] and terms["given"].tolist() == [1, 5]
+    # The second term is told by what was said before notice could be given for the first: months 3 to 5.
+    assert math.isnan(terms["liking"].iloc[0]) and terms["liking"].iloc[1] == 9.0 and terms["silent"].iloc[1] == 0
+
+
+def test_what_comes_after_the_lag_changes_nothing():
+    spells, surveys, results = hand_made()
+    before = lagged_rows(build_panel(spells, surveys, results, COST))
+    late = pd.concat(
+        [surveys, surveyed([("a", "2023-06-20", 0.0), ("a", "2023-08-01", 0.0), ("b", "2023-06-25", 0.0)])]
+    )
+    after = lagged_rows(build_panel(spells, late, results, COST))
+    known = ["client_id", "to_month", "left", "liking", "silent"]
+    pd.testing.assert_frame_equal(before[known], after[known])
+
+
+def test_a_client_just_freed_is_told_by_nothing_said_while_locked():
+    """Ratings of a locked client may hold a wish that it could not act on: they never tell of its free months."""
+    clients = clients_of([("a", "2023-01-01", None, 6)])
+    spells = build_spells(clients, cutoff=dt.date(2023, 12, 31))
+    day = pd.Timestamp("2023-01-01")
+    contracts = pd.DataFrame({"client_id": ["a"], "signed_on": day, "term_start": day, "term_months": [6]})
+    contracts["auto_renew"] = pd.array([False], dtype="boolean")
+    surveys = surveyed([("a", f"2023-{month:02d}-10", float(month)) for month in range(1, 13)])
+    rows = lagged_rows(build_panel(spells, surveys, None, COST, contracts=contracts))
+    free = rows[rows["free"]].set_index("to_month")["liking"]
+    assert free.index.tolist() == [7, 8, 9, 10, 11, 12]
+    assert free.isna().tolist() == [True, True, False, False, False, False] and free[9] == 7.0
+
+
+def test_results_without_targets_are_held_against_the_first_months():
+    rows = measured([("a", f"2023-{m:02d}", v) for m, v in ((1, 10.0), (2, 10.0), (3, 10.0), (4, 20.0))])
+    more = against_target(rows.drop(columns="target"), ResultsSettings(primary="leads", better="higher"))
+    assert more.iloc[0] == 0 and more.iloc[3] == pytest.approx(math.log(2), rel=0.05)
+
+
+def test_in_one_model_by_statsmodels():
+    """The difference of effects against an independent fit: one kind of rows, tenure bands as dummies."""
+    import statsmodels.api as sm
+
+    panel = simulated(WORLDS["study"], 300, seed=4)
+    rows = lagged_rows(panel)
+    made = design(rows[rows["free"]], liking.BOTH)
+    bands = np.flatnonzero(made.exposure.sum(axis=0))
+    X = np.column_stack([made.covariates, made.exposure[:, bands]])
+    model = sm.GLM(made.rows["left"], X, sm.families.Binomial(sm.families.links.CLogLog())).fit(tol=1e-12)
+    fit = made.fit()
+    assert fit.theta == pytest.approx(model.params.to_numpy(), abs=1e-6)
+    found = lagged_contrast(rows[rows["free"]], liking.BOTH, liking.DIFFERENCE, "free")
+    assert found.theta == pytest.approx(model.params.iloc[1] - model.params.iloc[0], abs=1e-6)
+
+
+def simulated(world, clients: int, seed: int) -> Panel:
+    names = ("clients", "surveys", "results", "assignments", "contracts")
+    tables = simulate(replace(world, **PLAIN), clients=clients, seed=seed, tables=names)
+    spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
+    results = tables["results"].assign(month=lambda frame: pd.to_datetime(frame["month"]))
+    contracts = tables["contracts"][tables["contracts"]["signed_on"] <= pd.Timestamp(CUTOFF)]
+    return build_panel(spells, tables["surveys"], results, COST, assignments=tables["assignments"], contracts=contracts)
+
+
+@pytest.fixture(scope="module")
+def large() -> dict[str, Panel]:
+    return {name: simulated(WORLDS[name], 6000, seed=2) for name in ("study", "null", "reversed")}
+
+
+def test_the_order_of_liking_and_results_is_found(large):
+    """Planted: liking -.60 and results -.25; both -.40; liking -.25 and results -.60. About a tenth of bias is left."""
+    found = {name: liking.liking_difference(panel) for name, panel in large.items()}
+    assert 0.12 < found["study"].theta < 0.35 and found["study"].theta > 3 * found["study"].se
+    assert abs(found["null"].theta) < 0.10
+    assert -0.35 < found["reversed"].theta < -0.12
+    assert judge(CLAIMS["A6"], found["study"]).verdict == HOLDS
+    assert "reversed" in judge(CLAIMS["A6"], found["reversed"]).qualifiers
+
+
+def test_ratings_of_the_deciding_month_would_double_what_liking_does(large):
+    """Why the lag: those who have decided rate lower (METHODS 10, test h)."""
+    panel = large["null"]
+    lagged = lagged_contrast(lagged_rows(panel), ("liking",), {"liking": 1.0}, "")
+    rows = lagged_rows(panel)
+    free = rows[rows["free"]]
+    same = panel.liking[free["row"], free["to_month"].astype(int) - 1]
+    found = lagged_contrast(free.assign(liking=same), ("liking",), {"liking": 1.0}, "")
+    assert found.theta < 1.5 * lagged.theta < 0
+
+
+def test_views_of_importance_agree_where_the_truth_is_plain(large):
+    panel = large["study"]
+    share = importance.dominance(replace(panel, spells=panel.spells)).rows[0]
+    assert share.low > 0.5
+    shuffled = {row.group: row for row in importance.held_out_importance(panel).rows}
+    assert shuffled["liking"].low > 0 and shuffled["liking over results"].estimate > 0
+    within = {row.group: row.estimate for row in importance.within_and_between(panel).rows}
+    assert len(within) == 4 and all(ratio < 1 for ratio in within.values())
+
+
+def test_a_month_owes_to_the_month_before_what_was_planted(large):
+    """Liking and results keep .85 of themselves; ratings are noisy, which takes some of it away."""
+    rows = {(row.name, row.group): row.estimate for row in liking.carried_over(large["null"]).rows}
+    assert 0.75 < rows["results this month", "results the month before"] < 0.87
+    assert 0.6 < rows["liking this month", "liking the month before"] < 0.86
+    assert abs(rows["liking this month", "results the month before"]) < 0.05
+
+
+def test_liking_with_the_wrong_sign_never_holds():
+    """Even where results do still more harm, a client must not be told that liking protects."""
+    panel = simulated(replace(WORLDS["study"], liking=0.5, results=1.2), 3000, seed=5)
+    found = liking.liking_difference(panel)
+    rows = lagged_rows(panel)
+    assert lagged_contrast(rows, liking.BOTH, liking.DIFFERENCE, "").theta > 0.2
+    assert found.theta < 0 and judge(CLAIMS["A6"], found).verdict != HOLDS
+
+
+def test_too_few_answers_are_no_data(sample_study):
+    panel = replace(sample_study.panel, asked=sample_study.panel.asked * 2)
+    verdict = judge(CLAIMS["A6"], liking.liking_difference(panel))
+    assert verdict.verdict == NOT_ENOUGH and "36% of invitations" in verdict.why
+
+
+def test_the_sample_has_every_view(sample_study):
+    panel, claim = sample_study.panel, CLAIMS["A6"]
+    others = liking.liking_sensitivities(panel)
+    assert [other.name for other in others] == list(claim.sensitivities)
+    assert [other.name for other in liking.detractor_sensitivities(panel)] == list(CLAIMS["A10"].sensitivities)
+    assert liking.detractor_ratio(panel).theta > 0.5
+    curve = importance.specification_curve(panel, sample_study.tables.get("results"), COST)
+    assert len(curve) == 6 and sorted(c.theta for c in curve) == [c.theta for c in curve]
+    table = liking.liking_by_results(panel)
+    assert table.shape == (3, 4)
+    left = sum(int(cell.split("(")[1].split()[0]) for cell in table.iloc[:, 1:].to_numpy().ravel())
+    assert left == liking.liking_difference(panel).n_events  # the table splits the whole
+    assert len(importance.tipping(panel)) == 5 and importance.months_to_decision(panel)["clients"].min() >= 10
+    assert len(importance.naive_correlations(panel).rows) == 3
+
+
+def test_without_surveys_it_says_what_is_lacking(sample_study):
+    panel = build_panel(sample_study.spells, None, None, ResultsSettings())
+    lacking = liking.missing(panel)
+    assert len(lacking) == 2 and "rep_liking" in lacking[0] and "primary" in lacking[1]
+    verdict = judge(CLAIMS["A6"], liking.liking_difference(panel), liking.liking_sensitivities(panel), (), lacking)
+    assert verdict.verdict == NOT_RUN and "rep_liking" in verdict.why
+    for view in (liking.effects, liking.carried_over, importance.dominance, importance.naive_correlations):
+        assert view(panel).rows == ()
+    assert liking.liking_by_results(panel).empty and importance.months_to_decision(panel).empty
+    assert sensitivity_table(CLAIMS["A6"], []).empty

@@ -1,0 +1,123 @@
+"""Sellers and promises: funnels by hand and against R, planted over-promising found, equal sellers not told apart."""
+
+import datetime as dt
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import clients_of
+from retention import judge, people
+from retention.claims import CLAIMS
+from retention.funnel import MEDIAN_STEP, funnel, luck, median_rate_ratio, over_dispersion
+from retention.results import Z95
+from retention.sample import WORLDS, simulate
+from retention.spells import build_spells
+
+CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
+
+
+def test_expected_ends_by_hand():
+    """Monthly clients of one size: the expected ends are the others' rate over one's own months."""
+    ends = ["2023-01-31", "2023-02-28", None, None, "2023-02-28", None, "2023-03-31", None]
+    rows = [(f"c{i}", "2023-01-01", end, 1, "s1" if i < 4 else "s2") for i, end in enumerate(ends)]
+    spells = build_spells(clients_of(rows, ("seller_id",)), cutoff=dt.date(2023, 6, 30))
+    found = people.expected_ends(spells, "seller_id", size=False)
+    assert found["observed"].tolist() == [2, 2] and found["clients"].tolist() == [4, 4]
+    # s2's clients: 2 + 6 + 3 + 6 = 17 months with two ends; 11 in the first three months, both there. One band is
+    # enough for ends so few, so s1's 1 + 2 + 6 + 6 = 15 months are expected to hold 15 times that rate.
+    rate = found["expected"] / [15, 17]
+    assert rate["s1"] == pytest.approx(2 / 17, rel=0.25) and rate["s2"] == pytest.approx(2 / 15, rel=0.25)
+
+
+def test_later_ends_and_other_sellers_do_not_change_the_early_ones():
+    tables = simulate(WORLDS["study"], clients=600, seed=3, tables=("clients",))
+    spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
+    early = people.expected_ends(spells, "seller_id")
+    assert (
+        early["observed"].sum()
+        == (spells["ended"] & (spells["stop_months"] <= 6) & spells["end_kind"].isin(["client", "unknown"])).sum()
+    )
+    late = people.expected_ends(spells, "seller_id", early=False)
+    every = spells["ended"] & spells["end_kind"].isin(["client", "unknown"])
+    assert early["observed"].sum() + late["observed"].sum() == every.sum()
+
+
+def test_the_planted_over_promiser_is_found(sample_study):
+    table = people.sellers(sample_study.spells)
+    assert table.index[0] == "s01" and table.loc["s01", "unusual"] and table.loc["s01", "low"] > 1
+    promised = people.promised_and_delivered(sample_study.panel, "seller_id")
+    assert promised["Who"].iloc[0] == "s01" and promised["Promised above delivered, %"].is_monotonic_decreasing
+    # Planted: s01 promises a standard deviation more, that is a quarter on the log scale.
+    assert promised["Promised above delivered, %"].iloc[0] == pytest.approx(100 * math.expm1(0.25), abs=6)
+
+
+def test_who_has_too_few_is_not_ranked():
+    table = funnel(pd.Series([9.0, 4.0, 12.0], ["x", "y", "z"]), pd.Series([3.0, 6.0, 11.0], ["x", "y", "z"]))
+    assert table.index[-1] == "x" and table["few"].tolist() == [False, False, True]
+    assert not table.loc["x", "beyond"] and not table.loc["x", "unusual"]
+    assert table.loc["z", "shrunk"] < 12 / 11 * 1.05
+
+
+def test_limits_of_luck():
+    limits = luck(np.array([10.0]))
+    # Between the whole numbers next to the exact quantiles of a Poisson with mean 10: 4 to 17 and 2 to 21.
+    assert 0.3 < limits["low_95"][0] < 0.45 and 1.6 < limits["high_95"][0] < 1.75
+    assert limits["low_998"][0] < limits["low_95"][0] and limits["high_998"][0] > limits["high_95"][0]
+    rng = np.random.default_rng(1)
+    draws = rng.poisson(20, 20_000) / 20
+    inside = luck(np.array([20.0])).iloc[0]
+    assert np.mean((draws < inside["low_998"]) | (draws > inside["high_998"])) < 0.004
+    even = rng.poisson(20, 200).astype(float)
+    assert over_dispersion(even, np.full(200, 20.0)) == 1.0
+    wide = rng.poisson(20 * np.exp(0.6 * rng.normal(size=200))).astype(float)
+    assert over_dispersion(wide, np.full(200, 20.0)) > 3
+
+
+def test_the_spread_between_sellers_covers_what_was_planted():
+    """200 agencies of twelve sellers; the log rates differ by .40 SD, or not at all."""
+    rng = np.random.default_rng(7)
+    for sigma in (0.4, 0.0):
+        inside, above = 0, 0
+        for _ in range(200):
+            due = rng.uniform(15, 40, 12)
+            _, se, interval = median_rate_ratio(rng.poisson(due * np.exp(sigma * rng.normal(size=12))), due)
+            low, high = interval(Z95)
+            inside += low <= MEDIAN_STEP * sigma <= high
+            above += low > 0
+            assert se > 0
+        assert inside >= 182  # nominal 190, less 2.6 standard errors
+        if sigma == 0:
+            assert above <= 10
+
+
+def test_equal_sellers_are_not_told_apart_and_few_are_no_data():
+    rng = np.random.default_rng(2)
+    tables = simulate(WORLDS["study"], clients=1500, seed=9, tables=("clients",))
+    spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
+    assert "8 such sellers" in judge(CLAIMS["A7"], people.seller_spread(spells)).why
+    dealt = spells.assign(seller_id=rng.choice([f"s{k:02d}" for k in range(12)], len(spells)))
+    found = people.seller_spread(dealt)
+    assert not found.gate and found.interval()[0] == 0
+    assert judge(CLAIMS["A7"], found).verdict in ("not enough data", "does not hold")
+
+
+def test_a_broken_promise_is_found_and_none_where_none_matters():
+    """Early leaving follows what was promised; the gap to what came tells of it."""
+    from test_liking import simulated
+
+    found = people.gap_ratio(simulated(replace(WORLDS["study"], results=-0.5), 4000, seed=1))
+    assert found.theta > 3 * found.se
+    nothing = people.gap_ratio(simulated(replace(WORLDS["study"], results=0.0, liking=0.0), 4000, seed=1))
+    assert abs(nothing.theta) < 2.6 * nothing.se
+
+
+def test_lacking_columns_are_said(sample_study):
+    spells = sample_study.spells.drop(columns=["seller_id", "promised_result"])
+    assert "seller_id" in people.missing_sellers(spells)[0]
+    assert people.sellers(spells).empty and people.seller_list(people.sellers(spells)).empty
+    assert "Too few" in people.seller_words(people.sellers(spells)).text
+    assert len(people.seller_sensitivities(sample_study.spells)) == len(CLAIMS["A7"].sensitivities)
+    assert len(people.gap_sensitivities(sample_study.panel)) == len(CLAIMS["A8"].sensitivities)
