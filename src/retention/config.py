@@ -213,10 +213,9 @@ def _place(folder: Path, settings: Settings) -> dict[str, Any]:
     return {"source": settings.source}
 
 
-def project_root(start: Path | None = None) -> Path:
-    """The project's folder: upwards from `start` (default: here), else where the package itself lives."""
-    here = (start or Path.cwd()).absolute()
-    for folder in [here, *here.parents, Path(__file__).parents[2]]:
+def project_root() -> Path:
+    """The project's folder: here or upwards, else where the package itself lives."""
+    for folder in [Path.cwd(), *Path.cwd().parents, Path(__file__).parents[2]]:
         if (folder / "notebooks").is_dir() and (folder / "src" / "retention").is_dir():
             return folder
     raise ConfigError(

@@ -137,25 +137,21 @@ class Books:
         """The id of each client's analyst: two to a seat."""
         return _id("a", 2 * self.rows["seat"].to_numpy() + self.rows["life"].to_numpy() % 2)
 
-    def _clients(self, rng: Rng) -> dict[str, Any]:
+    def _clients(self, rng: Rng) -> pd.DataFrame:
         rows = self.rows
-        cost = rows["source"].map(FACTS["sources"]["cost"])
-        ends = ("decision_date", "end_date", "recorded_date", "end_initiator", "end_reason")
-        return {
-            **{name: rows[name] for name in ("client_id", "name", "industry", "source")},
-            "seller_id": self._sellers(),
-            "rep_id": _id("r", self.lives.states["rep"][rows["life"], 0]),
-            "start_date": rows["start_date"],
-            "contract_term_months": rows["term"],
-            "monthly_ad_spend": rows["planned"],
-            "fee_pct": rows["fee_pct"],
-            "discount_pct": rows["discount"],
-            "acquisition_cost": (rng.lognormal(np.log(900), 0.5, len(rows)) * cost).round(),
-            "remote": _yes(rows["remote"]),
-            "promised_result": (40 * np.exp(rows["trade"] - 0.25 * rows["promise"])).round(2),
-            **{name: rows[name] for name in ends},
-            **self.signs,
-        }
+        cost = rng.lognormal(np.log(900), 0.5, len(rows)) * rows["source"].map(FACTS["sources"]["cost"])
+        names = {"term": "contract_term_months", "planned": "monthly_ad_spend", "discount": "discount_pct"}
+        table = rows.rename(columns=names).assign(
+            seller_id=self._sellers(),
+            rep_id=_id("r", self.lives.states["rep"][rows["life"], 0]),
+            acquisition_cost=cost.round(),
+            remote=np.where(rows["remote"], "yes", "no"),
+            promised_result=(40 * np.exp(rows["trade"] - 0.25 * rows["promise"])).round(2),
+        )
+        signing = "client_id name industry source seller_id rep_id start_date contract_term_months monthly_ad_spend"
+        more = "fee_pct discount_pct acquisition_cost remote promised_result"
+        ends = "decision_date end_date recorded_date end_initiator end_reason"
+        return table[f"{signing} {more} {ends}".split()].join(self.signs)
 
     def _sellers(self) -> np.ndarray:
         return np.array(list(FACTS["sellers"]["share"]), dtype=object)[self.rows["seller"]]
@@ -278,8 +274,9 @@ class Books:
         billed, hours = beyond & ~free[at], rng.lognormal(0.5, 0.6, len(at)).round(1)
         table = {
             "client_id": self.column("client_id")[at], "requested_on": asked,
-            "answered_on": self._by_the_end(asked + days * DAY, at), "in_scope": _yes(~beyond), "billed": _yes(billed),
-            "revision": _yes(rng.random(len(at)) < np.where(difficult[at], 0.35, 0.15)),
+            "answered_on": self._by_the_end(asked + days * DAY, at), "in_scope": np.where(beyond, "no", "yes"),
+            "billed": np.where(billed, "yes", "no"),
+            "revision": np.where(rng.random(len(at)) < np.where(difficult[at], 0.35, 0.15), "yes", "no"),
             "amount": np.where(billed, (hours * 110).round(2), 0.0), "hours": hours,
         }  # fmt: skip
         return pd.DataFrame(table).sort_values(["client_id", "requested_on"])
@@ -315,7 +312,7 @@ class Books:
         held = self._within(rng, at)
         held = np.where(kind == "kickoff", self._within(rng, at, 8), held)
         recap = rng.random(len(at)) < np.clip(0.7 - 0.15 * self.agency.rep_slow[self.state("rep")][at], 0.05, 0.95)
-        written = pd.Series(_yes(recap)).mask(kind == "report", None)
+        written = pd.Series(np.where(recap, "yes", "no")).mask(kind == "report", None)
         table = {"client_id": self.column("client_id")[at], "held_on": held, "kind": kind, "recap_sent": written}
         return pd.DataFrame(table).sort_values(["client_id", "held_on"])
 
@@ -387,12 +384,9 @@ def _signs(rng: Rng, quality: np.ndarray) -> pd.DataFrame:
     signs = {}
     for name, usual in FACTS["signing"]["usual"].items():
         pull = -quality if name in FACTS["signing"]["worse"] else quality
-        signs[name] = _yes(rng.random(len(quality)) < 1 / (1 + np.exp(-(usual + 0.8 * pull))))
+        chance = 1 / (1 + np.exp(-(usual + 0.8 * pull)))
+        signs[name] = np.where(rng.random(len(quality)) < chance, "yes", "no")
     return pd.DataFrame({**signs, "approval_layers": rng.poisson(np.exp(0.5 - 0.25 * quality))})
-
-
-def _yes(flags: np.ndarray | pd.Series) -> np.ndarray:
-    return np.where(np.asarray(flags, dtype=bool), "yes", "no").astype(object)
 
 
 def _id(letter: str, number: np.ndarray) -> np.ndarray:

@@ -91,14 +91,12 @@ def found(world: World, clients: int, months: int, seed: int) -> Agency:
     seats = max(world.reps, round(world.reps * signings_a_month(clients, months) / 8))
     leaves = rng.random((seats, total)) < 1 / 48
     leaves[:, 0] = True
-    number = np.cumsum(leaves.reshape(-1)).reshape(seats, total) - 1
-    persons = int(number.max()) + 1
-    seat, month = np.nonzero(leaves)
-    until = np.append(month[1:], 0)
-    until[np.append(seat[1:], -1) != seat] = total
-    liking, pull = (sd * rng.normal(size=persons) for sd in (world.rep_liking_sd, world.rep_sd))
-    slow = rng.normal(size=persons)
-    return Agency(world, months, number, liking, pull, slow, _staff(rng, month, until, total, seats))
+    number = np.cumsum(leaves).reshape(leaves.shape) - 1
+    since = np.nonzero(leaves)[1]
+    until = np.where(np.roll(since, -1) == 0, total, np.roll(since, -1))  # each seat's first rep comes in month 0
+    liking, pull = (sd * rng.normal(size=len(since)) for sd in (world.rep_liking_sd, world.rep_sd))
+    slow = rng.normal(size=len(since))
+    return Agency(world, months, number, liking, pull, slow, _staff(rng, since, until, total, seats))
 
 
 def _staff(rng: np.random.Generator, since: np.ndarray, until: np.ndarray, total: int, seats: int) -> pd.DataFrame:
