@@ -17,21 +17,12 @@ import numpy as np
 import pandas as pd
 
 from retention.sample.life import Lives, Rng
-from retention.sample.world import (
-    AGENCY,
-    BURN_IN_MONTHS,
-    FACTS,
-    FEES,
-    FIRST_RECORDED,
-    KINDS,
-    NOTICE_DAYS,
-    Agency,
-    numbered,
-)
+from retention.sample.world import AGENCY, BURN_IN_MONTHS, FACTS, FEES, FIRST_RECORDED, KINDS, Agency, numbered
 from retention.tables import TABLES
 
 DAY = np.timedelta64(1, "D")
 NO_DAY = np.datetime64("NaT", "D")
+NOTICE_DAYS = 30  # for each month of notice
 LONGEST_MONTH = 60.0  # hours that a team books on one client at most
 QUIET_MONTHS = (8, 12)  # nobody sends the survey in August and December
 
@@ -56,9 +47,8 @@ class Books:
         if rows_known in frame:
             frame = frame[frame[rows_known] <= last]
         later = [c for c in TABLES[name].columns if c.known != rows_known and {c.name, c.known} <= {*frame.columns}]
-        return frame.assign(**{c.name: frame[c.name].where(frame[c.known] <= last) for c in later}).reset_index(
-            drop=True
-        )
+        known = {c.name: frame[c.name].where(frame[c.known] <= last) for c in later}
+        return frame.assign(**known).reset_index(drop=True)
 
     def _rng(self, *purpose: int) -> Rng:
         return np.random.default_rng([*self.seed, *purpose])
@@ -240,24 +230,19 @@ class Books:
 
     def _assignments(self, rng: Rng) -> pd.DataFrame:
         """Seller, analyst and rep of each client; a new row where the rep changes. Open ends are blank."""
-        rows, months = self.rows, self.service[self.service["month"] < self.agency.total]
+        rows = self.rows
+        months = self.service[self.service["month"] < self.agency.total].rename(columns={"opens": "from_date"})
         rep = self.state("rep", months)
-        turns = months.assign(staff_id=_id("r", rep))[(months["t"] == 0) | (rep != np.roll(rep, 1))]
-        until = turns.groupby("row")["opens"].shift(-1) - DAY
-        frame = pd.concat(
-            [
-                pd.DataFrame({"row": row, "staff_id": who, "role": role, "from_date": since, "to_date": to})
-                for row, who, role, since, to in (
-                    (turns["row"], turns["staff_id"], "rep", turns["opens"], until),
-                    (rows.index, self._sellers(), "seller", rows["start_date"], rows["start_date"] + 30 * DAY),
-                    (rows.index, self.analysts, "analyst", rows["start_date"], rows["end_date"]),
-                )
-            ]
-        ).sort_values(["row", "from_date"], kind="stable")
-        client = rows.loc[frame.pop("row")]
+        turns = months.assign(staff_id=_id("r", rep), role="rep")[(months["t"] == 0) | (rep != np.roll(rep, 1))]
+        turns["to_date"] = turns.groupby("row")["from_date"].shift(-1) - DAY
+        whole = pd.DataFrame({"row": rows.index, "from_date": rows["start_date"], "to_date": rows["end_date"]})
+        sellers = whole.assign(staff_id=self._sellers(), role="seller", to_date=rows["start_date"] + 30 * DAY)
+        analysts = whole.assign(staff_id=self.analysts, role="analyst")
+        frame = pd.concat([turns, sellers, analysts]).sort_values(["row", "from_date"], kind="stable")
+        client = rows.loc[frame["row"], ["client_id", "end_date"]].set_index(frame.index)
+        frame = frame.assign(client_id=client["client_id"], recorded_at=frame["from_date"])
         frame["to_date"] = np.fmin(frame["to_date"].to_numpy(), client["end_date"].to_numpy())
-        frame.insert(0, "client_id", client["client_id"].to_numpy())
-        return frame.assign(recorded_at=frame["from_date"])
+        return frame[["client_id", "staff_id", "role", "from_date", "to_date", "recorded_at"]]
 
     def _requests(self, rng: Rng) -> pd.DataFrame:
         """What clients ask for: the difficult ask for more outside the scope, and free work raises later requests."""
@@ -268,7 +253,7 @@ class Books:
         count = np.maximum(rng.poisson((0.9 + 0.5 * difficult) * np.where(before, 1.4, 1.0)), outside)
         at = np.repeat(np.arange(n), count)
         beyond = outside[at] & ~pd.Series(at).duplicated().to_numpy()
-        slow = self.agency.rep_slow[self.state("rep")][at]
+        slow = self.agency.reps["slowness"][self.state("rep")][at]
         asked = self._within(rng, at)
         days = np.floor(rng.exponential(1.5 * np.exp(0.35 * slow))).astype(int)
         billed, hours = beyond & ~free[at], rng.lognormal(0.5, 0.6, len(at)).round(1)
@@ -311,7 +296,8 @@ class Books:
         at = np.concatenate([np.repeat(np.arange(n), count) for count in counts.values()])
         held = self._within(rng, at)
         held = np.where(kind == "kickoff", self._within(rng, at, 8), held)
-        recap = rng.random(len(at)) < np.clip(0.7 - 0.15 * self.agency.rep_slow[self.state("rep")][at], 0.05, 0.95)
+        slow = self.agency.reps["slowness"][self.state("rep")][at]
+        recap = rng.random(len(at)) < np.clip(0.7 - 0.15 * slow, 0.05, 0.95)
         written = pd.Series(np.where(recap, "yes", "no")).mask(kind == "report", None)
         table = {"client_id": self.column("client_id")[at], "held_on": held, "kind": kind, "recap_sent": written}
         return pd.DataFrame(table).sort_values(["client_id", "held_on"])

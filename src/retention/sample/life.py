@@ -109,7 +109,7 @@ def _service(rng: Rng, people: pd.DataFrame, agency: Agency) -> Iterator[tuple[n
 
     def felt(rep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         own, pushed, results = next(moods)
-        return own + agency.rep_liking[rep] + pushed, results
+        return own + agency.reps["liking"][rep] + pushed, results
 
     first = agency.seats[seat, signed]
     seen = [felt(first), felt(first)]  # two months of acquaintance before the first
@@ -118,13 +118,13 @@ def _service(rng: Rng, people: pd.DataFrame, agency: Agency) -> Iterator[tuple[n
         rep = agency.seats[seat, np.minimum(signed + t - 1, agency.total - 1)]
         seen = [*seen[-2:], felt(rep)]
         liking, results = seen[0]  # of two months ago
-        slow = agency.rep_slow[rep]
+        slow, pull = agency.reps["slowness"][rep], agency.reps["leaving"][rep]
         visit = rng.random(n) < np.where(remote, 0.45, 0.25)
         away = np.where(visit, 0, away + 1)
         likely = slow > 0.8 if world.flags_follow_work else people["difficult"].to_numpy()
         noted = rng.random(n) < np.where(likely, 0.05, 0.003)
-        eta = _eta_of_signing(t, people, world) + world.liking * liking + world.results * results
-        eta = eta + agency.rep_pull[rep] + world.slow * slow + world.flag * flagged + world.far * (remote & (away > 2))
+        eta = _eta_of_signing(t, people, world) + world.liking * liking + world.results * results + pull
+        eta = eta + world.slow * slow + world.flag * flagged + world.far * (remote & (away > 2))
         yield eta, {"liking": seen[-1][0], "results": seen[-1][1], "rep": rep, "visit": visit, "noted": noted}
         flagged |= noted
 

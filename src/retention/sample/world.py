@@ -16,7 +16,6 @@ BURN_IN_MONTHS = 36
 SURVIVORS_MONTHS = 15  # of signings before the records begin, whose clients are still there when they do
 FIRST_RECORDED = pd.Period("2021-01", "M")
 FEES = {1: 10.0, 6: 8.0, 12: 6.0}  # percent of ad spend by term: study row A2
-NOTICE_DAYS = 30
 KINDS = {1: "client", 2: "agency", 3: "neutral"}  # by whose choice an end was
 CLIENT, AGENCY, NEUTRAL = KINDS
 
@@ -63,9 +62,7 @@ class Agency:
     world: World
     months: int
     seats: np.ndarray  # (seats, months in all): number of the rep
-    rep_liking: np.ndarray
-    rep_pull: np.ndarray
-    rep_slow: np.ndarray
+    reps: dict[str, np.ndarray]  # what each rep does to liking and to leaving, and his slowness
     staff: pd.DataFrame
 
     @property
@@ -94,9 +91,9 @@ def found(world: World, clients: int, months: int, seed: int) -> Agency:
     number = np.cumsum(leaves).reshape(leaves.shape) - 1
     since = np.nonzero(leaves)[1]
     until = np.where(np.roll(since, -1) == 0, total, np.roll(since, -1))  # each seat's first rep comes in month 0
-    liking, pull = (sd * rng.normal(size=len(since)) for sd in (world.rep_liking_sd, world.rep_sd))
-    slow = rng.normal(size=len(since))
-    return Agency(world, months, number, liking, pull, slow, _staff(rng, since, until, total, seats))
+    spread = {"liking": world.rep_liking_sd, "leaving": world.rep_sd, "slowness": 1.0}
+    reps = {name: sd * rng.normal(size=len(since)) for name, sd in spread.items()}
+    return Agency(world, months, number, reps, _staff(rng, since, until, total, seats))
 
 
 def _staff(rng: np.random.Generator, since: np.ndarray, until: np.ndarray, total: int, seats: int) -> pd.DataFrame:

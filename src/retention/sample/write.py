@@ -17,7 +17,7 @@ import pandas as pd
 from retention.errors import ConfigError
 from retention.sample.books import Books
 from retention.sample.life import live
-from retention.sample.world import FACTS, KINDS, WORLDS, Agency, World, found, signings_a_month
+from retention.sample.world import FACTS, KINDS, WORLDS, Agency, World, found, numbered, signings_a_month
 from retention.tables import TABLES, dictionary, write_csv
 
 BATCH = 10_000  # clients simulated at once: bounds the memory, whatever the size of the agency
@@ -114,42 +114,34 @@ def _write_batch(out: Path, agency: Agency, clients: int, seed: int, form: str, 
 
 def _truth(agency: Agency, seed: int, clients: int, made: list[list[dict[str, Any]]]) -> dict[str, Any]:
     """What was planted: effects, each rep's and seller's own, and (of small agencies) the states of each client."""
-    reps = zip(agency.rep_liking, agency.rep_pull, agency.rep_slow, strict=True)
+    reps, promises = pd.DataFrame(agency.reps), pd.Series(FACTS["sellers"]["promise"])
+    sellers = pd.DataFrame({"promise": promises, "early_leaving": promises * agency.world.promise})
     return {
         "about": "Planted truth, for tests of the analyses; no analysis reads it. Effects are on the log-hazard scale.",
         "seed": seed,
         "clients": clients,
         "months": agency.months,
         "world": asdict(agency.world),
-        "reps": {
-            f"r{k:02d}": {"liking": round(liking, 3), "leaving": round(pull, 3), "slowness": round(slow, 3)}
-            for k, (liking, pull, slow) in enumerate(reps, 1)
-        },
-        "sellers": {
-            name: {"promise": more, "early_leaving": more * agency.world.promise}
-            for name, more in FACTS["sellers"]["promise"].items()
-        },
+        "reps": reps.set_axis(numbered("r", len(reps))).round(3).to_dict("index"),
+        "sellers": sellers.to_dict("index"),
         "states": [client for batch in made for client in batch],
     }
 
 
 def _states(books: Books) -> list[dict[str, Any]]:
     """Of each client: what was hidden, when the wish to leave arose, whose choice the end was, and months' states."""
-    months = books.cells.groupby("row")["t"]
-    first = months.min().reindex(books.rows.index, fill_value=0)
-    after = (months.max() + 1).reindex(books.rows.index, fill_value=0)
-
-    def shown(name: str, row: Any) -> list[float]:
-        states = books.lives.states[name][row.life, first[row.Index] : after[row.Index]]
-        return [round(float(value), 2) for value in states]
-
-    return [
-        {
-            "client_id": row.client_id, "size": round(row.z, 3), "quality": round(row.quality, 3),
-            "promise": round(row.promise, 3), "difficult": bool(row.difficult), "late_payer": bool(row.late_payer),
-            "wish_month": int(row.wish), "decided_month": int(row.decided), "ended_month": int(row.ended),
-            "kind": KINDS.get(row.kind), "first_month": int(first[row.Index]) + 1,
-            "liking": shown("liking", row), "results": shown("results", row),
-        }
-        for row in books.rows.itertuples()
-    ]  # fmt: skip
+    rows, months = books.rows, books.cells.groupby("row")["t"]
+    first = months.min().reindex(rows.index, fill_value=0)
+    after = (months.max() + 1).reindex(rows.index, fill_value=0)
+    spans = list(zip(rows["life"], first, after, strict=True))
+    shown = {
+        name: [books.lives.states[name][life, since:to].astype(float).round(2).tolist() for life, since, to in spans]
+        for name in ("liking", "results")
+    }
+    kind = rows["kind"].map(KINDS).where(rows["kind"] > 0, None)
+    names = {"z": "size", "wish": "wish_month", "decided": "decided_month", "ended": "ended_month"}
+    table = rows.rename(columns=names).assign(kind=kind, first_month=first + 1, **shown)
+    columns = (
+        "client_id size quality promise difficult late_payer wish_month decided_month ended_month kind first_month"
+    )
+    return table[[*columns.split(), *shown]].round(3).to_dict("records")
