@@ -81,17 +81,12 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 def publish(work: Path, final: Path) -> None:
     """Rename the finished work folder into place, swing the link `latest` to it, and clear an older failure away."""
-    _place(work, final)
+    place(work, final)
     swing(final)
     remove(final.with_name(FAILED))
 
 
-def publish_failure(out: Path, work: Path) -> None:
-    """Put the folder that explains a failed run at `failed/`; `latest` is left alone."""
-    _place(work, out / FAILED)
-
-
-def _place(work: Path, final: Path) -> None:
+def place(work: Path, final: Path) -> None:
     """Rename into place; a folder of that name changes places with the new one in one step, and is then removed."""
     if final.exists():
         _exchange(work, final)

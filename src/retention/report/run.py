@@ -150,4 +150,4 @@ def _explain(out: Path, error: RetentionError) -> None:
     work.mkdir(exist_ok=True)
     publish.remove(work / "prepared")
     pages.write_failure(work, str(error), getattr(error, "failed", ()))
-    publish.publish_failure(out, work)
+    publish.place(work, out / publish.FAILED)

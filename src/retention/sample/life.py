@@ -84,7 +84,9 @@ def _live(rng: Rng, people: pd.DataFrame, agency: Agency) -> Lives:
     for t, (eta, now) in enumerate(_service(rng, people, agency), 1):
         here = (kind == 0) & (people["month"].to_numpy() + t <= agency.total)
         wish[here & (wish == 0) & (rng.random(n) < -np.expm1(-np.exp(eta)))] = t
-        wished, free = wish > 0, _free_to_leave(t, term, world)
+        # Notice can be given: by monthly clients always, on fixed terms one notice before a renewal.
+        free = (term == 1) | ((t + world.notice_months) % term == 0) | (not world.lock_in)
+        wished = wish > 0
         hours = rng.lognormal(np.log(4 + fee / 150), 0.35) * (1 + 0.15 * people["difficult"].to_numpy())
         ends = (
             (NEUTRAL, rng.random(n) < 0.003, 0),
@@ -142,11 +144,6 @@ def _agency_hazard(people: pd.DataFrame, fee: np.ndarray, hours: np.ndarray, wor
     unprofitable = fee < HOURLY_COST * hours
     pull = 0.8 * unprofitable + 0.8 * people["late_payer"] + world.agency_spend * people["z"]
     return world.agency * np.exp(pull.to_numpy())
-
-
-def _free_to_leave(t: int, term: np.ndarray, world: World) -> np.ndarray:
-    """Whether notice can be given in month t: monthly clients always, fixed terms one notice before a renewal."""
-    return (term == 1) | ((t + world.notice_months) % term == 0) | (not world.lock_in)
 
 
 def _moods(rng: Rng, n: int, world: World) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
