@@ -6,9 +6,10 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,34 @@ _FOLDER = click.Path(path_type=Path)
 
 def _about_data(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options by which a command is told where the data are."""
-    cutoff = click.option("--cutoff", default="", help="Last day observed, YYYY-MM-DD.")
+    data = click.option("--data", default="", help="Folder with clients.csv (default: data/sample).")
     config = click.option("--config", default="", help="A retention.toml that says how to read the data.")
-    return click.option("--data", default="", help="Folder with clients.csv (default: data/sample).")(
-        config(cutoff(command))
-    )
+    cutoff = click.option("--cutoff", default="", help="Last day observed, YYYY-MM-DD.")
+    return data(config(cutoff(command)))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_verbose = click.option(
+    "--verbose", is_flag=True, expose_value=False, help="Show the full traceback of an error.",
+    callback=lambda context, _, wanted: context.meta.update(verbose=wanted),
+)  # fmt: skip
+
+
+class _Plain(click.Group):
+    """Says in plain words what stopped a command, or with --verbose where, and exits with its code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("Stopped. The last report is untouched.", err=True)
+            sys.exit(130)
+        except RetentionError as error:
+            click.echo(traceback.format_exc() if ctx.meta.get("verbose") else str(error), err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=_Plain, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="retention")
 def cli() -> None:
     """Why clients stay or leave: a published retention study, re-tested on your own data."""
@@ -40,42 +61,40 @@ def cli() -> None:
 @click.option("--out", type=_FOLDER, default=Path("reports"), envvar="RETENTION_OUT", show_default=True)
 @click.option("--notebooks", default="", help="Only these, for example 00,01.")
 @click.option("--jobs", type=click.IntRange(1), default=min(2, os.cpu_count() or 1), show_default=True)
-@click.option("--verbose", is_flag=True, help="Show the full traceback of an error.")
-def report(data: str, config: str, cutoff: str, out: Path, notebooks: str, jobs: int, verbose: bool) -> None:
+@_verbose
+def report(data: str, config: str, cutoff: str, out: Path, notebooks: str, jobs: int) -> None:
     """Rerun the study and write the HTML report."""
     from retention.report import Options, run_report
 
     chosen = tuple(name.strip() for name in notebooks.split(",") if name.strip())
-    options = Options(data, config, cutoff, out, chosen, jobs)
     with _progress() as tell:
-        index = _run(lambda: run_report(options, tell), verbose)
+        index = run_report(Options(data, config, cutoff, out, chosen, jobs), tell)
     click.echo(index)
 
 
 @cli.command()
 @_about_data
 @click.option("--json", "as_json", is_flag=True, help="A machine-readable copy on standard output.")
-@click.option("--verbose", is_flag=True, help="Show the full traceback of an error.")
-def check(data: str, config: str, cutoff: str, as_json: bool, verbose: bool) -> None:
+@_verbose
+def check(data: str, config: str, cutoff: str, as_json: bool) -> None:
     """Read the data and list every fault and repair, without running anything."""
     from retention.study import check_data
 
     found: dict[str, Any] = {"schema": 1, "faults": [], "error": ""}
     try:
         with _progress() as tell:
-            study = _run(lambda: check_data(data, config, cutoff, tell), verbose or as_json)
-        found |= {"tables": study.tables.rows}
-        found |= {"cutoff": study.cutoff.isoformat(), "repaired": study.tables.repairs, "notes": study.tables.notes}
-        found |= {"warnings": [] if study.tables.partial else [item.text for item in study.warnings().items]}
-        found |= {"partial": study.tables.partial}
+            study = check_data(data, config, cutoff, tell)
     except RetentionError as error:
-        faults = [asdict(fault) for fault in getattr(error, "faults", ())]
-        found |= {"faults": faults, "repaired": getattr(error, "repairs", ())}
-        found |= {"error": "" if faults else str(error)}
         if not as_json:
             raise
+        faults = [asdict(fault) for fault in getattr(error, "faults", ())]
+        found |= {"faults": faults, "repaired": getattr(error, "repairs", ()), "error": "" if faults else str(error)}
         click.echo(json.dumps(found, indent=1, ensure_ascii=False))
         sys.exit(error.exit_code)
+    tables = study.tables
+    warnings = [] if tables.partial else [item.text for item in study.warnings().items]
+    found |= {"tables": tables.rows, "cutoff": study.cutoff.isoformat(), "repaired": tables.repairs}
+    found |= {"notes": tables.notes, "warnings": warnings, "partial": tables.partial}
     click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _told(found, study.records_begin))
 
 
@@ -94,10 +113,6 @@ def _told(found: dict[str, Any], begin: object) -> str:
 @click.option("--out", type=_FOLDER, default=Path("retention.toml"), show_default=True, help="File to write.")
 def init(export: Path, out: Path) -> None:
     """Look at an export (a file, a workbook, a folder) and draft the retention.toml that reads it."""
-    _run(lambda: _init(export, out), False)
-
-
-def _init(export: Path, out: Path) -> None:
     from retention.sources.draft import draft
 
     if out.exists():
@@ -123,19 +138,13 @@ def _init(export: Path, out: Path) -> None:
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
 def sample(out: Path, world: str, clients: int, months: int, seed: int, no_lock_in: bool, form: str) -> None:
     """Write a made-up agency whose truth is known, with its retention.toml and data dictionary."""
-    _run(lambda: _sample(out, world, clients, months, seed, no_lock_in, form), False)
-    click.echo(out)
-
-
-def _sample(out: Path, world: str, clients: int, months: int, seed: int, no_lock_in: bool, form: str) -> None:
-    from dataclasses import replace
-
     from retention.sample import WORLDS, write_sample
 
     if world not in WORLDS:
         raise ConfigError(f"There is no world {world!r}. There are: {', '.join(WORLDS)}.")
     truth = replace(WORLDS[world], lock_in=not no_lock_in)
     write_sample(out, truth, clients=clients, months=months, seed=seed, form=form)
+    click.echo(out)
 
 
 @contextmanager
@@ -157,26 +166,4 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield tell
 
 
-def _run(action: Callable[[], Any], verbose: bool) -> Any:
-    """Do it, or say in plain words what stopped it and exit with its code."""
-    try:
-        return action()
-    except KeyboardInterrupt:
-        click.echo("Stopped. The last report is untouched.", err=True)
-        sys.exit(130)
-    except RetentionError as error:
-        if verbose:
-            raise
-        click.echo(str(error), err=True)
-        sys.exit(error.exit_code)
-
-
-def main() -> None:
-    """Run the command line; with --verbose an error still exits with its own code, after the traceback."""
-    try:
-        cli()
-    except RetentionError as error:
-        import traceback
-
-        traceback.print_exc()
-        sys.exit(error.exit_code)
+main = cli  # what pyproject.toml installs

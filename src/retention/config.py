@@ -213,23 +213,16 @@ def resolve(data_dir: str = "", config: str = "", cutoff: str = "") -> Settings:
     path = Path(config).absolute() if config else beside / "retention.toml"
     settings = _load(path) if config or path.is_file() else Settings(base=beside)
     if data_dir:
-        settings = settings.model_copy(update={"base": folder} | _place(folder, settings))
+        if not folder.is_dir() and not folder.is_file():
+            raise ConfigError(f"There is no folder or file {folder}. Give --data the folder that holds clients.csv.")
+        source = Source(file=folder.name) if folder.is_file() else settings.source
+        settings = settings.model_copy(update={"base": beside, "source": source})
     return settings.model_copy(update={"cutoff": _date(cutoff)}) if cutoff else settings
 
 
-def _place(folder: Path, settings: Settings) -> dict[str, Any]:
-    """The source that `data_dir` stands for: a folder as configured, or one file of clients."""
-    if folder.is_file():
-        return {"base": folder.parent, "source": Source(file=folder.name)}
-    if not folder.is_dir():
-        raise ConfigError(f"There is no folder or file {folder}. Give --data the folder that holds clients.csv.")
-    return {"source": settings.source}
-
-
-def project_root(start: Path | None = None) -> Path:
-    """The project's folder: upwards from `start` (default: here), else where the package itself lives."""
-    here = (start or Path.cwd()).absolute()
-    for folder in [here, *here.parents, Path(__file__).parents[2]]:
+def project_root() -> Path:
+    """The project's folder: here or upwards, else where the package itself lives."""
+    for folder in [Path.cwd(), *Path.cwd().parents, Path(__file__).parents[2]]:
         if (folder / "notebooks").is_dir() and (folder / "src" / "retention").is_dir():
             return folder
     raise ConfigError(

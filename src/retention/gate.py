@@ -24,7 +24,6 @@ KIND_WORDS = {
 def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
     """The head count: `What, Count, Share` (of engagements) of what was read, followed and set aside."""
     outcome = follow_up(spells)
-    waiting = spells["end_date"].notna() & ~spells["ended"] & ~spells["cut_short"]
     whole = {
         "rows in the clients table": len(clients),
         "different clients": spells["client_id"].nunique(),
@@ -35,7 +34,7 @@ def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
         "already clients when records begin": spells["entry_months"] > 0,
         "ends counted": spells["ended"],
         "still clients at the cut-off": spells["end_date"].isna(),
-        "notice given, end still to come": waiting,
+        "notice given, end still to come": spells["end_date"].notna() & ~spells["ended"] & ~spells["cut_short"],
         "ended in a month that the cut-off or the start of the records cuts (not counted)": spells["cut_short"],
     }
     rows = [(what, count, float("nan")) for what, count in whole.items()]
@@ -46,45 +45,33 @@ def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
 def ends_by_kind(spells: pd.DataFrame) -> pd.DataFrame:
     """Ends counted, by whose choice they were: `Whose choice, Ends, Share`."""
     ended = spells.loc[spells["ended"], "end_kind"]
-    table = ended.value_counts().reindex(list(KIND_WORDS), fill_value=0)
-    share = table / max(len(ended), 1)
-    return pd.DataFrame(
-        {"Whose choice": table.index.map(KIND_WORDS), "Ends": table.to_numpy(), "Share": share.to_numpy()}
-    )
+    ends = ended.value_counts().reindex(list(KIND_WORDS), fill_value=0).rename(KIND_WORDS)
+    table = pd.DataFrame({"Ends": ends, "Share": ends / max(len(ended), 1)})
+    return table.rename_axis("Whose choice").reset_index()
 
 
 def follow_up_by_term(spells: pd.DataFrame) -> pd.DataFrame:
     """Follow-up by term at signing: engagements, ends by the client, longest and median months followed."""
     terms = spells["contract_term_months"].astype(int)
-    groups = spells.groupby(terms)
     followed = (spells["stop_months"] - spells["entry_months"]).clip(lower=0).groupby(terms)
     by_client = spells["ended"] & spells["end_kind"].isin([CLIENT, UNKNOWN])
-    frame = pd.DataFrame(
-        {
-            "Engagements": groups.size(),
-            "Left by choice": by_client.groupby(terms).sum(),
-            "Longest follow-up, months": followed.max(),
-            "Median follow-up, months": followed.median(),
-        }
-    )
-    return frame.rename_axis("Term at signing, months").reset_index()
+    table = {
+        "Engagements": spells.groupby(terms).size(),
+        "Left by choice": by_client.groupby(terms).sum(),
+        "Longest follow-up, months": followed.max(),
+        "Median follow-up, months": followed.median(),
+    }
+    return pd.DataFrame(table).rename_axis("Term at signing, months").reset_index()
 
 
 def missing_by_field(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Blank values in the columns that are there: `Column, Missing, Share`, most first; blank ends are no gap."""
+    of_ends = [column.name for column in TABLES["clients"].columns if column.known == "recorded_date"]
     rows = []
     for name, frame in frames.items():
-        ended = frame["end_date"].notna() if "end_date" in frame else pd.Series(True, frame.index)
         for column in frame.columns:
-            if column == "end_date":
-                continue
-            after_end = name == "clients" and column in (
-                "decision_date",
-                "recorded_date",
-                "end_initiator",
-                "end_reason",
-            )
-            values = frame.loc[ended, column] if after_end else frame[column]
+            told = frame["end_date"].notna() if name == "clients" and column in of_ends else slice(None)
+            values = frame.loc[told, column]
             if count := int(values.isna().sum()):
                 rows.append((f"{name}.{column}", count, count / len(values)))
     table = pd.DataFrame(rows, columns=["Column", "Missing", "Share"])

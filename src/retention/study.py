@@ -24,11 +24,9 @@ from retention.spells import build_spells, contract_cycles, ends_near_due
 PREPARED = "prepared.json"
 YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
-PAST_DUE_ENDS, PAST_DUE_CHANCE = (
-    5,
-    0.05,
-)  # (ours) ends past due, beyond chance, that raise the question what end_date is
+PAST_DUE_ENDS, PAST_DUE_CHANCE = 5, 0.05  # (ours) ends past due, beyond chance: is end_date the last paid day?
 RECORDED = ("recorded_date", "recorded_at")
+Told = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -114,8 +112,8 @@ class Study:
         """Where the numbers come from: the files by hash, the dates, the settings and the plan in force."""
         rows = {f"{name} (sha256)": digest[:16] for name, digest in self.tables.hashes.items()}
         rows |= {"cut-off": str(self.cutoff), "records begin": str(self.records_begin or "with the first client")}
-        rows |= {"pause that is not an end, days": str(self.settings.pause_days)}
-        rows |= {"retention version": version("retention")}
+        pause = str(self.settings.pause_days)
+        rows |= {"pause that is not an end, days": pause, "retention version": version("retention")}
         return Listing(pd.DataFrame({"What": rows.keys(), "Value": rows.values()}), "Where these numbers come from")
 
     def _about_time(self) -> list[str]:
@@ -174,29 +172,23 @@ class Study:
 
     def newest_date(self) -> pd.Timestamp:
         """The newest day, up to the cut-off, on which anything happened to a client."""
-        columns = [c for c in ("start_date", "end_date", "decision_date", "recorded_date") if c in self.spells]
-        dates = pd.concat([self.spells[c] for c in columns])
-        return dates[dates <= pd.Timestamp(self.cutoff)].max()
+        dates = self.spells[["start_date", "end_date", "decision_date", "recorded_date"]]
+        return dates.where(dates <= pd.Timestamp(self.cutoff)).max().max()
 
 
-Told = Callable[[str], None]
+def check_data(data_dir: str = "", config: str = "", cutoff: str = "", tell: Told = lambda text: None) -> Study:
+    """As `open_study`, but large tables are only checked: of theirs, the frames hold the dates and nothing else."""
+    return open_study(data_dir, config, cutoff, tell, only_check=True)
 
 
-def open_study(data_dir: str = "", config: str = "", cutoff: str = "", tell: Told = lambda text: None) -> Study:
+def open_study(
+    data_dir: str = "", config: str = "", cutoff: str = "", tell: Told = lambda text: None, only_check: bool = False
+) -> Study:
     """The study for these notebook parameters; with none given, the sample in the project's own folder.
 
     `data_dir` may also be the prepared folder of a run. DataError and ConfigError list all faults at once. `tell`
     hears how far the reading is.
     """
-    return _checked(data_dir, config, cutoff, tell, only_check=False)
-
-
-def check_data(data_dir: str = "", config: str = "", cutoff: str = "", tell: Told = lambda text: None) -> Study:
-    """As `open_study`, but large tables are only checked: of theirs, the frames hold the dates and nothing else."""
-    return _checked(data_dir, config, cutoff, tell, only_check=True)
-
-
-def _checked(data_dir: str, config: str, cutoff: str, tell: Told, only_check: bool) -> Study:
     prepared = Path(data_dir) / PREPARED
     if data_dir and prepared.is_file():
         return _open_prepared(prepared)
@@ -218,28 +210,22 @@ def prepare(study: Study, folder: Path) -> None:
     folder.mkdir(parents=True)
     for name, frame in study.tables.frames.items():
         frame.to_parquet(folder / f"{name}.parquet", index=False)
+    tables = study.tables
     state = {
-        "settings": study.settings.model_dump(mode="json", exclude={"base"}),
-        "rows": study.tables.rows,
-        "hashes": study.tables.hashes,
-        "notes": study.tables.notes,
-        "repairs": study.tables.repairs,
-        "cutoff": study.cutoff.isoformat(),
-        "records_begin": study.records_begin.isoformat() if study.records_begin else None,
+        "settings": study.settings.model_dump_json(exclude={"base"}),
+        "tables": (tables.rows, tables.hashes, tables.notes, tables.repairs),
+        "dates": (study.cutoff, study.records_begin),
     }
-    (folder / PREPARED).write_text(json.dumps(state, indent=1), "utf-8")
+    (folder / PREPARED).write_text(json.dumps(state, indent=1, default=str), "utf-8")
 
 
 def _open_prepared(path: Path) -> Study:
     state = json.loads(path.read_text("utf-8"))
     frames = {file.stem: pd.read_parquet(file) for file in sorted(path.parent.glob("*.parquet"))}
-    begin = state["records_begin"]
-    return Study(
-        Settings.model_validate_json(json.dumps(state["settings"])),
-        Tables(frames, state["rows"], state["hashes"], tuple(state["notes"]), tuple(state["repairs"])),
-        dt.date.fromisoformat(state["cutoff"]),
-        dt.date.fromisoformat(begin) if begin else None,
-    )
+    rows, hashes, notes, repairs = state["tables"]
+    tables = Tables(frames, rows, hashes, tuple(notes), tuple(repairs))
+    cutoff, begin = (day and dt.date.fromisoformat(day) for day in state["dates"])
+    return Study(Settings.model_validate_json(state["settings"]), tables, cutoff, begin)
 
 
 def _window(settings: Settings, frames: dict[str, pd.DataFrame]) -> tuple[dt.date, dt.date | None]:
@@ -267,11 +253,11 @@ def _window(settings: Settings, frames: dict[str, pd.DataFrame]) -> tuple[dt.dat
 
 def _newest_recorded(frames: dict[str, pd.DataFrame]) -> dt.date | None:
     """The newest recorded date: never an end, term, due or scheduled date, which may lie ahead."""
-    dates = [frame[c].dropna() for frame in frames.values() for c in RECORDED if c in frame]
-    days = pd.concat([*dates, frames["clients"]["start_date"].dropna()]).sort_values(ignore_index=True)
-    if not dates or pd.concat(dates).empty:
+    recorded = [frame[c].dropna() for frame in frames.values() for c in RECORDED if c in frame]
+    if not sum(map(len, recorded)):
         return None
-    newest, bulk = pd.concat(dates).max(), days.quantile(0.95, interpolation="lower")
+    days = pd.concat([*recorded, frames["clients"]["start_date"].dropna()])
+    newest, bulk = pd.concat(recorded).max(), days.quantile(0.95, interpolation="lower")
     if newest - bulk > pd.Timedelta(days=YEARS_AHEAD * 366):
         raise ConfigError(
             f"The newest recorded date, {newest.date()}, is years after nearly all others (95% by {bulk.date()}). "

@@ -11,9 +11,9 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -38,30 +38,20 @@ class Executed:
     peak_mb: float
     error: str = ""
     cell: str = ""
-    payloads: tuple[Mapping[str, Any], ...] = field(default=())
+    payloads: tuple[Mapping[str, Any], ...] = ()
 
 
 def check_parameters(notebook: Path) -> None:
     """ConfigError unless the notebook has one parameters cell that sets exactly the four fixed parameters."""
     cells = nbformat.read(notebook, as_version=4).cells
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
-    names = tuple(_assigned(tagged[0].source)) if len(tagged) == 1 else ()
+    nodes = ast.walk(ast.parse(tagged[0].source)) if len(tagged) == 1 else ()
+    names = tuple(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
     if names != PARAMETERS:
         raise ConfigError(
             f"{notebook.name} needs one cell tagged 'parameters' that sets {', '.join(PARAMETERS)} and nothing else; "
             f"it has {len(tagged)} such cell(s) setting {', '.join(names) or 'none of them'}."
         )
-
-
-def _assigned(source: str) -> Iterable[str]:
-    statements = ast.parse(source).body
-    return [
-        target.id
-        for s in statements
-        if isinstance(s, ast.Assign)
-        for target in s.targets
-        if isinstance(target, ast.Name)
-    ]
 
 
 def run_all(
@@ -72,18 +62,18 @@ def run_all(
         check_parameters(notebook)
     (work / "notebooks").mkdir(exist_ok=True)
     results: dict[str, Executed] = {}
-    pool = ProcessPoolExecutor(
-        min(jobs, len(notebooks)),
-        get_context("spawn"),
-        _prepare_worker,
-        (os.getpid(), str(work / NOISE)),
-        max_tasks_per_child=1,
-    )
+    workers, setup = min(jobs, len(notebooks)), (os.getpid(), str(work / NOISE))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _prepare_worker, setup, max_tasks_per_child=1)
     futures = {pool.submit(_run_one, notebook, dict(parameters), work): notebook.stem for notebook in notebooks}
     try:
         for future in as_completed(futures):
-            results[futures[future]] = result = _result(future, futures[future])
-            done(result)
+            name = futures[future]
+            try:
+                results[name] = future.result()
+            except BrokenExecutor:
+                why = "its process was killed; perhaps the memory was full (try --jobs 1)"
+                results[name] = Executed(name, 0.0, 0.0, why)
+            done(results[name])
     except BaseException:
         for worker in list(pool._processes.values()):  # an interrupted run does not wait for its notebooks
             worker.kill()
@@ -91,13 +81,6 @@ def run_all(
     finally:
         pool.shutdown(cancel_futures=True)
     return [results[notebook.stem] for notebook in notebooks]
-
-
-def _result(future: Future[Executed], name: str) -> Executed:
-    try:
-        return future.result()
-    except BrokenExecutor:
-        return Executed(name, 0.0, 0.0, "its process was killed; perhaps the memory was full (try --jobs 1)")
 
 
 def _prepare_worker(parent: int, noise: str) -> None:
@@ -119,9 +102,8 @@ def _run_one(notebook: Path, parameters: dict[str, str], work: Path) -> Executed
     error, cell = _execute(notebook, target, parameters, work)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    notebook_kept = target.is_file() and _without_paths(target)
-    found = tuple(_payloads(target)) if notebook_kept and not error else ()
-    return Executed(notebook.stem, round(seconds, 2), round(peak, 1), error, cell, found)
+    payloads = _read_back(target) if target.is_file() else ()
+    return Executed(notebook.stem, round(seconds, 2), round(peak, 1), error, cell, payloads)
 
 
 def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Path) -> tuple[str, str]:
@@ -150,16 +132,10 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
     return "", ""
 
 
-def _without_paths(executed: Path) -> bool:
-    """Rewrite the executed notebook to name itself and not the folders of the machine it ran on; True once done."""
+def _read_back(executed: Path) -> tuple[Mapping[str, Any], ...]:
+    """What a notebook displayed for the run; it is rewritten to name itself and not the folders of this machine."""
     notebook = nbformat.read(executed, as_version=4)
     notebook.metadata.papermill.update(input_path=executed.name, output_path=executed.name)
     nbformat.write(notebook, executed)
-    return True
-
-
-def _payloads(executed: Path) -> Iterable[Mapping[str, Any]]:
-    for cell in nbformat.read(executed, as_version=4).cells:
-        for output in cell.get("outputs", []):
-            if MIME in output.get("data", {}):
-                yield output["data"][MIME]
+    shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    return tuple(data[MIME] for data in shown if MIME in data)

@@ -15,13 +15,19 @@ from retention.report.execute import Executed
 from retention.results import MARKS, between, quantity, verdict_class
 
 TEMPLATES = Path(__file__).parent / "templates"
+STYLE = (TEMPLATES / "style.css").read_text("utf-8")
 
 
 @cache
 def _environment() -> Environment:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     environment.globals.update(MARKS=MARKS, verdict_class=verdict_class, between=between, quantity=quantity, axis=axis)
+    environment.globals["style"] = STYLE
     return environment
+
+
+def _write(folder: Path, template: str, **what: Any) -> None:
+    (folder / "index.html").write_text(_environment().get_template(template).render(**what), "utf-8")
 
 
 def write_pages(executed: Iterable[Path], folder: Path) -> dict[str, str]:
@@ -31,12 +37,11 @@ def write_pages(executed: Iterable[Path], folder: Path) -> dict[str, str]:
     exporter = HTMLExporter(
         template_name="page", extra_template_basedirs=[str(TEMPLATES)], exclude_input=True, exclude_anchor_links=True
     )
-    style = (TEMPLATES / "style.css").read_text("utf-8")
     titles = {}
     for path in executed:
         notebook = nbformat.read(path, as_version=4)
         titles[path.stem] = title = title_of(notebook)
-        body, _ = exporter.from_notebook_node(notebook, resources={"page_title": title, "style": style})
+        body, _ = exporter.from_notebook_node(notebook, resources={"page_title": title, "style": STYLE})
         (folder / f"{path.stem}.html").write_text(body, "utf-8")
     return titles
 
@@ -49,34 +54,24 @@ def title_of(notebook: Any) -> str:
 
 def write_index(folder: Path, results: Mapping[str, Any], titles: Mapping[str, str], about: Mapping[str, Any]) -> None:
     """Write index.html from the contents of results.json and what is known of the run."""
-    findings = results["findings"]
-    page = _environment().get_template("index.html.j2")
-    text = page.render(
+    findings, cutoff = results["findings"], f"data to {about['cutoff']}"
+    headlines = [finding for finding in findings if finding["kind"] == "headline"]
+    told = [claim["sentence"] for claim in results["claims"] if claim["sentence"]]
+    _write(
+        folder,
+        "index.html.j2",
         results=results,
         titles=titles,
         about=about,
-        gate=" ".join(_texts(findings, "headline", "data")) or f"data to {about['cutoff']}",
-        headlines=[claim["sentence"] for claim in results["claims"] if claim["sentence"]]
-        + _texts(findings, "headline"),
-        warnings=_texts(findings, "warning"),
-        style=(TEMPLATES / "style.css").read_text("utf-8"),
+        gate=" ".join(finding["text"] for finding in headlines if finding["id"] == "data") or cutoff,
+        headlines=told + [finding["text"] for finding in headlines if finding["id"] != "data"],
+        warnings=[finding["text"] for finding in findings if finding["kind"] == "warning"],
     )
-    (folder / "index.html").write_text(text, "utf-8")
-
-
-def _texts(findings: Iterable[Mapping[str, Any]], kind: str, about: str = "") -> list[str]:
-    """The sentences of one kind in the order of the notebooks; about the data itself only where that is asked for."""
-    chosen = (
-        f for f in findings if f["kind"] == kind and (kind == "warning" or (f["id"] == "data") == (about == "data"))
-    )
-    return [finding["text"] for finding in chosen]
 
 
 def write_failure(folder: Path, why: str, failed: Iterable[Executed] = ()) -> None:
     """Write the page that says which notebook failed and why, or what is wrong with the data."""
-    style = (TEMPLATES / "style.css").read_text("utf-8")
-    page = _environment().get_template("failed.html.j2")
-    (folder / "index.html").write_text(page.render(why=why, failed=list(failed), style=style), "utf-8")
+    _write(folder, "failed.html.j2", why=why, failed=list(failed))
 
 
 def axis(claim: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -26,22 +26,27 @@ LATEST, FAILED = "latest", "failed"
 
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold the output folder for one run, and sweep up what a killed run left; RunLockedError if another holds it."""
+    """Hold the output folder for one run; sweep up what a killed run, or this one, left unfinished.
+
+    RunLockedError if another run holds it.
+    """
     out.mkdir(parents=True, exist_ok=True)
     with (out / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunLockedError(
-                f"Another run is writing to {out}. Wait for it, or give --out another folder."
-            ) from None
-        sweep(out)
-        yield
+            told = f"Another run is writing to {out}. Wait for it, or give --out another folder."
+            raise RunLockedError(told) from None
+        _sweep(out)
+        try:
+            yield
+        finally:
+            _sweep(out)
 
 
-def sweep(out: Path) -> None:
+def _sweep(out: Path) -> None:
     """Remove what unfinished runs left; what cannot be removed waits for the next run."""
-    for leftover in out.glob(f"{HIDDEN}*") if out.is_dir() else ():
+    for leftover in out.glob(f"{HIDDEN}*"):
         with contextlib.suppress(OSError):
             remove(leftover)
 
@@ -75,17 +80,19 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def publish(work: Path, final: Path) -> None:
-    """Rename the finished work folder into place, swing the link `latest` to it, and clear an older failure away.
+    """Rename the finished work folder into place, swing the link `latest` to it, and clear an older failure away."""
+    place(work, final)
+    swing(final)
+    remove(final.with_name(FAILED))
 
-    A damaged run of the same name changes places with the new one in one step, and is swept up afterwards.
-    """
+
+def place(work: Path, final: Path) -> None:
+    """Rename into place; a folder of that name changes places with the new one in one step, and is then removed."""
     if final.exists():
         _exchange(work, final)
         remove(work)
     else:
         work.rename(final)
-    swing(final)
-    remove(final.with_name(FAILED))
 
 
 def _exchange(one: Path, other: Path) -> None:
@@ -107,14 +114,3 @@ def swing(final: Path) -> None:
     remove(link)
     link.symlink_to(final.name, target_is_directory=True)
     link.replace(latest)
-
-
-def publish_failure(out: Path, work: Path) -> Path:
-    """Put the folder that explains a failed run at `failed/`; `latest` is left alone."""
-    target = out / FAILED
-    old = out / f"{HIDDEN}old-{FAILED}"
-    if target.exists():
-        target.rename(old)
-    work.rename(target)
-    remove(old)
-    return target / "index.html"

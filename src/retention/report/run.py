@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -16,11 +15,10 @@ from retention.config import project_root
 from retention.errors import ConfigError, NotebookError, RetentionError
 from retention.report import pages, publish
 from retention.report.execute import NOISE, Executed, run_all
-from retention.results import collect, to_json
-from retention.study import Study, open_study, prepare
+from retention.results import collect, finite, to_json
+from retention.study import Study, Told, open_study, prepare
 
 RUN_ID_DIGITS = 8
-Told = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,6 @@ def run_report(options: Options, tell: Told = lambda text: None) -> Path:
                 _run(options, out, tell)
             except RetentionError as error:
                 _explain(out, error)
-                raise
-            except (OSError, KeyboardInterrupt):
-                publish.sweep(out)
                 raise
     except OSError as error:
         problem = f"{error.filename or out}: {error.strerror or error}."
@@ -85,12 +80,11 @@ def _chosen(wanted: tuple[str, ...]) -> list[Path]:
 
 def _about(study: Study, notebooks: list[Path]) -> dict[str, Any]:
     """What the run is made of; its id is the cut-off and a hash of exactly that, so the same run has the same name."""
-    settings = study.settings.model_dump(mode="json", exclude={"base", "source"})
     made_of = {
         "cutoff": study.cutoff.isoformat(),
-        "records_begin": study.records_begin.isoformat() if study.records_begin else None,
+        "records_begin": study.records_begin and study.records_begin.isoformat(),
         "notebooks": [path.stem for path in notebooks],
-        "settings": settings,
+        "settings": study.settings.model_dump(mode="json", exclude={"base", "source"}),
         "data": study.tables.hashes,
         "code": _code_hash(notebooks),
         "packages": _packages(),
@@ -131,10 +125,10 @@ def _make(work: Path, study: Study, notebooks: list[Path], about: dict[str, Any]
     if failed := [result for result in executed if result.error]:
         raise _Failed(work, failed)
     tell("Writing the pages")
-    results = collect((p for result in executed for p in result.payloads), about["run_id"], about["cutoff"])
+    results = finite(collect((p for result in executed for p in result.payloads), about["run_id"], about["cutoff"]))
     (work / "results.json").write_text(to_json(results), "utf-8")
     titles = pages.write_pages([work / "notebooks" / path.name for path in notebooks], work)
-    pages.write_index(work, json.loads(to_json(results)), titles, about)
+    pages.write_index(work, results, titles, about)
     publish.remove(work / "prepared")
     publish.remove(work / NOISE)
     (work / "run.log").write_text("\n".join(log) + "\n", "utf-8")
@@ -152,8 +146,8 @@ class _Failed(NotebookError):
 
 def _explain(out: Path, error: RetentionError) -> None:
     """Publish failed/index.html for a run that stopped; executed notebooks stay beside it, prepared data do not."""
-    work = error.work if isinstance(error, _Failed) else out / f"{publish.HIDDEN}failed-{os.getpid()}"
+    work = getattr(error, "work", out / f"{publish.HIDDEN}failed-{os.getpid()}")
     work.mkdir(exist_ok=True)
     publish.remove(work / "prepared")
-    pages.write_failure(work, str(error), error.failed if isinstance(error, _Failed) else ())
-    publish.publish_failure(out, work)
+    pages.write_failure(work, str(error), getattr(error, "failed", ()))
+    publish.place(work, out / publish.FAILED)

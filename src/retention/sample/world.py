@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+FACTS: dict[str, Any] = tomllib.loads(files("retention.sample").joinpath("agency.toml").read_text("utf-8"))
 BURN_IN_MONTHS = 36
 SURVIVORS_MONTHS = 15  # of signings before the records begin, whose clients are still there when they do
 FIRST_RECORDED = pd.Period("2021-01", "M")
-TERMS = np.array([1, 6, 12])
-FEES = {1: 10.0, 6: 8.0, 12: 6.0}  # percent of ad spend: study row A2
-NOTICE_DAYS = 30
-HOURLY_COST = 60.0
-CLIENT, AGENCY, NEUTRAL = 1, 2, 3
-
-_WORDS = tomllib.loads(files("retention.sample").joinpath("words.toml").read_text("utf-8"))
-INDUSTRIES, PLACES, FIRST_NAMES = _WORDS["industries"], _WORDS["places"], _WORDS["first_names"]
-FLAGS, COMPLAINTS, SIGNING_FLAGS = _WORDS["flags"], _WORDS["complaints"], _WORDS["signing"]
-REASONS = {
-    kind: _WORDS["reasons"][name] for kind, name in ((CLIENT, "client"), (AGENCY, "agency"), (NEUTRAL, "neutral"))
-}
-WORSE_WHEN_TRUE = ("rush", "one_off", "single_contact")
-SOURCES = {"referral": 0.30, "inbound": 0.35, "outbound": 0.20, "cold": 0.15}
-CLOSE_RATES = {"referral": 0.50, "inbound": 0.25, "outbound": 0.14, "cold": 0.10}  # C3: five times
-# Each seller's share of signings, and how much better than usual the results are that he promises (in SD of results).
-SELLERS = {"s01": (0.35, 1.0), "s02": (0.20, 0.2), "s03": (0.20, 0.0), "s04": (0.15, -0.2), "s05": (0.10, -0.4)}
-SEASON = np.array([1.25, 1.05, 1.1, 1.0, 1.0, 0.9, 0.75, 0.8, 1.2, 1.15, 1.05, 0.75])  # signings by month of the year
+FEES = {1: 10.0, 6: 8.0, 12: 6.0}  # percent of ad spend by term: study row A2
+KINDS = {1: "client", 2: "agency", 3: "neutral"}  # by whose choice an end was
+CLIENT, AGENCY, NEUTRAL = KINDS
 
 
 @dataclass(frozen=True)
@@ -64,20 +51,7 @@ class World:
     season: bool = True
 
 
-_STUDY = World()
-WORLDS = {
-    "study": _STUDY,
-    "null": replace(_STUDY, contract=0.0, spend=0.0, liking=-0.40, results=-0.40),
-    "confounded": replace(_STUDY, contract=0.0, spend=-0.27),
-    "reversed": replace(_STUDY, liking=-0.25, results=-0.60),
-    "small": replace(_STUDY, arrivals=0.15, reps=4),
-    "mediation": replace(_STUDY, mediation=0.25),
-    "mnar": replace(_STUDY, answer=1.6),
-    "fired": replace(_STUDY, agency=0.012, agency_spend=-1.0),
-    "equal_reps": replace(_STUDY, rep_sd=0.0, rep_liking_sd=0.0),
-    "team_fault": replace(_STUDY, slow=0.60, flag=0.0, flags_follow_work=True),
-    "no_flags": replace(_STUDY, flag=0.0),
-}
+WORLDS = {name: World(**planted) for name, planted in FACTS["worlds"].items()}
 PLAIN = {"promise": 0.0, "flag": 0.0, "far": 0.0, "quality": 0.0, "season": False}  # METHODS 10 as it stands
 
 
@@ -88,9 +62,7 @@ class Agency:
     world: World
     months: int
     seats: np.ndarray  # (seats, months in all): number of the rep
-    rep_liking: np.ndarray
-    rep_pull: np.ndarray
-    rep_slow: np.ndarray
+    reps: dict[str, np.ndarray]  # what each rep does to liking and to leaving, and his slowness
     staff: pd.DataFrame
 
     @property
@@ -116,40 +88,39 @@ def found(world: World, clients: int, months: int, seed: int) -> Agency:
     seats = max(world.reps, round(world.reps * signings_a_month(clients, months) / 8))
     leaves = rng.random((seats, total)) < 1 / 48
     leaves[:, 0] = True
-    number = np.cumsum(leaves.reshape(-1)).reshape(seats, total) - 1
-    persons = int(number.max()) + 1
-    seat, month = np.nonzero(leaves)
-    until = np.append(month[1:], 0)
-    until[np.append(seat[1:], -1) != seat] = total
-    liking, pull = (sd * rng.normal(size=persons) for sd in (world.rep_liking_sd, world.rep_sd))
-    slow = rng.normal(size=persons)
-    return Agency(world, months, number, liking, pull, slow, _staff(rng, month, until, total, seats))
+    number = np.cumsum(leaves).reshape(leaves.shape) - 1
+    since = np.nonzero(leaves)[1]
+    until = np.where(np.roll(since, -1) == 0, total, np.roll(since, -1))  # each seat's first rep comes in month 0
+    spread = {"liking": world.rep_liking_sd, "leaving": world.rep_sd, "slowness": 1.0}
+    reps = {name: sd * rng.normal(size=len(since)) for name, sd in spread.items()}
+    return Agency(world, months, number, reps, _staff(rng, since, until, total, seats))
 
 
 def _staff(rng: np.random.Generator, since: np.ndarray, until: np.ndarray, total: int, seats: int) -> pd.DataFrame:
     """Everybody who works there: reps in the order of their numbers, two analysts a seat, five sellers, a manager."""
-    first = FIRST_RECORDED - BURN_IN_MONTHS
-    reps = pd.DataFrame({"staff_id": [f"r{k + 1:02d}" for k in range(len(since))], "role": "rep"})
-    reps["started_on"] = [(first + int(m)).start_time for m in since]
+    sellers, first_names = list(FACTS["sellers"]["share"]), FACTS["first_names"]
+    ids = {"rep": numbered("r", len(since)), "analyst": numbered("a", 2 * seats), "seller": sellers, "manager": ["m01"]}
+    people = pd.DataFrame([(name, role) for role, names in ids.items() for name in names], columns=["staff_id", "role"])
+    n, others, seller = len(people), len(people) - len(since), people["role"] == "seller"
+    months = pd.period_range(FIRST_RECORDED - BURN_IN_MONTHS, periods=total + 1, freq="M")
+    started = pd.Series(months.start_time[np.append(since, [0] * others)])
     # A month to hand over: clients change on the day their month of service begins.
-    reps["ended_on"] = [(first + int(m)).end_time.normalize() if m < total else pd.NaT for m in until]
-    rest = (
-        [(f"a{k + 1:02d}", "analyst") for k in range(2 * seats)]
-        + [(s, "seller") for s in SELLERS]
-        + [("m01", "manager")]
-    )
-    others = pd.DataFrame(rest, columns=["staff_id", "role"]).assign(started_on=first.start_time, ended_on=pd.NaT)
-    people = pd.concat([reps, others.astype({"ended_on": "datetime64[ns]"})], ignore_index=True)
-    letters = rng.integers(0, 26, len(people))
-    mixed = rng.permutation(len(people))
-    names = [f"{FIRST_NAMES[k % len(FIRST_NAMES)]} {chr(65 + c)}." for k, c in zip(mixed, letters, strict=True)]
-    wage = people["role"].map({"rep": 5200, "analyst": 4300, "seller": 4000, "manager": 7500})
-    seller = people["role"] == "seller"
+    until = np.append(until, [total] * others)
+    ended = pd.Series(months.end_time.normalize()[until]).where(until < total)
+    trained = started + pd.Timedelta(days=60)
+    letters, mixed = rng.integers(0, 26, n), rng.permutation(n) % len(first_names)
     return people.assign(
-        name=names,
-        monthly_salary=wage,
-        hourly_cost=people["role"].map({"rep": 70.0, "analyst": 53.0}),
+        started_on=started,
+        ended_on=ended,
+        name=[f"{first_names[k]} {chr(65 + c)}." for k, c in zip(mixed, letters, strict=True)],
+        monthly_salary=people["role"].map(FACTS["staff"]["monthly_salary"]),
+        hourly_cost=people["role"].map(FACTS["staff"]["hourly_cost"]),
         quota=np.where(seller, 4.0, np.nan),
         commission_pct=np.where(seller, 8.0, np.nan),
-        trained_on=(people["started_on"] + pd.Timedelta(days=60)).where(rng.random(len(people)) < 0.4),
+        trained_on=trained.where((rng.random(n) < 0.4) & ~(trained > ended)),
     )
+
+
+def numbered(letter: str, count: int) -> list[str]:
+    """Ids of so many people: r01, r02, ..."""
+    return [f"{letter}{k:02d}" for k in range(1, count + 1)]

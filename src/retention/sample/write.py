@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
+from importlib.resources import files
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from retention.errors import ConfigError
 from retention.sample.books import Books
 from retention.sample.life import live
-from retention.sample.world import AGENCY, CLIENT, SELLERS, WORLDS, Agency, World, found, signings_a_month
+from retention.sample.world import FACTS, KINDS, WORLDS, Agency, World, found, numbered, signings_a_month
 from retention.tables import TABLES, dictionary, write_csv
 
 BATCH = 10_000  # clients simulated at once: bounds the memory, whatever the size of the agency
@@ -38,13 +39,17 @@ def simulate(
     day, is not in them. `force_term` gives everybody that term and otherwise the same luck: a potential outcome.
     """
     agency = found(world, clients, months, seed)
-    made = [{name: books.table(name) for name in tables} for books in _batches(agency, clients, seed, force_term)]
-    return {name: pd.concat([part[name] for part in made[: None if name != "staff" else 1]]) for name in tables}
-
-
-def _batches(agency: Agency, clients: int, seed: int, force_term: int | None = None) -> Iterator[Books]:
+    made: dict[str, list[pd.DataFrame]] = {name: [] for name in tables}
     for number in range(_count(clients)):
-        yield _batch(agency, clients, seed, number, force_term)
+        books = _batch(agency, clients, seed, number, force_term)
+        for name in tables if number == 0 else _of_clients(tables):
+            made[name].append(books.table(name))
+    return {name: pd.concat(parts) for name, parts in made.items()}
+
+
+def _of_clients(tables: Iterable[str]) -> list[str]:
+    """The tables that every batch of clients has its own rows of: all but the staff, who serve all of them."""
+    return [name for name in tables if name != "staff"]
 
 
 def _count(clients: int) -> int:
@@ -69,16 +74,17 @@ def write_sample(
         raise ConfigError(f"CSV is written for up to {BATCH:,} clients; for more, say --format parquet.")
     _clear(out)
     agency = found(world, clients, months, seed)
-    tasks = [(out, agency, clients, seed, number, form) for number in range(_count(clients))]
-    if len(tasks) == 1:
-        made = [_write_batch(tasks[0])]
+    write = partial(_write_batch, out, agency, clients, seed, form)
+    if (count := _count(clients)) == 1:
+        made = [write(0)]
     else:
         with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-            made = list(pool.map(_write_batch, tasks))
+            made = list(pool.map(write, range(count)))
     text = json.dumps(_truth(agency, seed, clients, made), indent=1, allow_nan=False)
     (out / "truth.json").write_text(text + "\n", "utf-8")
-    (out / "retention.toml").write_text(_CONFIG.format(last=agency.last_day.date()), "utf-8")
-    (out / "README.md").write_text(_README.format(seed=seed, dictionary=dictionary()), "utf-8")
+    words = {"last": agency.last_day.date(), "seed": seed, "dictionary": dictionary()}
+    for template in files("retention.sample").joinpath("templates").iterdir():
+        (out / template.name).write_text(template.read_text("utf-8").format(**words), "utf-8")
 
 
 def _clear(out: Path) -> None:
@@ -93,11 +99,10 @@ def _clear(out: Path) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def _write_batch(task: tuple[Path, Agency, int, int, int, str]) -> list[dict[str, Any]]:
+def _write_batch(out: Path, agency: Agency, clients: int, seed: int, form: str, number: int) -> list[dict[str, Any]]:
     """Write one batch's tables; the truth about its clients comes back where there are few enough."""
-    out, agency, clients, seed, number, form = task
     books = _batch(agency, clients, seed, number)
-    for name in TABLES if number == 0 else [name for name in TABLES if name != "staff"]:
+    for name in TABLES if number == 0 else _of_clients(TABLES):
         frame = books.table(name)
         if form == "csv":
             write_csv(frame, out / f"{name}.csv")
@@ -109,70 +114,34 @@ def _write_batch(task: tuple[Path, Agency, int, int, int, str]) -> list[dict[str
 
 def _truth(agency: Agency, seed: int, clients: int, made: list[list[dict[str, Any]]]) -> dict[str, Any]:
     """What was planted: effects, each rep's and seller's own, and (of small agencies) the states of each client."""
-    reps = zip(agency.rep_liking, agency.rep_pull, agency.rep_slow, strict=True)
+    reps, promises = pd.DataFrame(agency.reps), pd.Series(FACTS["sellers"]["promise"])
+    sellers = pd.DataFrame({"promise": promises, "early_leaving": promises * agency.world.promise})
     return {
         "about": "Planted truth, for tests of the analyses; no analysis reads it. Effects are on the log-hazard scale.",
         "seed": seed,
         "clients": clients,
         "months": agency.months,
         "world": asdict(agency.world),
-        "reps": {
-            f"r{k:02d}": {"liking": round(liking, 3), "leaving": round(pull, 3), "slowness": round(slow, 3)}
-            for k, (liking, pull, slow) in enumerate(reps, 1)
-        },
-        "sellers": {
-            name: {"promise": more, "early_leaving": more * agency.world.promise} for name, (_, more) in SELLERS.items()
-        },
+        "reps": reps.set_axis(numbered("r", len(reps))).round(3).to_dict("index"),
+        "sellers": sellers.to_dict("index"),
         "states": [client for batch in made for client in batch],
     }
 
 
 def _states(books: Books) -> list[dict[str, Any]]:
     """Of each client: what was hidden, when the wish to leave arose, whose choice the end was, and months' states."""
-    lives, cells = books.lives, books.cells.groupby("row")["t"]
-    first, last = cells.min(), cells.max()
-    kinds = {0: None, CLIENT: "client", AGENCY: "agency"}
-    return [
-        {
-            "client_id": row.client_id, "size": round(row.z, 3), "quality": round(row.quality, 3),
-            "promise": round(row.promise, 3), "difficult": bool(row.difficult), "late_payer": bool(row.late_payer),
-            "wish_month": int(row.wish), "decided_month": int(row.decided), "ended_month": int(row.ended),
-            "kind": kinds.get(row.kind, "neutral"), "first_month": int(first.get(row.Index, 0)) + 1,
-            "liking": _shown(lives.liking, row.life, first, last, row.Index),
-            "results": _shown(lives.results, row.life, first, last, row.Index),
-        }
-        for row in books.rows.itertuples()
-    ]  # fmt: skip
-
-
-def _shown(states: np.ndarray, life: int, first: pd.Series, last: pd.Series, index: int) -> list[float]:
-    if index not in first.index:
-        return []
-    return [round(float(value), 2) for value in states[life, first[index] : last[index] + 1]]
-
-
-_CONFIG = """\
-agency = "Lark & Field Agency"   # made up
-currency = "USD"
-cutoff = {last}
-records_begin = 2021-01-01   # clients lost earlier are not in the records
-
-[source]
-folder = "."
-
-[results]
-primary = "cpa"   # cost per lead
-better = "lower"
-"""
-
-_README = """\
-# A made-up agency
-
-Written by `retention sample --seed {seed}`; every client, name and number in it is invented. Released under CC0: use it
-as you like. How it was made, with all equations: `docs/sample-agency.md`. What was planted stands in `truth.json`,
-which no analysis reads.
-
-A column marked * is required. "Known from" says when a value may be used: at signing, or from the date in the named
-column of the same row.
-
-{dictionary}"""
+    rows, months = books.rows, books.cells.groupby("row")["t"]
+    first = months.min().reindex(rows.index, fill_value=0)
+    after = (months.max() + 1).reindex(rows.index, fill_value=0)
+    spans = list(zip(rows["life"], first, after, strict=True))
+    shown = {
+        name: [books.lives.states[name][life, since:to].astype(float).round(2).tolist() for life, since, to in spans]
+        for name in ("liking", "results")
+    }
+    kind = rows["kind"].map(KINDS).where(rows["kind"] > 0, None)
+    names = {"z": "size", "wish": "wish_month", "decided": "decided_month", "ended": "ended_month"}
+    table = rows.rename(columns=names).assign(kind=kind, first_month=first + 1, **shown)
+    columns = (
+        "client_id size quality promise difficult late_payer wish_month decided_month ended_month kind first_month"
+    )
+    return table[[*columns.split(), *shown]].round(3).to_dict("records")
