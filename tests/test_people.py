@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import judge, people
+from retention import importance, judge, liking, open_study, people
 from retention.claims import CLAIMS
 from retention.funnel import MEDIAN_STEP, funnel, luck, median_rate_ratio, over_dispersion
-from retention.results import Z95
-from retention.sample import WORLDS, simulate
+from retention.results import NOT_RUN, Z95
+from retention.sample import WORLDS, simulate, write_sample
 from retention.spells import build_spells
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
@@ -112,6 +112,36 @@ def test_a_broken_promise_is_found_and_none_where_none_matters():
     assert found.theta > 3 * found.se
     nothing = people.gap_ratio(simulated(replace(WORLDS["study"], results=0.0, liking=0.0), 4000, seed=1))
     assert abs(nothing.theta) < 2.6 * nothing.se
+
+
+@pytest.mark.parametrize("cutoff", [f"{year}-{month:02d}-26" for year in range(2021, 2026) for month in (3, 8)])
+def test_nothing_fails_where_hardly_anybody_has_left(tiny, cutoff):
+    """Every view of 03 and 05 on 40 clients, as of ten days: a sentence, an empty table, never a failure."""
+    study = open_study(tiny, cutoff=cutoff)
+    panel, claims = study.panel, study.claims
+    for contrast in (liking.liking_difference(panel), *liking.liking_sensitivities(panel), *importance.tipping(panel)):
+        assert judge(claims["A6"], contrast).verdict != NOT_RUN
+    views = [getattr(liking, name) for name in ("effects", "total_and_direct", "carried_over", "interaction")]
+    views += [importance.dominance, importance.held_out_importance, importance.naive_correlations]
+    assert all(view(panel)._repr_mimebundle_() for view in [*views, importance.within_and_between])
+    assert importance.dip_words(importance.months_to_decision(panel)) and len(liking.who_answers(panel)) == 2
+    assert liking.liking_by_results(panel).shape[1] in (0, 4)
+    found = [liking.detractor_ratio(panel), people.gap_ratio(panel), people.seller_spread(study.spells)]
+    assert [judge(claims[name], c).id for name, c in zip(("A10", "A8", "A7"), found, strict=True)] == [
+        "A10",
+        "A8",
+        "A7",
+    ]
+    table = people.sellers(study.spells)
+    assert len(people.seller_list(table)) == len(table) and people.funnel_words(table)
+    assert len(luck(people.expected_range(table))) == 100
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("tiny") / "agency"
+    write_sample(folder, clients=40, seed=9)
+    return str(folder)
 
 
 def test_lacking_columns_are_said(sample_study):

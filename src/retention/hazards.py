@@ -31,7 +31,8 @@ class Fit:
     """A fitted hazard regression: `theta` of shape (p,), covariates first (`names`), then the logs of the band rates.
 
     `scores` and `slopes` (dmu/dtheta, scaled by the root of its weight) have a row for each row of the data; `cluster`
-    numbers the clients; `expected` is the cumulative hazard of each row.
+    numbers the clients; `expected` is the cumulative hazard of each row; `bands` are the first columns of the exposure
+    whose rates are told apart.
     """
 
     names: tuple[str, ...]
@@ -41,6 +42,7 @@ class Fit:
     cluster: np.ndarray
     log_likelihood: float
     expected: np.ndarray
+    bands: np.ndarray
 
     @property
     def n_clusters(self) -> int:
@@ -78,8 +80,8 @@ class Fit:
 
     def expected_for(self, covariates: np.ndarray, exposure: np.ndarray) -> np.ndarray:
         """The cumulative hazard expected of other rows, shape (n,); the chance of leaving is 1 - exp(-it)."""
-        k = covariates.shape[1]
-        total: np.ndarray = np.exp(covariates @ self.theta[:k]) * (exposure @ np.exp(self.theta[k:]))
+        k, months = covariates.shape[1], np.add.reduceat(exposure, self.bands, axis=1)
+        total: np.ndarray = np.exp(covariates @ self.theta[:k]) * (months @ np.exp(self.theta[k:]))
         return total
 
     def draws(self, count: int, seed: int) -> np.ndarray:
@@ -107,15 +109,17 @@ def fit_hazard(
     exposure: np.ndarray,
     cluster: Sequence[object] | pd.Series,
     weights: np.ndarray | None = None,
+    bands: np.ndarray | None = None,
 ) -> Fit:
     """Fit by Fisher scoring. `left` (n,) 0 or 1; `covariates` (n, k); `exposure` (n, bands) months in each band.
 
     `weights` (n,) say how often each row counts (default: once); the sandwich takes them as known. A tenure band whose
-    rate runs to nought joins its neighbour, for it has no rate of its own to tell.
+    rate runs to nought joins the one before it, for it has no rate of its own to tell (`bands`: those still apart).
 
     NotFittedError where the optimum is not finite; its text says which covariate tells leavers and stayers apart.
     """
-    y, X, E = np.asarray(left, float), covariates.to_numpy(float), np.asarray(exposure, float)
+    bands = np.arange(exposure.shape[1]) if bands is None else bands
+    y, X, E = np.asarray(left, float), covariates.to_numpy(float), np.add.reduceat(exposure, bands, axis=1)
     if not 0 < y.sum() < len(y):
         raise NotFittedError("nobody left" if not y.sum() else "everybody left")
     middle, scale = X.mean(axis=0), np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
@@ -137,7 +141,8 @@ def fit_hazard(
         theta = theta + half * step
         likelihood, score, slopes = tried
         if E.shape[1] > 1 and theta[k:].min() < start - SEPARATED:
-            return fit_hazard(left, covariates, _joined(E, int(theta[k:].argmin())), cluster, weights)
+            into = max(int(theta[k:].argmin()), 1)
+            return fit_hazard(left, covariates, exposure, cluster, weights, np.delete(bands, into))
         if np.abs(theta[:k]).max(initial=0) > SEPARATED:
             name = covariates.columns[int(np.abs(theta[:k]).argmax())]
             raise NotFittedError(f"{name} tells those who left from those who stayed")
@@ -150,7 +155,7 @@ def fit_hazard(
     likelihood, score, slopes = _evaluate(theta, y, X, E, w)
     codes = pd.factorize(pd.Series(cluster))[0]
     expected = np.exp(X @ theta[:k]) * (E @ np.exp(theta[k:]))
-    return Fit(tuple(covariates.columns), theta, score, slopes, codes, likelihood, expected)
+    return Fit(tuple(covariates.columns), theta, score, slopes, codes, likelihood, expected, bands)
 
 
 def _evaluate(
@@ -192,12 +197,6 @@ def _sums(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     return np.add.reduceat(values[order], starts, axis=0)
-
-
-def _joined(exposure: np.ndarray, band: int) -> np.ndarray:
-    """The exposure with one band added to the one before it, or the first to the second."""
-    into = max(band - 1, 0)
-    return np.add.reduceat(exposure, np.delete(np.arange(exposure.shape[1]), into + 1), axis=1)
 
 
 def band_exposure(from_month: np.ndarray, to_month: np.ndarray, left: np.ndarray) -> np.ndarray:

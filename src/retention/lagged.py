@@ -255,7 +255,7 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
     used = rows.dropna(subset=[*columns, *plain]).reset_index(drop=True)
     if used.empty:
         raise NotFittedError("no opportunity to leave comes with what is compared")
-    spread = used[list(columns)].std().replace(0, 1)
+    spread = used[list(columns)].std().fillna(0).replace(0, 1)
     covariates = [(used[list(columns)] - used[list(columns)].mean()) / spread, used[list(plain)].astype(float)]
     controls = [levels(used, used["term_months"].astype(str)).add_prefix("term ")]
     controls.append(np.log(used["monthly_ad_spend"].clip(lower=1)).rename("size").to_frame())

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
+from sklearn.linear_model import LogisticRegression
 
 from retention.hazards import BOOTSTRAP_FROM, NotFittedError
 from retention.lagged import DETRACTOR, PROMOTER, Panel, design, in_deviations, lagged_contrast, lagged_rows, wider
@@ -196,8 +197,8 @@ def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
     if answered.nunique() < 2:
         return rows
     X = (X - X.mean()) / X.std().replace(0, 1)
-    chance = sm.GLM(answered, sm.add_constant(X), family=sm.families.Binomial()).fit().fittedvalues
-    weight = answered.mean() / chance
+    chance = LogisticRegression().fit(X, answered).predict_proba(X)[:, 1]
+    weight = answered.mean() / pd.Series(chance, known.index)
     return known.assign(weight=weight.clip(*weight.quantile([0.01, 0.99])))
 
 

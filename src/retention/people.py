@@ -46,7 +46,8 @@ def expected_ends(
     due = (rows["to_month"] % terms == 0).to_numpy()
     rows["freedom"] = np.where(terms == 1, "monthly", np.where(due, "due", "locked"))
     found = {who: _expected(rows, (rows[by] == who).to_numpy(), size) for who in sorted(rows[by].unique())}
-    return pd.DataFrame.from_dict(found, orient="index", columns=["observed", "expected", "clients"]).dropna()
+    table = pd.DataFrame.from_dict(found, orient="index", columns=["observed", "expected", "clients"])
+    return table[table["expected"] > 0]  # of whom nothing was expected, nothing can be said
 
 
 def _expected(rows: pd.DataFrame, own: np.ndarray, size: bool) -> tuple[int, float, int]:
