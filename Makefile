@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
+# The matrices are small: threads that wait for each other cost six times what they save.
+export OMP_NUM_THREADS ?= 1
+
 .PHONY: help report test lab check simulate torture clean
 help:
 	@echo "make report    rerun the study and write reports/latest/index.html (ARGS=\"--config my/retention.toml\")"

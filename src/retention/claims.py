@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -84,6 +86,12 @@ def load_plan(changes: Mapping[str, ClaimChange] | None = None) -> tuple[dict[st
 
 def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+
+
+def plan_hash(claims: Mapping[str, Claim]) -> str:
+    """A short hash of every claim and rule in force: the same plan, the same hash."""
+    text = json.dumps([asdict(claim) for claim in claims.values()], sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 CLAIMS, _ = load_plan()

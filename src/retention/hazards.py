@@ -84,6 +84,16 @@ class Fit:
         total: np.ndarray = np.exp(covariates @ self.theta[:k]) * (months @ np.exp(self.theta[k:]))
         return total
 
+    def totals(self, chosen: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """The cumulative hazard expected of the chosen rows together, at other `theta` (m, p); shape (m,).
+
+        To first order on the log scale, which is as far as one-step draws are good for.
+        """
+        mu = self.expected[chosen]
+        pace = self.slopes[chosen] / np.sqrt(np.exp(-mu) / -np.expm1(-mu))[:, None]
+        total: np.ndarray = mu.sum() * np.exp((theta - self.theta) @ (pace.sum(axis=0) / mu.sum()))
+        return total
+
     def draws(self, count: int, seed: int) -> np.ndarray:
         """Bootstrap draws of theta, shape (count, p): clients resampled, one Newton step each from the estimate.
 

@@ -238,10 +238,12 @@ def _verdict_html(verdict: Verdict) -> str:
 def _small_print(verdict: Verdict) -> str:
     """What every verdict states beside its word: the ordinary interval, the counts, what could have been found."""
     published = f" Published: {verdict.published:g}." if verdict.published else ""
+    odds = verdict.bayes_factor
+    weight = f" A difference explains the data {odds:,.3g} times as well as none (Bayes factor)." if odds > 0 else ""
     return (
         f"{verdict.n_clients:,} clients compared; {verdict.n_events:,} left by choice in that time. Ordinary 95% "
         f"interval: {between(*verdict.interval_95, verdict.scale)}.{published} With this many, a true value of "
-        f"{quantity(verdict.detectable, verdict.scale)} would be told from no difference four times in five."
+        f"{quantity(verdict.detectable, verdict.scale)} would be told from no difference four times in five.{weight}"
     )
 
 

@@ -1,0 +1,209 @@
+"""Second opinions on the contract term (A1): other estimators, cycles apart, people and clients left out.
+
+Each is weaker than the verdict's own estimator in one way and stronger in another. Source: METHODS 2.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+
+from retention.contract_term import FIXED, MONTHLY, arms, contract_hazard_ratio, contract_sensitivities
+from retention.curves import after, follow_up, kaplan_meier
+from retention.exits import UNADJUSTED, Adjusted, compare, exit_rows, levels, renewals_known
+from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
+from retention.results import Z95, Contrast, Estimate, Estimates, Finding, quantity
+from retention.spells import CLIENT, KINDS, UNKNOWN
+
+YEAR = 12  # months in a grouped cycle, which terms of 1, 6 and 12 months divide
+LARGEST = 0.90  # quantile of size above which clients are left out to see what the largest carry
+SEEN_AT_SIGNING = ("source", "industry", "seller_id")
+WEAK_PENALTY = 100.0  # logistic regression: enough to stay finite where a group is all of one kind
+
+
+def all_sensitivities(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> list[Contrast]:
+    """The pre-listed other ways to compute A1's contrast (plan.toml), those of this module included."""
+    found = contract_sensitivities(spells, contracts)
+    if renewals_known(spells):
+        found += [overlap_weighted(spells), grouped_cycles(spells)]
+        smaller = spells["monthly_ad_spend"] <= spells["monthly_ad_spend"].quantile(LARGEST)
+        found.append(contract_hazard_ratio(spells[smaller], name="without the largest tenth"))
+    return found
+
+
+def overlap_weights(spells: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+    """A weight for each engagement, shape (n,), and the balance that the weights bring.
+
+    The weight is the chance of the term *not* taken, by what was known at signing: it favours clients who could have
+    signed either. The table: `About, Before, After`, standardised differences of means; below .1 is balanced.
+    """
+    monthly = (spells["contract_term_months"] == 1).to_numpy()
+    told = spells.assign(left=spells["ended"].astype(int))
+    size = np.log(spells["monthly_ad_spend"].clip(lower=1).astype(float))
+    parts = [natural_spline(size, 3).add_prefix("size ") if size.nunique() > 1 else pd.DataFrame(index=spells.index)]
+    parts += [levels(told, told[name]).add_prefix(f"{name} ") for name in SEEN_AT_SIGNING if name in told]
+    quarter = told["start_date"].dt.year * 4 + told["start_date"].dt.quarter
+    X = pd.concat([*parts, ((quarter - quarter.mean()) / 4).rename("year of signing")], axis=1).astype(float)
+    X = (X - X.mean()) / X.std().replace(0, 1)
+    model = LogisticRegression(C=WEAK_PENALTY, max_iter=1000).fit(X, monthly)
+    chance = model.predict_proba(X)[:, 1]
+    weights = np.where(monthly, 1 - chance, chance)
+    gap = [_difference(X, monthly, w) for w in (np.ones(len(X)), weights)]
+    return weights, pd.DataFrame({"About": X.columns, "Before": gap[0], "After": gap[1]})
+
+
+def balance(spells: pd.DataFrame) -> pd.DataFrame:
+    """The table of `overlap_weights`; empty where there is only one kind of term."""
+    return overlap_weights(spells)[1] if (spells["contract_term_months"] == 1).nunique() > 1 else pd.DataFrame()
+
+
+def _difference(X: pd.DataFrame, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Differences of weighted means of standardised covariates, first group less second."""
+    return np.average(X[first], axis=0, weights=weights[first]) - np.average(X[~first], axis=0, weights=weights[~first])
+
+
+def overlap_weighted(spells: pd.DataFrame, name: str = "overlap weights") -> Contrast:
+    """The verdict's contrast with weights in place of covariates, by client; the weights are taken as known."""
+    rows = exit_rows(spells)
+    first = (rows["contract_term_months"] == 1).astype(float)
+    if rows.loc[first == 1, "left"].sum() in (0, rows["left"].sum()):
+        return _fitted(name, rows, first, np.ones((len(rows), 1)), np.ones(len(rows)), ())
+    keys = ["client_id", "engagement"]
+    weights = rows.merge(spells[keys].assign(weight=overlap_weights(spells)[0]), on=keys, how="left")["weight"]
+    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    return _fitted(name, rows, first, exposure, weights.to_numpy(), ("weighted to clients alike",))
+
+
+def _fitted(
+    name: str, rows: pd.DataFrame, first: pd.Series, exposure: np.ndarray, weights: np.ndarray, said: tuple[str, ...]
+) -> Contrast:
+    """The contrast of the rows marked `first` (0 or 1) with all others, from a weighted fit without covariates."""
+    clients, y = rows["client_id"].nunique(), rows["left"].to_numpy()
+    events = {f"{arm} clients": int(y[first == flag].sum()) for arm, flag in ((MONTHLY, 1), (FIXED, 0))}
+    try:
+        fit = fit_hazard(y, first.rename("first").to_frame(), exposure, rows["client_id"], weights)
+    except NotFittedError as error:
+        return Contrast(name, math.nan, math.nan, clients, events, (f"No ratio could be computed: {error}.",))
+    return Contrast(name, fit.coefficient("first"), fit.se("first"), clients, events, (), said)
+
+
+def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, not adjusted") -> Contrast:
+    """The contrast on whole years of service: who left by choice within one, weighted for those whom other ends took.
+
+    A year counts where it began and was to end under observation. Who left otherwise is dropped, and the others of its
+    group stand in: weights are the inverse of the chance of no other end until then, by group. METHODS 2, check (ii).
+    """
+    kinds = spells["end_kind"].replace(UNKNOWN, CLIENT).map(KINDS).where(spells["ended"]).fillna(0).to_numpy(int)
+    other = follow_up(spells).only([kind for kind in KINDS.values() if kind != KINDS[CLIENT]])
+    stop, parts = spells["stop_months"].to_numpy(), []
+    for arm, mask in arms(spells, YEAR).items():
+        curve = kaplan_meier(other.where(mask))
+        for start in range(0, int(spells["observed_months"].max()) - YEAR + 1, YEAR):
+            seen = mask & (spells["entry_months"] <= start) & (stop > start)
+            seen = (seen & (spells["observed_months"] >= start + YEAR)).to_numpy(bool)
+            inside = (kinds > 0) & (stop <= start + YEAR)
+            chosen = np.flatnonzero(seen & ~(inside & (kinds != KINDS[CLIENT])))
+            until = np.minimum(stop[chosen], start + YEAR)
+            free = np.array([after(curve, month)["survival"] for month in until]) / after(curve, start)["survival"]
+            frame = pd.DataFrame({"client_id": spells["client_id"].to_numpy()[chosen], "year": start // YEAR})
+            parts.append(frame.assign(first=float(arm == MONTHLY), left=inside[chosen].astype(int), weight=1 / free))
+    if not sum(len(part) for part in parts):
+        empty = {f"{arm} clients": 0 for arm in (MONTHLY, FIXED)}
+        return Contrast(name, math.nan, math.nan, 0, empty, ("No year of service was seen whole.",))
+    rows = pd.concat(parts, ignore_index=True)
+    ends = rows.groupby("year")["left"].transform("sum")
+    years = pd.get_dummies(rows["year"].where(ends >= 2, -1)).to_numpy(float)  # years with hardly an end share a rate
+    return _fitted(name, rows, rows["first"], years, rows["weight"].to_numpy(), (UNADJUSTED,))
+
+
+def adjusted(spells: pd.DataFrame) -> Adjusted:
+    """The verdict's comparison with the regression behind it; without one where renewals are not known."""
+    if not renewals_known(spells):
+        return Adjusted(contract_hazard_ratio(spells), None)
+    rows = exit_rows(spells)
+    return compare(rows, rows["contract_term_months"] == 1, (MONTHLY, FIXED), name="as planned")
+
+
+def ways_of_clustering(spells: pd.DataFrame) -> Estimates:
+    """The verdict's ratio with its interval by client, as judged, and by the rep named at signing (Student's t)."""
+    found = adjusted(spells)
+    if found.contrast.gate or found.fit is None:
+        return Estimates((), "Too few clients have left to compare ways to count the uncertainty")
+    rows = exit_rows(spells)
+    about, told = (
+        "ratio of leaving over a cycle",
+        [found.contrast.estimate("A1", "ratio of leaving over a cycle", "by client")],
+    )
+    reps = rows["rep_id"].nunique() if "rep_id" in rows else 0
+    if reps > 1:
+        half = stats.t.ppf(0.975, reps - 1) * found.fit.se("first", rows["rep_id"].fillna("").to_numpy())
+        limits = [math.exp(found.contrast.theta + k * half) for k in (0, -1, 1)]
+        counts = (found.contrast.n_clients, found.contrast.n_events)
+        told.append(Estimate.of("A1", about, f"by rep ({reps} of them)", limits, "ratio", counts))
+    return Estimates(tuple(told), "Who is taken to rise and fall together")
+
+
+def by_year_of_service(spells: pd.DataFrame) -> Estimates:
+    """The ratio in the first year of service and after it, and whether the two differ (likelihood-ratio test)."""
+    caption = "Does the ratio change with the years of service?"
+    if not renewals_known(spells):
+        return Estimates((), f"{caption} Without renewal dates it cannot be told")
+    rows = exit_rows(spells)
+    first = (rows["contract_term_months"] == 1).astype(float)
+    X = pd.DataFrame({"first": first, "later": first * (rows["from_month"] >= YEAR)})
+    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    try:
+        both, one = (_plain(rows, X[names], exposure) for names in (["first", "later"], ["first"]))
+    except NotFittedError:
+        return Estimates((), caption)
+    p, told = stats.chi2.sf(2 * (both.log_likelihood - one.log_likelihood), 1), []
+    for group, parts in (("first year", {"first": 1.0}), ("later years", {"first": 1.0, "later": 1.0})):
+        theta, se = both.combined(parts)
+        inside = (rows["from_month"] < YEAR) == (group == "first year")
+        counts = (rows.loc[inside, "client_id"].nunique(), int(rows.loc[inside, "left"].sum()))
+        limits = [math.exp(theta + k * Z95 * se) for k in (0, -1, 1)]
+        told.append(Estimate.of("A1", "ratio of leaving over a cycle, not adjusted", group, limits, "ratio", counts))
+    return Estimates(tuple(told), f"{caption} (test of no change: p = {p:.2f})")
+
+
+def _plain(rows: pd.DataFrame, X: pd.DataFrame, exposure: np.ndarray) -> Fit:
+    return fit_hazard(rows["left"].to_numpy(), X, exposure, rows["client_id"])
+
+
+def without_each_rep(spells: pd.DataFrame) -> Finding:
+    """The range of the ratio as the clients of one rep after the other are left out, in a sentence."""
+    reps = sorted(spells["rep_id"].dropna().unique()) if "rep_id" in spells else []
+    found = {rep: contract_hazard_ratio(spells[spells["rep_id"] != rep]) for rep in reps}
+    ratios = {rep: math.exp(contrast.theta) for rep, contrast in found.items() if not contrast.gate}
+    if len(ratios) < 2:
+        return Finding("A1", "Too few reps or ends to see what leaving out one rep would do.")
+    low, high = min(ratios, key=ratios.__getitem__), max(ratios, key=ratios.__getitem__)
+    text = f"Leaving out one rep's clients at a time, the ratio lies between {ratios[low]:.2f} (without {low}) and "
+    return Finding("A1", f"{text}{ratios[high]:.2f} (without {high}).")
+
+
+def e_value(contrast: Contrast) -> Finding:
+    """How strong something unrecorded would have to be to explain the ratio away, in a sentence (E-value).
+
+    The hazard ratio is turned into a risk ratio first, as for common ends. VanderWeele and Ding 2017.
+    """
+    if contrast.gate:
+        return Finding("A1", "Without an estimate there is nothing to explain away.")
+    low, high = contrast.interval()
+    nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    point, limit = (quantity(_e_value(math.exp(value)), "ratio") for value in (abs(contrast.theta), nearest))
+    text = (
+        "Something that the data do not tell, say how committed a client was, would have to go with both the term and "
+        f"leaving by a ratio of {point} each to explain the whole estimate, and of {limit} each to bring the 95% "
+        "interval to no difference."
+    )
+    return Finding("A1", text)
+
+
+def _e_value(ratio: float) -> float:
+    risk = (1 - 0.5 ** math.sqrt(ratio)) / (1 - 0.5 ** math.sqrt(1 / ratio))
+    return risk + math.sqrt(risk * (risk - 1))

@@ -1,0 +1,87 @@
+"""Who leaves early and who stays, by what was known at signing (A9): gone within 6 months, there after 18.
+
+Clients who could not be watched that long count for as long as they were (Kaplan-Meier); with the share among ended
+clients alone, everybody would seem to leave early. Exploratory: no verdicts, and corrected for how much was looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from retention.config import Extra
+from retention.contract_term import term_group
+from retention.curves import Outcome, after, follow_up, kaplan_meier, known_through, logrank
+from retention.results import Estimate, Estimates, Finding
+from retention.size import quarters
+from retention.tables import TABLES
+
+EARLY, SWEET_SPOT = 6, 18  # months: study row A9
+FALSE_DISCOVERIES = 0.10  # METHODS 1, exploratory factors: Benjamini-Hochberg
+MIN_CLIENTS, MIN_AT_RISK, MOST_LEVELS = 20, 10, 12
+KINDS_OF_COLUMN = ("category", "flag")
+NOTHING_TELLS = "none goes with how long a client stays, as far as these data can show"
+NOT_AT_SIGNING = ("end_initiator", "end_reason")
+
+
+def known_at_signing(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.DataFrame:
+    """What was known at signing in groups: a column each for term, size, and every category and yes-or-no column."""
+    groups = {"term": term_group(spells).astype(str), "size": quarters(spells).astype("string")}
+    told = [c.name for c in TABLES["clients"].columns if c.known == "signing" and c.kind in KINDS_OF_COLUMN]
+    told += ["seller_id", *(name for name, column in extra.items() if column.kind in KINDS_OF_COLUMN)]
+    for name in (name for name in told if name in spells and name not in NOT_AT_SIGNING):
+        values = spells[name].astype("string").replace({"True": "yes", "False": "no"})
+        if 1 < values.nunique() <= MOST_LEVELS:
+            groups[name.removesuffix("_id").replace("_", " ")] = values
+    return pd.DataFrame(groups, index=spells.index)
+
+
+def early_and_late(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Estimates:
+    """Share gone within 6 months and share that reaches 18, whatever ends it, by what was known at signing.
+
+    Groups of fewer than twenty clients are left out, and a share that cannot be read so far.
+    """
+    outcome, groups, rows = follow_up(spells), known_at_signing(spells, extra), []
+    for about in groups:
+        for level in sorted(groups[about].dropna().unique()):
+            rows += _shares(f"{about}: {level}", outcome.where((groups[about] == level).fillna(False).to_numpy(bool)))
+    return Estimates(tuple(rows), "Gone early, and there to stay, by what was known at signing (every kind of end)")
+
+
+def _shares(name: str, part: Outcome) -> list[Estimate]:
+    """The two shares of one group, with log-log intervals."""
+    known, curve, rows = known_through(part, MIN_AT_RISK), kaplan_meier(part), []
+    if part.seen < MIN_CLIENTS:
+        return []
+    for month, group in ((EARLY, f"gone within {EARLY} months"), (SWEET_SPOT, f"reaches {SWEET_SPOT} months")):
+        row, counts = after(curve, month), (part.seen, int(np.sum(part.within(month).kind > 0)))
+        shares = row[["survival", "low", "high"]].to_numpy(float)
+        if month == EARLY:
+            shares = 1 - shares[[0, 2, 1]]
+        if known >= month:
+            rows.append(Estimate.of("A9", name, group, list(shares), "share", counts))
+    return rows
+
+
+def what_tells(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Finding:
+    """Which of the things known at signing tell how long clients stay, beyond what so many looks would find by luck.
+
+    A log-rank test for each, whatever ends it; Benjamini-Hochberg at a tenth of false discoveries.
+    """
+    outcome, groups = follow_up(spells), known_at_signing(spells, extra)
+    tests = {}
+    for about in groups:
+        known = groups[about].notna().to_numpy()
+        found = logrank(outcome.where(known), groups[about][known]) if groups[about].nunique() > 1 else None
+        if found and found.df:
+            tests[about] = found.p
+    if not tests:
+        return Finding("A9", "Nothing that was known at signing can be told apart in these data.")
+    kept = multipletests(list(tests.values()), alpha=FALSE_DISCOVERIES, method="fdr_bh")[0]
+    names = [about for about, keep in zip(tests, kept, strict=True) if keep]
+    luck = "at most one in ten of those named is expected to be luck; not adjusted for each other"
+    told = f"these go with how long a client stays: {', '.join(names)} ({luck})" if names else NOTHING_TELLS
+    return Finding("A9", f"Of {len(tests)} things known at signing, {told}.")
