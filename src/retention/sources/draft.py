@@ -23,35 +23,16 @@ from retention.sources import stores
 from retention.sources.check import ask_records_begin
 from retention.sources.delimited import NotATableError
 from retention.sources.find import BOOKS, PARQUET, TEXT, Place, place_of, plain
-from retention.sources.parse import FALSE, TRUE, Evidence, Parsed, parse, texts
+from retention.sources.parse import Evidence, Parsed, parse, texts
+from retention.sources.words import WORDS
 from retention.tables import TABLES, Column, Table
 
 SURE, LIKELY, GUESS = "sure", "likely", "a guess"
 READABLE = 0.98  # (ours) share of filled cells that must read as the column's kind
 ALIKE = 0.86  # (ours) how alike a heading must be to be worth a guess
 LATER = pd.Timedelta(days=92)  # (ours) ends this far beyond every other date are planned ones
-PLANNED = re.compile(
-    r"renew|expir|due|sched|plan|paid_?(to|thr|up|until)|prepaid|next|valid|contract_end|term_end|end_of_(term|contract)"
-    r"|commit|contracted|billed_(to|thr|until)|until|cancel_at$|^ends?_(on|at)$|close_date"
-)
-TENURE = (
-    "tenure",
-    "tenure_months",
-    "tenure_in_months",
-    "months_as_client",
-    "months_active",
-    "age_months",
-    "lifetime_months",
-)
-LEFT = set(
-    "churn churned churn_label churn_value churn_flag is_churned has_churned exited left cancelled canceled attrition "
-    "lost ended terminated".split()
-)
-ACTIVE = {"active", "is_active"}
-STAYS = ACTIVE | {"stage", "lifecycle_stage", "status", "customer_status", "client_status", "account_status", "state"}
-GONE = TRUE | set(
-    "churn churned cancelled canceled left lost inactive closed ended terminated former exited gone".split()
-)
+_WORDS = WORDS["exports"]
+_TRUE, _FALSE = WORDS["cells"]["true"], WORDS["cells"]["false"]
 
 
 @dataclass
@@ -260,7 +241,7 @@ def _ends(rows: pd.DataFrame, guess: _Guess, out: Draft) -> None:
     flag = _flag(rows)
     for heading in rows.columns:
         taken = guess.headings.get("end_date", ("",))[0] == heading
-        planned = bool(PLANNED.search(_spaced(heading))) and not taken
+        planned = bool(re.search(_WORDS["planned"], _spaced(heading))) and not taken
         if (taken or planned) and (why := _not_an_end(rows, heading, guess, flag, planned)):
             out.refused.append(f"{_word(heading)} was not taken as end_date: {why}")
             guess.section.append(f"# {out.refused[-1]}")
@@ -269,7 +250,7 @@ def _ends(rows: pd.DataFrame, guess: _Guess, out: Draft) -> None:
     if "end_date" in guess.headings:
         return
     whole = flag is not None and len(flag[1]) == 1 and len(set(texts(rows[flag[0]]).unique())) == 2
-    if flag and whole and (tenure := _one(rows, TENURE, "integer")):
+    if flag and whole and (tenure := _one(rows, _WORDS["tenure"], "integer")):
         heading, gone, why = flag
         guess.headings.pop("start_date", None)
         guess.spare += [tenure, heading]
@@ -327,15 +308,21 @@ def _flag(rows: pd.DataFrame) -> tuple[str, set[str], str] | None:
     for heading in rows.columns:
         name, cells = _spaced(heading), texts(rows[heading])
         words = set(cells.unique()) - {""}
-        gone = {w for w in words if w.casefold() in (FALSE if name in ACTIVE else GONE)}
-        if name in LEFT | STAYS and 2 <= len(words) <= 8 and gone and gone < words:
+        left = _FALSE if name in _WORDS["active"] else _TRUE + _WORDS["gone"]
+        gone = {word for word in words if word.casefold() in left}
+        if (
+            name in _WORDS["left"] + _WORDS["active"] + _WORDS["status"]
+            and 2 <= len(words) <= 8
+            and gone
+            and gone < words
+        ):
             count = int(cells.isin(gone).sum())
             shown = " or ".join(_word(word) for word in sorted(gone))
             return heading, gone, f"{LIKELY}: {shown} in {count:,} of {len(rows):,} rows"
     return None
 
 
-def _one(rows: pd.DataFrame, names: tuple[str, ...], kind: str) -> str:
+def _one(rows: pd.DataFrame, names: list[str], kind: str) -> str:
     """The first heading of these names whose cells all read as the kind."""
     for heading in rows.columns:
         if _spaced(heading) in names:
