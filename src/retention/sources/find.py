@@ -145,7 +145,7 @@ def digest(path: Path) -> str:
 
 def _in_database(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     database = stores.Database(settings.source.database)
-    connection = stack.enter_context(database.connected("reading its tables"))
+    connection = stack.enter_context(database.connected())
     here = [name for name in database.names(connection) if name in TABLES and settings.table(name).use]
     queries = {name: f'SELECT * FROM "{name}"' for name in here}
     queries |= {name: how.query for name, how in settings.tables.items() if how.query}
