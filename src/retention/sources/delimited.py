@@ -22,14 +22,14 @@ MARKS = ",;\t|"
 
 
 class NotATableError(Exception):
-    """Why a source is no table: what is wrong, the way out, and where (lines, sheets, columns; the first are kept)."""
+    """Why a source is no table: the kind of refusal, what is said of it, and where (the first lines, cells, ...)."""
 
-    def __init__(self, problem: str, remedy: str, places: Iterable[str] = ()) -> None:
-        self.problem, self.remedy, self.count = problem, remedy, 0
+    def __init__(self, kind: str, places: Iterable[str] = (), **said: Any) -> None:
+        super().__init__(kind)
+        self.kind, self.said, self.count = kind, said, 0
         self.places: tuple[str, ...] = ()
         for place in places:
             self.add(place)
-        super().__init__(problem)
 
     def add(self, place: str) -> None:
         """Note one more place where it is so."""
@@ -40,8 +40,7 @@ class NotATableError(Exception):
 def must_differ(headings: Sequence[str], where: str) -> None:
     """NotATableError where two headings are the same or one is blank."""
     if wrong := sorted({name or "(no name)" for name in headings if not name or headings.count(name) > 1}):
-        problem = f"has columns without a name of their own: {', '.join(wrong)}"
-        raise NotATableError(problem, f"Give each column one name, in the first {where}.")
+        raise NotATableError("headings", names=", ".join(wrong), where=where)
 
 
 def delimited(path: Path, encoding: str = "") -> Iterator[pd.DataFrame]:
@@ -50,13 +49,11 @@ def delimited(path: Path, encoding: str = "") -> Iterator[pd.DataFrame]:
         with _opened(path, encoding) as stream:
             yield from _pieces(_lines(stream))
     except (UnicodeError, LookupError) as error:
-        remedy = 'Save it as UTF-8, or set encoding = "cp1252" under [tables.<table>].'
-        raise NotATableError(f"cannot be read as text ({error})", remedy) from None
+        raise NotATableError("encoding", error=error) from None
     except csv.Error as error:
-        remedy = 'Double each quote inside a value: 24 inch is 24"".'
-        raise NotATableError(f"has a stray or unclosed quote ({error})", remedy) from None
+        raise NotATableError("quote", error=error) from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise NotATableError("is not a whole gzip file", "Compress or copy it again.") from None
+        raise NotATableError("gzip") from None
 
 
 @contextmanager
@@ -73,7 +70,7 @@ def _opened(path: Path, encoding: str) -> Iterator[IO[str]]:
 def _lines(stream: IO[str]) -> Iterator[str]:
     for line in stream:
         if "\0" in line:
-            raise NotATableError("is not a text file (it holds zero bytes)", "Export it again as CSV.")
+            raise NotATableError("zero bytes")
         yield line
 
 
@@ -100,9 +97,7 @@ def _fit(heading: str, second: str, mark: str) -> tuple[bool, int]:
 
 def _rows(reader: Any, columns: int, width: int, before: int) -> Iterator[list[list[str]]]:
     """The rows that are whole, a piece at a time; then NotATableError where there were others, or none."""
-    remedy = "Quote values that hold the separator, and start the file with its heading line."
-    ragged = NotATableError(f"has rows without {columns} values", remedy)
-    swallowed = NotATableError("has a quoted value that holds whole rows", "A quote is missing or stray; mend it.")
+    ragged, swallowed = NotATableError("ragged", columns=columns), NotATableError("swallowed")
     rows, some, nameless, line = list[list[str]](), False, False, reader.line_num
     for row in reader:
         start, lines, line = line + 1 + before, reader.line_num - line, reader.line_num
@@ -127,7 +122,7 @@ def _rows(reader: Any, columns: int, width: int, before: int) -> Iterator[list[l
             raise wrong
     must_differ([""] if nameless else [], "line")
     if not some and not rows:
-        raise NotATableError("holds no rows", "Export it again with a heading line and at least one row.")
+        raise NotATableError("no lines")
 
 
 def _holds_rows(value: str, columns: int) -> bool:

@@ -24,7 +24,7 @@ from retention.sources.check import ask_records_begin
 from retention.sources.delimited import NotATableError
 from retention.sources.find import BOOKS, PARQUET, TEXT, Place, place_of, plain
 from retention.sources.parse import Evidence, Parsed, parse, texts
-from retention.sources.words import WORDS
+from retention.sources.words import WORDS, fault, sentence
 from retention.tables import TABLES, Column, Table
 
 SURE, LIKELY, GUESS = "sure", "likely", "a guess"
@@ -62,14 +62,11 @@ def draft(export: Path, beside: Path) -> Draft:
     ConfigError where nothing in it can be read as a table of clients.
     """
     if not export.exists():
-        raise ConfigError(f"There is no file or folder {export}.")
+        raise ConfigError(sentence("export", export=export))
     out = Draft()
     found = _found(export, out)
     if "clients" not in found:
-        raise ConfigError(
-            f"No table of clients was found in {export}. It needs one row an engagement, with columns such as "
-            f"{', '.join(TABLES['clients'].required)}. Name the file itself: retention init FILE."
-        )
+        raise ConfigError(sentence("no clients", export=export, columns=", ".join(TABLES["clients"].required)))
     guesses = {
         name: _guess(TABLES[name], place, where, out)
         for name, (place, where) in found.items()
@@ -125,7 +122,7 @@ def _place(path: Path, sheet: str = "") -> tuple[Place, list[str]]:
     try:
         next(place.pieces(), None)
     except NotATableError as no:
-        if "cannot be read as text" in no.problem:
+        if no.kind == "encoding":
             place = place_of(path, Settings(tables={"clients": TableSettings(encoding="cp1252")}), "clients")
             rows = _first(place)
             odd = next((word for name in rows for word in texts(rows[name]) if not word.isascii()), "")
@@ -185,7 +182,8 @@ def _first(place: Place) -> pd.DataFrame:
     try:
         return next(place.pieces())
     except NotATableError as no:
-        raise ConfigError(f"{place.name} {no.problem}. {no.remedy}") from None
+        told = fault("<table>", "", no.kind, **no.said)
+        raise ConfigError(f"{place.name} {told.problem}. {told.remedy}") from None
 
 
 def _headings(table: Table, place: Place, rows: pd.DataFrame, guess: _Guess) -> None:
@@ -196,7 +194,7 @@ def _headings(table: Table, place: Place, rows: pd.DataFrame, guess: _Guess) -> 
             continue
         parsed = parse(rows[heading], column, first_day=place.first_day)
         filled = int(parsed.filled.sum())
-        asked = "two readings" in parsed.problem
+        asked = parsed.kind in ("two dates", "two numbers")
         if not filled or not (asked or column.kind == "term" or parsed.bad.sum() <= (1 - READABLE) * filled):
             continue
         sure = SURE if score == 3 else LIKELY if score > 1 else GUESS
@@ -348,7 +346,7 @@ def _spellings(table: Table, rows: pd.DataFrame, guess: _Guess, out: Draft) -> N
         if heading not in rows:
             continue
         parsed = parse(rows[heading], column, forms.get(column.name, ""))
-        if "two readings" in parsed.problem:
+        if parsed.kind in ("two dates", "two numbers"):
             orders = '"day first" or "month first"' if column.kind in ("date", "month") else '"1,234.5" or "1.234,5"'
             guess.formats += [f"# Two readings: {_short(parsed.seen[0])}. Say {orders}.", f'{column.name} = "{OPEN}"']
             out.questions.append(f"{table.name}.{column.name}: how it is written")

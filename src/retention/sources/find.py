@@ -15,6 +15,7 @@ from retention.config import Settings
 from retention.errors import ConfigError
 from retention.sources import stores
 from retention.sources.delimited import delimited
+from retention.sources.words import sentence
 from retention.tables import TABLES
 
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -39,15 +40,12 @@ def find(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     ConfigError where a setting names what is not there, where clients are not found, or two files claim one table.
     """
     if unknown := [name for name in settings.tables if name not in TABLES]:
-        raise ConfigError(f"[tables] names unknown tables: {', '.join(unknown)}. Known: {', '.join(TABLES)}.")
+        raise ConfigError(sentence("unknown", names=", ".join(unknown), known=", ".join(TABLES)))
     if queries := [name for name, how in settings.tables.items() if how.query and not settings.source.database]:
-        raise ConfigError(f"[tables.{queries[0]}] has a query, but [source] database names no database.")
+        raise ConfigError(sentence("query", table=queries[0]))
     found = _in_database(settings, stack) if settings.source.database else _in_files(settings)
     if lost := [name for name, how in settings.tables.items() if name not in found and how.use]:
-        raise ConfigError(
-            f"retention.toml says how to read {', '.join(lost)}, but the source has none. "
-            f"Name the file, sheet or query under [tables.{lost[0]}], or take the section out."
-        )
+        raise ConfigError(sentence("lost", names=", ".join(lost), table=lost[0]))
     return {name: found[name] for name in TABLES if name in found}
 
 
@@ -57,19 +55,15 @@ def _in_files(settings: Settings) -> dict[str, Place]:
         named = {"clients": settings.base / settings.source.file}
     else:
         if not folder.is_dir():
-            raise ConfigError(f"There is no folder {folder}.")
+            raise ConfigError(sentence("folder", folder=folder))
         named = {name: path for name in TABLES if settings.table(name).use and (path := _named(folder, name))}
     named |= {name: folder / table.file for name, table in settings.tables.items() if table.file}
     if not named and len(books := [path for path in folder.iterdir() if path.suffix.lower() in BOOKS]) == 1:
         named["clients"] = books[0]
     if "clients" not in named:
-        raise ConfigError(
-            f"There is no table of clients in {folder} (clients.csv, .parquet or .xlsx). It is the one table that is "
-            f"needed: one row an engagement, with {', '.join(TABLES['clients'].required)}. A file of another name is "
-            "set in retention.toml, [source] file."
-        )
+        raise ConfigError(sentence("clients", folder=folder, columns=", ".join(TABLES["clients"].required)))
     if absent := [str(path) for path in named.values() if not path.exists()]:
-        raise ConfigError(f"These files do not exist: {', '.join(absent)}.")
+        raise ConfigError(sentence("absent", names=", ".join(absent)))
     places = {name: place_of(path, settings, name) for name, path in named.items()}
     return _other_sheets(named["clients"], settings) | places
 
@@ -79,8 +73,8 @@ def _named(folder: Path, table: str) -> Path | None:
     found = [path for end in (*TEXT, *PARQUET, *BOOKS) if (path := folder / f"{table}{end}").exists()]
     found += [path] if (path := folder / table).is_dir() else []
     if len(found) > 1:
-        both = " and ".join(path.name for path in found)
-        raise ConfigError(f"{folder} holds {both}: which is {table}? Set [tables.{table}] file, or remove one.")
+        names = " and ".join(path.name for path in found)
+        raise ConfigError(sentence("which", folder=folder, names=names, table=table))
     return found[0] if found else None
 
 
@@ -109,8 +103,7 @@ def place_of(path: Path, settings: Settings, table: str) -> Place:
         return Place(path.name, lambda: stores.parquet(path), lambda: digest(path), _size(path))
     if low.endswith(TEXT):
         return Place(path.name, lambda: delimited(path, how.encoding), lambda: digest(path), _size(path))
-    kinds = ", ".join((*TEXT, *PARQUET, *BOOKS))
-    raise ConfigError(f"{path.name} is of a kind that is not read. Save it as one of {kinds}.")
+    raise ConfigError(sentence("kind", name=path.name, kinds=", ".join((*TEXT, *PARQUET, *BOOKS))))
 
 
 def _sheet(path: Path, wanted: str, table: str) -> str:
@@ -118,9 +111,7 @@ def _sheet(path: Path, wanted: str, table: str) -> str:
     fits = [name for name in names if name == wanted or (not wanted and plain(name) == table)]
     fits = fits or (names if len(names) == 1 and not wanted else [])
     if not fits:
-        raise ConfigError(
-            f"Which sheet of {path.name} holds {table}? Set [tables.{table}] sheet to one of: {', '.join(names)}."
-        )
+        raise ConfigError(sentence("sheet", name=path.name, table=table, sheets=", ".join(names)))
     return fits[0]
 
 
@@ -150,7 +141,7 @@ def _in_database(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     queries = {name: f'SELECT * FROM "{name}"' for name in here}
     queries |= {name: how.query for name, how in settings.tables.items() if how.query}
     if "clients" not in queries:
-        raise ConfigError("The database shows no table named clients. Set a query for it: [tables.clients] query.")
+        raise ConfigError(sentence("clients query"))
     return {name: _query(database, connection, name, query) for name, query in queries.items()}
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from retention.errors import Fault
 from retention.sources.terms import spelled_months
-from retention.sources.words import WORDS
+from retention.sources.words import WORDS, fault
 from retention.tables import Column
 
 _CELLS, _DATES, _NUMBERS = WORDS["cells"], WORDS["dates"], WORDS["numbers"]
@@ -30,14 +30,14 @@ SEEN = 8  # values named in a message
 
 @dataclass(frozen=True)
 class Parsed:
-    """Typed values of one column; which cells hold something, and which of those could not be read, why, the way out.
+    """Typed values of one column; which cells hold something, which of those could not be read, and the kind of fault.
 
     `repairs` counts the cells that were changed without asking, by what was done.
     """
 
     values: pd.Series
-    problem: str = ""
-    remedy: str = ""
+    kind: str = ""
+    said: dict[str, str] = field(default_factory=dict)
     seen: tuple[str, ...] = ()
     bad: pd.Series = None  # unless a reader says otherwise, what is filled and has no value
     filled: pd.Series = None
@@ -179,18 +179,12 @@ class Evidence:
 
     def faults(self, table: str) -> list[Fault]:
         """Columns that mix currencies, shares or time zones; the dates of one file must all be of one zone."""
-        money, zones = "mixes currencies, or numbers with and without %", set().union(*self.zones.values())
-        faults = [
-            Fault(table, name, money, 0, (), "Convert all values to one.", tuple(sorted(marks)[:SEEN]))
-            for name, marks in self.marks.items()
-            if len(marks) > 1
+        zones = set().union(*self.zones.values())
+        money = [
+            fault(table, name, "currencies", seen=sorted(m)[:SEEN]) for name, m in self.marks.items() if len(m) > 1
         ]
-        for name in [name for name, found in self.zones.items() if found and len(zones) > 1]:
-            problem = "mixes time zones, within itself or with other columns"
-            as_is = f'take each day as it stands: {name} = "as written" under [tables.{table}.formats].'
-            remedy = f"Convert them to one, or {as_is}"
-            faults.append(Fault(table, name, problem, 0, (), remedy, tuple(sorted(zones)[:SEEN])))
-        return faults
+        mixed = [name for name, found in self.zones.items() if found and len(zones) > 1]
+        return money + [fault(table, name, "zones", seen=sorted(zones)[:SEEN]) for name in mixed]
 
 
 def _zones(timed: pd.Series) -> set[str]:
@@ -213,7 +207,7 @@ def _dates(text: pd.Series, form: str) -> Parsed:
     if form and form not in _DATES["orders"]:
         values = _reads(text, (form,)).dt.normalize()
         values = values.fillna(_reads(plain, (form, "%Y-%m-%d")))
-        return Parsed(values, f"is not a date written as {form}", "Mend the dates or the format.")
+        return Parsed(values, "date as said", {"how": f" written as {form}"})
     values = _reads(plain, _DATES["certain"])
     rest = plain.where(values.isna())
     read = {order: _reads(rest, forms) for order, forms in _DATES["orders"].items()}
@@ -223,19 +217,16 @@ def _dates(text: pd.Series, form: str) -> Parsed:
     values = values.fillna(read[form] if form else read[DAY_FIRST].fillna(read[MONTH_FIRST]))
     bad = _unread(text, values)
     other = read[MONTH_FIRST if form == DAY_FIRST else DAY_FIRST]
-    ordered = f", read {form}" if form and other[bad].notna().any() else ""
-    remedy = "Write dates as YYYY-MM-DD, between 1900 and 2100, in one order throughout."
-    if text[bad].str.fullmatch(r"[2-7]\d{4}(\.\d+)?").any():
-        remedy = 'If these are day numbers of Excel, say <column> = "excel days" under [tables.<table>.formats].'
-    return Parsed(values, f"is not a date{ordered}", remedy)
+    how = f", read {form}" if form and other[bad].notna().any() else ""
+    day_numbers = text[bad].str.fullmatch(r"[2-7]\d{4}(\.\d+)?").any()
+    return Parsed(values, "day number" if day_numbers else "date", {"how": how})
 
 
 def _two_readings(text: pd.Series, values: pd.Series, read: dict[str, pd.Series], split: pd.Series) -> Parsed:
     first = split.idxmax()
     one, other = read[DAY_FIRST][first], read[MONTH_FIRST][first]
     seen = f"{text[first]}, which is {one:%d %B %Y} (day first) or {other:%d %B %Y} (month first)"
-    remedy = 'Say which under [tables.<table>.formats], for example <column> = "day first", or write YYYY-MM-DD.'
-    return Parsed(values, "has two readings", remedy, (seen,), split.astype(bool))
+    return Parsed(values, "two dates", seen=(seen,), bad=split.astype(bool))
 
 
 def _reads(text: pd.Series, forms: Iterable[str]) -> pd.Series:
@@ -253,13 +244,12 @@ def _months(text: pd.Series, form: str) -> Parsed:
     whole = text.str.replace(r"^(\d{4})-(\d{2})$", r"\1-\2-01", regex=True)
     parsed = _dates(whole, form)
     first = parsed.values.dt.to_period("M").dt.to_timestamp()
-    return replace(parsed, values=first, remedy=parsed.remedy if parsed.seen else "Write months as YYYY-MM.")
+    return replace(parsed, values=first, kind="two dates" if parsed.kind == "two dates" else "month")
 
 
 _AROUND = rf"^{_NUMBERS['currency']}\s*|\s*{_NUMBERS['currency']}$"
 _PERCENT = r"\s*%$"
 PLAIN_NUMBERS, *_ = NUMBER_STYLES = tuple(_NUMBERS["styles"])
-_COMMAS = 'Say which under [tables.<table>.formats]: "1,234.5" (comma for thousands) or "1.234,5" (comma for decimals).'
 
 
 def _around(column: Column) -> str:
@@ -275,12 +265,12 @@ def _numbers(text: pd.Series, form: str, numeric: pd.Series, around: str = "^$")
     marked = looks & plain.str.contains(r"[.,]", regex=True).fillna(False).astype(bool)
     if not style and marked.any():
         seen = tuple(f"{value!r}, thousands or decimals?" for value in plain[marked][:1])
-        return Parsed(exact * np.nan, "has two readings", _COMMAS, seen, marked)
+        return Parsed(exact * np.nan, "two numbers", seen=seen, bad=marked)
     group, point = _NUMBERS["styles"][style or PLAIN_NUMBERS]
     fits = plain.str.fullmatch(rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d*)({point}\d+)?([eE][+-]?\d+)?").fillna(False)
     cleaned = plain.where(fits & looks).str.replace(group, "", regex=True).str.replace(point, ".", regex=True)
     values = exact.fillna(pd.to_numeric(cleaned, errors="coerce").astype(float))
-    return Parsed(values.where(np.isfinite(values)), "is not a number", "Write plain numbers, such as 1234.5.")
+    return Parsed(values.where(np.isfinite(values)), "number")
 
 
 def _styles(plain: pd.Series) -> set[str]:
@@ -299,11 +289,10 @@ def _whole(text: pd.Series, form: str, numeric: pd.Series) -> Parsed:
     parsed = _numbers(text, form, numeric)
     odd = (parsed.values % 1 != 0) | (parsed.values.abs() > LARGEST_WHOLE)
     values = parsed.values.mask(odd).astype("Int64")
-    remedy = 'Map such values under [tables.<table>.values.<column>], for example "Month-to-month" = 1.'
-    return Parsed(values, "is not a whole number", remedy, bad=parsed.bad)
+    return Parsed(values, "whole", bad=parsed.bad)
 
 
 def _flags(text: pd.Series) -> Parsed:
     words = dict.fromkeys(_CELLS["true"], True) | dict.fromkeys(_CELLS["false"], False)
     values = text.str.casefold().map(words).astype("boolean")
-    return Parsed(values, "is neither yes nor no", "Write yes or no, or map the values used.")
+    return Parsed(values, "flag")

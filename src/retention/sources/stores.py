@@ -23,6 +23,7 @@ from pyarrow import dataset
 
 from retention.errors import ConfigError
 from retention.sources.delimited import PIECE_ROWS, NotATableError, must_differ
+from retention.sources.words import sentence
 
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
@@ -42,9 +43,9 @@ def parquet(path: Path) -> Iterator[pd.DataFrame]:
                 some = True
                 yield _values(batch)
     except (pa.ArrowException, OSError) as error:
-        raise NotATableError(f"cannot be read as Parquet ({_first_line(error)})", "Write it again.") from None
+        raise NotATableError("parquet", error=_first_line(error)) from None
     if not some:
-        raise NotATableError("holds no rows", "Export it again with at least one row.")
+        raise NotATableError("no parts")
 
 
 def _one_schema(source: Any) -> Any:
@@ -52,7 +53,7 @@ def _one_schema(source: Any) -> Any:
     schemas = [part.physical_schema for part in source.get_fragments()]
     parts = Counter(name for schema in schemas for name in set(schema.names))
     if odd := sorted(name for name, count in parts.items() if count < len(schemas)):
-        raise NotATableError(f"has parts without the column {', '.join(odd)}", "Write all parts with the same columns.")
+        raise NotATableError("parts", names=", ".join(odd))
     partitions = [field for field in source.schema if field.name not in parts]
     return pa.unify_schemas([*schemas, pa.schema(partitions)], promote_options="permissive")
 
@@ -87,14 +88,13 @@ def excel(path: Path, sheet: str) -> Iterator[pd.DataFrame]:
     rows = list(page.iter_rows())
     errors = [cell.coordinate for row in rows for cell in row if cell.data_type == "e"]
     if wrong := errors + _not_worked_out(path, sheet):
-        problem = "has cells that hold an error or a formula never worked out"
-        raise NotATableError(problem, "Mend them, or open the workbook, save it, and try again.", wrong)
+        raise NotATableError("formulas", wrong)
     frame = pd.DataFrame([[_cell(cell) for cell in row] for row in rows], dtype=object)
     frame = frame.dropna(how="all").dropna(how="all", axis="columns")
     if len(frame) < 2:
-        raise NotATableError("holds no rows", "It needs a row of headings and at least one row below.")
+        raise NotATableError("no cells")
     if merged := [str(area) for area in page.merged_cells.ranges if area.max_row > frame.index[0] + 1]:
-        raise NotATableError("has merged cells", "Unmerge them, and fill in each cell.", merged)
+        raise NotATableError("merged", merged)
     head = ["" if pd.isna(name) else str(name) for name in frame.iloc[0]]
     yield _headed(frame.iloc[1:].set_axis(head, axis="columns").reset_index(drop=True))
 
@@ -142,8 +142,7 @@ def _book(path: Path) -> Any:
     try:
         return _loaded(path, path.stat().st_mtime_ns)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, zlib.error, ET.ParseError) as error:
-        problem = f"{path.name} cannot be read as a workbook ({_first_line(error)})."
-        raise ConfigError(f"{problem} Save it as .xlsx, without a password, or export its sheets as CSV.") from None
+        raise ConfigError(sentence("workbook", name=path.name, error=_first_line(error))) from None
 
 
 class Database:
@@ -156,7 +155,7 @@ class Database:
         self.variable = variable
         self.url = os.environ.get(variable, "")
         if not self.url:
-            raise ConfigError(f"The environment variable {variable}, named by [source] database, is not set.")
+            raise ConfigError(sentence("variable", variable=variable))
 
     @contextmanager
     def connected(self) -> Iterator[Any]:
@@ -172,10 +171,7 @@ class Database:
                 whole.rollback()
         except sa.exc.SQLAlchemyError as error:
             told = self._without_secrets(_first_line(getattr(error, "orig", None) or error))
-            raise ConfigError(
-                f"The database failed while reading its tables: {told}. "
-                f"Check the server, and the address in {self.variable}; then run again."
-            ) from None
+            raise ConfigError(sentence("database", error=told, variable=self.variable)) from None
 
     def _engine(self) -> Any:
         import sqlalchemy as sa
@@ -187,14 +183,10 @@ class Database:
             if url.get_backend_name() != "sqlite":
                 return sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
         except (sa.exc.ArgumentError, ImportError, ValueError):  # their texts repeat parts of the address
-            raise ConfigError(
-                f"The address in {self.variable} cannot be used. It should read like "
-                "postgresql://name:password@host/database, with signs such as @ or / in a password written as %40, "
-                "%2F, and the driver for its database must be installed."
-            ) from None
+            raise ConfigError(sentence("address", variable=self.variable)) from None
         path = Path((url.database or "").removeprefix("file:")).absolute()
         if not path.is_file():
-            raise ConfigError(f"There is no SQLite file where {self.variable} says.")
+            raise ConfigError(sentence("sqlite", variable=self.variable))
         return sa.create_engine("sqlite://", poolclass=sa.NullPool, creator=lambda: _read_only(path))
 
     def _without_secrets(self, text: str) -> str:
@@ -210,7 +202,7 @@ class Database:
         result = connection.execute(sa.text(query))
         head, rows = list(result.keys()), [[_plain(value) for value in row] for row in result]
         if not rows:
-            raise NotATableError("holds no rows", "Check the query.")
+            raise NotATableError("no answer")
         return _headed(pd.DataFrame(rows, columns=head, dtype=object))
 
     def names(self, connection: Any) -> list[str]:
