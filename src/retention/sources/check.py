@@ -16,6 +16,7 @@ from retention.errors import SHOWN, Fault
 from retention.sources.words import fault, sentence
 from retention.tables import Column, Table
 
+OPEN_ENDS = {"end_date", "answered_on", "to_date"}  # required, but blank has a meaning there
 NEVER = pd.Timestamp("2200-01-01")  # later than any date that is read
 
 
@@ -105,10 +106,7 @@ def _declared(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> Iterat
     """What pandera finds against the table's declaration: the column, the rule that is broken, and the rows."""
     columns = {c.name: c for c in table.columns if c.name in frame}
     schema = pa.DataFrameSchema(
-        {
-            name: pa.Column(checks=_rules(c), nullable=not _must_be_filled(c), coerce=False)
-            for name, c in columns.items()
-        }
+        {name: pa.Column(checks=_rules(c), nullable=not c.required or name in OPEN_ENDS) for name, c in columns.items()}
     )
     try:
         with warnings.catch_warnings():  # pandera's own, about how it puts its list of faults together
@@ -117,10 +115,6 @@ def _declared(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> Iterat
     except pa.errors.SchemaErrors as errors:
         for (name, rule), rows in errors.failure_cases.groupby(["column", "check"], sort=False)["index"]:
             yield name, str(rule), pd.Series(frame.index.isin(list(rows)), frame.index) & ~unread[name]
-
-
-def _must_be_filled(column: Column) -> bool:
-    return column.required and column.name not in ("end_date", "answered_on", "to_date")  # blank has a meaning there
 
 
 def _rules(column: Column) -> list[pa.Check]:

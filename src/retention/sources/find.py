@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from retention.config import Settings
+from retention.config import Settings, TableSettings
 from retention.errors import ConfigError
 from retention.sources import stores
 from retention.sources.delimited import delimited
@@ -64,7 +65,7 @@ def _in_files(settings: Settings) -> dict[str, Place]:
         raise ConfigError(sentence("clients", folder=folder, columns=", ".join(TABLES["clients"].required)))
     if absent := [str(path) for path in named.values() if not path.exists()]:
         raise ConfigError(sentence("absent", names=", ".join(absent)))
-    places = {name: place_of(path, settings, name) for name, path in named.items()}
+    places = {name: place_of(path, settings.table(name), name) for name, path in named.items()}
     return _other_sheets(named["clients"], settings) | places
 
 
@@ -84,7 +85,8 @@ def _other_sheets(path: Path, settings: Settings) -> dict[str, Place]:
         return {}
     named = {name: how.sheet for name, how in settings.tables.items() if how.sheet and not how.file}
     named |= {name: sheet for sheet in stores.sheets(path) if (name := plain(sheet)) in TABLES and name not in named}
-    return {name: place_of(path, settings, name) for name in named if name != "clients" and settings.table(name).use}
+    tables = {name: settings.table(name) for name in named if name != "clients"}
+    return {name: place_of(path, how, name) for name, how in tables.items() if how.use}
 
 
 def plain(name: str) -> str:
@@ -92,9 +94,9 @@ def plain(name: str) -> str:
     return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
 
 
-def place_of(path: Path, settings: Settings, table: str) -> Place:
+def place_of(path: Path, how: TableSettings, table: str) -> Place:
     """The place of a table in this file or folder; ConfigError for a kind of file that is not read."""
-    low, how = path.name.lower(), settings.table(table)
+    low = path.name.lower()
     if low.endswith(BOOKS):
         sheet = _sheet(path, how.sheet, table)
         name, first = f"{path.name}, sheet {sheet}", stores.first_day(path)
@@ -129,8 +131,7 @@ def digest(path: Path) -> str:
     for file in _files(path):
         whole.update(str(file.relative_to(path)).encode() if path.is_dir() else b"")
         with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                whole.update(block)
+            hashlib.file_digest(stream, lambda: whole)
     return whole.hexdigest()
 
 
@@ -147,15 +148,10 @@ def _in_database(settings: Settings, stack: ExitStack) -> dict[str, Place]:
 
 def _query(database: stores.Database, connection: object, name: str, query: str) -> Place:
     """A query's rows, fetched once and kept, with a digest that does not depend on their order."""
-    kept: list[pd.DataFrame] = []
-
-    def pieces() -> Iterator[pd.DataFrame]:
-        if not kept:
-            kept.append(database.rows(connection, query))
-        yield from kept
+    rows = cache(lambda: database.rows(connection, query))
 
     def fingerprint() -> str:
-        rows = pd.util.hash_pandas_object(next(pieces()).astype("string"), index=False)
-        return hashlib.sha256(np.sort(rows.to_numpy()).tobytes()).hexdigest()
+        hashes = pd.util.hash_pandas_object(rows().astype("string"), index=False)
+        return hashlib.sha256(np.sort(hashes.to_numpy()).tobytes()).hexdigest()
 
-    return Place(f"the query for {name}", pieces, fingerprint)
+    return Place(f"the query for {name}", lambda: iter([rows()]), fingerprint)

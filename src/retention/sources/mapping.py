@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import Any
 
 import pandas as pd
 
@@ -14,8 +13,6 @@ from retention.sources.find import plain
 from retention.sources.parse import NUMBER_STYLES, as_text
 from retention.sources.words import fault
 from retention.tables import SIGNING, Table
-
-Told = tuple[str, str, dict[str, Any]]  # a column, the kind of fault, and what is said of it
 
 
 def our_spelling(table: Table, how: TableSettings, here: list[str]) -> dict[str, str]:
@@ -44,48 +41,48 @@ def suits(form: str, kind: str) -> bool:
 
 def mapping_faults(table: Table, how: TableSettings, here: list[str]) -> list[Fault]:
     """What the settings or the file lack: columns named but absent or unknown, required columns nobody supplies."""
-    told = (*_misnamed(table, how, here), *_misfits(table, how), *_missing(table, how, here))
-    return [fault(table.name, column, kind, **said) for column, kind, said in told]
+    return [*_misnamed(table, how, here), *_misfits(table, how), *_missing(table, how, here)]
 
 
-def _misnamed(table: Table, how: TableSettings, here: list[str]) -> Iterator[Told]:
+def _misnamed(table: Table, how: TableSettings, here: list[str]) -> Iterator[Fault]:
     """Columns that the settings name and the file or the table has not."""
     named = how.columns | {name: name for name in how.extra}
     named |= {"tenure_months": how.tenure_months} if how.tenure_months else {}
     named |= {"ended": how.ended.column} if how.ended else {}
     for ours, theirs in named.items():
         if theirs not in here:
-            yield ours, "not here", {"theirs": theirs, "here": ", ".join(here)}
+            yield fault(table.name, ours, "not here", theirs=theirs, here=", ".join(here))
     known = {column.name for column in table.columns}
     said = [*how.columns, *(name for name in (*how.values, *how.formats) if name not in how.extra)]
     for name in dict.fromkeys(said):
         if name not in known:
-            yield name, "no column", {"known": ", ".join(sorted(known | set(how.extra)))}
+            yield fault(table.name, name, "no column", known=", ".join(sorted(known | set(how.extra))))
 
 
-def _misfits(table: Table, how: TableSettings) -> Iterator[Told]:
+def _misfits(table: Table, how: TableSettings) -> Iterator[Fault]:
     """Columns of the user's own that are ours, or known from no date; formats of dates for numbers or the reverse."""
     kinds = {column.name: column.kind for column in table.columns}
     for name in sorted(kinds.keys() & how.extra.keys()):
-        yield name, "not extra", {}
+        yield fault(table.name, name, "not extra")
     kinds |= {name: extra.kind for name, extra in how.extra.items()}
     dates = sorted(name for name, kind in kinds.items() if kind == "date")
     for name, extra in how.extra.items():
         if extra.known not in (SIGNING, *dates):
-            yield name, "no date", {"known": extra.known, "dates": ", ".join(dates)}
+            yield fault(table.name, name, "no date", known=extra.known, dates=", ".join(dates))
     for name, form in how.formats.items():
         if name in kinds and not suits(form, kinds[name]):
-            yield name, "no format", {"meant": kinds[name], "form": form, "styles": " or ".join(NUMBER_STYLES)}
+            styles = " or ".join(NUMBER_STYLES)
+            yield fault(table.name, name, "no format", meant=kinds[name], form=form, styles=styles)
 
 
-def _missing(table: Table, how: TableSettings, here: list[str]) -> Iterator[Told]:
+def _missing(table: Table, how: TableSettings, here: list[str]) -> Iterator[Fault]:
     """What is required and given by nobody, with the heading that is most like it."""
     if how.tenure_months and not (how.ended and how.snapshot_date):
-        yield "tenure_months", "no flag", {}
+        yield fault(table.name, "tenure_months", "no flag")
     dates = ("start_date", "end_date") if how.tenure_months else ()
     for name in table.required:
         if name not in (*here, *how.columns, *dates):
             near = difflib.get_close_matches(name, here, 1, 0.5)
             guess = f' Perhaps {name} = "{near[0]}"?' if near else ""
             skip = f" Or say [tables.{table.name}] use = false." if table.name != "clients" else ""
-            yield name, "missing", {"hints": guess + skip, "here": ", ".join(here)}
+            yield fault(table.name, name, "missing", hints=guess + skip, here=", ".join(here))

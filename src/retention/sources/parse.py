@@ -53,7 +53,8 @@ def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "")
     """
     codes, unique = pd.factorize(cells)
     written = pd.Series(unique, dtype=object)
-    numeric = pd.Series([_is_number(value) for value in written], dtype=bool)
+    numbers = int | float | Decimal | np.number
+    numeric = pd.Series([isinstance(v, numbers) and not isinstance(v, bool) for v in written], dtype=bool)
     text, told = _cleaned(pd.Series([as_text(value) for value in written], dtype=TEXT))
     if column.kind in ("date", "month"):
         text, told = _day_numbers(text, told, numeric, form, first_day)
@@ -83,10 +84,6 @@ def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "")
 def _spread(mask: pd.Series, codes: np.ndarray, index: pd.Index) -> pd.Series:
     """A mask over different values as one over the cells; blank cells are False."""
     return pd.Series(np.append(mask.to_numpy(dtype=bool), False)[codes], index)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool)
 
 
 def as_text(value: Any) -> str:
@@ -213,7 +210,9 @@ def _dates(text: pd.Series, form: str) -> Parsed:
     read = {order: _reads(rest, forms) for order, forms in _DATES["orders"].items()}
     both = read[DAY_FIRST].notna() & read[MONTH_FIRST].notna()
     if not form and (split := (read[DAY_FIRST] != read[MONTH_FIRST]) & both).any():
-        return _two_readings(text, values, read, split)
+        one, other = (read[order][split.idxmax()] for order in (DAY_FIRST, MONTH_FIRST))
+        seen = f"{text[split.idxmax()]}, which is {one:%d %B %Y} (day first) or {other:%d %B %Y} (month first)"
+        return Parsed(values, "two dates", seen=(seen,), bad=split.astype(bool))
     values = values.fillna(read[form] if form else read[DAY_FIRST].fillna(read[MONTH_FIRST]))
     bad = _unread(text, values)
     other = read[MONTH_FIRST if form == DAY_FIRST else DAY_FIRST]
@@ -222,14 +221,8 @@ def _dates(text: pd.Series, form: str) -> Parsed:
     return Parsed(values, "day number" if day_numbers else "date", {"how": how})
 
 
-def _two_readings(text: pd.Series, values: pd.Series, read: dict[str, pd.Series], split: pd.Series) -> Parsed:
-    first = split.idxmax()
-    one, other = read[DAY_FIRST][first], read[MONTH_FIRST][first]
-    seen = f"{text[first]}, which is {one:%d %B %Y} (day first) or {other:%d %B %Y} (month first)"
-    return Parsed(values, "two dates", seen=(seen,), bad=split.astype(bool))
-
-
 def _reads(text: pd.Series, forms: Iterable[str]) -> pd.Series:
+    """The dates that the first of these formats reads which can; others are missing."""
     values = pd.Series(pd.NaT, text.index, dtype="datetime64[ns]")
     for form in forms:
         rest = text.where(values.isna())

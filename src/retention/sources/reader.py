@@ -19,7 +19,7 @@ from retention.sources.find import LARGE_BYTES, Place, find
 from retention.sources.mapping import mapped, mapping_faults, our_spelling, suits
 from retention.sources.parse import PLAIN_NUMBERS, Evidence, parse, texts
 from retention.sources.tenure import Tenure
-from retention.sources.words import fault
+from retention.sources.words import fault, faults_in
 from retention.tables import TABLES, Column, Table
 
 NEEDED = {"start_date", "end_date", "recorded_date", "recorded_at"}  # to know the cut-off and when records begin
@@ -58,19 +58,18 @@ def read(settings: Settings, tell: Callable[[str], None] = lambda text: None, on
         clients = None
         for table in found.values():
             clients = table.read(clients, partial)
+        repairs = tuple(
+            f"{name}.{what}" + (f" ({count:,} cell{'' if count == 1 else 's'})" if count else "")
+            for name, table in found.items()
+            for what, count in table.repairs.items()
+        )
         if faults := merged(fault for table in found.values() for fault in table.faults):
-            raise DataError(faults, tuple(_repairs(found)))
+            raise DataError(faults, repairs)
         hashes = {name: place.digest() for name, place in places.items()}
         rows = {name: table.rows for name, table in found.items()}
     frames = {name: _whole(TABLES[name], table.pieces, partial) for name, table in found.items()}
     notes = tuple(note for table in found.values() for note in table.notes())
-    return Tables(frames, rows, hashes, notes, tuple(_repairs(found)), partial)
-
-
-def _repairs(found: dict[str, _Reader]) -> Iterator[str]:
-    for name, table in found.items():
-        for what, count in table.repairs.items():
-            yield f"{name}.{what}" + (f" ({count:,} cell{'' if count == 1 else 's'})" if count else "")
+    return Tables(frames, rows, hashes, notes, repairs, partial)
 
 
 def _whole(table: Table, pieces: list[pd.DataFrame], partial: bool) -> pd.DataFrame:
@@ -159,14 +158,17 @@ class _Reader:
         return count > 1
 
     def _gather(self, pieces: Iterable[pd.DataFrame], clients: np.ndarray | None, partial: bool) -> Across:
-        """Type and check every piece, and keep it (of a large source that is only checked, the dates)."""
+        """Type and check every piece, and keep it (of a large source that is only checked, the different days)."""
         across = Across(self.table)
         for raw in pieces:
             frame, unread = self._typed(raw)
             self.faults = merged([*self.faults, *check_rows(self.table, frame, unread, clients)])
             if set(frame) >= set(self.table.required):
                 across.add(frame)
-            self.pieces.append(_days(frame) if partial else frame)
+            if partial:
+                days = {name: frame[name].dropna().unique() for name in frame if name in NEEDED}
+                frame = pd.DataFrame({name: pd.Series(different) for name, different in days.items()})
+            self.pieces.append(frame)
             self.rows += len(raw)
             self.tell(f"{self.place.name}: {self.rows:,} rows read")
         return across
@@ -180,9 +182,7 @@ class _Reader:
         parsed = {c.name: parse(raw[c.name], c, self.forms.get(c.name, ""), self.place.first_day) for c in self.columns}
         for name, p in parsed.items():
             self.repairs.update({f"{name}: {what}": count for what, count in p.repairs.items()})
-            if p.bad.any():
-                told = fault(self.table.name, name, p.kind, int(p.bad.sum()), ids[p.bad], p.seen, **p.said)
-                self.faults.append(told)
+            self.faults += faults_in(self.table.name, name, p.kind, p.bad, ids, p.seen, **p.said)
         frame = pd.DataFrame({name: p.values for name, p in parsed.items()})
         unread = pd.DataFrame({name: p.filled & p.values.isna() for name, p in parsed.items()})
         if self.tenure:
@@ -217,8 +217,3 @@ class _Reader:
         for theirs, ours in self.spelt.items():
             if theirs != ours:
                 self.repairs[f"{ours}: the heading {theirs!r} was taken as this column"] = 0
-
-
-def _days(frame: pd.DataFrame) -> pd.DataFrame:
-    """The different days of the columns that tell the cut-off and when records begin."""
-    return pd.DataFrame({name: pd.Series(frame[name].dropna().unique()) for name in frame if name in NEEDED})

@@ -200,10 +200,11 @@ class Database:
         import sqlalchemy as sa
 
         result = connection.execute(sa.text(query))
-        head, rows = list(result.keys()), [[_plain(value) for value in row] for row in result]
+        # A truth value is text here, else it would be one with the number 1 or 0.
+        rows = [[str(value) if isinstance(value, bool) else value for value in row] for row in result]
         if not rows:
             raise NotATableError("no answer")
-        return _headed(pd.DataFrame(rows, columns=head, dtype=object))
+        return _headed(pd.DataFrame(rows, columns=list(result.keys()), dtype=object))
 
     def names(self, connection: Any) -> list[str]:
         """The tables and views that the database shows."""
@@ -211,10 +212,6 @@ class Database:
 
         seen = sa.inspect(connection)
         return [*seen.get_table_names(), *seen.get_view_names()]
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, bool) else value  # else it would be one with the number 1 or 0
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

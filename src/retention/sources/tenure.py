@@ -14,7 +14,7 @@ import pandas as pd
 from retention.config import TableSettings
 from retention.errors import SHOWN, Fault
 from retention.sources.parse import as_text, parse, texts
-from retention.sources.words import fault
+from retention.sources.words import fault, faults_in
 from retention.tables import Column
 
 LONGEST_TENURE = 1200  # months
@@ -67,15 +67,8 @@ class Tenure:
         first = (self.last + pd.Timedelta(days=1)).to_period("M").ordinal - ages.where(fits, 0).astype(int)
         start = pd.Series(pd.PeriodIndex.from_ordinals(first, freq="M").to_timestamp(), raw.index).clip(upper=self.last)
         end = pd.Series(self.last, raw.index).where(words == self.yes)
-        about = (
-            ("tenure_months", "age", self.ages, ~fits, texts(raw.loc[~fits, self.ages]).unique()[:SHOWN]),
-            ("ended", "blank", self.flag, words == "", ()),
-        )
-        faults = [
-            fault(
-                self.table, name, kind, int(bad.sum()), ids[bad], map(repr, seen), theirs=column, longest=LONGEST_TENURE
-            )
-            for name, kind, column, bad, seen in about
-            if bad.any()
-        ]
+        odd = map(repr, texts(raw.loc[~fits, self.ages]).unique()[:SHOWN])
+        told = {"theirs": self.ages, "longest": LONGEST_TENURE}
+        faults = faults_in(self.table, "tenure_months", "age", ~fits, ids, odd, **told)
+        faults += faults_in(self.table, "ended", "blank", words == "", ids, theirs=self.flag)
         return raw.assign(start_date=start.where(fits), end_date=end), faults

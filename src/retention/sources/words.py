@@ -8,6 +8,8 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any
 
+import pandas as pd
+
 from retention.errors import SHOWN, Fault
 
 
@@ -24,6 +26,13 @@ def fault(
     """The fault of that kind, with what is `said` of it filled into its words."""
     problem, remedy = (text.format(table=table, column=column, **said) for text in _REFUSALS["faults"][kind])
     return Fault(table, column, problem, count, tuple(islice(ids, SHOWN)), remedy, tuple(seen))
+
+
+def faults_in(
+    table: str, column: str, kind: str, bad: pd.Series, ids: pd.Series, seen: Iterable[str] = (), **said: Any
+) -> list[Fault]:
+    """The fault of the rows that are `bad`, named by their ids; none where there are none."""
+    return [fault(table, column, kind, int(bad.sum()), ids[bad], seen, **said)] if bad.any() else []
 
 
 def sentence(kind: str, **said: Any) -> str:
