@@ -30,15 +30,10 @@ def check_rows(table: Table, frame: pd.DataFrame, unread: pd.DataFrame, known: n
     for column, kind, bad in chain(_declared(table, frame, unread), _contradictions(table, frame, known)):
         if bad.any():
             of = table.column(column)
-            said = {
-                "low": of.low,
-                "high": of.high,
-                "unit": of.unit or "plain numbers",
-                "choices": ", ".join(of.choices),
-            }
+            said = {"unit": of.unit or "plain numbers", "choices": ", ".join(of.choices)}
             seen = frame.loc[bad, column].dropna().unique()[:SHOWN] if kind in ("choices", "low", "high") else ()
             named = ids[bad].drop_duplicates()
-            faults.append(fault(table.name, column, kind, int(bad.sum()), named, map(str, seen), **said))
+            faults.append(fault(table.name, column, kind, int(bad.sum()), named, map(str, seen), of=of, **said))
     return faults
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -83,9 +83,9 @@ def _other_sheets(path: Path, settings: Settings) -> dict[str, Place]:
     """The tables that are further sheets, by name, of the clients' workbook."""
     if path.suffix.lower() not in BOOKS:
         return {}
-    named = {name: how.sheet for name, how in settings.tables.items() if how.sheet and not how.file}
-    named |= {name: sheet for sheet in stores.sheets(path) if (name := plain(sheet)) in TABLES and name not in named}
-    tables = {name: settings.table(name) for name in named if name != "clients"}
+    named = {name for name, how in settings.tables.items() if how.sheet and not how.file}
+    named |= {plain(sheet) for sheet in stores.sheets(path)}
+    tables = {name: settings.table(name) for name in TABLES if name in named and name != "clients"}
     return {name: place_of(path, how, name) for name, how in tables.items() if how.use}
 
 
@@ -96,16 +96,19 @@ def plain(name: str) -> str:
 
 def place_of(path: Path, how: TableSettings, table: str) -> Place:
     """The place of a table in this file or folder; ConfigError for a kind of file that is not read."""
-    low = path.name.lower()
+    low, name, first_day = path.name.lower(), path.name, ""
     if low.endswith(BOOKS):
         sheet = _sheet(path, how.sheet, table)
-        name, first = f"{path.name}, sheet {sheet}", stores.first_day(path)
-        return Place(name, lambda: stores.excel(path, sheet), lambda: digest(path), path.stat().st_size, first)
-    if path.is_dir() or low.endswith(PARQUET):
-        return Place(path.name, lambda: stores.parquet(path), lambda: digest(path), _size(path))
-    if low.endswith(TEXT):
-        return Place(path.name, lambda: delimited(path, how.encoding), lambda: digest(path), _size(path))
-    raise ConfigError(sentence("kind", name=path.name, kinds=", ".join((*TEXT, *PARQUET, *BOOKS))))
+        name, first_day = f"{path.name}, sheet {sheet}", stores.first_day(path)
+        pieces = partial(stores.excel, path, sheet)
+    elif path.is_dir() or low.endswith(PARQUET):
+        pieces = partial(stores.parquet, path)
+    elif low.endswith(TEXT):
+        pieces = partial(delimited, path, how.encoding)
+    else:
+        raise ConfigError(sentence("kind", name=path.name, kinds=", ".join((*TEXT, *PARQUET, *BOOKS))))
+    size = sum(file.stat().st_size for file in _files(path))
+    return Place(name, pieces, lambda: digest(path), size, first_day)
 
 
 def _sheet(path: Path, wanted: str, table: str) -> str:
@@ -119,10 +122,6 @@ def _sheet(path: Path, wanted: str, table: str) -> str:
 
 def _files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in _files(path))
 
 
 def digest(path: Path) -> str:
