@@ -7,9 +7,8 @@ import gzip
 import itertools
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,13 +22,25 @@ MARKS = ",;\t|"
 
 
 class NotATableError(Exception):
-    """Why a source is no table: what is wrong, the way out, and where (lines, sheets, columns)."""
+    """Why a source is no table: the kind of refusal, what is said of it, and where (the first lines, cells, ...)."""
 
-    def __init__(self, problem: str, remedy: str, places: Iterable[str] = (), count: int = 0) -> None:
-        self.problem, self.remedy = problem, remedy
-        self.places = tuple(itertools.islice(places, SHOWN))
-        self.count = count or len(self.places)
-        super().__init__(problem)
+    def __init__(self, kind: str, places: Iterable[str] = (), **said: Any) -> None:
+        super().__init__(kind)
+        self.kind, self.said, self.count = kind, said, 0
+        self.places: tuple[str, ...] = ()
+        for place in places:
+            self.add(place)
+
+    def add(self, place: str) -> None:
+        """Note one more place where it is so."""
+        self.count += 1
+        self.places = (*self.places, place)[:SHOWN]
+
+
+def must_differ(headings: Sequence[str], where: str) -> None:
+    """NotATableError where two headings are the same or one is blank."""
+    if wrong := sorted({name or "(no name)" for name in headings if not name or headings.count(name) > 1}):
+        raise NotATableError("headings", names=", ".join(wrong), where=where)
 
 
 def delimited(path: Path, encoding: str = "") -> Iterator[pd.DataFrame]:
@@ -38,13 +49,11 @@ def delimited(path: Path, encoding: str = "") -> Iterator[pd.DataFrame]:
         with _opened(path, encoding) as stream:
             yield from _pieces(_lines(stream))
     except (UnicodeError, LookupError) as error:
-        remedy = 'Save it as UTF-8, or set encoding = "cp1252" under [tables.<table>].'
-        raise NotATableError(f"cannot be read as text ({error})", remedy) from None
+        raise NotATableError("encoding", error=error) from None
     except csv.Error as error:
-        remedy = 'Double each quote inside a value: 24 inch is 24"".'
-        raise NotATableError(f"has a stray or unclosed quote ({error})", remedy) from None
+        raise NotATableError("quote", error=error) from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise NotATableError("is not a whole gzip file", "Compress or copy it again.") from None
+        raise NotATableError("gzip") from None
 
 
 @contextmanager
@@ -61,7 +70,7 @@ def _opened(path: Path, encoding: str) -> Iterator[IO[str]]:
 def _lines(stream: IO[str]) -> Iterator[str]:
     for line in stream:
         if "\0" in line:
-            raise NotATableError("is not a text file (it holds zero bytes)", "Export it again as CSV.")
+            raise NotATableError("zero bytes")
         yield line
 
 
@@ -75,14 +84,9 @@ def _pieces(lines: Iterator[str]) -> Iterator[pd.DataFrame]:
     reader = csv.reader(itertools.chain([heading, second], lines), delimiter=mark, strict=True)
     head = [name.strip() for name in next(reader, [])]
     width = max((n for n, name in enumerate(head, 1) if name), default=0)  # a trailing separator adds no column
-    if twice := sorted({name for name in head[:width] if head.count(name) > 1 or not name}):
-        raise _unnamed(twice)
-    wrong = {"ragged": _Places(), "swallowed": _Places(), "beyond": _Places()}
-    rows, some = _rows(reader, head, width, int(bool(told)), wrong), False
-    while piece := list(itertools.islice(rows, PIECE_ROWS)):
-        some = True
-        yield pd.DataFrame(piece, columns=head[:width], dtype=object)
-    _tell(wrong, some, len(head))
+    must_differ(head[:width], "line")
+    for rows in _rows(reader, len(head), width, before=1 if told else 0):
+        yield pd.DataFrame(rows, columns=head[:width], dtype=object)
 
 
 def _fit(heading: str, second: str, mark: str) -> tuple[bool, int]:
@@ -91,55 +95,34 @@ def _fit(heading: str, second: str, mark: str) -> tuple[bool, int]:
     return cells[0] == cells[1] > 1, cells[0]
 
 
-@dataclass
-class _Places:
-    """Where something is wrong: how often, and the first of the lines."""
-
-    count: int = 0
-    first: list[str] = field(default_factory=list)
-
-    def add(self, place: str) -> None:
-        self.count += 1
-        if len(self.first) < SHOWN:
-            self.first.append(place)
-
-
-def _rows(reader: Any, head: list[str], width: int, before: int, wrong: dict[str, _Places]) -> Iterator[list[str]]:
-    """The rows that are whole, one after another; where the others are is noted in `wrong`."""
-    line = reader.line_num
+def _rows(reader: Any, columns: int, width: int, before: int) -> Iterator[list[list[str]]]:
+    """The rows that are whole, a piece at a time; then NotATableError where there were others, or none."""
+    ragged, swallowed = NotATableError("ragged", columns=columns), NotATableError("swallowed")
+    rows, some, nameless, line = list[list[str]](), False, False, reader.line_num
     for row in reader:
         start, lines, line = line + 1 + before, reader.line_num - line, reader.line_num
         if not any(cell.strip() for cell in row[:2]) and not any(cell.strip() for cell in row):
             continue
-        if len(row) != len(head):
-            wrong["ragged"].add(f"line {start} has {len(row)}")
+        if len(row) != columns:
+            ragged.add(f"line {start} has {len(row)}")
         elif lines > 1 and any(_holds_rows(value, width) for value in row):
-            wrong["swallowed"].add(f"line {start}")
+            swallowed.add(f"line {start}")
         elif width < len(row) and any(cell.strip() for cell in row[width:]):
-            wrong["beyond"].add(f"line {start}")
+            nameless = True
         else:
-            yield row[:width]
-
-
-def _tell(wrong: dict[str, _Places], some: bool, columns: int) -> None:
-    """NotATableError for the first kind of thing that is wrong with the rows."""
-    if (bad := wrong["ragged"]).count:
-        remedy = "Quote values that hold the separator, and start the file with its heading line."
-        raise NotATableError(f"has rows without {columns} values", remedy, bad.first, bad.count)
-    if (bad := wrong["swallowed"]).count:
-        remedy = "A quote is missing or stray; mend it."
-        raise NotATableError("has a quoted value that holds whole rows", remedy, bad.first, bad.count)
-    if wrong["beyond"].count:
-        raise _unnamed([""])
-    if not some:
-        raise NotATableError("holds no rows", "Export it again with a heading line and at least one row.")
-
-
-def _unnamed(names: Iterable[str]) -> NotATableError:
-    named = ", ".join(name or "(no name)" for name in names)
-    return NotATableError(
-        f"has columns without a name of their own: {named}", "Give each column one name, in the first line."
-    )
+            rows.append(row[:width])
+        if len(rows) == PIECE_ROWS:
+            some = True
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+    for wrong in (ragged, swallowed):
+        if wrong.count:
+            raise wrong
+    must_differ([""] if nameless else [], "line")
+    if not some and not rows:
+        raise NotATableError("no lines")
 
 
 def _holds_rows(value: str, columns: int) -> bool:

@@ -13,45 +13,30 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
+from jinja2 import Environment, StrictUndefined
 
-from retention.config import OPEN, Settings, TableSettings
+from retention.config import OPEN, TableSettings
 from retention.errors import ConfigError
 from retention.sources import stores
 from retention.sources.check import ask_records_begin
 from retention.sources.delimited import NotATableError
 from retention.sources.find import BOOKS, PARQUET, TEXT, Place, place_of, plain
-from retention.sources.parse import FALSE, TRUE, Evidence, Parsed, parse, texts
+from retention.sources.parse import Evidence, Parsed, parse, texts
+from retention.sources.words import WORDS, fault, sentence
 from retention.tables import TABLES, Column, Table
 
 SURE, LIKELY, GUESS = "sure", "likely", "a guess"
 READABLE = 0.98  # (ours) share of filled cells that must read as the column's kind
 ALIKE = 0.86  # (ours) how alike a heading must be to be worth a guess
+ASKED = {"two dates": '"day first" or "month first"', "two numbers": '"1,234.5" or "1.234,5"'}  # kinds of fault
 LATER = pd.Timedelta(days=92)  # (ours) ends this far beyond every other date are planned ones
-PLANNED = re.compile(
-    r"renew|expir|due|sched|plan|paid_?(to|thr|up|until)|prepaid|next|valid|contract_end|term_end|end_of_(term|contract)"
-    r"|commit|contracted|billed_(to|thr|until)|until|cancel_at$|^ends?_(on|at)$|close_date"
-)
-TENURE = (
-    "tenure",
-    "tenure_months",
-    "tenure_in_months",
-    "months_as_client",
-    "months_active",
-    "age_months",
-    "lifetime_months",
-)
-LEFT = set(
-    "churn churned churn_label churn_value churn_flag is_churned has_churned exited left cancelled canceled attrition "
-    "lost ended terminated".split()
-)
-ACTIVE = {"active", "is_active"}
-STAYS = ACTIVE | {"stage", "lifecycle_stage", "status", "customer_status", "client_status", "account_status", "state"}
-GONE = TRUE | set(
-    "churn churned cancelled canceled left lost inactive closed ended terminated former exited gone".split()
-)
+_WORDS = WORDS["exports"]
+_TRUE, _FALSE = WORDS["cells"]["true"], WORDS["cells"]["false"]
 
 
 @dataclass
@@ -65,14 +50,28 @@ class Draft:
 
 
 @dataclass
-class _Guess:
-    """What is guessed of one table: headings by our names with how sure and why, and lines of its section."""
+class _Sheet:
+    """A file or sheet of the export, and what is guessed of it; draft.toml.j2 writes it down."""
 
-    headings: dict[str, tuple[str, str, str]] = field(default_factory=dict)
-    section: list[str] = field(default_factory=list)
-    formats: list[str] = field(default_factory=list)
-    values: list[str] = field(default_factory=list)
-    spare: list[str] = field(default_factory=list)
+    place: Place
+    where: list[str] = field(default_factory=list)  # settings that find it again
+    refused: list[str] = field(default_factory=list)
+    headings: dict[str, tuple[str, str, str]] = field(default_factory=dict)  # by our names, with how sure and why
+    formats: list[tuple[str, str, str]] = field(default_factory=list)  # columns with two readings, and the answers
+    terms: dict[str, list[str]] = field(default_factory=dict)  # words that are not understood
+    used: set[str] = field(default_factory=set)
+    spare: dict[str, int] = field(default_factory=dict)  # headings that nobody asked for, with how many values
+    flag: tuple[str, set[str], str] | None = None  # the heading that says who left, its words for it, and why
+    tenure: str = ""
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The first rows; ConfigError where it is no table."""
+        try:
+            return next(self.place.pieces())
+        except NotATableError as no:
+            told = fault("<table>", "", no.kind, **no.said)
+            raise ConfigError(f"{self.place.name} {told.problem}. {told.remedy}") from None
 
 
 def draft(export: Path, beside: Path) -> Draft:
@@ -81,75 +80,64 @@ def draft(export: Path, beside: Path) -> Draft:
     ConfigError where nothing in it can be read as a table of clients.
     """
     if not export.exists():
-        raise ConfigError(f"There is no file or folder {export}.")
+        raise ConfigError(sentence("export", export=export))
     out = Draft()
     found = _found(export, out)
     if "clients" not in found:
-        raise ConfigError(
-            f"No table of clients was found in {export}. It needs one row an engagement, with columns such as "
-            f"{', '.join(TABLES['clients'].required)}. Name the file itself: retention init FILE."
-        )
-    guesses = {
-        name: _guess(TABLES[name], place, where, out)
-        for name, (place, where) in found.items()
-        if name == "clients" or not _lacks(name, place)
-    }
-    tables = [line for name, guess in guesses.items() for line in _lines(TABLES[name], _first(found[name][0]), guess)]
-    for name in set(found) - set(guesses):
-        tables += [f"[tables.{name}]", f"use = false  # {_word(found[name][0].name)} lacks what this table needs", ""]
+        raise ConfigError(sentence("no clients", export=export, columns=", ".join(TABLES["clients"].required)))
+    lacking = {name: sheet for name, sheet in found.items() if name != "clients" and _lacks(name, sheet)}
+    tables = {name: sheet for name, sheet in found.items() if name not in lacking}
+    for name, sheet in tables.items():
+        _guess(TABLES[name], sheet, out)
+    clients = tables["clients"]
+    dated = clients.tenure or "recorded_date" in clients.headings
+    dated = dated or any({"recorded_date", "recorded_at"} & set(sheet.rows) for sheet in tables.values())
+    out.questions += [] if dated else ["cutoff: the last day on which the data were true"]
+    begin = _begin(clients)
+    out.questions += ["records_begin: since when nobody who left is missing"] if begin else []
     path = json.dumps(os.path.relpath(export, beside).replace(os.sep, "/"), ensure_ascii=False)
-    head = [
-        f"# Drafted by looking at {_word(export.name)}. Nothing here counts until somebody who knows the data has read",
-        "# it: each guess says what it rests on and how sure it is. Answer every " + f'"{OPEN}", then confirm.',
-        "confirmed = false  # set to true when all below is right",
-        *(f"# Not used: {_word(name)}, which is no table that is known." for name in out.unused),
-        "",
-        *_when({name: found[name] for name in guesses}, guesses["clients"], out),
-        "[source]",
-        f"{'folder' if export.is_dir() else 'file'} = {path}",
-        "",
-    ]
-    out.text = "\n".join([*head, *tables]).rstrip() + "\n"
+    drawer = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    drawer.filters.update(word=_word, short=_short)
+    template = drawer.from_string(files("retention").joinpath("sources", "draft.toml.j2").read_text("utf-8"))
+    about = {"export": export, "path": path, "unused": out.unused, "dated": dated, "begin": begin, "open": OPEN}
+    out.text = template.render(about, tables=tables, lacking=lacking).rstrip() + "\n"
     return out
 
 
-def _found(export: Path, out: Draft) -> dict[str, tuple[Place, list[str]]]:
-    """The places of the tables that the export seems to hold, with the settings that find them again."""
+def _found(export: Path, out: Draft) -> dict[str, _Sheet]:
+    """What the export seems to hold, by table, the clients first; with the settings that find each again."""
+    kinds = (*TEXT, *PARQUET, *BOOKS)
     if export.is_file() and not export.name.lower().endswith(BOOKS):
-        return {"clients": _place(export)}
+        return {"clients": _sheet(export)}
     if export.is_file():
-        places = {sheet: _place(export, sheet) for sheet in stores.sheets(export)}
+        key, sheets = "sheet", {name: _sheet(export, name) for name in stores.sheets(export)}
     else:
-        files = [
-            p for p in sorted(export.iterdir()) if p.name.lower().endswith((*TEXT, *PARQUET, *BOOKS)) or p.is_dir()
-        ]
-        places = {path.name: _place(path) for path in files}
-    tables = {name: _table_named(name.split(".")[0], places) for name in places}
-    if "clients" not in tables.values() and places:
-        lacks = {name: _lacks("clients", place) for name, (place, _) in places.items()}
-        best = min(lacks, key=lambda name: lacks[name])
-        tables[best] = "clients" if lacks[best] <= 3 else tables[best]
-    key = "sheet" if export.is_file() else "file"
+        files = [path for path in sorted(export.iterdir()) if path.name.lower().endswith(kinds) or path.is_dir()]
+        key, sheets = "file", {path.name: _sheet(path) for path in files}
+    tables = {name: _table_named(name.split(".")[0], sheets) for name in sheets}
+    if "clients" not in tables.values() and sheets:
+        best = min(sheets, key=lambda name: _lacks("clients", sheets[name]))
+        tables[best] = "clients" if _lacks("clients", sheets[best]) <= 3 else tables[best]
     out.unused += [name for name, table in tables.items() if not table]
-    return {
-        table: (places[name][0], [f"{key} = {_word(name)}"] * (plain(name.split(".")[0]) != table) + places[name][1])
-        for name, table in sorted(tables.items(), key=lambda item: item[1] != "clients")
-        if table
-    }
+    for name, table in tables.items():
+        if plain(name.split(".")[0]) != table:
+            sheets[name].where.insert(0, f"{key} = {_word(name)}")
+    held = sorted((name for name, table in tables.items() if table), key=lambda name: tables[name] != "clients")
+    return {tables[name]: sheets[name] for name in held}
 
 
-def _place(path: Path, sheet: str = "") -> tuple[Place, list[str]]:
-    """The place of a file or sheet, and the setting that its encoding needs, where it is not UTF-8."""
-    place = place_of(path, Settings(tables={"clients": TableSettings(sheet=sheet)}), "clients")
+def _sheet(path: Path, sheet: str = "") -> _Sheet:
+    """A file or sheet, with the setting that its encoding needs where it is not UTF-8."""
+    place = place_of(path, TableSettings(sheet=sheet), "clients")
     try:
         next(place.pieces(), None)
     except NotATableError as no:
-        if "cannot be read as text" in no.problem:
-            place = place_of(path, Settings(tables={"clients": TableSettings(encoding="cp1252")}), "clients")
-            rows = _first(place)
-            odd = next((word for name in rows for word in texts(rows[name]) if not word.isascii()), "")
-            return place, [f'encoding = "cp1252"  # {LIKELY}: it is not UTF-8; does {_short(odd)} look right?']
-    return place, []
+        if no.kind == "encoding":
+            found = _Sheet(place_of(path, TableSettings(encoding="cp1252"), "clients"))
+            odd = next((word for name in found.rows for word in texts(found.rows[name]) if not word.isascii()), "")
+            found.where += [f'encoding = "cp1252"  # {LIKELY}: it is not UTF-8; does {_short(odd)} look right?']
+            return found
+    return _Sheet(place)
 
 
 def _table_named(name: str, others: Iterable[str]) -> str:
@@ -160,67 +148,44 @@ def _table_named(name: str, others: Iterable[str]) -> str:
     return like if like == plain(name) or like not in taken else ""
 
 
-def _lacks(name: str, place: Place) -> int:
-    """How many of the named table's required columns no heading of this place could be; all, where it is no table."""
+def _lacks(name: str, sheet: _Sheet) -> int:
+    """How many of the named table's required columns no heading of this sheet could be; all, where it is no table."""
     required = [TABLES[name].column(need) for need in TABLES[name].required]
-    with suppress(NotATableError, ConfigError, StopIteration):
-        headings = next(place.pieces()).columns
-        return sum(not any(_alike(column, heading) for heading in headings) for column in required)
+    with suppress(ConfigError, StopIteration):
+        return sum(not any(_alike(column, heading) for heading in sheet.rows) for column in required)
     return len(required)
 
 
-def _guess(table: Table, place: Place, where: list[str], out: Draft) -> _Guess:
+def _guess(table: Table, sheet: _Sheet, out: Draft) -> None:
     """What can be guessed of one table, and what must be asked or refused."""
-    rows, guess = _first(place), _Guess(section=list(where))
-    _headings(table, place, rows, guess)
+    _headings(table, sheet)
     if table.name == "clients":
-        _ends(rows, guess, out)
+        _ends(sheet, out)
+    given = {"start_date", "end_date"} if sheet.tenure else set()
     for name in table.required:
-        open_ended = table.name == "clients" and name in ("start_date", "end_date") and _is_tenure(guess)
-        if name not in guess.headings and not open_ended:
-            near = ", ".join(_word(heading) for heading in rows.columns[:40])
-            guess.headings[name] = (OPEN, "asked", f"which of these holds it: {near}")
+        if name not in sheet.headings.keys() | given:
+            near = ", ".join(_word(heading) for heading in sheet.rows.columns[:40])
+            sheet.headings[name] = (OPEN, "asked", f"which of these holds it: {near}")
             out.questions.append(f"{table.name}.{name}: no column could be taken for it")
-    _spellings(table, rows, guess, out)
-    return guess
+    _spellings(table, sheet, out)
+    if table.name == "clients":
+        used = sheet.used | {theirs for theirs, _, _ in sheet.headings.values()}
+        different = {heading: texts(sheet.rows[heading]).nunique() for heading in sheet.rows if heading not in used}
+        sheet.spare = {heading: count for heading, count in different.items() if 1 < count <= 20}
 
 
-def _lines(table: Table, rows: pd.DataFrame, guess: _Guess) -> list[str]:
-    """The guesses as the table's sections of the file."""
-    columns = [
-        f"{name} = {_word(theirs)}  # {sure}: {why}"
-        for name, (theirs, sure, why) in guess.headings.items()
-        if theirs != name or sure != SURE
-    ]
-    lines = [f"[tables.{table.name}]", *guess.section, ""] if guess.section else []
-    for title, part in (("columns", columns), ("formats", guess.formats), ("values", guess.values)):
-        lines += [f"[tables.{table.name}.{title}]", *part, ""] if part else []
-    used = {theirs for theirs, _, _ in guess.headings.values()}
-    return lines + _extras(table, rows, used | set(guess.spare))
-
-
-def _first(place: Place) -> pd.DataFrame:
-    """The first rows of a place; ConfigError where it is no table."""
-    try:
-        return next(place.pieces())
-    except NotATableError as no:
-        raise ConfigError(f"{place.name} {no.problem}. {no.remedy}") from None
-
-
-def _headings(table: Table, place: Place, rows: pd.DataFrame, guess: _Guess) -> None:
+def _headings(table: Table, sheet: _Sheet) -> None:
     """Give each declared column the heading most like it whose cells read as its kind; none is given twice."""
-    pairs = [(_alike(column, heading), heading, column) for column in table.columns for heading in rows.columns]
-    for score, heading, column in sorted((p for p in pairs if p[0]), key=lambda p: -p[0]):
-        if column.name in guess.headings or heading in guess.spare:
+    pairs = [(_alike(column, heading), heading, column) for column in table.columns for heading in sheet.rows]
+    for score, heading, column in sorted((pair for pair in pairs if pair[0]), key=lambda pair: -pair[0]):
+        if column.name in sheet.headings or heading in sheet.used:
             continue
-        parsed = parse(rows[heading], column, first_day=place.first_day)
+        parsed = parse(sheet.rows[heading], column, first_day=sheet.place.first_day)
         filled = int(parsed.filled.sum())
-        asked = "two readings" in parsed.problem
-        if not filled or not (asked or column.kind == "term" or parsed.bad.sum() <= (1 - READABLE) * filled):
-            continue
-        sure = SURE if score == 3 else LIKELY if score > 1 else GUESS
-        guess.headings[column.name] = (heading, sure, _evidence(column, heading, rows[heading], parsed))
-        guess.spare.append(heading)
+        if filled and (parsed.kind in ASKED or column.kind == "term" or parsed.bad.sum() <= (1 - READABLE) * filled):
+            sure = SURE if score == 3 else LIKELY if score > 1 else GUESS
+            sheet.headings[column.name] = (heading, sure, _evidence(column, sheet.rows[heading], parsed))
+            sheet.used.add(heading)
 
 
 def _alike(column: Column, heading: str) -> float:
@@ -241,7 +206,7 @@ def _spaced(heading: str) -> str:
     return plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading).replace(".", " "))
 
 
-def _evidence(column: Column, heading: str, cells: pd.Series, parsed: Parsed) -> str:
+def _evidence(column: Column, cells: pd.Series, parsed: Parsed) -> str:
     """What a heading's cells look like, in a few words."""
     values, filled = parsed.values.dropna(), int(parsed.filled.sum())
     told = f"the heading; {filled:,} of {len(cells):,} rows filled"
@@ -255,41 +220,33 @@ def _evidence(column: Column, heading: str, cells: pd.Series, parsed: Parsed) ->
     return f"{told}, {values.nunique():,} different"
 
 
-def _ends(rows: pd.DataFrame, guess: _Guess, out: Draft) -> None:
+def _ends(sheet: _Sheet, out: Draft) -> None:
     """Refuse what only looks like an end; take a tenure and a flag where there is no end."""
-    flag = _flag(rows)
-    for heading in rows.columns:
-        taken = guess.headings.get("end_date", ("",))[0] == heading
-        planned = bool(PLANNED.search(_spaced(heading))) and not taken
-        if (taken or planned) and (why := _not_an_end(rows, heading, guess, flag, planned)):
-            out.refused.append(f"{_word(heading)} was not taken as end_date: {why}")
-            guess.section.append(f"# {out.refused[-1]}")
+    rows, flag = sheet.rows, _flag(sheet.rows)
+    for heading in rows:
+        taken = sheet.headings.get("end_date", ("",))[0] == heading
+        planned = bool(re.search(_WORDS["planned"], _spaced(heading))) and not taken
+        if (taken or planned) and (why := _not_an_end(sheet, heading, flag, planned)):
+            sheet.refused.append(f"{_word(heading)} was not taken as end_date: {why}")
             if taken:
-                del guess.headings["end_date"]
-    if "end_date" in guess.headings:
+                del sheet.headings["end_date"]
+    out.refused += sheet.refused
+    if "end_date" in sheet.headings:
         return
-    whole = flag is not None and len(flag[1]) == 1 and len(set(texts(rows[flag[0]]).unique())) == 2
-    if flag and whole and (tenure := _one(rows, TENURE, "integer")):
-        heading, gone, why = flag
-        guess.headings.pop("start_date", None)
-        guess.spare += [tenure, heading]
-        guess.section += [
-            f"tenure_months = {_word(tenure)}  # {LIKELY}: the heading; whole numbers in all rows",
-            f"ended = {{ column = {_word(heading)}, true = {_word(*gone)} }}  # {why}",
-            "# On which day was the export made? Tenures count back from there.",
-            f'snapshot_date = "{OPEN}"  # a date without quotes: 2025-12-31',
-        ]
-        out.questions.append("clients.snapshot_date: the day of the export")
-    elif flag:
-        out.refused.append(f"{_word(flag[0])} says who left but not when; without dates or a tenure it answers nothing")
-    else:
+    if not flag:
         out.refused.append("no column says who left and when; without ends there is nothing to study")
+    elif len(flag[1]) == 1 and texts(rows[flag[0]]).nunique() == 2 and (tenure := _tenure(rows)):
+        sheet.headings.pop("start_date", None)
+        sheet.tenure, sheet.flag = tenure, flag
+        sheet.used |= {tenure, flag[0]}
+        out.questions.append("clients.snapshot_date: the day of the export")
+    else:
+        out.refused.append(f"{_word(flag[0])} says who left but not when; without dates or a tenure it answers nothing")
 
 
-def _not_an_end(
-    rows: pd.DataFrame, heading: str, guess: _Guess, flag: tuple[str, set[str], str] | None, planned: bool
-) -> str:
+def _not_an_end(sheet: _Sheet, heading: str, flag: tuple[str, set[str], str] | None, planned: bool) -> str:
     """Why these dates are not ends of service; empty where nothing speaks against it."""
+    rows = sheet.rows
     ends = _typed(rows, heading, "end_date")
     if planned:
         return "its heading speaks of what is planned or paid for" if ends.notna().any() else ""
@@ -299,7 +256,7 @@ def _not_an_end(
     if ends.notna().all():
         return "every client has one; who stays has none. If all have left, name it yourself"
     names = ("start_date", "decision_date", "recorded_date", "contract_term_months")
-    known = {name: _typed(rows, guess.headings[name][0], name) for name in names if name in guess.headings}
+    known = {name: _typed(rows, sheet.headings[name][0], name) for name in names if name in sheet.headings}
     if {"start_date", "contract_term_months"} <= set(known):
         start, after = known["start_date"], ends + pd.Timedelta(days=1)
         served = (after.dt.year - start.dt.year) * 12 + after.dt.month - start.dt.month
@@ -324,81 +281,54 @@ def _typed(rows: pd.DataFrame, heading: str, name: str) -> pd.Series:
 
 def _flag(rows: pd.DataFrame) -> tuple[str, set[str], str] | None:
     """The column that says who left, its words for having left, and how sure that is."""
-    for heading in rows.columns:
+    speaking = _WORDS["left"] + _WORDS["active"] + _WORDS["status"]
+    for heading in rows:
         name, cells = _spaced(heading), texts(rows[heading])
         words = set(cells.unique()) - {""}
-        gone = {w for w in words if w.casefold() in (FALSE if name in ACTIVE else GONE)}
-        if name in LEFT | STAYS and 2 <= len(words) <= 8 and gone and gone < words:
+        left = _FALSE if name in _WORDS["active"] else _TRUE + _WORDS["gone"]
+        gone = {word for word in words if word.casefold() in left}
+        if name in speaking and 2 <= len(words) <= 8 and set() < gone < words:
             count = int(cells.isin(gone).sum())
             shown = " or ".join(_word(word) for word in sorted(gone))
             return heading, gone, f"{LIKELY}: {shown} in {count:,} of {len(rows):,} rows"
     return None
 
 
-def _one(rows: pd.DataFrame, names: tuple[str, ...], kind: str) -> str:
-    """The first heading of these names whose cells all read as the kind."""
-    for heading in rows.columns:
-        if _spaced(heading) in names:
-            parsed = parse(rows[heading], Column(heading, kind, "", ""))
+def _tenure(rows: pd.DataFrame) -> str:
+    """The first heading that speaks of a tenure and whose cells are all whole numbers."""
+    for heading in rows:
+        if _spaced(heading) in _WORDS["tenure"]:
+            parsed = parse(rows[heading], Column(heading, "integer", "", ""))
             if parsed.filled.all() and not parsed.bad.any():
                 return str(heading)
     return ""
 
 
-def _is_tenure(guess: _Guess) -> bool:
-    return any(line.startswith("tenure_months") for line in guess.section)
-
-
-def _spellings(table: Table, rows: pd.DataFrame, guess: _Guess, out: Draft) -> None:
+def _spellings(table: Table, sheet: _Sheet, out: Draft) -> None:
     """Ask how dates and numbers with two readings are meant, and what unknown terms stand for."""
     evidence = Evidence()
-    chosen = [(column, guess.headings[column.name][0]) for column in table.columns if column.name in guess.headings]
-    for column, heading in chosen:
-        if heading in rows:
-            evidence.look(rows[heading], column)
-    forms = evidence.forms()
-    for column, heading in chosen:
-        if heading not in rows:
-            continue
-        parsed = parse(rows[heading], column, forms.get(column.name, ""))
-        if "two readings" in parsed.problem:
-            orders = '"day first" or "month first"' if column.kind in ("date", "month") else '"1,234.5" or "1.234,5"'
-            guess.formats += [f"# Two readings: {_short(parsed.seen[0])}. Say {orders}.", f'{column.name} = "{OPEN}"']
+    taken = {name: heading for name, (heading, _, _) in sheet.headings.items() if heading in sheet.rows}
+    chosen = [(column, sheet.rows[taken[column.name]]) for column in table.columns if column.name in taken]
+    for column, cells in chosen:
+        evidence.look(cells, column)
+    for column, cells in chosen:
+        parsed = parse(cells, column, evidence.forms().get(column.name, ""))
+        if parsed.kind in ASKED:
+            sheet.formats.append((column.name, parsed.seen[0], ASKED[parsed.kind]))
             out.questions.append(f"{table.name}.{column.name}: how it is written")
         elif column.kind == "term" and parsed.bad.any():
-            unknown = list({word.casefold(): word for word in texts(rows[heading])[parsed.bad].unique()}.values())
-            guess.values += ["# How many months are these? 1 is month-to-month."]
-            guess.values += [f'{column.name}.{_word(word)} = "{OPEN}"' for word in unknown]
+            unknown = {word.casefold(): word for word in texts(cells)[parsed.bad].unique()}
+            sheet.terms[column.name] = list(unknown.values())
             out.questions.append(f"{table.name}.{column.name}: {len(unknown)} terms that are not understood")
 
 
-def _when(found: dict[str, tuple[Place, list[str]]], clients: _Guess, out: Draft) -> list[str]:
-    """The questions that no column answers: up to which day the data are true, and since when they are whole."""
-    lines, rows = [], _first(found["clients"][0])
-    recorded = [{"recorded_date", "recorded_at"} & set(_first(place).columns) for place, _ in found.values()]
-    if "recorded_date" not in clients.headings and not any(recorded) and not _is_tenure(clients):
-        out.questions.append("cutoff: the last day on which the data were true")
-        lines += ["# Up to which day were the data true? Usually the day of the export.",
-                  f'cutoff = "{OPEN}"  # a date without quotes: 2025-12-31', ""]  # fmt: skip
-    dates = {name: clients.headings.get(name, ("",))[0] for name in ("start_date", "end_date")}
-    if all(theirs in rows for theirs in dates.values()):
-        typed = {name: parse(rows[theirs], TABLES["clients"].column(name)).values for name, theirs in dates.items()}
-        if ask := ask_records_begin(pd.DataFrame(typed)):
-            out.questions.append("records_begin: since when nobody who left is missing")
-            lines += [f"# {ask}", f'records_begin = "{OPEN}"', ""]
-    return lines
-
-
-def _extras(table: Table, rows: pd.DataFrame, used: set[str]) -> list[str]:
-    """Columns nobody asked for, offered for like-for-like comparison once a person says when they were known."""
-    lines = []
-    for heading in rows.columns:
-        cells = texts(rows[heading])
-        if heading in used or not 1 < cells.nunique() <= 20 or table.name != "clients":
-            continue
-        lines.append(f'# {_word(heading)} = {{ kind = "category", known = "signing" }}  # {cells.nunique()} different')
-    title = ["# Further columns, if they were known at signing: take the # away.", f"# [tables.{table.name}.extra]"]
-    return [*title, *lines, ""] if lines else []
+def _begin(clients: _Sheet) -> str:
+    """The question since when the records are whole, where the dates raise it."""
+    taken = {name: clients.headings.get(name, ("",))[0] for name in ("start_date", "end_date")}
+    if not set(taken.values()) <= set(clients.rows):
+        return ""
+    columns = {name: parse(clients.rows[theirs], TABLES["clients"].column(name)) for name, theirs in taken.items()}
+    return ask_records_begin(pd.DataFrame({name: parsed.values for name, parsed in columns.items()}))
 
 
 def _word(text: object) -> str:

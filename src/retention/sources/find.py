@@ -6,15 +6,17 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from retention.config import Settings
+from retention.config import Settings, TableSettings
 from retention.errors import ConfigError
 from retention.sources import stores
 from retention.sources.delimited import delimited
+from retention.sources.words import sentence
 from retention.tables import TABLES
 
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -39,15 +41,12 @@ def find(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     ConfigError where a setting names what is not there, where clients are not found, or two files claim one table.
     """
     if unknown := [name for name in settings.tables if name not in TABLES]:
-        raise ConfigError(f"[tables] names unknown tables: {', '.join(unknown)}. Known: {', '.join(TABLES)}.")
+        raise ConfigError(sentence("unknown", names=", ".join(unknown), known=", ".join(TABLES)))
     if queries := [name for name, how in settings.tables.items() if how.query and not settings.source.database]:
-        raise ConfigError(f"[tables.{queries[0]}] has a query, but [source] database names no database.")
+        raise ConfigError(sentence("query", table=queries[0]))
     found = _in_database(settings, stack) if settings.source.database else _in_files(settings)
     if lost := [name for name, how in settings.tables.items() if name not in found and how.use]:
-        raise ConfigError(
-            f"retention.toml says how to read {', '.join(lost)}, but the source has none. "
-            f"Name the file, sheet or query under [tables.{lost[0]}], or take the section out."
-        )
+        raise ConfigError(sentence("lost", names=", ".join(lost), table=lost[0]))
     return {name: found[name] for name in TABLES if name in found}
 
 
@@ -57,20 +56,16 @@ def _in_files(settings: Settings) -> dict[str, Place]:
         named = {"clients": settings.base / settings.source.file}
     else:
         if not folder.is_dir():
-            raise ConfigError(f"There is no folder {folder}.")
+            raise ConfigError(sentence("folder", folder=folder))
         named = {name: path for name in TABLES if settings.table(name).use and (path := _named(folder, name))}
     named |= {name: folder / table.file for name, table in settings.tables.items() if table.file}
     if not named and len(books := [path for path in folder.iterdir() if path.suffix.lower() in BOOKS]) == 1:
         named["clients"] = books[0]
     if "clients" not in named:
-        raise ConfigError(
-            f"There is no table of clients in {folder} (clients.csv, .parquet or .xlsx). It is the one table that is "
-            f"needed: one row an engagement, with {', '.join(TABLES['clients'].required)}. A file of another name is "
-            "set in retention.toml, [source] file."
-        )
+        raise ConfigError(sentence("clients", folder=folder, columns=", ".join(TABLES["clients"].required)))
     if absent := [str(path) for path in named.values() if not path.exists()]:
-        raise ConfigError(f"These files do not exist: {', '.join(absent)}.")
-    places = {name: place_of(path, settings, name) for name, path in named.items()}
+        raise ConfigError(sentence("absent", names=", ".join(absent)))
+    places = {name: place_of(path, settings.table(name), name) for name, path in named.items()}
     return _other_sheets(named["clients"], settings) | places
 
 
@@ -79,8 +74,8 @@ def _named(folder: Path, table: str) -> Path | None:
     found = [path for end in (*TEXT, *PARQUET, *BOOKS) if (path := folder / f"{table}{end}").exists()]
     found += [path] if (path := folder / table).is_dir() else []
     if len(found) > 1:
-        both = " and ".join(path.name for path in found)
-        raise ConfigError(f"{folder} holds {both}: which is {table}? Set [tables.{table}] file, or remove one.")
+        names = " and ".join(path.name for path in found)
+        raise ConfigError(sentence("which", folder=folder, names=names, table=table))
     return found[0] if found else None
 
 
@@ -88,9 +83,10 @@ def _other_sheets(path: Path, settings: Settings) -> dict[str, Place]:
     """The tables that are further sheets, by name, of the clients' workbook."""
     if path.suffix.lower() not in BOOKS:
         return {}
-    named = {name: how.sheet for name, how in settings.tables.items() if how.sheet and not how.file}
-    named |= {name: sheet for sheet in stores.sheets(path) if (name := plain(sheet)) in TABLES and name not in named}
-    return {name: place_of(path, settings, name) for name in named if name != "clients" and settings.table(name).use}
+    named = {name for name, how in settings.tables.items() if how.sheet and not how.file}
+    named |= {plain(sheet) for sheet in stores.sheets(path)}
+    tables = {name: settings.table(name) for name in TABLES if name in named and name != "clients"}
+    return {name: place_of(path, how, name) for name, how in tables.items() if how.use}
 
 
 def plain(name: str) -> str:
@@ -98,19 +94,21 @@ def plain(name: str) -> str:
     return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
 
 
-def place_of(path: Path, settings: Settings, table: str) -> Place:
+def place_of(path: Path, how: TableSettings, table: str) -> Place:
     """The place of a table in this file or folder; ConfigError for a kind of file that is not read."""
-    low, how = path.name.lower(), settings.table(table)
+    low, name, first_day = path.name.lower(), path.name, ""
     if low.endswith(BOOKS):
         sheet = _sheet(path, how.sheet, table)
-        name, first = f"{path.name}, sheet {sheet}", stores.first_day(path)
-        return Place(name, lambda: stores.excel(path, sheet), lambda: digest(path), path.stat().st_size, first)
-    if path.is_dir() or low.endswith(PARQUET):
-        return Place(path.name, lambda: stores.parquet(path), lambda: digest(path), _size(path))
-    if low.endswith(TEXT):
-        return Place(path.name, lambda: delimited(path, how.encoding), lambda: digest(path), _size(path))
-    kinds = ", ".join((*TEXT, *PARQUET, *BOOKS))
-    raise ConfigError(f"{path.name} is of a kind that is not read. Save it as one of {kinds}.")
+        name, first_day = f"{path.name}, sheet {sheet}", stores.first_day(path)
+        pieces = partial(stores.excel, path, sheet)
+    elif path.is_dir() or low.endswith(PARQUET):
+        pieces = partial(stores.parquet, path)
+    elif low.endswith(TEXT):
+        pieces = partial(delimited, path, how.encoding)
+    else:
+        raise ConfigError(sentence("kind", name=path.name, kinds=", ".join((*TEXT, *PARQUET, *BOOKS))))
+    size = sum(file.stat().st_size for file in _files(path))
+    return Place(name, pieces, lambda: digest(path), size, first_day)
 
 
 def _sheet(path: Path, wanted: str, table: str) -> str:
@@ -118,18 +116,12 @@ def _sheet(path: Path, wanted: str, table: str) -> str:
     fits = [name for name in names if name == wanted or (not wanted and plain(name) == table)]
     fits = fits or (names if len(names) == 1 and not wanted else [])
     if not fits:
-        raise ConfigError(
-            f"Which sheet of {path.name} holds {table}? Set [tables.{table}] sheet to one of: {', '.join(names)}."
-        )
+        raise ConfigError(sentence("sheet", name=path.name, table=table, sheets=", ".join(names)))
     return fits[0]
 
 
 def _files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in _files(path))
 
 
 def digest(path: Path) -> str:
@@ -138,33 +130,27 @@ def digest(path: Path) -> str:
     for file in _files(path):
         whole.update(str(file.relative_to(path)).encode() if path.is_dir() else b"")
         with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                whole.update(block)
+            hashlib.file_digest(stream, lambda: whole)
     return whole.hexdigest()
 
 
 def _in_database(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     database = stores.Database(settings.source.database)
-    connection = stack.enter_context(database.connected("reading its tables"))
+    connection = stack.enter_context(database.connected())
     here = [name for name in database.names(connection) if name in TABLES and settings.table(name).use]
     queries = {name: f'SELECT * FROM "{name}"' for name in here}
     queries |= {name: how.query for name, how in settings.tables.items() if how.query}
     if "clients" not in queries:
-        raise ConfigError("The database shows no table named clients. Set a query for it: [tables.clients] query.")
+        raise ConfigError(sentence("clients query"))
     return {name: _query(database, connection, name, query) for name, query in queries.items()}
 
 
 def _query(database: stores.Database, connection: object, name: str, query: str) -> Place:
     """A query's rows, fetched once and kept, with a digest that does not depend on their order."""
-    kept: list[pd.DataFrame] = []
-
-    def pieces() -> Iterator[pd.DataFrame]:
-        if not kept:
-            kept.append(database.rows(connection, query))
-        yield from kept
+    rows = cache(lambda: database.rows(connection, query))
 
     def fingerprint() -> str:
-        rows = pd.util.hash_pandas_object(next(pieces()).astype("string"), index=False)
-        return hashlib.sha256(np.sort(rows.to_numpy()).tobytes()).hexdigest()
+        hashes = pd.util.hash_pandas_object(rows().astype("string"), index=False)
+        return hashlib.sha256(np.sort(hashes.to_numpy()).tobytes()).hexdigest()
 
-    return Place(f"the query for {name}", pieces, fingerprint)
+    return Place(f"the query for {name}", lambda: iter([rows()]), fingerprint)

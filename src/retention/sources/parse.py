@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -13,20 +14,12 @@ import pandas as pd
 
 from retention.errors import Fault
 from retention.sources.terms import spelled_months
+from retention.sources.words import WORDS, fault
 from retention.tables import Column
 
-BLANK = {"", "na", "n/a", "nan", "nat", "null", "none", "#n/a"}
-TRUE, FALSE = {"true", "yes", "y", "t", "1"}, {"false", "no", "n", "f", "0"}
-DAY_FIRST, MONTH_FIRST = "day first", "month first"
+_CELLS, _DATES, _NUMBERS = WORDS["cells"], WORDS["dates"], WORDS["numbers"]
+DAY_FIRST, MONTH_FIRST = _DATES["orders"]
 EXCEL_DAYS, AS_WRITTEN = "excel days", "as written"
-_ORDERS = {DAY_FIRST: ("%d/%m/%Y", "%d-%m-%Y"), MONTH_FIRST: ("%m/%d/%Y", "%m-%d-%Y")}
-_CERTAIN = (
-    *("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"),
-    "%Y%m%d",
-)
-_ZONE = r"(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)$"  # after a time of day
-_MIDNIGHT = r"[T ]0?0:00(?::00(?:\.0+)?)?(?: ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?))?$"
-_TIME = r"[T ](?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?: ?[AP]M)?(?: ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?))?$"
 FIRST_DAY, LAST_DAY = pd.Timestamp("1900-01-01"), pd.Timestamp("2100-12-31")
 EXCEL_FIRST_DAY = "1899-12-30"  # day 0 of Excel's day numbers, from March 1900 on
 FIRST_DAY_NUMBER = 18264  # 1950: smaller numbers in a date column are something else
@@ -37,17 +30,17 @@ SEEN = 8  # values named in a message
 
 @dataclass(frozen=True)
 class Parsed:
-    """Typed values of one column; which cells hold something, and which of those could not be read, why, the way out.
+    """Typed values of one column; which cells hold something, which of those could not be read, and the kind of fault.
 
     `repairs` counts the cells that were changed without asking, by what was done.
     """
 
     values: pd.Series
-    bad: pd.Series
-    problem: str = ""
-    remedy: str = ""
+    kind: str = ""
+    said: dict[str, str] = field(default_factory=dict)
     seen: tuple[str, ...] = ()
-    filled: pd.Series = field(default_factory=lambda: pd.Series(dtype=bool))
+    bad: pd.Series = None  # unless a reader says otherwise, what is filled and has no value
+    filled: pd.Series = None
     repairs: dict[str, int] = field(default_factory=dict)
 
 
@@ -60,7 +53,8 @@ def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "")
     """
     codes, unique = pd.factorize(cells)
     written = pd.Series(unique, dtype=object)
-    numeric = pd.Series([_is_number(value) for value in written], dtype=bool)
+    numbers = int | float | Decimal | np.number
+    numeric = pd.Series([isinstance(v, numbers) and not isinstance(v, bool) for v in written], dtype=bool)
     text, told = _cleaned(pd.Series([as_text(value) for value in written], dtype=TEXT))
     if column.kind in ("date", "month"):
         text, told = _day_numbers(text, told, numeric, form, first_day)
@@ -74,27 +68,22 @@ def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "")
         "term": lambda: _whole(text, form, numeric),
         "flag": lambda: _flags(text),
     }
-    none = pd.Series(False, text.index)
-    once = reader[column.kind]() if column.kind in reader else Parsed(text.astype("string"), none)
-    once = replace(once, seen=once.seen or tuple(repr(str(value)) for value in text[once.bad][:SEEN]))
+    once = reader[column.kind]() if column.kind in reader else Parsed(text.astype("string"))
+    bad = _unread(text, once.values) if once.bad is None else once.bad
     counts = np.bincount(codes[codes >= 0], minlength=len(unique))
-    repairs = pd.Series(counts).groupby(told.to_numpy(), sort=False).sum().drop("", errors="ignore").to_dict()
     return replace(
         once,
         values=pd.Series(once.values.array.take(codes, allow_fill=True), cells.index, name=cells.name),
-        bad=_spread(once.bad, codes, cells.index),
+        seen=once.seen or tuple(repr(str(value)) for value in text[bad][:SEEN]),
+        bad=_spread(bad, codes, cells.index),
         filled=_spread(text.notna(), codes, cells.index),
-        repairs=repairs,
+        repairs=pd.Series(counts).groupby(told.to_numpy(), sort=False).sum().drop("", errors="ignore").to_dict(),
     )
 
 
 def _spread(mask: pd.Series, codes: np.ndarray, index: pd.Index) -> pd.Series:
     """A mask over different values as one over the cells; blank cells are False."""
     return pd.Series(np.append(mask.to_numpy(dtype=bool), False)[codes], index)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool)
 
 
 def as_text(value: Any) -> str:
@@ -122,7 +111,7 @@ def _cleaned(text: pd.Series) -> tuple[pd.Series, pd.Series]:
     marked = plain.str.match(r"'+[=+\-@\t\r]").astype(bool)  # as spreadsheets mark text
     told = told.mask(marked, "leading ' left off")
     plain = plain.where(~marked, plain.str[1:])
-    nothing = plain.str.lower().isin(BLANK)
+    nothing = plain.str.lower().isin(_CELLS["blank"])
     told = told.mask(nothing & (plain != ""), "'" + plain.astype(object) + "' read as blank")
     return plain.mask(nothing), told.mask(plain == "", "")
 
@@ -146,9 +135,8 @@ def _spelled(text: pd.Series, told: pd.Series, column: Column) -> tuple[pd.Serie
     else:
         meant = text.str.casefold().where(text.str.casefold().isin(column.choices))
     changed = (meant.notna() & (meant != text)).fillna(False).astype(bool)
-    return text.where(~changed, meant), told.mask(
-        changed, "'" + text.astype(object) + "' read as " + meant.astype(object)
-    )
+    told = told.mask(changed, "'" + text.astype(object) + "' read as " + meant.astype(object))
+    return text.where(~changed, meant), told
 
 
 class Evidence:
@@ -158,114 +146,83 @@ class Evidence:
     """
 
     def __init__(self) -> None:
-        self.orders: set[str] | None = None
-        self.styles: dict[str, set[str]] = {}
-        self.mixed: dict[str, set[str]] = {}
-        self.kinds: dict[str, str] = {}
+        self.orders = set(_DATES["orders"])
+        self.zones: dict[str, set[str]] = defaultdict(set)  # by column of dates
+        self.marks: dict[str, set[str]] = defaultdict(set)  # by column of numbers: currencies, per cents
+        self.styles: dict[str, set[str]] = defaultdict(set)
 
     def look(self, cells: pd.Series, column: Column) -> None:
         """Take in one piece of one column; values that are not text tell nothing."""
         if cells.dtype != object or column.kind not in ("date", "month", "number", "integer", "term"):
             return
         text, _ = _cleaned(pd.Series([v for v in pd.unique(cells) if isinstance(v, str)], dtype=TEXT))
-        text, self.kinds[column.name] = text.dropna(), column.kind
+        text = text.dropna()
         if column.kind in ("date", "month"):
-            timed = text[text.str.contains(":", regex=False)]
-            late = ~timed.str.contains(_MIDNIGHT, regex=True)
-            zones = _marks(timed, _ZONE) | (
-                {"no zone"} if (late & ~timed.str.contains(_ZONE, regex=True)).any() else set()
-            )
-            # A column of midnights holds days: each stands as written, whatever the zone (or summer time) beside it.
-            found = {"Z" if zone in ("UTC", "+00:00", "+0000", "+00") else zone for zone in zones if late.any()}
-            self._orders(text.str.replace(_TIME, "", regex=True))
+            self.zones[column.name] |= _zones(text[text.str.contains(":", regex=False)])
+            plain = text.str.replace(_DATES["time"], "", regex=True)
+            slashed = plain[plain.str.fullmatch(r"\d{1,2}[/-]\d{1,2}[/-]\d{4}").astype(bool)]
+            self.orders &= {name for name, forms in _DATES["orders"].items() if _reads(slashed, forms).notna().all()}
         else:
             shares = text.str.contains(_PERCENT, regex=True)
-            found = _marks(text, _MARK) | ({"with %", "without %"} if shares.any() and not shares.all() else set())
-            plain = text.str.replace(_around(column), "", regex=True)
-            self.styles[column.name] = self.styles.get(column.name, set()) | _styles(plain)
-        self.mixed[column.name] = self.mixed.get(column.name, set()) | found
-
-    def _orders(self, text: pd.Series) -> None:
-        text = text[text.str.fullmatch(r"\d{1,2}[/-]\d{1,2}[/-]\d{4}").astype(bool)]
-        if len(text):
-            fits = {order for order, forms in _ORDERS.items() if _first_that_reads(text, forms).notna().all()}
-            self.orders = fits if self.orders is None else self.orders & fits
+            marked = text[text.str.contains(_NUMBERS["currency"], regex=True)]  # few are
+            self.marks[column.name] |= set(marked.str.extract(f"({_NUMBERS['currency']})", expand=False))
+            self.marks[column.name] |= {"with %", "without %"} if shares.any() and not shares.all() else set()
+            self.styles[column.name] |= _styles(text.str.replace(_around(column), "", regex=True))
 
     def forms(self) -> dict[str, str]:
         """By column, the order of its dates or the style of its numbers, where the table settles it."""
-        order = next(iter(self.orders)) if self.orders and len(self.orders) == 1 else ""
-        dates = {name: order for name, kind in self.kinds.items() if kind in ("date", "month")}
-        return dates | {name: sorted(styles)[0] for name, styles in self.styles.items() if styles}
+        dates = dict.fromkeys(self.zones, min(self.orders)) if len(self.orders) == 1 else {}
+        return dates | {name: min(styles) for name, styles in self.styles.items() if styles}
 
     def faults(self, table: str) -> list[Fault]:
         """Columns that mix currencies, shares or time zones; the dates of one file must all be of one zone."""
-        dates = {name: found for name, found in self.mixed.items() if self.kinds[name] in ("date", "month") and found}
-        zones = set().union(*dates.values())
-        told = [
-            (name, found, "mixes currencies, or numbers with and without %", "Convert all values to one.")
-            for name, found in self.mixed.items()
-            if name not in dates and len(found) > 1
+        zones = set().union(*self.zones.values())
+        money = [
+            fault(table, name, "currencies", seen=sorted(m)[:SEEN]) for name, m in self.marks.items() if len(m) > 1
         ]
-        if len(zones) > 1:
-            as_is = 'or take each day as it stands: {} = "as written" under [tables.<table>.formats].'
-            told += [
-                (
-                    name,
-                    zones,
-                    "mixes time zones, within itself or with other columns",
-                    f"Convert them to one, {as_is.format(name)}",
-                )
-                for name in dates
-            ]
-        return [
-            Fault(table, name, problem, 0, (), remedy.replace("<table>", table), tuple(sorted(found)[:SEEN]))
-            for name, found, problem, remedy in told
-        ]
+        mixed = [name for name, found in self.zones.items() if found and len(zones) > 1]
+        return money + [fault(table, name, "zones", seen=sorted(zones)[:SEEN]) for name in mixed]
 
 
-def _marks(text: pd.Series, pattern: str) -> set[str]:
-    """What the pattern finds, where it finds something (few cells have a currency or a time zone)."""
-    return set(text[text.str.contains(pattern, regex=True)].str.extract(f"({pattern})", expand=False))
+def _zones(timed: pd.Series) -> set[str]:
+    """The time zones beside these times of day; none where all are midnights.
+
+    A column of midnights holds days: each stands as written, whatever the zone (or summer time) beside it.
+    """
+    late = ~timed.str.contains(_DATES["midnight"], regex=True)
+    zones = timed.str.extract(f"({_DATES['zone']})", expand=False).mask(lambda zone: zone.isin(_DATES["utc"]), "Z")
+    return set(zones[late | zones.notna()].fillna("no zone")) if late.any() else set()
 
 
-def _leftover(text: pd.Series, values: pd.Series) -> pd.Series:
+def _unread(text: pd.Series, values: pd.Series) -> pd.Series:
     return (text.notna() & values.isna()).astype(bool)
 
 
 def _dates(text: pd.Series, form: str) -> Parsed:
-    plain = text.str.replace(_TIME, "", regex=True)
+    plain = text.str.replace(_DATES["time"], "", regex=True)
     form = "" if form in (EXCEL_DAYS, AS_WRITTEN) else form
-    if form and form not in _ORDERS:
-        values = _first_that_reads(text, (form,)).dt.normalize()
-        values = values.fillna(_first_that_reads(plain, (form, "%Y-%m-%d")))
-        return Parsed(
-            values, _leftover(text, values), f"is not a date written as {form}", "Mend the dates or the format."
-        )
-    values = _first_that_reads(plain, _CERTAIN)
+    if form and form not in _DATES["orders"]:
+        values = _reads(text, (form,)).dt.normalize()
+        values = values.fillna(_reads(plain, (form, "%Y-%m-%d")))
+        return Parsed(values, "date as said", {"how": f" written as {form}"})
+    values = _reads(plain, _DATES["certain"])
     rest = plain.where(values.isna())
-    read = {order: _first_that_reads(rest, forms) for order, forms in _ORDERS.items()}
+    read = {order: _reads(rest, forms) for order, forms in _DATES["orders"].items()}
     both = read[DAY_FIRST].notna() & read[MONTH_FIRST].notna()
     if not form and (split := (read[DAY_FIRST] != read[MONTH_FIRST]) & both).any():
-        return _two_readings(text, values, read, split)
+        one, other = (read[order][split.idxmax()] for order in (DAY_FIRST, MONTH_FIRST))
+        seen = f"{text[split.idxmax()]}, which is {one:%d %B %Y} (day first) or {other:%d %B %Y} (month first)"
+        return Parsed(values, "two dates", seen=(seen,), bad=split.astype(bool))
     values = values.fillna(read[form] if form else read[DAY_FIRST].fillna(read[MONTH_FIRST]))
-    bad = _leftover(text, values)
+    bad = _unread(text, values)
     other = read[MONTH_FIRST if form == DAY_FIRST else DAY_FIRST]
-    ordered = f", read {form}" if form and other[bad].notna().any() else ""
-    remedy = "Write dates as YYYY-MM-DD, between 1900 and 2100, in one order throughout."
-    if text[bad].str.fullmatch(r"[2-7]\d{4}(\.\d+)?").any():
-        remedy = 'If these are day numbers of Excel, say <column> = "excel days" under [tables.<table>.formats].'
-    return Parsed(values, bad, f"is not a date{ordered}", remedy)
+    how = f", read {form}" if form and other[bad].notna().any() else ""
+    day_numbers = text[bad].str.fullmatch(r"[2-7]\d{4}(\.\d+)?").any()
+    return Parsed(values, "day number" if day_numbers else "date", {"how": how})
 
 
-def _two_readings(text: pd.Series, values: pd.Series, read: dict[str, pd.Series], split: pd.Series) -> Parsed:
-    first = split.idxmax()
-    one, other = read[DAY_FIRST][first], read[MONTH_FIRST][first]
-    seen = f"{text[first]}, which is {one:%d %B %Y} (day first) or {other:%d %B %Y} (month first)"
-    remedy = 'Say which under [tables.<table>.formats], for example <column> = "day first", or write YYYY-MM-DD.'
-    return Parsed(values, split.astype(bool), "has two readings", remedy, (seen,))
-
-
-def _first_that_reads(text: pd.Series, forms: tuple[str, ...]) -> pd.Series:
+def _reads(text: pd.Series, forms: Iterable[str]) -> pd.Series:
+    """The dates that the first of these formats reads which can; others are missing."""
     values = pd.Series(pd.NaT, text.index, dtype="datetime64[ns]")
     for form in forms:
         rest = text.where(values.isna())
@@ -280,21 +237,12 @@ def _months(text: pd.Series, form: str) -> Parsed:
     whole = text.str.replace(r"^(\d{4})-(\d{2})$", r"\1-\2-01", regex=True)
     parsed = _dates(whole, form)
     first = parsed.values.dt.to_period("M").dt.to_timestamp()
-    return replace(parsed, values=first, remedy=parsed.remedy if parsed.seen else "Write months as YYYY-MM.")
+    return replace(parsed, values=first, kind="two dates" if parsed.kind == "two dates" else "month")
 
 
-# What may stand around a number: currency signs and codes. Not letters such as k or MIO, which multiply.
-_CODES = (
-    "USD|EUR|GBP|CHF|CAD|AUD|NZD|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|RON|BGN|TRY|ZAR|BRL|MXN|SGD|HKD|KRW|ILS|AED|SAR|"
-    "THB|MYR|IDR|PHP|VND|ARS|CLP|COP|PEN|EGP|NGN|KES|MAD|UAH|ISK"
-)
-_MARK = f"(?:[$\u20ac\u00a3\u00a5]|{_CODES})"
-_AROUND = rf"^{_MARK}\s*|\s*{_MARK}$"
+_AROUND = rf"^{_NUMBERS['currency']}\s*|\s*{_NUMBERS['currency']}$"
 _PERCENT = r"\s*%$"
-PLAIN_NUMBERS = "1,234.5"
-_STYLES = {PLAIN_NUMBERS: (",", r"\."), "1.234,5": (r"\.", ",")}  # (mark between thousands, mark before decimals)
-NUMBER_STYLES = tuple(_STYLES)
-_COMMAS = 'Say which under [tables.<table>.formats]: "1,234.5" (comma for thousands) or "1.234,5" (comma for decimals).'
+PLAIN_NUMBERS, *_ = NUMBER_STYLES = tuple(_NUMBERS["styles"])
 
 
 def _around(column: Column) -> str:
@@ -310,18 +258,17 @@ def _numbers(text: pd.Series, form: str, numeric: pd.Series, around: str = "^$")
     marked = looks & plain.str.contains(r"[.,]", regex=True).fillna(False).astype(bool)
     if not style and marked.any():
         seen = tuple(f"{value!r}, thousands or decimals?" for value in plain[marked][:1])
-        return Parsed(exact * np.nan, marked, "has two readings", _COMMAS, seen)
-    group, point = _STYLES[style or PLAIN_NUMBERS]
+        return Parsed(exact * np.nan, "two numbers", seen=seen, bad=marked)
+    group, point = _NUMBERS["styles"][style or PLAIN_NUMBERS]
     fits = plain.str.fullmatch(rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d*)({point}\d+)?([eE][+-]?\d+)?").fillna(False)
     cleaned = plain.where(fits & looks).str.replace(group, "", regex=True).str.replace(point, ".", regex=True)
     values = exact.fillna(pd.to_numeric(cleaned, errors="coerce").astype(float))
-    values = values.where(np.isfinite(values))
-    return Parsed(values, _leftover(text, values), "is not a number", "Write plain numbers, such as 1234.5.")
+    return Parsed(values.where(np.isfinite(values)), "number")
 
 
 def _styles(plain: pd.Series) -> set[str]:
     """The number styles that some value can only have."""
-    return {style for style, marks in _STYLES.items() if plain.str.fullmatch(_only(*marks)).any()}
+    return {style for style, marks in _NUMBERS["styles"].items() if plain.str.fullmatch(_only(*marks)).any()}
 
 
 def _only(group: str, point: str) -> str:
@@ -333,14 +280,12 @@ def _only(group: str, point: str) -> str:
 
 def _whole(text: pd.Series, form: str, numeric: pd.Series) -> Parsed:
     parsed = _numbers(text, form, numeric)
-    odd = parsed.values.notna() & ((parsed.values % 1 != 0) | (parsed.values.abs() > LARGEST_WHOLE))
+    odd = (parsed.values % 1 != 0) | (parsed.values.abs() > LARGEST_WHOLE)
     values = parsed.values.mask(odd).astype("Int64")
-    remedy = 'Map such values under [tables.<table>.values.<column>], for example "Month-to-month" = 1.'
-    return Parsed(values, parsed.bad | odd, "is not a whole number", remedy)
+    return Parsed(values, "whole", bad=parsed.bad)
 
 
 def _flags(text: pd.Series) -> Parsed:
-    words = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
+    words = dict.fromkeys(_CELLS["true"], True) | dict.fromkeys(_CELLS["false"], False)
     values = text.str.casefold().map(words).astype("boolean")
-    bad = _leftover(text, values)
-    return Parsed(values, bad, "is neither yes nor no", "Write yes or no, or map the values used.")
+    return Parsed(values, "flag")

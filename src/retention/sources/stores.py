@@ -8,6 +8,7 @@ import sqlite3
 import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -17,13 +18,14 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 import pandas as pd
+import pyarrow as pa
+from pyarrow import dataset
 
 from retention.errors import ConfigError
-from retention.sources.delimited import PIECE_ROWS, NotATableError
+from retention.sources.delimited import PIECE_ROWS, NotATableError, must_differ
+from retention.sources.words import sentence
 
-DAYS_1900, DAYS_1904 = "1899-12-30", "1904-01-01"  # day 0 of a workbook's day numbers, by its date system
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-_NAMED = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
 def parquet(path: Path) -> Iterator[pd.DataFrame]:
@@ -31,46 +33,35 @@ def parquet(path: Path) -> Iterator[pd.DataFrame]:
 
     NotATableError where the parts of a folder differ in their columns: what one part lacks must not read as blank.
     """
-    import pyarrow as pa
-    from pyarrow import dataset
-
     some = False
     try:
-        source = dataset.dataset(path, format="parquet")
+        source = dataset.dataset(path, format="parquet", partitioning="hive" if path.is_dir() else None)
         if path.is_dir():
-            kind = dataset.HivePartitioning.discover(infer_dictionary=False)
-            source = dataset.dataset(path, format="parquet", partitioning=kind, partition_base_dir=str(path))
             source = source.replace_schema(_one_schema(source))
         for batch in source.to_batches(batch_size=PIECE_ROWS):
             if batch.num_rows:
                 some = True
-                yield _values(pa.Table.from_batches([batch]))
+                yield _values(batch)
     except (pa.ArrowException, OSError) as error:
-        raise NotATableError(f"cannot be read as Parquet ({_first_line(error)})", "Write it again.") from None
+        raise NotATableError("parquet", error=_first_line(error)) from None
     if not some:
-        raise NotATableError("holds no rows", "Export it again with at least one row.")
+        raise NotATableError("no parts")
 
 
 def _one_schema(source: Any) -> Any:
     """The schema that all parts of a folder share, with the partition columns; NotATableError where there is none."""
-    import pyarrow as pa
-
     schemas = [part.physical_schema for part in source.get_fragments()]
-    shared = set.intersection(*(set(schema.names) for schema in schemas))
-    if odd := sorted(set().union(*(schema.names for schema in schemas)) - shared):
-        raise NotATableError(f"has parts without the column {', '.join(odd)}", "Write all parts with the same columns.")
-    partitions = [
-        field for field in source.schema if field.name not in source.get_fragments().__next__().physical_schema.names
-    ]
+    parts = Counter(name for schema in schemas for name in set(schema.names))
+    if odd := sorted(name for name, count in parts.items() if count < len(schemas)):
+        raise NotATableError("parts", names=", ".join(odd))
+    partitions = [field for field in source.schema if field.name not in parts]
     return pa.unify_schemas([*schemas, pa.schema(partitions)], promote_options="permissive")
 
 
-def _values(table: Any) -> pd.DataFrame:
+def _values(batch: pa.RecordBatch) -> pd.DataFrame:
     """A piece of Parquet as a frame of plain values: nothing coded, nothing nested."""
-    import pyarrow as pa
-
-    frame = table.to_pandas(integer_object_nulls=True, ignore_metadata=True)
-    for field in table.schema:
+    frame = batch.to_pandas(integer_object_nulls=True, ignore_metadata=True)
+    for field in batch.schema:
         if pa.types.is_dictionary(field.type):
             frame[field.name] = frame[field.name].astype(object)
         if pa.types.is_nested(field.type):
@@ -80,12 +71,12 @@ def _values(table: Any) -> pd.DataFrame:
 
 def sheets(path: Path) -> list[str]:
     """The names of a workbook's sheets."""
-    return list(_book(path).sheetnames)
+    return list(_book(path).wb.sheetnames)
 
 
 def first_day(path: Path) -> str:
-    """The day that a workbook counts its day numbers from."""
-    return DAYS_1904 if _book(path).epoch.year == 1904 else DAYS_1900
+    """The day that a workbook counts its day numbers from, in 1899 or 1904."""
+    return f"{_book(path).wb.epoch:%Y-%m-%d}"
 
 
 def excel(path: Path, sheet: str) -> Iterator[pd.DataFrame]:
@@ -93,18 +84,17 @@ def excel(path: Path, sheet: str) -> Iterator[pd.DataFrame]:
 
     NotATableError for what would read as a blank and is none: error values, formulas never worked out, merged cells.
     """
-    page = _book(path)[sheet]
+    page = _book(path).wb[sheet]
     rows = list(page.iter_rows())
     errors = [cell.coordinate for row in rows for cell in row if cell.data_type == "e"]
     if wrong := errors + _not_worked_out(path, sheet):
-        problem = "has cells that hold an error or a formula never worked out"
-        raise NotATableError(problem, "Mend them, or open the workbook, save it, and try again.", wrong, len(wrong))
+        raise NotATableError("formulas", wrong)
     frame = pd.DataFrame([[_cell(cell) for cell in row] for row in rows], dtype=object)
     frame = frame.dropna(how="all").dropna(how="all", axis="columns")
     if len(frame) < 2:
-        raise NotATableError("holds no rows", "It needs a row of headings and at least one row below.")
+        raise NotATableError("no cells")
     if merged := [str(area) for area in page.merged_cells.ranges if area.max_row > frame.index[0] + 1]:
-        raise NotATableError("has merged cells", "Unmerge them, and fill in each cell.", merged, len(merged))
+        raise NotATableError("merged", merged)
     head = ["" if pd.isna(name) else str(name) for name in frame.iloc[0]]
     yield _headed(frame.iloc[1:].set_axis(head, axis="columns").reset_index(drop=True))
 
@@ -120,14 +110,9 @@ def _cell(cell: Any) -> Any:
 
 def _not_worked_out(path: Path, sheet: str) -> list[str]:
     """Cells with a formula whose value was never stored; one that gives an empty text is stored as such."""
+    parts = {page.name: relation.target for page, relation in _book(path).parser.find_sheets()}
     with zipfile.ZipFile(path) as book:
-        rels = {rel.get("Id"): rel.get("Target", "") for rel in ET.fromstring(book.read("xl/_rels/workbook.xml.rels"))}
-        pages = {
-            page.get("name"): rels[page.get(_NAMED)]
-            for page in ET.fromstring(book.read("xl/workbook.xml")).iter(f"{_SHEET}sheet")
-        }
-        target = pages[sheet].lstrip("/")
-        root = ET.fromstring(book.read(target if target.startswith("xl/") else f"xl/{target}"))
+        root = ET.fromstring(book.read(parts[sheet]))
     return [
         cell.get("r", "")
         for cell in root.iter(f"{_SHEET}c")
@@ -138,27 +123,26 @@ def _not_worked_out(path: Path, sheet: str) -> list[str]:
 def _headed(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with its headings trimmed; NotATableError where two are the same or one is blank."""
     head = [str(name).strip() for name in frame.columns]
-    if twice := sorted({name or "(no name)" for name in head if head.count(name) > 1 or not name}):
-        problem = f"has columns without a name of their own: {', '.join(twice)}"
-        raise NotATableError(problem, "Give each column one name, in the first row.")
+    must_differ(head, "row")
     return frame.set_axis(head, axis="columns")
 
 
 @lru_cache(maxsize=2)  # a workbook is read once for all its sheets
 def _loaded(path: Path, changed: int) -> Any:
-    import openpyxl
+    from openpyxl.reader.excel import ExcelReader
 
     with warnings.catch_warnings():  # openpyxl's remarks on styles and extensions, which nothing here uses
         warnings.simplefilter("ignore", UserWarning)
-        return openpyxl.load_workbook(path, data_only=True, keep_links=False)
+        reader = ExcelReader(path, data_only=True, keep_links=False)
+        reader.read()
+    return reader
 
 
 def _book(path: Path) -> Any:
     try:
         return _loaded(path, path.stat().st_mtime_ns)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, zlib.error, ET.ParseError) as error:
-        problem = f"{path.name} cannot be read as a workbook ({_first_line(error)})."
-        raise ConfigError(f"{problem} Save it as .xlsx, without a password, or export its sheets as CSV.") from None
+        raise ConfigError(sentence("workbook", name=path.name, error=_first_line(error))) from None
 
 
 class Database:
@@ -171,11 +155,11 @@ class Database:
         self.variable = variable
         self.url = os.environ.get(variable, "")
         if not self.url:
-            raise ConfigError(f"The environment variable {variable}, named by [source] database, is not set.")
+            raise ConfigError(sentence("variable", variable=variable))
 
     @contextmanager
-    def connected(self, doing: str) -> Iterator[Any]:
-        """A read-only connection; ConfigError, without the address, for whatever goes wrong while `doing`."""
+    def connected(self) -> Iterator[Any]:
+        """A read-only connection; ConfigError, without the address, for whatever goes wrong with it."""
         import sqlalchemy as sa
 
         engine = self._engine()
@@ -187,10 +171,7 @@ class Database:
                 whole.rollback()
         except sa.exc.SQLAlchemyError as error:
             told = self._without_secrets(_first_line(getattr(error, "orig", None) or error))
-            raise ConfigError(
-                f"The database failed while {doing}: {told}. "
-                f"Check the server, and the address in {self.variable}; then run again."
-            ) from None
+            raise ConfigError(sentence("database", error=told, variable=self.variable)) from None
 
     def _engine(self) -> Any:
         import sqlalchemy as sa
@@ -202,14 +183,10 @@ class Database:
             if url.get_backend_name() != "sqlite":
                 return sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
         except (sa.exc.ArgumentError, ImportError, ValueError):  # their texts repeat parts of the address
-            raise ConfigError(
-                f"The address in {self.variable} cannot be used. It should read like "
-                "postgresql://name:password@host/database, with signs such as @ or / in a password written as %40, "
-                "%2F, and the driver for its database must be installed."
-            ) from None
+            raise ConfigError(sentence("address", variable=self.variable)) from None
         path = Path((url.database or "").removeprefix("file:")).absolute()
         if not path.is_file():
-            raise ConfigError(f"There is no SQLite file where {self.variable} says.")
+            raise ConfigError(sentence("sqlite", variable=self.variable))
         return sa.create_engine("sqlite://", poolclass=sa.NullPool, creator=lambda: _read_only(path))
 
     def _without_secrets(self, text: str) -> str:
@@ -223,10 +200,11 @@ class Database:
         import sqlalchemy as sa
 
         result = connection.execute(sa.text(query))
-        head, rows = list(result.keys()), [[_plain(value) for value in row] for row in result]
+        # A truth value is text here, else it would be one with the number 1 or 0.
+        rows = [[str(value) if isinstance(value, bool) else value for value in row] for row in result]
         if not rows:
-            raise NotATableError("holds no rows", "Check the query.")
-        return _headed(pd.DataFrame(rows, columns=head, dtype=object))
+            raise NotATableError("no answer")
+        return _headed(pd.DataFrame(rows, columns=list(result.keys()), dtype=object))
 
     def names(self, connection: Any) -> list[str]:
         """The tables and views that the database shows."""
@@ -234,10 +212,6 @@ class Database:
 
         seen = sa.inspect(connection)
         return [*seen.get_table_names(), *seen.get_view_names()]
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, bool) else value  # else it would be one with the number 1 or 0
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

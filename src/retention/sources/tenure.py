@@ -7,13 +7,15 @@ months before the month of the snapshot are observed, whatever day the snapshot 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 
 import pandas as pd
 
 from retention.config import TableSettings
 from retention.errors import SHOWN, Fault
 from retention.sources.parse import as_text, parse, texts
-from retention.tables import Column, Table
+from retention.sources.words import fault, faults_in
+from retention.tables import Column
 
 LONGEST_TENURE = 1200  # months
 
@@ -27,65 +29,46 @@ def last_whole_month(snapshot: dt.date) -> dt.date:
     return (snapshot + dt.timedelta(days=1)).replace(day=1) - dt.timedelta(days=1)
 
 
-def from_tenure(frame: pd.DataFrame, how: TableSettings) -> pd.DataFrame:
-    """The table with start_date and end_date counted back; bad ages give blanks, which `tenure_faults` has told.
+class Tenure:
+    """The ages and the flag of one table, and what the day of the snapshot makes of them."""
 
-    Who has an age of 0 started on the last day, and is not yet followed for a month.
-    """
-    assert how.ended is not None and how.snapshot_date is not None  # the mapping was checked before
-    last = pd.Timestamp(last_whole_month(how.snapshot_date))
-    months, wrong = _months(frame, how)
-    first = (last + pd.Timedelta(days=1)).to_period("M").ordinal - months
-    start = pd.Series(pd.PeriodIndex.from_ordinals(first, freq="M").to_timestamp(), frame.index).clip(upper=last)
-    end = pd.Series(last, frame.index).where(_words(frame, how) == _yes(how))
-    dates = {"start_date": start.mask(wrong), "end_date": end}
-    return frame.assign(**{name: date.dt.strftime("%Y-%m-%d").astype("string") for name, date in dates.items()})
+    def __init__(self, table: str, how: TableSettings) -> None:
+        assert how.ended is not None and how.snapshot_date is not None  # see `given`
+        self.table, self.ages, self.flag = table, how.tenure_months, how.ended.column
+        self.true, self.yes = how.ended.true, as_text(how.ended.true).strip().casefold()
+        self.last = pd.Timestamp(last_whole_month(how.snapshot_date))
+        self.heard: set[str] = set()
 
+    @staticmethod
+    def given(how: TableSettings, headings: Iterable[str]) -> bool:
+        """Whether the settings say all that is needed, and the file has it."""
+        return bool(how.snapshot_date and how.ended and {how.tenure_months, how.ended.column} <= set(headings))
 
-def tenure_faults(table: Table, how: TableSettings, raw: pd.DataFrame) -> list[Fault]:
-    """Ages that are not whole months, and flags that are blank."""
-    if how.ended is None or how.tenure_months not in raw or how.ended.column not in raw:
-        return []
-    _, wrong = _months(raw, how)
-    problem = f"is not a whole number of months from 0 to {LONGEST_TENURE} in the column {how.tenure_months!r}"
-    ids = texts(raw[how.columns.get(table.columns[0].name, table.columns[0].name)])
-    seen = tuple(repr(word) for word in texts(raw.loc[wrong, how.tenure_months]).unique()[:SHOWN])
-    ages = _fault(table, ids, "tenure_months", wrong, problem, "Give each client's age in whole months.", seen)
-    blank = _words(raw, how) == ""
-    problem = f"is empty in the column {how.ended.column!r}"
-    return ages + _fault(table, ids, "ended", blank, problem, "Say for each client whether it has left.")
+    def words(self, raw: pd.DataFrame) -> pd.Series:
+        """The flag's cells, capitals left aside."""
+        return texts(raw[self.flag]).str.casefold()
 
+    def flag_faults(self) -> list[Fault]:
+        """A fault where the words `heard` in the whole table are not the one that means yes and one other."""
+        others = sorted(self.heard - {self.yes, ""})
+        if len(others) <= 1 and self.yes in self.heard:
+            return []
+        seen = map(repr, others[:SHOWN])
+        return [fault(self.table, "ended", "words", seen=seen, yes=self.true, theirs=self.flag)]
 
-def flag_faults(table: Table, how: TableSettings, words: set[str]) -> list[Fault]:
-    """A fault where the flag's words, of the whole table, are not the one that means yes and one other."""
-    assert how.ended is not None
-    others = sorted(words - {_yes(how), ""})
-    if len(others) <= 1 and _yes(how) in words:
-        return []
-    yes = how.ended.true
-    problem = f"should hold {yes!r} and one other word in the column {how.ended.column!r}"
-    seen = tuple(repr(word) for word in others[:SHOWN])
-    return [Fault(table.name, "ended", problem, 0, (), "Correct the words, or the setting ended.true.", seen)]
+    def dated(self, raw: pd.DataFrame, ids: pd.Series) -> tuple[pd.DataFrame, list[Fault]]:
+        """The rows with start_date and end_date counted back; and faults for ages that are no whole months, which get
+        no dates, and for blank flags.
 
-
-def _months(raw: pd.DataFrame, how: TableSettings) -> tuple[pd.Series, pd.Series]:
-    """Whole months of age (0 where they cannot be read), and a mask of those that cannot."""
-    values = parse(raw[how.tenure_months], Column("tenure_months", "integer", "", "")).values
-    wrong = (values.isna() | (values < 0) | (values > LONGEST_TENURE)).fillna(True).astype(bool)
-    return values.mask(wrong, 0).astype(int), wrong
-
-
-def _words(raw: pd.DataFrame, how: TableSettings) -> pd.Series:
-    assert how.ended is not None
-    return texts(raw[how.ended.column]).str.casefold()
-
-
-def _yes(how: TableSettings) -> str:
-    assert how.ended is not None
-    return as_text(how.ended.true).strip().casefold()
-
-
-def _fault(
-    table: Table, ids: pd.Series, column: str, bad: pd.Series, problem: str, remedy: str, seen: tuple[str, ...] = ()
-) -> list[Fault]:
-    return [Fault(table.name, column, problem, int(bad.sum()), tuple(ids[bad][:SHOWN]), remedy, seen)] * bool(bad.any())
+        Who has an age of 0 started on the last day, and is not yet followed for a month.
+        """
+        ages, words = parse(raw[self.ages], Column("tenure_months", "integer", "", "")).values, self.words(raw)
+        fits = ages.between(0, LONGEST_TENURE).fillna(False).astype(bool)
+        first = (self.last + pd.Timedelta(days=1)).to_period("M").ordinal - ages.where(fits, 0).astype(int)
+        start = pd.Series(pd.PeriodIndex.from_ordinals(first, freq="M").to_timestamp(), raw.index).clip(upper=self.last)
+        end = pd.Series(self.last, raw.index).where(words == self.yes)
+        odd = map(repr, texts(raw.loc[~fits, self.ages]).unique()[:SHOWN])
+        told = {"theirs": self.ages, "longest": LONGEST_TENURE}
+        faults = faults_in(self.table, "tenure_months", "age", ~fits, ids, odd, **told)
+        faults += faults_in(self.table, "ended", "blank", words == "", ids, theirs=self.flag)
+        return raw.assign(start_date=start.where(fits), end_date=end), faults

@@ -1,0 +1,88 @@
+"""Their columns and words as ours: what retention.toml says of a table, and what it or the file lacks."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+import pandas as pd
+
+from retention.config import TableSettings
+from retention.errors import Fault
+from retention.sources.find import plain
+from retention.sources.parse import NUMBER_STYLES, as_text
+from retention.sources.words import fault
+from retention.tables import SIGNING, Table
+
+
+def our_spelling(table: Table, how: TableSettings, here: list[str]) -> dict[str, str]:
+    """Headings that are ours but for capitals and spaces ("Client ID"), with our own spelling."""
+    ours = {column.name for column in table.columns} - set(here) - set(how.columns)
+    named = {name: plain(name) for name in here if name not in how.columns.values()}
+    taken = list(named.values())
+    return {name: own for name, own in named.items() if own in ours and taken.count(own) == 1}
+
+
+def mapped(how: TableSettings, raw: pd.DataFrame) -> pd.DataFrame:
+    """The raw table under our names, with values translated: a number in the settings is that number."""
+    frame = raw.assign(**{ours: raw[theirs] for ours, theirs in how.columns.items() if theirs in raw})
+    for column, values in how.values.items():
+        if column in frame:
+            spoken = {key.strip().casefold(): as_text(v) if isinstance(v, bool) else v for key, v in values.items()}
+            meant = {v: spoken.get(as_text(v).strip().casefold(), v) for v in frame[column].dropna().unique()}
+            frame[column] = frame[column].astype(object).map(meant)
+    return frame
+
+
+def suits(form: str, kind: str) -> bool:
+    """Whether a format can be that of a column of this kind: dates have orders, numbers have styles."""
+    return (kind in ("date", "month")) != (form in NUMBER_STYLES)
+
+
+def mapping_faults(table: Table, how: TableSettings, here: list[str]) -> list[Fault]:
+    """What the settings or the file lack: columns named but absent or unknown, required columns nobody supplies."""
+    return [*_misnamed(table, how, here), *_misfits(table, how), *_missing(table, how, here)]
+
+
+def _misnamed(table: Table, how: TableSettings, here: list[str]) -> Iterator[Fault]:
+    """Columns that the settings name and the file or the table has not."""
+    named = how.columns | {name: name for name in how.extra}
+    named |= {"tenure_months": how.tenure_months} if how.tenure_months else {}
+    named |= {"ended": how.ended.column} if how.ended else {}
+    for ours, theirs in named.items():
+        if theirs not in here:
+            yield fault(table.name, ours, "not here", theirs=theirs, here=", ".join(here))
+    known = {column.name for column in table.columns}
+    said = [*how.columns, *(name for name in (*how.values, *how.formats) if name not in how.extra)]
+    for name in dict.fromkeys(said):
+        if name not in known:
+            yield fault(table.name, name, "no column", known=", ".join(sorted(known | set(how.extra))))
+
+
+def _misfits(table: Table, how: TableSettings) -> Iterator[Fault]:
+    """Columns of the user's own that are ours, or known from no date; formats of dates for numbers or the reverse."""
+    kinds = {column.name: column.kind for column in table.columns}
+    for name in sorted(kinds.keys() & how.extra.keys()):
+        yield fault(table.name, name, "not extra")
+    kinds |= {name: extra.kind for name, extra in how.extra.items()}
+    dates = sorted(name for name, kind in kinds.items() if kind == "date")
+    for name, extra in how.extra.items():
+        if extra.known not in (SIGNING, *dates):
+            yield fault(table.name, name, "no date", known=extra.known, dates=", ".join(dates))
+    for name, form in how.formats.items():
+        if name in kinds and not suits(form, kinds[name]):
+            styles = " or ".join(NUMBER_STYLES)
+            yield fault(table.name, name, "no format", meant=kinds[name], form=form, styles=styles)
+
+
+def _missing(table: Table, how: TableSettings, here: list[str]) -> Iterator[Fault]:
+    """What is required and given by nobody, with the heading that is most like it."""
+    if how.tenure_months and not (how.ended and how.snapshot_date):
+        yield fault(table.name, "tenure_months", "no flag")
+    dates = ("start_date", "end_date") if how.tenure_months else ()
+    for name in table.required:
+        if name not in (*here, *how.columns, *dates):
+            near = difflib.get_close_matches(name, here, 1, 0.5)
+            guess = f' Perhaps {name} = "{near[0]}"?' if near else ""
+            skip = f" Or say [tables.{table.name}] use = false." if table.name != "clients" else ""
+            yield fault(table.name, name, "missing", hints=guess + skip, here=", ".join(here))

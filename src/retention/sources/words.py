@@ -1,0 +1,40 @@
+"""The words that own data are understood by, and those in which they are refused: data, in TOML beside this."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from importlib.resources import files
+from itertools import islice
+from typing import Any
+
+import pandas as pd
+
+from retention.errors import SHOWN, Fault
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(files("retention").joinpath("sources", name).read_text("utf-8"))
+
+
+WORDS, _REFUSALS = _read("words.toml"), _read("refusals.toml")
+
+
+def fault(
+    table: str, column: str, kind: str, count: int = 0, ids: Iterable[str] = (), seen: Iterable[str] = (), **said: Any
+) -> Fault:
+    """The fault of that kind, with what is `said` of it filled into its words."""
+    problem, remedy = (text.format(table=table, column=column, **said) for text in _REFUSALS["faults"][kind])
+    return Fault(table, column, problem, count, tuple(islice(ids, SHOWN)), remedy, tuple(seen))
+
+
+def faults_in(
+    table: str, column: str, kind: str, bad: pd.Series, ids: pd.Series, seen: Iterable[str] = (), **said: Any
+) -> list[Fault]:
+    """The fault of the rows that are `bad`, named by their ids; none where there are none."""
+    return [fault(table, column, kind, int(bad.sum()), ids[bad], seen, **said)] if bad.any() else []
+
+
+def sentence(kind: str, **said: Any) -> str:
+    """What is asked or refused about the settings, with what is `said` filled in."""
+    return str(_REFUSALS["settings"][kind].format(**said))
