@@ -19,14 +19,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from scipy import stats
 
 from retention.claims import CLAIMS, judge
+from retention.config import ResultsSettings
 from retention.contract_term import arms, contract_hazard_ratio
 from retention.curves import follow_up, kaplan_meier, restricted_mean
-from retention.results import VERDICTS
+from retention.exits import compare, month_rows
+from retention.hazards import fit_hazard
+from retention.lagged import build_panel
+from retention.liking import detractor_ratio, liking_difference
+from retention.people import gap_ratio
+from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, VERDICTS
 from retention.sample import BURN_IN_MONTHS, PLAIN, WORLDS, World, simulate
 from retention.sample.life import live
 from retention.sample.world import found
+from retention.size import size_hazard_ratio
 from retention.spells import build_spells
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +51,16 @@ CONTRACT_WORLDS = {
     "at the smallest effect": World(contract=math.log(1.29), spend=0.0, **ALIKE),
     "claim true, reps differ": World(),
     "only size planted": World(contract=0.0, spend=-0.27, **ALIKE),
+    "at the band's edge": World(contract=math.log(1.60), spend=0.0, **ALIKE),
 }
+CLAIM_WORLDS = {"study": 600, "null": 600, "reversed": 600, "confounded": 600, "small": 600}  # small: a seventh of it
+JUDGED = ("A1", "A4", "A6", "A8", "A10")
+# METHODS 10 (a): everybody free to leave, so that what is planted is what a regression on months must find.
+HAZARD_WORLDS = {
+    "free to leave, reps alike": World(lock_in=False, rep_sd=0.0, **PLAIN),
+    "free to leave, reps differ": World(lock_in=False, **PLAIN),
+}
+COEFFICIENTS = ("contract", "spend", "liking", "results")
 QUANTITIES = (
     "log ratio over contract cycles",
     "months of service gained in 24",
@@ -74,8 +92,65 @@ def contract(world: str, clients: int, seed: int) -> dict[str, float | str]:
     curve = kaplan_meier(every.only([1]).where(masks["month-to-month"]))
     row = curve[curve["month"] <= 12].iloc[-1]
     found = {"estimate 0": ratio.theta, "se 0": ratio.se, "verdict": judge(CLAIMS["A1"], ratio).verdict}
+    rows = month_rows(spells)  # the obvious regression, for comparison: it takes months in which nobody could leave
+    monthly = compare(rows, rows["contract_term_months"] == 1, ("month-to-month", "fixed term"), name="").contrast
+    found |= {"estimate 3": monthly.theta, "se 3": monthly.se}
     found |= {"estimate 1": means[1][0] - means[0][0], "se 1": math.hypot(means[0][1], means[1][1])}
     return found | {"estimate 2": float(row["survival"]), "se 2": float(row["se"])}
+
+
+def forced(world: str, clients: int, seed: int) -> dict[str, float | str]:
+    """The ratio of cumulative rates of leaving by choice in a year, all month-to-month against all on twelve months."""
+    logs = []
+    for term in (1, 12):
+        tables = simulate(CONTRACT_WORLDS[world], clients=clients, seed=seed, tables=("clients",), force_term=term)
+        spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
+        curve = kaplan_meier(follow_up(spells).only([1]))
+        logs.append(math.log(-math.log(curve[curve["month"] <= 12].iloc[-1]["survival"])))
+    return {"estimate 0": logs[0] - logs[1]}
+
+
+def claims(world: str, clients: int, seed: int) -> dict[str, float | str]:
+    """Every claim on what the tables of a made-up agency tell: estimate, standard error, verdict."""
+    names = ("clients", "surveys", "results", "assignments", "contracts")
+    tables = simulate(WORLDS[world], clients=clients, seed=seed, tables=names)
+    spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
+    panel = build_panel(
+        spells,
+        tables["surveys"],
+        tables["results"].assign(month=pd.to_datetime(tables["results"]["month"])),
+        ResultsSettings(primary="cpa", better="lower"),
+        assignments=tables["assignments"],
+        contracts=tables["contracts"][tables["contracts"]["signed_on"] <= pd.Timestamp(CUTOFF)],
+    )
+    contrasts = {"A1": contract_hazard_ratio(spells), "A4": size_hazard_ratio(spells)}
+    contrasts |= {"A6": liking_difference(panel), "A8": gap_ratio(panel), "A10": detractor_ratio(panel)}
+    found = {f"verdict {name}": judge(CLAIMS[name], contrast).verdict for name, contrast in contrasts.items()}
+    found |= {f"estimate {name}": contrast.theta for name, contrast in contrasts.items()}
+    return found | {f"se {name}": contrast.se for name, contrast in contrasts.items()}
+
+
+def hazard(world: str, clients: int, seed: int) -> dict[str, float | str]:
+    """The planted coefficients by a regression on months, with client and rep standard errors; hidden states known."""
+    planted = HAZARD_WORLDS[world]
+    agency = found(planted, clients, 60, seed)
+    lives = live(agency, 8.0, (seed, 1, 0))
+    people, total = lives.people, agency.total
+    month = people["month"].to_numpy()
+    until = np.where(people["kind"] > 0, people["decided"], total - month)
+    row, t = np.nonzero(np.arange(1, total + 1) <= until[:, None])
+    t = t + 1
+    seen = (t >= 3) & (t > BURN_IN_MONTHS - month[row])  # two months before are known from the third on
+    row, t = row[seen], t[seen]
+    X = pd.DataFrame({"contract": (people["term"].to_numpy()[row] == 1) - 0.5, "spend": people["z"].to_numpy()[row]})
+    X = X.assign(**{name: lives.states[name][row, t - 3] for name in ("liking", "results")}).astype(float)
+    left = (people["kind"].to_numpy()[row] == 1) & (people["decided"].to_numpy()[row] == t)
+    bands = np.stack([t <= 6, (t > 6) & (t <= 18), t > 18], axis=1).astype(float)
+    fit, rep = fit_hazard(left, X, bands, row), lives.states["rep"][row, t - 1]
+    few = stats.t.ppf(0.975, len(np.unique(rep)) - 1) / stats.norm.ppf(0.975)
+    out = {f"estimate {name}": fit.coefficient(name) for name in X}
+    out |= {f"se {name}": fit.se(name) for name in X}
+    return out | {f"rep se {name}": few * fit.se(name, rep) for name in X}
 
 
 def prototype(world: str, clients: int, seed: int) -> dict[str, float | str]:
@@ -99,13 +174,18 @@ def prototype(world: str, clients: int, seed: int) -> dict[str, float | str]:
     return {"term": rate(monthly) / rate(~monthly), "size": rate(size > high) / rate(size <= low)}
 
 
-EXPERIMENTS = {"contract": contract, "prototype": prototype}
+EXPERIMENTS = {"contract": contract, "forced": forced, "claims": claims, "hazard": hazard, "prototype": prototype}
 
 
 def plan(runs: int) -> Iterator[Key]:
     """Every agency that is wanted, the largest first."""
     for world in CONTRACT_WORLDS:
         yield "contract", world, TRUTH_CLIENTS, TRUTH_SEED
+    yield "forced", "claim true", TRUTH_CLIENTS, TRUTH_SEED
+    for world, clients in CLAIM_WORLDS.items():
+        yield from (("claims", world, clients, seed) for seed in range(1, runs + 1))
+    for world in HAZARD_WORLDS:
+        yield from (("hazard", world, 600, seed) for seed in range(1, runs + 1))
     for world in CONTRACT_WORLDS:
         yield from (("contract", world, clients, seed) for clients in (600, 80) for seed in range(1, runs + 1))
     for world in PROTOTYPE:
@@ -173,6 +253,33 @@ in what nobody recorded (liking, results) leave at different times, which draws 
 In "claim true, reps differ" there are ten reps. Clients of one rep then rise and fall together, which these intervals
 do not know; the ratio is little touched by it, because both groups share the reps, and shares are.
 
+## Verdicts on every claim, share of agencies
+
+Worlds as `retention sample --world` writes them, with all that the specification leaves open, read from their tables:
+600 clients, in "small" about 90. "Off zero" is the share whose ordinary 95 % interval excludes no difference.
+
+| world | claim | mean estimate | spread | mean standard error | off zero | {words} |
+|---|---|---|---|---|---|{dashes}
+{claims}
+
+## Planted coefficients, found again
+
+Everybody free to leave at any time and the hidden states known, so that a complementary log-log regression on
+client-months must find what was planted: bias of the mean, and coverage of 95 % intervals by client and by rep.
+
+| world | coefficient | planted | bias | spread | coverage, by client | coverage, by rep |
+|---|---|---|---|---|---|---|
+{hazards}
+
+## What must be so
+
+The tests of the specification (METHODS 10), each with the bound it sets. The Monte-Carlo standard error is that of the
+figure.
+
+| test | figure | bound | met |
+|---|---|---|---|
+{tests}
+
 ## The made-up agency against the prototype of its specification
 
 Raw ratios of leaving by choice, per client-month: month-to-month against fixed terms, and the top against the bottom
@@ -206,6 +313,15 @@ def main() -> None:
         truth=TRUTH_CLIENTS,
         coverage="\n".join(coverage),
         verdicts="\n".join(verdicts),
+        claims="\n".join(
+            claimed(world, name, every(results, "claims", world, runs)) for world in CLAIM_WORLDS for name in JUDGED
+        ),
+        hazards="\n".join(
+            planted(world, name, every(results, "hazard", world, runs))
+            for world in HAZARD_WORLDS
+            for name in COEFFICIENTS
+        ),
+        tests="\n".join(demands(results, runs)),
         words=" | ".join(VERDICTS[:4]),
         dashes="---|" * 4,
         prototype_runs=PROTOTYPE_RUNS,
@@ -214,6 +330,84 @@ def main() -> None:
         ),
     )
     (ROOT / "docs" / "calibration.md").write_text(text, "utf-8")
+
+
+def every(results: dict[Key, dict], experiment: str, world: str, runs: int, clients: int = 600) -> list[dict]:
+    return [results[experiment, world, clients, seed] for seed in range(1, runs + 1)]
+
+
+def columns(found: list[dict], *names: str) -> list[np.ndarray]:
+    """The named figures of those runs that have them all, finite."""
+    values = np.array([[run[name] for name in names] for run in found], dtype=float)
+    return list(values[np.isfinite(values).all(axis=1)].T)
+
+
+def claimed(world: str, name: str, found: list[dict]) -> str:
+    value, se = columns(found, f"estimate {name}", f"se {name}")
+    share = Counter(run[f"verdict {name}"] for run in found)
+    shares = " | ".join(f"{share[word] / len(found):.1%}" for word in VERDICTS[:4])
+    off = np.mean(np.abs(value) > 1.959964 * se)
+    numbers = f"{value.mean():+.3f} | {value.std(ddof=1):.3f} | {se.mean():.3f} | {off:.1%}"
+    return f"| {world} | {name} | {numbers} | {shares} |"
+
+
+def planted(world: str, name: str, found: list[dict]) -> str:
+    value, se, rep = columns(found, f"estimate {name}", f"se {name}", f"rep se {name}")
+    truth = getattr(HAZARD_WORLDS[world], name)
+    inside = [np.mean(np.abs(value - truth) < 1.959964 * error) for error in (se, rep)]
+    numbers = (
+        f"{truth:+.3f} | {value.mean() - truth:+.3f} | {value.std(ddof=1):.3f} | {inside[0]:.1%} | {inside[1]:.1%}"
+    )
+    return f"| {world} | {name} | {numbers} |"
+
+
+def demands(results: dict[Key, dict], runs: int) -> Iterator[str]:
+    """A row a test of METHODS 10: what was found, the bound, and whether it is met."""
+
+    def row(test: str, figure: float, bound: str, met: bool) -> str:
+        error = math.sqrt(max(figure * (1 - figure), 0) / runs) if 0 <= figure <= 1 else 0.0
+        return f"| {test} | {figure:.1%} ({error:.1%}) | {bound} | {'yes' if met else '**no**'} |"
+
+    for world, label, error in zip(HAZARD_WORLDS, ("by client", "by rep"), ("se", "rep se"), strict=True):
+        for name in COEFFICIENTS:
+            value, se = columns(every(results, "hazard", world, runs), f"estimate {name}", f"{error} {name}")
+            truth = getattr(World(), name)
+            inside, bias = float(np.mean(np.abs(value - truth) < 1.959964 * se)), value.mean() - truth
+            met = 0.91 <= inside <= 0.98 and abs(bias) < 0.03
+            yield row(f"(a) {name}, {world}: coverage {label}; bias {bias:+.3f}", inside, "91 to 98 %; under .03", met)
+    true = every(results, "contract", "claim true", runs)
+    log_forced = results["forced", "claim true", TRUTH_CLIENTS, TRUTH_SEED]["estimate 0"]
+    off = [abs(math.exp(columns(true, f"estimate {k}")[0].mean() - log_forced) - 1) for k in (0, 3)]
+    about = f"off {math.exp(log_forced):.2f}, the ratio were all forced"
+    yield row(f"(b) A1's estimator {about}", off[0], "within 5 %", off[0] < 0.05)
+    yield row(f"(b) a regression on months {about}", off[1], "more than 15 %", off[1] > 0.15)
+
+    def share(experiment: str, world: str, key: str, words: tuple[str, ...], clients: int = 600) -> float:
+        return float(np.mean([run[key] in words for run in every(results, experiment, world, runs, clients)]))
+
+    for clients in (80, 600):
+        least = share("contract", "at the smallest effect", "verdict", (HOLDS,), clients)
+        yield row(f"(c) A1 'holds' at the smallest effect, {clients} clients", least, "at most 3.5 %", least <= 0.035)
+        edge = share("contract", "at the band's edge", "verdict", (DOES_NOT,), clients)
+        yield row(f"(c) A1 'does not hold' at the band's edge, {clients} clients", edge, "at most 3.5 %", edge <= 0.035)
+    for name in ("A1", "A4", "A6"):
+        value, se = columns(every(results, "claims", "null", runs), f"estimate {name}", f"se {name}")
+        away = float(np.mean(np.abs(value) > 1.959964 * se))
+        yield row(
+            f"(d) {name}'s interval excludes no difference, null world", away, "2.5 to 8 %", 0.025 <= away <= 0.08
+        )
+    none = share("claims", "null", "verdict A1", (DOES_NOT,))
+    yield row("(d) A1 'does not hold', null world", none, "most", none > 0.5)
+    floors = (("A1", (HOLDS,), 0.85), ("A4", (HOLDS, DIRECTION), 0.70), ("A6", (HOLDS, DIRECTION), 0.50))
+    for name, words, floor in floors:
+        often = share("claims", "study", f"verdict {name}", words)
+        yield row(f"(e) {name} {' or '.join(words)}, study world", often, f"at least {floor:.0%}", often >= floor)
+    small = share("claims", "small", "verdict A1", (NOT_ENOUGH,))
+    yield row("(f) A1 not enough data, small world", small, "more than 45 %", small > 0.45)
+    turned = share("claims", "reversed", "verdict A6", (HOLDS,))
+    yield row("(g) A6 'holds', reversed world", turned, "never", turned == 0)
+    bent = share("claims", "confounded", "verdict A1", (HOLDS,))
+    yield row("(g) A1 'holds', confounded world", bent, "at most 3.5 %", bent <= 0.035)
 
 
 def covered(world: str, clients: int, found: list[dict], k: int, truth: float) -> str:

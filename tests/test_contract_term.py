@@ -172,13 +172,6 @@ def test_curves_leave_out_terms_that_cannot_come_due_by_the_horizon():
     assert judge(CLAIMS["A1"], only).verdict == NOT_ENOUGH
 
 
-def test_the_sensitivities_are_those_of_the_plan(sample_study):
-    names = [
-        contrast.name for contrast in contract_term.contract_sensitivities(sample_study.spells, sample_study.contracts)
-    ]
-    assert names == list(CLAIMS["A1"].sensitivities)
-
-
 @pytest.mark.parametrize(
     "rows",
     [

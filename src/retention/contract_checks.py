@@ -115,8 +115,10 @@ def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, not adjusted"
         empty = {f"{arm} clients": 0 for arm in (MONTHLY, FIXED)}
         return Contrast(name, math.nan, math.nan, 0, empty, ("No year of service was seen whole.",))
     rows = pd.concat(parts, ignore_index=True)
-    ends = rows.groupby("year")["left"].transform("sum")
-    years = pd.get_dummies(rows["year"].where(ends >= 2, -1)).to_numpy(float)  # years with hardly an end share a rate
+    count = rows.groupby("year")["left"].agg(["sum", "size"])
+    told = (count["sum"] >= 2) & (count["size"] - count["sum"] >= 2)
+    last = count.index[told].max() if told.any() else 0  # later years, of a handful of clients, share a rate with it
+    years = pd.get_dummies(rows["year"].clip(upper=last)).to_numpy(float)
     return _fitted(name, rows, rows["first"], years, rows["weight"].to_numpy(), (UNADJUSTED,))
 
 

@@ -130,20 +130,22 @@ def break_even(spells: pd.DataFrame) -> Estimates:
     return Estimates(tuple(rows), "When a longer term's lower fee pays, at ten percent interest a year")
 
 
-def without_monthly(spells: pd.DataFrame) -> tuple[pd.DataFrame, Finding]:
+def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
     """Were month-to-month no longer sold (A3): sign-ups, value, level and swings of revenue, by how many still sign.
 
-    A row a share that still signs, within 24 months: months stayed and worth of a sign-up now monthly, revenue a month
-    of all with its interval, and the usual change from month to month as a share of it (swing). Those who sign are
-    taken to leave at the pace that the verdict's ratio gives them, to pay the fixed terms' usual fee, and to arrive at
-    random as today's do. The finding: which share must still sign for revenue to stay as it is.
+    Groups are shares that still sign; revenue counts clients signed within 24 months and has an interval, the usual
+    change from month to month is a share of it. Those who sign are taken to leave at the pace that the verdict's ratio
+    gives them, to pay the fixed terms' usual fee, and to arrive at random as today's do. The finding: which share must
+    still sign for revenue to stay as it is.
     """
     contrast, fees, outcome = adjusted(spells).contrast, _monthly_fees(spells), follow_up(spells)
     fixed = (spells["contract_term_months"] > 1).to_numpy()
     months = (spells["observed_months"] - spells["entry_months"]).max()
     signed = {mask[1]: float(np.sum((fixed == mask[0]) & (spells["entry_months"] == 0))) / months for mask in ARMS}
     if contrast.gate or fees.isna().all() or not all(signed.values()):
-        return pd.DataFrame(), Finding("A3", "Too little is known of fees, or of who left, for this what-if.")
+        return Estimates((), "A what-if"), Finding(
+            "A3", "Too little is known of fees, or of who left, for this what-if."
+        )
     rng = np.random.default_rng(SEED)
     ratios = np.exp(np.append(contrast.theta, contrast.theta + contrast.se * rng.normal(size=DRAWS)))
     stay = {name: _stay(outcome.where(fixed == flag)) for flag, name in ARMS}
@@ -160,32 +162,34 @@ def without_monthly(spells: pd.DataFrame) -> tuple[pd.DataFrame, Finding]:
         f"{all_sign}Revenue stays as it is if a fixed term is signed by {needed[0]:.0%} of as many clients as now sign "
         f"month-to-month (95% interval {low:.0%} to {high:.0%}, from the uncertainty of the ratio alone)."
     )
-    return pd.DataFrame([_outlook(*way, *kept) for way in ways]), Finding("A3", text)
+    rows = [row for way in ways for row in _outlook(*way, *kept)]
+    return Estimates(tuple(rows), "Two years on, by the share of monthly clients who would still sign"), Finding(
+        "A3", text
+    )
 
 
 def _outlook(
-    label: str,
+    group: str,
     rate: float,
     fee: pd.Series,
     stay: np.ndarray,
     fixed_rate: float,
     fixed_fee: pd.Series,
     fixed_stay: np.ndarray,
-) -> dict[str, float | str]:
-    """One row of the what-if: a stream of sign-ups (`stay`: draws by months) beside that of today's fixed terms."""
+) -> list[Estimate]:
+    """One way of the what-if: a stream of sign-ups (`stay`: draws by months) beside that of today's fixed terms."""
     level = rate * fee.mean() * stay.sum(axis=1) + fixed_rate * fixed_fee.mean() * fixed_stay.sum()
     # Arrivals at random leave at random too: a month's change is all who came and all who went by the horizon.
     moves = rate * (fee**2).mean() * (2 - stay[0, -1]) + fixed_rate * (fixed_fee**2).mean() * (2 - fixed_stay[0, -1])
-    low, high = np.quantile(level, [0.025, 0.975])
-    return {
-        "Still sign": label,
-        "Sign-ups a month": rate + fixed_rate,
-        "Months stayed": stay[0].sum(),
-        "Worth of a sign-up": fee.mean() * stay[0].sum(),
-        "Revenue a month": level[0],
-        "Interval": f"{low:,.0f} to {high:,.0f}" if len(level) > 1 else "–",
-        "Swing": math.sqrt(moves) / level[0],
+    interval = np.quantile(level, [0.025, 0.975]) if len(level) > 1 else ()
+    told = {
+        "sign-ups a month, all terms": ((rate + fixed_rate,), "number"),
+        f"months stayed in the first {HORIZON}, now monthly": ((stay[0].sum(),), "months"),
+        "worth of a sign-up, now monthly": ((fee.mean() * stay[0].sum(),), "money"),
+        "revenue a month, all terms": ((level[0], *interval), "money"),
+        "usual change from month to month": ((math.sqrt(moves) / level[0],), "share"),
     }
+    return [Estimate.of("A3", name, group, values, unit) for name, (values, unit) in told.items()]
 
 
 def _monthly_fees(spells: pd.DataFrame) -> pd.Series:

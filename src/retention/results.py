@@ -353,6 +353,8 @@ _UNITS = {
     "ratio": "{:.2f}",
     "months": "{:.1f} months",
     "count": "{:,.0f}",
+    "number": "{:,.1f}",
+    "money": "{:,.0f}",
     "chi2": "{:,.2f}",
     "% of spend": "{:.1f}%",
 }

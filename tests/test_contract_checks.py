@@ -1,0 +1,171 @@
+"""Second opinions on A1, the price of a term, and who leaves early: by hand, by formula, and on planted agencies."""
+
+import datetime as dt
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import clients_of
+from retention import contract_checks, contract_hazard_ratio, economics, signing
+from retention.claims import CLAIMS
+from retention.contract_term import contract_sensitivities
+from retention.results import Contrast
+from retention.sample import PLAIN, WORLDS, World, simulate
+from retention.spells import build_spells
+
+CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
+ALIKE = {"rep_sd": 0.0, "rep_liking_sd": 0.0, "liking": 0.0, "results": 0.0, **PLAIN}
+
+
+def simulated(world: World, clients: int, seed: int = 1) -> pd.DataFrame:
+    frame = simulate(world, clients=clients, seed=seed, tables=("clients",))["clients"]
+    return build_spells(frame, cutoff=CUTOFF, records_begin=BEGIN)
+
+
+@pytest.fixture(scope="module")
+def confounded() -> pd.DataFrame:
+    """Size drives both the term and leaving; the term itself does nothing."""
+    return simulated(replace(WORLDS["confounded"], **ALIKE), 6000)
+
+
+def test_weights_undo_what_size_does(confounded):
+    weights, balance = contract_checks.overlap_weights(confounded)
+    assert balance["Before"].abs().max() > 0.4 and balance["After"].abs().max() < 0.02
+    assert ((weights > 0) & (weights < 1)).all() and len(weights) == len(confounded)
+    found = contract_checks.overlap_weighted(confounded)
+    assert abs(found.theta) < 2.6 * found.se and found.se < 0.1
+    raw = next(c for c in contract_sensitivities(confounded) if c.name == "cycles, not adjusted")
+    assert raw.theta > 2.6 * raw.se  # without weights the bent ratio is seen
+
+
+def test_whole_years_find_what_is_planted():
+    spells = simulated(World(spend=0.0, **ALIKE), 8000)
+    found = contract_checks.grouped_cycles(spells)
+    assert found.theta == pytest.approx(math.log(2), abs=2.6 * found.se) and found.se < 0.06
+    # Where the agency lets small clients go, who are monthly more often, the weights stand in for those it took.
+    fired = simulated(replace(WORLDS["fired"], spend=0.0, **ALIKE), 8000)
+    found = contract_checks.grouped_cycles(fired)
+    assert found.theta == pytest.approx(math.log(2), abs=2.6 * found.se)
+
+
+def test_whole_years_by_hand():
+    """Three a group in one year: who left otherwise is dropped, and those who stand in for it weigh more."""
+    rows = [
+        ("a", "2023-01-01", "2023-04-30", 1, "client"),
+        ("b", "2023-01-01", None, 1, None),
+        ("c", "2023-01-01", "2023-02-28", 1, "agency"),
+        ("d", "2023-01-01", "2023-12-31", 12, "client"),
+        ("e", "2023-01-01", None, 12, None),
+        ("f", "2023-01-01", None, 12, None),
+    ]
+    spells = build_spells(clients_of(rows, ("end_initiator",)), cutoff=dt.date(2024, 1, 31))
+    found = contract_checks.grouped_cycles(spells)
+    assert found.events == {"month-to-month clients": 1, "fixed term clients": 1} and found.n_clients == 5
+    # Both remaining monthly clients weigh 3/2, so half of them left; a third of the others.
+    assert found.theta == pytest.approx(math.log(math.log(1 / 2) / math.log(2 / 3)), abs=1e-6)
+
+
+def test_the_pre_listed_checks_are_those_that_run(sample_study):
+    found = contract_checks.all_sensitivities(sample_study.spells, sample_study.contracts)
+    assert sorted(c.name for c in found) == sorted(CLAIMS["A1"].sensitivities)
+
+
+def test_a_ratio_that_changes_with_the_years_is_found():
+    spells = simulated(World(spend=0.0, **ALIKE), 3000)
+    same = contract_checks.by_year_of_service(spells)
+    first, later = same.rows
+    assert first.low < 2 < first.high * 1.05 and "p = 0.00" not in same.caption
+    monthly = (spells["contract_term_months"] == 1) & (spells["entry_months"] == 0)
+    gone = spells["ended"] & (spells["stop_months"] <= 12) & monthly & (np.arange(len(spells)) % 2 == 0)
+    changed = contract_checks.by_year_of_service(spells[~gone])  # half of the early leavers taken away
+    assert changed.rows[0].estimate < 0.8 * first.estimate and "p = 0.00" in changed.caption
+    assert changed.rows[1].estimate == pytest.approx(later.estimate, rel=0.1)
+
+
+def test_e_value_by_formula():
+    """VanderWeele and Ding: hazard ratio 2 is a risk ratio of 1.61 for common ends, and an E-value of 2.60."""
+    text = contract_checks.e_value(Contrast("x", math.log(2), 0.01, 100, {"a": 50, "b": 50})).text
+    risk = (1 - 0.5 ** math.sqrt(2)) / (1 - 0.5 ** math.sqrt(0.5))
+    assert f"ratio of {risk + math.sqrt(risk * (risk - 1)):.2f} each" in text
+    crossing = contract_checks.e_value(Contrast("x", 0.1, 0.1, 100, {"a": 50, "b": 50})).text
+    assert "of 1.00 each to bring" in crossing
+
+
+def test_people_left_out_and_clustered(sample_study):
+    told = contract_checks.without_each_rep(sample_study.spells).text
+    low, high = (float(word) for word in told.replace(",", "").split() if word.replace(".", "", 1).isdigit())
+    assert low < math.exp(contract_hazard_ratio(sample_study.spells).theta) < high
+    rows = contract_checks.ways_of_clustering(sample_study.spells).rows
+    assert [row.group.split(" (")[0] for row in rows] == ["by client", "by rep"]
+    assert rows[0].estimate == pytest.approx(rows[1].estimate) and rows[0].low != rows[1].low
+
+
+def test_break_even_golden_numbers():
+    """METHODS 2, price companion: 10 % a year, other ends .009 a month; undiscounted 10/6 and 10/8."""
+    hazards = np.array([0.02, 0.04, 0.06])
+    assert economics.break_even_ratio(10, 6, hazards, 0.009).round(2).tolist() == [2.24, 1.96, 1.86]
+    assert economics.break_even_ratio(10, 8, hazards, 0.009).round(2).tolist() == [1.47, 1.36, 1.32]
+    nothing_else = economics.break_even_ratio(10, 6, np.array([0.04]), -economics.DISCOUNT / 12)
+    assert nothing_else[0] == pytest.approx(10 / 6)
+
+
+def test_the_chance_that_a_lower_fee_pays():
+    rows = economics.break_even(simulated(World(spend=0.0, contract=math.log(3), **ALIKE), 6000)).rows
+    found = {(row.name, row.group): row.estimate for row in rows}
+    assert found["chance that it pays", "12-month term"] > 0.95
+    assert 1.6 < found["ratio at which the lower fee pays", "12-month term"] < 2.5
+    rows = economics.break_even(simulated(World(spend=0.0, contract=0.0, **ALIKE), 6000)).rows
+    assert all(row.estimate < 0.05 for row in rows if row.name == "chance that it pays")
+
+
+def test_without_monthly_terms_by_formula():
+    """Where all leave at the same rate and pay the same share, as many sign-ups keep revenue where it is."""
+    spells = simulated(World(contract=0.0, spend=0.0, **ALIKE), 8000).assign(fee_pct=10.0)
+    table, needed = economics.without_monthly(spells)
+    share = float(needed.text.split("by ")[1].split("%")[0]) / 100
+    assert share == pytest.approx(1, abs=0.06)
+    rows = {(row.name.split(",")[0], row.group): row.estimate for row in table.rows}
+    groups = [row.group for row in table.rows if row.name.startswith("revenue")]
+    assert groups == ["as today", "100%", "75%", "50%", "25%"]
+    revenue, swing = (
+        [rows[name, g] for g in groups] for name in ("revenue a month", "usual change from month to month")
+    )
+    assert revenue[1] == pytest.approx(revenue[0], rel=0.05) and sorted(revenue[1:], reverse=True) == revenue[1:]
+    assert sorted(swing[1:]) == swing[1:]  # fewer clients, larger swings
+
+
+def test_early_and_late_count_the_living(sample_study):
+    rows = signing.early_and_late(sample_study.spells, {}).rows
+    month = next(row for row in rows if row.name == "term: month-to-month" and row.group.startswith("gone"))
+    year = next(row for row in rows if row.name == "term: 12 months" and row.group.startswith("reaches"))
+    assert 0.4 < month.estimate < 0.6 and month.low < month.estimate < month.high
+    assert 0.4 < year.estimate < 0.6
+    assert "term" in signing.what_tells(sample_study.spells, {}).text
+
+
+def test_false_discoveries_stay_few():
+    """Twenty things that mean nothing: named in at most about a tenth of looks."""
+    spells = simulated(World(contract=0.0, spend=0.0, **ALIKE), 400)[
+        [
+            "client_id",
+            "start_date",
+            "end_date",
+            "end_kind",
+            "ended",
+            "entry_months",
+            "stop_months",
+            "observed_months",
+            "contract_term_months",
+            "monthly_ad_spend",
+        ]
+    ]
+    named, rng = 0, np.random.default_rng(3)
+    flags = ["written_brief", "budget_set", "deposit_paid", "prepaid", "purchase_order", "rush", "one_off", "champion"]
+    for _ in range(60):
+        noise = {name: rng.random(len(spells)) < 0.5 for name in flags}
+        told = signing.what_tells(spells.assign(contract_term_months=1, monthly_ad_spend=1.0, **noise), {}).text
+        named += "these go with" in told
+    assert named <= 13  # 10 % of 60, and three standard errors
