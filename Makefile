@@ -6,7 +6,7 @@ ARGS ?=
 # The matrices are small: threads that wait for each other cost six times what they save.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help report test lab check simulate torture clean
+.PHONY: help report test lab check simulate torture bench clean
 help:
 	@echo "make report    rerun the study and write reports/latest/index.html (ARGS=\"--config my/retention.toml\")"
 	@echo "make test      run the tests"
@@ -14,6 +14,7 @@ help:
 	@echo "make check     format, lint, types, notebook shape, layers"
 	@echo "make simulate  coverage and error rates on simulated agencies (long); writes docs/calibration.md"
 	@echo "make torture   kill runs at random moments and see that the published report stays whole (long)"
+	@echo "make bench     what the quick bootstrap costs and how far it is off; writes benchmarks/"
 	@echo "make clean     remove reports and caches (keeps .venv)"
 
 report: .venv/ready
@@ -34,6 +35,9 @@ check: .venv/dev-ready
 
 simulate: .venv/dev-ready
 	$(BIN)/python tests/simulate.py $(ARGS)
+
+bench: .venv/dev-ready
+	$(BIN)/python benchmarks/bootstrap.py $(ARGS)
 
 torture: .venv/dev-ready
 	RETENTION_KILLS=40 $(BIN)/python -m pytest -n 0 tests/test_killed.py $(ARGS)

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import importance, judge, liking
+from retention import importance, judge, liking, open_study
 from retention.claims import CLAIMS, sensitivity_table
 from retention.config import ResultsSettings
+from retention.errors import ConfigError
 from retention.lagged import Panel, against_target, build_panel, design, lagged_contrast, lagged_rows
 from retention.results import HOLDS, NOT_ENOUGH, NOT_RUN
-from retention.sample import PLAIN, WORLDS, simulate
+from retention.sample import PLAIN, WORLDS, simulate, write_sample
 from retention.spells import build_spells
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
@@ -206,3 +207,14 @@ def test_without_surveys_it_says_what_is_lacking(sample_study):
         assert view(panel).rows == ()
     assert liking.liking_by_results(panel).empty and importance.months_to_decision(panel).empty
     assert sensitivity_table(CLAIMS["A6"], []).empty
+
+
+def test_a_metric_that_there_is_not_is_told(tmp_path):
+    write_sample(tmp_path / "agency", clients=60, seed=8)
+    settings = tmp_path / "agency" / "retention.toml"
+    settings.write_text(settings.read_text().replace('primary = "cpa"', 'primary = "CPA"'))
+    with pytest.raises(ConfigError, match=r"primary is 'CPA'.*There are: cpa, leads"):
+        open_study(str(tmp_path / "agency"))
+    settings.write_text(settings.read_text().replace('better = "lower"', 'better = "down"'))
+    with pytest.raises(ConfigError, match=r"results.better.*'lower' or 'higher'.*got 'down'"):
+        open_study(str(tmp_path / "agency"))

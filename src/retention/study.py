@@ -200,6 +200,12 @@ def open_study(
         return study
     if settings.end_grace_days is None and (ask := _ask_end_convention(study.spells)):
         raise ConfigError(ask)
+    metrics = sorted(tables.frames["results"]["metric"].dropna().unique()) if "results" in tables.frames else []
+    if metrics and settings.results.primary not in ("", *metrics):
+        raise ConfigError(
+            f"[results] primary is {settings.results.primary!r}, and the results table has no such metric. "
+            f"There are: {', '.join(metrics)}."
+        )
     if study.spells.empty:
         raise ConfigError(f"No client had started by the cut-off, {study.cutoff}. Check the cut-off and the dates.")
     return study
