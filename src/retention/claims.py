@@ -197,7 +197,11 @@ def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, .
         return DOES_NOT, more, f"The whole interval lies short of {short}."
     interval = between(*_limits(claim, contrast, z), claim.scale)
     large = "about as large as published" if claim.band else "worth acting on"
-    return NOT_ENOUGH, (), f"The {claim.level:.2%} interval, {interval}, allows both no difference and one {large}."
+    return (
+        NOT_ENOUGH,
+        (),
+        f"The {100 * claim.level:.4g}% interval, {interval}, allows both no difference and one {large}.",
+    )
 
 
 def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
@@ -244,7 +248,7 @@ def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Se
     words = claim.words[side].format(
         estimate=f"{claim.shown(contrast.theta):.2f}", ratio=f"{math.exp(contrast.theta):.2f}"
     )
-    return f"{words} ({'; '.join([f'{claim.level:.2%} interval {interval}', *caveats])})."
+    return f"{words} ({'; '.join([f'{100 * claim.level:.4g}% interval {interval}', *caveats])})."
 
 
 def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:

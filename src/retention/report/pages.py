@@ -12,7 +12,7 @@ import nbformat
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from retention.report.execute import Executed
-from retention.results import MARKS, between, quantity, verdict_class
+from retention.results import MARKS, NOT_ENOUGH, between, quantity, verdict_class
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLE = (TEMPLATES / "style.css").read_text("utf-8")
@@ -56,7 +56,9 @@ def write_index(folder: Path, results: Mapping[str, Any], titles: Mapping[str, s
     """Write index.html from the contents of results.json and what is known of the run."""
     findings, cutoff = results["findings"], f"data to {about['cutoff']}"
     headlines = [finding for finding in findings if finding["kind"] == "headline"]
-    told = [claim["sentence"] for claim in results["claims"] if claim["sentence"]]
+    # A secondary claim that is still open has its card; the first lines are for answers, and for the three that matter.
+    leading = [c for c in results["claims"] if c["tier"] == "primary" or c["verdict"] != NOT_ENOUGH]
+    told = [claim["sentence"] for claim in leading if claim["sentence"]]
     _write(
         folder,
         "index.html.j2",
