@@ -2,11 +2,14 @@
 
 import json
 
+import nbformat
 import pandas as pd
 import pytest
 
 from conftest import clients_of
 from retention import contract_term, economics, gate
+from retention.plots import Picture, plot_effects
+from retention.report.pages import leave_out_empty_sections
 from retention.results import MIME, Estimate, Estimates, Finding, Findings, Listing, collect, quantity, to_json
 from retention.spells import build_spells
 
@@ -96,3 +99,30 @@ def test_words_for_charts(sample_study):
         contract_term.hazard_by_month(sample_study.spells)
     )
     assert quantity(float("nan"), "share") == "–"
+
+
+def test_sections_with_nothing_in_them_are_left_out_and_named():
+    def code(html: str):
+        output = nbformat.v4.new_output("display_data", {"text/html": html})
+        return nbformat.v4.new_code_cell("x", outputs=[output])
+
+    nothing, something = Listing(pd.DataFrame(), "Empty").html(), Listing(pd.DataFrame({"a": [1]}), "Full").html()
+    text = nbformat.v4.new_markdown_cell
+    cells = [text("# Title?"), code(nothing), text("## Empty\n\nWords."), code(nothing), code(nothing)]
+    cells += [text("## Half"), code(nothing), code(something), text("## Words alone\n\nStay.")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    leave_out_empty_sections(notebook)
+    kept = [cell.source.splitlines()[0] for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert kept == ["# Title?", "## Half", "## Words alone", "## Left out"]
+    assert notebook.cells[-1].source.endswith("- Empty")
+    whole = nbformat.v4.new_notebook(cells=[text("# Title?"), text("## Full"), code(something)])
+    leave_out_empty_sections(whole)
+    assert len(whole.cells) == 3
+
+
+def test_a_chart_with_nothing_in_it_is_not_shown():
+    rows = pd.DataFrame({"choice": ["a"], "estimate": [1.0], "low": [float("nan")], "high": [2.0]})
+    shown = Picture(plot_effects(rows), "words", "caption")._repr_mimebundle_()
+    assert "<img" not in shown["text/html"] and "empty" in shown["text/html"]
+    shown = Picture(plot_effects(rows.assign(low=0.5)), "words", "caption")._repr_mimebundle_()
+    assert "<img" in shown["text/html"]

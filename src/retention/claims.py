@@ -252,7 +252,7 @@ def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Se
 
 
 def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:
-    """Each way of computing the contrast beside its own verdict: one row a contrast, the first being the primary."""
+    """Each way of computing the contrast beside its own verdict, primary first; empty where none can be computed."""
     verdicts = [(contrast, judge(claim, contrast)) for contrast in contrasts]
     columns = ["choice", "estimate", "low", "high", "clients", "left_by_choice", "verdict"]
     rows = (
@@ -267,4 +267,5 @@ def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFra
         }
         for contrast, verdict in verdicts
     )
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    return table if table["estimate"].notna().any() else table.head(0)

@@ -125,7 +125,7 @@ def total_words(table: Estimates) -> Finding:
     """Whether results matter more than liking once what they do through liking is counted as theirs."""
     ratio = {row.group.split(":")[0].split(",")[0]: row.estimate for row in table.rows}
     if len(ratio) < 3:
-        return Finding("A6", "Too few clients have left to tell the two apart.")
+        return Finding("A6", "Whether one works through the other cannot be told on these data.")
     more = abs(math.log(ratio["total"])) > abs(math.log(ratio["liking"]))
     word = "more closely than" if more else "less closely than"
     text = f"Counting what goes through liking as theirs, results are tied to leaving {word} liking is by itself."

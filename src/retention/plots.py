@@ -30,6 +30,9 @@ class Picture:
     caption: str
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        if not self.axes.has_data():
+            plt.close(self.axes.figure)  # type: ignore[arg-type]
+            return {"text/plain": self.alt, "text/html": '<p class="finding empty" hidden></p>'}
         buffer = io.BytesIO()
         self.axes.figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})  # type: ignore[union-attr]
         plt.close(self.axes.figure)  # type: ignore[arg-type]
@@ -121,6 +124,8 @@ def plot_effects(
     """
     rows = rows.dropna(subset="low").reset_index(drop=True)
     ax, none = _axes(ax, 1.3 + 0.42 * max(len(rows), 1)), 1.0 if scale == "ratio" else 0.0
+    if rows.empty:
+        return ax
     y = -rows.index.to_numpy(dtype=float)
     middle, low, high = (rows[name].to_numpy(float) for name in ("estimate", "low", "high"))
     ax.errorbar(
@@ -157,7 +162,8 @@ def plot_before(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         style = _style(number)
         ax.plot(part["months_before"], part["mean"], marker="os"[number % 2], label=str(measure), linewidth=2, **style)
         ax.fill_between(part["months_before"], part["low"], part["high"], alpha=0.13, color=style["color"], linewidth=0)
-    ax.axhline(0, color="0.4", linewidth=1)
+    if len(frame):
+        ax.axhline(0, color="0.4", linewidth=1)
     ax.set(xlabel="Months to the decision", ylabel="SD from the mean of all clients")
     if len(frame):
         ax.legend(frameon=False)
@@ -171,6 +177,8 @@ def plot_funnel(frame: pd.DataFrame, limits: pd.DataFrame, *, ax: Axes | None = 
     low_95, high_95, low_998, high_998`.
     """
     ax = _axes(ax, 4.0)
+    if frame.empty:
+        return ax
     for level, dash in (("95", "--"), ("998", ":")):
         for side in ("low", "high"):
             ax.plot(limits["expected"], limits[f"{side}_{level}"], dash, color="0.45", linewidth=1)

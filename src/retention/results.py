@@ -19,6 +19,7 @@ import pandas as pd
 
 MIME = "application/vnd.retention+json"
 SCHEMA = 1
+EMPTY = "empty"  # the style class of a table or chart with nothing in it; a section of such is left out of the page
 Profile = Callable[[float], tuple[float, float]]  # an interval as a function of z
 Z95 = NormalDist().inv_cdf(0.975)
 MIN_EVENTS_GROUP, MIN_EVENTS = 10, 20  # METHODS 1, the gate: fewer ends are described, not compared
@@ -290,7 +291,7 @@ class Estimates:
         return {"estimates": [asdict(row) for row in self.rows]}
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        table = Listing(self.frame(), f"{self.caption} (in brackets: 95% interval)")
+        table = Listing(self.frame(), self.caption + " (in brackets: 95% interval)" * bool(self.rows))
         return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(self.payload())}
 
 
@@ -305,7 +306,7 @@ class Listing:
     def html(self) -> str:
         """The table as HTML with scoped headings; every value is text, never markup."""
         if self.rows.empty:
-            return f'<p class="finding">{html.escape(self.caption)}: nothing to list.</p>'
+            return f'<p class="finding {EMPTY}">{html.escape(self.caption)}: nothing to list.</p>'
         numeric = {name: pd.api.types.is_numeric_dtype(self.rows[name]) for name in self.rows.columns}
         head = "".join(_cell("th", _heading(str(name)), numeric[name], ' scope="col"') for name in self.rows.columns)
         body = "".join(self._row(row, numeric) for row in self.rows.to_dict("records"))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from scipy import stats
 
-from retention.claims import Claim, load_plan
+from retention.claims import Claim, load_plan, plan_hash
 from retention.config import Settings, resolve
 from retention.errors import ConfigError
 from retention.lagged import Panel, build_panel
@@ -113,7 +113,8 @@ class Study:
         rows = {f"{name} (sha256)": digest[:16] for name, digest in self.tables.hashes.items()}
         rows |= {"cut-off": str(self.cutoff), "records begin": str(self.records_begin or "with the first client")}
         pause = str(self.settings.pause_days)
-        rows |= {"pause that is not an end, days": pause, "retention version": version("retention")}
+        rows |= {"pause that is not an end, days": pause, "plan (sha256)": plan_hash(self.claims)}
+        rows |= {"retention version": version("retention")}
         return Listing(pd.DataFrame({"What": rows.keys(), "Value": rows.values()}), "Where these numbers come from")
 
     def _about_time(self) -> list[str]:

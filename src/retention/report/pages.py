@@ -12,7 +12,7 @@ import nbformat
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from retention.report.execute import Executed
-from retention.results import MARKS, NOT_ENOUGH, between, quantity, verdict_class
+from retention.results import EMPTY, MARKS, NOT_ENOUGH, between, quantity, verdict_class
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLE = (TEMPLATES / "style.css").read_text("utf-8")
@@ -41,9 +41,37 @@ def write_pages(executed: Iterable[Path], folder: Path) -> dict[str, str]:
     for path in executed:
         notebook = nbformat.read(path, as_version=4)
         titles[path.stem] = title = title_of(notebook)
+        leave_out_empty_sections(notebook)
         body, _ = exporter.from_notebook_node(notebook, resources={"page_title": title, "style": STYLE})
         (folder / f"{path.stem}.html").write_text(body, "utf-8")
     return titles
+
+
+def leave_out_empty_sections(notebook: Any) -> None:
+    """Drop the sections of which every output is an empty table or chart, and say at the end which these are.
+
+    The notebook is changed in place. The opening, before the first second-level heading, always stays.
+    """
+    sections: list[list[Any]] = [[]]
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## "):
+            sections.append([])
+        sections[-1].append(cell)
+    bare = [section for section in sections[1:] if _is_bare(section)]
+    notebook.cells = [cell for section in sections if section not in bare for cell in section]
+    if bare:
+        names = [section[0].source.splitlines()[0].removeprefix("## ").rstrip(".") for section in bare]
+        text = "\n".join(
+            ["## Left out", "", "For these, the data are lacking or too few:", "", *(f"- {n}" for n in names)]
+        )
+        notebook.cells.append(nbformat.v4.new_markdown_cell(text, id="left-out"))
+
+
+def _is_bare(section: list[Any]) -> bool:
+    """Whether the section shows something, and all that it shows is empty."""
+    outputs = [output for cell in section if cell.cell_type == "code" for output in cell.outputs]
+    shown = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
+    return bool(shown) and all(f'class="finding {EMPTY}"' in text for text in shown)
 
 
 def title_of(notebook: Any) -> str:
