@@ -197,6 +197,16 @@ def test_the_sample_has_every_view(sample_study):
     assert len(importance.naive_correlations(panel).rows) == 3
 
 
+def test_ways_to_the_interval_agree(sample_study):
+    rows = {row.group: row for row in liking.ways_of_interval(sample_study.panel).rows}
+    assert list(rows) == [f"{who}, {way}" for who in ("by client", "by rep") for way in ("formula", "resampled")]
+    widths = {group: row.high - row.low for group, row in rows.items()}
+    assert widths["by client, resampled"] == pytest.approx(widths["by client, formula"], rel=0.1)
+    planned = liking.effects(sample_study.panel).rows[2]
+    assert rows["by client, formula"].estimate == pytest.approx(planned.estimate)
+    assert planned.high - planned.low >= max(widths["by client, formula"], widths["by rep, formula"]) * 0.999
+
+
 def test_without_surveys_it_says_what_is_lacking(sample_study):
     panel = build_panel(sample_study.spells, None, None, ResultsSettings())
     lacking = liking.missing(panel)

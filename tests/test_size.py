@@ -111,3 +111,18 @@ def test_a_stranger_s_export_is_told_to_turn_round(tmp_path):
     table = size.per_doubling(study.spells, study.settings.table("clients").extra)
     assert table.rows[0].low > 1 > table.rows[-1].high
     assert "with contract and InternetService held fixed, with leaving later" in size.turns_round(table).items[0].text
+
+
+def test_other_measures_of_size_stand_by_themselves(sample_study):
+    """A further number known at signing: its own ratio; one known later, and one not in the data, have none."""
+    spells = sample_study.spells.assign(traffic=lambda f: f["monthly_ad_spend"] ** 2, later=1.0)
+    number = Extra(kind="number", known="signing")
+    extra = {"traffic": number, "later": Extra(kind="number", known="recorded_date"), "absent": number}
+    found = size.other_sizes(spells, extra)
+    assert [(row.id, row.name, row.group) for row in found.rows] == [
+        ("A5", "ratio of leaving for twice the traffic", group) for group in ("pooled", "contract held fixed")
+    ]
+    # Twice the traffic is the root of twice the spend.
+    pooled = size.per_doubling(spells, {}).rows[0]
+    assert found.rows[0].estimate == pytest.approx(math.sqrt(pooled.estimate))
+    assert size.other_sizes(spells, {}).rows == ()

@@ -122,17 +122,39 @@ def per_doubling(spells: pd.DataFrame, extra: Mapping[str, Extra], column: str =
     return Estimates(tuple(found), "Ratio of leaving for twice the size, with what is held fixed")
 
 
-def _doubling(rows: pd.DataFrame, column: str, name: str, held: list[pd.DataFrame]) -> Estimate | None:
+def other_sizes(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Estimates:
+    """The ratio of leaving for twice each further number known at signing (A5): site size, traffic, revenue, ...
+
+    Pooled, and with the contract held fixed. Exploratory: 95 % intervals, no verdict.
+    """
+    numbers = [n for n, x in extra.items() if x.kind in ("number", "integer") and x.known == "signing" and n in spells]
+    found = []
+    for column in numbers:
+        rows = _rows(spells[spells[column] > 0], False, (CLIENT,), CLIENT).reset_index(drop=True)
+        contract = levels(rows, rows[TERM].astype(str)).add_prefix("contract ")
+        for group, held in (("pooled", []), ("contract held fixed", [contract])):
+            found.append(_doubling(rows, column, group, held, "A5", f"ratio of leaving for twice the {column}"))
+    return Estimates(tuple(row for row in found if row), "Other measures of size")
+
+
+def _doubling(
+    rows: pd.DataFrame,
+    column: str,
+    group: str,
+    held: list[pd.DataFrame],
+    row_id: str = "A4",
+    name: str = "ratio of leaving for twice the size",
+) -> Estimate | None:
     covariates = pd.concat([np.log2(rows[column].astype(float)).rename("doubling"), *held], axis=1)
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     try:
         fit = fit_hazard(rows["left"].to_numpy(), covariates, exposure, rows["client_id"])
     except NotFittedError:
         return None
-    theta, se = fit.coefficient("doubling"), fit.se("doubling")
-    middle, low, high = (math.exp(theta + k * Z95 * se) for k in (0, -1, 1))
+    theta, se = fit.combined({"doubling": 1.0})
+    limits = [math.exp(theta + k * Z95 * se) for k in (0, -1, 1)]
     counts = (rows["client_id"].nunique(), int(rows["left"].sum()))
-    return Estimate("A4", "ratio of leaving for twice the size", name, middle, low, high, 0.95, "ratio", *counts)
+    return Estimate.of(row_id, name, group, limits, "ratio", counts)
 
 
 def turns_round(table: Estimates) -> Findings:
