@@ -11,6 +11,7 @@ import pytest
 from conftest import clients_of
 from retention import contract_checks, contract_hazard_ratio, economics, signing
 from retention.claims import CLAIMS
+from retention.config import Extra
 from retention.contract_term import contract_sensitivities
 from retention.results import Contrast
 from retention.sample import PLAIN, WORLDS, World, simulate
@@ -140,7 +141,7 @@ def test_without_monthly_terms_by_formula():
 def test_early_and_late_count_the_living(sample_study):
     rows = signing.early_and_late(sample_study.spells, {}).rows
     month = next(row for row in rows if row.name == "term: month-to-month" and row.group.startswith("gone"))
-    year = next(row for row in rows if row.name == "term: 12 months" and row.group.startswith("reaches"))
+    year = next(row for row in rows if row.name == "term: 12 months" and row.group.startswith("stays"))
     assert 0.4 < month.estimate < 0.6 and month.low < month.estimate < month.high
     assert 0.4 < year.estimate < 0.6
     assert "term" in signing.what_tells(sample_study.spells, {}).text
@@ -169,3 +170,21 @@ def test_false_discoveries_stay_few():
         told = signing.what_tells(spells.assign(contract_term_months=1, monthly_ad_spend=1.0, **noise), {}).text
         named += "these go with" in told
     assert named <= 13  # 10 % of 60, and three standard errors
+
+
+def test_what_was_known_later_is_no_thing_of_signing(sample_study):
+    spells = sample_study.spells.assign(saved=sample_study.spells["ended"].map({True: "yes", False: "no"}))
+    later, then = (Extra(kind="category", known=known) for known in ("recorded_date", "signing"))
+    assert "saved" not in signing.what_tells(spells, {"saved": later}).text
+    assert "saved" in signing.what_tells(spells, {"saved": then}).text
+
+
+def test_a_what_if_reads_no_further_than_clients_were_watched():
+    spells = simulated(World(spend=0.0, **ALIKE), 3000)
+    short = build_spells(
+        simulate(World(spend=0.0, **ALIKE), clients=3000, seed=1, tables=("clients",))["clients"],
+        cutoff=dt.date(2022, 6, 30), records_begin=BEGIN,
+    )  # fmt: skip
+    assert "After 24 months" in economics.without_monthly(spells)[0].caption
+    fresh = short[short["entry_months"] == 0]
+    assert "After 12 months" in economics.without_monthly(fresh)[0].caption

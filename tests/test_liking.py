@@ -172,7 +172,10 @@ def test_liking_with_the_wrong_sign_never_holds():
     found = liking.liking_difference(panel)
     rows = lagged_rows(panel)
     assert lagged_contrast(rows, liking.BOTH, liking.DIFFERENCE, "").theta > 0.2
-    assert found.theta < 0 and judge(CLAIMS["A6"], found).verdict != HOLDS
+    verdict = judge(CLAIMS["A6"], found, liking.liking_sensitivities(panel))
+    assert found.theta < 0 and verdict.verdict != HOLDS and not verdict.fragile
+    assert liking.LIKING_HARMS in verdict.words and "do not leave less often but more" in verdict.sentence
+    assert "Do not lean on ratings" in verdict.advice
 
 
 def test_too_few_answers_are_no_data(sample_study):
@@ -195,6 +198,64 @@ def test_the_sample_has_every_view(sample_study):
     assert left == liking.liking_difference(panel).n_events  # the table splits the whole
     assert len(importance.tipping(panel)) == 5 and importance.months_to_decision(panel)["clients"].min() >= 10
     assert len(importance.naive_correlations(panel).rows) == 3
+
+
+def test_the_curve_of_measures_holds_the_verdict(sample_study):
+    """The primary measure over three months is the verdict's own number, also where months have no result."""
+    some = sample_study.tables.get("results").sample(frac=0.7, random_state=1)
+    panel = build_panel(
+        sample_study.spells, sample_study.tables.get("surveys"), some, COST, contracts=sample_study.contracts
+    )
+    curve = {c.name: c.theta for c in importance.specification_curve(panel, some, COST)}
+    assert curve["cpa, 3 months"] == pytest.approx(liking.liking_difference(panel).theta)
+
+
+def test_scores_asked_apart_from_ratings_are_used(sample_study):
+    """Liking asked in one survey and the score in the next: each claim uses its own answers."""
+    surveys = sample_study.tables.get("surveys").copy()
+    odd = np.arange(len(surveys)) % 2 == 1
+    surveys.loc[odd, "nps"], surveys.loc[~odd, "rep_liking"] = pd.NA, np.nan
+    panel = build_panel(sample_study.spells, surveys, sample_study.tables.get("results"), COST)
+    assert not liking.detractor_ratio(panel).lacking and liking.liking_difference(panel).n_events > 50
+    assert panel.response == pytest.approx(0.36, abs=0.03)  # half of the answers hold no rating
+    nobody = replace(panel, nps=np.where((panel.nps == 7) | (panel.nps == 8), 9, panel.nps))
+    assert math.isfinite(liking.detractor_ratio(nobody).theta)  # no passives at all
+
+
+def test_the_table_expects_as_many_as_left(sample_study):
+    rows = lagged_rows(sample_study.panel).dropna(subset=list(liking.BOTH))
+    fit = design(rows, ()).fit()
+    assert -np.expm1(-fit.expected).sum() == pytest.approx(rows["left"].sum(), rel=1e-3)
+
+
+def test_notice_while_locked_and_notice_before_the_records():
+    day = pd.Timestamp("2023-01-01")
+    monthly_first = clients_of([("a", "2023-01-01", "2024-01-31", 1, "2023-12-20")], ("decision_date",))
+    spells = build_spells(monthly_first, cutoff=dt.date(2024, 6, 30))
+    contracts = pd.DataFrame({"client_id": "a", "signed_on": day, "term_start": [day, day + pd.DateOffset(months=6)]})
+    contracts = contracts.assign(term_months=[1, 6], auto_renew=pd.array([True, False], dtype="boolean"))
+    rows = lagged_rows(build_panel(spells, None, None, COST, contracts=contracts))
+    assert rows["left"].sum() == 1 and rows.loc[rows["left"] == 1, "to_month"].tolist() == [13]
+    early = clients_of([("a", "2022-01-01", "2023-02-28", 1, "2022-12-20")], ("decision_date",))
+    spells = build_spells(early, cutoff=dt.date(2024, 6, 30), records_begin=dt.date(2023, 1, 1))
+    assert lagged_rows(build_panel(spells, None, None, COST))["left"].sum() == 0
+
+
+def test_nothing_recorded_after_the_cutoff_is_used(sample_study):
+    back = open_study(cutoff="2023-12-31")
+    known = sample_study.tables.get("results")
+    assert back.panel.asked < sample_study.panel.asked
+    late = known["recorded_at"] > pd.Timestamp("2023-12-31")
+    assert (~np.isnan(back.panel.results)).sum() <= ((known["metric"] == "cpa") & ~late).sum()
+
+
+def test_nought_is_a_bad_month_and_clients_without_targets_have_their_own():
+    more = ResultsSettings(primary="cpa", better="higher")
+    zero = against_target(measured([("a", f"2023-{m:02d}", v) for m, v in ((1, 100.0), (2, 50.0), (3, 0.0))]), more)
+    assert zero.iloc[2] < zero.iloc[1] < zero.iloc[0] and zero.notna().all()
+    both = measured([("a", "2023-01", 50.0), ("b", "2023-01", 20.0), ("b", "2023-02", 40.0)])
+    both.loc[both["client_id"] == "b", "target"] = np.nan
+    assert against_target(both, more).notna().all()
 
 
 def test_ways_to_the_interval_agree(sample_study):

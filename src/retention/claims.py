@@ -103,12 +103,13 @@ def judge(
     sensitivities: Sequence[Contrast] = (),
     caveats: Sequence[str] = (),
     missing: Sequence[str] = (),
+    opposed: Sequence[str] = (),
 ) -> Verdict:
     """The verdict on a claim by the rule stated in advance, from an interval and never from a p value.
 
     `sensitivities` are the pre-listed other ways to compute the same contrast; where one of them would be judged
-    differently the verdict is called fragile. `caveats` about the data are said with the verdict. Where inputs are
-    `missing` the claim is not run. Source: METHODS 1.
+    differently the verdict is called fragile, as it is where parts of the data are `opposed`. `caveats` about the data
+    are said with the verdict. Where inputs are `missing` the claim is not run. Source: METHODS 1.
     """
     if missing:
         return _not_run(claim, tuple(missing))
@@ -120,7 +121,7 @@ def judge(
     computed = [
         other for other in sensitivities if not other.gate and (other.theta, other.se) != (contrast.theta, contrast.se)
     ]
-    flips = tuple(other.name for other in computed if judge(claim, other).verdict != word)
+    flips = (*(other.name for other in computed if judge(claim, other).verdict != word), *opposed)
     copied = ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
     return Verdict(
         **{name: getattr(claim, name) for name in copied},
@@ -144,7 +145,7 @@ def judge(
         not_computed=tuple(other.name for other in sensitivities if other.gate),
         gated=bool(contrast.gate),
         sentence=_sentence(claim, contrast, word, z, (*contrast.caveats, *caveats)),
-        advice=_advice(claim, word, (*caveats, *qualifiers)),
+        advice=_advice(claim, word, (*caveats, *contrast.caveats, *qualifiers)),
     )
 
 
@@ -245,7 +246,7 @@ def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Se
         return ""
     side = "above" if contrast.theta >= 0 else "below"
     interval = between(*_limits(claim, contrast, z), claim.scale)
-    words = claim.words[side].format(
+    words = next((claim.words[said] for said in caveats if said in claim.words), claim.words[side]).format(
         estimate=f"{claim.shown(contrast.theta):.2f}", ratio=f"{math.exp(contrast.theta):.2f}"
     )
     return f"{words} ({'; '.join([f'{100 * claim.level:.4g}% interval {interval}', *caveats])})."

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from retention.contract_term import FIXED, MONTHLY, arms, contract_hazard_ratio, contract_sensitivities
 from retention.curves import after, follow_up, kaplan_meier
-from retention.exits import UNADJUSTED, Adjusted, compare, exit_rows, levels, renewals_known
+from retention.exits import Adjusted, compare, exit_rows, levels, renewals_known
 from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
 from retention.results import Z95, Contrast, Estimate, Estimates, Finding, quantity
 from retention.spells import CLIENT, KINDS, UNKNOWN
@@ -91,15 +91,17 @@ def _fitted(
     return Contrast(name, fit.coefficient("first"), fit.se("first"), clients, events, (), said)
 
 
-def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, not adjusted") -> Contrast:
+def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, weighted") -> Contrast:
     """The contrast on whole years of service: who left by choice within one, weighted for those whom other ends took.
 
     A year counts where it began and was to end under observation. Who left otherwise is dropped, and the others of its
-    group stand in: weights are the inverse of the chance of no other end until then, by group. METHODS 2, check (ii).
+    group stand in: weights are the inverse of the chance of no other end until then, by group, times those that make
+    the groups alike at signing. METHODS 2, check (ii).
     """
     kinds = spells["end_kind"].replace(UNKNOWN, CLIENT).map(KINDS).where(spells["ended"]).fillna(0).to_numpy(int)
     other = follow_up(spells).only([kind for kind in KINDS.values() if kind != KINDS[CLIENT]])
     stop, parts = spells["stop_months"].to_numpy(), []
+    alike = overlap_weights(spells)[0] if (spells["contract_term_months"] == 1).nunique() > 1 else np.ones(len(spells))
     for arm, mask in arms(spells, YEAR).items():
         curve = kaplan_meier(other.where(mask))
         for start in range(0, int(spells["observed_months"].max()) - YEAR + 1, YEAR):
@@ -110,7 +112,9 @@ def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, not adjusted"
             until = np.minimum(stop[chosen], start + YEAR)
             free = np.array([after(curve, month)["survival"] for month in until]) / after(curve, start)["survival"]
             frame = pd.DataFrame({"client_id": spells["client_id"].to_numpy()[chosen], "year": start // YEAR})
-            parts.append(frame.assign(first=float(arm == MONTHLY), left=inside[chosen].astype(int), weight=1 / free))
+            parts.append(
+                frame.assign(first=float(arm == MONTHLY), left=inside[chosen].astype(int), weight=alike[chosen] / free)
+            )
     if not sum(len(part) for part in parts):
         empty = {f"{arm} clients": 0 for arm in (MONTHLY, FIXED)}
         return Contrast(name, math.nan, math.nan, 0, empty, ("No year of service was seen whole.",))
@@ -119,7 +123,7 @@ def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, not adjusted"
     told = (count["sum"] >= 2) & (count["size"] - count["sum"] >= 2)
     last = count.index[told].max() if told.any() else 0  # later years, of a handful of clients, share a rate with it
     years = pd.get_dummies(rows["year"].clip(upper=last)).to_numpy(float)
-    return _fitted(name, rows, rows["first"], years, rows["weight"].to_numpy(), (UNADJUSTED,))
+    return _fitted(name, rows, rows["first"], years, rows["weight"].to_numpy(), ("weighted to clients alike",))
 
 
 def adjusted(spells: pd.DataFrame) -> Adjusted:

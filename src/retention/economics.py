@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 from math import nan
 
 import numpy as np
@@ -11,8 +11,8 @@ import pandas as pd
 
 from retention.config import study_plan
 from retention.contract_checks import adjusted
-from retention.contract_term import BY_CHOICE
-from retention.curves import Outcome, follow_up, kaplan_meier
+from retention.contract_term import BY_CHOICE, MIN_AT_RISK
+from retention.curves import Outcome, follow_up, kaplan_meier, known_through
 from retention.results import Estimate, Estimates, Finding
 from retention.spells import CLIENT, KINDS
 
@@ -20,8 +20,8 @@ PUBLISHED_FEES = {int(term): float(fee) for term, fee in study_plan()["A2"]["pub
 FEE_DEPARTURE_POINTS = float(study_plan()["thresholds"]["fee_departure_points"]["value"])  # study row A2
 DISCOUNT = 0.10  # a year: METHODS 5
 DRAWS, SEED = 1000, 1
-HORIZON = 24  # months over which value and revenue are counted: METHODS 2
-ARMS = ((False, "monthly"), (True, "fixed"))
+HORIZONS = (24, 12)  # months over which value and revenue are counted, as far as clients could be watched: METHODS 2
+MIN_FOR_THIRDS = 90  # (ours) clients from which thirds of the fee are told apart
 STILL_SIGN = (1.0, 0.75, 0.5, 0.25)  # shares of today's monthly clients who would sign a fixed term: a what-if (A3)
 MIN_FEES = 5  # (ours) under five clients on a term have no usual fee to depart from
 
@@ -130,64 +130,80 @@ def break_even(spells: pd.DataFrame) -> Estimates:
     return Estimates(tuple(rows), "When a longer term's lower fee pays, at ten percent interest a year")
 
 
+@dataclass(frozen=True)
+class Stream:
+    """Clients who sign at a steady rate: what one is worth and how long it stays (draws, shape (m,)), and their swings.
+
+    `moves` is the variance of a month's change of revenue: who arrives at random leaves at random too.
+    """
+
+    rate: float
+    worth: np.ndarray
+    months: np.ndarray
+    moves: float
+
+
 def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
     """Were month-to-month no longer sold (A3): sign-ups, value, level and swings of revenue, by how many still sign.
 
-    Groups are shares that still sign; revenue counts clients signed within 24 months and has an interval, the usual
-    change from month to month is a share of it. Those who sign are taken to leave at the pace that the verdict's ratio
-    gives them, to pay the fixed terms' usual fee, and to arrive at random as today's do. The finding: which share must
-    still sign for revenue to stay as it is.
+    Groups are shares that still sign. Revenue counts clients signed within two years, or one where clients could not be
+    watched for two; the usual change from month to month is a share of it. Those who sign are taken to leave at the
+    pace that the verdict's ratio gives them, to pay the fixed terms' usual fee, and to arrive at random as today's do.
+    The finding: which share must still sign for revenue to stay as it is.
     """
     contrast, fees, outcome = adjusted(spells).contrast, _monthly_fees(spells), follow_up(spells)
     fixed = (spells["contract_term_months"] > 1).to_numpy()
-    months = (spells["observed_months"] - spells["entry_months"]).max()
-    signed = {mask[1]: float(np.sum((fixed == mask[0]) & (spells["entry_months"] == 0))) / months for mask in ARMS}
-    if contrast.gate or fees.isna().all() or not all(signed.values()):
-        return Estimates((), "A what-if"), Finding(
-            "A3", "Too little is known of fees, or of who left, for this what-if."
-        )
-    rng = np.random.default_rng(SEED)
+    known = min(known_through(outcome.where(arm), MIN_AT_RISK) for arm in (fixed, ~fixed))
+    horizon = next((months for months in HORIZONS if months <= known), 0)
+    recorded = (spells["observed_months"] - spells["entry_months"]).max()
+    rates = {arm: float(np.sum((fixed == arm) & (spells["entry_months"] == 0))) / recorded for arm in (False, True)}
+    if contrast.gate or not horizon or fees.isna().any() or not all(rates.values()):
+        why = "Too little is known of fees, of who left, or of clients watched for a year, for this what-if."
+        return Estimates((), "A what-if"), Finding("A3", why)
+    rng, spend = np.random.default_rng(SEED), spells["monthly_ad_spend"].astype(float)
     ratios = np.exp(np.append(contrast.theta, contrast.theta + contrast.se * rng.normal(size=DRAWS)))
-    stay = {name: _stay(outcome.where(fixed == flag)) for flag, name in ARMS}
-    moved, spend = _stay(outcome.where(~fixed), ratios), spells["monthly_ad_spend"].astype(float)
-    fee = {name: fees[fixed == flag] for flag, name in ARMS}
-    moved_fee = spend[~fixed] * (fees / spend)[fixed].median()
-    ways = [("as today", signed["monthly"], fee["monthly"], stay["monthly"])]
-    ways += [(f"{share:.0%}", share * signed["monthly"], moved_fee, moved) for share in STILL_SIGN]
-    kept = (signed["fixed"], fee["fixed"], stay["fixed"])
-    needed = fee["monthly"].mean() * stay["monthly"].sum() / (moved_fee.mean() * moved.sum(axis=1))
+    once, moved_fees = np.ones(1), spend * (fees / spend)[fixed].median()
+    monthly, kept = (_stream(outcome, fees, fixed == arm, rates[arm], horizon, once) for arm in (False, True))
+    moved = _stream(outcome, moved_fees, ~fixed, rates[False], horizon, ratios)
+    rows = _outlook("as today", 1.0, monthly, kept, horizon)
+    rows += [row for share in STILL_SIGN for row in _outlook(f"{share:.0%}", share, moved, kept, horizon)]
+    needed = monthly.worth / moved.worth
     low, high = np.quantile(needed, [0.025, 0.975])
     all_sign = "Even if all of them signed, revenue would be lower. " if needed[0] > 1 else ""
     text = (
         f"{all_sign}Revenue stays as it is if a fixed term is signed by {needed[0]:.0%} of as many clients as now sign "
         f"month-to-month (95% interval {low:.0%} to {high:.0%}, from the uncertainty of the ratio alone)."
     )
-    rows = [row for way in ways for row in _outlook(*way, *kept)]
-    return Estimates(tuple(rows), "Two years on, by the share of monthly clients who would still sign"), Finding(
-        "A3", text
-    )
+    caption = f"After {horizon} months, by the share of monthly clients who would still sign"
+    return Estimates(tuple(rows), caption), Finding("A3", text)
 
 
-def _outlook(
-    group: str,
-    rate: float,
-    fee: pd.Series,
-    stay: np.ndarray,
-    fixed_rate: float,
-    fixed_fee: pd.Series,
-    fixed_stay: np.ndarray,
-) -> list[Estimate]:
-    """One way of the what-if: a stream of sign-ups (`stay`: draws by months) beside that of today's fixed terms."""
-    level = rate * fee.mean() * stay.sum(axis=1) + fixed_rate * fixed_fee.mean() * fixed_stay.sum()
-    # Arrivals at random leave at random too: a month's change is all who came and all who went by the horizon.
-    moves = rate * (fee**2).mean() * (2 - stay[0, -1]) + fixed_rate * (fixed_fee**2).mean() * (2 - fixed_stay[0, -1])
+def _stream(
+    outcome: Outcome, fees: pd.Series, arm: np.ndarray, rate: float, horizon: int, slower: np.ndarray
+) -> Stream:
+    """The clients of one arm as a stream, by thirds of the fee where there are enough: who pays more stays longer."""
+    thirds = pd.qcut(fees[arm].rank(method="first"), 3 if arm.sum() >= MIN_FOR_THIRDS else 1, labels=False)
+    worth, months, moves = np.zeros(len(slower)), np.zeros(len(slower)), 0.0
+    for third, paid in fees[arm].groupby(thirds):
+        mask = arm.copy()
+        mask[arm] = (thirds == third).to_numpy()
+        stay, share = _stay(outcome.where(mask), horizon, slower), len(paid) / arm.sum()
+        worth += share * paid.mean() * stay.sum(axis=1)
+        months += share * stay.sum(axis=1)
+        moves += rate * share * float((paid**2).mean()) * (2 - stay[0, -1])
+    return Stream(rate, worth, months, moves)
+
+
+def _outlook(group: str, share: float, stream: Stream, kept: Stream, horizon: int) -> list[Estimate]:
+    """One way of the what-if: a share of a stream beside that of today's fixed terms."""
+    level = share * stream.rate * stream.worth + kept.rate * kept.worth
     interval = np.quantile(level, [0.025, 0.975]) if len(level) > 1 else ()
     told = {
-        "sign-ups a month, all terms": ((rate + fixed_rate,), "number"),
-        f"months stayed in the first {HORIZON}, now monthly": ((stay[0].sum(),), "months"),
-        "worth of a sign-up, now monthly": ((fee.mean() * stay[0].sum(),), "money"),
+        "sign-ups a month, all terms": ((share * stream.rate + kept.rate,), "number"),
+        f"months stayed in the first {horizon}, now monthly": ((stream.months[0],), "months"),
+        "worth of a sign-up, now monthly": ((stream.worth[0],), "money"),
         "revenue a month, all terms": ((level[0], *interval), "money"),
-        "usual change from month to month": ((math.sqrt(moves) / level[0],), "share"),
+        "usual change from month to month": ((math.sqrt(share * stream.moves + kept.moves) / level[0],), "share"),
     }
     return [Estimate.of("A3", name, group, values, unit) for name, (values, unit) in told.items()]
 
@@ -199,10 +215,10 @@ def _monthly_fees(spells: pd.DataFrame) -> pd.Series:
     return rate / 100 * spells["monthly_ad_spend"].astype(float)
 
 
-def _stay(outcome: Outcome, slower: Sequence[float] | np.ndarray = (1.0,)) -> np.ndarray:
-    """Share still there at the start of months 1 to 24 were leaving by choice slower by these ratios; shape (m, 24)."""
+def _stay(outcome: Outcome, horizon: int, slower: np.ndarray) -> np.ndarray:
+    """Share still there as each month begins, were leaving by choice slower by these ratios; shape (m, horizon)."""
     other, read = [kind for kind in KINDS.values() if kind not in BY_CHOICE], []
     for curve in (kaplan_meier(outcome.only(BY_CHOICE)), kaplan_meier(outcome.only(other))):
-        at = np.searchsorted(curve["month"], np.arange(HORIZON), side="right") - 1
+        at = np.searchsorted(curve["month"], np.arange(horizon), side="right") - 1
         read.append(curve["survival"].to_numpy()[at])
-    return np.asarray(read[0] ** (1 / np.asarray(slower)[:, None]) * read[1])
+    return np.asarray(read[0] ** (1 / slower[:, None]) * read[1])

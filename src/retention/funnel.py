@@ -50,7 +50,8 @@ def luck(expected: np.ndarray, phi: float = 1.0) -> pd.DataFrame:
     frame = {"expected": E}
     for name, tail in (("95", 0.025), ("998", 0.001)):
         for side, p in (("low", tail), ("high", 1 - tail)):
-            frame[f"{side}_{name}"] = 1 + (np.nan_to_num(special.pdtrik(p, E)) / E - 1) * math.sqrt(phi)
+            ends = np.nan_to_num(special.pdtrik(p, E)) + (side == "high")  # where the exact interval ends to hold 1
+            frame[f"{side}_{name}"] = 1 + (ends / E - 1) * math.sqrt(phi)
     return pd.DataFrame(frame).clip(lower=0)
 
 
@@ -92,9 +93,14 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
         """The log-likelihood at this spread, the common level at its best."""
 
         def against(level: float) -> float:
-            rates = due[:, None] * np.exp(level + sigma * NODES)
-            logs = stats.poisson.logpmf(ends[:, None], rates) + np.log(WEIGHTS / WEIGHTS.sum())
-            return -float(special.logsumexp(logs, axis=1).sum())
+            # Nodes around each one's own peak, which is narrow where many ends are expected (adaptive quadrature).
+            peak, width = _peaks(ends, due * math.exp(level), sigma)
+            z = peak[:, None] + width[:, None] * NODES
+            rates = (due * math.exp(level))[:, None] * np.exp(sigma * z)
+            logs = (
+                stats.poisson.logpmf(ends[:, None], rates) - z**2 / 2 + NODES**2 / 2 + np.log(WEIGHTS / WEIGHTS.sum())
+            )
+            return -float((special.logsumexp(logs, axis=1) + np.log(width)).sum())
 
         return -float(optimize.minimize_scalar(against, bounds=(-4, 4), method="bounded").fun)
 
@@ -113,3 +119,15 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
         return MEDIAN_STEP * low, MEDIAN_STEP * high
 
     return MEDIAN_STEP * best, (interval(Z95)[1] - MEDIAN_STEP * best) / Z95, interval
+
+
+def _peaks(ends: np.ndarray, due: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where each one's likelihood times the normal curve is highest in z, and how wide it is there (Newton's steps)."""
+    z = np.zeros_like(due)
+    for _ in range(50):
+        rate = due * np.exp(np.clip(sigma * z, -30, 30))
+        step = (sigma * (ends - rate) - z) / (sigma**2 * rate + 1)
+        z = z + np.clip(step, -1, 1)
+        if np.abs(step).max() < 1e-8:
+            break
+    return z, 1 / np.sqrt(sigma**2 * due * np.exp(np.clip(sigma * z, -30, 30)) + 1)

@@ -28,9 +28,10 @@ from retention.lagged import (
     placed,
 )
 from retention.liking import BOTH, liking_difference
-from retention.results import Z95, Contrast, Estimate, Estimates
-from retention.spells import CLIENT, UNKNOWN
+from retention.results import Z95, Contrast, Estimate, Estimates, Finding
+from retention.spells import CLIENT, UNKNOWN, whole_months
 
+COSTS = ("cp", "cost")  # metrics so named are better when lower
 HELD_OUT = 1 / 3  # the last of the decisions, on which importance is measured
 SHUFFLES, DRAWS = 20, 200
 SHIFTS = (0.0, -0.5, -1.0, -1.5, -2.0)  # standard deviations by which those who do not answer may like the rep less
@@ -118,6 +119,22 @@ def _losses(expected: np.ndarray, left: np.ndarray) -> np.ndarray:
     return np.where(left > 0, -np.log(np.maximum(-np.expm1(-expected), 1e-12)), expected)
 
 
+def agreement(difference: Contrast, shares: Estimates, shuffled: Estimates) -> Finding:
+    """Whether the four views of importance point the same way, in a sentence: only then is the answer robust."""
+    told = {row.name: row.estimate for row in shares.rows} | {row.group: row.estimate for row in shuffled.rows}
+    if difference.gate or len(told) < 6:
+        return Finding("A6", "Too few clients have left to hold four views against each other.")
+    views = [difference.theta > 0, told["liking's share"] > 0.5, told["liking over results"] > 0]
+    views.append(told["fit lost without liking"] > told["fit lost without results"])
+    if sum(views) in (0, 4):
+        return Finding(
+            "A6", f"All four views say that {'liking' if all(views) else 'results'} tell more about leaving."
+        )
+    return Finding(
+        "A6", f"{sum(views)} of four views say that liking tells more: the answer hangs on how it is measured."
+    )
+
+
 def naive_correlations(panel: Panel, month: int = 12) -> Estimates:
     """What most would compute: correlations of a client's mean liking and mean results with being there after a year.
 
@@ -158,7 +175,7 @@ def months_to_decision(panel: Panel, back: int = 12) -> pd.DataFrame:
     spells = panel.spells
     left = spells["ended"] & (spells["end_kind"].isin([CLIENT, UNKNOWN]))
     at = np.flatnonzero(left)
-    decided = ((spells["decision_date"] - spells["start_date"]).dt.days / 30.4375).round().fillna(0).astype(int)
+    decided = whole_months(spells["start_date"], spells["decision_date"]).fillna(-1).astype(int)
     rows = []
     for name in BOTH:
         scaled = in_deviations(getattr(panel, name))
@@ -176,7 +193,7 @@ def dip_words(frame: pd.DataFrame) -> str:
     """The chart of the months before the decision in words."""
     told = [
         f"{name} {part['mean'].iloc[-1]:+.2f} SD {-part['months_before'].min()} months before and "
-        f"{part['mean'].iloc[0]:+.2f} SD in the month itself"
+        f"{part['mean'].iloc[0]:+.2f} SD {-part['months_before'].max()} months before"
         for name, part in frame.groupby("measure", sort=False)
     ]
     return f"Those who left by choice, against all clients: {'; '.join(told) or 'too few to say'}."
@@ -186,15 +203,14 @@ def tipping(panel: Panel) -> list[Contrast]:
     """The difference if those who did not answer liked their rep less than their results let expect, by 0 to 2 SD."""
     rows = lagged_rows(panel)
     known = rows.dropna(subset=list(BOTH))
-    slope, level = np.polyfit(known["results"], known["liking"], 1) if len(known) > 2 else (0.0, 0.0)
+    varied = known["results"].nunique() > 1
+    slope, level = np.polyfit(known["results"], known["liking"], 1) if varied else (0.0, known["liking"].mean())
     guess, spread = level + slope * rows["results"], known["liking"].std()
-    filled = (
-        rows.assign(liking=rows["liking"].fillna(guess + shift * spread), silent=rows["silent"].fillna(9))
-        for shift in SHIFTS
-    )
-    return [
-        liking_difference(panel, part, name=f"{-s:g} SD less liking") for s, part in zip(SHIFTS, filled, strict=True)
-    ]
+    found = []
+    for shift in SHIFTS:
+        filled = rows.assign(liking=rows["liking"].fillna(guess + shift * spread), silent=rows["silent"].fillna(9))
+        found.append(liking_difference(panel, filled, name=f"{abs(shift):g} SD less liking"))
+    return found
 
 
 def within_and_between(panel: Panel) -> Estimates:
@@ -206,7 +222,7 @@ def within_and_between(panel: Panel) -> Estimates:
     rows = lagged_rows(panel).dropna(subset=list(BOTH)).reset_index(drop=True)
     past, rep = _past_means(panel, rows)
     pairs = {
-        ("the rep's other clients", "the client beside them"): rep,
+        ("the rep's other clients", "the client beside them"): np.where(rows["rep"] != "", rep, np.nan),
         ("the client's own past", "the change since"): past,
     }
     found = []
@@ -223,11 +239,12 @@ def _past_means(panel: Panel, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarra
     """For each row, from earlier months alone: the client's mean rating, and that of its rep's other clients."""
     start = (panel.spells["start_date"].dt.year * 12 + panel.spells["start_date"].dt.month).to_numpy()
     who, month = np.nonzero(~np.isnan(panel.liking))
+    names = panel.spells["client_id"].to_numpy()
     told = pd.DataFrame(
-        {"who": who, "rep": panel.rep[who, month], "at": start[who] + month, "x": panel.liking[who, month]}
+        {"who": names[who], "rep": panel.rep[who, month], "at": start[who] + month, "x": panel.liking[who, month]}
     )
     given = rows["given"] - 1
-    asked = pd.DataFrame({"who": rows["row"], "rep": rows["rep"], "at": start[rows["row"]] + given.to_numpy()})
+    asked = pd.DataFrame({"who": names[rows["row"]], "rep": rows["rep"], "at": start[rows["row"]] + given.to_numpy()})
     own, by_rep, both = (_before(told, asked, key) for key in (["who"], ["rep"], ["who", "rep"]))
     with np.errstate(invalid="ignore", divide="ignore"):
         return own[0] / own[1], (by_rep[0] - both[0]) / (by_rep[1] - both[1])
@@ -252,11 +269,11 @@ def specification_curve(panel: Panel, results: pd.DataFrame | None, told: Result
     found = []
     for metric in sorted(results["metric"].dropna().unique()):
         better = (
-            told.better if metric == told.primary else "lower" if str(metric).startswith(("cp", "cost")) else "higher"
+            told.better if metric == told.primary else "lower" if str(metric).casefold().startswith(COSTS) else "higher"
         )
         other = ResultsSettings(primary=str(metric), better=better)
         rows = results[results["metric"] == metric]
-        grid = placed(panel.liking, panel.spells, rows, "month", against_target(rows, other))
+        grid = placed(np.full_like(panel.liking, np.nan), panel.spells, rows, "month", against_target(rows, other))
         for window in (1, WINDOW, 6):
             name = f"{metric}, {window} month{'s' * (window > 1)}"
             found.append(liking_difference(panel, lagged_rows(replace(panel, results=grid), window=window), name=name))

@@ -26,8 +26,8 @@ WINDOW = 3  # months of results that go with a rating
 MONTHLY_WITHIN = 45  # days: invitations further apart than this are not monthly
 TERM_RATINGS = 3  # months up to the decision to renew from which a term's rating may come
 DETRACTOR, PROMOTER = 6, 9  # NPS points: study row C1
-WINSORISE = 0.01
-STRICTEST = 1 - 0.05 / 3  # the upper limit of a primary claim's interval: METHODS 1
+TAILS = (0.01, 0.99)  # quantiles beyond which a result is drawn in
+PRIMARY = 1 - 2 * 0.05 / 3  # level of a primary claim's interval: METHODS 1
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Panel:
 
     `liking` and `nps` are the last answer of the month, `results` the account against its target (higher is better),
     `gap` the result promised at signing over the one delivered, both NaN where unknown; `rep` is the rep in charge.
-    `asked` and `answered` count invitations in all; `window` is how many months of results go with a rating.
+    `asked` counts invitations, `answered` those with a rating; `window` is how many months of results go with one.
     """
 
     spells: pd.DataFrame
@@ -53,8 +53,13 @@ class Panel:
 
     @property
     def response(self) -> float:
-        """Share of invitations that were answered."""
+        """Share of invitations that were answered with a rating of the rep."""
         return self.answered / self.asked if self.asked else 0.0
+
+    @property
+    def lag(self) -> int:
+        """Months from what is known to the decision: two, or the notice and one more. Source: METHODS 4."""
+        return max(LAG, self.notice + 1)
 
 
 def build_panel(
@@ -75,7 +80,9 @@ def build_panel(
     nobody = pd.DataFrame({"client_id": pd.Series(dtype=object), "invited_on": pd.NaT, "answered_on": pd.NaT})
     asked = nobody if surveys is None else surveys
     answers = asked[asked["answered_on"].notna()].sort_values("answered_on", kind="stable")
-    gaps = asked.sort_values("invited_on").groupby("client_id")["invited_on"].diff().dt.days
+    month = asked["invited_on"].dt.to_period("M")  # of several people asked in one month the client counts once
+    once = asked[~pd.DataFrame({"c": asked["client_id"], "m": month}).duplicated()].sort_values("invited_on")
+    gaps = once.groupby("client_id")["invited_on"].diff().dt.days
     grids = {
         name: placed(blank, spells, answers, "answered_on", answers[column]) if column in answers else blank
         for name, column in (("liking", "rep_liking"), ("nps", "nps"))
@@ -85,9 +92,11 @@ def build_panel(
         rows = results[results["metric"] == told.primary]
         index = placed(blank, spells, rows, "month", against_target(rows, told))
         if "promised_result" in spells:
-            value = placed(blank, spells, rows, "month", np.log(rows["value"].where(rows["value"] > 0)))
+            value = placed(blank, spells, rows, "month", _logs(rows["value"]))
             promised = spells["promised_result"].astype(float)
             gap = told.sign * (np.log(promised.where(promised > 0)).to_numpy()[:, None] - value)
+            known = gap[~np.isnan(gap)]
+            gap = np.clip(gap, *np.quantile(known, TAILS)) if known.size else gap
     return Panel(
         spells.reset_index(drop=True),
         **grids,
@@ -95,7 +104,7 @@ def build_panel(
         gap=gap,
         rep=_reps(blank, spells, assignments),
         asked=len(asked),
-        answered=len(answers),
+        answered=int(answers["rep_liking"].notna().sum()) if "rep_liking" in answers else 0,
         notice=math.ceil(notice_days / 31),
         window=WINDOW if gaps.median() <= MONTHLY_WITHIN else 1,
         contracts=contracts,
@@ -103,18 +112,25 @@ def build_panel(
 
 
 def against_target(rows: pd.DataFrame, told: ResultsSettings) -> pd.Series:
-    """Log of the result over its target, better being higher; without targets over the client's own first months.
+    """Log of the result over its target, better being higher; a client without targets: over its own first months.
 
     The outermost hundredth on either side is drawn in, for one odd month would outweigh the rest. METHODS 4.
     """
-    value = rows["value"].where(rows["value"] > 0).astype(float)
-    target = rows["target"].where(rows["target"] > 0).astype(float) if "target" in rows else value * np.nan
-    if target.isna().all():
-        first = rows.sort_values("month", kind="stable").groupby("client_id").head(WINDOW)
-        target = rows["client_id"].map(first.groupby("client_id")["value"].mean()).astype(float)
-        target = target.where(target > 0)
-    index = told.sign * (np.log(value) - np.log(target))
-    return index.clip(*index.quantile([WINSORISE, 1 - WINSORISE])) if index.notna().any() else index
+    value, target = _logs(rows["value"]), pd.Series(np.nan, rows.index)
+    if "target" in rows:
+        target = np.log(rows["target"].where(rows["target"] > 0).astype(float))
+    started = rows.assign(value=value).sort_values("month", kind="stable").groupby("client_id").head(WINDOW)
+    own = rows["client_id"].map(started.groupby("client_id")["value"].mean()).astype(float)
+    target = target.where(target.groupby(rows["client_id"]).transform("count") > 0, own)
+    index = told.sign * (value - target)
+    return index.clip(*index.quantile(list(TAILS))) if index.notna().any() else index
+
+
+def _logs(values: pd.Series) -> pd.Series:
+    """Logarithms of results; nought counts as half of the smallest that is more, for it is the worst or the best."""
+    values = values.astype(float)
+    least = values[values > 0].min()
+    return np.log(values.where(values != 0, least / 2).where(values >= 0))
 
 
 def placed(blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, day: str, values: pd.Series) -> np.ndarray:
@@ -152,51 +168,60 @@ def _reps(blank: np.ndarray, spells: pd.DataFrame, assignments: pd.DataFrame | N
     return grid
 
 
-def lagged_rows(panel: Panel, *, lag: int = 0, window: int | None = None, unknown: str = CLIENT) -> pd.DataFrame:
+def lagged_rows(
+    panel: Panel, *, lag: int = 0, window: int | None = None, unknown: str = CLIENT, rating: str = "liking"
+) -> pd.DataFrame:
     """A row an opportunity to leave, with what was known `lag` months before a free month, or before a term began.
 
-    The columns of `exit_rows`, and `free` (a month of a client free to leave since the rating), `liking`, `nps`,
-    `results` and `gap` (means of the `window` months that end with the rating), `rep`, `given` (the rating's month of
-    service) and `silent` (months that it was carried). Free months count at the month of decision, terms at their end.
-    NaN where nothing was known. Source: METHODS 4.
+    The columns of `exit_rows`, and `free` (a month of a client free to leave since the rating), the last `rating`
+    (liking or nps), `results` (mean of the `window` months that end with it), `rep`, `given` (the rating's month of
+    service), `silent` (months that it was carried); and `gap` and `delivered`, means of the three months that end with
+    the lag, rating or none. Free months count at the month of decision, terms at their end. NaN where nothing was known.
+    Source: METHODS 4.
 
     The rating of a term comes from before the notice that the client could have given of the term before, not from the
     term's first month: by then some wish to leave already and rate accordingly, and among equals liking would win
     (by .17 against .03 in 30 made-up agencies where both matter alike). A first term has only its first month.
     """
-    spells, lag = panel.spells, lag or max(LAG, panel.notice + 1)
+    spells, lag = panel.spells, lag or panel.lag
     rows = exit_rows(spells, panel.contracts, unknown=unknown)
     key = ["client_id", "engagement"]
     rows["row"] = pd.MultiIndex.from_frame(spells[key]).get_indexer(pd.MultiIndex.from_frame(rows[key]))
     rows["free"] = rows["to_month"] - rows["from_month"] == 1
     rows = _at_decision(rows, spells, unknown)
-    run = _free_run(rows, panel.liking.shape)
+    ratings, span = getattr(panel, rating), window or panel.window
+    run = _free_run(rows, ratings.shape)
     at, month, free = (rows[name].to_numpy() for name in ("row", "to_month", "free"))
     renewed = np.maximum(rows["from_month"] - panel.notice, 1)
     newest = np.where(free, month - lag, renewed).astype(int)
     # A rating may come from the window alone, and in free months only from those since which the client was free.
     reach = np.where(free, np.minimum(REACH, run[at, month - 1] - lag), TERM_RATINGS)
-    told = ~np.isnan(panel.liking) if not np.isnan(panel.liking).all() else ~np.isnan(panel.nps)
-    age = _age(told, at, newest, reach)
+    age = _age(~np.isnan(ratings), at, newest, reach)
     found, given = ~np.isnan(age), newest - np.nan_to_num(age).astype(int)
-    last = np.clip(given - 1, 0, panel.liking.shape[1] - 1)
-    since = np.where(found, last, np.clip(newest - 1, 0, None))
-    span = window or panel.window
-    values = {name: np.where(found, getattr(panel, name)[at, last], np.nan) for name in ("liking", "nps")}
-    values |= {name: _mean(getattr(panel, name), at, since, span) for name in ("results", "gap")}
-    return rows.assign(**values, rep=panel.rep[at, since], silent=age, given=given)[newest >= 1].reset_index(drop=True)
+    latest = np.clip(newest - 1, 0, None)
+    last = np.where(found, np.clip(given - 1, 0, None), latest)
+    values = {rating: np.where(found, ratings[at, last], np.nan), "results": _mean(panel.results, at, last, span)}
+    values |= {
+        name: _mean(grid, at, latest, window or WINDOW)
+        for name, grid in (("gap", panel.gap), ("delivered", panel.results))
+    }
+    return rows.assign(**values, rep=panel.rep[at, last], silent=age, given=given)[newest >= 1].reset_index(drop=True)
 
 
 def _at_decision(rows: pd.DataFrame, spells: pd.DataFrame, unknown: str) -> pd.DataFrame:
-    """Free months by the day of decision: an end counts when notice was received, and no month after it."""
+    """Free months by the day of decision: an end counts when notice was received, and no month after it.
+
+    Who gave notice while still locked, and left in a later month that was free, counts in the first free one. Who had
+    given notice before it could be watched has no free month.
+    """
     decided = started_months(spells["start_date"], spells["decision_date"] + DAY)
-    decided = decided.where(decided <= spells["observed_months"])
-    # Who gave notice while still locked and left in a later, free month counts in the first one that was free.
-    first = rows[rows["free"]].groupby("row")["to_month"].min().reindex(spells.index)
-    decided = np.maximum(decided, first).to_numpy()[rows["row"]]
+    decided = decided.where(decided <= spells["observed_months"]).to_numpy(float)[rows["row"]]
+    watched = ~(decided <= spells["entry_months"].to_numpy()[rows["row"]])
+    counts = rows["to_month"].where(rows["free"] & (rows["to_month"] >= decided))
+    first = counts.groupby(rows["row"]).transform("min")
     kind = spells["end_kind"].replace(UNKNOWN, unknown).to_numpy()[rows["row"]]
-    at = rows["to_month"] == decided
-    kept = ~rows["free"] | ~(rows["to_month"] > decided) & ~(at & (kind != CLIENT))
+    at = rows["to_month"] == first
+    kept = ~rows["free"] | watched & ~(rows["to_month"] > first) & ~(at & (kind != CLIENT))
     left = np.where(rows["free"], at & (kind == CLIENT), rows["left"]).astype(int)
     return rows.assign(left=left)[kept].reset_index(drop=True)
 
@@ -259,7 +284,8 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
     covariates = [(used[list(columns)] - used[list(columns)].mean()) / spread, used[list(plain)].astype(float)]
     controls = [levels(used, used["term_months"].astype(str)).add_prefix("term ")]
     controls.append(np.log(used["monthly_ad_spend"].clip(lower=1)).rename("size").to_frame())
-    controls.append((used["silent"] > 0).astype(float).rename("silent").to_frame())
+    if "silent" in used:
+        controls.append((used["silent"] > 0).astype(float).rename("silent").to_frame())
     budget = max(used["left"].sum() / EVENTS_A_PARAMETER - len(columns) - len(plain), 1)
     exposure = band_exposure(used["from_month"], used["to_month"], used["left"])
     share = exposure / exposure.sum(axis=1, keepdims=True)
@@ -271,15 +297,17 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
     return Design(used, pd.concat(covariates, axis=1), exposure)
 
 
-def wider(fit: Fit, parts: Mapping[str, float], used: pd.DataFrame) -> tuple[float, float]:
+def wider(fit: Fit, parts: Mapping[str, float], used: pd.DataFrame, level: float = 0.95) -> tuple[float, float]:
     """A weighted sum of coefficients with the larger of two standard errors, by client and by rep.
 
-    That by rep is widened by Student's t with a degree of freedom less than there are reps, for they are few.
+    That by rep is widened so that an interval of this level has the width of Student's t with a degree of freedom less
+    than there are reps, for they are few.
     """
     theta, se = fit.combined(parts)
     reps = used["rep"].nunique()
     if reps > 1:
-        few = stats.t.ppf(STRICTEST, reps - 1) / stats.norm.ppf(STRICTEST)
+        tail = (1 + level) / 2
+        few = stats.t.ppf(tail, reps - 1) / stats.norm.ppf(tail)
         se = max(se, few * fit.combined(parts, used["rep"].to_numpy())[1])
     return theta, se
 
@@ -293,6 +321,7 @@ def lagged_contrast(
     plain: Sequence[str] = (),
     groups: Mapping[str, str] | None = None,
     lacking: Sequence[str] = (),
+    level: float = 0.95,
 ) -> Contrast:
     """A weighted sum of effects to be judged; `groups` names columns (0 or 1) of which each needs ends enough."""
     try:
@@ -304,4 +333,4 @@ def lagged_contrast(
     counts = {"clients with what is compared": int(used["left"].sum())}
     if groups:
         counts = {what: int(used.loc[used[column] == 1, "left"].sum()) for column, what in groups.items()}
-    return Contrast(name, *wider(fit, parts, used), used["client_id"].nunique(), counts, tuple(lacking))
+    return Contrast(name, *wider(fit, parts, used, level), used["client_id"].nunique(), counts, tuple(lacking))

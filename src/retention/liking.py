@@ -16,8 +16,18 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from retention.hazards import BOOTSTRAP_FROM, NotFittedError
-from retention.lagged import DETRACTOR, PROMOTER, Panel, design, in_deviations, lagged_contrast, lagged_rows, wider
-from retention.results import Z95, Contrast, Estimate, Estimates, Finding
+from retention.lagged import (
+    DETRACTOR,
+    PRIMARY,
+    PROMOTER,
+    Panel,
+    design,
+    in_deviations,
+    lagged_contrast,
+    lagged_rows,
+    wider,
+)
+from retention.results import MIN_EVENTS_GROUP, Z95, Contrast, Estimate, Estimates, Finding, between
 from retention.spells import AGENCY, CLIENT
 
 BOTH = ("liking", "results")
@@ -33,26 +43,39 @@ NEEDS = {
     "results": "results (table results, and which metric counts: [results] primary and better in retention.toml)",
 }
 OPPOSITE = "monthly clients and fixed terms point opposite ways"
+LIKING_HARMS = "clients who like their rep more leave sooner here"
+RESULTS_HARM = "better results do not go with staying here"
 
 
 def liking_difference(panel: Panel, rows: pd.DataFrame | None = None, *, name: str = "as planned") -> Contrast:
     """Effect of results minus effect of liking, each per standard deviation on the log hazard; above 0, liking wins.
 
     Liking that goes with leaving sooner can never win, however results do: then minus its own effect is judged
-    where that is smaller. The gate also asks that 40 % of invitations were answered. METHODS 1 and 4.
+    where that is smaller. A wrong sign of either is said. The gate also asks that 40 % of invitations were answered.
+    METHODS 1 and 4.
     """
     rows = lagged_rows(panel) if rows is None else rows
     few = f"Only {panel.response:.0%} of invitations were answered; at least {MIN_RESPONSE:.0%} are needed."
     lacking = () if panel.response >= MIN_RESPONSE else (few,)
-    found = [lagged_contrast(rows, BOTH, parts, name, lacking=lacking) for parts in (DIFFERENCE, {"liking": -1.0})]
-    return min(found, key=lambda c: c.theta) if found[1].theta < 0 else found[0]
+    effects = [{"liking": 1.0}, {"results": 1.0}, DIFFERENCE]
+    found = [lagged_contrast(rows, BOTH, parts, name, lacking=lacking, level=PRIMARY) for parts in effects]
+    return _signed(*found)
+
+
+def _signed(liking: Contrast, results: Contrast, difference: Contrast) -> Contrast:
+    """The difference with what must be said where liking or results do not protect."""
+    said = (RESULTS_HARM,) * (results.theta > 0)
+    if not liking.theta > 0:
+        return replace(difference, caveats=said)
+    worst = min((replace(liking, theta=-liking.theta), difference), key=lambda contrast: contrast.theta)
+    return replace(worst, caveats=(LIKING_HARMS, *said))
 
 
 def liking_sensitivities(panel: Panel) -> list[Contrast]:
     """The pre-listed other ways to compute the difference (plan.toml, A6), each named."""
     rows = lagged_rows(panel)
     return [
-        liking_difference(panel, lagged_rows(panel, lag=3), name="three months before the decision"),
+        liking_difference(panel, lagged_rows(panel, lag=panel.lag + 1), name="a month earlier"),
         liking_difference(panel, lagged_rows(panel, window=1), name="results of one month"),
         liking_difference(panel, lagged_rows(panel, window=6), name="results of six months"),
         liking_difference(panel, lagged_rows(panel, unknown=AGENCY), name="unknown choice counts as the agency's"),
@@ -61,12 +84,12 @@ def liking_sensitivities(panel: Panel) -> list[Contrast]:
     ]
 
 
-def caveats(panel: Panel) -> tuple[str, ...]:
-    """What must be said with the verdict: that the two kinds of rows point opposite ways, each clearly."""
+def opposite_parts(panel: Panel) -> tuple[str, ...]:
+    """Why the verdict is fragile where monthly clients and fixed terms point opposite ways (METHODS 4); else empty."""
     rows = lagged_rows(panel)
     found = [liking_difference(panel, rows[rows["free"] == free]) for free in PARTS.values()]
-    clear = [contrast.theta for contrast in found if not contrast.gate and abs(contrast.theta) > Z95 * contrast.se]
-    return (OPPOSITE,) if len(clear) == len(PARTS) and clear[0] * clear[1] < 0 else ()
+    told = [contrast.theta for contrast in found if not contrast.gate]
+    return (OPPOSITE,) if len(told) == len(PARTS) and told[0] * told[1] < 0 else ()
 
 
 def who_answers(panel: Panel) -> pd.DataFrame:
@@ -95,7 +118,7 @@ def effects(panel: Panel) -> Estimates:
     """
     rows = lagged_rows(panel)
     ways = {"as planned": rows} | {name: rows[rows["free"] == free] for name, free in PARTS.items()}
-    ways |= {f"{lag} month{'s' * (lag > 1)} before": lagged_rows(panel, lag=lag) for lag in LAGS if lag != 2}
+    ways |= {f"{lag} month{'s' * (lag > 1)} before": lagged_rows(panel, lag=lag) for lag in LAGS if lag != panel.lag}
     found = []
     for group, part in ways.items():
         try:
@@ -103,6 +126,8 @@ def effects(panel: Panel) -> Estimates:
             fit, used = made.fit(), made.rows
         except NotFittedError:
             continue
+        if used["left"].sum() < MIN_EVENTS_GROUP:
+            continue  # so few are described, not compared
         counts = (used["client_id"].nunique(), int(used["left"].sum()))
         for about, parts in (*((f"{what}, ratio per SD", {what: 1.0}) for what in BOTH), ("difference", DIFFERENCE)):
             theta, se = wider(fit, parts, used)
@@ -148,15 +173,31 @@ def total_and_direct(panel: Panel) -> Estimates:
     return Estimates(tuple(told), "Results with and without their way through liking")
 
 
-def total_words(table: Estimates) -> Finding:
-    """Whether results matter more than liking once what they do through liking is counted as theirs."""
-    ratio = {row.group.split(":")[0].split(",")[0]: row.estimate for row in table.rows}
-    if len(ratio) < 3:
-        return Finding("A6", "Whether one works through the other cannot be told on these data.")
-    more = abs(math.log(ratio["total"])) > abs(math.log(ratio["liking"]))
-    word = "more closely than" if more else "less closely than"
-    text = f"Counting what goes through liking as theirs, results are tied to leaving {word} liking is by itself."
-    return Finding("A6", text)
+def total_words(panel: Panel, seed: int = 1) -> Finding:
+    """Whether results matter more than liking once what goes through liking is counted as theirs: with its interval.
+
+    The total effect of results less the effect of liking, both regressions on the same resamples of clients.
+    """
+    unknown = Finding("A6", "Whether results work through liking cannot be told on these data.")
+    if liking_difference(panel).gate:
+        return unknown
+    made = design(lagged_rows(panel), BOTH)
+    try:
+        both, total = made.fit(), made.fit(without=["liking"])
+    except NotFittedError:
+        return unknown
+    draws = [
+        np.append(fit.coefficient(name), fit.draws(1000, seed)[:, fit.names.index(name)])
+        for fit, name in ((total, "results"), (both, "liking"))
+    ]
+    gap = draws[0] - draws[1]
+    low, high = np.quantile(gap[1:], QUANTILES)
+    word = "less" if low > 0 else "more" if high < 0 else ""
+    start = "Counting what goes through liking as theirs, results go with staying"
+    interval = f"(difference of effects {gap[0]:.2f}, 95% interval {between(low, high, 'difference')})"
+    if not word:
+        return Finding("A6", f"{start} neither clearly more nor clearly less than liking by itself {interval}.")
+    return Finding("A6", f"{start} {word} than liking by itself {interval}.")
 
 
 def carried_over(panel: Panel) -> Estimates:
@@ -187,11 +228,12 @@ def liking_by_results(panel: Panel) -> pd.DataFrame:
     except NotFittedError:
         return pd.DataFrame()
     thirds = {name: _thirds(used[name]) for name in BOTH}
-    table = used.assign(expected=fit.expected, **{f"{name}_third": third for name, third in thirds.items()})
+    table = used.assign(expected=-np.expm1(-fit.expected), **{f"{name}_third": third for name, third in thirds.items()})
     sums = table.groupby([f"{name}_third" for name in BOTH], observed=False)[["left", "expected"]].sum()
     frame = (sums["left"] / sums["expected"]).unstack().reindex(index=THIRDS, columns=THIRDS)
     ends = sums["left"].unstack().reindex(index=THIRDS, columns=THIRDS)
     shown = frame.map("{:.2f}".format) + ends.map(lambda n: f" ({n:,.0f} left)")
+    shown = shown.mask(frame.isna(), "none")
     shown.columns = [f"{name} results" for name in shown.columns]
     return shown.rename_axis("Liking of the rep").reset_index()
 
@@ -209,7 +251,9 @@ def interaction(panel: Panel) -> Estimates:
     rows = rows.assign(product=scaled["liking"] * scaled["results"])
     found = lagged_contrast(rows, BOTH, {"product": 1.0}, "", plain=("product",))
     told = [found.estimate("A6", "liking times results", "ratio per SD of both")] if math.isfinite(found.theta) else []
-    return Estimates(tuple(told), "Does one matter more where the other is high? One: neither")
+    return Estimates(
+        tuple(told), "Does one matter more where the other is high? Below one: results do where the rep is liked"
+    )
 
 
 def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
@@ -230,43 +274,45 @@ def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _reliable(panel: Panel, rows: pd.DataFrame, name: str) -> Contrast:
-    """The difference were ratings free of error: reliability by Heise from three months running (r12 r23 / r13)."""
+    """The difference were ratings free of error: reliability by Heise from three answers running (r12 r23 / r13)."""
     planned = liking_difference(panel, rows)
-    L = panel.liking
-    first, second, third = (L[:, k : L.shape[1] - 2 + k].ravel() for k in range(3))
-    whole = ~np.isnan(first + second + third)
-    if whole.sum() < BOOTSTRAP_FROM or planned.gate:
-        return replace(planned, name=name, lacking=("Too few clients answered three months running.",))
-    r = np.corrcoef([first[whole], second[whole], third[whole]])
+    who, month = np.nonzero(~np.isnan(panel.liking))
+    given = pd.Series(panel.liking[who, month]).groupby(who)
+    three = pd.DataFrame({lag: given.shift(lag) for lag in range(3)}).dropna()
+    if len(three) < BOOTSTRAP_FROM or planned.gate:
+        return replace(planned, name=name, lacking=("Too few clients answered three times running.",))
+    r = three.corr().to_numpy()
     reliability = float(np.clip(r[0, 1] * r[1, 2] / max(r[0, 2], 0.05), 0.3, 1.0))
     made = design(rows, BOTH)
     fit, used = made.fit(), made.rows
     shared = used[list(BOTH)].corr().iloc[0, 1]
     seen, true = np.array([[1, shared], [shared, 1]]), np.array([[reliability, shared], [shared, 1]])
     undo = np.diag([math.sqrt(reliability), 1.0]) @ np.linalg.solve(true, seen)
-    parts = dict(zip(BOTH, np.array([-1.0, 1.0]) @ undo, strict=True))
-    theta, se = wider(fit, parts, used)
-    return replace(planned, name=name, theta=theta, se=se)
+    found = []
+    for weights in ([1.0, 0.0], [0.0, 1.0], [-1.0, 1.0]):
+        theta, se = wider(fit, dict(zip(BOTH, np.array(weights) @ undo, strict=True)), used, PRIMARY)
+        found.append(replace(planned, name=name, theta=theta, se=se))
+    return _signed(*found)
 
 
-def detractor_ratio(panel: Panel, *, lag: int = 2, unknown: str = CLIENT, name: str = "as planned") -> Contrast:
+def detractor_ratio(panel: Panel, *, lag: int = 0, unknown: str = CLIENT, name: str = "as planned") -> Contrast:
     """Log ratio of leaving, detractors (6 and below) over promoters (9 and 10), the class lagged like liking (A10)."""
-    rows = lagged_rows(panel, lag=lag, unknown=unknown)
-    known = rows["nps"].where(rows["nps"].notna())
-    classes = {
-        "detractor": (known <= DETRACTOR).astype(float).where(known.notna()),
-        "passive": ((known > DETRACTOR) & (known < PROMOTER)).astype(float).where(known.notna()),
-        "promoter": (known >= PROMOTER).astype(float).where(known.notna()),
-    }
+    rows = lagged_rows(panel, lag=lag, unknown=unknown, rating="nps").dropna(subset=["nps"])
+    nps = rows["nps"]
+    rows = rows.assign(detractor=nps <= DETRACTOR, promoter=nps >= PROMOTER, passive=nps.between(7, 8)).astype(
+        dict.fromkeys(("detractor", "promoter", "passive"), float)
+    )
+    plain: tuple[str, ...] = ("detractor", "passive")
     groups = {"detractor": "detractors", "promoter": "promoters"}
-    plain = ("detractor", "passive")
-    return lagged_contrast(rows.assign(**classes), (), {"detractor": 1.0}, name, plain=plain, groups=groups)
+    if not rows.loc[rows["passive"] == 1, "left"].sum():  # nobody there to compare with, or none of them left
+        rows, plain = rows[rows["passive"] == 0], ("detractor",)
+    return lagged_contrast(rows, (), {"detractor": 1.0}, name, plain=plain, groups=groups)
 
 
 def detractor_sensitivities(panel: Panel) -> list[Contrast]:
     """The pre-listed other ways to compute the ratio of detractors over promoters (plan.toml, A10)."""
     return [
-        detractor_ratio(panel, lag=3, name="three months before the decision"),
+        detractor_ratio(panel, lag=panel.lag + 1, name="a month earlier"),
         detractor_ratio(panel, unknown=AGENCY, name="unknown choice counts as the agency's"),
     ]
 

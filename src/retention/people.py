@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from retention.curves import after, follow_up, kaplan_meier
+from retention.contract_term import MIN_AT_RISK
+from retention.curves import after, follow_up, kaplan_meier, known_through
 from retention.exits import month_rows
 from retention.funnel import funnel, median_rate_ratio
 from retention.hazards import NotFittedError, band_exposure, fit_hazard
@@ -26,12 +27,19 @@ MIN_GAPS = 5  # (ours) clients from which a mean gap is shown
 
 
 def expected_ends(
-    spells: pd.DataFrame, by: str, *, early: bool = True, unknown: str = CLIENT, size: bool = True
+    spells: pd.DataFrame,
+    by: str,
+    *,
+    early: bool = True,
+    unknown: str = CLIENT,
+    size: bool = True,
+    by_others: bool = True,
 ) -> pd.DataFrame:
     """Ends by choice in the first six months of service (or after them), observed and expected, by a column of people.
 
     Index: the people; columns `observed`, `expected`, `clients`. Expected from all others' clients alike in month of
-    service, term, whether the term comes due, and size. Empty where no such model can be fitted.
+    service, term, whether the term comes due, and size; or from all clients, its own included, unless `by_others`.
+    Empty where no such model can be fitted.
     """
     known = spells[spells[by].notna()] if by in spells else spells.head(0)
     stop = known["stop_months"]
@@ -45,17 +53,18 @@ def expected_ends(
     terms = rows["contract_term_months"].astype(int)
     due = (rows["to_month"] % terms == 0).to_numpy()
     rows["freedom"] = np.where(terms == 1, "monthly", np.where(due, "due", "locked"))
-    found = {who: _expected(rows, (rows[by] == who).to_numpy(), size) for who in sorted(rows[by].unique())}
+    found = {who: _expected(rows, (rows[by] == who).to_numpy(), size, by_others) for who in sorted(rows[by].unique())}
     table = pd.DataFrame.from_dict(found, orient="index", columns=["observed", "expected", "clients"])
     return table[table["expected"] > 0]  # of whom nothing was expected, nothing can be said
 
 
-def _expected(rows: pd.DataFrame, own: np.ndarray, size: bool) -> tuple[int, float, int]:
+def _expected(rows: pd.DataFrame, own: np.ndarray, size: bool, by_others: bool) -> tuple[int, float, int]:
     """Ends of the rows marked `own`, those expected of them by all other rows, and their clients; NaN without a fit.
 
     Where none of the others left (most often: while locked) none is expected.
     """
-    alive = rows["freedom"].isin(rows.loc[~own & (rows["left"] == 1), "freedom"]).to_numpy()
+    others = ~own if by_others else np.ones(len(rows), dtype=bool)
+    alive = rows["freedom"].isin(rows.loc[others & (rows["left"] == 1), "freedom"]).to_numpy()
     kinds = [kind for kind in ("due", "locked") if (rows["freedom"][alive] == kind).any()]
     X = pd.DataFrame({kind: (rows["freedom"] == kind).astype(float) for kind in kinds}, index=rows.index)
     if size:
@@ -78,7 +87,8 @@ def seller_spread(
     spells: pd.DataFrame, *, unknown: str = CLIENT, size: bool = True, name: str = "as planned"
 ) -> Contrast:
     """Log median rate ratio between sellers' early leaving, from observed over expected ends (A7)."""
-    ends = expected_ends(spells, "seller_id", unknown=unknown, size=size)
+    # From all clients: with each measured by the others, one who differs would push all the rest the other way.
+    ends = expected_ends(spells, "seller_id", unknown=unknown, size=size, by_others=False)
     enough = int((ends["expected"] >= MIN_EARLY).sum())
     few = (
         f"Only {enough} sellers have {MIN_EARLY} or more expected early ends; at least {MIN_SELLERS} such sellers are "
@@ -116,10 +126,10 @@ def sellers(spells: pd.DataFrame) -> pd.DataFrame:
     months = (signed["max"] - signed["min"]).dt.days / 30.4375
     table["signed"], table["deals"] = signed["size"], (signed["size"] / months.clip(lower=1)).round(2)
     outcome = follow_up(spells)
-    gone = {
-        who: kaplan_meier(outcome.where((spells["seller_id"] == who).fillna(False).to_numpy())) for who in table.index
-    }
-    table["gone"] = [1 - after(gone[who], EARLY)["survival"] for who in table.index]
+    parts = {who: outcome.where((spells["seller_id"] == who).fillna(False).to_numpy()) for who in table.index}
+    known = {who: part for who, part in parts.items() if known_through(part, MIN_AT_RISK) >= EARLY}
+    gone = {who: 1 - after(kaplan_meier(part), EARLY)["survival"] for who, part in known.items()}
+    table["gone"] = pd.Series(gone, dtype=float)  # not known of those whose clients all signed lately
     return table
 
 
@@ -151,15 +161,13 @@ def seller_words(table: pd.DataFrame) -> Finding:
     """The sellers in a sentence: how many differ by more than luck, and what that rests on."""
     if table.empty:
         return Finding("A7", "Too few clients of known sellers have left to compare the sellers.")
-    beyond = table[table["beyond"] | table["unusual"]]
+    beyond, look = table[table["beyond"]], table[table["unusual"] & ~table["beyond"]]
     names = ", ".join(f"{who} ({row.ratio:.1f} times as many as expected)" for who, row in beyond.iterrows())
     ranked = int((~table["few"]).sum())
-    rest = (
-        f"Early ends of {names} lie beyond what luck does."
-        if names
-        else "Nobody's early ends lie beyond what luck does."
-    )
-    return Finding("A7", f"{ranked} of {len(table)} sellers have enough clients to be compared. {rest}")
+    told = f"The early ends of {names} lie beyond what luck does." if names else "Nobody's lie beyond what luck does."
+    if len(look):
+        told += f" Worth a look: {', '.join(look.index)}; of so many alike, luck alone puts {ranked / 20:.1f} there."
+    return Finding("A7", f"{ranked} of {len(table)} sellers have enough clients to be compared. {told}")
 
 
 def missing_sellers(spells: pd.DataFrame) -> list[str]:
@@ -182,14 +190,14 @@ def gap_ratio(
 
     `held` holds the results themselves fixed: then only the promise differs.
     """
-    rows = lagged_rows(panel, lag=lag, unknown=unknown)
-    return lagged_contrast(rows, ("gap", "results") if held else ("gap",), {"gap": 1.0}, name)
+    rows = lagged_rows(panel, lag=lag, unknown=unknown).drop(columns="silent")  # whoever was asked, and answered or not
+    return lagged_contrast(rows, ("gap", "delivered") if held else ("gap",), {"gap": 1.0}, name)
 
 
 def gap_sensitivities(panel: Panel) -> list[Contrast]:
     """The pre-listed other ways to compute the effect of the gap (plan.toml, A8)."""
     return [
-        gap_ratio(panel, lag=3, name="three months before the decision"),
+        gap_ratio(panel, lag=panel.lag + 1, name="a month earlier"),
         gap_ratio(panel, held=True, name="results held fixed"),
         gap_ratio(panel, unknown=AGENCY, name="unknown choice counts as the agency's"),
     ]

@@ -31,7 +31,8 @@ def known_at_signing(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.Dat
     """What was known at signing in groups: a column each for term, size, and every category and yes-or-no column."""
     groups = {"term": term_group(spells).astype(str), "size": quarters(spells).astype("string")}
     told = [c.name for c in TABLES["clients"].columns if c.known == "signing" and c.kind in KINDS_OF_COLUMN]
-    told += ["seller_id", *(name for name, column in extra.items() if column.kind in KINDS_OF_COLUMN)]
+    mine = [name for name, column in extra.items() if column.kind in KINDS_OF_COLUMN and column.known == "signing"]
+    told += ["seller_id", *mine]
     for name in (name for name in told if name in spells and name not in NOT_AT_SIGNING):
         values = spells[name].astype("string").replace({"True": "yes", "False": "no"})
         if 1 < values.nunique() <= MOST_LEVELS:
@@ -40,7 +41,7 @@ def known_at_signing(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.Dat
 
 
 def early_and_late(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Estimates:
-    """Share gone within 6 months and share that reaches 18, whatever ends it, by what was known at signing.
+    """Share gone within 6 months and share that stays beyond 18, whatever ends it, by what was known at signing.
 
     Groups of fewer than twenty clients are left out, and a share that cannot be read so far.
     """
@@ -56,7 +57,7 @@ def _shares(name: str, part: Outcome) -> list[Estimate]:
     known, curve, rows = known_through(part, MIN_AT_RISK), kaplan_meier(part), []
     if part.seen < MIN_CLIENTS:
         return []
-    for month, group in ((EARLY, f"gone within {EARLY} months"), (SWEET_SPOT, f"reaches {SWEET_SPOT} months")):
+    for month, group in ((EARLY, f"gone within {EARLY} months"), (SWEET_SPOT, f"stays beyond {SWEET_SPOT} months")):
         row, counts = after(curve, month), (part.seen, int(np.sum(part.within(month).kind > 0)))
         shares = row[["survival", "low", "high"]].to_numpy(float)
         if month == EARLY:

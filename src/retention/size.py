@@ -110,7 +110,11 @@ def per_doubling(spells: pd.DataFrame, extra: Mapping[str, Extra], column: str =
     """
     rows = _rows(spells[spells[column] > 0], False, (CLIENT,), CLIENT)
     blocks = {"contract": levels(rows, rows[TERM].astype(str)).add_prefix("contract ")}
-    named = ["industry", "source", *(n for n, x in extra.items() if x.kind in ("category", "flag"))]
+    named = [
+        "industry",
+        "source",
+        *(n for n, x in extra.items() if x.kind in ("category", "flag") and x.known == "signing"),
+    ]
     for name in named:
         if name in rows and MIN_CATEGORIES <= rows[name].nunique() <= MAX_CATEGORIES:
             blocks[name] = levels(rows, rows[name]).add_prefix(f"{name} ")

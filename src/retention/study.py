@@ -62,8 +62,7 @@ class Study:
     @property
     def contracts(self) -> pd.DataFrame | None:
         """The contracts signed by the cut-off; None where the source has none."""
-        contracts = self.tables.get("contracts")
-        return None if contracts is None else contracts[contracts["signed_on"] <= pd.Timestamp(self.cutoff)]
+        return self._known("contracts", "signed_on")
 
     @cached_property
     def claims(self) -> dict[str, Claim]:
@@ -73,15 +72,28 @@ class Study:
     @cached_property
     def panel(self) -> Panel:
         """Ratings and results by engagement and month of service (A6, A8, A10); blank where there are none."""
+        surveys, last = self._known("surveys", "invited_on"), pd.Timestamp(self.cutoff)
+        if surveys is not None:  # an answer that came later was none yet
+            late = surveys["answered_on"] > last
+            surveys = surveys.assign(answered_on=surveys["answered_on"].mask(late))
         return build_panel(
             self.spells,
-            self.tables.get("surveys"),
-            self.tables.get("results"),
+            surveys,
+            self._known("results", "month", "recorded_at"),
             self.settings.results,
-            assignments=self.tables.get("assignments"),
+            assignments=self._known("assignments", "from_date"),
             contracts=self.contracts,
             notice_days=self.settings.notice_days,
         )
+
+    def _known(self, table: str, *days: str) -> pd.DataFrame | None:
+        """The rows of a table that were known on the last day; None where the source has no such table."""
+        rows = self.tables.get(table)
+        if rows is None:
+            return None
+        for day in (name for name in days if name in rows):
+            rows = rows[~(rows[day] > pd.Timestamp(self.cutoff))]
+        return rows
 
     @property
     def is_snapshot(self) -> bool:
