@@ -54,6 +54,7 @@ CONTRACT_WORLDS = {
     "at the band's edge": World(contract=math.log(1.60), spend=0.0, **ALIKE),
 }
 CLAIM_WORLDS = {"study": 600, "null": 600, "reversed": 600, "confounded": 600, "small": 600}  # small: a seventh of it
+LARGER = 800  # clients at which A6 is looked at once more
 JUDGED = ("A1", "A4", "A6", "A8", "A10")
 # METHODS 10 (a): everybody free to leave, so that what is planted is what a regression on months must find.
 HAZARD_WORLDS = {
@@ -130,6 +131,13 @@ def claims(world: str, clients: int, seed: int) -> dict[str, float | str]:
     return found | {f"se {name}": contrast.se for name, contrast in contrasts.items()}
 
 
+def term(world: str, clients: int, seed: int) -> dict[str, float | str]:
+    """A1 alone, for a rate that 400 agencies do not settle."""
+    tables = simulate(WORLDS[world], clients=clients, seed=seed, tables=("clients",))
+    found = contract_hazard_ratio(build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN))
+    return {"estimate A1": found.theta, "se A1": found.se}
+
+
 def hazard(world: str, clients: int, seed: int) -> dict[str, float | str]:
     """The planted coefficients by a regression on months, with client and rep standard errors; hidden states known."""
     planted = HAZARD_WORLDS[world]
@@ -174,7 +182,14 @@ def prototype(world: str, clients: int, seed: int) -> dict[str, float | str]:
     return {"term": rate(monthly) / rate(~monthly), "size": rate(size > high) / rate(size <= low)}
 
 
-EXPERIMENTS = {"contract": contract, "forced": forced, "claims": claims, "hazard": hazard, "prototype": prototype}
+EXPERIMENTS = {
+    "contract": contract,
+    "forced": forced,
+    "claims": claims,
+    "term": term,
+    "hazard": hazard,
+    "prototype": prototype,
+}
 
 
 def plan(runs: int) -> Iterator[Key]:
@@ -184,6 +199,8 @@ def plan(runs: int) -> Iterator[Key]:
     yield "forced", "claim true", TRUTH_CLIENTS, TRUTH_SEED
     for world, clients in CLAIM_WORLDS.items():
         yield from (("claims", world, clients, seed) for seed in range(1, runs + 1))
+    yield from (("claims", "study", LARGER, seed) for seed in range(1, runs + 1))
+    yield from (("term", "null", 600, seed) for seed in range(runs + 1, 3 * runs + 1))
     for world in HAZARD_WORLDS:
         yield from (("hazard", world, 600, seed) for seed in range(1, runs + 1))
     for world in CONTRACT_WORLDS:
@@ -273,8 +290,9 @@ client-months must find what was planted: bias of the mean, and coverage of 95 %
 
 ## What must be so
 
-The tests of the specification (METHODS 10), each with the bound it sets. The Monte-Carlo standard error is that of the
-figure.
+The tests of the specification (METHODS 10), each with the bound it sets; in brackets the Monte-Carlo standard error.
+For the floor of A6 in (e) the specification asks to find out first what can be had: the interval of a difference of two
+effects, allowing for few reps, is wide with 600 clients; the line below it shows what more of them bring.
 
 | test | figure | bound | met |
 |---|---|---|---|
@@ -364,8 +382,8 @@ def planted(world: str, name: str, found: list[dict]) -> str:
 def demands(results: dict[Key, dict], runs: int) -> Iterator[str]:
     """A row a test of METHODS 10: what was found, the bound, and whether it is met."""
 
-    def row(test: str, figure: float, bound: str, met: bool) -> str:
-        error = math.sqrt(max(figure * (1 - figure), 0) / runs) if 0 <= figure <= 1 else 0.0
+    def row(test: str, figure: float, bound: str, met: bool, count: int = runs) -> str:
+        error = math.sqrt(max(figure * (1 - figure), 0) / count) if 0 <= figure <= 1 else 0.0
         return f"| {test} | {figure:.1%} ({error:.1%}) | {bound} | {'yes' if met else '**no**'} |"
 
     for world, label, error in zip(HAZARD_WORLDS, ("by client", "by rep"), ("se", "rep se"), strict=True):
@@ -390,18 +408,21 @@ def demands(results: dict[Key, dict], runs: int) -> Iterator[str]:
         yield row(f"(c) A1 'holds' at the smallest effect, {clients} clients", least, "at most 3.5 %", least <= 0.035)
         edge = share("contract", "at the band's edge", "verdict", (DOES_NOT,), clients)
         yield row(f"(c) A1 'does not hold' at the band's edge, {clients} clients", edge, "at most 3.5 %", edge <= 0.035)
-    for name in ("A1", "A4", "A6"):
-        value, se = columns(every(results, "claims", "null", runs), f"estimate {name}", f"se {name}")
+    more = [results["term", "null", 600, seed] for seed in range(runs + 1, 3 * runs + 1)]
+    for name, further in (("A1", more), ("A4", []), ("A6", [])):
+        found = [*every(results, "claims", "null", runs), *further]
+        value, se = columns(found, f"estimate {name}", f"se {name}")
         away = float(np.mean(np.abs(value) > 1.959964 * se))
-        yield row(
-            f"(d) {name}'s interval excludes no difference, null world", away, "2.5 to 8 %", 0.025 <= away <= 0.08
-        )
+        test = f"(d) {name}'s interval excludes no difference, null world, {len(found):,} agencies"
+        yield row(test, away, "2.5 to 8 %", 0.025 <= away <= 0.08, len(found))
     none = share("claims", "null", "verdict A1", (DOES_NOT,))
     yield row("(d) A1 'does not hold', null world", none, "most", none > 0.5)
     floors = (("A1", (HOLDS,), 0.85), ("A4", (HOLDS, DIRECTION), 0.70), ("A6", (HOLDS, DIRECTION), 0.50))
     for name, words, floor in floors:
         often = share("claims", "study", f"verdict {name}", words)
         yield row(f"(e) {name} {' or '.join(words)}, study world", often, f"at least {floor:.0%}", often >= floor)
+    often = share("claims", "study", "verdict A6", (HOLDS, DIRECTION), LARGER)
+    yield row(f"(e) the same for A6 with {LARGER} clients", often, "at least 50%, if it can be had", often >= 0.5)
     small = share("claims", "small", "verdict A1", (NOT_ENOUGH,))
     yield row("(f) A1 not enough data, small world", small, "more than 45 %", small > 0.45)
     turned = share("claims", "reversed", "verdict A6", (HOLDS,))

@@ -176,8 +176,8 @@ def lagged_rows(
     The columns of `exit_rows`, and `free` (a month of a client free to leave since the rating), the last `rating`
     (liking or nps), `results` (mean of the `window` months that end with it), `rep`, `given` (the rating's month of
     service), `silent` (months that it was carried); and `gap` and `delivered`, means of the three months that end with
-    the lag, rating or none. Free months count at the month of decision, terms at their end. NaN where nothing was known.
-    Source: METHODS 4.
+    the lag, rating or none. Free months count at the month of decision, terms at their end. NaN where nothing was
+    known. Source: METHODS 4.
 
     The rating of a term comes from before the notice that the client could have given of the term before, not from the
     term's first month: by then some wish to leave already and rate accordingly, and among equals liking would win
