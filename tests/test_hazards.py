@@ -116,3 +116,18 @@ def test_a_spline_is_straight_beyond_its_knots():
     bends = spline["curve 1"].diff().diff().dropna()
     assert bends[values > 9.2].abs().max() < 1e-12 and bends[(values > 2) & (values < 8)].abs().max() > 1e-6
     assert list(natural_spline(pd.Series([1.0, 1.0, 1.0]))) == ["linear"]
+
+
+def test_a_resample_without_information_is_no_number():
+    """One client holds all there is of a covariate: resamples without it have no answer, and say so."""
+    rng = np.random.default_rng(1)
+    left = (rng.random(60) < 0.4).astype(float)
+    rare = np.zeros(60)
+    rare[:4] = 1
+    left[:4] = [1, 0, 1, 0]
+    who = np.r_[np.zeros(4), np.arange(1, 57)]
+    fit = fit_hazard(left, pd.DataFrame({"rare": rare}), np.ones((60, 1)), who)
+    draws = fit.draws(400, 1)
+    lost = np.isnan(draws).any(axis=1).mean()
+    assert 0.25 < lost < 0.50  # (1 - 1/57) ** 57 = 0.36
+    assert np.isfinite(np.nanquantile(draws[:, 0], [0.025, 0.975])).all()

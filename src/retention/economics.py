@@ -123,7 +123,7 @@ def break_even(spells: pd.DataFrame) -> Estimates:
         ratio = np.exp(theta[:, found.fit.names.index("first")])
         group, counts = f"{term}-month term", (found.contrast.n_clients, found.contrast.n_events)
         for name, values in (("ratio at which the lower fee pays", needed), ("ratio found", ratio)):
-            limits = (values[0], *np.quantile(values[1:], [0.025, 0.975]))
+            limits = (values[0], *np.nanquantile(values[1:], [0.025, 0.975]))
             rows.append(Estimate.of("A2", name, group, limits, "ratio", counts))
         chance = float(np.mean(ratio[1:] > needed[1:]))
         rows.append(Estimate.of("A2", "chance that it pays", group, (chance,), "share", counts))

@@ -97,7 +97,8 @@ class Fit:
     def draws(self, count: int, seed: int) -> np.ndarray:
         """Bootstrap draws of theta, shape (count, p): clients resampled, one Newton step each from the estimate.
 
-        Scores and information are summed by client and reweighted (METHODS 2); no refit is made.
+        Scores and information are summed by client and reweighted (METHODS 2); no refit is made. NaN where a resample
+        holds too little to tell.
         """
         rng = np.random.default_rng(seed)
         sums, groups = _sums(self.scores, self.cluster), self.n_clusters
@@ -108,8 +109,9 @@ class Fit:
         for start in range(0, count, 200):
             size = min(200, count - start)
             weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=size).astype(float)
-            steps = np.linalg.solve((weights @ information).reshape(-1, p, p), (weights @ sums)[..., None])
-            found[start : start + size] = self.theta + steps[..., 0]
+            found[start : start + size] = self.theta + _solved(
+                (weights @ information).reshape(-1, p, p), weights @ sums
+            )
         return found
 
 
@@ -183,6 +185,17 @@ def _evaluate(
     likelihood = float(w @ np.where(y > 0, np.log(np.maximum(leave, 1e-300)), -mu))
     pull = w * np.where(y > 0, stay / leave, -1.0)
     return likelihood, pull[:, None] * slopes, np.sqrt(w * stay / leave)[:, None] * slopes
+
+
+def _solved(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solutions of several systems, shapes (m, p, p) and (m, p); NaN for those without one."""
+    try:
+        return np.asarray(np.linalg.solve(left, right[..., None])[..., 0])
+    except np.linalg.LinAlgError:
+        whole = np.linalg.matrix_rank(left) == left.shape[-1]
+        found = np.full_like(right, np.nan)
+        found[whole] = np.linalg.solve(left[whole], right[whole][..., None])[..., 0]
+        return found
 
 
 def _bend(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -162,9 +162,8 @@ def naive_correlations(panel: Panel, month: int = 12) -> Estimates:
         rows.append(Estimate.of("A6", "with staying a year", name, (x, *limits), "", counts))
     gap = (first - second, *zou(first, second, both, n))
     rows.append(Estimate.of("A6", "with staying a year", "liking's over results'", gap, "", counts))
-    return Estimates(
-        tuple(rows), f"Naive: correlations over whole stays (Steiger's test of the difference: p = {left:.3f})"
-    )
+    shown = "p < 0.001" if left < 0.001 else f"p = {left:.3f}"
+    return Estimates(tuple(rows), f"Naive: correlations over whole stays (Steiger's test of the difference: {shown})")
 
 
 def months_to_decision(panel: Panel, back: int = 12) -> pd.DataFrame:

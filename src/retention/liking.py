@@ -34,6 +34,7 @@ BOTH = ("liking", "results")
 DIFFERENCE = {"results": 1.0, "liking": -1.0}  # both negative where they protect: above 0, liking protects more
 LAGS = (1, 2, 3, 6)
 QUANTILES = (0.025, 0.975)
+MIN_CLUSTERS = 10  # METHODS 1: with fewer reps nothing clustered by them is trusted
 MIN_RESPONSE = 0.40  # METHODS 1, the gate of claim 3
 THIRDS = ("low", "middle", "high")
 PARTS = {"monthly clients alone": True, "fixed terms alone": False}
@@ -149,14 +150,14 @@ def ways_of_interval(panel: Panel, seed: int = 1) -> Estimates:
     at = [fit.names.index(name) for name in DIFFERENCE]
     counts, found = (fit.n_clusters, int(made.rows["left"].sum())), []
     for label, codes in (("by client", fit.cluster), ("by rep", pd.factorize(made.rows["rep"])[0])):
-        if codes.max() < 1:
+        if codes.max() + 1 < MIN_CLUSTERS:
             continue
         theta, se = fit.combined(DIFFERENCE, codes)
         z = Z95 if label == "by client" else stats.t.ppf(0.975, codes.max())
         draws = replace(fit, cluster=codes).draws(1000, seed)[:, at] @ list(DIFFERENCE.values())
         for way, limits in (
             ("formula", (theta - z * se, theta + z * se)),
-            ("resampled", np.quantile(draws, QUANTILES)),
+            ("resampled", np.nanquantile(draws, QUANTILES)),
         ):
             values = (theta, *limits)
             found.append(Estimate.of("A6", "difference", f"{label}, {way}", values, "difference", counts))
@@ -191,7 +192,7 @@ def total_words(panel: Panel, seed: int = 1) -> Finding:
         for fit, name in ((total, "results"), (both, "liking"))
     ]
     gap = draws[0] - draws[1]
-    low, high = np.quantile(gap[1:], QUANTILES)
+    low, high = np.nanquantile(gap[1:], QUANTILES)
     word = "less" if low > 0 else "more" if high < 0 else ""
     start = "Counting what goes through liking as theirs, results go with staying"
     interval = f"(difference of effects {gap[0]:.2f}, 95% interval {between(low, high, 'difference')})"
