@@ -64,6 +64,8 @@ def _command(out: Path, data: Path, number: int) -> list[str]:
         str(data),
         "--out",
         str(out),
+        "--notebooks",
+        "00,01",
         "--cutoff",
         f"2025-{1 + number % 12:02d}-{1 + number // 12:02d}",
     ]
