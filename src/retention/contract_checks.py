@@ -129,7 +129,7 @@ def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, weighted") ->
 def adjusted(spells: pd.DataFrame) -> Adjusted:
     """The verdict's comparison with the regression behind it; without one where renewals are not known."""
     if not renewals_known(spells):
-        return Adjusted(contract_hazard_ratio(spells), None)
+        return Adjusted(contract_hazard_ratio(spells), None, spells.head(0))
     rows = exit_rows(spells)
     return compare(rows, rows["contract_term_months"] == 1, (MONTHLY, FIXED), name="as planned")
 
@@ -139,11 +139,8 @@ def ways_of_clustering(spells: pd.DataFrame) -> Estimates:
     found = adjusted(spells)
     if found.contrast.gate or found.fit is None:
         return Estimates((), "Too few clients have left to compare ways to count the uncertainty")
-    rows = exit_rows(spells)
-    about, told = (
-        "ratio of leaving over a cycle",
-        [found.contrast.estimate("A1", "ratio of leaving over a cycle", "by client")],
-    )
+    rows, about = found.rows, "ratio of leaving over a cycle"
+    told = [found.contrast.estimate("A1", about, "by client")]
     reps = rows["rep_id"].nunique() if "rep_id" in rows else 0
     if reps > 1:
         half = stats.t.ppf(0.975, reps - 1) * found.fit.se("first", rows["rep_id"].fillna("").to_numpy())

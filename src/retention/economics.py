@@ -87,16 +87,18 @@ def client_names(rows: pd.DataFrame) -> pd.Series:
     return rows["name"].fillna(rows["client_id"]) if "name" in rows else rows["client_id"]
 
 
-def break_even_ratio(monthly_fee: float, fixed_fee: float, hazard: np.ndarray, other: float) -> np.ndarray:
-    """The ratio of leaving above which the lower fee of a fixed term pays, to first order (METHODS 2, price companion).
+def break_even_ratio(monthly_fee: float, fixed_fee: float, chance: np.ndarray, other: float) -> np.ndarray:
+    """The ratio of leaving above which the lower fee of a fixed term pays (METHODS 2, price companion).
 
-    `hazard` is the fixed term's own rate of leaving by choice a month, `other` that of all other ends.
+    `chance` is that of leaving by choice in a month on the fixed term, `other` that of any other end. Where both terms
+    are worth the same, fee / (1 - s) is the same, s being the chance of one more month, discounted.
 
     >>> break_even_ratio(10, 6, np.array([0.02, 0.04, 0.06]), 0.009).round(2).tolist()
-    [2.24, 1.96, 1.86]
+    [2.24, 1.95, 1.86]
     """
-    more = monthly_fee / fixed_fee
-    return np.asarray(more + (more - 1) * (other + DISCOUNT / 12) / hazard)
+    keep = (1 - other) / (1 + DISCOUNT) ** (1 / 12)
+    needed = 1 - (1 - monthly_fee / fixed_fee * (1 - keep * (1 - chance))) / keep
+    return np.asarray(needed / chance)
 
 
 def break_even(spells: pd.DataFrame) -> Estimates:
@@ -113,20 +115,23 @@ def break_even(spells: pd.DataFrame) -> Estimates:
         found = adjusted(part)
         if found.fit is None or found.contrast.gate:
             continue
-        fixed = found.first == 0
+        fixed = (found.rows["contract_term_months"] > 1).to_numpy()
         outcome = follow_up(part).where((terms[part.index] == term).to_numpy())
         months = float(np.sum(outcome.stop - outcome.entry))
         other = float(np.sum(outcome.kind > KINDS[CLIENT])) / months
         theta = np.vstack([found.fit.theta, found.fit.draws(DRAWS, SEED)])
-        hazard = found.fit.totals(fixed, theta) / found.months[fixed].sum()
-        needed = break_even_ratio(fees[1], fees[term], hazard, other)
+        watched = float((found.rows["to_month"] - found.rows["from_month"])[fixed].sum())
+        chance = -np.expm1(-found.fit.totals(fixed, theta) / watched)
+        most = np.minimum(chance * break_even_ratio(fees[1], fees[term], chance, other), 1)  # 1: it always pays
+        with np.errstate(divide="ignore"):
+            needed = np.log1p(-most) / np.log1p(-chance)
         ratio = np.exp(theta[:, found.fit.names.index("first")])
         group, counts = f"{term}-month term", (found.contrast.n_clients, found.contrast.n_events)
         for name, values in (("ratio at which the lower fee pays", needed), ("ratio found", ratio)):
             limits = (values[0], *np.nanquantile(values[1:], [0.025, 0.975]))
             rows.append(Estimate.of("A2", name, group, limits, "ratio", counts))
-        chance = float(np.mean(ratio[1:] > needed[1:]))
-        rows.append(Estimate.of("A2", "chance that it pays", group, (chance,), "share", counts))
+        often = float(np.mean(ratio[1:] > needed[1:]))
+        rows.append(Estimate.of("A2", "chance that it pays", group, (often,), "share", counts))
     return Estimates(tuple(rows), "When a longer term's lower fee pays, at ten percent interest a year")
 
 

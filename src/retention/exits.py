@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -29,13 +29,12 @@ UNADJUSTED = "not adjusted for how else clients differ"
 class Adjusted:
     """A fitted comparison: the contrast to be judged, and the regression behind it (None where there is none).
 
-    `first` marks the rows of the first group, `months` says how long each row is; both of shape (n,), as in the fit.
+    `rows` are the opportunities to leave, as in the fit.
     """
 
     contrast: Contrast
     fit: Fit | None
-    first: np.ndarray = field(default_factory=lambda: np.array([]))
-    months: np.ndarray = field(default_factory=lambda: np.array([]))
+    rows: pd.DataFrame
 
 
 def exit_rows(
@@ -99,7 +98,7 @@ def compare(
     compared = rows[marks | against]
     lacking = _lacking(rows, (marks, against), groups, "size" not in leave_out and adjust)
     if lacking or not all(events.values()):
-        return Adjusted(_contrast(name, None, compared, events, lacking, ()), None)
+        return Adjusted(_contrast(name, None, compared, events, lacking, ()), None, rows)
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     fixed = pd.DataFrame(index=rows.index) if others is None else others
     budget = max(ends.sum() / EVENTS_A_PARAMETER - 1 - fixed.shape[1], 1)  # the band rates are no covariates
@@ -113,9 +112,8 @@ def compare(
         except NotFittedError as error:
             why = str(error)
             continue
-        months = (rows["to_month"] - rows["from_month"]).to_numpy(float)
-        return Adjusted(_contrast(name, fit, compared, events, (), tuple(chosen)), fit, marks, months)
-    return Adjusted(_contrast(name, None, compared, events, (f"No ratio could be computed: {why}.",), ()), None)
+        return Adjusted(_contrast(name, fit, compared, events, (), tuple(chosen)), fit, rows)
+    return Adjusted(_contrast(name, None, compared, events, (f"No ratio could be computed: {why}.",), ()), None, rows)
 
 
 def _contrast(

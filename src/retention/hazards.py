@@ -146,11 +146,12 @@ def fit_hazard(
             step = np.linalg.solve(bend, score.sum(axis=0))
         except np.linalg.LinAlgError:
             raise NotFittedError("some covariates say the same") from None
-        for half in 0.5 ** np.arange(20):
-            tried = _evaluate(theta + half * step, y, Z, E, w)
+        for _ in range(20):  # half as far until the likelihood no longer falls
+            tried = _evaluate(theta + step, y, Z, E, w)
             if tried[0] >= likelihood - abs(likelihood) * 1e-14:
                 break
-        theta = theta + half * step
+            step = step / 2
+        theta = theta + step
         likelihood, score, slopes = tried
         if E.shape[1] > 1 and theta[k:].min() < start - SEPARATED:
             into = max(int(theta[k:].argmin()), 1)
@@ -158,7 +159,7 @@ def fit_hazard(
         if np.abs(theta[:k]).max(initial=0) > SEPARATED:
             name = covariates.columns[int(np.abs(theta[:k]).argmax())]
             raise NotFittedError(f"{name} tells those who left from those who stayed")
-        if np.abs(half * step).max() < TOLERANCE:
+        if np.abs(step).max() < TOLERANCE:
             break
     else:
         raise NotFittedError("no optimum was found")

@@ -44,7 +44,7 @@ def dominance(panel: Panel, seed: int = 1) -> Estimates:
     share: clients resampled, full refits. METHODS 4, relative importance (2) and (3).
     """
     try:
-        made = design(lagged_rows(panel), BOTH)
+        made = design(panel.rows, BOTH)
         gains = _gains(made)
     except NotFittedError:
         return Estimates((), "Too few clients have left to share out what explains it")
@@ -83,7 +83,7 @@ def held_out_importance(panel: Panel, seed: int = 1) -> Estimates:
     Fitted on the earlier two thirds of the rows by calendar, measured on the rest: log loss per thousand rows.
     Interval: clients of the later rows resampled. METHODS 4, relative importance (4).
     """
-    rows = lagged_rows(panel).dropna(subset=list(BOTH)).reset_index(drop=True)
+    rows = panel.rows.dropna(subset=list(BOTH)).reset_index(drop=True)
     month = (rows["start_date"].dt.year * 12 + rows["start_date"].dt.month + rows["to_month"]).to_numpy(int)
     later = month > np.quantile(month, 1 - HELD_OUT) if len(rows) else np.array([], dtype=bool)
     scaled = (rows[list(BOTH)] - rows[list(BOTH)].mean()) / rows[list(BOTH)].std()
@@ -127,12 +127,10 @@ def agreement(difference: Contrast, shares: Estimates, shuffled: Estimates) -> F
     views = [difference.theta > 0, told["liking's share"] > 0.5, told["liking over results"] > 0]
     views.append(told["fit lost without liking"] > told["fit lost without results"])
     if sum(views) in (0, 4):
-        return Finding(
-            "A6", f"All four views say that {'liking' if all(views) else 'results'} tell more about leaving."
-        )
-    return Finding(
-        "A6", f"{sum(views)} of four views say that liking tells more: the answer hangs on how it is measured."
-    )
+        which = "liking tells" if all(views) else "results tell"
+        return Finding("A6", f"All four views say that {which} more about leaving.")
+    text = f"{sum(views)} of four views say that liking tells more: the answer hangs on how it is measured."
+    return Finding("A6", text)
 
 
 def naive_correlations(panel: Panel, month: int = 12) -> Estimates:
@@ -147,11 +145,8 @@ def naive_correlations(panel: Panel, month: int = 12) -> Estimates:
     stayed = (spells["stop_months"] >= month) & ~(spells["ended"] & (spells["stop_months"] == month))
     seen = (spells["observed_months"] >= month) & (spells["entry_months"] == 0)
     table = means.assign(stayed=stayed.astype(float))[seen & means.notna().all(axis=1)]
-    r = table.corr("spearman")
-    n, (first, second, both) = (
-        len(table),
-        (r.loc["stayed", "liking"], r.loc["stayed", "results"], r.loc["liking", "results"]),
-    )
+    n, r = len(table), table.corr("spearman")
+    first, second, both = r.loc["stayed", "liking"], r.loc["stayed", "results"], r.loc["liking", "results"]
     if n < BOOTSTRAP_FROM / 10 or not math.isfinite(first + second + both):
         return Estimates((), "Too few clients could be observed for a year")
     counts, left = (n, int((table["stayed"] == 0).sum())), stats.norm.sf(abs(steiger(first, second, both, n))) * 2
@@ -200,7 +195,7 @@ def dip_words(frame: pd.DataFrame) -> str:
 
 def tipping(panel: Panel) -> list[Contrast]:
     """The difference if those who did not answer liked their rep less than their results let expect, by 0 to 2 SD."""
-    rows = lagged_rows(panel)
+    rows = panel.rows
     known = rows.dropna(subset=list(BOTH))
     varied = known["results"].nunique() > 1
     slope, level = np.polyfit(known["results"], known["liking"], 1) if varied else (0.0, known["liking"].mean())
@@ -218,7 +213,7 @@ def within_and_between(panel: Panel) -> Estimates:
     The first asks whether liked reps keep clients, the second whether a client that likes its rep less than it used to
     leaves sooner. Ratios per point of the rating, so that the two parts of a pair compare.
     """
-    rows = lagged_rows(panel).dropna(subset=list(BOTH)).reset_index(drop=True)
+    rows = panel.rows.dropna(subset=list(BOTH)).reset_index(drop=True)
     past, rep = _past_means(panel, rows)
     pairs = {
         ("the rep's other clients", "the client beside them"): np.where(rows["rep"] != "", rep, np.nan),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,11 @@ class Panel:
         """Months from what is known to the decision: two, or the notice and one more. Source: METHODS 4."""
         return max(LAG, self.notice + 1)
 
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The opportunities to leave as planned: `lagged_rows`."""
+        return lagged_rows(self)
+
 
 def build_panel(
     spells: pd.DataFrame,
@@ -91,12 +97,7 @@ def build_panel(
     if results is not None and told.primary:
         rows = results[results["metric"] == told.primary]
         index = placed(blank, spells, rows, "month", against_target(rows, told))
-        if "promised_result" in spells:
-            value = placed(blank, spells, rows, "month", _logs(rows["value"]))
-            promised = spells["promised_result"].astype(float)
-            gap = told.sign * (np.log(promised.where(promised > 0)).to_numpy()[:, None] - value)
-            known = gap[~np.isnan(gap)]
-            gap = np.clip(gap, *np.quantile(known, TAILS)) if known.size else gap
+        gap = _gap(blank, spells, rows, told)
     return Panel(
         spells.reset_index(drop=True),
         **grids,
@@ -111,16 +112,29 @@ def build_panel(
     )
 
 
+def _gap(blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings) -> np.ndarray:
+    """Log of the result promised at signing over the one of each month, better being higher; outermost drawn in."""
+    if "promised_result" not in spells:
+        return blank
+    promised = spells["promised_result"].astype(float)
+    value = placed(blank, spells, rows, "month", _logs(rows["value"]))
+    gap = told.sign * (np.log(promised.where(promised > 0)).to_numpy()[:, None] - value)
+    known = gap[~np.isnan(gap)]
+    return np.clip(gap, *np.quantile(known, TAILS)) if known.size else gap
+
+
 def against_target(rows: pd.DataFrame, told: ResultsSettings) -> pd.Series:
     """Log of the result over its target, better being higher; a client without targets: over its own first months.
 
-    The outermost hundredth on either side is drawn in, for one odd month would outweigh the rest. METHODS 4.
+    Those first months then have no value of their own: each would be held against months that were still to come. The
+    outermost hundredth on either side is drawn in, for one odd month would outweigh the rest. METHODS 4.
     """
     value, target = _logs(rows["value"]), pd.Series(np.nan, rows.index)
     if "target" in rows:
         target = np.log(rows["target"].where(rows["target"] > 0).astype(float))
     started = rows.assign(value=value).sort_values("month", kind="stable").groupby("client_id").head(WINDOW)
     own = rows["client_id"].map(started.groupby("client_id")["value"].mean()).astype(float)
+    own[started.index] = np.nan
     target = target.where(target.groupby(rows["client_id"]).transform("count") > 0, own)
     index = told.sign * (value - target)
     return index.clip(*index.quantile(list(TAILS))) if index.notna().any() else index

@@ -55,7 +55,7 @@ def liking_difference(panel: Panel, rows: pd.DataFrame | None = None, *, name: s
     where that is smaller. A wrong sign of either is said. The gate also asks that 40 % of invitations were answered.
     METHODS 1 and 4.
     """
-    rows = lagged_rows(panel) if rows is None else rows
+    rows = panel.rows if rows is None else rows
     few = f"Only {panel.response:.0%} of invitations were answered; at least {MIN_RESPONSE:.0%} are needed."
     lacking = () if panel.response >= MIN_RESPONSE else (few,)
     effects = [{"liking": 1.0}, {"results": 1.0}, DIFFERENCE]
@@ -74,7 +74,7 @@ def _signed(liking: Contrast, results: Contrast, difference: Contrast) -> Contra
 
 def liking_sensitivities(panel: Panel) -> list[Contrast]:
     """The pre-listed other ways to compute the difference (plan.toml, A6), each named."""
-    rows = lagged_rows(panel)
+    rows = panel.rows
     return [
         liking_difference(panel, lagged_rows(panel, lag=panel.lag + 1), name="a month earlier"),
         liking_difference(panel, lagged_rows(panel, window=1), name="results of one month"),
@@ -87,7 +87,7 @@ def liking_sensitivities(panel: Panel) -> list[Contrast]:
 
 def opposite_parts(panel: Panel) -> tuple[str, ...]:
     """Why the verdict is fragile where monthly clients and fixed terms point opposite ways (METHODS 4); else empty."""
-    rows = lagged_rows(panel)
+    rows = panel.rows
     found = [liking_difference(panel, rows[rows["free"] == free]) for free in PARTS.values()]
     told = [contrast.theta for contrast in found if not contrast.gate]
     return (OPPOSITE,) if len(told) == len(PARTS) and told[0] * told[1] < 0 else ()
@@ -95,7 +95,7 @@ def opposite_parts(panel: Panel) -> tuple[str, ...]:
 
 def who_answers(panel: Panel) -> pd.DataFrame:
     """Opportunities to leave, ends by choice, and how many have a rating, results and both, by kind of row."""
-    rows = lagged_rows(panel)
+    rows = panel.rows
     kinds = {"monthly, free to leave": rows[rows["free"]], "whole fixed terms": rows[~rows["free"]]}
     table = pd.DataFrame(
         {
@@ -117,7 +117,7 @@ def effects(panel: Panel) -> Estimates:
 
     Quantities in rows, ways of computing in columns; a way in which too few left to fit is left out.
     """
-    rows = lagged_rows(panel)
+    rows = panel.rows
     ways = {"as planned": rows} | {name: rows[rows["free"] == free] for name, free in PARTS.items()}
     ways |= {f"{lag} month{'s' * (lag > 1)} before": lagged_rows(panel, lag=lag) for lag in LAGS if lag != panel.lag}
     found = []
@@ -143,7 +143,7 @@ def ways_of_interval(panel: Panel, seed: int = 1) -> Estimates:
     """The difference with its 95 % interval by client and by rep, each by formula and by resampling (one step)."""
     caption = "The difference, with other ways to its interval"
     try:
-        made = design(lagged_rows(panel), BOTH)
+        made = design(panel.rows, BOTH)
         fit = made.fit()
     except NotFittedError:
         return Estimates((), caption)
@@ -166,7 +166,7 @@ def ways_of_interval(panel: Panel, seed: int = 1) -> Estimates:
 
 def total_and_direct(panel: Panel) -> Estimates:
     """Results with and without liking in the model: what goes through liking is in the one and not in the other."""
-    rows = lagged_rows(panel).dropna(subset=list(BOTH))
+    rows = panel.rows.dropna(subset=list(BOTH))
     ways = {"total: liking left free": ("results",), "direct: liking held fixed": BOTH}
     found = [(name, lagged_contrast(rows, columns, {"results": 1.0}, name)) for name, columns in ways.items()]
     found += [("liking, results held fixed", lagged_contrast(rows, BOTH, {"liking": 1.0}, ""))]
@@ -182,7 +182,7 @@ def total_words(panel: Panel, seed: int = 1) -> Finding:
     unknown = Finding("A6", "Whether results work through liking cannot be told on these data.")
     if liking_difference(panel).gate:
         return unknown
-    made = design(lagged_rows(panel), BOTH)
+    made = design(panel.rows, BOTH)
     try:
         both, total = made.fit(), made.fit(without=["liking"])
     except NotFittedError:
@@ -222,7 +222,7 @@ def carried_over(panel: Panel) -> Estimates:
 
 def liking_by_results(panel: Panel) -> pd.DataFrame:
     """Ends over those expected (tenure, term and size alike), by third of liking (rows) and of results (columns)."""
-    rows = lagged_rows(panel).dropna(subset=list(BOTH)).reset_index(drop=True)
+    rows = panel.rows.dropna(subset=list(BOTH)).reset_index(drop=True)
     try:
         made = design(rows, ())
         fit, used = made.fit(), made.rows
@@ -247,14 +247,12 @@ def _thirds(values: pd.Series) -> pd.Series:
 
 def interaction(panel: Panel) -> Estimates:
     """Whether results matter less where the rep is liked less: ratio of the two effects per SD of both."""
-    rows = lagged_rows(panel).dropna(subset=list(BOTH))
+    rows = panel.rows.dropna(subset=list(BOTH))
     scaled = (rows[list(BOTH)] - rows[list(BOTH)].mean()) / rows[list(BOTH)].std()
     rows = rows.assign(product=scaled["liking"] * scaled["results"])
     found = lagged_contrast(rows, BOTH, {"product": 1.0}, "", plain=("product",))
     told = [found.estimate("A6", "liking times results", "ratio per SD of both")] if math.isfinite(found.theta) else []
-    return Estimates(
-        tuple(told), "Does one matter more where the other is high? Below one: results do where the rep is liked"
-    )
+    return Estimates(tuple(told), "Do results matter more where the rep is liked? Below one: they do")
 
 
 def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
