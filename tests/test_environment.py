@@ -1,7 +1,10 @@
 """environment.yml and pyproject.toml ask for the same packages; the locks hold versions and hashes, no addresses."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import yaml
@@ -53,3 +56,15 @@ def test_the_locks_agree_and_hold_what_is_asked_for():
     ]
     assert locked[0].items() <= locked[1].items()
     assert {name.lower() for name in asked(pyproject()["dependencies"])} <= locked[0].keys()
+
+
+def test_all_that_the_package_imports_is_in_the_lock_of_reports():
+    """A report needs nothing that only the tests install."""
+    listed = packages_distributions()
+    locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.M))
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"retention"}:
+                assert {found.lower().replace("_", "-") for found in listed[name]} & locked, f"{path}: {name}"
