@@ -22,11 +22,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from retention import judgement
 from retention.claims import CLAIMS, judge
 from retention.config import ResultsSettings
 from retention.contract_term import arms, contract_hazard_ratio
 from retention.curves import follow_up, kaplan_meier, restricted_mean
 from retention.exits import compare, month_rows
+from retention.features import Window
 from retention.hazards import fit_hazard
 from retention.lagged import build_panel
 from retention.liking import detractor_ratio, liking_difference
@@ -36,6 +38,7 @@ from retention.sample import BURN_IN_MONTHS, PLAIN, WORLDS, World, simulate
 from retention.sample.life import live
 from retention.sample.world import found
 from retention.size import size_hazard_ratio
+from retention.snapshots import build_snapshots
 from retention.spells import build_spells
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +64,14 @@ HAZARD_WORLDS = {
     "free to leave, reps alike": World(lock_in=False, rep_sd=0.0, **PLAIN),
     "free to leave, reps differ": World(lock_in=False, **PLAIN),
 }
+# METHODS 10 (i): nothing sets clients apart, and everybody is free to leave; and the study's own world.
+FORETOLD_WORLDS = {
+    "nothing planted": World(
+        contract=0.0, early=0.0, late=0.0, spend=0.0, liking=0.0, results=0.0, rep_sd=0.0, lock_in=False, **PLAIN
+    ),
+    "study": WORLDS["study"],
+}
+FORETOLD_RUNS = 200
 COEFFICIENTS = ("contract", "spend", "liking", "results")
 QUANTITIES = (
     "log ratio over contract cycles",
@@ -182,7 +193,34 @@ def prototype(world: str, clients: int, seed: int) -> dict[str, float | str]:
     return {"term": rate(monthly) / rate(~monthly), "size": rate(size > high) / rate(size <= low)}
 
 
+def foretell(world: str, clients: int, seed: int) -> dict[str, float | str]:
+    """The classifier judged on an agency's tables: skill over the best rule with its interval, calibration slope."""
+    tables = simulate(FORETOLD_WORLDS[world], clients=clients, seed=seed)
+    frames = {name: rows.apply(_typed) for name, rows in tables.items()}
+    spells = build_spells(frames["clients"], cutoff=CUTOFF, records_begin=BEGIN)
+    told = ResultsSettings(primary="cpa", better="lower")
+    dates = {"cutoff": pd.Timestamp(CUTOFF), "begin": pd.Timestamp(BEGIN)}
+    found = judgement.judged(build_snapshots(spells, frames, Window(), told, **dates), Window())
+    if found.why:
+        return {"skill": math.nan, "low": math.nan, "slope": math.nan, "uses": "too few"}
+    saved, low, _ = found.skills[found.best_rule]
+    slope = next(values[0] for name, values, _ in judgement.calibration(found.told) if "slope" in name)
+    figures = {"skill": float(saved), "low": float(low), "slope": float(slope)}
+    return {**figures, "uses": "model" if found.beats else "calendar"}
+
+
+def _typed(column: pd.Series) -> pd.Series:
+    """Texts that are dates, months, or yes and no, as what they are."""
+    texts = column.dropna().astype(str)
+    if column.dtype != object or texts.empty:
+        return column
+    if texts.isin(["yes", "no"]).all():
+        return column.map({"yes": True, "no": False}).astype("boolean")
+    return pd.to_datetime(column) if texts.str.fullmatch(r"\d{4}-\d{2}(-\d{2})?").all() else column
+
+
 EXPERIMENTS = {
+    "foretell": foretell,
     "contract": contract,
     "forced": forced,
     "claims": claims,
@@ -205,6 +243,8 @@ def plan(runs: int) -> Iterator[Key]:
         yield from (("hazard", world, 600, seed) for seed in range(1, runs + 1))
     for world in CONTRACT_WORLDS:
         yield from (("contract", world, clients, seed) for clients in (600, 80) for seed in range(1, runs + 1))
+    for world in FORETOLD_WORLDS:
+        yield from (("foretell", world, 600, seed) for seed in range(1, min(runs, FORETOLD_RUNS) + 1))
     for world in PROTOTYPE:
         yield from (("prototype", world, 600, seed) for seed in range(1, runs + 1))
 
@@ -428,6 +468,19 @@ def demands(results: dict[Key, dict], runs: int) -> Iterator[str]:
     yield row("(f) A1 not enough data, small world", small, "more than 45 %", small > 0.45)
     turned = share("claims", "reversed", "verdict A6", (HOLDS,))
     yield row("(g) A6 'holds', reversed world", turned, "never", turned == 0)
+    tried = min(runs, FORETOLD_RUNS)
+    idle, real = (every(results, "foretell", world, tried) for world in FORETOLD_WORLDS)
+    luck = float(np.mean([run["low"] > 0 for run in idle]))
+    most = 0.05 + 3 * math.sqrt(0.05 * 0.95 / tried)
+    yield row(
+        "(i) classifier, nothing planted: skill over the best rule", luck, f"at most {most:.1%}", luck <= most, tried
+    )
+    beat = float(np.mean([run["uses"] == "model" for run in idle]))
+    yield row("(i) classifier, nothing planted: the page says use the model", beat, "seldom", beat <= most, tried)
+    found = float(np.mean([run["low"] > 0 for run in real]))
+    yield row("(i) classifier, study world: skill over the best rule", found, "most", found > 0.5, tried)
+    slopes = float(np.mean([0.8 <= run["slope"] <= 1.2 for run in real]))
+    yield row("(i) classifier, study world: calibration slope in .8 to 1.2", slopes, "most", slopes > 0.5, tried)
     bent = share("claims", "confounded", "verdict A1", (HOLDS,))
     yield row("(g) A1 'holds', confounded world", bent, "at most 3.5 %", bent <= 0.035)
 

@@ -11,10 +11,12 @@ RANKS = [
     {"tables", "results", "config"},
     {"sources", "sample", "spells", "resample"},
     {"features", "curves", "hazards", "correlations", "funnel"},
-    {"exits"},
+    {"exits", "snapshots"},
     {"contract_term", "size", "lagged"},
     {"liking", "contract_checks", "signing"},
     {"risk", "people", "claims", "importance", "economics"},
+    {"judgement", "guards", "leads"},
+    {"scores"},
     {"portfolio", "study", "gate"},
     {"report"},
     {"cli"},
@@ -22,7 +24,19 @@ RANKS = [
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 BESIDE = {"plots"}  # takes frames, knows nothing of the package
 MAY_NOT_KNOW = {
-    "report": {"curves", "contract_term", "economics", "gate", "claims", "spells", "hazards", "exits", "risk", "liking"}
+    "report": {
+        "curves",
+        "contract_term",
+        "economics",
+        "gate",
+        "claims",
+        "spells",
+        "hazards",
+        "exits",
+        "risk",
+        "scores",
+        "liking",
+    }
 }
 
 

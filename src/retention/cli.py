@@ -1,4 +1,7 @@
-"""The commands: report, check, init, sample. Exit codes: 0 done, 1 a notebook failed, 2 bad input, 3 folder in use."""
+"""The commands: report, check, score, init, sample.
+
+Exit codes: 0 done, 1 a notebook failed, 2 bad input, 3 folder in use.
+"""
 
 from __future__ import annotations
 
@@ -106,6 +109,32 @@ def _told(found: dict[str, Any], begin: object) -> str:
     lines += [f"note: {text}" for text in (*found["notes"], *found["warnings"])]
     many = "these data are large: they were checked, but what they mean (warnings) is told by the report"
     return "\n".join([*lines, f"note: {many}"] if found["partial"] else lines)
+
+
+@cli.command()
+@_about_data
+@click.option("--out", type=_FOLDER, default=Path("scores.csv"), show_default=True, help="File to write.")
+@_verbose
+def score(data: str, config: str, cutoff: str, out: Path) -> None:
+    """Write every client's chance of leaving in the coming months, why, and by when to act."""
+    from retention.judgement import judged
+    from retention.scores import scores
+    from retention.study import open_study
+    from retention.tables import write_csv
+
+    if not out.absolute().parent.is_dir():
+        raise ConfigError(f"There is no folder {out.absolute().parent} to write {out.name} into.")
+    with _progress() as tell:
+        study = open_study(data, config, cutoff, tell)
+        tell("Holding the model against simple rules")
+        judgement = judged(study.snapshots, study.window)
+        if judgement.why:
+            raise ConfigError(f"No client can be scored: {judgement.why}")
+        tell("Scoring")
+        table = scores(study.snapshots, study.spells, judgement, study.settings, study.cutoff)
+    write_csv(table, out)
+    click.echo(judgement.answer().text, err=True)
+    click.echo(out)
 
 
 @cli.command()

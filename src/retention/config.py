@@ -173,6 +173,20 @@ class ResultsSettings(_Strict):
         return 1 if self.better == "higher" else -1
 
 
+class RiskSettings(_Strict):
+    """The churn score: the window that is foretold, how many clients the team can see to a month, and what that costs.
+
+    `worth_months`: months of margin that count as lost with a client. Money in the data's currency. METHODS 7.
+    """
+
+    gap: int = Field(default=1, ge=0, le=12)
+    horizon: int = Field(default=3, ge=1, le=12)
+    capacity: int = Field(default=10, ge=1)
+    contact_cost: float = Field(default=150.0, ge=0)
+    incentive: float = Field(default=0.0, ge=0)
+    worth_months: int = Field(default=12, ge=1, le=60)
+
+
 class Settings(_Strict):
     """Everything a run can be told about the data; `base` is the folder that paths start from."""
 
@@ -187,6 +201,7 @@ class Settings(_Strict):
     source: Source = Source()
     tables: dict[str, TableSettings] = Field(default_factory=dict)
     results: ResultsSettings = ResultsSettings()
+    risk: RiskSettings = RiskSettings()
     plan: dict[str, ClaimChange] = Field(default_factory=dict)
     base: Path = Path()
 

@@ -193,6 +193,24 @@ def plot_funnel(frame: pd.DataFrame, limits: pd.DataFrame, *, ax: Axes | None = 
     return ax
 
 
+def plot_reliability(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Shares that came true against chances foretold, with intervals; the line is a model that is never off.
+
+    `frame`: `foretold, came, low, high`.
+    """
+    ax = _axes(ax, 4.0)
+    if frame.empty:
+        return ax
+    top = float(frame[["foretold", "high"]].max().max()) * 1.05
+    ax.plot([0, top], [0, top], color="0.4", linewidth=1)
+    bars = [frame["came"] - frame["low"], frame["high"] - frame["came"]]
+    ax.errorbar(frame["foretold"], frame["came"], yerr=bars, fmt="o-", color=PALETTE[0], capsize=3, linewidth=1.5)
+    ax.set(xlabel="Chance foretold", ylabel="Left by choice in the window", xlim=(0, top), ylim=(0, top))
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return ax
+
+
 def plot_flow(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Engagements started (up) and ended (down) each quarter. `frame`: `quarter, started, ended`."""
     ax = _axes(ax, 3.4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +17,10 @@ from scipy import stats
 from retention.claims import Claim, load_plan, plan_hash
 from retention.config import Settings, resolve
 from retention.errors import ConfigError
+from retention.features import Window
 from retention.lagged import Panel, build_panel
 from retention.results import Finding, Findings, Listing
+from retention.snapshots import build_snapshots
 from retention.sources import Tables, ask_records_begin, last_whole_month, read
 from retention.spells import build_spells, contract_cycles, ends_near_due
 
@@ -85,6 +88,27 @@ class Study:
             contracts=self.contracts,
             notice_days=self.settings.notice_days,
         )
+
+    @property
+    def window(self) -> Window:
+        """The months ahead in which leaving is foretold ([risk] in retention.toml)."""
+        told = self.settings.risk
+        return Window(told.gap, told.horizon, math.ceil(self.settings.notice_days / 31))
+
+    @cached_property
+    def snapshots(self) -> pd.DataFrame:
+        """Each client at each month's end: `snapshots.build_snapshots`; empty where dates were counted back."""
+        begin = pd.Timestamp(self.records_begin) if self.records_begin else self.spells["start_date"].min()
+        rows = build_snapshots(
+            self.spells,
+            self.tables.frames,
+            self.window,
+            self.settings.results,
+            cutoff=pd.Timestamp(self.cutoff),
+            begin=begin,
+            extra=self.settings.table("clients").extra,
+        )
+        return rows.head(0) if self.is_snapshot else rows
 
     def _known(self, table: str, *days: str) -> pd.DataFrame | None:
         """The rows of a table that were known on the last day; None where the source has no such table."""

@@ -1,0 +1,307 @@
+"""Is the model worth using? What it foretold held against what came, beside the simple rules (METHODS 7).
+
+Every figure rests on months that lay ahead of the training. Intervals: clients resampled, for one client is in many
+months.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+from scipy import special, stats
+from sklearn.metrics import average_precision_score
+
+from retention.features import Window
+from retention.results import Estimate, Estimates, Finding, between, quantity
+from retention.risk import MIN_EVENTS, RULES, RiskModel, Rule, distinct_leavers, offered_rules
+from retention.snapshots import known, splits
+
+MODEL = "the model"
+CALENDAR = "renewal calendar"
+DRAWS, SEED = 500, 1
+LEAST = 1e-6  # no chance is taken to be nought or one
+QUARTER = 3  # months
+UPLIFTS = (
+    0.0,
+    0.1,
+    0.2,
+    0.3,
+    0.4,
+)  # share of those about to leave whom a contact keeps: unknown, so varied (METHODS 7)
+CUTS = (0.05, 0.1, 0.2, 0.3)  # chances from which somebody might act
+
+
+def foretold(rows: pd.DataFrame, window: Window, *, unseen: bool = False) -> pd.DataFrame:
+    """Every month that could be foretold: `client_id, month, left, exit_possible` and a column of chances a way.
+
+    The ways: the model and the simple rules, each fitted anew for every block of months on what was known by then;
+    with `unseen`, on other clients. Empty where too few left before any block.
+    """
+    rows = known(rows)
+    parts = [rows.loc[[], ["client_id", "month", "left", "exit_possible"]]]
+    for train, test in splits(rows, window, MIN_EVENTS, unseen=unseen):
+        if distinct_leavers(rows[train]) < MIN_EVENTS:
+            continue
+        offered: dict[str, RiskModel | Rule] = {MODEL: RiskModel(window), **offered_rules(rows)}
+        chances = {name: way.fit(rows[train]).predict_proba(rows[test])[:, 1] for name, way in offered.items()}
+        parts.append(rows.loc[test, list(parts[0].columns)].assign(**chances))
+    return pd.concat(parts[1:] or parts, ignore_index=True)
+
+
+def ways(told: pd.DataFrame) -> list[str]:
+    """The model and the rules in these predictions."""
+    return [name for name in (MODEL, *RULES) if name in told]
+
+
+def log_losses(left: pd.Series, chances: pd.Series) -> np.ndarray:
+    """Each row's loss: minus the log of the chance given to what came."""
+    p = np.clip(chances, LEAST, 1 - LEAST)
+    return np.asarray(-np.log(np.where(left == 1, p, 1 - p)))
+
+
+def squared_losses(left: pd.Series, chances: pd.Series) -> np.ndarray:
+    """Each row's squared distance of the chance from what came (Brier)."""
+    return np.asarray((left - chances) ** 2)
+
+
+def _resampled(told: pd.DataFrame) -> Iterator[np.ndarray]:
+    """How often each row counts when clients are resampled: first once each, then draw after draw."""
+    codes, names = pd.factorize(told["client_id"])
+    rng = np.random.default_rng(SEED)
+    yield np.ones(len(told))
+    for _ in range(DRAWS):
+        yield rng.multinomial(len(names), np.full(len(names), 1 / len(names)))[codes].astype(float)
+
+
+def _with_interval(told: pd.DataFrame, figure: Callable[[np.ndarray], float]) -> list[float]:
+    values = np.array([figure(weights) for weights in _resampled(told)])
+    return [values[0], *np.nanquantile(values[1:], [0.025, 0.975])]
+
+
+def skill(told: pd.DataFrame, over: str, losses: Callable[..., np.ndarray] = log_losses) -> list[float]:
+    """Share of a rule's loss that the model saves, with its 95 % interval; above 0 the model foretells better."""
+    model, rule = (losses(told["left"], told[name]) for name in (MODEL, over))
+    return _with_interval(told, lambda w: 1 - float(w @ model) / float(w @ rule))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was foretold, and how far the model beats each rule (`skills`: share of the log loss saved, low, high).
+
+    `why` says what there is too little of for a model; then there is nothing else.
+    """
+
+    told: pd.DataFrame
+    skills: dict[str, list[float]]
+    why: str = ""
+
+    @property
+    def beats(self) -> bool:
+        """Whether the model foretells better than every rule, beyond what luck would do."""
+        return not self.why and all(low > 0 for _, low, _ in self.skills.values())
+
+    @property
+    def best_rule(self) -> str:
+        """The rule that foretold best: the one with the least loss."""
+        return min(self.skills, key=lambda name: self.skills[name][0])
+
+    def answer(self) -> Finding:
+        """What to use, the model or a rule, in a sentence; the headline of the page."""
+        if self.why:
+            return Finding("risk", f"Use the renewal calendar: {self.why}", "headline")
+        saved, low, high = self.skills[self.best_rule]
+        figures = f"{quantity(saved, 'share')} less loss (95% interval {between(low, high, 'share')})"
+        best = f"the best simple rule ({self.best_rule})"
+        if self.beats:
+            return Finding(
+                "risk", f"Use the model: it foretells who leaves better than {best}, with {figures}.", "headline"
+            )
+        text = (
+            "Use the renewal calendar: no model beats every simple rule on these data by more than luck would. "
+            f"Held against {best} the model has {figures}."
+        )
+        return Finding("risk", text, "headline")
+
+
+def judged(rows: pd.DataFrame, window: Window) -> Judgement:
+    """Foretell every month that can be, and hold the model against each rule (`skill`). METHODS 7."""
+    told = foretold(rows, window)
+    if told.empty or not 0 < told["left"].sum() < len(told):
+        few = distinct_leavers(known(rows)) if len(rows) else 0
+        why = (
+            f"{few} clients are known to have left by choice in months that could be foretold. A model needs more than "
+            f"{MIN_EVENTS}, and later ones to be tried on."
+        )
+        return Judgement(told, {}, why)
+    return Judgement(told, {name: skill(told, name) for name in ways(told)[1:]})
+
+
+def skills(judgement: Judgement) -> Estimates:
+    """Log-loss and Brier skill of the model over each rule."""
+    told, rows = judgement.told, []
+    counts = (told["client_id"].nunique(), distinct_leavers(told))
+    for rule, values in judgement.skills.items():
+        rows.append(Estimate.of("risk", "log loss saved", f"over: {rule}", values, "share", counts))
+        squared = skill(told, rule, squared_losses)
+        rows.append(Estimate.of("risk", "squared error saved", f"over: {rule}", squared, "share", counts))
+    return Estimates(tuple(rows), "How much better the model foretells than each simple rule; above nought it does")
+
+
+def table(views: dict[str, pd.DataFrame], capacity: int) -> Estimates:
+    """The model's figures by view: precision, loss, calibration, and whom the team's capacity would reach."""
+    rows = []
+    for view, told in views.items():
+        if not 0 < told["left"].sum() < len(told):
+            continue
+        counts = (told["client_id"].nunique(), distinct_leavers(told))
+        for name, values, unit in _figures(told, capacity):
+            rows.append(Estimate.of("risk", name, view, values, unit, counts))
+    return Estimates(tuple(rows), "How well the model foretells, on months ahead of its training")
+
+
+def _figures(told: pd.DataFrame, capacity: int) -> Iterator[tuple[str, list[float], str]]:
+    left, p = told["left"].to_numpy(), told[MODEL].to_numpy()
+    reached = _top(told, MODEL, capacity)
+    yield "share who leave", _with_interval(told, lambda w: float(w @ left / w.sum())), "share"
+    yield (
+        "average precision",
+        _with_interval(told, lambda w: average_precision_score(left, p, sample_weight=w)),
+        "share",
+    )
+    yield "log loss", _with_interval(told, lambda w: float(w @ log_losses(left, p) / w.sum())), ""
+    yield "squared error (Brier)", _with_interval(told, lambda w: float(w @ (left - p) ** 2 / w.sum())), ""
+    yield "came true over foretold", _with_interval(told, lambda w: float(w @ left / (w @ p))), "ratio"
+    yield from calibration(told)
+    share = f"of those who leave, among the {capacity} a month at most risk"
+    yield share, _with_interval(told, lambda w: float((w * reached) @ left / (w @ left))), "share"
+    lift = f"times as many leave among those {capacity} as among all"
+
+    def lifted(w: np.ndarray) -> float:
+        return float((w * reached) @ left / (w @ reached) / (w @ left / w.sum()))
+
+    yield lift, _with_interval(told, lifted), "ratio"
+
+
+def _top(told: pd.DataFrame, way: str, capacity: int) -> np.ndarray:
+    """1 for the clients of each month with the highest chances, as many as there is capacity for; else 0."""
+    rank = told.groupby("month")[way].rank(method="first", ascending=False)
+    return np.asarray(rank <= capacity, float)
+
+
+def calibration(told: pd.DataFrame) -> Iterator[tuple[str, list[float], str]]:
+    """Intercept (0 is right) and slope (1) of what came on the log-odds foretold; intervals by client."""
+    odds = special.logit(np.clip(told[MODEL], LEAST, 1 - LEAST))
+    groups = pd.factorize(told["client_id"])[0]
+    model = sm.GLM(told["left"].to_numpy(), sm.add_constant(odds.to_numpy()), family=sm.families.Binomial())
+    fit = model.fit(cov_type="cluster", cov_kwds={"groups": groups})
+    for k, name in enumerate(("calibration intercept (right: 0)", "calibration slope (right: 1)")):
+        yield name, [fit.params[k], *fit.conf_int()[k]], ""
+
+
+def views(rows: pd.DataFrame, window: Window, judgement: Judgement) -> dict[str, pd.DataFrame]:
+    """The predictions as used, of clients never seen in training, and of months in which the client was free to go."""
+    told = judgement.told
+    if judgement.why:
+        return {}
+    unseen, free = foretold(rows, window, unseen=True), told[told["exit_possible"] == 1]
+    return {"all, as used": told, "clients never seen": unseen, "free to leave in the window": free}
+
+
+def reliability(told: pd.DataFrame, bins: int = 8) -> pd.DataFrame:
+    """Chances foretold against shares that came true, by bins of as many rows: `foretold, came, low, high, rows`.
+
+    Wilson intervals with the number of distinct clients in the bin, for a client's months are not independent news.
+    """
+    if told.empty:
+        return pd.DataFrame(columns=["foretold", "came", "low", "high", "rows"])
+    binned = told.assign(bin=pd.qcut(told[MODEL].rank(method="first"), min(bins, len(told)), labels=False))
+    found = []
+    for _, part in binned.groupby("bin"):
+        share, clients = float(part["left"].mean()), part["client_id"].nunique()
+        low, high = stats.binomtest(round(share * clients), clients).proportion_ci(method="wilson")
+        found.append((float(part[MODEL].mean()), share, min(low, share), max(high, share), len(part)))
+    return pd.DataFrame(found, columns=["foretold", "came", "low", "high", "rows"])
+
+
+def reliability_words(frame: pd.DataFrame) -> str:
+    """The chart of chances against what came, in words."""
+    told = [f"{row.foretold:.0%} foretold, {row.came:.0%} came" for row in frame.itertuples()]
+    return f"By groups of as many months: {'; '.join(told) or 'nothing was foretold'}."
+
+
+def net_benefit(told: pd.DataFrame) -> pd.DataFrame:
+    """Net benefit per hundred clients a month of acting from a chance on: by the model, by the calendar, on everybody.
+
+    Those rightly acted on, less those wrongly, each at the odds of the chance (Vickers 2006): acting on nobody is 0.
+    """
+    left, rows = told["left"].to_numpy(), []
+    for cut in CUTS if len(told) else ():
+        row: dict[str, float | str] = {"Act from a chance of": f"{cut:.0%}"}
+        for name, acts in {
+            "by the model": told[MODEL] >= cut,
+            **({"by the calendar": told[CALENDAR] >= cut} if CALENDAR in told else {}),
+            "on everybody": np.ones(len(told), dtype=bool),
+        }.items():
+            mask = np.asarray(acts)
+            row[f"Net benefit {name}"] = 100 * float(
+                (mask & (left == 1)).mean() - (mask & (left == 0)).mean() * cut / (1 - cut)
+            )
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def profit(told: pd.DataFrame, worth: float, cost: float, incentive: float) -> pd.DataFrame:
+    """What contacting would have earned a month, were it to keep a given share of those about to leave (unknown).
+
+    A client is contacted from the chance at which that pays: p = cost / (share (worth - incentive)). METHODS 7.
+    """
+    months, rows = told["month"].nunique(), []
+    for share in UPLIFTS if months and math.isfinite(worth) else ():
+        gain = share * (worth - incentive)
+        cut = cost / gain if gain > 0 else math.inf
+        acts = told[MODEL] >= cut
+        earned = (share * (worth - incentive) * told["left"][acts] - cost).sum() / months
+        rows.append((f"{share:.0%}", f"{cut:.0%}" if cut <= 1 else "never", acts.sum() / months, float(earned)))
+    columns = ["Share kept by a contact", "Contact from a chance of", "Contacts a month", "Earned a month"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def observed_over_expected(told: pd.DataFrame) -> pd.DataFrame:
+    """By quarter, who left over those foretold, with exact Poisson limits: `Quarter, Foretold, Left, Ratio, Low, High`.
+
+    Clients count once a quarter (at its first month's end), so that one end is not counted thrice.
+    """
+    if told.empty:
+        return pd.DataFrame()
+    first = told[(told["month"] - told["month"].min()) % QUARTER == 0]
+    sums = first.groupby("month").agg(Foretold=(MODEL, "sum"), Left=("left", "sum"))
+    low = np.where(sums["Left"] > 0, stats.chi2.ppf(0.025, 2 * sums["Left"]) / 2, 0)
+    high = stats.chi2.ppf(0.975, 2 * sums["Left"] + 2) / 2
+    rates = {
+        name: values / sums["Foretold"] for name, values in (("Ratio", sums["Left"]), ("Low", low), ("High", high))
+    }
+    frame = sums.assign(**rates).reset_index()
+    frame.insert(0, "From", [f"{month // 12}-{month % 12 + 1:02d}" for month in frame.pop("month")])
+    return frame
+
+
+def drifted(quarters: pd.DataFrame) -> Finding:
+    """Whether the model has lost touch: the interval of a quarter's ratio misses 1 twice running. METHODS 7."""
+    if quarters.empty:
+        return Finding("risk", "Nothing was foretold that could have come true.")
+    off = ((quarters["Low"] > 1) | (quarters["High"] < 1)).to_numpy()
+    if len(off) > 1 and off[-1] and off[-2]:
+        return Finding(
+            "risk",
+            "What came has differed from what was foretold for two quarters running: do not trust the chances.",
+            "warning",
+        )
+    last = quarters.iloc[-1]
+    limits = between(last["Low"], last["High"], "ratio")
+    text = f"In the last quarter that is known {last['Left']:.0f} left where {last['Foretold']:.1f} were foretold"
+    return Finding("risk", f"{text} (ratio {last['Ratio']:.2f}, 95% interval {limits}).")

@@ -1,0 +1,218 @@
+"""The list for Monday: each client's chance of leaving, why, what is at stake and by when to act (METHODS 7).
+
+A score says who is likely to leave, not whom a call would keep: that only a trial can tell, in which some of those at
+risk are left alone by lot.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from retention.config import Settings
+from retention.features import AGE, FEATURES, KEY, Window
+from retention.judgement import CALENDAR, Judgement
+from retention.risk import RULES, RiskModel, Rule, is_number
+from retention.snapshots import NOT_YET, known, month_of
+from retention.spells import add_months
+from retention.tables import write_csv
+
+REFITS = 40  # resamples of the clients by which a chance's interval is found
+Z95 = 1.96
+REASONS, LEAST_REASON = 3, 0.10  # told at most; log-odds under which a theme is no reason
+FILE = "scores.csv"
+SIGNING_THEME = "signing"
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """What scores: the model with its refits on resampled clients, or the renewal calendar; and a typical client."""
+
+    way: RiskModel | Rule
+    refits: tuple[RiskModel | Rule, ...]
+    typical: Mapping[str, Any]  # each feature's middle value in training, to hold a client against
+
+
+def scorer(rows: pd.DataFrame, judgement: Judgement, window: Window, seed: int = 1) -> Scorer:
+    """Fit on all rows whose outcome is known what the judgement says to use. NotFittedError with too few ends."""
+    rows = known(rows)
+    way = RiskModel(window).fit(rows) if judgement.beats else Rule(RULES[CALENDAR]).fit(rows)
+    codes, names = pd.factorize(rows["client_id"])
+    where = pd.Series(np.arange(len(rows))).groupby(codes).agg(list).to_numpy()
+    rng, refits = np.random.default_rng(seed), []
+    for _ in range(REFITS):
+        again = rows.iloc[np.concatenate(where[rng.integers(0, len(names), len(names))])]
+        refits.append(way.refitted(again) if isinstance(way, RiskModel) else Rule(way.columns).fit(again))
+    middle = {name: rows[name].median() if is_number(rows[name]) else rows[name].mode().get(0) for name in _used(way)}
+    return Scorer(way, tuple(refits), middle)
+
+
+def scores(
+    rows: pd.DataFrame, spells: pd.DataFrame, judgement: Judgement, settings: Settings, cutoff: dt.date
+) -> pd.DataFrame:
+    """Every client there and not under notice at the last month's end, most at stake first; empty without a model.
+
+    Columns: `client_id, client, rep_id, risk, low, high` (chance of leaving by choice in the window, and the interval
+    of that chance, not of what will happen), `months_to_renewal, act_by, margin_a_month, at_stake` (risk times the
+    margin of `worth_months`; the fee where hours are not known), `contact` (within capacity), `reasons`.
+    """
+    if judgement.why:
+        return pd.DataFrame()
+    told = settings.risk
+    made = scorer(rows, judgement, Window(told.gap, told.horizon, math.ceil(settings.notice_days / 31)))
+    return scored(rows, spells, made, settings, cutoff)
+
+
+def _used(way: RiskModel | Rule) -> list[str]:
+    return list(way.features_ if isinstance(way, RiskModel) else way.columns)
+
+
+def _odds(way: RiskModel | Rule, rows: pd.DataFrame) -> np.ndarray:
+    return np.asarray(special.logit(np.clip(way.predict_proba(rows)[:, 1], 1e-6, 1 - 1e-6)))
+
+
+def scored(rows: pd.DataFrame, spells: pd.DataFrame, made: Scorer, settings: Settings, cutoff: dt.date) -> pd.DataFrame:
+    """As `scores`, by what is fitted already."""
+    told, last = settings.risk, pd.Timestamp(cutoff)
+    now = rows[(rows["outcome"] == NOT_YET) & (rows["month"] == rows["month"].max())].reset_index(drop=True)
+    about = [name for name in ("name", "rep_id", "fee_pct", "monthly_ad_spend", "start_date") if name in spells]
+    own = now[KEY].merge(spells[[*KEY, *about]], on=KEY, how="left")
+    odds = _odds(made.way, now)
+    spread = np.std([_odds(refit, now) for refit in made.refits], axis=0) if len(now) else np.zeros(0)
+    margin = _margin(now, own)
+    table = pd.DataFrame({"client_id": now["client_id"], "client": own.get("name", now["client_id"])})
+    table["client"] = table["client"].fillna(table["client_id"])
+    table["rep_id"] = own.get("rep_id", pd.Series("", table.index))
+    for name, z in (("risk", 0.0), ("low", -Z95), ("high", Z95)):
+        table[name] = special.expit(odds + z * spread).round(4)
+    table["months_to_renewal"] = now["months_to_renewal"]
+    table["act_by"] = _act_by(now, own["start_date"], told.gap, settings.notice_days, last).dt.strftime("%Y-%m-%d")
+    table["margin_a_month"] = margin.round(2)
+    table["at_stake"] = (table["risk"] * margin * told.worth_months).round(2)
+    table["reasons"] = _reasons(made, now, odds)
+    order = table.assign(key=table["at_stake"].fillna(-np.inf)).sort_values(
+        ["key", "risk", "client_id"], ascending=[False, False, True], kind="stable"
+    )
+    order = order.drop(columns="key").reset_index(drop=True)
+    wanted = (order.index < told.capacity) & (order["at_stake"].fillna(1) > 0)
+    order.insert(len(order.columns) - 1, "contact", np.where(wanted, "yes", "no"))
+    return order
+
+
+def _margin(now: pd.DataFrame, own: pd.DataFrame) -> pd.Series:
+    """What a client leaves a month: its margin, else its fee, else the planned fee; NaN where nothing is known."""
+    margin = pd.Series(np.nan, now.index)
+    if "fee_pct" in own:
+        margin = own["fee_pct"].astype(float) / 100 * own["monthly_ad_spend"].astype(float)
+    for name in ("fee_a_month", "margin_a_month"):
+        margin = now[name].fillna(margin) if name in now else margin
+    return margin
+
+
+def _act_by(now: pd.DataFrame, start: pd.Series, gap: int, notice_days: int, cutoff: pd.Timestamp) -> pd.Series:
+    """The last day to change a client's mind: before its notice would be due, or as the window opens if always free."""
+    opens = (cutoff + pd.DateOffset(months=gap)).normalize() + pd.offsets.MonthEnd(0)
+    turn = now["month"] + now["months_to_renewal"] + (start.dt.day == 1) - month_of(start)
+    notice = pd.Timedelta(days=notice_days + 1)  # the last paid day is the one before the term turns
+    due = add_months(start, turn) - notice
+    due = due.where(due > cutoff, add_months(start, turn + now["term_months"]) - notice)
+    return due.where(now["monthly"] == 0, opens)
+
+
+def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> list[str]:
+    """Up to three themes that move each client's risk most against a typical client, in words, strongest first."""
+    used = _used(made.way)
+    typical = {
+        name: np.full(len(now), value) if is_number(now[name]) else value for name, value in made.typical.items()
+    }
+    own = {name: odds - _odds(made.way, now.assign(**{name: typical[name]})) for name in used}
+    themes = pd.Series({name: _theme(name) for name in used})
+    parts = []
+    for theme, names in themes.groupby(themes).groups.items():
+        together = odds - _odds(made.way, now.assign(**{name: typical[name] for name in names}))
+        leading = pd.DataFrame({name: own[name] * np.sign(together) for name in names}).idxmax(axis=1)
+        words = [_said(str(theme), name, row) for name, (_, row) in zip(leading, now.iterrows(), strict=True)]
+        parts.append(pd.DataFrame({"client": range(len(now)), "moves": together, "words": words}))
+    every = pd.concat(parts) if parts else pd.DataFrame(columns=["client", "moves", "words"])
+    every = every[every["moves"].abs() >= LEAST_REASON].sort_values("moves", key=lambda m: -m.abs(), kind="stable")
+    every["words"] = np.where(every["moves"] > 0, "up: ", "down: ") + every["words"].astype(str)
+    top = every.groupby("client").head(REASONS).groupby("client")["words"].agg("; ".join)
+    return top.reindex(range(len(now))).fillna("nothing out of the ordinary").tolist()
+
+
+def _theme(name: str) -> str:
+    return str(FEATURES[name]["theme"]) if name in FEATURES else SIGNING_THEME
+
+
+def _said(theme: str, name: str, row: Mapping[str, Any]) -> str:
+    """One reason: the feature, its value and how old the evidence is."""
+    about = FEATURES.get(name, {})
+    words = about.get("words", name.removesuffix("_id").replace("_", " "))
+    value, age = row[name], row.get(f"{AGE}{theme}") if "measure" in about else None
+    shown = "not known" if pd.isna(value) else _in_words(value, about.get("unit", ""))
+    months = 0 if age is None or pd.isna(age) else int(age)
+    old = f" ({months} month{'s' * (months > 1)} old)" if months else ""
+    return f"{words} {shown}{old}"
+
+
+def _in_words(value: Any, unit: str) -> str:
+    """A feature's value as a reader says it; logarithms are undone."""
+    if unit == "yes" or isinstance(value, str):
+        return ("yes" if value else "no") if unit == "yes" else value
+    if unit == "ratio":
+        return f"{np.expm1(value):+.0%}"
+    return (
+        f"{value:.0%}" if unit == "share" else f"{np.exp(value):,.0f}" if unit in ("money", "log") else f"{value:.3g}"
+    )
+
+
+def monday(table: pd.DataFrame, currency: str, rows: int = 15) -> pd.DataFrame:
+    """The first rows of the scores as a team reads them."""
+    if table.empty:
+        return table
+    top = table.head(rows)
+    between = [f"{low:.0%} to {high:.0%}" for low, high in zip(top["low"], top["high"], strict=True)]
+    shown = {"Client": top["client"], "Rep": top["rep_id"], "May leave": top["risk"], "Interval": between}
+    shown |= {
+        "Act by": pd.to_datetime(top["act_by"]).dt.strftime("%d\u00a0%b\u00a0%Y"),
+        f"At stake, {currency}".removesuffix(", "): top["at_stake"],
+    }
+    return pd.DataFrame({**shown, "This week": top["contact"], "Why": top["reasons"]})
+
+
+def typical_worth(table: pd.DataFrame, settings: Settings) -> float:
+    """What keeping a client of middling margin is worth: its margin of `worth_months`; NaN where it is not known."""
+    return float(table["margin_a_month"].median() * settings.risk.worth_months) if len(table) else math.nan
+
+
+def weights(rows: pd.DataFrame, judgement: Judgement, window: Window, most: int = 12) -> pd.DataFrame:
+    """What moves the chances most: log-odds per standard deviation of each feature, all others held fixed.
+
+    With the interval over resampled clients and the share of resamples that agree on the sign. Empty for a rule or for
+    boosting, which have no such weights. Features that say nearly the same share their weight. Associations.
+    """
+    made = scorer(rows, judgement, window) if not judgement.why else None
+    if made is None or not isinstance(made.way, RiskModel) or made.way.kind_ == "boosting":
+        return pd.DataFrame()
+    ways = [w for w in (made.way, *made.refits) if isinstance(w, RiskModel)]
+    numbers = [name for name in made.way.features_ if is_number(rows[name])]
+    found = np.array([way.pipeline_[-1].coef_[0, : len(numbers)] * way.calibration_[1] for way in ways])
+    low, high = np.quantile(found[1:], [0.025, 0.975], axis=0)
+    same = (np.sign(found[1:]) == np.sign(found[0])).mean(axis=0)
+    words = [FEATURES.get(name, {}).get("words", name.replace("_", " ")) for name in numbers]
+    table = pd.DataFrame({"Feature": words, "Log-odds per SD": found[0], "Low": low, "High": high, "Same sign": same})
+    return table.sort_values("Log-odds per SD", key=lambda x: -x.abs(), ignore_index=True).head(most)
+
+
+def save(table: pd.DataFrame, out_dir: str) -> None:
+    """Write the scores into the folder of a run; nothing where a notebook runs by itself."""
+    if out_dir and len(table):
+        write_csv(table, Path(out_dir) / FILE)

@@ -1,0 +1,106 @@
+"""Month's ends with what was known then and what came of it; and the only ways in which they may be split (METHODS 7).
+
+A random split cannot be had here: training always lies before what is foretold, by as much as an outcome needs to be
+known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from retention.config import Extra, ResultsSettings
+from retention.features import KEY, Window, month_features, signing_features
+from retention.spells import CLIENT, DAY, UNKNOWN
+
+BLOCK = 3  # months foretold by one fitted model, as if it were made anew each quarter
+GROUPS = 5  # parts of the clients, each foretold by a model that never saw it
+LEFT, STAYED, TOO_LATE, OTHER_END, NOT_YET = "left", "stayed", "too late", "another end", "not known yet"
+
+
+def month_of(day: pd.Series) -> pd.Series:
+    """Months since the year 0, as `features.month_number`; NaN where there is no day."""
+    return day.dt.year * 12 + day.dt.month - 1
+
+
+def last_month(cutoff: pd.Timestamp) -> int:
+    """The last month that lies whole before the end of this day."""
+    after = cutoff + DAY
+    return int(after.year * 12 + after.month - 2)
+
+
+def build_snapshots(
+    spells: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
+    window: Window,
+    told: ResultsSettings,
+    *,
+    cutoff: pd.Timestamp,
+    begin: pd.Timestamp,
+    extra: Mapping[str, Extra] | None = None,
+) -> pd.DataFrame:
+    """A row a client and month's end from `begin` to `cutoff`, while there and not known to be under notice.
+
+    Columns: `client_id, engagement, month`, the features, and `outcome`: left (by choice, in the window), stayed, too
+    late (decided before the window begins), another end, or not known yet. Source: METHODS 7.
+    """
+    last, first = last_month(cutoff), int(month_of(spells["start_date"]).min())
+    frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
+    frames |= {"engagements": _polars(spells), "months": pl.DataFrame({"month": range(first, last + 1)}).lazy()}
+    made = month_features(frames, window, told, int(begin.year * 12 + begin.month - 1)).collect()
+    made = made.join(signing_features(frames["engagements"], extra).collect(), on=KEY, how="left")
+    rows = made.to_pandas().sort_values([*KEY, "month"], ignore_index=True)
+    rows = rows.merge(_decisions(spells), on=KEY, how="left")
+    noticed = (rows["decided"] <= rows["month"]) & (rows["told"] <= rows["month"])
+    rows = rows[~noticed].reset_index(drop=True)
+    return rows.assign(outcome=_outcome(rows, window, last)).drop(columns=["decided", "told", "kind"])
+
+
+def _polars(frame: pd.DataFrame) -> pl.LazyFrame:
+    texts = {name: "string" for name in frame if frame[name].dtype == object}
+    return pl.from_pandas(frame.astype(texts)).lazy()
+
+
+def _decisions(spells: pd.DataFrame) -> pd.DataFrame:
+    """The month of each engagement's decision, the month from which it was on record, and whose it was."""
+    told = spells["recorded_date"].fillna(spells["decision_date"])
+    kind = spells["end_kind"].replace(UNKNOWN, CLIENT)
+    return spells[KEY].assign(decided=month_of(spells["decision_date"]), told=month_of(told), kind=kind)
+
+
+def _outcome(rows: pd.DataFrame, window: Window, last: int) -> np.ndarray:
+    ahead = rows["decided"] - rows["month"]
+    inside = ahead <= window.ahead
+    conditions = [rows["month"] + window.ahead > last, inside & (rows["kind"] != CLIENT), ahead <= window.gap, inside]
+    return np.select(conditions, [NOT_YET, OTHER_END, TOO_LATE, LEFT], STAYED)
+
+
+def known(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose outcome is leaving or staying, with `left` (1 or 0): what a model may learn from."""
+    chosen = rows[rows["outcome"].isin([LEFT, STAYED])]
+    return chosen.assign(left=(chosen["outcome"] == LEFT).astype(int)).reset_index(drop=True)
+
+
+def splits(
+    rows: pd.DataFrame, window: Window, min_events: int, *, unseen: bool = False, block: int = BLOCK, blocks: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Masks of training and test rows, `block` of months after block, the training always growing.
+
+    A training row's outcome was known by the first month's end of the test (embargo: gap and horizon). The first block
+    is the first with `min_events` clients who left in its training; `blocks` keeps only so many of the last. `unseen`:
+    in turn, for each of five parts of the clients, trained on the others.
+    """
+    month, part = rows["month"].to_numpy(), pd.factorize(rows["client_id"])[0] % GROUPS
+    gone = rows[rows["left"] == 1].groupby("client_id")["month"].min() + window.ahead
+    counts = [m for m in np.unique(month) if (gone <= m).sum() >= min_events]
+    starts = list(range(int(counts[-1]) + 1 - block, int(counts[0]) - 1, -block))[::-1] if counts else []
+    for start in starts[-blocks:]:
+        train, test = month + window.ahead <= start, (month >= start) & (month < start + block)
+        for own in range(GROUPS) if unseen else (None,):
+            if own is None:
+                yield train, test
+            elif (test & (part == own)).any():
+                yield train & (part != own), test & (part == own)

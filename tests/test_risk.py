@@ -1,0 +1,309 @@
+"""The classifier: labels and splits by hand, honest judgement, scores, leaks and the threshold of spend (METHODS 7)."""
+
+import inspect
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
+
+from retention import guards, judgement, leads, risk, scores, snapshots
+from retention.cli import cli
+from retention.config import Extra, Settings
+from retention.features import Window
+from retention.hazards import NotFittedError
+from retention.snapshots import LEFT, NOT_YET, OTHER_END, STAYED, TOO_LATE, known, splits
+
+
+@pytest.fixture(scope="module")
+def found(sample_study):
+    return judgement.judged(sample_study.snapshots, sample_study.window)
+
+
+@pytest.fixture(scope="module")
+def scored(sample_study, found):
+    s = sample_study
+    return scores.scores(s.snapshots, s.spells, found, s.settings, s.cutoff)
+
+
+def test_outcomes_by_hand():
+    """Two to four months ahead; decided in May of one year, foretold from December to May; cut-off in June."""
+    start = 2024 * 12
+    rows = pd.DataFrame({"month": range(start - 1, start + 5), "decided": start + 4.0, "kind": "client"})
+    last = start + 5
+    told = snapshots._outcome(rows, Window(), last)
+    assert told.tolist() == [STAYED, LEFT, LEFT, NOT_YET, NOT_YET, NOT_YET]
+    assert snapshots._outcome(rows, Window(), last + 9).tolist() == [STAYED, LEFT, LEFT, LEFT, TOO_LATE, TOO_LATE]
+    other = snapshots._outcome(rows.assign(kind="agency"), Window(), last + 9)
+    assert other.tolist() == [STAYED, OTHER_END, OTHER_END, OTHER_END, OTHER_END, OTHER_END]
+    assert snapshots._outcome(rows.assign(decided=math.nan), Window(), last).tolist()[:3] == [STAYED, STAYED, STAYED]
+
+
+def test_under_notice_is_no_snapshot_and_outcomes_add_up(sample_study):
+    rows, spells = sample_study.snapshots, sample_study.spells
+    ends = spells.set_index("client_id")
+    told = ends["recorded_date"].fillna(ends["decision_date"])
+    at = rows.join(ends[["decision_date"]], on="client_id").join(told.rename("told"), on="client_id")
+    day = pd.to_datetime({"year": at["month"] // 12, "month": at["month"] % 12 + 1, "day": 1}) + pd.offsets.MonthEnd(0)
+    assert not ((at["decision_date"] <= day) & (at["told"] <= day)).any()
+    left = rows[rows["outcome"] == LEFT].join(ends[["decision_date", "end_kind"]], on="client_id")
+    ahead = snapshots.month_of(left["decision_date"]) - left["month"]
+    assert ahead.between(2, 4).all() and left["end_kind"].isin(["client", "unknown"]).all()
+    assert (
+        rows.loc[rows["month"] > snapshots.last_month(pd.Timestamp(sample_study.cutoff)) - 4, "outcome"] == NOT_YET
+    ).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    gap=st.integers(0, 3),
+    horizon=st.integers(1, 6),
+    block=st.integers(1, 7),
+    unseen=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_training_lies_before_the_test_by_as_much_as_an_outcome_takes(gap, horizon, block, unseen, seed):
+    rng, window = np.random.default_rng(seed), Window(gap, horizon)
+    rows = pd.DataFrame({"client_id": rng.integers(0, 40, 900).astype(str), "month": rng.integers(0, 40, 900)})
+    rows["left"] = (rng.random(900) < 0.1).astype(int)
+    for train, test in splits(rows, window, 5, unseen=unseen, block=block):
+        assert not (train & test).any() and test.any()
+        assert rows.loc[train, "month"].max() + window.ahead <= rows.loc[test, "month"].min()
+        if unseen:
+            assert not set(rows.loc[train, "client_id"]) & set(rows.loc[test, "client_id"])
+
+
+def test_no_public_function_splits_at_random():
+    """Whoever judges gets splits from `snapshots.splits` alone, and it has no way to shuffle or to drop the embargo."""
+    assert set(inspect.signature(splits).parameters) == {"rows", "window", "min_events", "unseen", "block", "blocks"}
+    for module in (judgement, risk, scores, leads):
+        source = inspect.getsource(module)
+        assert "train_test_split" not in source and "KFold" not in source and "cross_val" not in source
+    with pytest.raises(ValueError, match="at least one month"):
+        Window(gap=1, horizon=0)
+
+
+def test_everything_is_fitted_on_the_training_alone(sample_study):
+    rows = known(sample_study.snapshots)
+    train, test = next(splits(rows, Window(), risk.MIN_EVENTS))
+    model = risk.RiskModel(Window()).fit(rows[train])
+    changed = rows.copy()
+    changed.loc[~train, [name for name in model.features_ if risk.is_number(rows[name])]] = 1e6
+    again = risk.RiskModel(Window()).fit(changed[train])
+    assert np.allclose(model.predict_proba(rows[test]), again.predict_proba(rows[test]))
+    assert model.n_events_ == rows[train & (rows["left"] == 1)]["client_id"].nunique()
+    assert len(model.features_) <= model.n_events_ / risk.EVENTS_A_FEATURE
+    rule = risk.Rule(("exit_possible",)).fit(rows[train])
+    free = rows[train & (rows["exit_possible"] == 1)]
+    pulled = (free["left"].sum() + risk.SHRINK * rows[train]["left"].mean()) / (len(free) + risk.SHRINK)
+    assert rule.predict_proba(free.head(1))[0, 1] == pytest.approx(pulled)
+
+
+def test_too_few_ends_are_refused(sample_study):
+    rows = known(sample_study.snapshots)
+    few = rows[rows["client_id"].isin(rows.loc[rows["left"] == 1, "client_id"].unique()[:30])]
+    with pytest.raises(NotFittedError, match="30 clients left by choice .* 40 are needed"):
+        risk.RiskModel(Window()).fit(few)
+    judged = judgement.judged(
+        sample_study.snapshots[sample_study.snapshots["client_id"].isin(few["client_id"])], Window()
+    )
+    assert "Use the renewal calendar: 30 clients" in judged.answer().text and not judged.beats
+    assert scores.scores(few, sample_study.spells, judged, Settings(), sample_study.cutoff).empty
+    assert judgement.views(few, Window(), judged) == {} and not judgement.skills(judged).rows
+    for table in (judgement.net_benefit, judgement.observed_over_expected, judgement.reliability):
+        assert table(judged.told).empty
+    assert judgement.profit(judged.told, 1000, 10, 0).empty
+
+
+def test_the_sample_s_model_beats_every_rule(found):
+    """The made-up agency has liking and results planted, which no rule knows together."""
+    assert found.beats and found.best_rule == "renewal calendar" and "Use the model" in found.answer().text
+    for name, (saved, low, high) in found.skills.items():
+        told = found.told
+        assert saved == pytest.approx(1 - _loss(told, "the model") / _loss(told, name)) and low < saved < high
+    assert found.skills["everybody alike"][0] > found.skills["renewal calendar"][0]
+
+
+def _loss(told: pd.DataFrame, way: str) -> float:
+    return float(log_loss(told["left"], told[way]))
+
+
+def test_a_model_that_knows_nothing_is_not_recommended(found):
+    """The same chances given to other rows: no skill, and the page recommends the calendar."""
+    rng, told = np.random.default_rng(1), found.told.copy()
+    told[judgement.MODEL] = rng.permutation(told[judgement.MODEL])
+    idle = judgement.Judgement(told, {name: judgement.skill(told, name) for name in judgement.ways(told)[1:]})
+    assert not idle.beats and idle.answer().text.startswith("Use the renewal calendar: no model beats")
+
+
+def test_figures_against_the_library(found):
+    told = found.told
+    rows = {row.name: row for row in judgement.table({"all": told}, 10).rows}
+    left, p = told["left"], told[judgement.MODEL]
+    assert rows["average precision"].estimate == pytest.approx(average_precision_score(left, p))
+    assert rows["squared error (Brier)"].estimate == pytest.approx(brier_score_loss(left, p))
+    top = told.sort_values(judgement.MODEL, ascending=False).groupby("month").head(10)
+    reached = top["left"].sum() / left.sum()
+    assert rows["of those who leave, among the 10 a month at most risk"].estimate == pytest.approx(reached)
+    assert all(row.low < row.estimate < row.high for row in rows.values())
+    assert 0.7 < rows["calibration slope (right: 1)"].estimate < 1.3
+    assert judgement.reliability(told)["rows"].sum() == len(told)
+
+
+def test_net_benefit_and_profit_by_hand():
+    told = pd.DataFrame({"left": [1, 1, 0, 0, 0], "month": 1, judgement.MODEL: [0.9, 0.04, 0.3, 0.01, 0.01]})
+    row = judgement.net_benefit(told).set_index("Act from a chance of").loc["20%"]
+    assert row["Net benefit by the model"] == pytest.approx(100 * (1 / 5 - 1 / 5 * 0.25))
+    assert row["Net benefit on everybody"] == pytest.approx(100 * (2 / 5 - 3 / 5 * 0.25))
+    earned = judgement.profit(told, worth=1000, cost=40, incentive=200).set_index("Share kept by a contact")
+    assert earned.loc["0%", "Earned a month"] == 0 and earned.loc["0%", "Contact from a chance of"] == "never"
+    assert earned.loc["20%", "Contact from a chance of"] == "25%"  # 40 / (.2 x 800)
+    assert earned.loc["20%", "Earned a month"] == pytest.approx(0.2 * 800 - 2 * 40)
+
+
+def test_drift_alarm_needs_two_quarters_running():
+    quarters = pd.DataFrame(
+        {"Left": [9, 9, 30.0], "Foretold": 10.0, "Ratio": [0.9, 0.9, 3], "Low": [0.4, 0.4, 2.0], "High": [1.6, 1.6, 4]}
+    )
+    assert judgement.drifted(quarters).kind == "text"
+    quarters.loc[1, ["Low", "High"]] = [1.2, 3]
+    assert judgement.drifted(quarters).kind == "warning"
+
+
+def test_scores_hold_every_active_client_once(sample_study, scored):
+    spells, rows = sample_study.spells, sample_study.snapshots
+    now = rows[(rows["month"] == rows["month"].max())]
+    assert sorted(scored["client_id"]) == sorted(now["client_id"]) and not scored["client_id"].duplicated().any()
+    there = spells[spells["client_id"].isin(scored["client_id"])]
+    assert there.groupby("client_id")["end_date"].last().isna().all()
+    assert ((scored["low"] <= scored["risk"]) & (scored["risk"] <= scored["high"])).all()
+    assert scored["at_stake"].is_monotonic_decreasing
+    assert (scored["contact"] == "yes").sum() == sample_study.settings.risk.capacity
+    assert scored["at_stake"].tolist() == pytest.approx(
+        (scored["risk"] * scored["margin_a_month"] * 12).tolist(), abs=5
+    )
+    assert scored["reasons"].str.match(r"(up|down): |nothing").all()
+
+
+def test_the_last_day_to_act_by_hand():
+    """Six months from 1 January end on 30 June: notice by 31 May. A year from 15 February: by 15 January."""
+    now = pd.DataFrame(
+        {"month": 2024 * 12 + 2, "months_to_renewal": [3, 11, 1], "term_months": [6, 12, 1], "monthly": [0, 0, 1]}
+    )
+    start = pd.Series(pd.to_datetime(["2024-01-01", "2024-02-15", "2020-01-01"]))
+    due = scores._act_by(now, start, 1, 30, pd.Timestamp("2024-03-31"))
+    assert due.dt.strftime("%Y-%m-%d").tolist() == ["2024-05-31", "2025-01-15", "2024-04-30"]
+    passed = scores._act_by(now.assign(months_to_renewal=[1, 1, 1]), start, 1, 30, pd.Timestamp("2024-05-31"))
+    assert passed.dt.year.tolist()[0] == 2024 and (passed > pd.Timestamp("2024-03-31")).all()
+
+
+def test_scores_are_the_same_to_the_byte(tmp_path):
+    files = [tmp_path / name for name in ("one.csv", "two.csv")]
+    for file in files:
+        ran = CliRunner().invoke(cli, ["score", "--out", str(file)])
+        assert ran.exit_code == 0 and "Use the model" in ran.stderr
+    assert files[0].read_bytes() == files[1].read_bytes()
+    ran = CliRunner().invoke(cli, ["score", "--out", str(tmp_path / "none" / "x.csv")])
+    assert ran.exit_code == 2 and "There is no folder" in ran.stderr
+
+
+def test_a_snapshot_cannot_be_scored(tmp_path):
+    (tmp_path / "clients.csv").write_text(
+        "id,tenure,left,term,spend\n"
+        + "".join(f"c{i},{i % 30},{'yes' if i % 3 else 'no'},1,{100 + i}\n" for i in range(90))
+    )
+    (tmp_path / "retention.toml").write_text(
+        'records_begin = "all history"\n[tables.clients]\ntenure_months = "tenure"\nsnapshot_date = 2024-06-30\n'
+        'ended = {column = "left", true = "yes"}\n[tables.clients.columns]\nclient_id = "id"\n'
+        'contract_term_months = "term"\nmonthly_ad_spend = "spend"\n'
+    )
+    ran = CliRunner().invoke(cli, ["score", "--data", str(tmp_path), "--out", str(tmp_path / "s.csv")])
+    assert (
+        ran.exit_code == 2 and "No client can be scored: 0 clients" in ran.stderr and not (tmp_path / "s.csv").exists()
+    )
+
+
+def test_leaks_are_named(sample_study):
+    """What a bill of the whole stay, a score given at the end, and a column made from the end date have in common."""
+    rng, spells = np.random.default_rng(1), sample_study.spells
+    stay, size = spells["stop_months"], spells["monthly_ad_spend"]
+    planted = spells.assign(
+        total=stay * size, score=np.where(spells["ended"], 1, rng.integers(3, 6, len(spells))),
+        closing=spells["end_date"].dt.month.astype("Int64"), honest=rng.random(len(spells)),
+        mood=rng.integers(1, 6, len(spells)),
+    )  # fmt: skip
+    extra = {name: Extra(kind="number") for name in ("total", "score", "closing", "honest", "mood")}
+    named = {item.text.split(" ")[0] for item in guards.leaks(planted, extra).items}
+    assert named == {"total", "score", "closing"}
+    assert guards.leaks(spells, {}).items == ()
+    extra["total"] = Extra(kind="number", known="recorded_date")
+    assert "total" not in {item.text.split(" ")[0] for item in guards.leaks(planted, extra).items}
+
+
+def test_drift_sees_a_shift_and_no_other(sample_study):
+    rows = sample_study.snapshots
+    calm = guards.drift(rows).set_index("Feature")["Reading"]
+    assert (calm == "little").mean() > 0.7
+    moved = rows.assign(liking_now=rows["liking_now"] - 3.0 * (rows["month"] > rows["month"].max() - 3))
+    assert (
+        guards.drift(moved).iloc[0]["Feature"] == "last rating of the rep"
+        and guards.drift(moved).iloc[0]["Reading"] == "much"
+    )
+
+
+def clients_worth(n: int, crossing: float) -> leads.Worth:
+    rng = np.random.default_rng(1)
+    spend = np.exp(rng.normal(9, 1, n))
+    worth = (spend - crossing) + rng.normal(0, crossing / 2, n)
+    start = pd.Timestamp("2022-01-01") + pd.to_timedelta(np.arange(n), unit="D")
+    rows = pd.DataFrame(
+        {"client_id": [f"c{i}" for i in range(n)], "engagement": 1, "monthly_ad_spend": spend, "start_date": start}
+    )
+    return leads.Worth(rows.assign(worth=worth, good=worth > 0), "fees")
+
+
+def test_the_threshold_of_spend_is_found():
+    found = clients_worth(600, crossing=6000)
+    row = leads.threshold(found).rows[0]
+    assert row.low < 6000 < row.high and row.high - row.low < 4000 and 4500 < row.estimate < 7500
+    assert "under" in leads.threshold_words(found, "USD").text and leads.by_spend(found)["Clients"].sum() == 600
+    all_pay = leads.Worth(found.clients.assign(worth=1.0, good=True), "fees")
+    assert "of every size pay" in leads.threshold_words(all_pay).text
+    assert "cannot be told" in leads.threshold_words(leads.Worth(found.clients, "", "It needs fees.")).text
+
+
+def test_worth_by_hand_and_only_of_whole_first_years(sample_study):
+    found = leads.first_year(sample_study.spells, sample_study.tables.frames, sample_study.cutoff)
+    after = pd.Timestamp(sample_study.cutoff) + pd.Timedelta(days=1)
+    assert (found.clients["start_date"] + pd.DateOffset(years=1) <= after).all()
+    assert (found.clients["entry_months"] == 0).all()
+    one, frames = found.clients.iloc[7], sample_study.tables.frames
+    begin = one["start_date"].to_period("M")
+
+    def own(table: str) -> pd.DataFrame:
+        rows = frames[table][frames[table]["client_id"] == one["client_id"]]
+        return rows[rows["month"].dt.to_period("M").between(begin, begin + 11)]
+
+    pay = frames["staff"].set_index("staff_id")["hourly_cost"]
+    cost = (own("hours")["hours"] * own("hours")["staff_id"].map(pay)).sum()
+    assert one["worth"] == pytest.approx(own("account_months")["fee"].sum() - cost - one["acquisition_cost"])
+
+
+def test_open_leads_are_nurtured_under_the_threshold(sample_study):
+    found = leads.first_year(sample_study.spells, sample_study.tables.frames, sample_study.cutoff)
+    table = leads.nurture(found, sample_study.tables.get("leads"), sample_study.cutoff)
+    limits = leads.threshold(found).rows[0]
+    todo = np.select(
+        [table["Planned spend"] < limits.low, table["Planned spend"] >= limits.high],
+        ["nurture", "pursue"],
+        "look closer",
+    )
+    assert (table["To do"] == todo).all() and set(table["To do"]) == {"nurture", "pursue", "look closer"}
+    every = sample_study.tables.get("leads").set_index("lead_id")
+    assert every.loc[table["Lead"], "signed_on"].isna().all()
+    assert table["Chance to pay for itself"].between(0, 1).all()
+    assert leads.nurture(found, None, sample_study.cutoff).empty
