@@ -23,13 +23,8 @@ EMPTY = "empty"  # the style class of a table or chart with nothing in it; a sec
 Profile = Callable[[float], tuple[float, float]]  # an interval as a function of z
 Z95 = NormalDist().inv_cdf(0.975)
 MIN_EVENTS_GROUP, MIN_EVENTS = 10, 20  # METHODS 1, the gate: fewer ends are described, not compared
-HOLDS, DIRECTION, DOES_NOT, NOT_ENOUGH, NOT_RUN = VERDICTS = (
-    "holds",
-    "holds in direction only",
-    "does not hold",
-    "not enough data",
-    "not run",
-)
+VERDICTS = ("holds", "holds in direction only", "does not hold", "not enough data", "not run")
+HOLDS, DIRECTION, DOES_NOT, NOT_ENOUGH, NOT_RUN = VERDICTS
 
 
 def finite(value: Any) -> Any:
@@ -100,6 +95,12 @@ class Contrast:
             return (*self.lacking, f"Only {self.n_events} left by choice; at least {MIN_EVENTS} are needed.")
         fine = math.isfinite(self.theta) and math.isfinite(self.se) and self.se > 0
         return self.lacking if fine or self.lacking else ("The difference or its uncertainty cannot be computed.",)
+
+    @property
+    def short_of(self) -> int:
+        """How many further ends the gate asks for."""
+        in_groups = sum(max(0, MIN_EVENTS_GROUP - count) for count in self.events.values())
+        return max(in_groups, MIN_EVENTS - self.n_events)
 
 
 @dataclass(frozen=True)
@@ -212,19 +213,15 @@ class Verdict:
         return {"claims": [asdict(self)]}
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {
-            "text/plain": f"{self.id}: {self.words}",
-            "text/html": _verdict_html(self),
-            MIME: finite(self.payload()),
-        }
+        told = {"text/plain": f"{self.id}: {self.words}", "text/html": _verdict_html(self)}
+        return told | {MIME: finite(self.payload())}
 
 
 def _verdict_html(verdict: Verdict) -> str:
     words = verdict.words[:1].upper() + verdict.words[1:]
     parts = [f'<p class="words {verdict_class(verdict.verdict)}">{MARKS[verdict.verdict]} {html.escape(words)}</p>']
-    parts += [
-        f"<p>{html.escape(text)}</p>" for text in (verdict.sentence, f"{verdict.why} {verdict.would_change}") if text
-    ]
+    told = (verdict.sentence, f"{verdict.why} {verdict.would_change}")
+    parts += [f"<p>{html.escape(text)}</p>" for text in told if text]
     if verdict.fragile:
         flips = html.escape("; ".join(verdict.flips))
         parts.append(f"<p><strong>Fragile:</strong> another choice of method changes the verdict ({flips}).</p>")
@@ -270,17 +267,8 @@ class Estimates:
             cells = {(row.name, row.group): _with_interval(row) for row in self.rows}
             names = dict.fromkeys(row.name for row in self.rows)
             return pd.DataFrame([{"Quantity": n} | {g: cells.get((n, g), "–") for g in groups} for n in names])
-        shown = [
-            {
-                "Quantity": r.name,
-                "Group": r.group,
-                "Estimate": _with_interval(r),
-                "Clients": r.n_clients,
-                "Ends": r.n_events,
-            }
-            for r in self.rows
-        ]
-        return pd.DataFrame(shown)
+        shown = [(r.name, r.group, _with_interval(r), r.n_clients, r.n_events) for r in self.rows]
+        return pd.DataFrame(shown, columns=["Quantity", "Group", "Estimate", "Clients", "Ends"])
 
     def says(self, name: str) -> str:
         """One quantity over all groups, in words: "month-to-month 35.0%, 12 months 65.6%"; empty where unknown."""
@@ -322,11 +310,8 @@ class Listing:
         return f"<tr>{''.join(cells)}</tr>"
 
     def _text(self, name: str, value: Any) -> str:
-        if pd.isna(value):
-            return "–"
-        return format(
-            value, self.formats.get(name, ",.4g" if isinstance(value, float) else "," if isinstance(value, int) else "")
-        )
+        plain = ",.4g" if isinstance(value, float) else "," if isinstance(value, int) else ""
+        return "–" if pd.isna(value) else format(value, self.formats.get(name, plain))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"text/plain": f"{self.caption}\n{self.rows.to_string(index=False)}", "text/html": self.html()}
@@ -349,16 +334,8 @@ def _with_interval(row: Estimate) -> str:
     return quantity(row.estimate, row.unit) + (f" ({interval})" if interval != "–" else "")
 
 
-_UNITS = {
-    "share": "{:.1%}",
-    "ratio": "{:.2f}",
-    "months": "{:.1f} months",
-    "count": "{:,.0f}",
-    "number": "{:,.1f}",
-    "money": "{:,.0f}",
-    "chi2": "{:,.2f}",
-    "% of spend": "{:.1f}%",
-}
+_UNITS = {"share": "{:.1%}", "ratio": "{:.2f}", "months": "{:.1f} months", "number": "{:,.1f}", "% of spend": "{:.1f}%"}
+_UNITS |= dict.fromkeys(("count", "money"), "{:,.0f}")
 
 
 def quantity(value: float, unit: str) -> str:
