@@ -208,13 +208,9 @@ class Verdict:
         """The advice that follows from the verdict (plan.toml), as a sentence for the page."""
         return Finding(self.id, self.advice or "First bring in what is missing.")
 
-    def payload(self) -> dict[str, Any]:
-        """What the run collects."""
-        return {"claims": [asdict(self)]}
-
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         told = {"text/plain": f"{self.id}: {self.words}", "text/html": _verdict_html(self)}
-        return told | {MIME: finite(self.payload())}
+        return told | {MIME: finite({"claims": [asdict(self)]})}
 
 
 def _verdict_html(verdict: Verdict) -> str:
@@ -274,13 +270,10 @@ class Estimates:
         """One quantity over all groups, in words: "month-to-month 35.0%, 12 months 65.6%"; empty where unknown."""
         return ", ".join(f"{row.group} {quantity(row.estimate, row.unit)}" for row in self.rows if row.name == name)
 
-    def payload(self) -> dict[str, Any]:
-        """What the run collects."""
-        return {"estimates": [asdict(row) for row in self.rows]}
-
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         table = Listing(self.frame(), self.caption + " (in brackets: 95% interval)" * bool(self.rows))
-        return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(self.payload())}
+        payload = {"estimates": [asdict(row) for row in self.rows]}
+        return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(payload)}
 
 
 @dataclass(frozen=True)
