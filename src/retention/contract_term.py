@@ -12,20 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from retention.curves import (
-    CURVE,
-    Outcome,
-    after,
-    cumulative_incidence,
-    follow_up,
-    kaplan_meier,
-    known_through,
-    logrank,
-    median,
-    raw_ratio,
-    restricted_mean,
-    wilson,
-)
+from retention import curves
 from retention.exits import UNADJUSTED, compare, exit_rows, renewals_known
 from retention.results import MIN_EVENTS_GROUP, Z95, Contrast, Estimate, Estimates, Finding, Findings, between, quantity
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
@@ -95,7 +82,7 @@ def curve_hazard_ratio(
     log(-log S1) - log(-log S2) from two Kaplan-Meier curves read just after the horizon, delta-method standard error;
     ends of other kinds are censored. Without covariates: METHODS 2, estimator 2. `lacking` says what stops a verdict.
     """
-    outcome = follow_up(spells, unknown=unknown, by=by).only([KINDS[kind] for kind in kinds])
+    outcome = curves.follow_up(spells, unknown=unknown, by=by).only([KINDS[kind] for kind in kinds])
     groups = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
     parts = {arm: _log_cumulative_hazard(part, horizon) for arm, part in groups.items()}
     lacking = tuple(reason for arm, part in groups.items() for reason in _lacking(arm, part, horizon))
@@ -108,24 +95,24 @@ def curve_hazard_ratio(
     return Contrast(name, theta, se, n_clients, events, lacking, (UNADJUSTED,))
 
 
-def _log_cumulative_hazard(outcome: Outcome, horizon: float) -> tuple[float, float]:
+def _log_cumulative_hazard(outcome: curves.Outcome, horizon: float) -> tuple[float, float]:
     """log(-log S(horizon)) and its standard error; NaN where nobody or everybody has left."""
-    row = after(kaplan_meier(outcome), horizon)
+    row = curves.after(curves.kaplan_meier(outcome), horizon)
     if not 0 < row["survival"] < 1:
         return math.nan, math.nan
     log_survival = math.log(row["survival"])
     return math.log(-log_survival), abs(row["se"] / row["survival"] / log_survival)
 
 
-def _lacking(arm: str, outcome: Outcome, horizon: int) -> list[str]:
+def _lacking(arm: str, outcome: curves.Outcome, horizon: int) -> list[str]:
     """Why this arm cannot be read at the horizon; empty where it can."""
     if not outcome.seen:
         return [f"There are no {arm} clients whose term comes due by month {horizon}."]
-    known = known_through(outcome, MIN_AT_RISK)
+    known = curves.known_through(outcome, MIN_AT_RISK)
     if known < horizon:
         fewer = f"fewer than {MIN_AT_RISK} {arm} clients" if known == 0 else f"no {arm} client"
         return [f"In month {known + 1:g} of service {fewer} could be seen; a whole cycle of {horizon} is needed."]
-    survival = after(kaplan_meier(outcome), horizon)["survival"]
+    survival = curves.after(curves.kaplan_meier(outcome), horizon)["survival"]
     if survival in (0, 1):
         return [f"By month {horizon} {'every' if survival == 0 else 'no'} {arm} client had left by choice."]
     return []
@@ -175,25 +162,25 @@ def survival_by_term(spells: pd.DataFrame, groups: pd.Series | None = None) -> p
 
     Each curve stops at the last month (`followed`) up to which it may be read; one that may never be read is left out.
     """
-    outcome, groups = follow_up(spells).only(BY_CHOICE), term_group(spells) if groups is None else groups
-    curves = []
+    outcome, groups = curves.follow_up(spells).only(BY_CHOICE), term_group(spells) if groups is None else groups
+    parts = []
     for group, part in _each(outcome, groups):
-        followed = min(known_through(part, MIN_AT_RISK), part.stop.max(initial=0))
-        curve = kaplan_meier(part)
+        followed = min(curves.known_through(part, MIN_AT_RISK), part.stop.max(initial=0))
+        curve = curves.kaplan_meier(part)
         if followed > 0:
-            curves.append(curve[curve["month"] <= followed].assign(group=group, followed=followed))
-    columns = ["group", *CURVE, "followed"]
-    return pd.concat(curves, ignore_index=True)[columns] if curves else pd.DataFrame(columns=columns)
+            parts.append(curve[curve["month"] <= followed].assign(group=group, followed=followed))
+    columns = ["group", *curves.CURVE, "followed"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def _each(outcome: Outcome, groups: pd.Series) -> list[tuple[str, Outcome]]:
+def _each(outcome: curves.Outcome, groups: pd.Series) -> list[tuple[str, curves.Outcome]]:
     return [(str(group), outcome.where((groups == group).to_numpy())) for group in groups.cat.categories]
 
 
 def at_risk_by_term(spells: pd.DataFrame, months: Sequence[int], groups: pd.Series | None = None) -> pd.DataFrame:
     """Clients at risk just after each of `months`: one row a term (or group), one column a month."""
     groups = term_group(spells) if groups is None else groups
-    counts = {group: part.at_risk(np.asarray(months) + 1) for group, part in _each(follow_up(spells), groups)}
+    counts = {group: part.at_risk(np.asarray(months) + 1) for group, part in _each(curves.follow_up(spells), groups)}
     return pd.DataFrame.from_dict(counts, orient="index", columns=list(months))
 
 
@@ -202,10 +189,10 @@ def survival_estimates(spells: pd.DataFrame) -> Estimates:
 
     Other ends are set aside (censored), so this compares the wish to leave; it is not the share still with us.
     """
-    outcome, groups = follow_up(spells).only(BY_CHOICE), term_group(spells)
+    outcome, groups = curves.follow_up(spells).only(BY_CHOICE), term_group(spells)
     rows = _shares_and_medians(outcome, groups, "had not left by choice", "median months to leaving by choice")
     if len(groups.cat.categories) > 1:
-        test = logrank(outcome, groups)
+        test = curves.logrank(outcome, groups)
         name, counts = f"log-rank chi-squared on {test.df} df", (outcome.seen, outcome.ended)
         rows.append(Estimate.of("A1", name, "all terms", (test.chi2,), "chi2", counts))
     return Estimates(tuple(rows), "Share who had not left by choice, other ends set aside, by term at signing")
@@ -213,28 +200,29 @@ def survival_estimates(spells: pd.DataFrame) -> Estimates:
 
 def service_estimates(spells: pd.DataFrame) -> Estimates:
     """Share still a client after months 6, 12, 24, every kind of end counted, and median months of service, by term."""
-    rows = _shares_and_medians(follow_up(spells), term_group(spells), "still a client", "median months of service")
+    outcome, groups = curves.follow_up(spells), term_group(spells)
+    rows = _shares_and_medians(outcome, groups, "still a client", "median months of service")
     return Estimates(tuple(rows), "Share still a client, every kind of end counted, by term at signing")
 
 
-def _shares_and_medians(outcome: Outcome, groups: pd.Series, share: str, middle: str) -> list[Estimate]:
+def _shares_and_medians(outcome: curves.Outcome, groups: pd.Series, share: str, middle: str) -> list[Estimate]:
     parts = _each(outcome, groups)
     rows = [row for group, part in parts for row in _survival_rows(share, group, part)]
     return rows + [row for group, part in parts for row in _median_row(middle, group, part)]
 
 
-def _survival_rows(what: str, group: str, part: Outcome) -> list[Estimate]:
-    curve, known, rows = kaplan_meier(part), known_through(part, MIN_AT_RISK), []
+def _survival_rows(what: str, group: str, part: curves.Outcome) -> list[Estimate]:
+    curve, known, rows = curves.kaplan_meier(part), curves.known_through(part, MIN_AT_RISK), []
     for month in (m for m in LANDMARKS if m <= known):
-        values, counts = after(curve, month)[["survival", "low", "high"]], (part.seen, part.within(month).ended)
+        values, counts = curves.after(curve, month)[["survival", "low", "high"]], (part.seen, part.within(month).ended)
         rows.append(Estimate.of("A1", f"{what} after month {month}", group, values, "share", counts))
     return rows
 
 
-def _median_row(name: str, group: str, part: Outcome) -> list[Estimate]:
+def _median_row(name: str, group: str, part: curves.Outcome) -> list[Estimate]:
     """The median, where the curve may be read that far (inf: half have not left yet); nothing where it may not."""
-    known = known_through(part, MIN_AT_RISK)
-    middle, low, high = (value if value <= known else math.inf for value in median(kaplan_meier(part)))
+    known = curves.known_through(part, MIN_AT_RISK)
+    middle, low, high = (value if value <= known else math.inf for value in curves.median(curves.kaplan_meier(part)))
     if not part.seen or not known:
         return []
     return [Estimate.of("A1", name, group, (middle, low, high), "months", (part.seen, part.ended))]
@@ -242,12 +230,12 @@ def _median_row(name: str, group: str, part: Outcome) -> list[Estimate]:
 
 def restricted_mean_estimates(spells: pd.DataFrame) -> Estimates:
     """Mean months of service within each horizon, whatever ends it, for both arms and their difference (METHODS 2)."""
-    outcome, rows = follow_up(spells), []
+    outcome, rows = curves.follow_up(spells), []
     for horizon in (12, 24):
         parts = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
-        if any(known_through(part, MIN_AT_RISK) < horizon for part in parts.values()):
+        if any(curves.known_through(part, MIN_AT_RISK) < horizon for part in parts.values()):
             continue
-        means = {arm: restricted_mean(part, horizon) for arm, part in parts.items()}
+        means = {arm: curves.restricted_mean(part, horizon) for arm, part in parts.items()}
         name = f"mean months of service in the first {horizon}"
         parts = {arm: part.within(horizon) for arm, part in parts.items()}
         rows += [_normal(name, arm, mean, se, [parts[arm]]) for arm, (mean, se) in means.items()]
@@ -256,7 +244,7 @@ def restricted_mean_estimates(spells: pd.DataFrame) -> Estimates:
     return Estimates(tuple(rows), "Mean months of service within a horizon, whatever ends it")
 
 
-def _normal(name: str, group: str, value: float, se: float, parts: list[Outcome]) -> Estimate:
+def _normal(name: str, group: str, value: float, se: float, parts: list[curves.Outcome]) -> Estimate:
     """A mean with its normal interval; none where too few have left for one (each part needs ten ends)."""
     half = Z95 * se if min(part.ended for part in parts) >= MIN_EVENTS_GROUP else math.nan
     counts = (sum(part.seen for part in parts), sum(part.ended for part in parts))
@@ -268,14 +256,14 @@ def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
 
     Columns: `group, month, at_risk, ended, hazard, low, high`; months with fewer than ten at risk are left out.
     """
-    outcome = follow_up(spells).only(BY_CHOICE)
+    outcome = curves.follow_up(spells).only(BY_CHOICE)
     monthly = (spells["contract_term_months"] == 1).to_numpy()
     rows = []
     for arm, part in ((MONTHLY, outcome.where(monthly)), (FIXED, outcome.where(~monthly))):
         for month, n in enumerate(part.at_risk(np.arange(1, last + 1)), start=1):
             ended = int(np.sum((part.kind > 0) & (part.stop == month)))
             if n >= MIN_AT_RISK:
-                rows.append((arm, month, int(n), ended, ended / n, *wilson(ended, int(n))))
+                rows.append((arm, month, int(n), ended, ended / n, *curves.wilson(ended, int(n))))
     return pd.DataFrame(rows, columns=["group", "month", "at_risk", "ended", "hazard", "low", "high"])
 
 
@@ -293,7 +281,7 @@ def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
         name = f"leave by choice per {term} months"
         rows.append(_share(name, part, left[part.index]))
         if months:
-            values = [1 - (1 - p) ** term for p in (gone / months, *wilson(gone, months))]
+            values = [1 - (1 - p) ** term for p in (gone / months, *curves.wilson(gone, months))]
             counts = (own.loc[monthly, "client_id"].nunique(), gone)
             rows.append(Estimate.of("A1", name, MONTHLY, values, "share", counts))
     caption = "Leaving by choice when a term comes due, beside month-to-month clients over as many months"
@@ -303,7 +291,7 @@ def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
 def _share(name: str, cycles: pd.DataFrame, counted: pd.Series) -> Estimate:
     """The share of the cycles of one term that is `counted`, with Wilson's interval."""
     count, group = int(counted.sum()), f"{cycles['term_months'].iloc[0]}-month terms"
-    values, counts = (count / len(cycles), *wilson(count, len(cycles))), (cycles["client_id"].nunique(), count)
+    values, counts = (count / len(cycles), *curves.wilson(count, len(cycles))), (cycles["client_id"].nunique(), count)
     return Estimate.of("A1", name, group, values, "share", counts)
 
 
@@ -320,12 +308,12 @@ def early_exit_estimates(cycles: pd.DataFrame) -> Estimates:
 
 def incidence_estimates(spells: pd.DataFrame) -> Estimates:
     """Share gone by each month for each kind of end and term, competing ends accounted for (Aalen-Johansen)."""
-    outcome, groups = follow_up(spells), term_group(spells)
+    outcome, groups = curves.follow_up(spells), term_group(spells)
     words = {1: "left by choice", 2: "ended by the agency", 3: "ended for neutral reasons"}
     rows = []
     for group, part in _each(outcome, groups):
-        known = known_through(part, MIN_AT_RISK)
-        for row in cumulative_incidence(part, [m for m in LANDMARKS if m <= known]).itertuples():
+        known = curves.known_through(part, MIN_AT_RISK)
+        for row in curves.cumulative_incidence(part, [m for m in LANDMARKS if m <= known]).itertuples():
             counts = (part.seen, part.within(row.month).only([row.kind]).ended)
             values, name = (row.share, row.low, row.high), f"{words[row.kind]} by month {row.month}"
             rows.append(Estimate.of("A1", name, group, values, "share", counts))
@@ -337,9 +325,9 @@ def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
 
     Descriptive only: it compares months in which one group could not leave (METHODS 2). NaN with an empty arm.
     """
-    outcome = follow_up(spells).only(BY_CHOICE)
+    outcome = curves.follow_up(spells).only(BY_CHOICE)
     monthly = (spells["contract_term_months"] == 1).to_numpy()
-    row = raw_ratio("A1", "month-to-month over fixed term", outcome.where(monthly), outcome.where(~monthly))
+    row = curves.raw_ratio("A1", "month-to-month over fixed term", outcome.where(monthly), outcome.where(~monthly))
     return Estimates((row,), "Descriptive only: ends by choice per client-month, first group over second")
 
 

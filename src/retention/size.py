@@ -17,12 +17,13 @@ from retention.config import Extra
 from retention.curves import follow_up, raw_ratio
 from retention.exits import compare, exit_rows, levels, month_rows, renewals_known
 from retention.hazards import NotFittedError, band_exposure, fit_hazard
-from retention.results import Z95, Contrast, Estimate, Estimates, Finding, Findings, between
+from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
 from retention.tables import SIGNING
 
 SPEND = "monthly_ad_spend"
 QUARTERS = ("smallest quarter", "second quarter", "third quarter", "largest quarter")
+COMPARED = (QUARTERS[3], QUARTERS[0])
 TERM = "contract_term_months"
 TURNS = "turning round once other things are held fixed"
 MIN_CATEGORIES, MAX_CATEGORIES = 2, 20
@@ -67,19 +68,12 @@ def size_hazard_ratio(
     rows = rows[rows["quarter"].notna()].reset_index(drop=True)
     if rows.empty:
         alike = ("The sizes are too much alike to be parted into quarters.",)
-        return Contrast(name, math.nan, math.nan, 0, {f"{q} clients": 0 for q in (QUARTERS[3], QUARTERS[0])}, alike)
+        return Contrast(name, math.nan, math.nan, 0, {f"{q} clients": 0 for q in COMPARED}, alike)
     between_them = {q: (rows["quarter"] == q).astype(float) for q in QUARTERS[1:3]}
     terms = levels(rows, rows[TERM].astype(str)).add_prefix("term ") if hold_term else pd.DataFrame(index=rows.index)
-    return compare(
-        rows,
-        rows["quarter"] == QUARTERS[3],
-        (QUARTERS[3], QUARTERS[0]),
-        second=rows["quarter"] == QUARTERS[0],
-        others=pd.concat([pd.DataFrame(between_them), terms], axis=1),
-        leave_out=("size",),
-        adjust=adjust,
-        name=name,
-    ).contrast
+    held = {"others": pd.concat([pd.DataFrame(between_them), terms], axis=1), "leave_out": ("size",), "adjust": adjust}
+    first, second = (rows["quarter"] == quarter for quarter in COMPARED)
+    return compare(rows, first, COMPARED, second=second, name=name, **held).contrast
 
 
 def _rows(spells: pd.DataFrame, by_month: bool, kinds: Sequence[str], unknown: str) -> pd.DataFrame:
@@ -155,26 +149,27 @@ def _doubling(
         fit = fit_hazard(rows["left"].to_numpy(), covariates, exposure, rows["client_id"])
     except NotFittedError:
         return None
-    theta, se = fit.combined({"doubling": 1.0})
-    limits = [math.exp(theta + k * Z95 * se) for k in (0, -1, 1)]
-    counts = (rows["client_id"].nunique(), int(rows["left"].sum()))
-    return Estimate.of(row_id, name, group, limits, "ratio", counts)
+    left = {group: int(rows["left"].sum())}
+    return Contrast(name, *fit.combined({"doubling": 1.0}), rows["client_id"].nunique(), left).estimate(
+        row_id, name, group
+    )
 
 
 def turns_round(table: Estimates) -> Findings:
     """What must be said first: where the pooled answer and an answer with something held fixed point opposite ways."""
     if not table.rows or table.rows[0].group != "pooled":
         return Findings((), "Too few clients have left to compare sizes.")
-    pooled, texts = table.rows[0], []
-    for row in table.rows[1:]:
-        if pooled.low > 1 > row.high or pooled.high < 1 < row.low:
-            texts.append(
-                f"The answer turns round. Over all clients, twice the size goes with {_pace(pooled)}; with "
-                f"{row.group.replace(' held fixed', '')} held fixed, with {_pace(row)}. Size stands for something else "
-                "here: do not act on the pooled answer."
-            )
-    items = tuple(Finding("A4", text, "warning") for text in texts[-1:])
-    return Findings(items, "Holding the contract or a category fixed does not turn the answer round.")
+    pooled = table.rows[0]
+    turned = [row for row in table.rows[1:] if pooled.low > 1 > row.high or pooled.high < 1 < row.low]
+    texts = [
+        f"The answer turns round. Over all clients, twice the size goes with {_pace(pooled)}; with {row.group}, with "
+        f"{_pace(row)}. Size stands for something else here: do not act on the pooled answer."
+        for row in turned[-1:]
+    ]
+    return Findings(
+        tuple(Finding("A4", text, "warning") for text in texts),
+        "Holding the contract or a category fixed does not turn the answer round.",
+    )
 
 
 def caveats(table: Estimates) -> tuple[str, ...]:
@@ -219,7 +214,7 @@ def rates_by_quarter(spells: pd.DataFrame, column: str = SPEND) -> pd.DataFrame:
 def raw_rate_ratio(spells: pd.DataFrame, column: str = SPEND) -> Estimates:
     """The article's own number: ends by choice per client-month, largest over smallest quarter, exact interval."""
     groups, outcome = quarters(spells, column), follow_up(spells).only([KINDS[CLIENT]])
-    largest, smallest = (outcome.where((groups == quarter).to_numpy()) for quarter in (QUARTERS[3], QUARTERS[0]))
+    largest, smallest = (outcome.where((groups == quarter).to_numpy()) for quarter in COMPARED)
     row = raw_ratio("A4", "largest over smallest quarter", largest, smallest)
     if math.isnan(row.estimate):
         return Estimates((), "Too few clients for the raw ratio")
