@@ -6,16 +6,17 @@ collects it from the executed notebook. Nothing here computes a statistic.
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib.resources import files
 from statistics import NormalDist
 from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, StrictUndefined
 
 MIME = "application/vnd.retention+json"
 SCHEMA = 1
@@ -140,7 +141,7 @@ class Finding:
         return {"findings": [asdict(self)]}
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        body = f'<p class="finding {html.escape(self.kind)}">{html.escape(self.text)}</p>'
+        body = _shown("finding", self.text, self.kind)
         return {"text/plain": self.text, "text/html": body, MIME: finite(self.payload())}
 
 
@@ -209,36 +210,8 @@ class Verdict:
         return Finding(self.id, self.advice or "First bring in what is missing.")
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        told = {"text/plain": f"{self.id}: {self.words}", "text/html": _verdict_html(self)}
-        return told | {MIME: finite({"claims": [asdict(self)]})}
-
-
-def _verdict_html(verdict: Verdict) -> str:
-    words = verdict.words[:1].upper() + verdict.words[1:]
-    parts = [f'<p class="words {verdict_class(verdict.verdict)}">{MARKS[verdict.verdict]} {html.escape(words)}</p>']
-    told = (verdict.sentence, f"{verdict.why} {verdict.would_change}")
-    parts += [f"<p>{html.escape(text)}</p>" for text in told if text]
-    if verdict.fragile:
-        flips = html.escape("; ".join(verdict.flips))
-        parts.append(f"<p><strong>Fragile:</strong> another choice of method changes the verdict ({flips}).</p>")
-    if verdict.not_computed:
-        names = html.escape("; ".join(verdict.not_computed))
-        parts.append(f'<p class="n">Could not be checked on these data: {names}.</p>')
-    if math.isfinite(verdict.estimate) and not verdict.gated:
-        parts.append(f'<p class="n">{html.escape(_small_print(verdict))}</p>')
-    return f'<div class="verdict">{"".join(parts)}</div>'
-
-
-def _small_print(verdict: Verdict) -> str:
-    """What every verdict states beside its word: the ordinary interval, the counts, what could have been found."""
-    published = f" Published: {verdict.published:g}." if verdict.published else ""
-    odds = verdict.bayes_factor
-    weight = f" A difference explains the data {odds:,.3g} times as well as none (Bayes factor)." if odds > 0 else ""
-    return (
-        f"{verdict.n_clients:,} clients compared; {verdict.n_events:,} left by choice in that time. Ordinary 95% "
-        f"interval: {between(*verdict.interval_95, verdict.scale)}.{published} With this many, a true value of "
-        f"{quantity(verdict.detectable, verdict.scale)} would be told from no difference four times in five.{weight}"
-    )
+        body = _shown("verdict", self, math.isfinite(self.estimate))
+        return {"text/plain": f"{self.id}: {self.words}", "text/html": body, MIME: finite({"claims": [asdict(self)]})}
 
 
 MARKS = {HOLDS: "●", DIRECTION: "◐", DOES_NOT: "✕", NOT_ENOUGH: "○", NOT_RUN: "–"}
@@ -286,21 +259,10 @@ class Listing:
 
     def html(self) -> str:
         """The table as HTML with scoped headings; every value is text, never markup."""
-        if self.rows.empty:
-            return f'<p class="finding {EMPTY}">{html.escape(self.caption)}: nothing to list.</p>'
         numeric = {name: pd.api.types.is_numeric_dtype(self.rows[name]) for name in self.rows.columns}
-        head = "".join(_cell("th", _heading(str(name)), numeric[name], ' scope="col"') for name in self.rows.columns)
-        body = "".join(self._row(row, numeric) for row in self.rows.to_dict("records"))
-        caption, style = html.escape(self.caption), "scroll wide" if len(numeric) > 4 else "scroll"
-        return (
-            f'<div class="{style}" tabindex="0" role="region" aria-label="{caption}">'
-            f"<table><caption>{caption}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        )
-
-    def _row(self, row: Mapping[Any, Any], numeric: Mapping[Any, bool]) -> str:
-        cells = (_cell("td", self._text(name, value), numeric[name]) for name, value in row.items())
-        return f"<tr>{''.join(cells)}</tr>"
+        heads, records = [(str(name), told) for name, told in numeric.items()], self.rows.to_dict("records")
+        rows = [[(self._text(name, value), numeric[name]) for name, value in row.items()] for row in records]
+        return _shown("listing", self.caption, heads, rows)
 
     def _text(self, name: str, value: Any) -> str:
         plain = ",.4g" if isinstance(value, float) else "," if isinstance(value, int) else ""
@@ -308,15 +270,6 @@ class Listing:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"text/plain": f"{self.caption}\n{self.rows.to_string(index=False)}", "text/html": self.html()}
-
-
-def _heading(name: str) -> str:
-    return name[:1].upper() + name[1:].replace("_", " ")
-
-
-def _cell(tag: str, text: str, numeric: bool, attributes: str = "") -> str:
-    style = ' class="num"' if numeric else ""
-    return f"<{tag}{style}{attributes}>{html.escape(text)}</{tag}>"
 
 
 def _with_interval(row: Estimate) -> str:
@@ -353,6 +306,19 @@ def between(low: float, high: float, unit: str) -> str:
     if low is None or math.isnan(low):
         return "–"
     return f"{quantity(low, unit).removesuffix(' months')} to {quantity(high, unit)}"
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    told = {"MARKS": MARKS, "EMPTY": EMPTY, "verdict_class": verdict_class, "between": between, "quantity": quantity}
+    text = files("retention").joinpath("results.html.j2").read_text("utf-8")
+    return environment.from_string(text, told).module
+
+
+def _shown(part: str, *what: Any) -> str:
+    """A part of results.html.j2, filled in."""
+    return str(getattr(_template(), part)(*what))
 
 
 def collect(payloads: Iterable[Mapping[str, Any]], run_id: str, cutoff: str) -> dict[str, Any]:
