@@ -14,19 +14,7 @@ from scipy import stats
 
 from retention.config import ClaimChange, study_plan
 from retention.errors import ConfigError
-from retention.results import (
-    DIRECTION,
-    DOES_NOT,
-    HOLDS,
-    MIN_EVENTS,
-    MIN_EVENTS_GROUP,
-    NOT_ENOUGH,
-    NOT_RUN,
-    Z95,
-    Contrast,
-    Verdict,
-    between,
-)
+from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Z95, Contrast, Verdict, between
 
 POWER = 0.8
 ABOUT = "about as large as claimed"
@@ -77,9 +65,8 @@ def load_plan(changes: Mapping[str, ClaimChange] | None = None) -> tuple[dict[st
     differences = []
     for name, change in (changes or {}).items():
         told = _frozen(change.model_dump(exclude_none=True))
-        differences += [
-            f"Plan, {name}: {k} is {v}; the study's is {getattr(claims[name], k)}." for k, v in told.items()
-        ]
+        for k, v in told.items():
+            differences.append(f"Plan, {name}: {k} is {v}; the study's is {getattr(claims[name], k)}.")
         claims[name] = replace(claims[name], **told)
     return claims, tuple(differences)
 
@@ -118,9 +105,8 @@ def judge(
     low, high = _limits(claim, contrast, z)
     more = None if word != NOT_ENOUGH else _more_events(claim, contrast, z)
     # What could not be computed says nothing about the verdict, and what is the same to the digit is no second opinion.
-    computed = [
-        other for other in sensitivities if not other.gate and (other.theta, other.se) != (contrast.theta, contrast.se)
-    ]
+    same = (contrast.theta, contrast.se)
+    computed = [other for other in sensitivities if not other.gate and (other.theta, other.se) != same]
     flips = (*(other.name for other in computed if judge(claim, other).verdict != word), *opposed)
     copied = ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
     return Verdict(
@@ -151,10 +137,8 @@ def judge(
 
 def _advice(claim: Claim, word: str, said: Sequence[str]) -> str:
     """The plan's advice: for what was said with the verdict where the plan has words for that, else for its word."""
-    keys = [*said, *(f"{word}, {qualifier}" for qualifier in said), word]
-    if word == NOT_ENOUGH:
-        keys = [word]
-    return next((claim.advice[key] for key in keys if key in claim.advice), "")
+    keys = [*said, *(f"{word}, {qualifier}" for qualifier in said)] if word != NOT_ENOUGH else []
+    return next((claim.advice[key] for key in [*keys, word] if key in claim.advice), "")
 
 
 def _not_run(claim: Claim, missing: tuple[str, ...]) -> Verdict:
@@ -187,29 +171,22 @@ def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, .
         more = (ABOUT,) if about else smaller
         return HOLDS, more, f"The whole interval lies beyond {claim.smallest:g}, the smallest effect worth acting on."
     if low > 0:
-        return (
-            DIRECTION,
-            smaller,
-            f"The whole interval excludes no difference, but not one weaker than {claim.smallest:g}.",
-        )
+        why = f"The whole interval excludes no difference, but not one weaker than {claim.smallest:g}."
+        return DIRECTION, smaller, why
     if high < edge:
         more = ("reversed",) if high < 0 else ("too small to act on",) if high < smallest else ()
         short = "what the study's figure would be about" if claim.band else "the smallest effect worth acting on"
         return DOES_NOT, more, f"The whole interval lies short of {short}."
     interval = between(*_limits(claim, contrast, z), claim.scale)
     large = "about as large as published" if claim.band else "worth acting on"
-    return (
-        NOT_ENOUGH,
-        (),
-        f"The {100 * claim.level:.4g}% interval, {interval}, allows both no difference and one {large}.",
-    )
+    why = f"The {100 * claim.level:.4g}% interval, {interval}, allows both no difference and one {large}."
+    return NOT_ENOUGH, (), why
 
 
 def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
     """Further ends by choice that would settle it: the gate's shortfall, else if the estimate stays where it is."""
     if contrast.gate:
-        short = sum(max(0, MIN_EVENTS_GROUP - count) for count in contrast.events.values())
-        return max(short, MIN_EVENTS - contrast.n_events, 0)
+        return contrast.short_of
     theta = claim.sign * contrast.theta
     widest = max(theta, _edges(claim)[1] - theta) / z  # clear of no difference, or short of the published figure
     return math.ceil(contrast.n_events * ((contrast.se / widest) ** 2 - 1))
@@ -254,19 +231,8 @@ def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Se
 
 def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:
     """Each way of computing the contrast beside its own verdict, primary first; empty where none can be computed."""
-    verdicts = [(contrast, judge(claim, contrast)) for contrast in contrasts]
     columns = ["choice", "estimate", "low", "high", "clients", "left_by_choice", "verdict"]
-    rows = (
-        {
-            "choice": contrast.name,
-            "estimate": verdict.estimate,
-            "low": verdict.low,
-            "high": verdict.high,
-            "clients": contrast.n_clients,
-            "left_by_choice": contrast.n_events,
-            "verdict": verdict.words,
-        }
-        for contrast, verdict in verdicts
-    )
+    verdicts = [(contrast.name, judge(claim, contrast)) for contrast in contrasts]
+    rows = [(name, v.estimate, v.low, v.high, v.n_clients, v.n_events, v.words) for name, v in verdicts]
     table = pd.DataFrame(rows, columns=columns)
     return table if table["estimate"].notna().any() else table.head(0)

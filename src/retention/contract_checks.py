@@ -16,7 +16,7 @@ from retention.contract_term import FIXED, MONTHLY, arms, contract_hazard_ratio,
 from retention.curves import after, follow_up, kaplan_meier
 from retention.exits import Adjusted, compare, exit_rows, levels, renewals_known
 from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
-from retention.results import Z95, Contrast, Estimate, Estimates, Finding, quantity
+from retention.results import Contrast, Estimate, Estimates, Finding, quantity
 from retention.spells import CLIENT, KINDS, UNKNOWN
 
 YEAR = 12  # months in a grouped cycle, which terms of 1, 6 and 12 months divide
@@ -165,11 +165,10 @@ def by_year_of_service(spells: pd.DataFrame) -> Estimates:
         return Estimates((), caption)
     p, told = stats.chi2.sf(2 * (both.log_likelihood - one.log_likelihood), 1), []
     for group, parts in (("first year", {"first": 1.0}), ("later years", {"first": 1.0, "later": 1.0})):
-        theta, se = both.combined(parts)
-        inside = (rows["from_month"] < YEAR) == (group == "first year")
-        counts = (rows.loc[inside, "client_id"].nunique(), int(rows.loc[inside, "left"].sum()))
-        limits = [math.exp(theta + k * Z95 * se) for k in (0, -1, 1)]
-        told.append(Estimate.of("A1", "ratio of leaving over a cycle, not adjusted", group, limits, "ratio", counts))
+        inside = rows[(rows["from_month"] < YEAR) == (group == "first year")]
+        left = {group: int(inside["left"].sum())}
+        found = Contrast(group, *both.combined(parts), inside["client_id"].nunique(), left)
+        told.append(found.estimate("A1", "ratio of leaving over a cycle, not adjusted", group))
     return Estimates(tuple(told), f"{caption} (test of no change: p = {p:.2f})")
 
 

@@ -12,19 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from retention.curves import (
-    Outcome,
-    after,
-    cumulative_incidence,
-    follow_up,
-    kaplan_meier,
-    known_through,
-    logrank,
-    median,
-    rate_ratio,
-    restricted_mean,
-    wilson,
-)
+from retention import curves
 from retention.exits import UNADJUSTED, compare, exit_rows, renewals_known
 from retention.results import MIN_EVENTS_GROUP, Z95, Contrast, Estimate, Estimates, Finding, Findings, between, quantity
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
@@ -94,37 +82,37 @@ def curve_hazard_ratio(
     log(-log S1) - log(-log S2) from two Kaplan-Meier curves read just after the horizon, delta-method standard error;
     ends of other kinds are censored. Without covariates: METHODS 2, estimator 2. `lacking` says what stops a verdict.
     """
-    outcome = follow_up(spells, unknown=unknown, by=by).only([KINDS[kind] for kind in kinds])
+    outcome = curves.follow_up(spells, unknown=unknown, by=by).only([KINDS[kind] for kind in kinds])
     groups = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
     parts = {arm: _log_cumulative_hazard(part, horizon) for arm, part in groups.items()}
     lacking = tuple(reason for arm, part in groups.items() for reason in _lacking(arm, part, horizon))
     # Only ends and clients that the curves up to the horizon rest on count for the gate.
     early = {arm: part.within(horizon) for arm, part in groups.items()}
-    events = {f"{arm} clients": int(np.sum(part.kind > 0)) for arm, part in early.items()}
+    events = {f"{arm} clients": part.ended for arm, part in early.items()}
     n_clients = sum(part.seen for part in early.values())
     theta = parts[MONTHLY][0] - parts[FIXED][0]
     se = math.hypot(parts[MONTHLY][1], parts[FIXED][1])
     return Contrast(name, theta, se, n_clients, events, lacking, (UNADJUSTED,))
 
 
-def _log_cumulative_hazard(outcome: Outcome, horizon: float) -> tuple[float, float]:
+def _log_cumulative_hazard(outcome: curves.Outcome, horizon: float) -> tuple[float, float]:
     """log(-log S(horizon)) and its standard error; NaN where nobody or everybody has left."""
-    row = after(kaplan_meier(outcome), horizon)
+    row = curves.after(curves.kaplan_meier(outcome), horizon)
     if not 0 < row["survival"] < 1:
         return math.nan, math.nan
     log_survival = math.log(row["survival"])
     return math.log(-log_survival), abs(row["se"] / row["survival"] / log_survival)
 
 
-def _lacking(arm: str, outcome: Outcome, horizon: int) -> list[str]:
+def _lacking(arm: str, outcome: curves.Outcome, horizon: int) -> list[str]:
     """Why this arm cannot be read at the horizon; empty where it can."""
     if not outcome.seen:
         return [f"There are no {arm} clients whose term comes due by month {horizon}."]
-    known = known_through(outcome, MIN_AT_RISK)
+    known = curves.known_through(outcome, MIN_AT_RISK)
     if known < horizon:
         fewer = f"fewer than {MIN_AT_RISK} {arm} clients" if known == 0 else f"no {arm} client"
         return [f"In month {known + 1:g} of service {fewer} could be seen; a whole cycle of {horizon} is needed."]
-    survival = after(kaplan_meier(outcome), horizon)["survival"]
+    survival = curves.after(curves.kaplan_meier(outcome), horizon)["survival"]
     if survival in (0, 1):
         return [f"By month {horizon} {'every' if survival == 0 else 'no'} {arm} client had left by choice."]
     return []
@@ -174,25 +162,25 @@ def survival_by_term(spells: pd.DataFrame, groups: pd.Series | None = None) -> p
 
     Each curve stops at the last month (`followed`) up to which it may be read; one that may never be read is left out.
     """
-    outcome, groups = follow_up(spells).only(BY_CHOICE), term_group(spells) if groups is None else groups
-    curves = []
+    outcome, groups = curves.follow_up(spells).only(BY_CHOICE), term_group(spells) if groups is None else groups
+    parts = []
     for group, part in _each(outcome, groups):
-        followed = min(known_through(part, MIN_AT_RISK), part.stop.max(initial=0))
-        curve = kaplan_meier(part)
+        followed = min(curves.known_through(part, MIN_AT_RISK), part.stop.max(initial=0))
+        curve = curves.kaplan_meier(part)
         if followed > 0:
-            curves.append(curve[curve["month"] <= followed].assign(group=group, followed=followed))
-    columns = ["group", "month", "at_risk", "ended", "survival", "se", "low", "high", "followed"]
-    return pd.concat(curves, ignore_index=True)[columns] if curves else pd.DataFrame(columns=columns)
+            parts.append(curve[curve["month"] <= followed].assign(group=group, followed=followed))
+    columns = ["group", *curves.CURVE, "followed"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def _each(outcome: Outcome, groups: pd.Series) -> list[tuple[str, Outcome]]:
+def _each(outcome: curves.Outcome, groups: pd.Series) -> list[tuple[str, curves.Outcome]]:
     return [(str(group), outcome.where((groups == group).to_numpy())) for group in groups.cat.categories]
 
 
 def at_risk_by_term(spells: pd.DataFrame, months: Sequence[int], groups: pd.Series | None = None) -> pd.DataFrame:
     """Clients at risk just after each of `months`: one row a term (or group), one column a month."""
     groups = term_group(spells) if groups is None else groups
-    counts = {group: part.at_risk(np.asarray(months) + 1) for group, part in _each(follow_up(spells), groups)}
+    counts = {group: part.at_risk(np.asarray(months) + 1) for group, part in _each(curves.follow_up(spells), groups)}
     return pd.DataFrame.from_dict(counts, orient="index", columns=list(months))
 
 
@@ -201,70 +189,66 @@ def survival_estimates(spells: pd.DataFrame) -> Estimates:
 
     Other ends are set aside (censored), so this compares the wish to leave; it is not the share still with us.
     """
-    outcome, groups = follow_up(spells).only(BY_CHOICE), term_group(spells)
-    rows = [
-        row for group, part in _each(outcome, groups) for row in _survival_rows("had not left by choice", group, part)
-    ]
-    rows += [
-        row
-        for group, part in _each(outcome, groups)
-        for row in _median_row("median months to leaving by choice", group, part)
-    ]
+    outcome, groups = curves.follow_up(spells).only(BY_CHOICE), term_group(spells)
+    rows = _shares_and_medians(outcome, groups, "had not left by choice", "median months to leaving by choice")
     if len(groups.cat.categories) > 1:
-        test = logrank(outcome, groups)
-        name, counts = f"log-rank chi-squared on {test.df} df", (outcome.seen, int(np.sum(outcome.kind > 0)))
-        rows.append(Estimate("A1", name, "all terms", test.chi2, math.nan, math.nan, 0.95, "chi2", *counts))
+        test = curves.logrank(outcome, groups)
+        name, counts = f"log-rank chi-squared on {test.df} df", (outcome.seen, outcome.ended)
+        rows.append(Estimate.of("A1", name, "all terms", (test.chi2,), "chi2", counts))
     return Estimates(tuple(rows), "Share who had not left by choice, other ends set aside, by term at signing")
 
 
 def service_estimates(spells: pd.DataFrame) -> Estimates:
     """Share still a client after months 6, 12, 24, every kind of end counted, and median months of service, by term."""
-    parts = _each(follow_up(spells), term_group(spells))
-    rows = [row for group, part in parts for row in _survival_rows("still a client", group, part)]
-    rows += [row for group, part in parts for row in _median_row("median months of service", group, part)]
+    outcome, groups = curves.follow_up(spells), term_group(spells)
+    rows = _shares_and_medians(outcome, groups, "still a client", "median months of service")
     return Estimates(tuple(rows), "Share still a client, every kind of end counted, by term at signing")
 
 
-def _survival_rows(what: str, group: str, part: Outcome) -> list[Estimate]:
-    curve, known, rows = kaplan_meier(part), known_through(part, MIN_AT_RISK), []
+def _shares_and_medians(outcome: curves.Outcome, groups: pd.Series, share: str, middle: str) -> list[Estimate]:
+    parts = _each(outcome, groups)
+    rows = [row for group, part in parts for row in _survival_rows(share, group, part)]
+    return rows + [row for group, part in parts for row in _median_row(middle, group, part)]
+
+
+def _survival_rows(what: str, group: str, part: curves.Outcome) -> list[Estimate]:
+    curve, known, rows = curves.kaplan_meier(part), curves.known_through(part, MIN_AT_RISK), []
     for month in (m for m in LANDMARKS if m <= known):
-        row, name = after(curve, month), f"{what} after month {month}"
-        counts = (part.seen, int(np.sum(part.within(month).kind > 0)))
-        rows.append(Estimate("A1", name, group, row["survival"], row["low"], row["high"], 0.95, "share", *counts))
+        values, counts = curves.after(curve, month)[["survival", "low", "high"]], (part.seen, part.within(month).ended)
+        rows.append(Estimate.of("A1", f"{what} after month {month}", group, values, "share", counts))
     return rows
 
 
-def _median_row(name: str, group: str, part: Outcome) -> list[Estimate]:
+def _median_row(name: str, group: str, part: curves.Outcome) -> list[Estimate]:
     """The median, where the curve may be read that far (inf: half have not left yet); nothing where it may not."""
-    known = known_through(part, MIN_AT_RISK)
-    middle, low, high = (value if value <= known else math.inf for value in median(kaplan_meier(part)))
+    known = curves.known_through(part, MIN_AT_RISK)
+    middle, low, high = (value if value <= known else math.inf for value in curves.median(curves.kaplan_meier(part)))
     if not part.seen or not known:
         return []
-    return [Estimate("A1", name, group, middle, low, high, 0.95, "months", part.seen, int(np.sum(part.kind > 0)))]
+    return [Estimate.of("A1", name, group, (middle, low, high), "months", (part.seen, part.ended))]
 
 
-def restricted_mean_estimates(spells: pd.DataFrame, horizons: Sequence[int] = (12, 24)) -> Estimates:
+def restricted_mean_estimates(spells: pd.DataFrame) -> Estimates:
     """Mean months of service within each horizon, whatever ends it, for both arms and their difference (METHODS 2)."""
-    outcome, rows = follow_up(spells), []
-    for horizon in horizons:
+    outcome, rows = curves.follow_up(spells), []
+    for horizon in (12, 24):
         parts = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
-        if any(known_through(part, MIN_AT_RISK) < horizon for part in parts.values()):
+        if any(curves.known_through(part, MIN_AT_RISK) < horizon for part in parts.values()):
             continue
-        means = {arm: restricted_mean(part, horizon) for arm, part in parts.items()}
+        means = {arm: curves.restricted_mean(part, horizon) for arm, part in parts.items()}
         name = f"mean months of service in the first {horizon}"
         parts = {arm: part.within(horizon) for arm, part in parts.items()}
-        rows += [_normal("A1", name, arm, mean, se, [parts[arm]]) for arm, (mean, se) in means.items()]
+        rows += [_normal(name, arm, mean, se, [parts[arm]]) for arm, (mean, se) in means.items()]
         gain, spread = means[FIXED][0] - means[MONTHLY][0], math.hypot(means[FIXED][1], means[MONTHLY][1])
-        rows.append(_normal("A1", name, EXCESS, gain, spread, list(parts.values())))
+        rows.append(_normal(name, EXCESS, gain, spread, list(parts.values())))
     return Estimates(tuple(rows), "Mean months of service within a horizon, whatever ends it")
 
 
-def _normal(row_id: str, name: str, group: str, value: float, se: float, parts: list[Outcome]) -> Estimate:
+def _normal(name: str, group: str, value: float, se: float, parts: list[curves.Outcome]) -> Estimate:
     """A mean with its normal interval; none where too few have left for one (each part needs ten ends)."""
-    ended = [int(np.sum(part.kind > 0)) for part in parts]
-    half = Z95 * se if min(ended) >= MIN_EVENTS_GROUP else math.nan
-    seen = sum(part.seen for part in parts)
-    return Estimate(row_id, name, group, value, value - half, value + half, 0.95, "months", seen, sum(ended))
+    half = Z95 * se if min(part.ended for part in parts) >= MIN_EVENTS_GROUP else math.nan
+    counts = (sum(part.seen for part in parts), sum(part.ended for part in parts))
+    return Estimate.of("A1", name, group, (value, value - half, value + half), "months", counts)
 
 
 def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
@@ -272,14 +256,14 @@ def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
 
     Columns: `group, month, at_risk, ended, hazard, low, high`; months with fewer than ten at risk are left out.
     """
-    outcome = follow_up(spells).only(BY_CHOICE)
+    outcome = curves.follow_up(spells).only(BY_CHOICE)
     monthly = (spells["contract_term_months"] == 1).to_numpy()
     rows = []
     for arm, part in ((MONTHLY, outcome.where(monthly)), (FIXED, outcome.where(~monthly))):
         for month, n in enumerate(part.at_risk(np.arange(1, last + 1)), start=1):
             ended = int(np.sum((part.kind > 0) & (part.stop == month)))
             if n >= MIN_AT_RISK:
-                rows.append((arm, month, int(n), ended, ended / n, *wilson(ended, int(n))))
+                rows.append((arm, month, int(n), ended, ended / n, *curves.wilson(ended, int(n))))
     return pd.DataFrame(rows, columns=["group", "month", "at_risk", "ended", "hazard", "low", "high"])
 
 
@@ -291,25 +275,24 @@ def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
     """
     own = cycles[cycles["outcome"].isin(["stayed", "left at renewal", "left early"])]
     left = own["outcome"] != "stayed"
-    months, gone = int((own["term_months"] == 1).sum()), int((left & (own["term_months"] == 1)).sum())
-    rows = []
-    for term in sorted(t for t in own["term_months"].unique() if t > 1):
-        chosen = own["term_months"] == term
-        total, count = int(chosen.sum()), int((left & chosen).sum())
-        clients = own.loc[chosen, "client_id"].nunique()
+    monthly, rows = own["term_months"] == 1, []
+    months, gone = int(monthly.sum()), int((left & monthly).sum())
+    for term, part in own[~monthly].groupby("term_months"):
         name = f"leave by choice per {term} months"
-        rows.append(
-            Estimate(
-                "A1", name, f"{term}-month terms", count / total, *wilson(count, total), 0.95, "share", clients, count
-            )
-        )
+        rows.append(_share(name, part, left[part.index]))
         if months:
-            share, low, high = (1 - (1 - p) ** term for p in (gone / months, *wilson(gone, months)))
-            clients = own.loc[own["term_months"] == 1, "client_id"].nunique()
-            rows.append(Estimate("A1", name, MONTHLY, share, low, high, 0.95, "share", clients, gone))
-    return Estimates(
-        tuple(rows), "Leaving by choice when a term comes due, beside month-to-month clients over as many months"
-    )
+            values = [1 - (1 - p) ** term for p in (gone / months, *curves.wilson(gone, months))]
+            counts = (own.loc[monthly, "client_id"].nunique(), gone)
+            rows.append(Estimate.of("A1", name, MONTHLY, values, "share", counts))
+    caption = "Leaving by choice when a term comes due, beside month-to-month clients over as many months"
+    return Estimates(tuple(rows), caption)
+
+
+def _share(name: str, cycles: pd.DataFrame, counted: pd.Series) -> Estimate:
+    """The share of the cycles of one term that is `counted`, with Wilson's interval."""
+    count, group = int(counted.sum()), f"{cycles['term_months'].iloc[0]}-month terms"
+    values, counts = (count / len(cycles), *curves.wilson(count, len(cycles))), (cycles["client_id"].nunique(), count)
+    return Estimate.of("A1", name, group, values, "share", counts)
 
 
 def early_exit_estimates(cycles: pd.DataFrame) -> Estimates:
@@ -318,38 +301,22 @@ def early_exit_estimates(cycles: pd.DataFrame) -> Estimates:
     Terms already running when the records begin are left out: had they been broken before, nobody would know of them.
     """
     fixed = cycles[(cycles["term_months"] > 1) & cycles["seen_whole"]]
-    rows = []
-    for term, part in fixed.groupby("term_months"):
-        count, total = int((part["outcome"] == "left early").sum()), len(part)
-        counts = (part["client_id"].nunique(), count)
-        rows.append(
-            Estimate(
-                "A1",
-                "term broken by the client",
-                f"{term}-month terms",
-                count / total,
-                *wilson(count, total),
-                0.95,
-                "share",
-                *counts,
-            )
-        )
+    parts = [part for _, part in fixed.groupby("term_months")]
+    rows = [_share("term broken by the client", part, part["outcome"] == "left early") for part in parts]
     return Estimates(tuple(rows), "Fixed terms that the client broke before they were over")
 
 
-def incidence_estimates(spells: pd.DataFrame, months: Sequence[int] = LANDMARKS) -> Estimates:
+def incidence_estimates(spells: pd.DataFrame) -> Estimates:
     """Share gone by each month for each kind of end and term, competing ends accounted for (Aalen-Johansen)."""
-    outcome, groups = follow_up(spells), term_group(spells)
+    outcome, groups = curves.follow_up(spells), term_group(spells)
     words = {1: "left by choice", 2: "ended by the agency", 3: "ended for neutral reasons"}
     rows = []
     for group, part in _each(outcome, groups):
-        known = known_through(part, MIN_AT_RISK)
-        for row in cumulative_incidence(part, [m for m in months if m <= known]).itertuples():
-            name, counts = (
-                f"{words[row.kind]} by month {row.month}",
-                (part.seen, int(np.sum(part.within(row.month).kind == row.kind))),
-            )
-            rows.append(Estimate("A1", name, group, row.share, row.low, row.high, 0.95, "share", *counts))
+        known = curves.known_through(part, MIN_AT_RISK)
+        for row in curves.cumulative_incidence(part, [m for m in LANDMARKS if m <= known]).itertuples():
+            counts = (part.seen, part.within(row.month).only([row.kind]).ended)
+            values, name = (row.share, row.low, row.high), f"{words[row.kind]} by month {row.month}"
+            rows.append(Estimate.of("A1", name, group, values, "share", counts))
     return Estimates(tuple(rows), "Share gone for each kind of reason, by term at signing")
 
 
@@ -358,15 +325,9 @@ def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
 
     Descriptive only: it compares months in which one group could not leave (METHODS 2). NaN with an empty arm.
     """
-    outcome = follow_up(spells).only(BY_CHOICE)
+    outcome = curves.follow_up(spells).only(BY_CHOICE)
     monthly = (spells["contract_term_months"] == 1).to_numpy()
-    parts = [outcome.where(monthly), outcome.where(~monthly)]
-    ended = tuple(int(np.sum(part.kind > 0)) for part in parts)
-    months = tuple(float(np.sum(part.stop - part.entry)) for part in parts)
-    found = rate_ratio(ended, months) if all(months) and sum(ended) else None  # type: ignore[arg-type]
-    numbers = (found.ratio, found.low, found.high) if found else (math.nan,) * 3
-    group, counts = "month-to-month over fixed term", (outcome.seen, sum(ended))
-    row = Estimate("A1", "ends per client-month, ratio", group, *numbers, 0.95, "ratio", *counts)
+    row = curves.raw_ratio("A1", "month-to-month over fixed term", outcome.where(monthly), outcome.where(~monthly))
     return Estimates((row,), "Descriptive only: ends by choice per client-month, first group over second")
 
 
@@ -375,10 +336,9 @@ def headlines(spells: pd.DataFrame) -> Findings:
 
     Only groups of which ten clients are gone have a say; a lead sentence must be able to stand alone.
     """
-    medians = [
-        row for row in service_estimates(spells).rows if row.unit == "months" and row.n_events >= MIN_EVENTS_GROUP
-    ]
-    told = ", ".join(f"{_months_or_not_yet(m.estimate)} ({_signed_for(m.group)})" for m in medians)
+    medians = [row for row in service_estimates(spells).rows if row.unit == "months"]
+    enough = [row for row in medians if row.n_events >= MIN_EVENTS_GROUP]
+    told = ", ".join(f"{_months_or_not_yet(m.estimate)} ({_signed_for(m.group)})" for m in enough)
     gains = [row for row in restricted_mean_estimates(spells).rows if row.group == EXCESS and math.isfinite(row.low)]
     texts = [f"Half of the clients are gone, for whatever reason, after: {told}."] if told else []
     if gains:
@@ -389,8 +349,9 @@ def headlines(spells: pd.DataFrame) -> Findings:
             f"month-to-month clients (95% interval of the gain {between(last.low, last.high, 'months')}). Part of any "
             "gain is delay: who may leave only at a renewal stays until it."
         )
-    items = [Finding("A1", text, "headline") for text in texts]
-    return Findings(tuple(items), "Too few clients have left for a lead sentence.")
+    return Findings(
+        tuple(Finding("A1", text, "headline") for text in texts), "Too few clients have left for a lead sentence."
+    )
 
 
 def _more_or_less(months: float) -> str:

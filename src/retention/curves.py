@@ -21,9 +21,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from retention.results import Estimate
 from retention.spells import CLIENT, DAY, KINDS, UNKNOWN, started_months
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+CURVE = ["month", "at_risk", "ended", "survival", "se", "low", "high"]
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,8 @@ class Outcome:
         stop = np.asarray(stop, dtype=float)
         kind = np.asarray(kind).astype(np.int64)
         entry = np.full_like(stop, -np.inf) if entry is None else np.asarray(entry, dtype=float)
-        wrong = [
-            f"{name} has shape {a.shape}, stop has {stop.shape}"
-            for name, a in (("kind", kind), ("entry", entry))
-            if a.shape != stop.shape
-        ]
+        shapes = {"kind": kind.shape, "entry": entry.shape}
+        wrong = [f"{name} has shape {s}, stop has {stop.shape}" for name, s in shapes.items() if s != stop.shape]
         wrong += [f"{name} has missing values" for name, a in (("stop", stop), ("entry", entry)) if np.isnan(a).any()]
         wrong += ["kind is negative"] if (kind < 0).any() else []
         if wrong:
@@ -67,6 +66,16 @@ class Outcome:
     def seen(self) -> int:
         """How many engagements are at risk at some time."""
         return int(np.sum(self.stop > self.entry))
+
+    @property
+    def ended(self) -> int:
+        """How many ends are counted, of whatever kind."""
+        return int(np.sum(self.kind > 0))
+
+    @property
+    def months(self) -> float:
+        """Client-months under observation."""
+        return float(np.sum(self.stop - self.entry))
 
     def at_risk(self, times: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
         """How many engagements are at risk at each of `times`: those with entry < t <= stop."""
@@ -119,22 +128,10 @@ def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
         half = stats.norm.ppf((1 + level) / 2) * relative / np.abs(np.log(survival))
         low, high = survival ** np.exp(half), survival ** np.exp(-half)
         se = survival * relative
-    rows = table.assign(survival=survival, se=se, low=low, high=high)
-    start = {
-        "month": 0.0,
-        "at_risk": int(np.sum((outcome.entry <= 0) & (outcome.stop > 0))),
-        "ended": 0,
-        "survival": 1.0,
-        "se": 0.0,
-        "low": math.nan,
-        "high": math.nan,
-    }
-    columns = list(start)
-    return (
-        pd.DataFrame([start]).astype({"at_risk": int})
-        if rows.empty
-        else pd.concat([pd.DataFrame([start]), rows[columns]], ignore_index=True)
-    )
+    rows = table.assign(survival=survival, se=se, low=low, high=high)[CURVE]
+    at_start = int(np.sum((outcome.entry <= 0) & (outcome.stop > 0)))
+    start = pd.DataFrame([(0.0, at_start, 0, 1.0, 0.0, math.nan, math.nan)], columns=CURVE)
+    return start if rows.empty else pd.concat([start, rows], ignore_index=True)
 
 
 def after(curve: pd.DataFrame, month: float) -> pd.Series:
@@ -265,7 +262,7 @@ def _logrank_stratum(outcome: Outcome, codes: Any, groups: int) -> tuple[Floats,
     times, n, d = (table[c].to_numpy(float) for c in ("month", "at_risk", "ended"))
     each = [outcome.where(codes == g) for g in range(groups)]
     share = np.stack([part.at_risk(times) for part in each]) / n
-    observed = np.array([np.sum(part.kind > 0) for part in each], dtype=float)
+    observed = np.array([part.ended for part in each], dtype=float)
     spread = d * np.divide(n - d, n - 1, out=np.zeros_like(n), where=n > 1)
     covariance = np.diag(share @ spread) - (share * spread) @ share.T
     return observed - share @ d, covariance
@@ -293,6 +290,18 @@ def rate_ratio(ended: tuple[int, int], months: tuple[float, float], level: float
     low, high = (p / (1 - p) / ratio if p < 1 else np.inf for p in (ends.low, ends.high))
     first, second = ended[0] / months[0], ended[1] / months[1]
     return RateRatio(first / second if second else np.inf, float(low), float(high), float(test.pvalue))
+
+
+def raw_ratio(row_id: str, group: str, first: Outcome, second: Outcome) -> Estimate:
+    """The article's own number: ends per client-month, first group over second, exact interval; NaN where one is empty.
+
+    Descriptive only: it compares months in which one group could not leave (METHODS 2).
+    """
+    ended, months = (first.ended, second.ended), (first.months, second.months)
+    found = rate_ratio(ended, months) if all(months) and any(ended) else None
+    numbers = (found.ratio, found.low, found.high) if found else (math.nan,) * 3
+    counts = (first.seen + second.seen, first.ended + second.ended)
+    return Estimate.of(row_id, "ends per client-month, ratio", group, numbers, "ratio", counts)
 
 
 def wilson(count: int, total: int, level: float = 0.95) -> tuple[float, float]:

@@ -27,7 +27,7 @@ def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
     whole = {
         "rows in the clients table": len(clients),
         "different clients": spells["client_id"].nunique(),
-        "client-months under observation": int((outcome.stop - outcome.entry).sum()),
+        "client-months under observation": int(outcome.months),
         "engagements followed (pauses merged)": len(spells),
     }
     parts = {
@@ -96,7 +96,7 @@ def headline(spells: pd.DataFrame, cutoff: dt.date, newest: pd.Timestamp) -> Fin
     ended, chose = int(spells["ended"].sum()), int((outcome.kind == 1).sum())
     text = (
         f"{len(spells):,} engagements followed to {cutoff:%d %B %Y} (newest entry {newest:%d %B %Y}), over "
-        f"{int((outcome.stop - outcome.entry).sum()):,} client-months; {ended:,} ended, {chose:,} of them by the "
+        f"{int(outcome.months):,} client-months; {ended:,} ended, {chose:,} of them by the "
         "client's choice or nobody knows whose."
     )
     return Finding("data", text, "headline")

@@ -16,17 +16,7 @@ from scipy import stats
 from retention.config import ResultsSettings
 from retention.correlations import steiger, zou
 from retention.hazards import BOOTSTRAP_FROM, NotFittedError, band_exposure, fit_hazard
-from retention.lagged import (
-    WINDOW,
-    Design,
-    Panel,
-    against_target,
-    design,
-    in_deviations,
-    lagged_contrast,
-    lagged_rows,
-    placed,
-)
+from retention.lagged import WINDOW, Design, Panel, design, in_deviations, lagged_contrast, lagged_rows, result_grid
 from retention.liking import BOTH, liking_difference
 from retention.results import Z95, Contrast, Estimate, Estimates, Finding
 from retention.spells import CLIENT, UNKNOWN, whole_months
@@ -87,9 +77,8 @@ def held_out_importance(panel: Panel, seed: int = 1) -> Estimates:
     month = (rows["start_date"].dt.year * 12 + rows["start_date"].dt.month + rows["to_month"]).to_numpy(int)
     later = month > np.quantile(month, 1 - HELD_OUT) if len(rows) else np.array([], dtype=bool)
     scaled = (rows[list(BOTH)] - rows[list(BOTH)].mean()) / rows[list(BOTH)].std()
-    X = pd.concat(
-        [scaled, (rows["term_months"] > 1).astype(float), np.log(rows["monthly_ad_spend"].clip(lower=1))], axis=1
-    )
+    fixed, size = (rows["term_months"] > 1).astype(float), np.log(rows["monthly_ad_spend"].clip(lower=1))
+    X = pd.concat([scaled, fixed, size], axis=1)
     E, y = band_exposure(rows["from_month"], rows["to_month"], rows["left"]), rows["left"].to_numpy()
     try:
         fit = fit_hazard(y[~later], X[~later], E[~later], rows.loc[~later, "client_id"])
@@ -234,9 +223,8 @@ def _past_means(panel: Panel, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarra
     start = (panel.spells["start_date"].dt.year * 12 + panel.spells["start_date"].dt.month).to_numpy()
     who, month = np.nonzero(~np.isnan(panel.liking))
     names = panel.spells["client_id"].to_numpy()
-    told = pd.DataFrame(
-        {"who": names[who], "rep": panel.rep[who, month], "at": start[who] + month, "x": panel.liking[who, month]}
-    )
+    ratings = {"rep": panel.rep[who, month], "at": start[who] + month, "x": panel.liking[who, month]}
+    told = pd.DataFrame({"who": names[who], **ratings})
     given = rows["given"] - 1
     asked = pd.DataFrame({"who": names[rows["row"]], "rep": rows["rep"], "at": start[rows["row"]] + given.to_numpy()})
     own, by_rep, both = (_before(told, asked, key) for key in (["who"], ["rep"], ["who", "rep"]))
@@ -262,12 +250,11 @@ def specification_curve(panel: Panel, results: pd.DataFrame | None, told: Result
         return []
     found = []
     for metric in sorted(results["metric"].dropna().unique()):
-        better = (
-            told.better if metric == told.primary else "lower" if str(metric).casefold().startswith(COSTS) else "higher"
-        )
+        cost = str(metric).casefold().startswith(COSTS)
+        better = told.better if metric == told.primary else "lower" if cost else "higher"
         other = ResultsSettings(primary=str(metric), better=better)
         rows = results[results["metric"] == metric]
-        grid = placed(np.full_like(panel.liking, np.nan), panel.spells, rows, "month", against_target(rows, other))
+        grid = result_grid(np.full_like(panel.liking, np.nan), panel.spells, rows, other)
         for window in (1, WINDOW, 6):
             name = f"{metric}, {window} month{'s' * (window > 1)}"
             found.append(liking_difference(panel, lagged_rows(replace(panel, results=grid), window=window), name=name))

@@ -26,9 +26,7 @@ REACH = 6  # months for which a rating is carried forward
 WINDOW = 3  # months of results that go with a rating
 MONTHLY_WITHIN = 45  # days: invitations further apart than this are not monthly
 TERM_RATINGS = 3  # months up to the decision to renew from which a term's rating may come
-DETRACTOR, PROMOTER = 6, 9  # NPS points: study row C1
 TAILS = (0.01, 0.99)  # quantiles beyond which a result is drawn in
-PRIMARY = 1 - 2 * 0.05 / 3  # level of a primary claim's interval: METHODS 1
 
 
 @dataclass(frozen=True)
@@ -89,20 +87,16 @@ def build_panel(
     month = asked["invited_on"].dt.to_period("M")  # of several people asked in one month the client counts once
     once = asked[~pd.DataFrame({"c": asked["client_id"], "m": month}).duplicated()].sort_values("invited_on")
     gaps = once.groupby("client_id")["invited_on"].diff().dt.days
-    grids = {
-        name: placed(blank, spells, answers, "answered_on", answers[column]) if column in answers else blank
-        for name, column in (("liking", "rep_liking"), ("nps", "nps"))
-    }
-    index, gap = blank, blank
+    grids = dict.fromkeys(("liking", "nps", "results", "gap"), blank)
+    for name, column in (("liking", "rep_liking"), ("nps", "nps")):
+        if column in answers:
+            grids[name] = placed(blank, spells, answers, "answered_on", answers[column])
     if results is not None and told.primary:
         rows = results[results["metric"] == told.primary]
-        index = placed(blank, spells, rows, "month", against_target(rows, told))
-        gap = _gap(blank, spells, rows, told)
+        grids |= {"results": result_grid(blank, spells, rows, told), "gap": _gap(blank, spells, rows, told)}
     return Panel(
         spells.reset_index(drop=True),
         **grids,
-        results=index,
-        gap=gap,
         rep=_reps(blank, spells, assignments),
         asked=len(asked),
         answered=int(answers["rep_liking"].notna().sum()) if "rep_liking" in answers else 0,
@@ -110,6 +104,11 @@ def build_panel(
         window=WINDOW if gaps.median() <= MONTHLY_WITHIN else 1,
         contracts=contracts,
     )
+
+
+def result_grid(blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings) -> np.ndarray:
+    """The results of one metric on the grid, each against its target."""
+    return placed(blank, spells, rows, "month", against_target(rows, told))
 
 
 def _gap(blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings) -> np.ndarray:
@@ -215,10 +214,8 @@ def lagged_rows(
     latest = np.clip(newest - 1, 0, None)
     last = np.where(found, np.clip(given - 1, 0, None), latest)
     values = {rating: np.where(found, ratings[at, last], np.nan), "results": _mean(panel.results, at, last, span)}
-    values |= {
-        name: _mean(grid, at, latest, window or WINDOW)
-        for name, grid in (("gap", panel.gap), ("delivered", panel.results))
-    }
+    values["gap"] = _mean(panel.gap, at, latest, window or WINDOW)
+    values["delivered"] = _mean(panel.results, at, latest, window or WINDOW)
     return rows.assign(**values, rep=panel.rep[at, last], silent=age, given=given)[newest >= 1].reset_index(drop=True)
 
 

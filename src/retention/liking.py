@@ -16,22 +16,14 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from retention.hazards import BOOTSTRAP_FROM, NotFittedError
-from retention.lagged import (
-    DETRACTOR,
-    PRIMARY,
-    PROMOTER,
-    Panel,
-    design,
-    in_deviations,
-    lagged_contrast,
-    lagged_rows,
-    wider,
-)
+from retention.lagged import Panel, design, in_deviations, lagged_contrast, lagged_rows, wider
 from retention.results import MIN_EVENTS_GROUP, Z95, Contrast, Estimate, Estimates, Finding, between
 from retention.spells import AGENCY, CLIENT
 
 BOTH = ("liking", "results")
 DIFFERENCE = {"results": 1.0, "liking": -1.0}  # both negative where they protect: above 0, liking protects more
+PRIMARY = 1 - 2 * 0.05 / 3  # level of a primary claim's interval: METHODS 1
+DETRACTOR, PROMOTER = 6, 9  # NPS points: study row C1
 LAGS = (1, 2, 3, 6)
 QUANTILES = (0.025, 0.975)
 MIN_CLUSTERS = 10  # METHODS 1: with fewer reps nothing clustered by them is trusted
@@ -97,19 +89,13 @@ def who_answers(panel: Panel) -> pd.DataFrame:
     """Opportunities to leave, ends by choice, and how many have a rating, results and both, by kind of row."""
     rows = panel.rows
     kinds = {"monthly, free to leave": rows[rows["free"]], "whole fixed terms": rows[~rows["free"]]}
-    table = pd.DataFrame(
-        {
-            "Clients": part["client_id"].nunique(),
-            "Opportunities": len(part),
-            "Left by choice": int(part["left"].sum()),
-            "With a rating": part["liking"].notna().mean(),
-            "With both": part[list(BOTH)].notna().all(axis=1).mean(),
-            "Left, with both": int(part.dropna(subset=list(BOTH))["left"].sum()),
-        }
-        for part in kinds.values()
-    )
-    table.insert(0, "Kind of row", list(kinds))
-    return table
+    table = []
+    for kind, part in kinds.items():
+        both, left = part[list(BOTH)].notna().all(axis=1), part["left"]
+        shares = (part["liking"].notna().mean(), both.mean())
+        table.append((kind, part["client_id"].nunique(), len(part), int(left.sum()), *shares, int(left[both].sum())))
+    counts, parts = ["Clients", "Opportunities", "Left by choice"], ["With a rating", "With both", "Left, with both"]
+    return pd.DataFrame(table, columns=["Kind of row", *counts, *parts])
 
 
 def effects(panel: Panel) -> Estimates:
@@ -155,12 +141,9 @@ def ways_of_interval(panel: Panel, seed: int = 1) -> Estimates:
         theta, se = fit.combined(DIFFERENCE, codes)
         z = Z95 if label == "by client" else stats.t.ppf(0.975, codes.max())
         draws = replace(fit, cluster=codes).draws(1000, seed)[:, at] @ list(DIFFERENCE.values())
-        for way, limits in (
-            ("formula", (theta - z * se, theta + z * se)),
-            ("resampled", np.nanquantile(draws, QUANTILES)),
-        ):
-            values = (theta, *limits)
-            found.append(Estimate.of("A6", "difference", f"{label}, {way}", values, "difference", counts))
+        ways = {"formula": (theta - z * se, theta + z * se), "resampled": np.nanquantile(draws, QUANTILES)}
+        for way, limits in ways.items():
+            found.append(Estimate.of("A6", "difference", f"{label}, {way}", (theta, *limits), "difference", counts))
     return Estimates(tuple(found), caption)
 
 
@@ -193,11 +176,9 @@ def total_words(panel: Panel, seed: int = 1) -> Finding:
     ]
     gap = draws[0] - draws[1]
     low, high = np.nanquantile(gap[1:], QUANTILES)
-    word = "less" if low > 0 else "more" if high < 0 else ""
+    word = "less" if low > 0 else "more" if high < 0 else "neither clearly more nor clearly less"
     start = "Counting what goes through liking as theirs, results go with staying"
     interval = f"(difference of effects {gap[0]:.2f}, 95% interval {between(low, high, 'difference')})"
-    if not word:
-        return Finding("A6", f"{start} neither clearly more nor clearly less than liking by itself {interval}.")
     return Finding("A6", f"{start} {word} than liking by itself {interval}.")
 
 
@@ -211,9 +192,8 @@ def carried_over(panel: Panel) -> Estimates:
         whole = ~np.isnan(now) & ~np.isnan(before).any(axis=1)
         if whole.sum() < BOOTSTRAP_FROM:
             continue
-        fit = sm.OLS(now[whole], sm.add_constant(before[whole])).fit(
-            cov_type="cluster", cov_kwds={"groups": who[whole]}
-        )
+        clusters = {"groups": who[whole]}
+        fit = sm.OLS(now[whole], sm.add_constant(before[whole])).fit(cov_type="cluster", cov_kwds=clusters)
         for k, (earlier, limits) in enumerate(zip(BOTH, fit.conf_int()[1:], strict=True), 1):
             names, counts = (f"{name} this month", f"{earlier} the month before"), (len(np.unique(who[whole])), 0)
             found.append(Estimate.of("A6", *names, (fit.params[k], *limits), "", counts))
@@ -298,9 +278,8 @@ def detractor_ratio(panel: Panel, *, lag: int = 0, unknown: str = CLIENT, name: 
     """Log ratio of leaving, detractors (6 and below) over promoters (9 and 10), the class lagged like liking (A10)."""
     rows = lagged_rows(panel, lag=lag, unknown=unknown, rating="nps").dropna(subset=["nps"])
     nps = rows["nps"]
-    rows = rows.assign(detractor=nps <= DETRACTOR, promoter=nps >= PROMOTER, passive=nps.between(7, 8)).astype(
-        dict.fromkeys(("detractor", "promoter", "passive"), float)
-    )
+    classes = {"detractor": nps <= DETRACTOR, "promoter": nps >= PROMOTER, "passive": nps.between(7, 8)}
+    rows = rows.assign(**{name: those.astype(float) for name, those in classes.items()})
     plain: tuple[str, ...] = ("detractor", "passive")
     groups = {"detractor": "detractors", "promoter": "promoters"}
     if not rows.loc[rows["passive"] == 1, "left"].sum():  # nobody there to compare with, or none of them left

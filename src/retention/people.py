@@ -18,6 +18,7 @@ from retention.exits import month_rows
 from retention.funnel import funnel, median_rate_ratio
 from retention.hazards import NotFittedError, band_exposure, fit_hazard
 from retention.lagged import Panel, lagged_contrast, lagged_rows
+from retention.liking import NEEDS
 from retention.results import Contrast, Finding
 from retention.spells import AGENCY, CLIENT
 
@@ -69,11 +70,8 @@ def _expected(rows: pd.DataFrame, own: np.ndarray, size: bool, by_others: bool) 
     X = pd.DataFrame({kind: (rows["freedom"] == kind).astype(float) for kind in kinds}, index=rows.index)
     if size:
         X["size"] = np.log(rows["monthly_ad_spend"].clip(lower=1))
-    E, y, fitted = (
-        band_exposure(rows["from_month"], rows["to_month"], rows["left"]),
-        rows["left"].to_numpy(),
-        ~own & alive,
-    )
+    E = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    y, fitted = rows["left"].to_numpy(), ~own & alive
     observed, clients = int(y[own].sum()), rows.loc[own, "client_id"].nunique()
     try:
         fit = fit_hazard(y[fitted], X[fitted], E[fitted], rows.loc[fitted, "client_id"])
@@ -179,8 +177,7 @@ def missing_sellers(spells: pd.DataFrame) -> list[str]:
 def missing_promises(panel: Panel) -> list[str]:
     """What the comparison of promises and results lacks."""
     promised = "what was promised at signing, in the unit of the result (column promised_result)"
-    results = "results (table results, and which metric counts: [results] primary and better in retention.toml)"
-    return [promised, results] if np.isnan(panel.gap).all() else []
+    return [promised, NEEDS["results"]] if np.isnan(panel.gap).all() else []
 
 
 def gap_ratio(

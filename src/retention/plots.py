@@ -102,11 +102,9 @@ def plot_hazard(frame: pd.DataFrame, renewals: Sequence[int], *, ax: Axes | None
     for number, (group, part) in enumerate(frame.groupby("group", sort=False)):
         months = part["month"] + 0.25 * number - 0.12
         bars = [part["hazard"] - part["low"], part["high"] - part["hazard"]]
-        color = _style(number)["color"]
-        ax.errorbar(months, part["hazard"], yerr=bars, fmt="os"[number % 2], color=color, alpha=0.25, markersize=0)
-        ax.plot(
-            months, part["hazard"], marker="os"[number % 2], markersize=5, linewidth=1, label=str(group), color=color
-        )
+        color, mark = _style(number)["color"], "os"[number % 2]
+        ax.errorbar(months, part["hazard"], yerr=bars, fmt=mark, color=color, alpha=0.25, markersize=0)
+        ax.plot(months, part["hazard"], marker=mark, markersize=5, linewidth=1, label=str(group), color=color)
     ax.set(xlabel="Month of service (grey: a fixed term comes due)", ylabel="Leave in that month", ylim=(0, None))
     ax.set_xticks(range(0, int(frame["month"].max() if len(frame) else 12) + 1, 6))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -128,9 +126,8 @@ def plot_effects(
         return ax
     y = -rows.index.to_numpy(dtype=float)
     middle, low, high = (rows[name].to_numpy(float) for name in ("estimate", "low", "high"))
-    ax.errorbar(
-        middle, y, xerr=[middle - low, high - middle], fmt="o", color=PALETTE[0], capsize=3, markersize=6, linewidth=2
-    )
+    bars = [middle - low, high - middle]
+    ax.errorbar(middle, y, xerr=bars, fmt="o", color=PALETTE[0], capsize=3, markersize=6, linewidth=2)
     ax.axvline(none, color="0.4", linewidth=1)
     edge = ax.get_xaxis_transform()
     ax.text(none, 1.01, "no difference", transform=edge, ha="center", fontsize=9, color="0.35")
@@ -139,17 +136,13 @@ def plot_effects(
         ax.text(published, 1.01, f" published {published:g}", transform=edge, ha="left", fontsize=9, color=PUBLISHED)
     if scale == "ratio":
         ax.set_xscale("log")
-        ticks = [t for t in (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 10) if _inside(t, rows)]
+        least, most = 0.9 * min(rows["low"].min(), 1), 1.1 * max(rows["high"].max(), 2)
+        ticks = [t for t in (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 10) if least <= t <= most]
         ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
         ax.minorticks_off()
     ax.set_yticks(y, rows["choice"])
     ax.set(ylim=(y.min(initial=0) - 0.6, 0.6), xlabel=scale.capitalize())
     return ax
-
-
-def _inside(tick: float, rows: pd.DataFrame) -> bool:
-    low, high = min(rows["low"].min(), 1) if len(rows) else 1, max(rows["high"].max(), 2) if len(rows) else 2
-    return bool(low * 0.9 <= tick <= high * 1.1)
 
 
 def plot_before(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -162,10 +155,9 @@ def plot_before(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         style = _style(number)
         ax.plot(part["months_before"], part["mean"], marker="os"[number % 2], label=str(measure), linewidth=2, **style)
         ax.fill_between(part["months_before"], part["low"], part["high"], alpha=0.13, color=style["color"], linewidth=0)
-    if len(frame):
-        ax.axhline(0, color="0.4", linewidth=1)
     ax.set(xlabel="Months to the decision", ylabel="SD from the mean of all clients")
     if len(frame):
+        ax.axhline(0, color="0.4", linewidth=1)
         ax.legend(frameon=False)
     return ax
 
@@ -187,9 +179,8 @@ def plot_funnel(frame: pd.DataFrame, limits: pd.DataFrame, *, ax: Axes | None = 
         color = "0.6" if row.few else PALETTE[0]
         ax.plot(row.expected, row.ratio, "o", color=color, markersize=7)
         ax.annotate(str(who), (row.expected, row.ratio), (5, 5), textcoords="offset points", fontsize=9, color=color)
-    ax.set(
-        xlabel="Ends expected (dashed: 95% limits of luck; dotted: 99.8%)", ylabel="Ends over expected", ylim=(0, None)
-    )
+    ax.set(xlabel="Ends expected (dashed: 95% limits of luck; dotted: 99.8%)", ylabel="Ends over expected")
+    ax.set_ylim(0, None)
     return ax
 
 

@@ -6,16 +6,17 @@ collects it from the executed notebook. Nothing here computes a statistic.
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib.resources import files
 from statistics import NormalDist
 from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, StrictUndefined
 
 MIME = "application/vnd.retention+json"
 SCHEMA = 1
@@ -23,13 +24,8 @@ EMPTY = "empty"  # the style class of a table or chart with nothing in it; a sec
 Profile = Callable[[float], tuple[float, float]]  # an interval as a function of z
 Z95 = NormalDist().inv_cdf(0.975)
 MIN_EVENTS_GROUP, MIN_EVENTS = 10, 20  # METHODS 1, the gate: fewer ends are described, not compared
-HOLDS, DIRECTION, DOES_NOT, NOT_ENOUGH, NOT_RUN = VERDICTS = (
-    "holds",
-    "holds in direction only",
-    "does not hold",
-    "not enough data",
-    "not run",
-)
+VERDICTS = ("holds", "holds in direction only", "does not hold", "not enough data", "not run")
+HOLDS, DIRECTION, DOES_NOT, NOT_ENOUGH, NOT_RUN = VERDICTS
 
 
 def finite(value: Any) -> Any:
@@ -101,6 +97,12 @@ class Contrast:
         fine = math.isfinite(self.theta) and math.isfinite(self.se) and self.se > 0
         return self.lacking if fine or self.lacking else ("The difference or its uncertainty cannot be computed.",)
 
+    @property
+    def short_of(self) -> int:
+        """How many further ends the gate asks for."""
+        in_groups = sum(max(0, MIN_EVENTS_GROUP - count) for count in self.events.values())
+        return max(in_groups, MIN_EVENTS - self.n_events)
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -139,7 +141,7 @@ class Finding:
         return {"findings": [asdict(self)]}
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        body = f'<p class="finding {html.escape(self.kind)}">{html.escape(self.text)}</p>'
+        body = _shown("finding", self.text, self.kind)
         return {"text/plain": self.text, "text/html": body, MIME: finite(self.payload())}
 
 
@@ -207,45 +209,9 @@ class Verdict:
         """The advice that follows from the verdict (plan.toml), as a sentence for the page."""
         return Finding(self.id, self.advice or "First bring in what is missing.")
 
-    def payload(self) -> dict[str, Any]:
-        """What the run collects."""
-        return {"claims": [asdict(self)]}
-
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {
-            "text/plain": f"{self.id}: {self.words}",
-            "text/html": _verdict_html(self),
-            MIME: finite(self.payload()),
-        }
-
-
-def _verdict_html(verdict: Verdict) -> str:
-    words = verdict.words[:1].upper() + verdict.words[1:]
-    parts = [f'<p class="words {verdict_class(verdict.verdict)}">{MARKS[verdict.verdict]} {html.escape(words)}</p>']
-    parts += [
-        f"<p>{html.escape(text)}</p>" for text in (verdict.sentence, f"{verdict.why} {verdict.would_change}") if text
-    ]
-    if verdict.fragile:
-        flips = html.escape("; ".join(verdict.flips))
-        parts.append(f"<p><strong>Fragile:</strong> another choice of method changes the verdict ({flips}).</p>")
-    if verdict.not_computed:
-        names = html.escape("; ".join(verdict.not_computed))
-        parts.append(f'<p class="n">Could not be checked on these data: {names}.</p>')
-    if math.isfinite(verdict.estimate) and not verdict.gated:
-        parts.append(f'<p class="n">{html.escape(_small_print(verdict))}</p>')
-    return f'<div class="verdict">{"".join(parts)}</div>'
-
-
-def _small_print(verdict: Verdict) -> str:
-    """What every verdict states beside its word: the ordinary interval, the counts, what could have been found."""
-    published = f" Published: {verdict.published:g}." if verdict.published else ""
-    odds = verdict.bayes_factor
-    weight = f" A difference explains the data {odds:,.3g} times as well as none (Bayes factor)." if odds > 0 else ""
-    return (
-        f"{verdict.n_clients:,} clients compared; {verdict.n_events:,} left by choice in that time. Ordinary 95% "
-        f"interval: {between(*verdict.interval_95, verdict.scale)}.{published} With this many, a true value of "
-        f"{quantity(verdict.detectable, verdict.scale)} would be told from no difference four times in five.{weight}"
-    )
+        body = _shown("verdict", self, math.isfinite(self.estimate))
+        return {"text/plain": f"{self.id}: {self.words}", "text/html": body, MIME: finite({"claims": [asdict(self)]})}
 
 
 MARKS = {HOLDS: "●", DIRECTION: "◐", DOES_NOT: "✕", NOT_ENOUGH: "○", NOT_RUN: "–"}
@@ -270,29 +236,17 @@ class Estimates:
             cells = {(row.name, row.group): _with_interval(row) for row in self.rows}
             names = dict.fromkeys(row.name for row in self.rows)
             return pd.DataFrame([{"Quantity": n} | {g: cells.get((n, g), "–") for g in groups} for n in names])
-        shown = [
-            {
-                "Quantity": r.name,
-                "Group": r.group,
-                "Estimate": _with_interval(r),
-                "Clients": r.n_clients,
-                "Ends": r.n_events,
-            }
-            for r in self.rows
-        ]
-        return pd.DataFrame(shown)
+        shown = [(r.name, r.group, _with_interval(r), r.n_clients, r.n_events) for r in self.rows]
+        return pd.DataFrame(shown, columns=["Quantity", "Group", "Estimate", "Clients", "Ends"])
 
     def says(self, name: str) -> str:
         """One quantity over all groups, in words: "month-to-month 35.0%, 12 months 65.6%"; empty where unknown."""
         return ", ".join(f"{row.group} {quantity(row.estimate, row.unit)}" for row in self.rows if row.name == name)
 
-    def payload(self) -> dict[str, Any]:
-        """What the run collects."""
-        return {"estimates": [asdict(row) for row in self.rows]}
-
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         table = Listing(self.frame(), self.caption + " (in brackets: 95% interval)" * bool(self.rows))
-        return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(self.payload())}
+        payload = {"estimates": [asdict(row) for row in self.rows]}
+        return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(payload)}
 
 
 @dataclass(frozen=True)
@@ -305,40 +259,17 @@ class Listing:
 
     def html(self) -> str:
         """The table as HTML with scoped headings; every value is text, never markup."""
-        if self.rows.empty:
-            return f'<p class="finding {EMPTY}">{html.escape(self.caption)}: nothing to list.</p>'
         numeric = {name: pd.api.types.is_numeric_dtype(self.rows[name]) for name in self.rows.columns}
-        head = "".join(_cell("th", _heading(str(name)), numeric[name], ' scope="col"') for name in self.rows.columns)
-        body = "".join(self._row(row, numeric) for row in self.rows.to_dict("records"))
-        caption, style = html.escape(self.caption), "scroll wide" if len(numeric) > 4 else "scroll"
-        return (
-            f'<div class="{style}" tabindex="0" role="region" aria-label="{caption}">'
-            f"<table><caption>{caption}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        )
-
-    def _row(self, row: Mapping[Any, Any], numeric: Mapping[Any, bool]) -> str:
-        cells = (_cell("td", self._text(name, value), numeric[name]) for name, value in row.items())
-        return f"<tr>{''.join(cells)}</tr>"
+        heads, records = [(str(name), told) for name, told in numeric.items()], self.rows.to_dict("records")
+        rows = [[(self._text(name, value), numeric[name]) for name, value in row.items()] for row in records]
+        return _shown("listing", self.caption, heads, rows)
 
     def _text(self, name: str, value: Any) -> str:
-        if pd.isna(value):
-            return "–"
-        return format(
-            value, self.formats.get(name, ",.4g" if isinstance(value, float) else "," if isinstance(value, int) else "")
-        )
+        plain = ",.4g" if isinstance(value, float) else "," if isinstance(value, int) else ""
+        return "–" if pd.isna(value) else format(value, self.formats.get(name, plain))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {"text/plain": f"{self.caption}\n{self.rows.to_string(index=False)}", "text/html": self.html()}
-
-
-def _heading(name: str) -> str:
-    return name[:1].upper() + name[1:].replace("_", " ")
-
-
-def _cell(tag: str, text: str, numeric: bool, attributes: str = "") -> str:
-    style = ' class="num"' if numeric else ""
-    return f"<{tag}{style}{attributes}>{html.escape(text)}</{tag}>"
 
 
 def _with_interval(row: Estimate) -> str:
@@ -349,16 +280,8 @@ def _with_interval(row: Estimate) -> str:
     return quantity(row.estimate, row.unit) + (f" ({interval})" if interval != "–" else "")
 
 
-_UNITS = {
-    "share": "{:.1%}",
-    "ratio": "{:.2f}",
-    "months": "{:.1f} months",
-    "count": "{:,.0f}",
-    "number": "{:,.1f}",
-    "money": "{:,.0f}",
-    "chi2": "{:,.2f}",
-    "% of spend": "{:.1f}%",
-}
+_UNITS = {"share": "{:.1%}", "ratio": "{:.2f}", "months": "{:.1f} months", "number": "{:,.1f}", "% of spend": "{:.1f}%"}
+_UNITS |= dict.fromkeys(("count", "money"), "{:,.0f}")
 
 
 def quantity(value: float, unit: str) -> str:
@@ -383,6 +306,19 @@ def between(low: float, high: float, unit: str) -> str:
     if low is None or math.isnan(low):
         return "–"
     return f"{quantity(low, unit).removesuffix(' months')} to {quantity(high, unit)}"
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    told = {"MARKS": MARKS, "EMPTY": EMPTY, "verdict_class": verdict_class, "between": between, "quantity": quantity}
+    text = files("retention").joinpath("results.html.j2").read_text("utf-8")
+    return environment.from_string(text, told).module
+
+
+def _shown(part: str, *what: Any) -> str:
+    """A part of results.html.j2, filled in."""
+    return str(getattr(_template(), part)(*what))
 
 
 def collect(payloads: Iterable[Mapping[str, Any]], run_id: str, cutoff: str) -> dict[str, Any]:

@@ -14,14 +14,16 @@ import numpy as np
 import pandas as pd
 
 from retention.config import Extra
-from retention.curves import follow_up, rate_ratio
+from retention.curves import follow_up, raw_ratio
 from retention.exits import compare, exit_rows, levels, month_rows, renewals_known
 from retention.hazards import NotFittedError, band_exposure, fit_hazard
-from retention.results import Z95, Contrast, Estimate, Estimates, Finding, Findings, between
+from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
+from retention.tables import SIGNING
 
 SPEND = "monthly_ad_spend"
 QUARTERS = ("smallest quarter", "second quarter", "third quarter", "largest quarter")
+COMPARED = (QUARTERS[3], QUARTERS[0])
 TERM = "contract_term_months"
 TURNS = "turning round once other things are held fixed"
 MIN_CATEGORIES, MAX_CATEGORIES = 2, 20
@@ -66,19 +68,12 @@ def size_hazard_ratio(
     rows = rows[rows["quarter"].notna()].reset_index(drop=True)
     if rows.empty:
         alike = ("The sizes are too much alike to be parted into quarters.",)
-        return Contrast(name, math.nan, math.nan, 0, {f"{q} clients": 0 for q in (QUARTERS[3], QUARTERS[0])}, alike)
+        return Contrast(name, math.nan, math.nan, 0, {f"{q} clients": 0 for q in COMPARED}, alike)
     between_them = {q: (rows["quarter"] == q).astype(float) for q in QUARTERS[1:3]}
     terms = levels(rows, rows[TERM].astype(str)).add_prefix("term ") if hold_term else pd.DataFrame(index=rows.index)
-    return compare(
-        rows,
-        rows["quarter"] == QUARTERS[3],
-        (QUARTERS[3], QUARTERS[0]),
-        second=rows["quarter"] == QUARTERS[0],
-        others=pd.concat([pd.DataFrame(between_them), terms], axis=1),
-        leave_out=("size",),
-        adjust=adjust,
-        name=name,
-    ).contrast
+    held = {"others": pd.concat([pd.DataFrame(between_them), terms], axis=1), "leave_out": ("size",), "adjust": adjust}
+    first, second = (rows["quarter"] == quarter for quarter in COMPARED)
+    return compare(rows, first, COMPARED, second=second, name=name, **held).contrast
 
 
 def _rows(spells: pd.DataFrame, by_month: bool, kinds: Sequence[str], unknown: str) -> pd.DataFrame:
@@ -110,12 +105,7 @@ def per_doubling(spells: pd.DataFrame, extra: Mapping[str, Extra], column: str =
     """
     rows = _rows(spells[spells[column] > 0], False, (CLIENT,), CLIENT)
     blocks = {"contract": levels(rows, rows[TERM].astype(str)).add_prefix("contract ")}
-    named = [
-        "industry",
-        "source",
-        *(n for n, x in extra.items() if x.kind in ("category", "flag") and x.known == "signing"),
-    ]
-    for name in named:
+    for name in ("industry", "source", *_at_signing(extra, "category", "flag")):
         if name in rows and MIN_CATEGORIES <= rows[name].nunique() <= MAX_CATEGORIES:
             blocks[name] = levels(rows, rows[name]).add_prefix(f"{name} ")
     blocks = {name: block for name, block in blocks.items() if block.shape[1]}
@@ -131,14 +121,18 @@ def other_sizes(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Estimates:
 
     Pooled, and with the contract held fixed. Exploratory: 95 % intervals, no verdict.
     """
-    numbers = [n for n, x in extra.items() if x.kind in ("number", "integer") and x.known == "signing" and n in spells]
     found = []
-    for column in numbers:
+    for column in [name for name in _at_signing(extra, "number", "integer") if name in spells]:
         rows = _rows(spells[spells[column] > 0], False, (CLIENT,), CLIENT).reset_index(drop=True)
         contract = levels(rows, rows[TERM].astype(str)).add_prefix("contract ")
         for group, held in (("pooled", []), ("contract held fixed", [contract])):
             found.append(_doubling(rows, column, group, held, "A5", f"ratio of leaving for twice the {column}"))
     return Estimates(tuple(row for row in found if row), "Other measures of size")
+
+
+def _at_signing(extra: Mapping[str, Extra], *kinds: str) -> list[str]:
+    """The user's own columns of these kinds that are known at signing."""
+    return [name for name, column in extra.items() if column.kind in kinds and column.known == SIGNING]
 
 
 def _doubling(
@@ -155,26 +149,27 @@ def _doubling(
         fit = fit_hazard(rows["left"].to_numpy(), covariates, exposure, rows["client_id"])
     except NotFittedError:
         return None
-    theta, se = fit.combined({"doubling": 1.0})
-    limits = [math.exp(theta + k * Z95 * se) for k in (0, -1, 1)]
-    counts = (rows["client_id"].nunique(), int(rows["left"].sum()))
-    return Estimate.of(row_id, name, group, limits, "ratio", counts)
+    left = {group: int(rows["left"].sum())}
+    return Contrast(name, *fit.combined({"doubling": 1.0}), rows["client_id"].nunique(), left).estimate(
+        row_id, name, group
+    )
 
 
 def turns_round(table: Estimates) -> Findings:
     """What must be said first: where the pooled answer and an answer with something held fixed point opposite ways."""
     if not table.rows or table.rows[0].group != "pooled":
         return Findings((), "Too few clients have left to compare sizes.")
-    pooled, texts = table.rows[0], []
-    for row in table.rows[1:]:
-        if pooled.low > 1 > row.high or pooled.high < 1 < row.low:
-            texts.append(
-                f"The answer turns round. Over all clients, twice the size goes with {_pace(pooled)}; with "
-                f"{row.group.replace(' held fixed', '')} held fixed, with {_pace(row)}. Size stands for something else "
-                "here: do not act on the pooled answer."
-            )
-    items = tuple(Finding("A4", text, "warning") for text in texts[-1:])
-    return Findings(items, "Holding the contract or a category fixed does not turn the answer round.")
+    pooled = table.rows[0]
+    turned = [row for row in table.rows[1:] if pooled.low > 1 > row.high or pooled.high < 1 < row.low]
+    texts = [
+        f"The answer turns round. Over all clients, twice the size goes with {_pace(pooled)}; with {row.group}, with "
+        f"{_pace(row)}. Size stands for something else here: do not act on the pooled answer."
+        for row in turned[-1:]
+    ]
+    return Findings(
+        tuple(Finding("A4", text, "warning") for text in texts),
+        "Holding the contract or a category fixed does not turn the answer round.",
+    )
 
 
 def caveats(table: Estimates) -> tuple[str, ...]:
@@ -210,23 +205,17 @@ def rates_by_quarter(spells: pd.DataFrame, column: str = SPEND) -> pd.DataFrame:
     groups, outcome, rows = quarters(spells, column), follow_up(spells), []
     for quarter in QUARTERS:
         part = outcome.where((groups == quarter).to_numpy())
-        months = float(np.sum(part.stop - part.entry))
-        ends = [int(np.sum(part.kind == kind)) for kind in KINDS.values()]
-        rows.append((quarter, part.seen, months, *ends, ends[0] / months if months else math.nan))
+        ends = [part.only([kind]).ended for kind in KINDS.values()]
+        rows.append((quarter, part.seen, part.months, *ends, ends[0] / part.months if part.months else math.nan))
     names = ["Quarter by size", "Clients", "Client-months", "Left by choice", "Let go", "Neutral", "Left a month"]
     return pd.DataFrame(rows, columns=names)
 
 
 def raw_rate_ratio(spells: pd.DataFrame, column: str = SPEND) -> Estimates:
     """The article's own number: ends by choice per client-month, largest over smallest quarter, exact interval."""
-    table = rates_by_quarter(spells, column).set_index("Quarter by size")
-    pair = table.loc[[QUARTERS[3], QUARTERS[0]]]
-    ends, months = tuple(pair["Left by choice"].astype(int)), tuple(pair["Client-months"])
-    if not all(months) or not sum(ends):
+    groups, outcome = quarters(spells, column), follow_up(spells).only([KINDS[CLIENT]])
+    largest, smallest = (outcome.where((groups == quarter).to_numpy()) for quarter in COMPARED)
+    row = raw_ratio("A4", "largest over smallest quarter", largest, smallest)
+    if math.isnan(row.estimate):
         return Estimates((), "Too few clients for the raw ratio")
-    found = rate_ratio(ends, months)
-    numbers, counts = (found.ratio, found.low, found.high), (int(pair["Clients"].sum()), sum(ends))
-    row = Estimate(
-        "A4", "ends per client-month, ratio", "largest over smallest quarter", *numbers, 0.95, "ratio", *counts
-    )
     return Estimates((row,), "Descriptive only: ends by choice per client-month")

@@ -78,8 +78,7 @@ def build_spells(
     clients lost earlier are. `records_begin=None` means that all history is there. Source: METHODS 0.
     """
     last, after = pd.Timestamp(cutoff), pd.Timestamp(cutoff) + DAY
-    rows = _as_known(clients, last)
-    rows = _merge_pauses(rows, pause_days)
+    rows = _merge_pauses(_as_known(clients, last), pause_days)
     begin = pd.Timestamp(records_begin) if records_begin else rows["start_date"].min()
     rows = rows[~(rows["end_date"] < begin)].reset_index(drop=True)
     rows["decision_assumed"] = rows["end_date"].notna() & rows["decision_date"].isna()
@@ -198,10 +197,8 @@ def _recorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFra
     rows = rows.sort_values([*spell, "first_month", "term_start"], kind="stable")
     rows = rows.drop_duplicates([*spell, "first_month"], keep="last").reset_index(drop=True)
     following = rows.groupby(spell)["first_month"].shift(-1)
-    length, term = (
-        np.minimum(following.fillna(np.inf), rows["stop_months"]) - rows["first_month"],
-        rows["term"].astype(int),
-    )
+    length = np.minimum(following.fillna(np.inf), rows["stop_months"]) - rows["first_month"]
+    term = rows["term"].astype(int)
     renews = rows["auto_renew"].fillna(True).astype(bool) if "auto_renew" in rows else pd.Series(True, rows.index)
     whole, part = length // term, length % term > 0
     # The last term of a spell counts though it is not full: the spell ended in it, or it is still running.

@@ -61,18 +61,14 @@ class Table:
         return tuple(column.name for column in self.columns if column.required)
 
 
-def _load() -> dict[str, Table]:
-    declared = tomllib.loads(files("retention").joinpath("tables.toml").read_text("utf-8"))
-    return {name: _table(name, about) for name, about in declared.items()}
-
-
 def _table(name: str, about: dict[str, Any]) -> Table:
     lists = ("choices", "also")
     columns = tuple(Column(**{**column, **{k: tuple(column.get(k, ())) for k in lists}}) for column in about["columns"])
     return Table(name, about["row"], tuple(about["key"]), about["unlocks"], columns)
 
 
-TABLES = _load()
+_DECLARED = tomllib.loads(files("retention").joinpath("tables.toml").read_text("utf-8"))
+TABLES = {name: _table(name, about) for name, about in _DECLARED.items()}
 
 
 def dictionary(tables: tuple[str, ...] = tuple(TABLES)) -> str:

@@ -113,9 +113,8 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
 
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     os.environ.pop("JUPYTER_PATH", None)  # the kernel of this environment and no other
-    os.environ.setdefault(
-        "OMP_NUM_THREADS", "1"
-    )  # small matrices: threads that wait for each other cost six times more
+    # Small matrices: threads that wait for each other cost six times more.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Kernels talk over files in a private folder, not over open TCP ports; its path must stay under 100 bytes.
     private = tempfile.mkdtemp(prefix="rk", dir=None if len(tempfile.gettempdir()) < SOCKET_PATH else "/tmp")
     config = Config()

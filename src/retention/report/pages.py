@@ -61,10 +61,8 @@ def leave_out_empty_sections(notebook: Any) -> None:
     notebook.cells = [cell for section in sections if section not in bare for cell in section]
     if bare:
         names = [section[0].source.splitlines()[0].removeprefix("## ").rstrip(".") for section in bare]
-        text = "\n".join(
-            ["## Left out", "", "For these, the data are lacking or too few:", "", *(f"- {n}" for n in names)]
-        )
-        notebook.cells.append(nbformat.v4.new_markdown_cell(text, id="left-out"))
+        lines = ["## Left out", "", "For these, the data are lacking or too few:", "", *(f"- {n}" for n in names)]
+        notebook.cells.append(nbformat.v4.new_markdown_cell("\n".join(lines), id="left-out"))
 
 
 def _is_bare(section: list[Any]) -> bool:
@@ -87,16 +85,11 @@ def write_index(folder: Path, results: Mapping[str, Any], titles: Mapping[str, s
     # A secondary claim that is still open has its card; the first lines are for answers, and for the three that matter.
     leading = [c for c in results["claims"] if c["tier"] == "primary" or c["verdict"] != NOT_ENOUGH]
     told = [claim["sentence"] for claim in leading if claim["sentence"]]
-    _write(
-        folder,
-        "index.html.j2",
-        results=results,
-        titles=titles,
-        about=about,
-        gate=" ".join(finding["text"] for finding in headlines if finding["id"] == "data") or cutoff,
-        headlines=told + [finding["text"] for finding in headlines if finding["id"] != "data"],
-        warnings=[finding["text"] for finding in findings if finding["kind"] == "warning"],
-    )
+    told += [finding["text"] for finding in headlines if finding["id"] != "data"]
+    gate = " ".join(finding["text"] for finding in headlines if finding["id"] == "data") or cutoff
+    warnings = [finding["text"] for finding in findings if finding["kind"] == "warning"]
+    said = {"gate": gate, "headlines": told, "warnings": warnings}
+    _write(folder, "index.html.j2", results=results, titles=titles, about=about, **said)
 
 
 def write_failure(folder: Path, why: str, failed: Iterable[Executed] = ()) -> None:

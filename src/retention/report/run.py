@@ -96,10 +96,8 @@ def _about(study: Study, notebooks: list[Path]) -> dict[str, Any]:
 def _code_hash(notebooks: list[Path]) -> str:
     package = Path(__file__).parents[1]
     files = [path for path in sorted(package.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
-    digest = hashlib.sha256()
-    for path in [*files, *notebooks]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
+    parts = [path.name.encode() + b"\0" + path.read_bytes() for path in [*files, *notebooks]]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def _packages() -> dict[str, str]:

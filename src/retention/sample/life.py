@@ -36,12 +36,39 @@ class Lives:
 
 
 def live(agency: Agency, rate: float, seed: tuple[int, ...], force_term: int | None = None) -> Lives:
-    """The lives of the clients of one batch: about `rate` signings a month, from the burn-in to the last month."""
-    rng = np.random.default_rng(seed)
-    people = _signings(rng, agency, rate * agency.world.arrivals)
+    """The lives of the clients of one batch: about `rate` signings a month, from the burn-in to the last month.
+
+    Month after month: how clients are served, who comes to wish to leave, who may act on it, and the other ends.
+    """
+    rng, world = np.random.default_rng(seed), agency.world
+    people = _signings(rng, agency, rate * world.arrivals)
     if force_term:
         people["term"] = force_term
-    return _live(rng, people, agency)
+    n, term = len(people), people["term"].to_numpy()
+    fee = 8000 * np.exp(people["z"].to_numpy()) * np.vectorize(FEES.get)(term) / 100
+    breaks = rng.random(n) < world.breach
+    wish, decided, ended, kind = (np.zeros(n, dtype=np.int16) for _ in range(4))
+    states: dict[str, list[np.ndarray]] = defaultdict(list)
+    for t, (eta, now) in enumerate(_service(rng, people, agency), 1):
+        here = (kind == 0) & (people["month"].to_numpy() + t <= agency.total)
+        wish[here & (wish == 0) & (rng.random(n) < -np.expm1(-np.exp(eta)))] = t
+        # Notice can be given: by monthly clients always, on fixed terms one notice before a renewal.
+        free = (term == 1) | ((t + world.notice_months) % term == 0) | (not world.lock_in)
+        wished = wish > 0
+        hours = rng.lognormal(np.log(4 + fee / 150), 0.35) * (1 + 0.15 * people["difficult"].to_numpy())
+        ends = (
+            (NEUTRAL, rng.random(n) < 0.003, 0),
+            (AGENCY, rng.random(n) < _agency_hazard(people, fee, hours, world), world.notice_months),
+            (CLIENT, wished & (free | breaks & (wish == t)), world.notice_months),
+        )
+        for reason, acts, notice in ends:
+            struck = here & (kind == 0) & acts
+            kind[struck], decided[struck], ended[struck] = reason, t, t + notice
+        now |= {"hours": hours, "wished": wished, "reported": now["liking"] + AFTER_WISH * wished}
+        for name, values in now.items():
+            states[name].append(values.astype(np.float32) if values.dtype.kind == "f" else values)
+    people = people.assign(decided=decided, ended=ended, kind=kind, wish=wish)
+    return Lives(people, {name: np.stack(months, axis=1) for name, months in states.items()})
 
 
 def _signings(rng: Rng, agency: Agency, rate: float) -> pd.DataFrame:
@@ -71,36 +98,6 @@ def _signings(rng: Rng, agency: Agency, rate: float) -> pd.DataFrame:
         "late_payer": rng.random(n) < 0.12,
     }
     return pd.DataFrame(people)
-
-
-def _live(rng: Rng, people: pd.DataFrame, agency: Agency) -> Lives:
-    """Month after month: how clients are served, who comes to wish to leave, who may act on it, and the other ends."""
-    world, n = agency.world, len(people)
-    term = people["term"].to_numpy()
-    fee = 8000 * np.exp(people["z"].to_numpy()) * np.vectorize(FEES.get)(term) / 100
-    breaks = rng.random(n) < world.breach
-    wish, decided, ended, kind = (np.zeros(n, dtype=np.int16) for _ in range(4))
-    states: dict[str, list[np.ndarray]] = defaultdict(list)
-    for t, (eta, now) in enumerate(_service(rng, people, agency), 1):
-        here = (kind == 0) & (people["month"].to_numpy() + t <= agency.total)
-        wish[here & (wish == 0) & (rng.random(n) < -np.expm1(-np.exp(eta)))] = t
-        # Notice can be given: by monthly clients always, on fixed terms one notice before a renewal.
-        free = (term == 1) | ((t + world.notice_months) % term == 0) | (not world.lock_in)
-        wished = wish > 0
-        hours = rng.lognormal(np.log(4 + fee / 150), 0.35) * (1 + 0.15 * people["difficult"].to_numpy())
-        ends = (
-            (NEUTRAL, rng.random(n) < 0.003, 0),
-            (AGENCY, rng.random(n) < _agency_hazard(people, fee, hours, world), world.notice_months),
-            (CLIENT, wished & (free | breaks & (wish == t)), world.notice_months),
-        )
-        for reason, acts, notice in ends:
-            struck = here & (kind == 0) & acts
-            kind[struck], decided[struck], ended[struck] = reason, t, t + notice
-        now |= {"hours": hours, "wished": wished, "reported": now["liking"] + AFTER_WISH * wished}
-        for name, values in now.items():
-            states[name].append(values.astype(np.float32) if values.dtype.kind == "f" else values)
-    people = people.assign(decided=decided, ended=ended, kind=kind, wish=wish)
-    return Lives(people, {name: np.stack(months, axis=1) for name, months in states.items()})
 
 
 def _service(rng: Rng, people: pd.DataFrame, agency: Agency) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:

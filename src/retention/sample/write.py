@@ -141,7 +141,6 @@ def _states(books: Books) -> list[dict[str, Any]]:
     kind = rows["kind"].map(KINDS).where(rows["kind"] > 0, None)
     names = {"z": "size", "wish": "wish_month", "decided": "decided_month", "ended": "ended_month"}
     table = rows.rename(columns=names).assign(kind=kind, first_month=first + 1, **shown)
-    columns = (
-        "client_id size quality promise difficult late_payer wish_month decided_month ended_month kind first_month"
-    )
-    return table[[*columns.split(), *shown]].round(3).to_dict("records")
+    hidden = "client_id size quality promise difficult late_payer".split()
+    columns = [*hidden, "wish_month", "decided_month", "ended_month", "kind", "first_month", *shown]
+    return table[columns].round(3).to_dict("records")

@@ -71,21 +71,19 @@ class Across:
         parts = {name: np.concatenate(self.parts.pop(name)) for name in list(self.parts)}
         if not parts:
             return []
-        found = self._engagements(**parts) if self.table.name == "clients" else {"again": _repeated(parts["key"])}
+        found = self._engagements(parts) if self.table.name == "clients" else {"again": _repeated(parts["key"])}
         return [
             fault(self.table.name, "", kind, len(bad), dict.fromkeys(ids(np.sort(bad))), key=", ".join(self.table.key))
             for kind, bad in found.items()
             if len(bad)
         ]
 
-    def _engagements(
-        self, key: np.ndarray, row: np.ndarray, start_date: np.ndarray, end_date: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def _engagements(self, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Rows that are copies, and rows of a client that end after the next one has begun."""
-        twice = _repeated(row)
-        order = np.lexsort((start_date, key))
+        twice = _repeated(parts["row"])
+        order = np.lexsort((parts["start_date"], parts["key"]))
         order = order[~np.isin(order, twice)] if len(twice) else order
-        client, start, end = key[order], start_date[order], end_date[order]
+        client, start, end = (parts[name][order] for name in ("key", "start_date", "end_date"))
         same = client[1:] == client[:-1]
         self.clients = client[np.append(True, ~same)[: len(client)]]
         return {"copy": twice, "overlap": order[:-1][same & (start[1:] <= end[:-1])]}

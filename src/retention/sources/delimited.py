@@ -126,6 +126,5 @@ def _rows(reader: Any, columns: int, width: int, before: int) -> Iterator[list[l
 
 
 def _holds_rows(value: str, columns: int) -> bool:
-    return "\n" in value and any(
-        max(line.count(mark) for mark in MARKS) >= columns - 1 > 0 for line in value.split("\n")
-    )
+    marks = (max(line.count(mark) for mark in MARKS) for line in value.split("\n"))
+    return "\n" in value and max(marks) >= columns - 1 > 0

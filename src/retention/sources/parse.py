@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -56,19 +56,17 @@ def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "")
     numbers = int | float | Decimal | np.number
     numeric = pd.Series([isinstance(v, numbers) and not isinstance(v, bool) for v in written], dtype=bool)
     text, told = _cleaned(pd.Series([as_text(value) for value in written], dtype=TEXT))
-    if column.kind in ("date", "month"):
-        text, told = _day_numbers(text, told, numeric, form, first_day)
     if column.kind == "term" or column.choices:
         text, told = _spelled(text, told, column)
-    reader: dict[str, Callable[[], Parsed]] = {
-        "date": lambda: _dates(text, form),
-        "month": lambda: _months(text, form),
-        "number": lambda: _numbers(text, form, numeric, _around(column)),
-        "integer": lambda: _whole(text, form, numeric),
-        "term": lambda: _whole(text, form, numeric),
-        "flag": lambda: _flags(text),
-    }
-    once = reader[column.kind]() if column.kind in reader else Parsed(text.astype("string"))
+    if column.kind in ("date", "month"):
+        text, told = _day_numbers(text, told, numeric, form, first_day)
+        once = _dates(text, form) if column.kind == "date" else _months(text, form)
+    elif column.kind == "number":
+        once = _numbers(text, form, numeric, _around(column))
+    elif column.kind in ("integer", "term"):
+        once = _whole(text, form, numeric)
+    else:
+        once = _flags(text) if column.kind == "flag" else Parsed(text.astype("string"))
     bad = _unread(text, once.values) if once.bad is None else once.bad
     counts = np.bincount(codes[codes >= 0], minlength=len(unique))
     return replace(
@@ -120,8 +118,7 @@ def _day_numbers(
     text: pd.Series, told: pd.Series, numeric: pd.Series, form: str, first_day: str
 ) -> tuple[pd.Series, pd.Series]:
     """Day numbers of a workbook, or of a column said to hold them, as dates in words."""
-    numbers = pd.to_numeric(text.where(numeric | (form == EXCEL_DAYS)), errors="coerce")
-    numbers = numbers.astype(float) // 1
+    numbers = pd.to_numeric(text.where(numeric | (form == EXCEL_DAYS)), errors="coerce").astype(float) // 1
     fits = numbers.between(FIRST_DAY_NUMBER, 80_000) & bool(first_day or form == EXCEL_DAYS)
     whole = numbers.where(fits, 0).to_numpy().astype("timedelta64[D]")
     written = pd.Series(np.datetime_as_string(np.datetime64(first_day or EXCEL_FIRST_DAY, "D") + whole), dtype=TEXT)
@@ -177,11 +174,9 @@ class Evidence:
     def faults(self, table: str) -> list[Fault]:
         """Columns that mix currencies, shares or time zones; the dates of one file must all be of one zone."""
         zones = set().union(*self.zones.values())
-        money = [
-            fault(table, name, "currencies", seen=sorted(m)[:SEEN]) for name, m in self.marks.items() if len(m) > 1
-        ]
-        mixed = [name for name, found in self.zones.items() if found and len(zones) > 1]
-        return money + [fault(table, name, "zones", seen=sorted(zones)[:SEEN]) for name in mixed]
+        mixed = [(name, "currencies", marks) for name, marks in self.marks.items() if len(marks) > 1]
+        mixed += [(name, "zones", zones) for name, found in self.zones.items() if found and len(zones) > 1]
+        return [fault(table, name, kind, seen=sorted(seen)[:SEEN]) for name, kind, seen in mixed]
 
 
 def _zones(timed: pd.Series) -> set[str]:
@@ -202,8 +197,7 @@ def _dates(text: pd.Series, form: str) -> Parsed:
     plain = text.str.replace(_DATES["time"], "", regex=True)
     form = "" if form in (EXCEL_DAYS, AS_WRITTEN) else form
     if form and form not in _DATES["orders"]:
-        values = _reads(text, (form,)).dt.normalize()
-        values = values.fillna(_reads(plain, (form, "%Y-%m-%d")))
+        values = _reads(text, (form,)).dt.normalize().fillna(_reads(plain, (form, "%Y-%m-%d")))
         return Parsed(values, "date as said", {"how": f" written as {form}"})
     values = _reads(plain, _DATES["certain"])
     rest = plain.where(values.isna())
@@ -281,11 +275,9 @@ def _only(group: str, point: str) -> str:
 def _whole(text: pd.Series, form: str, numeric: pd.Series) -> Parsed:
     parsed = _numbers(text, form, numeric)
     odd = (parsed.values % 1 != 0) | (parsed.values.abs() > LARGEST_WHOLE)
-    values = parsed.values.mask(odd).astype("Int64")
-    return Parsed(values, "whole", bad=parsed.bad)
+    return Parsed(parsed.values.mask(odd).astype("Int64"), "whole", bad=parsed.bad)
 
 
 def _flags(text: pd.Series) -> Parsed:
     words = dict.fromkeys(_CELLS["true"], True) | dict.fromkeys(_CELLS["false"], False)
-    values = text.str.casefold().map(words).astype("boolean")
-    return Parsed(values, "flag")
+    return Parsed(text.str.casefold().map(words).astype("boolean"), "flag")
