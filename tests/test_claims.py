@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from retention.claims import CLAIMS, judge, load_plan, sensitivity_table
+from retention.claims import CLAIMS, judge, load_plan, sensitivity_table, which_flip
 from retention.config import ClaimChange
 from retention.errors import ConfigError
 from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
@@ -165,3 +165,19 @@ def test_the_plan_can_be_overridden_and_says_so():
 def test_an_unknown_claim_is_an_error_that_lists_those_there_are():
     with pytest.raises(ConfigError, match="A99, A98. There are: A1"):
         load_plan({"A99": ClaimChange(), "A98": ClaimChange()})
+
+
+def test_more_ends_are_asked_for_only_where_they_would_help():
+    few = Contrast("", math.nan, math.nan, 9, {"one group": 3, "another": 12})
+    assert judge(A1, few).more_events_needed == 7 and "At least 7 more" in judge(A1, few).would_change
+    blocked = replace(few, lacking=("liking is the same wherever it is known.",))
+    assert not judge(A1, blocked).more_events_needed and judge(A1, blocked).would_change == ""
+    nobody = Contrast("", math.nan, math.nan, 9, {}, ("The sizes are too much alike.",))
+    assert judge(A1, nobody).why == "The sizes are too much alike." and judge(A1, nobody).would_change == ""
+
+
+def test_which_other_choices_flip_the_verdict():
+    planned, others = contrast(2.0, 0.1), [contrast(1.9, 0.1), replace(contrast(1.0, 0.1), name="other")]
+    assert which_flip(A1, planned, others, "choices").text == "1 of 2 choices give another verdict than holds: other."
+    assert which_flip(A1, planned, others[:1], "choices").text == "All 1 choices give the verdict above, holds."
+    assert which_flip(A1, planned, [], "choices").text == ""

@@ -138,6 +138,22 @@ def test_without_monthly_terms_by_formula():
     assert sorted(swing[1:]) == swing[1:]  # fewer clients, larger swings
 
 
+def test_revenue_as_today_is_what_the_books_count(sample_study):
+    """Planned fees of clients signed less than two years ago, counted month by month over the last three years."""
+    spells = sample_study.spells
+    fee = spells["fee_pct"] / 100 * spells["monthly_ad_spend"]
+    days = pd.date_range("2023-01-31", "2025-12-31", freq="ME")
+    there = [
+        (spells["start_date"] <= day)
+        & (spells["start_date"] > day - pd.DateOffset(months=24))
+        & ~(spells["end_date"] < day)
+        for day in days
+    ]
+    counted = np.mean([fee[now].sum() for now in there])
+    rows = {(row.name, row.group): row.estimate for row in economics.without_monthly(spells)[0].rows}
+    assert rows["revenue a month, all terms", "as today"] == pytest.approx(counted, rel=0.06)
+
+
 def test_early_and_late_count_the_living(sample_study):
     rows = signing.early_and_late(sample_study.spells, {}).rows
     month = next(row for row in rows if row.name == "term: month-to-month" and row.group.startswith("gone"))

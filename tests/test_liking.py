@@ -14,7 +14,7 @@ from retention.claims import CLAIMS, sensitivity_table
 from retention.config import ResultsSettings
 from retention.errors import ConfigError
 from retention.lagged import Panel, against_target, build_panel, design, lagged_contrast, lagged_rows
-from retention.results import HOLDS, NOT_ENOUGH, NOT_RUN
+from retention.results import HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
 from retention.sample import PLAIN, WORLDS, simulate, write_sample
 from retention.spells import build_spells
 
@@ -290,3 +290,27 @@ def test_a_metric_that_there_is_not_is_told(tmp_path):
     settings.write_text(settings.read_text().replace('better = "lower"', 'better = "down"'))
     with pytest.raises(ConfigError, match=r"results.better.*'lower' or 'higher'.*got 'down'"):
         open_study(str(tmp_path / "agency"))
+
+
+def test_ratings_that_are_all_alike_are_said_to_be(sample_study):
+    panel = replace(sample_study.panel, liking=np.where(np.isnan(sample_study.panel.liking), np.nan, 8.0))
+    found = liking.liking_difference(panel)
+    assert found.n_events > 100 and "liking is the same wherever it is known" in found.gate[0]
+    assert judge(CLAIMS["A6"], found).would_change == ""
+
+
+def test_those_compared_are_those_counted(sample_study):
+    found = liking.detractor_ratio(sample_study.panel)
+    rows = lagged_rows(sample_study.panel, rating="nps").dropna(subset=["nps"])
+    told = rows[(rows["nps"] <= 6) | (rows["nps"] >= 9)]
+    assert found.n_clients == told["client_id"].nunique() and found.n_events == told["left"].sum()
+
+
+def test_a_sign_that_luck_could_give_is_not_told():
+    """Better results go with leaving here only where the interval is clear of none; so for liking."""
+    like, result = (Contrast("", theta, 0.1, 300, {"all": 100}) for theta in (-0.5, 0.05))
+    assert liking._signed(like, result, replace(like, theta=0.55)).caveats == ()
+    clear = replace(result, theta=0.4)
+    assert liking._signed(like, clear, replace(like, theta=0.9)).caveats == (liking.RESULTS_HARM,)
+    assert liking._signed(result, like, replace(like, theta=-0.5)).caveats == (liking.LIKING_UNCLEAR,)
+    assert liking._signed(clear, like, replace(like, theta=-0.9)).caveats == (liking.LIKING_HARMS,)

@@ -48,7 +48,7 @@ def test_collect_keeps_order_and_says_nothing_twice():
 def test_the_gate_counts_add_up(sample_study):
     spells = sample_study.spells
     head = gate.counts(spells, sample_study.tables.frames["clients"]).set_index("What")["Count"]
-    assert "Enough to judge by: 206 of the month-to-month clients" in gate.enough(spells).text
+    assert "Enough to try the contract term (A1): 206 of the month-to-month clients" in gate.enough(spells).text
     assert "Not enough yet" in gate.enough(spells.head(15)).text
     kinds = gate.ends_by_kind(spells)
     assert kinds["Ends"].sum() == head["ends counted"] and kinds["Share"].sum() == pytest.approx(1)

@@ -167,3 +167,16 @@ def test_lacking_columns_are_said(sample_study):
     assert "Too few" in people.seller_words(people.sellers(spells)).text
     assert len(people.seller_sensitivities(sample_study.spells)) == len(CLAIMS["A7"].sensitivities)
     assert len(people.gap_sensitivities(sample_study.panel)) == len(CLAIMS["A8"].sensitivities)
+
+
+def test_the_spread_is_measured_against_all_clients_together(sample_study):
+    """Expected from all clients the ends add up to those that came; a lone seller is expected to have his own."""
+    spells = sample_study.spells
+    pooled = people.expected_ends(spells, "seller_id", by_others=False)
+    apart = people.expected_ends(spells, "seller_id")
+    assert pooled["expected"].sum() == pytest.approx(pooled["observed"].sum(), rel=0.02)
+    assert not np.allclose(pooled["expected"], apart["expected"], rtol=1e-3)
+    alone = people.seller_spread(spells.assign(seller_id="s1"))
+    assert alone.events == {"the sellers' clients": pooled["observed"].sum()} and "7 more to compare" in alone.gate[0]
+    told = judge(CLAIMS["A7"], people.seller_spread(spells))
+    assert "more early ends" in told.why and told.would_change == ""  # so many ends alone would not open it

@@ -126,3 +126,24 @@ def test_other_measures_of_size_stand_by_themselves(sample_study):
     pooled = size.per_doubling(spells, {}).rows[0]
     assert found.rows[0].estimate == pytest.approx(math.sqrt(pooled.estimate))
     assert size.other_sizes(spells, {}).rows == ()
+
+
+def test_a_snapshot_is_not_adjusted_for_how_long_a_client_stayed():
+    """Starts counted back from the stay: their half-year is the stay itself, and holding it fixed would hide the ratio.
+
+    Planted: the hazard of the larger clients is twice that of the smaller, everybody watched up to one day.
+    """
+    rng, n = np.random.default_rng(1), 4000
+    spend = np.exp(rng.normal(8, 1, n))
+    stay = np.ceil(rng.exponential(20 / np.where(spend > np.median(spend), 2.0, 1.0)))
+    watched = rng.integers(1, 48, n)
+    cut = pd.Timestamp("2025-12-31")
+    months = np.minimum(stay, watched).astype(int)
+    start = pd.to_datetime([cut + pd.Timedelta(days=1) - pd.DateOffset(months=int(m)) for m in months])
+    rows = pd.DataFrame({"client_id": [f"c{i}" for i in range(n)], "start_date": start, "contract_term_months": 1})
+    rows = rows.assign(end_date=pd.Series([cut] * n).where(stay <= watched), monthly_ad_spend=spend, source="x")
+    spells = build_spells(rows, cutoff=cut.date(), notice_days=0).assign(renewals_known=False)
+    found = size.size_hazard_ratio(spells)
+    assert math.exp(found.theta) == pytest.approx(2.0, rel=0.12)
+    assert all("half-year" not in said for said in found.caveats)
+    assert "size against others of its year" not in {other.name for other in size.size_sensitivities(spells)}

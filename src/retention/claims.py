@@ -14,7 +14,7 @@ from scipy import stats
 
 from retention.config import ClaimChange, study_plan
 from retention.errors import ConfigError
-from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Z95, Contrast, Verdict, between
+from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Z95, Contrast, Finding, Verdict, between
 
 POWER = 0.8
 ABOUT = "about as large as claimed"
@@ -185,6 +185,8 @@ def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, .
 
 def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
     """Further ends by choice that would settle it: the gate's shortfall, else if the estimate stays where it is."""
+    if contrast.lacking:
+        return 0  # more ends alone would not open it, and what would is said
     if contrast.gate:
         return contrast.short_of
     theta = claim.sign * contrast.theta
@@ -227,6 +229,20 @@ def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Se
         estimate=f"{claim.shown(contrast.theta):.2f}", ratio=f"{math.exp(contrast.theta):.2f}"
     )
     return f"{words} ({'; '.join([f'{100 * claim.level:.4g}% interval {interval}', *caveats])})."
+
+
+def which_flip(claim: Claim, planned: Contrast, others: Iterable[Contrast], among: str) -> Finding:
+    """Which of further ways to compute a contrast would be judged otherwise, in a sentence; empty without any."""
+    told = [other for other in others if math.isfinite(other.theta)]
+    word = judge(claim, planned).verdict
+    flips = [other.name for other in told if judge(claim, other).verdict != word]
+    if not told or not math.isfinite(planned.theta):
+        return Finding(claim.id, "")
+    if not flips:
+        return Finding(claim.id, f"All {len(told)} {among} give the verdict above, {word}.")
+    return Finding(
+        claim.id, f"{len(flips)} of {len(told)} {among} give another verdict than {word}: {', '.join(flips)}."
+    )
 
 
 def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:

@@ -47,7 +47,10 @@ def overlap_weights(spells: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     parts = [natural_spline(size, 3).add_prefix("size ") if size.nunique() > 1 else pd.DataFrame(index=spells.index)]
     parts += [levels(told, told[name]).add_prefix(f"{name} ") for name in SEEN_AT_SIGNING if name in told]
     quarter = told["start_date"].dt.year * 4 + told["start_date"].dt.quarter
-    X = pd.concat([*parts, ((quarter - quarter.mean()) / 4).rename("year of signing")], axis=1).astype(float)
+    if renewals_known(spells):  # a start that was counted back says how long the client stayed
+        parts.append(((quarter - quarter.mean()) / 4).rename("year of signing").to_frame())
+    X = pd.concat(parts, axis=1).astype(float)
+    X = X if X.shape[1] else X.assign(**{"all alike": 0.0})
     X = (X - X.mean()) / X.std().replace(0, 1)
     model = LogisticRegression(C=WEAK_PENALTY, max_iter=1000).fit(X, monthly)
     chance = model.predict_proba(X)[:, 1]

@@ -161,20 +161,21 @@ def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
     known = min(known_through(outcome.where(arm), MIN_AT_RISK) for arm in (fixed, ~fixed))
     horizon = next((months for months in HORIZONS if months <= known), 0)
     recorded = (spells["observed_months"] - spells["entry_months"]).max()
-    rates = {arm: float(np.sum((fixed == arm) & (spells["entry_months"] == 0))) / recorded for arm in (False, True)}
+    signed = (spells["entry_months"] == 0).to_numpy()  # survivors from before the records are larger than who signs
+    rates = {arm: float(np.sum((fixed == arm) & signed)) / recorded for arm in (False, True)}
     if contrast.gate or not horizon or fees.isna().any() or not all(rates.values()):
         why = "Too little is known of fees, of who left, or of clients watched for a year, for this what-if."
         return Estimates((), "A what-if"), Finding("A3", why)
     rng, spend = np.random.default_rng(SEED), spells["monthly_ad_spend"].astype(float)
     ratios = np.exp(np.append(contrast.theta, contrast.theta + contrast.se * rng.normal(size=DRAWS)))
     once, moved_fees = np.ones(1), spend * (fees / spend)[fixed].median()
-    monthly, kept = (_stream(outcome, fees, fixed == arm, rates[arm], horizon, once) for arm in (False, True))
-    moved = _stream(outcome, moved_fees, ~fixed, rates[False], horizon, ratios)
+    monthly, kept = (_stream(outcome, fees, fixed == arm, signed, rates[arm], horizon, once) for arm in (False, True))
+    moved = _stream(outcome, moved_fees, ~fixed, signed, rates[False], horizon, ratios)
     rows = _outlook("as today", 1.0, monthly, kept, horizon)
     rows += [row for share in STILL_SIGN for row in _outlook(f"{share:.0%}", share, moved, kept, horizon)]
     needed = monthly.worth / moved.worth
     low, high = np.quantile(needed, [0.025, 0.975])
-    all_sign = "Even if all of them signed, revenue would be lower. " if needed[0] > 1 else ""
+    all_sign = "Even if all of them signed, revenue would be lower. " if low > 1 else ""
     text = (
         f"{all_sign}Revenue stays as it is if a fixed term is signed by {needed[0]:.0%} of as many clients as now sign "
         f"month-to-month (95% interval {low:.0%} to {high:.0%}, from the uncertainty of the ratio alone)."
@@ -184,15 +185,26 @@ def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
 
 
 def _stream(
-    outcome: Outcome, fees: pd.Series, arm: np.ndarray, rate: float, horizon: int, slower: np.ndarray
+    outcome: Outcome,
+    fees: pd.Series,
+    arm: np.ndarray,
+    signed: np.ndarray,
+    rate: float,
+    horizon: int,
+    slower: np.ndarray,
 ) -> Stream:
-    """The clients of one arm as a stream, by thirds of the fee where there are enough: who pays more stays longer."""
-    thirds = pd.qcut(fees[arm].rank(method="first"), 3 if arm.sum() >= MIN_FOR_THIRDS else 1, labels=False)
+    """The clients of one arm as a stream, by thirds of the fee where there are enough: who pays more stays longer.
+
+    How many there are of each third, and what they pay, is told by those `signed` within the records; how long they
+    stay, by all.
+    """
+    fee, new = fees.to_numpy(float), arm & signed
+    edges = np.quantile(fee[new], [1 / 3, 2 / 3]) if new.sum() >= MIN_FOR_THIRDS else []
+    thirds = np.searchsorted(edges, fee)
     worth, months, moves = np.zeros(len(slower)), np.zeros(len(slower)), 0.0
-    for third, paid in fees[arm].groupby(thirds):
-        mask = arm.copy()
-        mask[arm] = (thirds == third).to_numpy()
-        stay, share = _stay(outcome.where(mask), horizon, slower), len(paid) / arm.sum()
+    for third in np.unique(thirds[new]):
+        paid = fee[new & (thirds == third)]
+        stay, share = _stay(outcome.where(arm & (thirds == third)), horizon, slower), len(paid) / new.sum()
         worth += share * paid.mean() * stay.sum(axis=1)
         months += share * stay.sum(axis=1)
         moves += rate * share * float((paid**2).mean()) * (2 - stay[0, -1])

@@ -54,7 +54,7 @@ def exit_rows(
     left = (rows["outcome"].isin(BY_CHOICE) & (CLIENT in kinds)) | rows["outcome"].isin(kinds)
     rows = rows.assign(left=left.astype(int))[left | (rows["outcome"] == "stayed")]
     about = ["client_id", "engagement", "start_date", "contract_term_months", "monthly_ad_spend"]
-    about += [name for name in ("industry", "source", "rep_id") if name in spells]
+    about += [name for name in ("industry", "source", "rep_id", "renewals_known") if name in spells]
     return rows.merge(spells[about], on=["client_id", "engagement"], how="left")
 
 
@@ -98,6 +98,7 @@ def compare(
     compared = rows[marks | against]
     lacking = _lacking(rows, (marks, against), groups, "size" not in leave_out and adjust)
     if lacking or not all(events.values()):
+        events = events if marks.any() and against.any() else {}  # of nobody no number of ends is too small
         return Adjusted(_contrast(name, None, compared, events, lacking, ()), None, rows)
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     fixed = pd.DataFrame(index=rows.index) if others is None else others
@@ -152,7 +153,8 @@ def _blocks(rows: pd.DataFrame, budget: float, leave_out: Sequence[str]) -> dict
     halves = rows["start_date"].dt.year.astype(str) + np.where(rows["start_date"].dt.month <= 6, " first", " second")
     offered = {"size": spread}
     offered |= {name: levels(rows, rows[name]) for name in ("source", "industry") if name in rows}
-    offered["half-year of signing"] = levels(rows, halves)
+    if renewals_known(rows):  # of a snapshot the start is counted back from the stay: it would be held fixed too
+        offered["half-year of signing"] = levels(rows, halves)
     blocks = {}
     for name, columns in offered.items():
         if columns is None or columns.empty or name in leave_out or columns.shape[1] > budget:

@@ -107,9 +107,9 @@ def enough(spells: pd.DataFrame) -> Finding:
     contrast = contract_hazard_ratio(spells)
     told = " and ".join(f"{count:,} of the {group}" for group, count in contrast.events.items())
     least = f"a verdict needs {MIN_EVENTS_GROUP} of each and {MIN_EVENTS} in all"
-    word = "Not enough yet" if contrast.gate else "Enough to judge by"
-    text = f"{word}: {told} left by choice at an opportunity to leave that was seen; {least}."
-    return Finding("data", " ".join([text, *contrast.lacking]))
+    word = "Not enough yet to judge" if contrast.gate else "Enough to try"
+    text = f"{word} the contract term (A1): {told or 'nobody'} left by choice where it counts; {least}."
+    return Finding("data", " ".join([text, *contrast.lacking, "Every other page says whether it has enough."]))
 
 
 def starts_and_ends(spells: pd.DataFrame, records_begin: dt.date | None) -> pd.DataFrame:

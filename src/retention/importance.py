@@ -37,7 +37,7 @@ def dominance(panel: Panel, seed: int = 1) -> Estimates:
         made = design(panel.rows, BOTH)
         gains = _gains(made)
     except NotFittedError:
-        return Estimates((), "Too few clients have left to share out what explains it")
+        return Estimates((), "Not computed: ratings, results or clients who left are lacking")
     codes, names = pd.factorize(made.rows["client_id"])
     rng, draws = np.random.default_rng(seed), []
     for _ in range(DRAWS):
@@ -83,7 +83,7 @@ def held_out_importance(panel: Panel, seed: int = 1) -> Estimates:
     try:
         fit = fit_hazard(y[~later], X[~later], E[~later], rows.loc[~later, "client_id"])
     except NotFittedError:
-        return Estimates((), "Too few clients have left to measure importance on later ones")
+        return Estimates((), "Not computed on later clients: ratings, results or clients who left are lacking")
     test, rng = X[later].reset_index(drop=True), np.random.default_rng(seed)
     loss = {"": _losses(fit.expected_for(test.to_numpy(), E[later]), y[later])}
     worse = {}
@@ -112,12 +112,16 @@ def agreement(difference: Contrast, shares: Estimates, shuffled: Estimates) -> F
     """Whether the four views of importance point the same way, in a sentence: only then is the answer robust."""
     told = {row.name: row.estimate for row in shares.rows} | {row.group: row.estimate for row in shuffled.rows}
     if difference.gate or len(told) < 6:
-        return Finding("A6", "Too few clients have left to hold four views against each other.")
+        return Finding(
+            "A6", "The four views cannot be held against each other: ratings, results or clients who left are lacking."
+        )
     views = [difference.theta > 0, told["liking's share"] > 0.5, told["liking over results"] > 0]
     views.append(told["fit lost without liking"] > told["fit lost without results"])
     if sum(views) in (0, 4):
         which = "liking tells" if all(views) else "results tell"
-        return Finding("A6", f"All four views say that {which} more about leaving.")
+        low, high = difference.interval()
+        how = "say" if low > 0 or high < 0 else "lean the same way, within what luck could do:"
+        return Finding("A6", f"All four views {how} that {which} more about leaving.".replace(": that", ":"))
     text = f"{sum(views)} of four views say that liking tells more: the answer hangs on how it is measured."
     return Finding("A6", text)
 

@@ -291,6 +291,8 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
     used = rows.dropna(subset=[*columns, *plain]).reset_index(drop=True)
     if used.empty:
         raise NotFittedError("no opportunity to leave comes with what is compared")
+    if alike := [name for name in (*columns, *plain) if used[name].nunique() == 1]:
+        raise NotFittedError(f"{' and '.join(alike)} is the same wherever it is known")
     spread = used[list(columns)].std().fillna(0).replace(0, 1)
     covariates = [(used[list(columns)] - used[list(columns)].mean()) / spread, used[list(plain)].astype(float)]
     controls = [levels(used, used["term_months"].astype(str)).add_prefix("term ")]
@@ -335,13 +337,16 @@ def lagged_contrast(
     level: float = 0.95,
 ) -> Contrast:
     """A weighted sum of effects to be judged; `groups` names columns (0 or 1) of which each needs ends enough."""
+    told = rows.dropna(subset=[*columns, *plain])
+    counts, compared = {"clients with what is compared": int(told["left"].sum())}, told
+    if groups:
+        counts = {what: int(told.loc[told[column] == 1, "left"].sum()) for column, what in groups.items()}
+        compared = told[(told[list(groups)] == 1).any(axis=1)]
+    clients = compared["client_id"].nunique()
     try:
         made = design(rows, columns, plain)
         fit, used = made.fit(), made.rows
     except NotFittedError as error:
         why = (*lacking, f"No estimate could be made: {error}.")
-        return Contrast(name, math.nan, math.nan, 0, {"clients with what is compared": 0}, why)
-    counts = {"clients with what is compared": int(used["left"].sum())}
-    if groups:
-        counts = {what: int(used.loc[used[column] == 1, "left"].sum()) for column, what in groups.items()}
-    return Contrast(name, *wider(fit, parts, used, level), used["client_id"].nunique(), counts, tuple(lacking))
+        return Contrast(name, math.nan, math.nan, clients, counts, why)
+    return Contrast(name, *wider(fit, parts, used, level), clients, counts, tuple(lacking))

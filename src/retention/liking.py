@@ -37,15 +37,16 @@ NEEDS = {
 }
 OPPOSITE = "monthly clients and fixed terms point opposite ways"
 LIKING_HARMS = "clients who like their rep more leave sooner here"
-RESULTS_HARM = "better results do not go with staying here"
+LIKING_UNCLEAR = "whether liked reps keep clients here is not clear by itself"
+RESULTS_HARM = "better results go with leaving here"
 
 
 def liking_difference(panel: Panel, rows: pd.DataFrame | None = None, *, name: str = "as planned") -> Contrast:
     """Effect of results minus effect of liking, each per standard deviation on the log hazard; above 0, liking wins.
 
     Liking that goes with leaving sooner can never win, however results do: then minus its own effect is judged
-    where that is smaller. A wrong sign of either is said. The gate also asks that 40 % of invitations were answered.
-    METHODS 1 and 4.
+    where that is smaller. A wrong sign of either is said where its own 95 % interval is clear of none. The gate also
+    asks that 40 % of invitations were answered. METHODS 1 and 4.
     """
     rows = panel.rows if rows is None else rows
     few = f"Only {panel.response:.0%} of invitations were answered; at least {MIN_RESPONSE:.0%} are needed."
@@ -57,11 +58,12 @@ def liking_difference(panel: Panel, rows: pd.DataFrame | None = None, *, name: s
 
 def _signed(liking: Contrast, results: Contrast, difference: Contrast) -> Contrast:
     """The difference with what must be said where liking or results do not protect."""
-    said = (RESULTS_HARM,) * (results.theta > 0)
+    said = (RESULTS_HARM,) if results.interval()[0] > 0 else ()
     if not liking.theta > 0:
         return replace(difference, caveats=said)
     worst = min((replace(liking, theta=-liking.theta), difference), key=lambda contrast: contrast.theta)
-    return replace(worst, caveats=(LIKING_HARMS, *said))
+    clear = liking.interval()[0] > 0
+    return replace(worst, caveats=(LIKING_HARMS if clear else LIKING_UNCLEAR, *said))
 
 
 def liking_sensitivities(panel: Panel) -> list[Contrast]:

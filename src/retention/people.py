@@ -60,9 +60,9 @@ def expected_ends(
 
 
 def _expected(rows: pd.DataFrame, own: np.ndarray, size: bool, by_others: bool) -> tuple[int, float, int]:
-    """Ends of the rows marked `own`, those expected of them by all other rows, and their clients; NaN without a fit.
+    """Ends of the rows marked `own`, those expected of them by all others (or by all), and their clients.
 
-    Where none of the others left (most often: while locked) none is expected.
+    Where none of those left (most often: while locked) none is expected; NaN without a fit.
     """
     others = ~own if by_others else np.ones(len(rows), dtype=bool)
     alive = rows["freedom"].isin(rows.loc[others & (rows["left"] == 1), "freedom"]).to_numpy()
@@ -71,7 +71,7 @@ def _expected(rows: pd.DataFrame, own: np.ndarray, size: bool, by_others: bool) 
     if size:
         X["size"] = np.log(rows["monthly_ad_spend"].clip(lower=1))
     E = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    y, fitted = rows["left"].to_numpy(), ~own & alive
+    y, fitted = rows["left"].to_numpy(), others & alive
     observed, clients = int(y[own].sum()), rows.loc[own, "client_id"].nunique()
     try:
         fit = fit_hazard(y[fitted], X[fitted], E[fitted], rows.loc[fitted, "client_id"])
@@ -88,9 +88,12 @@ def seller_spread(
     # From all clients: with each measured by the others, one who differs would push all the rest the other way.
     ends = expected_ends(spells, "seller_id", unknown=unknown, size=size, by_others=False)
     enough = int((ends["expected"] >= MIN_EARLY).sum())
+    most = ends["expected"].astype(float).nlargest(MIN_SELLERS).clip(upper=MIN_EARLY).sum()
+    others = f", and {MIN_SELLERS - len(ends)} more to compare" if len(ends) < MIN_SELLERS else ""
     few = (
-        f"Only {enough} sellers have {MIN_EARLY} or more expected early ends; at least {MIN_SELLERS} such sellers are "
-        "needed to tell differences between sellers from luck."
+        f"{enough or 'No'} seller{' has' if enough < 2 else 's have'} {MIN_EARLY} or more expected early ends. To tell "
+        f"differences between sellers from luck at least {MIN_SELLERS} such sellers are needed: about "
+        f"{MIN_SELLERS * MIN_EARLY - most:.0f} more early ends{others}."
     )
     counts = {"the sellers' clients": int(ends["observed"].sum())}
     if len(ends) < 2:
@@ -165,7 +168,7 @@ def seller_words(table: pd.DataFrame) -> Finding:
     told = f"The early ends of {names} lie beyond what luck does." if names else "Nobody's lie beyond what luck does."
     if len(look):
         told += f" Worth a look: {', '.join(look.index)}; of so many alike, luck alone puts {ranked / 20:.1f} there."
-    return Finding("A7", f"{ranked} of {len(table)} sellers have enough clients to be compared. {told}")
+    return Finding("A7", f"Of {len(table)} sellers {ranked} can be compared, for their clients are enough. {told}")
 
 
 def missing_sellers(spells: pd.DataFrame) -> list[str]:

@@ -88,6 +88,8 @@ class Contrast:
     @property
     def gate(self) -> tuple[str, ...]:
         """Why this is too little to judge by, in sentences; empty where the gate is passed (METHODS 1)."""
+        if self.lacking and not self.events:
+            return self.lacking
         thin = [f"{count} among {group}" for group, count in self.events.items() if count < MIN_EVENTS_GROUP]
         if thin:
             few = f"Too few left by choice: {', '.join(thin)}; at least {MIN_EVENTS_GROUP} in each group are needed."

@@ -33,6 +33,15 @@ def known_at_signing(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.Dat
     told = [c.name for c in TABLES["clients"].columns if c.known == "signing" and c.kind in KINDS_OF_COLUMN]
     mine = [name for name, column in extra.items() if column.kind in KINDS_OF_COLUMN and column.known == "signing"]
     told += ["seller_id", *mine]
+    numbers = [c.name for c in TABLES["clients"].columns if c.known == "signing" and c.kind in ("number", "integer")]
+    numbers += [
+        name for name, column in extra.items() if column.kind in ("number", "integer") and column.known == "signing"
+    ]
+    for name in (name for name in numbers if name in spells and name != "monthly_ad_spend"):
+        rank = spells[name].astype(float).rank(pct=True)  # values that tie stay together
+        thirds = pd.cut(rank, [0, 1 / 3, 2 / 3, 1], labels=["lowest third", "middle third", "highest third"])
+        if thirds.nunique() > 1:
+            groups[name.replace("_", " ")] = thirds.astype("string")
     for name in (name for name in told if name in spells and name not in NOT_AT_SIGNING):
         values = spells[name].astype("string").replace({"True": "yes", "False": "no"})
         if 1 < values.nunique() <= MOST_LEVELS:

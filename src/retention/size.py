@@ -68,7 +68,7 @@ def size_hazard_ratio(
     rows = rows[rows["quarter"].notna()].reset_index(drop=True)
     if rows.empty:
         alike = ("The sizes are too much alike to be parted into quarters.",)
-        return Contrast(name, math.nan, math.nan, 0, {f"{q} clients": 0 for q in COMPARED}, alike)
+        return Contrast(name, math.nan, math.nan, 0, {}, alike)
     between_them = {q: (rows["quarter"] == q).astype(float) for q in QUARTERS[1:3]}
     terms = levels(rows, rows[TERM].astype(str)).add_prefix("term ") if hold_term else pd.DataFrame(index=rows.index)
     held = {"others": pd.concat([pd.DataFrame(between_them), terms], axis=1), "leave_out": ("size",), "adjust": adjust}
@@ -88,14 +88,18 @@ def size_sensitivities(spells: pd.DataFrame, column: str = SPEND) -> list[Contra
     """The pre-listed other ways to compute the contrast (plan.toml, A4), each named."""
     year = spells["start_date"].dt.year
     level = spells[column] / spells.groupby(year)[column].transform("median")
-    return [
+    found = [
         size_hazard_ratio(spells, column, by_month=True, name="month by month"),
         size_hazard_ratio(spells, column, kinds=(CLIENT, NEUTRAL), name="neutral ends count too"),
         size_hazard_ratio(spells, column, kinds=tuple(KINDS), name="every end counts"),
         size_hazard_ratio(spells, column, unknown=AGENCY, name="unknown choice counts as the agency's"),
         size_hazard_ratio(spells, column, adjust=False, name="not adjusted for source, industry and time"),
-        size_hazard_ratio(spells.assign(**{column: level}), column, name="size against others of its year"),
     ]
+    if renewals_known(spells):  # a start that was counted back says how long the client stayed
+        found.append(
+            size_hazard_ratio(spells.assign(**{column: level}), column, name="size against others of its year")
+        )
+    return found
 
 
 def per_doubling(spells: pd.DataFrame, extra: Mapping[str, Extra], column: str = SPEND) -> Estimates:
@@ -158,7 +162,7 @@ def _doubling(
 def turns_round(table: Estimates) -> Findings:
     """What must be said first: where the pooled answer and an answer with something held fixed point opposite ways."""
     if not table.rows or table.rows[0].group != "pooled":
-        return Findings((), "Too few clients have left to compare sizes.")
+        return Findings((), "The sizes are too much alike, or too few clients have left, to hold anything fixed.")
     pooled = table.rows[0]
     turned = [row for row in table.rows[1:] if pooled.low > 1 > row.high or pooled.high < 1 < row.low]
     texts = [
@@ -166,10 +170,7 @@ def turns_round(table: Estimates) -> Findings:
         f"{_pace(row)}. Size stands for something else here: do not act on the pooled answer."
         for row in turned[-1:]
     ]
-    return Findings(
-        tuple(Finding("A4", text, "warning") for text in texts),
-        "Holding the contract or a category fixed does not turn the answer round.",
-    )
+    return Findings(tuple(Finding("A4", text, "warning") for text in texts), "")
 
 
 def caveats(table: Estimates) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ PREPARED = "prepared.json"
 YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
 PAST_DUE_ENDS, PAST_DUE_CHANCE = 5, 0.05  # (ours) ends past due, beyond chance: is end_date the last paid day?
+MIN_TOLD, FEW_PRESENT = 20, 0.05  # (ours) so few clients still there look like a list of past ones
 RECORDED = ("recorded_date", "recorded_at")
 Told = Callable[[str], None]
 
@@ -183,6 +184,11 @@ class Study:
             texts.append(
                 f"{who} nobody recorded whose choice they were (end_initiator); they count as the client's choice, and "
                 "to see what that does, as the agency's."
+            )
+        if len(spells) >= MIN_TOLD and spells["end_date"].isna().mean() < FEW_PRESENT:
+            texts.append(
+                f"{len(spells) - ended:,} of {len(spells):,} clients are still there. If only past clients are listed, "
+                "every figure misleads: those who stayed are missing, and clients seem to leave sooner than they do."
             )
         assumed = int(spells["decision_assumed"].sum())
         if assumed and not self.is_snapshot:
