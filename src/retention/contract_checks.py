@@ -49,8 +49,7 @@ def overlap_weights(spells: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     quarter = told["start_date"].dt.year * 4 + told["start_date"].dt.quarter
     X = pd.concat([*parts, ((quarter - quarter.mean()) / 4).rename("year of signing")], axis=1).astype(float)
     X = (X - X.mean()) / X.std().replace(0, 1)
-    model = LogisticRegression(C=WEAK_PENALTY, max_iter=1000).fit(X, monthly)
-    chance = model.predict_proba(X)[:, 1]
+    chance = LogisticRegression(C=WEAK_PENALTY, max_iter=1000).fit(X, monthly).predict_proba(X)[:, 1]
     weights = np.where(monthly, 1 - chance, chance)
     gap = [_difference(X, monthly, w) for w in (np.ones(len(X)), weights)]
     return weights, pd.DataFrame({"About": X.columns, "Before": gap[0], "After": gap[1]})

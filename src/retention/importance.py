@@ -156,8 +156,7 @@ def months_to_decision(panel: Panel, back: int = 12) -> pd.DataFrame:
     Columns `measure, months_before, mean, low, high, clients`, in standard deviations from all clients' mean.
     """
     spells = panel.spells
-    left = spells["ended"] & (spells["end_kind"].isin([CLIENT, UNKNOWN]))
-    at = np.flatnonzero(left)
+    at = np.flatnonzero(spells["ended"] & spells["end_kind"].isin([CLIENT, UNKNOWN]))
     decided = whole_months(spells["start_date"], spells["decision_date"]).fillna(-1).astype(int)
     rows = []
     for name in BOTH:

@@ -202,9 +202,8 @@ def carried_over(panel: Panel) -> Estimates:
 
 def liking_by_results(panel: Panel) -> pd.DataFrame:
     """Ends over those expected (tenure, term and size alike), by third of liking (rows) and of results (columns)."""
-    rows = panel.rows.dropna(subset=list(BOTH)).reset_index(drop=True)
     try:
-        made = design(rows, ())
+        made = design(panel.rows.dropna(subset=list(BOTH)), ())
         fit, used = made.fit(), made.rows
     except NotFittedError:
         return pd.DataFrame()

@@ -137,7 +137,6 @@ def seller_list(table: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     readings = ["too few to say", "beyond what luck does", "worth a look"]
     told = np.select([table["few"], table["beyond"], table["unusual"]], readings, "within what luck does")
-    between = [f"{low:.2f} to {high:.2f}" for low, high in zip(table["low"], table["high"], strict=True)]
     return pd.DataFrame(
         {
             "Seller": table.index,
@@ -147,7 +146,7 @@ def seller_list(table: pd.DataFrame) -> pd.DataFrame:
             "Left early": table["observed"],
             "Expected": table["expected"],
             "Over expected": table["ratio"],
-            "Interval": between,
+            "Interval": [f"{low:.2f} to {high:.2f}" for low, high in zip(table["low"], table["high"], strict=True)],
             "Allowing for luck": table["shrunk"],
             "Later, over expected": table["later"],
             "Reading": told,

@@ -103,8 +103,7 @@ def _as_known(clients: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
     for column in ("end_date", "decision_date", "recorded_date"):
         rows[column] = pd.to_datetime(rows[column])
     rows = rows[rows["start_date"] <= last].sort_values(["client_id", "start_date"], kind="stable")
-    later = rows["recorded_date"] > last
-    rows[ENDING] = rows[ENDING].mask(later)
+    rows[ENDING] = rows[ENDING].mask(rows["recorded_date"] > last)
     return rows
 
 
@@ -212,5 +211,4 @@ def _recorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFra
 
 
 def _follow_up(spells: pd.DataFrame) -> pd.DataFrame:
-    columns = ["client_id", "engagement", "entry_months", "stop_months", "observed_months", "ended", "end_kind"]
-    return spells[columns]
+    return spells[["client_id", "engagement", "entry_months", "stop_months", "observed_months", "ended", "end_kind"]]

@@ -98,8 +98,7 @@ class Books:
     @cached_property
     def steps(self) -> np.ndarray:
         """Points of fee added to each client by years of service: at an anniversary a third pay half a point more."""
-        years = self.agency.total // 12 + 1
-        raised = self._rng(98).random((len(self.rows), years)) < 0.35
+        raised = self._rng(98).random((len(self.rows), self.agency.total // 12 + 1)) < 0.35
         return np.insert(np.cumsum(raised, axis=1) * 0.5, 0, 0.0, axis=1)
 
     @cached_property

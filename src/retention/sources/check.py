@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -27,7 +26,7 @@ def check_rows(table: Table, frame: pd.DataFrame, unread: pd.DataFrame, known: n
     sorted hashes of the clients' ids, for the other tables.
     """
     ids, faults = frame.iloc[:, 0].astype("string").fillna("(no id)"), []
-    for column, kind, bad in chain(_declared(table, frame, unread), _contradictions(table, frame, known)):
+    for column, kind, bad in [*_declared(table, frame, unread), *_contradictions(table, frame, known)]:
         if bad.any():
             of = table.column(column)
             said = {"unit": of.unit or "plain numbers", "choices": ", ".join(of.choices)}

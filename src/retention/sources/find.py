@@ -107,8 +107,7 @@ def place_of(path: Path, how: TableSettings, table: str) -> Place:
         pieces = partial(delimited, path, how.encoding)
     else:
         raise ConfigError(sentence("kind", name=path.name, kinds=", ".join((*TEXT, *PARQUET, *BOOKS))))
-    size = sum(file.stat().st_size for file in _files(path))
-    return Place(name, pieces, lambda: digest(path), size, first_day)
+    return Place(name, pieces, lambda: digest(path), sum(file.stat().st_size for file in _files(path)), first_day)
 
 
 def _sheet(path: Path, wanted: str, table: str) -> str:
