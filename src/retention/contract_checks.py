@@ -3,8 +3,6 @@
 Each is weaker than the verdict's own estimator in one way and stronger in another. Source: METHODS 2.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

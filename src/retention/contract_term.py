@@ -4,8 +4,6 @@ Comparisons run over whole contract cycles and on end dates. A fixed-term client
 monthly rate ratio, or any follow-up shorter than a cycle, compares freedom to leave and not the wish to (METHODS 2).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The data gate: what came in, before any result. Counts, follow-up, gaps, and what each absent table would answer."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Mapping
 

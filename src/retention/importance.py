@@ -3,8 +3,6 @@
 Views beside the verdict: where they agree with it, it is robust; each can mislead alone. Source: METHODS 4.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import replace

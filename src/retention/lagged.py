@@ -4,8 +4,6 @@ Two kinds of rows, because the wish of a locked client can be months old when it
 in which a client was free to leave from the rating on, and whole fixed terms, with what was known as they began.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ Both measures come from before the decision, because a client who has decided ra
 deviation, in one model, so that they can be compared. Source: METHODS 4.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -4,8 +4,6 @@ Expected ends come from clients of the same term, size and month of service who 
 is measured against itself. Source: METHODS 5, expectation gap.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

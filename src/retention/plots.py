@@ -1,7 +1,5 @@
 """Charts: each function draws one frame on one axes and computes nothing; `Picture` shows it with words."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

@@ -5,8 +5,6 @@ direct effect is. Where the answer turns round once the contract or a product is
 (Simpson's paradox). Source: METHODS 3.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

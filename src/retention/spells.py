@@ -5,8 +5,6 @@ service only if that whole month lies between the day records begin and the cut-
 that nobody enters or leaves the count because of the outcome (METHODS 0).
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any

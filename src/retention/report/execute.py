@@ -1,7 +1,5 @@
 """Running notebooks: papermill, one process a notebook, parameters checked strictly, results collected."""
 
-from __future__ import annotations
-
 import ast
 import ctypes
 import os

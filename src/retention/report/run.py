@@ -1,7 +1,5 @@
 """One run of the report: read and check once, run the notebooks, collect, render, publish."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

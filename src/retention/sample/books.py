@@ -5,8 +5,6 @@ month; nothing recorded after the last day is in them, and nothing is dated afte
 behind (invoices and payments). Chances and sizes are given in docs/sample-agency.md.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What is planted: the worlds, the people who work at the agency, and the words its books are written in."""
 
-from __future__ import annotations
-
 import math
 import tomllib
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The agency as frames or as files, with the truth beside it; of any size, a batch of clients at a time."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor

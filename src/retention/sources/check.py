@@ -1,7 +1,5 @@
 """What a typed table must satisfy: bounds, vocabularies and keys from the declarations, and sense across rows."""
 
-from __future__ import annotations
-
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence

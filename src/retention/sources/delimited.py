@@ -1,7 +1,5 @@
 """Delimited text, read strictly and a piece at a time: what could be misread is told, with the line it stands on."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import itertools

@@ -4,8 +4,6 @@ METHODS 0: an end is the last paid day. A date that a client who stays has too (
 paid-to date) is never taken for one.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 import os

@@ -1,7 +1,5 @@
 """Where each table is: a file of its own, a sheet of a workbook, or a query; how to read it and tell it from others."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

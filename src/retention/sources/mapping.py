@@ -1,7 +1,5 @@
 """Their columns and words as ours: what retention.toml says of a table, and what it or the file lacks."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Sources to tables, a piece at a time: rename, translate values, parse, check; every fault and repair is gathered."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack

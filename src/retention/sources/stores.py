@@ -1,7 +1,5 @@
 """Typed sources: Parquet files and folders, Excel workbooks, SQL databases; cells come as the values they hold."""
 
-from __future__ import annotations
-
 import os
 import re
 import sqlite3

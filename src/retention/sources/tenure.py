@@ -4,8 +4,6 @@ METHODS 0: the age counts back from the first of a month (days divided by 30.4 w
 months before the month of the snapshot are observed, whatever day the snapshot was taken on.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """The words that own data are understood by, and those in which they are refused: data, in TOML beside this."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
