@@ -109,9 +109,8 @@ def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, weighted") ->
             until = np.minimum(stop[chosen], start + YEAR)
             free = np.array([after(curve, month)["survival"] for month in until]) / after(curve, start)["survival"]
             frame = pd.DataFrame({"client_id": spells["client_id"].to_numpy()[chosen], "year": start // YEAR})
-            parts.append(
-                frame.assign(first=float(arm == MONTHLY), left=inside[chosen].astype(int), weight=alike[chosen] / free)
-            )
+            left, weight = inside[chosen].astype(int), alike[chosen] / free
+            parts.append(frame.assign(first=float(arm == MONTHLY), left=left, weight=weight))
     if not sum(len(part) for part in parts):
         empty = {f"{arm} clients": 0 for arm in (MONTHLY, FIXED)}
         return Contrast(name, math.nan, math.nan, 0, empty, ("No year of service was seen whole.",))

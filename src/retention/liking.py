@@ -168,11 +168,9 @@ def total_words(panel: Panel, seed: int = 1) -> Finding:
         both, total = made.fit(), made.fit(without=["liking"])
     except NotFittedError:
         return unknown
-    draws = [
-        np.append(fit.coefficient(name), fit.draws(1000, seed)[:, fit.names.index(name)])
-        for fit, name in ((total, "results"), (both, "liking"))
-    ]
-    gap = draws[0] - draws[1]
+    pair = ((total, "results"), (both, "liking"))
+    effect, own = (np.append(f.coefficient(x), f.draws(1000, seed)[:, f.names.index(x)]) for f, x in pair)
+    gap = effect - own
     low, high = np.nanquantile(gap[1:], QUANTILES)
     word = "less" if low > 0 else "more" if high < 0 else "neither clearly more nor clearly less"
     start = "Counting what goes through liking as theirs, results go with staying"

@@ -135,10 +135,7 @@ class Books:
             remote=np.where(rows["remote"], "yes", "no"),
             promised_result=(40 * np.exp(rows["trade"] - 0.25 * rows["promise"])).round(2),
         )
-        signing = "client_id name industry source seller_id rep_id start_date contract_term_months monthly_ad_spend"
-        more = "fee_pct discount_pct acquisition_cost remote promised_result"
-        ends = "decision_date end_date recorded_date end_initiator end_reason"
-        return table[f"{signing} {more} {ends}".split()].join(self.signs)
+        return table[FACTS["columns"]["clients"]].join(self.signs)
 
     def _sellers(self) -> np.ndarray:
         return np.array(list(FACTS["sellers"]["share"]), dtype=object)[self.rows["seller"]]

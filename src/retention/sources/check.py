@@ -69,11 +69,9 @@ class Across:
         if not parts:
             return []
         found = self._engagements(parts) if self.table.name == "clients" else {"again": _repeated(parts["key"])}
-        return [
-            fault(self.table.name, "", kind, len(bad), dict.fromkeys(ids(np.sort(bad))), key=", ".join(self.table.key))
-            for kind, bad in found.items()
-            if len(bad)
-        ]
+        told = [(kind, len(bad), dict.fromkeys(ids(np.sort(bad)))) for kind, bad in found.items() if len(bad)]
+        key = ", ".join(self.table.key)
+        return [fault(self.table.name, "", kind, count, named, key=key) for kind, count, named in told]
 
     def _engagements(self, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Rows that are copies, and rows of a client that end after the next one has begun."""
