@@ -342,18 +342,15 @@ def headlines(spells: pd.DataFrame) -> Findings:
     if gains:
         last = gains[-1]
         horizon = last.name.rsplit(" ", 1)[-1]
+        gain = f"{quantity(abs(last.estimate), 'months')} {'longer' if last.estimate >= 0 else 'shorter'}"
         texts.append(
-            f"Within their first {horizon} months, clients on a fixed term stay {_more_or_less(last.estimate)} than "
+            f"Within their first {horizon} months, clients on a fixed term stay {gain} than "
             f"month-to-month clients (95% interval of the gain {between(last.low, last.high, 'months')}). Part of any "
             "gain is delay: who may leave only at a renewal stays until it."
         )
     return Findings(
         tuple(Finding("A1", text, "headline") for text in texts), "Too few clients have left for a lead sentence."
     )
-
-
-def _more_or_less(months: float) -> str:
-    return f"{quantity(abs(months), 'months')} {'longer' if months >= 0 else 'shorter'}"
 
 
 def _months_or_not_yet(months: float) -> str:

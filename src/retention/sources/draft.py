@@ -294,12 +294,9 @@ def _flag(rows: pd.DataFrame) -> tuple[str, set[str], str] | None:
 
 def _tenure(rows: pd.DataFrame) -> str:
     """The first heading that speaks of a tenure and whose cells are all whole numbers."""
-    for heading in rows:
-        if _spaced(heading) in _WORDS["tenure"]:
-            parsed = parse(rows[heading], Column(heading, "integer", "", ""))
-            if parsed.filled.all() and not parsed.bad.any():
-                return str(heading)
-    return ""
+    named = [heading for heading in rows if _spaced(heading) in _WORDS["tenure"]]
+    parsed = {heading: parse(rows[heading], Column(heading, "integer", "", "")) for heading in named}
+    return next((heading for heading, cells in parsed.items() if cells.filled.all() and not cells.bad.any()), "")
 
 
 def _spellings(table: Table, sheet: _Sheet, out: Draft) -> None:
