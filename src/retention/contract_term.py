@@ -275,8 +275,8 @@ def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
     left = own["outcome"] != "stayed"
     monthly, rows = own["term_months"] == 1, []
     months, gone = int(monthly.sum()), int((left & monthly).sum())
-    for term, part in own[~monthly].groupby("term_months"):
-        name = f"leave by choice per {term} months"
+    for term in sorted(own.loc[~monthly, "term_months"].unique()):
+        part, name = own[own["term_months"] == term], f"leave by choice per {term} months"
         rows.append(_share(name, part, left[part.index]))
         if months:
             values = [1 - (1 - p) ** term for p in (gone / months, *curves.wilson(gone, months))]
