@@ -1,7 +1,5 @@
 """The study's claims as data, and the one rule that judges them, fixed before any data are read (METHODS 1)."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

@@ -3,8 +3,6 @@
 Each is weaker than the verdict's own estimator in one way and stronger in another. Source: METHODS 2.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -52,8 +50,7 @@ def overlap_weights(spells: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     X = pd.concat(parts, axis=1).astype(float)
     X = X if X.shape[1] else X.assign(**{"all alike": 0.0})
     X = (X - X.mean()) / X.std().replace(0, 1)
-    model = LogisticRegression(C=WEAK_PENALTY, max_iter=1000).fit(X, monthly)
-    chance = model.predict_proba(X)[:, 1]
+    chance = LogisticRegression(C=WEAK_PENALTY, max_iter=1000).fit(X, monthly).predict_proba(X)[:, 1]
     weights = np.where(monthly, 1 - chance, chance)
     gap = [_difference(X, monthly, w) for w in (np.ones(len(X)), weights)]
     return weights, pd.DataFrame({"About": X.columns, "Before": gap[0], "After": gap[1]})
@@ -115,9 +112,8 @@ def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, weighted") ->
             until = np.minimum(stop[chosen], start + YEAR)
             free = np.array([after(curve, month)["survival"] for month in until]) / after(curve, start)["survival"]
             frame = pd.DataFrame({"client_id": spells["client_id"].to_numpy()[chosen], "year": start // YEAR})
-            parts.append(
-                frame.assign(first=float(arm == MONTHLY), left=inside[chosen].astype(int), weight=alike[chosen] / free)
-            )
+            left, weight = inside[chosen].astype(int), alike[chosen] / free
+            parts.append(frame.assign(first=float(arm == MONTHLY), left=left, weight=weight))
     if not sum(len(part) for part in parts):
         empty = {f"{arm} clients": 0 for arm in (MONTHLY, FIXED)}
         return Contrast(name, math.nan, math.nan, 0, empty, ("No year of service was seen whole.",))

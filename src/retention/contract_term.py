@@ -4,8 +4,6 @@ Comparisons run over whole contract cycles and on end dates. A fixed-term client
 monthly rate ratio, or any follow-up shorter than a cycle, compares freedom to leave and not the wish to (METHODS 2).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -277,8 +275,8 @@ def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
     left = own["outcome"] != "stayed"
     monthly, rows = own["term_months"] == 1, []
     months, gone = int(monthly.sum()), int((left & monthly).sum())
-    for term, part in own[~monthly].groupby("term_months"):
-        name = f"leave by choice per {term} months"
+    for term in sorted(own.loc[~monthly, "term_months"].unique()):
+        part, name = own[own["term_months"] == term], f"leave by choice per {term} months"
         rows.append(_share(name, part, left[part.index]))
         if months:
             values = [1 - (1 - p) ** term for p in (gone / months, *curves.wilson(gone, months))]
@@ -344,18 +342,15 @@ def headlines(spells: pd.DataFrame) -> Findings:
     if gains:
         last = gains[-1]
         horizon = last.name.rsplit(" ", 1)[-1]
+        gain = f"{quantity(abs(last.estimate), 'months')} {'longer' if last.estimate >= 0 else 'shorter'}"
         texts.append(
-            f"Within their first {horizon} months, clients on a fixed term stay {_more_or_less(last.estimate)} than "
+            f"Within their first {horizon} months, clients on a fixed term stay {gain} than "
             f"month-to-month clients (95% interval of the gain {between(last.low, last.high, 'months')}). Part of any "
             "gain is delay: who may leave only at a renewal stays until it."
         )
     return Findings(
         tuple(Finding("A1", text, "headline") for text in texts), "Too few clients have left for a lead sentence."
     )
-
-
-def _more_or_less(months: float) -> str:
-    return f"{quantity(abs(months), 'months')} {'longer' if months >= 0 else 'shorter'}"
 
 
 def _months_or_not_yet(months: float) -> str:

@@ -181,8 +181,7 @@ def restricted_mean(outcome: Outcome, horizon: float) -> tuple[float, float]:
     """
     curve = kaplan_meier(outcome)
     curve = curve[curve["month"] < horizon]
-    widths = np.diff(np.append(curve["month"], horizon))
-    areas = curve["survival"].to_numpy() * widths
+    areas = curve["survival"].to_numpy() * np.diff(np.append(curve["month"], horizon))
     n, d = curve["at_risk"].to_numpy(float), curve["ended"].to_numpy(float)
     left = np.cumsum(areas[::-1])[::-1]
     inside = (d > 0) & (n > d)
@@ -264,8 +263,7 @@ def _logrank_stratum(outcome: Outcome, codes: Any, groups: int) -> tuple[Floats,
     share = np.stack([part.at_risk(times) for part in each]) / n
     observed = np.array([part.ended for part in each], dtype=float)
     spread = d * np.divide(n - d, n - 1, out=np.zeros_like(n), where=n > 1)
-    covariance = np.diag(share @ spread) - (share * spread) @ share.T
-    return observed - share @ d, covariance
+    return observed - share @ d, np.diag(share @ spread) - (share * spread) @ share.T
 
 
 @dataclass(frozen=True)

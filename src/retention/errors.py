@@ -1,7 +1,5 @@
 """What can go wrong, said once and in full: the table and column, what is wrong, how many rows, what to do."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 

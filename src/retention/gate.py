@@ -1,7 +1,5 @@
 """The data gate: what came in, before any result. Counts, follow-up, gaps, and what each absent table would answer."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Mapping
 
@@ -46,8 +44,7 @@ def ends_by_kind(spells: pd.DataFrame) -> pd.DataFrame:
     """Ends counted, by whose choice they were: `Whose choice, Ends, Share`."""
     ended = spells.loc[spells["ended"], "end_kind"]
     ends = ended.value_counts().reindex(list(KIND_WORDS), fill_value=0).rename(KIND_WORDS)
-    table = pd.DataFrame({"Ends": ends, "Share": ends / max(len(ended), 1)})
-    return table.rename_axis("Whose choice").reset_index()
+    return pd.DataFrame({"Ends": ends, "Share": ends / max(len(ended), 1)}).rename_axis("Whose choice").reset_index()
 
 
 def follow_up_by_term(spells: pd.DataFrame) -> pd.DataFrame:

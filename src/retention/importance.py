@@ -3,8 +3,6 @@
 Views beside the verdict: where they agree with it, it is robust; each can mislead alone. Source: METHODS 4.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -160,8 +158,7 @@ def months_to_decision(panel: Panel, back: int = 12) -> pd.DataFrame:
     Columns `measure, months_before, mean, low, high, clients`, in standard deviations from all clients' mean.
     """
     spells = panel.spells
-    left = spells["ended"] & (spells["end_kind"].isin([CLIENT, UNKNOWN]))
-    at = np.flatnonzero(left)
+    at = np.flatnonzero(spells["ended"] & spells["end_kind"].isin([CLIENT, UNKNOWN]))
     decided = whole_months(spells["start_date"], spells["decision_date"]).fillna(-1).astype(int)
     rows = []
     for name in BOTH:

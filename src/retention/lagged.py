@@ -4,8 +4,6 @@ Two kinds of rows, because the wish of a locked client can be months old when it
 in which a client was free to leave from the rating on, and whole fixed terms, with what was known as they began.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -249,12 +247,9 @@ def _free_run(rows: pd.DataFrame, shape: tuple[int, int]) -> np.ndarray:
 
 def _age(told: np.ndarray, at: np.ndarray, newest: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """Months from the last month with an answer to `newest`, within `reach` months; NaN where there is none."""
-    age = np.full(len(at), np.nan)
-    for back in range(int(np.max(reach, initial=0))):
-        month = newest - back
-        there = np.isnan(age) & (month >= 1) & (back < reach) & told[at, np.clip(month - 1, 0, None)]
-        age[there] = back
-    return age
+    answered = np.fmax.accumulate(np.where(told, np.arange(1, told.shape[1] + 1), np.nan), axis=1)
+    age = newest - answered[at, np.clip(newest - 1, 0, None)]
+    return np.where((newest >= 1) & (age < reach), age, np.nan)
 
 
 def _mean(grid: np.ndarray, at: np.ndarray, last: np.ndarray, span: int) -> np.ndarray:

@@ -4,8 +4,6 @@ Both measures come from before the decision, because a client who has decided ra
 deviation, in one model, so that they can be compared. Source: METHODS 4.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 
@@ -172,11 +170,9 @@ def total_words(panel: Panel, seed: int = 1) -> Finding:
         both, total = made.fit(), made.fit(without=["liking"])
     except NotFittedError:
         return unknown
-    draws = [
-        np.append(fit.coefficient(name), fit.draws(1000, seed)[:, fit.names.index(name)])
-        for fit, name in ((total, "results"), (both, "liking"))
-    ]
-    gap = draws[0] - draws[1]
+    pair = ((total, "results"), (both, "liking"))
+    effect, own = (np.append(f.coefficient(x), f.draws(1000, seed)[:, f.names.index(x)]) for f, x in pair)
+    gap = effect - own
     low, high = np.nanquantile(gap[1:], QUANTILES)
     word = "less" if low > 0 else "more" if high < 0 else "neither clearly more nor clearly less"
     start = "Counting what goes through liking as theirs, results go with staying"
@@ -204,9 +200,8 @@ def carried_over(panel: Panel) -> Estimates:
 
 def liking_by_results(panel: Panel) -> pd.DataFrame:
     """Ends over those expected (tenure, term and size alike), by third of liking (rows) and of results (columns)."""
-    rows = panel.rows.dropna(subset=list(BOTH)).reset_index(drop=True)
     try:
-        made = design(rows, ())
+        made = design(panel.rows.dropna(subset=list(BOTH)), ())
         fit, used = made.fit(), made.rows
     except NotFittedError:
         return pd.DataFrame()

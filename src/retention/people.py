@@ -4,8 +4,6 @@ Expected ends come from clients of the same term, size and month of service who 
 is measured against itself. Source: METHODS 5, expectation gap.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -140,7 +138,6 @@ def seller_list(table: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     readings = ["too few to say", "beyond what luck does", "worth a look"]
     told = np.select([table["few"], table["beyond"], table["unusual"]], readings, "within what luck does")
-    between = [f"{low:.2f} to {high:.2f}" for low, high in zip(table["low"], table["high"], strict=True)]
     return pd.DataFrame(
         {
             "Seller": table.index,
@@ -150,7 +147,7 @@ def seller_list(table: pd.DataFrame) -> pd.DataFrame:
             "Left early": table["observed"],
             "Expected": table["expected"],
             "Over expected": table["ratio"],
-            "Interval": between,
+            "Interval": [f"{low:.2f} to {high:.2f}" for low, high in zip(table["low"], table["high"], strict=True)],
             "Allowing for luck": table["shrunk"],
             "Later, over expected": table["later"],
             "Reading": told,

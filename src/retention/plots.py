@@ -1,7 +1,5 @@
 """Charts: each function draws one frame on one axes and computes nothing; `Picture` shows it with words."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io
@@ -172,8 +170,7 @@ def plot_funnel(frame: pd.DataFrame, limits: pd.DataFrame, *, ax: Axes | None = 
     if frame.empty:
         return ax
     for level, dash in (("95", "--"), ("998", ":")):
-        for side in ("low", "high"):
-            ax.plot(limits["expected"], limits[f"{side}_{level}"], dash, color="0.45", linewidth=1)
+        ax.plot(limits["expected"], limits[[f"low_{level}", f"high_{level}"]], dash, color="0.45", linewidth=1)
     ax.axhline(1, color="0.4", linewidth=1)
     for who, row in frame.iterrows():
         color = "0.6" if row.few else PALETTE[0]

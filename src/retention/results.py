@@ -159,8 +159,7 @@ class Findings:
         return {"findings": [asdict(item) for item in self.items]}
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        shown = self.items or (Finding("", self.otherwise),)
-        bundles = [item._repr_mimebundle_() for item in shown]
+        bundles = [item._repr_mimebundle_() for item in self.items or (Finding("", self.otherwise),)]
         text, body = ("\n".join(bundle[kind] for bundle in bundles) for kind in ("text/plain", "text/html"))
         return {"text/plain": text, "text/html": body, MIME: finite(self.payload())}
 

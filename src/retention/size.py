@@ -5,8 +5,6 @@ direct effect is. Where the answer turns round once the contract or a product is
 (Simpson's paradox). Source: METHODS 3.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 
@@ -86,8 +84,7 @@ def _rows(spells: pd.DataFrame, by_month: bool, kinds: Sequence[str], unknown: s
 
 def size_sensitivities(spells: pd.DataFrame, column: str = SPEND) -> list[Contrast]:
     """The pre-listed other ways to compute the contrast (plan.toml, A4), each named."""
-    year = spells["start_date"].dt.year
-    level = spells[column] / spells.groupby(year)[column].transform("median")
+    level = spells[column] / spells.groupby(spells["start_date"].dt.year)[column].transform("median")
     found = [
         size_hazard_ratio(spells, column, by_month=True, name="month by month"),
         size_hazard_ratio(spells, column, kinds=(CLIENT, NEUTRAL), name="neutral ends count too"),

@@ -5,8 +5,6 @@ service only if that whole month lies between the day records begin and the cut-
 that nobody enters or leaves the count because of the outcome (METHODS 0).
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any
@@ -103,8 +101,7 @@ def _as_known(clients: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
     for column in ("end_date", "decision_date", "recorded_date"):
         rows[column] = pd.to_datetime(rows[column])
     rows = rows[rows["start_date"] <= last].sort_values(["client_id", "start_date"], kind="stable")
-    later = rows["recorded_date"] > last
-    rows[ENDING] = rows[ENDING].mask(later)
+    rows[ENDING] = rows[ENDING].mask(rows["recorded_date"] > last)
     return rows
 
 
@@ -153,9 +150,9 @@ def contract_cycles(spells: pd.DataFrame, contracts: pd.DataFrame | None = None)
     rows = terms.loc[terms.index.repeat(terms["cycles"])].copy()
     number = rows.groupby(level=0).cumcount()
     # Only the first cycle of a term that does not renew has its length; the months after it stand alone.
-    rolls = ~rows["auto_renew"]
-    length = rows["term_months"].where(~(rolls & (number > 0)), 1)
-    before = (rows["term_months"] * number).where(~(rolls & (number > 0)), rows["term_months"] + number - 1)
+    whole = rows["auto_renew"] | (number == 0)
+    length = rows["term_months"].where(whole, 1)
+    before = (rows["term_months"] * number).where(whole, rows["term_months"] + number - 1)
     rows["from_month"] = rows["first_month"] + before
     rows["to_month"] = rows["from_month"] + length
     rows["term_months"] = length
@@ -202,9 +199,8 @@ def _recorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFra
     renews = rows["auto_renew"].fillna(True).astype(bool) if "auto_renew" in rows else pd.Series(True, rows.index)
     whole, part = length // term, length % term > 0
     # The last term of a spell counts though it is not full: the spell ended in it, or it is still running.
-    cycles = np.where(
-        renews, whole + (part & following.isna()), np.where(length < term, following.isna(), 1 + length - term)
-    )
+    rolling = np.where(length < term, following.isna(), 1 + length - term)
+    cycles = np.where(renews, whole + (part & following.isna()), rolling)
     rows = rows.assign(term_months=term, auto_renew=renews, cycles=cycles.astype(int))
     told = rows[spell].drop_duplicates().assign(told=True)
     silent = _signed_terms(spells).merge(told, on=spell, how="left")
@@ -212,5 +208,4 @@ def _recorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFra
 
 
 def _follow_up(spells: pd.DataFrame) -> pd.DataFrame:
-    columns = ["client_id", "engagement", "entry_months", "stop_months", "observed_months", "ended", "end_kind"]
-    return spells[columns]
+    return spells[["client_id", "engagement", "entry_months", "stop_months", "observed_months", "ended", "end_kind"]]

@@ -3,8 +3,6 @@
 Everything that reads, checks, documents or joins the data asks this module and nothing else.
 """
 
-from __future__ import annotations
-
 import tomllib
 from dataclasses import dataclass
 from importlib.resources import files

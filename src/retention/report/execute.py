@@ -1,7 +1,5 @@
 """Running notebooks: papermill, one process a notebook, parameters checked strictly, results collected."""
 
-from __future__ import annotations
-
 import ast
 import ctypes
 import os
@@ -121,10 +119,8 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
     config.KernelManager.transport = "ipc"
     config.KernelManager.ip = f"{private}/k"
     try:
-        papermill.execute_notebook(
-            str(notebook), str(target), parameters, cwd=str(work), kernel_name="python3", progress_bar=False,
-            config=config,
-        )  # fmt: skip
+        how = {"cwd": str(work), "kernel_name": "python3", "progress_bar": False, "config": config}
+        papermill.execute_notebook(str(notebook), str(target), parameters, **how)
     except papermill.PapermillExecutionError as failure:
         return f"{failure.ename}: {failure.evalue}", failure.source
     except Exception as failure:  # the kernel died, or never came up: told, never swallowed

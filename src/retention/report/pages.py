@@ -1,7 +1,5 @@
 """HTML: a page for each executed notebook, the index that answers first, and the page of a failed run."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from functools import cache

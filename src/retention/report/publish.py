@@ -3,8 +3,6 @@
 Whatever kills a run, `latest` goes on pointing at a whole one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import fcntl

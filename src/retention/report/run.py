@@ -1,7 +1,5 @@
 """One run of the report: read and check once, run the notebooks, collect, render, publish."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -94,8 +92,7 @@ def _about(study: Study, notebooks: list[Path]) -> dict[str, Any]:
 
 
 def _code_hash(notebooks: list[Path]) -> str:
-    package = Path(__file__).parents[1]
-    files = [path for path in sorted(package.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    files = [path for path in sorted(Path(__file__).parents[1].rglob("*")) if path.is_file() and path.suffix != ".pyc"]
     parts = [path.name.encode() + b"\0" + path.read_bytes() for path in [*files, *notebooks]]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 

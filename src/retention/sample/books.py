@@ -5,8 +5,6 @@ month; nothing recorded after the last day is in them, and nothing is dated afte
 behind (invoices and payments). Chances and sizes are given in docs/sample-agency.md.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,8 +96,7 @@ class Books:
     @cached_property
     def steps(self) -> np.ndarray:
         """Points of fee added to each client by years of service: at an anniversary a third pay half a point more."""
-        years = self.agency.total // 12 + 1
-        raised = self._rng(98).random((len(self.rows), years)) < 0.35
+        raised = self._rng(98).random((len(self.rows), self.agency.total // 12 + 1)) < 0.35
         return np.insert(np.cumsum(raised, axis=1) * 0.5, 0, 0.0, axis=1)
 
     @cached_property
@@ -138,10 +135,7 @@ class Books:
             remote=np.where(rows["remote"], "yes", "no"),
             promised_result=(40 * np.exp(rows["trade"] - 0.25 * rows["promise"])).round(2),
         )
-        signing = "client_id name industry source seller_id rep_id start_date contract_term_months monthly_ad_spend"
-        more = "fee_pct discount_pct acquisition_cost remote promised_result"
-        ends = "decision_date end_date recorded_date end_initiator end_reason"
-        return table[f"{signing} {more} {ends}".split()].join(self.signs)
+        return table[FACTS["columns"]["clients"]].join(self.signs)
 
     def _sellers(self) -> np.ndarray:
         return np.array(list(FACTS["sellers"]["share"]), dtype=object)[self.rows["seller"]]

@@ -4,8 +4,6 @@ The wish to leave arises with a monthly hazard; a client on a fixed term can act
 (lock-in). Every draw has a fixed shape, so that the same seed gives the same luck under another term (`force_term`).
 """
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Iterator

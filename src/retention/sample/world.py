@@ -1,7 +1,5 @@
 """What is planted: the worlds, the people who work at the agency, and the words its books are written in."""
 
-from __future__ import annotations
-
 import math
 import tomllib
 from dataclasses import dataclass
@@ -101,7 +99,7 @@ def _staff(rng: np.random.Generator, since: np.ndarray, until: np.ndarray, total
     sellers, first_names = list(FACTS["sellers"]["share"]), FACTS["first_names"]
     ids = {"rep": numbered("r", len(since)), "analyst": numbered("a", 2 * seats), "seller": sellers, "manager": ["m01"]}
     people = pd.DataFrame([(name, role) for role, names in ids.items() for name in names], columns=["staff_id", "role"])
-    n, others, seller = len(people), len(people) - len(since), people["role"] == "seller"
+    n, others = len(people), len(people) - len(since)
     months = pd.period_range(FIRST_RECORDED - BURN_IN_MONTHS, periods=total + 1, freq="M")
     started = pd.Series(months.start_time[np.append(since, [0] * others)])
     # A month to hand over: clients change on the day their month of service begins.
@@ -113,10 +111,7 @@ def _staff(rng: np.random.Generator, since: np.ndarray, until: np.ndarray, total
         started_on=started,
         ended_on=ended,
         name=[f"{first_names[k]} {chr(65 + c)}." for k, c in zip(mixed, letters, strict=True)],
-        monthly_salary=people["role"].map(FACTS["staff"]["monthly_salary"]),
-        hourly_cost=people["role"].map(FACTS["staff"]["hourly_cost"]),
-        quota=np.where(seller, 4.0, np.nan),
-        commission_pct=np.where(seller, 8.0, np.nan),
+        **{column: people["role"].map(by_role) for column, by_role in FACTS["staff"].items()},
         trained_on=trained.where((rng.random(n) < 0.4) & ~(trained > ended)),
     )
 

@@ -1,7 +1,5 @@
 """The agency as frames or as files, with the truth beside it; of any size, a batch of clients at a time."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -134,13 +132,9 @@ def _states(books: Books) -> list[dict[str, Any]]:
     first = months.min().reindex(rows.index, fill_value=0)
     after = (months.max() + 1).reindex(rows.index, fill_value=0)
     spans = list(zip(rows["life"], first, after, strict=True))
-    shown = {
-        name: [books.lives.states[name][life, since:to].astype(float).round(2).tolist() for life, since, to in spans]
-        for name in ("liking", "results")
-    }
+    states = {name: books.lives.states[name].astype(float).round(2) for name in ("liking", "results")}
+    shown = {name: [state[life, since:to].tolist() for life, since, to in spans] for name, state in states.items()}
     kind = rows["kind"].map(KINDS).where(rows["kind"] > 0, None)
     names = {"z": "size", "wish": "wish_month", "decided": "decided_month", "ended": "ended_month"}
     table = rows.rename(columns=names).assign(kind=kind, first_month=first + 1, **shown)
-    hidden = "client_id size quality promise difficult late_payer".split()
-    columns = [*hidden, "wish_month", "decided_month", "ended_month", "kind", "first_month", *shown]
-    return table[columns].round(3).to_dict("records")
+    return table[FACTS["columns"]["truth"]].round(3).to_dict("records")

@@ -1,11 +1,8 @@
 """What a typed table must satisfy: bounds, vocabularies and keys from the declarations, and sense across rows."""
 
-from __future__ import annotations
-
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -27,7 +24,7 @@ def check_rows(table: Table, frame: pd.DataFrame, unread: pd.DataFrame, known: n
     sorted hashes of the clients' ids, for the other tables.
     """
     ids, faults = frame.iloc[:, 0].astype("string").fillna("(no id)"), []
-    for column, kind, bad in chain(_declared(table, frame, unread), _contradictions(table, frame, known)):
+    for column, kind, bad in [*_declared(table, frame, unread), *_contradictions(table, frame, known)]:
         if bad.any():
             of = table.column(column)
             said = {"unit": of.unit or "plain numbers", "choices": ", ".join(of.choices)}
@@ -72,11 +69,9 @@ class Across:
         if not parts:
             return []
         found = self._engagements(parts) if self.table.name == "clients" else {"again": _repeated(parts["key"])}
-        return [
-            fault(self.table.name, "", kind, len(bad), dict.fromkeys(ids(np.sort(bad))), key=", ".join(self.table.key))
-            for kind, bad in found.items()
-            if len(bad)
-        ]
+        told = [(kind, len(bad), dict.fromkeys(ids(np.sort(bad)))) for kind, bad in found.items() if len(bad)]
+        key = ", ".join(self.table.key)
+        return [fault(self.table.name, "", kind, count, named, key=key) for kind, count, named in told]
 
     def _engagements(self, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Rows that are copies, and rows of a client that end after the next one has begun."""

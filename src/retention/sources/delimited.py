@@ -1,7 +1,5 @@
 """Delimited text, read strictly and a piece at a time: what could be misread is told, with the line it stands on."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import itertools
@@ -26,10 +24,8 @@ class NotATableError(Exception):
 
     def __init__(self, kind: str, places: Iterable[str] = (), **said: Any) -> None:
         super().__init__(kind)
-        self.kind, self.said, self.count = kind, said, 0
-        self.places: tuple[str, ...] = ()
-        for place in places:
-            self.add(place)
+        found = tuple(places)
+        self.kind, self.said, self.count, self.places = kind, said, len(found), found[:SHOWN]
 
     def add(self, place: str) -> None:
         """Note one more place where it is so."""

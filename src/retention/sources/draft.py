@@ -4,8 +4,6 @@ METHODS 0: an end is the last paid day. A date that a client who stays has too (
 paid-to date) is never taken for one.
 """
 
-from __future__ import annotations
-
 import difflib
 import json
 import os
@@ -296,12 +294,9 @@ def _flag(rows: pd.DataFrame) -> tuple[str, set[str], str] | None:
 
 def _tenure(rows: pd.DataFrame) -> str:
     """The first heading that speaks of a tenure and whose cells are all whole numbers."""
-    for heading in rows:
-        if _spaced(heading) in _WORDS["tenure"]:
-            parsed = parse(rows[heading], Column(heading, "integer", "", ""))
-            if parsed.filled.all() and not parsed.bad.any():
-                return str(heading)
-    return ""
+    named = [heading for heading in rows if _spaced(heading) in _WORDS["tenure"]]
+    parsed = {heading: parse(rows[heading], Column(heading, "integer", "", "")) for heading in named}
+    return next((heading for heading, cells in parsed.items() if cells.filled.all() and not cells.bad.any()), "")
 
 
 def _spellings(table: Table, sheet: _Sheet, out: Draft) -> None:

@@ -1,7 +1,5 @@
 """Where each table is: a file of its own, a sheet of a workbook, or a query; how to read it and tell it from others."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -107,8 +105,7 @@ def place_of(path: Path, how: TableSettings, table: str) -> Place:
         pieces = partial(delimited, path, how.encoding)
     else:
         raise ConfigError(sentence("kind", name=path.name, kinds=", ".join((*TEXT, *PARQUET, *BOOKS))))
-    size = sum(file.stat().st_size for file in _files(path))
-    return Place(name, pieces, lambda: digest(path), size, first_day)
+    return Place(name, pieces, lambda: digest(path), sum(file.stat().st_size for file in _files(path)), first_day)
 
 
 def _sheet(path: Path, wanted: str, table: str) -> str:

@@ -1,7 +1,5 @@
 """Their columns and words as ours: what retention.toml says of a table, and what it or the file lacks."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator
 
@@ -71,8 +69,7 @@ def _misfits(table: Table, how: TableSettings) -> Iterator[Fault]:
             yield fault(table.name, name, "no date", known=extra.known, dates=", ".join(dates))
     for name, form in how.formats.items():
         if name in kinds and not suits(form, kinds[name]):
-            styles = " or ".join(NUMBER_STYLES)
-            yield fault(table.name, name, "no format", meant=kinds[name], form=form, styles=styles)
+            yield fault(table.name, name, "no format", meant=kinds[name], form=form, styles=" or ".join(NUMBER_STYLES))
 
 
 def _missing(table: Table, how: TableSettings, here: list[str]) -> Iterator[Fault]:

@@ -1,7 +1,5 @@
 """Cells to typed values, a column at a time, never guessing: what has two readings is a fault that names both."""
 
-from __future__ import annotations
-
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Sources to tables, a piece at a time: rename, translate values, parse, check; every fault and repair is gathered."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -58,11 +56,8 @@ def read(settings: Settings, tell: Callable[[str], None] = lambda text: None, on
         clients = None
         for table in found.values():
             clients = table.read(clients, partial)
-        repairs = tuple(
-            f"{name}.{what}" + (f" ({count:,} cell{'' if count == 1 else 's'})" if count else "")
-            for name, table in found.items()
-            for what, count in table.repairs.items()
-        )
+        done = [(f"{name}.{what}", n) for name, table in found.items() for what, n in table.repairs.items()]
+        repairs = tuple(what + (f" ({n:,} cell{'' if n == 1 else 's'})" if n else "") for what, n in done)
         if faults := merged(fault for table in found.values() for fault in table.faults):
             raise DataError(faults, repairs)
         hashes = {name: place.digest() for name, place in places.items()}

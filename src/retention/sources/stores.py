@@ -1,7 +1,5 @@
 """Typed sources: Parquet files and folders, Excel workbooks, SQL databases; cells come as the values they hold."""
 
-from __future__ import annotations
-
 import os
 import re
 import sqlite3
@@ -113,11 +111,9 @@ def _not_worked_out(path: Path, sheet: str) -> list[str]:
     parts = {page.name: relation.target for page, relation in _book(path).parser.find_sheets()}
     with zipfile.ZipFile(path) as book:
         root = ET.fromstring(book.read(parts[sheet]))
-    return [
-        cell.get("r", "")
-        for cell in root.iter(f"{_SHEET}c")
-        if cell.find(f"{_SHEET}f") is not None and not cell.findtext(f"{_SHEET}v") and cell.get("t") != "str"
-    ]
+    formulas = [cell for cell in root.iter(f"{_SHEET}c") if cell.find(f"{_SHEET}f") is not None]
+    empty = [cell for cell in formulas if not cell.findtext(f"{_SHEET}v") and cell.get("t") != "str"]
+    return [cell.get("r", "") for cell in empty]
 
 
 def _headed(frame: pd.DataFrame) -> pd.DataFrame:

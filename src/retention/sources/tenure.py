@@ -4,8 +4,6 @@ METHODS 0: the age counts back from the first of a month (days divided by 30.4 w
 months before the month of the snapshot are observed, whatever day the snapshot was taken on.
 """
 
-from __future__ import annotations
-
 import datetime as dt
 from collections.abc import Iterable
 
@@ -53,8 +51,7 @@ class Tenure:
         others = sorted(self.heard - {self.yes, ""})
         if len(others) <= 1 and self.yes in self.heard:
             return []
-        seen = map(repr, others[:SHOWN])
-        return [fault(self.table, "ended", "words", seen=seen, yes=self.true, theirs=self.flag)]
+        return [fault(self.table, "ended", "words", seen=map(repr, others[:SHOWN]), yes=self.true, theirs=self.flag)]
 
     def dated(self, raw: pd.DataFrame, ids: pd.Series) -> tuple[pd.DataFrame, list[Fault]]:
         """The rows with start_date and end_date counted back; and faults for ages that are no whole months, which get

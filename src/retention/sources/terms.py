@@ -1,7 +1,5 @@
 """Contract terms as people write them, in months: "M2M", "rolling", "annual", "1 yr", "12-month contract"."""
 
-from __future__ import annotations
-
 import re
 
 from retention.sources.words import WORDS

@@ -1,11 +1,8 @@
 """The words that own data are understood by, and those in which they are refused: data, in TOML beside this."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterable
 from importlib.resources import files
-from itertools import islice
 from typing import Any
 
 import pandas as pd
@@ -25,7 +22,7 @@ def fault(
 ) -> Fault:
     """The fault of that kind, with what is `said` of it filled into its words."""
     problem, remedy = (text.format(table=table, column=column, **said) for text in _REFUSALS["faults"][kind])
-    return Fault(table, column, problem, count, tuple(islice(ids, SHOWN)), remedy, tuple(seen))
+    return Fault(table, column, problem, count, tuple(ids)[:SHOWN], remedy, tuple(seen))
 
 
 def faults_in(
