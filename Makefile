@@ -14,7 +14,7 @@ help:
 	@echo "make check     format, lint, types, notebook shape, layers"
 	@echo "make simulate  coverage and error rates on simulated agencies (long); writes docs/calibration.md"
 	@echo "make torture   kill runs at random moments and see that the published report stays whole (long)"
-	@echo "make bench     what the quick bootstrap costs and how far it is off; writes benchmarks/"
+	@echo "make bench     what the quick bootstrap and the scores cost; writes benchmarks/"
 	@echo "make clean     remove reports and caches (keeps .venv)"
 
 report: .venv/ready
@@ -37,7 +37,8 @@ simulate: .venv/dev-ready
 	$(BIN)/python tests/simulate.py $(ARGS)
 
 bench: .venv/dev-ready
-	$(BIN)/python benchmarks/bootstrap.py $(ARGS)
+	$(BIN)/python benchmarks/bootstrap.py
+	$(BIN)/python benchmarks/score.py
 
 torture: .venv/dev-ready
 	RETENTION_KILLS=40 $(BIN)/python -m pytest -n 0 tests/test_killed.py $(ARGS)

@@ -62,14 +62,16 @@ def test_the_published_folder_is_as_designed(out):
             "01_contract_term.html",
             "02_ad_spend.html",
             "03_rep_liking.html",
+            "04_churn_risk.html",
             "05_sellers.html",
             "results.json",
             "run.json",
             "run.log",
+            "scores.csv",
         ),
         *(
             f"notebooks/{name}.ipynb"
-            for name in ("00_data", "01_contract_term", "02_ad_spend", "03_rep_liking", "05_sellers")
+            for name in ("00_data", "01_contract_term", "02_ad_spend", "03_rep_liking", "04_churn_risk", "05_sellers")
         ),
     }
     assert re.fullmatch(r"2025-12-31-[0-9a-f]{8}", run.name)
@@ -83,7 +85,7 @@ def test_results_follow_the_schema(out):
     jsonschema.validate(results, schema())
     assert results["run_id"] == (out / "latest").resolve().name
     assert [claim["id"] for claim in results["claims"]] == ["A1", "A4", "A6", "A10", "A7", "A8"]
-    assert {row["id"] for row in results["estimates"]} == {"A1", "A2", "A3", "A4", "A6", "A9"}
+    assert {row["id"] for row in results["estimates"]} == {"A1", "A2", "A3", "A4", "A6", "A9", "D1", "risk"}
     broken = results | {"claims": [results["claims"][0] | {"verdict": "proven"}]}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, schema())

@@ -19,7 +19,7 @@ from sklearn.metrics import average_precision_score
 from retention.features import Window
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.risk import MIN_EVENTS, RULES, RiskModel, Rule, distinct_leavers, offered_rules
-from retention.snapshots import known, splits
+from retention.snapshots import BLOCK, known, splits
 
 MODEL = "the model"
 CALENDAR = "renewal calendar"
@@ -40,11 +40,11 @@ def foretold(rows: pd.DataFrame, window: Window, *, unseen: bool = False) -> pd.
     """Every month that could be foretold: `client_id, month, left, exit_possible` and a column of chances a way.
 
     The ways: the model and the simple rules, each fitted anew for every block of months on what was known by then;
-    with `unseen`, on other clients. Empty where too few left before any block.
+    with `unseen`, on other clients, in blocks twice as long. Empty where too few left before any block.
     """
     rows = known(rows)
     parts = [rows.loc[[], ["client_id", "month", "left", "exit_possible"]]]
-    for train, test in splits(rows, window, MIN_EVENTS, unseen=unseen):
+    for train, test in splits(rows, window, MIN_EVENTS, unseen=unseen, block=BLOCK * (1 + unseen)):
         if distinct_leavers(rows[train]) < MIN_EVENTS:
             continue
         offered: dict[str, RiskModel | Rule] = {MODEL: RiskModel(window), **offered_rules(rows)}

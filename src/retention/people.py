@@ -52,31 +52,34 @@ def expected_ends(
     terms = rows["contract_term_months"].astype(int)
     due = (rows["to_month"] % terms == 0).to_numpy()
     rows["freedom"] = np.where(terms == 1, "monthly", np.where(due, "due", "locked"))
-    found = {who: _expected(rows, (rows[by] == who).to_numpy(), size, by_others) for who in sorted(rows[by].unique())}
+    everybody = np.ones(len(rows), dtype=bool)
+    hazard = None if by_others else _hazard(rows, everybody, size)
+    found = {}
+    for who in sorted(rows[by].unique()):
+        own = (rows[by] == who).to_numpy()
+        expected = -np.expm1(-(_hazard(rows, ~own, size) if hazard is None else hazard)[own]).sum()
+        found[who] = (rows.loc[own, "left"].sum(), float(expected), rows.loc[own, "client_id"].nunique())
     table = pd.DataFrame.from_dict(found, orient="index", columns=["observed", "expected", "clients"])
     return table[table["expected"] > 0]  # of whom nothing was expected, nothing can be said
 
 
-def _expected(rows: pd.DataFrame, own: np.ndarray, size: bool, by_others: bool) -> tuple[int, float, int]:
-    """Ends of the rows marked `own`, those expected of them by all others (or by all), and their clients.
+def _hazard(rows: pd.DataFrame, among: np.ndarray, size: bool) -> np.ndarray:
+    """The cumulative hazard of every row, as the rows `among` tell it, shape (n,); NaN where they cannot.
 
-    Where none of those left (most often: while locked) none is expected; NaN without a fit.
+    Where none of those left (most often: while locked) it is nought.
     """
-    others = ~own if by_others else np.ones(len(rows), dtype=bool)
-    alive = rows["freedom"].isin(rows.loc[others & (rows["left"] == 1), "freedom"]).to_numpy()
+    alive = rows["freedom"].isin(rows.loc[among & (rows["left"] == 1), "freedom"]).to_numpy()
     kinds = [kind for kind in ("due", "locked") if (rows["freedom"][alive] == kind).any()]
     X = pd.DataFrame({kind: (rows["freedom"] == kind).astype(float) for kind in kinds}, index=rows.index)
     if size:
         X["size"] = np.log(rows["monthly_ad_spend"].clip(lower=1))
     E = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    y, fitted = rows["left"].to_numpy(), others & alive
-    observed, clients = int(y[own].sum()), rows.loc[own, "client_id"].nunique()
+    y, fitted = rows["left"].to_numpy(), among & alive
     try:
         fit = fit_hazard(y[fitted], X[fitted], E[fitted], rows.loc[fitted, "client_id"])
     except NotFittedError:
-        return observed, math.nan, clients
-    hazard = np.where(alive, fit.expected_for(X.to_numpy(float), E), 0.0)[own]
-    return observed, float(-np.expm1(-hazard).sum()), clients
+        return np.full(len(rows), np.nan)
+    return np.where(alive, fit.expected_for(X.to_numpy(float), E), 0.0)
 
 
 def seller_spread(

@@ -156,7 +156,9 @@ def _said(theme: str, name: str, row: Mapping[str, Any]) -> str:
     """One reason: the feature, its value and how old the evidence is."""
     about = FEATURES.get(name, {})
     words = about.get("words", name.removesuffix("_id").replace("_", " "))
-    value, age = row[name], row.get(f"{AGE}{theme}") if "measure" in about else None
+    value, age = row[name], row.get(f"{AGE}{theme}") if about.get("how", "since") != "since" else None
+    if about.get("unit") == "yes" and pd.notna(value):
+        return words if value else f"not {words}"
     shown = "not known" if pd.isna(value) else _in_words(value, about.get("unit", ""))
     months = 0 if age is None or pd.isna(age) else int(age)
     old = f" ({months} month{'s' * (months > 1)} old)" if months else ""
@@ -165,8 +167,8 @@ def _said(theme: str, name: str, row: Mapping[str, Any]) -> str:
 
 def _in_words(value: Any, unit: str) -> str:
     """A feature's value as a reader says it; logarithms are undone."""
-    if unit == "yes" or isinstance(value, str):
-        return ("yes" if value else "no") if unit == "yes" else value
+    if isinstance(value, str):
+        return value
     if unit == "ratio":
         return f"{np.expm1(value):+.0%}"
     return (
