@@ -20,6 +20,7 @@ import click
 
 from retention.errors import ConfigError, RetentionError
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: threads that wait for each other cost six times more
 SECONDS_BETWEEN = 5.0
 _FOLDER = click.Path(path_type=Path)
 
