@@ -331,8 +331,8 @@ client-months must find what was planted: bias of the mean, and coverage of 95 %
 ## What must be so
 
 The tests of the specification (METHODS 10), each with the bound it sets; in brackets the Monte-Carlo standard error.
-A1's rate in (d) lies near its bound, which so many agencies cannot tell from it: twice as many more were looked at for it
-alone, and all of them count. The standard error of A1 is a little small there (mean against spread, above).
+A1's rate in (d) lies near its bound, which so many agencies cannot tell from it: twice as many more were looked at for
+it alone, and all of them count. The standard error of A1 is a little small there (mean against spread, above).
 For the floor of A6 in (e) the specification asks to find out first what can be had. Its own trial (56 %) had 800
 clients; with 600 the interval of a difference of two effects, allowing for few reps, is too wide. The line below it
 has 800.
