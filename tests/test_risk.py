@@ -111,7 +111,7 @@ def test_too_few_ends_are_refused(sample_study):
     judged = judgement.judged(
         sample_study.snapshots[sample_study.snapshots["client_id"].isin(few["client_id"])], Window()
     )
-    assert "Use the renewal calendar: 30 clients" in judged.answer().text and not judged.beats
+    assert "No model can be made. 30 clients" in judged.answer().text and not judged.beats
     assert scores.scores(few, sample_study.spells, judged, Settings(), sample_study.cutoff).empty
     assert judgement.views(few, Window(), judged) == {} and not judgement.skills(judged).rows
     for table in (judgement.net_benefit, judgement.observed_over_expected, judgement.reliability):
@@ -223,7 +223,9 @@ def test_a_snapshot_cannot_be_scored(tmp_path):
     )
     ran = CliRunner().invoke(cli, ["score", "--data", str(tmp_path), "--out", str(tmp_path / "s.csv")])
     assert (
-        ran.exit_code == 2 and "No client can be scored: 0 clients" in ran.stderr and not (tmp_path / "s.csv").exists()
+        ran.exit_code == 2
+        and "No client can be scored: No client can be followed" in ran.stderr
+        and not (tmp_path / "s.csv").exists()
     )
 
 

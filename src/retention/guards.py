@@ -25,23 +25,28 @@ RECENT = 3  # months' ends that count as now
 
 
 def leaks(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Findings:
-    """Columns that are said to be known at signing and know too much: who left, or how long a client would stay.
-
-    Every column of the clients table that is declared as known at signing, the user's own included: whether its value
-    (or its being blank) tells who has left almost without fault, or grows with the months stayed.
-    """
-    told = [c.name for c in TABLES["clients"].columns if c.known == SIGNING and c.kind not in ("date", "text")]
-    told += [name for name, about in extra.items() if about.known == SIGNING]
-    skip = {"client_id", "contract_term_months", "monthly_ad_spend"}
-    named = [(name, why) for name in told if name in spells and name not in skip and (why := _leak(spells, name))]
+    """What `leaky` found, in sentences."""
     texts = [
-        f"{name} {why}: it cannot have been known at signing, and is not to be used. If it becomes known later, say "
-        f'from which date (known = "...") in retention.toml.'
-        for name, why in named
+        f"{name} {why}: it cannot have been known at signing, and the score leaves it out. If it becomes known later, "
+        f'say from which date (known = "...") in retention.toml.'
+        for name, why in leaky(spells, extra).items()
     ]
     return Findings(
         tuple(Finding("risk", text, "warning") for text in texts), "No column known at signing knows too much."
     )
+
+
+def leaky(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> dict[str, str]:
+    """Columns that are said to be known at signing and know too much: who left, or how long a client would stay.
+
+    Every column of the clients table that is declared as known at signing, the user's own included: whether its value
+    (or its being blank) tells who has left almost without fault, or grows with the months stayed. By name, with why.
+    """
+    told = [c.name for c in TABLES["clients"].columns if c.known == SIGNING and c.kind not in ("date", "text")]
+    told += [name for name, about in extra.items() if about.known == SIGNING]
+    skip = {"client_id", "contract_term_months", "monthly_ad_spend"}
+    found = {name: _leak(spells, name) for name in told if name in spells and name not in skip}
+    return {name: why for name, why in found.items() if why}
 
 
 def _leak(spells: pd.DataFrame, name: str) -> str:

@@ -113,7 +113,7 @@ class Judgement:
     def answer(self) -> Finding:
         """What to use, the model or a rule, in a sentence; the headline of the page."""
         if self.why:
-            return Finding("risk", f"Use the renewal calendar: {self.why}", "headline")
+            return Finding("risk", f"No model can be made. {self.why}", "headline")
         saved, low, high = self.skills[self.best_rule]
         figures = f"{quantity(saved, 'share')} less loss (95% interval {between(low, high, 'share')})"
         best = f"the best simple rule ({self.best_rule})"
@@ -134,9 +134,11 @@ def judged(rows: pd.DataFrame, window: Window) -> Judgement:
     if told.empty or not 0 < told["left"].sum() < len(told):
         few = distinct_leavers(known(rows)) if len(rows) else 0
         why = (
-            f"{few} clients are known to have left by choice in months that could be foretold. A model needs more than "
-            f"{MIN_EVENTS}, and later ones to be tried on."
+            f"{few} clients are known to have left by choice in months that could be foretold; it takes more than "
+            f"{MIN_EVENTS}, and later ones to try it on. Until then, use the renewal calendar."
         )
+        if rows.empty:
+            why = "No client can be followed from month to month: that takes dates of start and end."
         return Judgement(told, {}, why)
     return Judgement(told, {name: skill(told, name) for name in ways(told)[1:]})
 

@@ -18,6 +18,7 @@ from retention.claims import Claim, load_plan, plan_hash
 from retention.config import Settings, resolve
 from retention.errors import ConfigError
 from retention.features import Window
+from retention.guards import leaky
 from retention.lagged import Panel, build_panel
 from retention.results import Finding, Findings, Listing
 from retention.snapshots import build_snapshots
@@ -98,8 +99,12 @@ class Study:
 
     @cached_property
     def snapshots(self) -> pd.DataFrame:
-        """Each client at each month's end: `snapshots.build_snapshots`; empty where dates were counted back."""
+        """Each client at each month's end: `snapshots.build_snapshots`; empty where dates were counted back.
+
+        Without the columns of which `guards.leaky` says that they know too much.
+        """
         begin = pd.Timestamp(self.records_begin) if self.records_begin else self.spells["start_date"].min()
+        extra = self.settings.table("clients").extra
         rows = build_snapshots(
             self.spells,
             self.tables.frames,
@@ -107,8 +112,8 @@ class Study:
             self.settings.results,
             cutoff=pd.Timestamp(self.cutoff),
             begin=begin,
-            extra=self.settings.table("clients").extra,
-        )
+            extra=extra,
+        ).drop(columns=list(leaky(self.spells, extra)), errors="ignore")
         return rows.head(0) if self.is_snapshot else rows
 
     def _known(self, table: str, *days: str) -> pd.DataFrame | None:
