@@ -268,7 +268,7 @@ def test_features_by_hand():
     assert math.isnan(at["b2"]["liking_now"]) and at["b3"]["liking_now"] == 2  # asked in February, answered in March
     assert math.isnan(at["a1"]["index_now"]) and at["a2"]["index_now"] == pytest.approx(-math.log(2))
     assert at["a3"]["index_now"] == 0 and at["a3"]["index_3"] == pytest.approx(-math.log(2) / 2)
-    assert at["a3"]["gap_3"] == pytest.approx(math.log(50) - (math.log(100) + math.log(50)) / 2)
+    assert at["a3"]["gap_3"] == pytest.approx((math.log(100) + math.log(50)) / 2 - math.log(50))
     assert at["a1"]["margin_3"] == 0 and at["a2"]["margin_3"] == 0.75 and at["a2"]["margin_a_month"] == 150
     assert at["a2"]["arrears"] == pytest.approx(300 / 200) and at["a3"]["arrears"] == 0 and at["a1"]["arrears"] == 0
     assert at["a2"]["late_now"] == 10 and at["a3"]["late_3"] == pytest.approx((10 + 29) / 2)

@@ -309,3 +309,49 @@ def test_open_leads_are_nurtured_under_the_threshold(sample_study):
     assert every.loc[table["Lead"], "signed_on"].isna().all()
     assert table["Chance to pay for itself"].between(0, 1).all()
     assert leads.nurture(found, None, sample_study.cutoff).empty
+
+
+def test_tables_without_their_optional_columns(sample_study, tmp_path):
+    """Hours without staff, staff without costs, leads with an id and a day alone: a list all the same."""
+    frames = dict(sample_study.tables.frames)
+    dates = {"cutoff": pd.Timestamp(sample_study.cutoff), "begin": pd.Timestamp(sample_study.records_begin)}
+    frames.pop("staff")
+    rows = snapshots.build_snapshots(sample_study.spells, frames, Window(), sample_study.settings.results, **dates)
+    assert rows["margin_3"].isna().all() and rows["hours_3"].notna().any()
+    frames["staff"] = sample_study.tables.get("staff").drop(columns="hourly_cost")
+    found = leads.first_year(sample_study.spells, frames, sample_study.cutoff)
+    assert found.counts.startswith("fees less what winning") and not found.why
+    bare = sample_study.tables.get("leads")[["lead_id", "created_on"]]
+    assert set(leads.nurture(found, bare, sample_study.cutoff)["To do"]) == {"ask for the budget"}
+    alike = clients_worth(100, crossing=6000).clients.assign(monthly_ad_spend=500.0, worth=1.0)
+    assert leads.break_even_spend(alike["monthly_ad_spend"].to_numpy(), alike["worth"].to_numpy()) == 0
+
+
+def test_who_gave_notice_in_the_month_that_the_cutoff_cuts_is_not_listed(sample_study):
+    study = sample_study
+    cut = pd.Timestamp("2025-12-15")
+    rows = snapshots.build_snapshots(
+        study.spells,
+        study.tables.frames,
+        Window(),
+        study.settings.results,
+        cutoff=cut,
+        begin=pd.Timestamp("2025-01-01"),
+    )
+    now = rows[rows["month"] == rows["month"].max()]
+    ends = study.spells.set_index("client_id").loc[now["client_id"]]
+    assert not ((ends["decision_date"] <= cut) & (ends["recorded_date"].fillna(ends["decision_date"]) <= cut)).any()
+
+
+def test_reasons_go_the_way_that_their_feature_goes(sample_study, scored):
+    """Month-to-month clients leave sooner, here and in general: nobody is told that it keeps them."""
+    told = scored["reasons"].str.split("; ").explode()
+    assert "up: month-to-month" in set(told) and "down: month-to-month" not in set(told)
+    assert not told.str.match(r"down: (detractor|red flags noted so far [1-9]|in the first six months)").any()
+
+
+def test_the_calendar_is_no_refuge_where_all_are_alike(found):
+    told = found.told.assign(**{judgement.CALENDAR: 0.2})
+    skills = {name: [-0.1 * k, -0.2, -0.01] for k, name in enumerate(found.skills)}
+    idle = judgement.Judgement(told, skills)
+    assert idle.fallback == idle.best_rule != judgement.CALENDAR and f"Use the {idle.best_rule}" in idle.answer().text

@@ -118,6 +118,7 @@ def _told(found: dict[str, Any], begin: object) -> str:
 @_verbose
 def score(data: str, config: str, cutoff: str, out: Path) -> None:
     """Write every client's chance of leaving in the coming months, why, and by when to act."""
+    from retention.guards import leaks
     from retention.judgement import judged
     from retention.scores import scores
     from retention.study import open_study
@@ -134,7 +135,8 @@ def score(data: str, config: str, cutoff: str, out: Path) -> None:
         tell("Scoring")
         table = scores(study.snapshots, study.spells, judgement, study.settings, study.cutoff)
     write_csv(table, out)
-    click.echo(judgement.answer().text, err=True)
+    for found in (judgement.answer(), *leaks(study.spells, study.settings.table("clients").extra).items):
+        click.echo(found.text, err=True)
     click.echo(out)
 
 

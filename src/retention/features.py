@@ -121,7 +121,7 @@ def month_features(tables: Mapping[str, Any], window: Window, told: ResultsSetti
     have = set(rows.collect_schema().names())
     plain = {f: about for f, about in FEATURES.items() if f"{about.get('measure')}__n" in have}
     made = {name: _made(about["measure"], about["how"], about.get("months", SHORT)) for name, about in plain.items()}
-    made |= {name: joined for name, (needs, joined) in _joint().items() if have >= set(needs)}
+    made |= {name: joined for name, (needs, joined) in _joint(told.sign).items() if have >= set(needs)}
     themes = {t: {f"{a['measure']}__seen" for a in plain.values() if a["theme"] == t} for t in THEMES}
     for theme, seen in themes.items():
         if seen:
@@ -185,9 +185,12 @@ def _prepared(frames: Mapping[str, Lazy], told: ResultsSettings) -> dict[str, La
             made[name] = made[name].with_columns(**columns)
     if "results" in made:
         made["results"] = made["results"].filter(nw.col("metric") == told.primary)
-    if "hours" in made and "staff" in made:
-        pay = made["staff"].select("staff_id", "hourly_cost", "started_on")
-        hours = made["hours"].join(pay, on="staff_id", how="left")
+    if "hours" in made:
+        unpaid = {"hourly_cost": nw.lit(None, nw.Float64), "started_on": nw.lit(None, nw.Datetime("ns"))}
+        hours = made["hours"].with_columns(**unpaid)
+        if "staff" in made:
+            pay = made["staff"].select("staff_id", *unpaid)
+            hours = made["hours"].join(pay, on="staff_id", how="left")
         made["hours"] = hours.with_columns(cost=nw.col("hours") * nw.col("hourly_cost"))
     if "payments" in made and "invoices" in made:
         about = made["invoices"].select("invoice_id", "client_id", "issued_on", "due_on")
@@ -307,7 +310,7 @@ def _calendar(rows: Lazy, window: Window) -> Lazy:
     )
 
 
-def _joint() -> dict[str, tuple[Sequence[str], Expr]]:
+def _joint(better: int) -> dict[str, tuple[Sequence[str], Expr]]:
     """Features made of more than one measure: what each needs, and how it is made."""
     asked, answered = _rolled("asked__sum", SHORT), _rolled("answered__sum", SHORT)
     fees, costs = _rolled("paid_fee__sum", SHORT), _rolled("cost__sum", SHORT)
@@ -324,5 +327,5 @@ def _joint() -> dict[str, tuple[Sequence[str], Expr]]:
         "fee_a_month": (("paid_fee__n",), nw.when(told > 0).then(fees / told)),
         "margin_a_month": (("paid_fee__n", "cost__n"), nw.when((told > 0) & (worked > 0)).then((fees - costs) / told)),
         "arrears": (("due__n", "paid__n", "paid_fee__n"), nw.when(fee > 0).then(open_.clip(lower_bound=0) / fee)),
-        "gap_3": (("result__n", "promised_result"), _log("promised_result") - result),
+        "gap_3": (("result__n", "promised_result"), better * (_log("promised_result") - result)),
     }

@@ -110,6 +110,12 @@ class Judgement:
         """The rule that foretold best: the one with the least loss."""
         return min(self.skills, key=lambda name: self.skills[name][0])
 
+    @property
+    def fallback(self) -> str:
+        """The rule to use in place of a model: the calendar, or the best where all clients' calendars are alike."""
+        within = self.told.groupby("month")[CALENDAR].nunique() if CALENDAR in self.told else pd.Series(dtype=int)
+        return CALENDAR if (within > 1).any() else self.best_rule
+
     def answer(self) -> Finding:
         """What to use, the model or a rule, in a sentence; the headline of the page."""
         if self.why:
@@ -122,7 +128,7 @@ class Judgement:
                 "risk", f"Use the model: it foretells who leaves better than {best}, with {figures}.", "headline"
             )
         text = (
-            "Use the renewal calendar: no model beats every simple rule on these data by more than luck would. "
+            f"Use the {self.fallback}: no model beats every simple rule on these data by more than luck would. "
             f"Held against {best} the model has {figures}."
         )
         return Finding("risk", text, "headline")
@@ -134,7 +140,7 @@ def judged(rows: pd.DataFrame, window: Window) -> Judgement:
     if told.empty or not 0 < told["left"].sum() < len(told):
         few = distinct_leavers(known(rows)) if len(rows) else 0
         why = (
-            f"{few} clients are known to have left by choice in months that could be foretold; it takes more than "
+            f"{few} clients are known to have left by choice in months that could be foretold; it takes "
             f"{MIN_EVENTS}, and later ones to try it on. Until then, use the renewal calendar."
         )
         if rows.empty:

@@ -29,7 +29,7 @@ LATER = 1 / 3  # of clients by day of signing, on which the threshold is tried t
 OPEN_DAYS = 180  # (ours) a lead that was not signed in half a year is no longer open
 SMOOTH = 0.4  # share of clients that each point of the curve looks at
 DRAWS, SEED = 500, 1
-NEEDS = "fees by month (table account_months, column fee), and hours with staff costs (tables hours and staff)"
+NEEDS = "fees by month (table account_months, column fee); hours with their cost (tables hours and staff) sharpen it"
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,10 @@ def first_year(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame], cutoff:
     seen = (spells["entry_months"] == 0) & (whole_months(spells["start_date"], pd.Timestamp(cutoff) + DAY) >= YEAR)
     rows = spells[seen].reset_index(drop=True)
     cost, counted = pd.Series(0.0, rows.index), "fees"
-    if "hours" in tables and "staff" in tables:
+    if "hours" in tables and "hourly_cost" in tables.get("staff", pd.DataFrame()):
         spent = tables["hours"].merge(tables["staff"][["staff_id", "hourly_cost"]], on="staff_id", how="left")
-        cost = _summed(rows, spent.assign(value=spent["hours"] * spent["hourly_cost"]))
+        hourly = spent["hourly_cost"].fillna(spent["hourly_cost"].median())  # unknown is not nothing
+        cost = _summed(rows, spent.assign(value=spent["hours"] * hourly))
         counted = "fees less hours at their cost"
     won = rows["acquisition_cost"].astype(float).fillna(0) if "acquisition_cost" in rows else 0.0
     counted += " less what winning the client cost" if "acquisition_cost" in rows else ""
@@ -76,8 +77,12 @@ def break_even_spend(spend: np.ndarray, worth: np.ndarray) -> float:
     x = np.log(np.maximum(spend, 1))
     low, high = np.quantile(x, [0.02, 0.98])
     grid = np.linspace(low, high, 100)
-    curve = lowess(worth, x, frac=SMOOTH, it=0, xvals=grid)
-    under = np.flatnonzero(~(curve > 0))
+    with np.errstate(invalid="ignore", divide="ignore"):  # many clients of one size leave no distance to weigh by
+        curve = lowess(worth, x, frac=SMOOTH, it=0, xvals=grid)
+    grid, curve = grid[np.isfinite(curve)], curve[np.isfinite(curve)]
+    if not len(grid):
+        return 0.0 if worth.mean() > 0 else inf
+    under = np.flatnonzero(curve <= 0)
     if not len(under) or under[-1] == len(grid) - 1:
         return inf if len(under) else 0.0
     k = under[-1]
@@ -164,8 +169,10 @@ def nurture(
     """
     if found.why or leads is None:
         return pd.DataFrame()
+    leads = leads.reindex(columns=[*leads, *{"signed_on", "monthly_ad_spend", "source"} - set(leads)])
     age = (pd.Timestamp(cutoff) - leads["created_on"]).dt.days
-    open_ = leads[leads["signed_on"].isna() & age.between(0, OPEN_DAYS)].reset_index(drop=True)
+    signed = pd.to_datetime(leads["signed_on"]) <= pd.Timestamp(cutoff)
+    open_ = leads[~signed & age.between(0, OPEN_DAYS)].reset_index(drop=True)
     if open_.empty:
         return pd.DataFrame()
     past = _as_features(found.clients, extra)
@@ -181,7 +188,7 @@ def nurture(
         {
             "Lead": open_["lead_id"],
             "Since": open_["created_on"].dt.strftime("%Y-%m-%d"),
-            "Source": open_.get("source", pd.Series("", open_.index)),
+            "Source": open_["source"],
             "Planned spend": spend,
             "Chance to pay for itself": fitted.predict_proba(mine[names])[:, 1],
             "To do": np.where(spend.isna(), "ask for the budget", what),

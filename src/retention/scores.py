@@ -19,7 +19,7 @@ from scipy import special
 
 from retention.config import Settings
 from retention.features import AGE, FEATURES, KEY, Window
-from retention.judgement import CALENDAR, Judgement
+from retention.judgement import Judgement
 from retention.risk import RULES, RiskModel, Rule, is_number
 from retention.snapshots import NOT_YET, known, month_of
 from retention.spells import add_months
@@ -27,6 +27,7 @@ from retention.tables import write_csv
 
 REFITS = 40  # resamples of the clients by which a chance's interval is found
 Z95 = 1.96
+DRAWN, SEED = 8, 1  # other clients whose features are tried in a client's place
 REASONS, LEAST_REASON = 3, 0.10  # told at most; log-odds under which a theme is no reason
 FILE = "scores.csv"
 SIGNING_THEME = "signing"
@@ -34,25 +35,39 @@ SIGNING_THEME = "signing"
 
 @dataclass(frozen=True)
 class Scorer:
-    """What scores: the model with its refits on resampled clients, or the renewal calendar; and a typical client."""
+    """What scores: the model with its refits on resampled clients, or the renewal calendar; and what was learned from.
+
+    `learned` holds the training's features and `left`: which way each by itself goes with leaving, how far it varies.
+    """
 
     way: RiskModel | Rule
     refits: tuple[RiskModel | Rule, ...]
-    typical: Mapping[str, Any]  # each feature's middle value in training, to hold a client against
+    learned: pd.DataFrame
+
+    def apart(self, name: str, values: pd.Series) -> np.ndarray:
+        """How far values of one feature lie from the mean, in standard deviations; above 0 towards leaving.
+
+        Of a category: how much more of those in it left than of all. Unknown values lie nowhere.
+        """
+        known, left = self.learned[name], self.learned["left"]
+        if not is_number(known):
+            share = left.groupby(known).mean()
+            return np.asarray(values.map(share).astype(float) - left.mean())
+        filled = known.astype(float)
+        return np.asarray((values - filled.mean()) / filled.std() * np.sign(filled.corr(left)))
 
 
 def scorer(rows: pd.DataFrame, judgement: Judgement, window: Window, seed: int = 1) -> Scorer:
     """Fit on all rows whose outcome is known what the judgement says to use. NotFittedError with too few ends."""
     rows = known(rows)
-    way = RiskModel(window).fit(rows) if judgement.beats else Rule(RULES[CALENDAR]).fit(rows)
+    way = RiskModel(window).fit(rows) if judgement.beats else Rule(RULES[judgement.fallback]).fit(rows)
     codes, names = pd.factorize(rows["client_id"])
     where = pd.Series(np.arange(len(rows))).groupby(codes).agg(list).to_numpy()
     rng, refits = np.random.default_rng(seed), []
     for _ in range(REFITS):
         again = rows.iloc[np.concatenate(where[rng.integers(0, len(names), len(names))])]
         refits.append(way.refitted(again) if isinstance(way, RiskModel) else Rule(way.columns).fit(again))
-    middle = {name: rows[name].median() if is_number(rows[name]) else rows[name].mode().get(0) for name in _used(way)}
-    return Scorer(way, tuple(refits), middle)
+    return Scorer(way, tuple(refits), rows[[*_used(way), "left"]])
 
 
 def scores(
@@ -99,7 +114,7 @@ def scored(rows: pd.DataFrame, spells: pd.DataFrame, made: Scorer, settings: Set
     table["at_stake"] = (table["risk"] * margin * told.worth_months).round(2)
     table["reasons"] = _reasons(made, now, odds)
     order = table.assign(key=table["at_stake"].fillna(-np.inf)).sort_values(
-        ["key", "risk", "client_id"], ascending=[False, False, True], kind="stable"
+        ["key", "risk", "act_by", "client_id"], ascending=[False, False, True, True], kind="stable"
     )
     order = order.drop(columns="key").reset_index(drop=True)
     wanted = (order.index < told.capacity) & (order["at_stake"].fillna(1) > 0)
@@ -128,19 +143,22 @@ def _act_by(now: pd.DataFrame, start: pd.Series, gap: int, notice_days: int, cut
 
 
 def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> list[str]:
-    """Up to three themes that move each client's risk most against a typical client, in words, strongest first."""
-    used = _used(made.way)
-    typical = {
-        name: np.full(len(now), value) if is_number(now[name]) else value for name, value in made.typical.items()
-    }
-    own = {name: odds - _odds(made.way, now.assign(**{name: typical[name]})) for name in used}
-    themes = pd.Series({name: _theme(name) for name in used})
-    parts = []
+    """Up to three themes that move each client's risk most against other clients, in words, strongest first.
+
+    A theme's share is what the log-odds lose, on average, when its features are those of other clients drawn by lot. It
+    is told by the feature that sets this client most apart, among those that by themselves go with leaving in the same
+    direction: of several that say nearly the same a model may weigh one backwards.
+    """
+    themes = pd.Series({name: _theme(name) for name in _used(made.way)})
+    rng, parts = np.random.default_rng(SEED), []
+    others = [rng.permutation(len(now)) for _ in range(DRAWN)]
     for theme, names in themes.groupby(themes).groups.items():
-        together = odds - _odds(made.way, now.assign(**{name: typical[name] for name in names}))
-        leading = pd.DataFrame({name: own[name] * np.sign(together) for name in names}).idxmax(axis=1)
+        swapped = [now.assign(**{name: now[name].to_numpy()[order] for name in names}) for order in others]
+        moves = odds - np.mean([_odds(made.way, rows) for rows in swapped], axis=0)
+        apart = pd.DataFrame({name: made.apart(name, now[name]) for name in names}).fillna(0) * np.sign(moves)[:, None]
+        leading, clear = apart.idxmax(axis=1), apart.max(axis=1) > 0
         words = [_said(str(theme), name, row) for name, (_, row) in zip(leading, now.iterrows(), strict=True)]
-        parts.append(pd.DataFrame({"client": range(len(now)), "moves": together, "words": words}))
+        parts.append(pd.DataFrame({"client": range(len(now)), "moves": moves, "words": words})[clear.to_numpy()])
     every = pd.concat(parts) if parts else pd.DataFrame(columns=["client", "moves", "words"])
     every = every[every["moves"].abs() >= LEAST_REASON].sort_values("moves", key=lambda m: -m.abs(), kind="stable")
     every["words"] = np.where(every["moves"] > 0, "up: ", "down: ") + every["words"].astype(str)

@@ -55,8 +55,19 @@ def build_snapshots(
     rows = made.to_pandas().sort_values([*KEY, "month"], ignore_index=True)
     rows = rows.merge(_decisions(spells), on=KEY, how="left")
     noticed = (rows["decided"] <= rows["month"]) & (rows["told"] <= rows["month"])
-    rows = rows[~noticed].reset_index(drop=True)
-    return rows.assign(outcome=_outcome(rows, window, last)).drop(columns=["decided", "told", "kind"])
+    rows = rows[~noticed & ~_noticed_by(rows, spells, cutoff)].reset_index(drop=True)
+    ended = spells["end_date"].notna()
+    # Where the day of decision is counted back from the end, it is known as late as the end itself.
+    late = window.notice if spells.loc[ended, "decision_assumed"].mean() > 0.5 else 0
+    return rows.assign(outcome=_outcome(rows, window, last - late)).drop(columns=["decided", "told", "kind"])
+
+
+def _noticed_by(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
+    """The last month's rows of clients who gave notice since, in the month that the cut-off cuts."""
+    told = spells["recorded_date"].fillna(spells["decision_date"])
+    gone = spells[(spells["decision_date"] <= cutoff) & (told <= cutoff)]
+    key = pd.MultiIndex.from_frame(rows[KEY]).isin(pd.MultiIndex.from_frame(gone[KEY]))
+    return pd.Series(key, rows.index) & (rows["month"] == last_month(cutoff))
 
 
 def _polars(frame: pd.DataFrame) -> pl.LazyFrame:
