@@ -31,7 +31,7 @@ SOON = 3  # months to renewal that count as due: METHODS 7, baselines
 NUMBERS = ("number", "integer", "term", "flag")
 FAR = 10_000  # more than any term in months: a month and a term in one number
 DETRACTOR = 6  # NPS points: study row C1
-EMPTY: Mapping[str, Any] = {"date": nw.Datetime("ns"), "month": nw.Datetime("ns"), "flag": nw.Boolean} | dict.fromkeys(
+EMPTY: Mapping[str, Any] = {"date": nw.Datetime("us"), "month": nw.Datetime("us"), "flag": nw.Boolean} | dict.fromkeys(
     ("number", "integer", "term"), nw.Float64
 )  # the type of a column that is not there, by kind; text is the rest
 Lazy = nw.LazyFrame[Any]
@@ -186,7 +186,7 @@ def _prepared(frames: Mapping[str, Lazy], told: ResultsSettings) -> dict[str, La
     if "results" in made:
         made["results"] = made["results"].filter(nw.col("metric") == told.primary)
     if "hours" in made:
-        unpaid = {"hourly_cost": nw.lit(None, nw.Float64), "started_on": nw.lit(None, nw.Datetime("ns"))}
+        unpaid = {"hourly_cost": nw.lit(None, nw.Float64), "started_on": nw.lit(None, nw.Datetime("us"))}
         hours = made["hours"].with_columns(**unpaid)
         if "staff" in made:
             pay = made["staff"].select("staff_id", *unpaid)
