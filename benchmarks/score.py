@@ -43,7 +43,7 @@ def main() -> None:
     now = study.snapshots[study.snapshots["month"] == study.snapshots["month"].max()]
     count = -(-ACTIVE // len(now))
     rows, spells = copies(now, count), copies(study.spells[study.spells["client_id"].isin(now["client_id"])], count)
-    table, scoring = timed(lambda: scores.scored(rows, spells, made, study.settings, study.cutoff))
+    table, scoring = timed(lambda: scores.scores(rows, spells, made, study.settings, study.cutoff))
     frames = {name: copies(frame, FEWER) if name != "staff" else frame for name, frame in study.tables.frames.items()}
     people, dates = copies(study.spells, FEWER), {"cutoff": pd.Timestamp(study.cutoff)}
     dates["begin"] = pd.Timestamp(study.records_begin)

@@ -17,6 +17,7 @@ from retention.config import Extra, Settings
 from retention.features import Window
 from retention.hazards import NotFittedError
 from retention.snapshots import LEFT, NOT_YET, OTHER_END, STAYED, TOO_LATE, known, splits
+from retention.spells import build_spells
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def found(sample_study):
 @pytest.fixture(scope="module")
 def scored(sample_study, found):
     s = sample_study
-    return scores.scores(s.snapshots, s.spells, found, s.settings, s.cutoff)
+    return scores.scores(s.snapshots, s.spells, scores.scorer(s.snapshots, found, s.window), s.settings, s.cutoff)
 
 
 def test_outcomes_by_hand():
@@ -112,7 +113,8 @@ def test_too_few_ends_are_refused(sample_study):
         sample_study.snapshots[sample_study.snapshots["client_id"].isin(few["client_id"])], Window()
     )
     assert "No model can be made. 30 clients" in judged.answer().text and not judged.beats
-    assert scores.scores(few, sample_study.spells, judged, Settings(), sample_study.cutoff).empty
+    assert scores.scorer(few, judged, Window()) is None and scores.weights(None).empty
+    assert scores.scores(few, sample_study.spells, None, Settings(), sample_study.cutoff).empty
     assert judgement.views(few, Window(), judged) == {} and not judgement.skills(judged).rows
     for table in (judgement.net_benefit, judgement.observed_over_expected, judgement.reliability):
         assert table(judged.told).empty
@@ -355,3 +357,28 @@ def test_the_calendar_is_no_refuge_where_all_are_alike(found):
     skills = {name: [-0.1 * k, -0.2, -0.01] for k, name in enumerate(found.skills)}
     idle = judgement.Judgement(told, skills)
     assert idle.fallback == idle.best_rule != judgement.CALENDAR and f"Use the {idle.best_rule}" in idle.answer().text
+
+
+def test_who_is_away_for_a_pause_is_no_row_and_nobody_is_there_twice(sample_study):
+    """A gap of 60 days is no end (METHODS 0), but while it lasts nobody knows; and an end may be written down late."""
+    day = pd.to_datetime
+    back = pd.DataFrame(
+        {
+            "client_id": ["za", "za", "zb", "zb"],
+            "start_date": day(["2022-01-01", "2024-04-01", "2022-01-01", "2024-06-01"]),
+            "end_date": day(["2024-02-29", None, "2024-02-29", None]),
+            "decision_date": day(["2024-01-05", None, "2024-01-20", None]),
+            "recorded_date": day(["2024-01-08", None, "2024-08-10", None]),
+            "contract_term_months": 1, "monthly_ad_spend": 900.0, "end_initiator": ["client", None, "client", None],
+        }
+    )  # fmt: skip
+    clients = pd.concat([sample_study.tables.get("clients"), back], ignore_index=True)
+    cut = pd.Timestamp("2025-06-30")
+    spells = build_spells(clients, cutoff=cut.date(), records_begin=sample_study.records_begin)
+    frames = {**sample_study.tables.frames, "clients": clients}
+    begin = pd.Timestamp("2023-12-01")
+    rows = snapshots.build_snapshots(spells, frames, Window(), sample_study.settings.results, cutoff=cut, begin=begin)
+    assert not rows.duplicated(["client_id", "month"]).any()
+    months = {who: (rows.loc[rows["client_id"] == who, "month"] - 2024 * 12 + 1).tolist() for who in ("za", "zb")}
+    assert months["za"] == [0, *range(4, 19)]  # gone from the notice in January until the return in April
+    assert months["zb"] == [0, 1, 2, 3, 4, 5, *range(6, 19)]

@@ -120,7 +120,7 @@ def score(data: str, config: str, cutoff: str, out: Path) -> None:
     """Write every client's chance of leaving in the coming months, why, and by when to act."""
     from retention.guards import leaks
     from retention.judgement import judged
-    from retention.scores import scores
+    from retention.scores import scorer, scores
     from retention.study import open_study
     from retention.tables import write_csv
 
@@ -133,7 +133,8 @@ def score(data: str, config: str, cutoff: str, out: Path) -> None:
         if judgement.why:
             raise ConfigError(f"No client can be scored: {judgement.why}")
         tell("Scoring")
-        table = scores(study.snapshots, study.spells, judgement, study.settings, study.cutoff)
+        made = scorer(study.snapshots, judgement, study.window)
+        table = scores(study.snapshots, study.spells, made, study.settings, study.cutoff)
     write_csv(table, out)
     for found in (judgement.answer(), *leaks(study.spells, study.settings.table("clients").extra).items):
         click.echo(found.text, err=True)

@@ -96,8 +96,7 @@ def signing_features(engagements: Any, extra: Mapping[str, Extra] | None = None)
     told = {name: kind for name, kind in kinds.items() if name in rows.collect_schema().names()}
     numbers = [nw.col(name).cast(nw.Float64) for name, kind in told.items() if kind in NUMBERS]
     texts = [nw.col(name).cast(nw.String) for name, kind in told.items() if kind in ("category", "id")]
-    made = rows.select(*KEY, *numbers, *texts)
-    return made.to_native()
+    return rows.select(*KEY, *numbers, *texts).to_native()
 
 
 def month_features(tables: Mapping[str, Any], window: Window, told: ResultsSettings, since: int) -> Any:
@@ -159,30 +158,28 @@ def _whole(name: str, rows: Lazy) -> Lazy:
     return rows.with_columns(**absent) if absent else rows
 
 
-def _prepared(frames: Mapping[str, Lazy], told: ResultsSettings) -> dict[str, Lazy]:
-    """The tables with the values that measures are made of, each row with its client."""
-    made, nps, one = dict(frames), nw.col("nps"), nw.lit(1.0)
+def _values(told: ResultsSettings) -> dict[str, dict[str, Expr]]:
+    """What measures are made of that is no column of its table, by table."""
+    nps, one = nw.col("nps"), nw.lit(1.0)
     answered, visit = ~nw.col("answered_on").is_null(), nw.col("kind").is_in(["visit", "event"])
     days = (_day_number(nw.col("answered_on")) - _day_number(nw.col("requested_on"))).cast(nw.Float64)
-    values = {
-        "surveys": {
-            "asked": one,
-            "answered": answered.cast(nw.Float64),
-            "detractor": nw.when(~nps.is_null()).then((nps <= DETRACTOR).cast(nw.Float64)),
-        },
+    detractor = nw.when(~nps.is_null()).then((nps <= DETRACTOR).cast(nw.Float64))
+    out_of_scope = 1 - nw.col("in_scope").cast(nw.Float64)
+    return {
+        "surveys": {"asked": one, "answered": answered.cast(nw.Float64), "detractor": detractor},
         "results": {"log_value": _log("value"), "index": told.sign * (_log("value") - _log("target"))},
         "account_months": {"log_spend": _log("ad_spend"), "log_fee": _log("fee")},
         "meetings": {"one": one, "visit": nw.when(visit).then(one)},
         "flags": {"one": one},
         "assignments": {"one": one},
-        "requests": {
-            "days_to_answer": nw.when(answered).then(days),
-            "out_of_scope": 1 - nw.col("in_scope").cast(nw.Float64),
-        },
+        "requests": {"days_to_answer": nw.when(answered).then(days), "out_of_scope": out_of_scope},
     }
-    for name, columns in values.items():
-        if name in made:
-            made[name] = made[name].with_columns(**columns)
+
+
+def _prepared(frames: Mapping[str, Lazy], told: ResultsSettings) -> dict[str, Lazy]:
+    """The tables with the values that measures are made of, each row with its client."""
+    values = _values(told)
+    made = {name: rows.with_columns(**values[name]) if name in values else rows for name, rows in frames.items()}
     if "results" in made:
         made["results"] = made["results"].filter(nw.col("metric") == told.primary)
     if "hours" in made:
@@ -196,7 +193,8 @@ def _prepared(frames: Mapping[str, Lazy], told: ResultsSettings) -> dict[str, La
         about = made["invoices"].select("invoice_id", "client_id", "issued_on", "due_on")
         late = (_day_number(nw.col("paid_on")) - _day_number(nw.col("due_on"))).cast(nw.Float64)
         made["payments"] = made["payments"].join(about, on="invoice_id", how="inner").with_columns(days_late=late)
-    made.pop("payments" if "invoices" not in made else "", None)
+    else:
+        made.pop("payments", None)  # whose they are is on the invoice
     return made
 
 

@@ -26,13 +26,8 @@ CALENDAR = "renewal calendar"
 DRAWS, SEED = 500, 1
 LEAST = 1e-6  # no chance is taken to be nought or one
 QUARTER = 3  # months
-UPLIFTS = (
-    0.0,
-    0.1,
-    0.2,
-    0.3,
-    0.4,
-)  # share of those about to leave whom a contact keeps: unknown, so varied (METHODS 7)
+# Share of those about to leave whom a contact keeps: unknown, so varied (METHODS 7).
+UPLIFTS = (0.0, 0.1, 0.2, 0.3, 0.4)
 CUTS = (0.05, 0.1, 0.2, 0.3)  # chances from which somebody might act
 
 

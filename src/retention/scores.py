@@ -57,8 +57,10 @@ class Scorer:
         return np.asarray((values - filled.mean()) / filled.std() * np.sign(filled.corr(left)))
 
 
-def scorer(rows: pd.DataFrame, judgement: Judgement, window: Window, seed: int = 1) -> Scorer:
-    """Fit on all rows whose outcome is known what the judgement says to use. NotFittedError with too few ends."""
+def scorer(rows: pd.DataFrame, judgement: Judgement, window: Window, seed: int = 1) -> Scorer | None:
+    """Fit on all rows whose outcome is known what the judgement says to use; None where no model can be made."""
+    if judgement.why:
+        return None
     rows = known(rows)
     way = RiskModel(window).fit(rows) if judgement.beats else Rule(RULES[judgement.fallback]).fit(rows)
     codes, names = pd.factorize(rows["client_id"])
@@ -70,22 +72,6 @@ def scorer(rows: pd.DataFrame, judgement: Judgement, window: Window, seed: int =
     return Scorer(way, tuple(refits), rows[[*_used(way), "left"]])
 
 
-def scores(
-    rows: pd.DataFrame, spells: pd.DataFrame, judgement: Judgement, settings: Settings, cutoff: dt.date
-) -> pd.DataFrame:
-    """Every client there and not under notice at the last month's end, most at stake first; empty without a model.
-
-    Columns: `client_id, client, rep_id, risk, low, high` (chance of leaving by choice in the window, and the interval
-    of that chance, not of what will happen), `months_to_renewal, act_by, margin_a_month, at_stake` (risk times the
-    margin of `worth_months`; the fee where hours are not known), `contact` (within capacity), `reasons`.
-    """
-    if judgement.why:
-        return pd.DataFrame()
-    told = settings.risk
-    made = scorer(rows, judgement, Window(told.gap, told.horizon, math.ceil(settings.notice_days / 31)))
-    return scored(rows, spells, made, settings, cutoff)
-
-
 def _used(way: RiskModel | Rule) -> list[str]:
     return list(way.features_ if isinstance(way, RiskModel) else way.columns)
 
@@ -94,8 +80,17 @@ def _odds(way: RiskModel | Rule, rows: pd.DataFrame) -> np.ndarray:
     return np.asarray(special.logit(np.clip(way.predict_proba(rows)[:, 1], 1e-6, 1 - 1e-6)))
 
 
-def scored(rows: pd.DataFrame, spells: pd.DataFrame, made: Scorer, settings: Settings, cutoff: dt.date) -> pd.DataFrame:
-    """As `scores`, by what is fitted already."""
+def scores(
+    rows: pd.DataFrame, spells: pd.DataFrame, made: Scorer | None, settings: Settings, cutoff: dt.date
+) -> pd.DataFrame:
+    """Every client there and not under notice at the last month's end, most at stake first; empty without a model.
+
+    Columns: `client_id, client, rep_id, risk, low, high` (chance of leaving by choice in the window, and the interval
+    of that chance, not of what will happen), `months_to_renewal, act_by, margin_a_month, at_stake` (risk times the
+    margin of `worth_months`; the fee where hours are not known), `contact` (within capacity), `reasons`.
+    """
+    if made is None:
+        return pd.DataFrame()
     told, last = settings.risk, pd.Timestamp(cutoff)
     now = rows[(rows["outcome"] == NOT_YET) & (rows["month"] == rows["month"].max())].reset_index(drop=True)
     about = [name for name in ("name", "rep_id", "fee_pct", "monthly_ad_spend", "start_date") if name in spells]
@@ -134,12 +129,12 @@ def _margin(now: pd.DataFrame, own: pd.DataFrame) -> pd.Series:
 
 def _act_by(now: pd.DataFrame, start: pd.Series, gap: int, notice_days: int, cutoff: pd.Timestamp) -> pd.Series:
     """The last day to change a client's mind: before its notice would be due, or as the window opens if always free."""
-    opens = (cutoff + pd.DateOffset(months=gap)).normalize() + pd.offsets.MonthEnd(0)
+    opens = pd.to_datetime({"year": (now["month"] + gap) // 12, "month": (now["month"] + gap) % 12 + 1, "day": 1})
     turn = now["month"] + now["months_to_renewal"] + (start.dt.day == 1) - month_of(start)
     notice = pd.Timedelta(days=notice_days + 1)  # the last paid day is the one before the term turns
     due = add_months(start, turn) - notice
     due = due.where(due > cutoff, add_months(start, turn + now["term_months"]) - notice)
-    return due.where(now["monthly"] == 0, opens)
+    return due.where(now["monthly"] == 0, opens + pd.offsets.MonthEnd(0))
 
 
 def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> list[str]:
@@ -213,17 +208,16 @@ def typical_worth(table: pd.DataFrame, settings: Settings) -> float:
     return float(table["margin_a_month"].median() * settings.risk.worth_months) if len(table) else math.nan
 
 
-def weights(rows: pd.DataFrame, judgement: Judgement, window: Window, most: int = 12) -> pd.DataFrame:
+def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:
     """What moves the chances most: log-odds per standard deviation of each feature, all others held fixed.
 
     With the interval over resampled clients and the share of resamples that agree on the sign. Empty for a rule or for
     boosting, which have no such weights. Features that say nearly the same share their weight. Associations.
     """
-    made = scorer(rows, judgement, window) if not judgement.why else None
     if made is None or not isinstance(made.way, RiskModel) or made.way.kind_ == "boosting":
         return pd.DataFrame()
     ways = [w for w in (made.way, *made.refits) if isinstance(w, RiskModel)]
-    numbers = [name for name in made.way.features_ if is_number(rows[name])]
+    numbers = [name for name in made.way.features_ if is_number(made.learned[name])]
     found = np.array([way.pipeline_[-1].coef_[0, : len(numbers)] * way.calibration_[1] for way in ways])
     low, high = np.quantile(found[1:], [0.025, 0.975], axis=0)
     same = (np.sign(found[1:]) == np.sign(found[0])).mean(axis=0)

@@ -55,7 +55,9 @@ def build_snapshots(
     rows = made.to_pandas().sort_values([*KEY, "month"], ignore_index=True)
     rows = rows.merge(_decisions(spells), on=KEY, how="left")
     noticed = (rows["decided"] <= rows["month"]) & (rows["told"] <= rows["month"])
-    rows = rows[~noticed & ~_noticed_by(rows, spells, cutoff)].reset_index(drop=True)
+    noticed |= _noticed_by(rows, spells, cutoff) | _away(rows, tables.get("clients"))
+    # Who is back before its end was written down is there once, not twice.
+    rows = rows[~noticed].drop_duplicates(["client_id", "month"], keep="last").reset_index(drop=True)
     ended = spells["end_date"].notna()
     # Where the day of decision is counted back from the end, it is known as late as the end itself.
     late = window.notice if spells.loc[ended, "decision_assumed"].mean() > 0.5 else 0
@@ -68,6 +70,21 @@ def _noticed_by(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: pd.Timestamp) 
     gone = spells[(spells["decision_date"] <= cutoff) & (told <= cutoff)]
     key = pd.MultiIndex.from_frame(rows[KEY]).isin(pd.MultiIndex.from_frame(gone[KEY]))
     return pd.Series(key, rows.index) & (rows["month"] == last_month(cutoff))
+
+
+def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
+    """Rows of clients in a pause: known to have given notice, and not yet known to come back (METHODS 0 merges it)."""
+    gone = pd.Series(False, rows.index)
+    if clients is None or "end_date" not in clients:
+        return gone
+    told = clients.sort_values(["client_id", "start_date"], kind="stable")
+    days = told.reindex(columns=["decision_date", "recorded_date"]).apply(pd.to_datetime)
+    since = month_of(days.max(axis=1).fillna(told["end_date"]))
+    back = month_of(told["start_date"].shift(-1)).where(told["client_id"] == told["client_id"].shift(-1))
+    for client, first, until in zip(told["client_id"], since, back, strict=True):
+        if first < until:
+            gone |= (rows["client_id"] == client) & (rows["month"] >= first) & (rows["month"] < until)
+    return gone
 
 
 def _polars(frame: pd.DataFrame) -> pl.LazyFrame:
