@@ -308,6 +308,24 @@ def test_the_term_in_force_is_the_last_signed_and_begun():
     assert found[("b", 2024 * 12 + 5)] == 6 and found[("b", 2024 * 12 + 6)] == 12
 
 
+def test_an_earlier_assignment_written_down_late_takes_nothing_over():
+    """Both clients are r2's from March; in May somebody notes that r1 had had one of them in January."""
+    day = pd.to_datetime
+    people = few()["engagements"].head(2).assign(client_id=["a", "b"], start_date=day("2024-01-01"), rep_id="r0")
+    told = pd.DataFrame(
+        {
+            "client_id": ["a", "b", "a"], "staff_id": ["r2", "r2", "r1"], "role": "rep", "to_date": pd.NaT,
+            "from_date": day(["2024-03-01", "2024-03-01", "2024-01-01"]),
+            "recorded_at": day(["2024-03-02", "2024-03-02", "2024-05-02"]),
+        }
+    )  # fmt: skip
+    people["end_date"] = people["recorded_date"] = pd.NaT
+    frames = {"engagements": people, "months": few()["months"], "assignments": told}
+    for to in (polars, lambda frame: frame):
+        found = made(frames, to).set_index(["client_id", "month"])["rep_load"]
+        assert [found["a", 2024 * 12 + m] for m in (2, 3, 4, 5)] == [2, 2, 2, 2]
+
+
 def test_rows_in_any_order_give_the_same(some):
     shuffled = {name: frame.sample(frac=1, random_state=1) for name, frame in some.items()}
     pd.testing.assert_frame_equal(made(shuffled), made(some), atol=1e-12)

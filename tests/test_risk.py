@@ -244,6 +244,8 @@ def test_leaks_are_named(sample_study):
     named = {item.text.split(" ")[0] for item in guards.leaks(planted, extra).items}
     assert named == {"total", "score", "closing"}
     assert guards.leaks(spells, {}).items == ()
+    spent = spells.assign(monthly_ad_spend=stay * 10.0 + rng.random(len(spells)))  # a sum over the stay taken for size
+    assert set(guards.leaky(spent, {})) == {"monthly_ad_spend"}
     extra["total"] = Extra(kind="number", known="recorded_date")
     assert "total" not in {item.text.split(" ")[0] for item in guards.leaks(planted, extra).items}
 

@@ -261,8 +261,11 @@ def _in_charge(rows: Lazy, assignments: Lazy | None) -> Lazy:
         told = _known_from(assignments, ["from_date", "recorded_at"])
         told = told.with_columns(day=_day_number(nw.col("from_date")))
         latest = told.filter(nw.col("day") == nw.col("day").max().over("client_id", "month"))
-        reps = latest.group_by("client_id", "month").agg(rep=nw.col("staff_id").max())
-        rows = rows.join(reps, on=["client_id", "month"], how="left")
+        reps = latest.group_by("client_id", "month").agg(rep=nw.col("staff_id").max(), day=nw.col("day").max())
+        rows = rows.join(reps, on=["client_id", "month"], how="left").with_columns(nw.col("day").fill_null(0))
+        # One that began before the present rep's and was written down late takes nothing over.
+        rows = rows.with_columns(newest=_over(nw.col("day").cast(nw.Int64).cum_max()))
+        rows = rows.with_columns(rep=nw.when(nw.col("day") == nw.col("newest")).then(nw.col("rep")))
         rows = rows.with_columns(rep=_over(nw.col("rep").fill_null(strategy="forward")))
     named = nw.col("rep_id") if "rep_id" in rows.collect_schema().names() else nw.lit(None, nw.String)
     rows = rows.with_columns(rep=named if assignments is None else nw.coalesce(nw.col("rep"), named))

@@ -44,12 +44,15 @@ def leaky(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> dict[str, str]:
     """
     told = [c.name for c in TABLES["clients"].columns if c.known == SIGNING and c.kind not in ("date", "text")]
     told += [name for name, about in extra.items() if about.known == SIGNING]
-    skip = {"client_id", "contract_term_months", "monthly_ad_spend"}
-    found = {name: _leak(spells, name) for name in told if name in spells and name not in skip}
+    skip = {"client_id", "contract_term_months"}
+    size = spells["monthly_ad_spend"].astype(float).where(lambda x: x > 0)
+    if _leak(spells, "monthly_ad_spend", size):  # whatever is divided by it would look filled in at the end
+        size = size.mask(size.notna())
+    found = {name: _leak(spells, name, size) for name in told if name in spells and name not in skip}
     return {name: why for name, why in found.items() if why}
 
 
-def _leak(spells: pd.DataFrame, name: str) -> str:
+def _leak(spells: pd.DataFrame, name: str, size: pd.Series) -> str:
     """What a column knows that it should not; empty where nothing."""
     values, ended = spells[name], spells["ended"].to_numpy(bool)
     if len(values) < MIN_ROWS or not 0 < ended.sum() < len(ended):
@@ -57,7 +60,6 @@ def _leak(spells: pd.DataFrame, name: str) -> str:
     if _tells(values, ended) > TELLS_TOO_MUCH:
         return "tells who has left almost without fault"
     numbers = pd.to_numeric(values, errors="coerce") if is_number(values) else pd.Series(dtype=float)
-    size = spells["monthly_ad_spend"].astype(float).where(lambda x: x > 0)
     for what in (numbers, numbers / size):  # a sum over the stay grows with it, by itself or over its size
         both = pd.DataFrame({"value": what, "stay": spells["stop_months"]}).dropna()
         enough = len(both) >= MIN_ROWS and both["value"].nunique() > 2

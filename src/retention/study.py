@@ -113,7 +113,10 @@ class Study:
             cutoff=pd.Timestamp(self.cutoff),
             begin=begin,
             extra=extra,
-        ).drop(columns=list(leaky(self.spells, extra)), errors="ignore")
+        )
+        known_later = leaky(self.spells, extra)
+        size = ["log_size"] if "monthly_ad_spend" in known_later else []
+        rows = rows.drop(columns=[*known_later, *size], errors="ignore")
         return rows.head(0) if self.is_snapshot else rows
 
     def _known(self, table: str, *days: str) -> pd.DataFrame | None:
