@@ -108,7 +108,7 @@ def test_the_same_from_spark(sample_study):
 
 # What a row must have passed to count, by table: the columns that say when it was recorded.
 RECORDED = {
-    "contracts": ["signed_on", "term_start"],
+    "contracts": ["signed_on"],  # as declared: a renewal signed ahead is known
     "account_months": ["month", "recorded_at"],
     "results": ["month", "recorded_at"],
     "assignments": ["from_date", "recorded_at"],
@@ -294,18 +294,29 @@ def test_the_calendar_by_hand():
     assert all(found.loc[("a", 2024 * 12 + m)]["exit_possible"] == 1 for m in range(4))
 
 
-def test_the_term_in_force_is_the_last_signed_and_begun():
+def test_the_term_that_holds_is_the_last_signed():
+    """b renews its half year for a year from 16 July on, signed on 20 May; then for a half year that ends by itself."""
     frames = few()
     frames["contracts"] = pd.DataFrame(
         {
             "client_id": "b",
             "signed_on": pd.to_datetime(["2024-01-01", "2024-05-20"]),
-            "term_start": pd.to_datetime(["2024-01-01", "2024-07-01"]),
+            "term_start": pd.to_datetime(["2024-01-01", "2024-07-16"]),
             "term_months": [6, 12],
+            "notice_days": [62, 10],
+            "auto_renew": [True, False],
         }
     )
-    found = made(frames).set_index(["client_id", "month"])["term_months"]
-    assert found[("b", 2024 * 12 + 5)] == 6 and found[("b", 2024 * 12 + 6)] == 12
+    found = made(frames).set_index(["client_id", "month"])
+    april, may, later = (found.loc[("b", 2024 * 12 + m)] for m in (3, 4, 6))
+    assert april["term_months"] == 6 and april["months_to_renewal"] == 2 and april["notice_days"] == 62
+    # Notice two months before the end of June has passed in April: nobody can leave in July, August or September.
+    assert april["exit_possible"] == 0 and found.loc[("b", 2024 * 12)]["exit_possible"] == 1
+    assert may["term_months"] == 12 and may["months_to_renewal"] == 14 and may["turn_day"] == 16
+    assert may["notice_days"] == 0 and later["months_to_renewal"] == 12  # what ends by itself takes no notice
+    frames["contracts"] = frames["contracts"].assign(term_months=[6, 1])
+    found = made(frames).set_index(["client_id", "month"])
+    assert found.loc[("b", 2024 * 12 + 4)]["monthly"] == 0 and found.loc[("b", 2024 * 12 + 7)]["monthly"] == 1
 
 
 def test_an_earlier_assignment_written_down_late_takes_nothing_over():

@@ -118,7 +118,7 @@ def test_too_few_ends_are_refused(sample_study):
     assert judgement.views(few, Window(), judged) == {} and not judgement.skills(judged).rows
     for table in (judgement.net_benefit, judgement.observed_over_expected, judgement.reliability):
         assert table(judged.told).empty
-    assert judgement.profit(judged.told, 1000, 10, 0).empty
+    assert judgement.profit(judged.told, 12, 10, 0).empty
 
 
 def test_the_sample_s_model_beats_every_rule(found):
@@ -158,13 +158,15 @@ def test_figures_against_the_library(found):
 
 def test_net_benefit_and_profit_by_hand():
     told = pd.DataFrame({"left": [1, 1, 0, 0, 0], "month": 1, judgement.MODEL: [0.9, 0.04, 0.3, 0.01, 0.01]})
+    told["worth_a_month"] = [100, 1000, 100, 100, np.nan]
     row = judgement.net_benefit(told).set_index("Act from a chance of").loc["20%"]
     assert row["Net benefit by the model"] == pytest.approx(100 * (1 / 5 - 1 / 5 * 0.25))
     assert row["Net benefit on everybody"] == pytest.approx(100 * (2 / 5 - 3 / 5 * 0.25))
-    earned = judgement.profit(told, worth=1000, cost=40, incentive=200).set_index("Share kept by a contact")
-    assert earned.loc["0%", "Earned a month"] == 0 and earned.loc["0%", "Contact from a chance of"] == "never"
-    assert earned.loc["20%", "Contact from a chance of"] == "25%"  # 40 / (.2 x 800)
-    assert earned.loc["20%", "Earned a month"] == pytest.approx(0.2 * 800 - 2 * 40)
+    earned = judgement.profit(told, months=10, cost=40, incentive=200).set_index("Share kept by a contact")
+    assert earned.loc["0%", "Earned a month"] == 0 and earned.loc["0%", "Contacts a month"] == 0
+    # Worth 1,000: from 40 / (.2 x 800) = 25 % on, the first and the third. Worth 10,000: from 2 % on, the second.
+    assert earned.loc["20%", "Contacts a month"] == 3 and earned.loc["20%", "Least chance contacted"] == 0.04
+    assert earned.loc["20%", "Earned a month"] == pytest.approx(0.2 * (800 + 9800) - 3 * 40)
 
 
 def test_drift_alarm_needs_two_quarters_running():
@@ -195,11 +197,12 @@ def test_the_last_day_to_act_by_hand():
     """Six months from 1 January end on 30 June: notice by 31 May. A year from 15 February: by 15 January."""
     now = pd.DataFrame(
         {"month": 2024 * 12 + 2, "months_to_renewal": [3, 11, 1], "term_months": [6, 12, 1], "monthly": [0, 0, 1]}
-    )
-    start = pd.Series(pd.to_datetime(["2024-01-01", "2024-02-15", "2020-01-01"]))
-    due = scores._act_by(now, start, 1, 30, pd.Timestamp("2024-03-31"))
+    ).assign(turn_day=[1, 15, 1], notice_days=np.nan)
+    due = scores._act_by(now, 1, 30, pd.Timestamp("2024-03-31"))
     assert due.dt.strftime("%Y-%m-%d").tolist() == ["2024-05-31", "2025-01-15", "2024-04-30"]
-    passed = scores._act_by(now.assign(months_to_renewal=[1, 1, 1]), start, 1, 30, pd.Timestamp("2024-05-31"))
+    own = scores._act_by(now.assign(notice_days=[90, 0, 90]), 1, 30, pd.Timestamp("2024-03-31"))
+    assert own.dt.strftime("%Y-%m-%d").tolist() == ["2024-04-01", "2025-02-14", "2024-04-30"]
+    passed = scores._act_by(now.assign(months_to_renewal=[1, 1, 1]), 1, 30, pd.Timestamp("2024-05-31"))
     assert passed.dt.year.tolist()[0] == 2024 and (passed > pd.Timestamp("2024-03-31")).all()
 
 

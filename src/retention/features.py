@@ -25,11 +25,13 @@ FEATURES: Mapping[str, Mapping[str, Any]] = FACTS["features"]
 THEMES: Mapping[str, str] = FACTS["themes"]
 KEY = ["client_id", "engagement"]
 SHORT, LONG = 3, 6  # months of the means that a change compares
-MONEY = ("fee_a_month", "margin_a_month")  # told beside the features: what a client pays, and leaves, in money
+# Told beside the features: what a client pays and leaves, in money; the day on which its term turns; its own notice.
+BESIDE = ("fee_a_month", "margin_a_month", "turn_day", "notice_days")
 AGE = "age: "  # told beside them too: months since anything of a theme was known
+MONTH_DAYS = 31  # the days of notice that a month of notice covers
 SOON = 3  # months to renewal that count as due: METHODS 7, baselines
 NUMBERS = ("number", "integer", "term", "flag")
-FAR = 10_000  # more than any term in months: a month and a term in one number
+FAR = 10_000  # more than any term in months or notice in days: what a contract says, in one number
 DETRACTOR = 6  # NPS points: study row C1
 EMPTY: Mapping[str, Any] = {"date": nw.Datetime("us"), "month": nw.Datetime("us"), "flag": nw.Boolean} | dict.fromkeys(
     ("number", "integer", "term"), nw.Float64
@@ -116,7 +118,7 @@ def month_features(tables: Mapping[str, Any], window: Window, told: ResultsSetti
         wanted = {m: about for m, about in MEASURES.items() if about["table"] == name and about["value"] in columns}
         rows = _counted(rows, table, wanted) if wanted else rows
     rows = _in_charge(rows, frames.get("assignments"))
-    rows = _calendar(_term_in_force(rows, frames.get("contracts")), window)
+    rows = _calendar(_term_in_force(rows, frames.get("contracts"), window.notice), window)
     have = set(rows.collect_schema().names())
     plain = {f: about for f, about in FEATURES.items() if f"{about.get('measure')}__n" in have}
     made = {name: _made(about["measure"], about["how"], about.get("months", SHORT)) for name, about in plain.items()}
@@ -128,7 +130,7 @@ def month_features(tables: Mapping[str, Any], window: Window, told: ResultsSetti
             made[f"{AGE}{theme}"] = nw.col("month") - newest
     rows = rows.with_columns(**made) if made else rows
     names = rows.collect_schema().names()
-    keep = [*KEY, "month", *(name for name in (*FEATURES, *MONEY) if name in names)]
+    keep = [*KEY, "month", *(name for name in (*FEATURES, *BESIDE) if name in names)]
     keep += [name for name in names if name.startswith(AGE)]
     return rows.filter(nw.col("month") >= since).select(*keep).to_native()
 
@@ -143,6 +145,7 @@ def _under_way(engagements: Lazy, months: Lazy) -> Lazy:
         *about,
         first=month_number(nw.col("start_date")).cast(nw.Int64),
         whole=(nw.col("start_date").dt.day() == 1).cast(nw.Int64),
+        first_day=nw.col("start_date").dt.day().cast(nw.Int64),
         gone=nw.when(~nw.col("end_date").is_null()).then(gone),
         signed_term=nw.col("contract_term_months").cast(nw.Int64),
         log_size=nw.col("monthly_ad_spend").cast(nw.Float64).clip(lower_bound=1).log(),
@@ -273,35 +276,64 @@ def _in_charge(rows: Lazy, assignments: Lazy | None) -> Lazy:
     return rows.with_columns(rep_load=nw.when(~nw.col("rep").is_null()).then(load))
 
 
-def _term_in_force(rows: Lazy, contracts: Lazy | None) -> Lazy:
-    """The rows with `since` (month in which the term in force began) and `term`: the last one signed and begun."""
-    if contracts is None:
-        return rows.with_columns(began=nw.col("first"), term=nw.col("signed_term"))
-    begins, term = month_number(nw.col("term_start")), nw.col("term_months").cast(nw.Int64)
-    told = _known_from(contracts, ["term_start", "signed_on"]).with_columns(code=begins * FAR + term)
-    told = told.group_by("client_id", "month").agg(code=nw.col("code").max())
-    rows = rows.join(told, on=["client_id", "month"], how="left").with_columns(nw.col("code").fill_null(0))
-    rows = rows.with_columns(code=_over(nw.col("code").cast(nw.Int64).cum_max()))
-    signed = nw.col("first") * FAR + nw.col("signed_term")
-    rows = rows.with_columns(code=nw.when(nw.col("code") > 0).then(nw.col("code")).otherwise(signed))
-    return rows.with_columns(began=nw.col("code") // FAR, term=nw.col("code") % FAR)
+def _term_in_force(rows: Lazy, contracts: Lazy | None, notice: int) -> Lazy:
+    """The rows with the term that holds, as far as then signed: of all terms the last to begin, ahead of time or not.
+
+    Adds `began` (month), `turn_day`, `term`, `notice_days` (blank: as usual), `notice` (months) and `lapses` (1 where
+    it is not renewed by itself).
+    """
+    code = (nw.col("first") * MONTH_DAYS + nw.col("first_day") - 1) * FAR + nw.col("signed_term")
+    code = (code * FAR + FAR - 1) * 2
+    if contracts is not None:
+        day = nw.col("term_start").dt.day().cast(nw.Int64)
+        begins = month_number(nw.col("term_start")).cast(nw.Int64) * MONTH_DAYS + day - 1
+        own = nw.col("notice_days").cast(nw.Float64).fill_null(FAR - 1).cast(nw.Int64)
+        lapses = (1 - nw.col("auto_renew").cast(nw.Float64)).fill_null(0).cast(nw.Int64)
+        signed = ((begins * FAR + nw.col("term_months").cast(nw.Int64)) * FAR + own) * 2 + lapses
+        told = _known_from(contracts, ["signed_on"]).with_columns(code=signed)
+        told = told.group_by("client_id", "month").agg(told=nw.col("code").max())
+        rows = rows.join(told, on=["client_id", "month"], how="left").with_columns(nw.col("told").fill_null(0))
+        rows = rows.with_columns(told=_over(nw.col("told").cast(nw.Int64).cum_max()))
+        code = nw.when(nw.col("told") > 0).then(nw.col("told")).otherwise(code)
+    rows = rows.with_columns(code=code)
+    own, start = nw.col("code") // 2 % FAR, nw.col("code") // (2 * FAR * FAR)
+    rows = rows.with_columns(
+        began=start // MONTH_DAYS,
+        turn_day=start % MONTH_DAYS + 1,
+        term=nw.col("code") // (2 * FAR) % FAR,
+        lapses=nw.col("code") % 2,
+        notice_days=nw.when(own < FAR - 1).then(own),
+        notice=nw.when(own < FAR - 1).then((own + MONTH_DAYS - 1) // MONTH_DAYS).otherwise(notice),
+    )
+    free = nw.col("lapses") == 1  # what ends by itself takes no notice
+    zero = nw.lit(0)
+    return rows.with_columns(
+        notice=nw.when(free).then(zero).otherwise(nw.col("notice")),
+        notice_days=nw.when(free).then(zero).otherwise(nw.col("notice_days")),
+    )
 
 
 def _calendar(rows: Lazy, window: Window) -> Lazy:
     """The rows with what the contract says of leaving; a renewal's month is that of the term's last paid day.
 
-    Month-to-month clients can always leave. On a fixed term the last day to give notice lies `notice` months before the
-    last paid day; a decision falls in that month, or, where terms turn in the middle of one, in the month before.
+    Month-to-month clients can always leave, as can those whose term ran out and was not renewed. On a fixed term the
+    last day to give notice lies the notice before the last paid day; a decision falls in that month, or, where terms
+    turn in the middle of one, in the month before.
     """
-    term, month = nw.col("term"), nw.col("month")
-    served = month - nw.col("began") + nw.col("whole")
+    month, whole = nw.col("month"), (nw.col("turn_day") == 1).cast(nw.Int64)
+    served = month - nw.col("began") + whole
+    over = (nw.col("lapses") == 1) & (served >= nw.col("term"))
     rows = rows.with_columns(
-        months_to_renewal=term - served % term, tenure_months=month - nw.col("first") + nw.col("whole")
+        served=served, whole_term=whole, term=nw.when(over).then(nw.lit(1)).otherwise(nw.col("term"))
     )
-    notice, least = nw.col("months_to_renewal") - window.notice, window.gap + 1
+    term, served = nw.col("term"), nw.col("served")
+    # Of a term that is signed and yet to begin, all of it is still to come.
+    ahead = nw.when(served < 0).then(term - served).otherwise(term - served % term)
+    rows = rows.with_columns(months_to_renewal=ahead, tenure_months=month - nw.col("first") + nw.col("whole"))
+    notice, least = nw.col("months_to_renewal") - nw.col("notice"), window.gap + 1
     missed = nw.when(notice < least).then((least - notice + term - 1) // term).otherwise(0)
-    reach = notice + missed * term <= window.ahead + 1 - nw.col("whole")
-    monthly = term == 1
+    reach = notice + missed * term <= window.ahead + 1 - nw.col("whole_term")
+    monthly = (term == 1) & (served >= 0)
     return rows.with_columns(
         monthly=monthly.cast(nw.Float64),
         exit_possible=(monthly | reach).cast(nw.Float64),

@@ -19,7 +19,7 @@ from sklearn.metrics import average_precision_score
 from retention.features import Window
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.risk import MIN_EVENTS, RULES, RiskModel, Rule, distinct_leavers, offered_rules
-from retention.snapshots import BLOCK, known, splits
+from retention.snapshots import BLOCK, WORTH, known, splits
 
 MODEL = "the model"
 CALENDAR = "renewal calendar"
@@ -32,13 +32,13 @@ CUTS = (0.05, 0.1, 0.2, 0.3)  # chances from which somebody might act
 
 
 def foretold(rows: pd.DataFrame, window: Window, *, unseen: bool = False) -> pd.DataFrame:
-    """Every month that could be foretold: `client_id, month, left, exit_possible` and a column of chances a way.
+    """Every month that could be foretold: `client_id, month, left, exit_possible, worth_a_month`, and chances by way.
 
     The ways: the model and the simple rules, each fitted anew for every block of months on what was known by then;
     with `unseen`, on other clients, in blocks twice as long. Empty where too few left before any block.
     """
     rows = known(rows)
-    parts = [rows.loc[[], ["client_id", "month", "left", "exit_possible"]]]
+    parts = [rows.loc[[], ["client_id", "month", "left", "exit_possible", WORTH]]]
     for train, test in splits(rows, window, MIN_EVENTS, unseen=unseen, block=BLOCK * (1 + unseen)):
         if distinct_leavers(rows[train]) < MIN_EVENTS:
             continue
@@ -258,19 +258,20 @@ def net_benefit(told: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def profit(told: pd.DataFrame, worth: float, cost: float, incentive: float) -> pd.DataFrame:
+def profit(told: pd.DataFrame, months: int, cost: float, incentive: float) -> pd.DataFrame:
     """What contacting would have earned a month, were it to keep a given share of those about to leave (unknown).
 
-    A client is contacted from the chance at which that pays: p = cost / (share (worth - incentive)). METHODS 7.
+    Keeping a client is worth what it leaves in so many `months`. It is contacted from the chance at which that pays for
+    this client: p = cost / (share (worth - incentive)); one whose worth is not known is not. Source: METHODS 7.
     """
-    months, rows = told["month"].nunique(), []
-    for share in UPLIFTS if months and math.isfinite(worth) else ():
+    span, rows, worth = told["month"].nunique(), [], told[WORTH].astype(float) * months
+    for share in UPLIFTS if worth.notna().any() else ():
         gain = share * (worth - incentive)
-        cut = cost / gain if gain > 0 else math.inf
+        cut = (cost / gain).where(gain > 0, math.inf)
         acts = told[MODEL] >= cut
-        earned = (share * (worth - incentive) * told["left"][acts] - cost).sum() / months
-        rows.append((f"{share:.0%}", f"{cut:.0%}" if cut <= 1 else "never", acts.sum() / months, float(earned)))
-    columns = ["Share kept by a contact", "Contact from a chance of", "Contacts a month", "Earned a month"]
+        earned = (gain * told["left"] - cost)[acts].sum() / span
+        rows.append((f"{share:.0%}", acts.sum() / span, told.loc[acts, MODEL].min(), float(earned)))
+    columns = ["Share kept by a contact", "Contacts a month", "Least chance contacted", "Earned a month"]
     return pd.DataFrame(rows, columns=columns)
 
 

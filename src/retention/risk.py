@@ -21,9 +21,9 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from retention.features import AGE, FEATURES, KEY, MONEY, Window
+from retention.features import AGE, BESIDE, FEATURES, KEY, Window
 from retention.hazards import NotFittedError
-from retention.snapshots import splits
+from retention.snapshots import WORTH, splits
 
 MIN_EVENTS = 40  # (ours) clients who left, under which no model is made
 BOOSTING_FROM = 300  # clients who left: METHODS 7
@@ -32,7 +32,7 @@ PENALTIES = (0.001, 0.01, 0.1)  # inverse strengths of the ridge, features in st
 INNER_BLOCKS, INNER_MONTHS = 4, 6  # the last of the training, on which penalty and calibration are found
 MOST_MISSING = 0.6  # share of missing values above which a feature is left out
 MIN_LEVEL = 0.02  # share of rows under which a category joins the rest
-NOT_FEATURES = (*KEY, *MONEY, "month", "outcome", "left")
+NOT_FEATURES = (*KEY, *BESIDE, WORTH, "month", "outcome", "left")
 CALIBRATION_FROM = 200  # (ours) clients who left at which half of the calibration found is believed
 SHRINK = 20.0  # rows by which a rule's rate in a group is drawn to that of all
 

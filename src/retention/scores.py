@@ -7,7 +7,6 @@ risk are left alone by lot.
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,7 @@ from retention.config import Settings
 from retention.features import AGE, FEATURES, KEY, Window
 from retention.judgement import Judgement
 from retention.risk import RULES, RiskModel, Rule, is_number
-from retention.snapshots import NOT_YET, known, month_of
-from retention.spells import add_months
+from retention.snapshots import NOT_YET, WORTH, known
 from retention.tables import write_csv
 
 REFITS = 40  # resamples of the clients by which a chance's interval is found
@@ -93,20 +91,19 @@ def scores(
         return pd.DataFrame()
     told, last = settings.risk, pd.Timestamp(cutoff)
     now = rows[(rows["outcome"] == NOT_YET) & (rows["month"] == rows["month"].max())].reset_index(drop=True)
-    about = [name for name in ("name", "rep_id", "fee_pct", "monthly_ad_spend", "start_date") if name in spells]
+    about = [name for name in ("name", "rep_id") if name in spells]
     own = now[KEY].merge(spells[[*KEY, *about]], on=KEY, how="left")
     odds = _odds(made.way, now)
     spread = np.std([_odds(refit, now) for refit in made.refits], axis=0) if len(now) else np.zeros(0)
-    margin = _margin(now, own)
     table = pd.DataFrame({"client_id": now["client_id"], "client": own.get("name", now["client_id"])})
     table["client"] = table["client"].fillna(table["client_id"])
     table["rep_id"] = own.get("rep_id", pd.Series("", table.index))
     for name, z in (("risk", 0.0), ("low", -Z95), ("high", Z95)):
         table[name] = special.expit(odds + z * spread).round(4)
     table["months_to_renewal"] = now["months_to_renewal"]
-    table["act_by"] = _act_by(now, own["start_date"], told.gap, settings.notice_days, last).dt.strftime("%Y-%m-%d")
-    table["margin_a_month"] = margin.round(2)
-    table["at_stake"] = (table["risk"] * margin * told.worth_months).round(2)
+    table["act_by"] = _act_by(now, told.gap, settings.notice_days, last).dt.strftime("%Y-%m-%d")
+    table["margin_a_month"] = now[WORTH].round(2)
+    table["at_stake"] = (table["risk"] * now[WORTH] * told.worth_months).round(2)
     table["reasons"] = _reasons(made, now, odds)
     order = table.assign(key=table["at_stake"].fillna(-np.inf)).sort_values(
         ["key", "risk", "act_by", "client_id"], ascending=[False, False, True, True], kind="stable"
@@ -117,24 +114,21 @@ def scores(
     return order
 
 
-def _margin(now: pd.DataFrame, own: pd.DataFrame) -> pd.Series:
-    """What a client leaves a month: its margin, else its fee, else the planned fee; NaN where nothing is known."""
-    margin = pd.Series(np.nan, now.index)
-    if "fee_pct" in own:
-        margin = own["fee_pct"].astype(float) / 100 * own["monthly_ad_spend"].astype(float)
-    for name in ("fee_a_month", "margin_a_month"):
-        margin = now[name].fillna(margin) if name in now else margin
-    return margin
-
-
-def _act_by(now: pd.DataFrame, start: pd.Series, gap: int, notice_days: int, cutoff: pd.Timestamp) -> pd.Series:
+def _act_by(now: pd.DataFrame, gap: int, notice_days: int, cutoff: pd.Timestamp) -> pd.Series:
     """The last day to change a client's mind: before its notice would be due, or as the window opens if always free."""
-    opens = pd.to_datetime({"year": (now["month"] + gap) // 12, "month": (now["month"] + gap) % 12 + 1, "day": 1})
-    turn = now["month"] + now["months_to_renewal"] + (start.dt.day == 1) - month_of(start)
-    notice = pd.Timedelta(days=notice_days + 1)  # the last paid day is the one before the term turns
-    due = add_months(start, turn) - notice
-    due = due.where(due > cutoff, add_months(start, turn + now["term_months"]) - notice)
+    opens = _day(now["month"] + gap, pd.Series(1, now.index))
+    notice = now["notice_days"].astype(float).fillna(notice_days)
+    early = pd.to_timedelta(notice + 1, unit="D")  # the last paid day is the one before the term turns
+    turn = now["month"] + now["months_to_renewal"] + (now["turn_day"] == 1)
+    due = _day(turn, now["turn_day"]) - early
+    due = due.where(due > cutoff, _day(turn + now["term_months"], now["turn_day"]) - early)
     return due.where(now["monthly"] == 0, opens + pd.offsets.MonthEnd(0))
+
+
+def _day(month: pd.Series, day: pd.Series) -> pd.Series:
+    """The day of a month (counted from the year 0), or the month's last where it has no such day."""
+    first = pd.to_datetime({"year": month.astype(int) // 12, "month": month.astype(int) % 12 + 1, "day": 1})
+    return first + pd.to_timedelta(np.minimum(day, first.dt.days_in_month) - 1, unit="D")
 
 
 def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> list[str]:
@@ -201,11 +195,6 @@ def monday(table: pd.DataFrame, currency: str, rows: int = 15) -> pd.DataFrame:
         f"At stake, {currency}".removesuffix(", "): top["at_stake"],
     }
     return pd.DataFrame({**shown, "This week": top["contact"], "Why": top["reasons"]})
-
-
-def typical_worth(table: pd.DataFrame, settings: Settings) -> float:
-    """What keeping a client of middling margin is worth: its margin of `worth_months`; NaN where it is not known."""
-    return float(table["margin_a_month"].median() * settings.risk.worth_months) if len(table) else math.nan
 
 
 def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:

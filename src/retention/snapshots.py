@@ -18,6 +18,7 @@ from retention.spells import CLIENT, DAY, UNKNOWN
 
 BLOCK = 3  # months foretold by one fitted model, as if it were made anew each quarter
 GROUPS = 5  # parts of the clients, each foretold by a model that never saw it
+WORTH = "worth_a_month"  # what a client leaves a month
 LEFT, STAYED, TOO_LATE, OTHER_END, NOT_YET = "left", "stayed", "too late", "another end", "not known yet"
 
 
@@ -44,8 +45,9 @@ def build_snapshots(
 ) -> pd.DataFrame:
     """A row a client and month's end from `begin` to `cutoff`, while there and not known to be under notice.
 
-    Columns: `client_id, engagement, month`, the features, and `outcome`: left (by choice, in the window), stayed, too
-    late (decided before the window begins), another end, or not known yet. Source: METHODS 7.
+    Columns: `client_id, engagement, month`, the features, `worth_a_month` (the client's margin; where its hours are not
+    known its fee, else its planned fee) and `outcome`: left (by choice, in the window), stayed, too late (decided
+    before the window begins), another end, or not known yet. Source: METHODS 7.
     """
     last, first = last_month(cutoff), int(month_of(spells["start_date"]).min())
     frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
@@ -53,6 +55,7 @@ def build_snapshots(
     made = month_features(frames, window, told, int(begin.year * 12 + begin.month - 1)).collect()
     made = made.join(signing_features(frames["engagements"], extra).collect(), on=KEY, how="left")
     rows = made.to_pandas().sort_values([*KEY, "month"], ignore_index=True)
+    rows[WORTH] = _worth(rows, spells)
     rows = rows.merge(_decisions(spells), on=KEY, how="left")
     noticed = (rows["decided"] <= rows["month"]) & (rows["told"] <= rows["month"])
     noticed |= _noticed_by(rows, spells, cutoff) | _away(rows, tables.get("clients"))
@@ -62,6 +65,16 @@ def build_snapshots(
     # Where the day of decision is counted back from the end, it is known as late as the end itself.
     late = window.notice if spells.loc[ended, "decision_assumed"].mean() > 0.5 else 0
     return rows.assign(outcome=_outcome(rows, window, last - late)).drop(columns=["decided", "told", "kind"])
+
+
+def _worth(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
+    worth = pd.Series(np.nan, rows.index)
+    if "fee_pct" in spells:
+        planned = spells[KEY].assign(fee=spells["fee_pct"].astype(float) / 100 * spells["monthly_ad_spend"])
+        worth = rows[KEY].merge(planned, on=KEY, how="left")["fee"].astype(float)
+    for name in ("fee_a_month", "margin_a_month"):
+        worth = rows[name].fillna(worth) if name in rows else worth
+    return worth
 
 
 def _noticed_by(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
