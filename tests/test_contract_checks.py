@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import contract_checks, contract_hazard_ratio, economics, signing
+from retention import contract_checks, contract_hazard_ratio, signing
 from retention.claims import CLAIMS
 from retention.config import Extra
 from retention.contract_term import contract_sensitivities
+from retention.economics import fees
 from retention.results import Contrast
 from retention.sample import PLAIN, WORLDS, World, simulate
 from retention.spells import build_spells
@@ -107,25 +108,25 @@ def test_people_left_out_and_clustered(sample_study):
 def test_break_even_golden_numbers():
     """METHODS 2, price companion: 10 % a year, other ends .009 a month; undiscounted 10/6 and 10/8."""
     hazards = np.array([0.02, 0.04, 0.06])
-    assert economics.break_even_ratio(10, 6, hazards, 0.009).round(2).tolist() == [2.24, 1.95, 1.86]
-    assert economics.break_even_ratio(10, 8, hazards, 0.009).round(2).tolist() == [1.46, 1.36, 1.32]
-    nothing_else = economics.break_even_ratio(10, 6, np.array([0.04]), 1 - (1 + economics.DISCOUNT) ** (1 / 12))
+    assert fees.break_even_ratio(10, 6, hazards, 0.009).round(2).tolist() == [2.24, 1.95, 1.86]
+    assert fees.break_even_ratio(10, 8, hazards, 0.009).round(2).tolist() == [1.46, 1.36, 1.32]
+    nothing_else = fees.break_even_ratio(10, 6, np.array([0.04]), 1 - (1 + fees.DISCOUNT) ** (1 / 12))
     assert nothing_else[0] == pytest.approx(10 / 6)
 
 
 def test_the_chance_that_a_lower_fee_pays():
-    rows = economics.break_even(simulated(World(spend=0.0, contract=math.log(3), **ALIKE), 6000)).rows
+    rows = fees.break_even(simulated(World(spend=0.0, contract=math.log(3), **ALIKE), 6000)).rows
     found = {(row.name, row.group): row.estimate for row in rows}
     assert found["chance that it pays", "12-month term"] > 0.95
     assert 1.6 < found["ratio at which the lower fee pays", "12-month term"] < 2.5
-    rows = economics.break_even(simulated(World(spend=0.0, contract=0.0, **ALIKE), 6000)).rows
+    rows = fees.break_even(simulated(World(spend=0.0, contract=0.0, **ALIKE), 6000)).rows
     assert all(row.estimate < 0.05 for row in rows if row.name == "chance that it pays")
 
 
 def test_without_monthly_terms_by_formula():
     """Where all leave at the same rate and pay the same share, as many sign-ups keep revenue where it is."""
     spells = simulated(World(contract=0.0, spend=0.0, **ALIKE), 8000).assign(fee_pct=10.0)
-    table, needed = economics.without_monthly(spells)
+    table, needed = fees.without_monthly(spells)
     share = float(needed.text.split("by ")[1].split("%")[0]) / 100
     assert share == pytest.approx(1, abs=0.06)
     rows = {(row.name.split(",")[0], row.group): row.estimate for row in table.rows}
@@ -150,7 +151,7 @@ def test_revenue_as_today_is_what_the_books_count(sample_study):
         for day in days
     ]
     counted = np.mean([fee[now].sum() for now in there])
-    rows = {(row.name, row.group): row.estimate for row in economics.without_monthly(spells)[0].rows}
+    rows = {(row.name, row.group): row.estimate for row in fees.without_monthly(spells)[0].rows}
     assert rows["revenue a month, all terms", "as today"] == pytest.approx(counted, rel=0.06)
 
 
@@ -201,6 +202,6 @@ def test_a_what_if_reads_no_further_than_clients_were_watched():
         simulate(World(spend=0.0, **ALIKE), clients=3000, seed=1, tables=("clients",))["clients"],
         cutoff=dt.date(2022, 6, 30), records_begin=BEGIN,
     )  # fmt: skip
-    assert "After 24 months" in economics.without_monthly(spells)[0].caption
+    assert "After 24 months" in fees.without_monthly(spells)[0].caption
     fresh = short[short["entry_months"] == 0]
-    assert "After 12 months" in economics.without_monthly(fresh)[0].caption
+    assert "After 12 months" in fees.without_monthly(fresh)[0].caption

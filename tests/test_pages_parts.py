@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import contract_term, economics, gate
+from retention import contract_term, gate
+from retention.economics import fees
 from retention.plots import Picture, plot_effects
 from retention.report.pages import leave_out_empty_sections
 from retention.results import MIME, Estimate, Estimates, Finding, Findings, Listing, collect, quantity, to_json
@@ -71,24 +72,24 @@ def test_absent_tables_and_missing_values_are_told(sample_study):
     )
 
 
-def fees(*rows):
+def paying(*rows):
     return build_spells(clients_of(list(rows), ("fee_pct",)), cutoff=pd.Timestamp("2024-12-31").date())
 
 
 def test_fees_by_hand():
-    assert economics.fee_departures(fees(("a", "2024-01-01", None, 1, 9.0), ("b", "2024-01-01", None, 1, 12.0))).empty
+    assert fees.fee_departures(paying(("a", "2024-01-01", None, 1, 9.0), ("b", "2024-01-01", None, 1, 12.0))).empty
     rows = [(f"m{i}", "2024-01-01", None, 1, 10.0) for i in range(3)]
-    spells = fees(*rows, ("low", "2024-01-01", None, 1, 9.0), ("gone", "2024-01-01", "2024-03-31", 1, 5.0))
-    table = economics.fee_table(spells).iloc[0]
+    spells = paying(*rows, ("low", "2024-01-01", None, 1, 9.0), ("gone", "2024-01-01", "2024-03-31", 1, 5.0))
+    table = fees.fee_table(spells).iloc[0]
     assert (table["clients"], table["usual_fee"], table["published_fee"], table["departures"]) == (5, 10.0, 10.0, 2)
-    listed = economics.fee_departures(spells)
+    listed = fees.fee_departures(spells)
     assert listed["client"].tolist() == ["low"] and listed["monthly_difference"].tolist() == [-10.0]
 
 
 def test_without_fees_the_page_says_what_they_would_answer():
-    spells = fees(("a", "2024-01-01", None, 1, None)).drop(columns="fee_pct")
-    assert "fee_pct" in economics.fee_estimates(spells).text
-    assert economics.fee_departures(spells).empty
+    spells = paying(("a", "2024-01-01", None, 1, None)).drop(columns="fee_pct")
+    assert "fee_pct" in fees.fee_estimates(spells).text
+    assert fees.fee_departures(spells).empty
 
 
 def test_words_for_charts(sample_study):

@@ -187,6 +187,23 @@ class RiskSettings(_Strict):
     worth_months: int = Field(default=12, ge=1, le=60)
 
 
+class WhatIfSettings(_Strict):
+    """The changes that 06_economics tries, each by itself (B3 to B6, A3); shares of what is today.
+
+    `smallest_declined`: that share of clients, the smallest by planned spend, is no longer signed, and `replaced` of
+    them by others. `longevity_bonus`: of a month's fee, to the seller, each half year. `rep_bonus`: of the salary.
+    """
+
+    sellers_added: float = Field(default=1.0, gt=0, le=100)
+    leaving_lowered: float = Field(default=0.10, gt=0, lt=1)
+    still_sign: float = Field(default=0.75, ge=0, le=1)
+    smallest_declined: float = Field(default=0.25, gt=0, lt=1)
+    replaced: float = Field(default=0.5, ge=0, le=1)
+    rates_raised: float = Field(default=0.05, gt=0, le=1)
+    longevity_bonus: float = Field(default=0.5, ge=0, le=12)
+    rep_bonus: float = Field(default=0.15, ge=0, le=1)
+
+
 class Settings(_Strict):
     """Everything a run can be told about the data; `base` is the folder that paths start from."""
 
@@ -202,6 +219,7 @@ class Settings(_Strict):
     tables: dict[str, TableSettings] = Field(default_factory=dict)
     results: ResultsSettings = ResultsSettings()
     risk: RiskSettings = RiskSettings()
+    what_if: WhatIfSettings = WhatIfSettings()
     plan: dict[str, ClaimChange] = Field(default_factory=dict)
     base: Path = Path()
 

@@ -212,3 +212,27 @@ def plot_flow(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xticks(range(0, len(labels), step), labels[::step], rotation=45, ha="right")
     ax.legend(frameon=False, ncols=2)
     return ax
+
+
+def plot_outlook(frame: pd.DataFrame, unit: str = "", *, ax: Axes | None = None) -> Axes:
+    """Money a month to come, by group, with intervals; the level it tends to is a line with its own interval.
+
+    `frame`: `group, month` (0: now)`, mean, low, high, level, level_low, level_high`.
+    """
+    ax = _axes(ax, 4.0)
+    if frame.empty:
+        return ax
+    level = frame.iloc[0]
+    ax.axhspan(level["level_low"], level["level_high"], color="0.93", zorder=0)
+    ax.axhline(level["level"], color="0.4", linewidth=1)
+    ax.text(1, level["level"], "levels off", transform=ax.get_yaxis_transform(), ha="right", va="bottom", fontsize=9)
+    for number, (group, part) in enumerate(frame.groupby("group", sort=False)):
+        style = _style(number)
+        ax.plot(part["month"], part["mean"], linewidth=2, label=str(group), **style)
+        ax.fill_between(part["month"], part["low"], part["high"], alpha=0.13, color=style["color"], linewidth=0)
+    ax.set(xlabel="Months from the cut-off", ylabel=f"{unit or 'Money'} a month", ylim=(0, None))
+    ax.set_xlim(0, float(frame["month"].max()))
+    ax.set_xticks(range(0, int(frame["month"].max()) + 1, 12))
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    ax.legend(frameon=False, loc="lower left")
+    return ax

@@ -21,6 +21,7 @@ from jinja2 import Environment, StrictUndefined
 MIME = "application/vnd.retention+json"
 SCHEMA = 1
 EMPTY = "empty"  # the style class of a table or chart with nothing in it; a section of such is left out of the page
+SIDE_BY_SIDE = 5  # groups that a table shows in columns; more make rows
 Profile = Callable[[float], tuple[float, float]]  # an interval as a function of z
 Z95 = NormalDist().inv_cdf(0.975)
 MIN_EVENTS_GROUP, MIN_EVENTS = 10, 20  # METHODS 1, the gate: fewer ends are described, not compared
@@ -231,11 +232,13 @@ class Estimates:
     caption: str
 
     def frame(self) -> pd.DataFrame:
-        """The table that readers see: groups side by side where there are several, else one row an estimate."""
+        """The table that readers see: a row an estimate; of several groups a column each, of many a row each."""
         groups = list(dict.fromkeys(row.group for row in self.rows))
         if len(groups) > 1:
             cells = {(row.name, row.group): _with_interval(row) for row in self.rows}
             names = dict.fromkeys(row.name for row in self.rows)
+            if len(groups) > SIDE_BY_SIDE:
+                return pd.DataFrame([{"Group": g} | {n: cells.get((n, g), "–") for n in names} for g in groups])
             return pd.DataFrame([{"Quantity": n} | {g: cells.get((n, g), "–") for g in groups} for n in names])
         shown = [(r.name, r.group, _with_interval(r), r.n_clients, r.n_events) for r in self.rows]
         return pd.DataFrame(shown, columns=["Quantity", "Group", "Estimate", "Clients", "Ends"])

@@ -16,6 +16,7 @@ from scipy import stats
 
 from retention.claims import Claim, load_plan, plan_hash
 from retention.config import Settings, resolve
+from retention.economics.money import monthly_money
 from retention.errors import ConfigError
 from retention.features import Window
 from retention.guards import leaky
@@ -90,6 +91,18 @@ class Study:
             contracts=self.contracts,
             notice_days=self.settings.notice_days,
         )
+
+    @cached_property
+    def money(self) -> pd.DataFrame:
+        """What each client paid and cost by month, as known: `economics.money.monthly_money`."""
+        names = {"account_months": ("month", "recorded_at"), "hours": ("month", "recorded_at"), "staff": ()}
+        known = {name: self._known(name, *days) for name, days in names.items()}
+        return monthly_money(self.spells, {name: rows for name, rows in known.items() if rows is not None})
+
+    @property
+    def margin_or_fee(self) -> str:
+        """The column of `money` that says what clients are worth: the margin where hours are known, else the fee."""
+        return "margin" if self.money["margin"].notna().any() else "fee"
 
     @property
     def window(self) -> Window:

@@ -1,4 +1,4 @@
-"""The agency's money: the fee table by term, when a lower fee pays (A2), and life without monthly terms (A3)."""
+"""The fee table by term, when a lower fee pays (A2), and life without monthly terms (A3)."""
 
 from __future__ import annotations
 
@@ -148,14 +148,18 @@ class Stream:
     moves: float
 
 
-def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
-    """Were month-to-month no longer sold (A3): sign-ups, value, level and swings of revenue, by how many still sign.
+@dataclass(frozen=True)
+class Streams:
+    """Month-to-month clients as today and as they would be on fixed terms (draws), beside those now on fixed terms."""
 
-    Groups are shares that still sign. Revenue counts clients signed within two years, or one where clients could not be
-    watched for two; the usual change from month to month is a share of it. Those who sign are taken to leave at the
-    pace that the verdict's ratio gives them, to pay the fixed terms' usual fee, and to arrive at random as today's do.
-    The finding: which share must still sign for revenue to stay as it is.
-    """
+    monthly: Stream
+    kept: Stream
+    moved: Stream
+    horizon: int
+
+
+def _streams(spells: pd.DataFrame) -> Streams | None:
+    """What A3 compares; None where too little is known of fees, of who left, or of clients watched for a year."""
     contrast, fees, outcome = adjusted(spells).contrast, _monthly_fees(spells), follow_up(spells)
     fixed = (spells["contract_term_months"] > 1).to_numpy()
     known = min(known_through(outcome.where(arm), MIN_AT_RISK) for arm in (fixed, ~fixed))
@@ -164,24 +168,57 @@ def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
     signed = (spells["entry_months"] == 0).to_numpy()  # survivors from before the records are larger than who signs
     rates = {arm: float(np.sum((fixed == arm) & signed)) / recorded for arm in (False, True)}
     if contrast.gate or not horizon or fees.isna().any() or not all(rates.values()):
-        why = "Too little is known of fees, of who left, or of clients watched for a year, for this what-if."
-        return Estimates((), "A what-if"), Finding("A3", why)
+        return None
     rng, spend = np.random.default_rng(SEED), spells["monthly_ad_spend"].astype(float)
     ratios = np.exp(np.append(contrast.theta, contrast.theta + contrast.se * rng.normal(size=DRAWS)))
     once, moved_fees = np.ones(1), spend * (fees / spend)[fixed].median()
     monthly, kept = (_stream(outcome, fees, fixed == arm, signed, rates[arm], horizon, once) for arm in (False, True))
-    moved = _stream(outcome, moved_fees, ~fixed, signed, rates[False], horizon, ratios)
-    rows = _outlook("as today", 1.0, monthly, kept, horizon)
-    rows += [row for share in STILL_SIGN for row in _outlook(f"{share:.0%}", share, moved, kept, horizon)]
-    needed = monthly.worth / moved.worth
+    return Streams(monthly, kept, _stream(outcome, moved_fees, ~fixed, signed, rates[False], horizon, ratios), horizon)
+
+
+def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
+    """Were month-to-month no longer sold (A3): sign-ups, value, level and swings of revenue, by how many still sign.
+
+    Groups are shares that still sign. Revenue counts clients signed within two years, or one where clients could not be
+    watched for two; the usual change from month to month is a share of it. Those who sign are taken to leave at the
+    pace that the verdict's ratio gives them, to pay the fixed terms' usual fee, and to arrive at random as today's do.
+    The finding: which share must still sign for revenue to stay as it is.
+    """
+    found = _streams(spells)
+    if found is None:
+        why = "Too little is known of fees, of who left, or of clients watched for a year, for this what-if."
+        return Estimates((), "A what-if"), Finding("A3", why)
+    rows = _outlook("as today", 1.0, found.monthly, found.kept, found.horizon)
+    rows += [
+        row for share in STILL_SIGN for row in _outlook(f"{share:.0%}", share, found.moved, found.kept, found.horizon)
+    ]
+    needed = found.monthly.worth / found.moved.worth
     low, high = np.quantile(needed, [0.025, 0.975])
     all_sign = "Even if all of them signed, revenue would be lower. " if low > 1 else ""
     text = (
         f"{all_sign}Revenue stays as it is if a fixed term is signed by {needed[0]:.0%} of as many clients as now sign "
         f"month-to-month (95% interval {low:.0%} to {high:.0%}, from the uncertainty of the ratio alone)."
     )
-    caption = f"After {horizon} months, by the share of monthly clients who would still sign"
+    caption = f"After {found.horizon} months, by the share of monthly clients who would still sign"
     return Estimates(tuple(rows), caption), Finding("A3", text)
+
+
+def monthly_stopped(spells: pd.DataFrame, share: float) -> tuple[np.ndarray, float] | None:
+    """Revenue gained if month-to-month stopped and that share still signed, as a share of today's (draws, shape (m,)).
+
+    And the usual change from month to month then; None as `without_monthly` says nothing.
+    """
+    found = _streams(spells)
+    if found is None:
+        return None
+    level, swing = _level(share, found.moved, found.kept)
+    return np.asarray(level / _level(1.0, found.monthly, found.kept)[0] - 1), swing
+
+
+def _level(share: float, stream: Stream, kept: Stream) -> tuple[np.ndarray, float]:
+    """Revenue of a share of a stream beside that of fixed terms (draws), and its usual change from month to month."""
+    level = share * stream.rate * stream.worth + kept.rate * kept.worth
+    return level, math.sqrt(share * stream.moves + kept.moves) / float(level[0])
 
 
 def _stream(
@@ -213,14 +250,14 @@ def _stream(
 
 def _outlook(group: str, share: float, stream: Stream, kept: Stream, horizon: int) -> list[Estimate]:
     """One way of the what-if: a share of a stream beside that of today's fixed terms."""
-    level = share * stream.rate * stream.worth + kept.rate * kept.worth
+    level, swing = _level(share, stream, kept)
     interval = np.quantile(level, [0.025, 0.975]) if len(level) > 1 else ()
     told = {
         "sign-ups a month, all terms": ((share * stream.rate + kept.rate,), "number"),
         f"months stayed in the first {horizon}, now monthly": ((stream.months[0],), "months"),
         "worth of a sign-up, now monthly": ((stream.worth[0],), "money"),
         "revenue a month, all terms": ((level[0], *interval), "money"),
-        "usual change from month to month": ((math.sqrt(share * stream.moves + kept.moves) / level[0],), "share"),
+        "usual change from month to month": ((swing,), "share"),
     }
     return [Estimate.of("A3", name, group, values, unit) for name, (values, unit) in told.items()]
 

@@ -1,0 +1,343 @@
+"""How long clients stay and what they are worth (B1, B2, B7), from the whole survival curve.
+
+What a client brings in its t-th month is the share still there times what those there pay: the censored count as long
+as they were seen, and who pays more and stays longer is no trouble (Lin and others 1997, for costs of the censored).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from retention.config import study_plan
+from retention.contract_term import MIN_AT_RISK
+from retention.curves import follow_up, kaplan_meier, known_through, median, rate_ratio
+from retention.economics.money import FEES, MARGINS, NEEDS, planned_fees
+from retention.features import KEY
+from retention.results import Estimate, Estimates, Finding, Findings, between, quantity
+from retention.snapshots import month_of
+
+BANDS: dict[str, float] = study_plan()["B1"]["bands_from_months"]  # poor, fair, good, excellent: study row B1
+DISCOUNT = 0.10  # a year: METHODS 5
+HORIZONS = (60, 48, 36, 24, 12)  # months over which value is counted, as far as clients could be watched
+DRAWS, SEED = 500, 1
+MIN_SIGNED = 10  # (ours) clients seen from their start, from which what winning one cost is told
+ONE_FOR_ALL = 0.05  # chance under which leaving at one pace for ever is set aside
+Floats = np.ndarray
+
+
+@dataclass(frozen=True)
+class Course:
+    """Engagements by month of service, arrays of shape (n, months): who was at risk, who left, and what was paid.
+
+    `of_choice`: left by the client's choice. `paid` is NaN where nothing is on record. `clients` (n,) are codes: a
+    client that came back is resampled whole. `counts` says what the money is.
+    """
+
+    spells: pd.DataFrame
+    at_risk: Floats
+    left: Floats
+    of_choice: Floats
+    paid: Floats
+    clients: Floats
+    counts: str
+
+    @property
+    def has_money(self) -> bool:
+        """Whether anything is known of what clients pay."""
+        return bool(np.isfinite(self.paid).any())
+
+    def where(self, chosen: Floats) -> Course:
+        """The course of the chosen engagements (mask of shape (n,))."""
+        parts = (self.at_risk[chosen], self.left[chosen], self.of_choice[chosen], self.paid[chosen])
+        return Course(self.spells[chosen], *parts, np.unique(self.clients[chosen], return_inverse=True)[1], self.counts)
+
+    @cached_property
+    def known(self) -> int:
+        """The last month up to which the curve may be read: ten clients at risk all along, or everybody gone."""
+        enough = self.at_risk.sum(axis=0) >= MIN_AT_RISK
+        supported = len(enough) if enough.all() else int(np.argmin(enough))
+        return int(min(supported, known_through(follow_up(self.spells), MIN_AT_RISK)))
+
+    def weights(self, draws: int = DRAWS, seed: int = SEED) -> Floats:
+        """How often each engagement counts: once, then in `draws` resamples of the clients; shape (1 + draws, n)."""
+        number = int(self.clients.max()) + 1 if len(self.clients) else 0
+        again = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=draws)
+        return np.vstack([np.ones(len(self.clients)), again[:, self.clients].astype(float)])
+
+
+def course(spells: pd.DataFrame, money: pd.DataFrame, column: str = "fee") -> Course:
+    """The course of these engagements; money from `monthly_money` (column fee or margin), else as planned at signing.
+
+    Month of service 0 is the first. Fees of calendar month k after the start's count for month k of service, those of a
+    last, begun one for the last month: so nothing that an ended client paid is lost.
+    """
+    entry, stop = (spells[name].to_numpy(int) for name in ("entry_months", "stop_months"))
+    months = np.arange(max(int(stop.max(initial=0)), 1))
+    at_risk = (entry[:, None] <= months) & (months < stop[:, None])
+    left = (stop[:, None] == months + 1) & spells["ended"].to_numpy()[:, None] & at_risk
+    choice = left & ~spells["end_kind"].isin(["agency", "neutral"]).to_numpy()[:, None]
+    paid, counts = _paid(spells, money, column, at_risk)
+    codes = pd.factorize(spells["client_id"])[0]
+    return Course(spells, at_risk.astype(float), left.astype(float), choice.astype(float), paid, codes, counts)
+
+
+def _paid(spells: pd.DataFrame, money: pd.DataFrame, column: str, at_risk: Floats) -> tuple[Floats, str]:
+    if money.empty or money[column].isna().all():
+        planned = planned_fees(spells).to_numpy()[:, None]
+        return np.where(at_risk, planned, np.nan), "fees as planned at signing"
+    where = spells[[*KEY, "start_date", "stop_months", "ended"]].reset_index(drop=True)
+    rows = money.merge(where.assign(row=where.index), on=KEY)
+    k = rows["month"] - month_of(rows["start_date"])
+    last = rows["stop_months"] - 1
+    rows = rows.assign(k=np.where(rows["ended"], np.minimum(k, last), k))[(k >= 0) & (rows["ended"] | (k <= last))]
+    sums = rows.groupby(["row", "k"])[column].sum(min_count=1)
+    paid = np.full(at_risk.shape, np.nan)
+    paid[sums.index.get_level_values(0), sums.index.get_level_values(1).astype(int)] = sums.to_numpy(float)
+    return np.where(at_risk, paid, np.nan), FEES if column == "fee" else MARGINS
+
+
+def survival(found: Course, weights: Floats) -> Floats:
+    """Share still there as each month begins, shape (m, months + 1), by weights of shape (m, n)."""
+    return stay_by(*paces(found, weights))
+
+
+def paces(found: Course, weights: Floats) -> tuple[Floats, Floats]:
+    """Share leaving by choice, and otherwise, of those there in each month of service; each of shape (m, months)."""
+    there = np.maximum(weights @ found.at_risk, 1e-12)
+    chose = weights @ found.of_choice
+    return np.minimum(chose / there, 1), np.minimum((weights @ found.left - chose) / there, 1)
+
+
+def stay_by(chose: Floats, other: Floats, slower: float | Floats = 1.0) -> Floats:
+    """Share still there as each month begins, from `paces`; `slower` is a power on the share not leaving by choice."""
+    kept = (
+        (1 - chose) ** slower * (1 - other / np.maximum(1 - chose, 1e-12))
+        if np.any(slower != 1.0)
+        else 1 - chose - other
+    )
+    return np.hstack([np.ones((len(chose), 1)), np.cumprod(np.clip(kept, 0, 1), axis=1)])
+
+
+def paid_there(found: Course, weights: Floats) -> Floats:
+    """What a client still there pays in each month of service, mean, shape (m, months); as before where unknown."""
+    known = np.isfinite(found.paid)
+    sums, counts = weights @ np.where(known, found.paid, 0.0), weights @ known.astype(float)
+    mean = pd.DataFrame(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
+    return mean.ffill(axis=1).bfill(axis=1).to_numpy()
+
+
+def worth(stay: Floats, paid: Floats, horizon: int, discount: float = DISCOUNT) -> Floats:
+    """Money that a client brings within `horizon` months, discounted to the day of signing, shape (m,).
+
+    sum over t from 0 of paid_t S(t) / (1 + discount)^(t / 12). Source: METHODS 5.
+
+    >>> stay = (1 - 0.08) ** np.arange(601)
+    >>> float(worth(stay[None, :], np.full((1, 600), 0.10), 600)[0].round(4))
+    1.1458
+    """
+    t = np.arange(horizon)
+    return np.asarray((stay[:, :horizon] * paid[:, :horizon] / (1 + discount) ** (t / 12)).sum(axis=1))
+
+
+def with_limits(values: Floats) -> list[float]:
+    """The first value with the 95 % limits of the rest, shape (1 + draws,); limits that are not finite stay so."""
+    if not np.isfinite(values[0]) and not np.isinf(values[0]):
+        return [math.nan] * 3
+    return [float(values[0]), *(float(x) for x in np.nanquantile(values[1:], [0.025, 0.975], method="nearest"))]
+
+
+def horizon_of(*parts: Course) -> int:
+    """Months over which value is counted: the longest of `HORIZONS` for which all were watched that were for a year."""
+    known = [part.known for part in parts if part.known >= min(HORIZONS)]
+    return next((months for months in HORIZONS if known and months <= min(known)), 0)
+
+
+def bands(found: Course) -> Estimates:
+    """Shares of clients by how long they stay (B1), from differences of the curve; and the middling lifetime.
+
+    A band that the records do not reach is joined with the last one that they do. Shares add up to one.
+    """
+    weights = found.weights()
+    stay = survival(found, weights)
+    edges = [int(months) for months in BANDS.values() if months <= found.known]
+    shares = [stay[:, low] - stay[:, high] for low, high in zip(edges, edges[1:], strict=False)] + [stay[:, edges[-1]]]
+    counts, rows = (len(found.spells), int(found.left.sum())), []
+    for k, (low, share) in enumerate(zip(edges, shares, strict=True)):
+        told = f"{low} to {edges[k + 1]} months" if k + 1 < len(edges) else f"over {low} months"
+        group = f"{list(BANDS)[k]}: {told.replace('0 to', 'under') if low == 0 and k + 1 < len(edges) else told}"
+        rows.append(Estimate.of("B1", "share of clients", group, with_limits(share), "share", counts))
+    return Estimates(tuple(rows), "How long clients stay, of all who sign, whether they have left or not")
+
+
+def grade(found: Course) -> Finding:
+    """The agency's grade: the band in which half of its clients have left (B1)."""
+    middle, low, high = median(kaplan_meier(follow_up(found.spells)))
+    if not math.isfinite(middle):
+        least = quantity(float(found.known), "months")
+        name = _band(found.known)
+        more = f"{name} at least" if name != list(BANDS)[-1] else name
+        return Finding("B1", f"Half of the clients have not left within {least}: {more}, in the study's words.")
+    limits = f"95% interval {between(low, high, 'months')}" if math.isfinite(high) else "no upper limit to be seen"
+    text = f"Half of the clients leave within {quantity(middle, 'months')} ({limits}): {_band(middle)}"
+    return Finding("B1", f"{text}, in the study's words.")
+
+
+def _band(months: float) -> str:
+    return [name for name, first in BANDS.items() if first < months or first == 0][-1]
+
+
+def shortcut(found: Course) -> tuple[Estimates, Finding]:
+    """Churn a month by year of service, the lifetime that one over churn gives, and whether that may be used (B2).
+
+    It holds only where clients leave at one pace all along. Churn is ends over client-months at risk.
+
+    >>> round(100 / 12, 2)  # a lifetime of twelve months: churn of 8.33 % a month
+    8.33
+    """
+    weights, edges = found.weights(), [0, 6, 12, 18, found.at_risk.shape[1]]
+    there, gone = weights @ found.at_risk, weights @ found.left
+    rows, spans, rates = [], [], []
+    for low, high in zip(edges, edges[1:], strict=False):
+        months, ends = there[:, low:high].sum(axis=1), gone[:, low:high].sum(axis=1)
+        if low < high and months[0]:
+            spans.append((int(ends[0]), float(months[0])))
+            group = f"after month {low}" if high == edges[-1] else f"months {low + 1} to {high}"
+            churn, counts = ends / np.maximum(months, 1e-12), (len(found.spells), int(ends[0]))
+            rows.append(Estimate.of("B2", "churn a month", group, with_limits(churn), "share", counts))
+            rates.append(ends[0] / months[0])
+    churn = gone.sum(axis=1) / np.maximum(there.sum(axis=1), 1e-12)
+    counts = (len(found.spells), int(found.left.sum()))
+    rows.append(Estimate.of("B2", "churn a month", "all months", with_limits(churn), "share", counts))
+    table = Estimates(tuple(rows), "Churn a month by month of service: those who left over those who were there")
+    if len(spans) < 2 or not churn[0]:
+        return table, Finding("B2", "Too few have left to say at what pace clients go.")
+    first, rest = spans[0], (sum(e for e, _ in spans[1:]), sum(m for _, m in spans[1:]))
+    apart = rate_ratio((first[0], rest[0]), (first[1], rest[1])) if first[0] + rest[0] else None
+    text = f"One over churn ({quantity(churn[0], 'share')} a month) gives a lifetime of {1 / churn[0]:.1f} months. "
+    middle = median(kaplan_meier(follow_up(found.spells)))[0]
+    if apart and apart.p < ONE_FOR_ALL:
+        text += (
+            f"The shortcut misleads here: in the first six months clients leave {apart.ratio:.1f} times as fast as "
+            f"later (95% interval {apart.low:.1f} to {apart.high:.1f}), so that no single churn describes them. "
+        )
+        text += f"Half have left by month {middle:.0f}." if math.isfinite(middle) else ""
+    else:
+        text += "The first six months do not differ from later ones by more than luck, so the shortcut does no harm."
+    return table, Finding("B2", text.strip())
+
+
+def segments(spells: pd.DataFrame) -> dict[str, Floats]:
+    """Masks of shape (n,) by term at signing, third by planned spend, and source where known."""
+    terms = spells["contract_term_months"].astype(int)
+    found = {"all clients": np.ones(len(spells), dtype=bool)}
+    for term in sorted(terms.unique()):
+        name = "month-to-month" if term == 1 else f"{term} months' term"
+        found[name] = (terms == term).to_numpy()
+    size = spells["monthly_ad_spend"].astype(float)
+    low, high = size.quantile([1 / 3, 2 / 3])
+    if low < high:
+        thirds = {"smallest third by spend": size <= low, "middle third": (size > low) & (size <= high)}
+        found |= {name: mask.to_numpy() for name, mask in (thirds | {"largest third": size > high}).items()}
+    if "source" in spells:
+        for source in sorted(spells["source"].dropna().unique()):
+            found[f"from {source}"] = (spells["source"] == source).fillna(False).to_numpy(bool)
+    return found
+
+
+def value_by_segment(found: Course) -> Estimates:
+    """What a new client is worth, how long it stays and when it has paid back what winning it cost, by segment (B7).
+
+    Over the longest horizon that every segment was watched for; one that was not watched for a year shows a dash.
+    Discounted by a tenth a year. Money as `Course.counts` says.
+    """
+    parts = {name: found.where(mask) for name, mask in segments(found.spells).items() if mask.any()}
+    horizon, rows = horizon_of(*parts.values()), []
+    for name, part in parts.items() if horizon else ():
+        counts = (len(part.spells), int(part.left.sum()))
+        values = _valued(part, horizon) if part.known >= horizon else {f"worth over {horizon} months": [math.nan]}
+        for what, value in values.items():
+            unit = "months" if what.startswith("months") else "money"
+            rows.append(Estimate.of("B7", what, name, value, unit, counts))
+    what = f"{found.counts}, discounted" if found.has_money else "months of service alone: fees are not known"
+    return Estimates(tuple(rows), f"What a new client is worth over {horizon} months ({what})")
+
+
+def value_words(table: Estimates, currency: str = "") -> Finding:
+    """What a new client is worth, in a sentence: all, and the segments worth most and least."""
+    rows = [r for r in table.rows if r.name.startswith("worth over") and math.isfinite(r.estimate)]
+    if not rows:
+        return Finding(
+            "B7", f"What a client is worth cannot be told yet. It takes {NEEDS}, and a year of service watched."
+        )
+    whole, rest = rows[0], sorted(rows[1:], key=lambda row: -row.estimate)
+    limits = f"95% interval {between(whole.low, whole.high, 'money')}"
+    over = whole.name.removeprefix("worth ")
+    text = f"A new client brings {quantity(whole.estimate, 'money')} {currency} {over} ({limits})"
+    if len(rest) > 1:
+        most, least = rest[0], rest[-1]
+        text += (
+            f": most the {most.group} ({quantity(most.estimate, 'money')}), "
+            f"least the {least.group} ({quantity(least.estimate, 'money')})"
+        )
+    return Finding("B7", " ".join(f"{text}; {table.caption[table.caption.index('(') + 1 : -1]}.".split()))
+
+
+def _valued(part: Course, horizon: int) -> dict[str, list[float]]:
+    weights = part.weights()
+    stay = survival(part, weights)
+    values = {}
+    if part.has_money:
+        paid = paid_there(part, weights)
+        values[f"worth over {horizon} months"] = with_limits(worth(stay, paid, horizon))
+        values["worth of the middling client"] = with_limits(_middling(part, weights, stay, horizon))
+        if (cost := _won(part, weights)) is not None:
+            values["cost of winning it"] = with_limits(cost)
+            values["months until that is paid back"] = with_limits(payback(stay, paid, cost, part.known))
+    return values | {f"months stayed of the first {horizon}": with_limits(stay[:, :horizon].sum(axis=1))}
+
+
+def _middling(part: Course, weights: Floats, stay: Floats, horizon: int) -> Floats:
+    """Worth of a client that pays what half pay less than and stays until half have left (or to the horizon)."""
+    mean = pd.DataFrame(part.paid).mean(axis=1).to_numpy()
+    order = np.argsort(mean)
+    order = order[np.isfinite(mean[order])]
+    mass = np.cumsum(weights[:, order], axis=1)
+    usual = mean[order][np.argmax(mass >= mass[:, -1:] / 2, axis=1)]
+    half = (stay[:, :horizon] > 0.5).astype(float)
+    return usual * worth(half, np.ones_like(half), horizon)
+
+
+def _won(part: Course, weights: Floats) -> Floats | None:
+    """Mean cost of winning those who signed under observation, shape (m,); None where too few are known."""
+    if "acquisition_cost" not in part.spells:
+        return None
+    cost = part.spells["acquisition_cost"].to_numpy(float)
+    known = np.isfinite(cost) & (part.spells["entry_months"] == 0).to_numpy()
+    if known.sum() < MIN_SIGNED:
+        return None
+    return np.asarray(weights[:, known] @ cost[known] / np.maximum(weights[:, known].sum(axis=1), 1e-12))
+
+
+def payback(stay: Floats, paid: Floats, cost: Floats, known: int) -> Floats:
+    """The first month by whose end a client has brought what winning it cost, shape (m,); inf where not by `known`."""
+    brought = np.cumsum(stay[:, :known] * paid[:, :known], axis=1)
+    there = brought >= cost[:, None]
+    return np.where(there.any(axis=1), there.argmax(axis=1) + 1.0, np.inf)
+
+
+def lacking(found: Course, margins: Course, spells: pd.DataFrame, sellers: object) -> Findings:
+    """What is not in the data, and what it would answer."""
+    told = {
+        f"{NEEDS}: what a client is worth, where revenue levels off and what would move it": not found.has_money,
+        "hours with what they cost (tables hours and staff): worth after costs, not in fees": margins.counts != MARGINS,
+        "acquisition_cost in clients: when a client has paid back what winning it cost": "acquisition_cost"
+        not in spells,
+        "sellers and their salaries (table staff): whether another seller pays": sellers is None,
+    }
+    lacks = [Finding("B7", f"Not in the data: {text}.") for text, absent in told.items() if absent]
+    return Findings(tuple(lacks), "Nothing is lacking: fees, hours, the cost of winning clients and sellers are known.")

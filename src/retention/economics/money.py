@@ -1,0 +1,52 @@
+"""What each client paid and cost, month by month, as far as the records tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from retention.features import KEY
+from retention.snapshots import month_of
+
+FEES, MARGINS = "fees", "fees less hours at their cost"
+NEEDS = "what clients pay: fee_pct in clients, or fee in account_months"
+
+
+def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row an engagement and calendar month with a fee on record: `client_id, engagement, month, fee, cost, margin`.
+
+    `month` counts from the year 0. Cost is hours at what they cost (of people whose cost is not known, the usual); NaN,
+    as is the margin, where the source holds no hours with their cost. Empty without fees by month.
+    """
+    columns = [*KEY, "month", "fee", "cost", "margin"]
+    fees = tables.get("account_months")
+    if fees is None or "fee" not in fees:
+        return pd.DataFrame(columns=columns)
+    rows = _summed(spells, fees.assign(fee=fees["fee"].astype(float)), "fee")
+    hours, staff = tables.get("hours"), tables.get("staff")
+    if hours is None or staff is None or "hourly_cost" not in staff or staff["hourly_cost"].isna().all():
+        return rows.assign(cost=np.nan, margin=np.nan)[columns]
+    spent = hours.merge(staff[["staff_id", "hourly_cost"]], on="staff_id", how="left")
+    hourly = spent["hourly_cost"].astype(float)
+    cost = _summed(spells, spent.assign(cost=spent["hours"].astype(float) * hourly.fillna(hourly.median())), "cost")
+    rows = rows.merge(cost, on=[*KEY, "month"], how="left")
+    rows["cost"] = rows["cost"].fillna(0.0)
+    return rows.assign(margin=rows["fee"] - rows["cost"])[columns]
+
+
+def _summed(spells: pd.DataFrame, dated: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Sums of a column by engagement and calendar month, of rows that fall within an engagement."""
+    rows = dated[["client_id", "month", column]].assign(month=month_of(dated["month"]))
+    about = spells[[*KEY, "start_date", "end_date"]]
+    rows = rows.merge(about, on="client_id")
+    inside = (rows["month"] >= month_of(rows["start_date"])) & ~(rows["month"] > month_of(rows["end_date"]))
+    return rows[inside].groupby([*KEY, "month"], as_index=False)[column].sum(min_count=1)
+
+
+def planned_fees(spells: pd.DataFrame) -> pd.Series:
+    """What each engagement was to pay a month as signed (percent of planned spend), shape (n,); NaN where not known."""
+    if "fee_pct" not in spells:
+        return pd.Series(np.nan, spells.index)
+    return spells["fee_pct"].astype(float) / 100 * spells["monthly_ad_spend"].astype(float)

@@ -1,0 +1,335 @@
+"""The agency's money: golden numbers, five clients by hand, wholes and their parts, planted truth, clients alone."""
+
+import datetime as dt
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from conftest import clients_of
+from retention import open_study
+from retention.config import WhatIfSettings
+from retention.curves import after, follow_up, kaplan_meier, restricted_mean
+from retention.economics import bonuses, levers, lifetimes, plateau
+from retention.economics.money import monthly_money
+from retention.sample import World, simulate
+from retention.spells import build_spells
+
+CUTOFF, NOTHING = dt.date(2024, 12, 31), pd.DataFrame(columns=["client_id", "engagement", "month", "fee", "margin"])
+CONSTANT = (11 / 12) ** np.arange(2400)
+
+
+def five() -> pd.DataFrame:
+    """Two stay, one for 24 months, one for 12; three left after 3, 6 and 12 months, the last by the agency's choice."""
+    rows = [
+        ("a", "2023-01-01", None, 1, 10.0, None), ("b", "2024-01-01", None, 12, 10.0, None),
+        ("c", "2023-01-01", "2023-03-31", 1, 20.0, "client"), ("d", "2023-01-01", "2023-06-30", 6, 10.0, "client"),
+        ("e", "2023-01-01", "2023-12-31", 12, 10.0, "agency"),
+    ]  # fmt: skip
+    return build_spells(clients_of(rows, ("fee_pct", "end_initiator")), cutoff=CUTOFF)
+
+
+def paying(spells: pd.DataFrame, fee: dict[str, list[float]]) -> pd.DataFrame:
+    """Fees by calendar month from each client's start on."""
+    start = spells.set_index("client_id")["start_date"]
+    rows = [(who, start[who] + pd.DateOffset(months=k), x) for who, paid in fee.items() for k, x in enumerate(paid)]
+    months = pd.DataFrame(rows, columns=["client_id", "month", "fee"])
+    return monthly_money(spells, {"account_months": months})
+
+
+def constant(n: int, churn: float, seed: int) -> pd.DataFrame:
+    """Clients who sign evenly over the months and leave with one chance a month, paying 100 each."""
+    rng = np.random.default_rng(seed)
+    months = np.datetime64("2015-01") + np.arange(n) * 120 // n
+    starts = pd.to_datetime(months.astype("datetime64[D]"))
+    end = pd.to_datetime((months + rng.geometric(churn, n)).astype("datetime64[D]")) - pd.Timedelta(days=1)
+    frame = pd.DataFrame({"client_id": np.arange(n).astype(str), "start_date": starts, "end_date": end})
+    frame["end_date"] = frame["end_date"].where(frame["end_date"] <= pd.Timestamp(CUTOFF))
+    frame = frame.assign(contract_term_months=1, monthly_ad_spend=1000.0, fee_pct=10.0, end_initiator=None)
+    frame.loc[frame["end_date"].notna(), "end_initiator"] = "client"
+    return build_spells(frame, cutoff=CUTOFF)
+
+
+def test_the_plateau_of_the_specification():
+    """Smooth arrivals: 12.960, 17.522, 19.892, 19.999 at months 12, 24, 60, 120; 95 % at month 35. METHODS 5."""
+    path = plateau.revenue_path(np.full(2400, 10 / 6), CONSTANT)
+    assert path[[11, 23, 59, 119]].round(3).tolist() == [12.960, 17.522, 19.892, 19.999]
+    assert path[-1] == pytest.approx(20.0) and plateau.levelled_off(path, 20.0) == 35
+    # A client of 10 every sixth month, lifetime 12 months of churn 1/12: 24.588 falls to 15.914, 20 in the mean.
+    lumps = np.where(np.arange(2400) % 6 == 0, 10.0, 0.0)
+    last = plateau.revenue_path(lumps, CONSTANT)[-6:]
+    assert [round(last.max(), 3), round(last.min(), 3), round(last.mean(), 3)] == [24.588, 15.914, 20.0]
+    # A lifetime of just twelve months gives 20 as well.
+    assert plateau.revenue_path(lumps, (np.arange(2400) < 12) * 1.0)[-1] == 20.0
+
+
+@pytest.mark.parametrize(
+    ("fee", "leaving", "value"), [(0.10, 0.08, 1.1458), (0.08, 0.04, 1.6809), (0.06, 0.04, 1.2606)]
+)
+def test_the_lifetime_values_of_the_specification(fee, leaving, value):
+    stay = ((1 - leaving) ** np.arange(601))[None, :]
+    assert lifetimes.worth(stay, np.full((1, 600), fee), 600)[0] == pytest.approx(value, abs=5e-5)
+    undiscounted = lifetimes.worth(stay, np.full((1, 600), fee), 600, discount=0.0)[0]
+    assert undiscounted == pytest.approx(fee / leaving, rel=1e-9)
+
+
+def test_five_clients_by_hand():
+    """At risk 5, 4 from month 4, 3 from month 7, 1 from month 13; a fifth, a quarter and a third of them leave."""
+    found = lifetimes.course(five(), NOTHING)
+    assert found.at_risk.sum(axis=0)[[0, 2, 3, 5, 6, 11, 12]].tolist() == [5, 5, 4, 4, 3, 3, 1]
+    once = np.ones((1, 5))
+    stay = lifetimes.survival(found, once)[0]
+    assert stay[[0, 3, 6, 12]] == pytest.approx([1, 4 / 5, 3 / 5, 2 / 5])
+    # b is censored after twelve months, in which e goes: of three at risk one leaves.
+    paid = lifetimes.paid_there(found, once)[0]  # c pays 200 as planned, the others 100
+    assert paid[[0, 2, 3]].tolist() == [120, 120, 100]
+    assert lifetimes.worth(stay[None, :], paid[None, :], 6, discount=0)[0] == pytest.approx(3 * 120 + 3 * 0.8 * 100)
+    # Were leaving by choice halved as a power, e's end (the agency's) would stay as it is.
+    slow = lifetimes.stay_by(*lifetimes.paces(found, once), 0.5)[0]
+    assert slow[12] == pytest.approx(math.sqrt(4 / 5 * 3 / 4) * 2 / 3)
+    assert lifetimes.payback(stay[None, :], paid[None, :], np.array([361.0]), 24)[0] == 4
+    assert np.isinf(lifetimes.payback(stay[None, :], paid[None, :], np.array([1e6]), 24)[0])
+
+
+def test_fees_by_month_lose_nothing_of_an_ended_client():
+    spells = five()
+    money = paying(spells, {"a": [100] * 24, "c": [200, 200, 50], "d": [10] * 9, "e": [100] * 12})
+    found = lifetimes.course(spells, money)
+    row = dict(zip(spells["client_id"], found.paid, strict=True))
+    assert np.nansum(row["c"]) == 450 and np.isnan(row["b"]).all()
+    assert np.nansum(row["d"]) == 60  # what is dated after its end is not its own
+    assert found.counts == "fees"
+    middle = build_spells(clients_of([("m", "2023-01-15", "2023-03-14", 1)]), cutoff=CUTOFF)
+    assert lifetimes.course(middle, paying(middle, {"m": [50, 100, 50]})).paid[0].tolist() == [50, 150]
+
+
+def test_margins_take_hours_at_their_cost():
+    spells = five()
+    month = pd.to_datetime(["2023-01-01"] * 2)
+    tables = {
+        "account_months": pd.DataFrame({"client_id": ["a", "b"], "month": month, "fee": [100.0, 100.0]}),
+        "hours": pd.DataFrame({"client_id": "a", "staff_id": ["x", "y"], "month": month, "hours": [1.0, 0.5]}),
+        "staff": pd.DataFrame({"staff_id": ["x", "y"], "hourly_cost": [30.0, np.nan]}),
+    }
+    money = monthly_money(spells, tables)
+    assert money["client_id"].tolist() == ["a"]  # b was no client yet
+    assert money["cost"].tolist() == [45.0] and money["margin"].tolist() == [55.0]
+    alone = monthly_money(spells, {"account_months": tables["account_months"]})
+    assert alone["fee"].tolist() == [100.0] and alone["margin"].isna().all()
+
+
+def test_the_curve_is_kaplan_meier_s_and_the_mean_its_area(sample_study):
+    spells = sample_study.spells
+    found = lifetimes.course(spells, sample_study.money)
+    stay = lifetimes.survival(found, np.ones((1, len(spells))))[0]
+    outcome = follow_up(spells)
+    curve = kaplan_meier(outcome)
+    assert [stay[m] for m in (6, 12, 24, 60)] == pytest.approx([after(curve, m)["survival"] for m in (6, 12, 24, 60)])
+    assert stay[:24].sum() == pytest.approx(restricted_mean(outcome, 24)[0])
+
+
+def test_shares_add_up_and_are_not_those_of_the_ended(sample_study):
+    spells = sample_study.spells
+    found = lifetimes.course(spells, sample_study.money)
+    for mask in lifetimes.segments(spells).values():
+        part = found.where(mask)
+        assert sum(row.estimate for row in lifetimes.bands(part).rows) == pytest.approx(1.0)
+    parts = lifetimes.segments(spells)
+    by_term = np.sum([mask for name, mask in parts.items() if "term" in name or "month-to" in name], axis=0)
+    by_size = np.sum([mask for name, mask in parts.items() if "third" in name], axis=0)
+    assert (by_term == 1).all() and (by_size == 1).all()
+
+
+def test_the_bands_are_of_all_who_sign_and_not_of_those_who_left():
+    """Signed within two years, a twelfth leaving each month: 40.7 % within six months; among the ended far more."""
+    spells = constant(3000, 1 / 12, seed=8)
+    lately = spells[spells["start_date"] >= "2023-01-01"].reset_index(drop=True)
+    row = lifetimes.bands(lifetimes.course(lately, NOTHING)).rows[0]
+    assert row.low < 1 - (11 / 12) ** 6 < row.high
+    assert (lately.loc[lately["ended"], "stop_months"] <= 6).mean() > row.high + 0.1
+
+
+def test_a_firm_from_nothing_earns_sign_ups_times_the_restricted_mean():
+    """R(H) = a RMST(H) exactly (METHODS 5), here with the fee of each month of service."""
+    found = lifetimes.course(constant(600, 1 / 12, seed=1), NOTHING)
+    ahead = plateau.outlook(found, CUTOFF)
+    stay = lifetimes.survival(found, np.ones((1, 600)))[0]
+    assert ahead.new[0, 24] == pytest.approx(ahead.signed[0] * 100 * stay[:24].sum())
+    assert ahead.signed[0] == pytest.approx(5.0)  # 600 in 120 months
+
+
+def test_a_planted_pace_gives_its_plateau_and_its_churn():
+    """Five a month paying 100, leaving a twelfth a month: 6,000 a month, and there already after ten years."""
+    found = lifetimes.course(constant(600, 1 / 12, seed=11), NOTHING)
+    ahead = plateau.outlook(found, CUTOFF)
+    value, low, high = lifetimes.with_limits(ahead.level)
+    assert low < 6000 < high and high - low < 2500 and ahead.beyond < 0.1
+    assert all(abs(level / 6000 - 1) < 0.2 for level in ahead.tails.values())
+    assert "it is there already" in plateau.plateau_words(ahead, "USD").text
+    table, told = lifetimes.shortcut(found)
+    whole = next(row for row in table.rows if row.group == "all months")
+    assert whole.low < 1 / 12 < whole.high and "does no harm" in told.text
+    book = ahead.book[0]
+    assert book[12] / book[0] == pytest.approx((11 / 12) ** 12, abs=0.1)
+
+
+def test_the_shortcut_is_said_to_fail_where_it_does():
+    early = constant(300, 0.25, seed=3)
+    late = constant(300, 0.02, seed=4).assign(client_id=lambda f: "l" + f["client_id"])
+    told = lifetimes.shortcut(lifetimes.course(pd.concat([early, late], ignore_index=True), NOTHING))[1]
+    assert "shortcut misleads" in told.text
+
+
+def test_the_intervals_cover_a_planted_worth():
+    """Forty agencies of 200 clients: the interval of what a client brings in two years holds the truth in most."""
+    t = np.arange(24)
+    truth = float((100 * (11 / 12) ** t / 1.1 ** (t / 12)).sum())
+    inside = 0
+    for seed in range(40):
+        found = lifetimes.course(constant(200, 1 / 12, seed=100 + seed), NOTHING)
+        weights = found.weights(200)
+        values = lifetimes.worth(lifetimes.survival(found, weights), lifetimes.paid_there(found, weights), 24)
+        _, low, high = lifetimes.with_limits(values)
+        inside += low < truth < high
+    assert inside >= stats.binom.ppf(0.001, 40, 0.95)
+
+
+def test_another_seller_by_hand():
+    ahead = plateau.outlook(lifetimes.course(constant(600, 1 / 12, seed=5), NOTHING), CUTOFF)
+    rule = {row.name: row for row in bonuses.seller_rule(ahead, bonuses.Sellers(5, 600.0, 0.1, 4.0))[0].rows}
+    assert rule["clients that one seller signs a month"].estimate == pytest.approx(1.0)
+    after_year = rule["what one seller's clients bring a month after a year"].estimate
+    assert after_year == pytest.approx(0.9 * ahead.new[0, 12] / 5)
+    # Brings 90, 172.5, ... less a twelfth a month: 600 a month is reached, in the sum, when sum R(h) >= 600 h.
+    brings = 0.9 * ahead.new[0, 1:] / 5
+    first = int(np.argmax(np.cumsum(brings) >= 600 * np.arange(1, 121))) + 1
+    assert rule["months until what a seller brought covers what it cost"].estimate == first
+    table, told = bonuses.seller_rule(ahead, None)
+    assert not table.rows and "staff table" in told.text
+    costly = bonuses.seller_rule(ahead, bonuses.Sellers(5, 6000.0, 0.1, math.nan))[1]
+    assert "not have paid for itself" in costly.text
+
+
+def test_a_bonus_among_equals_is_luck_and_among_unequals_is_not():
+    told, salary = WhatIfSettings(), 1000.0
+    rng = np.random.default_rng(1)
+    due = pd.Series(20.0, [f"r{k}" for k in range(30)])
+    equal = pd.DataFrame({"observed": rng.poisson(20, 30).astype(float), "expected": due})
+    apart = pd.DataFrame({"observed": np.where(np.arange(30) < 15, 5.0, 35.0), "expected": due})
+    luck = []
+    for ends in (equal, apart):
+        rows = {(row.name, row.group): row.estimate for row in bonuses.rep_bonus(ends, salary, told)[0].rows}
+        luck.append(rows["share of the pay-out that is luck", "by the ends as they are"])
+        assert rows["paid out in a year", "by the ends as they are"] <= 0.15 * salary * 12 * 30
+    # Of fifteen whole bonuses earned among unequals, luck would pay what thirty equals earn: E (1 - O / 20) / .5.
+    lost = np.arange(20)
+    by_luck = 30 * float(np.clip((1 - lost / 20) / 0.5, 0, 1) @ stats.poisson.pmf(lost, 20))
+    assert luck[0] > 0.7 and luck[1] == pytest.approx(by_luck / 15, rel=0.05)
+    few = pd.DataFrame({"observed": [0.0], "expected": [4.9]})
+    assert "No bonus can be tried out" in bonuses.rep_bonus(few, salary, told)[1].text
+
+
+def test_the_seller_bonus_pays_from_where_it_costs_as_much_as_it_brings():
+    found = lifetimes.course(constant(600, 1 / 12, seed=6), NOTHING)
+    rows = {row.name: row for row in bonuses.longevity_bonus(found, WhatIfSettings()).rows}
+    needed = rows["leaving by choice must fall by, for it to pay"].estimate
+    once = np.ones((1, 600))
+    chose, other = lifetimes.paces(found, once)
+    paid, due = lifetimes.paid_there(found, once), np.arange(6, found.known + 1, 6)
+    stay, slow = lifetimes.stay_by(chose, other), lifetimes.stay_by(chose, other, 1 - needed)
+    gained = (lifetimes.worth(slow, paid, found.known) - lifetimes.worth(stay, paid, found.known))[0]
+    assert gained == pytest.approx(0.5 * 100 * slow[0, due].sum(), rel=1e-3)
+
+
+def test_levers_by_hand():
+    """With one fee for all: raising it by 5 % brings 5 %; a fifth seller's like brings a fifth, less what it costs."""
+    found = lifetimes.course(constant(600, 1 / 12, seed=7), NOTHING)
+    told, who = WhatIfSettings(rates_raised=0.05, leaving_lowered=0.10), bonuses.Sellers(5, 40.0, 0.1, 4.0)
+    tried = levers.levers(found, who, told, CUTOFF)
+    gain = {lever.name: lever.gain[0] / tried.today[0] for lever in tried.tried}
+    assert gain["rates raised by 5%"] == pytest.approx(0.05)
+    assert gain["1 seller more"] == pytest.approx(0.2 * 0.9 - 40 / tried.today[0])
+    stay = lifetimes.survival(found, np.ones((1, 600)))[0]
+    slower = np.append(1, np.cumprod((stay[1:25] / stay[:24]) ** 0.9))
+    assert gain["leaving lowered by 10%"] == pytest.approx(slower[:24].sum() / stay[:24].sum() - 1)
+    assert tried.today[0] == pytest.approx(5 * 100 * stay[:24].sum())
+    table = levers.lever_table(tried)
+    assert {row.group for row in table.rows} == {"as today", *gain}
+    assert levers.lever_words(tried).text.startswith(f"Of the changes tried, {max(gain, key=gain.get)}")
+    eaten = next(lever.assumes for lever in tried.tried if lever.name.startswith("rates"))
+    more = float(eaten.split("rises by ")[1].rstrip("%.")) / 100
+    faster = np.append(1, np.cumprod((stay[1:25] / stay[:24]) ** (1 + more)))
+    assert 1.05 * faster[:24].sum() == pytest.approx(stay[:24].sum(), rel=0.01)
+
+
+def test_retention_of_clients_and_of_fees_by_hand():
+    """Of twelve clients a year before two left; one pays double, one half of what it did."""
+    rows = [(f"c{k:02}", "2022-01-01", "2024-06-30" if k < 2 else None, 1) for k in range(12)]
+    spells = build_spells(clients_of(rows), cutoff=CUTOFF)
+    fee = {f"c{k:02}": [100.0] * 36 for k in range(12)}
+    fee["c02"], fee["c03"] = [100.0] * 24 + [200.0] * 12, [100.0] * 24 + [50.0] * 12
+    found = {
+        (row.name.split(" (")[0], row.group): row.estimate
+        for row in plateau.retained(spells, paying(spells, fee), CUTOFF).rows
+    }
+    now = "the last twelve months"
+    assert found["clients kept", now] == pytest.approx(10 / 12)
+    assert found["fees kept, raises and cuts included", now] == pytest.approx((8 + 2 + 0.5) / 12)
+    assert found["fees kept, raises not counted", now] == pytest.approx((9 + 0.5) / 12)
+    assert found["clients kept", "the twelve before"] == 1
+    alone = plateau.retained(spells, monthly_money(spells, {}), CUTOFF)
+    assert {row.name for row in alone.rows} == {"clients kept (logo retention)"}
+
+
+def test_present_clients_under_notice_bring_nothing_more():
+    rows = [(f"c{k:02}", "2022-01-01", None, 1) for k in range(12)] + [("gone", "2022-01-01", "2025-01-31", 1)]
+    frame = clients_of(rows).assign(recorded_date=pd.Timestamp("2024-12-15"), fee_pct=10.0)
+    found = lifetimes.course(build_spells(frame, cutoff=CUTOFF), NOTHING)
+    present, now = plateau.present_clients(found)
+    assert present.sum() == 12 and now[present].tolist() == [100.0] * 12
+
+
+def test_clients_alone_run_in_part():
+    """Without fees: lifetimes and churn; and what fees would answer."""
+    spells = five().drop(columns="fee_pct")
+    found = lifetimes.course(spells, monthly_money(spells, {}))
+    assert not found.has_money and lifetimes.bands(found).rows
+    assert "fee_pct" in lifetimes.value_words(lifetimes.value_by_segment(found)).text
+    assert plateau.outlook(found, CUTOFF) is None and "fee_pct" in plateau.plateau_words(None).text
+    assert levers.levers(found, None, WhatIfSettings(), CUTOFF) is None
+    assert "without what clients pay" in levers.lever_words(None).text
+    assert plateau.outlook_rows(None).empty and not plateau.plateau_table(None).rows
+    assert not bonuses.longevity_bonus(found, WhatIfSettings()).rows
+    told = " ".join(item.text for item in lifetimes.lacking(found, found, spells, None).items)
+    assert all(word in told for word in ("fee_pct", "hours", "acquisition_cost", "staff"))
+
+
+def test_the_grade_is_the_band_of_the_median_and_says_where_it_is_not_reached():
+    found = lifetimes.course(five(), NOTHING)
+    assert lifetimes.grade(found).text.startswith("Half of the clients leave within 12.0 months")
+    staying = build_spells(clients_of([(f"s{k}", "2022-01-01", None, 1) for k in range(12)]), cutoff=CUTOFF)
+    assert "have not left within 36.0 months: excellent" in lifetimes.grade(lifetimes.course(staying, NOTHING)).text
+
+
+def test_the_sample_s_worth_is_told_by_segment_with_margins():
+    study = open_study("", "", "")
+    table = lifetimes.value_by_segment(lifetimes.course(study.spells, study.money, study.margin_or_fee))
+    rows = {(row.name, row.group): row for row in table.rows}
+    worth = "worth over 24 months"
+    small, large = rows[worth, "smallest third by spend"], rows[worth, "largest third"]
+    assert small.high < 0 < large.low and "fees less hours" in table.caption
+    for name, value in ((row.name, row) for row in table.rows if math.isfinite(row.low)):
+        assert value.low <= value.estimate <= value.high, name
+
+
+def test_a_big_world_has_room_for_late_entry():
+    """Records that begin late: the curve of the survivors alone would be read too high; with entry it is not."""
+    tables = simulate(World(), clients=3000, seed=5, tables=("clients",))
+    begin = dt.date(2021, 1, 1)
+    late = build_spells(tables["clients"], cutoff=dt.date(2025, 12, 31), records_begin=begin)
+    found = lifetimes.course(late, NOTHING)
+    whole = found.where((late["entry_months"] == 0).to_numpy())
+    ours, theirs = (lifetimes.survival(part, np.ones((1, len(part.spells))))[0, 24] for part in (found, whole))
+    assert ours == pytest.approx(theirs, abs=0.03)
