@@ -35,6 +35,7 @@ check: .venv/dev-ready
 
 simulate: .venv/dev-ready
 	$(BIN)/python tests/simulate.py $(ARGS)
+	$(BIN)/python tests/simulate_economics.py $(ARGS)
 
 bench: .venv/dev-ready
 	$(BIN)/python benchmarks/bootstrap.py

@@ -17,6 +17,7 @@ import pandas as pd
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from retention.config import Extra
+from retention.economics.money import FEES, MARGINS, monthly_money
 from retention.features import KEY, signing_features
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.risk import EVENTS_A_FEATURE, ridge, room_for
@@ -43,30 +44,20 @@ class Worth:
 
 def first_year(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame], cutoff: dt.date) -> Worth:
     """What each client left in its first year, of those whose whole first year lies within the records."""
-    months = tables.get("account_months")
-    if months is None or "fee" not in months:
+    money = monthly_money(spells, tables)
+    if money.empty:
         return Worth(spells.head(0), "", f"It needs {NEEDS}.")
     seen = (spells["entry_months"] == 0) & (whole_months(spells["start_date"], pd.Timestamp(cutoff) + DAY) >= YEAR)
     rows = spells[seen].reset_index(drop=True)
-    cost, counted = pd.Series(0.0, rows.index), "fees"
-    if "hours" in tables and "hourly_cost" in tables.get("staff", pd.DataFrame()):
-        spent = tables["hours"].merge(tables["staff"][["staff_id", "hourly_cost"]], on="staff_id", how="left")
-        hourly = spent["hourly_cost"].fillna(spent["hourly_cost"].median())  # unknown is not nothing
-        cost = _summed(rows, spent.assign(value=spent["hours"] * hourly))
-        counted = "fees less hours at their cost"
+    column, counted = ("margin", MARGINS) if money["margin"].notna().any() else ("fee", FEES)
+    at = money.merge(rows[[*KEY, "start_date"]].assign(row=rows.index), on=KEY)
+    first = at["month"] - month_of(at["start_date"]) < YEAR
+    left = at[first].groupby("row")[column].sum().reindex(rows.index, fill_value=0.0)
     won = rows["acquisition_cost"].astype(float).fillna(0) if "acquisition_cost" in rows else 0.0
     counted += " less what winning the client cost" if "acquisition_cost" in rows else ""
-    worth = _summed(rows, months.assign(value=months["fee"])) - cost - won
-    rows = rows.assign(worth=worth, good=worth > 0)
+    rows = rows.assign(worth=left - won).assign(good=lambda told: told["worth"] > 0)
     few = f"Of {len(rows)} clients a whole first year is on record; {MIN_CLIENTS} are needed."
     return Worth(rows, counted, few if len(rows) < MIN_CLIENTS or rows["good"].nunique() < 2 else "")
-
-
-def _summed(rows: pd.DataFrame, dated: pd.DataFrame) -> pd.Series:
-    """Sum of `value` over each engagement's first twelve calendar months."""
-    at = dated.merge(rows[[*KEY, "start_date"]].assign(row=rows.index), on="client_id")
-    since = month_of(at["month"]) - month_of(at["start_date"])
-    return at[since.between(0, YEAR - 1)].groupby("row")["value"].sum().reindex(rows.index, fill_value=0.0)
 
 
 def break_even_spend(spend: np.ndarray, worth: np.ndarray) -> float:

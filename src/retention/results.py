@@ -304,11 +304,13 @@ def quantity(value: float, unit: str) -> str:
 def between(low: float, high: float, unit: str) -> str:
     """An interval as readers see it, or a dash where there is none.
 
-    >>> between(6, 10.5, "months")
-    '6.0 to 10.5 months'
+    >>> between(6, 10.5, "months"), between(6, float("inf"), "months")
+    ('6.0 to 10.5 months', '6.0 months or more')
     """
     if low is None or math.isnan(low):
         return "–"
+    if math.isinf(high):
+        return f"{quantity(low, unit)} or more"
     return f"{quantity(low, unit).removesuffix(' months')} to {quantity(high, unit)}"
 
 

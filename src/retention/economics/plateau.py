@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from lifelines import LogNormalFitter, WeibullFitter
+from lifelines.exceptions import ConvergenceError
 
 from retention.contract_term import MIN_AT_RISK
 from retention.curves import follow_up
@@ -28,6 +29,7 @@ SIGNED_MONTHS = 24  # (ours) sign-ups a month are those of the last two years, o
 AHEAD = 120  # months that are looked ahead
 NEARLY = 0.95  # share of the plateau at which revenue counts as levelled off: METHODS 5
 HEAVY = 0.25  # (ours) share of the plateau beyond what was watched, from which none can be promised
+TAIL_MONTHS = 24  # (ours) months by which the pace of those who stay longest is told
 LATEST = 3  # months whose mean is what a client pays now
 Floats = np.ndarray
 
@@ -61,7 +63,7 @@ class Outlook:
 
     `book` is what the present clients will still pay, `new` those signed from now on. `within` and `level` (shape (m,))
     are the plateau from what was watched (`known` months), and with clients who stay longer leaving as the longest
-    watched did in their last year; `tails` the same by parametric curves. `signed` sign-ups a month.
+    watched did lately; `tails` the same by parametric curves. `signed` sign-ups a month.
     """
 
     cutoff: dt.date
@@ -86,7 +88,7 @@ class Outlook:
         return float(1 - self.within[0] / self.level[0])
 
 
-def outlook(found: Course, cutoff: dt.date) -> Outlook | None:
+def outlook(found: Course, cutoff: dt.date, draws: int = DRAWS) -> Outlook | None:
     """What is to come if clients sign as lately, pay as they did and leave as they did; None where too little is known.
 
     Every draw resamples the clients: sign-ups, lifetimes and fees move together.
@@ -94,10 +96,10 @@ def outlook(found: Course, cutoff: dt.date) -> Outlook | None:
     known = found.known
     if not found.has_money or known < YEAR:
         return None
-    weights = found.weights()
+    weights = found.weights(draws)
     stay, paid = survival(found, weights)[:, : known + 1], paid_there(found, weights)[:, :known]
     signed, pace = signups(found, weights, cutoff), _last_pace(found, weights, known)
-    # Beyond what was watched: leaving at the last year's pace, paying as in the last year.
+    # Beyond what was watched: leaving at the last years' pace, paying as in the last year.
     longest = AHEAD + int(found.spells["observed_months"].max()) + 1
     later = np.arange(1, max(longest - known, 1) + 1)
     stay = np.hstack([stay, stay[:, -1:] * (1 - pace[:, None]) ** later])
@@ -105,7 +107,7 @@ def outlook(found: Course, cutoff: dt.date) -> Outlook | None:
     paid = np.hstack([paid, np.repeat(usual, stay.shape[1] - known, axis=1)])
     brings = stay * paid
     within = signed * brings[:, :known].sum(axis=1)
-    tail = np.divide(stay[:, known], pace, out=np.full(len(pace), np.inf), where=pace > 0)  # months beyond, in the mean
+    tail = stay[:, known] / pace  # months beyond, in the mean
     new = np.hstack([np.zeros((len(signed), 1)), signed[:, None] * np.cumsum(brings, axis=1)[:, :AHEAD]])
     rest = {name: within[0] + float(signed[0] * usual[0, 0] * months) for name, months in _tails(found, known).items()}
     level = within + signed * usual[:, 0] * tail
@@ -123,17 +125,20 @@ def signups(found: Course, weights: Floats, cutoff: dt.date) -> Floats:
 
 
 def _last_pace(found: Course, weights: Floats, known: int) -> Floats:
-    """Share of the longest watched who leave in a month, over the last year that was watched, shape (m,)."""
-    last = slice(known - YEAR, known)
+    """Share of the longest watched who leave in a month, over the last years that were watched, shape (m,).
+
+    Half an end is added: that nobody left lately does not mean that nobody ever will.
+    """
+    last = slice(max(known - TAIL_MONTHS, 0), known)
     there = weights @ found.at_risk[:, last].sum(axis=1)
-    return np.asarray((weights @ found.left[:, last].sum(axis=1)) / np.maximum(there, 1e-12))
+    return np.asarray((weights @ found.left[:, last].sum(axis=1) + 0.5) / np.maximum(there, 1.0))
 
 
 def _tails(found: Course, known: int) -> dict[str, float]:
     """Months that a new client stays beyond those watched, in the mean, by curves fitted to all of it.
 
     The share still there is that of the data; how long those stay is the curve's. Late entry is allowed for; an end in
-    month k lies between k - 1 and k.
+    month k lies between k - 1 and k. A curve that cannot be fitted is left out.
     """
     outcome = follow_up(found.spells)
     seen = outcome.stop > outcome.entry
@@ -143,7 +148,11 @@ def _tails(found: Course, known: int) -> dict[str, float]:
         return {}
     share, grid, told = survival(found, np.ones((1, len(found.spells))))[0, known], np.arange(known, 2400.0), {}
     for name, fitter in (("Weibull", WeibullFitter()), ("log-normal", LogNormalFitter())):
-        fitter.fit_interval_censoring(np.maximum(lower, 1e-3), np.maximum(upper, 2e-3), entry=np.minimum(entry, lower))
+        try:
+            limits = (np.maximum(lower, 1e-3), np.maximum(upper, 2e-3))
+            fitter.fit_interval_censoring(*limits, entry=np.minimum(entry, lower))
+        except ConvergenceError:
+            continue  # a curve that does not fit these lifetimes bounds nothing
         curve = fitter.survival_function_at_times(grid).to_numpy()
         told[name] = float(share * curve.sum() / curve[0]) if curve[0] > 0 else 0.0
     return told
@@ -192,7 +201,7 @@ def plateau_table(found: Outlook | None) -> Estimates:
         "revenue a month in a year": (found.path[:, YEAR], "money"),
         "revenue a month in two years": (found.path[:, 2 * YEAR], "money"),
         f"plateau, from lifetimes of up to {found.known} months": (found.within, "money"),
-        "plateau, if the longest go on leaving as in their last year": (found.level, "money"),
+        "plateau, if the longest go on leaving as lately": (found.level, "money"),
         "months until revenue is within a twentieth of it": (when, "months"),
         "of today's revenue, lost in a year by those who leave": (1 - found.book[:, YEAR] / found.book[:, 0], "share"),
         "worth of the present clients, over ten years": (present_worth(found), "money"),
@@ -222,7 +231,7 @@ def plateau_words(found: Outlook | None, currency: str = "") -> Finding:
         text = (
             f"No plateau can be promised: {found.beyond:.0%} of it would come from clients staying longer than the "
             f"{found.known} months that could be watched. It is at least {least} a month; if the longest go on leaving "
-            f"as in their last year, {money} ({limits})."
+            f"as lately, {money} ({limits})."
         )
         return Finding("B3", text)
     grown, lowest, most = with_limits(found.level / found.path[:, 0] - 1)
