@@ -268,23 +268,24 @@ def value_by_segment(found: Course) -> Estimates:
 
 
 def value_words(table: Estimates, currency: str = "") -> Finding:
-    """What a new client is worth, in a sentence: all, and the segments worth most and least."""
+    """What a new client is worth, in a sentence, with the segments worth most and least; without fees, in months."""
     rows = [r for r in table.rows if r.name.startswith("worth over") and math.isfinite(r.estimate)]
-    if not rows:
+    stays = [r for r in table.rows if r.name.startswith("months stayed")]
+    if not rows and not stays:
         return Finding(
             "B7", f"What a client is worth cannot be told yet. It takes {NEEDS}, and a year of service watched."
         )
-    whole, rest = rows[0], sorted(rows[1:], key=lambda row: -row.estimate)
-    limits = f"95% interval {between(whole.low, whole.high, 'money')}"
-    over = whole.name.removeprefix("worth ")
-    text = f"A new client brings {quantity(whole.estimate, 'money')} {currency} {over} ({limits})"
+    whole, rest = (rows or stays)[0], sorted((rows or stays)[1:], key=lambda row: -row.estimate)
+    value, limits = quantity(whole.estimate, whole.unit), f"95% interval {between(whole.low, whole.high, whole.unit)}"
+    text = f"A new client stays {value} {whole.name.removeprefix('months stayed ')} ({limits})"
+    if rows:
+        text = f"A new client brings {value} {currency} {whole.name.removeprefix('worth ')} ({limits})"
     if len(rest) > 1:
         most, least = rest[0], rest[-1]
-        text += (
-            f": most the {most.group} ({quantity(most.estimate, 'money')}), "
-            f"least the {least.group} ({quantity(least.estimate, 'money')})"
-        )
-    return Finding("B7", " ".join(f"{text}; {table.caption[table.caption.index('(') + 1 : -1]}.".split()))
+        each = [f"{row.group} ({quantity(row.estimate, row.unit)})" for row in (most, least)]
+        text += f": most the {each[0]}, least the {each[1]}"
+    tail = table.caption[table.caption.index("(") + 1 : -1] if rows else f"what that is worth takes {NEEDS}"
+    return Finding("B7", " ".join(f"{text}; {tail}.".split()))
 
 
 def _valued(part: Course, horizon: int) -> dict[str, list[float]]:
@@ -333,11 +334,10 @@ def payback(stay: Floats, paid: Floats, cost: Floats, known: int) -> Floats:
 def lacking(found: Course, margins: Course, spells: pd.DataFrame, sellers: object) -> Findings:
     """What is not in the data, and what it would answer."""
     told = {
-        f"{NEEDS}: what a client is worth, where revenue levels off and what would move it": not found.has_money,
-        "hours with what they cost (tables hours and staff): worth after costs, not in fees": margins.counts != MARGINS,
-        "acquisition_cost in clients: when a client has paid back what winning it cost": "acquisition_cost"
-        not in spells,
-        "sellers and their salaries (table staff): whether another seller pays": sellers is None,
+        (NEEDS, "what a client is worth, where revenue levels off and what would move it"): not found.has_money,
+        ("hours with what they cost (tables hours and staff)", "worth after costs"): margins.counts != MARGINS,
+        ("acquisition_cost in clients", "when winning a client is paid back"): "acquisition_cost" not in spells,
+        ("sellers and their salaries (table staff)", "whether another seller pays"): sellers is None,
     }
-    lacks = [Finding("B7", f"Not in the data: {text}.") for text, absent in told.items() if absent]
+    lacks = [Finding("B7", f"Not in the data: {what}. It would tell {why}.") for (what, why), no in told.items() if no]
     return Findings(tuple(lacks), "Nothing is lacking: fees, hours, the cost of winning clients and sellers are known.")

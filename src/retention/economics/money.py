@@ -11,7 +11,7 @@ from retention.features import KEY
 from retention.snapshots import month_of
 
 FEES, MARGINS = "fees", "fees less hours at their cost"
-NEEDS = "what clients pay: fee_pct in clients, or fee in account_months"
+NEEDS = "what clients pay (fee_pct in clients, or fee in account_months)"
 
 
 def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

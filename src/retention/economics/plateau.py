@@ -19,6 +19,7 @@ from lifelines.exceptions import ConvergenceError
 from retention.contract_term import MIN_AT_RISK
 from retention.curves import follow_up
 from retention.economics.lifetimes import DISCOUNT, DRAWS, Course, paid_there, survival, with_limits
+from retention.economics.money import NEEDS
 from retention.features import KEY
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.snapshots import last_month, month_of
@@ -220,7 +221,7 @@ def present_worth(found: Outlook) -> Floats:
 def plateau_words(found: Outlook | None, currency: str = "") -> Finding:
     """Where revenue levels off and when, in a sentence; or that no plateau can be promised."""
     if found is None:
-        why = "It takes what clients pay (fee_pct in clients, or fee in account_months) and a year of service watched."
+        why = f"It takes {NEEDS} and a year of service watched."
         return Finding("B3", f"Where revenue levels off cannot be told yet. {why}")
     now, (level, low, high) = found.path[0, 0], with_limits(found.level)
     months = levelled_off(found.path[0], level)
