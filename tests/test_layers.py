@@ -10,7 +10,7 @@ RANKS = [
     {"errors"},
     {"tables", "results", "config"},
     {"sources", "sample", "spells", "resample"},
-    {"features", "curves", "hazards", "correlations", "funnel"},
+    {"features", "curves", "concordance", "hazards", "correlations", "funnel"},
     {"exits", "snapshots"},
     {"contract_term", "size", "lagged"},
     {"liking", "contract_checks", "signing"},
