@@ -1,7 +1,6 @@
 """Features: counted by hand, the same on every engine, and blind to whatever was recorded later (METHODS 7)."""
 
 import math
-import shutil
 
 import duckdb
 import numpy as np
@@ -81,29 +80,6 @@ def test_the_same_from_pandas_and_duckdb(some):
 def comparable_signing(frame: pd.DataFrame) -> pd.DataFrame:
     texts = {name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])}
     return frame.astype({n: "string" if n in texts else float for n in frame}).sort_values(KEY, ignore_index=True)
-
-
-@pytest.mark.skipif(not shutil.which("java"), reason="Spark needs Java 17: apt-get install openjdk-17-jre-headless")
-def test_the_same_from_spark(sample_study):
-    from pyspark.sql import SparkSession
-
-    some = inputs(sample_study, 15)
-    local = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-    local |= {"spark.sql.shuffle.partitions": "1", "spark.sql.session.timeZone": "UTC"}
-    # Few rows, long plans: compiling them would take ten times as long as running them.
-    local |= {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-    local |= {"spark.sql.adaptive.enabled": "false"}
-    spark = SparkSession.builder.master("local[1]").config(map=local).getOrCreate()
-    try:
-        spark.sparkContext.setLogLevel("ERROR")
-        frames = {name: spark.createDataFrame(arrow(frame)) for name, frame in some.items()}
-        found = month_features(frames, Window(), COST, 2021 * 12).toPandas()
-        signed = signing_features(frames["engagements"]).toPandas()
-    finally:
-        spark.stop()
-    pd.testing.assert_frame_equal(comparable(found), made(some), atol=1e-9)
-    own = signing_features(polars(some["engagements"])).collect().to_pandas()
-    pd.testing.assert_frame_equal(comparable_signing(signed), comparable_signing(own))
 
 
 # What a row must have passed to count, by table: the columns that say when it was recorded.

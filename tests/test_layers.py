@@ -12,7 +12,7 @@ RANKS = [
     {"sources", "sample", "spells", "resample"},
     {"features", "curves", "concordance", "hazards", "correlations", "funnel"},
     {"exits", "snapshots"},
-    {"contract_term", "size", "lagged"},
+    {"contract_term", "size", "lagged", "engines"},
     {"liking", "contract_checks", "signing"},
     {"risk", "people", "claims", "importance"},
     {"judgement", "guards", "economics"},

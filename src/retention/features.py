@@ -105,19 +105,24 @@ def month_features(tables: Mapping[str, Any], window: Window, told: ResultsSetti
     """What was known at each month's end of each engagement: its key, `month`, and a column a feature (features.toml).
 
     `tables` holds frames of one engine: `engagements` (as `build_spells` makes them), `months` (a column `month`, as
-    `month_number`) and any of the input tables; without a table its features are missing. A row a month that an
-    engagement was under way as far as then known, from month `since` on; a native frame of that engine.
+    `month_number`) and any of the input tables; without a table its features are missing. With `loads` (`rep_loads` of
+    everybody) the tables may be those of part of the clients. A row a month that an engagement was under way as far as
+    then known, from month `since` on; a native frame of that engine.
     """
     frames = {name: _whole(name, lazy(frame)) for name, frame in tables.items() if name in TABLES}
     if "assignments" in frames:
-        rep = (nw.col("role") == "rep") | nw.col("role").is_null()
-        frames["assignments"] = frames["assignments"].filter(rep)
+        frames["assignments"] = _reps(frames["assignments"])
     rows = _under_way(lazy(tables["engagements"]), lazy(tables["months"]))
     for name, table in _prepared(frames, told).items():
         columns = table.collect_schema().names()
         wanted = {m: about for m, about in MEASURES.items() if about["table"] == name and about["value"] in columns}
         rows = _counted(rows, table, wanted) if wanted else rows
     rows = _in_charge(rows, frames.get("assignments"))
+    if "loads" in tables:
+        rows = rows.join(lazy(tables["loads"]), on=["rep", "month"], how="left")
+    else:
+        load = nw.len().over("rep", "month").cast(nw.Float64)
+        rows = rows.with_columns(rep_load=nw.when(~nw.col("rep").is_null()).then(load))
     rows = _calendar(_term_in_force(rows, frames.get("contracts"), window.notice), window)
     have = set(rows.collect_schema().names())
     plain = {f: about for f, about in FEATURES.items() if f"{about.get('measure')}__n" in have}
@@ -258,8 +263,20 @@ def _made(measure: str, how: str, months: int) -> Expr:
     return _over(nw.col(f"{measure}__last").shift(months)) if how == "lag" else nw.col(f"{measure}__last")
 
 
+def rep_loads(tables: Mapping[str, Any]) -> Any:
+    """How many of these clients each rep had in each month: `rep, month, rep_load`, in the engine of `tables`."""
+    rows = _under_way(lazy(tables["engagements"]), lazy(tables["months"]))
+    named = _reps(_whole("assignments", lazy(tables["assignments"]))) if "assignments" in tables else None
+    rows = _in_charge(rows, named).filter(~nw.col("rep").is_null())
+    return rows.group_by("rep", "month").agg(rep_load=nw.len().cast(nw.Float64)).to_native()
+
+
+def _reps(assignments: Lazy) -> Lazy:
+    return assignments.filter((nw.col("role") == "rep") | nw.col("role").is_null())
+
+
 def _in_charge(rows: Lazy, assignments: Lazy | None) -> Lazy:
-    """The rows with the number of clients that their rep in charge has, as far as then known."""
+    """The rows with their rep in charge, as far as then known."""
     if assignments is not None:
         told = _known_from(assignments, ["from_date", "recorded_at"])
         told = told.with_columns(day=_day_number(nw.col("from_date")))
@@ -271,9 +288,7 @@ def _in_charge(rows: Lazy, assignments: Lazy | None) -> Lazy:
         rows = rows.with_columns(rep=nw.when(nw.col("day") == nw.col("newest")).then(nw.col("rep")))
         rows = rows.with_columns(rep=_over(nw.col("rep").fill_null(strategy="forward")))
     named = nw.col("rep_id") if "rep_id" in rows.collect_schema().names() else nw.lit(None, nw.String)
-    rows = rows.with_columns(rep=named if assignments is None else nw.coalesce(nw.col("rep"), named))
-    load = nw.len().over("rep", "month").cast(nw.Float64)
-    return rows.with_columns(rep_load=nw.when(~nw.col("rep").is_null()).then(load))
+    return rows.with_columns(rep=named if assignments is None else nw.coalesce(nw.col("rep"), named))
 
 
 def _term_in_force(rows: Lazy, contracts: Lazy | None, notice: int) -> Lazy:

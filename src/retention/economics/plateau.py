@@ -151,7 +151,8 @@ def _tails(found: Course, known: int) -> dict[str, float]:
     for name, fitter in (("Weibull", WeibullFitter()), ("log-normal", LogNormalFitter())):
         try:
             limits = (np.maximum(lower, 1e-3), np.maximum(upper, 2e-3))
-            fitter.fit_interval_censoring(*limits, entry=np.minimum(entry, lower))
+            with np.errstate(all="ignore"):  # the search tries curves that no number can hold
+                fitter.fit_interval_censoring(*limits, entry=np.minimum(entry, lower))
         except ConvergenceError:
             continue  # a curve that does not fit these lifetimes bounds nothing
         curve = fitter.survival_function_at_times(grid).to_numpy()
