@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import narwhals as nw
 import pandas as pd
 import polars as pl
 from polars import selectors
@@ -141,17 +142,23 @@ def _part_by_part(
     read = [engine.between(str(part["client_id"].iloc[0]), str(part["client_id"].iloc[-1])) for part in parts]
     about = {"months": engine.frame(months)}
     if len(parts) > 1:
-        counted = [
-            engine.pandas(
-                rep_loads({"engagements": rows, **about, **{n: t for n, t in tables.items() if n == "assignments"}})
-            )
-            for rows, tables in zip(given, read, strict=True)
+        loads = [
+            _loads(engine, {**tables, "engagements": rows, **about}) for rows, tables in zip(given, read, strict=True)
         ]
-        every = pd.concat(counted).groupby(["rep", "month"], as_index=False)["rep_load"].sum()
-        about["loads"] = engine.frame(every)
+        every = pd.concat(loads).groupby(["rep", "month"], as_index=False)["rep_load"].sum()
+        about["loads"] = engine.frame(every.astype({"rep": object, "month": "int64", "rep_load": float}))
     for number, (rows, tables) in enumerate(zip(given, read, strict=True), 1):
         engine.write(make({**tables, "engagements": rows, **about}), out / f"part-{number:04d}.parquet")
         told(f"part {number} of {len(parts)}")
+
+
+def _loads(engine: _Polars | _DuckDB, tables: Mapping[str, Any]) -> pd.DataFrame:
+    """The clients of each rep by month among these; none where nobody's rep is known."""
+    named = {"assignments", "engagements", "months"}
+    known = "assignments" in tables or "rep_id" in nw.from_native(tables["engagements"]).lazy().collect_schema()
+    if not known:
+        return pd.DataFrame({"rep": [], "month": [], "rep_load": []})
+    return engine.pandas(rep_loads({name: table for name, table in tables.items() if name in named}))
 
 
 def _on_spark(tables: Mapping[str, Path], spells: pd.DataFrame, months: pd.DataFrame, make: Make, out: Path) -> None:
