@@ -86,3 +86,16 @@ def test_an_unknown_engine_is_refused_and_a_run_that_fails_leaves_the_old(stored
         )
     again = pl.read_parquet(sorted((tmp_path / "out").glob("*.parquet")))
     assert len(again) == len(before)
+
+
+def test_every_fault_of_the_files_is_told_at_once(stored, tmp_path):
+    folder, spells = stored
+    unfit = tmp_path / "unfit"
+    shutil.copytree(folder, unfit)
+    meetings = pl.read_parquet(folder / "meetings.parquet").with_columns(pl.col("held_on").cast(pl.String))
+    meetings.write_parquet(unfit / "meetings.parquet")
+    pl.read_parquet(folder / "hours.parquet").drop("client_id").write_parquet(unfit / "hours.parquet")
+    with pytest.raises(ConfigError, match="2 fault") as told:
+        made((unfit, spells), tmp_path / "out")
+    assert "meetings: the column held_on holds String; write it as dates" in str(told.value)
+    assert "hours: the column client_id is missing" in str(told.value) and not (tmp_path / "out").exists()

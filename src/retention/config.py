@@ -204,6 +204,13 @@ class WhatIfSettings(_Strict):
     rep_bonus: float = Field(default=0.15, ge=0, le=1)
 
 
+class EngineSettings(_Strict):
+    """What `retention features` runs on: polars or duckdb on this machine, part by part, or spark."""
+
+    name: Literal["polars", "duckdb", "spark"] = "polars"
+    part_months: int = Field(default=1_000_000, ge=1)
+
+
 class Settings(_Strict):
     """Everything a run can be told about the data; `base` is the folder that paths start from."""
 
@@ -220,6 +227,7 @@ class Settings(_Strict):
     results: ResultsSettings = ResultsSettings()
     risk: RiskSettings = RiskSettings()
     what_if: WhatIfSettings = WhatIfSettings()
+    engine: EngineSettings = EngineSettings()
     plan: dict[str, ClaimChange] = Field(default_factory=dict)
     base: Path = Path()
 

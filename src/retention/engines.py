@@ -27,6 +27,14 @@ from retention.tables import TABLES
 ENGINES = ("polars", "duckdb", "spark")
 PART_MONTHS = 1_000_000  # client-months that are held at once
 NEEDS = {"duckdb": "pip install duckdb", "spark": "pip install pyspark, and Java 17"}
+TYPES = dict.fromkeys(("date", "month"), "dates") | dict.fromkeys(("number", "integer", "term"), "numbers")
+TYPES |= {"flag": "true and false"}
+FITS: dict[str, Callable[[pl.DataType], bool]] = {
+    "dates": lambda kind: kind.is_temporal(),
+    "numbers": lambda kind: kind.is_numeric(),
+    "true and false": lambda kind: kind == pl.Boolean,
+    "text": lambda kind: kind in (pl.String, pl.Categorical, pl.Enum),
+}
 Told = Callable[[str], None]
 Make = Callable[[Mapping[str, Any]], Any]
 
@@ -46,12 +54,15 @@ def write_features(
 ) -> Path:
     """The folder `out` with the features of every month's end, in Parquet files; `folder` holds a Parquet file a table.
 
-    `spells` as `build_spells` makes them. ConfigError where the engine is not known or not installed, or a table that
-    is there lacks the client's id. An `out` that exists is replaced once all is written. Source: METHODS 7.
+    `spells` as `build_spells` makes them. ConfigError where the engine is not known or not installed, and with every
+    column that is missing or of another type than declared. An `out` that exists is replaced once all is written.
+    Source: METHODS 7.
     """
     if engine not in ENGINES:
         raise ConfigError(f"There is no engine {engine!r}; it is one of {', '.join(ENGINES)}.")
     tables = {path.stem: path for path in sorted(folder.glob("*.parquet")) if path.stem in {*TABLES} - {"clients"}}
+    if wrong := [fault for name, path in tables.items() for fault in faults(name, pl.read_parquet_schema(path))]:
+        raise ConfigError("\n".join([f"{len(wrong)} fault(s) in the Parquet files:", *wrong]))
     since, last = int(begin.year * 12 + begin.month - 1), last_month(cutoff)
     months = pd.DataFrame({"month": range(int(month_of(spells["start_date"]).min()), last + 1)})
     fresh = out.with_name(f".{out.name}.new")
@@ -74,6 +85,18 @@ def write_features(
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
     return out
+
+
+def faults(name: str, schema: Mapping[str, pl.DataType]) -> list[str]:
+    """Columns of a table that are missing, or of another type than declared, in sentences."""
+    told = []
+    for column in TABLES[name].columns:
+        kind, found = TYPES.get(column.kind, "text"), schema.get(column.name)
+        if found is None and column.required:
+            told.append(f"  {name}: the column {column.name} is missing")
+        elif found is not None and not FITS[kind](found):
+            told.append(f"  {name}: the column {column.name} holds {found}; write it as {kind}")
+    return told
 
 
 def _parts(spells: pd.DataFrame, last: int, part_months: int) -> list[pd.DataFrame]:
