@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from retention import judgement
+from retention import judgement, reps
 from retention.claims import CLAIMS, judge
 from retention.config import ResultsSettings
 from retention.contract_term import arms, contract_hazard_ratio
@@ -36,7 +36,7 @@ from retention.people import gap_ratio
 from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, VERDICTS
 from retention.sample import BURN_IN_MONTHS, PLAIN, WORLDS, World, simulate
 from retention.sample.life import live
-from retention.sample.world import found
+from retention.sample.world import found, numbered
 from retention.size import size_hazard_ratio
 from retention.snapshots import build_snapshots
 from retention.spells import build_spells
@@ -72,6 +72,7 @@ FORETOLD_WORLDS = {
     "study": WORLDS["study"],
 }
 FORETOLD_RUNS = 200
+REVIEW_WORLDS, REVIEW_RUNS = ("equal_reps", "study"), 200
 COEFFICIENTS = ("contract", "spend", "liking", "results")
 QUANTITIES = (
     "log ratio over contract cycles",
@@ -209,6 +210,29 @@ def foretell(world: str, clients: int, seed: int) -> dict[str, float | str]:
     return {**figures, "uses": "model" if found.beats else "calendar"}
 
 
+def review(world: str, clients: int, seed: int) -> dict[str, float | str]:
+    """The review of the reps: how many are ranked and flagged, and where the planted worst and best of them come."""
+    planted = WORLDS[world]
+    tables = simulate(planted, clients=clients, seed=seed, tables=("clients", "assignments"))
+    spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
+    table = reps.reps(build_panel(spells, None, None, ResultsSettings(), assignments=tables["assignments"]))
+    ranked = table[~table["few"]]
+    flagged = ranked["unusual"] | ranked["beyond"]
+    traits = found(planted, clients, 60, seed).reps
+    pull = pd.Series(traits["leaving"] + planted.liking * traits["liking"], numbered("r", len(traits["leaving"])))
+    pull = pull[ranked.index]
+    worst, best = pull.idxmax(), pull.idxmin()
+    places = {"worst first": worst == ranked.index[0], "worst of three": worst in ranked.index[:3]}
+    places |= {"best last": best == ranked.index[-1], "best of three": best in ranked.index[-3:]}
+    places |= {"worst flagged": flagged[worst], "best flagged": flagged[best]}
+    counts = {
+        "ranked": len(ranked),
+        "flagged": int(flagged.sum()),
+        "flagged more": int((flagged & (ranked["ratio"] > 1)).sum()),
+    }
+    return {name: float(value) for name, value in (counts | places).items()}
+
+
 def _typed(column: pd.Series) -> pd.Series:
     """Texts that are dates, months, or yes and no, as what they are."""
     texts = column.dropna().astype(str)
@@ -227,6 +251,7 @@ EXPERIMENTS = {
     "term": term,
     "hazard": hazard,
     "prototype": prototype,
+    "review": review,
 }
 
 
@@ -245,6 +270,8 @@ def plan(runs: int) -> Iterator[Key]:
         yield from (("contract", world, clients, seed) for clients in (600, 80) for seed in range(1, runs + 1))
     for world in FORETOLD_WORLDS:
         yield from (("foretell", world, 600, seed) for seed in range(1, min(runs, FORETOLD_RUNS) + 1))
+    for world in REVIEW_WORLDS:
+        yield from (("review", world, 600, seed) for seed in range(1, min(runs, REVIEW_RUNS) + 1))
     for world in PROTOTYPE:
         yield from (("prototype", world, 600, seed) for seed in range(1, runs + 1))
 
@@ -328,6 +355,10 @@ client-months must find what was planted: bias of the mean, and coverage of 95 %
 |---|---|---|---|---|---|---|
 {hazards}
 
+## The review of the reps
+
+{reviews}
+
 ## What must be so
 
 The tests of the specification (METHODS 10), each with the bound it sets; in brackets the Monte-Carlo standard error.
@@ -382,6 +413,7 @@ def main() -> None:
             for world in HAZARD_WORLDS
             for name in COEFFICIENTS
         ),
+        reviews=reviewed({w: every(results, "review", w, min(runs, REVIEW_RUNS)) for w in REVIEW_WORLDS}),
         tests="\n".join(demands(results, runs)),
         words=" | ".join(VERDICTS[:4]),
         dashes="---|" * 4,
@@ -420,6 +452,26 @@ def planted(world: str, name: str, found: list[dict]) -> str:
         f"{truth:+.3f} | {value.mean() - truth:+.3f} | {value.std(ddof=1):.3f} | {inside[0]:.1%} | {inside[1]:.1%}"
     )
     return f"| {world} | {name} | {numbers} |"
+
+
+def reviewed(found: dict[str, list[dict]]) -> str:
+    """How often reps are flagged, and how often the planted worst and best are found, as a section of the note."""
+    names = ("worst first", "worst of three", "worst flagged", "best last", "best of three", "best flagged")
+    rows = [
+        "A rep is flagged outside the 95 % limits of luck. Those of `equal_reps` are all alike: none is worst or best.",
+        "The planted worst and best are those of the reps with five expected ends or more, by what is planted in all:",
+        "their own pull and that of the liking they bring. The order is that of the ratio that allows for luck.",
+        f"{len(next(iter(found.values())))} agencies of 600 clients each, five years on record.",
+        "",
+        f"| world | reps ranked | flagged | flagged for more ends | {' | '.join(names)} |",
+        f"|---|---|---|---|{'---|' * len(names)}",
+    ]
+    for world, runs in found.items():
+        mean = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
+        shares = [f"{mean[name]:.0%}" if world != "equal_reps" else "–" for name in names]
+        flagged = f"{mean['flagged'] / mean['ranked']:.1%} | {mean['flagged more'] / mean['ranked']:.1%}"
+        rows.append(f"| {world} | {mean['ranked']:.1f} | {flagged} | {' | '.join(shares)} |")
+    return "\n".join(rows)
 
 
 def demands(results: dict[Key, dict], runs: int) -> Iterator[str]:
@@ -483,6 +535,11 @@ def demands(results: dict[Key, dict], runs: int) -> Iterator[str]:
     yield row("(i) classifier, study world: skill over the best rule", found, "most", found > 0.5, tried)
     slopes = float(np.mean([0.8 <= run["slope"] <= 1.2 for run in real]))
     yield row("(i) classifier, study world: calibration slope in .8 to 1.2", slopes, "most", slopes > 0.5, tried)
+    alike = every(results, "review", "equal_reps", min(runs, REVIEW_RUNS))
+    wrongly, looked = (sum(float(run[name]) for run in alike) for name in ("flagged", "ranked"))
+    yield row(
+        "reps all alike: flagged in the review", wrongly / looked, "at most 5 %", wrongly <= 0.05 * looked, int(looked)
+    )
     bent = share("claims", "confounded", "verdict A1", (HOLDS,))
     yield row("(g) A1 'holds', confounded world", bent, "at most 3.5 %", bent <= 0.035)
 

@@ -64,6 +64,7 @@ def test_the_published_folder_is_as_designed(out):
             "03_rep_liking.html",
             "04_churn_risk.html",
             "05_sellers.html",
+            "07_service.html",
             "results.json",
             "run.json",
             "run.log",
@@ -71,7 +72,15 @@ def test_the_published_folder_is_as_designed(out):
         ),
         *(
             f"notebooks/{name}.ipynb"
-            for name in ("00_data", "01_contract_term", "02_ad_spend", "03_rep_liking", "04_churn_risk", "05_sellers")
+            for name in (
+                "00_data",
+                "01_contract_term",
+                "02_ad_spend",
+                "03_rep_liking",
+                "04_churn_risk",
+                "05_sellers",
+                "07_service",
+            )
         ),
     }
     assert re.fullmatch(r"2025-12-31-[0-9a-f]{8}", run.name)

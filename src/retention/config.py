@@ -173,6 +173,12 @@ class ResultsSettings(_Strict):
         return 1 if self.better == "higher" else -1
 
 
+class ScaleSettings(_Strict):
+    """On which scale clients answer whether they would recommend the agency; the classes are the same (C1)."""
+
+    nps: Literal["0-10", "1-10"] = "0-10"
+
+
 class RiskSettings(_Strict):
     """The churn score: the window that is foretold, how many clients the team can see to a month, and what that costs.
 
@@ -228,6 +234,7 @@ class Settings(_Strict):
     risk: RiskSettings = RiskSettings()
     what_if: WhatIfSettings = WhatIfSettings()
     engine: EngineSettings = EngineSettings()
+    scales: ScaleSettings = ScaleSettings()
     plan: dict[str, ClaimChange] = Field(default_factory=dict)
     base: Path = Path()
 

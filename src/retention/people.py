@@ -46,12 +46,16 @@ def expected_ends(
         known = known.assign(ended=known["ended"] & (stop <= EARLY), stop_months=stop.clip(upper=EARLY))
     else:
         known = known.assign(entry_months=known["entry_months"].clip(lower=EARLY))
-    rows = month_rows(known, unknown=unknown)
+    return ends_over_expected(month_rows(known, unknown=unknown), by, size=size, by_others=by_others)
+
+
+def ends_over_expected(rows: pd.DataFrame, by: str, *, size: bool = True, by_others: bool = True) -> pd.DataFrame:
+    """Ends observed and expected by a column of people, from rows of a month each: see `expected_ends`."""
     if not rows["left"].sum():
         return pd.DataFrame(columns=["observed", "expected", "clients"])
     terms = rows["contract_term_months"].astype(int)
     due = (rows["to_month"] % terms == 0).to_numpy()
-    rows["freedom"] = np.where(terms == 1, "monthly", np.where(due, "due", "locked"))
+    rows = rows.assign(freedom=np.where(terms == 1, "monthly", np.where(due, "due", "locked")))
     everybody = np.ones(len(rows), dtype=bool)
     hazard = None if by_others else _hazard(rows, everybody, size)
     found = {}
@@ -229,7 +233,7 @@ def expected_range(table: pd.DataFrame) -> np.ndarray:
     return np.linspace(1, 1.1 * float(table["expected"].max()) + 1 if len(table) else 10, 100)
 
 
-def funnel_words(table: pd.DataFrame) -> str:
+def funnel_words(table: pd.DataFrame, what: str = "Early ends", whom: str = "seller") -> str:
     """The funnel in words, for those who cannot see it."""
     told = [f"{who} {row.ratio:.2f} of {row.expected:.0f} expected" for who, row in table.iterrows()]
-    return f"Early ends over those expected, by seller: {'; '.join(told) or 'too few to say'}."
+    return f"{what} over those expected, by {whom}: {'; '.join(told) or 'too few to say'}."

@@ -181,6 +181,23 @@ def plot_funnel(frame: pd.DataFrame, limits: pd.DataFrame, *, ax: Axes | None = 
     return ax
 
 
+def plot_scores(frame: pd.DataFrame, edges: Sequence[float], *, ax: Axes | None = None) -> Axes:
+    """The NPS by month with its interval; dotted lines where the study's bands meet.
+
+    `frame`: `wave` (months), `nps, low, high`.
+    """
+    ax = _axes(ax, 3.6)
+    if frame.empty:
+        return ax
+    month = frame["wave"].dt.to_timestamp()
+    ax.fill_between(month, frame["low"], frame["high"], color=PALETTE[0], alpha=0.18, linewidth=0)
+    ax.plot(month, frame["nps"], "o-", color=PALETTE[0], linewidth=1.2, markersize=4)
+    for edge in edges:
+        ax.axhline(edge, color=PUBLISHED, linestyle=":", linewidth=1)
+    ax.set(ylabel="NPS, points", xlabel="Month of the invitations")
+    return ax
+
+
 def plot_reliability(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Shares that came true against chances foretold, with intervals; the line is a model that is never off.
 

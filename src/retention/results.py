@@ -248,7 +248,8 @@ class Estimates:
         return ", ".join(f"{row.group} {quantity(row.estimate, row.unit)}" for row in self.rows if row.name == name)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        table = Listing(self.frame(), self.caption + " (in brackets: 95% interval)" * bool(self.rows))
+        level = f"{100 * self.rows[0].level:.3g}%" if self.rows else ""
+        table = Listing(self.frame(), self.caption + f" (in brackets: {level} interval)" * bool(self.rows))
         payload = {"estimates": [asdict(row) for row in self.rows]}
         return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(payload)}
 

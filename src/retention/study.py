@@ -25,6 +25,7 @@ from retention.results import Finding, Findings, Listing
 from retention.snapshots import build_snapshots
 from retention.sources import Tables, ask_records_begin, last_whole_month, read
 from retention.spells import build_spells, contract_cycles, ends_near_due
+from retention.tables import known_by
 
 PREPARED = "prepared.json"
 YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
@@ -87,7 +88,7 @@ class Study:
             surveys,
             self._known("results", "month", "recorded_at"),
             self.settings.results,
-            assignments=self._known("assignments", "from_date"),
+            assignments=self._known("assignments", "from_date", "recorded_at"),
             contracts=self.contracts,
             notice_days=self.settings.notice_days,
         )
@@ -131,6 +132,11 @@ class Study:
         size = ["log_size"] if "monthly_ad_spend" in known_later else []
         rows = rows.drop(columns=[*known_later, *size], errors="ignore")
         return rows.head(0) if self.is_snapshot else rows
+
+    def known(self, table: str) -> pd.DataFrame | None:
+        """A table as it stood on the last day: `tables.known_by`; None where the source has no such table."""
+        rows = self.tables.get(table)
+        return None if rows is None else known_by(table, rows, pd.Timestamp(self.cutoff))
 
     def _known(self, table: str, *days: str) -> pd.DataFrame | None:
         """The rows of a table that were known on the last day; None where the source has no such table."""

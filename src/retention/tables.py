@@ -69,6 +69,19 @@ _DECLARED = tomllib.loads(files("retention").joinpath("tables.toml").read_text("
 TABLES = {name: _table(name, about) for name, about in _DECLARED.items()}
 
 
+def known_by(name: str, rows: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
+    """The rows of a table that were on record on this day, with blanks where a value became known later.
+
+    A row by what is declared of its first column (with no date of record it was there), a value by its own: one whose
+    day is blank has not become known.
+    """
+    table = TABLES[name]
+    days = {column.name: column.known for column in table.columns if {column.name, column.known} <= {*rows.columns}}
+    rows = rows[~(rows[first] > last)] if (first := table.columns[0].known) in rows else rows
+    later = {column: day for column, day in days.items() if day != first}
+    return rows.assign(**{column: rows[column].where(rows[day] <= last) for column, day in later.items()})
+
+
 def dictionary(tables: tuple[str, ...] = tuple(TABLES)) -> str:
     """The data dictionary of the named tables as Markdown, one section a table."""
     return "\n".join(_section(TABLES[name]) for name in tables)

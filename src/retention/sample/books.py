@@ -16,7 +16,7 @@ import pandas as pd
 
 from retention.sample.life import Lives, Rng
 from retention.sample.world import AGENCY, BURN_IN_MONTHS, FACTS, FEES, FIRST_RECORDED, KINDS, Agency, numbered
-from retention.tables import TABLES
+from retention.tables import known_by
 
 DAY = np.timedelta64(1, "D")
 NO_DAY = np.datetime64("NaT", "D")
@@ -41,12 +41,7 @@ class Books:
         """
         make: Callable[[Rng], Any] = getattr(self, f"_{name}")
         frame, last = pd.DataFrame(make(self._rng(*name.encode()))), self.agency.last_day
-        rows_known, *_ = (column.known for column in TABLES[name].columns)
-        if rows_known in frame:
-            frame = frame[frame[rows_known] <= last]
-        later = [c for c in TABLES[name].columns if c.known != rows_known and {c.name, c.known} <= {*frame.columns}]
-        known = {c.name: frame[c.name].where(frame[c.known] <= last) for c in later}
-        return frame.assign(**known).reset_index(drop=True)
+        return known_by(name, frame, last).reset_index(drop=True)
 
     def _rng(self, *purpose: int) -> Rng:
         return np.random.default_rng([*self.seed, *purpose])

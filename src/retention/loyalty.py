@@ -1,0 +1,139 @@
+"""What became of detractors, and how clients of each source fare (C3, C4): counts, intervals, and plain cautions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+
+from retention.config import study_plan
+from retention.contract_term import MIN_AT_RISK
+from retention.curves import after, follow_up, kaplan_meier, known_through
+from retention.lagged import Panel
+from retention.liking import DETRACTOR
+from retention.results import Estimate, Estimates, Finding
+from retention.spells import CLIENT, UNKNOWN, whole_months
+
+TURN = 3  # months after a detractor's answer in which its rep may change
+LATER = 6  # further months in which it may answer anew
+YEAR = 12
+CLOSE_DAYS = 90  # (ours) a lead counts as closed if it signs within so many days
+PUBLISHED_RATIO = float(study_plan()["thresholds"]["referral_close_ratio"]["value"])  # study row C3
+REFERRAL, COLD = "referral", "cold"
+CHANGED, SAME = "another rep since", "the same rep"
+OUTCOMES = ("recovered: answered 7 or more", "a detractor still", "left by choice", "another end", "gave no answer")
+
+
+def episodes(panel: Panel) -> pd.DataFrame:
+    """Each client's first detractor's answer that could be followed: `client_id, group` (rep changed?), `outcome`.
+
+    The rep may change in the three months after the answer; what is told comes from the six months after those, so
+    that nobody counts as changed because it stayed to see the change. Whoever left before is in neither group, and
+    answers too late to be followed for the nine months are left out.
+    """
+    spells = panel.spells
+    low = panel.nps <= DETRACTOR
+    rows = np.flatnonzero(low.any(axis=1))
+    first = low[rows].argmax(axis=1)
+    stop = (whole_months(spells["start_date"], spells["end_date"]) + 1).fillna(np.inf).to_numpy(float)[rows]
+    seen = (spells["observed_months"].to_numpy()[rows] > first + TURN + LATER) & (stop > first + TURN + 1)
+    rows, first, stop = rows[seen], first[seen], stop[seen]
+    kind = spells["end_kind"].replace(UNKNOWN, CLIENT).to_numpy()[rows]
+    between = first[:, None] + np.arange(1, TURN + 1)
+    changed = (panel.rep[rows[:, None], between] != panel.rep[rows, first][:, None]).any(axis=1)
+    answers = panel.nps[rows[:, None], first[:, None] + TURN + np.arange(1, LATER + 1)]
+    ended = stop <= first + TURN + LATER + 1
+    told = ~np.isnan(answers)
+    last = answers[np.arange(len(rows)), LATER - 1 - told[:, ::-1].argmax(axis=1)]
+    cases = [ended & (kind == CLIENT), ended, ~told.any(axis=1), last > DETRACTOR]
+    outcome = np.select(cases, [*OUTCOMES[2:], OUTCOMES[0]], OUTCOMES[1])
+    table = {"client_id": spells["client_id"].to_numpy()[rows], "group": np.where(changed, CHANGED, SAME)}
+    return pd.DataFrame({**table, "outcome": outcome})
+
+
+def share_of(row_id: str, name: str, group: str, count: int, n: int) -> Estimate:
+    """A share with its Wilson interval."""
+    return Estimate.of(
+        row_id, name, group, (count / n, *proportion_confint(count, n, method="wilson")), "share", (n, count)
+    )
+
+
+def mean_of(row_id: str, name: str, group: str, values: pd.Series, unit: str) -> Estimate:
+    """A mean with its interval (t); without one for fewer than two values."""
+    n = len(values)
+    half = stats.t.ppf(0.975, n - 1) * values.sem() if n > 1 else np.nan
+    return Estimate.of(row_id, name, group, (values.mean(), values.mean() - half, values.mean() + half), unit, (n, 0))
+
+
+def recovery(panel: Panel) -> Estimates:
+    """Shares of detractors by what became of them, with and without a change of rep (Wilson intervals) (C4)."""
+    table, found = episodes(panel), []
+    for group, part in table.groupby("group", sort=False)["outcome"]:
+        found.append(Estimate.of("C4", "clients", str(group), (len(part),), "count", (len(part), 0)))
+        found += [share_of("C4", name, str(group), int((part == name).sum()), len(part)) for name in OUTCOMES]
+    return Estimates(tuple(found), "What became of detractors in the months after")
+
+
+def recovery_words(panel: Panel) -> Finding:
+    """How many detractors recovered, in a sentence, with what the comparison cannot tell."""
+    table = episodes(panel)
+    if table.empty:
+        return Finding("C4", "No detractor's answer could be followed long enough to say what became of it.")
+    parts = {group: table.loc[table["group"] == group, "outcome"] for group in (SAME, CHANGED)}
+    told = [f"{(part == OUTCOMES[0]).sum()} of {len(part)} with {group}" for group, part in parts.items()]
+    return Finding(
+        "C4",
+        f"Of {len(table)} clients still with you {TURN} months after they first answered as detractors, so many had "
+        f"recovered within {LATER} more: {' and '.join(told)}. Some low answers rise by themselves, and reps were "
+        "changed for reasons: the two shares do not say what a change of rep does.",
+    )
+
+
+def close_rates(leads: pd.DataFrame | None, cutoff: pd.Timestamp) -> pd.DataFrame:
+    """Leads and signings within the days by source, of leads old enough to tell: index source; `leads, signed`."""
+    if leads is None or not {"source", "signed_on"} <= {*leads.columns}:
+        return pd.DataFrame(columns=["leads", "signed"])
+    rows = leads[leads["source"].notna() & (leads["created_on"] <= cutoff - pd.Timedelta(days=CLOSE_DAYS))]
+    signed = (rows["signed_on"] - rows["created_on"]).dt.days <= CLOSE_DAYS
+    return rows.assign(leads=1, signed=signed).groupby(rows["source"].str.lower())[["leads", "signed"]].sum()
+
+
+def close_words(rates: pd.DataFrame) -> Finding:
+    """Referrals against cold calls in a sentence, the study's figure beside the interval; no verdict (C3)."""
+    if not {REFERRAL, COLD} <= set(rates.index):
+        return Finding("C3", f"Leads of the sources {REFERRAL!r} and {COLD!r} are needed to hold the two side by side.")
+    (a, n), (b, m) = (rates.loc[source, ["signed", "leads"]].astype(int) for source in (REFERRAL, COLD))
+    if not a or not b:
+        return Finding("C3", f"Signed: {a} of {n} referrals, {b} of {m} cold leads: too few for a ratio.")
+    low, high = confint_proportions_2indep(a, n, b, m, compare="ratio", method="log")
+    return Finding(
+        "C3",
+        f"Within {CLOSE_DAYS} days {a} of {n} referrals signed ({a / n:.0%}) and {b} of {m} cold leads ({b / m:.0%}): "
+        f"{a / n / (b / m):.1f} times as often (95% interval {low:.1f} to {high:.1f}); the study says about "
+        f"{PUBLISHED_RATIO:g} times. Who is referred differs in more than who sent it.",
+    )
+
+
+def by_source(rates: pd.DataFrame, spells: pd.DataFrame, snapshots: pd.DataFrame) -> Estimates:
+    """By source: the share of leads that sign, the share of clients with you after a year, and margin a month (C3)."""
+    source = spells["source"].str.lower() if "source" in spells else pd.Series(pd.NA, spells.index, dtype="string")
+    parts = {name: spells[(source == name).fillna(False)] for name in sorted({*rates.index, *source.dropna()})}
+    rows = [row for name, part in parts.items() for row in _of_source(name, rates, part, snapshots)]
+    return Estimates(tuple(rows), "How clients of each source come and stay")
+
+
+def _of_source(name: str, rates: pd.DataFrame, part: pd.DataFrame, snapshots: pd.DataFrame) -> Iterator[Estimate]:
+    if name in rates.index:
+        signed, n = (int(rates.loc[name, column]) for column in ("signed", "leads"))
+        yield share_of("C3", f"leads that sign within {CLOSE_DAYS} days", name, signed, n)
+    if len(part) and known_through(outcome := follow_up(part), MIN_AT_RISK) >= YEAR:
+        values = after(kaplan_meier(outcome), YEAR)[["survival", "low", "high"]]
+        counts = (part["client_id"].nunique(), int(part["ended"].sum()))
+        yield Estimate.of("C3", f"clients still there after {YEAR} months", name, list(values), "share", counts)
+    if len(snapshots):
+        worth = snapshots[snapshots["client_id"].isin(part["client_id"])].groupby("client_id")["worth_a_month"].mean()
+        made = mean_of("C3", "margin a month (fee where hours are not known)", name, worth.dropna(), "money")
+        yield from [made] * bool(np.isfinite(made.low))

@@ -1,0 +1,322 @@
+"""The lists of an account lead: whom to care for, whom to ask for a referral, who waits too long (C3, C4, C6 to C8).
+
+A list holds present clients alone: those whose service has ended, and those who gave notice, are on none. Each row has
+`client_id, client, owner, reason, evidence, age_days` (of the evidence) and `act_by`. Lists are pure: frames in, a new
+frame out. Source: METHODS 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from retention.config import study_plan
+from retention.economics import client_names
+from retention.lagged import Panel
+from retention.liking import DETRACTOR, PROMOTER
+from retention.results import Finding, Findings
+from retention.spells import DAY
+
+_PLAN = study_plan()["thresholds"]
+CALL_DAYS = int(_PLAN["call_days"]["value"])  # study row C7
+VISIT_DAYS = 7 * int(_PLAN["visit_weeks"]["value"])  # study row C8
+WEEK, MONTH = 7, 30  # days in which a list asks somebody to act
+OLD_DAYS = 183  # (ours) an answer older than this is asked for anew before anything is made of it
+ASK_AGAIN_DAYS = 180  # (ours) who was asked for a referral is left alone for so long
+LISTED = ["client_id", "client", "owner", "reason", "evidence", "age_days", "act_by"]
+REPORT_DAYS, RECAP_DAYS = 62, 62  # (ours) two months without a monthly report, or a written recap
+MOST_CLIENTS = int(_PLAN["clients_an_analyst"]["value"])  # study row C6
+TOP = 10  # points: study row C3, the tens first
+LONG = 3  # (ours) detractor's answers running from which another rep is worth talking over
+DATED = "%d\u00a0%b\u00a0%Y"
+FACE = ("visit", "event")
+NO_REASON = "gave no reason: ask"
+
+
+def present(
+    panel: Panel, waves: pd.DataFrame, cutoff: pd.Timestamp, assignments: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """The clients with no end and no notice on record: `client_id, client, owner, start_date, remote, row`.
+
+    `owner` is the rep in charge now (by the assignments, else that of the last survey, else the one named at signing;
+    "" if none is known); `row` the place in the panel.
+    """
+    spells = panel.spells
+    here = spells["end_date"].isna() & ~(spells["decision_date"] <= cutoff)
+    rows = spells[here].drop_duplicates("client_id", keep="last")
+    owner = pd.Series(panel.rep[rows.index, rows["observed_months"].to_numpy(int)], rows.index)
+    if "rep_id" in waves:
+        named = waves.dropna(subset=["rep_id"]).sort_values("invited_on").groupby("client_id")["rep_id"].last()
+        assigned = rows["client_id"].isin(() if assignments is None else assignments["client_id"]) & (owner != "")
+        owner = owner.where(assigned, rows["client_id"].map(named).fillna(owner))
+    remote = yes(rows["remote"]) if "remote" in rows else False
+    rows = rows.assign(client=client_names(rows), owner=owner, remote=remote, row=rows.index)
+    return rows[["client_id", "client", "owner", "start_date", "remote", "row"]].reset_index(drop=True)
+
+
+def under_notice(panel: Panel, cutoff: pd.Timestamp) -> int:
+    """How many are still served and known to leave."""
+    spells = panel.spells
+    return int(((spells["end_date"] > cutoff) | spells["end_date"].isna() & (spells["decision_date"] <= cutoff)).sum())
+
+
+def people_names(staff: pd.DataFrame | None) -> pd.Series:
+    """What each person is called, by id: the name on record, with the id where two share it."""
+    if staff is None or "name" not in staff:
+        return pd.Series(dtype=object)
+    named = staff.dropna(subset=["name"]).drop_duplicates("staff_id").set_index("staff_id")["name"].astype(str)
+    return named.where(~named.duplicated(keep=False), named + " (" + named.index.astype(str) + ")")
+
+
+def standing(snapshots: pd.DataFrame) -> pd.DataFrame:
+    """By client, at the last month's end: `margin` a month, and whether it could leave in the months ahead (`free`)."""
+    if snapshots.empty:
+        return pd.DataFrame(columns=["margin", "free"])
+    now = snapshots[snapshots["month"] == snapshots["month"].max()].set_index("client_id")
+    return pd.DataFrame({"margin": now["worth_a_month"], "free": now["exit_possible"] > 0})
+
+
+def yes(values: pd.Series, unknown: bool = False) -> pd.Series:
+    """A column of yes and no with what is unknown taken as told."""
+    return values.astype("boolean").fillna(unknown).astype(bool)
+
+
+def last_days(rows: pd.DataFrame | None, day: str) -> pd.Series:
+    """The last day of any of the rows, by client."""
+    return pd.Series(dtype="datetime64[ns]") if rows is None else rows.groupby("client_id")[day].max()
+
+
+def last_answers(
+    clients: pd.DataFrame,
+    waves: pd.DataFrame,
+    cutoff: pd.Timestamp,
+    range_: tuple[float, float],
+    stand: pd.DataFrame | None,
+) -> pd.DataFrame:
+    """The present clients whose last answer lies in this range, with `running`: such answers in a row by then.
+
+    Further columns: `evidence`, `age_days`, `margin`. Answers from before the present engagement do not count.
+    """
+    answers = waves[waves["nps"].notna()].merge(clients, on="client_id")
+    answers = answers[answers["answered_on"] >= answers["start_date"]].sort_values("answered_on", kind="stable")
+    such = answers["nps"].between(*range_)
+    turns = (~such).groupby(answers["client_id"]).cumsum()
+    rows = answers.assign(running=such.astype(int).groupby([answers["client_id"], turns]).cumsum())
+    rows = rows.drop_duplicates("client_id", keep="last").loc[lambda last: last["running"] > 0]
+    day, run = rows["answered_on"].dt.strftime(DATED), rows["running"].astype(str)
+    told = rows["nps"].map("{:.0f}".format).astype(str) + f" of {TOP}, " + day.astype(str)
+    told += ("; " + run + " such answers running").where(rows["running"] > 1, "")
+    margin = rows["client_id"].map({} if stand is None else stand["margin"]).astype(float)
+    return rows.assign(evidence=told, age_days=(cutoff - rows["answered_on"]).dt.days, margin=margin)
+
+
+def care_list(
+    clients: pd.DataFrame,
+    waves: pd.DataFrame,
+    cutoff: pd.Timestamp,
+    *,
+    stand: pd.DataFrame | None = None,
+    contact: pd.Series | None = None,
+) -> pd.DataFrame:
+    """Every present client whose last answer is a detractor's, the ones free to leave first, then by margin (C4).
+
+    Beside what every list has: `nps`, `running` (such answers in a row), `last_contact`, `margin`, `next_step`. Who may
+    leave in the months ahead is to be called within the week, who is bound within the month.
+    """
+    rows = last_answers(clients, waves, cutoff, (0, DETRACTOR), stand)
+    given = rows["reason"].astype("string").str.strip() if "reason" in rows else pd.Series(pd.NA, rows.index)
+    bound = rows["client_id"].map({} if stand is None else stand["free"]).eq(False)  # who is not known to be is not
+    old, long = rows["age_days"] > OLD_DAYS, rows["running"] >= LONG
+    steps = ["ask again, the answer is old", "ask why; talk over another rep"]
+    rows = rows.assign(
+        reason=given.where(given.fillna("") != "", NO_REASON),
+        act_by=cutoff + pd.to_timedelta(np.where(bound, MONTH, WEEK), unit="D"),
+        last_contact=pd.to_datetime(rows["client_id"].map({} if contact is None else contact)),
+        next_step=np.select([old, long], steps, "ask why; agree on a change"),
+    )
+    rows = rows.sort_values(["act_by", "margin", "nps"], ascending=[True, False, True], kind="stable")
+    return rows[[*LISTED, "nps", "running", "last_contact", "margin", "next_step"]].reset_index(drop=True)
+
+
+def last_asked(spells: pd.DataFrame, leads: pd.DataFrame | None) -> pd.Series | None:
+    """The day on which each client was last asked for a referral that came of it; None where that is not on record."""
+    if leads is None or "referred_by" not in spells or not {"asked_on", "client_id"} <= {*leads.columns}:
+        return None
+    came = spells.dropna(subset=["referred_by"]).drop_duplicates("client_id").set_index("client_id")["referred_by"]
+    asked = leads.dropna(subset=["asked_on", "client_id"])
+    return asked.groupby(asked["client_id"].map(came))["asked_on"].max()
+
+
+def referral_list(
+    clients: pd.DataFrame,
+    waves: pd.DataFrame,
+    cutoff: pd.Timestamp,
+    *,
+    asked: pd.Series | None = None,
+    again_days: int = ASK_AGAIN_DAYS,
+    stand: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Present clients whose last answer is a promoter's and not old, the tens first: to be asked for a referral (C3).
+
+    Left out are those asked within `again_days`. Beside what every list has: `nps`, `running`, `asked_on`, `margin`.
+    """
+    rows = last_answers(clients, waves, cutoff, (PROMOTER, TOP), stand)
+    reason = np.where(rows["nps"] >= TOP, "gave a ten", "gave a nine")
+    day = pd.to_datetime(rows["client_id"].map({} if asked is None else asked))
+    rows = rows.assign(reason=reason, act_by=cutoff + MONTH * DAY, asked_on=day)
+    rows = rows[(rows["age_days"] <= OLD_DAYS) & ~((cutoff - rows["asked_on"]).dt.days < again_days)]
+    rows = rows.sort_values(["nps", "running", "margin"], ascending=[False, False, False], kind="stable")
+    return rows[[*LISTED, "nps", "running", "asked_on", "margin"]].reset_index(drop=True)
+
+
+def overdue_list(clients: pd.DataFrame, meetings: pd.DataFrame | None, cutoff: pd.Timestamp) -> pd.DataFrame:
+    """Present clients for too long not spoken to, sent a report, sent a recap or, if remote, met (C7, C8).
+
+    A row a client with every reason; `age_days` runs since the oldest of what is missed. A client counts as seen on
+    the day it signed.
+    """
+    if meetings is None:
+        return pd.DataFrame(columns=LISTED)
+    held = meetings.merge(clients[["client_id", "start_date"]], on="client_id")
+    held = held[held["held_on"] >= held["start_date"]]
+    kind, written = held["kind"], yes(held["recap_sent"]) if "recap_sent" in held else pd.Series(False, held.index)
+    rules = [
+        ("not spoken to", kind != "report", CALL_DAYS, WEEK),
+        ("no report sent", kind == "report", REPORT_DAYS, WEEK),
+        ("no written recap", written, RECAP_DAYS, WEEK),
+        ("remote and not met", kind.isin(FACE), VISIT_DAYS, MONTH),
+    ]
+    found = []
+    for reason, those, limit, days in rules:
+        last = pd.to_datetime(clients["client_id"].map(last_days(held[those], "held_on")))
+        age = (cutoff - last.fillna(clients["start_date"])).dt.days
+        # What nobody ever writes down is not overdue.
+        late = (age > limit) & those.any() & (clients["remote"] | (reason != "remote and not met"))
+        told = f"{reason} since " + last.dt.strftime(DATED).fillna("it signed, as far as is on record")
+        rows = clients.assign(reason=reason, evidence=told, age_days=age, act_by=cutoff + days * DAY)
+        found.append(rows[late])
+    every = pd.concat(found)
+    joined = {"client": "first", "owner": "first", "reason": "; ".join, "evidence": "; ".join}
+    rows = every.groupby("client_id", sort=False).agg(joined | {"age_days": "max", "act_by": "min"}).reset_index()
+    rows = rows.sort_values(["act_by", "age_days"], ascending=[True, False], kind="stable")
+    return rows[LISTED].reset_index(drop=True)
+
+
+def serving(assignments: pd.DataFrame | None, staff: pd.DataFrame | None, cutoff: pd.Timestamp) -> pd.DataFrame:
+    """Who serves whom on the last day: open assignments of people who are still there, sellers left out."""
+    columns = ["client_id", "staff_id", "role", "from_date"]
+    if assignments is None:
+        return pd.DataFrame(columns=columns)
+    rows = assignments.reindex(columns=[*columns, "to_date"])
+    rows = rows[(rows["from_date"] <= cutoff) & ~(rows["to_date"] < cutoff) & (rows["role"] != "seller").fillna(True)]
+    if staff is not None and "ended_on" in staff:
+        rows = rows[~rows["staff_id"].isin(staff.loc[staff["ended_on"] <= cutoff, "staff_id"])]
+    return rows[columns].sort_values("from_date", kind="stable").drop_duplicates(["client_id", "staff_id"])
+
+
+def held_alone(clients: pd.DataFrame, served: pd.DataFrame, names: pd.Series, cutoff: pd.Timestamp) -> pd.DataFrame:
+    """Present clients whom one person alone serves, or nobody on record (C6); `served` as `serving` gives it."""
+    if served.empty:
+        return pd.DataFrame(columns=LISTED)
+    people = served.groupby("client_id")["staff_id"].agg(["nunique", "first"])
+    rows = clients.join(people, on="client_id").join(served.groupby("client_id")["from_date"].max(), on="client_id")
+    rows = rows[~(rows["nunique"] > 1)].assign(act_by=cutoff + MONTH * DAY)
+    since = rows["from_date"].fillna(rows["start_date"])
+    one = rows["nunique"].eq(1)
+    told = rows["first"].map(lambda who: names.get(who, who)).astype("string") + " since " + since.dt.strftime(DATED)
+    rows["reason"] = np.where(one, "one person alone", "nobody on record")
+    rows["evidence"], rows["age_days"] = told.where(one, "no open assignment"), (cutoff - since).dt.days
+    return rows.sort_values("age_days", ascending=False, kind="stable")[LISTED].reset_index(drop=True)
+
+
+def loads(clients: pd.DataFrame, served: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
+    """How many present clients each analyst serves, beside the study's limit (C6); most first."""
+    rows = served[served["client_id"].isin(clients["client_id"]) & (served["role"] == "analyst")]
+    count = rows.groupby("staff_id")["client_id"].nunique().sort_values(ascending=False, kind="stable")
+    over = np.where(count > MOST_CLIENTS, f"over {MOST_CLIENTS}", "within")
+    return pd.DataFrame({"Analyst": [names.get(w, w) for w in count.index], "Clients": count.to_numpy(), "Study": over})
+
+
+def shown(rows: pd.DataFrame, names: pd.Series, more: Mapping[str, str], most: int | None = None) -> pd.DataFrame:
+    """The first rows of a list as a team reads them; `more` are further columns and their headings."""
+    rows = rows.head(len(rows) if most is None else most)
+    owner = rows["owner"].map(lambda who: names.get(who, who) or "nobody on record")
+    table = {"Client": rows["client"], "Act by": _day(rows["act_by"]), "Rep": owner, "Why": rows["reason"]}
+    table |= {"Evidence": rows["evidence"], "Days old": rows["age_days"]}
+    for column, heading in more.items():
+        if rows[column].isna().all():
+            continue
+        dated = pd.api.types.is_datetime64_any_dtype(rows[column])
+        table[heading] = _day(rows[column]) if dated else rows[column]
+    return pd.DataFrame(table)
+
+
+def _day(days: pd.Series) -> pd.Series:
+    return pd.to_datetime(days).dt.strftime(DATED)
+
+
+def care_words(rows: pd.DataFrame, cutoff: pd.Timestamp, noticed: int, answers: int) -> Finding:
+    """Whom to call this week, in a sentence."""
+    soon = rows[rows["act_by"] <= cutoff + WEEK * DAY]
+    bound = len(rows) - len(soon)
+    first = "; ".join(f"{row.client} ({_quoted(row.reason)})" for row in soon.head(3).itertuples())
+    if not answers:
+        told = "Nobody was asked whether it would recommend you, so nobody can be named here."
+    elif rows.empty:
+        told = "No present client's last answer is a detractor's: nobody to call for that."
+    elif soon.empty:
+        told = "Nobody has to be called this week."
+    else:
+        told = f"Call this week, in this order: {first}" + f"; and {len(soon) - 3} more on the list" * (len(soon) > 3)
+        told += ". Their last answer is a detractor's, and they are free to leave in the months ahead."
+    are = "further detractor is" if bound == 1 else "further detractors are"
+    told += f" {bound} {are} bound by contract for now: to be called within the month." * bool(bound)
+    told += f" The {noticed} clients who gave notice are not on the list." * bool(noticed and answers)
+    return Finding("C4", told, "headline")
+
+
+def _quoted(reason: str) -> str:
+    return reason if reason == NO_REASON else f"“{reason.rstrip('.')}”"
+
+
+LACKS = {
+    "surveys": "whether clients would recommend you, whom to call and whom to ask for a referral (C1 to C5)",
+    "assignments": "who served whom and when: changes of rep, load, and accounts held by one person (C4 to C6)",
+    "meetings": "when clients were last called or visited, and whether that goes with staying (C7, C8)",
+    "requests": "work outside the scope, and what free work leads to (C9)",
+    "leads": "how often leads of each source sign: referrals against cold calls (C3)",
+    "staff": "people's names in place of their ids",
+    "results": "how each client's account does, beside what it says of its rep (C5)",
+    "account_months": "what a month with each client brings, to put lists in order and sources side by side (C3, C4)",
+    "hours": "what a month with each client costs, so that margins are not fees alone (C4, C9)",
+}
+
+
+def lacking(tables: Mapping[str, pd.DataFrame]) -> Findings:
+    """What this page lacks, and what each table would answer if it were added."""
+    lacks = {name: what for name, what in LACKS.items() if name not in tables}
+    texts = [f"The table {name} is not in the data. It would tell {what}." for name, what in lacks.items()]
+    return Findings(tuple(Finding("C", text) for text in texts), "Every table that this page can use is there.")
+
+
+def referral_words(rows: pd.DataFrame, asked: pd.Series | None) -> Finding:
+    """Whom to ask for a referral, in a sentence, and whether it is on record who was asked lately (C3)."""
+    if rows.empty:
+        return Finding("C3", "No present client's last answer is a promoter's and recent: nobody to ask now.")
+    tens = int((rows["nps"] >= TOP).sum())
+    told = f"{len(rows)} present clients can be asked for a referral, {tens} of whom gave a ten. "
+    unknown = "Who was asked before is not on record: that takes asked_on in the leads and referred_by in the clients."
+    return Finding("C3", told + (unknown if asked is None else f"Asked in the last {ASK_AGAIN_DAYS} days: left out."))
+
+
+def alone_words(alone: pd.DataFrame, served: pd.DataFrame, clients: pd.DataFrame) -> Finding:
+    """How many clients rest on one person, in a sentence (C6)."""
+    if served.empty:
+        return Finding("C6", "Who serves whom is not on record, so nobody can tell which clients rest on one person.")
+    if alone.empty:
+        return Finding("C6", f"Each of the {len(clients)} present clients is served by two people or more.")
+    nobody = int((alone["reason"] == "nobody on record").sum())
+    more = f"; for {nobody} more there is no open assignment" if nobody else ""
+    return Finding("C6", f"{len(alone) - nobody} of {len(clients)} present clients rest on one person alone{more}.")
