@@ -249,17 +249,6 @@ def after_free_work(panel: Panel, requests: pd.DataFrame | None) -> Estimates:
     return Estimates(tuple(found), caption)
 
 
-def free_words(made: Estimates) -> Finding:
-    """What free work goes with in the month after, in a sentence, with the study's answer to such a request."""
-    told = [f"{row.estimate:.2f} times ({between(row.low, row.high, 'ratio')}) {row.name}" for row in made.rows]
-    said = (
-        f"The same clients made requests this many times as often: {'; '.join(told)}. A busy spell may bring both: "
-        "this is a tie, not its reason. The study's answer to a request out of scope: change the scope and the price, "
-        "or finish the original first."
-    )
-    return Finding("C9", said if told else "Whether free work leads to more requests cannot be told from the records.")
-
-
 def margin_by_free_work(requests: pd.DataFrame | None, snapshots: pd.DataFrame) -> Estimates:
     """Margin over fee of clients by how much free work they get a month, in thirds of clients (C9)."""
     caption, found = "Margin over fee, by free out-of-scope work a month", []

@@ -14,7 +14,7 @@ from retention.contract_term import MIN_AT_RISK
 from retention.curves import after, follow_up, kaplan_meier, known_through
 from retention.lagged import Panel
 from retention.liking import DETRACTOR
-from retention.results import Estimate, Estimates, Finding
+from retention.results import Estimate, Estimates
 from retention.spells import CLIENT, UNKNOWN, whole_months
 
 TURN = 3  # months after a detractor's answer in which its rep may change
@@ -77,21 +77,6 @@ def recovery(panel: Panel) -> Estimates:
     return Estimates(tuple(found), "What became of detractors in the months after")
 
 
-def recovery_words(panel: Panel) -> Finding:
-    """How many detractors recovered, in a sentence, with what the comparison cannot tell."""
-    table = episodes(panel)
-    if table.empty:
-        return Finding("C4", "No detractor's answer could be followed long enough to say what became of it.")
-    parts = {group: table.loc[table["group"] == group, "outcome"] for group in (SAME, CHANGED)}
-    told = [f"{(part == OUTCOMES[0]).sum()} of {len(part)} with {group}" for group, part in parts.items()]
-    return Finding(
-        "C4",
-        f"Of {len(table)} clients still with you {TURN} months after they first answered as detractors, so many had "
-        f"recovered within {LATER} more: {' and '.join(told)}. Some low answers rise by themselves, and reps were "
-        "changed for reasons: the two shares do not say what a change of rep does.",
-    )
-
-
 def close_rates(leads: pd.DataFrame | None, cutoff: pd.Timestamp) -> pd.DataFrame:
     """Leads and signings within the days by source, of leads old enough to tell: index source; `leads, signed`."""
     if leads is None or not {"source", "signed_on"} <= {*leads.columns}:
@@ -101,20 +86,15 @@ def close_rates(leads: pd.DataFrame | None, cutoff: pd.Timestamp) -> pd.DataFram
     return rows.assign(leads=1, signed=signed).groupby(rows["source"].str.lower())[["leads", "signed"]].sum()
 
 
-def close_words(rates: pd.DataFrame) -> Finding:
-    """Referrals against cold calls in a sentence, the study's figure beside the interval; no verdict (C3)."""
-    if not {REFERRAL, COLD} <= set(rates.index):
-        return Finding("C3", f"Leads of the sources {REFERRAL!r} and {COLD!r} are needed to hold the two side by side.")
-    (a, n), (b, m) = (rates.loc[source, ["signed", "leads"]].astype(int) for source in (REFERRAL, COLD))
-    if not a or not b:
-        return Finding("C3", f"Signed: {a} of {n} referrals, {b} of {m} cold leads: too few for a ratio.")
-    low, high = confint_proportions_2indep(a, n, b, m, compare="ratio", method="log")
-    return Finding(
-        "C3",
-        f"Within {CLOSE_DAYS} days {a} of {n} referrals signed ({a / n:.0%}) and {b} of {m} cold leads ({b / m:.0%}): "
-        f"{a / n / (b / m):.1f} times as often (95% interval {low:.1f} to {high:.1f}); the study says about "
-        f"{PUBLISHED_RATIO:g} times. Who is referred differs in more than who sent it.",
-    )
+def close_ratio(rates: pd.DataFrame) -> Estimates:
+    """How many times as often referrals close as cold leads, beside the study's figure; no verdict (C3)."""
+    found = []
+    if {REFERRAL, COLD} <= set(rates.index[rates["signed"] > 0]):
+        (a, n), (b, m) = (rates.loc[source, ["signed", "leads"]].astype(int) for source in (REFERRAL, COLD))
+        values = (a / n / (b / m), *confint_proportions_2indep(a, n, b, m, compare="ratio", method="log"))
+        name = f"closing of referrals over cold leads (the study: about {PUBLISHED_RATIO:g} times)"
+        found.append(Estimate.of("C3", name, "all leads", values, "ratio", (n + m, a + b)))
+    return Estimates(tuple(found), f"Leads that sign within {CLOSE_DAYS} days, referrals against cold ones")
 
 
 def by_source(rates: pd.DataFrame, spells: pd.DataFrame, snapshots: pd.DataFrame) -> Estimates:

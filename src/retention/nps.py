@@ -174,9 +174,3 @@ def by_month(rows: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     table = tally(rows, "wave").reset_index()
     return table[table["answered"] > 0]
-
-
-def month_words(table: pd.DataFrame) -> str:
-    """The scores by month in words, for those who cannot see them."""
-    told = [f"{row.wave} {row.nps:.0f}" for row in table.itertuples()]
-    return f"NPS by month: {'; '.join(told) or 'no answers'}."

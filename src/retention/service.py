@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 
 from retention.config import study_plan
-from retention.economics import client_names
+from retention.economics.fees import client_names
 from retention.lagged import Panel
 from retention.liking import DETRACTOR, PROMOTER
 from retention.results import Finding, Findings
 from retention.spells import DAY
+from retention.tables import TABLES
 
 _PLAN = study_plan()["thresholds"]
 CALL_DAYS = int(_PLAN["call_days"]["value"])  # study row C7
@@ -281,42 +282,11 @@ def _quoted(reason: str) -> str:
     return reason if reason == NO_REASON else f"“{reason.rstrip('.')}”"
 
 
-LACKS = {
-    "surveys": "whether clients would recommend you, whom to call and whom to ask for a referral (C1 to C5)",
-    "assignments": "who served whom and when: changes of rep, load, and accounts held by one person (C4 to C6)",
-    "meetings": "when clients were last called or visited, and whether that goes with staying (C7, C8)",
-    "requests": "work outside the scope, and what free work leads to (C9)",
-    "leads": "how often leads of each source sign: referrals against cold calls (C3)",
-    "staff": "people's names in place of their ids",
-    "results": "how each client's account does, beside what it says of its rep (C5)",
-    "account_months": "what a month with each client brings, to put lists in order and sources side by side (C3, C4)",
-    "hours": "what a month with each client costs, so that margins are not fees alone (C4, C9)",
-}
+USED = ("surveys", "assignments", "meetings", "requests", "leads", "staff", "results", "account_months", "hours")
 
 
 def lacking(tables: Mapping[str, pd.DataFrame]) -> Findings:
     """What this page lacks, and what each table would answer if it were added."""
-    lacks = {name: what for name, what in LACKS.items() if name not in tables}
-    texts = [f"The table {name} is not in the data. It would tell {what}." for name, what in lacks.items()]
+    lacks = {name: TABLES[name].unlocks for name in USED if name not in tables}
+    texts = [f"The table {name} is not in the data. It would tell of {what}." for name, what in lacks.items()]
     return Findings(tuple(Finding("C", text) for text in texts), "Every table that this page can use is there.")
-
-
-def referral_words(rows: pd.DataFrame, asked: pd.Series | None) -> Finding:
-    """Whom to ask for a referral, in a sentence, and whether it is on record who was asked lately (C3)."""
-    if rows.empty:
-        return Finding("C3", "No present client's last answer is a promoter's and recent: nobody to ask now.")
-    tens = int((rows["nps"] >= TOP).sum())
-    told = f"{len(rows)} present clients can be asked for a referral, {tens} of whom gave a ten. "
-    unknown = "Who was asked before is not on record: that takes asked_on in the leads and referred_by in the clients."
-    return Finding("C3", told + (unknown if asked is None else f"Asked in the last {ASK_AGAIN_DAYS} days: left out."))
-
-
-def alone_words(alone: pd.DataFrame, served: pd.DataFrame, clients: pd.DataFrame) -> Finding:
-    """How many clients rest on one person, in a sentence (C6)."""
-    if served.empty:
-        return Finding("C6", "Who serves whom is not on record, so nobody can tell which clients rest on one person.")
-    if alone.empty:
-        return Finding("C6", f"Each of the {len(clients)} present clients is served by two people or more.")
-    nobody = int((alone["reason"] == "nobody on record").sum())
-    more = f"; for {nobody} more there is no open assignment" if nobody else ""
-    return Finding("C6", f"{len(alone) - nobody} of {len(clients)} present clients rest on one person alone{more}.")
