@@ -47,7 +47,7 @@ def review(panel: Panel, owners: pd.DataFrame, waves: pd.DataFrame, cutoff: pd.T
 
     `owners`: the present clients (`service.present`). Further columns: `year` (ends over expected of twelve
     months, NaN under five expected), `clients` now, `nps, nps_low, nps_high, answered` (half a year, each client once)
-    and `results` (mean of half a year, standard deviations from all clients'; above 0 is better).
+    and `results` (mean of its clients' last months, standard deviations from all; above 0 is better).
     """
     table = reps(panel)
     if table.empty:
@@ -61,15 +61,8 @@ def review(panel: Panel, owners: pd.DataFrame, waves: pd.DataFrame, cutoff: pd.T
     for name, column in (("nps", "nps"), ("nps_low", "low"), ("nps_high", "high"), ("answered", "answered")):
         table[name] = told.get(column, np.nan)
     table["clients"] = now.groupby("owner").size()
-    return table.assign(results=_results(panel, now))
-
-
-def _results(panel: Panel, now: pd.DataFrame) -> pd.Series:
-    """The mean of the last half year's results of each rep's present clients, in standard deviations."""
-    grid, rows = in_deviations(panel.results), now["row"].to_numpy(int)
-    last = panel.spells["observed_months"].to_numpy(int)[rows]
-    columns = np.clip(last[:, None] - np.arange(HALF), 0, None)
-    return pd.DataFrame(grid[rows[:, None], columns]).mean(axis=1).groupby(now["owner"].to_numpy()).mean()
+    single = single_clients(panel, now, waves, cutoff)
+    return table.assign(results=single.groupby("owner")["results"].mean())
 
 
 def reading(table: pd.DataFrame) -> np.ndarray:
