@@ -444,7 +444,7 @@ def test_detractors_are_followed_by_hand():
     shares = {(row.name, row.group): row for row in loyalty.recovery(panel).rows}
     half = shares[recovered, loyalty.SAME]
     assert (half.estimate, half.n_clients) == (0.5, 4) and half.low == pytest.approx(0.150, abs=0.001)  # Wilson, 2 of 4
-    assert (shares[recovered, loyalty.CHANGED].n_clients, shares[recovered, loyalty.CHANGED].n_events) == (1, 0)
+    assert (shares[recovered, loyalty.CHANGED].n_clients, shares[recovered, loyalty.CHANGED].estimate) == (1, 0)
 
 
 def test_close_rates_by_hand_and_as_planted(sample_study):
@@ -457,16 +457,16 @@ def test_close_rates_by_hand_and_as_planted(sample_study):
     leads = days(rows, ("source", "created_on", "signed_on"))
     table = loyalty.close_rates(leads, LAST)
     assert table.loc["referral"].tolist() == [2, 1] and table.loc["cold"].tolist() == [1, 0]
-    assert loyalty.close_ratio(table).rows == ()  # of the cold one none signed
+    assert loyalty.close_ratio(table) == []  # of the cold one none signed
     rates = loyalty.close_rates(sample_study.known("leads"), LAST)
-    (row,) = loyalty.close_ratio(rates).rows
+    (row,) = loyalty.close_ratio(rates)
     assert row.low < 5 < row.high and "about 5 times" in row.name  # planted: one in two against one in ten
     a, n, b, m = (int(rates.loc[name, column]) for name in ("referral", "cold") for column in ("signed", "leads"))
     se = np.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
     assert (row.estimate, row.low) == pytest.approx((a * m / n / b, a * m / n / b * np.exp(-1.959964 * se)))
     made = loyalty.by_source(rates, sample_study.spells, sample_study.snapshots)
-    assert {row.group for row in made.rows} == {"cold", "inbound", "outbound", "referral"} and len(made.rows) == 12
-    assert loyalty.close_ratio(loyalty.close_rates(None, LAST)).rows == ()
+    assert {row.group for row in made.rows} == {"cold", "inbound", "outbound", "referral"} and len(made.rows) == 13
+    assert loyalty.close_ratio(loyalty.close_rates(None, LAST)) == []
 
 
 # What goes with leaving (C6 to C9)
@@ -573,7 +573,7 @@ def test_nothing_fails_where_hardly_anybody_is_there(tiny, cutoff):
     factors = contact.contrasts(panel, {"meetings": meetings, "assignments": assignments, "requests": requests})
     free = contact.after_free_work(panel, requests)
     told = [service.care_words(care, last, 0, len(waves)), reps.help_words(review, NOBODY), nps.words(waves, last)]
-    told += [loyalty.recovery(panel), loyalty.close_ratio(rates), nps.estimates(waves, last)]
+    told += [loyalty.recovery(panel), nps.estimates(waves, last)]
     told += [
         loyalty.by_source(rates, study.spells, study.snapshots),
         contact.words(factors),
