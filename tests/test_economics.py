@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -98,9 +99,9 @@ def test_fees_by_month_lose_nothing_of_an_ended_client():
     money = paying(spells, {"a": [100] * 24, "c": [200, 200, 50], "d": [10] * 9, "e": [100] * 12})
     found = lifetimes.course(spells, money)
     row = dict(zip(spells["client_id"], found.paid, strict=True))
-    assert np.nansum(row["c"]) == 450 and np.isnan(row["b"]).all()
+    assert np.nansum(row["c"]) == 450 and row["b"][:12].tolist() == [100] * 12  # of b none is on record: as planned
     assert np.nansum(row["d"]) == 60  # what is dated after its end is not its own
-    assert found.counts == "fees"
+    assert found.counts == "fees; as planned where none are on record"
     middle = build_spells(clients_of([("m", "2023-01-15", "2023-03-14", 1)]), cutoff=CUTOFF)
     assert lifetimes.course(middle, paying(middle, {"m": [50, 100, 50]})).paid[0].tolist() == [50, 150]
 
@@ -167,12 +168,12 @@ def test_a_planted_pace_gives_its_plateau_and_its_churn():
     value, low, high = lifetimes.with_limits(ahead.level)
     assert low < 6000 < high and high - low < 2500 and ahead.beyond < 0.1
     assert all(abs(level / 6000 - 1) < 0.2 for level in ahead.tails.values())
-    assert "it is there already" in plateau.plateau_words(ahead, "USD").text
+    assert "Revenue levels off at" in plateau.plateau_words(ahead, "USD").text
     table, told = lifetimes.shortcut(found)
     whole = next(row for row in table.rows if row.group == "all months")
-    assert whole.low < 1 / 12 < whole.high and "does no harm" in told.text
-    book = ahead.book[0]
-    assert book[12] / book[0] == pytest.approx((11 / 12) ** 12, abs=0.1)
+    assert whole.low < 1 / 12 < whole.high and "misleads" not in told.text
+    book = ahead.book[0]  # nobody leaves in the month of notice
+    assert book[1] == book[0] and book[12] / book[0] == pytest.approx((11 / 12) ** 11, abs=0.1)
 
 
 def test_the_shortcut_is_said_to_fail_where_it_does():
@@ -198,18 +199,34 @@ def test_the_intervals_cover_a_planted_worth():
 
 def test_another_seller_by_hand():
     ahead = plateau.outlook(lifetimes.course(constant(600, 1 / 12, seed=5), NOTHING), CUTOFF)
-    rule = {row.name: row for row in bonuses.seller_rule(ahead, bonuses.Sellers(5, 600.0, 0.1, 4.0))[0].rows}
+    rule = {row.name: row for row in bonuses.seller_rule(ahead, ahead, bonuses.Sellers(5, 600.0, 0.1, 4.0))[0].rows}
     assert rule["clients that one seller signs a month"].estimate == pytest.approx(1.0)
+    assert rule["what a client pays a month, in the mean"].estimate == pytest.approx(100.0)
     after_year = rule["what one seller's clients bring a month after a year"].estimate
     assert after_year == pytest.approx(0.9 * ahead.new[0, 12] / 5)
     # Brings 90, 172.5, ... less a twelfth a month: 600 a month is reached, in the sum, when sum R(h) >= 600 h.
     brings = 0.9 * ahead.new[0, 1:] / 5
     first = int(np.argmax(np.cumsum(brings) >= 600 * np.arange(1, 121))) + 1
     assert rule["months until what a seller brought covers what it cost"].estimate == first
-    table, told = bonuses.seller_rule(ahead, None)
+    table, told = bonuses.seller_rule(ahead, ahead, None)
     assert not table.rows and "staff table" in told.text
-    costly = bonuses.seller_rule(ahead, bonuses.Sellers(5, 6000.0, 0.1, math.nan))[1]
-    assert "not have paid for itself" in costly.text
+    costly = bonuses.seller_rule(ahead, ahead, bonuses.Sellers(5, 6000.0, 0.1, math.nan))[1]
+    assert "not paid for itself" in costly.text
+
+
+def test_sellers_count_by_how_long_they_were_there():
+    """Of three, one was there for all of two years, one for the first half and one came on the last day."""
+    staff = pd.DataFrame(
+        {
+            "role": "seller",
+            "started_on": pd.to_datetime(["2019-01-01", "2020-01-01", "2024-12-31"]),
+            "ended_on": pd.to_datetime([None, "2023-12-31", None]),
+            "monthly_salary": [3000.0, 5000.0, 4000.0],
+        }
+    )
+    found = bonuses.sellers_now(staff, CUTOFF, 24)
+    assert found.number == pytest.approx(1.5, abs=0.01) and found.salary == 4000 and found.commission == 0
+    assert bonuses.sellers_now(staff.assign(role="rep"), CUTOFF, 24) is None
 
 
 def test_a_bonus_among_equals_is_luck_and_among_unequals_is_not():
@@ -233,35 +250,47 @@ def test_a_bonus_among_equals_is_luck_and_among_unequals_is_not():
 
 def test_the_seller_bonus_pays_from_where_it_costs_as_much_as_it_brings():
     found = lifetimes.course(constant(600, 1 / 12, seed=6), NOTHING)
-    rows = {row.name: row for row in bonuses.longevity_bonus(found, WhatIfSettings()).rows}
+    rows = {row.name: row for row in bonuses.longevity_bonus(found, found, WhatIfSettings()).rows}
     needed = rows["leaving by choice must fall by, for it to pay"].estimate
     once = np.ones((1, 600))
     chose, other = lifetimes.paces(found, once)
     paid, due = lifetimes.paid_there(found, once), np.arange(6, found.known + 1, 6)
     stay, slow = lifetimes.stay_by(chose, other), lifetimes.stay_by(chose, other, 1 - needed)
     gained = (lifetimes.worth(slow, paid, found.known) - lifetimes.worth(stay, paid, found.known))[0]
-    assert gained == pytest.approx(0.5 * 100 * slow[0, due].sum(), rel=1e-3)
+    assert gained == pytest.approx(0.5 * 100 * (slow[0, due] / 1.1 ** (due / 12)).sum(), rel=1e-3)
 
 
 def test_levers_by_hand():
     """With one fee for all: raising it by 5 % brings 5 %; a fifth seller's like brings a fifth, less what it costs."""
     found = lifetimes.course(constant(600, 1 / 12, seed=7), NOTHING)
     told, who = WhatIfSettings(rates_raised=0.05, leaving_lowered=0.10), bonuses.Sellers(5, 40.0, 0.1, 4.0)
-    tried = levers.levers(found, who, told, CUTOFF)
+    tried = levers.levers(found, found, who, told, CUTOFF)
     gain = {lever.name: lever.gain[0] / tried.today[0] for lever in tried.tried}
     assert gain["rates raised by 5%"] == pytest.approx(0.05)
     assert gain["1 seller more"] == pytest.approx(0.2 * 0.9 - 40 / tried.today[0])
-    stay = lifetimes.survival(found, np.ones((1, 600)))[0]
-    slower = np.append(1, np.cumprod((stay[1:25] / stay[:24]) ** 0.9))
-    assert gain["leaving lowered by 10%"] == pytest.approx(slower[:24].sum() / stay[:24].sum() - 1)
-    assert tried.today[0] == pytest.approx(5 * 100 * stay[:24].sum())
+    stay, h = lifetimes.survival(found, np.ones((1, 600)))[0], tried.horizon
+    slower = np.append(1, np.cumprod((stay[1 : h + 1] / stay[:h]) ** 0.9))
+    assert gain["leaving lowered by 10%"] == pytest.approx(slower[:h].sum() / stay[:h].sum() - 1)
+    assert tried.today[0] == pytest.approx(5 * 100 * stay[:h].sum())
     table = levers.lever_table(tried)
     assert {row.group for row in table.rows} == {"as today", *gain}
     assert levers.lever_words(tried).text.startswith(f"Of the changes tried, {max(gain, key=gain.get)}")
     eaten = next(lever.assumes for lever in tried.tried if lever.name.startswith("rates"))
     more = float(eaten.split("rises by ")[1].rstrip("%.")) / 100
-    faster = np.append(1, np.cumprod((stay[1:25] / stay[:24]) ** (1 + more)))
-    assert 1.05 * faster[:24].sum() == pytest.approx(stay[:24].sum(), rel=0.01)
+    faster = np.append(1, np.cumprod((stay[1 : h + 1] / stay[:h]) ** (1 + more)))
+    assert 1.05 * faster[:h].sum() == pytest.approx(stay[:h].sum(), rel=0.01)
+
+
+def test_levers_that_take_work_are_held_against_those_that_do_not_after_their_hours():
+    """Of 100 paid 90 go into hours: another seller's clients leave a tenth of their fees, a raise leaves all of it."""
+    spells = constant(600, 1 / 12, seed=9)
+    fees = lifetimes.course(spells, NOTHING)
+    margins = replace(fees, paid=fees.paid * 0.1)
+    told = WhatIfSettings(rates_raised=0.05)
+    gain = {
+        x.name: x.gain[0] for x in levers.levers(fees, margins, bonuses.Sellers(5, 0.0, 0.0, 4.0), told, CUTOFF).tried
+    }
+    assert gain["rates raised by 5%"] == pytest.approx(2.5 * gain["1 seller more"])
 
 
 def test_retention_of_clients_and_of_fees_by_hand():
@@ -283,12 +312,14 @@ def test_retention_of_clients_and_of_fees_by_hand():
     assert {row.name for row in alone.rows} == {"clients kept (logo retention)"}
 
 
-def test_present_clients_under_notice_bring_nothing_more():
+def test_present_clients_under_notice_pay_until_their_end():
     rows = [(f"c{k:02}", "2022-01-01", None, 1) for k in range(12)] + [("gone", "2022-01-01", "2025-01-31", 1)]
     frame = clients_of(rows).assign(recorded_date=pd.Timestamp("2024-12-15"), fee_pct=10.0)
     found = lifetimes.course(build_spells(frame, cutoff=CUTOFF), NOTHING)
-    present, now = plateau.present_clients(found)
-    assert present.sum() == 12 and now[present].tolist() == [100.0] * 12
+    present, now = plateau.present_clients(found, CUTOFF)
+    assert present.sum() == 13 and now[present].tolist() == [100.0] * 13
+    path = plateau.book(found, np.ones((1, 13)), CUTOFF, 1)[0]
+    assert path[:2].tolist() == [1300.0, 1200.0] and path[2] < 1200  # gone on the last of January, as it said
 
 
 def test_clients_alone_run_in_part():
@@ -298,24 +329,25 @@ def test_clients_alone_run_in_part():
     assert not found.has_money and lifetimes.bands(found).rows
     assert "fee_pct" in lifetimes.value_words(lifetimes.value_by_segment(found)).text
     assert plateau.outlook(found, CUTOFF) is None and "fee_pct" in plateau.plateau_words(None).text
-    assert levers.levers(found, None, WhatIfSettings(), CUTOFF) is None
+    assert levers.levers(found, found, None, WhatIfSettings(), CUTOFF) is None
     assert "without what clients pay" in levers.lever_words(None).text
     assert plateau.outlook_rows(None).empty and not plateau.plateau_table(None).rows
-    assert not bonuses.longevity_bonus(found, WhatIfSettings()).rows
+    assert not bonuses.longevity_bonus(found, found, WhatIfSettings()).rows
     told = " ".join(item.text for item in lifetimes.lacking(found, found, spells, None).items)
     assert all(word in told for word in ("fee_pct", "hours", "acquisition_cost", "staff"))
 
 
 def test_the_grade_is_the_band_of_the_median_and_says_where_it_is_not_reached():
-    found = lifetimes.course(five(), NOTHING)
-    assert lifetimes.grade(found).text.startswith("Half of the clients leave within 12.0 months")
+    assert "Too few clients" in lifetimes.grade(lifetimes.course(five(), NOTHING)).text
+    found = lifetimes.course(constant(6000, 0.1, seed=13), NOTHING)  # .9 to the sixth is .53, to the seventh .48
+    assert lifetimes.grade(found).text.startswith("Half of the clients leave within 7.0 months")
     staying = build_spells(clients_of([(f"s{k}", "2022-01-01", None, 1) for k in range(12)]), cutoff=CUTOFF)
     assert "have not left within 36.0 months: excellent" in lifetimes.grade(lifetimes.course(staying, NOTHING)).text
 
 
 def test_the_sample_s_worth_is_told_by_segment_with_margins():
     study = open_study("", "", "")
-    table = lifetimes.value_by_segment(lifetimes.course(study.spells, study.money, study.margin_or_fee))
+    table = lifetimes.value_by_segment(lifetimes.best_course(study.spells, study.money))
     rows = {(row.name, row.group): row for row in table.rows}
     worth = "worth over 24 months"
     small, large = rows[worth, "smallest third by spend"], rows[worth, "largest third"]
@@ -333,3 +365,59 @@ def test_a_big_world_has_room_for_late_entry():
     whole = found.where((late["entry_months"] == 0).to_numpy())
     ours, theirs = (lifetimes.survival(part, np.ones((1, len(part.spells))))[0, 24] for part in (found, whole))
     assert ours == pytest.approx(theirs, abs=0.03)
+
+
+def test_a_few_fees_do_not_stand_for_all():
+    """One client's fees on record: the others' are taken as planned; where nothing is planned, nothing is said."""
+    spells = constant(200, 1 / 12, seed=1)
+    one = spells[spells["stop_months"] >= 24].iloc[0]["client_id"]
+    money = paying(spells, {one: [5000.0] * 24})
+    found = lifetimes.course(spells, money)
+    assert np.nanmedian(found.paid) == 100 and "as planned where none are on record" in found.counts
+    unknown = lifetimes.course(spells.drop(columns="fee_pct"), money)
+    assert not unknown.has_money and plateau.outlook(unknown, CUTOFF) is None
+
+
+def test_fees_that_are_not_on_record_are_no_growth():
+    """Twenty pay 100 all along; of ten the fees are on record from July on alone: net retention is 100 %, not 200."""
+    spells = build_spells(clients_of([(f"c{k:02}", "2022-01-01", None, 1) for k in range(20)]), cutoff=CUTOFF)
+    money = paying(spells, {f"c{k:02}": [100.0] * 36 for k in range(20)})
+    late = money["client_id"].isin([f"c{k:02}" for k in range(10)]) & (money["month"] < 2024 * 12 + 6)
+    rows = {(row.name, row.group): row.estimate for row in plateau.retained(spells, money[~late], CUTOFF).rows}
+    assert rows["fees kept, raises and cuts included (net)", "the last twelve months"] == 1
+
+
+def test_hours_kept_for_part_of_the_time_are_not_taken_for_nothing():
+    spells = build_spells(clients_of([("a", "2023-01-01", None, 1), ("b", "2023-01-01", None, 1)]), cutoff=CUTOFF)
+    months = pd.to_datetime([pd.Timestamp("2023-01-01") + pd.DateOffset(months=k) for k in range(24)])
+    fees = pd.concat([pd.DataFrame({"client_id": who, "month": months, "fee": 100.0}) for who in "ab"])
+    hours = pd.DataFrame({"client_id": "a", "staff_id": "x", "month": months[[18, 20, 23]], "hours": 3.0})
+    tables = {"account_months": fees, "hours": hours, "staff": pd.DataFrame({"staff_id": ["x"], "hourly_cost": 30.0})}
+    money = monthly_money(spells, tables).sort_values(["client_id", "month"], ignore_index=True)
+    assert money["margin"].iloc[:18].isna().all() and money["margin"].iloc[18:24].tolist() == [
+        10,
+        100,
+        10,
+        100,
+        100,
+        10,
+    ]
+    assert money["margin"].iloc[24:].isna().all()  # of b none were ever kept
+    assert lifetimes.best_course(spells, money).counts.startswith("fees")
+
+
+def test_few_ends_are_described_without_an_interval():
+    staying = build_spells(clients_of([(f"s{k}", "2023-06-01", None, 1) for k in range(12)]), cutoff=CUTOFF)
+    found = lifetimes.course(staying.assign(fee_pct=10.0), NOTHING)
+    assert all(math.isnan(row.low) for row in (*lifetimes.bands(found).rows, *lifetimes.value_by_segment(found).rows))
+    assert plateau.outlook(found, CUTOFF) is None
+    assert lifetimes.bands(found).rows[-1].group == "excellent: over 18 months"
+    young = build_spells(clients_of([(f"s{k}", "2024-04-01", None, 1) for k in range(12)]), cutoff=CUTOFF)
+    assert lifetimes.bands(lifetimes.course(young, NOTHING)).rows[-1].group == "fair or better: over 6 months"
+
+
+def test_how_many_sign_is_uncertain_however_young_the_agency():
+    young = constant(600, 1 / 12, seed=12)
+    found = lifetimes.course(young[young["start_date"] >= "2023-01-01"].reset_index(drop=True), NOTHING)
+    signed = plateau.signups(found, found.weights(), CUTOFF)
+    assert signed[0] == 5 and signed[1:].std() == pytest.approx(math.sqrt(5 * 24) / 24, rel=0.15)  # Poisson

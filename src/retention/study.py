@@ -101,11 +101,6 @@ class Study:
         return monthly_money(self.spells, {name: rows for name, rows in known.items() if rows is not None})
 
     @property
-    def margin_or_fee(self) -> str:
-        """The column of `money` that says what clients are worth: the margin where hours are known, else the fee."""
-        return "margin" if self.money["margin"].notna().any() else "fee"
-
-    @property
     def window(self) -> Window:
         """The months ahead in which leaving is foretold ([risk] in retention.toml)."""
         told = self.settings.risk

@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from retention.config import WhatIfSettings
-from retention.economics.lifetimes import SEED, Course, paces, paid_there, stay_by, with_limits, worth
+from retention.economics.lifetimes import DISCOUNT, SEED, Course, paces, paid_there, stay_by, with_limits, worth
 from retention.economics.plateau import AHEAD, Outlook
 from retention.funnel import MIN_EXPECTED, funnel
 from retention.people import expected_ends
 from retention.results import Estimate, Estimates, Finding, between, quantity
+from retention.spells import DAY
 
 HALF_YEAR = 6  # months: study row B5
 YEAR = 12
@@ -30,101 +31,109 @@ Floats = np.ndarray
 
 @dataclass(frozen=True)
 class Sellers:
-    """Sellers at work at the cut-off: how many, and what the middling one costs a month; NaN where not on record."""
+    """Sellers at work while today's sign-ups came: how many in the mean, what one costs; NaN where not on record."""
 
-    number: int
+    number: float
     salary: float
     commission: float  # share of the fees of their clients
     quota: float  # deals a month
 
 
-def sellers_now(staff: pd.DataFrame | None, cutoff: dt.date) -> Sellers | None:
-    """The sellers of the staff table; None where it has none."""
-    last = pd.Timestamp(cutoff)
-    if staff is None or not {"role"} <= set(staff):
+def sellers_now(staff: pd.DataFrame | None, cutoff: dt.date, months: int) -> Sellers | None:
+    """The sellers of the staff table over the last months, each by how long it was there; None where it has none."""
+    if staff is None or "role" not in staff:
         return None
+    last = pd.Timestamp(cutoff) + DAY
     rows = staff[staff["role"] == "seller"].reindex(columns=[*staff, *{"started_on", "ended_on"} - set(staff)])
-    here = rows[~(rows["started_on"] > last) & ~(rows["ended_on"] <= last)]
-    if here.empty:
+    begin = pd.to_datetime(rows["started_on"]).clip(lower=last - pd.DateOffset(months=months))
+    end = (pd.to_datetime(rows["ended_on"]) + DAY).fillna(last).clip(upper=last)
+    there = (end - begin.fillna(last - pd.DateOffset(months=months))).dt.days.clip(lower=0) / 30.4375
+    if there.sum() <= 0:
         return None
-    told = here.reindex(columns=["monthly_salary", "commission_pct", "quota"]).astype(float).median()
+    told = rows[there > 0].reindex(columns=["monthly_salary", "commission_pct", "quota"]).astype(float).mean()
     commission = told["commission_pct"] / 100 if math.isfinite(told["commission_pct"]) else 0.0
-    return Sellers(len(here), float(told["monthly_salary"]), commission, float(told["quota"]))
+    number = round(float(there.sum()) / months, 2)
+    return Sellers(number, float(told["monthly_salary"]), float(commission), float(told["quota"]))
 
 
-def seller_rule(ahead: Outlook | None, who: Sellers | None) -> tuple[Estimates, Finding]:
+def seller_rule(ahead: Outlook | None, worth_ahead: Outlook | None, who: Sellers | None) -> tuple[Estimates, Finding]:
     """Whether another seller pays (B4): what one brings at the pace of today's, beside what one costs.
 
-    A seller's clients sign at today's rate a seller, stay and pay as clients do; commission is taken of their fees.
+    A seller's clients sign at today's rate a seller, stay and pay as clients do. `ahead` in fees, of which commission
+    is taken; `worth_ahead` after hours where those are known. Intervals are of the mean seller.
     """
     empty = Estimates((), "What another seller brings")
-    if ahead is None or who is None or not math.isfinite(who.salary):
+    if ahead is None or worth_ahead is None or who is None or not math.isfinite(who.salary):
         need = "the staff table with role seller and monthly_salary" if ahead is not None else "what clients pay"
         return empty, Finding("B4", f"Whether another seller pays cannot be told: it takes {need}.")
-    rate = ahead.signed / who.number
-    brings = np.divide(ahead.new, ahead.signed[:, None], out=np.zeros_like(ahead.new), where=ahead.signed[:, None] > 0)
-    kept = rate[:, None] * brings * (1 - who.commission)
+    kept = (worth_ahead.new - who.commission * ahead.new) / who.number
     paid_back = np.cumsum(kept, axis=1)[:, 1:] >= who.salary * np.arange(1, AHEAD + 1)
     months = np.where(paid_back.any(axis=1), paid_back.argmax(axis=1) + 1.0, np.inf)
-    fee = brings[:, 1]
     rows = {
-        "clients that one seller signs a month": (rate, "number"),
-        "what a new client pays in its first month": (fee, "money"),
+        "clients that one seller signs a month": (ahead.signed / who.number, "number"),
+        "what a client pays a month, in the mean": (ahead.fee, "money"),
         "what one seller's clients bring a month after a year": (kept[:, YEAR], "money"),
         "what one seller's clients bring a month after five years": (kept[:, 5 * YEAR], "money"),
-        "what a seller costs a month": (np.full(len(fee), who.salary), "money"),
+        "what a seller costs a month": (np.full(1, who.salary), "money"),
         "months until what a seller brought covers what it cost": (months, "months"),
     }
-    table = [Estimate.of("B4", name, "all", with_limits(v), unit, ahead.clients) for name, (v, unit) in rows.items()]
-    return Estimates(tuple(table), f"Another seller ({ahead.counts}, after commission)"), _rule_words(
-        who, rate, fee, months
-    )
+    table = []
+    for name, (values, unit) in rows.items():
+        told = with_limits(values) if len(values) > 1 else [float(values[0])]
+        table.append(Estimate.of("B4", name, "all", told, unit, ahead.clients))
+    caption = f"Another seller ({worth_ahead.counts}, after commission)"
+    return Estimates(tuple(table), caption), _rule_words(who, ahead.signed / who.number, ahead.fee, months)
 
 
 def _rule_words(who: Sellers, rate: Floats, fee: Floats, months: Floats) -> Finding:
-    under = who.salary < fee[0]
-    rule = "costs less a month than one new client pays" if under else "costs more a month than one new client pays"
+    rule = "less" if who.salary < fee[0] else "more"
     quota = ""
     if math.isfinite(who.quota):
         quota = f" Today's sign {rate[0]:.1f} clients a month each, against a quota of {who.quota:g}."
     low, high = with_limits(months)[1:]
-    when = "would not have paid for itself in ten years"
+    when = "has not paid for itself in ten years"
     if math.isfinite(months[0]):
         when = f"has paid for itself after {months[0]:.0f} months (95% interval {between(low, high, 'months')})"
-    return Finding("B4", f"By the study's rule: a seller {rule}.{quota} At that pace another seller {when}.")
+    text = f"By the study's rule: a seller costs {rule} a month than a client pays.{quota} At that pace the mean seller"
+    return Finding("B4", f"{text} {when}; a single one may do much better or worse.")
 
 
-def longevity_bonus(found: Course, told: WhatIfSettings) -> Estimates:
-    """What a bonus to the seller for each half year that a client stays would cost, and what it must bring (B5)."""
+def longevity_bonus(found: Course, margins: Course, told: WhatIfSettings) -> Estimates:
+    """What a bonus to the seller for each half year that a client stays would cost, and what it must bring (B5).
+
+    The bonus is of fees (`found`); what a longer stay brings is after hours where those are known (`margins`). Both are
+    discounted.
+    """
     if not found.has_money or found.known < HALF_YEAR:
         return Estimates((), "A bonus for sellers whose clients stay")
     weights = found.weights()
     chose, other = paces(found, weights)
-    paid = paid_there(found, weights)
-    stay, due = stay_by(chose, other), np.arange(HALF_YEAR, found.known + 1, HALF_YEAR)
+    fee, brought = paid_there(found, weights), paid_there(margins, weights)
+    due = np.arange(HALF_YEAR, found.known + 1, HALF_YEAR)
 
     def cost(stay: Floats) -> Floats:
-        return told.longevity_bonus * (stay[:, due] * paid[:, due - 1]).sum(axis=1)
+        return told.longevity_bonus * (stay[:, due] * fee[:, due - 1] / (1 + DISCOUNT) ** (due / YEAR)).sum(axis=1)
 
-    value = worth(stay, paid, found.known)
+    stay = stay_by(chose, other)
+    value = worth(stay, brought, found.known)
 
     def gain(slower: Floats) -> Floats:
         later = stay_by(chose, other, slower[:, None])
-        return worth(later, paid, found.known) - cost(later) - value
+        return worth(later, brought, found.known) - cost(later) - value
 
-    share = cost(stay) / value
     counts = (len(found.spells), int(found.left.sum()))
+    needed = 1 - _root(gain, len(value))
     rows = {
         "cost of the bonus for each client signed": (cost(stay), "money"),
-        "share of what a client is worth": (share, "share"),
-        "leaving by choice must fall by, for it to pay": (1 - _root(gain, len(share)), "share"),
+        "what a client is worth": (value, "money"),
+        "leaving by choice must fall by, for it to pay": (np.where(needed < 1, needed, np.nan), "share"),
     }
-    table = [Estimate.of("B5", name, "all", with_limits(v), unit, counts) for name, (v, unit) in rows.items()]
+    table = [Estimate.of("B5", name, "all", found.limits(v), unit, counts) for name, (v, unit) in rows.items()]
     table += _luck_of_sellers(found.spells)
     words = (
         f"{told.longevity_bonus:g} of a month's fee for each half year that a client stays, over {found.known} months"
     )
-    return Estimates(tuple(table), f"A bonus for sellers: {words}")
+    return Estimates(tuple(table), f"A bonus for sellers: {words} ({margins.counts})")
 
 
 def _root(gain: Callable[[Floats], Floats], size: int) -> Floats:
@@ -156,10 +165,11 @@ def _luck_of_sellers(spells: pd.DataFrame) -> list[Estimate]:
     def spread(labels: Floats) -> float:
         return float(np.average((np.bincount(labels, reached) / size) ** 2, weights=size))
 
-    lot = float(np.mean([spread(rng.permutation(who)) for _ in range(SHUFFLES)]))
-    share = min(1.0, lot / spread(who)) if spread(who) > 0 else 1.0
+    lot, found = [spread(rng.permutation(who)) for _ in range(SHUFFLES)], spread(who)
+    limits = [float(np.mean(lot)), *np.quantile(lot, [0.025, 0.975])]
+    shares = [min(1.0, value / found) if found > 0 else 1.0 for value in limits]
     name = "of the differences between sellers' bonuses, luck alone makes"
-    return [Estimate.of("B5", name, "all", (share,), "share", (len(rows), int(rows["ended"].sum())))]
+    return [Estimate.of("B5", name, "all", shares, "share", (len(rows), int(rows["ended"].sum())))]
 
 
 def recent_ends(spells: pd.DataFrame, months: int = YEAR) -> pd.DataFrame:
@@ -196,21 +206,24 @@ def rep_bonus(ends: pd.DataFrame, salary: float, told: WhatIfSettings) -> tuple[
     equal = [_pay(pd.Series(rng.poisson(due), due.index), due) for _ in range(LUCK_DRAWS)]
     paid, rows = _pay(ends["observed"], due), []
     for k, way in enumerate(("by the ends as they are", "allowing for luck")):
-        luck = float(np.mean([draw[k] for draw in equal]))
-        share = min(1.0, luck / paid[k]) if paid[k] > 0 else math.nan
+        alike = [draw[k] for draw in equal]
+        luck = [float(np.mean(alike)), *np.quantile(alike, [0.025, 0.975])]
+        share = [min(1.0, value / paid[k]) for value in luck] if paid[k] > 0 else [math.nan]
         rows += [
             Estimate.of("B6", "paid out in a year", way, (most * paid[k],), "money"),
-            Estimate.of("B6", "paid out in a year if all reps were equal", way, (most * luck,), "money"),
-            Estimate.of("B6", "share of the pay-out that is luck", way, (share,), "share"),
+            Estimate.of("B6", "paid out in a year if all reps were equal", way, [most * x for x in luck], "money"),
+            Estimate.of("B6", "share of the pay-out that is luck", way, share, "share"),
         ]
     caption = f"A bonus for reps of up to {told.rep_bonus:.0%} of their salary, by the ends of the last year"
     raw = next(row for row in rows if row.name.startswith("share"))
     text = "A bonus on retention by the ends as they are would have paid nothing."
-    if raw.estimate >= 1:
-        text = f"A bonus by the ends as they are pays no more than if all {len(ends)} reps were equal: it rewards luck."
+    if raw.high >= 1:
+        text = f"A bonus by the ends as they are pays what it might pay if all {len(ends)} reps were equal: for luck."
     elif math.isfinite(raw.estimate):
-        part = f"{quantity(raw.estimate, 'share')} of a bonus by the ends as they are is luck"
-        text = f"{part}: so much would be paid if all {len(ends)} reps were equal."
+        part = (
+            f"{quantity(raw.estimate, 'share')} ({between(raw.low, raw.high, 'share')}) of a bonus by the ends as they"
+        )
+        text = f"{part} are is luck: so much would be paid if all {len(ends)} reps were equal."
     return Estimates(tuple(rows), caption), Finding("B6", text)
 
 

@@ -20,7 +20,7 @@ PUBLISHED_FEES = {int(term): float(fee) for term, fee in study_plan()["A2"]["pub
 FEE_DEPARTURE_POINTS = float(study_plan()["thresholds"]["fee_departure_points"]["value"])  # study row A2
 DISCOUNT = 0.10  # a year: METHODS 5
 DRAWS, SEED = 1000, 1
-HORIZONS = (24, 12)  # months over which value and revenue are counted, as far as clients could be watched: METHODS 2
+HORIZONS = (60, 48, 36, 24, 12)  # months over which revenue is counted, as far as clients could be watched: METHODS 2
 MIN_FOR_THIRDS = 90  # (ours) clients from which thirds of the fee are told apart
 STILL_SIGN = (1.0, 0.75, 0.5, 0.25)  # shares of today's monthly clients who would sign a fixed term: a what-if (A3)
 MIN_FEES = 5  # (ours) under five clients on a term have no usual fee to depart from
@@ -179,10 +179,10 @@ def _streams(spells: pd.DataFrame) -> Streams | None:
 def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
     """Were month-to-month no longer sold (A3): sign-ups, value, level and swings of revenue, by how many still sign.
 
-    Groups are shares that still sign. Revenue counts clients signed within two years, or one where clients could not be
-    watched for two; the usual change from month to month is a share of it. Those who sign are taken to leave at the
-    pace that the verdict's ratio gives them, to pay the fixed terms' usual fee, and to arrive at random as today's do.
-    The finding: which share must still sign for revenue to stay as it is.
+    Groups are shares that still sign. Revenue counts clients signed within as many months as clients of both kinds
+    could be watched for; the usual change from month to month is a share of it. Those who sign are taken to leave at
+    the pace that the verdict's ratio gives them, to pay the fixed terms' usual fee, and to arrive at random as today's
+    do. The finding: which share must still sign for revenue to stay as it is.
     """
     found = _streams(spells)
     if found is None:
@@ -196,23 +196,35 @@ def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
     low, high = np.quantile(needed, [0.025, 0.975])
     all_sign = "Even if all of them signed, revenue would be lower. " if low > 1 else ""
     text = (
-        f"{all_sign}Revenue stays as it is if a fixed term is signed by {needed[0]:.0%} of as many clients as now sign "
-        f"month-to-month (95% interval {low:.0%} to {high:.0%}, from the uncertainty of the ratio alone)."
+        f"{all_sign}After {found.horizon} months revenue is what it is today if a fixed term is signed by "
+        f"{needed[0]:.0%} of as many clients as now sign month-to-month (95% interval {low:.0%} to {high:.0%}, from "
+        "the uncertainty of the ratio alone)."
     )
     caption = f"After {found.horizon} months, by the share of monthly clients who would still sign"
     return Estimates(tuple(rows), caption), Finding("A3", text)
 
 
-def monthly_stopped(spells: pd.DataFrame, share: float) -> tuple[np.ndarray, float] | None:
-    """Revenue gained if month-to-month stopped and that share still signed, as a share of today's (draws, shape (m,)).
+@dataclass(frozen=True)
+class Stopped:
+    """Month-to-month no longer sold: revenue gained as a share of today's and client-months added a month (draws).
 
-    And the usual change from month to month then; None as `without_monthly` says nothing.
+    `swing` is the usual change of revenue from month to month; all from clients signed within `horizon` months.
     """
+
+    gained: np.ndarray
+    months: np.ndarray
+    swing: float
+    horizon: int
+
+
+def monthly_stopped(spells: pd.DataFrame, share: float) -> Stopped | None:
+    """What stopping month-to-month does if that share still signs; None where `without_monthly` says nothing."""
     found = _streams(spells)
     if found is None:
         return None
-    level, swing = _level(share, found.moved, found.kept)
-    return np.asarray(level / _level(1.0, found.monthly, found.kept)[0] - 1), swing
+    (level, swing), today = _level(share, found.moved, found.kept), _level(1.0, found.monthly, found.kept)[0]
+    months = found.monthly.rate * (share * found.moved.months - found.monthly.months)
+    return Stopped(level / today - 1, months, swing, found.horizon)
 
 
 def _level(share: float, stream: Stream, kept: Stream) -> tuple[np.ndarray, float]:

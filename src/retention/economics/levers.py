@@ -1,6 +1,7 @@
 """What would move revenue (A3, B3 to B6): each change by itself, with what it assumes and what it leaves uncertain.
 
-All are measured on one scale: what the clients signed within `horizon` months pay a month, once as many sign as lately.
+All are measured on one scale: what the clients signed within `horizon` months bring a month, as many signing as lately;
+after their hours where those are known, so that a change which takes work is not held against one which does not.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from retention.economics.bonuses import Sellers
 from retention.economics.fees import monthly_stopped
 from retention.economics.lifetimes import Course, horizon_of, paces, paid_there, stay_by, with_limits
 from retention.economics.plateau import signups
+from retention.exits import renewals_known
 from retention.results import Estimate, Estimates, Finding, between, quantity
 
 Floats = np.ndarray
+MOST_MORE = 10.0  # times as much leaving as is tried to see what a raise can bear
 
 
 @dataclass(frozen=True)
 class Lever:
-    """One change: what revenue a month gains (draws, shape (m,)), how much it then swings, and what is assumed."""
+    """One change: what a month gains (draws, shape (m,)), how revenue then swings, and what is assumed."""
 
     name: str
     gain: Floats
@@ -35,7 +38,7 @@ class Lever:
 
 @dataclass(frozen=True)
 class Levers:
-    """The revenue of today (draws, shape (m,)) with its swing, and the levers that could be tried."""
+    """What today's sign-ups bring a month (draws, shape (m,)), the swing of revenue, and the levers tried."""
 
     today: Floats
     swing: float
@@ -45,102 +48,130 @@ class Levers:
     clients: tuple[int, int]
 
 
-def levers(found: Course, who: Sellers | None, told: WhatIfSettings, cutoff: dt.date) -> Levers | None:
-    """The changes of `[what_if]`, each by itself; None where fees or a year of service are not known."""
-    horizon = min(horizon_of(found), 24)
-    if not found.has_money or not horizon:
+@dataclass(frozen=True)
+class _Base:
+    """What the levers start from: the clients by fee and by worth, resampled, and their paces of leaving."""
+
+    fees: Course
+    margins: Course
+    weights: Floats
+    signed: Floats
+    horizon: int
+
+    def level(self, slower: float = 1.0, of: Course | None = None) -> Floats:
+        """What they bring a month, shape (m,), were leaving by choice slower."""
+        chose, other = paces(self.fees, self.weights)
+        stay, paid = stay_by(chose, other, slower), paid_there(of or self.margins, self.weights)
+        return np.asarray(self.signed * (stay[:, : self.horizon] * paid[:, : self.horizon]).sum(axis=1))
+
+    def swing(self, slower: float = 1.0, rate: float = 1.0) -> float:
+        """The usual change of revenue from month to month, as a share of it, if clients come and go at random."""
+        chose, other = paces(self.fees, self.weights[:1])
+        there = float(stay_by(chose, other, slower)[0, self.horizon - 1])
+        paid = pd.DataFrame(self.fees.paid).mean(axis=1)[(self.fees.spells["entry_months"] == 0).to_numpy()]
+        moves = rate * self.signed[0] * float((paid**2).mean()) * (2 - there)
+        return math.sqrt(moves) / float(rate * self.level(slower, self.fees)[0])
+
+    def where(self, chosen: Floats, cutoff: dt.date) -> _Base:
+        """The same of some of the clients."""
+        fees, weights = self.fees.where(chosen), self.weights[:, chosen]
+        return _Base(fees, self.margins.where(chosen), weights, signups(fees, weights, cutoff), self.horizon)
+
+
+def levers(found: Course, margins: Course, who: Sellers | None, told: WhatIfSettings, cutoff: dt.date) -> Levers | None:
+    """The changes of `[what_if]`, each by itself; None where fees, dates or a year of service are not known.
+
+    `found` counts fees, `margins` what is left of them where hours are known.
+    """
+    horizon = horizon_of(found)
+    if not found.has_money or not horizon or found.few or not renewals_known(found.spells):
         return None
     weights = found.weights()
-    signed = signups(found, weights, cutoff)
-    chose, other = paces(found, weights)
-    paid = paid_there(found, weights)
-
-    def level(slower: float = 1.0) -> Floats:
-        stay = stay_by(chose, other, slower)
-        return np.asarray(signed * (stay[:, :horizon] * paid[:, :horizon]).sum(axis=1))
-
-    today = level()
-    swing = _swing(found, signed[0], float(stay_by(chose, other)[0, horizon - 1]), today[0])
-    tried = []
-    if who is not None:
-        more, salary = told.sellers_added / who.number, told.sellers_added * np.nan_to_num(who.salary)
-        cost = "Salary and commission are taken off." if salary else "Their salary is not known and not taken off."
-        text = f"They sign as many each as today's {who.number} do, and find as good clients. {cost}"
-        gain = more * today * (1 - who.commission) - salary
-        name = f"{told.sellers_added:g} seller{'s' * (told.sellers_added != 1)} more"
-        tried.append(Lever(name, gain, swing / math.sqrt(1 + more), text))
-    slower = 1 - told.leaving_lowered
-    calm = _swing(found, signed[0], float(stay_by(chose, other, slower)[0, horizon - 1]), level(slower)[0])
+    base = _Base(found, margins, weights, signups(found, weights, cutoff), horizon)
+    today, revenue = base.level(), base.level(of=found)
+    if revenue[0] <= 0:
+        return None
+    tried = [] if who is None else [_more_sellers(base, who, told, today, revenue)]
+    lowered = base.level(1 - told.leaving_lowered) - today
     text = "Every client who chooses to leave does so that much more slowly; how to bring it about is left open."
-    tried.append(Lever(f"leaving lowered by {told.leaving_lowered:.0%}", level(slower) - today, calm, text))
-    eaten = _eaten(level, today[0], told.rates_raised)
-    text = f"Nobody leaves for it. The gain is eaten up if leaving by choice rises by {eaten:.0%}."
-    tried.append(Lever(f"rates raised by {told.rates_raised:.0%}", told.rates_raised * today, swing, text))
+    swing = base.swing(1 - told.leaving_lowered)
+    tried.append(Lever(f"leaving lowered by {told.leaving_lowered:.0%}", lowered, swing, text))
+    eaten = _eaten(lambda more: base.level(more)[0] + told.rates_raised * base.level(more, found)[0], float(today[0]))
+    bound = f"if leaving by choice rises by {eaten:.0%}" if eaten < MOST_MORE * 0.99 else "by no rise of leaving tried"
+    text = f"Nobody leaves for it. The gain is eaten up {bound}."
+    tried.append(Lever(f"rates raised by {told.rates_raised:.0%}", told.rates_raised * revenue, base.swing(), text))
     size = found.spells["monthly_ad_spend"].to_numpy(float)
     least = float(np.nanquantile(size, told.smallest_declined))
     if (size > least).any():
-        tried.append(_up_market(found, weights, told, cutoff, horizon, today, least))
-    if (stopped := monthly_stopped(found.spells, told.still_sign)) is not None:
-        change, swings = stopped
-        text = (
-            f"{told.still_sign:.0%} of today's monthly clients sign a fixed term instead, and stay as the verdict says."
-        )
-        # Its uncertainty is the ratio's and that of today's level, drawn apart.
-        draws = min(len(change), len(today))
-        tried.append(Lever("month-to-month stopped", change[:draws] * today[:draws], swings, text))
+        tried.append(_up_market(base, base.where(size > least, cutoff), told, today, least))
+    if (moved := _without_monthly(base, told, today, revenue)) is not None:
+        tried.append(moved)
     counts = (len(found.spells), int(found.left.sum()))
-    return Levers(today, swing, horizon, tuple(tried), found.counts, counts)
+    return Levers(today, base.swing(), horizon, tuple(tried), margins.counts, counts)
 
 
-def _swing(found: Course, signed: float, there: float, level: float) -> float:
-    """The usual change of revenue from month to month, as a share of it, if clients come and go at random."""
-    fees = pd.DataFrame(found.paid).mean(axis=1)
-    new = fees[(found.spells["entry_months"] == 0).to_numpy()]
-    return math.sqrt(signed * float((new**2).mean()) * (2 - there)) / level if level > 0 else math.nan
+def _more_sellers(base: _Base, who: Sellers, told: WhatIfSettings, today: Floats, revenue: Floats) -> Lever:
+    more, salary = told.sellers_added / who.number, told.sellers_added * float(np.nan_to_num(who.salary))
+    cost = "Salary and commission are taken off." if salary else "Their salary is not known and not taken off."
+    text = f"They sign as many each as today's {who.number:g} do, and find as good clients. {cost}"
+    gain = more * (today - who.commission * revenue) - salary
+    name = f"{told.sellers_added:g} seller{'s' * (told.sellers_added != 1)} more"
+    return Lever(name, gain, base.swing(rate=1 + more), text)
 
 
-def _eaten(level: Callable[[float], Floats], today: float, raised: float) -> float:
+def _eaten(level: Callable[[float], Floats | float], today: float) -> float:
     """By what share leaving must rise for a raise to gain nothing."""
-    low, high = 0.0, 10.0
+    low, high = 0.0, MOST_MORE
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if (1 + raised) * level(1 + middle)[0] > today else (low, middle)
+        low, high = (middle, high) if level(1 + middle) > today else (low, middle)
     return low
 
 
-def _up_market(
-    found: Course, weights: Floats, told: WhatIfSettings, cutoff: dt.date, horizon: int, today: Floats, least: float
-) -> Lever:
+def _up_market(base: _Base, rest: _Base, told: WhatIfSettings, today: Floats, least: float) -> Lever:
     """The smallest clients declined, and part of them replaced by clients like the rest."""
-    rest = found.spells["monthly_ad_spend"].to_numpy(float) > least
-    part = found.where(rest)
-    chose, other = paces(part, weights[:, rest])
-    brings = stay_by(chose, other)[:, :horizon] * paid_there(part, weights[:, rest])[:, :horizon]
-    every, kept = signups(found, weights, cutoff), signups(part, weights[:, rest], cutoff)
-    moved = (kept + told.replaced * (every - kept)) * brings.sum(axis=1)
-    there = float(stay_by(chose, other)[0, horizon - 1])
-    swing = _swing(part, float(kept[0] + told.replaced * (every[0] - kept[0])), there, moved[0])
+    signed = rest.signed + told.replaced * (base.signed - rest.signed)
+    each = np.divide(rest.level(), rest.signed, out=np.zeros_like(today), where=rest.signed > 0)
+    rate = float(signed[0] / rest.signed[0]) if rest.signed[0] else 1.0
     text = (
-        f"Clients that plan to spend no more than {least:,.0f} a month are not "
-        f"signed; for {told.replaced:.0%} of them another like the rest is found. Hours that it frees are not counted."
+        f"Clients that plan to spend no more than {least:,.0f} a month are not signed; for {told.replaced:.0%} of them "
+        "another like the rest is found."
     )
-    return Lever(f"the smallest {told.smallest_declined:.0%} no longer signed", moved - today, swing, text)
+    name = f"the smallest {told.smallest_declined:.0%} no longer signed"
+    return Lever(name, signed * each - today, rest.swing(rate=rate), text)
+
+
+def _without_monthly(base: _Base, told: WhatIfSettings, today: Floats, revenue: Floats) -> Lever | None:
+    """Month-to-month stopped; the months that clients stay longer take as many hours as monthly clients' do."""
+    stopped = monthly_stopped(base.fees.spells, told.still_sign)
+    if stopped is None or stopped.horizon != base.horizon:
+        return None
+    monthly = (base.fees.spells["contract_term_months"] == 1).to_numpy()
+    costs = base.fees.paid[monthly] - base.margins.paid[monthly]
+    hours = float(np.nanmean(costs)) if np.isfinite(costs).any() else 0.0
+    draws = min(len(stopped.gained), len(today))
+    # Its uncertainty is the ratio's and that of today's level, drawn apart.
+    gain = stopped.gained[:draws] * revenue[:draws] - hours * stopped.months[:draws]
+    text = f"{told.still_sign:.0%} of today's monthly clients sign a fixed term instead, and stay as the verdict says."
+    return Lever("month-to-month stopped", gain, stopped.swing, text)
 
 
 def lever_table(found: Levers | None) -> Estimates:
     """What each change gains a month, as money and share of today's, and how revenue then swings (A3, B3)."""
     if found is None:
-        return Estimates((), "What would move revenue")
+        return Estimates((), "What would move it")
     rows = [
-        Estimate.of("B3", "revenue a month", "as today", with_limits(found.today), "money", found.clients),
-        Estimate.of("B3", "usual change from month to month", "as today", (found.swing,), "share"),
+        Estimate.of("B3", "brought a month", "as today", with_limits(found.today), "money", found.clients),
+        Estimate.of("B3", "usual change of revenue from month to month", "as today", (found.swing,), "share"),
     ]
     for lever in sorted(found.tried, key=lambda lever: -lever.gain[0]):
-        rows.append(Estimate.of("B3", "gained a month", lever.name, with_limits(lever.gain), "money", found.clients))
         share = lever.gain / found.today[: len(lever.gain)]
+        rows.append(Estimate.of("B3", "gained a month", lever.name, with_limits(lever.gain), "money", found.clients))
         rows.append(Estimate.of("B3", "as a share of today's", lever.name, with_limits(share), "share", found.clients))
-        rows.append(Estimate.of("B3", "usual change from month to month", lever.name, (lever.swing,), "share"))
-    caption = f"What would move revenue: from clients signed within {found.horizon} months ({found.counts})"
+        rows.append(
+            Estimate.of("B3", "usual change of revenue from month to month", lever.name, (lever.swing,), "share")
+        )
+    caption = f"What would move it: brought a month by clients signed within {found.horizon} months ({found.counts})"
     return Estimates(tuple(rows), caption)
 
 
@@ -151,14 +182,19 @@ def assumptions(found: Levers | None) -> pd.DataFrame:
 
 
 def lever_words(found: Levers | None, currency: str = "") -> Finding:
-    """The one change that moves revenue most, with its uncertainty."""
-    if found is None or not found.tried:
+    """The one change that moves most, with its uncertainty and, where they cannot be told apart, the next."""
+    if found is None:
         return Finding("B3", "What would move revenue most cannot be told without what clients pay.")
-    best = max(found.tried, key=lambda lever: lever.gain[0])
+    best, *others = sorted(found.tried, key=lambda lever: -lever.gain[0])
     value, low, high = with_limits(best.gain)
-    money = f"{quantity(value, 'money')} {currency}".strip()
-    return Finding(
-        "B3",
-        f"Of the changes tried, {best.name} moves revenue most: {money} a month after {found.horizon} months (95% "
-        f"interval {between(low, high, 'money')}; {value / found.today[0]:+.0%}). {best.assumes}",
+    if value <= 0:
+        return Finding("B3", "None of the changes tried would bring more than today.")
+    money, limits = f"{quantity(value, 'money')} {currency}".strip(), f"95% interval {between(low, high, 'money')}"
+    text = (
+        f"Of the changes tried, {best.name} moves most: {money} a month more after {found.horizon} months ({limits}; "
+        f"{value / found.today[0]:+.0%} of {found.counts}). {best.assumes}"
     )
+    draws = min(len(best.gain), *(len(lever.gain) for lever in others))
+    close = [x.name for x in others if np.quantile(best.gain[1:draws] - x.gain[1:draws], 0.025) <= 0]
+    text += f" It cannot be told apart from: {', '.join(close)}." if close else ""
+    return Finding("B3", text)

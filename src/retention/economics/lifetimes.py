@@ -15,18 +15,23 @@ import pandas as pd
 
 from retention.config import study_plan
 from retention.contract_term import MIN_AT_RISK
-from retention.curves import follow_up, kaplan_meier, known_through, median, rate_ratio
+from retention.curves import follow_up, kaplan_meier, known_through, median
 from retention.economics.money import FEES, MARGINS, NEEDS, planned_fees
 from retention.features import KEY
-from retention.results import Estimate, Estimates, Finding, Findings, between, quantity
+from retention.results import MIN_EVENTS_GROUP, Estimate, Estimates, Finding, Findings, between, quantity
 from retention.snapshots import month_of
 
 BANDS: dict[str, float] = study_plan()["B1"]["bands_from_months"]  # poor, fair, good, excellent: study row B1
 DISCOUNT = 0.10  # a year: METHODS 5
 HORIZONS = (60, 48, 36, 24, 12)  # months over which value is counted, as far as clients could be watched
 DRAWS, SEED = 500, 1
+MIN_KNOWN = 0.8  # (ours) share of client-months whose money must be known before it stands for all
+ALL_KNOWN = 0.95  # (ours) share of client-months under which the page says that money is missing
+PLANNED = "fees as planned at signing"
+TAIL_MONTHS = 24  # (ours) months by which the pace of those who stay longest is told
+LONGEST = 480  # months that a curve is carried on to beyond what was watched
+CLOSE = 0.10  # (ours) a shortcut that is off by less does no harm
 MIN_SIGNED = 10  # (ours) clients seen from their start, from which what winning one cost is told
-ONE_FOR_ALL = 0.05  # chance under which leaving at one pace for ever is set aside
 Floats = np.ndarray
 
 
@@ -46,10 +51,20 @@ class Course:
     clients: Floats
     counts: str
 
+    @cached_property
+    def known_share(self) -> float:
+        """Share of the client-months of which the money is known."""
+        return float(np.isfinite(self.paid).sum() / max(self.at_risk.sum(), 1))
+
     @property
     def has_money(self) -> bool:
-        """Whether anything is known of what clients pay."""
-        return bool(np.isfinite(self.paid).any())
+        """Whether enough is known of what clients pay, and they pay anything."""
+        return self.known_share >= MIN_KNOWN and bool(np.nansum(np.abs(self.paid)) > 0)
+
+    @property
+    def few(self) -> bool:
+        """Whether too few left for intervals: then what there is is described alone (METHODS 1)."""
+        return bool(self.left.sum() < MIN_EVENTS_GROUP)
 
     def where(self, chosen: Floats) -> Course:
         """The course of the chosen engagements (mask of shape (n,))."""
@@ -64,10 +79,17 @@ class Course:
         return int(min(supported, known_through(follow_up(self.spells), MIN_AT_RISK)))
 
     def weights(self, draws: int = DRAWS, seed: int = SEED) -> Floats:
-        """How often each engagement counts: once, then in `draws` resamples of the clients; shape (1 + draws, n)."""
+        """How often each engagement counts: once, then in `draws` resamples of the clients; shape (1 + draws, n).
+
+        Each client is drawn by a Poisson law of its own, so that how many sign is as uncertain as who.
+        """
         number = int(self.clients.max()) + 1 if len(self.clients) else 0
-        again = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=draws)
+        again = np.random.default_rng(seed).poisson(1.0, (draws, number))
         return np.vstack([np.ones(len(self.clients)), again[:, self.clients].astype(float)])
+
+    def limits(self, values: Floats) -> list[float]:
+        """The first value with the 95 % limits of the rest, shape (1 + draws,); the value alone where few left."""
+        return [float(values[0])] if self.few else with_limits(values)
 
 
 def course(spells: pd.DataFrame, money: pd.DataFrame, column: str = "fee") -> Course:
@@ -87,9 +109,9 @@ def course(spells: pd.DataFrame, money: pd.DataFrame, column: str = "fee") -> Co
 
 
 def _paid(spells: pd.DataFrame, money: pd.DataFrame, column: str, at_risk: Floats) -> tuple[Floats, str]:
+    planned = np.where(at_risk, planned_fees(spells).to_numpy()[:, None], np.nan)
     if money.empty or money[column].isna().all():
-        planned = planned_fees(spells).to_numpy()[:, None]
-        return np.where(at_risk, planned, np.nan), "fees as planned at signing"
+        return planned, PLANNED
     where = spells[[*KEY, "start_date", "stop_months", "ended"]].reset_index(drop=True)
     rows = money.merge(where.assign(row=where.index), on=KEY)
     k = rows["month"] - month_of(rows["start_date"])
@@ -98,7 +120,19 @@ def _paid(spells: pd.DataFrame, money: pd.DataFrame, column: str, at_risk: Float
     sums = rows.groupby(["row", "k"])[column].sum(min_count=1)
     paid = np.full(at_risk.shape, np.nan)
     paid[sums.index.get_level_values(0), sums.index.get_level_values(1).astype(int)] = sums.to_numpy(float)
-    return np.where(at_risk, paid, np.nan), FEES if column == "fee" else MARGINS
+    paid = np.where(at_risk, paid, np.nan)
+    if column != "fee":
+        return paid, MARGINS
+    silent = np.isnan(paid).all(axis=1) & np.isfinite(planned).any(axis=1)
+    return np.where(
+        silent[:, None], planned, paid
+    ), f"{FEES}; as planned where none are on record" if silent.any() else FEES
+
+
+def best_course(spells: pd.DataFrame, money: pd.DataFrame) -> Course:
+    """The course by margins where hours are known of nearly all months, else by fees."""
+    margins = course(spells, money, "margin") if "margin" in money and money["margin"].notna().any() else None
+    return margins if margins is not None and margins.has_money else course(spells, money)
 
 
 def survival(found: Course, weights: Floats) -> Floats:
@@ -121,6 +155,21 @@ def stay_by(chose: Floats, other: Floats, slower: float | Floats = 1.0) -> Float
         else 1 - chose - other
     )
     return np.hstack([np.ones((len(chose), 1)), np.cumprod(np.clip(kept, 0, 1), axis=1)])
+
+
+def extended(found: Course, weights: Floats) -> Floats:
+    """Share still there as each month begins, carried on beyond what was watched; shape (m, LONGEST + 1).
+
+    Those who stay longer leave at the pace of the last two years that were watched. Half an end is added to that pace:
+    that nobody left lately does not mean that nobody ever will.
+    """
+    known = found.known
+    stay = survival(found, weights)[:, : known + 1]
+    last = slice(max(known - TAIL_MONTHS, 0), known)
+    there = np.maximum(weights @ found.at_risk[:, last].sum(axis=1), 1.0)
+    pace = np.minimum((weights @ found.left[:, last].sum(axis=1) + 0.5) / there, 1.0)
+    later = np.arange(1, LONGEST - known + 1)
+    return np.hstack([stay, stay[:, -1:] * (1 - pace[:, None]) ** later])
 
 
 def paid_there(found: Course, weights: Floats) -> Floats:
@@ -164,25 +213,28 @@ def bands(found: Course) -> Estimates:
     """
     weights = found.weights()
     stay = survival(found, weights)
-    edges = [int(months) for months in BANDS.values() if months <= found.known]
+    edges = [int(months) for months in BANDS.values() if months < max(found.known, 1)]
     shares = [stay[:, low] - stay[:, high] for low, high in zip(edges, edges[1:], strict=False)] + [stay[:, edges[-1]]]
-    counts, rows = (len(found.spells), int(found.left.sum())), []
+    counts, rows, names = (len(found.spells), int(found.left.sum())), [], list(BANDS)
     for k, (low, share) in enumerate(zip(edges, shares, strict=True)):
+        name = names[k] if k + 1 < len(edges) or k + 1 == len(names) else f"{names[k]} or better"
         told = f"{low} to {edges[k + 1]} months" if k + 1 < len(edges) else f"over {low} months"
-        group = f"{list(BANDS)[k]}: {told.replace('0 to', 'under') if low == 0 and k + 1 < len(edges) else told}"
-        rows.append(Estimate.of("B1", "share of clients", group, with_limits(share), "share", counts))
+        group = f"{name}: {told.replace('0 to', 'under') if low == 0 and k + 1 < len(edges) else told}"
+        rows.append(Estimate.of("B1", "share of clients", group, found.limits(share), "share", counts))
     return Estimates(tuple(rows), "How long clients stay, of all who sign, whether they have left or not")
 
 
 def grade(found: Course) -> Finding:
     """The agency's grade: the band in which half of its clients have left (B1)."""
+    if not found.known:
+        return Finding("B1", "Too few clients could be watched to say how long half of them stay.")
     middle, low, high = median(kaplan_meier(follow_up(found.spells)))
-    if not math.isfinite(middle):
+    if not middle <= found.known:
         least = quantity(float(found.known), "months")
         name = _band(found.known)
         more = f"{name} at least" if name != list(BANDS)[-1] else name
         return Finding("B1", f"Half of the clients have not left within {least}: {more}, in the study's words.")
-    limits = f"95% interval {between(low, high, 'months')}" if math.isfinite(high) else "no upper limit to be seen"
+    limits = f"95% interval {between(low, high, 'months')}" if high <= found.known else "no upper limit to be seen"
     text = f"Half of the clients leave within {quantity(middle, 'months')} ({limits}): {_band(middle)}"
     return Finding("B1", f"{text}, in the study's words.")
 
@@ -192,43 +244,40 @@ def _band(months: float) -> str:
 
 
 def shortcut(found: Course) -> tuple[Estimates, Finding]:
-    """Churn a month by year of service, the lifetime that one over churn gives, and whether that may be used (B2).
+    """Churn a month by month of service, the lifetime that one over churn gives, and whether that may be used (B2).
 
-    It holds only where clients leave at one pace all along. Churn is ends over client-months at risk.
+    It holds only where clients leave at one pace all along. Churn is ends over client-months at risk; it is held
+    against the mean of the whole curve, carried on beyond what was watched.
 
     >>> round(100 / 12, 2)  # a lifetime of twelve months: churn of 8.33 % a month
     8.33
     """
     weights, edges = found.weights(), [0, 6, 12, 18, found.at_risk.shape[1]]
-    there, gone = weights @ found.at_risk, weights @ found.left
-    rows, spans, rates = [], [], []
-    for low, high in zip(edges, edges[1:], strict=False):
+    there, gone, rows = weights @ found.at_risk, weights @ found.left, []
+    for low, high in [*zip(edges, edges[1:], strict=False), (0, edges[-1])]:
         months, ends = there[:, low:high].sum(axis=1), gone[:, low:high].sum(axis=1)
         if low < high and months[0]:
-            spans.append((int(ends[0]), float(months[0])))
             group = f"after month {low}" if high == edges[-1] else f"months {low + 1} to {high}"
+            group = "all months" if (low, high) == (0, edges[-1]) else group
             churn, counts = ends / np.maximum(months, 1e-12), (len(found.spells), int(ends[0]))
-            rows.append(Estimate.of("B2", "churn a month", group, with_limits(churn), "share", counts))
-            rates.append(ends[0] / months[0])
-    churn = gone.sum(axis=1) / np.maximum(there.sum(axis=1), 1e-12)
-    counts = (len(found.spells), int(found.left.sum()))
-    rows.append(Estimate.of("B2", "churn a month", "all months", with_limits(churn), "share", counts))
+            rows.append(Estimate.of("B2", "churn a month", group, found.limits(churn), "share", counts))
     table = Estimates(tuple(rows), "Churn a month by month of service: those who left over those who were there")
-    if len(spans) < 2 or not churn[0]:
+    if found.few or found.known < min(HORIZONS):
         return table, Finding("B2", "Too few have left to say at what pace clients go.")
-    first, rest = spans[0], (sum(e for e, _ in spans[1:]), sum(m for _, m in spans[1:]))
-    apart = rate_ratio((first[0], rest[0]), (first[1], rest[1])) if first[0] + rest[0] else None
-    text = f"One over churn ({quantity(churn[0], 'share')} a month) gives a lifetime of {1 / churn[0]:.1f} months. "
-    middle = median(kaplan_meier(follow_up(found.spells)))[0]
-    if apart and apart.p < ONE_FOR_ALL:
-        text += (
-            f"The shortcut misleads here: in the first six months clients leave {apart.ratio:.1f} times as fast as "
-            f"later (95% interval {apart.low:.1f} to {apart.high:.1f}), so that no single churn describes them. "
-        )
-        text += f"Half have left by month {middle:.0f}." if math.isfinite(middle) else ""
+    simple = there.sum(axis=1) / np.maximum(gone.sum(axis=1), 1e-12)
+    mean = extended(found, weights).sum(axis=1)
+    (_, low, high), told = with_limits(simple / mean), [with_limits(values) for values in (simple, mean)]
+    text = (
+        f"One over churn gives a mean lifetime of {told[0][0]:.1f} months, the whole curve {told[1][0]:.1f} (95% "
+        f"interval {between(told[1][1], told[1][2], 'months')}). "
+    )
+    if low > 1 + CLOSE or high < 1 - CLOSE:
+        text += "The shortcut misleads here, for clients do not leave at one pace."
+    elif low >= 1 - CLOSE and high <= 1 + CLOSE:
+        text += f"Here the shortcut does no harm: it is off by less than {CLOSE:.0%}."
     else:
-        text += "The first six months do not differ from later ones by more than luck, so the shortcut does no harm."
-    return table, Finding("B2", text.strip())
+        text += f"Whether the shortcut is off by more than {CLOSE:.0%} cannot be told."
+    return table, Finding("B2", text)
 
 
 def segments(spells: pd.DataFrame) -> dict[str, Floats]:
@@ -280,9 +329,8 @@ def value_words(table: Estimates, currency: str = "") -> Finding:
     text = f"A new client stays {value} {whole.name.removeprefix('months stayed ')} ({limits})"
     if rows:
         text = f"A new client brings {value} {currency} {whole.name.removeprefix('worth ')} ({limits})"
-    if len(rest) > 1:
-        most, least = rest[0], rest[-1]
-        each = [f"{row.group} ({quantity(row.estimate, row.unit)})" for row in (most, least)]
+    if len(rest) > 1 and rest[0].low > rest[-1].high:  # intervals that do not touch: more than the luck of many looks
+        each = [f"{row.group} ({quantity(row.estimate, row.unit)})" for row in (rest[0], rest[-1])]
         text += f": most the {each[0]}, least the {each[1]}"
     tail = table.caption[table.caption.index("(") + 1 : -1] if rows else f"what that is worth takes {NEEDS}"
     return Finding("B7", " ".join(f"{text}; {tail}.".split()))
@@ -294,12 +342,12 @@ def _valued(part: Course, horizon: int) -> dict[str, list[float]]:
     values = {}
     if part.has_money:
         paid = paid_there(part, weights)
-        values[f"worth over {horizon} months"] = with_limits(worth(stay, paid, horizon))
-        values["worth of the middling client"] = with_limits(_middling(part, weights, stay, horizon))
+        values[f"worth over {horizon} months"] = part.limits(worth(stay, paid, horizon))
+        values["worth of the middling client"] = part.limits(_middling(part, weights, stay, horizon))
         if (cost := _won(part, weights)) is not None:
-            values["cost of winning it"] = with_limits(cost)
-            values["months until that is paid back"] = with_limits(payback(stay, paid, cost, part.known))
-    return values | {f"months stayed of the first {horizon}": with_limits(stay[:, :horizon].sum(axis=1))}
+            values["cost of winning it"] = part.limits(cost)
+            values["months until that is paid back"] = part.limits(payback(stay, paid, cost, part.known))
+    return values | {f"months stayed of the first {horizon}": part.limits(stay[:, :horizon].sum(axis=1))}
 
 
 def _middling(part: Course, weights: Floats, stay: Floats, horizon: int) -> Floats:
@@ -336,6 +384,7 @@ def lacking(found: Course, margins: Course, spells: pd.DataFrame, sellers: objec
     told = {
         (NEEDS, "what a client is worth, where revenue levels off and what would move it"): not found.has_money,
         ("hours with what they cost (tables hours and staff)", "worth after costs"): margins.counts != MARGINS,
+        ("what each client paid in each month", "all of this better"): 0 < found.known_share < ALL_KNOWN,
         ("acquisition_cost in clients", "when winning a client is paid back"): "acquisition_cost" not in spells,
         ("sellers and their salaries (table staff)", "whether another seller pays"): sellers is None,
     }

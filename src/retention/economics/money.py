@@ -17,8 +17,9 @@ NEEDS = "what clients pay (fee_pct in clients, or fee in account_months)"
 def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row an engagement and calendar month with a fee on record: `client_id, engagement, month, fee, cost, margin`.
 
-    `month` counts from the year 0. Cost is hours at what they cost (of people whose cost is not known, the usual); NaN,
-    as is the margin, where the source holds no hours with their cost. Empty without fees by month.
+    `month` counts from the year 0. Cost is hours at what they cost (of people whose cost is not known, the usual). A
+    month without hours cost nothing if hours were kept then, and for this client at some time; else cost and margin are
+    NaN, as they are where the source holds no hours with their cost. Empty without fees by month.
     """
     columns = [*KEY, "month", "fee", "cost", "margin"]
     fees = tables.get("account_months")
@@ -32,7 +33,8 @@ def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> p
     hourly = spent["hourly_cost"].astype(float)
     cost = _summed(spells, spent.assign(cost=spent["hours"].astype(float) * hourly.fillna(hourly.median())), "cost")
     rows = rows.merge(cost, on=[*KEY, "month"], how="left")
-    rows["cost"] = rows["cost"].fillna(0.0)
+    kept = rows["month"].between(cost["month"].min(), cost["month"].max()) & rows["client_id"].isin(cost["client_id"])
+    rows["cost"] = rows["cost"].mask(rows["cost"].isna() & kept, 0.0)
     return rows.assign(margin=rows["fee"] - rows["cost"])[columns]
 
 

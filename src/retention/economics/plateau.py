@@ -18,8 +18,9 @@ from lifelines.exceptions import ConvergenceError
 
 from retention.contract_term import MIN_AT_RISK
 from retention.curves import follow_up
-from retention.economics.lifetimes import DISCOUNT, DRAWS, Course, paid_there, survival, with_limits
-from retention.economics.money import NEEDS
+from retention.economics.lifetimes import DISCOUNT, DRAWS, LONGEST, Course, extended, paid_there, survival, with_limits
+from retention.economics.money import NEEDS, planned_fees
+from retention.exits import renewals_known
 from retention.features import KEY
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.snapshots import last_month, month_of
@@ -30,8 +31,9 @@ SIGNED_MONTHS = 24  # (ours) sign-ups a month are those of the last two years, o
 AHEAD = 120  # months that are looked ahead
 NEARLY = 0.95  # share of the plateau at which revenue counts as levelled off: METHODS 5
 HEAVY = 0.25  # (ours) share of the plateau beyond what was watched, from which none can be promised
-TAIL_MONTHS = 24  # (ours) months by which the pace of those who stay longest is told
-LATEST = 3  # months whose mean is what a client pays now
+LATEST = 3  # months on record whose mean is what a client pays now
+MIN_FOR_THIRDS = 90  # (ours) engagements from which thirds of what they pay are told apart
+NEAR = 0.20  # (ours) share of today's revenue within which the whole interval must lie for it to be there already
 Floats = np.ndarray
 
 
@@ -60,11 +62,12 @@ def levelled_off(path: Floats, level: float) -> float:
 
 @dataclass(frozen=True)
 class Outlook:
-    """Revenue to come, arrays of draws (first as estimated) by month from the cut-off on, shape (m, months + 1).
+    """Revenue to come, arrays of draws (first as estimated) by month from the cut-off on, shape (m, AHEAD + 1).
 
-    `book` is what the present clients will still pay, `new` those signed from now on. `within` and `level` (shape (m,))
-    are the plateau from what was watched (`known` months), and with clients who stay longer leaving as the longest
-    watched did lately; `tails` the same by parametric curves. `signed` sign-ups a month.
+    `book` is what the present clients (month 0) will still pay, `new` those signed from now on. `within` and `level`
+    (shape (m,)) are the plateau from what was watched (`known` months), and with clients who stay longer leaving as
+    those longest watched did lately; `tails` the same by parametric curves. `signed` sign-ups a month; `fee` what a
+    client pays in the mean of its months.
     """
 
     cutoff: dt.date
@@ -72,6 +75,7 @@ class Outlook:
     book: Floats
     new: Floats
     signed: Floats
+    fee: Floats
     within: Floats
     level: Floats
     tails: dict[str, float]
@@ -88,51 +92,48 @@ class Outlook:
         """Share of the plateau that rests on clients staying longer than any were watched."""
         return float(1 - self.within[0] / self.level[0])
 
+    @property
+    def months(self) -> Floats:
+        """Months until revenue stays within a twentieth of its level, by draw."""
+        return np.array([levelled_off(path[1:], level) for path, level in zip(self.path, self.level, strict=True)])
 
-def outlook(found: Course, cutoff: dt.date, draws: int = DRAWS) -> Outlook | None:
+
+def outlook(found: Course, cutoff: dt.date, draws: int = DRAWS, notice: int = 1) -> Outlook | None:
     """What is to come if clients sign as lately, pay as they did and leave as they did; None where too little is known.
 
-    Every draw resamples the clients: sign-ups, lifetimes and fees move together.
+    Every draw resamples the clients: sign-ups, lifetimes and fees move together. None too of a snapshot, whose starts
+    are counted back: it does not tell who signed lately.
     """
     known = found.known
-    if not found.has_money or known < YEAR:
+    if not found.has_money or known < YEAR or found.few or not renewals_known(found.spells):
         return None
     weights = found.weights(draws)
-    stay, paid = survival(found, weights)[:, : known + 1], paid_there(found, weights)[:, :known]
-    signed, pace = signups(found, weights, cutoff), _last_pace(found, weights, known)
-    # Beyond what was watched: leaving at the last years' pace, paying as in the last year.
-    longest = AHEAD + int(found.spells["observed_months"].max()) + 1
-    later = np.arange(1, max(longest - known, 1) + 1)
-    stay = np.hstack([stay, stay[:, -1:] * (1 - pace[:, None]) ** later])
-    usual = paid[:, -YEAR:].mean(axis=1, keepdims=True)
-    paid = np.hstack([paid, np.repeat(usual, stay.shape[1] - known, axis=1)])
-    brings = stay * paid
-    within = signed * brings[:, :known].sum(axis=1)
-    tail = stay[:, known] / pace  # months beyond, in the mean
+    stay, paid, signed = (
+        extended(found, weights),
+        paid_there(found, weights)[:, :known],
+        signups(found, weights, cutoff),
+    )
+    usual = paid[:, -YEAR:].mean(axis=1, keepdims=True)  # beyond what was watched they pay as in its last year
+    brings = stay[:, :-1] * np.hstack([paid, np.repeat(usual, LONGEST - known, axis=1)])
+    within, level = (signed * brings[:, :months].sum(axis=1) for months in (known, LONGEST))
     new = np.hstack([np.zeros((len(signed), 1)), signed[:, None] * np.cumsum(brings, axis=1)[:, :AHEAD]])
     rest = {name: within[0] + float(signed[0] * usual[0, 0] * months) for name, months in _tails(found, known).items()}
-    level = within + signed * usual[:, 0] * tail
+    fee = brings[:, :known].sum(axis=1) / stay[:, :known].sum(axis=1)
     counts = (len(found.spells), int(found.left.sum()))
-    return Outlook(cutoff, known, book(found, weights, stay), new, signed, within, level, rest, found.counts, counts)
+    ahead = book(found, weights, cutoff, notice)
+    return Outlook(cutoff, known, ahead, new, signed, fee, within, level, rest, found.counts, counts)
 
 
 def signups(found: Course, weights: Floats, cutoff: dt.date) -> Floats:
     """Clients signed a month lately, shape (m,)."""
-    spells, last = found.spells, pd.Timestamp(cutoff)
-    watched = int((spells["observed_months"] - spells["entry_months"]).max())
-    months = min(SIGNED_MONTHS, watched)
-    lately = spells["start_date"] >= last + DAY - pd.DateOffset(months=months)
+    spells, months = found.spells, signing_months(found.spells)
+    lately = spells["start_date"] >= pd.Timestamp(cutoff) + DAY - pd.DateOffset(months=months)
     return np.asarray(weights @ (lately & (spells["entry_months"] == 0)).to_numpy(float) / months)
 
 
-def _last_pace(found: Course, weights: Floats, known: int) -> Floats:
-    """Share of the longest watched who leave in a month, over the last years that were watched, shape (m,).
-
-    Half an end is added: that nobody left lately does not mean that nobody ever will.
-    """
-    last = slice(max(known - TAIL_MONTHS, 0), known)
-    there = weights @ found.at_risk[:, last].sum(axis=1)
-    return np.asarray((weights @ found.left[:, last].sum(axis=1) + 0.5) / np.maximum(there, 1.0))
+def signing_months(spells: pd.DataFrame) -> int:
+    """Months over which sign-ups are counted: the last two years, or as far as the records go."""
+    return min(SIGNED_MONTHS, int((spells["observed_months"] - spells["entry_months"]).max()))
 
 
 def _tails(found: Course, known: int) -> dict[str, float]:
@@ -145,12 +146,10 @@ def _tails(found: Course, known: int) -> dict[str, float]:
     seen = outcome.stop > outcome.entry
     stop, entry, ended = outcome.stop[seen], outcome.entry[seen], outcome.kind[seen] > 0
     lower, upper = np.where(ended, stop - 1, stop), np.where(ended, stop, np.inf)
-    if not ended.any():
-        return {}
     share, grid, told = survival(found, np.ones((1, len(found.spells))))[0, known], np.arange(known, 2400.0), {}
     for name, fitter in (("Weibull", WeibullFitter()), ("log-normal", LogNormalFitter())):
+        limits = (np.maximum(lower, 1e-3), np.maximum(upper, 2e-3))
         try:
-            limits = (np.maximum(lower, 1e-3), np.maximum(upper, 2e-3))
             with np.errstate(all="ignore"):  # the search tries curves that no number can hold
                 fitter.fit_interval_censoring(*limits, entry=np.minimum(entry, lower))
         except ConvergenceError:
@@ -160,51 +159,73 @@ def _tails(found: Course, known: int) -> dict[str, float]:
     return told
 
 
-def book(found: Course, weights: Floats, stay: Floats) -> Floats:
-    """What the present clients will pay in the coming months, shape (m, AHEAD + 1), given how long they have stayed.
+def book(found: Course, weights: Floats, cutoff: dt.date, notice: int) -> Floats:
+    """What the present clients pay now and will in each coming month, shape (m, AHEAD + 1), given how long they stayed.
 
-    A client of age a is still there h months on with chance S(a + h) / S(a), and pays what it pays now. Those who have
-    given notice are counted as gone.
+    Who has given no notice stays for that long: a client of age a is there h months on with chance S(a + h) / S(a +
+    notice), by the curve of those who pay about as much (thirds), and pays what it pays now. Who has given notice pays
+    until its end.
     """
-    present, now = present_clients(found)
-    ages = found.spells["observed_months"].to_numpy(int)
-    bring = np.zeros((len(weights), ages.max() + 1))
-    for age in np.unique(ages[present]):
-        mask = present & (ages == age)
-        bring[:, age] = weights[:, mask] @ now[mask]
+    spells, (present, now) = found.spells, present_clients(found, cutoff)
+    leaves = month_of(spells["end_date"] + DAY) - month_of(pd.Series(pd.Timestamp(cutoff) + DAY, spells.index))
     path = np.zeros((len(weights), AHEAD + 1))
-    for age in np.flatnonzero(bring.any(axis=0)):
-        left = np.maximum(stay[:, age : age + 1], 1e-12)
-        path += bring[:, age : age + 1] * stay[:, age : age + AHEAD + 1] / left
+    for h in range(AHEAD + 1):
+        noticed = present & (leaves > h).to_numpy()
+        path[:, h] = weights[:, noticed] @ now[noticed]
+    staying = present & spells["end_date"].isna().to_numpy()
+    for third in _thirds(np.where(present, now, pd.DataFrame(found.paid).median(axis=1))):
+        path += _decays(found, weights, staying & third, now, third, notice)
     return path
 
 
-def present_clients(found: Course) -> tuple[Floats, Floats]:
-    """Who is there and not under notice (mask of shape (n,)), and what each pays a month now: the last months' mean."""
-    present = found.spells["end_date"].isna().to_numpy()
-    paid = pd.DataFrame(found.paid).T.ffill(limit=LATEST).T.to_numpy()
-    last = found.spells["stop_months"].to_numpy(int)
-    now = np.full(len(last), np.nan)
+def _thirds(pays: Floats) -> list[Floats]:
+    """Masks of engagements by thirds of what they pay; all as one where they are too few."""
+    known = np.isfinite(pays)
+    edges = np.quantile(pays[known], [1 / 3, 2 / 3]) if known.sum() >= MIN_FOR_THIRDS else []
+    place = np.searchsorted(edges, np.where(known, pays, np.nanmedian(pays)))
+    return [place == k for k in np.unique(place)]
+
+
+def _decays(found: Course, weights: Floats, chosen: Floats, now: Floats, like: Floats, notice: int) -> Floats:
+    """What the chosen will pay, leaving by the curve of those alike."""
+    part = found.where(like)
+    stay = extended(part if part.known >= YEAR else found, weights[:, like] if part.known >= YEAR else weights)
+    ages = found.spells["observed_months"].to_numpy(int)
+    path = np.zeros((len(weights), AHEAD + 1))
+    for age in np.unique(ages[chosen]):
+        mask, at = chosen & (ages == age), min(int(age), LONGEST - AHEAD - notice)
+        left = np.maximum(stay[:, at + notice : at + notice + 1], 1e-12)
+        later = np.minimum(stay[:, at : at + AHEAD + 1] / left, 1.0)
+        path += (weights[:, mask] @ now[mask])[:, None] * later
+    return path
+
+
+def present_clients(found: Course, cutoff: dt.date) -> tuple[Floats, Floats]:
+    """Who is there (mask of shape (n,)), and what each pays a month now: the mean of its last months on record."""
+    spells = found.spells
+    present = (spells["end_date"].isna() | (spells["end_date"] > pd.Timestamp(cutoff))).to_numpy()
+    now = np.full(len(spells), np.nan)
     for i in np.flatnonzero(present):
-        months = paid[i, max(last[i] - LATEST, 0) : last[i]]
-        now[i] = np.nanmean(months) if np.isfinite(months).any() else np.nan
-    usual = np.nanmedian(now) if np.isfinite(now).any() else 0.0
-    return present, np.where(np.isfinite(now), now, usual)
+        told = found.paid[i][np.isfinite(found.paid[i])]
+        now[i] = told[-LATEST:].mean() if len(told) else np.nan
+    planned = planned_fees(spells).to_numpy()
+    now = np.where(np.isnan(now), planned, now)
+    usual = float(np.nanmedian(now[present])) if np.isfinite(now[present]).any() else 0.0
+    return present, np.where(np.isnan(now), usual, now)
 
 
 def plateau_table(found: Outlook | None) -> Estimates:
     """Revenue now, in a year and in two, the plateau and its bounds, and when it is reached (B3)."""
     if found is None:
         return Estimates((), "Where revenue levels off")
-    when = np.array([levelled_off(path, level) for path, level in zip(found.path, found.level, strict=True)])
     told = {
         "clients signed a month": (found.signed, "number"),
-        "revenue a month now": (found.path[:, 0], "money"),
+        "revenue in the coming month": (found.path[:, 1], "money"),
         "revenue a month in a year": (found.path[:, YEAR], "money"),
         "revenue a month in two years": (found.path[:, 2 * YEAR], "money"),
         f"plateau, from lifetimes of up to {found.known} months": (found.within, "money"),
         "plateau, if the longest go on leaving as lately": (found.level, "money"),
-        "months until revenue is within a twentieth of it": (when, "months"),
+        "months until revenue is within a twentieth of it": (found.months, "months"),
         "of today's revenue, lost in a year by those who leave": (1 - found.book[:, YEAR] / found.book[:, 0], "share"),
         "worth of the present clients, over ten years": (present_worth(found), "money"),
     }
@@ -222,10 +243,10 @@ def present_worth(found: Outlook) -> Floats:
 def plateau_words(found: Outlook | None, currency: str = "") -> Finding:
     """Where revenue levels off and when, in a sentence; or that no plateau can be promised."""
     if found is None:
-        why = f"It takes {NEEDS} and a year of service watched."
+        why = f"It takes {NEEDS}, dates of start and end, and a year of service watched in which ten clients left."
         return Finding("B3", f"Where revenue levels off cannot be told yet. {why}")
-    now, (level, low, high) = found.path[0, 0], with_limits(found.level)
-    months = levelled_off(found.path[0], level)
+    now, (level, low, high) = found.path[0, 1], with_limits(found.level)
+    months = found.months[0]
     money = f"{quantity(level, 'money')} {currency}".strip()
     limits = f"95% interval {between(low, high, 'money')}"
     if found.beyond > HEAVY:
@@ -236,45 +257,50 @@ def plateau_words(found: Outlook | None, currency: str = "") -> Finding:
             f"as lately, {money} ({limits})."
         )
         return Finding("B3", text)
-    grown, lowest, most = with_limits(found.level / found.path[:, 0] - 1)
+    today = f"{quantity(now, 'money')} {currency}".strip()
+    grown, lowest, most = with_limits(found.level / found.path[:, 1] - 1)
     if lowest <= 0 <= most:
+        there = "so it is there already" if max(-lowest, most) <= NEAR else "so it may grow or shrink from there"
         text = f"Revenue levels off at {money} a month ({limits}), where those who leave take what those who sign bring"
-        today = f"{quantity(now, 'money')} {currency}".strip()
-        return Finding("B3", f"{text}: as far as can be told, it is there already (now {today}).")
+        return Finding("B3", f"{text}. Now it is {today}, {there}.")
     when = "in more than ten years"
     if math.isfinite(months):
         when = f"by {pd.Timestamp(found.cutoff) + pd.DateOffset(months=int(months)):%B %Y}"
-    way = "grows" if grown > 0 else "shrinks"
-    text = f"Revenue {way} from {quantity(now, 'money')} to {money} a month ({limits}) and is nearly there {when}"
-    return Finding("B3", f"{text}, if clients sign, pay and leave as they did.")
+    text = (
+        f"Revenue {'grows' if grown > 0 else 'shrinks'} from {today} to {money} a month ({limits}) and is nearly there"
+    )
+    return Finding("B3", f"{text} {when}, if clients sign, pay and leave as they did.")
 
 
 def retained(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Estimates:
     """Of last year's clients: the share still here, and the share of their fees still paid, up-sells included or not.
 
-    Twelve months between two whole months on record, and the twelve before. One who left counts as nothing. A client
-    without fees by month counts for logo retention alone. Source: METHODS 5, net revenue retention.
+    Twelve months between two whole months on record, and the twelve before. One who left counts as nothing. Fees are
+    those of clients with a fee on record then and, if still here, now. Source: METHODS 5, net revenue retention.
     """
-    last, rng, rows = last_month(pd.Timestamp(cutoff)), np.random.default_rng(1), []
+    last, rows = last_month(pd.Timestamp(cutoff)), []
     last = last if money.empty else min(last, int(money["month"].max()))  # fees are written down late
     first, gone = month_of(spells["start_date"]), month_of(spells["end_date"] + DAY)
-    for group, now in (("the last twelve months", last), ("the twelve before", last - YEAR)):
+    seen = month_of(spells["start_date"] + pd.to_timedelta(spells["entry_months"] * 30.4375, unit="D"))
+    told = (("the last twelve months", last), ("the twelve before", last - YEAR)) if renewals_known(spells) else ()
+    for group, now in told:
         then = now - YEAR
-        begun = month_of(spells["start_date"] + pd.to_timedelta(spells["entry_months"] * 30.4375, unit="D"))
-        there = (first <= then) & ~(gone <= then) & (begun <= then + 1)
+        there = (first <= then) & ~(gone <= then) & (seen <= then + 1)
         if there.sum() < MIN_AT_RISK:
             continue
         part = spells[there]
         kept = (~(gone <= now))[there].to_numpy(float)
-        paid = {month: _fees_in(part, money, month) for month in (then, now)}
-        weights = np.vstack([np.ones(len(part)), rng.multinomial(len(part), np.full(len(part), 1 / len(part)), DRAWS)])
-        told = {"clients kept (logo retention)": kept @ weights.T / weights.sum(axis=1)}
-        if np.nansum(paid[then]) > 0 and np.nansum(paid[now]) > 0:
-            before, after = np.nan_to_num(paid[then]), np.where(kept > 0, np.nan_to_num(paid[now]), 0.0)
-            told["fees kept, raises and cuts included (net)"] = weights @ after / (weights @ before)
-            told["fees kept, raises not counted (gross)"] = weights @ np.minimum(after, before) / (weights @ before)
+        weights = np.vstack([np.ones(len(part)), np.random.default_rng(1).poisson(1.0, (DRAWS, len(part)))])
+        before, after = (_fees_in(part, money, month) for month in (then, now))
+        after = np.where(kept > 0, after, 0.0)
+        known = np.isfinite(before) & np.isfinite(after)
+        values = {"clients kept (logo retention)": kept @ weights.T / weights.sum(axis=1)}
+        if known.sum() >= MIN_AT_RISK and before[known].sum() > 0:
+            before, after, mine = before[known], after[known], weights[:, known]
+            values["fees kept, raises and cuts included (net)"] = mine @ after / (mine @ before)
+            values["fees kept, raises not counted (gross)"] = mine @ np.minimum(after, before) / (mine @ before)
         counts = (len(part), int(len(part) - kept.sum()))
-        rows += [Estimate.of("B3", name, group, with_limits(values), "share", counts) for name, values in told.items()]
+        rows += [Estimate.of("B3", name, group, with_limits(v), "share", counts) for name, v in values.items()]
     return Estimates(tuple(rows), "Of the clients of a year before: how many and how much is left")
 
 
@@ -289,15 +315,16 @@ def outlook_rows(found: Outlook | None) -> pd.DataFrame:
     if found is None:
         return pd.DataFrame(columns=names)
     level, parts = dict(zip(names[-3:], with_limits(found.level), strict=True)), []
-    for group, path in (("all clients", found.path), ("those here now", found.book)):
+    for group, every in (("all clients", found.path), ("those here now", found.book)):
+        path = every[:, 1:]  # the month after the cut-off is the first in which some sign as well as leave
         low, high = np.quantile(path[1:], [0.025, 0.975], axis=0)
-        frame = pd.DataFrame({"month": np.arange(path.shape[1]), "mean": path[0], "low": low, "high": high})
+        frame = pd.DataFrame({"month": np.arange(1, path.shape[1] + 1), "mean": path[0], "low": low, "high": high})
         parts.append(frame.assign(group=group, **level))
     return pd.concat(parts, ignore_index=True)
 
 
 def outlook_alt(rows: pd.DataFrame, currency: str = "") -> str:
     """The chart in words."""
-    told = rows[rows["month"].isin([0, YEAR, 2 * YEAR, 5 * YEAR])]
+    told = rows[rows["month"].isin([1, YEAR, 2 * YEAR, 5 * YEAR])]
     words = [f"{row.group}, month {row.month}: {row.mean:,.0f} {currency}".strip() for row in told.itertuples()]
     return f"Revenue a month to come. {'; '.join(words) or 'Not known'}."
