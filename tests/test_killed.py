@@ -140,7 +140,7 @@ def test_another_clock_and_time_zone_give_the_same_bytes(zone, agency, published
     words = _brief(tmp_path / "out", agency, "2025-06-30")
     done = subprocess.run(words, cwd=ROOT, env=told, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    days = int(done.stderr.split("Warning: the data end on 2025-06-30, ")[1].split()[0])
+    days = int(done.stderr.split("Warning: the last day observed is 2025-06-30, ")[1].split()[0])
     assert days > 800, "the clock was not changed"
     one, other = (published / "latest").resolve(), (tmp_path / "out" / "latest").resolve()
     assert one.name == other.name

@@ -233,7 +233,7 @@ def test_verify_finds_every_difference(chain, tmp_path):
 def test_data_that_end_long_ago_are_told_and_change_nothing_in_the_run(chain, data):
     words = (*BRIEF, "--data", data, "--out", chain, "--cutoff", CUTOFFS[2], "--if-changed")
     told = retention(*words, "--stale-after", 1).stderr
-    assert re.fullmatch(rf"Warning: the data end on {CUTOFFS[2]}, \d+ days ago\. .*\n", told)
+    assert re.fullmatch(rf"Warning: the last day observed is {CUTOFFS[2]}, \d+ days ago\. .*\n", told)
     assert publish.whole((chain / "latest").resolve())
 
 

@@ -71,6 +71,8 @@ def cli() -> None:
 @click.option(
     "--if-changed", is_flag=True, help="Do nothing where data, code and parameters are those of the last run."
 )
+@click.option("--pseudonyms", is_flag=True, help="Codes for names, ids and free text; see docs/privacy.md for the key.")
+@click.option("--smallest", type=click.IntRange(0, 100), help="Show no row on fewer clients. [default: 5 with codes]")
 @click.option("--stale-after", type=click.IntRange(0), default=STALE_AFTER, show_default=True, help="Days; 0: never.")
 @click.option("--quiet", is_flag=True, help="Say nothing on standard error unless something is wrong.")
 @_verbose
@@ -98,13 +100,13 @@ def _in_a_line(error: RetentionError, page: Path) -> str:
 
 
 def _tell_stale(cutoff: str, days: int) -> None:
-    """Warn on standard error where the data end long before today.
+    """Warn on standard error where the last day observed is long before today.
 
     The one place that asks the clock, and nothing it says goes into the run: pages and numbers are of the data alone.
     """
     age = (dt.date.today() - dt.date.fromisoformat(cutoff)).days
     if days and age > days:
-        click.echo(f"Warning: the data end on {cutoff}, {age} days ago. Does the export still come in?", err=True)
+        click.echo(f"Warning: the last day observed is {cutoff}, {age} days ago. Do new data still come in?", err=True)
 
 
 @cli.command()

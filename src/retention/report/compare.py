@@ -234,6 +234,8 @@ def _claim_told(claim: Mapping[str, Any]) -> str:
     head = f"{claim['id']}, {claim['question']} " + (
         f"Still “{claim['after']}”." if stays else f"Was “{claim['before']}”, is now “{claim['after']}”."
     )
+    if NOT_RUN in (claim["before"], claim["after"]):
+        return head
     if claim["beyond_noise"] is None:
         return f"{head} One of the two runs has no estimate to compare, so nobody can say whether chance did it."
     a, b = (quantity(claim[f"estimate_{when}"], scale) for when in ("before", "after"))

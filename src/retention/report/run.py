@@ -8,11 +8,12 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
+from retention import privacy
 from retention.config import Settings, project_root, resolve
 from retention.errors import ConfigError, DiskFullError, NotebookError, RetentionError
 from retention.report import pages, publish
@@ -51,6 +52,8 @@ class Options:
     jobs: int = 2
     keep: int = 0
     if_changed: bool = False
+    pseudonyms: bool = False
+    smallest: int | None = None
 
 
 def run_report(options: Options, tell: Told = lambda text: None) -> Path:
@@ -67,7 +70,7 @@ def run_report(options: Options, tell: Told = lambda text: None) -> Path:
                 _run(options, out, tell)
             except (RetentionError, OSError) as error:
                 told = _plain(error, out)
-                _explain(out, told)
+                _explain(out, _unnamed(told, options))
                 raise told from error
     except OSError as error:
         raise _plain(error, out) from error
@@ -93,7 +96,14 @@ def _run(options: Options, out: Path, tell: Told) -> None:
         return
     tell("Reading and checking the data")
     study = open_study(options.data, options.config, options.cutoff, tell)
-    about = _about(study, notebooks)
+    settings = _private(study.settings, options)
+    key = privacy.read_key(settings, out) if settings.privacy.pseudonyms else b""
+    if key:
+        coded = privacy.without_names(study.tables, settings, key)
+        study = replace(study, tables=coded, settings=privacy.without_places(settings))
+    else:
+        study = replace(study, settings=settings)
+    about = _about(study, notebooks, key)
     final = out / about["run_id"]
     work = out / f"{publish.HIDDEN}{final.name}-{os.getpid()}"
     before = publish.previous(final)
@@ -111,10 +121,33 @@ def _run(options: Options, out: Path, tell: Told) -> None:
 def _unchanged(options: Options, notebooks: list[Path], out: Path) -> str:
     """The name of the last run where a new one would be made of the same; else empty. No row is read for it."""
     latest = (out / publish.LATEST).resolve()
-    settings = resolve(options.data, options.config, options.cutoff)
-    now = json.loads(json.dumps(_parts(settings, fingerprints(settings), notebooks)))
+    settings = _private(resolve(options.data, options.config, options.cutoff), options)
+    key = privacy.read_key(settings, out) if settings.privacy.pseudonyms else b""
+    now = json.loads(json.dumps(_parts(settings, fingerprints(settings), notebooks, key)))
     about = publish.about(latest)
     return latest.name if all(about.get(name) == now[name] for name in now) and publish.whole(latest) else ""
+
+
+def _private(settings: Settings, options: Options) -> Settings:
+    """The settings with what the command line says of names and of small numbers."""
+    told: dict[str, Any] = {"pseudonyms": True} if options.pseudonyms else {}
+    told |= {"smallest": options.smallest} if options.smallest is not None else {}
+    return settings.model_copy(update={"privacy": settings.privacy.model_copy(update=told)})
+
+
+def _unnamed(error: RetentionError, options: Options) -> RetentionError:
+    """The error as the page of a failed run may tell it: where names give way to codes, without what was read."""
+    if isinstance(error, NotebookError | DiskFullError):  # said of tables that have codes already
+        return error
+    try:
+        private = resolve(options.data, options.config, options.cutoff).privacy.pseudonyms
+    except RetentionError:
+        private = False
+    if not (private or options.pseudonyms):
+        return error
+    return ConfigError(
+        "The input or a setting cannot be used. Why is said on standard error, and by `retention check`."
+    )
 
 
 def _chosen(wanted: tuple[str, ...]) -> list[Path]:
@@ -126,11 +159,11 @@ def _chosen(wanted: tuple[str, ...]) -> list[Path]:
     return sorted({known[name] for name in wanted}) if wanted else paths
 
 
-def _about(study: Study, notebooks: list[Path]) -> dict[str, Any]:
+def _about(study: Study, notebooks: list[Path], key: bytes) -> dict[str, Any]:
     """What the run is made of; its id is the cut-off and a hash of exactly that, so the same run has the same name."""
     begin = study.records_begin and study.records_begin.isoformat()
     made_of = {"cutoff": study.cutoff.isoformat(), "records_begin": begin}
-    made_of |= _parts(study.settings, study.tables.hashes, notebooks)
+    made_of |= _parts(study.settings, study.tables.hashes, notebooks, key)
     tables = {
         name: {"rows": len(frame), "filled": {column: int(n) for column, n in frame.notna().sum().items()}}
         for name, frame in study.tables.frames.items()
@@ -145,11 +178,14 @@ def run_id(about: Mapping[str, Any]) -> str:
     return f"{about['cutoff']}-{digest[:RUN_ID_DIGITS]}"
 
 
-def _parts(settings: Settings, hashes: dict[str, str], notebooks: list[Path]) -> dict[str, Any]:
+def _parts(settings: Settings, hashes: dict[str, str], notebooks: list[Path], key: bytes) -> dict[str, Any]:
     """What a run is made of, as far as it is known before a row is read."""
     return {
         "notebooks": [path.stem for path in notebooks],
-        "settings": settings.model_dump(mode="json", exclude={"base", "source"}),
+        "pseudonyms": privacy.fingerprint(key) if key else None,
+        "settings": (privacy.without_places(settings) if key else settings).model_dump(
+            mode="json", exclude={"base", "source"}
+        ),
         "data": hashes,
         "code": _code_hash(notebooks),
         "packages": _packages(),
