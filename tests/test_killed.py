@@ -4,6 +4,7 @@ Kills at any moment (RETENTION_KILLS of them), a disk that fills up, a second ru
 torture` is the long version of the same tests.
 """
 
+import errno
 import os
 import random
 import shutil
@@ -16,7 +17,9 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
+from retention.errors import DiskFullError, NotebookError
 from retention.report import publish
+from retention.report.run import _plain
 from retention.sample import write_sample
 
 KILLS = int(os.environ.get("RETENTION_KILLS", "4"))
@@ -99,7 +102,7 @@ def _may_mount() -> bool:
     return bool(shutil.which("unshare")) and not subprocess.run(words, capture_output=True, check=False).returncode
 
 
-@pytest.mark.skipif(not _may_mount(), reason="needs leave to mount: install util-linux, allow user name spaces")
+@pytest.mark.skipif(not _may_mount(), reason="needs leave to mount a small disk")
 @pytest.mark.parametrize("room", SIZES)
 def test_a_full_disk_is_told_and_leaves_the_last_report(room, agency, published, tmp_path):
     out, seen = tmp_path / "out", tmp_path / "seen"
@@ -114,6 +117,16 @@ def test_a_full_disk_is_told_and_leaves_the_last_report(room, agency, published,
     assert f"The disk that holds {out} is full. Make room" in done.stderr and "Traceback" not in done.stderr
     assert (seen / "latest").readlink() == (published / "latest").readlink()
     assert publish.whole((seen / "latest").resolve()) and not list(seen.glob(".run-*"))
+
+
+def test_a_full_disk_is_known_by_its_name_wherever_it_shows(tmp_path):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    for error in (full, NotebookError(f"01 failed: OSError: {full}"), OSError("Arrow: No space left on device")):
+        told = _plain(error, tmp_path)
+        assert isinstance(told, DiskFullError) and told.exit_code == 1 and "is full" in str(told)
+    other = NotebookError("01 failed: ValueError: x")
+    assert _plain(other, tmp_path) is other
+    assert _plain(PermissionError(13, "Permission denied", "x"), tmp_path).exit_code == 2
 
 
 def test_of_two_runs_at_once_one_is_told_to_wait(agency, tmp_path):
