@@ -78,6 +78,9 @@ def test_who_entered_and_who_left_each_list():
     assert found["lists"][0]["entered"] == [{"client_id": "c3", "client": SCRIPT}]
     assert found["lists"][0]["left"] == [{"client_id": "c1", "client": "Acme"}]
     assert found["moved"] and "care" not in lines(found)
+    gone = lines(compare.compare(old, run("2025-12-31-bb")))
+    assert "care: 1 were on it, and nobody is now (Iota)." in gone
+    assert "care: 1 on it, and nobody before (Iota)." in lines(compare.compare(run("2025-10-31-zz"), old))
     many = run("2025-12-31-bb", lists={"save": {f"c{n}": f"n{n}" for n in range(1, 14)}})
     assert "save: 11 entered (n3, n4, n5, n6, n7, n8, n9, n10, n11, n12 and 1 more)." in lines(
         compare.compare(old, many)
@@ -138,7 +141,7 @@ def test_lists_are_read_from_the_files_of_a_run(tmp_path):
     (tmp_path / "lists" / "care.csv").write_text("client_id,name\nc3,Iota\n")
     (tmp_path / "lists" / "other.csv").write_text("seller\ns1\n")
     lists = compare.open_run(tmp_path).lists
-    assert lists["with a score"] == {"c1": "Acme", "c2": "c2"} and lists["to contact"] == {"c1": "Acme"}
+    assert lists["Clients with a score"] == {"c1": "Acme", "c2": "c2"} and lists["Clients to contact"] == {"c1": "Acme"}
     assert lists["care"] == {"c3": "Iota"} and lists["other"] == {}
     with pytest.raises(ConfigError, match="holds no run of this report"):
         compare.open_run(tmp_path / "lists")

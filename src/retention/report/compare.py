@@ -65,10 +65,10 @@ def _listed(path: Path) -> dict[str, dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row.get("client_id")]
     names = {row["client_id"]: row.get("client") or row.get("name") or row["client_id"] for row in rows}
-    found = {"with a score" if path.stem == "scores" else path.stem: names}
+    found = {"Clients with a score" if path.stem == "scores" else path.stem: names}
     if any("contact" in row for row in rows):
         chosen = [row["client_id"] for row in rows if row["contact"] == "yes"]
-        found["to contact"] = {who: names[who] for who in chosen}
+        found["Clients to contact"] = {who: names[who] for who in chosen}
     return found
 
 
@@ -216,15 +216,16 @@ def _told(found: dict[str, Any], old: Run, new: Run, alike: bool) -> Iterable[tu
     apart = [] if alike else ["The codes for names are not those of that run: clients and estimates are not compared."]
     moved = [_claim_told(claim) for claim in found["claims"] if claim["moved"]]
     beyond = any(row["beyond_noise"] for row in found["estimates"])
-    yield "", [first, differs, *blame, *apart, *([HOW] if moved or beyond else [])]
+    yield "", [f"{first} {differs}", *blame, *apart]
     yield "Verdicts", moved or ["No verdict moved."]
-    yield "Estimates", list(_estimates_told(found["estimates"]))
     yield "Lists", [line for row in found["lists"] for line in _list_told(row)]
+    yield "Estimates", list(_estimates_told(found["estimates"]))
     moves = [f"{r['table']} {r['before']:,} to {r['after']:,}" for r in found["rows"] if r["before"] != r["after"]]
     yield "Rows of the data", [f"{', '.join(moves)}."] if moves else ["As many as before."]
     yield "Columns", list(_columns_told(found))
     ways = (("came", "New warning"), ("went", "No longer said"))
     yield "Warnings", [f"{word}: {text}" for way, word in ways for text in found["warnings"][way]]
+    yield "How this is judged", [HOW] if moved or beyond else []
 
 
 def _claim_told(claim: Mapping[str, Any]) -> str:
@@ -261,11 +262,17 @@ def _estimates_told(rows: list[Mapping[str, Any]]) -> Iterable[str]:
 
 
 def _list_told(row: Mapping[str, Any]) -> Iterable[str]:
-    for way in ("entered", "left"):
+    """Who entered and who left a list, the first ten by name."""
+    told = {"entered": "entered", "left": "left"}
+    if not row["rows_before"]:
+        told["entered"] = "on it, and nobody before"
+    if not row["rows_after"]:
+        told["left"] = "were on it, and nobody is now"
+    for way, words in told.items():
         who = row[way]
         more = f" and {len(who) - NAMED:,} more" if len(who) > NAMED else ""
         if who:
-            yield f"{row['list']}: {len(who):,} {way} ({', '.join(r['client'] for r in who[:NAMED])}{more})."
+            yield f"{row['list']}: {len(who):,} {words} ({', '.join(r['client'] for r in who[:NAMED])}{more})."
 
 
 def _columns_told(found: Mapping[str, Any]) -> Iterable[str]:
