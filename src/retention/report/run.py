@@ -91,18 +91,17 @@ def _plain(error: RetentionError | OSError, out: Path) -> RetentionError:
 def _run(options: Options, out: Path, tell: Told) -> None:
     """The run itself, with the output folder held."""
     notebooks = _chosen(options.notebooks)
-    if options.if_changed and (same := _unchanged(options, notebooks, out)):
+    settings = _private(resolve(options.data, options.config, options.cutoff), options)
+    key = privacy.read_key(settings, out) if settings.privacy.pseudonyms else b""
+    if options.if_changed and (same := _unchanged(settings, notebooks, key, out)):
+        publish.remove(out / publish.FAILED)
         tell(f"Nothing has changed since run {same}")
         return
     tell("Reading and checking the data")
-    study = open_study(options.data, options.config, options.cutoff, tell)
-    settings = _private(study.settings, options)
-    key = privacy.read_key(settings, out) if settings.privacy.pseudonyms else b""
+    study = replace(open_study(options.data, options.config, options.cutoff, tell), settings=settings)
     if key:
         coded = privacy.without_names(study.tables, settings, key)
         study = replace(study, tables=coded, settings=privacy.without_places(settings))
-    else:
-        study = replace(study, settings=settings)
     about = _about(study, notebooks, key)
     final = out / about["run_id"]
     work = out / f"{publish.HIDDEN}{final.name}-{os.getpid()}"
@@ -110,6 +109,7 @@ def _run(options: Options, out: Path, tell: Told) -> None:
     if publish.whole(final):
         _compare_again(work, final, before)
         publish.swing(final)
+        publish.remove(out / publish.FAILED)
         tell(f"Nothing has changed since run {final.name}; it is kept")
     else:
         _make(work, study, notebooks, about, before, options.jobs, tell)
@@ -118,11 +118,9 @@ def _run(options: Options, out: Path, tell: Told) -> None:
         tell(f"Removed the older run {name}")
 
 
-def _unchanged(options: Options, notebooks: list[Path], out: Path) -> str:
+def _unchanged(settings: Settings, notebooks: list[Path], key: bytes, out: Path) -> str:
     """The name of the last run where a new one would be made of the same; else empty. No row is read for it."""
     latest = (out / publish.LATEST).resolve()
-    settings = _private(resolve(options.data, options.config, options.cutoff), options)
-    key = privacy.read_key(settings, out) if settings.privacy.pseudonyms else b""
     now = json.loads(json.dumps(_parts(settings, fingerprints(settings), notebooks, key)))
     about = publish.about(latest)
     return latest.name if all(about.get(name) == now[name] for name in now) and publish.whole(latest) else ""
