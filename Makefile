@@ -13,7 +13,7 @@ help:
 	@echo "make lab       open the notebooks in JupyterLab"
 	@echo "make check     format, lint, types, notebook shape, layers"
 	@echo "make simulate  coverage and error rates on simulated agencies (long); writes docs/calibration.md"
-	@echo "make torture   kill runs at random moments and see that the published report stays whole (long)"
+	@echo "make torture   kill runs, fill disks, change clocks; the published report must stay whole (long)"
 	@echo "make bench     what the quick bootstrap and the scores cost; writes benchmarks/"
 	@echo "make clean     remove reports and caches (keeps .venv)"
 
@@ -42,7 +42,7 @@ bench: .venv/dev-ready
 	$(BIN)/python benchmarks/score.py
 
 torture: .venv/dev-ready
-	RETENTION_KILLS=40 $(BIN)/python -m pytest -n 0 tests/test_killed.py $(ARGS)
+	RETENTION_KILLS=100 $(BIN)/python -m pytest -n 0 tests/test_killed.py $(ARGS)
 
 clean:
 	rm -rf reports/* .pytest_cache .mypy_cache .ruff_cache .hypothesis

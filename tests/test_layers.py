@@ -10,7 +10,7 @@ RANKS = [
     {"errors"},
     {"tables", "results", "config"},
     {"sources", "sample", "spells", "resample"},
-    {"features", "curves", "concordance", "hazards", "correlations", "funnel"},
+    {"features", "curves", "concordance", "hazards", "correlations", "funnel", "privacy"},
     {"exits", "snapshots"},
     {"contract_term", "size", "lagged", "engines"},
     {"liking", "contract_checks", "signing"},

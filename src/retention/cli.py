@@ -1,10 +1,11 @@
-"""The commands: report, check, score, init, sample.
+"""The commands: report, compare, verify, check, score, init, sample.
 
-Exit codes: 0 done, 1 a notebook failed, 2 bad input, 3 folder in use.
+Exit codes: 0 done, 1 a notebook failed (or the disk is full, or a run is not whole), 2 bad input, 3 folder in use.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import sys
@@ -22,6 +23,7 @@ from retention.errors import ConfigError, RetentionError
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: threads that wait for each other cost six times more
 SECONDS_BETWEEN = 5.0
+STALE_AFTER = 45  # (ours) days: data that come in monthly are older than this only when a month was missed
 _FOLDER = click.Path(path_type=Path)
 
 
@@ -65,15 +67,83 @@ def cli() -> None:
 @click.option("--out", type=_FOLDER, default=Path("reports"), envvar="RETENTION_OUT", show_default=True)
 @click.option("--notebooks", default="", help="Only these, for example 00,01.")
 @click.option("--jobs", type=click.IntRange(1), default=min(2, os.cpu_count() or 1), show_default=True)
+@click.option("--keep", type=click.IntRange(0), default=0, help="Keep this many runs, the newest. [default: all]")
+@click.option(
+    "--if-changed", is_flag=True, help="Do nothing where data, code and parameters are those of the last run."
+)
+@click.option("--pseudonyms", is_flag=True, help="Codes for names, ids and free text; see docs/privacy.md for the key.")
+@click.option("--smallest", type=click.IntRange(0, 100), help="Show no row on fewer clients. [default: 5 with codes]")
+@click.option("--stale-after", type=click.IntRange(0), default=STALE_AFTER, show_default=True, help="Days; 0: never.")
+@click.option("--quiet", is_flag=True, help="Say nothing on standard error unless something is wrong.")
 @_verbose
-def report(data: str, config: str, cutoff: str, out: Path, notebooks: str, jobs: int) -> None:
+def report(quiet: bool, stale_after: int, **asked: Any) -> None:
     """Rerun the study and write the HTML report."""
     from retention.report import Options, run_report
 
-    chosen = tuple(name.strip() for name in notebooks.split(",") if name.strip())
-    with _progress() as tell:
-        index = run_report(Options(data, config, cutoff, out, chosen, jobs), tell)
+    chosen = tuple(name.strip() for name in asked.pop("notebooks").split(",") if name.strip())
+    options = Options(notebooks=chosen, **asked)
+    try:
+        with _progress(quiet) as tell:
+            index = run_report(options, tell)
+    except RetentionError as error:
+        click.echo(_in_a_line(error, options.out.absolute() / "failed" / "index.html"), err=True)
+        raise
+    _tell_stale(index.parent.resolve().name[:10], stale_after)
     click.echo(index)
+
+
+def _in_a_line(error: RetentionError, page: Path) -> str:
+    """What stopped a report, in the one line that a mail's subject or a log's reader needs."""
+    first, *more = str(error).splitlines()
+    where = f" See {page}." if page.is_file() and error.exit_code < 3 else ""
+    return f"retention report stopped (exit {error.exit_code}): {first.rstrip(':')}{' ...' * bool(more)}{where}"
+
+
+def _tell_stale(cutoff: str, days: int) -> None:
+    """Warn on standard error where the last day observed is long before today.
+
+    The one place that asks the clock, and nothing it says goes into the run: pages and numbers are of the data alone.
+    """
+    age = (dt.date.today() - dt.date.fromisoformat(cutoff)).days
+    if days and age > days:
+        click.echo(f"Warning: the last day observed is {cutoff}, {age} days ago. Do new data still come in?", err=True)
+
+
+@cli.command()
+@click.argument("old", type=_FOLDER)
+@click.argument("new", type=_FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="All of it, as in changes.json.")
+@_verbose
+def compare(old: Path, new: Path, as_json: bool) -> None:
+    """What changed between two runs (folders of reports/): verdicts, estimates, lists, data."""
+    from retention.report import compare as comparing
+    from retention.results import to_json
+
+    found = comparing.compare(comparing.open_run(old), comparing.open_run(new))
+    told = [line for head, lines in found["told"] for line in ([head] * bool(head) + [f"  {text}" for text in lines])]
+    click.echo(to_json(found).rstrip() if as_json else "\n".join(told))
+
+
+@cli.command()
+@click.argument("run", type=_FOLDER)
+@_verbose
+def verify(run: Path) -> None:
+    """Recompute the sha256 of every file of a run, and its name from what run.json says it is made of."""
+    from retention.report import publish
+    from retention.report.run import run_id
+
+    about = publish.about(run)
+    if not about:
+        raise ConfigError(f"{run} holds no run: its run.json is missing or cannot be read.")
+    found = publish.damage(run, about["files"])
+    try:
+        found += ["run.json does not say what the run's name was made from"] * (run_id(about) != about["run_id"])
+    except KeyError as lacking:
+        found.append(f"run.json lacks {lacking}")
+    for line in found:
+        click.echo(line)
+    click.echo(f"{run.resolve().name}: {len(about['files'])} files, {'NOT whole' if found else 'all whole'}")
+    sys.exit(1 if found else 0)
 
 
 @cli.command()
@@ -181,11 +251,11 @@ def sample(out: Path, world: str, clients: int, months: int, seed: int, no_lock_
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
+def _progress(quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """A teller of how far a command is: on a terminal the last word stays, elsewhere a line a step, or each 5 s."""
     from rich.console import Console
 
-    console, last = Console(stderr=True, highlight=False), 0.0
+    console, last = Console(stderr=True, highlight=False, quiet=quiet), 0.0
     with console.status("Starting") as status:
 
         def tell(text: str) -> None:

@@ -25,6 +25,7 @@ from retention.errors import ConfigError
 ALL_HISTORY = "all history"
 NOTICE_DAYS = 30  # (ours) one month, where only the end date is known: METHODS 0
 PAUSE_DAYS = 60  # a pause of up to 60 days is not an end: METHODS 0
+SMALLEST = 5  # (ours) clients, as many statistical offices have it
 SAMPLE = Path("data/sample")
 NAMED_FORMATS = ("day first", "month first", "excel days", "as written", "1,234.5", "1.234,5")
 OPEN = "?"  # what `retention init` writes where only a person knows
@@ -217,6 +218,22 @@ class EngineSettings(_Strict):
     part_months: int = Field(default=1_000_000, ge=1)
 
 
+class PrivacySettings(_Strict):
+    """Whether names give way to codes in a report, where their key is, and below how many clients a row is not shown.
+
+    `smallest`: where nothing is said, 5 with codes and else 0, which shows every row.
+    """
+
+    pseudonyms: bool = False
+    key_file: str = Field(default="", exclude=True)
+    smallest: int | None = Field(default=None, ge=0, le=100)
+
+    @property
+    def fewest(self) -> int:
+        """The number of clients below which a row is not shown."""
+        return self.smallest if self.smallest is not None else SMALLEST * self.pseudonyms
+
+
 class Settings(_Strict):
     """Everything a run can be told about the data; `base` is the folder that paths start from."""
 
@@ -236,6 +253,7 @@ class Settings(_Strict):
     engine: EngineSettings = EngineSettings()
     scales: ScaleSettings = ScaleSettings()
     plan: dict[str, ClaimChange] = Field(default_factory=dict)
+    privacy: PrivacySettings = PrivacySettings()
     base: Path = Path()
 
     def table(self, name: str) -> TableSettings:

@@ -22,6 +22,12 @@ class RunLockedError(RetentionError):
     exit_code = 3
 
 
+class DiskFullError(RetentionError):
+    """There is no room left to write a run."""
+
+    exit_code = 1
+
+
 class NotebookError(RetentionError):
     """One or more notebooks stopped with an error."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -22,6 +23,7 @@ MIME = "application/vnd.retention+json"
 SCHEMA = 1
 EMPTY = "empty"  # the style class of a table or chart with nothing in it; a section of such is left out of the page
 SIDE_BY_SIDE = 5  # groups that a table shows in columns; more make rows
+COUNTS = re.compile(r"(?i)\b(n_)?(clients|engagements|ends)\b")  # headings of columns that count clients
 Profile = Callable[[float], tuple[float, float]]  # an interval as a function of z
 Z95 = NormalDist().inv_cdf(0.975)
 MIN_EVENTS_GROUP, MIN_EVENTS = 10, 20  # METHODS 1, the gate: fewer ends are described, not compared
@@ -43,6 +45,23 @@ def finite(value: Any) -> Any:
         number = value.item() if hasattr(value, "item") else value
         return number if not isinstance(number, float) or math.isfinite(number) else None
     return value
+
+
+_fewest = [0]  # of this process: what notebooks show goes through here, and none of them has to remember to ask
+
+
+def leave_out_below(clients: int) -> None:
+    """From now on, rows of results on 1 to `clients` - 1 clients are neither shown nor handed to the run."""
+    _fewest[0] = clients
+
+
+def _small(count: Any) -> bool:
+    return bool(0 < count < _fewest[0])
+
+
+def _said_of(small: int) -> str:
+    """What a caption says of rows that were left out."""
+    return f" ({small} row{'s' * (small > 1)} of fewer than {_fewest[0]} clients left out)" if small else ""
 
 
 def to_json(value: Any) -> str:
@@ -231,8 +250,15 @@ class Estimates:
     rows: tuple[Estimate, ...]
     caption: str
 
+    @property
+    def _kept(self) -> tuple[Estimate, ...]:
+        """The rows that rest on enough clients to be shown."""
+        return tuple(row for row in self.rows if not _small(row.n_clients))
+
     def frame(self) -> pd.DataFrame:
         """The table that readers see: a row an estimate; of several groups a column each, of many a row each."""
+        if len(self._kept) < len(self.rows):
+            return Estimates(self._kept, self.caption).frame()
         groups = list(dict.fromkeys(row.group for row in self.rows))
         if len(groups) > 1:
             cells = {(row.name, row.group): _with_interval(row) for row in self.rows}
@@ -245,12 +271,13 @@ class Estimates:
 
     def says(self, name: str) -> str:
         """One quantity over all groups, in words: "month-to-month 35.0%, 12 months 65.6%"; empty where unknown."""
-        return ", ".join(f"{row.group} {quantity(row.estimate, row.unit)}" for row in self.rows if row.name == name)
+        return ", ".join(f"{row.group} {quantity(row.estimate, row.unit)}" for row in self._kept if row.name == name)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         level = f"{100 * self.rows[0].level:.3g}%" if self.rows else ""
-        table = Listing(self.frame(), self.caption + f" (in brackets: {level} interval)" * bool(self.rows))
-        payload = {"estimates": [asdict(row) for row in self.rows]}
+        left_out = _said_of(len(self.rows) - len(self._kept))
+        table = Listing(self.frame(), self.caption + left_out + f" (in brackets: {level} interval)" * bool(self.rows))
+        payload = {"estimates": [asdict(row) for row in self._kept]}
         return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(payload)}
 
 
@@ -264,17 +291,23 @@ class Listing:
 
     def html(self) -> str:
         """The table as HTML with scoped headings; every value is text, never markup."""
-        numeric = {name: pd.api.types.is_numeric_dtype(self.rows[name]) for name in self.rows.columns}
-        heads, records = [(str(name), told) for name, told in numeric.items()], self.rows.to_dict("records")
+        shown = self._shown()
+        numeric = {name: pd.api.types.is_numeric_dtype(shown[name]) for name in shown.columns}
+        heads, records = [(str(name), told) for name, told in numeric.items()], shown.to_dict("records")
         rows = [[(self._text(name, value), numeric[name]) for name, value in row.items()] for row in records]
-        return _shown("listing", self.caption, heads, rows)
+        return _shown("listing", self.caption + _said_of(len(self.rows) - len(shown)), heads, rows)
+
+    def _shown(self) -> pd.DataFrame:
+        """The rows without those on too few clients, by whatever column counts clients, engagements or ends."""
+        counts = [c for c in self.rows if COUNTS.search(str(c)) and pd.api.types.is_integer_dtype(self.rows[c])]
+        return self.rows[~self.rows[counts].map(_small).any(axis=1)] if _fewest[0] and counts else self.rows
 
     def _text(self, name: str, value: Any) -> str:
         plain = ",.4g" if isinstance(value, float) else "," if isinstance(value, int) else ""
         return "–" if pd.isna(value) else format(value, self.formats.get(name, plain))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {"text/plain": f"{self.caption}\n{self.rows.to_string(index=False)}", "text/html": self.html()}
+        return {"text/plain": f"{self.caption}\n{self._shown().to_string(index=False)}", "text/html": self.html()}
 
 
 def _with_interval(row: Estimate) -> str:

@@ -21,7 +21,7 @@ from retention.errors import ConfigError
 from retention.features import Window
 from retention.guards import leaky
 from retention.lagged import Panel, build_panel
-from retention.results import Finding, Findings, Listing
+from retention.results import Finding, Findings, Listing, leave_out_below
 from retention.snapshots import build_snapshots
 from retention.sources import Tables, ask_records_begin, last_whole_month, read
 from retention.spells import build_spells, contract_cycles, ends_near_due
@@ -258,6 +258,7 @@ def open_study(
     if data_dir and prepared.is_file():
         return _open_prepared(prepared)
     settings = resolve(data_dir, config, cutoff)
+    leave_out_below(settings.privacy.fewest)
     load_plan(settings.plan)
     tables = read(settings, tell, only_check)
     study = Study(settings, tables, *_window(settings, tables.frames))
@@ -296,7 +297,9 @@ def _open_prepared(path: Path) -> Study:
     rows, hashes, notes, repairs = state["tables"]
     tables = Tables(frames, rows, hashes, tuple(notes), tuple(repairs))
     cutoff, begin = (day and dt.date.fromisoformat(day) for day in state["dates"])
-    return Study(Settings.model_validate_json(state["settings"]), tables, cutoff, begin)
+    settings = Settings.model_validate_json(state["settings"])
+    leave_out_below(settings.privacy.fewest)
+    return Study(settings, tables, cutoff, begin)
 
 
 def _window(settings: Settings, frames: dict[str, pd.DataFrame]) -> tuple[dt.date, dt.date | None]:

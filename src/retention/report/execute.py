@@ -131,9 +131,19 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
 
 
 def _read_back(executed: Path) -> tuple[Mapping[str, Any], ...]:
-    """What a notebook displayed for the run; it is rewritten to name itself and not the folders of this machine."""
+    """What a notebook displayed for the run.
+
+    It is rewritten to name itself and not the folders of this machine, and without the times of day and the random
+    mark that would make every run another file.
+    """
     notebook = nbformat.read(executed, as_version=4)
     notebook.metadata.papermill.update(input_path=executed.name, output_path=executed.name)
+    for part in (notebook, *notebook.cells):
+        part.metadata.pop("execution", None)
+        for name in ("start_time", "end_time", "duration"):
+            part.metadata.get("papermill", {}).pop(name, None)
+        if "injected-parameters" in part.metadata.get("tags", []):
+            part.id = "injected-parameters"
     nbformat.write(notebook, executed)
     shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
     return tuple(data[MIME] for data in shown if MIME in data)

@@ -9,8 +9,9 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from retention.results import to_json
 AT_CWD, RENAME_EXCHANGE = -100, 2  # renameat2(2)
 HIDDEN = ".run-"
 LATEST, FAILED = "latest", "failed"
+RUN_ID = re.compile(r"\d{4}-\d\d-\d\d-[0-9a-f]{8}")
 
 
 @contextlib.contextmanager
@@ -35,14 +37,14 @@ def locked(out: Path) -> Iterator[None]:
         except BlockingIOError:
             told = f"Another run is writing to {out}. Wait for it, or give --out another folder."
             raise RunLockedError(told) from None
-        _sweep(out)
+        sweep(out)
         try:
             yield
         finally:
-            _sweep(out)
+            sweep(out)
 
 
-def _sweep(out: Path) -> None:
+def sweep(out: Path) -> None:
     """Remove what unfinished runs left; what cannot be removed waits for the next run."""
     for leftover in out.glob(f"{HIDDEN}*"):
         with contextlib.suppress(OSError):
@@ -62,19 +64,62 @@ def seal(folder: Path, about: dict[str, Any]) -> None:
     (folder / "run.json").write_text(to_json({**about, "files": _hashes(folder)}), "utf-8")
 
 
+def about(folder: Path) -> dict[str, Any]:
+    """The contents of a run's run.json; empty where there is none that can be read."""
+    try:
+        told = json.loads((folder / "run.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) and isinstance(told.get("files"), dict) else {}
+
+
 def whole(folder: Path) -> bool:
     """Whether a published run has all its files, unchanged since it was sealed."""
-    try:
-        files = json.loads((folder / "run.json").read_text("utf-8"))["files"]
-    except (OSError, ValueError, KeyError):
-        return False
-    # What others left there since (a thumbnail, a checkpoint) is no damage.
-    return bool(files == {name: digest for name, digest in _hashes(folder).items() if name in files})
+    return bool(sealed := about(folder)) and not damage(folder, sealed["files"])
+
+
+def damage(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """Which of the sealed files are missing or differ from their sha256, a line each.
+
+    What others left there since (a thumbnail, a checkpoint) is no damage.
+    """
+    now = _hashes(folder)
+    return [f"{name} {'differs' if name in now else 'is missing'}" for name in files if now.get(name) != files[name]]
 
 
 def _hashes(folder: Path) -> dict[str, str]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def previous(final: Path) -> Path | None:
+    """The run before the one that will be `final`: where `latest` points; None where it points to no whole run.
+
+    A run that is made again, for it was damaged, has the predecessor that it had.
+    """
+    latest = final.with_name(LATEST).resolve()
+    if latest.name == final.name:
+        try:
+            before = json.loads((final / "changes.json").read_text("utf-8"))["before"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        latest = final.with_name(str(before))
+    return latest if latest.parent == final.parent.resolve() and whole(latest) else None
+
+
+def prune(out: Path, keep: int) -> list[str]:
+    """Remove all but the `keep` runs made last; names of those removed. Never that of `latest`, never what is no run.
+
+    A run goes out of sight first, so that none is ever seen half removed.
+    """
+    runs = [path for path in out.iterdir() if RUN_ID.fullmatch(path.name) and not path.is_symlink() and about(path)]
+    latest = (out / LATEST).resolve().name
+    runs.sort(key=lambda run: (run.name == latest, (run / "run.json").stat().st_mtime_ns), reverse=True)
+    for run in runs[keep:]:
+        hidden = run.with_name(f"{HIDDEN}old-{run.name}")
+        run.rename(hidden)
+        remove(hidden)
+    return [run.name for run in runs[keep:]]
 
 
 def publish(work: Path, final: Path) -> None:

@@ -1,27 +1,48 @@
-"""One run of the report: read and check once, run the notebooks, collect, render, publish."""
+"""One run of the report: read and check once, run the notebooks, collect, compare, render, publish."""
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
-from retention.config import project_root
-from retention.errors import ConfigError, NotebookError, RetentionError
+from retention import privacy
+from retention.config import Settings, project_root, resolve
+from retention.errors import ConfigError, DiskFullError, NotebookError, RetentionError
 from retention.report import pages, publish
+from retention.report.compare import CHANGES, compare, open_run
 from retention.report.execute import NOISE, Executed, run_all
 from retention.results import collect, finite, to_json
+from retention.sources import fingerprints
 from retention.study import Study, Told, open_study, prepare
 
 RUN_ID_DIGITS = 8
+FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM = 2**20  # bytes: with less left, a notebook that failed failed for want of room
+MADE_OF = (
+    "cutoff",
+    "records_begin",
+    "notebooks",
+    "settings",
+    "data",
+    "code",
+    "packages",
+)  # what a run's id is made from
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a run was asked for; empty strings mean: not said."""
+    """What a run was asked for; empty strings mean: not said.
+
+    `keep`: how many runs stay in the folder (0: all). `if_changed`: do nothing where the last run is of the same.
+    """
 
     data: str = ""
     config: str = ""
@@ -29,42 +50,102 @@ class Options:
     out: Path = Path("reports")
     notebooks: tuple[str, ...] = ()
     jobs: int = 2
+    keep: int = 0
+    if_changed: bool = False
+    pseudonyms: bool = False
+    smallest: int | None = None
 
 
 def run_report(options: Options, tell: Told = lambda text: None) -> Path:
     """Run the report and give back the path of its index page; `tell` hears of progress, a line at a time.
 
     An unchanged run is kept and only linked again. Errors: DataError and ConfigError for bad input, NotebookError
-    when a notebook fails, RunLockedError when another run holds the folder; `latest` is untouched by all of them.
+    when a notebook fails, DiskFullError, RunLockedError when another run holds the folder; `latest` is untouched by
+    all of them.
     """
     out = options.out.absolute()
     try:
         with publish.locked(out):
             try:
                 _run(options, out, tell)
-            except RetentionError as error:
-                _explain(out, error)
-                raise
+            except (RetentionError, OSError) as error:
+                told = _plain(error, out)
+                _explain(out, _unnamed(told, options))
+                raise told from error
     except OSError as error:
-        problem = f"{error.filename or out}: {error.strerror or error}."
-        raise ConfigError(f"{problem} Check that it can be read or written, and that there is room.") from error
+        raise _plain(error, out) from error
     return out / publish.LATEST / "index.html"
+
+
+def _plain(error: RetentionError | OSError, out: Path) -> RetentionError:
+    """The error as users are told it: a full disk by its name, whatever it was that failed for it."""
+    failed = isinstance(error, NotebookError) and shutil.disk_usage(out).free < NO_ROOM
+    if failed or os.strerror(errno.ENOSPC) in str(error) or getattr(error, "errno", None) in FULL:
+        return DiskFullError(f"The disk that holds {out} is full. Make room, or give --out another folder.")
+    if isinstance(error, RetentionError):
+        return error
+    problem = f"{error.filename or out}: {error.strerror or error}."
+    return ConfigError(f"{problem} Check that it can be read or written, and that there is room.")
 
 
 def _run(options: Options, out: Path, tell: Told) -> None:
     """The run itself, with the output folder held."""
     notebooks = _chosen(options.notebooks)
-    tell("Reading and checking the data")
-    study = open_study(options.data, options.config, options.cutoff, tell)
-    about = _about(study, notebooks)
-    final = out / about["run_id"]
-    if publish.whole(final):
-        publish.swing(final)
-        tell(f"Nothing has changed since run {final.name}; it is kept")
+    settings = _private(resolve(options.data, options.config, options.cutoff), options)
+    key = privacy.read_key(settings, out) if settings.privacy.pseudonyms else b""
+    if options.if_changed and (same := _unchanged(settings, notebooks, key, out)):
+        publish.remove(out / publish.FAILED)
+        tell(f"Nothing has changed since run {same}")
         return
+    tell("Reading and checking the data")
+    study = replace(open_study(options.data, options.config, options.cutoff, tell), settings=settings)
+    if key:
+        coded = privacy.without_names(study.tables, settings, key)
+        study = replace(study, tables=coded, settings=privacy.without_places(settings))
+    about = _about(study, notebooks, key)
+    final = out / about["run_id"]
     work = out / f"{publish.HIDDEN}{final.name}-{os.getpid()}"
-    _make(work, study, notebooks, about, options.jobs, tell)
-    publish.publish(work, final)
+    before = publish.previous(final)
+    if publish.whole(final):
+        _compare_again(work, final, before)
+        publish.swing(final)
+        publish.remove(out / publish.FAILED)
+        tell(f"Nothing has changed since run {final.name}; it is kept")
+    else:
+        _make(work, study, notebooks, about, before, options.jobs, tell)
+        publish.publish(work, final)
+    for name in publish.prune(out, options.keep) if options.keep else ():
+        tell(f"Removed the older run {name}")
+
+
+def _unchanged(settings: Settings, notebooks: list[Path], key: bytes, out: Path) -> str:
+    """The name of the last run where a new one would be made of the same; else empty. No row is read for it."""
+    latest = (out / publish.LATEST).resolve()
+    now = json.loads(json.dumps(_parts(settings, fingerprints(settings), notebooks, key)))
+    about = publish.about(latest)
+    return latest.name if all(about.get(name) == now[name] for name in now) and publish.whole(latest) else ""
+
+
+def _private(settings: Settings, options: Options) -> Settings:
+    """The settings with what the command line says of names and of small numbers."""
+    told: dict[str, Any] = {"pseudonyms": True} if options.pseudonyms else {}
+    told |= {"smallest": options.smallest} if options.smallest is not None else {}
+    return settings.model_copy(update={"privacy": settings.privacy.model_copy(update=told)})
+
+
+def _unnamed(error: RetentionError, options: Options) -> RetentionError:
+    """The error as the page of a failed run may tell it: where names give way to codes, without what was read."""
+    if isinstance(error, NotebookError | DiskFullError):  # said of tables that have codes already
+        return error
+    try:
+        private = resolve(options.data, options.config, options.cutoff).privacy.pseudonyms
+    except RetentionError:
+        private = False
+    if not (private or options.pseudonyms):
+        return error
+    return ConfigError(
+        "The input or a setting cannot be used. Why is said on standard error, and by `retention check`."
+    )
 
 
 def _chosen(wanted: tuple[str, ...]) -> list[Path]:
@@ -76,19 +157,37 @@ def _chosen(wanted: tuple[str, ...]) -> list[Path]:
     return sorted({known[name] for name in wanted}) if wanted else paths
 
 
-def _about(study: Study, notebooks: list[Path]) -> dict[str, Any]:
+def _about(study: Study, notebooks: list[Path], key: bytes) -> dict[str, Any]:
     """What the run is made of; its id is the cut-off and a hash of exactly that, so the same run has the same name."""
-    made_of = {
-        "cutoff": study.cutoff.isoformat(),
-        "records_begin": study.records_begin and study.records_begin.isoformat(),
+    begin = study.records_begin and study.records_begin.isoformat()
+    made_of = {"cutoff": study.cutoff.isoformat(), "records_begin": begin}
+    made_of |= _parts(study.settings, study.tables.hashes, notebooks, key)
+    tables = {
+        name: {"rows": len(frame), "filled": {column: int(n) for column, n in frame.notna().sum().items()}}
+        for name, frame in study.tables.frames.items()
+    }
+    return {"run_id": run_id(made_of), "whose": study.whose, **made_of, "tables": tables}
+
+
+def run_id(about: Mapping[str, Any]) -> str:
+    """The name of the run that is made of this: its cut-off and the beginning of a sha256."""
+    made_of = {name: about[name] for name in MADE_OF}
+    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+    return f"{about['cutoff']}-{digest[:RUN_ID_DIGITS]}"
+
+
+def _parts(settings: Settings, hashes: dict[str, str], notebooks: list[Path], key: bytes) -> dict[str, Any]:
+    """What a run is made of, as far as it is known before a row is read."""
+    return {
         "notebooks": [path.stem for path in notebooks],
-        "settings": study.settings.model_dump(mode="json", exclude={"base", "source"}),
-        "data": study.tables.hashes,
+        "pseudonyms": privacy.fingerprint(key) if key else None,
+        "settings": (privacy.without_places(settings) if key else settings).model_dump(
+            mode="json", exclude={"base", "source"}
+        ),
+        "data": hashes,
         "code": _code_hash(notebooks),
         "packages": _packages(),
     }
-    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-    return {"run_id": f"{study.cutoff}-{digest[:RUN_ID_DIGITS]}", "whose": study.whose, **made_of}
 
 
 def _code_hash(notebooks: list[Path]) -> str:
@@ -104,7 +203,9 @@ def _packages() -> dict[str, str]:
     return {name: version(name) for name in ["retention", *names]}
 
 
-def _make(work: Path, study: Study, notebooks: list[Path], about: dict[str, Any], jobs: int, tell: Told) -> None:
+def _make(
+    work: Path, study: Study, notebooks: list[Path], about: dict[str, Any], before: Path | None, jobs: int, tell: Told
+) -> None:
     """Everything between reading and publishing, inside the hidden folder `work`."""
     prepare(study, work / "prepared")
     log: list[str] = []
@@ -123,12 +224,31 @@ def _make(work: Path, study: Study, notebooks: list[Path], about: dict[str, Any]
     results = finite(collect((p for result in executed for p in result.payloads), about["run_id"], about["cutoff"]))
     (work / "results.json").write_text(to_json(results), "utf-8")
     titles = pages.write_pages([work / "notebooks" / path.name for path in notebooks], work)
-    pages.write_index(work, results, titles, about)
     publish.remove(work / "prepared")
     publish.remove(work / NOISE)
     (work / "run.log").write_text("\n".join(log) + "\n", "utf-8")
     took = {result.name: {"seconds": result.seconds, "peak_mb": result.peak_mb} for result in executed}
-    publish.seal(work, {**about, "took": took})
+    _finish(work, {**about, "titles": titles, "took": took}, before)
+
+
+def _finish(work: Path, about: dict[str, Any], before: Path | None) -> None:
+    """Compare with the run before, write the index, and seal."""
+    publish.seal(work, about)
+    new = open_run(work)
+    changes = compare(open_run(before) if before else None, new)
+    (work / CHANGES).write_text(to_json(changes), "utf-8")
+    pages.write_index(work, new.results, about["titles"], {**about, "changes": changes})
+    publish.seal(work, about)
+
+
+def _compare_again(work: Path, final: Path, before: Path | None) -> None:
+    """Where a run that is kept now follows another one, write its index anew, in one step for whoever reads it."""
+    if before is None or json.loads((final / CHANGES).read_text("utf-8"))["before"] == before.name:
+        return
+    shutil.copytree(final, work)
+    about = {name: value for name, value in publish.about(final).items() if name != "files"}
+    _finish(work, about, before)
+    publish.place(work, final)
 
 
 class _Failed(NotebookError):
@@ -142,7 +262,10 @@ class _Failed(NotebookError):
 def _explain(out: Path, error: RetentionError) -> None:
     """Publish failed/index.html for a run that stopped; executed notebooks stay beside it, prepared data do not."""
     work = getattr(error, "work", out / f"{publish.HIDDEN}failed-{os.getpid()}")
-    work.mkdir(exist_ok=True)
-    publish.remove(work / "prepared")
-    pages.write_failure(work, str(error), getattr(error, "failed", ()))
-    publish.place(work, out / publish.FAILED)
+    if full := isinstance(error, DiskFullError):  # what the run wrote makes room for the page that says so
+        publish.sweep(out)
+    with contextlib.suppress(*[OSError] * full):
+        work.mkdir(exist_ok=True)
+        publish.remove(work / "prepared")
+        pages.write_failure(work, str(error), getattr(error, "failed", ()))
+        publish.place(work, out / publish.FAILED)

@@ -67,6 +67,12 @@ def read(settings: Settings, tell: Callable[[str], None] = lambda text: None, on
     return Tables(frames, rows, hashes, notes, repairs, partial)
 
 
+def fingerprints(settings: Settings) -> dict[str, str]:
+    """The sha256 of each source by table, as `read` gives them, without reading a row of what is in files."""
+    with ExitStack() as stack:
+        return {name: place.digest() for name, place in find(settings, stack).items()}
+
+
 def _whole(table: Table, pieces: list[pd.DataFrame], partial: bool) -> pd.DataFrame:
     """The pieces as one frame in the order of its key (of all its columns, where it has none)."""
     frame = pieces[0] if len(pieces) == 1 else pd.concat(pieces, ignore_index=True)
