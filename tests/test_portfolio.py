@@ -37,7 +37,7 @@ def typed(name: str, rows: pd.DataFrame) -> pd.DataFrame:
 
 def book_of(tables: dict[str, pd.DataFrame], cutoff: dt.date = CUTOFF, begin: dt.date | None = BEGIN, **thresholds):
     """The book of these tables, cost per lead being the result."""
-    told = Settings(results=ResultsSettings(primary="cpa", better="lower"), thresholds=thresholds)
+    told = Settings(results=ResultsSettings(primary="cpa", better="lower"), portfolio=thresholds)
     spells = build_spells(tables["clients"], cutoff=cutoff, records_begin=begin)
     return Book(spells, tables, told, pd.Timestamp(cutoff))
 
@@ -64,8 +64,8 @@ def sample(sample_study):
 
 
 @pytest.fixture(scope="module")
-def decided(sample):
-    lists = actions.own_lists(sample)
+def decided(sample, sample_study):
+    lists = actions.own_lists(sample, others=actions.of_service(sample_study))
     return lists, actions.decide(sample.rows, lists, actions.why_nothing(sample))
 
 
@@ -283,6 +283,7 @@ def test_every_client_has_one_action_and_no_ended_one_has_any(sample, decided):
     noticed = set(sample.rows.loc[sample.rows["noticed"], "client_id"])
     assert set(table.loc[table["action"] == actions.HAND_OVER, "client_id"]) == noticed
     assert int(actions.counts(table)["Clients"].sum()) == len(table)
+    assert {actions.CARE, actions.REFERRAL} <= set(table["action"])
     for name, own in table[table["action"] != actions.NONE].groupby("action"):
         assert set(own["client_id"]) <= set(lists[name]["client_id"])
         before = list(actions.ACTIONS)[: list(actions.ACTIONS).index(name)]
@@ -335,10 +336,10 @@ def test_an_unknown_list_is_refused():
 
 def test_an_unknown_or_impossible_threshold_is_refused():
     with pytest.raises(ValueError, match="'raise_month' is no threshold; did you mean 'raise_months'"):
-        Settings(thresholds={"raise_month": 6.0})
+        Settings(portfolio={"raise_month": 6.0})
     with pytest.raises(ValueError, match="raise_months must be above 0"):
-        Settings(thresholds={"raise_months": 0.0})
-    plan = {name: about["study"] for name, about in margins.study_plan()["thresholds"].items()}
+        Settings(portfolio={"raise_months": 0.0})
+    plan = {name: about["study"] for name, about in margins.study_plan()["portfolio"].items()}
     assert all(plan.values())
 
 
@@ -380,8 +381,9 @@ def test_the_order_of_rows_changes_nothing(sample_study, decided):
     s = sample_study
     shuffled = {name: rows.sample(frac=1, random_state=5) for name, rows in s.tables.frames.items()}
     book = Book(s.spells, shuffled, s.settings, pd.Timestamp(s.cutoff))
-    again = actions.decide(book.rows, actions.own_lists(book), actions.why_nothing(book))
-    pd.testing.assert_frame_equal(again, decided[1])
+    others = {name: rows.sample(frac=1, random_state=5) for name, rows in decided[0].items()}
+    again = actions.own_lists(book, others={name: others[name] for name in (actions.CARE, actions.REFERRAL)})
+    pd.testing.assert_frame_equal(actions.decide(book.rows, again, actions.why_nothing(book)), decided[1])
 
 
 def wronged(book: Book, world: str, clients: int, seed: int) -> set[str]:
@@ -557,7 +559,7 @@ def test_with_clients_alone_it_says_what_it_lacks(tmp_path):
     (tmp_path / "retention.toml").write_text('records_begin = "all history"')
     study = open_study(str(tmp_path), cutoff="2025-06-30")
     book = Book(study.spells, study.tables.frames, study.settings, pd.Timestamp(study.cutoff))
-    lists = actions.own_lists(book)
+    lists = actions.own_lists(book, others=actions.of_service(study))
     table = actions.decide(book.rows, lists, actions.why_nothing(book))
     assert (table["action"] == actions.NONE).all() and len(table) == 26
     assert (table["reason"] == "what it costs is not known; nothing calls for action").all()
@@ -604,6 +606,6 @@ def test_one_s_own_threshold_in_the_settings_is_an_error_that_names_it(tmp_path)
     (tmp_path / "clients.csv").write_text(
         "client_id,start_date,end_date,contract_term_months,monthly_ad_spend\na,2024-01-01,,1,5\n"
     )
-    (tmp_path / "retention.toml").write_text("cutoff = 2025-01-01\n[thresholds]\nmost_rise = 0.5\n")
+    (tmp_path / "retention.toml").write_text("cutoff = 2025-01-01\n[portfolio]\nmost_rise = 0.5\n")
     with pytest.raises(ConfigError, match="'most_rise' is no threshold; did you mean 'most_raise'"):
         open_study(str(tmp_path))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retention import nps, service
 from retention.config import study_plan
 from retention.economics.fees import client_names
 from retention.portfolio.book import Book
@@ -95,6 +96,16 @@ def own_lists(book: Book, risks: pd.DataFrame | None = None, others: Lists | Non
     for name, made in (others or {}).items():
         lists[name] = made[COLUMNS].assign(owner=people(made["owner"], book.known))
     return {name: listed.drop_duplicates("client_id").reset_index(drop=True) for name, listed in lists.items()}
+
+
+def of_service(study: Any) -> dict[str, pd.DataFrame]:
+    """The lists of 07_service that are actions: whom to care for (C4), and whom to ask for a referral (C3)."""
+    last, panel = pd.Timestamp(study.cutoff), study.panel
+    waves = nps.waves(study.known("surveys"), study.settings.scales.nps)
+    clients = service.present(panel, waves, last, study.known("assignments"))
+    stand, asked = service.standing(study.snapshots), service.last_asked(study.spells, study.known("leads"))
+    care = service.care_list(clients, waves, last, stand=stand)
+    return {CARE: care, REFERRAL: service.referral_list(clients, waves, last, asked=asked, stand=stand)}
 
 
 def _joined(*lists: pd.DataFrame) -> pd.DataFrame:
@@ -307,6 +318,6 @@ def stood(table: pd.DataFrame, lists: Lists) -> pd.DataFrame:
 
 def thresholds(book: Book) -> pd.DataFrame:
     """Every threshold that this page decides by: its value, the study's row, and why."""
-    plan = study_plan()["thresholds"]
+    plan = study_plan()["portfolio"]
     rows = [(name, book.limits[name], about["value"], about["study"], about["why"]) for name, about in plan.items()]
     return pd.DataFrame(rows, columns=["threshold", "in force", "default", "study", "what it is"])

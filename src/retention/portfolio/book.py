@@ -49,8 +49,8 @@ class Book:
 
     @property
     def limits(self) -> Mapping[str, float]:
-        """The thresholds in force: the study's, unless `[thresholds]` says otherwise."""
-        return {**margins.LIMITS, **self.settings.thresholds}
+        """The thresholds in force: the study's, unless `[portfolio]` says otherwise."""
+        return {**margins.LIMITS, **self.settings.portfolio}
 
     @cached_property
     def known(self) -> dict[str, pd.DataFrame]:

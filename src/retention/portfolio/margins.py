@@ -18,7 +18,7 @@ from retention.results import Estimate, Estimates
 from retention.snapshots import last_month, month_of
 from retention.spells import DAY, whole_months
 
-LIMITS: Mapping[str, float] = {name: float(about["value"]) for name, about in study_plan()["thresholds"].items()}
+LIMITS: Mapping[str, float] = {name: float(about["value"]) for name, about in study_plan()["portfolio"].items()}
 MULTIPLES: tuple[float, ...] = tuple(study_plan()["D5"]["price_multiples"])
 RAISE = "yearly_raise"
 REMEDIES: Mapping[str, str] = study_plan()["remedies"]  # in the study's order
