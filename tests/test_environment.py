@@ -67,10 +67,6 @@ def test_all_that_the_package_imports_is_in_the_lock_of_reports():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            for name in (
-                {name.split(".")[0] for name in names}
-                - sys.stdlib_module_names
-                - {"retention"}
-                - optional.get(path, set())
-            ):
+            own = sys.stdlib_module_names | {"retention"} | optional.get(path, set())
+            for name in {name.split(".")[0] for name in names} - own:
                 assert {found.lower().replace("_", "-") for found in listed[name]} & locked, f"{path}: {name}"

@@ -253,8 +253,18 @@ class Settings(_Strict):
     engine: EngineSettings = EngineSettings()
     scales: ScaleSettings = ScaleSettings()
     plan: dict[str, ClaimChange] = Field(default_factory=dict)
+    portfolio: dict[str, float] = Field(default_factory=dict)
     privacy: PrivacySettings = PrivacySettings()
     base: Path = Path()
+
+    @field_validator("portfolio")
+    @classmethod
+    def _known_thresholds(cls, values: dict[str, float]) -> dict[str, float]:
+        known = study_plan()["portfolio"]
+        for name in (name for name, value in values.items() if name not in known or not value > 0):
+            near = "".join(f"; did you mean {other!r}?" for other in difflib.get_close_matches(name, known, 1))
+            raise ValueError(f"{name} must be above 0" if name in known else f"{name!r} is no threshold{near}")
+        return values
 
     def table(self, name: str) -> TableSettings:
         """How the named table is read; defaults where nothing is said of it."""

@@ -216,6 +216,21 @@ def plot_reliability(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def plot_stacked(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Shares that add up, one on top of the other, by month of service. `frame`: `group, month, share`."""
+    ax = _axes(ax, 3.8)
+    if frame.empty:
+        return ax
+    wide = frame.pivot(index="month", columns="group", values="share")[list(dict.fromkeys(frame["group"]))]
+    areas = ax.stackplot(wide.index, wide.to_numpy().T, labels=wide.columns, colors=PALETTE, alpha=0.75)
+    for area, hatch in zip(areas, ("", "//", "..", "xx"), strict=False):  # colour is never the only sign
+        area.set(hatch=hatch, edgecolor="white")
+    ax.set(xlabel="Months of service", ylabel="Gone by then", ylim=(0, 1), xlim=(wide.index.min(), wide.index.max()))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.legend(frameon=False, loc="upper left")
+    return ax
+
+
 def plot_flow(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Engagements started (up) and ended (down) each quarter. `frame`: `quarter, started, ended`."""
     ax = _axes(ax, 3.4)

@@ -1,0 +1,323 @@
+"""The one place that decides what is done about each client: at most one action, by a stated order (D2 to D11).
+
+Every list has the columns of `COLUMNS`, whoever made it; a client gets the first action, in the order of `ACTIONS`, on
+whose list it stands. Nobody is listed to be let go whose case the team's own work may explain, or where nobody could
+look into that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retention import nps, service
+from retention.config import study_plan
+from retention.economics.fees import client_names
+from retention.portfolio.book import Book
+from retention.portfolio.evidence import ABUSE, DEBTOR, HOPELESS, KIND, NOTED, NOTED_BY, arrears, people
+from retention.portfolio.margins import MULTIPLES, RAISE, REMEDIES, columns_of, worsening, worth_staying
+from retention.results import Finding, Findings
+from retention.spells import AGENCY, CLIENT, NEUTRAL
+from retention.tables import write_csv
+
+ACTIONS: Mapping[str, str] = study_plan()["actions"]  # in the order of the decision
+HAND_OVER, AT_ONCE, MEND, LET_GO, REPRICE, TERMS, SAVE, CARE, COLLECT, REFERRAL, RAISE_FEE = ACTIONS
+WHOSE = {CLIENT: "its own choice", AGENCY: "your choice", NEUTRAL: "nobody's choice"}
+COSTLY = (AT_ONCE, MEND, LET_GO, REPRICE)
+COLUMNS = ["client_id", "reason", "evidence", "owner", "act_by"]
+NONE, WEEK, FORTNIGHT = "none", 7, 14  # (ours) days to act on what cannot wait, and on what should not
+NEEDS: Mapping[str, Sequence[str]] = study_plan()["needs"]
+Lists = Mapping[str, pd.DataFrame]
+
+
+def decide(rows: pd.DataFrame, lists: Lists, otherwise: pd.Series | None = None) -> pd.DataFrame:
+    """Each client's one action, or the reason for none: a row for each of `rows`, in the order of `ACTIONS`.
+
+    Columns: `client_id, client, action` (`none` where there is none), then those of the lists. Clients of the lists
+    that are not among `rows` are passed over; `otherwise` (index `client_id`) is the reason given for none. ValueError
+    for an unknown list.
+    """
+    if unknown := sorted(set(lists) - set(ACTIONS)):
+        raise ValueError(f"no such action: {', '.join(unknown)}; there are {', '.join(ACTIONS)}")
+    chosen = [lists[name][COLUMNS].assign(action=name) for name in ACTIONS if name in lists and len(lists[name])]
+    every = pd.concat(chosen) if chosen else pd.DataFrame(columns=[*COLUMNS, "action"])
+    every["act_by"] = pd.to_datetime(every["act_by"]).dt.strftime("%Y-%m-%d")
+    table = rows[["client_id"]].assign(client=client_names(rows))
+    table = table.merge(every.drop_duplicates("client_id"), on="client_id", how="left")
+    none = table["client_id"].map({} if otherwise is None else otherwise).fillna("nothing calls for action")
+    table = table.assign(action=table["action"].fillna(NONE), reason=table["reason"].fillna(none)).fillna("")
+    rank = table["action"].map({name: k for k, name in enumerate([*ACTIONS, NONE])})
+    order = table.assign(rank=rank).sort_values(["rank", "act_by", "client_id"], kind="stable")
+    return order[["client_id", "client", "action", *COLUMNS[1:]]].reset_index(drop=True)
+
+
+def fair(listed: pd.DataFrame, book: Book) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A list of clients held to be the problem, less those who go to `MEND` instead; and these (D9).
+
+    They are the ones whose case the team's own work may explain, and those where nothing of it could be looked at.
+    """
+    own = book.fairness.reindex(listed["client_id"])
+    unseen = own["checked"].fillna(0).eq(0).to_numpy()
+    ours = own["ours"].eq(True).to_numpy() | unseen
+    held = [f"held against it: {reason.split('; ')[0]}" for reason in listed["reason"]]
+    why = np.where(unseen, "no results, ratings or answer times to look at", own["why"].to_numpy())
+    mine = listed.assign(reason=held, evidence=why, act_by=book.cutoff + pd.Timedelta(days=FORTNIGHT))
+    return listed[~ours].reset_index(drop=True), mine[ours].reset_index(drop=True)
+
+
+def own_lists(book: Book, risks: pd.DataFrame | None = None, others: Lists | None = None) -> dict[str, pd.DataFrame]:
+    """The lists that follow from the book, and from the scores where there are any; each case put to `fair` first.
+
+    `others` are lists made elsewhere (of whom to care for, whom to ask for a referral), owners by id. Who costs too
+    much is to pay another price whatever the team's part in it, and is not let go before that is mended.
+    """
+    abuse, ours = fair(_abuse(book), book)
+    unfit, ours_too = fair(_unfit(book), book)
+    costly, ours_as_well = fair(_beyond_mending(book), book)
+    first = "; not to let go before our part is mended: " + ours_as_well.set_index("client_id")["evidence"].astype(str)
+    reprice = _to_reprice(book)
+    reprice["evidence"] = reprice["evidence"] + reprice["client_id"].map(first).fillna("")
+    pays = unfit["client_id"].isin(book.told.index[book.told["low"] > 0])
+    lists = {
+        HAND_OVER: _leaving(book),
+        AT_ONCE: abuse,
+        MEND: _joined(ours, ours_too),
+        LET_GO: _joined(costly, unfit[~pays]),
+        REPRICE: reprice,
+        TERMS: _on_terms(unfit[pays], book),
+        SAVE: _at_risk(book, risks),
+        COLLECT: _debts(book),
+        RAISE_FEE: _to_raise(book),
+    }
+    for name, made in (others or {}).items():
+        lists[name] = made[COLUMNS].assign(owner=people(made["owner"], book.known))
+    return {name: listed.drop_duplicates("client_id").reset_index(drop=True) for name, listed in lists.items()}
+
+
+def of_service(study: Any) -> dict[str, pd.DataFrame]:
+    """The lists of 07_service that are actions: whom to care for (C4), and whom to ask for a referral (C3)."""
+    last, panel = pd.Timestamp(study.cutoff), study.panel
+    waves = nps.waves(study.known("surveys"), study.settings.scales.nps)
+    clients = service.present(panel, waves, last, study.known("assignments"))
+    stand, asked = service.standing(study.snapshots), service.last_asked(study.spells, study.known("leads"))
+    care = service.care_list(clients, waves, last, stand=stand)
+    return {CARE: care, REFERRAL: service.referral_list(clients, waves, last, asked=asked, stand=stand)}
+
+
+def _joined(*lists: pd.DataFrame) -> pd.DataFrame:
+    """The lists one under the other; an empty one has no types to bring in."""
+    return pd.concat([listed for listed in lists if len(listed)] or lists[:1], ignore_index=True)
+
+
+def _listed(book: Book, clients: Any, reason: Any, why: Any, act_by: Any, noticed: bool = False) -> pd.DataFrame:
+    """A list of clients, only those under way and (unless told) not under notice, with their reps as owners."""
+    table = pd.DataFrame({"client_id": clients, "reason": reason, "evidence": why, "act_by": act_by})
+    table["owner"] = people(table["client_id"].map(book.owners), book.known)
+    here = book.rows.loc[book.rows["noticed"].eq(noticed), "client_id"]
+    return table[table["client_id"].isin(here)][COLUMNS].reset_index(drop=True)
+
+
+def _leaving(book: Book) -> pd.DataFrame:
+    """Clients whose end is on record and still to come: the team is to be moved, the work handed over."""
+    rows = book.rows
+    who = rows["end_kind"].map(WHOSE).fillna("whose choice is not on record")
+    decided = "decided " + rows["decision_date"].dt.strftime("%Y-%m-%d")
+    return _listed(book, rows["client_id"], "leaves: " + who, decided, rows["end_date"], noticed=True)
+
+
+def _noted(found: pd.DataFrame) -> pd.DataFrame:
+    """Evidence by client: `what` and `evidence` in words, newest first, and on how many `days` it was noted."""
+    newest = found.sort_values(["noted_on", "what"], ascending=[False, True])
+    by = newest["evidence"].where(newest["evidence"] != NOTED_BY, "noted " + newest["what"])
+    said = (by + ", " + newest["noted_on"].dt.strftime("%Y-%m-%d")).groupby(newest["client_id"])
+    what = newest.groupby("client_id")["what"].agg(lambda x: ", ".join(dict.fromkeys(x)))
+    days = newest.groupby("client_id")["noted_on"].nunique()
+    return pd.DataFrame({"what": what, "said": said.agg("; ".join), "days": days})
+
+
+def _abuse(book: Book) -> pd.DataFrame:
+    """Severe abuse noted lately, and debts that grow month by month: to part at once (D5)."""
+    found = book.lately
+    severe = found["severity"].fillna(5) >= book.limits["abuse_severity"]
+    debts = found["what"].eq(DEBTOR) & found["evidence"].ne(NOTED_BY)
+    told = _noted(found[found["group"].eq(ABUSE) & severe | debts])
+    return _listed(book, told.index, told["what"], told["said"], book.cutoff + pd.Timedelta(days=WEEK))
+
+
+def _unfit(book: Book) -> pd.DataFrame:
+    """Kinds to avoid and hopeless causes, where more than one day speaks for it (D8, D11)."""
+    told = _noted(book.lately[book.lately["group"].isin([KIND, HOPELESS])])
+    told = told[told["days"] >= book.limits["fit_evidence"]].join(book.ends)
+    last = told["ends_on"].dt.strftime("; last day %Y-%m-%d")
+    return _listed(book, told.index, "does not fit (" + told["what"] + ")" + last, told["said"], told["notice_by"])
+
+
+def _on_terms(listed: pd.DataFrame, book: Book) -> pd.DataFrame:
+    """The same clients where they pay well for their hours: what to agree on instead of parting."""
+    found = book.lately[book.lately["group"].isin([KIND, HOPELESS])]
+    rule = found["what"].str.casefold().map(lambda what: NOTED[what]["agree"]).groupby(found["client_id"])
+    told = rule.agg(lambda rules: "; ".join(dict.fromkeys(rules)))
+    return listed.assign(reason="it pays for its hours; agree on " + listed["client_id"].map(told).astype(str))
+
+
+def _why_costly(own: pd.DataFrame) -> list[str]:
+    return [f"pays {r.fee:,.0f}, takes {r.cost:,.0f} a month ({r.months} months); {r.cause}" for r in own.itertuples()]
+
+
+def _raise_needed(own: pd.DataFrame) -> pd.Series:
+    """The share of the fee that is still short when everything but a raise has been done."""
+    others = own[[name for name in REMEDIES if name != RAISE]].sum(axis=1)
+    return ((own["shortfall"] - others) / own["fee"]).clip(lower=0)
+
+
+def _beyond_mending(book: Book) -> pd.DataFrame:
+    """Clients who surely cost more than they pay, whom neither the remedies nor a fair raise would mend (D3, D5)."""
+    own = book.told.join(book.mending, how="inner").join(book.ends)
+    own = own[(own["high"] < 0) & (_raise_needed(own) > book.limits["most_raise"])]
+    reason = [
+        f"costs {r.shortfall:,.0f} a month more than it pays, and remedies bring {r.recovered:,.0f}; offer a scope of "
+        f"{r.fee / r.cost:.0%} of the hours, or {r.cost:,.0f} a month ({r.cost / r.fee:.1f} times); else part on "
+        f"{r.ends_on:%Y-%m-%d}"
+        for r in own.itertuples()
+    ]
+    return _listed(book, own.index, reason, _why_costly(own), own["notice_by"])
+
+
+def _to_reprice(book: Book) -> pd.DataFrame:
+    """Clients who cost more than they pay, with the remedies that fit and the fee to ask for (D4)."""
+    own = book.told.join(book.mending, how="inner").join(book.ends)
+    own = own.assign(needed=_raise_needed(own))
+    reason = []
+    for row in own.to_dict("records"):
+        fits = [f"{words} ({row[name]:,.0f})" for name, words in REMEDIES.items() if row[name] >= 0.5 and name != RAISE]
+        if row["needed"] > 0:
+            fits.append(f"ask {row['fee'] * (1 + row['needed']):,.0f} a month ({row['needed']:+.0%})")
+        reason.append(f"costs {row['shortfall']:,.0f} a month more than it pays; {', '.join(fits)}")
+    return _listed(book, own.index, reason, _why_costly(own), own["notice_by"])
+
+
+def _at_risk(book: Book, risks: pd.DataFrame | None) -> pd.DataFrame:
+    """The clients of the scores whom the team has time for."""
+    rows = pd.DataFrame(columns=["client_id", "reasons", "act_by"]) if risks is None or risks.empty else risks
+    rows = rows[rows["contact"] == "yes"] if len(rows) else rows
+    reason = [f"{r.risk:.0%} likely to leave ({r.low:.0%} to {r.high:.0%})" for r in rows.itertuples()]
+    return _listed(book, rows["client_id"].to_numpy(), reason, rows["reasons"].to_numpy(), rows["act_by"].to_numpy())
+
+
+def _debts(book: Book) -> pd.DataFrame:
+    """Clients who owe more than so many invoices overdue (D5, D8)."""
+    owed = arrears(book.known, [book.cutoff]).sum(axis=1)
+    bills = columns_of(book.known, "invoices", "client_id", "issued_on", "amount")
+    usual = bills.sort_values("issued_on", kind="stable").groupby("client_id")["amount"].last().reindex(owed.index)
+    due = owed[(owed > 0) & (owed >= book.limits["debtor_fees"] * usual)]
+    reason = [f"owes {owed:,.0f} overdue, {owed / usual[client]:.1f} invoices" for client, owed in due.items()]
+    return _listed(book, due.index, reason, "invoices and payments", book.cutoff + pd.Timedelta(days=WEEK))
+
+
+def _to_raise(book: Book) -> pd.DataFrame:
+    """Clients whose fee has stood for a year or more, by the day to have agreed on a new one (D4)."""
+    fees = "fee_pct" in book.known.get("contracts", {})
+    months = book.unraised[(book.unraised >= book.limits["raise_months"]) & fees]
+    reason = [f"its fee has stood for {count} months" for count in months]
+    return _listed(book, months.index, reason, "contracts", book.ends["notice_by"].reindex(months.index).to_numpy())
+
+
+def why_nothing(book: Book) -> pd.Series:
+    """What is known of each client, as the reason for doing nothing where no list holds it; index `client_id`."""
+    margin = book.told["margin"].reindex(book.rows["client_id"])
+    told = [f"it leaves {m:,.0f} a month" if m == m else "what it costs is not known" for m in margin]
+    return pd.Series(told, margin.index) + "; nothing calls for action"
+
+
+def first_words(table: pd.DataFrame, book: Book, currency: str = "") -> Finding:
+    """Who costs money and what to do about each, by when, in a sentence for an owner."""
+    under, counts = book.told.loc[book.told["margin"] < 0, "margin"], table["action"].value_counts()
+    costly = f"{len(under)} cost more than they pay, together {-under.sum():,.0f} {currency}".rstrip() + " a month"
+    told = f"of the {len(book.told)} whose fees and hours are known, {costly}."
+    if book.told.empty:
+        told = "which of them cost money cannot be told without fees by month, and hours with what they cost."
+    named = [f"{name}: {counts[name]}" for name in COSTLY if name in counts]
+    first = table.loc[table["action"].isin(COSTLY), "act_by"].min()
+    what = f" What to do: {'; '.join(named)}; the first by {first}." if named else ""
+    return Finding("D3", f"{len(book.rows):,} clients are under way; {told}{what}", "headline")
+
+
+def shown(table: pd.DataFrame, actions: Sequence[str] = tuple(ACTIONS)) -> pd.DataFrame:
+    """The clients of these actions as a team reads them."""
+    rows = table.loc[table["action"].isin(actions), ["client", "action", "act_by", "owner", "reason", "evidence"]]
+    rows = rows.assign(action=rows["action"].str.replace(" ", "\u00a0"), act_by=pd.to_datetime(rows["act_by"]))
+    return _dated(rows).set_axis(["Client", "To do", "By", "Who", "Why", "Evidence"], axis=1)
+
+
+def counts(table: pd.DataFrame) -> pd.DataFrame:
+    """How many clients get each action, in the order of the decision, and what it stands for."""
+    about = {**ACTIONS, NONE: "nothing calls for action"}
+    found = table["action"].value_counts()
+    rows = [(name, found[name], words) for name, words in about.items() if name in found]
+    return pd.DataFrame(rows, columns=["To do", "Clients", "When"])
+
+
+def lacking(tables: Mapping[str, pd.DataFrame]) -> Findings:
+    """What the records lack, and what adding it would answer; nothing where all is there."""
+    have = {f"{name}.{column}" for name, rows in tables.items() for column in rows if rows[column].notna().any()}
+    told = {what: [need for need in needs if need not in have] for what, needs in NEEDS.items()}
+    texts = [f"Not on record: {', '.join(gone)}. It would tell {what}." for what, gone in told.items() if gone]
+    return Findings(tuple(Finding("D", text) for text in texts), "Every table that this page reads is there.")
+
+
+def save(table: pd.DataFrame, out_dir: str) -> None:
+    """Write the decision, and a list for each action of those who got it, into `lists/` of a run; else nothing."""
+    if not out_dir:
+        return
+    folder = Path(out_dir) / "lists"
+    folder.mkdir(exist_ok=True)
+    write_csv(table, folder / "portfolio.csv")
+    for name, own in table[table["action"] != NONE].groupby("action"):
+        write_csv(own.drop(columns="action"), folder / f"{str(name).replace(' ', '_').replace('-', '_')}.csv")
+
+
+PRICES = dict.fromkeys(("fee", "cost", "usual_margin", *(f"{m:g} times" for m in MULTIPLES)), ",.0f")
+SUNK = dict.fromkeys(("first", "second", "third", "sunk"), ",.0f")
+
+
+def parting(table: pd.DataFrame, book: Book) -> pd.DataFrame:
+    """Clients to let go with today's fee, what they take, and the prices worth staying at (D5)."""
+    own = table.loc[table["action"].isin([AT_ONCE, LET_GO]), ["client_id", "client"]].set_index("client_id")
+    prices = book.told.join(worth_staying(book.told))[list(PRICES)]
+    return _dated(own.join(prices).join(book.ends))
+
+
+def _dated(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with their days as readers see them."""
+    days = rows.select_dtypes("datetime").apply(lambda day: day.dt.strftime("%d\u00a0%b\u00a0%Y"))
+    return rows.assign(**days).reset_index(drop=True)
+
+
+def written_off(book: Book) -> pd.DataFrame:
+    """Work that only gets worse, by client, with the mean margin of three stretches and what it cost (D5)."""
+    found = worsening(book.money, book.rows, book.limits)
+    return found.set_axis(found.index.map(book.names).rename("client")).reset_index()
+
+
+def noted(book: Book) -> pd.DataFrame:
+    """The evidence that still counts, newest first, as readers see it."""
+    rows = book.lately.sort_values(["noted_on", "client_id"], ascending=[False, True])
+    rows = rows.assign(client=rows["client_id"].map(book.names), rep=people(rows["rep_id"], book.known))
+    return _dated(rows[["client", "what", "group", "noted_on", "evidence", "rep"]])
+
+
+def stood(table: pd.DataFrame, lists: Lists) -> pd.DataFrame:
+    """Clients whose fee has stood for a year or more, whatever is to be done about them first (D4)."""
+    rows = lists[RAISE_FEE].merge(table[["client_id", "client", "action"]], on="client_id").sort_values("act_by")
+    return _dated(rows[["client", "reason", "act_by", "action"]].rename(columns={"action": "to_do_first"}))
+
+
+def thresholds(book: Book) -> pd.DataFrame:
+    """Every threshold that this page decides by: its value, the study's row, and why."""
+    plan = study_plan()["portfolio"]
+    rows = [(name, book.limits[name], about["value"], about["study"], about["why"]) for name, about in plan.items()]
+    return pd.DataFrame(rows, columns=["threshold", "in force", "default", "study", "what it is"])

@@ -1,0 +1,136 @@
+"""All that is known of the clients as of one day, opened with one call; what was recorded later changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from retention.config import Settings
+from retention.economics.fees import client_names
+from retention.economics.money import monthly_money
+from retention.portfolio import evidence, margins
+from retention.spells import DAY, add_months, whole_months
+from retention.tables import TABLES
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+def as_known(tables: Tables, day: pd.Timestamp) -> dict[str, pd.DataFrame]:
+    """The tables as they stood on a day: later rows left out, values that became known later blank (tables.toml).
+
+    A month counts when it is over. The clients table is left to `spells.build_spells`.
+    """
+    return {name: _as_known(name, rows, day) for name, rows in tables.items() if name != "clients"}
+
+
+def _as_known(name: str, rows: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
+    columns = [column for column in TABLES[name].columns if column.name in rows]
+    row_known = columns[0].known
+    if row_known in rows:
+        rows = rows[~(rows[row_known] > day)]
+    if "month" in rows:
+        rows = rows[rows["month"] + pd.offsets.MonthEnd(0) <= day]
+    later = {c.name: rows[c.known] > day for c in columns if c.known != row_known and c.known in rows}
+    return rows.assign(**{column: rows[column].mask(unknown) for column, unknown in later.items()})
+
+
+@dataclass(frozen=True)
+class Book:
+    """The clients as of the cut-off: frames with a row a client (index `client_id`), made when first asked for."""
+
+    spells: pd.DataFrame
+    tables: Tables
+    settings: Settings
+    cutoff: pd.Timestamp
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """The thresholds in force: the study's, unless `[portfolio]` says otherwise."""
+        return {**margins.LIMITS, **self.settings.portfolio}
+
+    @cached_property
+    def known(self) -> dict[str, pd.DataFrame]:
+        """The tables as they stood on the day."""
+        return as_known(self.tables, self.cutoff)
+
+    @cached_property
+    def money(self) -> pd.DataFrame:
+        """Fee, cost and margin by engagement and month."""
+        return monthly_money(self.spells, self.known)
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The engagements under way as the day ends, one a client; `noticed`: an end is on record."""
+        rows = self.spells[~(self.spells["end_date"] <= self.cutoff)].drop_duplicates("client_id", keep="last")
+        return rows.assign(noticed=rows["end_date"].notna()).reset_index(drop=True)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What each client is called."""
+        return dict(zip(self.rows["client_id"], client_names(self.rows), strict=True))
+
+    @cached_property
+    def unraised(self) -> pd.Series:
+        """Months since each fee went up."""
+        return margins.since_raise(self.rows, margins.raises(self.known), self.cutoff)
+
+    @cached_property
+    def told(self) -> pd.DataFrame:
+        """What each client leaves a month, with the `cause` where it is too little: `margins.current`."""
+        told = margins.current(self.money, self.rows, self.cutoff, self.limits)
+        return told.assign(cause=margins.causes(told, self.unraised, self.limits))
+
+    @cached_property
+    def mending(self) -> pd.DataFrame:
+        """What the remedies would bring: `margins.remedies`."""
+        loved = evidence.loved(self.known, self.cutoff, self.limits)
+        return margins.remedies(self.told, self.rows, self.known, self.cutoff, loved, self.limits)
+
+    @cached_property
+    def found(self) -> pd.DataFrame:
+        """A row a piece of evidence: `evidence.evidence`."""
+        return evidence.evidence(self.rows, self.known, self.cutoff, self.limits)
+
+    @cached_property
+    def lately(self) -> pd.DataFrame:
+        """The evidence that still counts."""
+        begin = self.cutoff + DAY - pd.DateOffset(months=int(self.limits["evidence_months"]))
+        return self.found[self.found["noted_on"] >= begin]
+
+    @cached_property
+    def fairness(self) -> pd.DataFrame:
+        """Whether the team's own work explains what is held against each client: `evidence.fairness`."""
+        told = self.settings.results
+        return evidence.fairness(self.rows, self.known, self.lately, told, self.cutoff, self.limits)
+
+    @cached_property
+    def owners(self) -> pd.Series:
+        """Who answers for each client: the rep in charge now."""
+        at = self.rows[["client_id"]].assign(day=self.cutoff)
+        return evidence.in_charge(self.rows, self.known, at, "day").set_axis(self.rows["client_id"])
+
+    @cached_property
+    def ends(self) -> pd.DataFrame:
+        """When each client can next be parted from well (D5): `ends_on`, the last paid day of a term, and `notice_by`.
+
+        The term is the newest on record, else the one at signing; one that does not renew runs on month by month.
+        Notice is the contract's, and never less than a month; its last day lies after the cut-off.
+        """
+        own = self.rows.set_index("client_id")
+        about = ("client_id", "term_start", "term_months", "notice_days", "auto_renew")
+        terms = margins.columns_of(self.known, "contracts", *about)
+        latest = terms.sort_values("term_start", kind="stable").drop_duplicates("client_id", keep="last")
+        latest = latest.set_index("client_id").reindex(own.index)
+        latest = latest.where(pd.to_datetime(latest["term_start"]) > own["start_date"] - 31 * DAY)
+        term = latest["term_months"].fillna(own["contract_term_months"]).astype(int)
+        start = pd.to_datetime(latest["term_start"]).fillna(own["start_date"])
+        days = latest["notice_days"].astype(float).fillna(self.settings.notice_days)
+        notice = pd.to_timedelta(days.clip(lower=self.limits["least_notice_days"]), unit="D")
+        gone = whole_months(start, self.cutoff + DAY + notice).clip(lower=0)
+        rolls = latest["auto_renew"].eq(False) & (gone >= term)
+        ends = add_months(start, pd.Series(np.where(rolls, gone + 1, (gone // term + 1) * term), own.index)) - DAY
+        return pd.DataFrame({"ends_on": ends, "notice_by": ends - notice})

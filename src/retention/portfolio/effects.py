@@ -1,0 +1,176 @@
+"""What goes with leaving, being let go, late payment and margin: signs at signing, flags, raises, new reps.
+
+Exploratory (METHODS 1, 5): effect and interval for all that is looked at, corrected for how much that is, no verdict.
+What may follow from a wish to leave is taken from before the decision. All of it is association.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import exp
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from retention.config import study_plan
+from retention.exits import compare, exit_rows, month_rows
+from retention.features import KEY
+from retention.lagged import Panel
+from retention.portfolio.book import Book
+from retention.portfolio.evidence import NOTED, RED_FLAG, days_late
+from retention.portfolio.margins import columns_of, raises
+from retention.results import Z95, Estimate, Estimates, Finding
+from retention.signing import FALSE_DISCOVERIES
+from retention.spells import AGENCY, add_months
+
+SIGNS: Mapping[str, Mapping[str, Any]] = study_plan()["signs"]
+STUDY = {about["words"]: about["study"] for about in SIGNS.values()}
+LEFT, LET_GO, LATE, MARGIN = "leave by choice, ratio", "let go, ratio", "days paid late", "margin a month"
+DRAWN = "leave by choice, drawn in"
+MONTHS_AFTER = 3  # METHODS 5: months in which a raise (or a new rep) is looked at
+PRIOR_SD = 0.25  # (ours) of a sign's log ratio: two in three lie between 0.8 and 1.3
+MIN_CLIENTS = 10  # (ours) of a group whose mean is told
+WITH, WITHOUT = "clients with it", "clients without"
+
+
+def signs(spells: pd.DataFrame) -> pd.DataFrame:
+    """The bad signs of each engagement at signing, in the words of plan.toml: True, False, or missing where not known.
+
+    Many approval layers are more than the median client has.
+    """
+    found = {}
+    for column, about in SIGNS.items():
+        if column in spells and spells[column].notna().any():
+            values = spells[column].astype("Float64")
+            bad = values > values.median() if about["worse"] == "many" else values == (about["worse"] == "yes")
+            found[about["words"]] = bad
+    return pd.DataFrame(found, index=spells.index)
+
+
+def sign_effects(book: Book) -> Estimates:
+    """Of each bad sign at signing: ratios of leaving by choice and of being let go, later payment, margin (D7, D10).
+
+    Ratios are among clients alike in size, source and time (`exits.compare`); a further column draws those of leaving
+    towards 1, the more the less is known (ridge). Differences in days and money (clients under way) are Welch's.
+    """
+    bad, found = signs(book.spells), []
+    rows = {LEFT: exit_rows(book.spells), LET_GO: exit_rows(book.spells, kinds=(AGENCY,))}
+    late = days_late(book.known, book.cutoff - pd.DateOffset(months=24))
+    for sign in bad:
+        marks = bad[sign].set_axis(pd.MultiIndex.from_frame(book.spells[KEY]))
+        for outcome, at in rows.items():
+            own = marks.reindex(pd.MultiIndex.from_frame(at[KEY])).set_axis(at.index).dropna().astype(bool)
+            told = at.loc[own.index].reset_index(drop=True)
+            contrast = compare(told, own.reset_index(drop=True), (WITH, WITHOUT), name=sign).contrast
+            found += [] if contrast.gate else [contrast.estimate(STUDY[sign], sign, outcome)]
+        newest = marks.groupby(level=0).last()
+        for outcome, values, unit in ((LATE, late, "number"), (MARGIN, book.told["margin"], "money")):
+            found += _difference(sign, outcome, values.groupby(newest.reindex(values.index)), unit)
+    return Estimates((*found, *_drawn_in(found)), "What goes with each bad sign at signing")
+
+
+def _difference(name: str, group: str, by: Any, unit: str) -> list[Estimate]:
+    """The difference of two means, with it less without, with Welch's interval; nothing where a group has under ten."""
+    means, ses, n = by.mean(), by.sem(), by.count()
+    if len(n) < 2 or n.min() < MIN_CLIENTS:
+        return []
+    gap, half = means[True] - means[False], Z95 * float(np.hypot(ses[True], ses[False]))
+    return [Estimate.of(STUDY[name], name, group, (gap, gap - half, gap + half), unit, (int(n.sum()), 0))]
+
+
+def _drawn_in(rows: list[Estimate]) -> list[Estimate]:
+    """The ratios of leaving drawn towards 1 by a normal prior on their logs (ridge)."""
+    left = [row for row in rows if row.group == LEFT]
+    theta = np.log([row.estimate for row in left])
+    se = np.log([row.high / row.low for row in left]) / (2 * Z95)
+    keep = PRIOR_SD**2 / (PRIOR_SD**2 + se**2)
+    made = []
+    for row, share, t, s in zip(left, keep, theta, se, strict=True):
+        limits = [exp(share * t + z * np.sqrt(share) * s) for z in (0.0, -Z95, Z95)]
+        made.append(Estimate.of(row.id, row.name, DRAWN, limits, "ratio", (row.n_clients, row.n_events)))
+    return made
+
+
+def beyond_luck(*found: Estimates) -> Finding:
+    """Which effects stand out beyond what so many looks would find by luck (Benjamini-Hochberg at a tenth)."""
+    rows = [row for part in found for row in part.rows if row.group != DRAWN]
+    if not rows:
+        return Finding("D7", "Too little is on record to tell what goes with any sign.")
+    ratio = np.array([row.unit == "ratio" for row in rows])
+    values = np.array([(row.estimate, row.low, row.high) for row in rows])
+    values[ratio] = np.log(values[ratio])
+    p = 2 * stats.norm.sf(np.abs(values[:, 0]) / ((values[:, 2] - values[:, 1]) / (2 * Z95)))
+    kept = multipletests(p, alpha=FALSE_DISCOVERIES, method="fdr_bh")[0]
+    names = [f"{row.name} ({row.group})" for row, keep in zip(rows, kept, strict=True) if keep]
+    luck = "(at most one in ten of these is expected to be luck)"
+    told = f"these stand out: {', '.join(names)} {luck}" if names else "none stands out from luck"
+    return Finding("D7", f"Of {len(rows)} effects looked at, {told}.")
+
+
+def after_events(spells: pd.DataFrame, days: Mapping[str, pd.DataFrame], notice: int, months: int = 0) -> Estimates:
+    """Ratios of leaving by choice once something has happened to a client (D7, D8, D4): a row each name of `days`.
+
+    `days` has frames of `client_id` and `day`. A month counts where the client was free to leave, and as one after the
+    event where that lay before the decision (`notice` months earlier), at most `months` before it if told.
+    """
+    rows = month_rows(spells)
+    term = rows["contract_term_months"].astype(int)
+    rows = rows[(term == 1) | (rows["to_month"] % term == 0)].reset_index(drop=True)
+    decided = add_months(rows["start_date"], (rows["from_month"] - notice).clip(lower=0))
+    others = pd.DataFrame({"fixed": (rows["contract_term_months"] > 1).astype(float)})
+    found = []
+    for name, dated in days.items():
+        at = rows[["client_id", "start_date"]].assign(row=rows.index, decided=decided)
+        at = at.merge(dated.assign(day=pd.to_datetime(dated["day"])), on="client_id")
+        hit = (at["day"] >= at["start_date"]) & (at["day"] < at["decided"])
+        if months:
+            hit &= at["day"] >= at["decided"] - pd.DateOffset(months=months)
+        marks = pd.Series(rows.index.isin(at.loc[hit, "row"]), rows.index)
+        if marks.any():
+            ratio = compare(rows, marks, (WITH, WITHOUT), name=name, others=others)
+            found += [] if ratio.contrast.gate else [ratio.contrast.estimate("D4" if months else "D7", name, LEFT)]
+    return Estimates(tuple(found), "Leaving by choice once it had happened, against all others")
+
+
+def new_rep(panel: Panel) -> Estimates:
+    """What the rating did after a change of rep, beyond what it did without, by whether the former was loved (A6, D4).
+
+    Mean of three months after less three before; loved: a rating in the upper third before. Interval by client (t).
+    """
+    rep, span, rows = panel.rep, MONTHS_AFTER, []
+    for m in range(span, rep.shape[1] - span):
+        before, after = (pd.DataFrame(panel.liking[:, a : a + span]).mean(axis=1) for a in (m - span, m))
+        old, new = rep[:, m - span : m] == rep[:, [m - 1]], rep[:, m : m + span] == rep[:, [m]]
+        steady = old.all(axis=1) & new.all(axis=1)
+        at = {"client": before.index, "before": before, "moved": after - before, "new": rep[:, m] != rep[:, m - 1]}
+        rows.append(pd.DataFrame(at)[steady])
+    every = (pd.concat(rows) if rows else pd.DataFrame(columns=["client", "before", "moved", "new"])).dropna()
+    loved, told = every["before"] >= every["before"].quantile(2 / 3), []
+    for name, part in (("clients who loved the rep before", every[loved]), ("all others", every[~loved])):
+        new = part["new"].astype(bool)
+        gap = part[new].groupby("client")["moved"].mean() - part.loc[~new, "moved"].mean()
+        if len(gap) >= MIN_CLIENTS:
+            half = stats.t.ppf(0.975, len(gap) - 1) * gap.sem()
+            values = (gap.mean(), gap.mean() - half, gap.mean() + half)
+            told.append(Estimate.of("D4", "change of the rating", name, values, "points", (len(gap), 0)))
+    return Estimates(tuple(told), "After a new rep: the rating, beyond what it did without one")
+
+
+def happenings(book: Book) -> dict[str, pd.DataFrame]:
+    """What happened to clients, for `after_events`: `client_id, day`, by what was noted (D7, D8, D11)."""
+    flags = columns_of(book.known, "flags", "client_id", "noted_on", "flag").rename(columns={"noted_on": "day"})
+    group = flags["flag"].astype(str).str.casefold().map(lambda flag: NOTED.get(flag, {}).get("group", RED_FLAG))
+    return {"anything noted": flags} | {f"{name} noted": rows for name, rows in flags.groupby(group)}
+
+
+def changes(book: Book) -> dict[str, pd.DataFrame]:
+    """Raises of the fee, new reps and free work, for `after_events`: `client_id, day` (D4, C9)."""
+    told = columns_of(book.known, "assignments", "client_id", "role", "from_date")
+    reps = told[told["role"].fillna("rep").eq("rep")].sort_values("from_date", kind="stable")
+    reps = reps[reps["client_id"].duplicated()].rename(columns={"from_date": "day"})
+    asked = columns_of(book.known, "requests", "client_id", "requested_on", "in_scope", "billed")
+    free = asked[asked["in_scope"].eq(False) & asked["billed"].eq(False)].rename(columns={"requested_on": "day"})
+    return {"a raise of the fee": raises(book.known), "a new rep": reps, "work out of scope for nothing": free}

@@ -1,0 +1,216 @@
+"""What is noted of clients and shown by their records (D5, D7, D8, D11), and whether the team explains it (D9).
+
+Every piece of evidence has a day: a kind of client is noted, or becomes visible, on a date and is never known from the
+end. The fairness check comes before anybody is called a problem: results under target, a rep whom its other clients
+like less too, or a rep who is slow to answer everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retention.config import ResultsSettings, study_plan
+from retention.lagged import against_target
+from retention.portfolio.margins import LIMITS, Limits, Tables, columns_of
+from retention.results import Z95
+
+NOTED: Mapping[str, Mapping[str, Any]] = study_plan()["noted"]
+NANOSECONDS = "datetime64[ns]"  # one unit of time, for pandas joins no others
+EVIDENCE = ["client_id", "noted_on", "what", "group", "evidence", "severity", "rep_id"]
+NOTED_BY = "noted by the team"
+ABUSE, KIND, HOPELESS, RED_FLAG = "abuse", "kind to avoid", "hopeless cause", "red flag"
+DEBTOR, UNDECIDED, NO_PREPAYMENT, OUT_OF_SCOPE = "debtor", "undecided", "won't prepay", "asks for work out of scope"
+
+
+def in_charge(rows: pd.DataFrame, known: Tables, at: pd.DataFrame, day: str) -> pd.Series:
+    """The rep in charge of each row's client on its `day`; the one named at signing where no assignment says."""
+    named = rows.set_index("client_id")["rep_id"] if "rep_id" in rows else pd.Series(dtype=object)
+    found = at["client_id"].map(named)
+    told = known.get("assignments")
+    if told is None or at.empty:
+        return found
+    reps = (told[told["role"].eq("rep")] if "role" in told else told).sort_values("staff_id")
+    reps = reps.assign(day=reps["from_date"].astype(NANOSECONDS))[["client_id", "day", "staff_id"]]
+    asked = at[["client_id"]].assign(day=at[day].astype(NANOSECONDS), row=np.arange(len(at))).dropna()
+    reps, asked = (frame.astype({"client_id": object}).sort_values("day", kind="stable") for frame in (reps, asked))
+    joined = pd.merge_asof(asked, reps, on="day", by="client_id").set_index("row")["staff_id"]
+    return joined.reindex(range(len(at))).set_axis(at.index).fillna(found)
+
+
+def arrears(known: Tables, days: list[pd.Timestamp]) -> pd.DataFrame:
+    """What each client owes overdue on each of these days, part payments taken off: a column a day, a row a client."""
+    if not {"invoices", "payments"} <= set(known):
+        return pd.DataFrame(columns=days)
+    payments, owed = known["payments"], {}
+    for day in days:
+        paid = payments[payments["paid_on"] <= day].groupby("invoice_id")["amount"].sum()
+        due = known["invoices"][known["invoices"]["due_on"] < day]
+        left = (due["amount"] - due["invoice_id"].map(paid).fillna(0)).clip(lower=0).round(2)
+        owed[day] = left.groupby(due["client_id"]).sum()
+    return pd.DataFrame(owed).fillna(0.0)
+
+
+def evidence(rows: pd.DataFrame, known: Tables, cutoff: pd.Timestamp, limits: Limits = LIMITS) -> pd.DataFrame:
+    """Everything noted of these clients, or shown by their records, by the day it was: a row a piece of evidence.
+
+    Columns: `client_id, noted_on, what, group` (abuse, kind to avoid, hopeless cause, red flag), `evidence` (in words),
+    `severity` (1 to 5; NaN: nobody said), `rep_id` (in charge on that day).
+    """
+    flags = columns_of(known, "flags", "client_id", "noted_on", "flag", "severity")
+    parts = [flags.rename(columns={"flag": "what"}).assign(evidence=NOTED_BY)]
+    parts += [_growing_debts(known, cutoff, limits), _unsecured(rows, known, cutoff, limits)]
+    parts = [part.astype(object) for part in (*parts, *_requests(known, cutoff, limits))]
+    every = pd.concat([part for part in parts if len(part)] or parts[:1])
+    every["noted_on"], every["severity"] = pd.to_datetime(every["noted_on"]), every["severity"].astype(float)
+    about = every["what"].astype(str).str.casefold().map(NOTED)
+    every["group"] = [row["group"] if isinstance(row, dict) else RED_FLAG for row in about]
+    every = every.merge(rows[["client_id", "start_date"]], on="client_id")
+    every = every[every["noted_on"] >= every["start_date"]].reset_index(drop=True)
+    every = every.assign(rep_id=in_charge(rows, known, every, "noted_on"))
+    return every.sort_values(["client_id", "noted_on", "what"], ignore_index=True)[EVIDENCE]
+
+
+def _shown(found: pd.Series, day: pd.Timestamp, what: str, words: str) -> pd.DataFrame:
+    """Evidence from the records: a row for each client of `found`, whose value goes into the words."""
+    told = {"client_id": found.index, "noted_on": day, "what": what, "severity": np.nan}
+    return pd.DataFrame({**told, "evidence": [words.format(value) for value in found]})
+
+
+def _growing_debts(known: Tables, last: pd.Timestamp, limits: Limits) -> pd.DataFrame:
+    """Eternal debtors: arrears that grew from month to month and are more than so many invoices of the last year."""
+    steps = int(limits["debtor_months"])
+    owed = arrears(known, [last - pd.DateOffset(months=back) for back in range(steps, -1, -1)])
+    if owed.empty:
+        return pd.DataFrame()
+    bills = known["invoices"][known["invoices"]["issued_on"] > last - pd.DateOffset(months=12)]
+    fees = owed.iloc[:, -1] / bills.groupby("client_id")["amount"].mean().reindex(owed.index)
+    grown = (owed.diff(axis=1).iloc[:, 1:] > 0).all(axis=1) & (fees >= limits["debtor_fees"])
+    return _shown(fees[grown], last, DEBTOR, f"arrears grew {steps} months on end to {{:.1f}} invoices")
+
+
+def _requests(known: Tables, last: pd.Timestamp, limits: Limits) -> list[pd.DataFrame]:
+    """Who keeps changing what was made, and who asks for what was never in scope, by share of the requests lately."""
+    if "requests" not in known:
+        return []
+    asked = known["requests"].reindex(columns=["client_id", "requested_on", "revision", "in_scope"])
+    asked = asked[asked["requested_on"] > last - pd.DateOffset(months=int(limits["margin_months"]))]
+    found = []
+    looks = (("revision", True, UNDECIDED, "revisions"), ("in_scope", False, OUT_OF_SCOPE, "out of scope"))
+    for column, bad, what, words in looks:
+        told = asked.dropna(subset=[column])
+        by = told[column].eq(bad).groupby(told["client_id"]).agg(["mean", "size"])
+        much = by.loc[(by["size"] >= limits["least_requests"]) & (by["mean"] >= limits["request_share"]), "mean"]
+        found.append(_shown(much, last, what, f"{{:.0%}} of requests lately were {words}"))
+    return found
+
+
+def _unsecured(rows: pd.DataFrame, known: Tables, last: pd.Timestamp, limits: Limits) -> pd.DataFrame:
+    """Clients who gave neither a deposit nor a prepayment and pay late, by more than a month on average."""
+    if not {"deposit_paid", "prepaid"} <= set(rows):
+        return pd.DataFrame()
+    refused = rows.set_index("client_id")[["deposit_paid", "prepaid"]].eq(False).all(axis=1)
+    late = days_late(known, last - pd.DateOffset(months=12))
+    late = late[late.index.isin(refused.index[refused]) & (late > limits["late_days"])]
+    return _shown(late, last, NO_PREPAYMENT, "no deposit, no prepayment, and pays {:.0f} days late")
+
+
+def days_late(known: Tables, begin: pd.Timestamp) -> pd.Series:
+    """Mean days from the due day to the last payment, of each client's invoices due since `begin` and paid."""
+    if not {"invoices", "payments"} <= set(known):
+        return pd.Series(dtype=float)
+    paid = known["payments"].groupby("invoice_id")["paid_on"].max()
+    bills = known["invoices"][known["invoices"]["due_on"] >= begin]
+    late = (bills["invoice_id"].map(paid) - bills["due_on"]).dt.days
+    return late.groupby(bills["client_id"]).mean().dropna()
+
+
+def fairness(
+    rows: pd.DataFrame, known: Tables, found: pd.DataFrame, told: ResultsSettings, cutoff: pd.Timestamp, limits: Limits
+) -> pd.DataFrame:
+    """Whether the team's own work may explain what is held against each client (D9); a row a client, index `client_id`.
+
+    Columns: `results`, `rep`, `response` (what was found, in words; empty where nothing was, NaN where it cannot be
+    looked at), `why` (all of them), `ours` (any of them) and `checked` (how many could be looked at). Reps are those in
+    charge now and on the days of the evidence `found`.
+    """
+    begin = cutoff - pd.DateOffset(months=int(limits["fair_months"]))
+    now = rows[["client_id"]].assign(day=cutoff)
+    now = now.assign(rep_id=in_charge(rows, known, now, "day"))
+    reps = [at[["client_id", "rep_id"]].astype(object).dropna() for at in (now, found)]
+    served = pd.concat([at for at in reps if len(at)] or reps).drop_duplicates()
+    table = pd.DataFrame({"results": _under_target(known, told, cutoff, limits)}).reindex(rows["client_id"])
+    for name, look in (("rep", _disliked), ("response", _slow)):
+        about = look(rows, known, begin, limits)
+        own = served.assign(words=served["rep_id"].map(about)).dropna(subset=["words"])
+        own["words"] = (people(own["rep_id"], known) + own["words"]).where(own["words"] != "", "")
+        table[name] = own.sort_values("words").groupby("client_id")["words"].last().reindex(table.index)
+    words = table.fillna("").to_numpy()
+    why = ["; ".join(filter(None, row)) for row in words]
+    return table.assign(why=why, ours=(words != "").any(axis=1), checked=table.notna().sum(axis=1))
+
+
+def _under_target(known: Tables, told: ResultsSettings, last: pd.Timestamp, limits: Limits) -> pd.Series:
+    """Of each client with results of the last months: in words, how far under target they were; else empty."""
+    if "results" not in known or not told.primary:
+        return pd.Series(dtype=object)
+    own = known["results"][known["results"]["metric"] == told.primary]
+    own = own.assign(index=against_target(own, told))
+    lately = own[own["month"] > last - pd.DateOffset(months=int(limits["margin_months"]) + 1)]
+    share = np.expm1(lately.groupby("client_id")["index"].mean().dropna())
+    poor = limits["poor_results"]
+    return share.map(lambda x: f"results {-x:.0%} under target" if x <= -poor else "")
+
+
+def _disliked(rows: pd.DataFrame, known: Tables, begin: pd.Timestamp, limits: Limits) -> pd.Series:
+    """Of each rep with ratings: in words, that clients like it less than the typical other rep; else empty."""
+    if "rep_liking" not in known.get("surveys", {}):
+        return pd.Series(dtype=object)
+    told = known["surveys"][known["surveys"]["answered_on"] >= begin]
+    by = _by_rep(rows, known, told, "answered_on", told["rep_liking"])
+    low = (by["mean"] <= by["other"] - limits["disliked_sd"] * by["spread"]) & (
+        by["mean"] + Z95 * by["sem"] < by["other"]
+    )
+    words = [f" is rated {r.mean:.1f} by clients, the typical rep {r.other:.1f}" for r in by.itertuples()]
+    return pd.Series(words, by.index).where(low, "")
+
+
+def _slow(rows: pd.DataFrame, known: Tables, begin: pd.Timestamp, limits: Limits) -> pd.Series:
+    """Of each rep who answers requests: in words, that it is slower than the typical other rep; else empty."""
+    if "answered_on" not in known.get("requests", {}):
+        return pd.Series(dtype=object)
+    told = known["requests"][known["requests"]["requested_on"] >= begin]
+    by = _by_rep(rows, known, told, "requested_on", (told["answered_on"] - told["requested_on"]).dt.days)
+    slow = (by["mean"] >= limits["slow_ratio"] * by["other"]) & (by["mean"] - Z95 * by["sem"] > by["other"])
+    words = [f" takes {r.mean:.1f} days to answer, the typical rep {r.other:.1f}" for r in by.itertuples()]
+    return pd.Series(words, by.index).where(slow, "")
+
+
+def _by_rep(rows: pd.DataFrame, known: Tables, told: pd.DataFrame, day: str, values: pd.Series) -> pd.DataFrame:
+    """Of each rep the `mean` of its clients' means with its standard error, and the median rep's of all `other` reps.
+
+    And `spread`, the standard deviation between clients. The median: where one is very quick, others are not slow.
+    """
+    rep = in_charge(rows, known, told.reset_index(drop=True), day).set_axis(told.index)
+    means = values.astype(float).groupby([rep, told["client_id"]]).mean().dropna()
+    by = means.groupby(level=0).agg(["mean", "sem"])
+    return by.assign(other=[by["mean"].drop(who).median() for who in by.index], spread=means.std())
+
+
+def people(ids: pd.Series, known: Tables) -> pd.Series:
+    """What these people are called: their names where on record, else their ids; empty where nobody is known."""
+    staff = known.get("staff", pd.DataFrame())
+    names = dict(zip(staff["staff_id"], staff["name"], strict=True)) if "name" in staff else {}
+    return ids.map(lambda who: who if names.get(who) is None else names[who]).fillna("").astype(str)
+
+
+def loved(known: Tables, cutoff: pd.Timestamp, limits: Limits = LIMITS) -> pd.Series:
+    """Whether each client, by its ratings of the last months, is among those who love their rep (A6)."""
+    if "rep_liking" not in known.get("surveys", {}):
+        return pd.Series(dtype=bool)
+    recent = known["surveys"]["answered_on"] > cutoff - pd.DateOffset(months=int(limits["margin_months"]))
+    mean = known["surveys"][recent].groupby("client_id")["rep_liking"].mean().dropna()
+    return mean >= mean.quantile(1 - limits["loved_share"])

@@ -1,0 +1,180 @@
+"""How much churn was healthy (D2): ends by whose choice they were, and what left with them.
+
+Shares come from the cumulative incidence of each kind of end (Aalen-Johansen): one minus Kaplan-Meier would count
+clients as leaving by choice whom the agency had let go before. What a leaver was worth is taken from the months before
+its decision; an end is healthy where that was less than nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from retention.curves import cumulative_incidence, follow_up
+from retention.exits import renewals_known
+from retention.features import DETRACTOR, KEY
+from retention.portfolio.book import Book
+from retention.portfolio.margins import DRAWS, SEED, resampled, resamples
+from retention.results import Estimate, Estimates, Finding
+from retention.snapshots import month_of
+from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL, UNKNOWN
+
+WHOSE = {CLIENT: "the client's choice", AGENCY: "the agency's choice", NEUTRAL: "neither's (closed, finished)"}
+ALL = WHOSE | {UNKNOWN: "nobody recorded whose"}
+AFTER = (6, 12, 24, 36)  # months of service
+YEAR = 12
+
+
+def ends_by_kind(spells: pd.DataFrame, months: Sequence[float] = AFTER) -> pd.DataFrame:
+    """Share gone by each month of service, by whose choice: `month, whose, share, low, high` (D2)."""
+    outcome = follow_up(spells)
+    whose = {code: WHOSE[kind] for kind, code in KINDS.items()}
+    last = [month for month in months if month <= outcome.stop.max()]
+    return cumulative_incidence(outcome, last).assign(whose=lambda rows: rows["kind"].map(whose))
+
+
+def stacked(spells: pd.DataFrame) -> pd.DataFrame:
+    """The same shares month by month, for a picture: `group, month, share`."""
+    last = int(min(max(AFTER), follow_up(spells).stop.max()))
+    return ends_by_kind(spells, range(1, last + 1)).rename(columns={"whose": "group"})[["group", "month", "share"]]
+
+
+def stacked_words(spells: pd.DataFrame) -> str:
+    """The picture in words, for those who cannot see it."""
+    rows = ends_by_kind(spells)
+    told = [f"{row.share:.0%} by {row.whose}" for row in rows[rows["month"] == rows["month"].max()].itertuples()]
+    return f"Gone after {rows['month'].max():.0f} months: {', '.join(told)}." if len(rows) else "Nobody has left."
+
+
+def ends_estimates(spells: pd.DataFrame) -> Estimates:
+    """The shares gone by whose choice, as estimates with intervals (D2)."""
+    rows, outcome = ends_by_kind(spells), follow_up(spells)
+    counts = {code: (outcome.seen, int(np.sum(outcome.kind == code))) for code in KINDS.values()}
+    told = []
+    for row in rows.itertuples():
+        when, values = f"after {row.month:.0f} months", (row.share, row.low, row.high)
+        told.append(Estimate.of("D2", row.whose, when, values, "share", counts[row.kind]))
+    return Estimates(tuple(told), "Share of clients gone, by whose choice")
+
+
+def last_year(book: Book) -> pd.DataFrame:
+    """Engagements under way at some time in the year to the cut-off: a row each, with what it was worth.
+
+    Columns: `client_id, kind` (whose choice the end was; missing while it lasts), `at_start` (there when the year
+    began), `content` (1: its last answer was no detractor's), `fee, margin` (of the months up to the decision, or the
+    newest), `fee_then, margin_then` (as it began). No rows where dates were counted back from a snapshot.
+    """
+    begin = book.cutoff - pd.DateOffset(months=YEAR)
+    dated = ~(book.spells["end_date"] <= begin) & renewals_known(book.spells)
+    rows = book.spells[dated].reset_index(drop=True)
+    gone = rows["end_date"] <= book.cutoff
+    kind = rows["end_kind"].where(gone)
+    until = rows["decision_date"].where(gone, book.cutoff)
+    told = rows[["client_id"]].assign(kind=kind, at_start=rows["start_date"] <= begin)
+    told = told.assign(content=_content(book, rows, until)).join(_worth(book, rows, until))
+    return told.join(_worth(book, rows, pd.Series(begin, rows.index)).add_suffix("_then"))
+
+
+def _worth(book: Book, rows: pd.DataFrame, days: pd.Series) -> pd.DataFrame:
+    """Mean fee and margin of the months up to a day of each engagement, a row each; NaN where unknown."""
+    at = book.money.merge(rows[KEY].assign(upto=month_of(days), row=rows.index), on=KEY)
+    recent = at["month"].between(at["upto"] - int(book.limits["margin_months"]) + 1, at["upto"])
+    return at[recent].groupby("row")[["fee", "margin"]].mean().reindex(rows.index).astype(float)
+
+
+def _content(book: Book, rows: pd.DataFrame, until: pd.Series) -> pd.Series:
+    """Whether each client's last answer up to a day, of the half-year before, was no detractor's (C1); NaN: none."""
+    if "nps" not in book.known.get("surveys", {}):
+        return pd.Series(np.nan, rows.index)
+    at = book.known["surveys"].dropna(subset=["nps", "answered_on"]).sort_values("answered_on", kind="stable")
+    at = at.merge(rows[["client_id"]].assign(until=until, row=rows.index), on="client_id")
+    recent = at["answered_on"].le(at["until"]) & (at["answered_on"] > at["until"] - pd.DateOffset(months=YEAR // 2))
+    return (at[recent].groupby("row")["nps"].last() > DETRACTOR).astype(float).reindex(rows.index)
+
+
+def churn(year: pd.DataFrame) -> Estimates:
+    """What left in a year of the clients there when it began: of clients, of fees and of margin (D2).
+
+    Fees and margins are those as the year began; clients resampled. A share of margin is of the sum of all margins,
+    those under nought included, so that it is below nought where what left cost more than it paid.
+    """
+    rows, caption = year[year["at_start"]], "What left within the year, of the clients there when it began"
+    if rows.empty:
+        return Estimates((), caption)
+    told = []
+    for kind, whose in (*ALL.items(), ("", "all ends")):
+        left = (rows["kind"].eq(kind) if kind else rows["kind"].notna()).to_numpy(float)
+        for name, column in (("clients", "at_start"), ("fees", "fee_then"), ("margin", "margin_then")):
+            known = rows[column].notna().to_numpy()
+            worth, part = rows.loc[known, column].to_numpy(float), left[known]
+            if n := len(worth):
+                weights, counts = resamples(n), (n, int(part.sum()))
+                share = (weights @ (worth * part)) / (weights @ worth)
+                told.append(resampled("D2", whose, f"share of {name}", share, counts))
+    return Estimates(tuple(told), caption)
+
+
+def kept_and_lost(year: pd.DataFrame) -> pd.DataFrame:
+    """Engagements of the year by how they ended, and by whether they paid for their hours; without margins, empty."""
+    if year["margin"].isna().all():
+        return pd.DataFrame()
+    how = year["kind"].map(ALL).fillna("still a client")
+    sign = np.where(year["margin"] < 0, "Cost more than they paid", "Paid for their hours")
+    sign = np.where(year["margin"].isna(), "Not known", sign)
+    table = pd.crosstab(how, sign).reindex(["still a client", *ALL.values()], fill_value=0)
+    table["Margin a month"] = year.groupby(how)["margin"].sum().reindex(table.index).fillna(0)
+    return table.rename_axis("How it ended").rename_axis(None, axis=1).reset_index()
+
+
+def joiners_and_leavers(year: pd.DataFrame) -> Estimates:
+    """Whether new clients pay and leave more than those who left, and whether these were content: D2's conditions."""
+    told, rng = [], np.random.default_rng(SEED)
+    groups = {"who came": year[~year["at_start"]], "who left": year[year["kind"].notna()]}
+    for name, unit in (("fee", "money"), ("margin", "money"), ("content", "share")):
+        values = {group: rows[name].dropna().to_numpy(float) for group, rows in groups.items()}
+        if min(map(len, values.values())) < 2:
+            continue
+        draws = {group: np.append(v.mean(), rng.choice(v, (DRAWS, len(v))).mean(axis=1)) for group, v in values.items()}
+        draws["difference"] = draws["who came"] - draws["who left"]
+        for group, drawn in draws.items():
+            told.append(resampled("D2", name, group, drawn, (len(values.get(group, ())), 0), unit))
+    return Estimates(tuple(told), "Who came and who left within the year (means)")
+
+
+def quarters(spells: pd.DataFrame, cutoff: pd.Timestamp, count: int = 8) -> pd.DataFrame:
+    """Ends by whose choice in each of the last quarters: parting is for every quarter, not once a year (D2)."""
+    ended = spells[(spells["end_date"] <= cutoff) & renewals_known(spells)]
+    quarter, kind = ended["end_date"].dt.to_period("Q").astype(str), ended["end_kind"].map(ALL)
+    table = pd.crosstab(quarter, kind).reindex(columns=list(ALL.values()), fill_value=0).tail(count)
+    return table.rename_axis("Quarter").rename_axis(None, axis=1).reset_index()
+
+
+def too_long(book: Book) -> pd.DataFrame:
+    """Clients kept too long (METHODS 5): under nought month after month, no raise since, no notice given."""
+    own = book.told[(book.told["lost"] > 0) & ~book.told.index.isin(book.rows.loc[book.rows["noticed"], "client_id"])]
+    own = own[book.unraised.reindex(own.index) >= own["too_long"]].sort_values("lost", ascending=False)
+    told = own.assign(client=own.index.map(book.names), too_long=own["too_long"].astype(int))
+    heads = ["Client", "Months on end", "Lost in them", "Margin a month", "Cause"]
+    return told[["client", "too_long", "lost", "margin", "cause"]].set_axis(heads, axis=1).reset_index(drop=True)
+
+
+def healthy_words(year: pd.DataFrame, currency: str = "") -> Finding:
+    """How much of the year's churn was healthy, in a sentence."""
+    if year.empty:
+        return Finding("D2", "How much of the churn was healthy cannot be told without the days of ends.", "headline")
+    ends = year[year["kind"].notna()]
+    by = ends["kind"].value_counts()
+    text = f"Within the last year {len(ends)} engagements ended: {by.get(CLIENT, 0)} by the client's choice, "
+    text += f"{by.get(AGENCY, 0)} by yours, {by.get(NEUTRAL, 0)} by neither's"
+    text += f", and of {by[UNKNOWN]} nobody recorded whose choice it was." if UNKNOWN in by else "."
+    known = ends["margin"].dropna()
+    if known.empty:
+        text += " Which of them cost more than they paid cannot be told without fees and hours."
+        return Finding("D2", text, "headline")
+    under = known < 0
+    text += f" Of {len(known)} whose fees and hours are known, {under.sum()} cost more than they paid"
+    text += f" ({-known[under].sum():,.0f} {currency} a month together): that churn was healthy. The others had paid"
+    text += f" {known[~under].sum():,.0f} {currency} a month more than their hours took: that was lost."
+    return Finding("D2", " ".join(text.split()), "headline")

@@ -1,0 +1,153 @@
+"""Tiers of clients, best to worst (D6), who moved between them, and how long their invoices wait (D8).
+
+A tier is the share of good signs among those on record, at signing or in how a client behaves; who has too few on
+record has none. An invoice not yet paid in full has waited until now and is not left out (Kaplan-Meier, METHODS 5).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from retention.exits import exit_rows
+from retention.features import KEY
+from retention.hazards import NotFittedError, band_exposure, fit_hazard
+from retention.portfolio.book import Book
+from retention.portfolio.effects import signs
+from retention.portfolio.evidence import NOTED_BY, arrears, days_late
+from retention.portfolio.margins import LIMITS, Limits, Tables, resampled, resamples
+from retention.results import MIN_EVENTS, Z95, Estimate, Estimates
+
+TIERS = ("best", "very good", "workable", "tolerable", "worst")
+WAITED, SALES_DAYS = (30, 60, 90), 90  # days from the invoice, and of sales that count as outstanding
+TREND = "Does a worse tier at signing go with leaving?"
+MIN_SIGNS = 3  # (ours) signs on record under which there is no tier
+
+
+def by_share(good: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
+    """The tier for the share of True among what is known in each row; missing where too little is."""
+    share = good.astype("Float64").mean(axis=1).where(good.notna().sum(axis=1) >= MIN_SIGNS).astype(float)
+    edges = [-np.inf, *(limits[f"tier_{name.replace(' ', '_')}"] for name in TIERS[3::-1]), np.inf]
+    return pd.cut(share, edges, labels=TIERS[::-1], right=False).astype("string")
+
+
+def at_signing(spells: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
+    """The tier of each engagement by what was known at signing: the good answers, and spend in the upper half."""
+    good = ~signs(spells).astype("boolean")
+    if good.empty or not len(good.columns):
+        return pd.Series(pd.NA, spells.index, dtype="string")
+    large = spells["monthly_ad_spend"] >= spells["monthly_ad_spend"].median()
+    return by_share(good.assign(large=large.astype("boolean")), limits)
+
+
+def behaving(book: Book) -> pd.Series:
+    """The tier of each client under way on the book's day, by its records until then; index `client_id`.
+
+    Good signs: it pays for its hours, pays on time, owes nothing overdue, answers when asked, asks within scope, lets
+    work stand, and nothing is noted against it. Those that no table tells do not count.
+    """
+    known, clients = book.known, pd.Index(book.rows["client_id"])
+    begin = book.cutoff - pd.DateOffset(months=int(book.limits["margin_months"]))
+    good = {"pays for its hours": book.told["margin"] >= 0}
+    if {"invoices", "payments"} <= set(known):
+        good["pays on time"] = days_late(known, begin) <= 0
+        good["owes nothing"] = arrears(known, [book.cutoff]).sum(axis=1) == 0
+    if "surveys" in known:
+        asked = known["surveys"][known["surveys"]["invited_on"] >= begin]
+        good["answers"] = asked["answered_on"].notna().groupby(asked["client_id"]).mean() >= 0.5
+    for column, wanted in (("in_scope", True), ("revision", False)) if "requests" in known else ():
+        asked = known["requests"].reindex(columns=["client_id", "requested_on", column])
+        asked = asked[asked["requested_on"] >= begin].dropna()
+        hit = asked[column].eq(wanted).groupby(asked["client_id"]).mean()
+        good[column] = hit >= 1 - book.limits["tier_requests"]
+    if "flags" in known:
+        noted = book.lately[book.lately["evidence"] == NOTED_BY]
+        good["nothing noted"] = pd.Series(~clients.isin(noted["client_id"]), clients)
+    frame = pd.DataFrame({name: told.reindex(clients).astype("boolean") for name, told in good.items()}, index=clients)
+    return by_share(frame, book.limits)
+
+
+def moves(before: pd.Series, after: pd.Series, gone: str = "left since") -> pd.DataFrame:
+    """How many went from each tier to each; rows are the tiers before, columns those after."""
+    both = pd.DataFrame({"before": before, "after": after.reindex(before.index)}).dropna(subset=["before"])
+    table = pd.crosstab(both["before"], both["after"].fillna(gone))
+    order = [name for name in (*TIERS, gone) if name in table]
+    table = table.reindex([name for name in TIERS if name in table.index])[order]
+    return table.rename_axis("From").rename_axis(None, axis=1).reset_index()
+
+
+def trend(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
+    """The ratio of leaving by choice for each tier worse at signing, among clients alike in size (D6)."""
+    rank = at_signing(spells, limits).map({name: float(k) for k, name in enumerate(TIERS)})
+    rows = exit_rows(spells).merge(spells[KEY].assign(tier=rank), on=KEY).dropna(subset=["tier"]).reset_index(drop=True)
+    X = rows[["tier"]].assign(size=np.log(rows["monthly_ad_spend"].clip(lower=1))).astype(float)
+    if rows["left"].sum() < MIN_EVENTS or rows["tier"].nunique() < 2:
+        return Estimates((), TREND)
+    try:
+        exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+        fit = fit_hazard(rows["left"].to_numpy(), X, exposure, rows["client_id"])
+    except NotFittedError:
+        return Estimates((), TREND)
+    values = [float(np.exp(fit.coefficient("tier") + z * fit.se("tier"))) for z in (0.0, -Z95, Z95)]
+    counts = (rows["client_id"].nunique(), int(rows["left"].sum()))
+    return Estimates((Estimate.of("D6", "leave by choice, ratio a tier", "all", values, "ratio", counts),), TREND)
+
+
+def by_source(spells: pd.DataFrame, told: pd.DataFrame, limits: Limits = LIMITS) -> pd.DataFrame:
+    """Clients by how they came: of high quality, or merely tolerable (C3 against D6)? Empty where no source is told."""
+    if "source" not in spells or spells["source"].isna().all():
+        return pd.DataFrame()
+    tier = at_signing(spells, limits)
+    good = tier.isin(TIERS[:2]).astype(float).where(tier.notna()).groupby(spells["source"])
+    margin = spells["client_id"].map(told["margin"]).where(spells["end_date"].isna()).groupby(spells["source"])
+    by = {"Clients": good.size(), "Best or very good at signing": good.mean(), "Margin a month now": margin.mean()}
+    return pd.DataFrame(by).rename_axis("How they came").reset_index()
+
+
+def a_year_ago(book: Book) -> pd.Series:
+    """The tier of each client then under way, by the records a year before the book's day."""
+    return behaving(replace(book, cutoff=book.cutoff - pd.DateOffset(months=12)))
+
+
+def waits(known: Tables, cutoff: pd.Timestamp) -> pd.DataFrame:
+    """A row an invoice: `client_id, issued_on, amount, days` (until paid in full, or till now), `paid`, `open`."""
+    if not {"invoices", "payments"} <= set(known):
+        return pd.DataFrame(columns=["client_id", "issued_on", "amount", "days", "paid", "open"])
+    bills = known["invoices"][known["invoices"]["amount"] > 0].reset_index(drop=True)
+    paid = known["payments"].groupby("invoice_id").agg(day=("paid_on", "max"), sum=("amount", "sum"))
+    paid = paid.reindex(bills["invoice_id"]).set_axis(bills.index)
+    whole = paid["sum"].fillna(0) >= bills["amount"] - 0.005
+    days = (paid["day"].where(whole, cutoff) - bills["issued_on"]).dt.days.clip(lower=0)
+    left = (bills["amount"] - paid["sum"].fillna(0)).clip(lower=0)
+    return bills[["client_id", "issued_on", "amount"]].assign(days=days, paid=whole, open=left)
+
+
+def days_to_pay(rows: pd.DataFrame, tier: pd.Series, cutoff: pd.Timestamp) -> Estimates:
+    """Share of invoices unpaid after 30, 60 and 90 days, and days of sales outstanding, by tier and for all (D8)."""
+    told, now = [], rows["client_id"].map(tier)
+    for group in ("all", *TIERS):
+        part = rows if group == "all" else rows[now == group]
+        codes, clients = pd.factorize(part["client_id"])
+        if (n := len(clients)) < 2:
+            continue
+        unpaid = _unpaid(part, codes, resamples(n))
+        told += [resampled("D8", f"unpaid after {day} days", group, unpaid[:, day], (n, 0)) for day in WAITED]
+        sales = part.loc[part["issued_on"] > cutoff - pd.Timedelta(days=SALES_DAYS), "amount"].sum()
+        owed = SALES_DAYS * part["open"].sum() / sales if sales else math.nan
+        told.append(Estimate.of("D8", "days of sales outstanding", group, (owed,), "number", (n, 0)))
+    return Estimates(tuple(told), "How long invoices wait, by the client's tier now")
+
+
+def _unpaid(rows: pd.DataFrame, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Kaplan-Meier's share unpaid after each day, by draw of the clients; shape (draws, days)."""
+    last, clients = max(WAITED), weights.shape[1]
+    days = rows["days"].clip(upper=last + 1).to_numpy(int)
+    paid, there = np.zeros((clients, last + 2)), np.zeros((clients, last + 2))
+    np.add.at(paid, (codes[rows["paid"]], days[rows["paid"]]), 1)
+    np.add.at(there, (codes, days), 1)
+    at_risk = weights @ there[:, ::-1].cumsum(axis=1)[:, ::-1]
+    share = np.divide(weights @ paid, at_risk, out=np.zeros_like(at_risk, dtype=float), where=at_risk > 0)
+    return np.cumprod(1 - share, axis=1)
