@@ -6,7 +6,7 @@ ARGS ?=
 # The matrices are small: threads that wait for each other cost six times what they save.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help report test lab check simulate torture bench clean
+.PHONY: help report test lab check simulate torture bench screenshots clean
 help:
 	@echo "make report    rerun the study and write reports/latest/index.html (ARGS=\"--config my/retention.toml\")"
 	@echo "make test      run the tests"
@@ -14,7 +14,8 @@ help:
 	@echo "make check     format, lint, types, notebook shape, layers"
 	@echo "make simulate  coverage and error rates on simulated agencies (long); writes docs/calibration.md"
 	@echo "make torture   kill runs, fill disks, change clocks; the published report must stay whole (long)"
-	@echo "make bench     what the quick bootstrap and the scores cost; writes benchmarks/"
+	@echo "make bench     what the quick bootstrap, the scores and the reports cost; writes benchmarks/"
+	@echo "make screenshots  pictures of the sample's report for the README (needs chromium); writes docs/screens/"
 	@echo "make clean     remove reports and caches (keeps .venv)"
 
 report: .venv/ready
@@ -40,6 +41,11 @@ simulate: .venv/dev-ready
 bench: .venv/dev-ready
 	$(BIN)/python benchmarks/bootstrap.py
 	$(BIN)/python benchmarks/score.py
+	$(BIN)/python benchmarks/report.py
+
+screenshots: .venv/dev-ready
+	$(BIN)/retention report
+	$(BIN)/python docs/screenshots.py
 
 torture: .venv/dev-ready
 	RETENTION_KILLS=100 $(BIN)/python -m pytest -n 0 tests/test_killed.py $(ARGS)
@@ -50,7 +56,7 @@ clean:
 # What reruns reports; then, on top of it, what tests and explores. Both from the locks, hashes checked.
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.x")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m.venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q src

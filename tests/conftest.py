@@ -1,6 +1,8 @@
 """What tests share: a small hand-made agency, the sample, and skips that may not hide a hole on the check machine."""
 
+import fcntl
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 ROOT = Path(__file__).parents[1]
+HOSTILE = "<script>document.title = 'owned'</script>"
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -34,3 +37,31 @@ def sample_study():
     from retention import open_study
 
     return open_study(str(ROOT / "data" / "sample"))
+
+
+@pytest.fixture(scope="session")
+def shared_report(tmp_path_factory) -> Path:
+    """A folder with `data`, a small made-up agency, and `out`, its report: made once for all files of tests.
+
+    One client has a hostile name and is sure to be listed, for its fee departs most. Who writes into it takes a copy.
+    """
+    from retention.sample import write_sample
+    from retention.tables import write_csv
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "shared-report"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may be making it
+        if (folder / "out" / "latest").exists():
+            return folder
+        write_sample(folder / "data", clients=150, seed=3)
+        clients = pd.read_csv(folder / "data" / "clients.csv").astype({"monthly_ad_spend": float})
+        first = clients.index[clients["end_date"].isna()][0]
+        clients.loc[first, ["name", "fee_pct", "monthly_ad_spend"]] = [HOSTILE, 1.0, 9e6]
+        write_csv(clients, folder / "data" / "clients.csv")
+        command = [sys.executable, "-c", "from retention.cli import main; main()", "report"]
+        words = ["--data", str(folder / "data"), "--out", str(folder / "out")]
+        done = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip() == str(folder / "out" / "latest" / "index.html")
+    return folder

@@ -458,7 +458,7 @@ def postgres(tmp_path_factory):
 
 
 def test_the_report_from_postgres_equals_the_report_from_files(tmp_path, monkeypatch, postgres):
-    from retention.report import Options, run_report
+    from retention.report.run import Options, run_report
 
     sample = ROOT / "data" / "sample"
     url = postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")

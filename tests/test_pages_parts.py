@@ -1,6 +1,8 @@
 """What pages are made of: results that show and hand over themselves, tables that never execute, gate and fees."""
 
+import base64
 import json
+import re
 
 import nbformat
 import pandas as pd
@@ -9,8 +11,8 @@ import pytest
 from conftest import clients_of
 from retention import contract_term, gate
 from retention.economics import fees
-from retention.plots import Picture, plot_effects
-from retention.report.pages import leave_out_empty_sections
+from retention.plots import Picture, effect_words, plot_effects
+from retention.report.pages import contents_of, leave_out_empty_sections, lists, with_marks
 from retention.results import MIME, Estimate, Estimates, Finding, Findings, Listing, collect, quantity, to_json
 from retention.spells import build_spells
 
@@ -127,3 +129,46 @@ def test_a_chart_with_nothing_in_it_is_not_shown():
     assert "<img" not in shown["text/html"] and "empty" in shown["text/html"]
     shown = Picture(plot_effects(rows.assign(low=0.5)), "words", "caption")._repr_mimebundle_()
     assert "<img" in shown["text/html"]
+
+
+def test_a_chart_says_its_size_so_that_the_page_does_not_jump():
+    rows = pd.DataFrame({"choice": ["a"], "estimate": [1.0], "low": [0.5], "high": [2.0]})
+    shown = Picture(plot_effects(rows), "words", "caption")._repr_mimebundle_()["text/html"]
+    head = base64.b64decode(re.search(r"base64,([^\"]{64})", shown)[1])
+    wide, high = (int.from_bytes(head[at : at + 4]) for at in (16, 20))
+    assert f'width="{wide // 2}" height="{high // 2}"' in shown and 600 < wide // 2 < 900
+
+
+def test_charts_of_effects_in_words():
+    rows = pd.DataFrame({"choice": ["as planned", "b", "none"], "estimate": [0.3, -0.1, 1.0]})
+    rows[["low", "high"]] = [(0.1, 0.5), (-0.3, 0.1), (float("nan"), 2.0)]
+    assert effect_words(rows, "difference") == (
+        "as planned: 0.30 (0.10 to 0.50). Other ways lie between -0.10 and -0.10; "
+        "of all 2, 1 leave no difference possible."
+    )
+    assert effect_words(rows.head(1)) == "as planned: 0.30 (0.10 to 0.50)."
+    assert effect_words(rows.tail(1)) == "Nothing could be computed."
+
+
+def test_contents_lead_to_the_headings_of_the_page():
+    text = nbformat.v4.new_markdown_cell
+    cells = [text("# Title?"), text('## What is "it", & why?\n\nWords.'), text("### Not this\n## Limits")]
+    contents = contents_of(nbformat.v4.new_notebook(cells=cells))
+    assert contents == [("what-is-it-why", 'What is "it", & why?'), ("limits", "Limits")]
+    assert with_marks("<h2>What is &quot;it&quot;, &amp; why?</h2>").startswith(
+        '<h2 id="what-is-it-why">What is &quot;'
+    )
+
+
+def test_the_index_shows_the_head_of_each_list(tmp_path):
+    assert lists(tmp_path) == []
+    (tmp_path / "lists").mkdir()
+    rows = pd.DataFrame({"client_id": ["a"] * 7, "client": [NAMED] * 7, "risk": 0.431, "low": 0.25, "high": 0.6})
+    rows.assign(at_stake=5227.89, contact="yes").to_csv(tmp_path / "scores.csv", index=False)
+    pd.DataFrame({"client_id": ["x"], "why": ["paid late"]}).to_csv(tmp_path / "lists" / "let_go.csv", index=False)
+    pd.DataFrame({"client_id": []}).to_csv(tmp_path / "lists" / "save.csv", index=False)
+    first, second = lists(tmp_path)
+    assert (first["path"], first["count"], first["html"].count("<tr>")) == ("scores.csv", 7, 6)
+    assert "43% (25% to 60%)" in first["html"] and "5,228" in first["html"]
+    assert NAMED not in first["html"] and "&lt;img" in first["html"] and "Contact" not in first["html"]
+    assert (second["path"], second["count"]) == ("lists/let_go.csv", 1) and "Let go" in second["html"]

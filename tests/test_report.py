@@ -12,18 +12,13 @@ from pathlib import Path
 
 import jsonschema
 import nbformat
-import pandas as pd
 import pytest
 
 from conftest import ROOT
 from retention.errors import ConfigError
-from retention.report import publish
+from retention.report import pages, publish
 from retention.report.execute import check_parameters
 from retention.results import schema
-from retention.sample import write_sample
-from retention.tables import write_csv
-
-SCRIPT = "<script>document.title = 'owned'</script>"
 
 
 def retention(*words, cwd=ROOT, **environment) -> subprocess.CompletedProcess:
@@ -32,23 +27,15 @@ def retention(*words, cwd=ROOT, **environment) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    """A small made-up agency with a hostile client name that is sure to be listed (its fee departs most)."""
-    folder = tmp_path_factory.mktemp("data")
-    write_sample(folder, clients=150, seed=3)
-    clients = pd.read_csv(folder / "clients.csv").astype({"monthly_ad_spend": float})
-    first = clients.index[clients["end_date"].isna()][0]
-    clients.loc[first, ["name", "fee_pct", "monthly_ad_spend"]] = [SCRIPT, 1.0, 9e6]
-    write_csv(clients, folder / "clients.csv")
-    return folder
+def data(shared_report) -> Path:
+    return shared_report / "data"
 
 
 @pytest.fixture(scope="module")
-def out(data, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("reports")
-    done = retention("report", "--data", data, "--out", folder)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(folder / "latest" / "index.html")
+def out(shared_report, tmp_path_factory) -> Path:
+    """A copy of the shared report, to write into."""
+    folder = tmp_path_factory.mktemp("reports") / "out"
+    shutil.copytree(shared_report / "out", folder, symlinks=True)
     return folder
 
 
@@ -58,7 +45,9 @@ def test_the_published_folder_is_as_designed(out):
     pages = [path.stem for path in (ROOT / "notebooks").glob("*.ipynb")]
     written = {f"{page}.html" for page in pages} | {f"notebooks/{page}.ipynb" for page in pages}
     told = {"results.json", "changes.json", "run.json", "run.log"}
-    assert len(pages) > 5 and names == written | told | {"index.html", "scores.csv"}
+    lists = {name for name in names if name.startswith("lists/")}
+    assert len(pages) == 9 and names - lists == written | told | {"index.html", "scores.csv"}
+    assert lists and all(name.endswith(".csv") for name in lists)
     assert re.fullmatch(r"2025-12-31-[0-9a-f]{8}", run.name)
     assert publish.whole(run)
     assert not list(out.glob(".run-*"))
@@ -70,7 +59,8 @@ def test_results_follow_the_schema(out):
     jsonschema.validate(results, schema())
     assert results["run_id"] == (out / "latest").resolve().name
     assert [claim["id"] for claim in results["claims"]] == ["A1", "A4", "A6", "A10", "A7", "A8"]
-    assert {row["id"] for row in results["estimates"]} >= {"A1", "A2", "A3", "A4", "A6", "A9", "D1", "risk"}
+    ids = {row["id"] for row in results["estimates"]}
+    assert ids >= {*"A1 A2 A3 A4 A6 A9 B1 B2 B3 B4 B5 B6 B7 C1 C2 C3 C4 C6 C7 C8 C9 D1 risk".split()}
     broken = results | {"claims": [results["claims"][0] | {"verdict": "proven"}]}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, schema())
@@ -83,7 +73,8 @@ def test_nothing_of_this_machine_and_nothing_from_outside(out, data):
             assert str(data) not in text and str(out) not in text and str(ROOT) not in text, path.name
         if path.suffix == ".html":
             assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
-            assert "<style>" in text and not re.search(r"<script|@import|url\(", text.replace("&lt;script", ""))
+            own = text.replace(f"<script>{pages.SCRIPT}</script>", "").replace("&lt;script", "")
+            assert "<style>" in text and not re.search(r"<script|@import|url\(", own)
             assert not re.search(r'<img(?![^>]*alt="[^"]{20,})', text), "a picture without words"
 
 
@@ -277,9 +268,10 @@ def test_an_interrupt_stops_at_once_and_leaves_nothing(data, tmp_path):
     assert not list(tmp_path.glob(".run-*")) and not (tmp_path / "latest").exists()
 
 
-def test_a_killed_worker_is_a_failed_notebook(tmp_path):
+def test_a_killed_worker_is_a_failed_notebook(data, tmp_path):
     project = project_with(tmp_path, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
-    done = retention("report", "--out", tmp_path / "out", "--data", ROOT / "data" / "sample", cwd=project)
+    words = ("--out", tmp_path / "out", "--data", data, "--notebooks", "01")
+    done = retention("report", *words, cwd=project)
     assert done.returncode == 1 and "process was killed" in done.stderr and "Traceback" not in done.stderr
     assert "process was killed" in (tmp_path / "out" / "failed" / "index.html").read_text()
 
@@ -333,7 +325,7 @@ def project_with(tmp_path, source: str) -> Path:
 
 def test_a_notebook_that_fails_exits_1_and_is_shown(data, tmp_path):
     project = project_with(tmp_path, "raise ValueError('<b>on purpose</b>')")
-    done = retention("report", "--data", data, "--out", tmp_path / "out", cwd=project)
+    done = retention("report", "--data", data, "--out", tmp_path / "out", "--notebooks", "00,01", cwd=project)
     assert done.returncode == 1 and "on purpose" in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("retention report stopped")]
     assert line == (
@@ -373,33 +365,3 @@ def test_as_jupyterlab_runs_it(name):
 
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     NotebookClient(notebook, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
-
-
-CHROMIUM = shutil.which("chromium")
-
-
-@pytest.mark.skipif(not CHROMIUM, reason="needs a browser: apt-get install chromium")
-@pytest.mark.parametrize("width", [1280, 390])
-def test_pages_in_a_browser(out, width):
-    """A hostile name is text; nothing is requested, nothing scrolls sideways, every picture is loaded."""
-    from playwright.sync_api import sync_playwright
-
-    seen = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        page.on("request", lambda request: seen.append(request.url))
-        page.on("dialog", lambda dialog: pytest.fail("a dialog opened"))
-        for name in ("index", "00_data", "01_contract_term"):
-            page.goto((out / "latest" / f"{name}.html").resolve().as_uri())
-            assert page.title() != "owned" and page.locator("h1").count() == 1
-            assert page.evaluate("document.scrollingElement.scrollWidth") <= width
-            assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
-            if name == "01_contract_term":
-                assert SCRIPT in page.locator("main").inner_text()
-        page.goto((out / "latest" / "index.html").resolve().as_uri())
-        page.get_by_role("link", name="Do month-to-month clients leave sooner?").first.click()
-        page.get_by_role("link", name="All findings").click()
-        assert "Why clients stay or leave" in page.title() or page.locator("h1").inner_text()
-        browser.close()
-    assert all(url.startswith(("file:", "data:")) for url in seen)

@@ -114,7 +114,11 @@ def test_one_answer_a_client_and_wave_and_who_did_not_answer_is_counted():
     assert (
         row["nps"] == 0 and "bad" in nps.words(rows, LAST).text and "2 of 3 clients asked" in nps.words(rows, LAST).text
     )
-    assert nps.by_month(rows)["nps"].tolist() == [100.0, -100.0, 100.0]
+    months = nps.by_month(rows)
+    assert months["nps"].tolist() == [100.0, -100.0, 100.0]
+    first, middle, last = months["wave"].astype(str)
+    told = f"from 100 in {first} to 100 in {last}; lowest -100 in {middle}, highest 100 in {first}."
+    assert nps.month_words(months) == f"NPS by month, {told}" and "No client" in nps.month_words(months.head(0))
     shuffled = nps.waves(rows.drop(columns="wave").sample(frac=1, random_state=1))
     pd.testing.assert_frame_equal(nps.tally(shuffled, "wave"), nps.tally(rows, "wave"))
 
@@ -625,7 +629,7 @@ def page(data: Path, out: Path) -> str:
     soup = BeautifulSoup((out / "latest" / "07_service.html").read_text("utf-8"), "html.parser")
     for part in soup(["style", "script"]):
         part.decompose()
-    return re.sub(r"\s+", " ", soup.get_text(" "))
+    return re.sub(r"\s+", " ", soup.main.get_text(" "))
 
 
 def test_clients_and_surveys_alone_run_in_part(tmp_path):

@@ -6,9 +6,21 @@ study = open_study("my/data", cutoff="2025-12-31")
 judge(CLAIMS["A1"], contract_hazard_ratio(study.spells))
 """
 
-from retention.claims import CLAIMS, judge
-from retention.contract_term import contract_hazard_ratio
-from retention.spells import build_spells
-from retention.study import open_study
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from retention.claims import CLAIMS, judge
+    from retention.contract_term import contract_hazard_ratio
+    from retention.spells import build_spells
+    from retention.study import open_study
 
 __all__ = ["CLAIMS", "build_spells", "contract_hazard_ratio", "judge", "open_study"]
+_HOME = dict(zip(__all__, ("claims", "spells", "contract_term", "claims", "study"), strict=True))
+
+
+def __getattr__(name: str) -> Any:
+    """A verb, looked up when first asked for: `retention --help` waits for no pandas."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

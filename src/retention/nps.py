@@ -174,3 +174,12 @@ def by_month(rows: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     table = tally(rows, "wave").reset_index()
     return table[table["answered"] > 0]
+
+
+def month_words(months: pd.DataFrame) -> str:
+    """What the chart of `by_month` shows, in words: its ends, its lowest and its highest month."""
+    if months.empty:
+        return "No client answered."
+    said = [f"{row.nps:.0f} in {row.wave}" for row in months[["nps", "wave"]].itertuples()]
+    low, high = (said[months["nps"].to_numpy().argmin()], said[months["nps"].to_numpy().argmax()])
+    return f"NPS by month, from {said[0]} to {said[-1]}; lowest {low}, highest {high}."

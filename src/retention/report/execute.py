@@ -1,30 +1,26 @@
 """Running notebooks: papermill, one process a notebook, parameters checked strictly, results collected."""
 
 import ast
-import ctypes
+import contextlib
 import os
 import resource
 import shutil
-import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from retention.errors import ConfigError
+from retention.report import kernels
 from retention.results import MIME
 
 PARAMETERS = ("data_dir", "config", "cutoff", "out_dir")
 NOISE = "kernels.log"  # what notebook processes write to the terminal; kept only when a run fails
 SOCKET_PATH = 60  # characters of a folder that leave room for the name of a socket (107 in all)
-DEATH_SIGNAL = 1  # prctl(PR_SET_PDEATHSIG): a worker dies with the run that started it
 
 
 @dataclass(frozen=True)
@@ -59,42 +55,20 @@ def run_all(
     for notebook in notebooks:
         check_parameters(notebook)
     (work / "notebooks").mkdir(exist_ok=True)
-    results: dict[str, Executed] = {}
-    workers, setup = min(jobs, len(notebooks)), (os.getpid(), str(work / NOISE))
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _prepare_worker, setup, max_tasks_per_child=1)
-    futures = {pool.submit(_run_one, notebook, dict(parameters), work): notebook.stem for notebook in notebooks}
-    try:
-        for future in as_completed(futures):
-            name = futures[future]
-            try:
-                results[name] = future.result()
-            except BrokenExecutor:
-                why = "its process was killed; perhaps the memory was full (try --jobs 1)"
-                results[name] = Executed(name, 0.0, 0.0, why)
-            done(results[name])
-    except BaseException:
-        for worker in list(pool._processes.values()):  # an interrupted run does not wait for its notebooks
-            worker.kill()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return [results[notebook.stem] for notebook in notebooks]
-
-
-def _prepare_worker(parent: int, noise: str) -> None:
-    """Make this worker die when the run does, leave Ctrl-C to the run, and keep kernels' chatter off the terminal."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-    chatter = os.open(noise, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(chatter, 1)
-    os.dup2(chatter, 2)
+    # Small matrices: threads that wait for each other cost six times more.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    calls = [(notebook, dict(parameters), work) for notebook in notebooks]
+    results: dict[int, Executed] = {}
+    with contextlib.closing(kernels.each(_run_one, calls, jobs, work / NOISE)) as each:
+        for number, result in each:
+            why = "its process was killed; perhaps the memory was full (try --jobs 1)"
+            results[number] = result or Executed(notebooks[number].stem, 0.0, 0.0, why)
+            done(results[number])
+    return [results[number] for number in range(len(notebooks))]
 
 
 def _run_one(notebook: Path, parameters: dict[str, str], work: Path) -> Executed:
-    """Execute one notebook (in the worker process) and read back what it displayed."""
+    """Execute one notebook (in a process of its own) and read back what it displayed."""
     started = time.perf_counter()
     target = work / "notebooks" / notebook.name
     error, cell = _execute(notebook, target, parameters, work)
@@ -109,10 +83,9 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
     import papermill
     from traitlets.config import Config
 
+    os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = kernels.PROVISIONER
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     os.environ.pop("JUPYTER_PATH", None)  # the kernel of this environment and no other
-    # Small matrices: threads that wait for each other cost six times more.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Kernels talk over files in a private folder, not over open TCP ports; its path must stay under 100 bytes.
     private = tempfile.mkdtemp(prefix="rk", dir=None if len(tempfile.gettempdir()) < SOCKET_PATH else "/tmp")
     config = Config()
@@ -120,6 +93,7 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
     config.KernelManager.ip = f"{private}/k"
     try:
         how = {"cwd": str(work), "kernel_name": "python3", "progress_bar": False, "config": config}
+        how["request_save_on_cell_execute"] = False  # saved when done or failed, not after every cell
         papermill.execute_notebook(str(notebook), str(target), parameters, **how)
     except papermill.PapermillExecutionError as failure:
         return f"{failure.ename}: {failure.evalue}", failure.source

@@ -1,26 +1,33 @@
 """HTML: a page for each executed notebook, the index that answers first, and the page of a failed run."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from retention.report.execute import Executed
-from retention.results import EMPTY, MARKS, NOT_ENOUGH, between, quantity, verdict_class
+from retention.results import EMPTY, MARKS, NOT_ENOUGH, Listing, between, quantity, verdict_class
 
+LEADS = 5  # findings that stand open at the top of the index; the rest is folded
+FIRST_ROWS = 5  # of each list on the index
+LISTS = {"scores": "Who may leave, the most at stake first"}  # captions; other lists are called by their files
+SPARE = {"rep_id", "months_to_renewal", "margin_a_month", "contact"}  # columns for which the file is the place
 TEMPLATES = Path(__file__).parent / "templates"
-STYLE = (TEMPLATES / "style.css").read_text("utf-8")
+STYLE, SCRIPT = ((TEMPLATES / name).read_text("utf-8") for name in ("style.css", "page.js"))
 
 
 @cache
 def _environment() -> Environment:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     environment.globals.update(MARKS=MARKS, verdict_class=verdict_class, between=between, quantity=quantity, axis=axis)
-    environment.globals["style"] = STYLE
+    environment.globals.update(style=STYLE, script=SCRIPT, LEADS=LEADS)
     return environment
 
 
@@ -29,20 +36,51 @@ def _write(folder: Path, template: str, **what: Any) -> None:
 
 
 def write_pages(executed: Iterable[Path], folder: Path) -> dict[str, str]:
-    """Write one HTML page a notebook into `folder`; the title (first heading) of each page by its name."""
+    """Write one HTML page a notebook into `folder`; the title (first heading) of each page by its name.
+
+    One exporter makes them all: what it loads, it loads once.
+    """
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(
-        template_name="page", extra_template_basedirs=[str(TEMPLATES)], exclude_input=True, exclude_anchor_links=True
+        template_name="page",
+        extra_template_basedirs=[str(TEMPLATES)],
+        exclude_input=True,
+        exclude_anchor_links=True,
+        filters={"marked": with_marks},
     )
-    titles = {}
-    for path in executed:
-        notebook = nbformat.read(path, as_version=4)
-        titles[path.stem] = title = title_of(notebook)
+    notebooks = {path.stem: nbformat.read(path, as_version=4) for path in executed}
+    titles = {name: title_of(notebook) for name, notebook in notebooks.items()}
+    order = [None, *titles.items(), None]
+    for before, after, (name, notebook) in zip(order, order[2:], notebooks.items(), strict=False):
         leave_out_empty_sections(notebook)
-        body, _ = exporter.from_notebook_node(notebook, resources={"page_title": title, "style": STYLE})
-        (folder / f"{path.stem}.html").write_text(body, "utf-8")
+        known: dict[str, Any] = {"page_title": titles[name], "style": STYLE, "script": SCRIPT}
+        known |= {"contents": contents_of(notebook), "before": before, "after": after}
+        body, _ = exporter.from_notebook_node(notebook, resources=known)
+        (folder / f"{name}.html").write_text(body, "utf-8")
     return titles
+
+
+def contents_of(notebook: Any) -> list[tuple[str, str]]:
+    """(mark, words) of each second-level heading, in order; marks as `with_marks` puts them on the page."""
+    lines = (line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines())
+    heads = [line.removeprefix("## ").strip() for line in lines if line.startswith("## ")]
+    return [(mark_of(head), head) for head in heads]
+
+
+def mark_of(heading: str) -> str:
+    """What a link to a heading is called.
+
+    >>> mark_of("Who leaves early, and who stays?")
+    'who-leaves-early-and-who-stays'
+    """
+    return "-".join(re.findall(r"\w+", heading.lower()))
+
+
+def with_marks(body: str) -> str:
+    """The HTML of a cell with a mark on each second-level heading, for the contents to point at."""
+    heading = re.compile(r"<h2>(.*?)</h2>")
+    return heading.sub(lambda h: f'<h2 id="{mark_of(Markup(h[1]).striptags())}">{h[1]}</h2>', body)
 
 
 def leave_out_empty_sections(notebook: Any) -> None:
@@ -80,19 +118,45 @@ def write_index(folder: Path, results: Mapping[str, Any], titles: Mapping[str, s
     """Write index.html from the contents of results.json and what is known of the run."""
     findings, cutoff = results["findings"], f"data to {about['cutoff']}"
     headlines = [finding for finding in findings if finding["kind"] == "headline"]
-    # A secondary claim that is still open has its card; the first lines are for answers, and for the three that matter.
-    leading = [c for c in results["claims"] if c["tier"] == "primary" or c["verdict"] != NOT_ENOUGH]
-    told = [claim["sentence"] for claim in leading if claim["sentence"]]
+    # The claims that matter most, then what else was found; a secondary claim that is still open has its card alone.
+    spoken = [claim for claim in results["claims"] if claim["sentence"]]
+    told = [claim["sentence"] for claim in spoken if claim["tier"] == "primary"]
     told += [finding["text"] for finding in headlines if finding["id"] != "data"]
+    told += [c["sentence"] for c in spoken if c["tier"] != "primary" and c["verdict"] != NOT_ENOUGH]
     gate = " ".join(finding["text"] for finding in headlines if finding["id"] == "data") or cutoff
     warnings = [finding["text"] for finding in findings if finding["kind"] == "warning"]
-    said = {"gate": gate, "headlines": told, "warnings": warnings}
+    said = {"gate": gate, "headlines": told, "warnings": warnings, "lists": lists(folder)}
     _write(folder, "index.html.j2", results=results, titles=titles, about=about, **said)
+
+
+def lists(folder: Path) -> list[dict[str, Any]]:
+    """The lists to act on that a run has written: where each is, how long, and its first rows as a table."""
+    made = []
+    for path in (folder / "scores.csv", *sorted((folder / "lists").glob("*.csv"))):
+        rows = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        if rows.empty:
+            continue
+        caption = LISTS.get(path.stem, path.stem.replace("_", " ").capitalize())
+        table = Listing(_for_readers(rows.head(FIRST_ROWS)), caption, {"at_stake": ",.0f"})
+        made.append({"path": path.relative_to(folder).as_posix(), "count": len(rows), "html": Markup(table.html())})
+    return made
+
+
+def _for_readers(rows: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a list that fit a first page, a chance with its interval in one."""
+    if {"risk", "low", "high"} <= set(rows):
+        chance = [
+            f"{risk:.0%} ({low:.0%} to {high:.0%})" for risk, low, high in rows[["risk", "low", "high"]].to_numpy()
+        ]
+        rows = rows.assign(risk=chance).drop(columns=["low", "high"])
+    spare = [name for name in rows if name in SPARE or (name == "client_id" and "client" in rows)]
+    return rows.drop(columns=spare)
 
 
 def write_failure(folder: Path, why: str, failed: Iterable[Executed] = ()) -> None:
     """Write the page that says which notebook failed and why, or what is wrong with the data."""
-    _write(folder, "failed.html.j2", why=why, failed=list(failed))
+    kept = {path.stem for path in (folder / "notebooks").glob("*.ipynb")}  # none of a notebook whose process was killed
+    _write(folder, "failed.html.j2", why=why, failed=list(failed), kept=kept)
 
 
 def axis(claim: Mapping[str, Any]) -> dict[str, Any] | None:

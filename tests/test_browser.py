@@ -1,0 +1,254 @@
+"""Every page in Debian's Chromium: on a laptop, a phone and paper, light and dark, by keyboard, from the disk alone."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from conftest import HOSTILE, ROOT
+from retention.report.pages import SCRIPT
+from retention.results import Listing
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs a browser: apt-get install chromium")
+LARGEST = 1_500_000  # bytes of a page
+PAPER = 718  # CSS pixels between the margins of an A4 sheet
+# What is read off a page in one go: links, pictures, and marks that links may point at.
+READ = """() => ({
+  links: [...document.links].map(a => a.href),
+  images: [...document.images].map(i => ({alt: i.alt, loaded: i.complete && i.naturalWidth > 0,
+    crisp: i.naturalWidth / i.clientWidth, caption: i.closest('figure').querySelector('figcaption').textContent})),
+  marks: [...document.querySelectorAll('[id]')].map(e => e.id),
+  wide: document.scrollingElement.scrollWidth, headings: document.querySelectorAll('h1').length,
+})"""
+
+
+@pytest.fixture(scope="module")
+def run(shared_report) -> Path:
+    return (shared_report / "out" / "latest").resolve()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@contextlib.contextmanager
+def opened(browser, **how):
+    """A page that is told of nothing but what it asks for and complains of, in the list it comes with."""
+    context = browser.new_context(**how)
+    page, wrong = context.new_page(), []
+    page.on("request", lambda request: wrong.append(request.url) if outside(request.url) else None)
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: wrong.append("a dialog opened"))
+    try:
+        yield page, wrong
+    finally:
+        context.close()
+
+
+def outside(url: str) -> bool:
+    return not url.startswith(("file:", "data:", "blob:"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_page_on_every_screen(browser, run, width, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    read = {}
+    with opened(browser, viewport={"width": width, "height": 900}, color_scheme=scheme) as (page, wrong):
+        for path in sorted(run.glob("*.html")):
+            page.goto(path.as_uri())
+            assert page.title() not in ("", "owned")
+            found = read[path] = page.evaluate(READ)
+            assert found["wide"] <= width, f"{path.name} scrolls sideways at {width}"
+            assert found["headings"] == 1
+            for image in found["images"]:
+                assert image["loaded"] and image["crisp"] > 1.9, path.name
+                words = image["alt"]
+                assert len(words) > 40 and re.search(r"\d", words) and words != image["caption"], (
+                    f"{path.name}: {words}"
+                )
+            axe = Axe().run(page)
+            assert axe.violations_count == 0, f"{path.name}\n{axe.generate_report()}"
+        assert wrong == []
+    assert sum(len(found["images"]) for found in read.values()) >= 10
+    broken = [(path.name, link) for path, found in read.items() for link in found["links"] if not leads(link, read)]
+    assert broken == []
+
+
+def leads(link: str, read: dict[Path, dict]) -> bool:
+    """Whether a link leads to a file of the run, and to a mark that is there."""
+    address, _, mark = link.partition("#")
+    path = Path(urllib.request.url2pathname(address.removeprefix("file://")))
+    return not outside(address) and path.is_file() and (not mark or mark in read[path]["marks"])
+
+
+def test_the_checks_find_what_is_planted(browser, tmp_path):
+    from axe_playwright_python.sync_playwright import Axe
+
+    (tmp_path / "bad.html").write_text(
+        "<img src='https://example.invalid/x.png'><p style='width:2000px'>x<a href=y>z</a>"
+    )
+    with opened(browser, viewport={"width": 390, "height": 900}) as (page, wrong):
+        page.goto((tmp_path / "bad.html").as_uri())
+        assert "https://example.invalid/x.png" in wrong
+        assert page.evaluate("document.scrollingElement.scrollWidth") > 390
+        assert Axe().run(page).violations_count > 0
+        link = page.evaluate("document.links[0].href")
+        assert not leads(link, {})
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_on_paper(browser, run, scheme):
+    with opened(browser, viewport={"width": PAPER, "height": 1000}, color_scheme=scheme) as (page, wrong):
+        page.emulate_media(media="print", color_scheme=scheme)
+        for path in sorted(run.glob("*.html")):
+            page.goto(path.as_uri())
+            assert page.evaluate("document.scrollingElement.scrollWidth") <= PAPER, f"{path.name} is cut off on paper"
+            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+            assert not page.locator("nav, .search").filter(visible=True).count()
+            pdf = page.pdf(format="A4")
+            assert pdf.startswith(b"%PDF") and len(re.findall(rb"/Type /Page\b", pdf)) >= 1
+        assert wrong == []
+
+
+def test_pages_are_small(run):
+    assert {path.name: path.stat().st_size for path in run.glob("*.html") if path.stat().st_size > LARGEST} == {}
+
+
+def test_a_hostile_name_is_text(browser, run):
+    with opened(browser, viewport={"width": 1280, "height": 900}) as (page, wrong):
+        for name in ("index", "04_churn_risk", "06_economics"):
+            page.goto((run / f"{name}.html").as_uri())
+            assert HOSTILE in page.locator("main").inner_text() and page.title() != "owned"
+        assert wrong == []
+
+
+def test_from_the_first_page_to_a_section_and_back_by_keyboard(browser, run):
+    with opened(browser, viewport={"width": 1280, "height": 900}) as (page, wrong):
+        page.goto((run / "index.html").as_uri())
+        page.get_by_role("link", name="Do month-to-month clients leave sooner?").first.click()
+        page.wait_for_url("**/01_contract_term.html")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "main"
+        page.get_by_role("link", name="When they leave").click()
+        assert page.url.endswith("#when-they-leave")
+        assert page.get_by_role("heading", name="When they leave").is_visible()
+        page.get_by_role("link", name="Do bigger clients stay longer?").click()
+        page.get_by_role("link", name="All findings").first.click()
+        assert page.url.endswith("/index.html") and wrong == []
+
+
+def column(table, place: int) -> list[str]:
+    return table.locator(f"tbody tr:not([hidden]) td:nth-child({place})").all_inner_texts()
+
+
+def test_tables_are_sorted_and_searched_by_keyboard_and_say_so(browser, run):
+    with opened(browser, viewport={"width": 390, "height": 900}) as (page, wrong):
+        page.goto((run / "00_data.html").as_uri())
+        box = page.get_by_role("region", name="Blank values by column")
+        table, said = box.locator("table"), page.locator(".scroll[aria-label='Blank values by column'] + .said")
+        before = column(table, 1)
+        table.get_by_role("button", name="Share").focus()
+        page.keyboard.press("Enter")
+        shares = [float(text.rstrip("%")) for text in column(table, len(table.locator("th").all()))]
+        assert shares == sorted(shares) and len(set(shares)) > 2
+        assert table.locator("th").last.get_attribute("aria-sort") == "ascending"
+        assert said.get_attribute("role") == "status" and said.text_content() == "Sorted by Share, lowest first"
+        page.keyboard.press("Enter")
+        assert table.locator("th").last.get_attribute("aria-sort") == "descending"
+        table.get_by_role("button", name="Column").press("Enter")
+        assert column(table, 1) == sorted(before, key=str.lower) and table.locator("th[aria-sort]").count() == 1
+        page.locator(".search:has(+ .scroll[aria-label='Blank values by column']) input").fill("CLIENTS. name")
+        assert column(table, 1) == [name for name in sorted(before) if "clients." in name and "name" in name]
+        assert re.fullmatch(rf"\d+ of {len(before)} rows", said.text_content()) and wrong == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "lowest_first"),
+    [
+        (["31 Mar 2026", "1 Jan 2026", "–", "15 Feb 2025"], ["15 Feb 2025", "1 Jan 2026", "31 Mar 2026", "–"]),
+        (["12,000", "900", "-5", "–"], ["-5", "900", "12,000", "–"]),
+        (["9% (1% to 20%)", "10% (2% to 30%)", "not reached"], ["9% (1% to 20%)", "10% (2% to 30%)", "not reached"]),
+        (["2022Q1", "2021Q4", "2021Q1"], ["2021Q1", "2021Q4", "2022Q1"]),
+        (["12 months", "6 months", "month-to-month"], ["6 months", "12 months", "month-to-month"]),
+        (["s10", "s2", "Ada"], ["Ada", "s2", "s10"]),
+    ],
+)
+def test_what_is_lowest(browser, cells, lowest_first):
+    table = Listing(pd.DataFrame({"x": cells, "y": cells}), "Anything").html()
+    with opened(browser) as (page, wrong):
+        page.set_content(f"{table}<script>{SCRIPT}</script>")
+        page.get_by_role("button", name="X").click()
+        assert column(page.locator("table"), 1) == lowest_first and wrong == []
+
+
+def test_without_script_tables_are_whole(browser, run):
+    with opened(browser, java_script_enabled=False) as (page, wrong):
+        page.goto((run / "00_data.html").as_uri())
+        assert page.locator("tbody tr").count() > 30 and page.locator("th button, .search").count() == 0
+        assert page.locator(".contents a").first.is_visible() and wrong == []
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """JupyterLab on a free port with a copy of the notebooks, and nothing of this machine's settings."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    own = {
+        name: str(tmp_path / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    }
+    own |= {name: str(tmp_path / name.lower()) for name in ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--IdentityProvider.token=t"]
+    command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--notebook-dir=notebooks"]
+    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    with (tmp_path / "lab.log").open("w") as log:
+        server = subprocess.Popen(command, cwd=tmp_path, env=os.environ | own, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/api?token=t", timeout=5):
+                break
+            assert server.poll() is None, (tmp_path / "lab.log").read_text()
+            time.sleep(0.3)
+        yield address
+    finally:
+        server.send_signal(signal.SIGTERM)  # which also ends its kernels
+        server.wait(30)
+
+
+def test_in_jupyterlab_run_all_brings_the_verdict(browser, lab):
+    with opened(browser, viewport={"width": 1280, "height": 900}) as (page, wrong):
+        page.goto(f"{lab}/lab/tree/01_contract_term.ipynb?token=t")
+        page.get_by_role("heading", name="Do month-to-month clients leave sooner?").wait_for(timeout=90_000)
+        page.get_by_role("menubar").get_by_text("Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        verdict = page.locator(".jp-OutputArea .verdict .words")
+        verdict.wait_for(timeout=120_000)
+        assert re.search("Holds|Does not hold|Not enough", verdict.text_content())
+        assert [url for url in wrong if url.startswith("http") and not url.startswith(lab)] == []
