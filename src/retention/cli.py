@@ -214,6 +214,36 @@ def score(data: str, config: str, cutoff: str, out: Path) -> None:
 
 
 @cli.command()
+@_about_data
+@click.option("--out", type=_FOLDER, default=Path("features"), show_default=True, help="Folder to write into.")
+@click.option("--engine", default="", help="polars, duckdb or spark. [default: [engine] name, else polars]")
+@_verbose
+def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> None:
+    """Write every month's features of every client, of any number, from a folder of Parquet files (docs/scale.md)."""
+    import pandas as pd
+
+    from retention.engines import write_features
+    from retention.study import open_clients
+
+    with _progress() as tell:
+        study = open_clients(data, config, cutoff, tell)
+        settings = study.settings
+        write_features(
+            settings.base / settings.source.folder,
+            study.spells,
+            out.absolute(),
+            window=study.window,
+            results=settings.results,
+            begin=pd.Timestamp(study.records_begin or study.spells["start_date"].min()),
+            cutoff=pd.Timestamp(study.cutoff),
+            engine=engine or settings.engine.name,
+            part_months=settings.engine.part_months,
+            told=tell,
+        )
+    click.echo(out)
+
+
+@cli.command()
 @click.argument("export", type=_FOLDER)
 @click.option("--out", type=_FOLDER, default=Path("retention.toml"), show_default=True, help="File to write.")
 def init(export: Path, out: Path) -> None:

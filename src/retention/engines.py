@@ -52,16 +52,19 @@ def write_features(
     part_months: int = PART_MONTHS,
     told: Told = print,
 ) -> Path:
-    """The folder `out` with the features of every month's end, in Parquet files; `folder` holds a Parquet file a table.
+    """The folder `out` with the features of every month's end, in Parquet files.
 
-    `spells` as `build_spells` makes them. ConfigError where the engine is not known or not installed, and with every
+    `folder` holds a Parquet file, or a folder of them, for each table. `spells` as `build_spells` makes them. ConfigError where the engine is not known or not installed, and with every
     column that is missing or of another type than declared. An `out` that exists is replaced once all is written.
     Source: METHODS 7.
     """
     if engine not in ENGINES:
         raise ConfigError(f"There is no engine {engine!r}; it is one of {', '.join(ENGINES)}.")
-    tables = {path.stem: path for path in sorted(folder.glob("*.parquet")) if path.stem in {*TABLES} - {"clients"}}
-    if wrong := [fault for name, path in tables.items() for fault in faults(name, pl.read_parquet_schema(path))]:
+    found = [*folder.glob("*.parquet"), *(path for path in folder.iterdir() if any(path.glob("*.parquet")))]
+    tables = {path.stem: path for path in sorted(found) if path.stem in {*TABLES} - {"clients"}}
+    if wrong := [
+        fault for name, path in tables.items() for fault in faults(name, pl.scan_parquet(_files(path)).collect_schema())
+    ]:
         raise ConfigError("\n".join([f"{len(wrong)} fault(s) in the Parquet files:", *wrong]))
     since, last = int(begin.year * 12 + begin.month - 1), last_month(cutoff)
     months = pd.DataFrame({"month": range(int(month_of(spells["start_date"]).min()), last + 1)})
@@ -85,6 +88,11 @@ def write_features(
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
     return out
+
+
+def _files(path: Path) -> str:
+    """A table's file, or all files of its folder."""
+    return str(path / "*.parquet") if path.is_dir() else str(path)
 
 
 def faults(name: str, schema: Mapping[str, pl.DataType]) -> list[str]:
@@ -113,7 +121,7 @@ class _Polars:
     """Tables scanned lazily; of each only the clients of a part are read."""
 
     def __init__(self, tables: Mapping[str, Path]) -> None:
-        self.tables = {name: pl.scan_parquet(path) for name, path in tables.items()}
+        self.tables = {name: pl.scan_parquet(_files(path)) for name, path in tables.items()}
 
     def frame(self, rows: pd.DataFrame) -> Any:
         texts = {name: "string" for name in rows if rows[name].dtype == object}
@@ -137,7 +145,7 @@ class _DuckDB:
         import duckdb
 
         self.base = duckdb.connect()
-        self.tables = {name: self.base.read_parquet(str(path)) for name, path in tables.items()}
+        self.tables = {name: self.base.read_parquet(_files(path)) for name, path in tables.items()}
 
     def frame(self, rows: pd.DataFrame) -> Any:
         import pyarrow as pa

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from retention.claims import Claim, load_plan, plan_hash
-from retention.config import Settings, resolve
+from retention.config import Settings, TableSettings, resolve
 from retention.economics.money import monthly_money
 from retention.errors import ConfigError
 from retention.features import Window
@@ -25,7 +25,7 @@ from retention.results import Finding, Findings, Listing, leave_out_below
 from retention.snapshots import build_snapshots
 from retention.sources import Tables, ask_records_begin, last_whole_month, read
 from retention.spells import build_spells, contract_cycles, ends_near_due
-from retention.tables import known_by
+from retention.tables import TABLES, known_by
 
 PREPARED = "prepared.json"
 YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
@@ -275,6 +275,18 @@ def open_study(
     if study.spells.empty:
         raise ConfigError(f"No client had started by the cut-off, {study.cutoff}. Check the cut-off and the dates.")
     return study
+
+
+def open_clients(data_dir: str, config: str, cutoff: str, tell: Told = lambda text: None) -> Study:
+    """A study of the clients table alone, every other one left where it is: for tables that no memory holds.
+
+    Errors as of `open_study`.
+    """
+    settings = resolve(data_dir, config, cutoff)
+    others = {name: TableSettings(use=False) for name in TABLES if name != "clients"}
+    settings = settings.model_copy(update={"tables": settings.tables | others})
+    tables = read(settings, tell)
+    return Study(settings, tables, *_window(settings, tables.frames))
 
 
 def prepare(study: Study, folder: Path) -> None:

@@ -106,8 +106,16 @@ def _write_batch(out: Path, agency: Agency, clients: int, seed: int, form: str, 
             write_csv(frame, out / f"{name}.csv")
         else:
             (out / name).mkdir(exist_ok=True)
-            frame.to_parquet(out / name / f"part-{number:04d}.parquet", index=False)
+            _typed(frame, name).to_parquet(out / name / f"part-{number:04d}.parquet", index=False)
     return _states(books) if clients <= STATES_UP_TO else []
+
+
+def _typed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Months as dates and yes and no as true and false: Parquet has types for them, where CSV has words."""
+    kinds = {column.name: column.kind for column in TABLES[name].columns if column.name in frame}
+    told = {c: pd.to_datetime(frame[c]) for c, kind in kinds.items() if kind == "month"}
+    told |= {c: frame[c].map({"yes": True, "no": False}).astype("boolean") for c, k in kinds.items() if k == "flag"}
+    return frame.assign(**told)
 
 
 def _truth(agency: Agency, seed: int, clients: int, made: list[list[dict[str, Any]]]) -> dict[str, Any]:
