@@ -54,9 +54,9 @@ def write_features(
 ) -> Path:
     """The folder `out` with the features of every month's end, in Parquet files.
 
-    `folder` holds a Parquet file, or a folder of them, for each table. `spells` as `build_spells` makes them. ConfigError where the engine is not known or not installed, and with every
-    column that is missing or of another type than declared. An `out` that exists is replaced once all is written.
-    Source: METHODS 7.
+    `folder` holds a Parquet file, or a folder of them, for each table; `spells` as `build_spells` makes them. An `out`
+    that exists is replaced once all is written. ConfigError where the engine is not known or not installed, and with
+    every column that is missing or of another type than declared. Source: METHODS 7.
     """
     if engine not in ENGINES:
         raise ConfigError(f"There is no engine {engine!r}; it is one of {', '.join(ENGINES)}.")
