@@ -16,6 +16,7 @@ from retention.report.execute import Executed
 from retention.results import EMPTY, MARKS, NOT_ENOUGH, Listing, between, quantity, verdict_class
 
 LEADS = 5  # findings that stand open at the top of the index; the rest is folded
+FIRST_LISTS = ("save", "scores", "care")  # the others follow by name
 FIRST_ROWS = 5  # of each list on the index
 LISTS = {"scores": "Who may leave, the most at stake first"}  # captions; other lists are called by their files
 SPARE = {"rep_id", "months_to_renewal", "margin_a_month", "contact"}  # columns for which the file is the place
@@ -132,13 +133,21 @@ def write_index(folder: Path, results: Mapping[str, Any], titles: Mapping[str, s
 def lists(folder: Path) -> list[dict[str, Any]]:
     """The lists to act on that a run has written: where each is, how long, and its first rows as a table."""
     made = []
-    for path in (folder / "scores.csv", *sorted((folder / "lists").glob("*.csv"))):
+    paths = sorted([folder / "scores.csv", *(folder / "lists").glob("*.csv")], key=lambda path: path.stem)
+    for path in sorted(paths, key=lambda path: FIRST_LISTS.index(path.stem) if path.stem in FIRST_LISTS else 9):
         rows = pd.read_csv(path) if path.is_file() else pd.DataFrame()
         if rows.empty:
             continue
         caption = LISTS.get(path.stem, path.stem.replace("_", " ").capitalize())
         table = Listing(_for_readers(rows.head(FIRST_ROWS)), caption, {"at_stake": ",.0f"})
-        made.append({"path": path.relative_to(folder).as_posix(), "count": len(rows), "html": Markup(table.html())})
+        made.append(
+            {
+                "caption": caption,
+                "path": path.relative_to(folder).as_posix(),
+                "count": len(rows),
+                "html": Markup(table.html()),
+            }
+        )
     return made
 
 
