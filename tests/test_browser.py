@@ -245,10 +245,10 @@ def lab(tmp_path):
 def test_in_jupyterlab_run_all_brings_the_verdict(browser, lab):
     with opened(browser, viewport={"width": 1280, "height": 900}) as (page, wrong):
         page.goto(f"{lab}/lab/tree/01_contract_term.ipynb?token=t")
-        page.get_by_role("heading", name="Do month-to-month clients leave sooner?").wait_for(timeout=90_000)
+        page.get_by_role("heading", name="Do month-to-month clients leave sooner?").wait_for(timeout=180_000)
         page.get_by_role("menubar").get_by_text("Run", exact=True).click()
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         verdict = page.locator(".jp-OutputArea .verdict .words")
-        verdict.wait_for(timeout=120_000)
+        verdict.wait_for(timeout=300_000)
         assert re.search("Holds|Does not hold|Not enough", verdict.text_content())
         assert [url for url in wrong if url.startswith("http") and not url.startswith(lab)] == []

@@ -60,7 +60,7 @@ def test_results_follow_the_schema(out):
     assert results["run_id"] == (out / "latest").resolve().name
     assert [claim["id"] for claim in results["claims"]] == ["A1", "A4", "A6", "A10", "A7", "A8"]
     ids = {row["id"] for row in results["estimates"]}
-    assert ids >= {*"A1 A2 A3 A4 A6 A9 B1 B2 B3 B4 B5 B6 B7 C1 C2 C3 C4 C6 C7 C8 C9 D1 risk".split()}
+    assert ids >= {*"A1 A2 A3 A4 A6 A9 B1 B2 B3 B4 B5 B7 C1 C2 C3 C4 C6 C7 C8 C9 D1 risk".split()}
     broken = results | {"claims": [results["claims"][0] | {"verdict": "proven"}]}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, schema())

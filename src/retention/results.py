@@ -22,6 +22,7 @@ from jinja2 import Environment, StrictUndefined
 MIME = "application/vnd.retention+json"
 SCHEMA = 1
 EMPTY = "empty"  # the style class of a table or chart with nothing in it; a section of such is left out of the page
+ALL = "all"  # the group of an estimate about everybody: a table of such has no column for it
 SIDE_BY_SIDE = 5  # groups that a table shows in columns; more make rows
 COUNTS = re.compile(r"(?i)\b(n_)?(clients|engagements|ends)\b")  # headings of columns that count clients
 Profile = Callable[[float], tuple[float, float]]  # an interval as a function of z
@@ -267,7 +268,8 @@ class Estimates:
                 return pd.DataFrame([{"Group": g} | {n: cells.get((n, g), "–") for n in names} for g in groups])
             return pd.DataFrame([{"Quantity": n} | {g: cells.get((n, g), "–") for g in groups} for n in names])
         shown = [(r.name, r.group, _with_interval(r), r.n_clients, r.n_events) for r in self.rows]
-        return pd.DataFrame(shown, columns=["Quantity", "Group", "Estimate", "Clients", "Ends"])
+        frame = pd.DataFrame(shown, columns=["Quantity", "Group", "Estimate", "Clients", "Ends"])
+        return frame.drop(columns="Group") if groups == [ALL] else frame
 
     def says(self, name: str) -> str:
         """One quantity over all groups, in words: "month-to-month 35.0%, 12 months 65.6%"; empty where unknown."""
