@@ -215,12 +215,40 @@ def test_five_clients_get_the_action_that_arithmetic_says(five):
     assert table.loc["c", "evidence"].endswith(held)
     assert table.loc["b", "reason"].endswith("dearer people to newer accounts (40), charge for changes (50)")
     assert "ask 600 a month (+20%)" in table.loc["d", "reason"] and table.loc["d", "act_by"] == "2026-03-10"
-    assert table.loc["e", "reason"] == "it leaves 500 a month; nothing calls for action"
+    assert table.loc["e", "reason"] == "it leaves 500 a month; nothing on this page calls for action"
     assert table.loc["d", "owner"] == "Ann"
-    looked = five | {"requests": five["requests"].assign(answered_on=five["requests"]["requested_on"])}
+    more = pd.concat([five["requests"].assign(client_id=who) for who in "abcde"], ignore_index=True)
+    other = five["clients"].assign(rep_id=five["clients"]["client_id"].map({"a": "p2"}).fillna("p1"))
+    looked = five | {"requests": more.assign(answered_on=more["requested_on"], hours=0.0), "clients": other}
     table = actions.decide(book.rows, actions.own_lists(book_of(looked, later("2026-02-10"), None)))
     told = table.set_index("client_id").loc["c"]
     assert told["action"] == actions.LET_GO and told["act_by"] == "2026-03-01" and "2026-04-30" in told["reason"]
+
+
+def test_a_rep_without_another_to_be_held_against_is_not_cleared(five):
+    """All requests answered at once by the only rep: nothing was found, but nothing could be compared either."""
+    answered = five["requests"].assign(answered_on=five["requests"]["requested_on"])
+    alone = book_of(five | {"requests": answered}, later("2026-02-10"), None).fairness
+    assert alone["response"].isna().all() and not alone["ours"].any() and (alone["checked"] == 0).all()
+    silent = book_of(five | {"requests": answered.assign(answered_on=pd.NaT)}, later("2026-02-10"), None).fairness
+    assert silent["ours"].all() and silent["why"].str.contains("leaves most requests unanswered").all()
+
+
+def test_no_price_is_made_of_work_whose_hours_nobody_wrote_down(five):
+    unpriced = five["requests"].assign(hours=five["requests"]["hours"].mask(five["requests"]["billed"]))
+    assert (book_of(five | {"requests": unpriced}, later("2026-02-10"), None).mending["changes"] == 0).all()
+
+
+def test_what_else_is_to_be_done_is_said_and_the_earliest_day_counts():
+    rows = pd.DataFrame({"client_id": ["a", "b"]})
+    listed = pd.DataFrame({"client_id": ["a", "b"], "reason": "x", "evidence": "", "owner": "", "act_by": "2025-03-01"})
+    care = listed.assign(reason="unhappy", act_by="2025-01-07")
+    table = actions.decide(rows, {actions.SAVE: listed.head(1), actions.CARE: care, actions.REPRICE: listed.tail(1)})
+    told = table.set_index("client_id")
+    assert told.loc["a", "action"] == actions.SAVE and told.loc["a", "act_by"] == "2025-01-07"
+    assert told.loc["a", "reason"] == "x; also care: unhappy"
+    assert told.loc["b", "action"] == actions.REPRICE and told.loc["b", "act_by"] == "2025-03-01"
+    assert told.loc["b", "reason"] == "x; also care: unhappy"
 
 
 def test_prices_worth_staying_at_by_hand(five):
@@ -562,7 +590,7 @@ def test_with_clients_alone_it_says_what_it_lacks(tmp_path):
     lists = actions.own_lists(book, others=actions.of_service(study))
     table = actions.decide(book.rows, lists, actions.why_nothing(book))
     assert (table["action"] == actions.NONE).all() and len(table) == 26
-    assert (table["reason"] == "what it costs is not known; nothing calls for action").all()
+    assert (table["reason"] == "what it costs is not known; nothing on this page calls for action").all()
     told = " ".join(item.text for item in actions.lacking(study.tables.frames).items)
     for need in (
         "account_months.fee",

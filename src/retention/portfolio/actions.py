@@ -31,6 +31,8 @@ COSTLY = (AT_ONCE, MEND, LET_GO, REPRICE)
 COLUMNS = ["client_id", "reason", "evidence", "owner", "act_by"]
 NONE, WEEK, FORTNIGHT = "none", 7, 14  # (ours) days to act on what cannot wait, and on what should not
 NEEDS: Mapping[str, Sequence[str]] = study_plan()["needs"]
+QUIET = "nothing on this page calls for action"
+TOGETHER = (SAVE, CARE, COLLECT)  # lists that go with each other, and with any action but a farewell that is settled
 Lists = Mapping[str, pd.DataFrame]
 
 
@@ -46,13 +48,28 @@ def decide(rows: pd.DataFrame, lists: Lists, otherwise: pd.Series | None = None)
     chosen = [lists[name][COLUMNS].assign(action=name) for name in ACTIONS if name in lists and len(lists[name])]
     every = pd.concat(chosen) if chosen else pd.DataFrame(columns=[*COLUMNS, "action"])
     every["act_by"] = pd.to_datetime(every["act_by"]).dt.strftime("%Y-%m-%d")
+    every = _with_what_else(every)
     table = rows[["client_id"]].assign(client=client_names(rows))
     table = table.merge(every.drop_duplicates("client_id"), on="client_id", how="left")
-    none = table["client_id"].map({} if otherwise is None else otherwise).fillna("nothing calls for action")
+    none = table["client_id"].map({} if otherwise is None else otherwise).fillna(QUIET)
     table = table.assign(action=table["action"].fillna(NONE), reason=table["reason"].fillna(none)).fillna("")
     rank = table["action"].map({name: k for k, name in enumerate([*ACTIONS, NONE])})
     order = table.assign(rank=rank).sort_values(["rank", "act_by", "client_id"], kind="stable")
     return order[["client_id", "client", "action", *COLUMNS[1:]]].reset_index(drop=True)
+
+
+def _with_what_else(every: pd.DataFrame) -> pd.DataFrame:
+    """The lists one under the other, each client's first row with what else is to be done, and by the earliest day."""
+    together = every[every["action"].isin(TOGETHER)]
+    first = every.drop_duplicates("client_id").set_index("client_id")
+    others = together[together["action"].to_numpy() != first["action"].reindex(together["client_id"]).to_numpy()]
+    others = others[first["action"].reindex(others["client_id"]).ne(HAND_OVER).to_numpy()]
+    also = ("; also " + others["action"] + ": " + others["reason"]).groupby(others["client_id"]).agg("".join)
+    soonest = together.groupby("client_id")["act_by"].min()
+    first["reason"] = first["reason"] + also.reindex(first.index).fillna("")
+    mine = first["action"].isin(TOGETHER)
+    first["act_by"] = first["act_by"].mask(mine, soonest.reindex(first.index))
+    return first.reset_index()
 
 
 def fair(listed: pd.DataFrame, book: Book) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -230,14 +247,15 @@ def why_nothing(book: Book) -> pd.Series:
     """What is known of each client, as the reason for doing nothing where no list holds it; index `client_id`."""
     margin = book.told["margin"].reindex(book.rows["client_id"])
     told = [f"it leaves {m:,.0f} a month" if m == m else "what it costs is not known" for m in margin]
-    return pd.Series(told, margin.index) + "; nothing calls for action"
+    return pd.Series(told, margin.index) + f"; {QUIET}"
 
 
 def first_words(table: pd.DataFrame, book: Book, currency: str = "") -> Finding:
     """Who costs money and what to do about each, by when, in a sentence for an owner."""
-    under, counts = book.told.loc[book.told["margin"] < 0, "margin"], table["action"].value_counts()
-    costly = f"{len(under)} cost more than they pay, together {-under.sum():,.0f} {currency}".rstrip() + " a month"
-    told = f"of the {len(book.told)} whose fees and hours are known, {costly}."
+    under, counts = book.told[book.told["margin"] < 0], table["action"].value_counts()
+    costly = f"{len(under)} cost more than they pay, together {-under['margin'].sum():,.0f} {currency}".rstrip()
+    costly += f" a month; of {(under['high'] < 0).sum()} that is sure"
+    told = f"of the {len(book.told)} whose fees and hours are known for long enough, {costly}."
     if book.told.empty:
         told = "which of them cost money cannot be told without fees by month, and hours with what they cost."
     named = [f"{name}: {counts[name]}" for name in COSTLY if name in counts]
@@ -255,7 +273,7 @@ def shown(table: pd.DataFrame, actions: Sequence[str] = tuple(ACTIONS)) -> pd.Da
 
 def counts(table: pd.DataFrame) -> pd.DataFrame:
     """How many clients get each action, in the order of the decision, and what it stands for."""
-    about = {**ACTIONS, NONE: "nothing calls for action"}
+    about = {**ACTIONS, NONE: QUIET}
     found = table["action"].value_counts()
     rows = [(name, found[name], words) for name, words in about.items() if name in found]
     return pd.DataFrame(rows, columns=["To do", "Clients", "When"])

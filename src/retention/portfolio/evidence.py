@@ -17,11 +17,13 @@ from retention.config import ResultsSettings, study_plan
 from retention.lagged import against_target
 from retention.portfolio.margins import LIMITS, Limits, Tables, columns_of
 from retention.results import Z95
+from retention.spells import DAY
 
 NOTED: Mapping[str, Mapping[str, Any]] = study_plan()["noted"]
 NANOSECONDS = "datetime64[ns]"  # one unit of time, for pandas joins no others
 EVIDENCE = ["client_id", "noted_on", "what", "group", "evidence", "severity", "rep_id"]
 NOTED_BY = "noted by the team"
+MOST_DAYS, HALF = 30, 0.5  # (ours) days after which a request counts as not answered; share of such that is most
 ABUSE, KIND, HOPELESS, RED_FLAG = "abuse", "kind to avoid", "hopeless cause", "red flag"
 DEBTOR, UNDECIDED, NO_PREPAYMENT, OUT_OF_SCOPE = "debtor", "undecided", "won't prepay", "asks for work out of scope"
 
@@ -61,6 +63,7 @@ def evidence(rows: pd.DataFrame, known: Tables, cutoff: pd.Timestamp, limits: Li
     `severity` (1 to 5; NaN: nobody said), `rep_id` (in charge on that day).
     """
     flags = columns_of(known, "flags", "client_id", "noted_on", "flag", "severity")
+    flags = flags.assign(flag=flags["flag"].astype("string").str.replace("\u2019", "'"))  # as word processors write it
     parts = [flags.rename(columns={"flag": "what"}).assign(evidence=NOTED_BY)]
     parts += [_growing_debts(known, cutoff, limits), _unsecured(rows, known, cutoff, limits)]
     parts = [part.astype(object) for part in (*parts, *_requests(known, cutoff, limits))]
@@ -144,7 +147,7 @@ def fairness(
     served = pd.concat([at for at in reps if len(at)] or reps).drop_duplicates()
     table = pd.DataFrame({"results": _under_target(known, told, cutoff, limits)}).reindex(rows["client_id"])
     for name, look in (("rep", _disliked), ("response", _slow)):
-        about = look(rows, known, begin, limits)
+        about = look(rows, known, begin, cutoff, limits)
         own = served.assign(words=served["rep_id"].map(about)).dropna(subset=["words"])
         own["words"] = (people(own["rep_id"], known) + own["words"]).where(own["words"] != "", "")
         table[name] = own.sort_values("words").groupby("client_id")["words"].last().reindex(table.index)
@@ -165,28 +168,42 @@ def _under_target(known: Tables, told: ResultsSettings, last: pd.Timestamp, limi
     return share.map(lambda x: f"results {-x:.0%} under target" if x <= -poor else "")
 
 
-def _disliked(rows: pd.DataFrame, known: Tables, begin: pd.Timestamp, limits: Limits) -> pd.Series:
+def _disliked(
+    rows: pd.DataFrame, known: Tables, begin: pd.Timestamp, cutoff: pd.Timestamp, limits: Limits
+) -> pd.Series:
     """Of each rep with ratings: in words, that clients like it less than the typical other rep; else empty."""
     if "rep_liking" not in known.get("surveys", {}):
         return pd.Series(dtype=object)
-    told = known["surveys"][known["surveys"]["answered_on"] >= begin]
+    told = known["surveys"][known["surveys"]["answered_on"].between(begin, cutoff)]
     by = _by_rep(rows, known, told, "answered_on", told["rep_liking"])
-    low = (by["mean"] <= by["other"] - limits["disliked_sd"] * by["spread"]) & (
-        by["mean"] + Z95 * by["sem"] < by["other"]
-    )
+    looks = by["mean"] <= by["other"] - limits["disliked_sd"] * by["spread"]
+    low = looks & (by["mean"] + Z95 * by["sem"] < by["other"])
     words = [f" is rated {r.mean:.1f} by clients, the typical rep {r.other:.1f}" for r in by.itertuples()]
-    return pd.Series(words, by.index).where(low, "")
+    return _compared(pd.Series(words, by.index).where(low, ""), looks, by)
 
 
-def _slow(rows: pd.DataFrame, known: Tables, begin: pd.Timestamp, limits: Limits) -> pd.Series:
-    """Of each rep who answers requests: in words, that it is slower than the typical other rep; else empty."""
+def _slow(rows: pd.DataFrame, known: Tables, begin: pd.Timestamp, cutoff: pd.Timestamp, limits: Limits) -> pd.Series:
+    """Of each rep asked for something: in words, that it is slower than the typical other rep; else empty.
+
+    Or that it has left most of what it was asked unanswered.
+    """
     if "answered_on" not in known.get("requests", {}):
         return pd.Series(dtype=object)
     told = known["requests"][known["requests"]["requested_on"] >= begin]
     by = _by_rep(rows, known, told, "requested_on", (told["answered_on"] - told["requested_on"]).dt.days)
-    slow = (by["mean"] >= limits["slow_ratio"] * by["other"]) & (by["mean"] - Z95 * by["sem"] > by["other"])
+    looks = (by["mean"] >= limits["slow_ratio"] * by["other"]) & (by["mean"] > by["other"])
+    slow = looks & (by["mean"] - Z95 * by["sem"] > by["other"])
     words = [f" takes {r.mean:.1f} days to answer, the typical rep {r.other:.1f}" for r in by.itertuples()]
-    return pd.Series(words, by.index).where(slow, "")
+    found = _compared(pd.Series(words, by.index).where(slow, ""), looks, by)
+    old = told[told["requested_on"] < cutoff - MOST_DAYS * DAY].reset_index(drop=True)
+    silent = old["answered_on"].isna().groupby(in_charge(rows, known, old, "requested_on")).mean() > HALF
+    mute = pd.Series(" leaves most requests unanswered", silent.index[silent])
+    return found.drop(mute.index, errors="ignore").pipe(lambda rest: pd.concat([rest, mute]))
+
+
+def _compared(words: pd.Series, looks: pd.Series, by: pd.DataFrame) -> pd.Series:
+    """NaN where there is nobody to be held against, or what it looks like rests on one client: that is not nothing."""
+    return words.where(by["other"].notna() & (by["sem"].notna() | ~looks))
 
 
 def _by_rep(rows: pd.DataFrame, known: Tables, told: pd.DataFrame, day: str, values: pd.Series) -> pd.DataFrame:

@@ -175,6 +175,8 @@ def healthy_words(year: pd.DataFrame, currency: str = "") -> Finding:
         return Finding("D2", text, "headline")
     under = known < 0
     text += f" Of {len(known)} whose fees and hours are known, {under.sum()} cost more than they paid"
-    text += f" ({-known[under].sum():,.0f} {currency} a month together): that churn was healthy. The others had paid"
-    text += f" {known[~under].sum():,.0f} {currency} a month more than their hours took: that was lost."
+    text += f" ({-known[under].sum():,.0f} {currency} a month together): healthy churn, by the study's word."
+    text += (
+        f" The others had paid {known[~under].sum():,.0f} {currency} a month more than their hours took: that was lost."
+    )
     return Finding("D2", " ".join(text.split()), "headline")

@@ -116,7 +116,7 @@ def remedies(
     parts = {
         RAISE: short["fee"] * ((1 + usual) ** years.reindex(short.index) - 1).clip(upper=limits["most_raise"]),
         "people": _dearer(known, begin).reindex(short.index).mask(keep.reindex(short.index, fill_value=False), 0),
-        "changes": _unbilled(known, begin) / limits["margin_months"],
+        "changes": _unbilled(known, begin).reindex(short.index) / short["months"],
         "discount": _given_away(rows.set_index("client_id"), known, begin),
     }
     found = pd.DataFrame({name: part.reindex(short.index) for name, part in parts.items()}, short.index).fillna(0.0)
@@ -136,12 +136,18 @@ def _dearer(known: Tables, begin: pd.Timestamp) -> pd.Series:
 
 
 def _unbilled(known: Tables, begin: pd.Timestamp) -> pd.Series:
-    """The worth of work out of scope that was not billed since `begin`, at what billed hours have brought."""
+    """The worth of work out of scope that was not billed since `begin`, at what billed hours have brought.
+
+    Empty where no billed request has both its hours and its amount.
+    """
     requests = known.get("requests", pd.DataFrame())
     if not {"in_scope", "billed", "amount", "hours"} <= set(requests):
         return pd.Series(dtype=float)
     billed, outside = requests["billed"].eq(True), requests["in_scope"].eq(False)
-    price = requests.loc[billed, "amount"].sum() / max(requests.loc[billed, "hours"].sum(), 1e-9)
+    priced = requests[billed & (requests["amount"] > 0) & (requests["hours"] > 0)]
+    if priced.empty:
+        return pd.Series(dtype=float)
+    price = priced["amount"].sum() / priced["hours"].sum()
     free = requests[outside & ~billed & (requests["requested_on"] >= begin)]
     return price * free.groupby("client_id")["hours"].sum()
 
@@ -154,7 +160,7 @@ def _given_away(own: pd.DataFrame, known: Tables, begin: pd.Timestamp) -> pd.Ser
     )
     if not {"discount_pct", "fee_pct"} <= set(own) or not {"fee", "ad_spend"} <= set(months):
         return pd.Series(dtype=float)
-    terms = terms.sort_values("term_start", kind="stable")
+    terms = terms[terms["term_start"] <= begin].sort_values("term_start", kind="stable")  # what is paid since then
     agreed = terms.groupby("client_id")["fee_pct"].last().reindex(own.index).fillna(own["fee_pct"]).astype(float)
     lately = months[months["month"] >= begin].groupby("client_id")[["fee", "ad_spend"]].mean().reindex(own.index)
     off = agreed / 100 * lately["ad_spend"] - lately["fee"]
