@@ -421,3 +421,19 @@ def test_how_many_sign_is_uncertain_however_young_the_agency():
     found = lifetimes.course(young[young["start_date"] >= "2023-01-01"].reset_index(drop=True), NOTHING)
     signed = plateau.signups(found, found.weights(), CUTOFF)
     assert signed[0] == 5 and signed[1:].std() == pytest.approx(math.sqrt(5 * 24) / 24, rel=0.15)  # Poisson
+
+
+def test_hours_that_are_still_coming_in_are_not_taken_for_nothing():
+    """Ten clients cost 90 of 100 a month; of the last month one client's hours are in: its margin is not known yet."""
+    spells = build_spells(clients_of([(f"c{k}", "2023-01-01", None, 1) for k in range(10)]), cutoff=CUTOFF)
+    months = pd.to_datetime([pd.Timestamp("2024-01-01") + pd.DateOffset(months=k) for k in range(12)])
+    rows = pd.DataFrame([(f"c{k}", month) for k in range(10) for month in months], columns=["client_id", "month"])
+    late = (rows["month"] == months[-1]) & (rows["client_id"] != "c0")
+    tables = {
+        "account_months": rows.assign(fee=100.0),
+        "hours": rows[~late].assign(staff_id="x", hours=3.0),
+        "staff": pd.DataFrame({"staff_id": ["x"], "hourly_cost": 30.0}),
+    }
+    money = monthly_money(spells, tables)
+    newest = money["month"] == money["month"].max()
+    assert money.loc[newest, "margin"].isna().all() and (money.loc[~newest, "margin"] == 10).all()

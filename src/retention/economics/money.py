@@ -11,6 +11,7 @@ from retention.features import KEY
 from retention.snapshots import month_of
 
 FEES, MARGINS = "fees", "fees less hours at their cost"
+USUAL_MONTHS, MOST = 6, 0.8  # (ours) months that say how many clients' hours are usual; share that must be in
 NEEDS = "what clients pay (fee_pct in clients, or fee in account_months)"
 
 
@@ -19,7 +20,8 @@ def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> p
 
     `month` counts from the year 0. Cost is hours at what they cost (of people whose cost is not known, the usual). A
     month without hours cost nothing if hours were kept then, and for this client at some time; else cost and margin are
-    NaN, as they are where the source holds no hours with their cost. Empty without fees by month.
+    NaN, as they are where the source holds no hours with their cost, and in the newest months while hours are still
+    coming in. Empty without fees by month.
     """
     columns = [*KEY, "month", "fee", "cost", "margin"]
     fees = tables.get("account_months")
@@ -33,9 +35,17 @@ def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> p
     hourly = spent["hourly_cost"].astype(float)
     cost = _summed(spells, spent.assign(cost=spent["hours"].astype(float) * hourly.fillna(hourly.median())), "cost")
     rows = rows.merge(cost, on=[*KEY, "month"], how="left")
-    kept = rows["month"].between(cost["month"].min(), cost["month"].max()) & rows["client_id"].isin(cost["client_id"])
-    rows["cost"] = rows["cost"].mask(rows["cost"].isna() & kept, 0.0)
+    last = _written_down(cost)
+    kept = rows["month"].between(cost["month"].min(), last) & rows["client_id"].isin(cost["client_id"])
+    rows["cost"] = rows["cost"].mask(rows["cost"].isna() & kept, 0.0).mask(rows["month"] > last)
     return rows.assign(margin=rows["fee"] - rows["cost"])[columns]
+
+
+def _written_down(cost: pd.DataFrame) -> float:
+    """The last month of which hours are in for about as many clients as usual; later ones are still coming in."""
+    clients = cost.groupby("month")["client_id"].nunique()
+    usual = clients.rolling(USUAL_MONTHS, min_periods=1).median().shift()
+    return float(clients.index[~(clients < MOST * usual)].max()) if len(clients) else float("nan")
 
 
 def _summed(spells: pd.DataFrame, dated: pd.DataFrame, column: str) -> pd.DataFrame:
