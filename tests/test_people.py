@@ -180,3 +180,13 @@ def test_the_spread_is_measured_against_all_clients_together(sample_study):
     assert alone.events == {"the sellers' clients": pooled["observed"].sum()} and "7 more to compare" in alone.gate[0]
     told = judge(CLAIMS["A7"], people.seller_spread(spells))
     assert "more early ends" in told.why and told.would_change == ""  # so many ends alone would not open it
+
+
+def test_many_people_are_told_by_one_step_as_by_a_fit_each(sample_study, monkeypatch):
+    """Expected ends of each rep's clients from the others': one Newton step from the fit of all, against refits."""
+    each = people.expected_ends(sample_study.spells, "rep_id")
+    monkeypatch.setattr(people, "MANY", 5)
+    quick = people.expected_ends(sample_study.spells, "rep_id")
+    assert len(each) > 20 and quick.index.tolist() == each.index.tolist()
+    assert quick["observed"].tolist() == each["observed"].tolist()
+    assert quick["expected"].to_numpy() == pytest.approx(each["expected"].to_numpy(), rel=0.02)

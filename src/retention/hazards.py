@@ -78,10 +78,14 @@ class Fit:
         weights[[self.names.index(name) for name in parts]] = list(parts.values())
         return float(weights @ self.theta), float(np.sqrt(weights @ self.sandwich(cluster) @ weights))
 
-    def expected_for(self, covariates: np.ndarray, exposure: np.ndarray) -> np.ndarray:
-        """The cumulative hazard expected of other rows, shape (n,); the chance of leaving is 1 - exp(-it)."""
+    def expected_for(self, covariates: np.ndarray, exposure: np.ndarray, theta: np.ndarray | None = None) -> np.ndarray:
+        """The cumulative hazard expected of other rows, shape (n,); the chance of leaving is 1 - exp(-it).
+
+        With `theta` (n, p), or (1, p) for all, by other coefficients than the estimate.
+        """
         k, months = covariates.shape[1], np.add.reduceat(exposure, self.bands, axis=1)
-        total: np.ndarray = np.exp(covariates @ self.theta[:k]) * (months @ np.exp(self.theta[k:]))
+        at = self.theta[None, :] if theta is None else theta
+        total: np.ndarray = np.exp((covariates * at[:, :k]).sum(axis=1)) * (months * np.exp(at[:, k:])).sum(axis=1)
         return total
 
     def totals(self, chosen: np.ndarray, theta: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from retention.spells import AGENCY, CLIENT
 
 EARLY = 6  # months: study row A7
 MIN_SELLERS, MIN_EARLY = 8, 15  # METHODS 1: sellers with so many expected early ends each
+MANY = 40  # (ours) people from which expected ends without each are told by one step and not by a fit each
 MIN_GAPS = 5  # (ours) clients from which a mean gap is shown
 
 
@@ -56,8 +57,9 @@ def ends_over_expected(rows: pd.DataFrame, by: str, *, size: bool = True, by_oth
     terms = rows["contract_term_months"].astype(int)
     due = (rows["to_month"] % terms == 0).to_numpy()
     rows = rows.assign(freedom=np.where(terms == 1, "monthly", np.where(due, "due", "locked")))
-    everybody = np.ones(len(rows), dtype=bool)
-    hazard = None if by_others else _hazard(rows, everybody, size)
+    everybody, hazard = np.ones(len(rows), dtype=bool), None
+    if not by_others or rows[by].nunique() > MANY:
+        hazard = _hazard(rows, everybody, size, rows[by] if by_others else None)
     found = {}
     for who in sorted(rows[by].unique()):
         own = (rows[by] == who).to_numpy()
@@ -67,10 +69,11 @@ def ends_over_expected(rows: pd.DataFrame, by: str, *, size: bool = True, by_oth
     return table[table["expected"] > 0]  # of whom nothing was expected, nothing can be said
 
 
-def _hazard(rows: pd.DataFrame, among: np.ndarray, size: bool) -> np.ndarray:
+def _hazard(rows: pd.DataFrame, among: np.ndarray, size: bool, people: pd.Series | None = None) -> np.ndarray:
     """The cumulative hazard of every row, as the rows `among` tell it, shape (n,); NaN where they cannot.
 
-    Where none of those left (most often: while locked) it is nought.
+    Where none of those left (most often: while locked) it is nought. With `people` each row is told by the clients of
+    everybody but its own person, one step from the estimate: as good as a fit each where they are many.
     """
     alive = rows["freedom"].isin(rows.loc[among & (rows["left"] == 1), "freedom"]).to_numpy()
     kinds = [kind for kind in ("due", "locked") if (rows["freedom"][alive] == kind).any()]
@@ -83,7 +86,14 @@ def _hazard(rows: pd.DataFrame, among: np.ndarray, size: bool) -> np.ndarray:
         fit = fit_hazard(y[fitted], X[fitted], E[fitted], rows.loc[fitted, "client_id"])
     except NotFittedError:
         return np.full(len(rows), np.nan)
-    return np.where(alive, fit.expected_for(X.to_numpy(float), E), 0.0)
+    theta = fit.theta[None, :]
+    if people is not None:
+        codes = pd.factorize(people)[0]
+        first, code = np.unique(codes[fitted], return_inverse=True)
+        theta = np.tile(fit.theta, (codes.max() + 1, 1))
+        theta[first] = fit.without_each(code)
+        theta = theta[codes]
+    return np.where(alive, fit.expected_for(X.to_numpy(float), E, theta), 0.0)
 
 
 def seller_spread(
