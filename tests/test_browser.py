@@ -243,12 +243,18 @@ def lab(tmp_path):
 
 
 def test_in_jupyterlab_run_all_brings_the_verdict(browser, lab):
+    from playwright.sync_api import TimeoutError as TooLate
+
     with opened(browser, viewport={"width": 1280, "height": 900}) as (page, wrong):
         page.goto(f"{lab}/lab/tree/01_contract_term.ipynb?token=t")
         page.get_by_role("heading", name="Do month-to-month clients leave sooner?").wait_for(timeout=180_000)
-        page.get_by_role("menubar").get_by_text("Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        page.get_by_text(re.compile(r"\| Idle")).first.wait_for(timeout=180_000)  # what is run before that is lost
         verdict = page.locator(".jp-OutputArea .verdict .words")
-        verdict.wait_for(timeout=300_000)
+        for _ in range(3):  # on a busy machine JupyterLab loses what is run while it still connects
+            page.get_by_role("menubar").get_by_text("Run", exact=True).click()
+            page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+            with contextlib.suppress(TooLate):
+                verdict.wait_for(timeout=100_000)
+                break
         assert re.search("Holds|Does not hold|Not enough", verdict.text_content())
         assert [url for url in wrong if url.startswith("http") and not url.startswith(lab)] == []
