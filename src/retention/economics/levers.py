@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy import optimize
 
 from retention.config import WhatIfSettings
 from retention.economics.bonuses import Sellers
@@ -58,19 +59,31 @@ class _Base:
     signed: Floats
     horizon: int
 
-    def level(self, slower: float = 1.0, of: Course | None = None) -> Floats:
-        """What they bring a month, shape (m,), were leaving by choice slower."""
-        chose, other = paces(self.fees, self.weights)
-        stay, paid = stay_by(chose, other, slower), paid_there(of or self.margins, self.weights)
-        return np.asarray(self.signed * (stay[:, : self.horizon] * paid[:, : self.horizon]).sum(axis=1))
+    @cached_property
+    def paces(self) -> tuple[Floats, Floats]:
+        """Share leaving by choice, and otherwise, in each month of service."""
+        return paces(self.fees, self.weights)
+
+    @cached_property
+    def paid(self) -> dict[bool, Floats]:
+        """What is paid (True), and what is left of it, by those there in each month of service."""
+        return {True: paid_there(self.fees, self.weights), False: paid_there(self.margins, self.weights)}
+
+    def level(self, slower: float = 1.0, fees: bool = False) -> Floats:
+        """What they bring a month, shape (m,), were leaving by choice slower; or the fees that they pay."""
+        stay = stay_by(*self.paces, slower)[:, : self.horizon]
+        return np.asarray(self.signed * (stay * self.paid[fees][:, : self.horizon]).sum(axis=1))
 
     def swing(self, slower: float = 1.0, rate: float = 1.0) -> float:
         """The usual change of revenue from month to month, as a share of it, if clients come and go at random."""
-        chose, other = paces(self.fees, self.weights[:1])
-        there = float(stay_by(chose, other, slower)[0, self.horizon - 1])
+        there = float(stay_by(*self.paces, slower)[0, self.horizon - 1])
         paid = pd.DataFrame(self.fees.paid).mean(axis=1)[(self.fees.spells["entry_months"] == 0).to_numpy()]
         moves = rate * self.signed[0] * float((paid**2).mean()) * (2 - there)
-        return math.sqrt(moves) / float(rate * self.level(slower, self.fees)[0])
+        return math.sqrt(moves) / float(rate * self.level(slower, fees=True)[0])
+
+    def estimate(self) -> _Base:
+        """The same without its draws, for what is tried many times."""
+        return replace(self, weights=self.weights[:1], signed=self.signed[:1])
 
     def where(self, chosen: Floats, cutoff: dt.date) -> _Base:
         """The same of some of the clients."""
@@ -88,7 +101,7 @@ def levers(found: Course, margins: Course, who: Sellers | None, told: WhatIfSett
         return None
     weights = found.weights()
     base = _Base(found, margins, weights, signups(found, weights, cutoff), horizon)
-    today, revenue = base.level(), base.level(of=found)
+    today, revenue = base.level(), base.level(fees=True)
     if revenue[0] <= 0:
         return None
     tried = [] if who is None else [_more_sellers(base, who, told, today, revenue)]
@@ -96,8 +109,8 @@ def levers(found: Course, margins: Course, who: Sellers | None, told: WhatIfSett
     text = "Every client who chooses to leave does so that much more slowly; how to bring it about is left open."
     swing = base.swing(1 - told.leaving_lowered)
     tried.append(Lever(f"leaving lowered by {told.leaving_lowered:.0%}", lowered, swing, text))
-    eaten = _eaten(lambda more: base.level(more)[0] + told.rates_raised * base.level(more, found)[0], float(today[0]))
-    bound = f"if leaving by choice rises by {eaten:.0%}" if eaten < MOST_MORE * 0.99 else "by no rise of leaving tried"
+    eaten = _eaten(base.estimate(), told.rates_raised)
+    bound = f"if leaving by choice rises by {eaten:.0%}" if eaten < MOST_MORE else "by no rise of leaving tried"
     text = f"Nobody leaves for it. The gain is eaten up {bound}."
     tried.append(Lever(f"rates raised by {told.rates_raised:.0%}", told.rates_raised * revenue, base.swing(), text))
     size = found.spells["monthly_ad_spend"].to_numpy(float)
@@ -119,13 +132,13 @@ def _more_sellers(base: _Base, who: Sellers, told: WhatIfSettings, today: Floats
     return Lever(name, gain, base.swing(rate=1 + more), text)
 
 
-def _eaten(level: Callable[[float], Floats | float], today: float) -> float:
-    """By what share leaving must rise for a raise to gain nothing."""
-    low, high = 0.0, MOST_MORE
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if level(1 + middle) > today else (low, middle)
-    return low
+def _eaten(base: _Base, raised: float) -> float:
+    """By what share leaving must rise for a raise to gain nothing; `MOST_MORE` where no such rise does."""
+
+    def gain(more: float) -> float:
+        return float(base.level(1 + more)[0] + raised * base.level(1 + more, fees=True)[0] - base.level()[0])
+
+    return float(optimize.brentq(gain, 0, MOST_MORE)) if gain(MOST_MORE) < 0 else MOST_MORE
 
 
 def _up_market(base: _Base, rest: _Base, told: WhatIfSettings, today: Floats, least: float) -> Lever:

@@ -295,7 +295,7 @@ def save(table: pd.DataFrame, out_dir: str) -> None:
     folder.mkdir(exist_ok=True)
     write_csv(table, folder / "portfolio.csv")
     for name, own in table[table["action"] != NONE].groupby("action"):
-        write_csv(own.drop(columns="action"), folder / f"{str(name).replace(' ', '_').replace('-', '_')}.csv")
+        write_csv(own.drop(columns="action"), folder / f"{str(name).replace(' ', '_')}.csv")
 
 
 PRICES = dict.fromkeys(("fee", "cost", "usual_margin", *(f"{m:g} times" for m in MULTIPLES)), ",.0f")

@@ -119,10 +119,14 @@ def write_index(folder: Path, results: Mapping[str, Any], titles: Mapping[str, s
     """Write index.html from the contents of results.json and what is known of the run."""
     findings, cutoff = results["findings"], f"data to {about['cutoff']}"
     headlines = [finding for finding in findings if finding["kind"] == "headline"]
+    # One of each part of the study first, the last parts before the others: they are about what to do.
+    parts = {finding["id"].rstrip("0123456789"): finding for finding in reversed(headlines)}
+    ordered = [finding for finding in headlines[::-1] if finding in parts.values()]
+    ordered += [finding for finding in headlines if finding not in ordered]
     # The claims that matter most, then what else was found; a secondary claim that is still open has its card alone.
     spoken = [claim for claim in results["claims"] if claim["sentence"]]
     told = [claim["sentence"] for claim in spoken if claim["tier"] == "primary"]
-    told += [finding["text"] for finding in headlines if finding["id"] != "data"]
+    told += [finding["text"] for finding in ordered if finding["id"] != "data"]
     told += [c["sentence"] for c in spoken if c["tier"] != "primary" and c["verdict"] != NOT_ENOUGH]
     gate = " ".join(finding["text"] for finding in headlines if finding["id"] == "data") or cutoff
     warnings = [finding["text"] for finding in findings if finding["kind"] == "warning"]
