@@ -18,7 +18,7 @@ import pytest
 
 from conftest import ROOT
 from retention.errors import DiskFullError, NotebookError
-from retention.report import publish
+from retention.report import execute, publish
 from retention.report.run import _plain
 from retention.sample import write_sample
 
@@ -127,6 +127,19 @@ def test_a_full_disk_is_known_by_its_name_wherever_it_shows(tmp_path):
     other = NotebookError("01 failed: ValueError: x")
     assert _plain(other, tmp_path) is other
     assert _plain(PermissionError(13, "Permission denied", "x"), tmp_path).exit_code == 2
+
+
+def test_a_notebook_cut_short_by_a_full_disk_is_a_failed_one(tmp_path, monkeypatch):
+    def cut(notebook, target, parameters, work):
+        target.parent.mkdir()
+        target.write_text('{"cells": [')
+        return "OSError: [Errno 28] No space left on device", ""
+
+    monkeypatch.setattr(execute, "_execute", cut)
+    told = execute._run_one(tmp_path / "00.ipynb", {}, tmp_path)
+    assert told.error.startswith("OSError") and told.payloads == ()
+    monkeypatch.setattr(execute, "_execute", lambda *_: ("", ""))
+    assert execute._run_one(tmp_path / "00.ipynb", {}, tmp_path).error.startswith("NotJSONError")
 
 
 def test_of_two_runs_at_once_one_is_told_to_wait(agency, tmp_path):

@@ -25,14 +25,16 @@ from retention.spells import AGENCY, CLIENT, NEUTRAL
 from retention.tables import write_csv
 
 ACTIONS: Mapping[str, str] = study_plan()["actions"]  # in the order of the decision
-HAND_OVER, AT_ONCE, MEND, LET_GO, REPRICE, TERMS, SAVE, CARE, COLLECT, REFERRAL, RAISE_FEE = ACTIONS
+HAND_OVER, AT_ONCE, MEND, LET_GO, REPRICE, TERMS, SAVE, CARE, COLLECT, TOUCH, REFERRAL, RAISE_FEE = ACTIONS
 WHOSE = {CLIENT: "its own choice", AGENCY: "your choice", NEUTRAL: "nobody's choice"}
 COSTLY = (AT_ONCE, MEND, LET_GO, REPRICE)
 COLUMNS = ["client_id", "reason", "evidence", "owner", "act_by"]
 NONE, WEEK, FORTNIGHT = "none", 7, 14  # (ours) days to act on what cannot wait, and on what should not
 NEEDS: Mapping[str, Sequence[str]] = study_plan()["needs"]
 QUIET = "nothing on this page calls for action"
-TOGETHER = (SAVE, CARE, COLLECT)  # lists that go with each other, and with any action but a farewell that is settled
+OF_NOTES, OF_MONEY = ("results", "rep", "response"), ("hours",)  # what may explain a note, and what may a cost
+# Lists that go with each other and with any action; with a farewell only the debt does.
+TOGETHER, FAREWELLS = (SAVE, CARE, COLLECT, TOUCH), (HAND_OVER, AT_ONCE, LET_GO)
 Lists = Mapping[str, pd.DataFrame]
 
 
@@ -63,7 +65,8 @@ def _with_what_else(every: pd.DataFrame) -> pd.DataFrame:
     together = every[every["action"].isin(TOGETHER)]
     first = every.drop_duplicates("client_id").set_index("client_id")
     others = together[together["action"].to_numpy() != first["action"].reindex(together["client_id"]).to_numpy()]
-    others = others[first["action"].reindex(others["client_id"]).ne(HAND_OVER).to_numpy()]
+    parting = first["action"].reindex(others["client_id"]).isin(FAREWELLS).to_numpy()
+    others = others[~parting | others["action"].eq(COLLECT).to_numpy()]
     also = ("; also " + others["action"] + ": " + others["reason"]).groupby(others["client_id"]).agg("".join)
     soonest = together.groupby("client_id")["act_by"].min()
     first["reason"] = first["reason"] + also.reindex(first.index).fillna("")
@@ -72,16 +75,23 @@ def _with_what_else(every: pd.DataFrame) -> pd.DataFrame:
     return first.reset_index()
 
 
-def fair(listed: pd.DataFrame, book: Book) -> tuple[pd.DataFrame, pd.DataFrame]:
+def fair(
+    listed: pd.DataFrame,
+    book: Book,
+    looks: Sequence[str],
+    nothing: str = "no results, ratings or answer times to look at",
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A list of clients held to be the problem, less those who go to `MEND` instead; and these (D9).
 
-    They are the ones whose case the team's own work may explain, and those where nothing of it could be looked at.
+    They are the ones whose case the team's own work may explain by one of the `looks` (`evidence.fairness`), and those
+    where `nothing` of it could be looked at.
     """
-    own = book.fairness.reindex(listed["client_id"])
-    unseen = own["checked"].fillna(0).eq(0).to_numpy()
-    ours = own["ours"].eq(True).to_numpy() | unseen
+    own = book.fairness.reindex(index=listed["client_id"], columns=list(looks))
+    unseen = own.isna().all(axis=1).to_numpy()
+    words = own.fillna("").to_numpy(object)
+    why = np.where(unseen, nothing, ["; ".join(filter(None, row)) for row in words])
+    ours = unseen | (words != "").any(axis=1)
     held = [f"held against it: {reason.split('; ')[0]}" for reason in listed["reason"]]
-    why = np.where(unseen, "no results, ratings or answer times to look at", own["why"].to_numpy())
     mine = listed.assign(reason=held, evidence=why, act_by=book.cutoff + pd.Timedelta(days=FORTNIGHT))
     return listed[~ours].reset_index(drop=True), mine[ours].reset_index(drop=True)
 
@@ -90,11 +100,21 @@ def own_lists(book: Book, risks: pd.DataFrame | None = None, others: Lists | Non
     """The lists that follow from the book, and from the scores where there are any; each case put to `fair` first.
 
     `others` are lists made elsewhere (of whom to care for, whom to ask for a referral), owners by id. Who costs too
-    much is to pay another price whatever the team's part in it, and is not let go before that is mended.
+    much is to pay another price whatever the team's part in it, and is not let go before that is mended; of whom
+    nothing is noted, that part is the hours alone.
     """
-    abuse, ours = fair(_abuse(book), book)
-    unfit, ours_too = fair(_unfit(book), book)
-    costly, ours_as_well = fair(_beyond_mending(book), book)
+    abuse, ours = fair(_abuse(book), book, OF_NOTES)
+    unfit, ours_too = fair(_unfit(book), book, OF_NOTES)
+    beyond = _beyond_mending(book)
+    noted = beyond["client_id"].isin(book.lately["client_id"])
+    costly, ours_as_well = (
+        _joined(*parts)
+        for parts in zip(
+            fair(beyond[noted], book, (*OF_NOTES, *OF_MONEY)),
+            fair(beyond[~noted], book, OF_MONEY, "no other rep's hours at like fees to look at"),
+            strict=True,
+        )
+    )
     first = "; not to let go before our part is mended: " + ours_as_well.set_index("client_id")["evidence"].astype(str)
     reprice = _to_reprice(book)
     reprice["evidence"] = reprice["evidence"] + reprice["client_id"].map(first).fillna("")
@@ -116,13 +136,14 @@ def own_lists(book: Book, risks: pd.DataFrame | None = None, others: Lists | Non
 
 
 def of_service(study: Any) -> dict[str, pd.DataFrame]:
-    """The lists of 07_service that are actions: whom to care for (C4), and whom to ask for a referral (C3)."""
+    """The lists of 07_service that are actions: care (C4), who has waited too long (C7, C8), referrals (C3)."""
     last, panel = pd.Timestamp(study.cutoff), study.panel
     waves = nps.waves(study.known("surveys"), study.settings.scales.nps)
     clients = service.present(panel, waves, last, study.known("assignments"))
     stand, asked = service.standing(study.snapshots), service.last_asked(study.spells, study.known("leads"))
     care = service.care_list(clients, waves, last, stand=stand)
-    return {CARE: care, REFERRAL: service.referral_list(clients, waves, last, asked=asked, stand=stand)}
+    late = service.overdue_list(clients, study.known("meetings"), last)
+    return {CARE: care, TOUCH: late, REFERRAL: service.referral_list(clients, waves, last, asked=asked, stand=stand)}
 
 
 def _joined(*lists: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +163,7 @@ def _leaving(book: Book) -> pd.DataFrame:
     """Clients whose end is on record and still to come: the team is to be moved, the work handed over."""
     rows = book.rows
     who = rows["end_kind"].map(WHOSE).fillna("whose choice is not on record")
-    decided = "decided " + rows["decision_date"].dt.strftime("%Y-%m-%d")
+    decided = "decided " + rows["decision_date"].dt.strftime(service.DATED)
     return _listed(book, rows["client_id"], "leaves: " + who, decided, rows["end_date"], noticed=True)
 
 
@@ -150,7 +171,7 @@ def _noted(found: pd.DataFrame) -> pd.DataFrame:
     """Evidence by client: `what` and `evidence` in words, newest first, and on how many `days` it was noted."""
     newest = found.sort_values(["noted_on", "what"], ascending=[False, True])
     by = newest["evidence"].where(newest["evidence"] != NOTED_BY, "noted " + newest["what"])
-    said = (by + ", " + newest["noted_on"].dt.strftime("%Y-%m-%d")).groupby(newest["client_id"])
+    said = (by + ", " + newest["noted_on"].dt.strftime(service.DATED)).groupby(newest["client_id"])
     what = newest.groupby("client_id")["what"].agg(lambda x: ", ".join(dict.fromkeys(x)))
     days = newest.groupby("client_id")["noted_on"].nunique()
     return pd.DataFrame({"what": what, "said": said.agg("; ".join), "days": days})
@@ -169,7 +190,7 @@ def _unfit(book: Book) -> pd.DataFrame:
     """Kinds to avoid and hopeless causes, where more than one day speaks for it (D8, D11)."""
     told = _noted(book.lately[book.lately["group"].isin([KIND, HOPELESS])])
     told = told[told["days"] >= book.limits["fit_evidence"]].join(book.ends)
-    last = told["ends_on"].dt.strftime("; last day %Y-%m-%d")
+    last = "; last day " + told["ends_on"].dt.strftime(service.DATED)
     return _listed(book, told.index, "does not fit (" + told["what"] + ")" + last, told["said"], told["notice_by"])
 
 
@@ -198,23 +219,29 @@ def _beyond_mending(book: Book) -> pd.DataFrame:
     reason = [
         f"costs {r.shortfall:,.0f} a month more than it pays, and remedies bring {r.recovered:,.0f}; offer a scope of "
         f"{r.fee / r.cost:.0%} of the hours, or {r.cost:,.0f} a month ({r.cost / r.fee:.1f} times); else part on "
-        f"{r.ends_on:%Y-%m-%d}"
+        f"{r.ends_on:{service.DATED}}"
         for r in own.itertuples()
     ]
     return _listed(book, own.index, reason, _why_costly(own), own["notice_by"])
 
 
 def _to_reprice(book: Book) -> pd.DataFrame:
-    """Clients who cost more than they pay, with the remedies that fit and the fee to ask for (D4)."""
+    """Clients who cost more than they pay, with the remedies that fit and the fee to ask for (D4).
+
+    A price is asked for by the day of notice; what the contract leaves to us is done within a fortnight.
+    """
     own = book.told.join(book.mending, how="inner").join(book.ends)
-    own = own.assign(needed=_raise_needed(own))
-    reason = []
+    own = own.assign(needed=_raise_needed(own), soon=book.cutoff + pd.Timedelta(days=FORTNIGHT))
+    reason, ours = [], []
     for row in own.to_dict("records"):
         fits = [f"{words} ({row[name]:,.0f})" for name, words in REMEDIES.items() if row[name] >= 0.5 and name != RAISE]
+        ours.append(bool(fits))
         if row["needed"] > 0:
-            fits.append(f"ask {row['fee'] * (1 + row['needed']):,.0f} a month ({row['needed']:+.0%})")
+            price = f"ask {row['fee'] * (1 + row['needed']):,.0f} a month ({row['needed']:+.0%})"
+            fits.append(price + f" by {row['notice_by']:{service.DATED}}" * bool(fits))
         reason.append(f"costs {row['shortfall']:,.0f} a month more than it pays; {', '.join(fits)}")
-    return _listed(book, own.index, reason, _why_costly(own), own["notice_by"])
+    act_by = own["notice_by"].where(~np.array(ours, bool), own[["notice_by", "soon"]].min(axis=1))
+    return _listed(book, own.index, reason, _why_costly(own), act_by)
 
 
 def _at_risk(book: Book, risks: pd.DataFrame | None) -> pd.DataFrame:
@@ -259,8 +286,8 @@ def first_words(table: pd.DataFrame, book: Book, currency: str = "") -> Finding:
     if book.told.empty:
         told = "which of them cost money cannot be told without fees by month, and hours with what they cost."
     named = [f"{name}: {counts[name]}" for name in COSTLY if name in counts]
-    first = table.loc[table["action"].isin(COSTLY), "act_by"].min()
-    what = f" What to do: {'; '.join(named)}; the first by {first}." if named else ""
+    first = pd.to_datetime(table.loc[table["action"].isin(COSTLY), "act_by"]).min()
+    what = f" What to do: {'; '.join(named)}; the first by {first:{service.DATED}}." if named else ""
     return Finding("D3", f"{len(book.rows):,} clients are under way; {told}{what}", "headline")
 
 
@@ -311,7 +338,7 @@ def parting(table: pd.DataFrame, book: Book) -> pd.DataFrame:
 
 def _dated(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with their days as readers see them."""
-    days = rows.select_dtypes("datetime").apply(lambda day: day.dt.strftime("%d\u00a0%b\u00a0%Y"))
+    days = rows.select_dtypes("datetime").apply(lambda day: day.dt.strftime(service.DATED))
     return rows.assign(**days).reset_index(drop=True)
 
 
@@ -332,6 +359,17 @@ def stood(table: pd.DataFrame, lists: Lists) -> pd.DataFrame:
     """Clients whose fee has stood for a year or more, whatever is to be done about them first (D4)."""
     rows = lists[RAISE_FEE].merge(table[["client_id", "client", "action"]], on="client_id").sort_values("act_by")
     return _dated(rows[["client", "reason", "act_by", "action"]].rename(columns={"action": "to_do_first"}))
+
+
+def our_part(book: Book) -> pd.DataFrame:
+    """What the check finds in the work of reps now in charge (D9), and how many clients they serve."""
+    clients = book.owners.value_counts()
+    words = book.team.reindex(clients.index).fillna("")
+    told = [". ".join(part.strip() for part in row if part) for row in words.to_numpy()]
+    rows = pd.DataFrame(
+        {"Rep": people(clients.index.to_series(), book.known), "Clients": clients, "What stands out": told}
+    )
+    return rows[rows["What stands out"] != ""].sort_values("Rep", ignore_index=True)
 
 
 def thresholds(book: Book) -> pd.DataFrame:

@@ -102,10 +102,15 @@ class Book:
         return self.found[self.found["noted_on"] >= begin]
 
     @cached_property
+    def team(self) -> pd.DataFrame:
+        """What stands out in each rep's work: `evidence.of_reps`."""
+        return evidence.of_reps(self.rows, self.known, self.cutoff, self.limits, self.told)
+
+    @cached_property
     def fairness(self) -> pd.DataFrame:
-        """Whether the team's own work explains what is held against each client: `evidence.fairness`."""
+        """What of the team's own work may explain what is held against each client: `evidence.fairness`."""
         told = self.settings.results
-        return evidence.fairness(self.rows, self.known, self.lately, told, self.cutoff, self.limits)
+        return evidence.fairness(self.rows, self.known, self.lately, told, self.cutoff, self.limits, self.team)
 
     @cached_property
     def owners(self) -> pd.Series:
@@ -118,7 +123,8 @@ class Book:
         """When each client can next be parted from well (D5): `ends_on`, the last paid day of a term, and `notice_by`.
 
         The term is the newest on record, else the one at signing; one that does not renew runs on month by month.
-        Notice is the contract's, and never less than a month; its last day lies after the cut-off.
+        Notice is the contract's, and never less than a month; its last day lies after the cut-off, and where the client
+        goes on month by month a fortnight after it or more.
         """
         own = self.rows.set_index("client_id")
         about = ("client_id", "term_start", "term_months", "notice_days", "auto_renew")
@@ -130,7 +136,8 @@ class Book:
         start = pd.to_datetime(latest["term_start"]).fillna(own["start_date"])
         days = latest["notice_days"].astype(float).fillna(self.settings.notice_days)
         notice = pd.to_timedelta(days.clip(lower=self.limits["least_notice_days"]), unit="D")
-        gone = whole_months(start, self.cutoff + DAY + notice).clip(lower=0)
+        room = pd.to_timedelta(np.where(term == 1, self.limits["least_days_to_act"], 0), unit="D")
+        gone = whole_months(start, self.cutoff + DAY + notice + room).clip(lower=0)
         rolls = latest["auto_renew"].eq(False) & (gone >= term)
         ends = add_months(start, pd.Series(np.where(rolls, gone + 1, (gone // term + 1) * term), own.index)) - DAY
         return pd.DataFrame({"ends_on": ends, "notice_by": ends - notice})

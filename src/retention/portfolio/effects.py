@@ -29,6 +29,7 @@ from retention.spells import AGENCY, add_months
 SIGNS: Mapping[str, Mapping[str, Any]] = study_plan()["signs"]
 STUDY = {about["words"]: about["study"] for about in SIGNS.values()}
 LEFT, LET_GO, LATE, MARGIN = "leave by choice, ratio", "let go, ratio", "days paid late", "margin a month"
+ENDS = "ends after it"
 DRAWN = "leave by choice, drawn in"
 MONTHS_AFTER = 3  # METHODS 5: months in which a raise (or a new rep) is looked at
 PRIOR_SD = 0.25  # (ours) of a sign's log ratio: two in three lie between 0.8 and 1.3
@@ -96,7 +97,7 @@ def _drawn_in(rows: list[Estimate]) -> list[Estimate]:
 
 def beyond_luck(*found: Estimates) -> Finding:
     """Which effects stand out beyond what so many looks would find by luck (Benjamini-Hochberg at a tenth)."""
-    rows = [row for part in found for row in part.rows if row.group != DRAWN]
+    rows = [row for part in found for row in part.rows if row.group not in (DRAWN, ENDS)]
     if not rows:
         return Finding("D7", "Too little is on record to tell what goes with any sign.")
     ratio = np.array([row.unit == "ratio" for row in rows])
@@ -129,10 +130,15 @@ def after_events(spells: pd.DataFrame, days: Mapping[str, pd.DataFrame], notice:
         if months:
             hit &= at["day"] >= at["decided"] - pd.DateOffset(months=months)
         marks = pd.Series(rows.index.isin(at.loc[hit, "row"]), rows.index)
-        if marks.any():
+        row, counts = (
+            "D4" if months else "D7",
+            (rows.loc[marks, "client_id"].nunique(), int(rows.loc[marks, "left"].sum())),
+        )
+        if counts[0]:
+            found.append(Estimate.of(row, name, ENDS, (counts[1],), "count", counts))
             ratio = compare(rows, marks, (WITH, WITHOUT), name=name, others=others)
-            found += [] if ratio.contrast.gate else [ratio.contrast.estimate("D4" if months else "D7", name, LEFT)]
-    return Estimates(tuple(found), "Leaving by choice once it had happened, against all others")
+            found += [] if ratio.contrast.gate else [ratio.contrast.estimate(row, name, LEFT)]
+    return Estimates(tuple(found), "Leaving by choice once it had happened, against all others (a dash: too few ends)")
 
 
 def new_rep(panel: Panel) -> Estimates:

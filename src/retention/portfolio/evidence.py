@@ -2,7 +2,7 @@
 
 Every piece of evidence has a day: a kind of client is noted, or becomes visible, on a date and is never known from the
 end. The fairness check comes before anybody is called a problem: results under target, a rep whom its other clients
-like less too, or a rep who is slow to answer everybody.
+like less too, or a rep who is slow to answer everybody; of what a client costs, a rep whose clients all take more.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ NOTED: Mapping[str, Mapping[str, Any]] = study_plan()["noted"]
 NANOSECONDS = "datetime64[ns]"  # one unit of time, for pandas joins no others
 EVIDENCE = ["client_id", "noted_on", "what", "group", "evidence", "severity", "rep_id"]
 NOTED_BY = "noted by the team"
+LEAST_FEES, LEAST_SPREAD = (
+    5,
+    1e-9,
+)  # (ours) different fees under which there is no slope of cost on fee; never by nought
 MOST_DAYS, HALF = 30, 0.5  # (ours) days after which a request counts as not answered; share of such that is most
 ABUSE, KIND, HOPELESS, RED_FLAG = "abuse", "kind to avoid", "hopeless cause", "red flag"
 DEBTOR, UNDECIDED, NO_PREPAYMENT, OUT_OF_SCOPE = "debtor", "undecided", "won't prepay", "asks for work out of scope"
@@ -131,29 +135,47 @@ def days_late(known: Tables, begin: pd.Timestamp) -> pd.Series:
     return late.groupby(bills["client_id"]).mean().dropna()
 
 
-def fairness(
-    rows: pd.DataFrame, known: Tables, found: pd.DataFrame, told: ResultsSettings, cutoff: pd.Timestamp, limits: Limits
+def of_reps(
+    rows: pd.DataFrame, known: Tables, cutoff: pd.Timestamp, limits: Limits, money: pd.DataFrame
 ) -> pd.DataFrame:
-    """Whether the team's own work may explain what is held against each client (D9); a row a client, index `client_id`.
+    """What stands out in each rep's work, in words: a row a rep, index `rep_id`; `money` as from `margins.current`.
 
-    Columns: `results`, `rep`, `response` (what was found, in words; empty where nothing was, NaN where it cannot be
-    looked at), `why` (all of them), `ours` (any of them) and `checked` (how many could be looked at). Reps are those in
-    charge now and on the days of the evidence `found`.
+    Columns: `rep` (its clients like it less than others), `response` (it is slow to answer), `hours` (its clients take
+    more); empty where nothing was found, NaN where it cannot be looked at.
     """
     begin = cutoff - pd.DateOffset(months=int(limits["fair_months"]))
+    about = {
+        "rep": _disliked(rows, known, begin, cutoff, limits),
+        "response": _slow(rows, known, begin, cutoff, limits),
+    }
+    return pd.DataFrame(about | {"hours": _heavy(rows, known, money, cutoff, limits)}).rename_axis("rep_id")
+
+
+def fairness(
+    rows: pd.DataFrame,
+    known: Tables,
+    found: pd.DataFrame,
+    told: ResultsSettings,
+    cutoff: pd.Timestamp,
+    limits: Limits,
+    reps: pd.DataFrame,
+) -> pd.DataFrame:
+    """What of the team's own work may explain what is held against each client (D9): a row a client, by `client_id`.
+
+    Columns, in words, empty where nothing was found and NaN where it cannot be looked at: `results`, `rep` and
+    `response`, which may explain what is noted of a client, and `hours`, which may explain what it costs. `reps` as
+    from `of_reps`, of whom those count who are in charge now, or were on the days of the evidence `found`.
+    """
     now = rows[["client_id"]].assign(day=cutoff)
     now = now.assign(rep_id=in_charge(rows, known, now, "day"))
-    reps = [at[["client_id", "rep_id"]].astype(object).dropna() for at in (now, found)]
-    served = pd.concat([at for at in reps if len(at)] or reps).drop_duplicates()
+    served = [at[["client_id", "rep_id"]].astype(object).dropna() for at in (now, found)]
+    served = pd.concat([at for at in served if len(at)] or served).drop_duplicates()
     table = pd.DataFrame({"results": _under_target(known, told, cutoff, limits)}).reindex(rows["client_id"])
-    for name, look in (("rep", _disliked), ("response", _slow)):
-        about = look(rows, known, begin, cutoff, limits)
-        own = served.assign(words=served["rep_id"].map(about)).dropna(subset=["words"])
+    for name, words in reps.items():
+        own = served.assign(words=served["rep_id"].map(words)).dropna(subset=["words"])
         own["words"] = (people(own["rep_id"], known) + own["words"]).where(own["words"] != "", "")
         table[name] = own.sort_values("words").groupby("client_id")["words"].last().reindex(table.index)
-    words = table.fillna("").to_numpy()
-    why = ["; ".join(filter(None, row)) for row in words]
-    return table.assign(why=why, ours=(words != "").any(axis=1), checked=table.notna().sum(axis=1))
+    return table
 
 
 def _under_target(known: Tables, told: ResultsSettings, last: pd.Timestamp, limits: Limits) -> pd.Series:
@@ -191,7 +213,7 @@ def _slow(rows: pd.DataFrame, known: Tables, begin: pd.Timestamp, cutoff: pd.Tim
         return pd.Series(dtype=object)
     told = known["requests"][known["requests"]["requested_on"] >= begin]
     by = _by_rep(rows, known, told, "requested_on", (told["answered_on"] - told["requested_on"]).dt.days)
-    looks = (by["mean"] >= limits["slow_ratio"] * by["other"]) & (by["mean"] > by["other"])
+    looks = by["mean"] >= np.maximum(limits["slow_ratio"] * by["other"], by["other"] + limits["slow_days"])
     slow = looks & (by["mean"] - Z95 * by["sem"] > by["other"])
     words = [f" takes {r.mean:.1f} days to answer, the typical rep {r.other:.1f}" for r in by.itertuples()]
     found = _compared(pd.Series(words, by.index).where(slow, ""), looks, by)
@@ -199,6 +221,26 @@ def _slow(rows: pd.DataFrame, known: Tables, begin: pd.Timestamp, cutoff: pd.Tim
     silent = old["answered_on"].isna().groupby(in_charge(rows, known, old, "requested_on")).mean() > HALF
     mute = pd.Series(" leaves most requests unanswered", silent.index[silent])
     return found.drop(mute.index, errors="ignore").pipe(lambda rest: pd.concat([rest, mute]))
+
+
+def _heavy(rows: pd.DataFrame, known: Tables, money: pd.DataFrame, cutoff: pd.Timestamp, limits: Limits) -> pd.Series:
+    """Of each rep: in words, that its clients take more than the typical other rep's at like fees; else empty.
+
+    Like fees: what the log of cost is beyond its slope on the log of fee among clients of the same rep.
+    """
+    at = money[(money["fee"] > 0) & (money["cost"] > 0)]
+    if len(at) < LEAST_FEES or at["fee"].nunique() < LEAST_FEES:
+        return pd.Series(dtype=object)
+    told = at.reset_index()[["client_id"]].assign(day=cutoff)
+    logs = np.log(at[["fee", "cost"]].astype(float)).reset_index(drop=True)
+    within = logs - logs.groupby(in_charge(rows, known, told, "day")).transform("mean")
+    slope = (within["fee"] * within["cost"]).sum() / max((within["fee"] ** 2).sum(), LEAST_SPREAD)
+    beyond = logs["cost"] - slope * logs["fee"]
+    by = _by_rep(rows, known, told, "day", beyond)
+    looks = by["mean"] >= by["other"] + np.log1p(limits["heavy_hours"])
+    heavy = looks & (by["mean"] - Z95 * by["sem"] > by["other"])
+    words = [f"'s clients take {np.expm1(r.mean - r.other):.0%} more than others at like fees" for r in by.itertuples()]
+    return _compared(pd.Series(words, by.index, dtype=object).where(heavy, ""), looks, by)
 
 
 def _compared(words: pd.Series, looks: pd.Series, by: pd.DataFrame) -> pd.Series:

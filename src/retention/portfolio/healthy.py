@@ -14,17 +14,16 @@ import pandas as pd
 
 from retention.curves import cumulative_incidence, follow_up
 from retention.exits import renewals_known
-from retention.features import DETRACTOR, KEY
+from retention.features import DETRACTOR
 from retention.portfolio.book import Book
-from retention.portfolio.margins import DRAWS, SEED, resampled, resamples
-from retention.results import Estimate, Estimates, Finding
-from retention.snapshots import month_of
+from retention.portfolio.margins import DRAWS, SEED, months_of, newest, resampled, resamples
+from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL, UNKNOWN
 
 WHOSE = {CLIENT: "the client's choice", AGENCY: "the agency's choice", NEUTRAL: "neither's (closed, finished)"}
 ALL = WHOSE | {UNKNOWN: "nobody recorded whose"}
 AFTER = (6, 12, 24, 36)  # months of service
-YEAR = 12
+YEAR, LEAST = 12, 5  # months; (ours) ends under which no share of them is told
 
 
 def ends_by_kind(spells: pd.DataFrame, months: Sequence[float] = AFTER) -> pd.DataFrame:
@@ -78,10 +77,8 @@ def last_year(book: Book) -> pd.DataFrame:
 
 
 def _worth(book: Book, rows: pd.DataFrame, days: pd.Series) -> pd.DataFrame:
-    """Mean fee and margin of the months up to a day of each engagement, a row each; NaN where unknown."""
-    at = book.money.merge(rows[KEY].assign(upto=month_of(days), row=rows.index), on=KEY)
-    recent = at["month"].between(at["upto"] - int(book.limits["margin_months"]) + 1, at["upto"])
-    return at[recent].groupby("row")[["fee", "margin"]].mean().reindex(rows.index).astype(float)
+    """Mean fee and margin of the months up to a day of each engagement (`margins.newest`), a row each."""
+    return newest(months_of(book.money, rows), rows, days, book.cutoff, book.limits)[["fee", "margin"]]
 
 
 def _content(book: Book, rows: pd.DataFrame, until: pd.Series) -> pd.Series:
@@ -114,6 +111,23 @@ def churn(year: pd.DataFrame) -> Estimates:
                 share = (weights @ (worth * part)) / (weights @ worth)
                 told.append(resampled("D2", whose, f"share of {name}", share, counts))
     return Estimates(tuple(told), caption)
+
+
+def healthy(year: pd.DataFrame) -> Estimates:
+    """Of the year's ends, the share that cost more than they paid (D2), by whose choice; and who of these was content.
+
+    Clients resampled; no rows for fewer than five.
+    """
+    ends, told = year[year["kind"].notna() & year["margin"].notna()], []
+    under = ends["margin"] < 0
+    parts = [("cost more than they paid", ALL[kind], under[ends["kind"] == kind]) for kind in (CLIENT, AGENCY)]
+    parts = [("cost more than they paid", "all ends", under), *parts]
+    parts.append(("content, of those who did", "all ends", ends.loc[under, "content"].dropna()))
+    for name, group, values in parts:
+        if (n := len(values)) >= LEAST:
+            draws = resamples(n) @ values.to_numpy(float) / n
+            told.append(resampled("D2", name, group, draws, (n, n)))
+    return Estimates(tuple(told), "How much of the year's churn was healthy, of ends whose fees and hours are known")
 
 
 def kept_and_lost(year: pd.DataFrame) -> pd.DataFrame:
@@ -174,9 +188,11 @@ def healthy_words(year: pd.DataFrame, currency: str = "") -> Finding:
         text += " Which of them cost more than they paid cannot be told without fees and hours."
         return Finding("D2", text, "headline")
     under = known < 0
-    text += f" Of {len(known)} whose fees and hours are known, {under.sum()} cost more than they paid"
-    text += f" ({-known[under].sum():,.0f} {currency} a month together): healthy churn, by the study's word."
-    text += (
-        f" The others had paid {known[~under].sum():,.0f} {currency} a month more than their hours took: that was lost."
-    )
+    share, answers = quantity(under.mean(), "share"), ends.loc[known.index[under], "content"].dropna()
+    for row in healthy(year).rows[:1]:
+        share += f", 95% interval {between(row.low, row.high, row.unit)}"
+    text += f" Of {len(known)} whose fees and hours are known, {under.sum()} cost more than they paid ({share}; "
+    text += f"{-known[under].sum():,.0f} {currency} a month together): healthy churn, by the study's word, where they "
+    text += f"left content, as {answers.sum():.0f} of the {len(answers)} did who had answered lately. The others had "
+    text += f"paid {known[~under].sum():,.0f} {currency} a month more than their hours took: that was lost."
     return Finding("D2", " ".join(text.split()), "headline")

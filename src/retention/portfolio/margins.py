@@ -46,28 +46,45 @@ def months_of(money: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return at.sort_values(["client_id", "month"], ignore_index=True)
 
 
-def current(money: pd.DataFrame, rows: pd.DataFrame, cutoff: pd.Timestamp, limits: Limits = LIMITS) -> pd.DataFrame:
-    """What each of these engagements leaves a month, over its newest months: a row a client, index `client_id`.
+def newest(
+    at: pd.DataFrame, rows: pd.DataFrame, until: pd.Series, cutoff: pd.Timestamp, limits: Limits = LIMITS
+) -> pd.DataFrame:
+    """The mean month of each engagement over its newest months up to a day: a row each, index as `rows`.
 
-    Columns: `months` (counted), `fee, cost, margin` (means), `low, high` (95 % interval of the mean margin, t), `early`
-    (mean margin of the first months of service; NaN where not on record), `too_long` (months on end, up to the last, in
-    which the mean of the newest months was under nought) and `lost` (what those months cost). `money` as from
-    `economics.money`. Clients with too few months, or none lately, are not in it.
+    Columns: `months` (counted), `fee, cost, margin` (means), `low, high` (95 % interval of the mean margin, t). `at` as
+    from `months_of`, `until` the days, none after the cut-off. NaN with too few months, or where the newest of them is
+    not among the last before the day.
+    """
+    last = month_of(until).where(until < cutoff, last_month(cutoff))
+    told = at.merge(rows[KEY].assign(row=rows.index, last=last), on=KEY)
+    told = told[told["month"] <= told["last"]].sort_values(["row", "month"])
+    grouped = told[told.groupby("row").cumcount(ascending=False) < limits["margin_months"]].groupby("row")
+    means = grouped[["fee", "cost", "margin"]].mean()
+    means.insert(0, "months", grouped.size())
+    half = grouped["margin"].sem() * stats.t.ppf(0.975, means["months"].clip(lower=2) - 1)
+    means = means.assign(low=means["margin"] - half, high=means["margin"] + half)
+    late = grouped["last"].first() - grouped["month"].max()
+    least = limits["least_margin_months"]
+    return means[(means["months"] >= least) & (late <= least)].reindex(rows.index)
+
+
+def current(money: pd.DataFrame, rows: pd.DataFrame, cutoff: pd.Timestamp, limits: Limits = LIMITS) -> pd.DataFrame:
+    """What each of these engagements leaves a month now: `newest`, a row a client, index `client_id`.
+
+    And `early` (mean margin of the first months of service; NaN where not on record), `too_long` (months on end, up to
+    the last, in which the mean of the newest months was under nought) and `lost` (what those months cost). `money` as
+    from `economics.money`. Clients with too few months, or none lately, are not in it.
     """
     window, least = int(limits["margin_months"]), int(limits["least_margin_months"])
     at = months_of(money, rows)
-    grouped = at.groupby("client_id")
-    newest = at[grouped.cumcount(ascending=False) < window].groupby("client_id")
-    told = newest[["fee", "cost", "margin"]].mean().assign(months=newest.size())
-    half = newest["margin"].sem() * stats.t.ppf(0.975, told["months"].clip(lower=2) - 1)
-    told = told.assign(low=told["margin"] - half, high=told["margin"] + half)
+    told = newest(at, rows, pd.Series(cutoff, rows.index), cutoff, limits).set_axis(rows["client_id"])
+    told = told.dropna(subset=["margin"]).sort_index().astype({"months": int})
     early = at[at["month"] - month_of(at["start_date"]) < window].groupby("client_id")["margin"]
     told["early"] = early.mean().where(early.size() >= least)
-    under = grouped["margin"].rolling(window).mean().droplevel(0).reindex(at.index) < 0
+    under = at.groupby("client_id")["margin"].rolling(window).mean().droplevel(0).reindex(at.index) < 0
     run = at[under[::-1].groupby(at["client_id"]).cummin()[::-1]].groupby("client_id")["margin"]
     told["too_long"], told["lost"] = run.size(), -run.sum()
-    recent = last_month(cutoff) - newest["month"].max() <= least
-    return told[(told["months"] >= least) & recent].fillna({"too_long": 0, "lost": 0.0})
+    return told.fillna({"too_long": 0, "lost": 0.0})
 
 
 def raises(known: Tables) -> pd.DataFrame:

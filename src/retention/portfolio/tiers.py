@@ -96,15 +96,25 @@ def trend(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
     return Estimates((Estimate.of("D6", "leave by choice, ratio a tier", "all", values, "ratio", counts),), TREND)
 
 
-def by_source(spells: pd.DataFrame, told: pd.DataFrame, limits: Limits = LIMITS) -> pd.DataFrame:
-    """Clients by how they came: of high quality, or merely tolerable (C3 against D6)? Empty where no source is told."""
-    if "source" not in spells or spells["source"].isna().all():
-        return pd.DataFrame()
-    tier = at_signing(spells, limits)
-    good = tier.isin(TIERS[:2]).astype(float).where(tier.notna()).groupby(spells["source"])
-    margin = spells["client_id"].map(told["margin"]).where(spells["end_date"].isna()).groupby(spells["source"])
-    by = {"Clients": good.size(), "Best or very good at signing": good.mean(), "Margin a month now": margin.mean()}
-    return pd.DataFrame(by).rename_axis("How they came").reset_index()
+def by_source(spells: pd.DataFrame, told: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
+    """Engagements by how they came: of high quality, or merely tolerable (C3 against D6)? Clients resampled.
+
+    Margins are those of clients under way whose fees and hours are known; no rows of a source with fewer than two.
+    """
+    caption, rows = "Clients by how they came (means; margins of those under way whose hours are known)", []
+    if "source" not in spells:
+        return Estimates((), caption)
+    tier, here = at_signing(spells, limits), spells["end_date"].isna()
+    margin = spells["client_id"].map(told["margin"]).where(here)
+    good = tier.isin(TIERS[:2]).astype(float).where(tier.notna())
+    for name, values, unit in (
+        ("best or very good at signing", good, "share"),
+        ("margin a month now", margin, "money"),
+    ):
+        for source, own in values.dropna().groupby(spells["source"]):
+            if (n := len(own)) > 1:
+                rows.append(resampled("C3", name, str(source), resamples(n) @ own.to_numpy() / n, (n, 0), unit))
+    return Estimates(tuple(rows), caption)
 
 
 def a_year_ago(book: Book) -> pd.Series:

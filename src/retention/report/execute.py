@@ -74,7 +74,10 @@ def _run_one(notebook: Path, parameters: dict[str, str], work: Path) -> Executed
     error, cell = _execute(notebook, target, parameters, work)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    payloads = _read_back(target) if target.is_file() else ()
+    try:
+        payloads = _read_back(target) if target.is_file() else ()
+    except (OSError, ValueError) as failure:  # cut short where a disk is full
+        payloads, error = (), error or f"{type(failure).__name__}: {failure}"
     return Executed(notebook.stem, round(seconds, 2), round(peak, 1), error, cell, payloads)
 
 
