@@ -136,7 +136,7 @@ def test_a_chart_says_its_size_so_that_the_page_does_not_jump():
     shown = Picture(plot_effects(rows), "words", "caption")._repr_mimebundle_()["text/html"]
     head = base64.b64decode(re.search(r"base64,([^\"]{64})", shown)[1])
     wide, high = (int.from_bytes(head[at : at + 4]) for at in (16, 20))
-    assert f'width="{wide // 2}" height="{high // 2}"' in shown and 600 < wide // 2 < 900
+    assert f'width="{wide // 2}" height="{high // 2}"' in shown and 500 < wide // 2 < 900
 
 
 def test_charts_of_effects_in_words():

@@ -12,6 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
+from matplotlib.transforms import Bbox
 
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]  # Okabe and Ito
 DASHES = ["-", "--", "-.", ":"]
@@ -39,7 +40,11 @@ class Picture:
         size = [int.from_bytes(buffer.getvalue()[at : at + 4]) * 96 // DPI for at in (16, 20)]  # as a PNG begins
         image = '<img src="data:image/png;base64,{}" width="{}" height="{}" alt="{}">'
         image = image.format(data, *size, html.escape(self.alt))
-        body = f"<figure>{image}<figcaption>{html.escape(self.caption)}</figcaption></figure>"
+        caption = html.escape(
+            self.caption
+        )  # the box: on a phone a chart may be wider than the screen, so that one can read it
+        box = f'<div class="scroll" tabindex="0" role="region" aria-label="Chart: {caption}">{image}</div>'
+        body = f"<figure>{box}<figcaption>{caption}</figcaption></figure>"
         return {"text/plain": self.alt, "text/html": body}
 
 
@@ -47,7 +52,7 @@ def _axes(ax: Axes | None, height: float = 4.2) -> Axes:
     if ax is not None:
         return ax
     sns.set_theme(style="ticks", font_scale=0.85, rc={"axes.spines.top": False, "axes.spines.right": False})
-    return plt.subplots(figsize=(8, height))[1]
+    return plt.subplots(figsize=(7, height))[1]
 
 
 def _style(number: int) -> dict[str, Any]:
@@ -193,13 +198,28 @@ def plot_funnel(frame: pd.DataFrame, limits: pd.DataFrame, *, ax: Axes | None = 
     for level, dash in (("95", "--"), ("998", ":")):
         ax.plot(limits["expected"], limits[[f"low_{level}", f"high_{level}"]], dash, color="0.45", linewidth=1)
     ax.axhline(1, color="0.4", linewidth=1)
-    for who, row in frame.iterrows():
+    for row in frame.itertuples():
         color = "0.6" if row.few else PALETTE[0]
         ax.plot(row.expected, row.ratio, "o", color=color, markersize=7)
-        ax.annotate(str(who), (row.expected, row.ratio), (5, 5), textcoords="offset points", fontsize=9, color=color)
     ax.set(xlabel="Ends expected (dashed: 95% limits of luck; dotted: 99.8%)", ylabel="Ends over expected")
     ax.set_ylim(0, None)
+    _names(ax, frame.sort_values(["few", "expected"]))
     return ax
+
+
+def _names(ax: Axes, frame: pd.DataFrame) -> None:
+    """The name beside each dot where there is room on one of its sides; the tables name everybody."""
+    dots = ax.transData.transform(frame[["expected", "ratio"]].to_numpy(float))
+    taken = [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in dots]
+    for who, row in frame.iterrows():
+        for x, y, side in ((5, 5, "left"), (-5, 5, "right"), (5, -13, "left"), (-5, -13, "right")):
+            color, at = "0.5" if row.few else PALETTE[0], (row.expected, row.ratio)
+            name = ax.annotate(str(who), at, (x, y), textcoords="offset points", fontsize=9, color=color, ha=side)
+            box = name.get_window_extent()
+            if not any(box.overlaps(other) for other in taken) and ax.bbox.contains(*box.min):
+                taken.append(box)
+                break
+            name.remove()
 
 
 def plot_scores(frame: pd.DataFrame, edges: Sequence[float], *, ax: Axes | None = None) -> Axes:

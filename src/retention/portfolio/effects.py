@@ -138,7 +138,8 @@ def after_events(spells: pd.DataFrame, days: Mapping[str, pd.DataFrame], notice:
             found.append(Estimate.of(row, name, ENDS, (counts[1],), "count", counts))
             ratio = compare(rows, marks, (WITH, WITHOUT), name=name, others=others)
             found += [] if ratio.contrast.gate else [ratio.contrast.estimate(row, name, LEFT)]
-    return Estimates(tuple(found), "Leaving by choice once it had happened, against all others (a dash: too few ends)")
+    when = f"within {months} months after it" if months else "once it had happened"
+    return Estimates(tuple(found), f"Leaving by choice {when}, against all others (a dash: too few ends)")
 
 
 def new_rep(panel: Panel) -> Estimates:
