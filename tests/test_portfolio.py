@@ -422,6 +422,19 @@ def test_lists_made_elsewhere_take_their_place_in_the_order(five):
     assert "gone" not in table.index
 
 
+@pytest.mark.parametrize("name", [name for name in READ if name != "clients"])
+def test_each_table_may_be_missing_empty_or_tell_of_some(sample, name):
+    """Whatever a table leaves out, everybody has one action, with a day to come where there is one to take."""
+    rows = sample.tables[name]
+    some = rows[rows["client_id"] < "c0450"] if "client_id" in rows else rows.iloc[: len(rows) // 2]
+    for tables in ({}, {name: rows.head(0)}, {name: some}):
+        book = replace(sample, tables={n: t for n, t in sample.tables.items() if n != name} | tables)
+        table = actions.decide(book.rows, actions.own_lists(book), actions.why_nothing(book))
+        assert len(table) == len(book.rows) and table["client_id"].is_unique
+        assert (table.loc[table["action"] != actions.NONE, "act_by"] > str(book.cutoff.date())).all()
+        assert len(tiers.behaving(book)) == len(book.rows) and actions.first_words(table, book).text
+
+
 def test_an_unknown_list_is_refused():
     with pytest.raises(ValueError, match="no such action: flatter; there are hand over well"):
         actions.decide(clients_of([]), {"flatter": pd.DataFrame()})

@@ -4,6 +4,7 @@ Everything that reads, checks, documents or joins the data asks this module and 
 """
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -80,6 +81,13 @@ def known_by(name: str, rows: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
     rows = rows[~(rows[first] > last)] if (first := table.columns[0].known) in rows else rows
     later = {column: day for column, day in days.items() if day != first}
     return rows.assign(**{column: rows[column].where(rows[day] <= last) for column, day in later.items()})
+
+
+def columns_of(frames: Mapping[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
+    """These columns of a table, blank where it has none, days as days; no rows where there is no such table."""
+    rows = frames.get(name, pd.DataFrame()).reindex(columns=list(columns))
+    days = [column.name for column in TABLES[name].columns if column.kind in ("date", "month") and column.name in rows]
+    return rows.assign(**{day: pd.to_datetime(rows[day]) for day in days})
 
 
 def dictionary(tables: tuple[str, ...] = tuple(TABLES)) -> str:

@@ -19,10 +19,10 @@ from retention.config import study_plan
 from retention.economics.fees import client_names
 from retention.portfolio.book import Book
 from retention.portfolio.evidence import ABUSE, DEBTOR, HOPELESS, KIND, NOTED, NOTED_BY, arrears, people
-from retention.portfolio.margins import MULTIPLES, RAISE, REMEDIES, columns_of, worsening, worth_staying
+from retention.portfolio.margins import MULTIPLES, RAISE, REMEDIES, worsening, worth_staying
 from retention.results import Finding, Findings
 from retention.spells import AGENCY, CLIENT, NEUTRAL
-from retention.tables import write_csv
+from retention.tables import columns_of, write_csv
 
 ACTIONS: Mapping[str, str] = study_plan()["actions"]  # in the order of the decision
 HAND_OVER, AT_ONCE, MEND, LET_GO, REPRICE, TERMS, SAVE, CARE, COLLECT, TOUCH, REFERRAL, RAISE_FEE = ACTIONS

@@ -14,28 +14,20 @@ from retention.economics.fees import client_names
 from retention.economics.money import monthly_money
 from retention.portfolio import evidence, margins
 from retention.spells import DAY, add_months, whole_months
-from retention.tables import TABLES
+from retention.tables import columns_of, known_by
 
 Tables = Mapping[str, pd.DataFrame]
 
 
 def as_known(tables: Tables, day: pd.Timestamp) -> dict[str, pd.DataFrame]:
-    """The tables as they stood on a day: later rows left out, values that became known later blank (tables.toml).
+    """The tables as they stood on a day (`known_by`); a month counts when it is over.
 
-    A month counts when it is over. The clients table is left to `spells.build_spells`.
+    The clients table is left to `spells.build_spells`.
     """
-    return {name: _as_known(name, rows, day) for name, rows in tables.items() if name != "clients"}
-
-
-def _as_known(name: str, rows: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
-    columns = [column for column in TABLES[name].columns if column.name in rows]
-    row_known = columns[0].known
-    if row_known in rows:
-        rows = rows[~(rows[row_known] > day)]
-    if "month" in rows:
-        rows = rows[rows["month"] + pd.offsets.MonthEnd(0) <= day]
-    later = {c.name: rows[c.known] > day for c in columns if c.known != row_known and c.known in rows}
-    return rows.assign(**{column: rows[column].mask(unknown) for column, unknown in later.items()})
+    known = {name: known_by(name, rows, day) for name, rows in tables.items() if name != "clients"}
+    return {
+        n: rows[rows["month"] + pd.offsets.MonthEnd(0) <= day] if "month" in rows else rows for n, rows in known.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -128,16 +120,16 @@ class Book:
         """
         own = self.rows.set_index("client_id")
         about = ("client_id", "term_start", "term_months", "notice_days", "auto_renew")
-        terms = margins.columns_of(self.known, "contracts", *about)
+        terms = columns_of(self.known, "contracts", *about)
         latest = terms.sort_values("term_start", kind="stable").drop_duplicates("client_id", keep="last")
         latest = latest.set_index("client_id").reindex(own.index)
-        latest = latest.where(pd.to_datetime(latest["term_start"]) > own["start_date"] - 31 * DAY)
+        latest = latest.where(latest["term_start"] > own["start_date"] - 31 * DAY)
         term = latest["term_months"].fillna(own["contract_term_months"]).astype(int)
-        start = pd.to_datetime(latest["term_start"]).fillna(own["start_date"])
+        start = latest["term_start"].fillna(own["start_date"])
         days = latest["notice_days"].astype(float).fillna(self.settings.notice_days)
         notice = pd.to_timedelta(days.clip(lower=self.limits["least_notice_days"]), unit="D")
         room = pd.to_timedelta(np.where(term == 1, self.limits["least_days_to_act"], 0), unit="D")
         gone = whole_months(start, self.cutoff + DAY + notice + room).clip(lower=0)
-        rolls = latest["auto_renew"].eq(False) & (gone >= term)
+        rolls = latest["auto_renew"].eq(False).fillna(False).astype(bool) & (gone >= term)
         ends = add_months(start, pd.Series(np.where(rolls, gone + 1, (gone // term + 1) * term), own.index)) - DAY
         return pd.DataFrame({"ends_on": ends, "notice_by": ends - notice})

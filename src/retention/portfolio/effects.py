@@ -21,10 +21,11 @@ from retention.features import KEY
 from retention.lagged import Panel
 from retention.portfolio.book import Book
 from retention.portfolio.evidence import NOTED, RED_FLAG, days_late
-from retention.portfolio.margins import columns_of, raises
+from retention.portfolio.margins import raises
 from retention.results import Z95, Estimate, Estimates, Finding
 from retention.signing import FALSE_DISCOVERIES
 from retention.spells import AGENCY, add_months
+from retention.tables import columns_of
 
 SIGNS: Mapping[str, Mapping[str, Any]] = study_plan()["signs"]
 STUDY = {about["words"]: about["study"] for about in SIGNS.values()}

@@ -15,9 +15,10 @@ import pandas as pd
 
 from retention.config import ResultsSettings, study_plan
 from retention.lagged import against_target
-from retention.portfolio.margins import LIMITS, Limits, Tables, columns_of
+from retention.portfolio.margins import LIMITS, Limits, Tables
 from retention.results import Z95
 from retention.spells import DAY
+from retention.tables import columns_of
 
 NOTED: Mapping[str, Mapping[str, Any]] = study_plan()["noted"]
 NANOSECONDS = "datetime64[ns]"  # one unit of time, for pandas joins no others

@@ -17,6 +17,7 @@ from retention.features import KEY
 from retention.results import Estimate, Estimates
 from retention.snapshots import last_month, month_of
 from retention.spells import DAY, whole_months
+from retention.tables import columns_of
 
 LIMITS: Mapping[str, float] = {name: float(about["value"]) for name, about in study_plan()["portfolio"].items()}
 MULTIPLES: tuple[float, ...] = tuple(study_plan()["D5"]["price_multiples"])
@@ -28,11 +29,6 @@ MIN_RAISES = 5  # (ours) under five raises on record there is no usual raise of 
 DRAWS, SEED = 1000, 1
 Limits = Mapping[str, float]
 Tables = Mapping[str, pd.DataFrame]
-
-
-def columns_of(known: Tables, name: str, *columns: str) -> pd.DataFrame:
-    """These columns of a table, blank where it has none; no rows where there is no such table."""
-    return known.get(name, pd.DataFrame()).reindex(columns=list(columns))
 
 
 def months_of(money: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
