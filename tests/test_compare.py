@@ -2,12 +2,14 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from retention.errors import ConfigError
 from retention.report import compare
 from retention.report.pages import write_index
 from retention.results import to_json
+from retention.tables import write_csv
 
 CLAIM = {"id": "A1", "question": "Sooner?", "tier": "primary", "qualifiers": [], "scale": "ratio"}
 SCRIPT = "<script>alert(1)</script>"
@@ -69,6 +71,12 @@ def test_estimates_are_named_where_they_left_their_interval_and_counted_elsewher
     assert [(r["name"], r["beyond_noise"]) for r in found["estimates"]] == [("share", True), ("b", False), ("c", None)]
     assert "share, all (A1): 50.0% to 70.0%, outside the interval before (40.0% to 60.0%)." in lines(found)
     assert "as chance alone could move them: 1." in lines(found) and "one of the runs only: 1." in lines(found)
+
+
+def test_an_interval_without_width_is_none_to_judge_by():
+    """Nobody of three left, then one of four did: resamples of noughts are nought, and say nothing of chance."""
+    old, new = run("2025-11-30-aa", (), [row(0.0, 0.0, 0.0)]), run("2025-12-31-bb", (), [row(0.25, 0.0, 0.7)])
+    assert compare.compare(old, new)["estimates"][0]["beyond_noise"] is None
 
 
 def test_who_entered_and_who_left_each_list():
@@ -137,12 +145,15 @@ def test_lists_are_read_from_the_files_of_a_run(tmp_path):
     (tmp_path / "lists").mkdir()
     (tmp_path / "run.json").write_text(json.dumps({"cutoff": "2025-12-31"}))
     (tmp_path / "results.json").write_text(json.dumps({"run_id": "2025-12-31-bb", "claims": [], "estimates": []}))
-    (tmp_path / "scores.csv").write_text("client_id,client,contact\nc1,Acme,yes\nc2,,no\n")
-    (tmp_path / "lists" / "care.csv").write_text("client_id,name\nc3,Iota\n")
+    people = pd.DataFrame({"client_id": ["001", "c2"], "client": ["=Acme", ""], "contact": ["yes", "no"]})
+    write_csv(people, tmp_path / "scores.csv")
+    assert (tmp_path / "scores.csv").read_text().splitlines()[1] == "001,'=Acme,yes"
+    (tmp_path / "lists" / "get_in_touch.csv").write_text("client_id,name\nc3,Iota\n")
     (tmp_path / "lists" / "other.csv").write_text("seller\ns1\n")
     lists = compare.open_run(tmp_path).lists
-    assert lists["Clients with a score"] == {"c1": "Acme", "c2": "c2"} and lists["Clients to contact"] == {"c1": "Acme"}
-    assert lists["care"] == {"c3": "Iota"} and lists["other"] == {}
+    assert lists["Clients with a score"] == {"001": "=Acme", "c2": "c2"}
+    assert lists["Clients to contact"] == {"001": "=Acme"}
+    assert lists["get in touch"] == {"c3": "Iota"} and lists["other"] == {}
     with pytest.raises(ConfigError, match="holds no run of this report"):
         compare.open_run(tmp_path / "lists")
 

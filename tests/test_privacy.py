@@ -78,6 +78,12 @@ def test_a_word_that_few_clients_share_is_free_text():
     assert "the bakery of Ann's aunt" in set(hidden(every)["clients"]["industry"])
 
 
+def test_the_study_s_own_words_for_a_client_stay_for_they_decide():
+    said = pd.Series(["Debtor", "won\u2019t prepay", "Ann's nephew", "no champion inside"])
+    kept = privacy._common(said, pd.Series(list("abcd")), 5)
+    assert kept.tolist() == ["Debtor", "won\u2019t prepay", "other", "no champion inside"]
+
+
 def test_notes_and_settings_name_no_file_and_no_word_of_the_input():
     assert privacy.without_names(tables(), PRIVATE, KEY).notes == ("columns not used: 2",)
     how = TableSettings(

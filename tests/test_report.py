@@ -1,5 +1,6 @@
 """The report end to end, as a scheduler and an ops lead meet it."""
 
+import datetime as dt
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import nbformat
 import pytest
 
 from conftest import ROOT
+from retention.cli import _tell_stale
 from retention.errors import ConfigError
 from retention.report import pages, publish
 from retention.report.execute import check_parameters
@@ -60,7 +62,7 @@ def test_results_follow_the_schema(out):
     assert results["run_id"] == (out / "latest").resolve().name
     assert [claim["id"] for claim in results["claims"]] == ["A1", "A4", "A6", "A10", "A7", "A8"]
     ids = {row["id"] for row in results["estimates"]}
-    assert ids >= {*"A1 A2 A3 A4 A6 A9 B1 B2 B3 B4 B5 B7 C1 C2 C3 C4 C6 C7 C8 C9 D1 risk".split()}
+    assert ids >= {*"A1 A2 A3 A4 A6 A9 B1 B2 B3 B4 B5 B7 C1 C2 C3 C4 C6 C7 C8 C9 D1 D2 D4 D6 D7 D8 risk".split()}
     broken = results | {"claims": [results["claims"][0] | {"verdict": "proven"}]}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, schema())
@@ -226,8 +228,19 @@ def test_verify_finds_every_difference(chain, tmp_path):
 def test_data_that_end_long_ago_are_told_and_change_nothing_in_the_run(chain, data):
     words = (*BRIEF, "--data", data, "--out", chain, "--cutoff", CUTOFFS[2], "--if-changed")
     told = retention(*words, "--stale-after", 1).stderr
-    assert re.fullmatch(rf"Warning: the last day observed is {CUTOFFS[2]}, \d+ days ago\. .*\n", told)
+    newest = json.loads((chain / "latest" / "run.json").read_text())["newest"]
+    assert newest < CUTOFFS[2] and re.fullmatch(rf"Warning: the newest entry is of {newest}, \d+ days ago\. .*\n", told)
     assert publish.whole((chain / "latest").resolve())
+
+
+def test_a_last_day_that_runs_ahead_of_the_data_is_told(tmp_path, capsys):
+    today = dt.date.today()
+    about = {"cutoff": str(today + dt.timedelta(days=9)), "newest": str(today - dt.timedelta(days=60))}
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    _tell_stale(tmp_path, 45)
+    told = capsys.readouterr().err
+    assert f"the newest entry is of {about['newest']}, 60 days ago" in told
+    assert f"the last day observed, {about['cutoff']}, is still to come" in told
 
 
 def test_two_folders_change_places(tmp_path):
@@ -247,7 +260,8 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(data, tmp_path):
     assert done.returncode == 2 and "Move it away" in done.stderr
 
 
-def test_an_interrupt_stops_at_once_and_leaves_nothing(data, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_at_once_and_leaves_nothing(how, data, tmp_path):
     command = [
         sys.executable,
         "-c",
@@ -262,7 +276,7 @@ def test_an_interrupt_stops_at_once_and_leaves_nothing(data, tmp_path):
     while not list(tmp_path.glob(".run-*/notebooks")):
         time.sleep(0.1)
     time.sleep(2)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(how)
     told = run.communicate(timeout=30)[1]
     assert run.returncode == 130 and "Stopped." in told and "Traceback" not in told
     assert not list(tmp_path.glob(".run-*")) and not (tmp_path / "latest").exists()
@@ -303,11 +317,13 @@ def test_bad_input_leaves_the_last_report_and_says_why(out, data, tmp_path):
         (["--cutoff", "31.12.2025"], "is not a date"),
         (["--cutoff", "1990-01-01"], "1990-01-01"),
         (["--notebooks", "99"], "No notebook 99"),
+        (["--out", ""], "an empty name; say . for the folder you are in"),
     ],
 )
 def test_bad_parameters_exit_2_with_a_plain_sentence(tmp_path, words, told):
     done = retention("report", "--out", tmp_path, *words)
     assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.count(told) == 1  # a mail says it once
 
 
 def project_with(tmp_path, source: str) -> Path:

@@ -9,6 +9,7 @@ import datetime as dt
 import gc
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -26,7 +27,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: threads that wa
 gc.set_threshold(50_000)  # while modules are imported there is no garbage, and looking for it costs a third of the time
 SECONDS_BETWEEN = 5.0
 STALE_AFTER = 45  # (ours) days: data that come in monthly are older than this only when a month was missed
-_FOLDER = click.Path(path_type=Path)
+
+
+class _Folder(click.Path):
+    """A folder; an empty name is a variable that nobody set, and no word for the folder one is in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path that was named."""
+        if value == "":
+            self.fail("an empty name; say . for the folder you are in", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_FOLDER = _Folder(path_type=Path)
 
 
 def _about_data(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,13 +97,16 @@ def report(quiet: bool, stale_after: int, **asked: Any) -> None:
 
     chosen = tuple(name.strip() for name in asked.pop("notebooks").split(",") if name.strip())
     options = Options(notebooks=chosen, **asked)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped clears up as well
     try:
         with _progress(quiet) as tell:
             index = run_report(options, tell)
     except RetentionError as error:
         click.echo(_in_a_line(error, options.out.absolute() / "failed" / "index.html"), err=True)
-        raise
-    _tell_stale(index.parent.resolve().name[:10], stale_after)
+        if "\n" in str(error).strip() or click.get_current_context().meta.get("verbose"):
+            raise
+        sys.exit(error.exit_code)  # there is no more to say
+    _tell_stale(index.parent, stale_after)
     click.echo(index)
 
 
@@ -101,14 +117,19 @@ def _in_a_line(error: RetentionError, page: Path) -> str:
     return f"retention report stopped (exit {error.exit_code}): {first.rstrip(':')}{' ...' * bool(more)}{where}"
 
 
-def _tell_stale(cutoff: str, days: int) -> None:
-    """Warn on standard error where the last day observed is long before today.
+def _tell_stale(run: Path, days: int) -> None:
+    """Warn on standard error where the newest entry, or the last day observed, is long before today, or after it.
 
     The one place that asks the clock, and nothing it says goes into the run: pages and numbers are of the data alone.
     """
-    age = (dt.date.today() - dt.date.fromisoformat(cutoff)).days
+    about, today = json.loads((run / "run.json").read_text("utf-8")), dt.date.today()
+    cutoff, newest = about["cutoff"], about.get("newest", about["cutoff"])
+    age = (today - dt.date.fromisoformat(newest)).days
     if days and age > days:
-        click.echo(f"Warning: the last day observed is {cutoff}, {age} days ago. Do new data still come in?", err=True)
+        what = "last day observed is" if newest == cutoff else "newest entry is of"
+        click.echo(f"Warning: the {what} {newest}, {age} days ago. Do new data still come in?", err=True)
+    if dt.date.fromisoformat(cutoff) > today:
+        click.echo(f"Warning: the last day observed, {cutoff}, is still to come; nobody can have seen it.", err=True)
 
 
 @cli.command()

@@ -193,7 +193,8 @@ def tipping(panel: Panel) -> list[Contrast]:
     found = []
     for shift in SHIFTS:
         filled = rows.assign(liking=rows["liking"].fillna(guess + shift * spread), silent=rows["silent"].fillna(9))
-        found.append(liking_difference(panel, filled, name=f"{abs(shift):g} SD less liking"))
+        name = f"{abs(shift):g} SD less liking" if shift else "who did not answer rated as its results let expect"
+        found.append(liking_difference(panel, filled, name=name))
     return found
 
 

@@ -3,6 +3,8 @@
 import base64
 import html
 import io
+import textwrap
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,8 @@ from matplotlib.transforms import Bbox
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]  # Okabe and Ito
 DASHES = ["-", "--", "-.", ":"]
 PUBLISHED = "#8a5a00"
+warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name in a script that the font lacks shows as boxes
+LABEL = 26  # letters of a label's line: a longer one would leave no room for the chart on a phone
 DPI = 192  # two dots for each of a page's 96 to the inch: crisp on a phone and on paper
 
 
@@ -146,7 +150,7 @@ def plot_effects(
         ticks = [t for t in (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 10) if least <= t <= most]
         ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
         ax.minorticks_off()
-    ax.set_yticks(y, rows["choice"])
+    ax.set_yticks(y, [textwrap.fill(str(words), LABEL) for words in rows["choice"]])
     ax.set(ylim=(y.min(initial=0) - 0.6, 0.6), xlabel=scale.capitalize())
     return ax
 

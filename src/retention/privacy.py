@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from retention.config import Settings
+from retention.config import Settings, study_plan
 from retention.errors import ConfigError
 from retention.sources import Tables
 from retention.tables import TABLES
@@ -25,6 +25,7 @@ SHORTEST_KEY = 16  # characters
 DIGITS = 10  # of base 32: among a million clients two share a code once in some 2,000 agencies, and that is refused
 KIND = {"client_id": "client", "referred_by": "client", "seller_id": "person", "rep_id": "person", "staff_id": "person"}
 NAMED_AFTER = {"clients": "client_id", "staff": "staff_id"}  # a name gets the code of its row's id
+NOTED = study_plan()["noted"]
 OTHER = "other"  # what a word is called that too few clients share
 
 
@@ -100,9 +101,12 @@ def _coded_table(name: str, frame: pd.DataFrame, settings: Settings, key: bytes)
 
 
 def _common(words: pd.Series, who: pd.Series | None, fewest: int) -> pd.Series:
-    """The words, with "other" for those of fewer than `fewest` clients (rows, where rows name no client)."""
+    """The words, with "other" for those of fewer than `fewest` clients (rows, where rows name no client).
+
+    What the study itself calls a client is nobody's own word, and decides what is done: it stays.
+    """
     counts = words.value_counts() if who is None else who.groupby(words).nunique()
-    rare = set(counts.index[counts < fewest])
+    rare = {word for word in counts.index[counts < fewest] if str(word).casefold().replace("\u2019", "'") not in NOTED}
     return words.where(~words.isin(rare), OTHER)
 
 

@@ -334,7 +334,8 @@ def quantity(value: float, unit: str) -> str:
         return "–"
     if math.isinf(value):
         return "not reached"
-    return _UNITS.get(unit, "{:,.2f}").format(value)
+    text = _UNITS.get(unit, "{:,.2f}").format(value)
+    return text if re.search("[1-9]", text) else text.removeprefix("-")  # no minus before nought
 
 
 def between(low: float, high: float, unit: str) -> str:

@@ -202,7 +202,11 @@ class Study:
         ended = int(spells["end_date"].notna().sum())
         unknown = int((spells["end_kind"] == "unknown").sum())
         if unknown:
-            who = f"For {unknown:,} of {ended:,} ends" if unknown < ended else "For all ends"
+            who = (
+                f"For {unknown:,} of {ended:,} ends on record, those to come included,"
+                if unknown < ended
+                else "For all ends"
+            )
             texts.append(
                 f"{who} nobody recorded whose choice they were (end_initiator); they count as the client's choice, and "
                 "to see what that does, as the agency's."
@@ -319,7 +323,7 @@ def _window(settings: Settings, frames: dict[str, pd.DataFrame]) -> tuple[dt.dat
     asks = []
     taken = settings.table("clients").snapshot_date
     snapshot = last_whole_month(taken) if taken else None
-    cutoff = snapshot or settings.cutoff or _newest_recorded(frames)
+    cutoff = snapshot or settings.cutoff or newest_recorded(frames)
     if cutoff is None:
         asks.append(
             "The cut-off is not known: on which day was this data true? No recorded dates are in it. "
@@ -337,7 +341,7 @@ def _window(settings: Settings, frames: dict[str, pd.DataFrame]) -> tuple[dt.dat
     return cutoff, begin if isinstance(begin, dt.date) else None
 
 
-def _newest_recorded(frames: dict[str, pd.DataFrame]) -> dt.date | None:
+def newest_recorded(frames: dict[str, pd.DataFrame]) -> dt.date | None:
     """The newest recorded date: never an end, term, due or scheduled date, which may lie ahead."""
     recorded = [frame[c].dropna() for frame in frames.values() for c in RECORDED if c in frame]
     if not sum(map(len, recorded)):

@@ -4,7 +4,7 @@ Everything that reads, checks, documents or joins the data asks this module and 
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -105,14 +105,23 @@ def _section(table: Table) -> str:
     return "\n".join([*head, *rows, ""])
 
 
+FORMULA = r"(?s)^('*[=+\-@\t\r\uff0b\uff0d\uff1d\uff20])"  # in either width
+
+
+def read_list(path: Path, numbers: Sequence[str] = ()) -> pd.DataFrame:
+    """A table as `write_csv` wrote it, all text but for the columns of `numbers`, without its marks."""
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    rows = rows.apply(lambda cells: cells.str.replace("^'(?=" + FORMULA.removeprefix("(?s)^") + ")", "", regex=True))
+    return rows.assign(**{name: pd.to_numeric(rows[name]) for name in numbers if name in rows})
+
+
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a table as CSV in which no cell is a formula to a spreadsheet: text that begins like one gets a leading '.
 
     Reading takes the mark off again.
     """
-    formula = r"(?s)^('*[=+\-@\t\r])"
     words = {c: frame[c].astype("string") for c in frame if frame[c].map(type).eq(str).any()}
     marked = {
-        c: text.str.replace(formula, r"'\1", regex=True).where(text.notna(), frame[c]) for c, text in words.items()
+        c: text.str.replace(FORMULA, r"'\1", regex=True).where(text.notna(), frame[c]) for c, text in words.items()
     }
     frame.assign(**marked).to_csv(path, index=False, date_format="%Y-%m-%d", lineterminator="\n", encoding="utf-8")

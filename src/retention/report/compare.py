@@ -5,7 +5,6 @@ the older one allows for: a new estimate outside that interval has moved by more
 moved by chance. Knows nothing of statistics beyond that comparison.
 """
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from retention.errors import ConfigError
 from retention.results import NOT_RUN, between, quantity
+from retention.tables import read_list
 
 CHANGES = "changes.json"
 NAMED = 10  # clients of a list named in a sentence; changes.json names all
@@ -62,10 +62,9 @@ def open_run(folder: Path) -> Run:
 
 def _listed(path: Path) -> dict[str, dict[str, str]]:
     """Names by client id of a list, and, of one that says whom to contact, of those as a list of its own."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if row.get("client_id")]
+    rows = [row for row in read_list(path).to_dict("records") if row.get("client_id")]
     names = {row["client_id"]: row.get("client") or row.get("name") or row["client_id"] for row in rows}
-    found = {"Clients with a score" if path.stem == "scores" else path.stem: names}
+    found = {"Clients with a score" if path.stem == "scores" else path.stem.replace("_", " "): names}
     if any("contact" in row for row in rows):
         chosen = [row["client_id"] for row in rows if row["contact"] == "yes"]
         found["Clients to contact"] = {who: names[who] for who in chosen}
@@ -120,10 +119,13 @@ def _came_and_went(old: Iterable[str], new: Iterable[str]) -> dict[str, list[str
 
 
 def _beyond(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool | None:
-    """Whether the new estimate lies outside the old interval; None where either is not known."""
+    """Whether the new estimate lies outside the old interval; None where either is not known, or has no width.
+
+    Resamples of noughts alone are all nought: an interval without width says that too few were there to tell.
+    """
     low, high = _interval(before)
     value = after["estimate"]
-    return None if low is None or high is None or value is None else not low <= value <= high
+    return None if low is None or high is None or value is None or low >= high else not low <= value <= high
 
 
 def _interval(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
@@ -221,7 +223,7 @@ def _told(found: dict[str, Any], old: Run, new: Run, alike: bool) -> Iterable[tu
     yield "Lists", [line for row in found["lists"] for line in _list_told(row)]
     yield "Estimates", list(_estimates_told(found["estimates"]))
     moves = [f"{r['table']} {r['before']:,} to {r['after']:,}" for r in found["rows"] if r["before"] != r["after"]]
-    yield "Rows of the data", [f"{', '.join(moves)}."] if moves else ["As many as before."]
+    yield "Rows of the data", [f"{', '.join(moves)}."] if moves else ["As many in each table of the input as before."]
     yield "Columns", list(_columns_told(found))
     ways = (("came", "New warning"), ("went", "No longer said"))
     yield "Warnings", [f"{word}: {text}" for way, word in ways for text in found["warnings"][way]]

@@ -14,8 +14,10 @@ from markupsafe import Markup
 
 from retention.report.execute import Executed
 from retention.results import EMPTY, MARKS, NOT_ENOUGH, Listing, between, quantity, verdict_class
+from retention.tables import read_list
 
 LEADS = 5  # findings that stand open at the top of the index; the rest is folded
+NUMBERS = ("risk", "low", "high", "at_stake")  # columns of the lists that are no words
 FIRST_LISTS = ("save", "scores", "care")  # the others follow by name
 FIRST_ROWS = 5  # of each list on the index
 LISTS = {"scores": "Who may leave, the most at stake first"}  # captions; other lists are called by their files
@@ -139,7 +141,7 @@ def lists(folder: Path) -> list[dict[str, Any]]:
     made = []
     paths = sorted([folder / "scores.csv", *(folder / "lists").glob("*.csv")], key=lambda path: path.stem)
     for path in sorted(paths, key=lambda path: FIRST_LISTS.index(path.stem) if path.stem in FIRST_LISTS else 9):
-        rows = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+        rows = read_list(path, NUMBERS) if path.is_file() else pd.DataFrame()
         if rows.empty:
             continue
         caption = LISTS.get(path.stem, path.stem.replace("_", " ").capitalize())

@@ -21,7 +21,7 @@ from retention.report.compare import CHANGES, compare, open_run
 from retention.report.execute import NOISE, Executed, run_all
 from retention.results import collect, finite, to_json
 from retention.sources import fingerprints
-from retention.study import Study, Told, open_study, prepare
+from retention.study import Study, Told, newest_recorded, open_study, prepare
 
 RUN_ID_DIGITS = 8
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -166,7 +166,9 @@ def _about(study: Study, notebooks: list[Path], key: bytes) -> dict[str, Any]:
         name: {"rows": len(frame), "filled": {column: int(n) for column, n in frame.notna().sum().items()}}
         for name, frame in study.tables.frames.items()
     }
-    return {"run_id": run_id(made_of), "whose": study.whose, **made_of, "tables": tables}
+    newest = newest_recorded(dict(study.tables.frames))
+    last = min(newest or study.cutoff, study.cutoff).isoformat()
+    return {"run_id": run_id(made_of), "whose": study.whose, **made_of, "newest": last, "tables": tables}
 
 
 def run_id(about: Mapping[str, Any]) -> str:

@@ -82,6 +82,9 @@ def _spread(mask: pd.Series, codes: np.ndarray, index: pd.Index) -> pd.Series:
     return pd.Series(np.append(mask.to_numpy(dtype=bool), False)[codes], index)
 
 
+TURNED = "[\u202a-\u202e\u2066-\u2069]"  # would turn round what stands after it, on any page
+
+
 def as_text(value: Any) -> str:
     """A cell's value as it would be written in a text file; whole numbers without a decimal point."""
     if isinstance(value, str):
@@ -104,6 +107,9 @@ def _cleaned(text: pd.Series) -> tuple[pd.Series, pd.Series]:
     """The text trimmed, the words for nothing (NA, null, ...) missing; and what was done to each value, in words."""
     plain = text.str.strip()
     told = pd.Series("", text.index, dtype=object).mask(plain != text, "spaces around the value left off")
+    turned = plain.str.contains(TURNED).astype(bool)
+    told = told.mask(turned, "marks that turn the direction of writing left off")
+    plain = plain.where(~turned, plain.str.replace(TURNED, "", regex=True).str.strip())
     marked = plain.str.match(r"'+[=+\-@\t\r]").astype(bool)  # as spreadsheets mark text
     told = told.mask(marked, "leading ' left off")
     plain = plain.where(~marked, plain.str[1:])
