@@ -19,6 +19,7 @@ MIN_BAND_EVENTS = 2
 STEPS, TOLERANCE = 100, 1e-10
 SCORING = 15  # steps of Fisher scoring, which finds the way from afar; then Newton's, where bands share their rows
 SEPARATED = 12.0  # a coefficient this large on a scaled covariate has no finite optimum
+BUNCHES = 5000  # (ours) clusters that are resampled each by itself; more are resampled in bunches
 BOOTSTRAP_FROM = 200  # clients from which the one-step bootstrap is as good as full refits: METHODS 2
 
 
@@ -101,33 +102,45 @@ class Fit:
     def draws(self, count: int, seed: int) -> np.ndarray:
         """Bootstrap draws of theta, shape (count, p): clients resampled, one Newton step each from the estimate.
 
-        Scores and information are summed by client and reweighted (METHODS 2); no refit is made. NaN where a resample
-        holds too little to tell.
+        Scores and information are summed by client (of very many: by `bunched` clients) and reweighted (METHODS 2); no
+        refit is made. NaN where a resample holds too little to tell.
         """
-        rng = np.random.default_rng(seed)
-        sums, groups = _sums(self.scores, self.cluster), self.n_clusters
-        outer = np.einsum("ij,ik->ijk", self.slopes, self.slopes).reshape(len(self.slopes), -1)
-        information = _sums(outer, self.cluster)
-        p = len(self.theta)
-        found = np.empty((count, p))
-        for start in range(0, count, 200):
-            size = min(200, count - start)
-            weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=size).astype(float)
-            found[start : start + size] = self.theta + _solved(
-                (weights @ information).reshape(-1, p, p), weights @ sums
-            )
-        return found
+        _, pull, bend = self._resampled(count, seed, np.zeros(len(self.scores)))
+        return np.asarray(self.theta + _solved(bend, pull))
+
+    def reached(self, left: np.ndarray, count: int, seed: int) -> np.ndarray:
+        """Log-likelihoods that refits to the resamples of `draws` would reach, shape (count,), to second order.
+
+        `left` (n,) as in the fit. Every fit to the same rows is given the same resamples.
+        """
+        own = np.where(left > 0, np.log(np.maximum(-np.expm1(-self.expected), 1e-300)), -self.expected)
+        here, pull, bend = self._resampled(count, seed, own)
+        return np.asarray(here + (pull * _solved(bend, pull)).sum(axis=1) / 2)
+
+    def _resampled(self, count: int, seed: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sums of `values` (n,), scores and information over resampled clients: (count,), (count, p), (count, p, p)."""
+        codes, p = bunched(self.cluster), len(self.theta)
+        sums = _sums(np.column_stack([values, self.scores]), codes)
+        groups = len(sums)
+        weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=count).astype(float)
+        told = weights @ sums
+        return told[:, 0], told[:, 1:], (weights @ self._information(codes)).reshape(-1, p, p)
 
     def without_each(self, group: np.ndarray) -> np.ndarray:
         """Theta as each group's rows are left out, shape (groups, p): one Newton step each, no refit.
 
         `group` (n,) are codes from 0, -1 for rows that belong to none.
         """
-        outer = np.einsum("ij,ik->ijk", self.slopes, self.slopes).reshape(len(self.slopes), -1)
         known, p = group >= 0, len(self.theta)
-        scores, information = (_sums(values[known], group[known]) for values in (self.scores, outer))
-        rest = (outer.sum(axis=0) - information).reshape(-1, p, p)
-        return np.asarray(self.theta + _solved(rest, self.scores.sum(axis=0) - scores))
+        scores, information = _sums(self.scores[known], group[known]), self._information(group)
+        rest = (self.slopes.T @ self.slopes).ravel() - information
+        return np.asarray(self.theta + _solved(rest.reshape(-1, p, p), self.scores.sum(axis=0) - scores))
+
+    def _information(self, codes: np.ndarray) -> np.ndarray:
+        """The expected information of each code's rows, shape (codes, p * p); of those under 0 none."""
+        columns, known = self.slopes[codes >= 0], codes[codes >= 0]
+        parts = [_sums(columns * columns[:, [k]], known) for k in range(columns.shape[1])]
+        return np.concatenate(parts, axis=1)
 
 
 def fit_hazard(
@@ -201,6 +214,15 @@ def _evaluate(
     likelihood = float(w @ np.where(y > 0, np.log(np.maximum(leave, 1e-300)), -mu))
     pull = w * np.where(y > 0, stay / leave, -1.0)
     return likelihood, pull[:, None] * slopes, np.sqrt(w * stay / leave)[:, None] * slopes
+
+
+def bunched(codes: np.ndarray, most: int = BUNCHES) -> np.ndarray:
+    """The clusters to be resampled: codes from 0, or, of very many, bunches of as many of them each, made by lot.
+
+    The variance that resampled bunches tell is that of resampled clusters, itself told to 100 * sqrt(2 / most) %.
+    """
+    count = int(codes.max(initial=-1)) + 1
+    return codes if count <= most else (np.random.default_rng(0).permutation(count) % most)[codes]
 
 
 def _solved(left: np.ndarray, right: np.ndarray) -> np.ndarray:

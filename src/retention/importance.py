@@ -3,8 +3,9 @@
 Views beside the verdict: where they agree with it, it is robust; each can mislead alone. Source: METHODS 4.
 """
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy import stats
 
 from retention.config import ResultsSettings
 from retention.correlations import steiger, zou
-from retention.hazards import BOOTSTRAP_FROM, NotFittedError, band_exposure, fit_hazard
+from retention.hazards import BOOTSTRAP_FROM, NotFittedError, band_exposure, bunched, fit_hazard
 from retention.lagged import WINDOW, Design, Panel, design, in_deviations, lagged_contrast, lagged_rows, result_grid
 from retention.liking import BOTH, liking_difference
 from retention.results import Z95, Contrast, Estimate, Estimates, Finding
@@ -22,6 +23,7 @@ from retention.spells import CLIENT, UNKNOWN, whole_months
 COSTS = ("cp", "cost")  # metrics so named are better when lower
 HELD_OUT = 1 / 3  # the last of the decisions, on which importance is measured
 SHUFFLES, DRAWS = 20, 200
+ONE_STEP_FROM = 2000  # (ours) clients from which resamples are told from the estimate and not by refits
 SHIFTS = (0.0, -0.5, -1.0, -1.5, -2.0)  # standard deviations by which those who do not answer may like the rep less
 
 
@@ -29,7 +31,8 @@ def dominance(panel: Panel, seed: int = 1) -> Estimates:
     """Liking's share of what liking and results explain together, and what the fit loses without either.
 
     General dominance: each one's gain in log-likelihood, averaged over being entered first and last. Interval of the
-    share: clients resampled, full refits. METHODS 4, relative importance (2) and (3).
+    share: clients resampled, full refits; from two thousand clients on the gains are told to second order from the
+    estimate (`Fit.reached`). METHODS 4, relative importance (2) and (3).
     """
     try:
         made = design(panel.rows, BOTH)
@@ -37,15 +40,10 @@ def dominance(panel: Panel, seed: int = 1) -> Estimates:
     except NotFittedError:
         return Estimates((), "Not computed: ratings, results or clients who left are lacking")
     codes, names = pd.factorize(made.rows["client_id"])
-    rng, draws = np.random.default_rng(seed), []
-    for _ in range(DRAWS):
-        times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)))[codes]
-        try:
-            draws.append(_share(_gains(made, times.astype(float))))
-        except NotFittedError:
-            continue
+    draws = _refits(made, codes, seed) if len(names) < ONE_STEP_FROM else _one_step(made, seed)
+    draws = draws[~np.isnan(draws)]
     counts = (len(names), int(made.rows["left"].sum()))
-    limits = np.nanquantile(draws, [0.025, 0.975]) if draws else (math.nan, math.nan)
+    limits = np.quantile(draws, [0.025, 0.975]) if len(draws) else (math.nan, math.nan)
     found = [Estimate.of("A6", "liking's share", "of both", (_share(gains), *limits), "share", counts)]
     lost = {"liking": gains["both"] - gains["results"], "results": gains["both"] - gains["liking"]}
     found += [Estimate.of("A6", f"fit lost without {x}", "log-likelihood", (n,), "", counts) for x, n in lost.items()]
@@ -53,11 +51,31 @@ def dominance(panel: Panel, seed: int = 1) -> Estimates:
     return Estimates(tuple(found), f"What each adds to the other in telling who leaves{failed}")
 
 
+LEFT_OUT: Mapping[str, Sequence[str]] = {"neither": BOTH, "liking": ("results",), "results": ("liking",), "both": ()}
+
+
 def _gains(made: Design, weights: np.ndarray | None = None) -> dict[str, float]:
     """Log-likelihood gained by liking, results and both over the controls alone; the same rows throughout."""
-    left_out = {"neither": BOTH, "liking": ("results",), "results": ("liking",), "both": ()}
-    reached = {name: made.fit(without, weights).log_likelihood for name, without in left_out.items()}
+    reached = {name: made.fit(without, weights).log_likelihood for name, without in LEFT_OUT.items()}
     return {name: value - reached["neither"] for name, value in reached.items()}
+
+
+def _refits(made: Design, codes: np.ndarray, seed: int) -> np.ndarray:
+    """Liking's share on resampled clients, each fitted anew, shape (DRAWS,); NaN where that cannot be done."""
+    rng, count, draws = np.random.default_rng(seed), codes.max() + 1, np.full(DRAWS, np.nan)
+    for k in range(DRAWS):
+        times = rng.multinomial(count, np.full(count, 1 / count))[codes]
+        with contextlib.suppress(NotFittedError):
+            draws[k] = _share(_gains(made, times.astype(float)))
+    return draws
+
+
+def _one_step(made: Design, seed: int) -> np.ndarray:
+    """The same to second order from the estimate, without refits."""
+    left = made.rows["left"].to_numpy()
+    reached = {name: made.fit(without).reached(left, DRAWS, seed) for name, without in LEFT_OUT.items()}
+    gains = pd.DataFrame({name: values - reached["neither"] for name, values in reached.items()})
+    return np.array([_share(row) for row in gains.to_dict("records")])
 
 
 def _share(gains: Mapping[str, float]) -> float:
@@ -92,10 +110,12 @@ def held_out_importance(panel: Panel, seed: int = 1) -> Estimates:
             total += _losses(fit.expected_for(shuffled.to_numpy(), E[later]), y[later]) - loss[""]
         worse[name] = 1000 * total / SHUFFLES
     codes, names = pd.factorize(rows.loc[later, "client_id"])
-    times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=1000)[:, codes]
+    bunch = bunched(codes)
+    count = bunch.max() + 1
+    times = rng.multinomial(count, np.full(count, 1 / count), size=1000)
     found = []
     for name, values in {**worse, "liking over results": worse["liking"] - worse["results"]}.items():
-        limits = np.quantile(times @ values / times.sum(axis=1), [0.025, 0.975])
+        limits = np.quantile(times @ np.bincount(bunch, values) / (times @ np.bincount(bunch)), [0.025, 0.975])
         counts = (len(names), int(y[later].sum()))
         found.append(Estimate.of("A6", "loss by shuffling", name, (values.mean(), *limits), "", counts))
     return Estimates(tuple(found), "What telling later leavers loses, per thousand opportunities")

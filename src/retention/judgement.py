@@ -7,16 +7,17 @@ months.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
 from scipy import special, stats
-from sklearn.metrics import average_precision_score
 
 from retention.features import Window
+from retention.hazards import bunched
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.risk import MIN_EVENTS, RULES, RiskModel, Rule, distinct_leavers, offered_rules
 from retention.snapshots import BLOCK, WORTH, known, splits
@@ -26,6 +27,7 @@ CALENDAR = "renewal calendar"
 DRAWS, SEED = 500, 1
 LEAST = 1e-6  # no chance is taken to be nought or one
 QUARTER = 3  # months
+ENOUGH, YEAR = 1000, 12  # (ours) clients who left, and months, in which a model is tried at least where more could be
 # Share of those about to leave whom a contact keeps: unknown, so varied (METHODS 7).
 UPLIFTS = (0.0, 0.1, 0.2, 0.3, 0.4)
 CUTS = (0.05, 0.1, 0.2, 0.3)  # chances from which somebody might act
@@ -35,17 +37,25 @@ def foretold(rows: pd.DataFrame, window: Window, *, unseen: bool = False) -> pd.
     """Every month that could be foretold: `client_id, month, left, exit_possible, worth_a_month`, and chances by way.
 
     The ways: the model and the simple rules, each fitted anew for every block of months on what was known by then;
-    with `unseen`, on other clients, in blocks twice as long. Empty where too few left before any block.
+    with `unseen`, on other clients, in blocks twice as long. Empty where too few left before any block. Where very many
+    left, only the last blocks are foretold (`_blocks`).
     """
-    rows = known(rows)
+    rows, block = known(rows), BLOCK * (1 + unseen)
     parts = [rows.loc[[], ["client_id", "month", "left", "exit_possible", WORTH]]]
-    for train, test in splits(rows, window, MIN_EVENTS, unseen=unseen, block=BLOCK * (1 + unseen)):
-        if distinct_leavers(rows[train]) < MIN_EVENTS:
+    for train, test in splits(rows, window, MIN_EVENTS, unseen=unseen, block=block, blocks=_blocks(rows, block)):
+        learned, ahead = rows[train], rows[test]
+        if distinct_leavers(learned) < MIN_EVENTS:
             continue
         offered: dict[str, RiskModel | Rule] = {MODEL: RiskModel(window), **offered_rules(rows)}
-        chances = {name: way.fit(rows[train]).predict_proba(rows[test])[:, 1] for name, way in offered.items()}
-        parts.append(rows.loc[test, list(parts[0].columns)].assign(**chances))
+        chances = {name: way.fit(learned).predict_proba(ahead)[:, 1] for name, way in offered.items()}
+        parts.append(ahead[list(parts[0].columns)].assign(**chances))
     return pd.concat(parts[1:] or parts, ignore_index=True)
+
+
+def _blocks(rows: pd.DataFrame, block: int) -> int:
+    """How many of the last blocks are foretold: those in which a thousand clients left, a year at least; 0 is all."""
+    last = rows[rows["left"] == 1].groupby("client_id")["month"].max().sort_values()
+    return -(-max(rows["month"].max() + 1 - last.iloc[-ENOUGH], YEAR) // block) if len(last) >= ENOUGH else 0
 
 
 def ways(told: pd.DataFrame) -> list[str]:
@@ -64,24 +74,27 @@ def squared_losses(left: pd.Series, chances: pd.Series) -> np.ndarray:
     return np.asarray((left - chances) ** 2)
 
 
-def _resampled(told: pd.DataFrame) -> Iterator[np.ndarray]:
-    """How often each row counts when clients are resampled: first once each, then draw after draw."""
-    codes, names = pd.factorize(told["client_id"])
-    rng = np.random.default_rng(SEED)
-    yield np.ones(len(told))
-    for _ in range(DRAWS):
-        yield rng.multinomial(len(names), np.full(len(names), 1 / len(names)))[codes].astype(float)
+@lru_cache(maxsize=1)
+def _draws(clients: int) -> np.ndarray:
+    """How often each client counts when clients are resampled, shape (DRAWS + 1, clients); in the first row, once."""
+    drawn = np.random.default_rng(SEED).multinomial(clients, np.full(clients, 1 / clients), size=DRAWS)
+    return np.vstack([np.ones(clients), drawn])
 
 
-def _with_interval(told: pd.DataFrame, figure: Callable[[np.ndarray], float]) -> list[float]:
-    values = np.array([figure(weights) for weights in _resampled(told)])
+def _of_sums(told: pd.DataFrame, rows: Sequence[np.ndarray], figure: Callable[..., np.ndarray]) -> list[float]:
+    """A figure made of sums over rows, with its 95 % interval by client (of very many: by `bunched` clients)."""
+    codes = bunched(pd.factorize(told["client_id"])[0])
+    sums = np.stack([np.bincount(codes, values) for values in rows]) @ _draws(codes.max() + 1).T
+    return _interval(figure(*sums))
+
+
+def _interval(values: np.ndarray) -> list[float]:
     return [values[0], *np.nanquantile(values[1:], [0.025, 0.975])]
 
 
 def skill(told: pd.DataFrame, over: str, losses: Callable[..., np.ndarray] = log_losses) -> list[float]:
     """Share of a rule's loss that the model saves, with its 95 % interval; above 0 the model foretells better."""
-    model, rule = (losses(told["left"], told[name]) for name in (MODEL, over))
-    return _with_interval(told, lambda w: 1 - float(w @ model) / float(w @ rule))
+    return _of_sums(told, [losses(told["left"], told[name]) for name in (MODEL, over)], lambda m, r: 1 - m / r)
 
 
 @dataclass(frozen=True)
@@ -168,26 +181,40 @@ def table(views: dict[str, pd.DataFrame], capacity: int) -> Estimates:
 
 
 def _figures(told: pd.DataFrame, capacity: int) -> Iterator[tuple[str, list[float], str]]:
-    left, p = told["left"].to_numpy(), told[MODEL].to_numpy()
+    left, p, one = told["left"].to_numpy(float), told[MODEL].to_numpy(), np.ones(len(told))
     reached = _top(told, MODEL, capacity)
-    yield "share who leave", _with_interval(told, lambda w: float(w @ left / w.sum())), "share"
-    yield (
-        "average precision",
-        _with_interval(told, lambda w: average_precision_score(left, p, sample_weight=w)),
-        "share",
-    )
-    yield "log loss", _with_interval(told, lambda w: float(w @ log_losses(left, p) / w.sum())), ""
-    yield "squared error (Brier)", _with_interval(told, lambda w: float(w @ (left - p) ** 2 / w.sum())), ""
-    yield "came true over foretold", _with_interval(told, lambda w: float(w @ left / (w @ p))), "ratio"
-    yield from calibration(told)
-    share = f"of those who leave, among the {capacity} a month at most risk"
-    yield share, _with_interval(told, lambda w: float((w * reached) @ left / (w @ left))), "share"
-    lift = f"times as many leave among those {capacity} as among all"
+    for name, values, over, unit in (
+        ("share who leave", left, one, "share"),
+        ("log loss", log_losses(told["left"], told[MODEL]), one, ""),
+        ("squared error (Brier)", (left - p) ** 2, one, ""),
+        ("came true over foretold", left, p, "ratio"),
+        (f"of those who leave, among the {capacity} a month at most risk", left * reached, left, "share"),
+    ):
+        yield name, _of_sums(told, [values, over], np.divide), unit
+        if name == "share who leave":
+            yield "average precision", average_precision(told), "share"
+        if unit == "ratio":
+            yield from calibration(told)
 
-    def lifted(w: np.ndarray) -> float:
-        return float((w * reached) @ left / (w @ reached) / (w @ left / w.sum()))
+    def lift(hit: np.ndarray, called: np.ndarray, gone: np.ndarray, all_: np.ndarray) -> np.ndarray:
+        return hit / called / (gone / all_)
 
-    yield lift, _with_interval(told, lifted), "ratio"
+    name = f"times as many leave among those {capacity} as among all"
+    yield name, _of_sums(told, [left * reached, reached, left, one], lift), "ratio"
+
+
+def average_precision(told: pd.DataFrame) -> list[float]:
+    """Mean of the share who left among those at higher chances, over all who left; interval by client. METHODS 7."""
+    codes = bunched(pd.factorize(told["client_id"])[0])
+    order = np.argsort(-told[MODEL].to_numpy(), kind="stable")
+    gone, whose = told["left"].to_numpy(float)[order], codes[order]
+    last = np.flatnonzero(np.diff(told[MODEL].to_numpy()[order], append=np.nan))  # of each chance
+    found = []
+    for times in _draws(codes.max() + 1):
+        weight = times[whose]
+        left, every = np.cumsum(weight * gone)[last], np.cumsum(weight)[last]
+        found.append(np.diff(left, prepend=0) @ (left / np.maximum(every, LEAST)) / left[-1])
+    return _interval(np.array(found))
 
 
 def _top(told: pd.DataFrame, way: str, capacity: int) -> np.ndarray:

@@ -57,15 +57,18 @@ def ends_over_expected(rows: pd.DataFrame, by: str, *, size: bool = True, by_oth
     terms = rows["contract_term_months"].astype(int)
     due = (rows["to_month"] % terms == 0).to_numpy()
     rows = rows.assign(freedom=np.where(terms == 1, "monthly", np.where(due, "due", "locked")))
-    everybody, hazard = np.ones(len(rows), dtype=bool), None
-    if not by_others or rows[by].nunique() > MANY:
+    everybody = np.ones(len(rows), dtype=bool)
+    if by_others and rows[by].nunique() <= MANY:
+        hazard = np.zeros(len(rows))
+        for who in rows[by].unique():
+            own = (rows[by] == who).to_numpy()
+            hazard[own] = _hazard(rows, ~own, size)[own]
+    else:
         hazard = _hazard(rows, everybody, size, rows[by] if by_others else None)
-    found = {}
-    for who in sorted(rows[by].unique()):
-        own = (rows[by] == who).to_numpy()
-        expected = -np.expm1(-(_hazard(rows, ~own, size) if hazard is None else hazard)[own]).sum()
-        found[who] = (rows.loc[own, "left"].sum(), float(expected), rows.loc[own, "client_id"].nunique())
-    table = pd.DataFrame.from_dict(found, orient="index", columns=["observed", "expected", "clients"])
+    told = rows[[by, "left", "client_id"]].assign(expected=-np.expm1(-hazard)).groupby(by)
+    table = told.agg(observed=("left", "sum"), clients=("client_id", "nunique"))
+    table.insert(1, "expected", told["expected"].agg(lambda ends: ends.sum(skipna=False)))
+    table = table.rename_axis(None)
     return table[table["expected"] > 0]  # of whom nothing was expected, nothing can be said
 
 

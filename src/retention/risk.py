@@ -12,16 +12,13 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from scipy import special
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.compose import ColumnTransformer
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from retention.features import AGE, BESIDE, FEATURES, KEY, Window
+from retention.features import AGE, BESIDE, FAR, FEATURES, KEY, Window
 from retention.hazards import NotFittedError
 from retention.snapshots import WORTH, splits
 
@@ -30,10 +27,13 @@ BOOSTING_FROM = 300  # clients who left: METHODS 7
 EVENTS_A_FEATURE = 10  # METHODS 7
 PENALTIES = (0.001, 0.01, 0.1)  # inverse strengths of the ridge, features in standard deviations
 INNER_BLOCKS, INNER_MONTHS = 4, 6  # the last of the training, on which penalty and calibration are found
+FEWER_BLOCKS = 2  # (ours) the same where so many left that boosting is tried
+BLANK = "not known"
 MOST_MISSING = 0.6  # share of missing values above which a feature is left out
 MIN_LEVEL = 0.02  # share of rows under which a category joins the rest
 NOT_FEATURES = (*KEY, *BESIDE, WORTH, "month", "outcome", "left")
 CALIBRATION_FROM = 200  # (ours) clients who left at which half of the calibration found is believed
+MOST_ROWS = 30_000  # (ours) month's ends from which a model learns; of more, those of clients drawn by lot
 SHRINK = 20.0  # rows by which a rule's rate in a group is drawn to that of all
 
 
@@ -42,7 +42,8 @@ class RiskModel(ClassifierMixin, BaseEstimator):
 
     Takes rows as `snapshots.known` makes them. Boosting is tried from 300 clients who left on, and taken where it
     foretells the last months of the training better. One feature for every ten clients who left, in the order of
-    features.toml. NotFittedError under forty.
+    features.toml. Of very many rows it learns from those of clients drawn by lot (`by_lot`). NotFittedError under
+    forty.
     """
 
     def __init__(self, window: Window, seed: int = 1) -> None:
@@ -50,31 +51,34 @@ class RiskModel(ClassifierMixin, BaseEstimator):
 
     def fit(self, rows: pd.DataFrame, y: Any = None) -> Self:
         """Choose features, kind and penalty on the training months alone; fit and calibrate. `y`: rows["left"]."""
+        rows = by_lot(rows, self.seed)
         self.n_events_ = distinct_leavers(rows)
         if self.n_events_ < MIN_EVENTS:
             raise NotFittedError(
                 f"{self.n_events_} clients left by choice in months that can be learned from; {MIN_EVENTS} are needed"
             )
         self.features_ = room_for(rows, self.n_events_)
-        inner = list(splits(rows, self.window, MIN_EVENTS // 2, block=INNER_MONTHS, blocks=INNER_BLOCKS))
-        tried = {name: _foretold(candidate, rows, self.features_, inner) for name, candidate in self._offered().items()}
+        offered = self._offered()
+        blocks = FEWER_BLOCKS if "boosting" in offered else INNER_BLOCKS
+        inner = list(splits(rows, self.window, MIN_EVENTS // 2, block=INNER_MONTHS, blocks=blocks))
+        tried = _foretold(offered, rows, self.features_, inner)
         tried = {name: found for name, found in tried.items() if found["left"].nunique() == 2}
         self.kind_, self.calibration_ = f"ridge {PENALTIES[1]}", (0.0, 1.0)
         if tried:
             self.kind_ = min(tried, key=lambda name: log_loss(tried[name]["left"], special.expit(tried[name]["odds"])))
             self.calibration_ = _calibration(tried[self.kind_])
-        self.pipeline_ = clone(self._offered()[self.kind_]).fit(rows[self.features_], rows["left"])
+        self.pipeline_ = make_pipeline(Prepared(), offered[self.kind_]).fit(rows[self.features_], rows["left"])
         self.classes_ = np.array([0, 1])
         return self
 
-    def _offered(self) -> dict[str, Pipeline]:
-        ridges = {f"ridge {C}": ridge(C) for C in PENALTIES}
+    def _offered(self) -> dict[str, BaseEstimator]:
+        ridges = {f"ridge {C}": _logistic(C) for C in PENALTIES}
         return ridges | ({"boosting": _boosting(self.seed)} if self.n_events_ >= BOOSTING_FROM else {})
 
     def decision_function(self, rows: pd.DataFrame) -> np.ndarray:
         """Log-odds of leaving, calibrated, shape (n,)."""
         intercept, slope = self.calibration_
-        return intercept + slope * _log_odds(self.pipeline_, rows[self.features_])
+        return intercept + slope * np.asarray(self.pipeline_.decision_function(rows[self.features_]))
 
     def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
         """Chances of staying and of leaving, shape (n, 2)."""
@@ -88,6 +92,19 @@ class RiskModel(ClassifierMixin, BaseEstimator):
             setattr(other, name, getattr(self, name))
         other.pipeline_ = clone(self.pipeline_).fit(rows[self.features_], rows["left"])
         return other
+
+
+def by_lot(rows: pd.DataFrame, seed: int, most: int = MOST_ROWS) -> pd.DataFrame:
+    """At most so many of the rows: those of clients drawn by lot, each with all of its own, so that shares stay right.
+
+    What a model loses by it is far less than its chances are wrong by; what it costs no longer grows with the clients.
+    """
+    if len(rows) <= most:
+        return rows
+    codes, names = pd.factorize(rows["client_id"])
+    order = np.random.default_rng(seed).permutation(len(names))
+    drawn = order[np.cumsum(np.bincount(codes)[order]) <= most]
+    return rows[np.isin(codes, drawn)]
 
 
 def distinct_leavers(rows: pd.DataFrame) -> int:
@@ -115,54 +132,75 @@ def is_number(values: pd.Series) -> bool:
     return bool(pd.api.types.is_numeric_dtype(values))
 
 
-def _prepared() -> ColumnTransformer:
-    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    texts = make_pipeline(
-        SimpleImputer(strategy="constant", fill_value="not known"),
-        OneHotEncoder(min_frequency=MIN_LEVEL, handle_unknown="infrequent_if_exist", sparse_output=False),
-    )
-    return ColumnTransformer([("numbers", numbers, _numbers), ("texts", texts, _texts)])
+class Prepared(TransformerMixin, BaseEstimator):
+    """Features as numbers, shape (n, p): first the counted ones, blanks filled with the median, in standard deviations;
+    then a column for each category, those of under two in a hundred rows together in one.
+    """
+
+    def fit(self, rows: pd.DataFrame, y: Any = None) -> Self:
+        """Learn medians, scales and categories."""
+        self.numbers_ = [name for name in rows if is_number(rows[name])]
+        X = rows[self.numbers_].to_numpy(float)
+        blank = np.isnan(X)
+        self.median_ = np.nan_to_num(np.nanmedian(np.where(blank.all(axis=0), 0.0, X), axis=0))
+        X = np.where(blank, self.median_, X)
+        self.mean_, spread = X.mean(axis=0), X.std(axis=0)
+        self.scale_ = np.where(spread > 1e-12 * (1 + np.abs(self.mean_)), spread, 1.0)
+        self.levels_: dict[str, tuple[pd.Index, bool]] = {}
+        for name in (name for name in rows if name not in self.numbers_):
+            counts = rows[name].fillna(BLANK).value_counts()
+            often = counts.index[counts >= MIN_LEVEL * len(rows)].sort_values()
+            self.levels_[name] = often, len(often) < len(counts)
+        return self
+
+    def transform(self, rows: pd.DataFrame) -> np.ndarray:
+        """The numbers of these rows; a category never seen counts among the rare ones."""
+        X = rows[self.numbers_].to_numpy(float)
+        parts = [(np.where(np.isnan(X), self.median_, X) - self.mean_) / self.scale_]
+        for name, (often, rare) in self.levels_.items():
+            codes = often.get_indexer(rows[name].fillna(BLANK))
+            parts.append(codes[:, None] == np.append(np.arange(len(often)), [-1] * rare))
+        return np.hstack(parts)
 
 
-def _numbers(rows: pd.DataFrame) -> list[str]:
-    return [name for name in rows if is_number(rows[name])]
-
-
-def _texts(rows: pd.DataFrame) -> list[str]:
-    return [name for name in rows if not is_number(rows[name])]
+def _logistic(C: float) -> LogisticRegression:
+    return LogisticRegression(C=C, solver="newton-cholesky", max_iter=200)
 
 
 def ridge(C: float) -> Pipeline:
     """Ridge logistic regression of prepared features (blanks filled, scaled, categories apart)."""
-    return make_pipeline(_prepared(), LogisticRegression(C=C, solver="newton-cholesky", max_iter=200))
+    return make_pipeline(Prepared(), _logistic(C))
 
 
-def _boosting(seed: int) -> Pipeline:
-    boosting = HistGradientBoostingClassifier(
-        max_iter=150,
-        learning_rate=0.05,
+def _boosting(seed: int) -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(
+        max_iter=50,
+        learning_rate=0.15,
         max_leaf_nodes=8,
         min_samples_leaf=50,
         l2_regularization=5.0,
+        early_stopping=False,
         random_state=seed,
     )
-    return make_pipeline(_prepared(), boosting)
-
-
-def _log_odds(pipeline: Pipeline, rows: pd.DataFrame) -> np.ndarray:
-    return np.asarray(pipeline.decision_function(rows))
 
 
 def _foretold(
-    candidate: Pipeline, rows: pd.DataFrame, features: list[str], inner: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> pd.DataFrame:
-    """The last months of the training, each foretold from the months before: `client_id, left, odds` (log-odds)."""
-    parts = [rows.loc[[], ["client_id", "left"]].assign(odds=0.0)]
+    offered: Mapping[str, BaseEstimator],
+    rows: pd.DataFrame,
+    features: list[str],
+    inner: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> dict[str, pd.DataFrame]:
+    """The last months of the training, each foretold from the months before: `client_id, left, odds` by candidate."""
+    told, odds = [rows.loc[[], ["client_id", "left"]]], {name: [np.zeros(0)] for name in offered}
     for train, test in inner:
-        fitted = clone(candidate).fit(rows.loc[train, features], rows.loc[train, "left"])
-        odds = _log_odds(fitted, rows.loc[test, features])
-        parts.append(rows.loc[test, ["client_id", "left"]].assign(odds=odds))
-    return pd.concat(parts)
+        prepared = Prepared().fit(rows.loc[train, features])
+        learned, ahead = (prepared.transform(rows.loc[part, features]) for part in (train, test))
+        told.append(rows.loc[test, ["client_id", "left"]])
+        for name, candidate in offered.items():
+            fitted = clone(candidate).fit(learned, rows.loc[train, "left"])
+            odds[name].append(fitted.decision_function(ahead))
+    every = pd.concat(told)
+    return {name: every.assign(odds=np.concatenate(parts)) for name, parts in odds.items()}
 
 
 def _calibration(foretold: pd.DataFrame) -> tuple[float, float]:
@@ -197,15 +235,16 @@ class Rule(ClassifierMixin, BaseEstimator):
 
 
 def _groups(rows: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
-    named = pd.Series("", rows.index)
+    """A number for each row's group, the same wherever these columns hold the same."""
+    key = np.zeros(len(rows))
     for column in columns:
-        named = named + "|" + _banded(rows, column).astype("string").fillna("not known")
-    return named
+        key = key * FAR + _banded(rows, column).to_numpy(float, na_value=-1.0)
+    return pd.Series(key, rows.index)
 
 
 def _banded(rows: pd.DataFrame, column: str) -> pd.Series:
     if column == "tenure_months":
-        return pd.cut(rows[column], [-1, 3, 6, 12, 18, 24, np.inf])
+        return pd.Series(np.digitize(rows[column], [4, 7, 13, 19, 25]), rows.index)
     return rows[column].round() if column == "liking_now" else rows[column]
 
 

@@ -7,7 +7,6 @@ risk are left alone by lot.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from scipy import special
 from retention.config import Settings
 from retention.features import AGE, FEATURES, KEY, Window
 from retention.judgement import Judgement
-from retention.risk import RULES, RiskModel, Rule, is_number
+from retention.risk import RULES, RiskModel, Rule, by_lot, is_number
 from retention.snapshots import NOT_YET, WORTH, known
 from retention.tables import write_csv
 
@@ -56,10 +55,13 @@ class Scorer:
 
 
 def scorer(rows: pd.DataFrame, judgement: Judgement, window: Window, seed: int = 1) -> Scorer | None:
-    """Fit on all rows whose outcome is known what the judgement says to use; None where no model can be made."""
+    """Fit on the rows whose outcome is known what the judgement says to use; None where no model can be made.
+
+    Of very many rows, as the model, on those of clients drawn by lot; refits are as many clients with replacement.
+    """
     if judgement.why:
         return None
-    rows = known(rows)
+    rows = by_lot(known(rows), seed)
     way = RiskModel(window).fit(rows) if judgement.beats else Rule(RULES[judgement.fallback]).fit(rows)
     codes, names = pd.factorize(rows["client_id"])
     where = pd.Series(np.arange(len(rows))).groupby(codes).agg(list).to_numpy()
@@ -139,19 +141,25 @@ def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> list[str]:
     direction: of several that say nearly the same a model may weigh one backwards.
     """
     themes = pd.Series({name: _theme(name) for name in _used(made.way)})
-    rng, parts = np.random.default_rng(SEED), []
+    rng, parts = np.random.default_rng(SEED), [pd.DataFrame(columns=["client", "moves", "theme", "name"])]
     others = [rng.permutation(len(now)) for _ in range(DRAWN)]
+    own = now[_used(made.way)]
     for theme, names in themes.groupby(themes).groups.items():
-        swapped = [now.assign(**{name: now[name].to_numpy()[order] for name in names}) for order in others]
+        swapped = [own.assign(**{name: own[name].to_numpy()[order] for name in names}) for order in others]
         moves = odds - np.mean([_odds(made.way, rows) for rows in swapped], axis=0)
         apart = pd.DataFrame({name: made.apart(name, now[name]) for name in names}).fillna(0) * np.sign(moves)[:, None]
-        leading, clear = apart.idxmax(axis=1), apart.max(axis=1) > 0
-        words = [_said(str(theme), name, row) for name, (_, row) in zip(leading, now.iterrows(), strict=True)]
-        parts.append(pd.DataFrame({"client": range(len(now)), "moves": moves, "words": words})[clear.to_numpy()])
-    every = pd.concat(parts) if parts else pd.DataFrame(columns=["client", "moves", "words"])
-    every = every[every["moves"].abs() >= LEAST_REASON].sort_values("moves", key=lambda m: -m.abs(), kind="stable")
-    every["words"] = np.where(every["moves"] > 0, "up: ", "down: ") + every["words"].astype(str)
-    top = every.groupby("client").head(REASONS).groupby("client")["words"].agg("; ".join)
+        clear = (apart.max(axis=1) > 0) & (np.abs(moves) >= LEAST_REASON)
+        part = pd.DataFrame({"client": range(len(now)), "moves": moves, "theme": theme, "name": apart.idxmax(axis=1)})
+        parts.append(part[clear.to_numpy()])
+    every = pd.concat(parts[1:] or parts).sort_values("moves", key=lambda m: -m.abs(), kind="stable")
+    every = every.groupby("client").head(REASONS).reset_index(drop=True)
+    words = pd.Series("", every.index)
+    for (theme, name), part in every.groupby(["theme", "name"]):
+        rows = now.iloc[part["client"]]
+        ages = rows.get(f"{AGE}{theme}", pd.Series(np.nan, rows.index))
+        words[part.index] = [_said(str(name), *told) for told in zip(rows[name], ages, strict=True)]
+    every["words"] = np.where(every["moves"] > 0, "up: ", "down: ") + words
+    top = every.groupby("client")["words"].agg("; ".join)
     return top.reindex(range(len(now))).fillna("nothing out of the ordinary").tolist()
 
 
@@ -159,15 +167,14 @@ def _theme(name: str) -> str:
     return str(FEATURES[name]["theme"]) if name in FEATURES else SIGNING_THEME
 
 
-def _said(theme: str, name: str, row: Mapping[str, Any]) -> str:
-    """One reason: the feature, its value and how old the evidence is."""
+def _said(name: str, value: Any, age: float) -> str:
+    """One reason: the feature, its value and how old the evidence is (months)."""
     about = FEATURES.get(name, {})
     words = about.get("words", name.removesuffix("_id").replace("_", " "))
-    value, age = row[name], row.get(f"{AGE}{theme}") if about.get("how", "since") != "since" else None
     if about.get("unit") == "yes" and pd.notna(value):
         return words if value else f"not {words}"
     shown = "not known" if pd.isna(value) else _in_words(value, about.get("unit", ""))
-    months = 0 if age is None or pd.isna(age) else int(age)
+    months = 0 if about.get("how", "since") == "since" or pd.isna(age) else int(age)
     old = f" ({months} month{'s' * (months > 1)} old)" if months else ""
     return f"{words} {shown}{old}"
 

@@ -94,9 +94,9 @@ def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
     days = told.reindex(columns=["decision_date", "recorded_date"]).apply(pd.to_datetime)
     since = month_of(days.max(axis=1).fillna(told["end_date"]))
     back = month_of(told["start_date"].shift(-1)).where(told["client_id"] == told["client_id"].shift(-1))
-    for client, first, until in zip(told["client_id"], since, back, strict=True):
-        if first < until:
-            gone |= (rows["client_id"] == client) & (rows["month"] >= first) & (rows["month"] < until)
+    gaps = told[["client_id"]].assign(first=since, until=back)[(since < back).to_numpy()]
+    inside = rows[["client_id", "month"]].reset_index().merge(gaps, on="client_id")
+    gone[inside.loc[inside["month"].ge(inside["first"]) & inside["month"].lt(inside["until"]), "index"]] = True
     return gone
 
 

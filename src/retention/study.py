@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from scipy import stats
@@ -20,8 +22,10 @@ from retention.economics.money import monthly_money
 from retention.errors import ConfigError
 from retention.features import Window
 from retention.guards import leaky
+from retention.judgement import Judgement, judged
 from retention.lagged import Panel, build_panel
 from retention.results import Finding, Findings, Listing, leave_out_below
+from retention.scores import Scorer, scorer, scores
 from retention.snapshots import build_snapshots
 from retention.sources import Tables, ask_records_begin, last_whole_month, read
 from retention.spells import build_spells, contract_cycles, ends_near_due
@@ -38,12 +42,16 @@ Told = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Study:
-    """Checked tables with the settings in force; `cutoff` is the last day observed."""
+    """Checked tables with the settings in force; `cutoff` is the last day observed.
+
+    `shared` is the folder that the notebooks of one run share: what costs much is made once there (`_once`).
+    """
 
     settings: Settings
     tables: Tables
     cutoff: dt.date
     records_begin: dt.date | None
+    shared: Path | None = None
 
     @cached_property
     def spells(self) -> pd.DataFrame:
@@ -112,6 +120,9 @@ class Study:
 
         Without the columns of which `guards.leaky` says that they know too much.
         """
+        return self._once("snapshots", self._snapshots)
+
+    def _snapshots(self) -> pd.DataFrame:
         begin = pd.Timestamp(self.records_begin) if self.records_begin else self.spells["start_date"].min()
         extra = self.settings.table("clients").extra
         rows = build_snapshots(
@@ -127,6 +138,34 @@ class Study:
         size = ["log_size"] if "monthly_ad_spend" in known_later else []
         rows = rows.drop(columns=[*known_later, *size], errors="ignore")
         return rows.head(0) if self.is_snapshot else rows
+
+    @cached_property
+    def risk(self) -> tuple[Judgement, Scorer | None, pd.DataFrame]:
+        """What foretells leaving: how it did beside simple rules, what scores, and the scores of who is there now."""
+        return self._once("risk", self._risk)
+
+    def _risk(self) -> tuple[Judgement, Scorer | None, pd.DataFrame]:
+        found = judged(self.snapshots, self.window)
+        made = scorer(self.snapshots, found, self.window)
+        return found, made, scores(self.snapshots, self.spells, made, self.settings, self.cutoff)
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives back; in a run it is made by the first notebook that asks, and kept for the others."""
+        if self.shared is None:
+            return make()
+        import fcntl  # runs are made on systems that have it; a notebook by itself works on any
+
+        kept = self.shared / f"{name}.pickle"
+        with (self.shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if kept.is_file():
+                with kept.open("rb") as file:
+                    return pickle.load(file)
+            made, fresh = make(), kept.with_suffix(".new")
+            with fresh.open("wb") as file:
+                pickle.dump(made, file, pickle.HIGHEST_PROTOCOL)
+            fresh.rename(kept)
+            return made
 
     def known(self, table: str) -> pd.DataFrame | None:
         """A table as it stood on the last day: `tables.known_by`; None where the source has no such table."""
@@ -309,16 +348,34 @@ def prepare(study: Study, folder: Path) -> None:
 
 def _open_prepared(path: Path) -> Study:
     state = json.loads(path.read_text("utf-8"))
-    frames = {file.stem: pd.read_parquet(file) for file in sorted(path.parent.glob("*.parquet"))}
+    frames = _Frames({file.stem: file for file in sorted(path.parent.glob("*.parquet"))})
     rows, hashes, notes, repairs = state["tables"]
     tables = Tables(frames, rows, hashes, tuple(notes), tuple(repairs))
     cutoff, begin = (day and dt.date.fromisoformat(day) for day in state["dates"])
     settings = Settings.model_validate_json(state["settings"])
     leave_out_below(settings.privacy.fewest)
-    return Study(settings, tables, cutoff, begin)
+    return Study(settings, tables, cutoff, begin, path.parent)
 
 
-def _window(settings: Settings, frames: dict[str, pd.DataFrame]) -> tuple[dt.date, dt.date | None]:
+class _Frames(Mapping[str, pd.DataFrame]):
+    """The prepared tables by name, each read when it is first asked for."""
+
+    def __init__(self, files: dict[str, Path]) -> None:
+        self.files, self.read = files, dict[str, pd.DataFrame]()
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        if name not in self.read:
+            self.read[name] = pd.read_parquet(self.files[name])
+        return self.read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+def _window(settings: Settings, frames: Mapping[str, pd.DataFrame]) -> tuple[dt.date, dt.date | None]:
     """The cut-off and the day records begin; ConfigError asks for whatever cannot be known from the data."""
     asks = []
     taken = settings.table("clients").snapshot_date
@@ -341,7 +398,7 @@ def _window(settings: Settings, frames: dict[str, pd.DataFrame]) -> tuple[dt.dat
     return cutoff, begin if isinstance(begin, dt.date) else None
 
 
-def newest_recorded(frames: dict[str, pd.DataFrame]) -> dt.date | None:
+def newest_recorded(frames: Mapping[str, pd.DataFrame]) -> dt.date | None:
     """The newest recorded date: never an end, term, due or scheduled date, which may lie ahead."""
     recorded = [frame[c].dropna() for frame in frames.values() for c in RECORDED if c in frame]
     if not sum(map(len, recorded)):

@@ -1,7 +1,7 @@
 """Sources to tables, a piece at a time: rename, translate values, parse, check; every fault and repair is gathered."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -31,7 +31,7 @@ class Tables:
     days of some columns and nothing else.
     """
 
-    frames: dict[str, pd.DataFrame]
+    frames: Mapping[str, pd.DataFrame]
     rows: dict[str, int]
     hashes: dict[str, str]
     notes: tuple[str, ...] = ()
