@@ -140,13 +140,20 @@ def contrasts(panel: Panel, tables: Tables) -> dict[tuple[str, str], Ways]:
     place = pd.MultiIndex.from_frame(at[["row", "month"]]).get_indexer(pd.MultiIndex.from_arrays([rows["row"], newest]))
     found = {}
     for (study_row, name), values in factors(at, tables).items():
-        usual = pd.Series(values).groupby(at["row"]).transform(lambda v: v.shift().expanding().mean()).to_numpy()
+        usual = _mean_before(values, at["row"])
         taken = {"factor": values, "usual": usual, "change": values - usual}
         told = rows.assign(**{key: np.where(place >= 0, column[place], np.nan) for key, column in taken.items()})
         if name == LOAD and (assigned := tables["assignments"]) is not None:  # the analyst, not the rep, is shared
             told = told.assign(rep=analyst_load(at, assigned)["analyst"].to_numpy(object)[place])
         found[study_row, name] = _ways(told, name)
     return found
+
+
+def _mean_before(values: np.ndarray, by: pd.Series) -> np.ndarray:
+    """The mean of the known values before each row, of the same `by`; NaN where there is none."""
+    known = pd.DataFrame({"sum": np.nan_to_num(values), "n": (~np.isnan(values)).astype(int)})
+    before = known.groupby(by).cumsum() - known
+    return (before["sum"] / before["n"].where(before["n"] > 0)).to_numpy(float)
 
 
 def _ways(rows: pd.DataFrame, name: str) -> Ways:

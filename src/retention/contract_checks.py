@@ -110,7 +110,9 @@ def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, weighted") ->
             inside = (kinds > 0) & (stop <= start + YEAR)
             chosen = np.flatnonzero(seen & ~(inside & (kinds != KINDS[CLIENT])))
             until = np.minimum(stop[chosen], start + YEAR)
-            free = np.array([after(curve, month)["survival"] for month in until]) / after(curve, start)["survival"]
+            months, at = np.unique(until, return_inverse=True)
+            there = np.array([after(curve, month)["survival"] for month in months])[at]
+            free = there / after(curve, start)["survival"]
             frame = pd.DataFrame({"client_id": spells["client_id"].to_numpy()[chosen], "year": start // YEAR})
             left, weight = inside[chosen].astype(int), alike[chosen] / free
             parts.append(frame.assign(first=float(arm == MONTHLY), left=left, weight=weight))

@@ -167,20 +167,19 @@ def fit_hazard(
     k, w = X.shape[1], np.ones(len(y)) if weights is None else np.asarray(weights, float)
     start = float(np.log(w @ y / (w @ E).sum()))
     theta = np.append(np.zeros(k), np.full(E.shape[1], start))
-    likelihood, score, slopes = _evaluate(theta, y, Z, E, w)
+    likelihood = _likelihood(theta, y, Z, E, w)
     for number in range(STEPS):
+        score, information = _summed(theta, y, Z, E, w)
         try:
-            bend = slopes.T @ slopes if number < SCORING else _bend(theta, y, Z, E, w)
-            step = np.linalg.solve(bend, score.sum(axis=0))
+            step = np.linalg.solve(information if number < SCORING else _bend(theta, y, Z, E, w), score)
         except np.linalg.LinAlgError:
             raise NotFittedError("some covariates say the same") from None
         for _ in range(20):  # half as far until the likelihood no longer falls
-            tried = _evaluate(theta + step, y, Z, E, w)
-            if tried[0] >= likelihood - abs(likelihood) * 1e-14:
+            tried = _likelihood(theta + step, y, Z, E, w)
+            if tried >= likelihood - abs(likelihood) * 1e-14:
                 break
             step = step / 2
-        theta = theta + step
-        likelihood, score, slopes = tried
+        theta, likelihood = theta + step, tried
         if E.shape[1] > 1 and theta[k:].min() < start - SEPARATED:
             into = max(int(theta[k:].argmin()), 1)
             return fit_hazard(left, covariates, exposure, cluster, weights, np.delete(bands, into))
@@ -193,27 +192,41 @@ def fit_hazard(
         raise NotFittedError("no optimum was found")
     own = theta[:k] / scale
     theta = np.append(own, theta[k:] - middle @ own)
-    likelihood, score, slopes = _evaluate(theta, y, X, E, w)
+    ratio, base, mu, pull, weight = _parts(theta, y, X, E, w)
+    slopes = np.column_stack([mu[:, None] * X, ratio[:, None] * base])
+    likelihood, score = _likelihood(theta, y, X, E, w), pull[:, None] * slopes
+    slopes *= np.sqrt(weight)[:, None]
     codes = pd.factorize(pd.Series(cluster))[0]
     expected = np.exp(X @ theta[:k]) * (E @ np.exp(theta[k:]))
     return Fit(tuple(covariates.columns), theta, score, slopes, codes, likelihood, expected, bands)
 
 
-def _evaluate(
-    theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Log-likelihood, the rows' scores (n, p), and dmu/dtheta times the root of the Fisher weight (n, p)."""
+def _parts(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Each row's hazard ratio, months by band times their rates, mu, dlikelihood/dmu and Fisher weight of mu."""
     k = X.shape[1]
-    rates = np.exp(np.clip(theta[k:], -40, 40))
-    base = E * rates
+    base = E * np.exp(np.clip(theta[k:], -40, 40))
     ratio = np.exp(np.clip(X @ theta[:k], -40, 40))
     mu = np.maximum(ratio * base.sum(axis=1), 1e-300)
-    slopes = np.column_stack([mu[:, None] * X, ratio[:, None] * base])
-    stay = np.exp(-mu)
-    leave = -np.expm1(-mu)
-    likelihood = float(w @ np.where(y > 0, np.log(np.maximum(leave, 1e-300)), -mu))
-    pull = w * np.where(y > 0, stay / leave, -1.0)
-    return likelihood, pull[:, None] * slopes, np.sqrt(w * stay / leave)[:, None] * slopes
+    odds = np.exp(-mu) / -np.expm1(-mu)
+    return ratio, base, mu, w * np.where(y > 0, odds, -1.0), w * odds
+
+
+def _likelihood(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray) -> float:
+    """The log-likelihood."""
+    mu = _parts(theta, y, X, E, w)[2]
+    return float(w @ np.where(y > 0, np.log(np.maximum(-np.expm1(-mu), 1e-300)), -mu))
+
+
+def _summed(
+    theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score (p,) and expected information (p, p), without a row's own ever being made."""
+    ratio, base, mu, pull, weight = _parts(theta, y, X, E, w)
+    shares = base / np.maximum(base.sum(axis=1, keepdims=True), 1e-300)
+    slopes = np.concatenate([X, shares], axis=1)  # dmu/dtheta over mu
+    score = slopes.T @ (pull * mu)
+    slopes *= (np.sqrt(weight) * mu)[:, None]
+    return score, slopes.T @ slopes
 
 
 def bunched(codes: np.ndarray, most: int = BUNCHES) -> np.ndarray:

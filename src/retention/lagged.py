@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -321,17 +322,24 @@ def wider(fit: Fit, parts: Mapping[str, float], used: pd.DataFrame, level: float
 
 
 def lagged_contrast(
+    rows: pd.DataFrame, columns: Sequence[str], parts: Mapping[str, float], name: str, **how: Any
+) -> Contrast:
+    """A weighted sum of effects to be judged: `lagged_contrasts` of one."""
+    return lagged_contrasts(rows, columns, [parts], name, **how)[0]
+
+
+def lagged_contrasts(
     rows: pd.DataFrame,
     columns: Sequence[str],
-    parts: Mapping[str, float],
+    sums: Sequence[Mapping[str, float]],
     name: str,
     *,
     plain: Sequence[str] = (),
     groups: Mapping[str, str] | None = None,
     lacking: Sequence[str] = (),
     level: float = 0.95,
-) -> Contrast:
-    """A weighted sum of effects to be judged; `groups` names columns (0 or 1) of which each needs ends enough."""
+) -> list[Contrast]:
+    """Weighted sums of effects of one regression; `groups` names columns (0 or 1) of which each needs ends enough."""
     told = rows.dropna(subset=[*columns, *plain])
     counts, compared = {"clients with what is compared": int(told["left"].sum())}, told
     if groups:
@@ -343,5 +351,5 @@ def lagged_contrast(
         fit, used = made.fit(), made.rows
     except NotFittedError as error:
         why = (*lacking, f"No estimate could be made: {error}.")
-        return Contrast(name, math.nan, math.nan, clients, counts, why)
-    return Contrast(name, *wider(fit, parts, used, level), clients, counts, tuple(lacking))
+        return [Contrast(name, math.nan, math.nan, clients, counts, why) for _ in sums]
+    return [Contrast(name, *wider(fit, parts, used, level), clients, counts, tuple(lacking)) for parts in sums]

@@ -14,7 +14,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from retention.hazards import BOOTSTRAP_FROM, NotFittedError
-from retention.lagged import Panel, design, in_deviations, lagged_contrast, lagged_rows, wider
+from retention.lagged import Panel, design, in_deviations, lagged_contrast, lagged_contrasts, lagged_rows, wider
 from retention.results import MIN_EVENTS_GROUP, Z95, Contrast, Estimate, Estimates, Finding, between
 from retention.spells import AGENCY, CLIENT
 
@@ -50,8 +50,7 @@ def liking_difference(panel: Panel, rows: pd.DataFrame | None = None, *, name: s
     few = f"Only {panel.response:.0%} of invitations were answered; at least {MIN_RESPONSE:.0%} are needed."
     lacking = () if panel.response >= MIN_RESPONSE else (few,)
     effects = [{"liking": 1.0}, {"results": 1.0}, DIFFERENCE]
-    found = [lagged_contrast(rows, BOTH, parts, name, lacking=lacking, level=PRIMARY) for parts in effects]
-    return _signed(*found)
+    return _signed(*lagged_contrasts(rows, BOTH, effects, name, lacking=lacking, level=PRIMARY))
 
 
 def _signed(liking: Contrast, results: Contrast, difference: Contrast) -> Contrast:

@@ -15,9 +15,12 @@ from retention.funnel import funnel
 from retention.lagged import Panel, in_deviations
 from retention.people import ends_over_expected
 from retention.results import Finding
+from retention.snapshots import month_of
 from retention.spells import CLIENT, DAY, add_months, whole_months
 
 YEAR = 12  # months of the rolling view
+ABOUT = ["client_id", "start_date", "contract_term_months", "monthly_ad_spend"]
+ABOUT += ["end_kind", "ended", "entry_months", "stop_months"]  # what is asked of a month of service
 HALF = 6  # months of answers and results beside it
 HARDER = 0.25  # (ours) standard deviations of results, and share of load, from which a rep's lot counts as harder
 
@@ -28,7 +31,8 @@ def rep_rows(panel: Panel, *, unknown: str = CLIENT, since: pd.Timestamp | None 
     In a client's first months that is its first rep. Months whose rep is not known are left out; `since` keeps those
     that ended after that day.
     """
-    rows = month_rows(panel.spells.assign(row=np.arange(len(panel.spells))), unknown=unknown)
+    spells = panel.spells[ABOUT].assign(row=np.arange(len(panel.spells)))
+    rows = month_rows(spells, unknown=unknown)
     month = np.maximum(rows["to_month"].to_numpy(int) - 1 - panel.lag, 0)
     rows = rows.assign(rep=panel.rep[rows["row"].to_numpy(int), month])
     if since is not None and len(rows):
@@ -146,12 +150,15 @@ def rep_months(panel: Panel, waves: pd.DataFrame, months: int = HALF) -> pd.Data
     rows = rep_rows(panel)
     if rows.empty:
         return pd.DataFrame()
-    rows["month"] = (add_months(rows["start_date"], rows["to_month"]) - DAY).dt.to_period("M")
+    last = add_months(rows["start_date"], rows["to_month"]) - DAY
+    told = month_of(last)
+    lately = told > told.max() - months
+    rows = rows[lately].assign(month=last[lately].dt.to_period("M"))
     served = rows.groupby(["rep", "month"]).agg(clients=("client_id", "nunique"), left=("left", "sum"))
+    waves = waves[waves["wave"] >= rows["month"].min()] if len(waves) else waves
     answers = nps.tally(in_charge(waves, panel).rename(columns={"wave": "month"}), ["rep", "month"])
     table = served.join(answers[["answered", "nps", "low", "high"]], how="left")
-    table = table.reset_index().sort_values(["month", "rep"], ascending=[False, True], kind="stable")
-    return table[table["month"] > table["month"].max() - months].reset_index(drop=True)
+    return table.reset_index().sort_values(["month", "rep"], ascending=[False, True], kind="stable", ignore_index=True)
 
 
 def in_charge(waves: pd.DataFrame, panel: Panel) -> pd.DataFrame:

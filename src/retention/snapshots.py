@@ -35,7 +35,7 @@ def last_month(cutoff: pd.Timestamp) -> int:
 
 def build_snapshots(
     spells: pd.DataFrame,
-    tables: Mapping[str, pd.DataFrame],
+    tables: Mapping[str, pd.DataFrame | pl.LazyFrame],
     window: Window,
     told: ResultsSettings,
     *,
@@ -45,6 +45,8 @@ def build_snapshots(
 ) -> pd.DataFrame:
     """A row a client and month's end from `begin` to `cutoff`, while there and not known to be under notice.
 
+    `tables`: frames in memory, or scans of what need not be there whole.
+
     Columns: `client_id, engagement, month`, the features, `worth_a_month` (the client's margin; where its hours are not
     known its fee, else its planned fee) and `outcome`: left (by choice, in the window), stayed, too late (decided
     before the window begins), another end, or not known yet. Source: METHODS 7.
@@ -52,13 +54,15 @@ def build_snapshots(
     last, first = last_month(cutoff), int(month_of(spells["start_date"]).min())
     frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
     frames |= {"engagements": _polars(spells), "months": pl.DataFrame({"month": range(first, last + 1)}).lazy()}
-    made = month_features(frames, window, told, int(begin.year * 12 + begin.month - 1)).collect()
-    made = made.join(signing_features(frames["engagements"], extra).collect(), on=KEY, how="left")
-    rows = made.to_pandas().sort_values([*KEY, "month"], ignore_index=True)
+    made = month_features(frames, window, told, int(begin.year * 12 + begin.month - 1))
+    made = made.join(signing_features(frames["engagements"], extra), on=KEY, how="left").sort(*KEY, "month")
+    rows = made.collect().to_pandas()
     rows[WORTH] = _worth(rows, spells)
     rows = rows.merge(_decisions(spells), on=KEY, how="left")
+    clients = tables.get("clients")
+    clients = clients.collect().to_pandas() if isinstance(clients, pl.LazyFrame) else clients
     noticed = (rows["decided"] <= rows["month"]) & (rows["told"] <= rows["month"])
-    noticed |= _noticed_by(rows, spells, cutoff) | _away(rows, tables.get("clients"))
+    noticed |= _noticed_by(rows, spells, cutoff) | _away(rows, clients)
     # Who is back before its end was written down is there once, not twice.
     rows = rows[~noticed].drop_duplicates(["client_id", "month"], keep="last").reset_index(drop=True)
     ended = spells["end_date"].notna()
@@ -100,7 +104,9 @@ def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
     return gone
 
 
-def _polars(frame: pd.DataFrame) -> pl.LazyFrame:
+def _polars(frame: pd.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
+    if isinstance(frame, pl.LazyFrame):
+        return frame
     texts = {name: "string" for name in frame if frame[name].dtype == object}
     return pl.from_pandas(frame.astype(texts)).lazy()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import polars as pl
 from scipy import stats
 
 from retention.claims import Claim, load_plan, plan_hash
@@ -125,9 +126,10 @@ class Study:
     def _snapshots(self) -> pd.DataFrame:
         begin = pd.Timestamp(self.records_begin) if self.records_begin else self.spells["start_date"].min()
         extra = self.settings.table("clients").extra
+        frames = self.tables.frames
         rows = build_snapshots(
             self.spells,
-            self.tables.frames,
+            frames.scanned() if isinstance(frames, _Frames) else frames,
             self.window,
             self.settings.results,
             cutoff=pd.Timestamp(self.cutoff),
@@ -367,6 +369,10 @@ class _Frames(Mapping[str, pd.DataFrame]):
         if name not in self.read:
             self.read[name] = pd.read_parquet(self.files[name])
         return self.read[name]
+
+    def scanned(self) -> dict[str, pl.LazyFrame]:
+        """The same tables for Polars, of which only what is asked for is read."""
+        return {name: pl.scan_parquet(file) for name, file in self.files.items()}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.files)
