@@ -101,8 +101,9 @@ def test_the_package_stays_small():
     """The limit is on code. It once counted every line, and the cheapest way to keep it was to explain less.
 
     It was 7,000 while the package held the study and the classifier. The agency's money, its service, its portfolio,
-    comparing runs, privacy and engines are whole parts of their own; they were given 3,800 lines between them.
+    comparing runs, privacy and engines are whole parts of their own; they were given 3,800 lines between them, and what
+    keeps a report of fifty thousand clients within minutes another 300.
     """
     assert lines_of_code('"""What it is."""\n\n# why\nx = 1\ny = """a\nb"""\n') == 3
     lines = sum(lines_of_code(path.read_text()) for path in PACKAGE.rglob("*.py"))
-    assert lines < 10800, f"{lines} lines: time to delete something"
+    assert lines < 11100, f"{lines} lines: time to delete something"
