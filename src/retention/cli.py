@@ -212,8 +212,6 @@ def _told(found: dict[str, Any], begin: object) -> str:
 def score(data: str, config: str, cutoff: str, out: Path) -> None:
     """Write every client's chance of leaving in the coming months, why, and by when to act."""
     from retention.guards import leaks
-    from retention.judgement import judged
-    from retention.scores import scorer, scores
     from retention.study import open_study
     from retention.tables import write_csv
 
@@ -221,13 +219,10 @@ def score(data: str, config: str, cutoff: str, out: Path) -> None:
         raise ConfigError(f"There is no folder {out.absolute().parent} to write {out.name} into.")
     with _progress() as tell:
         study = open_study(data, config, cutoff, tell)
-        tell("Holding the model against simple rules")
-        judgement = judged(study.snapshots, study.window)
+        tell("Scoring, and holding the model against simple rules")
+        judgement, _, table = study.risk
         if judgement.why:
             raise ConfigError(f"No client can be scored: {judgement.why}")
-        tell("Scoring")
-        made = scorer(study.snapshots, judgement, study.window)
-        table = scores(study.snapshots, study.spells, made, study.settings, study.cutoff)
     write_csv(table, out)
     for found in (judgement.answer(), *leaks(study.spells, study.settings.table("clients").extra).items):
         click.echo(found.text, err=True)

@@ -19,6 +19,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
+MOST_SHOWN = 300  # (ours) rows of a table on a page
 MIME = "application/vnd.retention+json"
 SCHEMA = 1
 EMPTY = "empty"  # the style class of a table or chart with nothing in it; a section of such is left out of the page
@@ -285,19 +286,25 @@ class Estimates:
 
 @dataclass(frozen=True)
 class Listing:
-    """A frame shown as a captioned table: text is escaped, numbers are aligned, nothing is executed."""
+    """A frame shown as a captioned table: text is escaped, numbers are aligned, nothing is executed.
+
+    Of a long one the first rows are shown, and how many there are is said, with the `file` of the run that holds all.
+    """
 
     rows: pd.DataFrame
     caption: str
     formats: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""
 
     def html(self) -> str:
         """The table as HTML with scoped headings; every value is text, never markup."""
-        shown = self._shown()
+        every = self._shown()
+        shown, where = every.head(MOST_SHOWN), f"; all are in {self.file}" * bool(self.file)
+        cut = f" (the first {MOST_SHOWN} of {len(every):,} rows{where})" * (len(every) > MOST_SHOWN)
         numeric = {name: pd.api.types.is_numeric_dtype(shown[name]) for name in shown.columns}
         heads, records = [(str(name), told) for name, told in numeric.items()], shown.to_dict("records")
         rows = [[(self._text(name, value), numeric[name]) for name, value in row.items()] for row in records]
-        return _shown("listing", self.caption + _said_of(len(self.rows) - len(shown)), heads, rows)
+        return _shown("listing", self.caption + _said_of(len(self.rows) - len(every)) + cut, heads, rows)
 
     def _shown(self) -> pd.DataFrame:
         """The rows without those on too few clients, by whatever column counts clients, engagements or ends."""
@@ -309,7 +316,8 @@ class Listing:
         return "–" if pd.isna(value) else format(value, self.formats.get(name, plain))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {"text/plain": f"{self.caption}\n{self._shown().to_string(index=False)}", "text/html": self.html()}
+        plain = self._shown().head(MOST_SHOWN).to_string(index=False)
+        return {"text/plain": f"{self.caption}\n{plain}", "text/html": self.html()}
 
 
 def _with_interval(row: Estimate) -> str:

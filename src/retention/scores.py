@@ -222,7 +222,7 @@ def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:
     return table.sort_values("Log-odds per SD", key=lambda x: -x.abs(), ignore_index=True).head(most)
 
 
-def save(table: pd.DataFrame, out_dir: str) -> None:
-    """Write the scores into the folder of a run; nothing where a notebook runs by itself."""
+def save(table: pd.DataFrame, out_dir: str, file: str = FILE) -> None:
+    """Write the scores (or another list) into the folder of a run; nothing where a notebook runs by itself."""
     if out_dir and len(table):
-        write_csv(table, Path(out_dir) / FILE)
+        write_csv(table, Path(out_dir) / file)

@@ -7,6 +7,7 @@ known.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,7 @@ def last_month(cutoff: pd.Timestamp) -> int:
 
 def build_snapshots(
     spells: pd.DataFrame,
-    tables: Mapping[str, pd.DataFrame | pl.LazyFrame],
+    tables: Mapping[str, Any],
     window: Window,
     told: ResultsSettings,
     *,
@@ -45,7 +46,7 @@ def build_snapshots(
 ) -> pd.DataFrame:
     """A row a client and month's end from `begin` to `cutoff`, while there and not known to be under notice.
 
-    `tables`: frames in memory, or scans of what need not be there whole.
+    `tables`: frames, or (all but that of the clients) Polars' scans of what need not be there whole.
 
     Columns: `client_id, engagement, month`, the features, `worth_a_month` (the client's margin; where its hours are not
     known its fee, else its planned fee) and `outcome`: left (by choice, in the window), stayed, too late (decided
@@ -59,10 +60,8 @@ def build_snapshots(
     rows = made.collect().to_pandas()
     rows[WORTH] = _worth(rows, spells)
     rows = rows.merge(_decisions(spells), on=KEY, how="left")
-    clients = tables.get("clients")
-    clients = clients.collect().to_pandas() if isinstance(clients, pl.LazyFrame) else clients
     noticed = (rows["decided"] <= rows["month"]) & (rows["told"] <= rows["month"])
-    noticed |= _noticed_by(rows, spells, cutoff) | _away(rows, clients)
+    noticed |= _noticed_by(rows, spells, cutoff) | _away(rows, tables.get("clients"))
     # Who is back before its end was written down is there once, not twice.
     rows = rows[~noticed].drop_duplicates(["client_id", "month"], keep="last").reset_index(drop=True)
     ended = spells["end_date"].notna()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -160,14 +159,11 @@ class Study:
         kept = self.shared / f"{name}.pickle"
         with (self.shared / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if kept.is_file():
-                with kept.open("rb") as file:
-                    return pickle.load(file)
-            made, fresh = make(), kept.with_suffix(".new")
-            with fresh.open("wb") as file:
-                pickle.dump(made, file, pickle.HIGHEST_PROTOCOL)
-            fresh.rename(kept)
-            return made
+            if not kept.is_file():
+                fresh = kept.with_suffix(".new")
+                pd.to_pickle(make(), fresh)
+                fresh.rename(kept)
+            return pd.read_pickle(kept)
 
     def known(self, table: str) -> pd.DataFrame | None:
         """A table as it stood on the last day: `tables.known_by`; None where the source has no such table."""
@@ -370,9 +366,9 @@ class _Frames(Mapping[str, pd.DataFrame]):
             self.read[name] = pd.read_parquet(self.files[name])
         return self.read[name]
 
-    def scanned(self) -> dict[str, pl.LazyFrame]:
-        """The same tables for Polars, of which only what is asked for is read."""
-        return {name: pl.scan_parquet(file) for name, file in self.files.items()}
+    def scanned(self) -> dict[str, Any]:
+        """The same tables, all but that of the clients for Polars to read as far as is asked for."""
+        return {name: pl.scan_parquet(file) for name, file in self.files.items()} | {"clients": self["clients"]}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.files)

@@ -30,6 +30,7 @@ class Executed:
     name: str
     seconds: float
     peak_mb: float
+    cpu: float = 0.0
     error: str = ""
     cell: str = ""
     payloads: tuple[Mapping[str, Any], ...] = ()
@@ -62,7 +63,7 @@ def run_all(
     with contextlib.closing(kernels.each(_run_one, calls, jobs, work / NOISE)) as each:
         for number, result in each:
             why = "its process was killed; perhaps the memory was full (try --jobs 1)"
-            results[number] = result or Executed(notebooks[number].stem, 0.0, 0.0, why)
+            results[number] = result or Executed(notebooks[number].stem, 0.0, 0.0, error=why)
             done(results[number])
     return [results[number] for number in range(len(notebooks))]
 
@@ -73,12 +74,13 @@ def _run_one(notebook: Path, parameters: dict[str, str], work: Path) -> Executed
     target = work / "notebooks" / notebook.name
     error, cell = _execute(notebook, target, parameters, work)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
     try:
         payloads = _read_back(target) if target.is_file() else ()
     except (OSError, ValueError) as failure:  # cut short where a disk is full
         payloads, error = (), error or f"{type(failure).__name__}: {failure}"
-    return Executed(notebook.stem, round(seconds, 2), round(peak, 1), error, cell, payloads)
+    return Executed(notebook.stem, round(seconds, 2), round(peak, 1), round(cpu, 2), error, cell, payloads)
 
 
 def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Path) -> tuple[str, str]:

@@ -100,8 +100,9 @@ def _run(options: Options, out: Path, tell: Told) -> None:
     tell("Reading and checking the data")
     study = replace(open_study(options.data, options.config, options.cutoff, tell), settings=settings)
     if key:
-        coded = privacy.without_names(study.tables, settings, key)
-        study = replace(study, tables=coded, settings=privacy.without_places(settings))
+        tables = privacy.without_names(study.tables, settings, key)
+        study = replace(study, tables=tables, settings=privacy.without_places(settings))
+        del tables
     about = _about(study, notebooks, key)
     final = out / about["run_id"]
     work = out / f"{publish.HIDDEN}{final.name}-{os.getpid()}"
@@ -112,7 +113,9 @@ def _run(options: Options, out: Path, tell: Told) -> None:
         publish.remove(out / publish.FAILED)
         tell(f"Nothing has changed since run {final.name}; it is kept")
     else:
-        _make(work, study, notebooks, about, before, options.jobs, tell)
+        prepare(study, work / "prepared")
+        del study  # what the notebooks read is on disk; it need not be held twice
+        _make(work, notebooks, about, before, options.jobs, tell)
         publish.publish(work, final)
     for name in publish.prune(out, options.keep) if options.keep else ():
         tell(f"Removed the older run {name}")
@@ -205,11 +208,8 @@ def _packages() -> dict[str, str]:
     return {name: version(name) for name in ["retention", *names]}
 
 
-def _make(
-    work: Path, study: Study, notebooks: list[Path], about: dict[str, Any], before: Path | None, jobs: int, tell: Told
-) -> None:
-    """Everything between reading and publishing, inside the hidden folder `work`."""
-    prepare(study, work / "prepared")
+def _make(work: Path, notebooks: list[Path], about: dict[str, Any], before: Path | None, jobs: int, tell: Told) -> None:
+    """Everything between reading and publishing, inside the hidden folder `work`, where the tables are prepared."""
     log: list[str] = []
 
     def done(result: Executed) -> None:
@@ -229,7 +229,9 @@ def _make(
     publish.remove(work / "prepared")
     publish.remove(work / NOISE)
     (work / "run.log").write_text("\n".join(log) + "\n", "utf-8")
-    took = {result.name: {"seconds": result.seconds, "peak_mb": result.peak_mb} for result in executed}
+    took = {
+        result.name: {"seconds": result.seconds, "cpu": result.cpu, "peak_mb": result.peak_mb} for result in executed
+    }
     _finish(work, {**about, "titles": titles, "took": took}, before)
 
 
