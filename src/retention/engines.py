@@ -66,6 +66,7 @@ def write_features(
         fault for name, path in tables.items() for fault in faults(name, pl.scan_parquet(_files(path)).collect_schema())
     ]:
         raise ConfigError("\n".join([f"{len(wrong)} fault(s) in the Parquet files:", *wrong]))
+    spells = spells.assign(spell=range(len(spells)))
     since, last = int(begin.year * 12 + begin.month - 1), last_month(cutoff)
     months = pd.DataFrame({"month": range(int(month_of(spells["start_date"]).min()), last + 1)})
     fresh = out.with_name(f".{out.name}.new")
@@ -135,7 +136,7 @@ class _Polars:
         return found.collect().to_pandas()
 
     def write(self, found: Any, path: Path) -> None:
-        found.sink_parquet(path)
+        found.sink_parquet(path, compression="snappy")  # as the other engines do; half the time of the default
 
 
 class _DuckDB:
@@ -173,6 +174,7 @@ def _part_by_part(
     read = [engine.between(str(part["client_id"].iloc[0]), str(part["client_id"].iloc[-1])) for part in parts]
     about = {"months": engine.frame(months)}
     if len(parts) > 1:
+        told("Counting the clients of each rep")
         loads = [
             _loads(engine, {**tables, "engagements": rows, **about}) for rows, tables in zip(given, read, strict=True)
         ]

@@ -105,9 +105,10 @@ def month_features(tables: Mapping[str, Any], window: Window, told: ResultsSetti
     """What was known at each month's end of each engagement: its key, `month`, and a column a feature (features.toml).
 
     `tables` holds frames of one engine: `engagements` (as `build_spells` makes them), `months` (a column `month`, as
-    `month_number`) and any of the input tables; without a table its features are missing. With `loads` (`rep_loads` of
-    everybody) the tables may be those of part of the clients. A row a month that an engagement was under way as far as
-    then known, from month `since` on; a native frame of that engine.
+    `month_number`) and any of the input tables; without a table its features are missing. A column `spell` that numbers
+    the engagements makes it quicker. With `loads` (`rep_loads` of everybody) the tables may be those of part of the
+    clients. A row a month that an engagement was under way as far as then known, from month `since` on; a native frame
+    of that engine.
     """
     frames = {name: _whole(name, lazy(frame)) for name, frame in tables.items() if name in TABLES}
     if "assignments" in frames:
@@ -143,7 +144,7 @@ def month_features(tables: Mapping[str, Any], window: Window, told: ResultsSetti
 def _under_way(engagements: Lazy, months: Lazy) -> Lazy:
     """A row an engagement and month, from its first month to the one in which its end had come and was on record."""
     names = engagements.collect_schema().names()
-    about = [name for name in ("rep_id", "promised_result") if name in names]
+    about = [name for name in ("rep_id", "promised_result", "spell") if name in names]
     gone = nw.max_horizontal(month_number(nw.col("end_date")), month_number(nw.col("recorded_date")))
     rows = engagements.select(
         *KEY,
@@ -154,7 +155,11 @@ def _under_way(engagements: Lazy, months: Lazy) -> Lazy:
         gone=nw.when(~nw.col("end_date").is_null()).then(gone),
         signed_term=nw.col("contract_term_months").cast(nw.Int64),
         log_size=nw.col("monthly_ad_spend").cast(nw.Float64).clip(lower_bound=1).log(),
-    ).join(months.select("month"), how="cross")
+    )
+    if "spell" not in about:
+        number = nw.col("engagement").cast(nw.String)
+        rows = rows.with_columns(spell=nw.concat_str(nw.col("client_id"), number, separator=" "))
+    rows = rows.join(months.select("month"), how="cross")
     known = nw.col("gone").is_null() | (nw.col("month") < nw.col("gone"))
     return rows.filter((nw.col("month") >= nw.col("first")) & known)
 
@@ -238,7 +243,7 @@ def _counted(rows: Lazy, made: Lazy, wanted: Mapping[str, Mapping[str, Any]]) ->
 
 
 def _over(values: Expr) -> Expr:
-    return values.over(*KEY, order_by="month")
+    return values.over("spell", order_by="month")
 
 
 def _rolled(column: str, months: int) -> Expr:

@@ -54,7 +54,10 @@ def build_snapshots(
     """
     last, first = last_month(cutoff), int(month_of(spells["start_date"]).min())
     frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
-    frames |= {"engagements": _polars(spells), "months": pl.DataFrame({"month": range(first, last + 1)}).lazy()}
+    frames |= {
+        "engagements": _polars(spells.assign(spell=range(len(spells)))),
+        "months": pl.DataFrame({"month": range(first, last + 1)}).lazy(),
+    }
     made = month_features(frames, window, told, int(begin.year * 12 + begin.month - 1))
     made = made.join(signing_features(frames["engagements"], extra), on=KEY, how="left").sort(*KEY, "month")
     rows = made.collect().to_pandas()
