@@ -42,6 +42,7 @@ bench: .venv/dev-ready
 	$(BIN)/python benchmarks/bootstrap.py
 	$(BIN)/python benchmarks/score.py
 	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/size.py
 	$(BIN)/python benchmarks/scale.py
 
 screenshots: .venv/dev-ready

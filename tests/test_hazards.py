@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retention.hazards import BOOTSTRAP_FROM, NotFittedError, band_exposure, fit_hazard, natural_spline
+from retention.hazards import BOOTSTRAP_FROM, NotFittedError, band_exposure, bunched, fit_hazard, natural_spline
 
 
 def one_band(months) -> np.ndarray:
@@ -131,3 +131,22 @@ def test_a_resample_without_information_is_no_number():
     lost = np.isnan(draws).any(axis=1).mean()
     assert 0.25 < lost < 0.50  # (1 - 1/57) ** 57 = 0.36
     assert np.isfinite(np.nanquantile(draws[:, 0], [0.025, 0.975])).all()
+
+
+def test_bunches_vary_as_single_clients_do():
+    x = np.random.default_rng(1).normal(size=12_000)
+    codes = bunched(np.arange(12_000))
+    sizes, sums = np.bincount(codes), np.bincount(codes, x)
+    assert len(sizes) == 5000 and sizes.min() == 2 and sizes.max() == 3
+    assert sums.var() * 5000 == pytest.approx(x.var() * 12_000, rel=0.06)
+    assert (bunched(np.arange(5000)) == np.arange(5000)).all()
+
+
+def test_likelihoods_of_resamples_are_those_of_refits():
+    left, x, months = simulated(4000, 1)
+    fit, rng = fit_hazard(left, x, one_band(months), range(4000)), np.random.default_rng(3)
+    refits = [
+        fit_hazard(left, x, one_band(months), range(4000), times.astype(float)).log_likelihood
+        for times in rng.multinomial(4000, np.full(4000, 1 / 4000), size=20)
+    ]
+    assert np.std(refits) > 20 and fit.reached(left, 20, 3) == pytest.approx(refits, abs=0.3)

@@ -172,3 +172,9 @@ def test_the_index_shows_the_head_of_each_list(tmp_path):
     assert "43% (25% to 60%)" in first["html"] and "5,228" in first["html"]
     assert NAMED not in first["html"] and "&lt;img" in first["html"] and "Contact" not in first["html"]
     assert (second["path"], second["count"]) == ("lists/let_go.csv", 1) and "Let go" in second["html"]
+
+
+def test_a_long_table_is_cut_and_says_so():
+    shown = Listing(pd.DataFrame({"x": range(301)}), "Long", file="x.csv").html()
+    assert "Long (the first 300 of 301 rows; all are in x.csv)" in shown and shown.count("<tr>") == 301
+    assert "first" not in Listing(pd.DataFrame({"x": range(300)}), "Short").html()

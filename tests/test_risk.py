@@ -18,6 +18,7 @@ from retention.features import Window
 from retention.hazards import NotFittedError
 from retention.snapshots import LEFT, NOT_YET, OTHER_END, STAYED, TOO_LATE, known, splits
 from retention.spells import build_spells
+from retention.study import Study, open_study, prepare
 
 
 @pytest.fixture(scope="module")
@@ -387,3 +388,27 @@ def test_who_is_away_for_a_pause_is_no_row_and_nobody_is_there_twice(sample_stud
     months = {who: (rows.loc[rows["client_id"] == who, "month"] - 2024 * 12 + 1).tolist() for who in ("za", "zb")}
     assert months["za"] == [0, *range(4, 19)]  # gone from the notice in January until the return in April
     assert months["zb"] == [0, 1, 2, 3, 4, 5, *range(6, 19)]
+
+
+def test_of_very_many_rows_those_of_whole_clients_are_learned_from(sample_study):
+    rows = known(sample_study.snapshots)
+    few = risk.by_lot(rows, 1, most=2000)
+    assert 1800 < len(few) <= 2000 and few.equals(risk.by_lot(rows, 1, most=2000)) and risk.by_lot(rows, 1) is rows
+    assert len(few) == rows["client_id"].isin(few["client_id"]).sum()
+
+
+def test_where_very_many_left_the_last_of_them_are_foretold():
+    """Fifty leave in each of thirty months: a thousand in the last twenty; where all left in one, a year is tried."""
+    rows = pd.DataFrame({"client_id": range(1500), "left": 1, "month": np.arange(1500) // 50})
+    assert judgement._blocks(rows, 3) == 7 and judgement._blocks(rows.assign(month=29), 3) == 4
+    assert judgement._blocks(rows.head(999), 3) == 0
+
+
+def test_a_run_s_notebooks_make_the_scores_once(sample_study, tmp_path, monkeypatch):
+    prepare(sample_study, tmp_path / "prepared")
+    first = open_study(str(tmp_path / "prepared"))
+    assert first.risk[2].equals(sample_study.risk[2])
+    monkeypatch.setattr(Study, "_snapshots", lambda self: pytest.fail("made twice"))
+    second = open_study(str(tmp_path / "prepared"))
+    assert second.risk[2].equals(first.risk[2])
+    pd.testing.assert_frame_equal(second.snapshots, sample_study.snapshots)

@@ -97,7 +97,7 @@ class RiskModel(ClassifierMixin, BaseEstimator):
 def by_lot(rows: pd.DataFrame, seed: int, most: int = MOST_ROWS) -> pd.DataFrame:
     """At most so many of the rows: those of clients drawn by lot, each with all of its own, so that shares stay right.
 
-    What a model loses by it is far less than its chances are wrong by; what it costs no longer grows with the clients.
+    What a fit costs then no longer grows with the clients.
     """
     if len(rows) <= most:
         return rows
