@@ -44,6 +44,7 @@ bench: .venv/dev-ready
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/size.py
 	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/readme.py
 
 screenshots: .venv/dev-ready
 	$(BIN)/retention report
