@@ -1,4 +1,4 @@
-"""Puts what the other benchmarks measured on one page, benchmarks/README.md, with the machine; the last of `make bench`."""
+"""Puts what the others measured on one page, benchmarks/README.md, with the machine; the last of `make bench`."""
 
 from __future__ import annotations
 
