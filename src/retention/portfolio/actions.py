@@ -107,14 +107,9 @@ def own_lists(book: Book, risks: pd.DataFrame | None = None, others: Lists | Non
     unfit, ours_too = fair(_unfit(book), book, OF_NOTES)
     beyond = _beyond_mending(book)
     noted = beyond["client_id"].isin(book.lately["client_id"])
-    costly, ours_as_well = (
-        _joined(*parts)
-        for parts in zip(
-            fair(beyond[noted], book, (*OF_NOTES, *OF_MONEY)),
-            fair(beyond[~noted], book, OF_MONEY, "no other rep's hours at like fees to look at"),
-            strict=True,
-        )
-    )
+    costly, ours_as_well = fair(beyond[~noted], book, OF_MONEY, "no other rep's hours at like fees to look at")
+    costly_too, ours_of_these = fair(beyond[noted], book, (*OF_NOTES, *OF_MONEY))
+    costly, ours_as_well = _joined(costly, costly_too), _joined(ours_as_well, ours_of_these)
     first = "; not to let go before our part is mended: " + ours_as_well.set_index("client_id")["evidence"].astype(str)
     reprice = _to_reprice(book)
     reprice["evidence"] = reprice["evidence"] + reprice["client_id"].map(first).fillna("")

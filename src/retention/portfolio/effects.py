@@ -131,10 +131,8 @@ def after_events(spells: pd.DataFrame, days: Mapping[str, pd.DataFrame], notice:
         if months:
             hit &= at["day"] >= at["decided"] - pd.DateOffset(months=months)
         marks = pd.Series(rows.index.isin(at.loc[hit, "row"]), rows.index)
-        row, counts = (
-            "D4" if months else "D7",
-            (rows.loc[marks, "client_id"].nunique(), int(rows.loc[marks, "left"].sum())),
-        )
+        hits, row = rows[marks], "D4" if months else "D7"
+        counts = hits["client_id"].nunique(), int(hits["left"].sum())
         if counts[0]:
             found.append(Estimate.of(row, name, ENDS, (counts[1],), "count", counts))
             ratio = compare(rows, marks, (WITH, WITHOUT), name=name, others=others)

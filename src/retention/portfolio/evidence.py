@@ -24,10 +24,8 @@ NOTED: Mapping[str, Mapping[str, Any]] = study_plan()["noted"]
 NANOSECONDS = "datetime64[ns]"  # one unit of time, for pandas joins no others
 EVIDENCE = ["client_id", "noted_on", "what", "group", "evidence", "severity", "rep_id"]
 NOTED_BY = "noted by the team"
-LEAST_FEES, LEAST_SPREAD = (
-    5,
-    1e-9,
-)  # (ours) different fees under which there is no slope of cost on fee; never by nought
+LEAST_FEES = 5  # (ours) different fees under which there is no slope of cost on fee
+LEAST_SPREAD = 1e-9  # nothing is divided by less
 MOST_DAYS, HALF = 30, 0.5  # (ours) days after which a request counts as not answered; share of such that is most
 ABUSE, KIND, HOPELESS, RED_FLAG = "abuse", "kind to avoid", "hopeless cause", "red flag"
 DEBTOR, UNDECIDED, NO_PREPAYMENT, OUT_OF_SCOPE = "debtor", "undecided", "won't prepay", "asks for work out of scope"
