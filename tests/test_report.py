@@ -13,6 +13,7 @@ from pathlib import Path
 
 import jsonschema
 import nbformat
+import pandas as pd
 import pytest
 
 from conftest import ROOT
@@ -228,8 +229,7 @@ def test_verify_finds_every_difference(chain, tmp_path):
 def test_data_that_end_long_ago_are_told_and_change_nothing_in_the_run(chain, data):
     words = (*BRIEF, "--data", data, "--out", chain, "--cutoff", CUTOFFS[2], "--if-changed")
     told = retention(*words, "--stale-after", 1).stderr
-    newest = json.loads((chain / "latest" / "run.json").read_text())["newest"]
-    assert newest < CUTOFFS[2] and re.fullmatch(rf"Warning: the newest entry is of {newest}, \d+ days ago\. .*\n", told)
+    assert re.fullmatch(rf"Warning: the last day observed is {CUTOFFS[2]}, \d+ days ago\. .*\n", told)
     assert publish.whole((chain / "latest").resolve())
 
 
@@ -241,6 +241,16 @@ def test_a_last_day_that_runs_ahead_of_the_data_is_told(tmp_path, capsys):
     told = capsys.readouterr().err
     assert f"the newest entry is of {about['newest']}, 60 days ago" in told
     assert f"the last day observed, {about['cutoff']}, is still to come" in told
+
+
+def test_a_typing_error_in_a_date_stops_no_run_whose_last_day_is_told(data, tmp_path):
+    rows = pd.read_csv(data / "clients.csv", dtype=str)
+    rows.loc[rows["end_date"].notna().idxmax(), "recorded_date"] = "2099-01-01"
+    shutil.copytree(data, tmp_path / "data")
+    rows.to_csv(tmp_path / "data" / "clients.csv", index=False)
+    done = retention(*BRIEF, "--data", tmp_path / "data", "--out", tmp_path / "out", "--cutoff", CUTOFFS[2])
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "latest" / "run.json").read_text())["newest"] <= CUTOFFS[2]
 
 
 def test_two_folders_change_places(tmp_path):

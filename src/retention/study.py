@@ -382,7 +382,7 @@ def _window(settings: Settings, frames: Mapping[str, pd.DataFrame]) -> tuple[dt.
     asks = []
     taken = settings.table("clients").snapshot_date
     snapshot = last_whole_month(taken) if taken else None
-    cutoff = snapshot or settings.cutoff or newest_recorded(frames)
+    cutoff = snapshot or settings.cutoff or _newest_recorded(frames)
     if cutoff is None:
         asks.append(
             "The cut-off is not known: on which day was this data true? No recorded dates are in it. "
@@ -400,7 +400,7 @@ def _window(settings: Settings, frames: Mapping[str, pd.DataFrame]) -> tuple[dt.
     return cutoff, begin if isinstance(begin, dt.date) else None
 
 
-def newest_recorded(frames: Mapping[str, pd.DataFrame]) -> dt.date | None:
+def _newest_recorded(frames: Mapping[str, pd.DataFrame]) -> dt.date | None:
     """The newest recorded date: never an end, term, due or scheduled date, which may lie ahead."""
     recorded = [frame[c].dropna() for frame in frames.values() for c in RECORDED if c in frame]
     if not sum(map(len, recorded)):

@@ -1,6 +1,7 @@
 """One run of the report: read and check once, run the notebooks, collect, compare, render, publish."""
 
 import contextlib
+import datetime as dt
 import errno
 import hashlib
 import json
@@ -13,6 +14,8 @@ from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from retention import privacy
 from retention.config import Settings, project_root, resolve
 from retention.errors import ConfigError, DiskFullError, NotebookError, RetentionError
@@ -21,7 +24,7 @@ from retention.report.compare import CHANGES, compare, open_run
 from retention.report.execute import NOISE, Executed, run_all
 from retention.results import collect, finite, to_json
 from retention.sources import fingerprints
-from retention.study import Study, Told, newest_recorded, open_study, prepare
+from retention.study import RECORDED, Study, Told, open_study, prepare
 
 RUN_ID_DIGITS = 8
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -169,9 +172,15 @@ def _about(study: Study, notebooks: list[Path], key: bytes) -> dict[str, Any]:
         name: {"rows": len(frame), "filled": {column: int(n) for column, n in frame.notna().sum().items()}}
         for name, frame in study.tables.frames.items()
     }
-    newest = newest_recorded(dict(study.tables.frames))
-    last = min(newest or study.cutoff, study.cutoff).isoformat()
+    days = [study.newest_date(), *(_newest(frame, study.cutoff) for frame in study.tables.frames.values())]
+    last = pd.Series(days).max().date().isoformat()
     return {"run_id": run_id(made_of), "whose": study.whose, **made_of, "newest": last, "tables": tables}
+
+
+def _newest(frame: pd.DataFrame, cutoff: dt.date) -> pd.Timestamp:
+    """The newest day up to the cut-off on which a row of the table was recorded; NaT where it has none."""
+    days = frame[[name for name in RECORDED if name in frame]]
+    return pd.Timestamp(days.where(days <= pd.Timestamp(cutoff)).max().max())
 
 
 def run_id(about: Mapping[str, Any]) -> str:
