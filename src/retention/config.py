@@ -117,6 +117,7 @@ class TableSettings(_Strict):
     formats: dict[str, str] = Field(default_factory=dict)
     extra: dict[str, Extra] = Field(default_factory=dict)
     tenure_months: str = ""
+    tenure_counts: Literal["begun", "completed"] | None = None
     ended: Ended | None = None
     snapshot_date: Day | None = None
 
@@ -178,6 +179,19 @@ class ScaleSettings(_Strict):
     """On which scale clients answer whether they would recommend the agency; the classes are the same (C1)."""
 
     nps: Literal["0-10", "1-10"] = "0-10"
+
+
+class DateSettings(_Strict):
+    """What the dates of the clients table mean, where the data leave a doubt: `conventions` asks for each.
+
+    `end`: what end_date is. `ends_ahead`: what an end after the cut-off is. `ends_on_cutoff`: what many ends on one of
+    the last days are. `unlikely_starts`: whether starts on a placeholder's day, or piled on one day, are true.
+    """
+
+    end: Literal["last paid day", "notice"] | None = None
+    ends_ahead: Literal["notice", "planned"] | None = None
+    ends_on_cutoff: Literal["left", "still clients"] | None = None
+    unlikely_starts: Literal["true", "leave out"] | None = None
 
 
 class RiskSettings(_Strict):
@@ -252,6 +266,8 @@ class Settings(_Strict):
     what_if: WhatIfSettings = WhatIfSettings()
     engine: EngineSettings = EngineSettings()
     scales: ScaleSettings = ScaleSettings()
+    dates: DateSettings = DateSettings()
+    known_from: dict[str, dict[str, Day]] = Field(default_factory=dict)
     plan: dict[str, ClaimChange] = Field(default_factory=dict)
     portfolio: dict[str, float] = Field(default_factory=dict)
     privacy: PrivacySettings = PrivacySettings()
@@ -265,6 +281,28 @@ class Settings(_Strict):
             near = "".join(f"; did you mean {other!r}?" for other in difflib.get_close_matches(name, known, 1))
             raise ValueError(f"{name} must be above 0" if name in known else f"{name!r} is no threshold{near}")
         return values
+
+    @model_validator(mode="after")
+    def _no_convention_of_ends(self) -> Self:
+        """A snapshot has no dates of its own, so that no convention of dates can apply to it."""
+        given = [f"dates.{name}" for name, value in self.dates if value is not None]
+        given += ["end_grace_days"] if self.end_grace_days is not None else []
+        if self.is_snapshot and given:
+            raise ValueError(
+                f"{' and '.join(given)} cannot be set of a snapshot (tenure_months and a flag): it has no dates of "
+                "its own. Take the setting out."
+            )
+        return self
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether dates are counted back from a tenure and a flag."""
+        return bool(self.table("clients").tenure_months)
+
+    @property
+    def first_day_without_service(self) -> bool:
+        """Whether end_date is the first day without service; it is then read as the day before."""
+        return self.end_grace_days == 1
 
     def table(self, name: str) -> TableSettings:
         """How the named table is read; defaults where nothing is said of it."""
@@ -339,9 +377,11 @@ def _open(given: Any, place: str = "") -> list[str]:
 def _explain(item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        secret = item["type"] == "secret" or "://" in repr(item["input"])  # an address may hold a password
+        # Of a fault of the settings as a whole the input is the whole file; and an address may hold a password.
+        secret = item["type"] == "secret" or "://" in repr(item["input"]) or not place
         got = "" if secret else f" (got {item['input']!r})"
-        return f"  {place}: {item['msg'].removeprefix('Value error, ')}{got}"
+        message = item["msg"].removeprefix("Value error, ")
+        return f"  {place}: {message}{got}" if place else f"  {message}"
     known = sorted({name for model in _Strict.__subclasses__() for name in model.model_fields} - {"base"})
     near = difflib.get_close_matches(str(item["loc"][-1]), known, 1)
     return f"  {place}: unknown setting" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from retention import status
 from retention.contract_term import contract_hazard_ratio
 from retention.curves import follow_up
 from retention.results import MIN_EVENTS, MIN_EVENTS_GROUP, Finding
@@ -30,10 +31,11 @@ def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
     }
     parts = {
         "already clients when records begin": spells["entry_months"] > 0,
-        "ends counted": spells["ended"],
-        "still clients at the cut-off": spells["end_date"].isna(),
-        "notice given, end still to come": spells["end_date"].notna() & ~spells["ended"] & ~spells["cut_short"],
-        "ended in a month that the cut-off or the start of the records cuts (not counted)": spells["cut_short"],
+        "active at the cut-off": status.active(spells),
+        "of these, under notice": status.under_notice(spells),
+        "ended": spells["gone"],
+        "of these, in a month that the cut-off or the start of the records cuts (not in curves)": spells["cut_short"],
+        "of these, lost (by the client's choice, or nobody recorded whose)": status.lost(spells),
     }
     rows = [(what, count, float("nan")) for what, count in whole.items()]
     rows += [(what, int(mask.sum()), mask.mean()) for what, mask in parts.items()]
@@ -41,8 +43,8 @@ def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
 
 
 def ends_by_kind(spells: pd.DataFrame) -> pd.DataFrame:
-    """Ends counted, by whose choice they were: `Whose choice, Ends, Share`."""
-    ended = spells.loc[spells["ended"], "end_kind"]
+    """Ends up to the cut-off, by whose choice they were: `Whose choice, Ends, Share`."""
+    ended = spells.loc[spells["gone"], "end_kind"]
     ends = ended.value_counts().reindex(list(KIND_WORDS), fill_value=0).rename(KIND_WORDS)
     return pd.DataFrame({"Ends": ends, "Share": ends / max(len(ended), 1)}).rename_axis("Whose choice").reset_index()
 
@@ -51,7 +53,7 @@ def follow_up_by_term(spells: pd.DataFrame) -> pd.DataFrame:
     """Follow-up by term at signing: engagements, ends by the client, longest and median months followed."""
     terms = spells["contract_term_months"].astype(int)
     followed = (spells["stop_months"] - spells["entry_months"]).clip(lower=0).groupby(terms)
-    by_client = spells["ended"] & spells["end_kind"].isin([CLIENT, UNKNOWN])
+    by_client = status.lost(spells)
     table = {
         "Engagements": spells.groupby(terms).size(),
         "Left by choice": by_client.groupby(terms).sum(),
@@ -90,7 +92,7 @@ def absent(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def headline(spells: pd.DataFrame, cutoff: dt.date, newest: pd.Timestamp) -> Finding:
     """The gate in a sentence: how many engagements, how fresh, how many ended, how many by the client's choice."""
     outcome = follow_up(spells)
-    ended, chose = int(spells["ended"].sum()), int((outcome.kind == 1).sum())
+    ended, chose = int(spells["gone"].sum()), int(status.lost(spells).sum())
     text = (
         f"{len(spells):,} engagements followed to {cutoff:%d %B %Y} (newest entry {newest:%d %B %Y}), over "
         f"{int(outcome.months):,} client-months; {ended:,} ended, {chose:,} of them by the "
@@ -110,10 +112,14 @@ def enough(spells: pd.DataFrame) -> Finding:
 
 
 def starts_and_ends(spells: pd.DataFrame, records_begin: dt.date | None) -> pd.DataFrame:
-    """Engagements started and ended in each quarter since the records begin: `quarter, started, ended`."""
+    """Engagements started and ended in each quarter since the records begin: `quarter, started, ended`.
+
+    All that started or ended up to the cut-off, in cut months too: a chart of what happened leaves nothing out.
+    """
     since = pd.Timestamp(records_begin) if records_begin else spells["start_date"].min()
-    started = spells.loc[spells["start_date"] >= since, "start_date"].dt.to_period("Q").value_counts()
-    ended = spells.loc[spells["ended"], "end_date"].dt.to_period("Q").value_counts()
+    seen = (spells["start_date"] >= since) & (spells["entry_months"] == 0)
+    started = spells.loc[seen, "start_date"].dt.to_period("Q").value_counts()
+    ended = spells.loc[spells["gone"], "end_date"].dt.to_period("Q").value_counts()
     frame = pd.DataFrame({"started": started, "ended": ended}).fillna(0).astype(int).sort_index()
     return frame.rename_axis("quarter").reset_index()
 

@@ -15,7 +15,7 @@ import polars as pl
 
 from retention.config import Extra, ResultsSettings
 from retention.features import KEY, Window, month_features, signing_features
-from retention.spells import CLIENT, DAY, UNKNOWN
+from retention.spells import CLIENT, DAY, UNKNOWN, plain_text
 
 BLOCK = 3  # months foretold by one fitted model, as if it were made anew each quarter
 GROUPS = 5  # parts of the clients, each foretold by a model that never saw it
@@ -65,6 +65,7 @@ def build_snapshots(
     rows = rows.merge(_decisions(spells), on=KEY, how="left")
     noticed = (rows["decided"] <= rows["month"]) & (rows["told"] <= rows["month"])
     noticed |= _noticed_by(rows, spells, cutoff) | _away(rows, tables.get("clients"))
+    noticed |= _before_record(rows, spells)
     # Who is back before its end was written down is there once, not twice.
     rows = rows[~noticed].drop_duplicates(["client_id", "month"], keep="last").reset_index(drop=True)
     ended = spells["end_date"].notna()
@@ -96,7 +97,7 @@ def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
     gone = pd.Series(False, rows.index)
     if clients is None or "end_date" not in clients:
         return gone
-    told = clients.sort_values(["client_id", "start_date"], kind="stable")
+    told = plain_text(clients).sort_values(["client_id", "start_date"], kind="stable")
     days = told.reindex(columns=["decision_date", "recorded_date"]).apply(pd.to_datetime)
     since = month_of(days.max(axis=1).fillna(told["end_date"]))
     back = month_of(told["start_date"].shift(-1)).where(told["client_id"] == told["client_id"].shift(-1))
@@ -104,6 +105,14 @@ def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
     inside = rows[["client_id", "month"]].reset_index().merge(gaps, on="client_id")
     gone[inside.loc[inside["month"].ge(inside["first"]) & inside["month"].lt(inside["until"]), "index"]] = True
     return gone
+
+
+def _before_record(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
+    """Rows of months in which an end would not have been on record (`known_from`), so that nobody seems to leave."""
+    if "known_from" not in spells:
+        return pd.Series(False, rows.index)
+    since = spells[KEY].assign(since=month_of(pd.to_datetime(spells["known_from"])))
+    return rows["month"] < rows[KEY].merge(since, on=KEY, how="left")["since"]
 
 
 def _polars(frame: pd.DataFrame | pl.LazyFrame) -> pl.LazyFrame:

@@ -17,6 +17,7 @@ from retention.config import NOTICE_DAYS, PAUSE_DAYS
 DAY = pd.Timedelta(days=1)
 CLIENT, AGENCY, NEUTRAL, UNKNOWN = "client", "agency", "neutral", "unknown"
 KINDS: Mapping[str, int] = {CLIENT: 1, AGENCY: 2, NEUTRAL: 3}
+TERM = ["client_id", "term_start", "term_months"]
 ENDING = ["end_date", "decision_date", "recorded_date", "end_initiator", "end_reason"]
 
 
@@ -70,53 +71,96 @@ def build_spells(
 
     Added columns: `engagement` (1, 2, ... a client), `end_kind` (client, agency, neutral, unknown; missing while the
     client stays), `entry_months` and `stop_months` (at risk when entry < t <= stop), `observed_months` (complete by
-    the cut-off, stayed or not), `ended` (an end is counted in month `stop_months`), `cut_short` (ended in a month that
-    the cut-off or the start of the records cuts: not counted either way), `decision_assumed` (end minus notice).
+    the cut-off, stayed or not), `gone` (the end is on or before the cut-off), `ended` (an end is counted in month
+    `stop_months`), `cut_short` (gone in a month that the cut-off or the start of the records cuts: left out of curves
+    and rates, not of counts), `decision_assumed` (end minus notice), `rows_merged` (further rows that belong to it),
+    `later_terms` (terms that later rows changed to).
     What was recorded after the cut-off is not used; spells that ended before `records_begin` are dropped, as those of
-    clients lost earlier are. `records_begin=None` means that all history is there. Source: METHODS 0.
+    clients lost earlier are. `records_begin=None` means that all history is there; a column `known_from` gives single
+    clients a later day. Text may be of any dtype. Source: METHODS 0.
     """
     last, after = pd.Timestamp(cutoff), pd.Timestamp(cutoff) + DAY
-    rows = _merge_pauses(_as_known(clients, last), pause_days)
+    rows = _merge_pauses(_as_known(clients, last), last, pause_days)
     begin = pd.Timestamp(records_begin) if records_begin else rows["start_date"].min()
-    rows = rows[~(rows["end_date"] < begin)].reset_index(drop=True)
+    since = _known_from(rows, begin)
+    seen = ~(rows["end_date"] < since)
+    rows, since = rows[seen].reset_index(drop=True), since[seen].reset_index(drop=True)
     rows["decision_assumed"] = rows["end_date"].notna() & rows["decision_date"].isna()
     noticed = (rows["end_date"] - pd.Timedelta(days=notice_days)).clip(lower=rows["start_date"])
     rows["decision_date"] = rows["decision_date"].fillna(noticed).clip(upper=rows["end_date"])
     rows["end_kind"] = rows["end_initiator"].fillna(UNKNOWN).where(rows["end_date"].notna())
     observed = whole_months(rows["start_date"], after)
     last_month = month_of_end(rows["start_date"], rows["end_date"], end_grace_days)
-    counted = (rows["end_date"] <= last) & (last_month <= observed)
-    rows["entry_months"] = started_months(rows["start_date"], begin).clip(lower=0).astype(int)
+    rows["gone"] = rows["end_date"] <= last
+    counted = rows["gone"] & (last_month <= observed)
+    rows["entry_months"] = started_months(rows["start_date"], since).clip(lower=0).astype(int)
     rows["observed_months"] = observed.astype(int)
     rows["stop_months"] = np.where(counted, last_month, observed).astype(int)
     rows["ended"] = counted & (last_month > rows["entry_months"])
-    rows["cut_short"] = (rows["end_date"] <= last) & ~rows["ended"]
+    rows["cut_short"] = rows["gone"] & ~rows["ended"]
     rows["engagement"] = rows.groupby("client_id").cumcount() + 1
     return rows
 
 
 def _as_known(clients: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
-    """The client rows as they stood on the last day: no later starts, no ends recorded later."""
+    """The client rows in order of client and start, without what was recorded of their ends after the last day."""
     rows = clients.reindex(columns=list(dict.fromkeys([*clients.columns, *ENDING])))
-    for column in ("end_date", "decision_date", "recorded_date"):
+    for column in ("start_date", "end_date", "decision_date", "recorded_date"):
         rows[column] = pd.to_datetime(rows[column])
-    rows = rows[rows["start_date"] <= last].sort_values(["client_id", "start_date"], kind="stable")
+    rows = plain_text(rows).sort_values(["client_id", "start_date"], kind="stable")
     rows[ENDING] = rows[ENDING].mask(rows["recorded_date"] > last)
-    return rows
+    return rows.reset_index(drop=True)
 
 
-def _merge_pauses(rows: pd.DataFrame, pause_days: int) -> pd.DataFrame:
-    """Rows of one client at most `pause_days` apart become one, with the first row's signing values."""
+def plain_text(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with text of whatever dtype as Python strings, NaN where there is none.
+
+    A comparison of pandas' nullable text gives NA where a value is missing or shifted in, and NA is neither true nor
+    false: masks made of it would depend on the dtype a file happened to be read with.
+    """
+    texts = [name for name, dtype in rows.dtypes.items() if _is_text(dtype)]
+    return rows.assign(**{name: rows[name].astype(object).where(rows[name].notna(), np.nan) for name in texts})
+
+
+def _is_text(dtype: Any) -> bool:
+    return dtype == object or isinstance(dtype, pd.StringDtype | pd.CategoricalDtype)
+
+
+def _known_from(rows: pd.DataFrame, begin: pd.Timestamp) -> pd.Series:
+    """From which day on the end of each row would be on record."""
+    own = pd.to_datetime(rows["known_from"]) if "known_from" in rows else pd.Series(pd.NaT, rows.index)
+    return own.astype("datetime64[ns]").fillna(begin).clip(lower=begin)
+
+
+def _merge_pauses(rows: pd.DataFrame, last: pd.Timestamp, pause_days: int) -> pd.DataFrame:
+    """Engagements that began by the last day: rows of a client at most `pause_days` apart are one.
+
+    An engagement has its first row's signing values and its last row's end. Rows that start after the last day take
+    part: a client whose next row follows within the pause has not left.
+    """
     same = rows["client_id"] == rows["client_id"].shift()
     pause = rows["start_date"] - rows["end_date"].shift() - DAY
     # An earlier row without an end that a later start has overtaken (its end was recorded late) is no second client.
-    spell = (~(same & ((pause <= pd.Timedelta(days=pause_days)) | pause.isna()))).cumsum()
-    first, last = ~spell.duplicated(), ~spell.duplicated(keep="last")
+    follows = same & ((pause <= pd.Timedelta(days=pause_days)) | pause.isna())
+    spell = (~follows).cumsum()
+    first, final = ~spell.duplicated(), ~spell.duplicated(keep="last")
     merged = rows[first].reset_index(drop=True)
-    merged[ENDING] = rows.loc[last, ENDING].to_numpy()
+    merged[ENDING] = rows.loc[final, ENDING].to_numpy()
     for column in ("end_date", "decision_date", "recorded_date"):
         merged[column] = pd.to_datetime(merged[column])
-    return merged
+    merged["rows_merged"] = (spell[rows["start_date"] <= last].value_counts().reindex(spell[first]) - 1).to_numpy()
+    merged["later_terms"] = _later_terms(rows, spell, last)
+    return merged[merged["start_date"] <= last].astype({"rows_merged": int}).reset_index(drop=True)
+
+
+def _later_terms(rows: pd.DataFrame, spell: pd.Series, last: pd.Timestamp) -> list[str]:
+    """For each engagement the terms that its later rows changed to: "2024-05-01 12, 2025-05-01 6"."""
+    term = rows["contract_term_months"].astype(float)
+    changed = spell.duplicated() & (term != term.shift()) & (rows["start_date"] <= last)
+    days = rows.loc[changed, "start_date"].dt.strftime("%Y-%m-%d")
+    words = days + " " + term[changed].astype(int).astype(str)
+    joined = words.groupby(spell[changed]).agg(", ".join)
+    return list(joined.reindex(spell.unique(), fill_value=""))
 
 
 def ends_near_due(spells: pd.DataFrame, grace_days: int = 0, within: int = 30) -> tuple[int, int, int]:
@@ -143,9 +187,10 @@ def contract_cycles(spells: pd.DataFrame, contracts: pd.DataFrame | None = None)
     alone: its scheduled end lies after records begin and by the cut-off. `outcome` is `stayed`, `left at renewal`,
     `left early` (by choice, before the term was over), or the kind of other end that fell in it. `seen_whole` says
     whether the term began under observation. Without `contracts` every client is taken to renew the term signed
-    first; a term that is not renewed and not followed by another runs on month by month. Source: METHODS 0 and 2
-    (rows of the interval model).
+    first, until a row of its own has another; a term that is not renewed and not followed by another runs on month by
+    month. Source: METHODS 0 and 2 (rows of the interval model).
     """
+    contracts = row_terms(spells) if contracts is None else contracts
     terms = _signed_terms(spells) if contracts is None else _recorded_terms(spells, contracts)
     rows = terms.loc[terms.index.repeat(terms["cycles"])].copy()
     number = rows.groupby(level=0).cumcount()
@@ -162,6 +207,22 @@ def contract_cycles(spells: pd.DataFrame, contracts: pd.DataFrame | None = None)
     rows["outcome"] = _outcomes(rows)
     rows["seen_whole"] = rows["from_month"] >= rows["entry_months"]
     return rows[["client_id", "engagement", "term_months", "from_month", "to_month", "outcome", "seen_whole"]]
+
+
+def row_terms(spells: pd.DataFrame) -> pd.DataFrame | None:
+    """The terms of clients whose later rows changed theirs; None where no row did.
+
+    Columns as of the contracts table: `client_id, term_start, term_months, signed_on` (the day the term starts).
+    """
+    changed = spells[spells["later_terms"] != ""] if "later_terms" in spells else spells.head(0)
+    if changed.empty:
+        return None
+    signed = changed[["client_id", "start_date", "contract_term_months"]].set_axis(TERM, axis=1)
+    later = changed["client_id"].to_frame().assign(words=changed["later_terms"].str.split(", ")).explode("words")
+    days = later["words"].str.split(" ", expand=True)
+    moved = later[["client_id"]].assign(term_start=pd.to_datetime(days[0]), term_months=days[1].astype(int))
+    terms = pd.concat([signed, moved], ignore_index=True)
+    return terms.assign(signed_on=terms["term_start"]).sort_values(TERM[:2], ignore_index=True)
 
 
 def _outcomes(rows: pd.DataFrame) -> pd.Series:

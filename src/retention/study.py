@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import Any
 
 import pandas as pd
 import polars as pl
-from scipy import stats
 
+from retention import conventions
 from retention.claims import Claim, load_plan, plan_hash
 from retention.config import Settings, TableSettings, resolve
+from retention.conventions import some
 from retention.economics.money import monthly_money
 from retention.errors import ConfigError
 from retention.features import Window
@@ -28,13 +29,12 @@ from retention.results import Finding, Findings, Listing, leave_out_below
 from retention.scores import Scorer, scorer, scores
 from retention.snapshots import build_snapshots
 from retention.sources import Tables, ask_records_begin, last_whole_month, read
-from retention.spells import build_spells, contract_cycles, ends_near_due
+from retention.spells import build_spells, contract_cycles, row_terms
 from retention.tables import TABLES, known_by
 
 PREPARED = "prepared.json"
 YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
-PAST_DUE_ENDS, PAST_DUE_CHANCE = 5, 0.05  # (ours) ends past due, beyond chance: is end_date the last paid day?
 MIN_TOLD, FEW_PRESENT = 20, 0.05  # (ours) so few clients still there look like a list of past ones
 RECORDED = ("recorded_date", "recorded_at")
 Told = Callable[[str], None]
@@ -62,8 +62,14 @@ class Study:
             records_begin=self.records_begin,
             notice_days=0 if self.is_snapshot else self.settings.notice_days,
             pause_days=self.settings.pause_days,
-            end_grace_days=self.settings.end_grace_days or 0,
+            # An end on the first day without service was read as the last paid day before it.
+            end_grace_days=self._late_by,
         ).assign(renewals_known=not self.is_snapshot)
+
+    @property
+    def _late_by(self) -> int:
+        """By how many days ends may be written down late and still belong to the month before."""
+        return 0 if self.settings.first_day_without_service else self.settings.end_grace_days or 0
 
     @cached_property
     def cycles(self) -> pd.DataFrame:
@@ -76,8 +82,9 @@ class Study:
 
     @property
     def contracts(self) -> pd.DataFrame | None:
-        """The contracts signed by the cut-off; None where the source has none."""
-        return self._known("contracts", "signed_on")
+        """The contracts signed by the cut-off, else the terms of clients whose rows tell of several; else None."""
+        signed = self._known("contracts", "signed_on")
+        return row_terms(self.spells) if signed is None else signed
 
     @cached_property
     def claims(self) -> dict[str, Claim]:
@@ -126,9 +133,12 @@ class Study:
         begin = pd.Timestamp(self.records_begin) if self.records_begin else self.spells["start_date"].min()
         extra = self.settings.table("clients").extra
         frames = self.tables.frames
+        tables = frames.scanned() if isinstance(frames, _Frames) else dict(frames)
+        if "contracts" not in tables and self.contracts is not None:
+            tables["contracts"] = self.contracts
         rows = build_snapshots(
             self.spells,
-            frames.scanned() if isinstance(frames, _Frames) else frames,
+            tables,
             self.window,
             self.settings.results,
             cutoff=pd.Timestamp(self.cutoff),
@@ -179,10 +189,16 @@ class Study:
             rows = rows[~(rows[day] > pd.Timestamp(self.cutoff))]
         return rows
 
+    def _categories(self) -> list[str]:
+        """Columns of the clients by which parts of the book may have come from elsewhere."""
+        extra = self.settings.table("clients").extra
+        own = [name for name, column in extra.items() if column.kind == "category" and column.known == "signing"]
+        return [name for name in ("source", "industry", "seller_id", *own) if name in self.spells]
+
     @property
     def is_snapshot(self) -> bool:
         """Whether dates were counted back from a tenure and a flag."""
-        return bool(self.settings.table("clients").tenure_months)
+        return self.settings.is_snapshot
 
     @property
     def whose(self) -> str:
@@ -227,8 +243,10 @@ class Study:
                 "All history is taken to be here. If clients lost before some date were never recorded, set "
                 "records_begin: without it retention looks better than it was."
             )
-        if late := _past_due(self.spells, self.settings.end_grace_days or 0):
+        late = "" if self.is_snapshot else conventions.past_due(self.spells, self._late_by)
+        if late:
             texts.append(f"{late} Check end_grace_days.")
+        texts += [] if self.is_snapshot else conventions.late_groups(self.spells, self._categories())
         newest = self.newest_date()
         if (pd.Timestamp(self.cutoff) - newest).days > STALE_DAYS:
             texts.append(f"Nothing is dated after {newest:%d %B %Y}, long before the cut-off: the data may be stale.")
@@ -248,9 +266,10 @@ class Study:
                 f"{who} nobody recorded whose choice they were (end_initiator); they count as the client's choice, and "
                 "to see what that does, as the agency's."
             )
-        if len(spells) >= MIN_TOLD and spells["end_date"].isna().mean() < FEW_PRESENT:
+        if len(spells) >= MIN_TOLD and 1 - spells["gone"].mean() < FEW_PRESENT:
+            there = len(spells) - int(spells["gone"].sum())
             texts.append(
-                f"{len(spells) - ended:,} of {len(spells):,} clients are still there. If only past clients are listed, "
+                f"{there:,} of {len(spells):,} clients are still there. If only past clients are listed, "
                 "every figure misleads: those who stayed are missing, and clients seem to leave sooner than they do."
             )
         assumed = int(spells["decision_assumed"].sum())
@@ -263,18 +282,33 @@ class Study:
 
     def _about_rows(self) -> list[str]:
         """Which rows of the clients table have no spell of their own, or a date that is hard to believe."""
-        rows, last = self.tables.frames["clients"], pd.Timestamp(self.cutoff)
-        begin = pd.Timestamp(self.records_begin) if self.records_begin else rows["start_date"].min()
-        later, earlier = rows["start_date"] > last, rows["end_date"] < begin
+        rows, spells, last = self.tables.frames["clients"], self.spells, pd.Timestamp(self.cutoff)
+        later = rows["start_date"] > last
         ahead = rows["end_date"] > last + pd.DateOffset(years=YEARS_AHEAD)
-        told = {
-            "start after the cut-off and are left out": later,
-            "ended before the records begin and are left out": earlier,
-            f"end more than {YEARS_AHEAD} years after the cut-off; until then they count as clients": ahead,
-        }
-        texts = [f"Clients rows that {what}: {_some(rows, mask)}." for what, mask in told.items() if mask.any()]
-        merged = len(rows) - len(self.spells) - int(later.sum()) - int(earlier.sum())
-        return [*texts, f"Rows merged with an earlier one of the same client: {merged:,}."] if merged > 0 else texts
+        merged = int(spells["rows_merged"].sum())
+        earlier = len(rows) - int(later.sum()) - merged - len(spells)
+        texts = []
+        if later.any():
+            texts.append(
+                "Clients rows that start after the cut-off and are left out, unless they carry on an earlier one: "
+                f"{some(rows, later)}."
+            )
+        if earlier:
+            texts.append(f"Clients rows that ended before the records begin and are left out: {earlier:,}.")
+        if ahead.any():
+            texts.append(
+                f"Clients rows that end more than {YEARS_AHEAD} years after the cut-off; until then they count as "
+                f"clients: {some(rows, ahead)}."
+            )
+        if merged:
+            texts.append(f"Rows merged with an earlier one of the same client: {merged:,}.")
+        changed = int((spells["later_terms"] != "").sum())
+        if changed:
+            texts.append(
+                f"In {changed:,} engagements a later row has another contract term; from its start on that term counts "
+                "for when the client may leave, and the term signed first says which group the client belongs to."
+            )
+        return texts
 
     def newest_date(self) -> pd.Timestamp:
         """The newest day, up to the cut-off, on which anything happened to a client."""
@@ -301,12 +335,10 @@ def open_study(
     settings = resolve(data_dir, config, cutoff)
     leave_out_below(settings.privacy.fewest)
     load_plan(settings.plan)
-    tables = read(settings, tell, only_check)
-    study = Study(settings, tables, *_window(settings, tables.frames))
-    if tables.partial:
+    study = _study_of(settings, read(settings, tell, only_check))
+    if study.tables.partial:
         return study
-    if settings.end_grace_days is None and (ask := _ask_end_convention(study.spells)):
-        raise ConfigError(ask)
+    tables = study.tables
     metrics = sorted(tables.frames["results"]["metric"].dropna().unique()) if "results" in tables.frames else []
     if metrics and settings.results.primary not in ("", *metrics):
         raise ConfigError(
@@ -326,8 +358,7 @@ def open_clients(data_dir: str, config: str, cutoff: str, tell: Told = lambda te
     settings = resolve(data_dir, config, cutoff)
     others = {name: TableSettings(use=False) for name in TABLES if name != "clients"}
     settings = settings.model_copy(update={"tables": settings.tables | others})
-    tables = read(settings, tell)
-    return Study(settings, tables, *_window(settings, tables.frames))
+    return _study_of(settings, read(settings, tell))
 
 
 def prepare(study: Study, folder: Path) -> None:
@@ -377,27 +408,40 @@ class _Frames(Mapping[str, pd.DataFrame]):
         return len(self.files)
 
 
-def _window(settings: Settings, frames: Mapping[str, pd.DataFrame]) -> tuple[dt.date, dt.date | None]:
-    """The cut-off and the day records begin; ConfigError asks for whatever cannot be known from the data."""
-    asks = []
-    taken = settings.table("clients").snapshot_date
-    snapshot = last_whole_month(taken) if taken else None
-    cutoff = snapshot or settings.cutoff or _newest_recorded(frames)
-    if cutoff is None:
-        asks.append(
-            "The cut-off is not known: on which day was this data true? No recorded dates are in it. "
-            "Give --cutoff YYYY-MM-DD, or cutoff = YYYY-MM-DD in retention.toml."
-        )
-    elif snapshot and settings.cutoff not in (None, snapshot, taken):
-        asks.append(f"A snapshot has one cut-off, the end of its last whole month ({snapshot}), not {settings.cutoff}.")
+def _study_of(settings: Settings, tables: Tables) -> Study:
+    """The study of these tables, their dates read as they are meant; ConfigError asks all that the data leave open."""
+    cutoff, asks = _cutoff(settings, tables.frames)
+    clients = tables.frames["clients"]
+    if cutoff and not tables.partial:
+        clients, notes = conventions.meant(clients, settings, cutoff)
+        tables = replace(tables, frames={**tables.frames, "clients": clients}, notes=(*tables.notes, *notes))
     begin = settings.records_begin
-    if begin is None and not snapshot and (ask := ask_records_begin(frames["clients"])):
+    if begin is None and not settings.is_snapshot and (ask := ask_records_begin(clients)):
         asks.append(ask)
     if isinstance(begin, dt.date) and cutoff and begin > cutoff:
         asks.append(f"records_begin {begin} is after the cut-off {cutoff}.")
+    if cutoff and not tables.partial:
+        asks += conventions.questions(clients, settings, cutoff)
     if asks or cutoff is None:
         raise ConfigError("\n".join(asks))
-    return cutoff, begin if isinstance(begin, dt.date) else None
+    return Study(settings, tables, cutoff, begin if isinstance(begin, dt.date) else None)
+
+
+def _cutoff(settings: Settings, frames: Mapping[str, pd.DataFrame]) -> tuple[dt.date | None, list[str]]:
+    """The last day observed, and what has to be asked about it."""
+    taken = settings.table("clients").snapshot_date
+    snapshot = last_whole_month(taken) if taken else None
+    if snapshot and settings.cutoff not in (None, snapshot, taken):
+        ask = f"A snapshot has one cut-off, the end of its last whole month ({snapshot}), not {settings.cutoff}."
+        return snapshot, [ask]
+    cutoff = snapshot or settings.cutoff or _newest_recorded(frames)
+    if cutoff is None:
+        ask = (
+            "The cut-off is not known: on which day was this data true? No recorded dates are in it. "
+            "Give --cutoff YYYY-MM-DD, or cutoff = YYYY-MM-DD in retention.toml."
+        )
+        return None, [ask]
+    return cutoff, []
 
 
 def _newest_recorded(frames: Mapping[str, pd.DataFrame]) -> dt.date | None:
@@ -413,32 +457,3 @@ def _newest_recorded(frames: Mapping[str, pd.DataFrame]) -> dt.date | None:
             "If it is a typing error, correct it; otherwise set cutoff in retention.toml to the day of the data."
         )
     return newest.date()
-
-
-def _some(rows: pd.DataFrame, mask: pd.Series) -> str:
-    """How many rows, and the first five of their ids: "7 (c1, c2, c3, c4, c5, ...)"."""
-    ids = rows.loc[mask, "client_id"]
-    return f"{len(ids):,} ({', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''})"
-
-
-def _past_due(spells: pd.DataFrame, grace_days: int) -> str:
-    """What gathers after the due day of fixed terms, in words; empty where no more ends fall after it than before."""
-    before, on_time, after = ends_near_due(spells, grace_days)
-    if after < PAST_DUE_ENDS or stats.binomtest(after, after + before, 0.5, "greater").pvalue > PAST_DUE_CHANCE:
-        return ""
-    return (
-        f"{after:,} fixed terms ended up to 30 days after the term was due, {before:,} up to 30 days before and "
-        f"{on_time:,} on its last day. As they stand the late ones count in the next term, and fixed terms look better "
-        "than they are."
-    )
-
-
-def _ask_end_convention(spells: pd.DataFrame) -> str:
-    """A question where the ends of fixed terms gather just after the day the term was due; else nothing."""
-    told = _past_due(spells, 0)
-    return told and (
-        f"{told} end_date is the last paid day: the day before a renewal, not the renewal itself. Set end_grace_days "
-        "in retention.toml: 1 if end_date is the first day without service, 30 if service is paid to the end of the "
-        "calendar month in which the term comes due, the number of days by which ends are written down late, or 0 if "
-        "the dates are right as they are."
-    )

@@ -15,6 +15,7 @@ from retention.contract_term import BY_CHOICE, MIN_AT_RISK
 from retention.curves import Outcome, follow_up, kaplan_meier, known_through
 from retention.results import Estimate, Estimates, Finding
 from retention.spells import CLIENT, KINDS
+from retention.status import staying
 
 PUBLISHED_FEES = {int(term): float(fee) for term, fee in study_plan()["A2"]["published_fee_pct"].items()}
 FEE_DEPARTURE_POINTS = float(study_plan()["thresholds"]["fee_departure_points"]["value"])  # study row A2
@@ -63,7 +64,7 @@ def fee_departures(spells: pd.DataFrame, currency: str = "") -> pd.DataFrame:
     Columns: `client, term_months, fee, %, usual_fee, %, monthly_difference` (in `currency`; negative: less than usual).
     """
     rows = _with_usual_fee(spells)
-    rows = rows[rows["departs"] & rows["end_date"].isna()]
+    rows = rows[rows["departs"] & staying(rows)]
     rows = rows.assign(monthly_difference=(rows["fee_pct"] - rows["usual_fee"]) / 100 * rows["monthly_ad_spend"])
     rows = rows.sort_values("monthly_difference", key=lambda gap: -gap.abs(), kind="stable")
     rows = rows[["client", "term_months", "fee_pct", "usual_fee", "monthly_difference"]].reset_index(drop=True)

@@ -25,6 +25,7 @@ from retention.features import KEY
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.snapshots import last_month, month_of
 from retention.spells import DAY
+from retention.status import active, active_on, staying, there_on, year_before
 
 YEAR = 12
 SIGNED_MONTHS = 24  # (ours) sign-ups a month are those of the last two years, or of the records where they are shorter
@@ -172,9 +173,9 @@ def book(found: Course, weights: Floats, cutoff: dt.date, notice: int) -> Floats
     for h in range(AHEAD + 1):
         noticed = present & (leaves > h).to_numpy()
         path[:, h] = weights[:, noticed] @ now[noticed]
-    staying = present & spells["end_date"].isna().to_numpy()
+    no_notice = present & staying(spells).to_numpy()
     for third in _thirds(np.where(present, now, pd.DataFrame(found.paid).median(axis=1))):
-        path += _decays(found, weights, staying & third, now, third, notice)
+        path += _decays(found, weights, no_notice & third, now, third, notice)
     return path
 
 
@@ -203,7 +204,7 @@ def _decays(found: Course, weights: Floats, chosen: Floats, now: Floats, like: F
 def present_clients(found: Course, cutoff: dt.date) -> tuple[Floats, Floats]:
     """Who is there (mask of shape (n,)), and what each pays a month now: the mean of its last months on record."""
     spells = found.spells
-    present = (spells["end_date"].isna() | (spells["end_date"] > pd.Timestamp(cutoff))).to_numpy()
+    present = active(spells).to_numpy()
     now = np.full(len(spells), np.nan)
     for i in np.flatnonzero(present):
         told = found.paid[i][np.isfinite(found.paid[i])]
@@ -275,21 +276,21 @@ def plateau_words(found: Outlook | None, currency: str = "") -> Finding:
 def retained(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Estimates:
     """Of last year's clients: the share still here, and the share of their fees still paid, up-sells included or not.
 
-    Twelve months between two whole months on record, and the twelve before. One who left counts as nothing. Fees are
-    those of clients with a fee on record then and, if still here, now. Source: METHODS 5, net revenue retention.
+    The year to the cut-off, and the year before. One who left counts as nothing. Fees are those of the last whole month
+    on record and of the same month a year before, of clients with a fee in the one and, if still here, the other.
+    Source: METHODS 5, net revenue retention.
     """
-    last, rows = last_month(pd.Timestamp(cutoff)), []
-    last = last if money.empty else min(last, int(money["month"].max()))  # fees are written down late
-    first, gone = month_of(spells["start_date"]), month_of(spells["end_date"] + DAY)
-    seen = month_of(spells["start_date"] + pd.to_timedelta(spells["entry_months"] * 30.4375, unit="D"))
-    told = (("the last twelve months", last), ("the twelve before", last - YEAR)) if renewals_known(spells) else ()
-    for group, now in told:
-        then = now - YEAR
-        there = (first <= then) & ~(gone <= then) & (seen <= then + 1)
+    today, rows = pd.Timestamp(cutoff), []
+    years = (("the last twelve months", today), ("the twelve before", year_before(today)))
+    for group, day in years if renewals_known(spells) else ():
+        there = there_on(spells, year_before(day))
         if there.sum() < MIN_AT_RISK:
             continue
+        now = last_month(day)
+        now = now if money.empty else min(now, int(money["month"].max()))  # fees are written down late
+        then = now - YEAR
         part = spells[there]
-        kept = (~(gone <= now))[there].to_numpy(float)
+        kept = active_on(part, day).to_numpy(float)
         weights = np.vstack([np.ones(len(part)), np.random.default_rng(1).poisson(1.0, (DRAWS, len(part)))])
         before, after = (_fees_in(part, money, month) for month in (then, now))
         after = np.where(kept > 0, after, 0.0)

@@ -14,6 +14,7 @@ from retention.economics.fees import client_names
 from retention.economics.money import monthly_money
 from retention.portfolio import evidence, margins
 from retention.spells import DAY, add_months, whole_months
+from retention.status import active_on
 from retention.tables import columns_of, known_by
 
 Tables = Mapping[str, pd.DataFrame]
@@ -57,7 +58,7 @@ class Book:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """The engagements under way as the day ends, one a client; `noticed`: an end is on record."""
-        rows = self.spells[~(self.spells["end_date"] <= self.cutoff)].drop_duplicates("client_id", keep="last")
+        rows = self.spells[active_on(self.spells, self.cutoff)].drop_duplicates("client_id", keep="last")
         return rows.assign(noticed=rows["end_date"].notna()).reset_index(drop=True)
 
     @property

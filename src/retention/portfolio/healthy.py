@@ -19,6 +19,7 @@ from retention.portfolio.book import Book
 from retention.portfolio.margins import DRAWS, SEED, months_of, newest, resampled, resamples
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL, UNKNOWN
+from retention.status import there_on, year_before
 
 WHOSE = {CLIENT: "the client's choice", AGENCY: "the agency's choice", NEUTRAL: "neither's (closed, finished)"}
 ALL = WHOSE | {UNKNOWN: "nobody recorded whose"}
@@ -65,13 +66,13 @@ def last_year(book: Book) -> pd.DataFrame:
     began), `content` (1: its last answer was no detractor's), `fee, margin` (of the months up to the decision, or the
     newest), `fee_then, margin_then` (as it began). No rows where dates were counted back from a snapshot.
     """
-    begin = book.cutoff - pd.DateOffset(months=YEAR)
+    begin = year_before(book.cutoff)
     dated = ~(book.spells["end_date"] <= begin) & renewals_known(book.spells)
     rows = book.spells[dated].reset_index(drop=True)
-    gone = rows["end_date"] <= book.cutoff
+    gone = rows["gone"]
     kind = rows["end_kind"].where(gone)
     until = rows["decision_date"].where(gone, book.cutoff)
-    told = rows[["client_id"]].assign(kind=kind, at_start=rows["start_date"] <= begin)
+    told = rows[["client_id"]].assign(kind=kind, at_start=there_on(rows, begin))
     told = told.assign(content=_content(book, rows, until)).join(_worth(book, rows, until))
     return told.join(_worth(book, rows, pd.Series(begin, rows.index)).add_suffix("_then"))
 
@@ -159,7 +160,7 @@ def joiners_and_leavers(year: pd.DataFrame) -> Estimates:
 
 def quarters(spells: pd.DataFrame, cutoff: pd.Timestamp, count: int = 8) -> pd.DataFrame:
     """Ends by whose choice in each of the last quarters: parting is for every quarter, not once a year (D2)."""
-    ended = spells[(spells["end_date"] <= cutoff) & renewals_known(spells)]
+    ended = spells[spells["gone"] & renewals_known(spells)]
     quarter, kind = ended["end_date"].dt.to_period("Q").astype(str), ended["end_kind"].map(ALL)
     table = pd.crosstab(quarter, kind).reindex(columns=list(ALL.values()), fill_value=0).tail(count)
     return table.rename_axis("Quarter").rename_axis(None, axis=1).reset_index()

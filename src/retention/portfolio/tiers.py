@@ -20,6 +20,7 @@ from retention.portfolio.effects import signs
 from retention.portfolio.evidence import NOTED_BY, arrears, days_late
 from retention.portfolio.margins import LIMITS, Limits, Tables, resampled, resamples
 from retention.results import MIN_EVENTS, Z95, Estimate, Estimates
+from retention.status import active
 
 TIERS = ("best", "very good", "workable", "tolerable", "worst")
 WAITED, SALES_DAYS = (30, 60, 90), 90  # days from the invoice, and of sales that count as outstanding
@@ -104,7 +105,7 @@ def by_source(spells: pd.DataFrame, told: pd.DataFrame, limits: Limits = LIMITS)
     caption, rows = "Clients by how they came (means; margins of those under way whose hours are known)", []
     if "source" not in spells:
         return Estimates((), caption)
-    tier, here = at_signing(spells, limits), spells["end_date"].isna()
+    tier, here = at_signing(spells, limits), active(spells)
     margin = spells["client_id"].map(told["margin"]).where(here)
     good = tier.isin(TIERS[:2]).astype(float).where(tier.notna())
     for name, values, unit in (

@@ -10,10 +10,10 @@ import pandera.pandas as pa
 
 from retention.config import ALL_HISTORY
 from retention.errors import SHOWN, Fault
+from retention.sources.parse import OPEN_ENDS
 from retention.sources.words import fault, sentence
 from retention.tables import Column, Table
 
-OPEN_ENDS = {"end_date", "answered_on", "to_date"}  # required, but blank has a meaning there
 NEVER = pd.Timestamp("2200-01-01")  # later than any date that is read
 
 

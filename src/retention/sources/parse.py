@@ -23,6 +23,7 @@ EXCEL_FIRST_DAY = "1899-12-30"  # day 0 of Excel's day numbers, from March 1900 
 FIRST_DAY_NUMBER = 18264  # 1950: smaller numbers in a date column are something else
 LARGEST_WHOLE = 10**9
 TEXT = "string[pyarrow]"  # its methods run over the whole column at once
+OPEN_ENDS = {"end_date", "answered_on", "to_date"}  # required, but blank has a meaning there
 SEEN = 8  # values named in a message
 
 
@@ -56,6 +57,8 @@ def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "")
     text, told = _cleaned(pd.Series([as_text(value) for value in written], dtype=TEXT))
     if column.kind == "term" or column.choices:
         text, told = _spelled(text, told, column)
+    if column.kind == "date" and (not column.required or column.name in OPEN_ENDS):
+        text, told = _without_placeholders(text, told)
     if column.kind in ("date", "month"):
         text, told = _day_numbers(text, told, numeric, form, first_day)
         once = _dates(text, form) if column.kind == "date" else _months(text, form)
@@ -116,6 +119,12 @@ def _cleaned(text: pd.Series) -> tuple[pd.Series, pd.Series]:
     nothing = plain.str.lower().isin(_CELLS["blank"])
     told = told.mask(nothing & (plain != ""), "'" + plain.astype(object) + "' read as blank")
     return plain.mask(nothing), told.mask(plain == "", "")
+
+
+def _without_placeholders(text: pd.Series, told: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """The text without days that stand for none, such as 9999-12-31 or 1900-01-01; and what was done, in words."""
+    never = text.str.contains("|".join(_DATES["never"]), regex=True).fillna(False).astype(bool)
+    return text.mask(never), told.mask(never, "'" + text.astype(object) + "' read as blank: it stands for no date")
 
 
 def _day_numbers(

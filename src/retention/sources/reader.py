@@ -52,7 +52,8 @@ def read(settings: Settings, tell: Callable[[str], None] = lambda text: None, on
     with ExitStack() as stack:
         places = find(settings, stack)
         partial = only_check and sum(place.size for place in places.values()) > LARGE_BYTES
-        found = {name: _Reader(TABLES[name], settings.table(name), place, tell) for name, place in places.items()}
+        late = settings.first_day_without_service
+        found = {name: _Reader(TABLES[name], settings.table(name), place, tell, late) for name, place in places.items()}
         clients = None
         for table in found.values():
             clients = table.read(clients, partial)
@@ -82,6 +83,14 @@ def _whole(table: Table, pieces: list[pd.DataFrame], partial: bool) -> pd.DataFr
     return frame.sort_values(by, kind="stable", ignore_index=True)
 
 
+def _last_paid_days(frame: pd.DataFrame) -> pd.DataFrame:
+    """Clients whose end_date was the first day without service, with the last paid day in its place."""
+    if not {"start_date", "end_date"} <= set(frame):
+        return frame
+    end = frame["end_date"]
+    return frame.assign(end_date=end.where(end <= frame["start_date"], end - pd.Timedelta(days=1)))
+
+
 @dataclass
 class _Reader:
     """One table being read: where it is and how, and what has been gathered so far."""
@@ -90,6 +99,7 @@ class _Reader:
     how: TableSettings
     place: Place
     tell: Callable[[str], None]
+    late: bool = False  # whether an end_date is the day after the last paid one
     headings: list[str] = field(default_factory=list)  # as the source has them
     spelt: dict[str, str] = field(default_factory=dict)  # those that are ours but for their spelling
     columns: list[Column] = field(default_factory=list)
@@ -149,7 +159,7 @@ class _Reader:
                 if column.name in raw and column.name not in formats:
                     evidence.look(raw[column.name], column)
             if self.tenure:
-                self.tenure.heard |= set(self.tenure.words(raw))
+                self.tenure.look(raw)
             if count > 1:
                 self.tell(f"{self.place.name}: first look, {count * len(raw):,} rows")
         self.faults += evidence.faults(self.table.name) + (self.tenure.flag_faults() if self.tenure else [])
@@ -188,7 +198,7 @@ class _Reader:
         unread = pd.DataFrame({name: p.filled & p.values.isna() for name, p in parsed.items()})
         if self.tenure:
             unread["start_date"] = frame["start_date"].isna()  # told as faults of the tenure
-        return frame, unread
+        return _last_paid_days(frame) if self.late else frame, unread
 
     def _ids(self, raw: pd.DataFrame) -> pd.Series:
         return texts(raw[self.table.columns[0].name]).replace("", "(no id)")
@@ -204,11 +214,12 @@ class _Reader:
         return named
 
     def notes(self) -> list[str]:
-        """Which columns were not used."""
+        """Which columns were not used, and what an age of 0 months was taken to mean."""
         used = {*self.how.columns.values(), *(column.name for column in self.columns), self.how.tenure_months}
         used |= {self.how.ended.column} if self.how.ended else set()
         unused = [name for name in self.headings if self.spelt.get(name, name) not in used]
-        return [f"{self.place.name}: columns not used: {', '.join(unused)}"] if unused else []
+        notes = [f"{self.place.name}: columns not used: {', '.join(unused)}"] if unused else []
+        return notes + (self.tenure.notes() if self.tenure else [])
 
     def _note(self) -> None:
         """Say what was understood without asking about the file as a whole."""

@@ -1,0 +1,440 @@
+"""Faults that outsiders found in the reading of dates and in following clients; each named after its id.
+
+`tests/cases` holds the smallest inputs. The right values were counted by hand or come from how the input was made.
+"""
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from conftest import clients_of
+from retention import contract_hazard_ratio, conventions, gate, judge, open_study, status
+from retention.claims import CLAIMS
+from retention.config import DateSettings, Settings
+from retention.contract_term import survival_estimates
+from retention.curves import after, follow_up, kaplan_meier
+from retention.errors import ConfigError, DataError
+from retention.snapshots import build_snapshots
+from retention.spells import build_spells, contract_cycles, row_terms
+from retention.tables import write_csv
+
+CASES = Path(__file__).parent / "cases"
+TEXTS = ["object", "string[python]", "string[pyarrow]", "category"]
+CUTOFF = dt.date(2024, 12, 31)
+
+
+def shares(study, *months: int) -> list[float]:
+    """The share of clients still there after each month of service, every end counted."""
+    curve = kaplan_meier(follow_up(study.spells))
+    return [round(float(after(curve, month)["survival"]), 4) for month in months]
+
+
+def with_settings(folder: Path, text: str, case: str) -> Path:
+    """A copy of a case with other settings."""
+    for path in (CASES / case).glob("*.csv"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "retention.toml").write_text(text)
+    return folder
+
+
+def written(folder: Path, clients: pd.DataFrame, settings: str = "") -> Path:
+    """A folder with this table of clients and these settings."""
+    write_csv(clients, folder / "clients.csv")
+    (folder / "retention.toml").write_text(settings or 'cutoff = 2024-12-31\nrecords_begin = "all history"\n')
+    return folder
+
+
+def monthly(count: int, months: int = 3, days_late: int = 0, term: int = 1) -> pd.DataFrame:
+    """Clients that each stay whole months, with the last paid day as the end (or so many days later)."""
+    starts = pd.date_range("2022-01-03", periods=count, freq="11D")
+    ends = starts + pd.DateOffset(months=months) + pd.Timedelta(days=days_late - 1)
+    rows = [(f"c{n:03d}", s, e, term) for n, (s, e) in enumerate(zip(starts, ends, strict=True))]
+    return clients_of(rows)
+
+
+# R1: text that may be missing
+
+
+@pytest.mark.parametrize("dtype", TEXTS)
+def test_R1_a_pause_is_no_end_for_the_first_client_either(dtype):
+    rows = pd.read_csv(CASES / "merge" / "clients.csv", parse_dates=["start_date", "end_date"])
+    spells = build_spells(rows.astype({"client_id": dtype}), cutoff=CUTOFF)
+    assert spells["client_id"].tolist() == ["A", "B"]
+    assert spells["ended"].tolist() == [False, False]
+    assert spells["observed_months"].tolist() == [24, 24]
+
+
+def odd_rows(place: int) -> pd.DataFrame:
+    """Six clients of which one, in this place, has a pause, no initiator and no source."""
+    rows = [(f"c{n}", "2022-01-01", "2023-03-31", 12, "client", "own") for n in range(6)]
+    rows[place] = (f"c{place}", "2022-01-01", "2022-06-30", 1, None, None)
+    rows.append((f"c{place}", "2022-07-15", None, 1, None, None))
+    return clients_of(rows, ("end_initiator", "source")).sort_values(["client_id", "start_date"])
+
+
+@pytest.mark.parametrize("place", [0, 3, 5])
+@pytest.mark.parametrize("dtype", TEXTS[1:])
+def test_R1_estimators_do_not_depend_on_the_dtype_of_text(dtype, place):
+    texts = ["client_id", "end_initiator", "source"]
+    plain = build_spells(odd_rows(place), cutoff=CUTOFF)
+    typed = build_spells(odd_rows(place).astype(dict.fromkeys(texts, dtype)), cutoff=CUTOFF)
+    pd.testing.assert_frame_equal(plain, typed)
+    assert len(plain) == 6
+    pd.testing.assert_frame_equal(contract_cycles(plain), contract_cycles(typed))
+    pd.testing.assert_frame_equal(gate.counts(plain, plain), gate.counts(typed, typed))
+
+
+@pytest.mark.parametrize("dtype", TEXTS)
+@pytest.mark.parametrize("place", [0, 3, 5])
+def test_R1_months_in_a_pause_are_left_out_whatever_the_dtype(dtype, place):
+    from retention.config import ResultsSettings
+    from retention.features import Window
+
+    clients = odd_rows(place).astype({"client_id": dtype})
+    spells = build_spells(clients, cutoff=CUTOFF)
+    day, begin = pd.Timestamp(CUTOFF), pd.Timestamp("2022-01-01")
+    rows = build_snapshots(spells, {"clients": clients}, Window(1, 3, 1), ResultsSettings(), cutoff=day, begin=begin)
+    own = rows[rows["client_id"] == f"c{place}"]
+    assert 2022 * 12 + 5 not in set(own["month"])  # June's end lies in the pause
+
+
+# R2: rows that start after the cut-off
+
+
+def test_R2_a_client_whose_next_row_starts_after_the_cutoff_has_not_left():
+    spells = open_study(str(CASES / "cut")).spells
+    assert spells["gone"].tolist() == [False, False]
+    assert spells["ended"].tolist() == [False, False]
+
+
+def test_R2_an_earlier_cutoff_inside_a_pause_makes_nobody_leave():
+    rows = clients_of([("a", "2022-01-01", "2022-12-31", 12), ("a", "2023-01-20", None, 12)])
+    for cutoff in (dt.date(2022, 12, 31), dt.date(2023, 1, 10), dt.date(2023, 1, 31)):
+        assert not build_spells(rows, cutoff=cutoff)["gone"].any(), cutoff
+    late = clients_of([("a", "2022-01-01", "2022-12-31", 12), ("a", "2023-03-20", None, 12)])
+    assert build_spells(late, cutoff=dt.date(2023, 1, 31))["gone"].all()  # longer than a pause
+
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 700), st.integers(1, 5), st.integers(1, 12), st.integers(0, 59), st.booleans()),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(ROWS, st.sampled_from(TEXTS), st.randoms(use_true_random=False))
+def test_R2_engagements_told_as_a_row_a_renewal_are_the_same(engagements, dtype, random):
+    whole, parts = [], []
+    for number, (day, renewals, term, pause, stays) in enumerate(engagements):
+        who, start = f"c{number}", pd.Timestamp("2022-01-01") + pd.Timedelta(days=day)
+        begin = start
+        for renewal in range(renewals):
+            end = begin + pd.DateOffset(months=term) - pd.Timedelta(days=1)
+            last = renewal == renewals - 1
+            parts.append((who, begin, None if last and stays else end, term))
+            begin = end + pd.Timedelta(days=1 + pause)
+        whole.append((who, start, None if stays else end, term))
+    random.shuffle(parts)
+    one = build_spells(clients_of(whole), cutoff=dt.date(2023, 12, 31))
+    many = build_spells(clients_of(parts).astype({"client_id": dtype}), cutoff=dt.date(2023, 12, 31))
+    same = one.columns.difference(["rows_merged"])
+    pd.testing.assert_frame_equal(one[same], many[same])
+    pd.testing.assert_frame_equal(contract_cycles(one), contract_cycles(many))
+
+
+# R3, B6: a snapshot has no dates
+
+
+def test_R3_a_snapshot_is_read_alike_on_every_day():
+    curves = [
+        kaplan_meier(follow_up(open_study("", str(path)).spells)) for path in sorted((CASES / "grace").glob("*.toml"))
+    ]
+    assert len(curves) == 2
+    pd.testing.assert_frame_equal(*curves)
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_R3_no_day_of_a_snapshot_raises_a_question(month, tmp_path):
+    text = (CASES / "case-09" / "dec.toml").read_text()
+    day = (dt.date(2024, month, 1) + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
+    (tmp_path / "retention.toml").write_text(text.replace("2024-12-31", str(day)))
+    (tmp_path / "x.csv").write_bytes((CASES / "case-09" / "x.csv").read_bytes())
+    assert shares(open_study(str(tmp_path)), 12, 24) == [0.9291, 0.8658]
+
+
+def test_R3_conventions_of_dates_are_refused_of_a_snapshot():
+    with pytest.raises(ConfigError, match="end_grace_days cannot be set of a snapshot"):
+        open_study("", str(CASES / "case-09" / "nov30.toml"))
+
+
+# R4: who left in the first month
+
+
+def test_R4_who_left_before_a_month_was_complete_counts():
+    study = open_study("", str(CASES / "case-10" / "r.toml"))
+    assert shares(study, 1, 2, 12) == [0.7, 0.6, 0.6]
+    assert study.spells["ended"].sum() == 40
+    notes = [text for text in study.tables.notes if "months completed" in text]
+    assert len(notes) == 1 and "30" in notes[0]
+
+
+@pytest.mark.parametrize(("counts", "expected"), [("begun", [0.6, 0.6]), ("completed", [0.7, 0.6])])
+def test_R4_what_a_tenure_counts_can_be_said(counts, expected, tmp_path):
+    text = (CASES / "case-10" / "r.toml").read_text()
+    text = text.replace('tenure_months = "tenure"', f'tenure_months = "tenure"\ntenure_counts = "{counts}"')
+    (tmp_path / "retention.toml").write_text(text)
+    (tmp_path / "x.csv").write_bytes((CASES / "case-10" / "x.csv").read_bytes())
+    assert shares(open_study(str(tmp_path)), 1, 2) == expected
+
+
+def test_R4_dated_clients_that_leave_in_their_first_month_count():
+    rows = [("a", "2024-01-01", "2024-01-09", 1), ("b", "2024-01-01", None, 1)]
+    spells = build_spells(clients_of(rows), cutoff=CUTOFF)
+    assert spells["stop_months"].tolist() == [1, 12] and spells["ended"].tolist() == [True, False]
+
+
+# R5, B7, B8: the last paid day, or the first day without service
+
+
+def test_R5_month_to_month_ends_on_the_anniversary_are_asked_about(tmp_path):
+    folder = CASES / "month_to_month_plus_one"
+    with pytest.raises(ConfigError, match="74 of 74 ends fall on the day of the month") as error:
+        open_study("", str(folder / "truth_m1_plus1.toml"))
+    assert "end_grace_days" in str(error.value)
+    for path in folder.glob("*.csv"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "a.toml").write_text("end_grace_days = 1\n" + (folder / "truth_m1_plus1.toml").read_text())
+    true, answered = open_study("", str(folder / "truth_m1.toml")), open_study("", str(tmp_path / "a.toml"))
+    assert answered.spells["ended"].sum() == true.spells["ended"].sum() == 72
+    assert shares(answered, 6) == shares(true, 6) == [0.811]  # 18.9 % gone within six months
+    pd.testing.assert_frame_equal(answered.spells, true.spells)
+
+
+def test_B7_the_same_book_with_either_convention(tmp_path):
+    with pytest.raises(ConfigError, match="294 of 294 ends"):
+        open_study(str(CASES / "case-11"))
+    text = 'cutoff = 2025-06-30\nrecords_begin = "all history"\nend_grace_days = 1\n'
+    study = open_study(str(with_settings(tmp_path, text, "case-11")))
+    assert shares(study, 1, 2, 6, 12) == [0.8533, 0.75, 0.3967, 0.1633]
+
+
+def test_B7_ends_on_any_day_raise_no_question(tmp_path):
+    days = np.random.default_rng(4).integers(40, 400, 150)
+    rows = monthly(150).assign(end_date=lambda x: x["start_date"] + pd.to_timedelta(days, unit="D"))
+    study = open_study(str(written(tmp_path, rows[rows["end_date"] <= pd.Timestamp(CUTOFF)])))
+    assert len(study.spells) > 70
+    assert conventions.on_anniversary(study.spells)[0] < 10
+
+
+def test_B8_rows_that_meet_on_a_day_touch(tmp_path):
+    spells = open_study(str(CASES / "case-12")).spells
+    assert spells["client_id"].tolist() == ["a", "b", "c"]
+    assert spells["rows_merged"].tolist() == [1, 1, 0]
+    with pytest.raises(DataError, match="overlap(.|\n)*end_grace_days = 1"):
+        open_study(str(with_settings(tmp_path, 'cutoff = 2025-06-30\nrecords_begin = "all history"\n', "case-12")))
+
+
+# B9: the term of a row
+
+
+def test_B9_the_term_of_a_later_row_counts():
+    study = open_study(str(CASES / "case-13"))
+    ratio = contract_hazard_ratio(study.spells)
+    assert np.exp(ratio.theta) == pytest.approx(1.61, abs=0.005)
+    assert judge(CLAIMS["A1"], ratio).verdict == "holds"
+    in_force = contract_hazard_ratio(study.spells, contracts=study.contracts)
+    assert np.exp(in_force.theta) == pytest.approx(1.99, abs=0.005)  # made: ln .92 / ln .96 = 2.04
+    assert any("269 engagements a later row has another contract term" in w.text for w in study.warnings().items)
+
+
+def test_B9_terms_by_hand():
+    rows = [("a", "2022-01-01", "2022-03-31", 1), ("a", "2022-04-01", None, 12), ("b", "2022-01-01", None, 6)]
+    spells = build_spells(clients_of(rows), cutoff=dt.date(2023, 12, 31))
+    cycles = contract_cycles(spells)
+    own = cycles[cycles["client_id"] == "a"]
+    assert list(zip(own["term_months"], own["from_month"], own["to_month"], strict=True)) == [
+        (1, 0, 1),
+        (1, 1, 2),
+        (1, 2, 3),
+        (12, 3, 15),
+    ]
+    assert (cycles.loc[cycles["client_id"] == "b", "term_months"] == 6).all()
+    assert row_terms(spells)["client_id"].tolist() == ["a", "a"]
+    assert row_terms(build_spells(clients_of(rows[2:]), cutoff=CUTOFF)) is None
+
+
+# R6, B11 and the other meanings of an end
+
+
+def test_R6_ends_to_come_are_asked_about_and_can_be_planned(tmp_path):
+    rows = monthly(40)
+    paid_to = rows["end_date"].mask(rows.index >= 20, pd.Timestamp("2025-02-14"))
+    folder = written(tmp_path, rows.assign(end_date=paid_to))
+    with pytest.raises(ConfigError, match="20 of 20 clients who are still there have an end_date after"):
+        open_study(str(folder))
+    told = (folder / "retention.toml").read_text()
+    (folder / "retention.toml").write_text(told + '[dates]\nends_ahead = "planned"\n')
+    study = open_study(str(folder))
+    assert status.staying(study.spells).sum() == 20
+    (folder / "retention.toml").write_text(told + '[dates]\nends_ahead = "notice"\n')
+    noticed = open_study(str(folder))
+    assert status.under_notice(noticed.spells).sum() == 20
+    assert not any("are still there" in warning.text for warning in noticed.warnings().items)
+
+
+def test_R6_notice_that_somebody_decided_raises_no_question(tmp_path):
+    rows = monthly(40)
+    ends = rows["end_date"].mask(rows.index >= 20, pd.Timestamp("2025-02-14"))
+    decided = pd.Series(pd.NaT, rows.index).mask(rows.index >= 20, pd.Timestamp("2024-12-01"))
+    folder = written(tmp_path, rows.assign(end_date=ends, decision_date=decided))
+    assert status.under_notice(open_study(str(folder)).spells).sum() == 20
+
+
+def test_B11_days_far_ahead_mark_clients_who_stay():
+    study = open_study(str(CASES / "case-16"))
+    other = open_study(str(CASES / "case-16" / "y9999.csv"), str(CASES / "case-16" / "retention.toml"))
+    for each in (study, other):
+        assert status.staying(each.spells).sum() == 37
+        assert shares(each, 12) == [0.5646]
+    assert any("37 (a002, a005" in note for note in study.tables.notes)
+    assert any("'9999-12-31' read as blank" in repair for repair in other.tables.repairs)
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "31/12/9999", "1900-01-01", "0000-00-00", "1970-01-01 00:00:00"])
+def test_B11_days_that_stand_for_none_are_blank_ends(day, tmp_path):
+    rows = monthly(12).astype({"end_date": object})
+    rows.loc[3, "end_date"] = day
+    assert status.staying(open_study(str(written(tmp_path, rows))).spells).sum() == 1
+
+
+def test_ends_that_pile_up_on_the_cutoff_are_asked_about(tmp_path):
+    rows = monthly(40)
+    folder = written(tmp_path, rows.assign(end_date=rows["end_date"].mask(rows.index >= 25, pd.Timestamp(CUTOFF))))
+    with pytest.raises(ConfigError, match="15 ends fall on 31 December 2024, at most 1 on any other day"):
+        open_study(str(folder))
+    told = (folder / "retention.toml").read_text()
+    for answer, there in (("left", 0), ("still clients", 15)):
+        (folder / "retention.toml").write_text(told + f'[dates]\nends_on_cutoff = "{answer}"\n')
+        assert status.staying(open_study(str(folder)).spells).sum() == there
+
+
+def test_notice_taken_for_the_end_is_asked_about(tmp_path):
+    rows = monthly(40, months=12, days_late=-30, term=12)
+    folder = written(tmp_path, rows[rows["end_date"] <= pd.Timestamp(CUTOFF)])
+    with pytest.raises(ConfigError, match="fixed terms ended about one, two or three months before"):
+        open_study(str(folder))
+    with (folder / "retention.toml").open("a") as file:
+        file.write('[dates]\nend = "notice"\n')
+    spells = open_study(str(folder)).spells
+    assert (spells["stop_months"] == 12).all() and spells["ended"].all()
+    assert (spells["decision_date"] < spells["end_date"]).all() and not spells["decision_assumed"].any()
+
+
+def test_ends_within_a_term_raise_no_question_of_notice(tmp_path):
+    days = np.random.default_rng(5).integers(1, 364, 150)
+    rows = monthly(150, term=12).assign(end_date=lambda x: x["start_date"] + pd.to_timedelta(days, unit="D"))
+    rows = rows[rows["end_date"] <= pd.Timestamp(CUTOFF)]
+    assert conventions.questions(rows, Settings(end_grace_days=0), CUTOFF) == []
+
+
+def test_B20_starts_on_a_placeholder_are_asked_about(tmp_path):
+    rows = monthly(12)
+    rows.loc[:2, "start_date"] = pd.Timestamp("1900-01-01")
+    folder = written(tmp_path, rows)
+    with pytest.raises(
+        ConfigError, match=r"3 clients start on a day that stands for an unknown one \(1900-01-01: c000"
+    ):
+        open_study(str(folder))
+    with (folder / "retention.toml").open("a") as file:
+        file.write('[dates]\nunlikely_starts = "leave out"\n')
+    study = open_study(str(folder))
+    assert len(study.spells) == 9
+    assert any("3 (c000, c001, c002)" in note for note in study.tables.notes)
+
+
+def test_starts_on_the_day_of_an_import_are_asked_about(tmp_path):
+    rows = monthly(80)
+    rows["start_date"] = rows["start_date"].mask(rows.index < 30, pd.Timestamp("2022-01-01"))
+    rows["end_date"] = rows["end_date"].where(rows["end_date"] < "2024-12-01")
+    with pytest.raises(ConfigError, match="30 of 80 clients start on 01 January 2022, at most 1 on any other day"):
+        open_study(str(written(tmp_path, rows)))
+
+
+def test_every_question_is_asked_at_once_and_never_of_a_snapshot(tmp_path):
+    rows = monthly(60, days_late=1)
+    rows.loc[:2, "start_date"] = pd.Timestamp("1900-01-01")
+    rows.loc[40:, "end_date"] = pd.Timestamp("2025-02-14")
+    with pytest.raises(ConfigError) as error:
+        open_study(str(written(tmp_path, rows)))
+    assert all(word in str(error.value) for word in ("unlikely_starts", "ends_ahead", "end_grace_days"))
+    snapshot = {"clients": {"tenure_months": "t", "ended": {"column": "c", "true": "y"}, "snapshot_date": CUTOFF}}
+    assert conventions.questions(rows, Settings(tables=snapshot), CUTOFF) == []
+
+
+def test_every_setting_of_dates_answers_a_question():
+    assert set(DateSettings.model_fields) | {"end_grace_days"} == set(conventions.WORDS["questions"])
+
+
+# B14: records that begin later for some
+
+
+def test_B14_a_bought_book_is_followed_from_its_day_on(tmp_path):
+    study = open_study(str(CASES / "case-14"))
+    assert any("None of 300 clients with source 'bought'" in warning.text for warning in study.warnings().items)
+    text = "cutoff = 2025-06-30\nrecords_begin = 2019-01-01\n[known_from.source]\nbought = 2023-01-01\n"
+    answered = open_study(str(with_settings(tmp_path, text, "case-14")))
+    assert shares(answered, 12, 24) == [0.5389, 0.3019]  # made: .540 and .292
+    assert not any("bought" in warning.text for warning in answered.warnings().items)
+    assert (
+        answered.snapshots.merge(answered.spells[["client_id", "source"]]).query("source == 'bought'")["month"]
+        >= 2023 * 12
+    ).all()
+
+
+def test_B14_known_from_by_client_equals_that_by_group(tmp_path):
+    clients = pd.read_csv(CASES / "case-14" / "clients.csv")
+    clients["known_from"] = np.where(clients["source"] == "bought", "2023-01-01", "")
+    folder = written(tmp_path, clients, "cutoff = 2025-06-30\nrecords_begin = 2019-01-01\n")
+    assert shares(open_study(str(folder)), 12) == [0.5389]
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("[known_from.nothing]\nx = 2023-01-01\n", "columns that the clients table does not have: nothing"),
+        ("[known_from.source]\nx = 2023-01-01\n", "values that no client has: x"),
+    ],
+)
+def test_B14_a_misspelt_group_is_an_error(text, match, tmp_path):
+    text = "cutoff = 2025-06-30\nrecords_begin = 2019-01-01\n" + text
+    with pytest.raises(ConfigError, match=match):
+        open_study(str(with_settings(tmp_path, text, "case-14")))
+
+
+# R7: counts of what happened are whole
+
+
+def test_R7_ends_of_the_last_part_month_are_in_counts_and_charts():
+    rows = [("a", "2024-01-20", "2024-12-25", 1), ("b", "2024-01-20", "2024-06-19", 1), ("c", "2024-01-20", None, 1)]
+    spells = build_spells(clients_of(rows), cutoff=CUTOFF)
+    assert spells["ended"].sum() == 1 and spells["gone"].sum() == 2  # the curve leaves the part-month out
+    assert "2 ended, 2 of them" in gate.headline(spells, CUTOFF, pd.Timestamp(CUTOFF)).text
+    assert gate.starts_and_ends(spells, None)["ended"].sum() == 2
+    assert gate.ends_by_kind(spells)["Ends"].sum() == 2
+
+
+def test_R7_a_late_rise_can_be_seen(sample_study):
+    spells = sample_study.spells
+    flow = gate.starts_and_ends(spells, sample_study.records_begin)
+    assert flow["ended"].sum() == (spells["end_date"] <= pd.Timestamp(sample_study.cutoff)).sum()
+
+
+def test_survival_of_the_sample_is_as_it_was(sample_study):
+    rows = {(row.group, row.name): row for row in survival_estimates(sample_study.spells).rows}
+    assert rows["month-to-month", "had not left by choice after month 12"].n_clients > 0
