@@ -5,8 +5,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 RANKS = [
-    {"errors"},
-    {"tables", "results", "config"},
+    {"errors", "folders"},
+    {"tables", "results", "config", "prepared", "parameters"},
     {"sources", "sample", "spells", "resample"},
     {"status"},
     {"features", "curves", "concordance", "hazards", "correlations", "funnel", "privacy"},

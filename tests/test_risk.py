@@ -16,6 +16,7 @@ from retention.cli import cli
 from retention.config import Extra, Settings
 from retention.features import Window
 from retention.hazards import NotFittedError
+from retention.prepared import SEAL
 from retention.snapshots import LEFT, NOT_YET, OTHER_END, STAYED, TOO_LATE, known, splits
 from retention.spells import build_spells
 from retention.study import Study, open_study, prepare
@@ -405,7 +406,7 @@ def test_where_very_many_left_the_last_of_them_are_foretold():
 
 
 def test_a_run_s_notebooks_make_the_scores_once(sample_study, tmp_path, monkeypatch):
-    prepare(sample_study, tmp_path / "prepared")
+    monkeypatch.setenv(SEAL, prepare(sample_study, tmp_path / "prepared"))
     first = open_study(str(tmp_path / "prepared"))
     assert first.risk[2].equals(sample_study.risk[2])
     monkeypatch.setattr(Study, "_snapshots", lambda self: pytest.fail("made twice"))

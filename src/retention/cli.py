@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -21,7 +22,7 @@ from typing import Any
 
 import click
 
-from retention.errors import ConfigError, RetentionError
+from retention.errors import ConfigError, NotebookError, RetentionError, one_line, printable
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: threads that wait for each other cost six times more
 gc.set_threshold(50_000)  # while modules are imported there is no garbage, and looking for it costs a third of the time
@@ -40,6 +41,16 @@ class _Folder(click.Path):
 
 
 _FOLDER = _Folder(path_type=Path)
+
+
+def _say(text: object, err: bool = False) -> None:
+    """Write to the terminal; nothing that the data hold is a command to it."""
+    click.echo(printable(str(text)), err=err)
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
+    """A library's warning as a line on standard error, without the place in its source."""
+    _say(f"{category.__name__}: {one_line(str(message))}", err=True)
 
 
 def _about_data(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,17 +75,23 @@ class _Plain(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("Stopped. The last report is untouched.", err=True)
+            _say("Stopped. The last report is untouched.", err=True)
             sys.exit(130)
         except RetentionError as error:
-            click.echo(traceback.format_exc() if ctx.meta.get("verbose") else str(error), err=True)
+            _say(traceback.format_exc() if ctx.meta.get("verbose") else str(error), err=True)
             sys.exit(error.exit_code)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, OSError):
+            raise
+        except Exception:  # a fault of ours; its text may hold what the data hold
+            _say(traceback.format_exc().rstrip(), err=True)
+            sys.exit(1)
 
 
 @click.group(cls=_Plain, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="retention")
 def cli() -> None:
     """Why clients stay or leave: a published retention study, re-tested on your own data."""
+    warnings.showwarning = _warn
 
 
 @cli.command()
@@ -85,6 +102,9 @@ def cli() -> None:
 @click.option("--keep", type=click.IntRange(0), default=0, help="Keep this many runs, the newest. [default: all]")
 @click.option(
     "--if-changed", is_flag=True, help="Do nothing where data, code and parameters are those of the last run."
+)
+@click.option(
+    "--publish-partial", is_flag=True, help="Let latest point to a run that lacks the page of a failed notebook."
 )
 @click.option("--pseudonyms", is_flag=True, help="Codes for names, ids and free text; see docs/privacy.md for the key.")
 @click.option("--smallest", type=click.IntRange(0, 100), help="Show no row on fewer clients. [default: 5 with codes]")
@@ -102,12 +122,13 @@ def report(quiet: bool, stale_after: int, **asked: Any) -> None:
         with _progress(quiet) as tell:
             index = run_report(options, tell)
     except RetentionError as error:
-        click.echo(_in_a_line(error, options.out.absolute() / "failed" / "index.html"), err=True)
+        page = error.page if isinstance(error, NotebookError) else None
+        _say(_in_a_line(error, page or options.out.absolute() / "failed" / "index.html"), err=True)
         if "\n" in str(error).strip() or click.get_current_context().meta.get("verbose"):
             raise
         sys.exit(error.exit_code)  # there is no more to say
     _tell_stale(index.parent, stale_after)
-    click.echo(index)
+    _say(index)
 
 
 def _in_a_line(error: RetentionError, page: Path) -> str:
@@ -127,9 +148,9 @@ def _tell_stale(run: Path, days: int) -> None:
     age = (today - dt.date.fromisoformat(newest)).days
     if days and age > days:
         what = "last day observed is" if newest == cutoff else "newest entry is of"
-        click.echo(f"Warning: the {what} {newest}, {age} days ago. Do new data still come in?", err=True)
+        _say(f"Warning: the {what} {newest}, {age} days ago. Do new data still come in?", err=True)
     if dt.date.fromisoformat(cutoff) > today:
-        click.echo(f"Warning: the last day observed, {cutoff}, is still to come; nobody can have seen it.", err=True)
+        _say(f"Warning: the last day observed, {cutoff}, is still to come; nobody can have seen it.", err=True)
 
 
 @cli.command()
@@ -144,7 +165,7 @@ def compare(old: Path, new: Path, as_json: bool) -> None:
 
     found = comparing.compare(comparing.open_run(old), comparing.open_run(new))
     told = [line for head, lines in found["told"] for line in ([head] * bool(head) + [f"  {text}" for text in lines])]
-    click.echo(to_json(found).rstrip() if as_json else "\n".join(told))
+    _say(to_json(found).rstrip() if as_json else "\n".join(map(one_line, told)))
 
 
 @cli.command()
@@ -159,13 +180,14 @@ def verify(run: Path) -> None:
     if not about:
         raise ConfigError(f"{run} holds no run: its run.json is missing or cannot be read.")
     found = publish.damage(run, about["files"])
+    found += [f"{name} could not be made; its page says why" for name in publish.failed(about)]
     try:
         found += ["run.json does not say what the run's name was made from"] * (run_id(about) != about["run_id"])
     except KeyError as lacking:
         found.append(f"run.json lacks {lacking}")
     for line in found:
-        click.echo(line)
-    click.echo(f"{run.resolve().name}: {len(about['files'])} files, {'NOT whole' if found else 'all whole'}")
+        _say(line)
+    _say(f"{run.resolve().name}: {len(about['files'])} files, {'NOT whole' if found else 'all whole'}")
     sys.exit(1 if found else 0)
 
 
@@ -186,21 +208,21 @@ def check(data: str, config: str, cutoff: str, as_json: bool) -> None:
             raise
         faults = [asdict(fault) for fault in getattr(error, "faults", ())]
         found |= {"faults": faults, "repaired": getattr(error, "repairs", ()), "error": "" if faults else str(error)}
-        click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        _say(json.dumps(found, indent=1, ensure_ascii=False))
         sys.exit(error.exit_code)
     tables = study.tables
     warnings = [] if tables.partial else [item.text for item in study.warnings().items]
     found |= {"tables": tables.rows, "cutoff": study.cutoff.isoformat(), "repaired": tables.repairs}
     found |= {"notes": tables.notes, "warnings": warnings, "partial": tables.partial}
-    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _told(found, study.records_begin))
+    _say(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _told(found, study.records_begin))
 
 
 def _told(found: dict[str, Any], begin: object) -> str:
     """What a check found, in lines."""
     lines = [f"{name}: {rows:,} rows, no faults" for name, rows in found["tables"].items()]
     lines += [f"cut-off {found['cutoff']}, records begin {begin or 'with the first client'}"]
-    lines += [f"repaired: {text}" for text in found["repaired"]]
-    lines += [f"note: {text}" for text in (*found["notes"], *found["warnings"])]
+    lines += [f"repaired: {one_line(text)}" for text in found["repaired"]]
+    lines += [f"note: {one_line(text)}" for text in (*found["notes"], *found["warnings"])]
     many = "these data are large: they were checked, but what they mean (warnings) is told by the report"
     return "\n".join([*lines, f"note: {many}"] if found["partial"] else lines)
 
@@ -225,8 +247,8 @@ def score(data: str, config: str, cutoff: str, out: Path) -> None:
             raise ConfigError(f"No client can be scored: {judgement.why}")
     write_csv(table, out)
     for found in (judgement.answer(), *leaks(study.spells, study.settings.table("clients").extra).items):
-        click.echo(found.text, err=True)
-    click.echo(out)
+        _say(one_line(found.text), err=True)
+    _say(out)
 
 
 @cli.command()
@@ -256,7 +278,7 @@ def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> Non
             part_months=settings.engine.part_months,
             told=tell,
         )
-    click.echo(out)
+    _say(out)
 
 
 @cli.command()
@@ -272,9 +294,9 @@ def init(export: Path, out: Path) -> None:
         raise ConfigError(f"There is no folder {out.absolute().parent} to write {out.name} into.")
     made = draft(export, out.absolute().parent)
     out.write_text(made.text, "utf-8")
-    click.echo(f"{out} is written. It is a draft: read each guess in it, then set confirmed = true.")
+    _say(f"{out} is written. It is a draft: read each guess in it, then set confirmed = true.")
     for question in made.questions:
-        click.echo(f"to answer: {question}")
+        _say(f"to answer: {one_line(question)}")
     if made.refused:
         raise ConfigError("\n".join(f"refused: {reason}" for reason in made.refused))
 
@@ -295,23 +317,25 @@ def sample(out: Path, world: str, clients: int, months: int, seed: int, no_lock_
         raise ConfigError(f"There is no world {world!r}. There are: {', '.join(WORLDS)}.")
     truth = replace(WORLDS[world], lock_in=not no_lock_in)
     write_sample(out, truth, clients=clients, months=months, seed=seed, form=form)
-    click.echo(out)
+    _say(out)
 
 
 @contextmanager
 def _progress(quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """A teller of how far a command is: on a terminal the last word stays, elsewhere a line a step, or each 5 s."""
     from rich.console import Console
+    from rich.text import Text
 
     console, last = Console(stderr=True, highlight=False, quiet=quiet), 0.0
     with console.status("Starting") as status:
 
         def tell(text: str) -> None:
             nonlocal last
-            status.update(text)
+            text = one_line(text)
+            status.update(Text(text))  # a name of a file is no markup
             counting = text.endswith(" read") or text.endswith(" rows")
             if not counting or time.monotonic() - last > SECONDS_BETWEEN:
-                console.print(text, markup=False)
+                console.print(Text(text))
                 last = time.monotonic()
 
         yield tell

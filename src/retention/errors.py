@@ -1,15 +1,63 @@
-"""What can go wrong, said once and in full: the table and column, what is wrong, how many rows, what to do."""
+"""What can go wrong, said once and in full: the table and column, what is wrong, how many rows, what to do.
 
+And how text is made fit for a terminal and a log: what data hold is never a command there.
+"""
+
+import json
+import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 SHOWN = 5  # ids and values named in a message
+UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories of control, format, half and line-breaking characters
+JOINERS = "\u200c\u200d"  # part of how names are written in Persian and Hindi; no terminal acts on them
+ABSOLUTE = re.compile(r"(?<![\w.:/<])(?:/|[A-Za-z]:\\)(?:[^\s/\\'\"<>:|]+[/\\])+([^\s/\\'\"<>:|,;)]*)")
+
+
+def printable(text: str, keep: str = "\n\t") -> str:
+    r"""The text with each character that a terminal acts on, or that hides or reorders others, as its escape.
+
+    Escapes are those of JSON, so that a JSON text stays the same data. Line breaks and tabs are kept.
+
+    >>> print(printable("a\x1b[2Jb\u202ec\x9bd"))
+    a\u001b[2Jb\u202ec\u009bd
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if char in keep or _is_shown(char) else json.dumps(char)[1:-1] for char in text)
+
+
+def one_line(text: str) -> str:
+    r"""The same with line breaks and tabs escaped as well: for a value inside a message, or a line of a log.
+
+    >>> print(one_line("a\nb"))
+    a\nb
+    """
+    return printable(text, keep="")
+
+
+def _is_shown(char: str) -> bool:
+    return char in JOINERS or unicodedata.category(char) not in UNSEEN
+
+
+def without_paths(text: str) -> str:
+    """The text with the last part alone of each absolute path: for pages and logs, which tell nothing of the machine.
+
+    >>> without_paths("no /srv/data/clients.csv, see https://example.org/a/b")
+    'no clients.csv, see https://example.org/a/b'
+    """
+    return ABSOLUTE.sub(r"\1", text)
 
 
 class RetentionError(Exception):
-    """The root of every error a user can cause; `exit_code` is what the command returns."""
+    """The root of every error a user can cause; `exit_code` is what the command returns. Its text is `printable`."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ConfigError(RetentionError, ValueError):
@@ -29,9 +77,10 @@ class DiskFullError(RetentionError):
 
 
 class NotebookError(RetentionError):
-    """One or more notebooks stopped with an error."""
+    """One or more notebooks stopped with an error; `page` is the index with all other pages, if there is one."""
 
     exit_code = 1
+    page: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -53,12 +102,19 @@ class Fault:
         clients.start_date: is empty (2 rows: c1, c7)
           Fill it in.
         """
-        rows = f"{self.count} row{'' if self.count == 1 else 's'}"
-        more = ", ..." if self.count > len(self.ids) else ""
-        where = f" ({rows}: {', '.join(self.ids)}{more})" if self.ids else f" ({rows})" if self.count else ""
         name = f"{self.table}.{self.column}" if self.column else self.table
         seen = f" (seen: {', '.join(self.seen)})" if self.seen else ""
-        return f"{name}: {self.problem}{seen}{where}\n  {self.remedy}"
+        return f"{one_line(f'{name}: {self.problem}{seen}{self._rows()}')}\n  {one_line(self.remedy)}"
+
+    def _rows(self) -> str:
+        """How many rows, and the first of their ids."""
+        if not self.count and not self.ids:
+            return ""
+        rows = f"{self.count} row{'' if self.count == 1 else 's'}"
+        if not self.ids:
+            return f" ({rows})"
+        more = ", ..." if self.count > len(self.ids) else ""
+        return f" ({rows}: {', '.join(self.ids)}{more})"
 
 
 def merged(faults: Iterable[Fault]) -> list[Fault]:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import polars as pl
 
-from retention import conventions
+from retention import conventions, prepared
 from retention.claims import Claim, load_plan, plan_hash
 from retention.config import Settings, TableSettings, resolve
 from retention.conventions import some
@@ -25,14 +22,15 @@ from retention.features import Window
 from retention.guards import leaky
 from retention.judgement import Judgement, judged
 from retention.lagged import Panel, build_panel
+from retention.parameters import checked
+from retention.prepared import Frames, Made
 from retention.results import Finding, Findings, Listing, leave_out_below
-from retention.scores import Scorer, scorer, scores
+from retention.scores import scorer, scores, weights
 from retention.snapshots import build_snapshots
 from retention.sources import Tables, ask_records_begin, last_whole_month, read
 from retention.spells import build_spells, contract_cycles, row_terms
 from retention.tables import TABLES, known_by
 
-PREPARED = "prepared.json"
 YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
 MIN_TOLD, FEW_PRESENT = 20, 0.05  # (ours) so few clients still there look like a list of past ones
@@ -127,13 +125,13 @@ class Study:
 
         Without the columns of which `guards.leaky` says that they know too much.
         """
-        return self._once("snapshots", self._snapshots)
+        return self._once("snapshots", lambda: Made({"rows": self._snapshots()})).frames["rows"]
 
     def _snapshots(self) -> pd.DataFrame:
         begin = pd.Timestamp(self.records_begin) if self.records_begin else self.spells["start_date"].min()
         extra = self.settings.table("clients").extra
         frames = self.tables.frames
-        tables = frames.scanned() if isinstance(frames, _Frames) else dict(frames)
+        tables = frames.scanned() if isinstance(frames, Frames) else dict(frames)
         if "contracts" not in tables and self.contracts is not None:
             tables["contracts"] = self.contracts
         rows = build_snapshots(
@@ -151,29 +149,24 @@ class Study:
         return rows.head(0) if self.is_snapshot else rows
 
     @cached_property
-    def risk(self) -> tuple[Judgement, Scorer | None, pd.DataFrame]:
-        """What foretells leaving: how it did beside simple rules, what scores, and the scores of who is there now."""
-        return self._once("risk", self._risk)
+    def risk(self) -> tuple[Judgement, pd.DataFrame, pd.DataFrame]:
+        """How well leaving is predicted, what moves the chances, and the scores of who is there now.
 
-    def _risk(self) -> tuple[Judgement, Scorer | None, pd.DataFrame]:
-        found = judged(self.snapshots, self.window)
-        made = scorer(self.snapshots, found, self.window)
-        return found, made, scores(self.snapshots, self.spells, made, self.settings, self.cutoff)
+        The second is `scores.weights`, the third `scores.scores`.
+        """
+        made = self._once("risk", self._risk)
+        return Judgement(made.frames["told"], **made.facts), made.frames["weights"], made.frames["scores"]
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        """What `make` gives back; in a run it is made by the first notebook that asks, and kept for the others."""
-        if self.shared is None:
-            return make()
-        import fcntl  # runs are made on systems that have it; a notebook by itself works on any
+    def _risk(self) -> Made:
+        judgement = judged(self.snapshots, self.window)
+        way = scorer(self.snapshots, judgement, self.window)
+        table = scores(self.snapshots, self.spells, way, self.settings, self.cutoff)
+        facts = {"skills": judgement.skills, "why": judgement.why}
+        return Made({"told": judgement.told, "weights": weights(way), "scores": table}, facts)
 
-        kept = self.shared / f"{name}.pickle"
-        with (self.shared / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not kept.is_file():
-                fresh = kept.with_suffix(".new")
-                pd.to_pickle(make(), fresh)
-                fresh.rename(kept)
-            return pd.read_pickle(kept)
+    def _once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What `make` gives back; in a run the first notebook that asks makes it for all (`prepared.once`)."""
+        return make() if self.shared is None else prepared.once(self.shared, name, make)
 
     def known(self, table: str) -> pd.DataFrame | None:
         """A table as it stood on the last day: `tables.known_by`; None where the source has no such table."""
@@ -326,12 +319,12 @@ def open_study(
 ) -> Study:
     """The study for these notebook parameters; with none given, the sample in the project's own folder.
 
-    `data_dir` may also be the prepared folder of a run. DataError and ConfigError list all faults at once. `tell`
-    hears how far the reading is.
+    In a notebook of a run, `data_dir` is the folder that the run prepared (`prepared.sealed`). DataError and
+    ConfigError list all faults at once. `tell` hears how far the reading is.
     """
-    prepared = Path(data_dir) / PREPARED
-    if data_dir and prepared.is_file():
-        return _open_prepared(prepared)
+    data_dir, config, cutoff = checked(data_dir, config, cutoff)
+    if seal := prepared.sealed(data_dir):
+        return _open_prepared(Path(data_dir), seal)
     settings = resolve(data_dir, config, cutoff)
     leave_out_below(settings.privacy.fewest)
     load_plan(settings.plan)
@@ -361,51 +354,25 @@ def open_clients(data_dir: str, config: str, cutoff: str, tell: Told = lambda te
     return _study_of(settings, read(settings, tell))
 
 
-def prepare(study: Study, folder: Path) -> None:
-    """Write the checked tables as Parquet, with the settings in force, for the notebooks of one run to read."""
-    folder.mkdir(parents=True)
-    for name, frame in study.tables.frames.items():
-        frame.to_parquet(folder / f"{name}.parquet", index=False)
+def prepare(study: Study, folder: Path) -> str:
+    """The seal of a new folder with the checked tables and the settings in force, for the notebooks of one run."""
     tables = study.tables
     state = {
         "settings": study.settings.model_dump_json(exclude={"base"}),
         "tables": (tables.rows, tables.hashes, tables.notes, tables.repairs),
         "dates": (study.cutoff, study.records_begin),
     }
-    (folder / PREPARED).write_text(json.dumps(state, indent=1, default=str), "utf-8")
+    return prepared.write(folder, tables.frames, state)
 
 
-def _open_prepared(path: Path) -> Study:
-    state = json.loads(path.read_text("utf-8"))
-    frames = _Frames({file.stem: file for file in sorted(path.parent.glob("*.parquet"))})
+def _open_prepared(folder: Path, seal: str) -> Study:
+    frames, state = prepared.opened(folder, seal)
     rows, hashes, notes, repairs = state["tables"]
     tables = Tables(frames, rows, hashes, tuple(notes), tuple(repairs))
     cutoff, begin = (day and dt.date.fromisoformat(day) for day in state["dates"])
     settings = Settings.model_validate_json(state["settings"])
     leave_out_below(settings.privacy.fewest)
-    return Study(settings, tables, cutoff, begin, path.parent)
-
-
-class _Frames(Mapping[str, pd.DataFrame]):
-    """The prepared tables by name, each read when it is first asked for."""
-
-    def __init__(self, files: dict[str, Path]) -> None:
-        self.files, self.read = files, dict[str, pd.DataFrame]()
-
-    def __getitem__(self, name: str) -> pd.DataFrame:
-        if name not in self.read:
-            self.read[name] = pd.read_parquet(self.files[name])
-        return self.read[name]
-
-    def scanned(self) -> dict[str, Any]:
-        """The same tables, all but that of the clients for Polars to read as far as is asked for."""
-        return {name: pl.scan_parquet(file) for name, file in self.files.items()} | {"clients": self["clients"]}
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.files)
-
-    def __len__(self) -> int:
-        return len(self.files)
+    return Study(settings, tables, cutoff, begin, folder)
 
 
 def _study_of(settings: Settings, tables: Tables) -> Study:

@@ -76,6 +76,8 @@ def compare(old: Run | None, new: Run) -> dict[str, Any]:
     if old is None or old.name == new.name:
         why = "There is no run before this one to compare it with." if old is None else "Both are the same run."
         return {"schema": 1, "before": None, "after": new.name, "moved": False, "told": [["", [why]]]}
+    if partial := [_partial(run) for run in (old, new) if run.about.get("failed")]:
+        return {"schema": 1, "before": old.name, "after": new.name, "moved": False, "told": [["", partial]]}
     # A run with codes for names must not learn names from one without them; codes of two keys never match.
     alike = old.about.get("pseudonyms") == new.about.get("pseudonyms")
     found = {
@@ -92,6 +94,11 @@ def compare(old: Run | None, new: Run) -> dict[str, Any]:
     moved = moved or any(found[kind][way] for kind in ("warnings", "columns") for way in ("came", "went"))
     head = {"schema": 1, "before": old.name, "after": new.name, "moved": bool(moved)}
     return {**head, "names_compared": alike, **found, "told": told}
+
+
+def _partial(run: Run) -> str:
+    """Why a run is not compared in which a notebook failed: what it lacks would be told as gone."""
+    return f"Run {run.name} is partial: {', '.join(run.about['failed'])} could not be made. It is not compared."
 
 
 def _differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from retention.errors import printable, without_paths
 from retention.report.execute import Executed
 from retention.results import EMPTY, MARKS, NOT_ENOUGH, Listing, between, quantity, verdict_class
 from retention.tables import read_list
@@ -30,18 +31,24 @@ STYLE, SCRIPT = ((TEMPLATES / name).read_text("utf-8") for name in ("style.css",
 def _environment() -> Environment:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     environment.globals.update(MARKS=MARKS, verdict_class=verdict_class, between=between, quantity=quantity, axis=axis)
+    environment.filters.update(plainly=plainly)
     environment.globals.update(style=STYLE, script=SCRIPT, LEADS=LEADS)
     return environment
 
 
-def _write(folder: Path, template: str, **what: Any) -> None:
-    (folder / "index.html").write_text(_environment().get_template(template).render(**what), "utf-8")
+def _write(folder: Path, template: str, page: str = "index.html", **what: Any) -> None:
+    (folder / page).write_text(_environment().get_template(template).render(**what), "utf-8")
 
 
-def write_pages(executed: Iterable[Path], folder: Path) -> dict[str, str]:
-    """Write one HTML page a notebook into `folder`; the title (first heading) of each page by its name.
+def plainly(text: str) -> str:
+    """A message as a page may show it: no character that hides or reorders others, and no path of this machine."""
+    return without_paths(printable(text))
 
-    One exporter makes them all: what it loads, it loads once.
+
+def write_pages(executed: Iterable[Path], folder: Path, failed: Iterable[Executed] = ()) -> dict[str, str]:
+    """The title (first heading) of each page by its name, once one HTML page a notebook is written into `folder`.
+
+    The page of a notebook that failed says so. One exporter makes the others: what it loads, it loads once.
     """
     from nbconvert import HTMLExporter
 
@@ -52,10 +59,15 @@ def write_pages(executed: Iterable[Path], folder: Path) -> dict[str, str]:
         exclude_anchor_links=True,
         filters={"marked": with_marks},
     )
+    stopped = {result.name: result for result in failed}
     notebooks = {path.stem: nbformat.read(path, as_version=4) for path in executed}
     titles = {name: title_of(notebook) for name, notebook in notebooks.items()}
     order = [None, *titles.items(), None]
     for before, after, (name, notebook) in zip(order, order[2:], notebooks.items(), strict=False):
+        if name in stopped:
+            around: dict[str, Any] = {"title": titles[name], "before": before, "after": after}
+            _write(folder, "stopped.html.j2", f"{name}.html", result=stopped[name], kept=_kept(folder), **around)
+            continue
         leave_out_empty_sections(notebook)
         known: dict[str, Any] = {"page_title": titles[name], "style": STYLE, "script": SCRIPT}
         known |= {"contents": contents_of(notebook), "before": before, "after": after}
@@ -132,7 +144,7 @@ def write_index(folder: Path, results: Mapping[str, Any], titles: Mapping[str, s
     told += [c["sentence"] for c in spoken if c["tier"] != "primary" and c["verdict"] != NOT_ENOUGH]
     gate = " ".join(finding["text"] for finding in headlines if finding["id"] == "data") or cutoff
     warnings = [finding["text"] for finding in findings if finding["kind"] == "warning"]
-    said = {"gate": gate, "headlines": told, "warnings": warnings, "lists": lists(folder)}
+    said: dict[str, Any] = {"gate": gate, "headlines": told, "warnings": warnings, "lists": lists(folder)}
     _write(folder, "index.html.j2", results=results, titles=titles, about=about, **said)
 
 
@@ -170,8 +182,12 @@ def _for_readers(rows: pd.DataFrame) -> pd.DataFrame:
 
 def write_failure(folder: Path, why: str, failed: Iterable[Executed] = ()) -> None:
     """Write the page that says which notebook failed and why, or what is wrong with the data."""
-    kept = {path.stem for path in (folder / "notebooks").glob("*.ipynb")}  # none of a notebook whose process was killed
-    _write(folder, "failed.html.j2", why=why, failed=list(failed), kept=kept)
+    _write(folder, "failed.html.j2", why=why, failed=list(failed), kept=_kept(folder))
+
+
+def _kept(folder: Path) -> set[str]:
+    """Names of the notebooks that are there as far as they ran: none whose process was killed."""
+    return {path.stem for path in (folder / "notebooks").glob("*.ipynb")}
 
 
 def axis(claim: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from retention.errors import ConfigError, RunLockedError
+from retention.folders import readable
 from retention.results import to_json
 
 AT_CWD, RENAME_EXCHANGE = -100, 2  # renameat2(2)
@@ -74,8 +75,14 @@ def about(folder: Path) -> dict[str, Any]:
 
 
 def whole(folder: Path) -> bool:
-    """Whether a published run has all its files, unchanged since it was sealed."""
-    return bool(sealed := about(folder)) and not damage(folder, sealed["files"])
+    """Whether a published run has all its pages, and all its files unchanged since it was sealed."""
+    run = about(folder)
+    return bool(run) and not failed(run) and not damage(folder, run["files"])
+
+
+def failed(run: Mapping[str, Any]) -> list[str]:
+    """Names of the notebooks that failed in a run, from its run.json; such a run is partial."""
+    return list(run.get("failed", {}))
 
 
 def damage(folder: Path, files: Mapping[str, str]) -> list[str]:
@@ -95,12 +102,13 @@ def _hashes(folder: Path) -> dict[str, str]:
 def previous(final: Path) -> Path | None:
     """The run before the one that will be `final`: where `latest` points; None where it points to no whole run.
 
-    A run that is made again, for it was damaged, has the predecessor that it had.
+    A run that is made again, for it was damaged or partial, has the predecessor that it had; and where `latest` is a
+    partial run, that of the partial run comes before the next.
     """
     latest = final.with_name(LATEST).resolve()
-    if latest.name == final.name:
+    if latest.name == final.name or failed(about(latest)):
         try:
-            before = json.loads((final / "changes.json").read_text("utf-8"))["before"]
+            before = json.loads((latest / "changes.json").read_text("utf-8"))["before"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
         latest = final.with_name(str(before))
@@ -108,25 +116,34 @@ def previous(final: Path) -> Path | None:
 
 
 def prune(out: Path, keep: int) -> list[str]:
-    """Remove all but the `keep` runs made last; names of those removed. Never that of `latest`, never what is no run.
+    """Remove all but the `keep` runs made last; names of those removed.
 
-    A run goes out of sight first, so that none is ever seen half removed.
+    Never that of `latest`, never the last one with all its pages, never what is no run. A run goes out of sight first,
+    so that none is ever seen half removed.
     """
     runs = [path for path in out.iterdir() if RUN_ID.fullmatch(path.name) and not path.is_symlink() and about(path)]
     latest = (out / LATEST).resolve().name
     runs.sort(key=lambda run: (run.name == latest, (run / "run.json").stat().st_mtime_ns), reverse=True)
-    for run in runs[keep:]:
+    complete = [run for run in runs if not failed(about(run))]
+    removed = [run for run in runs[keep:] if run not in complete[:1]]
+    for run in removed:
         hidden = run.with_name(f"{HIDDEN}old-{run.name}")
         run.rename(hidden)
         remove(hidden)
-    return [run.name for run in runs[keep:]]
+    return [run.name for run in removed]
 
 
 def publish(work: Path, final: Path) -> None:
     """Rename the finished work folder into place, swing the link `latest` to it, and clear an older failure away."""
-    place(work, final)
+    show(work, final)
     swing(final)
     remove(final.with_name(FAILED))
+
+
+def show(work: Path, final: Path) -> None:
+    """Let those read the finished work folder who may read this user's folders, and rename it into place."""
+    readable(work)
+    place(work, final)
 
 
 def place(work: Path, final: Path) -> None:

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,29 @@ import pandas as pd
 
 from retention import privacy
 from retention.config import Settings, project_root, resolve
-from retention.errors import ConfigError, DiskFullError, NotebookError, RetentionError
+from retention.errors import (
+    ConfigError,
+    DiskFullError,
+    NotebookError,
+    RetentionError,
+    one_line,
+    printable,
+    without_paths,
+)
+from retention.folders import private
 from retention.report import pages, publish
 from retention.report.compare import CHANGES, compare, open_run
-from retention.report.execute import NOISE, Executed, run_all
-from retention.results import collect, finite, to_json
+from retention.report.execute import NOISE, OWN, Executed, run_all
+from retention.results import Finding, collect, finite, to_json
 from retention.sources import fingerprints
 from retention.study import RECORDED, Study, Told, open_study, prepare
 
 RUN_ID_DIGITS = 8
 FULL = (errno.ENOSPC, errno.EDQUOT)
+PREPARED = "prepared"  # the tables that the notebooks read, in the hidden folder of a run
 NO_ROOM = 2**20  # bytes: with less left, a notebook that failed failed for want of room
+# Warnings of libraries that say that numbers met what they cannot use; others are about the libraries themselves.
+NUMERICAL = ("RuntimeWarning", "ConvergenceWarning", "HessianInversionWarning", "PerfectSeparationWarning")
 MADE_OF = (
     "cutoff",
     "records_begin",
@@ -45,6 +57,7 @@ class Options:
     """What a run was asked for; empty strings mean: not said.
 
     `keep`: how many runs stay in the folder (0: all). `if_changed`: do nothing where the last run is of the same.
+    `publish_partial`: let `latest` point to a run that lacks the pages of notebooks that failed.
     """
 
     data: str = ""
@@ -55,6 +68,7 @@ class Options:
     jobs: int = 2
     keep: int = 0
     if_changed: bool = False
+    publish_partial: bool = False
     pseudonyms: bool = False
     smallest: int | None = None
 
@@ -64,7 +78,8 @@ def run_report(options: Options, tell: Told = lambda text: None) -> Path:
 
     An unchanged run is kept and only linked again. Errors: DataError and ConfigError for bad input, NotebookError
     when a notebook fails, DiskFullError, RunLockedError when another run holds the folder; `latest` is untouched by
-    all of them.
+    all of them, but for a run that was asked to be published though a notebook failed. The pages of the other notebooks
+    are then at the error's `page`.
     """
     out = options.out.absolute()
     try:
@@ -73,7 +88,8 @@ def run_report(options: Options, tell: Told = lambda text: None) -> Path:
                 _run(options, out, tell)
             except (RetentionError, OSError) as error:
                 told = _plain(error, out)
-                _explain(out, _unnamed(told, options))
+                if not isinstance(told, _Partial):
+                    _explain(out, _unnamed(told, options))
                 raise told from error
     except OSError as error:
         raise _plain(error, out) from error
@@ -82,6 +98,8 @@ def run_report(options: Options, tell: Told = lambda text: None) -> Path:
 
 def _plain(error: RetentionError | OSError, out: Path) -> RetentionError:
     """The error as users are told it: a full disk by its name, whatever it was that failed for it."""
+    if isinstance(error, _Partial):
+        return error
     failed = isinstance(error, NotebookError) and shutil.disk_usage(out).free < NO_ROOM
     if failed or os.strerror(errno.ENOSPC) in str(error) or getattr(error, "errno", None) in FULL:
         return DiskFullError(f"The disk that holds {out} is full. Make room, or give --out another folder.")
@@ -116,10 +134,15 @@ def _run(options: Options, out: Path, tell: Told) -> None:
         publish.remove(out / publish.FAILED)
         tell(f"Nothing has changed since run {final.name}; it is kept")
     else:
-        prepare(study, work / "prepared")
+        seal = prepare(study, private(work) / PREPARED)
         del study  # what the notebooks read is on disk; it need not be held twice
-        _make(work, notebooks, about, before, options.jobs, tell)
+        failed = _make(work, notebooks, about, before, options, seal, tell)
+        if failed and not options.publish_partial:
+            publish.show(work, out / publish.FAILED)
+            raise _Partial(failed, out / publish.FAILED)
         publish.publish(work, final)
+        if failed:
+            raise _Partial(failed, final)
     for name in publish.prune(out, options.keep) if options.keep else ():
         tell(f"Removed the older run {name}")
 
@@ -217,31 +240,93 @@ def _packages() -> dict[str, str]:
     return {name: version(name) for name in ["retention", *names]}
 
 
-def _make(work: Path, notebooks: list[Path], about: dict[str, Any], before: Path | None, jobs: int, tell: Told) -> None:
-    """Everything between reading and publishing, inside the hidden folder `work`, where the tables are prepared."""
+def _make(
+    work: Path,
+    notebooks: list[Path],
+    about: dict[str, Any],
+    before: Path | None,
+    options: Options,
+    seal: str,
+    tell: Told,
+) -> list[Executed]:
+    """Everything between reading and publishing, inside the hidden folder `work`, where the tables are prepared.
+
+    The notebooks that failed; where no page is left to publish, or a disk is full, they are raised.
+    """
     log: list[str] = []
 
     def done(result: Executed) -> None:
-        word = f"failed: {result.error}" if result.error else "done"
-        log.append(f"{result.name}: {word}, {result.seconds:.1f} s, {result.peak_mb:.0f} MB at most")
-        tell(log[-1])
+        lines = _log_lines(result)
+        log.extend(lines)
+        tell(lines[0])
 
-    parameters = {"data_dir": "prepared", "config": "", "cutoff": about["cutoff"], "out_dir": "."}
     tell(f"Running {len(notebooks)} notebooks")
-    executed = run_all(notebooks, parameters, work, jobs, done)
-    if failed := [result for result in executed if result.error]:
+    parameters = {"data_dir": PREPARED, "config": "", "cutoff": about["cutoff"], "out_dir": "."}
+    executed = run_all(notebooks, parameters, work, options.jobs, done, seal)
+    failed = [result for result in executed if result.error]
+    if failed and (len(failed) == len(executed) or isinstance(_plain(_Failed(work, failed), work), DiskFullError)):
         raise _Failed(work, failed)
     tell("Writing the pages")
-    results = finite(collect((p for result in executed for p in result.payloads), about["run_id"], about["cutoff"]))
-    (work / "results.json").write_text(to_json(results), "utf-8")
-    titles = pages.write_pages([work / "notebooks" / path.name for path in notebooks], work)
-    publish.remove(work / "prepared")
-    publish.remove(work / NOISE)
+    titles = pages.write_pages([_shown(work, path, failed) for path in notebooks], work, failed)
+    _clear(work, keep_noise=bool(failed))
+    (work / "results.json").write_text(to_json(_results(executed, about, titles)), "utf-8")
     (work / "run.log").write_text("\n".join(log) + "\n", "utf-8")
     took = {
         result.name: {"seconds": result.seconds, "cpu": result.cpu, "peak_mb": result.peak_mb} for result in executed
     }
-    _finish(work, {**about, "titles": titles, "took": took}, before)
+    partial = {"failed": _reasons(failed)} if failed else {}
+    _finish(work, {**about, "titles": titles, "took": took, **partial}, before)
+    return failed
+
+
+def _log_lines(result: Executed) -> list[str]:
+    """What run.log says of a notebook: how it went, then what libraries warned of."""
+    word = f"failed: {result.error}" if result.error else "done"
+    first = one_line(f"{result.name}: {word}, {result.seconds:.1f} s, {result.peak_mb:.0f} MB at most")
+    return [first, *(f"{result.name}: {line}" for line in result.warnings)]
+
+
+def _shown(work: Path, notebook: Path, failed: list[Executed]) -> Path:
+    """The notebook from which a page is made: as executed, or, of one that failed, as it came."""
+    names = {result.name for result in failed}
+    return notebook if notebook.stem in names else work / "notebooks" / notebook.name
+
+
+def _results(executed: list[Executed], about: dict[str, Any], titles: dict[str, str]) -> dict[str, Any]:
+    """The contents of results.json: what the notebooks that came to their end displayed, and who failed."""
+    ended = [result for result in executed if not result.error]
+    results = collect((payload for result in ended for payload in result.payloads), about["run_id"], about["cutoff"])
+    results["findings"] += [asdict(told) for result in ended for told in _doubts(result, titles[result.name])]
+    failed = [result for result in executed if result.error]
+    return dict(finite(results | ({"failed": _reasons(failed)} if failed else {})))
+
+
+def _doubts(result: Executed, title: str) -> list[Finding]:
+    """What a library's warnings say about the data, in plain words: that a calculation met what it cannot use."""
+    if not any(line.startswith(NUMERICAL) for line in result.warnings):
+        return []
+    text = (
+        f"On the page '{title}' a calculation met values that it cannot use, such as amounts of zero. Numbers there "
+        "may leave some clients out, or be off. Look for zeros and extreme values in the data; the run's log names "
+        "the calculation."
+    )
+    return [Finding("data", text, "warning")]
+
+
+def _reasons(failed: list[Executed]) -> dict[str, str]:
+    """Why each notebook failed, in a line, by name."""
+    return {result.name: one_line(result.error) for result in failed}
+
+
+def _clear(work: Path, keep_noise: bool) -> None:
+    """Remove what the notebooks of a run needed and no reader does; what processes wrote is kept where some failed."""
+    publish.remove(work / PREPARED)
+    publish.remove(work / OWN)
+    noise = work / NOISE
+    lines = noise.read_text("utf-8", "replace") if keep_noise and noise.is_file() else ""
+    publish.remove(noise)
+    if lines.strip():
+        noise.write_text(without_paths(printable(lines)), "utf-8")
 
 
 def _finish(work: Path, about: dict[str, Any], before: Path | None) -> None:
@@ -258,7 +343,7 @@ def _compare_again(work: Path, final: Path, before: Path | None) -> None:
     """Where a run that is kept now follows another one, write its index anew, in one step for whoever reads it."""
     if before is None or json.loads((final / CHANGES).read_text("utf-8"))["before"] == before.name:
         return
-    shutil.copytree(final, work)
+    shutil.copytree(final, private(work), dirs_exist_ok=True)  # with the mode that the run has
     about = {name: value for name, value in publish.about(final).items() if name != "files"}
     _finish(work, about, before)
     publish.place(work, final)
@@ -269,7 +354,19 @@ class _Failed(NotebookError):
 
     def __init__(self, work: Path, failed: list[Executed]) -> None:
         self.work, self.failed = work, failed
-        super().__init__("\n".join(f"{result.name} failed: {result.error}" for result in failed))
+        super().__init__(_lines(failed))
+
+
+class _Partial(NotebookError):
+    """Notebooks that failed in a run that is published with the pages of the others."""
+
+    def __init__(self, failed: list[Executed], folder: Path) -> None:
+        self.page = folder / "index.html"
+        super().__init__(_lines(failed))
+
+
+def _lines(failed: list[Executed]) -> str:
+    return "\n".join(f"{name} failed: {reason}" for name, reason in _reasons(failed).items())
 
 
 def _explain(out: Path, error: RetentionError) -> None:
@@ -278,7 +375,8 @@ def _explain(out: Path, error: RetentionError) -> None:
     if full := isinstance(error, DiskFullError):  # what the run wrote makes room for the page that says so
         publish.sweep(out)
     with contextlib.suppress(*[OSError] * full):
-        work.mkdir(exist_ok=True)
-        publish.remove(work / "prepared")
+        if not work.is_dir():
+            private(work)
+        _clear(work, keep_noise=True)
         pages.write_failure(work, str(error), getattr(error, "failed", ()))
-        publish.place(work, out / publish.FAILED)
+        publish.show(work, out / publish.FAILED)
