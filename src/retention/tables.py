@@ -22,8 +22,7 @@ class Column:
     it means; `also` are other headings that exports give it.
 
     `known` is "signing", or the date column of the same row from which the value may be used. `low` and `high` are
-    inclusive bounds in `unit`; `choices` is a closed vocabulary. `needs_day`: a value without its `known` date is a
-    fault, for it would be used nowhere.
+    inclusive bounds in `unit`; `choices` is a closed vocabulary.
     """
 
     name: str
@@ -36,7 +35,6 @@ class Column:
     high: float | None = None
     choices: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
-    needs_day: bool = False
 
     @property
     def may_be_blank(self) -> bool:

@@ -12,6 +12,7 @@ import pandera.pandas as pa
 from retention.config import ALL_HISTORY
 from retention.errors import SHOWN, Fault
 from retention.sources.alike import nearest
+from retention.sources.rules import FAULT, broken_in_row, rules_of
 from retention.sources.scales import NPS_SCALES
 from retention.sources.words import fault, sentence
 from retention.tables import Column, Table
@@ -167,17 +168,11 @@ def _rules(column: Column) -> list[pa.Check]:
 
 
 def _contradictions(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series]]:
-    """Values that need a day and have none; of clients, ends before starts, and what is told of an end without one."""
-    for column in table.columns:
-        if column.needs_day and {column.name, column.known} <= set(frame):
-            no_day = frame[column.known].isna() & ~unread[column.known]
-            yield column.name, "undated", frame[column.name].notna() & no_day
-    if table.name == "clients" and {"start_date", "end_date"} <= set(frame):
-        for later in [name for name in ("end_date", "decision_date", "recorded_date") if name in frame]:
-            yield later, "early", frame[later] < frame["start_date"]
-        stays = frame["end_date"].isna() & ~unread["end_date"]
-        for told in [name for name in ("end_initiator", "end_reason", "decision_date") if name in frame]:
-            yield told, "no end", frame[told].notna() & stays
+    """What the rules call a fault within a row; cells that could not be read contradict nothing."""
+    for rule in rules_of(table.name, FAULT):
+        if {rule.column, rule.other} <= set(frame):
+            readable = ~unread[rule.column] & ~unread[rule.other]
+            yield rule.column, rule.words, broken_in_row(rule, frame) & readable
 
 
 def ask_records_begin(clients: pd.DataFrame) -> str:

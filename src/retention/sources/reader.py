@@ -18,6 +18,7 @@ from retention.sources.find import LARGE_BYTES, Place, find
 from retention.sources.mapping import kept_words, mapped, mapping_faults, our_spelling, suits
 from retention.sources.parse import PLAIN_NUMBERS, Evidence, Parsed, parse, texts
 from retention.sources.repeats import settled
+from retention.sources.rules import currency_warnings
 from retention.sources.tenure import Tenure
 from retention.sources.words import fault, faults_in
 from retention.tables import TABLES, Column, Table
@@ -75,7 +76,9 @@ def read(settings: Settings, tell: Callable[[str], None] = lambda text: None, on
         hashes = {name: place.digest() for name, place in places.items()}
         rows = {name: table.rows for name, table in readers.items()}
     notes = tuple(note for table in readers.values() for note in table.notes())
-    warnings = tuple(merged(fault for table in readers.values() for fault in table.warnings))
+    marks = {place: mark for table in readers.values() for place, mark in table.currencies.items()}
+    told = [warning for table in readers.values() for warning in table.warnings]
+    warnings = (*told, *currency_warnings(marks, settings.currency))
     return Tables(frames, rows, hashes, notes, repairs, partial, warnings)
 
 
@@ -115,6 +118,7 @@ class _Reader:
     repairs: Counter[str] = field(default_factory=Counter)
     strangers: Counter[str] = field(default_factory=Counter)  # rows by an id that the clients table has not
     warnings: list[Fault] = field(default_factory=list)
+    currencies: dict[tuple[str, str], str] = field(default_factory=dict)  # the sign beside amounts, by table and column
     empty: bool = False
     rows: int = 0
 
@@ -184,6 +188,9 @@ class _Reader:
                 self.tell(f"{self.place.name}: first look, {count * len(raw):,} rows")
         self.faults += evidence.faults(self.table.name) + (self.tenure.flag_faults() if self.tenure else [])
         kinds = {column.name: column.kind for column in self.columns}
+        amounts = {column.name for column in self.columns if column.unit.startswith("currency")}
+        for name in amounts & {column for column, marks in evidence.marks.items() if len(marks) == 1}:
+            self.currencies[self.table.name, name] = min(evidence.marks[name])
         self.forms = evidence.forms()
         self.forms |= {name: form for name, form in formats.items() if name in kinds and suits(form, kinds[name])}
         return count > 1
@@ -301,6 +308,7 @@ class _Reader:
             unsure = pd.concat(self.unsure, ignore_index=True)
             done = settled(self.table, frame, self.how, unsure)
             self.faults += done.faults
+            self.warnings += done.warnings
             self.repairs.update({f"{done.repair}": 0} if done.repair else {})
             frame = done.frame
         return ordered(self.table, frame)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from retention.config import TableSettings
 from retention.errors import Fault
+from retention.sources.rules import given_twice
 from retention.sources.words import fault
 from retention.tables import Table
 
@@ -23,6 +24,7 @@ class Settled:
     frame: pd.DataFrame
     faults: tuple[Fault, ...] = ()
     repair: str = ""
+    warnings: tuple[Fault, ...] = ()
 
 
 def settings_faults(table: Table, how: TableSettings) -> list[Fault]:
@@ -76,10 +78,11 @@ def _summed(table: Table, frame: pd.DataFrame, key: Sequence[str], twice: pd.Ser
     made = groups.agg(how) if how else groups.first()
     made[sums] = groups[sums].sum(min_count=1)
     made = made.reset_index()[list(frame.columns)].astype(frame.dtypes.to_dict())
+    warning = given_twice(table.name, frame)
     whole = pd.concat([frame[~twice], made], ignore_index=True)
     names = " and ".join(sums)
     done = f"{names} of {len(rows):,} rows added up into {len(made):,}, one for each {', '.join(key)}"
-    return Settled(whole, repair=done)
+    return Settled(whole, repair=done, warnings=(warning,) if warning else ())
 
 
 def _again(table: Table, rows: pd.DataFrame, key: Sequence[str], unsure: pd.Series) -> list[Fault]:
