@@ -12,10 +12,11 @@ import difflib
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -105,7 +106,12 @@ class Ended(_Strict):
 
 
 class TableSettings(_Strict):
-    """How one table is found and read: its file, sheet or query, its columns and values; or that it is left alone."""
+    """How one table is found and read: its file, sheet or query, its columns and values; or that it is left alone.
+
+    `dated_by`: a date column that is blank beside a value takes the day of this other column ({answered_on =
+    "invited_on"}). `repeated`: whether several rows of one key are parts to add up or versions of which the newest
+    holds; nothing said: as tables.toml has it.
+    """
 
     use: bool = True
     file: str = ""
@@ -116,6 +122,8 @@ class TableSettings(_Strict):
     values: dict[str, dict[str, str | int | float | bool]] = Field(default_factory=dict)
     formats: dict[str, str] = Field(default_factory=dict)
     extra: dict[str, Extra] = Field(default_factory=dict)
+    dated_by: dict[str, str] = Field(default_factory=dict)
+    repeated: Literal["add up", "keep newest"] | None = None
     tenure_months: str = ""
     tenure_counts: Literal["begun", "completed"] | None = None
     ended: Ended | None = None
@@ -176,9 +184,14 @@ class ResultsSettings(_Strict):
 
 
 class ScaleSettings(_Strict):
-    """On which scale clients answer whether they would recommend the agency; the classes are the same (C1)."""
+    """On which scale clients answer whether they would recommend the agency (sources/scales.toml says what it makes of
+    each), and which columns of per cents hold fractions. Nothing said: 0 to 10 and per cents, unless there is a doubt.
 
-    nps: Literal["0-10", "1-10"] = "0-10"
+    `percent` is by column ("fee_pct"), or by table and column ("contracts.fee_pct").
+    """
+
+    nps: Literal["0-10", "1-10", "1-5", "0-5", "1-7", "0-100"] | None = None
+    percent: dict[str, Literal["per cent", "fraction"]] = Field(default_factory=dict)
 
 
 class DateSettings(_Strict):
@@ -279,7 +292,9 @@ class Settings(_Strict):
         known = study_plan()["portfolio"]
         for name in (name for name, value in values.items() if name not in known or not value > 0):
             near = "".join(f"; did you mean {other!r}?" for other in difflib.get_close_matches(name, known, 1))
-            raise ValueError(f"{name} must be above 0" if name in known else f"{name!r} is no threshold{near}")
+            belongs = where_it_belongs(name)
+            hint = f"; {belongs}" if belongs else near
+            raise ValueError(f"{name} must be above 0" if name in known else f"{name!r} is no threshold{hint}")
         return values
 
     @model_validator(mode="after")
@@ -374,17 +389,85 @@ def _open(given: Any, place: str = "") -> list[str]:
     return [place] if given == OPEN else []
 
 
+def where_it_belongs(name: str, table: str = "clients") -> str:
+    """A sentence that says in which section of retention.toml a setting stands; empty where none has that name."""
+    places = [place.replace(ANY_TABLE, table) for place in _places().get(name, ())]
+    if not places:
+        return ""
+    sections = [f"[{place}]" for place in places if place]
+    top = ["at the top of the file, before the first [section]"] if "" in places else []
+    under = ["under " + " or ".join(sections)] if sections else []
+    return f"{name} belongs {' or '.join([*top, *under])}."
+
+
+ANY_TABLE, ANY_NAME = "<table>", "<name>"
+
+
+@cache
+def _places() -> dict[str, tuple[str, ...]]:
+    """By setting, the sections in which it is known; the top of the file is ""."""
+    places: dict[str, tuple[str, ...]] = {}
+    for name, place in _settings_of(Settings, ""):
+        places[name] = (*places.get(name, ()), place)
+    for name in study_plan()["portfolio"]:
+        places[name] = (*places.get(name, ()), "portfolio")
+    return places
+
+
+def _settings_of(model: type[BaseModel], place: str) -> Iterator[tuple[str, str]]:
+    """Every setting of a model and of the models in it, with its section."""
+    for name, about in model.model_fields.items():
+        if name == "base":
+            continue
+        yield name, place
+        inside = f"{place}.{name}".lstrip(".")
+        for kind in (about.annotation, *get_args(about.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                by_name = get_origin(about.annotation) is dict
+                one = ANY_TABLE if name == "tables" else ANY_NAME
+                yield from _settings_of(kind, f"{inside}.{one}" if by_name else inside)
+
+
+def _section(parts: tuple[Any, ...]) -> str:
+    """The section that a place in the settings stands in, as `_places` spells it."""
+    named = [str(part) for part in parts]
+    if len(named) > 1 and named[0] in ("tables", "plan"):
+        named[1] = ANY_TABLE if named[0] == "tables" else ANY_NAME
+    if len(named) > 3 and named[2] == "extra":
+        named[3] = ANY_NAME
+    return ".".join(named)
+
+
 def _explain(item: Any) -> str:
-    place = ".".join(str(part) for part in item["loc"])
+    place, name = ".".join(str(part) for part in item["loc"]), str(item["loc"][-1])
+    table = str(item["loc"][1]) if len(item["loc"]) > 2 and item["loc"][0] == "tables" else "clients"
+    section = _section(item["loc"][:-1])
+    known_here = section in _places().get(name, ())
+    belongs = "" if known_here else where_it_belongs(name, table)
     if item["type"] != "extra_forbidden":
         # Of a fault of the settings as a whole the input is the whole file; and an address may hold a password.
         secret = item["type"] == "secret" or "://" in repr(item["input"]) or not place
         got = "" if secret else f" (got {item['input']!r})"
+        hint = f"; {belongs}" if belongs else ""
         message = item["msg"].removeprefix("Value error, ")
-        return f"  {place}: {message}{got}" if place else f"  {message}"
-    known = sorted({name for model in _Strict.__subclasses__() for name in model.model_fields} - {"base"})
-    near = difflib.get_close_matches(str(item["loc"][-1]), known, 1)
-    return f"  {place}: unknown setting" + (f"; did you mean {near[0]!r}?" if near else "")
+        return f"  {place}: {message}{got}{hint}" if place else f"  {message}"
+    if belongs:
+        return f"  {place}: no setting of this section; {belongs}"
+    return f"  {place}: unknown setting{_near(name, section, table)}"
+
+
+def _near(name: str, section: str, table: str) -> str:
+    """The setting that was probably meant, one of the same section first; and what a column's name is told."""
+    here = sorted(other for other, places in _places().items() if section in places and other != name)
+    near = difflib.get_close_matches(name, here, 1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    elsewhere = difflib.get_close_matches(name, sorted(_places().keys() - {name}), 1)
+    if elsewhere:
+        return f"; did you mean {elsewhere[0]!r}? {where_it_belongs(elsewhere[0], table)}"
+    if section == f"tables.{ANY_TABLE}":
+        return f". Columns are named under [tables.{table}.columns]."
+    return ""
 
 
 def _date(text: str) -> dt.date:

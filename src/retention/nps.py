@@ -14,6 +14,7 @@ import pandas as pd
 from retention.config import study_plan
 from retention.liking import DETRACTOR, PROMOTER
 from retention.results import Estimate, Estimates, Finding
+from retention.sources.scales import as_given
 
 EDGES = tuple(float(edge) for edge in study_plan()["thresholds"]["nps_bands"]["value"])  # study row C2
 BANDS = ("bad", "needs work", "good", "a unicorn")
@@ -23,18 +24,20 @@ PRIOR = 0.5  # of each class, in answers: METHODS 5
 COUNTS = ["promoters", "passives", "detractors"]
 
 
-def waves(surveys: pd.DataFrame | None, scale: str = "0-10") -> pd.DataFrame:
-    """A row a client and wave: `client_id, wave, invited_on, answered_on, nps` (NaN: no answer) and the rest.
+def waves(surveys: pd.DataFrame | None, scale: str | None = None) -> pd.DataFrame:
+    """A row a client and wave: `client_id, wave, invited_on, answered_on, nps` in points from 0 to 10 (NaN: no answer),
+    `given` (the answer in words, on the scale on which it was given: [scales] nps in retention.toml) and the rest.
 
-    A number below the scale ([scales] nps in retention.toml) is no answer.
+    Of several people of a client who answer in one wave the last answer counts; on one day, the lowest.
     """
     blank = pd.DataFrame(columns=["client_id", "invited_on", "answered_on", "nps"])
     rows = blank if surveys is None or "nps" not in surveys else surveys
     rows = rows.assign(**{day: pd.to_datetime(rows[day]) for day in ("invited_on", "answered_on")})
     rows = rows.assign(wave=rows["invited_on"].dt.to_period("M"))
     answers = rows["nps"].where(rows["answered_on"].notna()).astype(float)
-    answers = answers.where(answers >= float(scale.split("-")[0]))
-    rows = rows.assign(nps=answers, told=answers.notna())
+    if scale == "1-10":  # where the reading has not left it out
+        answers = answers.where(answers >= 1)
+    rows = rows.assign(nps=answers, given=as_given(answers, scale), told=answers.notna())
     rows = rows.sort_values(["told", "answered_on", "nps"], ascending=[True, True, False], kind="stable")
     return rows.drop_duplicates(["client_id", "wave"], keep="last").drop(columns="told").reset_index(drop=True)
 

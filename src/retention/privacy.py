@@ -77,7 +77,8 @@ def without_names(tables: Tables, settings: Settings, key: bytes) -> Tables:
     frames = {name: _coded_table(name, frame, settings, key) for name, frame in tables.frames.items()}
     unused = sum(note.rpartition(": columns not used: ")[2].count(", ") + 1 for note in tables.notes)
     notes = (f"columns not used: {unused}",) if unused else ()
-    return replace(tables, frames=frames, notes=notes)
+    warnings = tuple(replace(warning, ids=(), seen=()) for warning in tables.warnings)
+    return replace(tables, frames=frames, notes=notes, warnings=warnings)
 
 
 def _coded_table(name: str, frame: pd.DataFrame, settings: Settings, key: bytes) -> pd.DataFrame:

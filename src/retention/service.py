@@ -107,7 +107,7 @@ def last_answers(
     rows = answers.assign(running=such.astype(int).groupby([answers["client_id"], turns]).cumsum())
     rows = rows.drop_duplicates("client_id", keep="last").loc[lambda last: last["running"] > 0]
     day, run = rows["answered_on"].dt.strftime(DATED), rows["running"].astype(str)
-    told = rows["nps"].map("{:.0f}".format).astype(str) + f" of {TOP}, " + day.astype(str)
+    told = rows["given"].astype(str) + ", " + day.astype(str)
     told += ("; " + run + " such answers running").where(rows["running"] > 1, "")
     margin = rows["client_id"].map({} if stand is None else stand["margin"]).astype(float)
     return rows.assign(evidence=told, age_days=(cutoff - rows["answered_on"]).dt.days, margin=margin)
@@ -164,7 +164,9 @@ def referral_list(
     Left out are those asked within `again_days`. Beside what every list has: `nps`, `running`, `asked_on`, `margin`.
     """
     rows = last_answers(clients, waves, cutoff, (PROMOTER, TOP), stand)
-    reason = np.where(rows["nps"] >= TOP, "gave a ten", "gave a nine")
+    ten = rows["given"].str.endswith(f" of {TOP}")
+    on_ten = np.where(rows["nps"] >= TOP, "gave a ten", "gave a nine")
+    reason = np.where(ten, on_ten, "gave " + rows["given"].astype(str))
     day = pd.to_datetime(rows["client_id"].map({} if asked is None else asked))
     rows = rows.assign(reason=reason, act_by=cutoff + MONTH * DAY, asked_on=day)
     rows = rows[(rows["age_days"] <= OLD_DAYS) & ~((cutoff - rows["asked_on"]).dt.days < again_days)]

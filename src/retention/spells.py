@@ -123,7 +123,7 @@ def plain_text(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_text(dtype: Any) -> bool:
-    return dtype == object or isinstance(dtype, pd.StringDtype | pd.CategoricalDtype)
+    return isinstance(dtype, pd.StringDtype | pd.CategoricalDtype) or pd.api.types.is_object_dtype(dtype)
 
 
 def _known_from(rows: pd.DataFrame, begin: pd.Timestamp) -> pd.Series:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from retention.claims import Claim, load_plan, plan_hash
 from retention.config import Settings, TableSettings, resolve
 from retention.conventions import some
 from retention.economics.money import monthly_money
-from retention.errors import ConfigError
+from retention.errors import ConfigError, Fault
 from retention.features import Window
 from retention.guards import leaky
 from retention.judgement import Judgement, judged
@@ -27,7 +27,7 @@ from retention.prepared import Frames, Made
 from retention.results import Finding, Findings, Listing, leave_out_below
 from retention.scores import scorer, scores, weights
 from retention.snapshots import build_snapshots
-from retention.sources import Tables, ask_records_begin, last_whole_month, read
+from retention.sources import Tables, ask_records_begin, in_words, last_whole_month, read, warnings_of
 from retention.spells import build_spells, contract_cycles, row_terms
 from retention.tables import TABLES, known_by
 
@@ -205,7 +205,7 @@ class Study:
 
     def warnings(self) -> Findings:
         """What a reader must know before trusting any number, most serious first."""
-        texts = [*self._about_time(), *self._about_ends(), *load_plan(self.settings.plan)[1]]
+        texts = [*self._about_time(), *self._about_ends(), *self._about_rules(), *load_plan(self.settings.plan)[1]]
         return Findings(tuple(Finding("data", text, "warning") for text in texts), "Nothing gives reason to doubt.")
 
     def notes(self) -> Findings:
@@ -303,6 +303,17 @@ class Study:
             )
         return texts
 
+    @cached_property
+    def broken_rules(self) -> tuple[Fault, ...]:
+        """What the tables leave in doubt (sources/rules.toml); in a run it is found once, before the notebooks."""
+        if self.shared is not None:
+            return self.tables.warnings
+        return (*self.tables.warnings, *warnings_of(self.tables.frames, self.cutoff))
+
+    def _about_rules(self) -> list[str]:
+        """Rows that contradict each other or cannot be believed, a sentence for each rule."""
+        return [in_words(warning) for warning in self.broken_rules]
+
     def newest_date(self) -> pd.Timestamp:
         """The newest day, up to the cut-off, on which anything happened to a client."""
         dates = self.spells[["start_date", "end_date", "decision_date", "recorded_date"]]
@@ -361,6 +372,7 @@ def prepare(study: Study, folder: Path) -> str:
         "settings": study.settings.model_dump_json(exclude={"base"}),
         "tables": (tables.rows, tables.hashes, tables.notes, tables.repairs),
         "dates": (study.cutoff, study.records_begin),
+        "warnings": [asdict(warning) for warning in study.broken_rules],
     }
     return prepared.write(folder, tables.frames, state)
 
@@ -368,7 +380,11 @@ def prepare(study: Study, folder: Path) -> str:
 def _open_prepared(folder: Path, seal: str) -> Study:
     frames, state = prepared.opened(folder, seal)
     rows, hashes, notes, repairs = state["tables"]
-    tables = Tables(frames, rows, hashes, tuple(notes), tuple(repairs))
+    warnings = tuple(
+        Fault(**{**warning, "ids": tuple(warning["ids"]), "seen": tuple(warning["seen"])})
+        for warning in state["warnings"]
+    )
+    tables = Tables(frames, rows, hashes, tuple(notes), tuple(repairs), warnings=warnings)
     cutoff, begin = (day and dt.date.fromisoformat(day) for day in state["dates"])
     settings = Settings.model_validate_json(state["settings"])
     leave_out_below(settings.privacy.fewest)

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 SIGNING = "signing"
+OPEN_ENDS = {"end_date", "answered_on", "to_date"}  # required, but blank has a meaning there
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,33 @@ class Column:
     choices: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
 
+    @property
+    def may_be_blank(self) -> bool:
+        """Whether a row without a value here can be used."""
+        return not self.required or self.name in OPEN_ENDS
+
 
 @dataclass(frozen=True)
 class Table:
-    """One table: what a row is, the columns that make a row unique, and what having the table answers."""
+    """One table: what a row is, the columns that make a row unique, and what having the table answers.
+
+    Several rows of one key are a fault (`again` says the way out), unless they are kept `apart`, or the columns of
+    `add_up` are summed: then `must_agree` may not differ, and where `newest_by` differs or `alike_is_doubtful` holds it
+    is asked whether they are parts or versions. `worst_last`: of one key the lowest of these comes last.
+    """
 
     name: str
     row: str
     key: tuple[str, ...]
     unlocks: str
     columns: tuple[Column, ...]
+    apart: bool = False
+    add_up: tuple[str, ...] = ()
+    must_agree: tuple[str, ...] = ()
+    newest_by: str = ""
+    alike_is_doubtful: bool = False
+    worst_last: tuple[str, ...] = ()
+    again: str = ""
 
     def column(self, name: str) -> Column:
         """The declaration of one column; KeyError where the table has none of that name.
@@ -63,7 +81,9 @@ class Table:
 def _table(name: str, about: dict[str, Any]) -> Table:
     lists = ("choices", "also")
     columns = tuple(Column(**{**column, **{k: tuple(column.get(k, ())) for k in lists}}) for column in about["columns"])
-    return Table(name, about["row"], tuple(about["key"]), about["unlocks"], columns)
+    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in about.items()}
+    plain["columns"] = columns
+    return Table(name, **plain)
 
 
 _DECLARED = tomllib.loads(files("retention").joinpath("tables.toml").read_text("utf-8"))

@@ -2,6 +2,7 @@
 
 from retention.sources.check import ask_records_begin
 from retention.sources.reader import Tables, fingerprints, read
+from retention.sources.rules import in_words, warnings_of
 from retention.sources.tenure import last_whole_month
 
-__all__ = ["Tables", "ask_records_begin", "fingerprints", "last_whole_month", "read"]
+__all__ = ["Tables", "ask_records_begin", "fingerprints", "in_words", "last_whole_month", "read", "warnings_of"]

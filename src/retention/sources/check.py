@@ -2,7 +2,8 @@
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,27 +11,67 @@ import pandera.pandas as pa
 
 from retention.config import ALL_HISTORY
 from retention.errors import SHOWN, Fault
-from retention.sources.parse import OPEN_ENDS
+from retention.sources.alike import nearest
+from retention.sources.rules import FAULT, broken_in_row, rules_of
+from retention.sources.scales import NPS_SCALES
 from retention.sources.words import fault, sentence
 from retention.tables import Column, Table
 
 NEVER = pd.Timestamp("2200-01-01")  # later than any date that is read
 
 
-def check_rows(table: Table, frame: pd.DataFrame, unread: pd.DataFrame, known: np.ndarray | None = None) -> list[Fault]:
+def check_rows(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> list[Fault]:
     """The faults that show within a row. Indices of the two frames agree.
 
-    `unread` marks the cells whose text could not be read: they are told already, and not as empty. `known` holds the
-    sorted hashes of the clients' ids, for the other tables.
+    `unread` marks the cells whose text could not be read: they are told already, and not as empty.
     """
     ids, faults = frame.iloc[:, 0].astype("string").fillna("(no id)"), []
-    for column, kind, bad in [*_declared(table, frame, unread), *_contradictions(table, frame, known)]:
+    for column, kind, bad in [*_declared(table, frame, unread), *_contradictions(table, frame, unread)]:
         if bad.any():
             of = table.column(column)
-            said = {"unit": of.unit or "plain numbers", "choices": ", ".join(of.choices)}
             seen = frame.loc[bad, column].dropna().unique()[:SHOWN] if kind in ("choices", "low", "high") else ()
             named = ids[bad].drop_duplicates()
-            faults.append(fault(table.name, column, kind, int(bad.sum()), named, map(str, seen), of=of, **said))
+            seen_as = map(str, seen)
+            faults.append(
+                fault(table.name, column, _named(kind, of), int(bad.sum()), named, seen_as, **_said(of, table))
+            )
+    return faults
+
+
+def _said(of: Column, table: Table) -> dict[str, Any]:
+    """What the words of a refusal may need to know of a column."""
+    others = [column.name for column in table.columns if column.kind == "date" and column.name != of.known]
+    return {
+        "of": of,
+        "unit": of.unit or "plain numbers",
+        "choices": ", ".join(of.choices),
+        "scales": ", ".join(NPS_SCALES),
+        "day": of.known,
+        "other": others[0] if others else "",
+    }
+
+
+def _named(kind: str, of: Column) -> str:
+    """The kind of refusal, where a column has a way out of its own: the terms of contracts, and answers on a scale."""
+    if of.kind == "term":
+        return {"not_nullable": "empty term", "low": "low term"}.get(kind, kind)
+    return "off scale" if of.name == "nps" and kind in ("low", "high") else kind
+
+
+def strangers(frame: pd.DataFrame, known: np.ndarray) -> pd.Series:
+    """Which rows have a client whose id is not among the `known` (sorted hashes)."""
+    own = hashed(frame[["client_id"]])
+    absent = known.searchsorted(own, "left") == known.searchsorted(own, "right")
+    return frame["client_id"].notna() & absent
+
+
+def stranger_faults(table: str, rows: Mapping[str, int], clients: Iterable[str]) -> list[Fault]:
+    """Faults for ids that the clients table does not have, with their rows: the nearest explanation first."""
+    faults = []
+    for kind, pairs in nearest(rows, clients).items():
+        count = sum(rows[unknown] for unknown in pairs)
+        seen = [f"{unknown!r} for {known!r}" for unknown, known in pairs.items() if known][:SHOWN]
+        faults.append(fault(table, "client_id", f"stranger {kind}".strip(), count, pairs, seen))
     return faults
 
 
@@ -48,39 +89,53 @@ class Across:
         self.clients = np.array([], dtype=np.uint64)  # sorted hashes of the clients' ids, once the clients are checked
         self.parts: dict[str, list[np.ndarray]] = defaultdict(list)
 
-    def add(self, frame: pd.DataFrame) -> None:
-        """Take in one typed piece."""
+    def add(self, frame: pd.DataFrame, unread: pd.DataFrame) -> None:
+        """Take in one typed piece; rows with cells that could not be read (`unread`) may only look alike."""
         clients = self.table.name == "clients"
-        key = ["client_id"] if clients else list(self.table.key)
-        if key and set(key) <= set(frame):
+        key = ["client_id"] if clients else [name for name in self.table.key if name in frame]
+        if key:
             # A row that lacks its key gets a number of its own: a lack is told elsewhere, and is no repeat.
             own = np.arange(self.rows, self.rows + len(frame), dtype=np.uint64)
-            self.parts["key"].append(np.where(frame[key].notna().all(axis=1), hashed(frame[key]), own))
+            needed = [name for name in key if self.table.column(name).required]
+            whole = frame[needed].notna().all(axis=1)
+            self.parts["key"].append(np.where(whole, hashed(frame[key]), own))
         if clients:
             self.parts["row"].append(hashed(frame))
+            self.parts["unsure"].append(unread.any(axis=1).to_numpy())
+            self.parts["undated"].append(unread[["start_date", "end_date"]].any(axis=1).to_numpy())
             for name in ("start_date", "end_date"):  # in days, half the size; an open end comes after every other
                 days = frame[name].fillna(NEVER).to_numpy().astype("datetime64[D]")
                 self.parts[name].append(days.astype("int32"))
         self.rows += len(frame)
 
-    def faults(self, ids: Callable[[np.ndarray], Sequence[str]]) -> list[Fault]:
-        """Rows that repeat a key, and engagements that overlap; `ids` names the rows at some positions."""
+    def faults(self, ids: Callable[[np.ndarray], Sequence[str]], settled: bool) -> list[Fault]:
+        """Rows that repeat a key, and engagements that overlap; `ids` names the rows at some positions.
+
+        Where repeats are `settled` on the whole table, or may be, they are no fault here.
+        """
         parts = {name: np.concatenate(self.parts.pop(name)) for name in list(self.parts)}
         if not parts:
             return []
-        found = self._engagements(parts) if self.table.name == "clients" else {"again": _repeated(parts["key"])}
+        if self.table.name == "clients":
+            found = self._engagements(parts)
+        elif settled or self.table.apart or self.table.add_up:
+            found = {}
+        else:
+            found = {"again somewhere": _repeated(parts["key"])}
         told = [(kind, len(bad), dict.fromkeys(ids(np.sort(bad)))) for kind, bad in found.items() if len(bad)]
-        key = ", ".join(self.table.key)
-        return [fault(self.table.name, "", kind, count, named, key=key) for kind, count, named in told]
+        said = {"key": ", ".join(self.table.key), "way": self.table.again}
+        return [fault(self.table.name, "", kind, count, named, **said) for kind, count, named in told]
 
     def _engagements(self, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Rows that are copies, and rows of a client that end after the next one has begun."""
-        twice = _repeated(parts["row"])
-        order = np.lexsort((parts["start_date"], parts["key"]))
+        self.clients = np.unique(parts["key"])
+        sure = np.flatnonzero(~parts["unsure"])
+        twice = sure[_repeated(parts["row"][sure])]
+        dated = np.flatnonzero(~parts["undated"])
+        order = dated[np.lexsort((parts["start_date"][dated], parts["key"][dated]))]
         order = order[~np.isin(order, twice)] if len(twice) else order
         client, start, end = (parts[name][order] for name in ("key", "start_date", "end_date"))
         same = client[1:] == client[:-1]
-        self.clients = client[np.append(True, ~same)[: len(client)]]
         return {"copy": twice, "overlap": order[:-1][same & (start[1:] <= end[:-1])]}
 
 
@@ -94,7 +149,7 @@ def _declared(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> Iterat
     """What pandera finds against the table's declaration: the column, the rule that is broken, and the rows."""
     columns = {c.name: c for c in table.columns if c.name in frame}
     schema = pa.DataFrameSchema(
-        {name: pa.Column(checks=_rules(c), nullable=not c.required or name in OPEN_ENDS) for name, c in columns.items()}
+        {name: pa.Column(checks=_rules(column), nullable=column.may_be_blank) for name, column in columns.items()}
     )
     try:
         with warnings.catch_warnings():  # pandera's own, about how it puts its list of faults together
@@ -112,19 +167,12 @@ def _rules(column: Column) -> list[pa.Check]:
     return rules
 
 
-def _contradictions(
-    table: Table, frame: pd.DataFrame, known: np.ndarray | None
-) -> Iterator[tuple[str, str, pd.Series]]:
-    """Clients nobody knows; of clients, ends before starts, and what is told of an end that has no date."""
-    if table.name == "clients" and {"start_date", "end_date"} <= set(frame):
-        for later in [name for name in ("end_date", "decision_date", "recorded_date") if name in frame]:
-            yield later, "early", frame[later] < frame["start_date"]
-        for told in [name for name in ("end_initiator", "end_reason", "decision_date") if name in frame]:
-            yield told, "no end", frame[told].notna() & frame["end_date"].isna()
-    elif known is not None and "client_id" in frame and table.name != "leads":
-        own = hashed(frame[["client_id"]])
-        absent = known.searchsorted(own, "left") == known.searchsorted(own, "right")
-        yield "client_id", "stranger", frame["client_id"].notna() & absent
+def _contradictions(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series]]:
+    """What the rules call a fault within a row; cells that could not be read contradict nothing."""
+    for rule in rules_of(table.name, FAULT):
+        if {rule.column, rule.other} <= set(frame):
+            readable = ~unread[rule.column] & ~unread[rule.other]
+            yield rule.column, rule.words, broken_in_row(rule, frame) & readable
 
 
 def ask_records_begin(clients: pd.DataFrame) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from retention.config import Settings, TableSettings
 from retention.errors import ConfigError
 from retention.sources import stores
-from retention.sources.delimited import delimited
+from retention.sources.delimited import NotATableError, delimited
 from retention.sources.words import sentence
 from retention.tables import TABLES
 
@@ -150,4 +150,9 @@ def _query(database: stores.Database, connection: object, name: str, query: str)
         hashes = pd.util.hash_pandas_object(rows().astype("string"), index=False)
         return hashlib.sha256(np.sort(hashes.to_numpy()).tobytes()).hexdigest()
 
-    return Place(f"the query for {name}", lambda: iter([rows()]), fingerprint)
+    def pieces() -> Iterator[pd.DataFrame]:
+        if rows().empty:
+            raise NotATableError("no answer")
+        yield rows()
+
+    return Place(f"the query for {name}", pieces, fingerprint)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from retention.config import TableSettings
+from retention.config import TableSettings, where_it_belongs
 from retention.errors import Fault
 from retention.sources.find import plain
 from retention.sources.parse import NUMBER_STYLES, as_text
+from retention.sources.repeats import settings_faults
 from retention.sources.words import fault
 from retention.tables import SIGNING, Table
 
@@ -28,8 +29,16 @@ def mapped(how: TableSettings, raw: pd.DataFrame) -> pd.DataFrame:
         if column in frame:
             spoken = {key.strip().casefold(): as_text(v) if isinstance(v, bool) else v for key, v in values.items()}
             meant = {v: spoken.get(as_text(v).strip().casefold(), v) for v in frame[column].dropna().unique()}
-            frame[column] = frame[column].astype(object).map(meant)
+            cells = frame[column].astype(object).map(meant)
+            # A cell that a typed source has left empty is as blank as an empty text.
+            frame[column] = cells.where(frame[column].notna(), spoken.get("", cells))
     return frame
+
+
+def kept_words(how: TableSettings, column: str) -> list[str]:
+    """Words for nothing ("None") that the settings map to themselves: in this column they are words."""
+    values = how.values.get(column, {})
+    return [str(word) for key, word in values.items() if key.strip().casefold() == str(word).casefold()]
 
 
 def suits(form: str, kind: str) -> bool:
@@ -39,7 +48,8 @@ def suits(form: str, kind: str) -> bool:
 
 def mapping_faults(table: Table, how: TableSettings, here: list[str]) -> list[Fault]:
     """What the settings or the file lack: columns named but absent or unknown, required columns nobody supplies."""
-    return [*_misnamed(table, how, here), *_misfits(table, how), *_missing(table, how, here)]
+    named = [*_misnamed(table, how, here), *_misfits(table, how), *_missing(table, how, here)]
+    return [*named, *_undated(table, how), *settings_faults(table, how)]
 
 
 def _misnamed(table: Table, how: TableSettings, here: list[str]) -> Iterator[Fault]:
@@ -54,7 +64,17 @@ def _misnamed(table: Table, how: TableSettings, here: list[str]) -> Iterator[Fau
     said = [*how.columns, *(name for name in (*how.values, *how.formats) if name not in how.extra)]
     for name in dict.fromkeys(said):
         if name not in known:
-            yield fault(table.name, name, "no column", known=", ".join(sorted(known | set(how.extra))))
+            place = where_it_belongs(name)
+            hint = f" {place}" if place else ""
+            yield fault(table.name, name, "no column", known=", ".join(sorted(known | set(how.extra))), hint=hint)
+
+
+def _undated(table: Table, how: TableSettings) -> Iterator[Fault]:
+    """Columns that are said to give each other's day and are no date columns of this table."""
+    days = {column.name for column in table.columns if column.kind == "date"}
+    for name in dict.fromkeys([*how.dated_by, *how.dated_by.values()]):
+        if name not in days:
+            yield fault(table.name, name, "no day column", dates=", ".join(sorted(days)))
 
 
 def _misfits(table: Table, how: TableSettings) -> Iterator[Fault]:

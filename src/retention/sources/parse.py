@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 
 from retention.errors import Fault
 from retention.sources.terms import spelled_months
-from retention.sources.words import WORDS, fault
+from retention.sources.words import WORDS, fault, sentence
 from retention.tables import Column
 
 _CELLS, _DATES, _NUMBERS = WORDS["cells"], WORDS["dates"], WORDS["numbers"]
@@ -23,7 +23,6 @@ EXCEL_FIRST_DAY = "1899-12-30"  # day 0 of Excel's day numbers, from March 1900 
 FIRST_DAY_NUMBER = 18264  # 1950: smaller numbers in a date column are something else
 LARGEST_WHOLE = 10**9
 TEXT = "string[pyarrow]"  # its methods run over the whole column at once
-OPEN_ENDS = {"end_date", "answered_on", "to_date"}  # required, but blank has a meaning there
 SEEN = 8  # values named in a message
 
 
@@ -39,33 +38,37 @@ class Parsed:
     said: dict[str, str] = field(default_factory=dict)
     seen: tuple[str, ...] = ()
     bad: pd.Series = None  # unless a reader says otherwise, what is filled and has no value
+    mid_month: pd.Series = None  # of months: which were given as a later day
     filled: pd.Series = None
     repairs: dict[str, int] = field(default_factory=dict)
 
 
-def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "") -> Parsed:
+def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "", keep: Collection[str] = ()) -> Parsed:
     """The cells (text, or the values a typed source holds) as the column's kind; blank ones missing. Shape: as given.
 
     `form` is a date format (`%d/%m/%Y`), an order ("day first"), "excel days", "as written" (the day as it stands,
-    whatever its time zone) or a number style ("1.234,5"). `first_day` is day 0 of a workbook's day numbers. Each
-    different value is read once.
+    whatever its time zone) or a number style ("1.234,5"). `first_day` is day 0 of a workbook's day numbers. `keep` are
+    words for nothing ("None") that are words here. Each different value is read once.
     """
     codes, unique = pd.factorize(cells)
     written = pd.Series(unique, dtype=object)
     numbers = int | float | Decimal | np.number
     numeric = pd.Series([isinstance(v, numbers) and not isinstance(v, bool) for v in written], dtype=bool)
-    text, told = _cleaned(pd.Series([as_text(value) for value in written], dtype=TEXT))
+    text, told = _cleaned(pd.Series([as_text(value) for value in written], dtype=TEXT), keep)
     if column.kind == "term" or column.choices:
         text, told = _spelled(text, told, column)
-    if column.kind == "date" and (not column.required or column.name in OPEN_ENDS):
+    if column.kind == "date" and column.may_be_blank:
         text, told = _without_placeholders(text, told)
     if column.kind in ("date", "month"):
         text, told = _day_numbers(text, told, numeric, form, first_day)
         once = _dates(text, form) if column.kind == "date" else _months(text, form)
+        once = _about_no_day(once, text, column)
+        told = told.mask(_in_mid_month(once), "a day in mid-month read as its month")
     elif column.kind == "number":
         once = _numbers(text, form, numeric, _around(column))
     elif column.kind in ("integer", "term"):
         once = _whole(text, form, numeric)
+        once = replace(once, kind="whole answer") if column.name == "nps" else once
     else:
         once = _flags(text) if column.kind == "flag" else Parsed(text.astype("string"))
     bad = _unread(text, once.values) if once.bad is None else once.bad
@@ -106,8 +109,10 @@ def texts(cells: pd.Series) -> pd.Series:
     return cells.map(as_text, na_action="ignore").astype(TEXT).str.strip().fillna("")
 
 
-def _cleaned(text: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """The text trimmed, the words for nothing (NA, null, ...) missing; and what was done to each value, in words."""
+def _cleaned(text: pd.Series, keep: Collection[str] = ()) -> tuple[pd.Series, pd.Series]:
+    """The text trimmed, the words for nothing (NA, null, ...) missing but for those to `keep`; and what was done to
+    each value, in words.
+    """
     plain = text.str.strip()
     told = pd.Series("", text.index, dtype=object).mask(plain != text, "spaces around the value left off")
     turned = plain.str.contains(TURNED).astype(bool)
@@ -116,7 +121,7 @@ def _cleaned(text: pd.Series) -> tuple[pd.Series, pd.Series]:
     marked = plain.str.match(r"'+[=+\-@\t\r]").astype(bool)  # as spreadsheets mark text
     told = told.mask(marked, "leading ' left off")
     plain = plain.where(~marked, plain.str[1:])
-    nothing = plain.str.lower().isin(_CELLS["blank"])
+    nothing = plain.str.lower().isin(_CELLS["blank"]) & ~plain.isin(list(keep))
     told = told.mask(nothing & (plain != ""), "'" + plain.astype(object) + "' read as blank")
     return plain.mask(nothing), told.mask(plain == "", "")
 
@@ -228,6 +233,27 @@ def _dates(text: pd.Series, form: str) -> Parsed:
     return Parsed(values, "day number" if day_numbers else "date", {"how": how})
 
 
+def _in_mid_month(once: Parsed) -> pd.Series:
+    """Which of the different values are months given as a later day than their first."""
+    return pd.Series(False, once.values.index) if once.mid_month is None else once.mid_month
+
+
+def _about_no_day(once: Parsed, text: pd.Series, column: Column) -> Parsed:
+    """The same, with what to do about values that stand for no day at all (0000-00-00, "ongoing")."""
+    bad = _unread(text, once.values) if once.bad is None else once.bad
+    plain = text.str.replace(_DATES["time"], "", regex=True).str.casefold()
+    empty = bad & plain.isin(_DATES["no_day"])
+    if once.kind == "two dates" or not empty.any():
+        return replace(once, said={"how": "", "no_day": "", **once.said})
+    pairs = ", ".join(f'"{value}" = ""' for value in text[empty][:SEEN])
+    words = ", ".join(text[empty][:SEEN])
+    kind = "no day known" if column.may_be_blank else "no day needed"
+    way = sentence(kind, pairs=pairs, words=words, table="{table}", column=column.name)
+    alone = bool((bad == empty).all())
+    said = {"how": "", **once.said, "no_day": way if alone else f" {way}"}
+    return replace(once, kind="no day" if alone else once.kind, said=said)
+
+
 def _reads(text: pd.Series, forms: Iterable[str]) -> pd.Series:
     """The dates that the first of these formats reads which can; others are missing."""
     values = pd.Series(pd.NaT, text.index, dtype="datetime64[ns]")
@@ -244,7 +270,8 @@ def _months(text: pd.Series, form: str) -> Parsed:
     whole = text.str.replace(r"^(\d{4})-(\d{2})$", r"\1-\2-01", regex=True)
     parsed = _dates(whole, form)
     first = parsed.values.dt.to_period("M").dt.to_timestamp()
-    return replace(parsed, values=first, kind="two dates" if parsed.kind == "two dates" else "month")
+    kind = "two dates" if parsed.kind == "two dates" else "month"
+    return replace(parsed, values=first, kind=kind, mid_month=(parsed.values != first) & first.notna())
 
 
 _AROUND = rf"^{_NUMBERS['currency']}\s*|\s*{_NUMBERS['currency']}$"

@@ -10,16 +10,21 @@ import numpy as np
 import pandas as pd
 
 from retention.config import Settings, TableSettings
-from retention.errors import SHOWN, DataError, Fault, merged
-from retention.sources.check import Across, check_rows
+from retention.errors import SHOWN, ConfigError, DataError, Fault, merged
+from retention.sources import scales
+from retention.sources.check import Across, check_rows, stranger_faults, strangers
 from retention.sources.delimited import NotATableError
 from retention.sources.find import LARGE_BYTES, Place, find
-from retention.sources.mapping import mapped, mapping_faults, our_spelling, suits
-from retention.sources.parse import PLAIN_NUMBERS, Evidence, parse, texts
+from retention.sources.mapping import kept_words, mapped, mapping_faults, our_spelling, suits
+from retention.sources.parse import PLAIN_NUMBERS, Evidence, Parsed, parse, texts
+from retention.sources.repeats import settled
+from retention.sources.rules import currency_warnings
 from retention.sources.tenure import Tenure
 from retention.sources.words import fault, faults_in
 from retention.tables import TABLES, Column, Table
 
+EMPTY = {"no lines", "no parts", "no cells", "no answer"}  # kinds of refusal: a source without rows
+STRANGERS_KEPT = 100_000  # different ids looked at for what they nearly are
 NEEDED = {"start_date", "end_date", "recorded_date", "recorded_at"}  # to know the cut-off and when records begin
 
 
@@ -27,8 +32,9 @@ NEEDED = {"start_date", "end_date", "recorded_date", "recorded_at"}  # to know t
 class Tables:
     """The checked tables by name, each in the order of its key; sha256 of each source; what was left and repaired.
 
-    `rows` counts the rows by table. `partial` says that a large source was only checked: its frames hold the different
-    days of some columns and nothing else.
+    `rows` counts the rows by table; one without rows has no frame. `partial` says that a large source was only checked:
+    its frames hold the different days of some columns and nothing else. `warnings` are what reading alone can tell;
+    `rules.warnings_of` finds the rest.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -37,6 +43,7 @@ class Tables:
     notes: tuple[str, ...] = ()
     repairs: tuple[str, ...] = ()
     partial: bool = False
+    warnings: tuple[Fault, ...] = ()
 
     def get(self, name: str) -> pd.DataFrame | None:
         """The named table, or None where the source has none."""
@@ -49,23 +56,30 @@ def read(settings: Settings, tell: Callable[[str], None] = lambda text: None, on
     With `only_check`, large sources are not kept in memory. DataError lists all faults of all tables at once;
     ConfigError where a setting names what is not there, or the database fails.
     """
+    scales.check_settings(settings.scales)
     with ExitStack() as stack:
         places = find(settings, stack)
         partial = only_check and sum(place.size for place in places.values()) > LARGE_BYTES
-        late = settings.first_day_without_service
-        found = {name: _Reader(TABLES[name], settings.table(name), place, tell, late) for name, place in places.items()}
+        readers = {name: _Reader(TABLES[name], settings, place, tell) for name, place in places.items()}
         clients = None
-        for table in found.values():
+        for table in readers.values():
             clients = table.read(clients, partial)
-        done = [(f"{name}.{what}", n) for name, table in found.items() for what, n in table.repairs.items()]
-        repairs = tuple(what + (f" ({n:,} cell{'' if n == 1 else 's'})" if n else "") for what, n in done)
-        if faults := merged(fault for table in found.values() for fault in table.faults):
+        if "clients" in readers:
+            for table in readers.values():
+                table.faults += table.stranger_faults(readers["clients"].all_ids)
+        frames = {name: table.whole(partial) for name, table in readers.items() if table.rows}
+        repairs = tuple(text for table in readers.values() for text in table.said_repairs())
+        if faults := merged(fault for table in readers.values() for fault in table.faults):
             raise DataError(faults, repairs)
+        if asks := [ask for table in readers.values() for ask in table.doubts.questions()]:
+            raise ConfigError("\n".join(asks))
         hashes = {name: place.digest() for name, place in places.items()}
-        rows = {name: table.rows for name, table in found.items()}
-    frames = {name: _whole(TABLES[name], table.pieces, partial) for name, table in found.items()}
-    notes = tuple(note for table in found.values() for note in table.notes())
-    return Tables(frames, rows, hashes, notes, repairs, partial)
+        rows = {name: table.rows for name, table in readers.items()}
+    notes = tuple(note for table in readers.values() for note in table.notes())
+    marks = {place: mark for table in readers.values() for place, mark in table.currencies.items()}
+    told = [warning for table in readers.values() for warning in table.warnings]
+    warnings = (*told, *currency_warnings(marks, settings.currency))
+    return Tables(frames, rows, hashes, notes, repairs, partial, warnings)
 
 
 def fingerprints(settings: Settings) -> dict[str, str]:
@@ -74,12 +88,14 @@ def fingerprints(settings: Settings) -> dict[str, str]:
         return {name: place.digest() for name, place in find(settings, stack).items()}
 
 
-def _whole(table: Table, pieces: list[pd.DataFrame], partial: bool) -> pd.DataFrame:
-    """The pieces as one frame in the order of its key (of all its columns, where it has none)."""
-    frame = pieces[0] if len(pieces) == 1 else pd.concat(pieces, ignore_index=True)
-    if partial or not len(frame.columns):
-        return frame
-    by = [name for name in table.key if name in frame] or list(frame.columns)
+def ordered(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
+    """The table in the order of its key, or of all its columns; of one key the lowest of `worst_last` comes last."""
+    by = [name for name in table.key if name in frame]
+    if not by:
+        return frame.sort_values(list(frame.columns), kind="stable", ignore_index=True)
+    worst = [name for name in table.worst_last if name in frame]
+    if worst:
+        frame = frame.sort_values(worst, ascending=False, kind="stable", na_position="first")
     return frame.sort_values(by, kind="stable", ignore_index=True)
 
 
@@ -96,10 +112,9 @@ class _Reader:
     """One table being read: where it is and how, and what has been gathered so far."""
 
     table: Table
-    how: TableSettings
+    settings: Settings
     place: Place
     tell: Callable[[str], None]
-    late: bool = False  # whether an end_date is the day after the last paid one
     headings: list[str] = field(default_factory=list)  # as the source has them
     spelt: dict[str, str] = field(default_factory=dict)  # those that are ours but for their spelling
     columns: list[Column] = field(default_factory=list)
@@ -107,8 +122,22 @@ class _Reader:
     forms: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     pieces: list[pd.DataFrame] = field(default_factory=list)
+    unsure: list[pd.Series] = field(default_factory=list)  # by piece, rows with cells that could not be read
     repairs: Counter[str] = field(default_factory=Counter)
+    strangers: Counter[str] = field(default_factory=Counter)  # rows by an id that the clients table has not
+    warnings: list[Fault] = field(default_factory=list)
+    currencies: dict[tuple[str, str], str] = field(default_factory=dict)  # the sign beside amounts, by table and column
+    empty: bool = False
     rows: int = 0
+
+    def __post_init__(self) -> None:
+        self.table = scales.on_scale(self.table, self.settings.scales)
+        self.doubts = scales.Doubts(self.settings.scales)
+
+    @property
+    def how(self) -> TableSettings:
+        """What the settings say of this table."""
+        return self.settings.table(self.table.name)
 
     def read(self, clients: np.ndarray | None, partial: bool) -> np.ndarray | None:
         """Gather everything; for the clients, the hashes of their ids come back, for the other tables to be given.
@@ -122,7 +151,7 @@ class _Reader:
         again = self._raw if self._look(chain([first], raw)) else lambda: iter([first])
         across = self._gather(again(), clients, partial)
         if not self.faults or {column.name for column in self.columns} >= set(self.table.required):
-            self.faults += across.faults(lambda at: self._named(again(), at))
+            self.faults += across.faults(lambda at: self._named(again(), at), settled=not partial)
         self._note()
         return across.clients if self.table.name == "clients" else clients
 
@@ -136,6 +165,9 @@ class _Reader:
                     self._understand(raw)
                 yield mapped(self.how, raw.rename(columns=self.spelt))
         except NotATableError as no:
+            if no.kind in EMPTY and self.table.name != "clients":
+                self.empty = True
+                return
             told = fault(self.table.name, "", no.kind, no.count, no.places, **no.said)
             told = replace(told, problem=f"{self.place.name} {told.problem}")
             self.faults += [told] if told not in self.faults else []
@@ -164,6 +196,9 @@ class _Reader:
                 self.tell(f"{self.place.name}: first look, {count * len(raw):,} rows")
         self.faults += evidence.faults(self.table.name) + (self.tenure.flag_faults() if self.tenure else [])
         kinds = {column.name: column.kind for column in self.columns}
+        amounts = {column.name for column in self.columns if column.unit.startswith("currency")}
+        for name in amounts & {column for column, marks in evidence.marks.items() if len(marks) == 1}:
+            self.currencies[self.table.name, name] = min(evidence.marks[name])
         self.forms = evidence.forms()
         self.forms |= {name: form for name, form in formats.items() if name in kinds and suits(form, kinds[name])}
         return count > 1
@@ -173,12 +208,17 @@ class _Reader:
         across = Across(self.table)
         for raw in pieces:
             frame, unread = self._typed(raw)
-            self.faults = merged([*self.faults, *check_rows(self.table, frame, unread, clients)])
+            self.faults = merged([*self.faults, *check_rows(self.table, frame, unread)])
             if set(frame) >= set(self.table.required):
-                across.add(frame)
+                across.add(frame, unread)
+            if clients is not None and "client_id" in frame and self.table.name != "leads":
+                self._note_strangers(frame.loc[strangers(frame, clients), "client_id"])
+            frame = self._on_our_scales(frame)
             if partial:
                 days = {name: frame[name].dropna().unique() for name in frame if name in NEEDED}
                 frame = pd.DataFrame({name: pd.Series(different) for name, different in days.items()})
+            else:
+                self.unsure.append(unread.any(axis=1))
             self.pieces.append(frame)
             self.rows += len(raw)
             self.tell(f"{self.place.name}: {self.rows:,} rows read")
@@ -190,15 +230,97 @@ class _Reader:
         if self.tenure:
             raw, faults = self.tenure.dated(raw, ids)
             self.faults += faults
-        parsed = {c.name: parse(raw[c.name], c, self.forms.get(c.name, ""), self.place.first_day) for c in self.columns}
+        parsed = {column.name: self._parsed(raw[column.name], column) for column in self.columns}
         for name, p in parsed.items():
             self.repairs.update({f"{name}: {what}": count for what, count in p.repairs.items()})
-            self.faults += faults_in(self.table.name, name, p.kind, p.bad, ids, p.seen, **p.said)
+            said = {key: text.replace("{table}", self.table.name) for key, text in p.said.items()}
+            self.faults += faults_in(self.table.name, name, p.kind, p.bad, ids, p.seen, **said)
         frame = pd.DataFrame({name: p.values for name, p in parsed.items()})
+        for name in frame:
+            frame[name] = self._from_fractions(name, frame[name], raw[name])
         unread = pd.DataFrame({name: p.filled & p.values.isna() for name, p in parsed.items()})
         if self.tenure:
             unread["start_date"] = frame["start_date"].isna()  # told as faults of the tenure
-        return _last_paid_days(frame) if self.late else frame, unread
+        frame = _last_paid_days(frame) if self.settings.first_day_without_service else frame
+        return self._dated(frame), unread
+
+    def _parsed(self, cells: pd.Series, column: Column) -> Parsed:
+        form, keep = self.forms.get(column.name, ""), kept_words(self.how, column.name)
+        return parse(cells, column, form, self.place.first_day, keep)
+
+    def _from_fractions(self, name: str, values: pd.Series, cells: pd.Series) -> pd.Series:
+        """The column in per cents, where it holds fractions of them; cells with a per cent sign have no doubt."""
+        if f"{self.table.name}.{name}" not in scales.PERCENT_COLUMNS:
+            return values
+        if any(isinstance(cell, str) and cell.rstrip().endswith("%") for cell in cells.unique()):
+            return values
+        self.doubts.look(self.table.name, name, values)
+        if scales.how_percent(self.table.name, name, self.settings.scales) != scales.FRACTION:
+            return values
+        self.repairs[f"{name}: fractions taken times 100"] += int(values.notna().sum())
+        return (values * 100).round(10)
+
+    def _on_our_scales(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The answers of surveys in points from 0 to 10."""
+        if self.table.name != "surveys" or "nps" not in frame:
+            return frame
+        scale = self.settings.scales.nps
+        self.doubts.look("surveys", "nps", frame["nps"])
+        points = scales.to_points(frame["nps"], scale)
+        if none := int((frame["nps"].notna() & points.isna()).sum()):
+            self.repairs["nps: 0 taken as no answer, being below the scale"] += none
+        if scale not in (None, scales.USUAL, "1-10"):
+            self.repairs[f"nps: answers on {scale} taken as points from 0 to 10"] += int(points.notna().sum())
+        return frame.assign(nps=points)
+
+    def _dated(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows with the days that the settings give to values that have none ([tables.X.dated_by])."""
+        for day, other in self.how.dated_by.items():
+            if not {day, other} <= set(frame):
+                continue
+            values = [c.name for c in self.columns if c.known == day and c.name != day]
+            bare = frame[values].notna().any(axis=1) & frame[day].isna() & frame[other].notna()
+            frame = frame.assign(**{day: frame[day].where(~bare, frame[other])})
+            if bare.any():
+                self.repairs[f"{day}: taken from {other} where a value has no day"] += int(bare.sum())
+        return frame
+
+    def _note_strangers(self, ids: pd.Series) -> None:
+        counts = ids.value_counts()
+        room = STRANGERS_KEPT - len(self.strangers)
+        new = [name not in self.strangers for name in counts.index]
+        self.strangers.update(counts[~np.array(new, bool)].to_dict())
+        self.strangers.update(counts[np.array(new, bool)].head(max(room, 0)).to_dict())
+
+    def stranger_faults(self, clients: Callable[[], Iterable[str]]) -> list[Fault]:
+        """Faults for ids that the clients table has not, with what they nearly are."""
+        return stranger_faults(self.table.name, self.strangers, clients()) if self.strangers else []
+
+    def all_ids(self) -> list[str]:
+        """Every different id of the table's first column, read again from the source."""
+        first = self.table.columns[0]
+        seen = dict[str, None]()
+        for raw in self._raw():
+            values = parse(raw[first.name], first, keep=kept_words(self.how, first.name)).values
+            seen |= dict.fromkeys(values.dropna().unique())
+        return list(seen)
+
+    def whole(self, partial: bool) -> pd.DataFrame:
+        """The pieces as one frame, several rows of a key made one where they can be, in the order of its key (of all
+        its columns, where it has none).
+        """
+        frame = self.pieces[0] if len(self.pieces) == 1 else pd.concat(self.pieces, ignore_index=True)
+        if partial or not len(frame.columns):
+            return frame
+        frame = frame.reset_index(drop=True)
+        if set(frame) >= set(self.table.required):
+            unsure = pd.concat(self.unsure, ignore_index=True)
+            done = settled(self.table, frame, self.how, unsure)
+            self.faults += done.faults
+            self.warnings += done.warnings
+            self.repairs.update({f"{done.repair}": 0} if done.repair else {})
+            frame = done.frame
+        return ordered(self.table, frame)
 
     def _ids(self, raw: pd.DataFrame) -> pd.Series:
         return texts(raw[self.table.columns[0].name]).replace("", "(no id)")
@@ -213,8 +335,27 @@ class _Reader:
                 break
         return named
 
+    def said_repairs(self) -> list[str]:
+        """What was mended without asking, with the number of cells and how to undo it where that can be."""
+        lines = []
+        for what, count in self.repairs.items():
+            cells = f" ({count:,} cell{'' if count == 1 else 's'})" if count else ""
+            lines.append(f"{self.table.name}.{what}{cells}{self._how_to_keep(what)}")
+        return lines
+
+    def _how_to_keep(self, what: str) -> str:
+        """How a word that was read as blank is kept, in a column of words."""
+        name, _, done = what.partition(": ")
+        kinds = {column.name: column.kind for column in self.columns}
+        if not done.endswith(" read as blank") or kinds.get(name) not in ("id", "text", "category"):
+            return ""
+        word = done.split("'")[1]
+        return f'; if it is a word here, keep it: "{word}" = "{word}" under [tables.{self.table.name}.values.{name}]'
+
     def notes(self) -> list[str]:
-        """Which columns were not used, and what an age of 0 months was taken to mean."""
+        """Which columns were not used, whether there are rows, and what an age of 0 was taken for."""
+        if self.empty and not self.rows:
+            return [f"{self.place.name} holds no rows: taken as an empty table"]
         used = {*self.how.columns.values(), *(column.name for column in self.columns), self.how.tenure_months}
         used |= {self.how.ended.column} if self.how.ended else set()
         unused = [name for name in self.headings if self.spelt.get(name, name) not in used]

@@ -192,14 +192,12 @@ class Database:
         return text
 
     def rows(self, connection: Any, query: str) -> pd.DataFrame:
-        """What the query gives, as the values the database holds."""
+        """What the query gives, as the values the database holds; a frame without rows where it gives none."""
         import sqlalchemy as sa
 
         result = connection.execute(sa.text(query))
         # A truth value is text here, else it would be one with the number 1 or 0.
         rows = [[str(value) if isinstance(value, bool) else value for value in row] for row in result]
-        if not rows:
-            raise NotATableError("no answer")
         return _headed(pd.DataFrame(rows, columns=list(result.keys()), dtype=object))
 
     def names(self, connection: Any) -> list[str]:

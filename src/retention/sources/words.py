@@ -10,11 +10,12 @@ import pandas as pd
 from retention.errors import SHOWN, Fault
 
 
-def _read(name: str) -> dict[str, Any]:
+def read_words(name: str) -> dict[str, Any]:
+    """A file of words or declarations beside this module, by its name."""
     return tomllib.loads(files("retention").joinpath("sources", name).read_text("utf-8"))
 
 
-WORDS, _REFUSALS = _read("words.toml"), _read("refusals.toml")
+WORDS, _REFUSALS = read_words("words.toml"), read_words("refusals.toml")
 
 
 def fault(
