@@ -6,8 +6,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 RANKS = [
     {"errors"},
-    {"tables", "results", "config"},
+    {"tables", "results", "config", "days"},
     {"sources", "sample", "spells", "resample"},
+    {"in_charge"},
     {"features", "curves", "concordance", "hazards", "correlations", "funnel", "privacy"},
     {"exits", "snapshots"},
     {"contract_term", "size", "lagged", "engines"},

@@ -134,7 +134,7 @@ def of_service(study: Any) -> dict[str, pd.DataFrame]:
     """The lists of 07_service that are actions: care (C4), who has waited too long (C7, C8), referrals (C3)."""
     last, panel = pd.Timestamp(study.cutoff), study.panel
     waves = nps.waves(study.known("surveys"), study.settings.scales.nps)
-    clients = service.present(panel, waves, last, study.known("assignments"))
+    clients = service.present(panel, last)
     stand, asked = service.standing(study.snapshots), service.last_asked(study.spells, study.known("leads"))
     care = service.care_list(clients, waves, last, stand=stand)
     late = service.overdue_list(clients, study.known("meetings"), last)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from retention.config import ResultsSettings, study_plan
+from retention.in_charge import reps_on
 from retention.lagged import against_target
 from retention.portfolio.margins import LIMITS, Limits, Tables
 from retention.results import Z95
@@ -21,7 +22,6 @@ from retention.spells import DAY
 from retention.tables import columns_of
 
 NOTED: Mapping[str, Mapping[str, Any]] = study_plan()["noted"]
-NANOSECONDS = "datetime64[ns]"  # one unit of time, for pandas joins no others
 EVIDENCE = ["client_id", "noted_on", "what", "group", "evidence", "severity", "rep_id"]
 NOTED_BY = "noted by the team"
 LEAST_FEES = 5  # (ours) different fees under which there is no slope of cost on fee
@@ -32,18 +32,10 @@ DEBTOR, UNDECIDED, NO_PREPAYMENT, OUT_OF_SCOPE = "debtor", "undecided", "won't p
 
 
 def in_charge(rows: pd.DataFrame, known: Tables, at: pd.DataFrame, day: str) -> pd.Series:
-    """The rep in charge of each row's client on its `day`; the one named at signing where no assignment says."""
-    named = rows.set_index("client_id")["rep_id"] if "rep_id" in rows else pd.Series(dtype=object)
-    found = at["client_id"].map(named)
-    told = known.get("assignments")
-    if told is None or at.empty:
-        return found
-    reps = (told[told["role"].eq("rep")] if "role" in told else told).sort_values("staff_id")
-    reps = reps.assign(day=reps["from_date"].astype(NANOSECONDS))[["client_id", "day", "staff_id"]]
-    asked = at[["client_id"]].assign(day=at[day].astype(NANOSECONDS), row=np.arange(len(at))).dropna()
-    reps, asked = (frame.astype({"client_id": object}).sort_values("day", kind="stable") for frame in (reps, asked))
-    joined = pd.merge_asof(asked, reps, on="day", by="client_id").set_index("row")["staff_id"]
-    return joined.reindex(range(len(at))).set_axis(at.index).fillna(found)
+    """The rep in charge of each row's client on its `day` (`retention.in_charge`), missing where nobody is."""
+    columns = ["client_id", "start_date", "rep_id"]
+    asked = at[["client_id", day]].merge(rows.reindex(columns=columns), on="client_id", how="left")
+    return reps_on(asked, day, known.get("assignments"), known.get("staff")).set_axis(at.index)
 
 
 def arrears(known: Tables, days: list[pd.Timestamp]) -> pd.DataFrame:
