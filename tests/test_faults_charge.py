@@ -15,6 +15,7 @@ from retention.config import ResultsSettings
 from retention.days import day_number, last_day_number, month_number
 from retention.features import Window, month_features
 from retention.in_charge import NOBODY, new_reps, reps_by_month, reps_on, with_people_who_left
+from retention.portfolio import actions, debts, tiers
 from retention.portfolio.book import Book
 
 CASES = Path(__file__).parent / "cases"
@@ -202,3 +203,87 @@ def test_B15_days_are_counted_alike():
     made = frame.select(day=day_number(nw.col("day")), last=last_day_number(nw.col("month").cast(nw.Int64)))
     assert (made["day"].to_numpy() - made["day"][0] == 7 * np.arange(len(day))).all()
     assert (made["last"].to_numpy() - made["day"].to_numpy() == day.days_in_month - day.day).all()
+
+
+# Debts (B17)
+
+
+def bills(*rows: tuple) -> pd.DataFrame:
+    """Invoices from (id, client, issued, due, amount) tuples."""
+    return days(list(rows), "invoice_id client_id issued_on due_on amount")
+
+
+def paid(*rows: tuple) -> pd.DataFrame:
+    """Payments from (invoice, day, amount) tuples."""
+    return days(list(rows), "invoice_id paid_on amount").astype({"amount": float})
+
+
+def test_B17_who_owes_nothing_after_credit_notes_is_not_dunned():
+    study = open_study(str(CASES / "case-22"))
+    last = pd.Timestamp(study.cutoff)
+    owed = debts.arrears(study.tables.frames, [last])[last]
+    assert owed["c01"] == 0 and owed["c02"] == 0 and owed.max() == 0
+    book = Book(study.spells, study.tables.frames, study.settings, last)
+    assert actions.own_lists(book)[actions.COLLECT].empty
+
+
+def test_B17_debts_by_hand():
+    """b: a credit of 30; c: 20 paid too much; d: a part payment; e: a credit that was paid out; f: a bill of nothing."""
+    table = bills(
+        ("b1", "b", "2025-01-01", "2025-01-31", 100), ("b2", "b", "2025-02-01", "2025-02-28", 100),
+        ("b3", "b", "2025-03-01", "2025-03-01", -30),
+        ("c1", "c", "2025-01-01", "2025-01-31", 100), ("c2", "c", "2025-02-01", "2025-02-28", 100),
+        ("d1", "d", "2025-01-01", "2025-01-31", 100), ("e1", "e", "2025-01-01", "2025-01-31", 100),
+        ("e2", "e", "2025-02-01", "2025-02-01", -40), ("f1", "f", "2025-01-01", "2025-01-31", 0),
+    )  # fmt: skip
+    money = paid(
+        ("b2", "2025-02-20", 100), ("c1", "2025-01-20", 120), ("d1", "2025-02-02", 60), ("e2", "2025-02-05", -40),
+        ("nobody's", "2025-02-05", 500),
+    )  # fmt: skip
+    known = {"invoices": table, "payments": money}
+    then, now = pd.Timestamp("2025-02-10"), pd.Timestamp("2025-04-01")
+    owed = debts.arrears(known, [then, now])
+    assert owed[then].to_dict() == {"b": 100, "c": 0, "d": 40, "e": 100}
+    assert owed[now].to_dict() == {"b": 70, "c": 80, "d": 40, "e": 100}
+    assert debts.usual_invoice(known).to_dict() == {"b": 100, "c": 100, "d": 100, "e": 100}
+    assert debts.usual_invoice(known, then).empty
+
+
+def test_B17_a_cancelled_invoice_waits_until_it_was_cancelled_and_is_no_paid_one():
+    table = bills(("a1", "a", "2025-01-01", "2025-01-31", 800), ("a2", "a", "2025-01-11", "2025-01-11", -800))
+    rows = tiers.waits({"invoices": table, "payments": paid(("x", "2025-01-01", 1))}, pd.Timestamp("2025-12-31"))
+    assert rows[["days", "paid", "open"]].to_numpy().tolist() == [[10, False, 0]]
+
+
+def engagements(*rows: tuple) -> pd.DataFrame:
+    """Engagements from (client, number, start, end) tuples, all month-to-month and planned at 1,000 a month."""
+    frame = days(list(rows), "client_id engagement start_date end_date")
+    frame = frame.assign(recorded_date=frame["end_date"], contract_term_months=1)
+    return frame.assign(monthly_ad_spend=1000.0, rep_id="r0", promised_result=np.nan)
+
+
+def features_of(frames: dict[str, pd.DataFrame], engine: str = "polars") -> pd.DataFrame:
+    """The features of these tables, index client, engagement and month of the year 2024 (1 is January)."""
+    months = pd.DataFrame({"month": range(2020 * 12, 2025 * 12)})
+    frames = {**frames, "months": months}
+    texts = {n: f.astype({c: "string" for c in f if f[c].dtype == object}) for n, f in frames.items()}
+    if engine == "polars":
+        frames = {name: pl.from_pandas(frame).lazy() for name, frame in texts.items()}
+    made = month_features(frames, Window(), ResultsSettings(), 2024 * 12)
+    made = made.collect().to_pandas() if engine == "polars" else made
+    return made.assign(month=made["month"] - 2024 * 12 + 1).set_index(["client_id", "engagement", "month"]).sort_index()
+
+
+@pytest.mark.parametrize("engine", ["polars", "pandas"])
+def test_B17_arrears_among_the_features_are_net(engine):
+    table = bills(
+        ("a1", "a", "2024-01-01", "2024-01-15", 100), ("a2", "a", "2024-02-01", "2024-02-15", 100),
+        ("a3", "a", "2024-03-01", "2024-04-30", -100), ("a4", "a", "2024-04-01", "2024-06-15", 100),
+    )  # fmt: skip
+    money = paid(("a1", "2024-01-10", 60), ("a4", "2024-05-01", 100), ("a3", "2024-05-01", 30))
+    months = pd.DataFrame({"client_id": "a", "month": pd.date_range("2024-01-01", periods=8, freq="MS"), "fee": 50.0})
+    frames = {"engagements": engagements(("a", 1, "2024-01-01", None)), "invoices": table, "payments": money}
+    found = features_of(frames | {"account_months": months}, engine).loc["a", 1]
+    # 40 are overdue, then 140; the credit of 100 leaves 40, of which 30 are paid out; the bill of June is paid ahead.
+    assert (found["arrears"] * 50).round(2).tolist()[:7] == [40, 140, 40, 40, 70, 70, 70]
+    assert found["late_now"].round(2).tolist()[0] == -5

@@ -225,9 +225,16 @@ def _prepared(frames: Mapping[str, Lazy], told: ResultsSettings) -> dict[str, La
             hours = made["hours"].join(pay, on="staff_id", how="left")
         made["hours"] = hours.with_columns(cost=nw.col("hours") * nw.col("hourly_cost"))
     if "payments" in made and "invoices" in made:
-        about = made["invoices"].select("invoice_id", "client_id", "issued_on", "due_on")
+        # A credit note is there from its day of issue on; a payment ahead of time settles nothing older.
+        due = nw.when(nw.col("amount") < 0).then(nw.col("issued_on")).otherwise(nw.col("due_on"))
+        made["invoices"] = made["invoices"].with_columns(due_on=due)
+        about = made["invoices"].select("invoice_id", "client_id", "issued_on", "due_on", bill=nw.col("amount"))
         late = (day_number(nw.col("paid_on")) - day_number(nw.col("due_on"))).cast(nw.Float64)
-        made["payments"] = made["payments"].join(about, on="invoice_id", how="inner").with_columns(days_late=late)
+        paid = (nw.col("bill") > 0) & (nw.col("amount") > 0)  # a refund is no late payment
+        payments = made["payments"].join(about, on="invoice_id", how="inner")
+        # Books differ in how they write that a credit note was paid out.
+        amount = nw.when(nw.col("bill") < 0).then(-nw.col("amount").abs()).otherwise(nw.col("amount"))
+        made["payments"] = payments.with_columns(amount=amount, days_late=nw.when(paid).then(late))
     else:
         made.pop("payments", None)  # whose they are is on the invoice
     return made

@@ -45,7 +45,7 @@ def with_reps(asked: Lazy, assignments: Lazy | None, staff: Lazy | None, key: Se
     last_days = None if staff is None else staff.select("staff_id", last_there=day_number(nw.col("ended_on")))
     rows = _until_gone(asked, last_days)
     if assignments is None:
-        return rows.with_columns(rep=nw.col("named"), rep_since=nw.lit(None, nw.Int64))
+        return rows.with_columns(rep=nw.col("named"), rep_since=nw.lit(None, nw.Float64))
     stints = _stints(assignments, last_days)
     begun = asked.select(*dict.fromkeys([*key, "client_id", "day", "began"])).join(stints, on="client_id", how="inner")
     begun = begun.filter(
