@@ -11,6 +11,7 @@ import pytest
 
 from retention import features
 from retention.config import Extra, ResultsSettings
+from retention.days import day_number
 from retention.features import FEATURES, KEY, MEASURES, Window, month_features, signing_features
 from retention.snapshots import last_month, month_of
 from retention.tables import TABLES
@@ -346,6 +347,6 @@ def test_months_are_counted_alike():
     frame = pl.DataFrame({"day": [pd.Timestamp("2000-03-01"), pd.Timestamp("2024-02-29"), pd.Timestamp("1999-12-31")]})
     import narwhals as nw
 
-    found = nw.from_native(frame).select(n=features._day_number(nw.col("day")))["n"].to_list()
+    found = nw.from_native(frame).select(n=day_number(nw.col("day")))["n"].to_list()
     true = [pd.Timestamp(day).toordinal() for day in frame["day"]]
     assert np.diff(found).tolist() == np.diff(true).tolist()

@@ -6,9 +6,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 RANKS = [
     {"errors", "folders"},
-    {"tables", "results", "config", "prepared", "parameters"},
+    {"tables", "results", "config", "days", "prepared", "parameters"},
     {"sources", "sample", "spells", "resample"},
-    {"status"},
+    {"in_charge", "status"},
     {"features", "curves", "concordance", "hazards", "correlations", "funnel", "privacy"},
     {"exits", "snapshots", "conventions"},
     {"contract_term", "size", "lagged", "engines"},

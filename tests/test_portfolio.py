@@ -16,7 +16,7 @@ from retention.config import ResultsSettings, Settings
 from retention.curves import follow_up, kaplan_meier
 from retention.errors import ConfigError
 from retention.lagged import Panel
-from retention.portfolio import actions, effects, evidence, healthy, margins, tiers
+from retention.portfolio import actions, debts, effects, evidence, healthy, margins, tiers
 from retention.portfolio.book import Book, as_known
 from retention.sample import write
 from retention.sample.world import FEES, WORLDS, found
@@ -597,7 +597,7 @@ def test_evidence_by_hand():
     flags = flags.assign(flag=["Undecided", "rude"], severity=[2, 5])
     rows = clients_of([("x", "2025-01-01", None, 1), ("y", "2024-06-01", None, 1)])
     known = {"invoices": bills, "payments": paid, "requests": requests, "flags": flags}
-    owed = evidence.arrears(known, [day - pd.DateOffset(months=2), day])
+    owed = debts.arrears(known, [day - pd.DateOffset(months=2), day])
     assert owed.loc["x"].tolist() == [160, 360]
     told = evidence.evidence(rows, known, day)
     assert told[["client_id", "what", "group"]].to_numpy().tolist() == [

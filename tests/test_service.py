@@ -138,7 +138,7 @@ def test_nobody_asked_is_said():
         assert "No client answered" in nps.words(rows, LAST).text and nps.by_month(rows).empty
         assert nps.estimates(rows, LAST).rows == ()
         panel = panel_of([("c1", "2025-01-01", None, 1, "x")])
-        clients = service.present(panel, rows, LAST)
+        clients = service.present(panel, LAST)
         assert clients["owner"].tolist() == ["x"] and service.care_list(clients, rows, LAST).empty
         assert service.referral_list(clients, rows, LAST).empty and reps.rep_months(panel, rows)["nps"].isna().all()
 
@@ -179,7 +179,7 @@ def test_the_ends_of_the_reps_add_up(sample_study):
 def test_few_are_not_ranked_and_nobody_is_blamed(sample_study):
     panel = sample_study.panel
     waves = nps.waves(sample_study.known("surveys"))
-    clients = service.present(panel, waves, LAST)
+    clients = service.present(panel, LAST)
     table = reps.review(panel, clients, waves, LAST)
     shown = reps.review_list(table, NOBODY)
     few = table["expected"] < 5
@@ -220,7 +220,7 @@ def test_months_of_reps_add_up(sample_study):
 
 def test_single_clients_are_tied_to_their_rep(sample_study):
     panel, waves = sample_study.panel, nps.waves(sample_study.known("surveys"))
-    clients = service.present(panel, waves, LAST)
+    clients = service.present(panel, LAST)
     table = reps.single_clients(panel, clients, waves, LAST)
     assert len(table) == len(clients) and table["results"].dropna().is_monotonic_increasing
     who = table.iloc[0]
@@ -262,7 +262,7 @@ def desk(sample_study):
     """The sample as an account lead has it: waves, present clients, and the table of each list."""
     study = sample_study
     waves = nps.waves(study.known("surveys"))
-    clients = service.present(study.panel, waves, LAST, study.known("assignments"))
+    clients = service.present(study.panel, LAST)
     stand = service.standing(study.snapshots)
     served = service.serving(study.known("assignments"), study.known("staff"), LAST)
     lists = {
@@ -411,7 +411,7 @@ def test_what_is_written_down_later_changes_no_list(sample_study):
     for tables in (whole, whole | cut):
         study = replace(sample_study, cutoff=day.date(), tables=replace(sample_study.tables, frames=tables))
         waves, assigned = nps.waves(study.known("surveys")), study.known("assignments")
-        clients = service.present(study.panel, waves, day, assigned)
+        clients = service.present(study.panel, day)
         late, served = service.overdue_list(clients, study.known("meetings"), day), service.serving(assigned, None, day)
         lists = (service.care_list(clients, waves, day), service.referral_list(clients, waves, day), late, served)
         found.append((*lists, loyalty.close_rates(study.known("leads"), day), reps.reps(study.panel)))
@@ -586,7 +586,7 @@ def test_nothing_fails_where_hardly_anybody_is_there(tiny, cutoff):
         study.known("meetings"),
         study.known("assignments"),
     )
-    clients, stand = service.present(panel, waves, last, assignments), service.standing(study.snapshots)
+    clients, stand = service.present(panel, last), service.standing(study.snapshots)
     served = service.serving(assignments, study.known("staff"), last)
     care = service.care_list(clients, waves, last, stand=stand, contact=service.last_days(meetings, "held_on"))
     ask, late = service.referral_list(clients, waves, last, stand=stand), service.overdue_list(clients, meetings, last)

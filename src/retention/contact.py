@@ -16,12 +16,14 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from retention.in_charge import REP, closed, reps_on
 from retention.lagged import Panel, lagged_contrast
 from retention.loyalty import mean_of
 from retention.results import Z95, Contrast, Estimate, Estimates, Finding, between
 from retention.service import CALL_DAYS, FACE, VISIT_DAYS, yes
 from retention.spells import DAY, add_months, whole_months
 
+ANALYST = "analyst"
 LANDMARK_DAYS = 92  # three months on record: METHODS 5
 QUARTER, HALF = 92, 183  # days over which things are counted
 FALSE_SHARE = 0.10  # q of Benjamini and Hochberg: METHODS 1
@@ -77,6 +79,7 @@ def factors(at: pd.DataFrame, tables: Tables) -> dict[tuple[str, str], np.ndarra
     parts = {"assignments": (_of_load, "from_date"), "meetings": (_of_meetings, "held_on")}
     parts |= {"requests": (_of_requests, "requested_on")}
     found: dict[tuple[str, str], np.ndarray] = {}
+    tables = _with_people_gone(tables)
     for name, (make, day) in parts.items():
         if (rows := tables.get(name)) is not None and len(rows):
             known = at["day"] >= at["start_date"].clip(lower=rows[day].min()) + LANDMARK_DAYS * DAY
@@ -84,22 +87,32 @@ def factors(at: pd.DataFrame, tables: Tables) -> dict[tuple[str, str], np.ndarra
     return found
 
 
+def _with_people_gone(tables: Tables) -> Tables:
+    """The tables with the assignments of people who left closed, as far as the table staff is there."""
+    assignments = tables.get("assignments")
+    return tables if assignments is None else {**tables, "assignments": closed(assignments, tables.get("staff"))}
+
+
 Values = Iterator[tuple[tuple[str, str], np.ndarray]]
 
 
 def _of_load(at: pd.DataFrame, assignments: pd.DataFrame) -> Values:
-    if "role" in assignments and (assignments["role"] == "analyst").any():
+    if assignments["role"].eq(ANALYST).any():
         yield ("C6", LOAD), analyst_load(at, assignments)["load"].to_numpy(float)
 
 
 def analyst_load(at: pd.DataFrame, assignments: pd.DataFrame) -> pd.DataFrame:
-    """The `analyst` of each client on each of the days `at`, the last to begin, and its clients then (`load`)."""
-    rows = assignments[assignments["role"] == "analyst"]
-    found = as_of(at, rows, "from_date").assign(day=at["day"].to_numpy())
-    who = found["staff_id"].where(~(found["to_date"] < found["day"]))
-    mine = found.assign(staff_id=who.fillna(""))
-    load = as_of(mine, rows, "from_date", by="staff_id")["n"] - as_of(mine, rows, "to_date", 1, by="staff_id")["n"]
-    return pd.DataFrame({"analyst": who.fillna(""), "load": load.where(who.notna())})
+    """The `analyst` of each client on each of the days `at`, by the rule of `in_charge`, and its clients then (`load`).
+
+    `assignments` as `in_charge.closed` gives them.
+    """
+    rows = assignments[assignments["role"].eq(ANALYST).fillna(False)]
+    asked = at[["client_id", "start_date", "day"]].reset_index(drop=True)
+    who = reps_on(asked, "day", rows.assign(role=REP)).fillna("")
+    mine = asked.assign(staff_id=who)
+    begun = as_of(mine, rows, "from_date", by="staff_id")["n"]
+    over = as_of(mine, rows, "to_date", 1, by="staff_id")["n"]
+    return pd.DataFrame({"analyst": who, "load": (begun - over).where(who != "")})
 
 
 def _of_meetings(at: pd.DataFrame, meetings: pd.DataFrame) -> Values:
@@ -137,13 +150,15 @@ def contrasts(panel: Panel, tables: Tables) -> dict[tuple[str, str], Ways]:
     """
     at, rows = served_months(panel), panel.rows
     newest = np.where(rows["free"], rows["to_month"] - panel.lag, np.maximum(rows["from_month"] - panel.notice, 1))
+    tables = _with_people_gone(tables)
     place = pd.MultiIndex.from_frame(at[["row", "month"]]).get_indexer(pd.MultiIndex.from_arrays([rows["row"], newest]))
     found = {}
     for (study_row, name), values in factors(at, tables).items():
         usual = _mean_before(values, at["row"])
         taken = {"factor": values, "usual": usual, "change": values - usual}
         told = rows.assign(**{key: np.where(place >= 0, column[place], np.nan) for key, column in taken.items()})
-        if name == LOAD and (assigned := tables["assignments"]) is not None:  # the analyst, not the rep, is shared
+        assigned = tables.get("assignments")
+        if name == LOAD and assigned is not None:  # the analyst, not the rep, is shared
             told = told.assign(rep=analyst_load(at, assigned)["analyst"].to_numpy(object)[place])
         found[study_row, name] = _ways(told, name)
     return found

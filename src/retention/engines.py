@@ -20,7 +20,7 @@ from polars import selectors
 
 from retention.config import ResultsSettings
 from retention.errors import ConfigError
-from retention.features import Window, month_features, rep_loads
+from retention.features import BEFORE, Window, month_features, rep_loads
 from retention.snapshots import last_month, month_of
 from retention.tables import TABLES
 
@@ -68,7 +68,8 @@ def write_features(
         raise ConfigError("\n".join([f"{len(wrong)} fault(s) in the Parquet files:", *wrong]))
     spells = spells.assign(spell=range(len(spells)))
     since, last = int(begin.year * 12 + begin.month - 1), last_month(cutoff)
-    months = pd.DataFrame({"month": range(int(month_of(spells["start_date"]).min()), last + 1)})
+    first = int(month_of(spells["start_date"]).min()) - BEFORE
+    months = pd.DataFrame({"month": range(first, last + 1)})
     fresh = out.with_name(f".{out.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -187,7 +188,7 @@ def _part_by_part(
 
 def _loads(engine: _Polars | _DuckDB, tables: Mapping[str, Any]) -> pd.DataFrame:
     """The clients of each rep by month among these; none where nobody's rep is known."""
-    named = {"assignments", "engagements", "months"}
+    named = {"assignments", "staff", "engagements", "months"}
     known = "assignments" in tables or "rep_id" in nw.from_native(tables["engagements"]).lazy().collect_schema()
     if not known:
         return pd.DataFrame({"rep": [], "month": [], "rep_load": []})

@@ -9,7 +9,7 @@ the highest by number or name): so no order of rows can matter.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -17,6 +17,8 @@ from typing import Any
 import narwhals as nw
 
 from retention.config import Extra, ResultsSettings
+from retention.days import day_number, last_day_number, month_number
+from retention.in_charge import FOREVER, with_reps
 from retention.tables import SIGNING, TABLES
 
 FACTS = tomllib.loads(files("retention").joinpath("features.toml").read_text("utf-8"))
@@ -28,7 +30,9 @@ SHORT, LONG = 3, 6  # months of the means that a change compares
 # Told beside the features: what a client pays and leaves, in money; the day on which its term turns; its own notice.
 BESIDE = ("fee_a_month", "margin_a_month", "turn_day", "notice_days")
 AGE = "age: "  # told beside them too: months since anything of a theme was known
+CLIENT = "client"  # of what a measure is: all that is known of the client, or of the engagement alone
 MONTH_DAYS = 31  # the days of notice that a month of notice covers
+BEFORE = 120  # (ours) months before the first engagement on record that are looked at
 SOON = 3  # months to renewal that count as due: METHODS 7, baselines
 NUMBERS = ("number", "integer", "term", "flag")
 FAR = 10_000  # more than any term in months or notice in days: what a contract says, in one number
@@ -58,19 +62,6 @@ class Window:
     def ahead(self) -> int:
         """Months from the month's end until the outcome is known."""
         return self.gap + self.horizon
-
-
-def month_number(day: Expr) -> Expr:
-    """Months since the year 0, the engine's own dates turned into whole numbers."""
-    return day.dt.year() * 12 + day.dt.month() - 1
-
-
-def _day_number(day: Expr) -> Expr:
-    """Days since the year 0 (civil calendar), by whole-number sums, which every engine can do."""
-    year, month = day.dt.year(), day.dt.month()
-    early = (month <= 2).cast(nw.Int64)
-    year, month = year - early, month + early * 12
-    return year * 365 + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day.dt.day()
 
 
 def _known_from(rows: Lazy, days: Sequence[str]) -> Lazy:
@@ -105,44 +96,51 @@ def month_features(tables: Mapping[str, Any], window: Window, told: ResultsSetti
     """What was known at each month's end of each engagement: its key, `month`, and a column a feature (features.toml).
 
     `tables` holds frames of one engine: `engagements` (as `build_spells` makes them), `months` (a column `month`, as
-    `month_number`) and any of the input tables; without a table its features are missing. A column `spell` that numbers
-    the engagements makes it quicker. With `loads` (`rep_loads` of everybody) the tables may be those of part of the
-    clients. A row a month that an engagement was under way as far as then known, from month `since` on; a native frame
-    of that engine.
+    `days.month_number`, from `BEFORE` months before the first engagement on) and any of the input tables; without a
+    table its features are missing. A column `spell` that numbers the engagements makes it quicker. With `loads`
+    (`rep_loads` of everybody) the tables may be those of part of the clients. A row a month that an engagement was
+    under way as far as then known, from month `since` on; a native frame of that engine.
     """
     frames = {name: _whole(name, lazy(frame)) for name, frame in tables.items() if name in TABLES}
-    if "assignments" in frames:
-        frames["assignments"] = _reps(frames["assignments"])
-    rows = _under_way(lazy(tables["engagements"]), lazy(tables["months"]))
-    for name, table in _prepared(frames, told).items():
-        columns = table.collect_schema().names()
-        wanted = {m: about for m, about in MEASURES.items() if about["table"] == name and about["value"] in columns}
-        rows = _counted(rows, table, wanted) if wanted else rows
-    rows = _in_charge(rows, frames.get("assignments"))
+    engagements, made = _engagements(lazy(tables["engagements"])), _prepared(frames, told)
+    groups = list(_groups(made))
+    began = _first_on_record(engagements, groups)
+    rows = _by_month(began, lazy(tables["months"]), "begins")
+    for dated, measures in groups:
+        rows = _counted(rows, dated, measures)
+    have = set(rows.collect_schema().names())
+    plain = {f: about for f, about in FEATURES.items() if f"{about.get('measure')}__n" in have}
+    values = {name: _made(about["measure"], about["how"], about.get("months", SHORT)) for name, about in plain.items()}
+    values |= {name: joined for name, (needs, joined) in _joint(told.sign).items() if have >= set(needs)}
+    values |= _ages(plain)
+    rows = rows.with_columns(**values) if values else rows
+    rows = rows.filter(nw.col("month") >= nw.col("first"))  # the months before have told what was known at its start
+    rows = _in_charge(rows, frames)
     if "loads" in tables:
         rows = rows.join(lazy(tables["loads"]), on=["rep", "month"], how="left")
     else:
         load = nw.len().over("rep", "month").cast(nw.Float64)
         rows = rows.with_columns(rep_load=nw.when(~nw.col("rep").is_null()).then(load))
-    rows = _calendar(_term_in_force(rows, frames.get("contracts"), window.notice), window)
-    have = set(rows.collect_schema().names())
-    plain = {f: about for f, about in FEATURES.items() if f"{about.get('measure')}__n" in have}
-    made = {name: _made(about["measure"], about["how"], about.get("months", SHORT)) for name, about in plain.items()}
-    made |= {name: joined for name, (needs, joined) in _joint(told.sign).items() if have >= set(needs)}
-    themes = {t: {f"{a['measure']}__seen" for a in plain.values() if a["theme"] == t} for t in THEMES}
-    for theme, seen in themes.items():
-        if seen:
-            newest = nw.max_horizontal(*sorted(seen)) if len(seen) > 1 else nw.col(*seen)
-            made[f"{AGE}{theme}"] = nw.col("month") - newest
-    rows = rows.with_columns(**made) if made else rows
+    rows = _calendar(_term_in_force(rows, engagements, frames.get("contracts"), window.notice), window)
     names = rows.collect_schema().names()
     keep = [*KEY, "month", *(name for name in (*FEATURES, *BESIDE) if name in names)]
     keep += [name for name in names if name.startswith(AGE)]
     return rows.filter(nw.col("month") >= since).select(*keep).to_native()
 
 
-def _under_way(engagements: Lazy, months: Lazy) -> Lazy:
-    """A row an engagement and month, from its first month to the one in which its end had come and was on record."""
+def _ages(features: Mapping[str, Mapping[str, Any]]) -> dict[str, Expr]:
+    """Months since anything of a theme was known, by the name under which it is told."""
+    ages = {}
+    for theme in THEMES:
+        seen = sorted({f"{about['measure']}__seen" for about in features.values() if about["theme"] == theme})
+        if seen:
+            newest = nw.max_horizontal(*seen) if len(seen) > 1 else nw.col(*seen)
+            ages[f"{AGE}{theme}"] = nw.col("month") - newest
+    return ages
+
+
+def _engagements(engagements: Lazy) -> Lazy:
+    """What is known of each engagement as it begins, and `gone`, the month in which its end had come and was known."""
     names = engagements.collect_schema().names()
     about = [name for name in ("rep_id", "promised_result", "spell") if name in names]
     gone = nw.max_horizontal(month_number(nw.col("end_date")), month_number(nw.col("recorded_date")))
@@ -150,6 +148,7 @@ def _under_way(engagements: Lazy, months: Lazy) -> Lazy:
         *KEY,
         *about,
         first=month_number(nw.col("start_date")).cast(nw.Int64),
+        first_date=day_number(nw.col("start_date")).cast(nw.Int64),
         whole=(nw.col("start_date").dt.day() == 1).cast(nw.Int64),
         first_day=nw.col("start_date").dt.day().cast(nw.Int64),
         gone=nw.when(~nw.col("end_date").is_null()).then(gone),
@@ -159,9 +158,33 @@ def _under_way(engagements: Lazy, months: Lazy) -> Lazy:
     if "spell" not in about:
         number = nw.col("engagement").cast(nw.String)
         rows = rows.with_columns(spell=nw.concat_str(nw.col("client_id"), number, separator=" "))
-    rows = rows.join(months.select("month"), how="cross")
+    return rows
+
+
+def _by_month(engagements: Lazy, months: Lazy, begins: str) -> Lazy:
+    """A row an engagement and month, from the month `begins` to the one in which its end had come and was on record."""
+    rows = engagements.join(months.select("month"), how="cross")
     known = nw.col("gone").is_null() | (nw.col("month") < nw.col("gone"))
-    return rows.filter((nw.col("month") >= nw.col("first")) & known)
+    return rows.filter((nw.col("month") >= nw.col(begins)) & known)
+
+
+def _first_on_record(engagements: Lazy, groups: Sequence[tuple[Lazy, Sequence[str]]]) -> Lazy:
+    """The engagements with the month `begins` in which anything of the client was first known, at the latest the first.
+
+    Features that look at the client need those months as well: a flag noted before it signed, an earlier engagement.
+    """
+    rows = engagements.with_columns(begins=nw.col("first"))
+    for dated, measures in groups:
+        if _of_client(measures):
+            earliest = dated.group_by("client_id").agg(earliest=nw.col("month").min())
+            rows = rows.join(earliest, on="client_id", how="left")
+            begins = nw.min_horizontal(nw.col("begins"), nw.col("earliest").fill_null(FOREVER))
+            rows = rows.with_columns(begins=begins.cast(nw.Int64)).drop("earliest")
+    return rows
+
+
+def _of_client(measures: Sequence[str]) -> bool:
+    return MEASURES[measures[0]]["of"] == CLIENT
 
 
 def _whole(name: str, rows: Lazy) -> Lazy:
@@ -175,7 +198,7 @@ def _values(told: ResultsSettings) -> dict[str, dict[str, Expr]]:
     """What measures are made of that is no column of its table, by table."""
     nps, one = nw.col("nps"), nw.lit(1.0)
     answered, visit = ~nw.col("answered_on").is_null(), nw.col("kind").is_in(["visit", "event"])
-    days = (_day_number(nw.col("answered_on")) - _day_number(nw.col("requested_on"))).cast(nw.Float64)
+    days = (day_number(nw.col("answered_on")) - day_number(nw.col("requested_on"))).cast(nw.Float64)
     detractor = nw.when(~nps.is_null()).then((nps <= DETRACTOR).cast(nw.Float64))
     out_of_scope = 1 - nw.col("in_scope").cast(nw.Float64)
     return {
@@ -184,7 +207,6 @@ def _values(told: ResultsSettings) -> dict[str, dict[str, Expr]]:
         "account_months": {"log_spend": _log("ad_spend"), "log_fee": _log("fee")},
         "meetings": {"one": one, "visit": nw.when(visit).then(one)},
         "flags": {"one": one},
-        "assignments": {"one": one},
         "requests": {"days_to_answer": nw.when(answered).then(days), "out_of_scope": out_of_scope},
     }
 
@@ -203,9 +225,16 @@ def _prepared(frames: Mapping[str, Lazy], told: ResultsSettings) -> dict[str, La
             hours = made["hours"].join(pay, on="staff_id", how="left")
         made["hours"] = hours.with_columns(cost=nw.col("hours") * nw.col("hourly_cost"))
     if "payments" in made and "invoices" in made:
-        about = made["invoices"].select("invoice_id", "client_id", "issued_on", "due_on")
-        late = (_day_number(nw.col("paid_on")) - _day_number(nw.col("due_on"))).cast(nw.Float64)
-        made["payments"] = made["payments"].join(about, on="invoice_id", how="inner").with_columns(days_late=late)
+        # A credit note is there from its day of issue on; a payment ahead of time settles nothing older.
+        due = nw.when(nw.col("amount") < 0).then(nw.col("issued_on")).otherwise(nw.col("due_on"))
+        made["invoices"] = made["invoices"].with_columns(due_on=due)
+        about = made["invoices"].select("invoice_id", "client_id", "issued_on", "due_on", bill=nw.col("amount"))
+        late = (day_number(nw.col("paid_on")) - day_number(nw.col("due_on"))).cast(nw.Float64)
+        paid = (nw.col("bill") > 0) & (nw.col("amount") > 0)  # a refund is no late payment
+        payments = made["payments"].join(about, on="invoice_id", how="inner")
+        # Books differ in how they write that a credit note was paid out.
+        amount = nw.when(nw.col("bill") < 0).then(-nw.col("amount").abs()).otherwise(nw.col("amount"))
+        made["payments"] = payments.with_columns(amount=amount, days_late=nw.when(paid).then(late))
     else:
         made.pop("payments", None)  # whose they are is on the invoice
     return made
@@ -216,30 +245,33 @@ def _log(column: str) -> Expr:
     return nw.when(value > 0).then(value).log()
 
 
-def _counted(rows: Lazy, made: Lazy, wanted: Mapping[str, Mapping[str, Any]]) -> Lazy:
+def _groups(made: Mapping[str, Lazy]) -> Iterator[tuple[Lazy, Sequence[str]]]:
+    """Measures that become known by the same days and look at the same, with their dated rows: a column a measure."""
+    for name, table in made.items():
+        columns = table.collect_schema().names()
+        wanted = {m: about for m, about in MEASURES.items() if about["table"] == name and about["value"] in columns}
+        for known, of in sorted({(tuple(about["known"]), about["of"]) for about in wanted.values()}):
+            measures = [m for m, about in wanted.items() if (tuple(about["known"]), about["of"]) == (known, of)]
+            values = {m: nw.col(MEASURES[m]["value"]).cast(nw.Float64) for m in measures}
+            yield _known_from(table.with_columns(**values), known), measures
+
+
+def _counted(rows: Lazy, dated: Lazy, measures: Sequence[str]) -> Lazy:
     """The rows with the sum and the number of each measure's values, by the month in which they became known."""
-    for known in sorted({tuple(about["known"]) for about in wanted.values()}):
-        values = {
-            m: nw.col(about["value"]).cast(nw.Float64) for m, about in wanted.items() if tuple(about["known"]) == known
-        }
-        dated = _known_from(made.with_columns(**values), known)
-        sums = {f"{m}__sum": nw.col(m).sum() for m in values} | {f"{m}__n": nw.col(m).count() for m in values}
-        counts = dated.group_by("client_id", "month").agg(**sums)
-        rows = rows.join(counts, on=["client_id", "month"], how="left").with_columns(
-            nw.col(*sums).fill_null(0).cast(nw.Float64)
-        )
-        some = {m: nw.col(f"{m}__n") > 0 for m in values}
-        told = {f"{m}__seen": nw.when(there).then(nw.col("month")) for m, there in some.items()}
-        told |= {
-            f"{m}__last": nw.when(there).then(nw.col(f"{m}__sum") / nw.col(f"{m}__n")) for m, there in some.items()
-        }
-        rows = rows.with_columns(**told)
-        carried = {
-            f"{m}__last": _over(nw.col(f"{m}__last").fill_null(strategy="forward", limit=LONG - 1)) for m in some
-        }
-        carried |= {f"{m}__seen": _over(nw.col(f"{m}__seen").fill_null(strategy="forward")) for m in some}
-        rows = rows.with_columns(**carried)
-    return rows
+    sums = {f"{m}__sum": nw.col(m).sum() for m in measures} | {f"{m}__n": nw.col(m).count() for m in measures}
+    counts = dated.group_by("client_id", "month").agg(**sums)
+    rows = rows.join(counts, on=["client_id", "month"], how="left")
+    rows = rows.with_columns(nw.col(*sums).fill_null(0).cast(nw.Float64))
+    if not _of_client(measures):
+        inside = (nw.col("month") >= nw.col("first")).cast(nw.Float64)
+        rows = rows.with_columns(nw.col(*sums) * inside)
+    some = {m: nw.col(f"{m}__n") > 0 for m in measures}
+    seen = {f"{m}__seen": nw.when(there).then(nw.col("month")) for m, there in some.items()}
+    last = {f"{m}__last": nw.when(there).then(nw.col(f"{m}__sum") / nw.col(f"{m}__n")) for m, there in some.items()}
+    rows = rows.with_columns(**seen, **last)
+    carried = {name: _over(nw.col(name).fill_null(strategy="forward", limit=LONG - 1)) for name in last}
+    carried |= {name: _over(nw.col(name).fill_null(strategy="forward")) for name in seen}
+    return rows.with_columns(**carried)
 
 
 def _over(values: Expr) -> Expr:
@@ -270,35 +302,26 @@ def _made(measure: str, how: str, months: int) -> Expr:
 
 def rep_loads(tables: Mapping[str, Any]) -> Any:
     """How many of these clients each rep had in each month: `rep, month, rep_load`, in the engine of `tables`."""
-    rows = _under_way(lazy(tables["engagements"]), lazy(tables["months"]))
-    named = _reps(_whole("assignments", lazy(tables["assignments"]))) if "assignments" in tables else None
-    rows = _in_charge(rows, named).filter(~nw.col("rep").is_null())
+    rows = _by_month(_engagements(lazy(tables["engagements"])), lazy(tables["months"]), "first")
+    frames = {name: _whole(name, lazy(tables[name])) for name in ("assignments", "staff") if name in tables}
+    rows = _in_charge(rows, frames).filter(~nw.col("rep").is_null())
     return rows.group_by("rep", "month").agg(rep_load=nw.len().cast(nw.Float64)).to_native()
 
 
-def _reps(assignments: Lazy) -> Lazy:
-    return assignments.filter((nw.col("role") == "rep") | nw.col("role").is_null())
-
-
-def _in_charge(rows: Lazy, assignments: Lazy | None) -> Lazy:
-    """The rows with their rep in charge, as far as then known."""
-    if assignments is not None:
-        told = _known_from(assignments, ["from_date", "recorded_at"])
-        told = told.with_columns(day=_day_number(nw.col("from_date")))
-        latest = told.filter(nw.col("day") == nw.col("day").max().over("client_id", "month"))
-        reps = latest.group_by("client_id", "month").agg(rep=nw.col("staff_id").max(), day=nw.col("day").max())
-        rows = rows.join(reps, on=["client_id", "month"], how="left").with_columns(nw.col("day").fill_null(0))
-        # One that began before the present rep's and was written down late takes nothing over.
-        rows = rows.with_columns(newest=_over(nw.col("day").cast(nw.Int64).cum_max()))
-        rows = rows.with_columns(rep=nw.when(nw.col("day") == nw.col("newest")).then(nw.col("rep")))
-        rows = rows.with_columns(rep=_over(nw.col("rep").fill_null(strategy="forward")))
+def _in_charge(rows: Lazy, frames: Mapping[str, Lazy]) -> Lazy:
+    """The rows with the `rep` in charge at the month's end, as far as then known, and `new_rep_since`, months."""
     named = nw.col("rep_id") if "rep_id" in rows.collect_schema().names() else nw.lit(None, nw.String)
-    return rows.with_columns(rep=named if assignments is None else nw.coalesce(nw.col("rep"), named))
+    last = last_day_number(nw.col("month"))
+    asked = rows.with_columns(day=last, began=nw.col("first_date"), named=named.cast(nw.String))
+    rows = with_reps(asked, frames.get("assignments"), frames.get("staff"), ["spell", "month"])
+    months = (nw.col("month") - nw.col("rep_since")).cast(nw.Float64)
+    return rows.with_columns(new_rep_since=months) if "assignments" in frames else rows
 
 
-def _term_in_force(rows: Lazy, contracts: Lazy | None, notice: int) -> Lazy:
+def _term_in_force(rows: Lazy, engagements: Lazy, contracts: Lazy | None, notice: int) -> Lazy:
     """The rows with the term that holds, as far as then signed: of all terms the last to begin, ahead of time or not.
 
+    Terms of an engagement are those that begin no earlier than a month before it, whenever they were signed.
     Adds `began` (month), `turn_day`, `term`, `notice_days` (blank: as usual), `notice` (months) and `lapses` (1 where
     it is not renewed by itself).
     """
@@ -310,9 +333,13 @@ def _term_in_force(rows: Lazy, contracts: Lazy | None, notice: int) -> Lazy:
         own = nw.col("notice_days").cast(nw.Float64).fill_null(FAR - 1).cast(nw.Int64)
         lapses = (1 - nw.col("auto_renew").cast(nw.Float64)).fill_null(0).cast(nw.Int64)
         signed = ((begins * FAR + nw.col("term_months").cast(nw.Int64)) * FAR + own) * 2 + lapses
-        told = _known_from(contracts, ["signed_on"]).with_columns(code=signed)
-        told = told.group_by("client_id", "month").agg(told=nw.col("code").max())
-        rows = rows.join(told, on=["client_id", "month"], how="left").with_columns(nw.col("told").fill_null(0))
+        told = _known_from(contracts, ["signed_on"]).with_columns(code=signed, turns=day_number(nw.col("term_start")))
+        told = told.select("client_id", "month", "code", "turns")
+        told = told.join(engagements.select("client_id", "spell", "first", "first_date"), on="client_id", how="inner")
+        told = told.filter(nw.col("turns") > nw.col("first_date") - MONTH_DAYS)
+        told = told.with_columns(month=nw.max_horizontal(nw.col("month"), nw.col("first")).cast(nw.Int64))
+        told = told.group_by("spell", "month").agg(told=nw.col("code").max())
+        rows = rows.join(told, on=["spell", "month"], how="left").with_columns(nw.col("told").fill_null(0))
         rows = rows.with_columns(told=_over(nw.col("told").cast(nw.Int64).cum_max()))
         code = nw.when(nw.col("told") > 0).then(nw.col("told")).otherwise(code)
     rows = rows.with_columns(code=code)

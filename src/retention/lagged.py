@@ -17,6 +17,7 @@ from scipy import stats
 from retention.config import NOTICE_DAYS, ResultsSettings
 from retention.exits import EVENTS_A_PARAMETER, exit_rows, levels
 from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard
+from retention.in_charge import reps_by_month
 from retention.results import Contrast
 from retention.spells import CLIENT, DAY, UNKNOWN, started_months, whole_months
 
@@ -33,7 +34,8 @@ class Panel:
     """Ratings and results by engagement (row, as in `spells`) and month of service (column), shape (n, months).
 
     `liking` and `nps` are the last answer of the month, `results` the account against its target (higher is better),
-    `gap` the result promised at signing over the one delivered, both NaN where unknown; `rep` is the rep in charge.
+    `gap` the result promised at signing over the one delivered, both NaN where unknown; `rep` is the rep in charge, ""
+    where nobody was.
     `asked` counts invitations, `answered` those with a rating; `window` is how many months of results go with one.
     """
 
@@ -73,11 +75,14 @@ def build_panel(
     *,
     assignments: pd.DataFrame | None = None,
     contracts: pd.DataFrame | None = None,
+    staff: pd.DataFrame | None = None,
+    cutoff: pd.Timestamp | None = None,
     notice_days: int = NOTICE_DAYS,
 ) -> Panel:
     """The panel of these engagements. `told` names the metric that counts as results, and which way is better.
 
-    A rating belongs to the month of service in which it was given, a result to the one that began in its month.
+    A rating belongs to the month of service in which it was given, a result to the one that began in its month. The rep
+    of a month is the one in charge on its last day (`in_charge`), or on the cut-off where that comes first.
     """
     blank = np.full((len(spells), int(spells["observed_months"].max()) + 1), np.nan)
     nobody = pd.DataFrame({"client_id": pd.Series(dtype=object), "invited_on": pd.NaT, "answered_on": pd.NaT})
@@ -85,7 +90,8 @@ def build_panel(
     answers = asked[asked["answered_on"].notna()].sort_values("answered_on", kind="stable")
     month = asked["invited_on"].dt.to_period("M")  # of several people asked in one month the client counts once
     once = asked[~pd.DataFrame({"c": asked["client_id"], "m": month}).duplicated()].sort_values("invited_on")
-    gaps = once.groupby("client_id")["invited_on"].diff().dt.days
+    gaps = once.groupby("client_id")["invited_on"].diff().dt.days.dropna()
+    monthly = len(gaps) > 0 and gaps.median() <= MONTHLY_WITHIN
     grids = dict.fromkeys(("liking", "nps", "results", "gap"), blank)
     for name, column in (("liking", "rep_liking"), ("nps", "nps")):
         if column in answers:
@@ -96,11 +102,11 @@ def build_panel(
     return Panel(
         spells.reset_index(drop=True),
         **grids,
-        rep=_reps(blank, spells, assignments),
+        rep=reps_by_month(spells, blank.shape[1], assignments, staff, cutoff),
         asked=len(asked),
         answered=int(answers["rep_liking"].notna().sum()) if "rep_liking" in answers else 0,
         notice=math.ceil(notice_days / 31),
-        window=WINDOW if gaps.median() <= MONTHLY_WITHIN else 1,
+        window=WINDOW if monthly else 1,
         contracts=contracts,
     )
 
@@ -164,20 +170,6 @@ def in_deviations(grid: np.ndarray) -> np.ndarray:
     """The grid in standard deviations from the mean of all that is known; a blank one stays blank."""
     known = grid[~np.isnan(grid)]
     return (grid - known.mean()) / known.std() if known.size and known.std() > 0 else np.full_like(grid, np.nan)
-
-
-def _reps(blank: np.ndarray, spells: pd.DataFrame, assignments: pd.DataFrame | None) -> np.ndarray:
-    """Who was in charge in each month: by the assignments on record, else the rep named at signing; "" if unknown."""
-    named = spells["rep_id"].fillna("") if "rep_id" in spells else pd.Series("", spells.index)
-    grid = np.repeat(named.to_numpy(object)[:, None], blank.shape[1], axis=1)
-    if assignments is None:
-        return grid
-    who = spells[["client_id", "start_date"]].assign(row=np.arange(len(spells)))
-    at = assignments[assignments["role"] == "rep"].sort_values("from_date", kind="stable").merge(who, on="client_id")
-    first = whole_months(at["start_date"], at["from_date"]).clip(lower=0)
-    for row, month, rep in zip(at["row"], first, at["staff_id"], strict=True):
-        grid[row, int(month) :] = rep
-    return grid
 
 
 def lagged_rows(

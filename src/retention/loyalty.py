@@ -12,6 +12,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 from retention.config import study_plan
 from retention.contract_term import MIN_AT_RISK
 from retention.curves import after, follow_up, kaplan_meier, known_through
+from retention.in_charge import NOBODY
 from retention.lagged import Panel
 from retention.liking import DETRACTOR
 from retention.results import Estimate, Estimates
@@ -30,8 +31,9 @@ OUTCOMES = ("recovered: answered 7 or more", "a detractor still", "left by choic
 def episodes(panel: Panel) -> pd.DataFrame:
     """Each client's first detractor's answer that could be followed: `client_id, group` (rep changed?), `outcome`.
 
-    The rep may change in the three months after the answer; what is told comes from the six months after those, so
-    that nobody counts as changed because it stayed to see the change. Whoever left before is in neither group, and
+    The rep may change in the three months after the answer, and has changed where another one is in charge as they end
+    (a stand-in who came and went is no change); what is told comes from the six months after those, so that nobody
+    counts as changed because it stayed to see the change. Whoever left before is in neither group, and
     answers too late to be followed for the nine months are left out.
     """
     spells = panel.spells
@@ -42,8 +44,8 @@ def episodes(panel: Panel) -> pd.DataFrame:
     seen = (spells["observed_months"].to_numpy()[rows] > first + TURN + LATER) & (stop > first + TURN + 1)
     rows, first, stop = rows[seen], first[seen], stop[seen]
     kind = spells["end_kind"].replace(UNKNOWN, CLIENT).to_numpy()[rows]
-    between = first[:, None] + np.arange(1, TURN + 1)
-    changed = (panel.rep[rows[:, None], between] != panel.rep[rows, first][:, None]).any(axis=1)
+    before, since = panel.rep[rows, first], panel.rep[rows, first + TURN]
+    changed = (before != since) & (before != NOBODY) & (since != NOBODY)
     answers = panel.nps[rows[:, None], first[:, None] + TURN + np.arange(1, LATER + 1)]
     ended = stop <= first + TURN + LATER + 1
     told = ~np.isnan(answers)

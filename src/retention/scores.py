@@ -81,9 +81,16 @@ def _odds(way: RiskModel | Rule, rows: pd.DataFrame) -> np.ndarray:
 
 
 def scores(
-    rows: pd.DataFrame, spells: pd.DataFrame, made: Scorer | None, settings: Settings, cutoff: dt.date
+    rows: pd.DataFrame,
+    spells: pd.DataFrame,
+    made: Scorer | None,
+    settings: Settings,
+    cutoff: dt.date,
+    reps: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Every client there and not under notice at the last month's end, most at stake first; empty without a model.
+
+    `reps`: who is in charge of each client on the cut-off (`in_charge`), index client_id; blank without.
 
     Columns: `client_id, client, rep_id, risk, low, high` (chance of leaving by choice in the window, and the interval
     of that chance, not of what will happen), `months_to_renewal, act_by, margin_a_month, at_stake` (risk times the
@@ -93,13 +100,13 @@ def scores(
         return pd.DataFrame()
     told, last = settings.risk, pd.Timestamp(cutoff)
     now = rows[(rows["outcome"] == NOT_YET) & (rows["month"] == rows["month"].max())].reset_index(drop=True)
-    about = [name for name in ("name", "rep_id") if name in spells]
+    about = [name for name in ("name",) if name in spells]
     own = now[KEY].merge(spells[[*KEY, *about]], on=KEY, how="left")
     odds = _odds(made.way, now)
     spread = np.std([_odds(refit, now) for refit in made.refits], axis=0) if len(now) else np.zeros(0)
     table = pd.DataFrame({"client_id": now["client_id"], "client": own.get("name", now["client_id"])})
     table["client"] = table["client"].fillna(table["client_id"])
-    table["rep_id"] = own.get("rep_id", pd.Series("", table.index))
+    table["rep_id"] = "" if reps is None else table["client_id"].map(reps).fillna("")
     for name, z in (("risk", 0.0), ("low", -Z95), ("high", Z95)):
         table[name] = special.expit(odds + z * spread).round(4)
     table["months_to_renewal"] = now["months_to_renewal"]

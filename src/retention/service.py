@@ -14,6 +14,7 @@ import pandas as pd
 
 from retention.config import study_plan
 from retention.economics.fees import client_names
+from retention.in_charge import closed
 from retention.lagged import Panel
 from retention.liking import DETRACTOR, PROMOTER
 from retention.results import Finding, Findings
@@ -36,22 +37,15 @@ FACE = ("visit", "event")
 NO_REASON = "gave no reason: ask"
 
 
-def present(
-    panel: Panel, waves: pd.DataFrame, cutoff: pd.Timestamp, assignments: pd.DataFrame | None = None
-) -> pd.DataFrame:
+def present(panel: Panel, cutoff: pd.Timestamp) -> pd.DataFrame:
     """The clients with no end and no notice on record: `client_id, client, owner, start_date, remote, row`.
 
-    `owner` is the rep in charge now (by the assignments, else that of the last survey, else the one named at signing;
-    "" if none is known); `row` the place in the panel.
+    `owner` is the rep in charge now (`in_charge`; "" where nobody is); `row` the place in the panel.
     """
     spells = panel.spells
     here = spells["end_date"].isna() & ~(spells["decision_date"] <= cutoff)
     rows = spells[here].drop_duplicates("client_id", keep="last")
-    owner = pd.Series(panel.rep[rows.index, rows["observed_months"].to_numpy(int)], rows.index)
-    if "rep_id" in waves:
-        named = waves.dropna(subset=["rep_id"]).sort_values("invited_on").groupby("client_id")["rep_id"].last()
-        assigned = rows["client_id"].isin(() if assignments is None else assignments["client_id"]) & (owner != "")
-        owner = owner.where(assigned, rows["client_id"].map(named).fillna(owner))
+    owner = panel.rep[rows.index, rows["observed_months"].to_numpy(int)]
     remote = yes(rows["remote"]) if "remote" in rows else False
     rows = rows.assign(client=client_names(rows), owner=owner, remote=remote, row=rows.index)
     return rows[["client_id", "client", "owner", "start_date", "remote", "row"]].reset_index(drop=True)
@@ -208,14 +202,16 @@ def overdue_list(clients: pd.DataFrame, meetings: pd.DataFrame | None, cutoff: p
 
 
 def serving(assignments: pd.DataFrame | None, staff: pd.DataFrame | None, cutoff: pd.Timestamp) -> pd.DataFrame:
-    """Who serves whom on the last day: open assignments of people who are still there, sellers left out."""
+    """Who serves whom on the last day, in any role but seller: `client_id, staff_id, role, from_date`.
+
+    An assignment is over after its `to_date`, and after the last day of a person who left (`in_charge.closed`).
+    """
     columns = ["client_id", "staff_id", "role", "from_date"]
     if assignments is None:
         return pd.DataFrame(columns=columns)
-    rows = assignments.reindex(columns=[*columns, "to_date"])
-    rows = rows[(rows["from_date"] <= cutoff) & ~(rows["to_date"] < cutoff) & (rows["role"] != "seller").fillna(True)]
-    if staff is not None and "ended_on" in staff:
-        rows = rows[~rows["staff_id"].isin(staff.loc[staff["ended_on"] <= cutoff, "staff_id"])]
+    rows = closed(assignments, staff)
+    runs = (rows["from_date"] <= cutoff) & ~(rows["to_date"] < cutoff)
+    rows = rows[runs & ~rows["role"].eq("seller").fillna(False)]
     return rows[columns].sort_values("from_date", kind="stable").drop_duplicates(["client_id", "staff_id"])
 
 
@@ -236,7 +232,7 @@ def held_alone(clients: pd.DataFrame, served: pd.DataFrame, names: pd.Series, cu
 
 def loads(clients: pd.DataFrame, served: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
     """How many present clients each analyst serves, beside the study's limit (C6); most first."""
-    rows = served[served["client_id"].isin(clients["client_id"]) & (served["role"] == "analyst")]
+    rows = served[served["client_id"].isin(clients["client_id"]) & served["role"].eq("analyst").fillna(False)]
     count = rows.groupby("staff_id")["client_id"].nunique().sort_values(ascending=False, kind="stable")
     over = np.where(count > MOST_CLIENTS, f"over {MOST_CLIENTS}", "within")
     return pd.DataFrame({"Analyst": [names.get(w, w) for w in count.index], "Clients": count.to_numpy(), "Study": over})

@@ -14,7 +14,7 @@ import pandas as pd
 import polars as pl
 
 from retention.config import Extra, ResultsSettings
-from retention.features import KEY, Window, month_features, signing_features
+from retention.features import BEFORE, KEY, Window, month_features, signing_features
 from retention.spells import CLIENT, DAY, UNKNOWN, plain_text
 
 BLOCK = 3  # months foretold by one fitted model, as if it were made anew each quarter
@@ -56,7 +56,7 @@ def build_snapshots(
     frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
     frames |= {
         "engagements": _polars(spells.assign(spell=range(len(spells)))),
-        "months": pl.DataFrame({"month": range(first, last + 1)}).lazy(),
+        "months": pl.DataFrame({"month": range(first - BEFORE, last + 1)}).lazy(),
     }
     made = month_features(frames, window, told, int(begin.year * 12 + begin.month - 1))
     made = made.join(signing_features(frames["engagements"], extra), on=KEY, how="left").sort(*KEY, "month")

@@ -20,12 +20,14 @@ from retention.economics.money import monthly_money
 from retention.errors import ConfigError, Fault
 from retention.features import Window
 from retention.guards import leaky
+from retention.in_charge import reps_on, with_people_who_left
 from retention.judgement import Judgement, judged
 from retention.lagged import Panel, build_panel
 from retention.parameters import checked
 from retention.prepared import Frames, Made
 from retention.results import Finding, Findings, Listing, leave_out_below
 from retention.scores import scorer, scores, weights
+from retention.service import people_names
 from retention.snapshots import build_snapshots
 from retention.sources import Tables, ask_records_begin, in_words, last_whole_month, read, warnings_of
 from retention.spells import build_spells, contract_cycles, row_terms
@@ -103,8 +105,24 @@ class Study:
             self.settings.results,
             assignments=self._known("assignments", "from_date", "recorded_at"),
             contracts=self.contracts,
+            staff=self.tables.get("staff"),
+            cutoff=last,
             notice_days=self.settings.notice_days,
         )
+
+    @cached_property
+    def reps_now(self) -> pd.DataFrame:
+        """Of each client there on the cut-off the rep in charge, `rep_id`, and who of its reps `left`: `in_charge`.
+
+        Index client_id. `left` names the person who would be in charge had they not left the agency.
+        """
+        last = pd.Timestamp(self.cutoff)
+        there = self.spells[~(self.spells["end_date"] <= last)].drop_duplicates("client_id", keep="last")
+        there = there.reindex(columns=["client_id", "start_date", "rep_id"]).assign(day=last)
+        assignments, staff = self.known("assignments"), self.known("staff")
+        rep = reps_on(there, "day", assignments, staff)
+        left = with_people_who_left(there, last, assignments, staff)
+        return there.assign(rep_id=rep, left=left).set_index("client_id")[["rep_id", "left"]]
 
     @cached_property
     def money(self) -> pd.DataFrame:
@@ -160,7 +178,8 @@ class Study:
     def _risk(self) -> Made:
         judgement = judged(self.snapshots, self.window)
         way = scorer(self.snapshots, judgement, self.window)
-        table = scores(self.snapshots, self.spells, way, self.settings, self.cutoff)
+        reps = self.reps_now["rep_id"].fillna("")
+        table = scores(self.snapshots, self.spells, way, self.settings, self.cutoff, reps)
         facts = {"skills": judgement.skills, "why": judgement.why}
         return Made({"told": judgement.told, "weights": weights(way), "scores": table}, facts)
 
@@ -271,7 +290,20 @@ class Study:
                 f"For {assumed:,} of {ended:,} ends the day of decision is taken to be "
                 f"{self.settings.notice_days} days before the end (notice_days)."
             )
-        return [*texts, *self._about_rows()]
+        return [*texts, *self._about_charge(), *self._about_rows()]
+
+    def _about_charge(self) -> list[str]:
+        """How many clients are assigned to somebody who has left the agency."""
+        left = self.reps_now["left"].dropna()
+        if left.empty:
+            return []
+        called = people_names(self.tables.get("staff"))
+        names = [called.get(who, who) for who in left.unique()]
+        ids = ", ".join(left.index[:5]) + (", ..." if len(left) > 5 else "")
+        return [
+            f"{len(left):,} present clients ({ids}) are assigned to somebody who has left ({', '.join(names)}), who is "
+            "in charge of nobody. Add to assignments who took over, from the day on which they did."
+        ]
 
     def _about_rows(self) -> list[str]:
         """Which rows of the clients table have no spell of their own, or a date that is hard to believe."""

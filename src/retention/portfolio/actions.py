@@ -18,11 +18,12 @@ from retention import nps, service
 from retention.config import study_plan
 from retention.economics.fees import client_names
 from retention.portfolio.book import Book
-from retention.portfolio.evidence import ABUSE, DEBTOR, HOPELESS, KIND, NOTED, NOTED_BY, arrears, people
+from retention.portfolio.debts import arrears, usual_invoice
+from retention.portfolio.evidence import ABUSE, DEBTOR, HOPELESS, KIND, NOTED, NOTED_BY, people
 from retention.portfolio.margins import MULTIPLES, RAISE, REMEDIES, worsening, worth_staying
 from retention.results import Finding, Findings
 from retention.spells import AGENCY, CLIENT, NEUTRAL
-from retention.tables import columns_of, write_csv
+from retention.tables import write_csv
 
 ACTIONS: Mapping[str, str] = study_plan()["actions"]  # in the order of the decision
 HAND_OVER, AT_ONCE, MEND, LET_GO, REPRICE, TERMS, SAVE, CARE, COLLECT, TOUCH, REFERRAL, RAISE_FEE = ACTIONS
@@ -134,7 +135,7 @@ def of_service(study: Any) -> dict[str, pd.DataFrame]:
     """The lists of 07_service that are actions: care (C4), who has waited too long (C7, C8), referrals (C3)."""
     last, panel = pd.Timestamp(study.cutoff), study.panel
     waves = nps.waves(study.known("surveys"), study.settings.scales.nps)
-    clients = service.present(panel, waves, last, study.known("assignments"))
+    clients = service.present(panel, last)
     stand, asked = service.standing(study.snapshots), service.last_asked(study.spells, study.known("leads"))
     care = service.care_list(clients, waves, last, stand=stand)
     late = service.overdue_list(clients, study.known("meetings"), last)
@@ -250,8 +251,7 @@ def _at_risk(book: Book, risks: pd.DataFrame | None) -> pd.DataFrame:
 def _debts(book: Book) -> pd.DataFrame:
     """Clients who owe more than so many invoices overdue (D5, D8)."""
     owed = arrears(book.known, [book.cutoff]).sum(axis=1)
-    bills = columns_of(book.known, "invoices", "client_id", "issued_on", "amount")
-    usual = bills.sort_values("issued_on", kind="stable").groupby("client_id")["amount"].last().reindex(owed.index)
+    usual = usual_invoice(book.known).reindex(owed.index)
     due = owed[(owed > 0) & (owed >= book.limits["debtor_fees"] * usual)]
     reason = [f"owes {owed:,.0f} overdue, {owed / usual[client]:.1f} invoices" for client, owed in due.items()]
     return _listed(book, due.index, reason, "invoices and payments", book.cutoff + pd.Timedelta(days=WEEK))

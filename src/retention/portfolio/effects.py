@@ -18,6 +18,7 @@ from statsmodels.stats.multitest import multipletests
 from retention.config import study_plan
 from retention.exits import compare, exit_rows, month_rows
 from retention.features import KEY
+from retention.in_charge import NOBODY, new_reps
 from retention.lagged import Panel
 from retention.portfolio.book import Book
 from retention.portfolio.evidence import NOTED, RED_FLAG, days_late
@@ -150,7 +151,8 @@ def new_rep(panel: Panel) -> Estimates:
     for m in range(span, rep.shape[1] - span):
         before, after = (pd.DataFrame(panel.liking[:, a : a + span]).mean(axis=1) for a in (m - span, m))
         old, new = rep[:, m - span : m] == rep[:, [m - 1]], rep[:, m : m + span] == rep[:, [m]]
-        steady = old.all(axis=1) & new.all(axis=1)
+        known = (rep[:, m - 1] != NOBODY) & (rep[:, m] != NOBODY)
+        steady = old.all(axis=1) & new.all(axis=1) & known
         at = {"client": before.index, "before": before, "moved": after - before, "new": rep[:, m] != rep[:, m - 1]}
         rows.append(pd.DataFrame(at)[steady])
     every = (pd.concat(rows) if rows else pd.DataFrame(columns=["client", "before", "moved", "new"])).dropna()
@@ -174,9 +176,7 @@ def happenings(book: Book) -> dict[str, pd.DataFrame]:
 
 def changes(book: Book) -> dict[str, pd.DataFrame]:
     """Raises of the fee, new reps and free work, for `after_events`: `client_id, day` (D4, C9)."""
-    told = columns_of(book.known, "assignments", "client_id", "role", "from_date")
-    reps = told[told["role"].fillna("rep").eq("rep")].sort_values("from_date", kind="stable")
-    reps = reps[reps["client_id"].duplicated()].rename(columns={"from_date": "day"})
+    reps = new_reps(book.spells, book.known.get("assignments"), book.known.get("staff"))
     asked = columns_of(book.known, "requests", "client_id", "requested_on", "in_scope", "billed")
     free = asked[asked["in_scope"].eq(False) & asked["billed"].eq(False)].rename(columns={"requested_on": "day"})
     return {"a raise of the fee": raises(book.known), "a new rep": reps, "work out of scope for nothing": free}

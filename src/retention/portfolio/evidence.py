@@ -14,14 +14,15 @@ import numpy as np
 import pandas as pd
 
 from retention.config import ResultsSettings, study_plan
+from retention.in_charge import reps_on
 from retention.lagged import against_target
+from retention.portfolio.debts import arrears, usual_invoice
 from retention.portfolio.margins import LIMITS, Limits, Tables
 from retention.results import Z95
 from retention.spells import DAY
 from retention.tables import columns_of
 
 NOTED: Mapping[str, Mapping[str, Any]] = study_plan()["noted"]
-NANOSECONDS = "datetime64[ns]"  # one unit of time, for pandas joins no others
 EVIDENCE = ["client_id", "noted_on", "what", "group", "evidence", "severity", "rep_id"]
 NOTED_BY = "noted by the team"
 LEAST_FEES = 5  # (ours) different fees under which there is no slope of cost on fee
@@ -32,31 +33,10 @@ DEBTOR, UNDECIDED, NO_PREPAYMENT, OUT_OF_SCOPE = "debtor", "undecided", "won't p
 
 
 def in_charge(rows: pd.DataFrame, known: Tables, at: pd.DataFrame, day: str) -> pd.Series:
-    """The rep in charge of each row's client on its `day`; the one named at signing where no assignment says."""
-    named = rows.set_index("client_id")["rep_id"] if "rep_id" in rows else pd.Series(dtype=object)
-    found = at["client_id"].map(named)
-    told = known.get("assignments")
-    if told is None or at.empty:
-        return found
-    reps = (told[told["role"].eq("rep")] if "role" in told else told).sort_values("staff_id")
-    reps = reps.assign(day=reps["from_date"].astype(NANOSECONDS))[["client_id", "day", "staff_id"]]
-    asked = at[["client_id"]].assign(day=at[day].astype(NANOSECONDS), row=np.arange(len(at))).dropna()
-    reps, asked = (frame.astype({"client_id": object}).sort_values("day", kind="stable") for frame in (reps, asked))
-    joined = pd.merge_asof(asked, reps, on="day", by="client_id").set_index("row")["staff_id"]
-    return joined.reindex(range(len(at))).set_axis(at.index).fillna(found)
-
-
-def arrears(known: Tables, days: list[pd.Timestamp]) -> pd.DataFrame:
-    """What each client owes overdue on each of these days, part payments taken off: a column a day, a row a client."""
-    if not {"invoices", "payments"} <= set(known):
-        return pd.DataFrame(columns=days)
-    payments, owed = known["payments"], {}
-    for day in days:
-        paid = payments[payments["paid_on"] <= day].groupby("invoice_id")["amount"].sum()
-        due = known["invoices"][known["invoices"]["due_on"] < day]
-        left = (due["amount"] - due["invoice_id"].map(paid).fillna(0)).clip(lower=0).round(2)
-        owed[day] = left.groupby(due["client_id"]).sum()
-    return pd.DataFrame(owed).fillna(0.0)
+    """The rep in charge of each row's client on its `day` (`retention.in_charge`), missing where nobody is."""
+    columns = ["client_id", "start_date", "rep_id"]
+    asked = at[["client_id", day]].merge(rows.reindex(columns=columns), on="client_id", how="left")
+    return reps_on(asked, day, known.get("assignments"), known.get("staff")).set_axis(at.index)
 
 
 def evidence(rows: pd.DataFrame, known: Tables, cutoff: pd.Timestamp, limits: Limits = LIMITS) -> pd.DataFrame:
@@ -92,8 +72,7 @@ def _growing_debts(known: Tables, last: pd.Timestamp, limits: Limits) -> pd.Data
     owed = arrears(known, [last - pd.DateOffset(months=back) for back in range(steps, -1, -1)])
     if owed.empty:
         return pd.DataFrame()
-    bills = known["invoices"][known["invoices"]["issued_on"] > last - pd.DateOffset(months=12)]
-    fees = owed.iloc[:, -1] / bills.groupby("client_id")["amount"].mean().reindex(owed.index)
+    fees = owed.iloc[:, -1] / usual_invoice(known, last - pd.DateOffset(months=12)).reindex(owed.index)
     grown = (owed.diff(axis=1).iloc[:, 1:] > 0).all(axis=1) & (fees >= limits["debtor_fees"])
     return _shown(fees[grown], last, DEBTOR, f"arrears grew {steps} months on end to {{:.1f}} invoices")
 
@@ -125,11 +104,15 @@ def _unsecured(rows: pd.DataFrame, known: Tables, last: pd.Timestamp, limits: Li
 
 
 def days_late(known: Tables, begin: pd.Timestamp) -> pd.Series:
-    """Mean days from the due day to the last payment, of each client's invoices due since `begin` and paid."""
+    """Mean days from the due day to the last payment, of each client's invoices due since `begin` and paid.
+
+    Credit notes, invoices of nothing and refunds are no payments that could be late.
+    """
     if not {"invoices", "payments"} <= set(known):
         return pd.Series(dtype=float)
-    paid = known["payments"].groupby("invoice_id")["paid_on"].max()
-    bills = known["invoices"][known["invoices"]["due_on"] >= begin]
+    payments = known["payments"]
+    paid = payments[payments["amount"] > 0].groupby("invoice_id")["paid_on"].max()
+    bills = known["invoices"][(known["invoices"]["due_on"] >= begin) & (known["invoices"]["amount"] > 0)]
     late = (bills["invoice_id"].map(paid) - bills["due_on"]).dt.days
     return late.groupby(bills["client_id"]).mean().dropna()
 

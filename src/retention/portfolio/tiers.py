@@ -16,8 +16,9 @@ from retention.exits import exit_rows
 from retention.features import KEY
 from retention.hazards import NotFittedError, band_exposure, fit_hazard
 from retention.portfolio.book import Book
+from retention.portfolio.debts import CENT, arrears, invoices_on
 from retention.portfolio.effects import signs
-from retention.portfolio.evidence import NOTED_BY, arrears, days_late
+from retention.portfolio.evidence import NOTED_BY, days_late
 from retention.portfolio.margins import LIMITS, Limits, Tables, resampled, resamples
 from retention.results import MIN_EVENTS, Z95, Estimate, Estimates
 from retention.status import active
@@ -124,16 +125,18 @@ def a_year_ago(book: Book) -> pd.Series:
 
 
 def waits(known: Tables, cutoff: pd.Timestamp) -> pd.DataFrame:
-    """A row an invoice: `client_id, issued_on, amount, days` (until paid in full, or till now), `paid`, `open`."""
-    if not {"invoices", "payments"} <= set(known):
-        return pd.DataFrame(columns=["client_id", "issued_on", "amount", "days", "paid", "open"])
-    bills = known["invoices"][known["invoices"]["amount"] > 0].reset_index(drop=True)
-    paid = known["payments"].groupby("invoice_id").agg(day=("paid_on", "max"), sum=("amount", "sum"))
-    paid = paid.reindex(bills["invoice_id"]).set_axis(bills.index)
-    whole = paid["sum"].fillna(0) >= bills["amount"] - 0.005
-    days = (paid["day"].where(whole, cutoff) - bills["issued_on"]).dt.days.clip(lower=0)
-    left = (bills["amount"] - paid["sum"].fillna(0)).clip(lower=0)
-    return bills[["client_id", "issued_on", "amount"]].assign(days=days, paid=whole, open=left)
+    """A row an invoice: `client_id, issued_on, amount, days` (until settled, or till now), `paid`, `open`.
+
+    One that a credit settled, a credit note that cancels it for one, has waited until then and was not `paid`.
+    """
+    columns = ["client_id", "issued_on", "amount", "days", "paid", "open"]
+    rows = invoices_on(known, cutoff)
+    if rows.empty:
+        return pd.DataFrame(columns=columns)
+    until = rows["settled_on"].fillna(cutoff)
+    paid = known["payments"].groupby("invoice_id")["amount"].sum().reindex(rows["invoice_id"]).fillna(0).to_numpy()
+    days = (until - rows["issued_on"]).dt.days.clip(lower=0)
+    return rows.assign(days=days, paid=paid >= rows["amount"] - CENT)[columns]
 
 
 def days_to_pay(rows: pd.DataFrame, tier: pd.Series, cutoff: pd.Timestamp) -> Estimates:

@@ -1,0 +1,31 @@
+"""Days and months as whole numbers, in expressions that every engine of the features can compute."""
+
+from __future__ import annotations
+
+import narwhals as nw
+
+Expr = nw.Expr
+
+
+def month_number(day: Expr) -> Expr:
+    """Months since the year 0, the engine's own dates turned into whole numbers."""
+    return day.dt.year() * 12 + day.dt.month() - 1
+
+
+def day_number(day: Expr) -> Expr:
+    """Days since the year 0 (civil calendar), by whole-number sums, which every engine can do."""
+    return _civil(day.dt.year(), day.dt.month(), day.dt.day())
+
+
+def last_day_number(month: Expr) -> Expr:
+    """The `day_number` of the last day of a month that is counted as by `month_number`."""
+    after = month + 1
+    return _civil(after // 12, after % 12 + 1, nw.lit(1)) - 1
+
+
+def _civil(year: Expr, month: Expr, day: Expr) -> Expr:
+    # The year is taken to begin in March, so that a leap day is the last one of its year.
+    early = (month <= 2).cast(nw.Int64)
+    year = year - early
+    month = month + early * 12
+    return year * 365 + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day

@@ -1,0 +1,289 @@
+"""Who is in charge, money by the term it is for, debts, and what is known so far: faults found from outside, by id."""
+
+from pathlib import Path
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retention import open_study, reps, service
+from retention.config import ResultsSettings
+from retention.days import day_number, last_day_number, month_number
+from retention.features import Window, month_features
+from retention.in_charge import NOBODY, new_reps, reps_by_month, reps_on, with_people_who_left
+from retention.portfolio import actions, debts, tiers
+from retention.portfolio.book import Book
+
+CASES = Path(__file__).parent / "cases"
+DAY = pd.Timedelta(days=1)
+
+
+def days(rows: list[tuple], columns: str) -> pd.DataFrame:
+    """A table from tuples; columns that name a day hold dates."""
+    names = columns.split()
+    frame = pd.DataFrame(rows, columns=names)
+    dated = [name for name in names if name.endswith(("_on", "_date", "_at", "month"))]
+    frame[dated] = frame[dated].apply(pd.to_datetime)
+    return frame
+
+
+def stints(*rows: tuple) -> pd.DataFrame:
+    """Assignments from (client, person, role, from, to) tuples."""
+    return days(list(rows), "client_id staff_id role from_date to_date")
+
+
+def asked(*rows: tuple) -> pd.DataFrame:
+    """Questions from (client, day, start of the engagement, rep named at signing) tuples."""
+    return days(list(rows), "client_id asked_on start_date rep_id")
+
+
+# Who is in charge (R14, B15, B16)
+
+
+def test_B15_a_stand_in_is_in_charge_while_it_lasts():
+    table = stints(("c", "ann", "rep", "2023-01-01", None), ("c", "bob", "rep", "2023-02-01", "2023-03-31"))
+    when = ["2022-12-31", "2023-01-31", "2023-02-01", "2023-03-31", "2023-04-01"]
+    found = reps_on(asked(*(("c", day, "2022-06-01", "zoe") for day in when)), "asked_on", table)
+    assert found.tolist() == ["zoe", "ann", "bob", "bob", "ann"]
+
+
+def test_B15_once_a_stint_has_begun_the_rep_at_signing_is_no_answer():
+    table = stints(("c", "ann", "rep", "2023-01-01", "2023-06-30"))
+    found = reps_on(asked(("c", "2023-07-01", "2023-01-01", "zoe")), "asked_on", table)
+    assert found.isna().all()
+    # A stint of an earlier engagement, over before this one began, says nothing of it.
+    again = reps_on(asked(("c", "2024-07-01", "2024-01-01", "zoe")), "asked_on", table)
+    assert again.tolist() == ["zoe"]
+
+
+def test_B15_the_ends_and_the_clients_are_those_of_the_rep_in_charge():
+    study = open_study(str(CASES / "case-20"))
+    spells = study.spells
+    ended = spells[spells["end_date"] <= pd.Timestamp(study.cutoff)]
+    who = reps_on(ended, "end_date", study.tables.frames["assignments"])
+    assert who.value_counts().to_dict() == {"cid": 39, "ann": 36}
+    clients = service.present(study.panel, pd.Timestamp(study.cutoff))
+    assert clients["owner"].value_counts().to_dict() == {"ann": 24, "cid": 21}
+    table = reps.reps(study.panel)
+    without = study.tables.frames["assignments"].query("staff_id != 'bob'")
+    assert table.loc["ann", "ratio"] == pytest.approx(0.72, abs=0.06) and len(without) == 120
+
+
+def test_B16_who_left_is_in_charge_of_nobody_and_is_counted():
+    study = open_study(str(CASES / "case-21"))
+    last = pd.Timestamp(study.cutoff)
+    clients = service.present(study.panel, last)
+    assert clients["owner"].value_counts().to_dict() == {"r2": 22, NOBODY: 21, "r0": 16}
+    left = study.reps_now["left"]
+    assert left.dropna().eq("r1").all() and left.notna().sum() == 21
+    [told] = [row.text for row in study.warnings().items if "who has left" in row.text]
+    assert told.startswith("21 present clients (") and "(Bea)" in told
+    book = Book(study.spells, study.tables.frames, study.settings, last)
+    assert book.owners.isna().sum() == 21 and "r1" not in set(book.owners)
+
+
+def test_B16_the_review_and_the_lists_name_the_same_rep():
+    for case in ("case-20", "case-21", "norole"):
+        study = open_study(str(CASES / case))
+        last = pd.Timestamp(study.cutoff)
+        clients = service.present(study.panel, last).set_index("client_id")["owner"]
+        lists = Book(study.spells, study.tables.frames, study.settings, last).owners.reindex(clients.index)
+        assert (lists.fillna(NOBODY) == clients).all()
+        assert (study.reps_now["rep_id"].reindex(clients.index).fillna(NOBODY) == clients).all()
+
+
+def test_B16_the_last_day_is_a_day_of_work_and_a_stand_in_who_left_gives_the_client_back():
+    table = stints(("c", "ann", "rep", "2023-01-01", None), ("c", "bob", "rep", "2023-02-01", None))
+    staff = days([("bob", "2023-03-31"), ("ann", None)], "staff_id ended_on")
+    question = asked(("c", "2023-03-31", "2023-01-01", None), ("c", "2023-04-01", "2023-01-01", None))
+    assert reps_on(question, "asked_on", table, staff).tolist() == ["bob", "ann"]
+    named = asked(("d", "2023-03-31", "2023-01-01", "bob"), ("d", "2023-04-01", "2023-01-01", "bob"))
+    found = reps_on(named, "asked_on", None, staff)
+    assert found.tolist()[0] == "bob" and pd.isna(found.tolist()[1])
+    gone = with_people_who_left(question.head(1), pd.Timestamp("2023-04-01"), table, staff)
+    assert gone.tolist() == ["bob"]
+
+
+@pytest.mark.parametrize("role", ["absent", "blank", "empty"])
+def test_R14_a_blank_role_is_the_rep_everywhere(role):
+    table = stints(("c", "ann", None, "2023-01-01", None), ("c", "eve", "analyst", "2023-03-01", None))
+    table = table if role == "blank" else table.assign(role=["", "analyst"])
+    table = table.head(1).drop(columns="role") if role == "absent" else table
+    question = asked(("c", "2023-06-30", "2023-01-01", "zoe"))
+    assert reps_on(question, "asked_on", table).tolist() == ["ann"]
+    spells = question.assign(end_date=pd.NaT, observed_months=6)
+    assert set(reps_by_month(spells, 6, table)[0]) == {"ann"}
+    assert service.serving(table, None, pd.Timestamp("2023-06-30"))["staff_id"].iloc[0] == "ann"
+    assert new_reps(spells, table, None).empty
+
+
+@pytest.mark.parametrize("case", ["case-05", "norole"])
+def test_R14_assignments_without_a_role_stop_no_page(case):
+    study = open_study(str(CASES / case))
+    last, assignments = pd.Timestamp(study.cutoff), study.known("assignments")
+    clients = service.present(study.panel, last)
+    assert (clients["owner"] != NOBODY).sum() == (1 if case == "norole" else len(clients)) or case == "norole"
+    served = service.serving(assignments, study.known("staff"), last)
+    assert service.loads(clients, served, pd.Series(dtype=object)).empty
+    assert len(service.held_alone(clients, served, pd.Series(dtype=object), last)) <= len(clients)
+    from retention import contact
+
+    assert contact.contrasts(study.panel, {"assignments": assignments}) == {}
+    assert isinstance(reps.reps(study.panel), pd.DataFrame)
+
+
+START = pd.Timestamp("2024-01-15")
+PEOPLE = ["p", "q", "r"]
+day_of = st.integers(-60, 400)
+a_stint = st.tuples(
+    st.sampled_from("ab"),
+    st.sampled_from(PEOPLE),
+    st.sampled_from(["rep", None, "analyst"]),
+    day_of,
+    st.one_of(st.none(), day_of),
+    st.one_of(st.none(), day_of),
+)
+
+
+def by_hand(client: str, day: pd.Timestamp, table: pd.DataFrame, ended: dict, named: str) -> str | None:
+    """The rule of in_charge.py, one question at a time."""
+    own = table[(table["client_id"] == client) & table["role"].isin(["rep", None])]
+    best, begun = None, False
+    for row in own.sort_values(["from_date", "staff_id"]).itertuples():
+        ends = [end for end in (row.to_date, ended.get(row.staff_id)) if end is not None and not pd.isna(end)]
+        last = min(ends, default=pd.Timestamp.max)
+        if row.from_date <= day and not row.recorded_at > day and last >= START:
+            begun = True
+            best = row.staff_id if last >= day else best
+    if begun:
+        return best
+    gone = ended.get(named)
+    return None if gone is not None and gone < day else named
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(a_stint, max_size=6, unique_by=lambda row: (row[0], row[1], row[3])),
+    st.dictionaries(st.sampled_from(PEOPLE), day_of, max_size=2),
+)
+def test_B15_days_months_and_features_follow_one_rule(rows, gone):
+    moments = [(c, p, role, START + f * DAY, *(None if x is None else START + x * DAY for x in more))
+               for c, p, role, f, *more in rows]  # fmt: skip
+    table = days(moments, "client_id staff_id role from_date to_date recorded_at")
+    table["role"] = table["role"].astype(object).where(table["role"].notna(), None)
+    ended = {who: START + day * DAY for who, day in gone.items()}
+    staff = days([(who, ended.get(who)) for who in PEOPLE], "staff_id ended_on")
+    ends = pd.date_range("2024-01-31", "2025-01-31", freq="ME")
+    question = pd.DataFrame({"client_id": np.repeat(["a", "b"], len(ends)), "asked_on": [*ends, *ends]})
+    question = question.assign(start_date=START, rep_id="p")
+    right = [by_hand(c, d, table, ended, "p") for c, d in zip(question["client_id"], question["asked_on"], strict=True)]
+    found = reps_on(question, "asked_on", table, staff)
+    assert [who if isinstance(who, str) else None for who in found] == right
+    loads = pd.Series(right).groupby([question["asked_on"], pd.Series(right)]).transform("size")
+    people = pd.DataFrame({"client_id": ["a", "b"], "engagement": 1, "contract_term_months": 1, "rep_id": "p"})
+    people = people.assign(start_date=START, end_date=pd.NaT, recorded_date=pd.NaT, monthly_ad_spend=1.0)
+    months = pd.DataFrame({"month": range(2023 * 12, 2025 * 12 + 1)})
+    frames = {"engagements": people, "months": months, "assignments": table, "staff": staff.assign(role="rep")}
+    typed = {
+        name: frame.astype({c: "string" for c in frame if frame[c].dtype == object}) for name, frame in frames.items()
+    }
+    lazy = {name: pl.from_pandas(frame).lazy() for name, frame in typed.items()}
+    made = month_features(lazy, Window(), ResultsSettings(), 2024 * 12).collect().to_pandas()
+    made = made.sort_values(["client_id", "month"])["rep_load"]
+    assert made.fillna(0).tolist() == loads.fillna(0).tolist()
+
+
+def test_B15_days_are_counted_alike():
+    day = pd.date_range("1999-12-25", "2024-03-05", freq="7D")
+    frame = nw.from_native(pl.DataFrame({"day": day})).with_columns(month=month_number(nw.col("day")))
+    made = frame.select(day=day_number(nw.col("day")), last=last_day_number(nw.col("month").cast(nw.Int64)))
+    assert (made["day"].to_numpy() - made["day"][0] == 7 * np.arange(len(day))).all()
+    assert (made["last"].to_numpy() - made["day"].to_numpy() == day.days_in_month - day.day).all()
+
+
+# Debts (B17)
+
+
+def bills(*rows: tuple) -> pd.DataFrame:
+    """Invoices from (id, client, issued, due, amount) tuples."""
+    return days(list(rows), "invoice_id client_id issued_on due_on amount")
+
+
+def paid(*rows: tuple) -> pd.DataFrame:
+    """Payments from (invoice, day, amount) tuples."""
+    return days(list(rows), "invoice_id paid_on amount").astype({"amount": float})
+
+
+def test_B17_who_owes_nothing_after_credit_notes_is_not_dunned():
+    study = open_study(str(CASES / "case-22"))
+    last = pd.Timestamp(study.cutoff)
+    owed = debts.arrears(study.tables.frames, [last])[last]
+    assert owed["c01"] == 0 and owed["c02"] == 0 and owed.max() == 0
+    book = Book(study.spells, study.tables.frames, study.settings, last)
+    assert actions.own_lists(book)[actions.COLLECT].empty
+
+
+def test_B17_debts_by_hand():
+    """b: a credit of 30; c: 20 paid too much; d: a part payment; e: a credit that was paid out; f: a bill of nothing."""
+    table = bills(
+        ("b1", "b", "2025-01-01", "2025-01-31", 100), ("b2", "b", "2025-02-01", "2025-02-28", 100),
+        ("b3", "b", "2025-03-01", "2025-03-01", -30),
+        ("c1", "c", "2025-01-01", "2025-01-31", 100), ("c2", "c", "2025-02-01", "2025-02-28", 100),
+        ("d1", "d", "2025-01-01", "2025-01-31", 100), ("e1", "e", "2025-01-01", "2025-01-31", 100),
+        ("e2", "e", "2025-02-01", "2025-02-01", -40), ("f1", "f", "2025-01-01", "2025-01-31", 0),
+    )  # fmt: skip
+    money = paid(
+        ("b2", "2025-02-20", 100), ("c1", "2025-01-20", 120), ("d1", "2025-02-02", 60), ("e2", "2025-02-05", -40),
+        ("nobody's", "2025-02-05", 500),
+    )  # fmt: skip
+    known = {"invoices": table, "payments": money}
+    then, now = pd.Timestamp("2025-02-10"), pd.Timestamp("2025-04-01")
+    owed = debts.arrears(known, [then, now])
+    assert owed[then].to_dict() == {"b": 100, "c": 0, "d": 40, "e": 100}
+    assert owed[now].to_dict() == {"b": 70, "c": 80, "d": 40, "e": 100}
+    assert debts.usual_invoice(known).to_dict() == {"b": 100, "c": 100, "d": 100, "e": 100}
+    assert debts.usual_invoice(known, then).empty
+
+
+def test_B17_a_cancelled_invoice_waits_until_it_was_cancelled_and_is_no_paid_one():
+    table = bills(("a1", "a", "2025-01-01", "2025-01-31", 800), ("a2", "a", "2025-01-11", "2025-01-11", -800))
+    rows = tiers.waits({"invoices": table, "payments": paid(("x", "2025-01-01", 1))}, pd.Timestamp("2025-12-31"))
+    assert rows[["days", "paid", "open"]].to_numpy().tolist() == [[10, False, 0]]
+
+
+def engagements(*rows: tuple) -> pd.DataFrame:
+    """Engagements from (client, number, start, end) tuples, all month-to-month and planned at 1,000 a month."""
+    frame = days(list(rows), "client_id engagement start_date end_date")
+    frame = frame.assign(recorded_date=frame["end_date"], contract_term_months=1)
+    return frame.assign(monthly_ad_spend=1000.0, rep_id="r0", promised_result=np.nan)
+
+
+def features_of(frames: dict[str, pd.DataFrame], engine: str = "polars") -> pd.DataFrame:
+    """The features of these tables, index client, engagement and month of the year 2024 (1 is January)."""
+    months = pd.DataFrame({"month": range(2020 * 12, 2025 * 12)})
+    frames = {**frames, "months": months}
+    texts = {n: f.astype({c: "string" for c in f if f[c].dtype == object}) for n, f in frames.items()}
+    if engine == "polars":
+        frames = {name: pl.from_pandas(frame).lazy() for name, frame in texts.items()}
+    made = month_features(frames, Window(), ResultsSettings(), 2024 * 12)
+    made = made.collect().to_pandas() if engine == "polars" else made
+    return made.assign(month=made["month"] - 2024 * 12 + 1).set_index(["client_id", "engagement", "month"]).sort_index()
+
+
+@pytest.mark.parametrize("engine", ["polars", "pandas"])
+def test_B17_arrears_among_the_features_are_net(engine):
+    table = bills(
+        ("a1", "a", "2024-01-01", "2024-01-15", 100), ("a2", "a", "2024-02-01", "2024-02-15", 100),
+        ("a3", "a", "2024-03-01", "2024-04-30", -100), ("a4", "a", "2024-04-01", "2024-06-15", 100),
+    )  # fmt: skip
+    money = paid(("a1", "2024-01-10", 60), ("a4", "2024-05-01", 100), ("a3", "2024-05-01", 30))
+    months = pd.DataFrame({"client_id": "a", "month": pd.date_range("2024-01-01", periods=8, freq="MS"), "fee": 50.0})
+    frames = {"engagements": engagements(("a", 1, "2024-01-01", None)), "invoices": table, "payments": money}
+    found = features_of(frames | {"account_months": months}, engine).loc["a", 1]
+    # 40 are overdue, then 140; the credit of 100 leaves 40, of which 30 are paid out; the bill of June is paid ahead.
+    assert (found["arrears"] * 50).round(2).tolist()[:7] == [40, 140, 40, 40, 70, 70, 70]
+    assert found["late_now"].round(2).tolist()[0] == -5
