@@ -100,9 +100,15 @@ def build_panel(
         asked=len(asked),
         answered=int(answers["rep_liking"].notna().sum()) if "rep_liking" in answers else 0,
         notice=math.ceil(notice_days / 31),
-        window=WINDOW if gaps.median() <= MONTHLY_WITHIN else 1,
+        window=_taken_together(gaps),
         contracts=contracts,
     )
+
+
+def _taken_together(gaps: pd.Series) -> int:
+    """How many months of ratings are taken together: one unless clients are asked every month."""
+    known = gaps.dropna()
+    return WINDOW if len(known) and known.median() <= MONTHLY_WITHIN else 1
 
 
 def result_grid(blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings) -> np.ndarray:

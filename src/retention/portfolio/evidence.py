@@ -93,7 +93,8 @@ def _growing_debts(known: Tables, last: pd.Timestamp, limits: Limits) -> pd.Data
     if owed.empty:
         return pd.DataFrame()
     bills = known["invoices"][known["invoices"]["issued_on"] > last - pd.DateOffset(months=12)]
-    fees = owed.iloc[:, -1] / bills.groupby("client_id")["amount"].mean().reindex(owed.index)
+    usual = bills.groupby("client_id")["amount"].mean().reindex(owed.index)
+    fees = owed.iloc[:, -1] / usual.where(usual > 0)
     grown = (owed.diff(axis=1).iloc[:, 1:] > 0).all(axis=1) & (fees >= limits["debtor_fees"])
     return _shown(fees[grown], last, DEBTOR, f"arrears grew {steps} months on end to {{:.1f}} invoices")
 
@@ -232,7 +233,10 @@ def _heavy(rows: pd.DataFrame, known: Tables, money: pd.DataFrame, cutoff: pd.Ti
         return pd.Series(dtype=object)
     told = at.reset_index()[["client_id"]].assign(day=cutoff)
     logs = np.log(at[["fee", "cost"]].astype(float)).reset_index(drop=True)
-    within = logs - logs.groupby(in_charge(rows, known, told, "day")).transform("mean")
+    reps = in_charge(rows, known, told, "day")
+    if reps.isna().all():
+        return pd.Series(dtype=object)
+    within = logs - logs.groupby(reps).transform("mean")
     slope = (within["fee"] * within["cost"]).sum() / max((within["fee"] ** 2).sum(), LEAST_SPREAD)
     beyond = logs["cost"] - slope * logs["fee"]
     by = _by_rep(rows, known, told, "day", beyond)
