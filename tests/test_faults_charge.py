@@ -228,7 +228,7 @@ def test_B17_who_owes_nothing_after_credit_notes_is_not_dunned():
 
 
 def test_B17_debts_by_hand():
-    """b: a credit of 30; c: 20 paid too much; d: a part payment; e: a credit that was paid out; f: a bill of nothing."""
+    """b: a credit of 30; c: 20 overpaid; d: a part payment; e: a credit that was paid out; f: a bill of nothing."""
     table = bills(
         ("b1", "b", "2025-01-01", "2025-01-31", 100), ("b2", "b", "2025-02-01", "2025-02-28", 100),
         ("b3", "b", "2025-03-01", "2025-03-01", -30),

@@ -103,7 +103,7 @@ def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, weighted") ->
     stop, parts = spells["stop_months"].to_numpy(), []
     alike = overlap_weights(spells)[0] if (spells["contract_term_months"] == 1).nunique() > 1 else np.ones(len(spells))
     for arm, mask in arms(spells, YEAR).items():
-        curve = kaplan_meier(other.where(mask))
+        arm_other = other.where(mask)
         for start in range(0, int(spells["observed_months"].max()) - YEAR + 1, YEAR):
             seen = mask & (spells["entry_months"] <= start) & (stop > start)
             seen = (seen & (spells["observed_months"] >= start + YEAR)).to_numpy(bool)
@@ -111,8 +111,9 @@ def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, weighted") ->
             chosen = np.flatnonzero(seen & ~(inside & (kinds != KINDS[CLIENT])))
             until = np.minimum(stop[chosen], start + YEAR)
             months, at = np.unique(until, return_inverse=True)
-            there = np.array([after(curve, month)["survival"] for month in months])[at]
-            free = there / after(curve, start)["survival"]
+            # From its own start: an early risk set of one may send the curve of all months to 0.
+            curve = kaplan_meier(arm_other.since(start))
+            free = np.array([after(curve, month)["survival"] for month in months])[at]
             frame = pd.DataFrame({"client_id": spells["client_id"].to_numpy()[chosen], "year": start // YEAR})
             left, weight = inside[chosen].astype(int), alike[chosen] / free
             parts.append(frame.assign(first=float(arm == MONTHLY), left=left, weight=weight))

@@ -73,6 +73,11 @@ class Outcome:
         cut = Outcome.of(np.minimum(self.stop, month), np.where(self.stop <= month, self.kind, 0), self.entry)
         return replace(cut, count=self.count)
 
+    def since(self, month: float) -> Outcome:
+        """The follow-up after `month` of those still there then."""
+        late = self.where(self.stop > month)
+        return replace(late, entry=np.maximum(late.entry, month))
+
     @property
     def times(self) -> Floats:
         """How many engagements each row stands for, shape (n,)."""

@@ -90,8 +90,7 @@ def build_panel(
     answers = asked[asked["answered_on"].notna()].sort_values("answered_on", kind="stable")
     month = asked["invited_on"].dt.to_period("M")  # of several people asked in one month the client counts once
     once = asked[~pd.DataFrame({"c": asked["client_id"], "m": month}).duplicated()].sort_values("invited_on")
-    gaps = once.groupby("client_id")["invited_on"].diff().dt.days.dropna()
-    monthly = len(gaps) > 0 and gaps.median() <= MONTHLY_WITHIN
+    gaps = once.groupby("client_id")["invited_on"].diff().dt.days
     grids = dict.fromkeys(("liking", "nps", "results", "gap"), blank)
     for name, column in (("liking", "rep_liking"), ("nps", "nps")):
         if column in answers:
@@ -106,9 +105,15 @@ def build_panel(
         asked=len(asked),
         answered=int(answers["rep_liking"].notna().sum()) if "rep_liking" in answers else 0,
         notice=math.ceil(notice_days / 31),
-        window=WINDOW if monthly else 1,
+        window=_taken_together(gaps),
         contracts=contracts,
     )
+
+
+def _taken_together(gaps: pd.Series) -> int:
+    """How many months of ratings are taken together: one unless clients are asked every month."""
+    known = gaps.dropna()
+    return WINDOW if len(known) and known.median() <= MONTHLY_WITHIN else 1
 
 
 def result_grid(blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings) -> np.ndarray:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -101,6 +102,11 @@ def _numbers_below(ax: Axes, at_risk: pd.DataFrame) -> None:
             ax.text(float(str(month)), y, f"{count:,}", ha="center", color=_style(number)["color"], **style)
 
 
+def _bars(middle: Any, low: Any, high: Any) -> np.ndarray:
+    """How far the bars of intervals reach, down and up: shape (2, n). An array, for Matplotlib warns of one Series."""
+    return np.array([middle - low, high - middle], dtype=float)
+
+
 def plot_hazard(frame: pd.DataFrame, renewals: Sequence[int], *, ax: Axes | None = None) -> Axes:
     """Share leaving in each month of service, by group, with intervals; renewal months are marked.
 
@@ -111,7 +117,7 @@ def plot_hazard(frame: pd.DataFrame, renewals: Sequence[int], *, ax: Axes | None
         ax.axvline(month, color="0.85", linewidth=6, zorder=0)
     for number, (group, part) in enumerate(frame.groupby("group", sort=False)):
         months = part["month"] + 0.25 * number - 0.12
-        bars = [part["hazard"] - part["low"], part["high"] - part["hazard"]]
+        bars = _bars(part["hazard"], part["low"], part["high"])
         color, mark = _style(number)["color"], "os"[number % 2]
         ax.errorbar(months, part["hazard"], yerr=bars, fmt=mark, color=color, alpha=0.25, markersize=0)
         ax.plot(months, part["hazard"], marker=mark, markersize=5, linewidth=1, label=str(group), color=color)
@@ -136,7 +142,7 @@ def plot_effects(
         return ax
     y = -rows.index.to_numpy(dtype=float)
     middle, low, high = (rows[name].to_numpy(float) for name in ("estimate", "low", "high"))
-    bars = [middle - low, high - middle]
+    bars = _bars(middle, low, high)
     ax.errorbar(middle, y, xerr=bars, fmt="o", color=PALETTE[0], capsize=3, markersize=6, linewidth=2)
     ax.axvline(none, color="0.4", linewidth=1)
     edge = ax.get_xaxis_transform()
@@ -253,7 +259,7 @@ def plot_reliability(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         return ax
     top = float(frame[["foretold", "high"]].max().max()) * 1.05
     ax.plot([0, top], [0, top], color="0.4", linewidth=1)
-    bars = [frame["came"] - frame["low"], frame["high"] - frame["came"]]
+    bars = _bars(frame["came"], frame["low"], frame["high"])
     ax.errorbar(frame["foretold"], frame["came"], yerr=bars, fmt="o-", color=PALETTE[0], capsize=3, linewidth=1.5)
     ax.set(xlabel="Chance foretold", ylabel="Left by choice in the window", xlim=(0, top), ylim=(0, top))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -61,6 +61,8 @@ def review(panel: Panel, owners: pd.DataFrame, waves: pd.DataFrame, cutoff: pd.T
     table["year"] = (year["observed"] / year["expected"]).where(year["expected"] >= 5)
     now = owners[owners["owner"] != ""]
     table = table[table.index.isin(now["owner"])]
+    if table.empty:  # nobody who serves clients now has served long enough
+        return table
     told = nps.tally(nps.recent(in_charge(waves, panel), cutoff, HALF), "rep")
     for name, column in (("nps", "nps"), ("nps_low", "low"), ("nps_high", "high"), ("answered", "answered")):
         table[name] = told.get(column, np.nan)
@@ -107,7 +109,8 @@ def shown(table: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
 def help_words(table: pd.DataFrame, names: pd.Series) -> Finding:
     """Which rep needs help, in sentences: what its clients do beyond luck, and what its lot is."""
     if table.empty:
-        return Finding("C5", "The reps cannot be compared: who served whom is not on record, or too few have left.")
+        why = "who served whom is not on record, too few have left, or all reps are new"
+        return Finding("C5", f"The reps who serve clients now cannot be compared: {why}.")
     ranked = table[~table["few"]]
     if ranked.empty:
         return Finding(

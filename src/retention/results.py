@@ -99,7 +99,7 @@ class Contrast:
 
     def estimate(self, row_id: str, about: str, group: str) -> Estimate:
         """The contrast as a ratio with its 95 % interval."""
-        ratios = [math.exp(value) for value in (self.theta, *self.interval())]
+        ratios = [_ratio(value) for value in (self.theta, *self.interval())]
         return Estimate.of(row_id, about, group, ratios, "ratio", (self.n_clients, self.n_events))
 
     @property
@@ -126,6 +126,14 @@ class Contrast:
         """How many further ends the gate asks for."""
         in_groups = sum(max(0, MIN_EVENTS_GROUP - count) for count in self.events.values())
         return max(in_groups, MIN_EVENTS - self.n_events)
+
+
+def _ratio(log: float) -> float:
+    """The ratio with this logarithm; infinite where no number is large enough (a handful of ends)."""
+    try:
+        return math.exp(log)
+    except OverflowError:
+        return math.inf
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pandas as pd
 
 SIGNING = "signing"
 OPEN_ENDS = {"end_date", "answered_on", "to_date"}  # required, but blank has a meaning there
+TEXTS = ("id", "text", "category")  # kinds of column that hold text
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,10 @@ def known_by(name: str, rows: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
 
 def columns_of(frames: Mapping[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
     """These columns of a table, blank where it has none, days as days; no rows where there is no such table."""
-    rows = frames.get(name, pd.DataFrame()).reindex(columns=list(columns))
+    have = frames.get(name, pd.DataFrame())
+    rows = have.reindex(columns=list(columns))
+    blank = [column for column in columns if column not in have and TABLES[name].column(column).kind in TEXTS]
+    rows = rows.astype(dict.fromkeys(blank, "string"))  # text stays text where there is none: it is merged on
     days = [column.name for column in TABLES[name].columns if column.kind in ("date", "month") and column.name in rows]
     return rows.assign(**{day: pd.to_datetime(rows[day]) for day in days})
 

@@ -53,6 +53,8 @@ def sellers_now(staff: pd.DataFrame | None, cutoff: dt.date, months: int) -> Sel
     told = rows[there > 0].reindex(columns=["monthly_salary", "commission_pct", "quota"]).astype(float).mean()
     commission = told["commission_pct"] / 100 if math.isfinite(told["commission_pct"]) else 0.0
     number = round(float(there.sum()) / months, 2)
+    if number <= 0:
+        return None
     return Sellers(number, float(told["monthly_salary"]), float(commission), float(told["quota"]))
 
 

@@ -105,13 +105,16 @@ def break_even_ratio(monthly_fee: float, fixed_fee: float, chance: np.ndarray, o
 def break_even(spells: pd.DataFrame) -> Estimates:
     """For each fixed term: the ratio at which its lower fee pays, the ratio found, and the chance that it is passed.
 
-    Fees are the usual ones of the data, else the published; ratio and rate come from the same bootstrap draws.
+    Fees are the usual ones of the data, else the published; ratio and rate come from the same bootstrap draws. A term
+    without a fee has none, and the caption says so.
     """
     terms = spells["contract_term_months"].astype(int)
     usual = fee_table(spells)
     fees = PUBLISHED_FEES | dict(zip(usual["term_months"], usual["usual_fee"], strict=True))
     rows = []
-    for term in sorted(t for t in terms.unique() if t > 1 and t in fees and 1 in fees):
+    known = sorted(t for t in terms.unique() if t > 1 and t in fees)
+    free = [term for term in known if min(fees[term], fees[1]) <= 0]
+    for term in (term for term in known if term not in free):
         part = spells[terms.isin([1, term])]
         found = adjusted(part)
         if found.fit is None or found.contrast.gate:
@@ -133,7 +136,18 @@ def break_even(spells: pd.DataFrame) -> Estimates:
             rows.append(Estimate.of("A2", name, group, limits, "ratio", counts))
         often = float(np.mean(ratio[1:] > needed[1:]))
         rows.append(Estimate.of("A2", "chance that it pays", group, (often,), "share", counts))
-    return Estimates(tuple(rows), "When a longer term's lower fee pays, at ten percent interest a year")
+    caption = "When a longer term's lower fee pays, at ten percent interest a year"
+    return Estimates(tuple(rows), caption + _without_fee(free, fees))
+
+
+def _without_fee(free: list[int], fees: dict[int, float]) -> str:
+    """Which fixed terms have no break-even, for a usual fee of 0, in words; empty where all have one."""
+    if not free:
+        return ""
+    if fees[1] <= 0:
+        return "; there is none, for the usual fee month-to-month is 0"
+    terms = ", ".join(f"{term}-month" for term in free)
+    return f"; there is none for {terms}, where the usual fee is 0"
 
 
 @dataclass(frozen=True)
@@ -160,19 +174,26 @@ class Streams:
 
 
 def _streams(spells: pd.DataFrame) -> Streams | None:
-    """What A3 compares; None where too little is known of fees, of who left, or of clients watched for a year."""
+    """What A3 compares; None where too little is known of fees, of who left, or of clients watched for a year.
+
+    And where clients of either kind pay nothing: there is then no revenue to compare.
+    """
     contrast, fees, outcome = adjusted(spells).contrast, _monthly_fees(spells), follow_up(spells)
     fixed = (spells["contract_term_months"] > 1).to_numpy()
     known = min(known_through(outcome.where(arm), MIN_AT_RISK) for arm in (fixed, ~fixed))
     horizon = next((months for months in HORIZONS if months <= known), 0)
     recorded = (spells["observed_months"] - spells["entry_months"]).max()
     signed = (spells["entry_months"] == 0).to_numpy()  # survivors from before the records are larger than who signs
-    rates = {arm: float(np.sum((fixed == arm) & signed)) / recorded for arm in (False, True)}
-    if contrast.gate or not horizon or fees.isna().any() or not all(rates.values()):
+    signings = {arm: float(np.sum((fixed == arm) & signed)) for arm in (False, True)}
+    if contrast.gate or not horizon or fees.isna().any() or not all(signings.values()):
         return None
+    rates = {arm: count / recorded for arm, count in signings.items()}  # months were recorded, for some signed in them
     rng, spend = np.random.default_rng(SEED), spells["monthly_ad_spend"].astype(float)
     ratios = np.exp(np.append(contrast.theta, contrast.theta + contrast.se * rng.normal(size=DRAWS)))
-    once, moved_fees = np.ones(1), spend * (fees / spend)[fixed].median()
+    rate = (fees / spend)[fixed & (spend > 0)]
+    once, moved_fees = np.ones(1), spend * (rate.median() if len(rate) else 0.0)
+    if not all(paid[signed & ~fixed].sum() > 0 for paid in (fees, moved_fees)):
+        return None
     monthly, kept = (_stream(outcome, fees, fixed == arm, signed, rates[arm], horizon, once) for arm in (False, True))
     return Streams(monthly, kept, _stream(outcome, moved_fees, ~fixed, signed, rates[False], horizon, ratios), horizon)
 
@@ -187,7 +208,7 @@ def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
     """
     found = _streams(spells)
     if found is None:
-        why = "Too little is known of fees, of who left, or of clients watched for a year, for this what-if."
+        why = "For this what-if too little is known of fees above 0, of who left, or of clients watched for a year."
         return Estimates((), "A what-if"), Finding("A3", why)
     rows = _outlook("as today", 1.0, found.monthly, found.kept, found.horizon)
     rows += [

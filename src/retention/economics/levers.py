@@ -18,7 +18,7 @@ from scipy import optimize
 from retention.config import WhatIfSettings
 from retention.economics.bonuses import Sellers
 from retention.economics.fees import monthly_stopped
-from retention.economics.lifetimes import Course, horizon_of, paces, paid_there, stay_by, with_limits
+from retention.economics.lifetimes import Course, horizon_of, over, paces, paid_there, stay_by, with_limits
 from retention.economics.plateau import signups
 from retention.exits import renewals_known
 from retention.results import Estimate, Estimates, Finding, between, quantity
@@ -79,7 +79,8 @@ class _Base:
         there = float(stay_by(*self.paces, slower)[0, self.horizon - 1])
         paid = pd.DataFrame(self.fees.paid).mean(axis=1)[(self.fees.spells["entry_months"] == 0).to_numpy()]
         moves = rate * self.signed[0] * float((paid**2).mean()) * (2 - there)
-        return math.sqrt(moves) / float(rate * self.level(slower, fees=True)[0])
+        revenue = float(rate * self.level(slower, fees=True)[0])
+        return math.sqrt(moves) / revenue if revenue > 0 else math.nan
 
     def estimate(self) -> _Base:
         """The same without its draws, for what is tried many times."""
@@ -178,7 +179,7 @@ def lever_table(found: Levers | None) -> Estimates:
         Estimate.of("B3", "usual change of revenue from month to month", "as today", (found.swing,), "share"),
     ]
     for lever in sorted(found.tried, key=lambda lever: -lever.gain[0]):
-        share = lever.gain / found.today[: len(lever.gain)]
+        share = over(lever.gain, found.today[: len(lever.gain)])
         rows.append(Estimate.of("B3", "gained a month", lever.name, with_limits(lever.gain), "money", found.clients))
         rows.append(Estimate.of("B3", "as a share of today's", lever.name, with_limits(share), "share", found.clients))
         rows.append(

@@ -195,9 +195,18 @@ def worth(stay: Floats, paid: Floats, horizon: int, discount: float = DISCOUNT) 
 
 def with_limits(values: Floats) -> list[float]:
     """The first value with the 95 % limits of the rest, shape (1 + draws,); limits that are not finite stay so."""
-    if not np.isfinite(values[0]) and not np.isinf(values[0]):
+    if np.isnan(values[0]):
         return [math.nan] * 3
-    return [float(values[0]), *(float(x) for x in np.nanquantile(values[1:], [0.025, 0.975], method="nearest"))]
+    draws = values[1:][~np.isnan(values[1:])]
+    if not draws.size:
+        return [float(values[0]), math.nan, math.nan]
+    return [float(values[0]), *(float(x) for x in np.quantile(draws, [0.025, 0.975], method="nearest"))]
+
+
+def over(part: Floats, whole: Floats) -> Floats:
+    """The part as a share of the whole, by draw; NaN where the whole is not above 0 (nobody signed, nothing paid)."""
+    part, whole = np.asarray(part, dtype=float), np.asarray(whole, dtype=float)
+    return np.divide(part, whole, out=np.full(part.shape, math.nan), where=whole > 0)
 
 
 def horizon_of(*parts: Course) -> int:

@@ -18,7 +18,17 @@ from lifelines.exceptions import ConvergenceError
 
 from retention.contract_term import MIN_AT_RISK
 from retention.curves import follow_up
-from retention.economics.lifetimes import DISCOUNT, DRAWS, LONGEST, Course, extended, paid_there, survival, with_limits
+from retention.economics.lifetimes import (
+    DISCOUNT,
+    DRAWS,
+    LONGEST,
+    Course,
+    extended,
+    over,
+    paid_there,
+    survival,
+    with_limits,
+)
 from retention.economics.money import NEEDS, planned_fees
 from retention.exits import renewals_known
 from retention.features import KEY
@@ -114,6 +124,8 @@ def outlook(found: Course, cutoff: dt.date, draws: int = DRAWS, notice: int = 1)
         paid_there(found, weights)[:, :known],
         signups(found, weights, cutoff),
     )
+    if signed[0] <= 0:  # nobody signs: revenue levels off at nothing, and no plateau is to be told
+        return None
     usual = paid[:, -YEAR:].mean(axis=1, keepdims=True)  # beyond what was watched they pay as in its last year
     brings = stay[:, :-1] * np.hstack([paid, np.repeat(usual, LONGEST - known, axis=1)])
     within, level = (signed * brings[:, :months].sum(axis=1) for months in (known, LONGEST))
@@ -227,7 +239,10 @@ def plateau_table(found: Outlook | None) -> Estimates:
         f"plateau, from lifetimes of up to {found.known} months": (found.within, "money"),
         "plateau, if the longest go on leaving as lately": (found.level, "money"),
         "months until revenue is within a twentieth of it": (found.months, "months"),
-        "of today's revenue, lost in a year by those who leave": (1 - found.book[:, YEAR] / found.book[:, 0], "share"),
+        "of today's revenue, lost in a year by those who leave": (
+            1 - over(found.book[:, YEAR], found.book[:, 0]),
+            "share",
+        ),
         "worth of the present clients, over ten years": (present_worth(found), "money"),
     }
     rows = [Estimate.of("B3", name, "all", with_limits(v), unit, found.clients) for name, (v, unit) in told.items()]
@@ -244,7 +259,10 @@ def present_worth(found: Outlook) -> Floats:
 def plateau_words(found: Outlook | None, currency: str = "") -> Finding:
     """Where revenue levels off and when, in a sentence; or that no plateau can be promised."""
     if found is None:
-        why = f"It takes {NEEDS}, dates of start and end, and a year of service watched in which ten clients left."
+        why = (
+            f"It takes {NEEDS}, dates of start and end, clients signed lately, and a year of service watched in which "
+            "ten clients left."
+        )
         return Finding("B3", f"Where revenue levels off cannot be told yet. {why}")
     now, (level, low, high) = found.path[0, 1], with_limits(found.level)
     months = found.months[0]
@@ -259,7 +277,7 @@ def plateau_words(found: Outlook | None, currency: str = "") -> Finding:
         )
         return Finding("B3", text)
     today = f"{quantity(now, 'money')} {currency}".strip()
-    grown, lowest, most = with_limits(found.level / found.path[:, 1] - 1)
+    grown, lowest, most = with_limits(over(found.level, found.path[:, 1]) - 1)
     if lowest <= 0 <= most:
         there = "so it is there already" if max(-lowest, most) <= NEAR else "so it may grow or shrink from there"
         text = f"Revenue levels off at {money} a month ({limits}), where those who leave take what those who sign bring"
@@ -295,11 +313,11 @@ def retained(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Esti
         before, after = (_fees_in(part, money, month) for month in (then, now))
         after = np.where(kept > 0, after, 0.0)
         known = np.isfinite(before) & np.isfinite(after)
-        values = {"clients kept (logo retention)": kept @ weights.T / weights.sum(axis=1)}
+        values = {"clients kept (logo retention)": over(kept @ weights.T, weights.sum(axis=1))}
         if known.sum() >= MIN_AT_RISK and before[known].sum() > 0:
             before, after, mine = before[known], after[known], weights[:, known]
-            values["fees kept, raises and cuts included (net)"] = mine @ after / (mine @ before)
-            values["fees kept, raises not counted (gross)"] = mine @ np.minimum(after, before) / (mine @ before)
+            values["fees kept, raises and cuts included (net)"] = over(mine @ after, mine @ before)
+            values["fees kept, raises not counted (gross)"] = over(mine @ np.minimum(after, before), mine @ before)
         counts = (len(part), int(len(part) - kept.sum()))
         rows += [Estimate.of("B3", name, group, with_limits(v), "share", counts) for name, v in values.items()]
     return Estimates(tuple(rows), "Of the clients of a year before: how many and how much is left")

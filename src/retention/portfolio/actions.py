@@ -202,10 +202,25 @@ def _why_costly(own: pd.DataFrame) -> list[str]:
     return [f"pays {r.fee:,.0f}, takes {r.cost:,.0f} a month ({r.months} months); {r.cause}" for r in own.itertuples()]
 
 
-def _raise_needed(own: pd.DataFrame) -> pd.Series:
-    """The share of the fee that is still short when everything but a raise has been done."""
+def _still_short(own: pd.DataFrame) -> pd.Series:
+    """The money a month that is still short when everything but a raise has been done."""
     others = own[[name for name in REMEDIES if name != RAISE]].sum(axis=1)
-    return ((own["shortfall"] - others) / own["fee"]).clip(lower=0)
+    return (own["shortfall"] - others).clip(lower=0)
+
+
+def _raise_needed(own: pd.DataFrame) -> pd.Series:
+    """The same as a share of the fee; infinite where something is short and no fee is paid."""
+    short = _still_short(own)
+    share = short / own["fee"].where(own["fee"] > 0)
+    return share.fillna(np.inf).where(short > 0, 0.0)
+
+
+def _offer(fee: float, cost: float) -> str:
+    """What to offer a client before parting: fewer hours, or a fee that pays for them."""
+    if fee <= 0:  # of nothing, no multiple
+        return f"it pays nothing; offer {cost:,.0f} a month"
+    hours, times = f"{fee / cost:.0%} of the hours", f"{cost / fee:.1f} times"
+    return f"offer a scope of {hours}, or {cost:,.0f} a month ({times})"
 
 
 def _beyond_mending(book: Book) -> pd.DataFrame:
@@ -213,9 +228,8 @@ def _beyond_mending(book: Book) -> pd.DataFrame:
     own = book.told.join(book.mending, how="inner").join(book.ends)
     own = own[(own["high"] < 0) & (_raise_needed(own) > book.limits["most_raise"])]
     reason = [
-        f"costs {r.shortfall:,.0f} a month more than it pays, and remedies bring {r.recovered:,.0f}; offer a scope of "
-        f"{r.fee / r.cost:.0%} of the hours, or {r.cost:,.0f} a month ({r.cost / r.fee:.1f} times); else part on "
-        f"{r.ends_on:{service.DATED}}"
+        f"costs {r.shortfall:,.0f} a month more than it pays, and remedies bring {r.recovered:,.0f}; "
+        f"{_offer(r.fee, r.cost)}; else part on {r.ends_on:{service.DATED}}"
         for r in own.itertuples()
     ]
     return _listed(book, own.index, reason, _why_costly(own), own["notice_by"])
@@ -227,13 +241,16 @@ def _to_reprice(book: Book) -> pd.DataFrame:
     A price is asked for by the day of notice; what the contract leaves to us is done within a fortnight.
     """
     own = book.told.join(book.mending, how="inner").join(book.ends)
-    own = own.assign(needed=_raise_needed(own), soon=book.cutoff + pd.Timedelta(days=FORTNIGHT))
+    own = own.assign(
+        short=_still_short(own), needed=_raise_needed(own), soon=book.cutoff + pd.Timedelta(days=FORTNIGHT)
+    )
     reason, ours = [], []
     for row in own.to_dict("records"):
         fits = [f"{words} ({row[name]:,.0f})" for name, words in REMEDIES.items() if row[name] >= 0.5 and name != RAISE]
         ours.append(bool(fits))
         if row["needed"] > 0:
-            price = f"ask {row['fee'] * (1 + row['needed']):,.0f} a month ({row['needed']:+.0%})"
+            share = f" ({row['needed']:+.0%})" if np.isfinite(row["needed"]) else ""
+            price = f"ask {row['fee'] + row['short']:,.0f} a month{share}"
             fits.append(price + f" by {row['notice_by']:{service.DATED}}" * bool(fits))
         reason.append(f"costs {row['shortfall']:,.0f} a month more than it pays; {', '.join(fits)}")
     act_by = own["notice_by"].where(~np.array(ours, bool), own[["notice_by", "soon"]].min(axis=1))
@@ -253,8 +270,14 @@ def _debts(book: Book) -> pd.DataFrame:
     owed = arrears(book.known, [book.cutoff]).sum(axis=1)
     usual = usual_invoice(book.known).reindex(owed.index)
     due = owed[(owed > 0) & (owed >= book.limits["debtor_fees"] * usual)]
-    reason = [f"owes {owed:,.0f} overdue, {owed / usual[client]:.1f} invoices" for client, owed in due.items()]
+    reason = [_owes(owed, usual[client]) for client, owed in due.items()]
     return _listed(book, due.index, reason, "invoices and payments", book.cutoff + pd.Timedelta(days=WEEK))
+
+
+def _owes(owed: float, usual: float) -> str:
+    """What is owed, in money and in invoices of the usual amount where that is more than 0."""
+    invoices = f", {owed / usual:.1f} invoices" if usual > 0 else ""
+    return f"owes {owed:,.0f} overdue{invoices}"
 
 
 def _to_raise(book: Book) -> pd.DataFrame:

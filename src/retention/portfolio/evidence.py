@@ -215,7 +215,10 @@ def _heavy(rows: pd.DataFrame, known: Tables, money: pd.DataFrame, cutoff: pd.Ti
         return pd.Series(dtype=object)
     told = at.reset_index()[["client_id"]].assign(day=cutoff)
     logs = np.log(at[["fee", "cost"]].astype(float)).reset_index(drop=True)
-    within = logs - logs.groupby(in_charge(rows, known, told, "day")).transform("mean")
+    reps = in_charge(rows, known, told, "day")
+    if reps.isna().all():
+        return pd.Series(dtype=object)
+    within = logs - logs.groupby(reps).transform("mean")
     slope = (within["fee"] * within["cost"]).sum() / max((within["fee"] ** 2).sum(), LEAST_SPREAD)
     beyond = logs["cost"] - slope * logs["fee"]
     by = _by_rep(rows, known, told, "day", beyond)

@@ -234,5 +234,6 @@ def worth_staying(told: pd.DataFrame) -> pd.DataFrame:
     fee (`2 times`, ...). Break-even is the `cost`.
     """
     share = (told["margin"] / told["fee"])[told["margin"] > 0].median()
-    usual = told["cost"] / (1 - (0.0 if math.isnan(share) else share))
+    share = 0.0 if math.isnan(share) else share
+    usual = told["cost"] / (1 - share) if share < 1 else math.nan  # 1: the others cost nothing
     return pd.DataFrame({"usual_margin": usual} | {f"{m:g} times": told["fee"] * m for m in MULTIPLES}, told.index)
