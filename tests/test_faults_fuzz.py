@@ -38,7 +38,7 @@ def book_of(case: str) -> Book:
 def review_of(study) -> pd.DataFrame:
     last = pd.Timestamp(study.cutoff)
     waves = nps.waves(study.known("surveys"), study.settings.scales.nps)
-    clients = service.present(study.panel, waves, last, study.known("assignments"))
+    clients = service.present(study.panel, last)
     return reps.review(study.panel, clients, waves, last)
 
 

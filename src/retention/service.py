@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from retention import status
 from retention.config import study_plan
 from retention.economics.fees import client_names
 from retention.in_charge import closed
@@ -43,18 +44,16 @@ def present(panel: Panel, cutoff: pd.Timestamp) -> pd.DataFrame:
     `owner` is the rep in charge now (`in_charge`; "" where nobody is); `row` the place in the panel.
     """
     spells = panel.spells
-    here = spells["end_date"].isna() & ~(spells["decision_date"] <= cutoff)
-    rows = spells[here].drop_duplicates("client_id", keep="last")
+    rows = spells[status.staying(spells)].drop_duplicates("client_id", keep="last")
     owner = panel.rep[rows.index, rows["observed_months"].to_numpy(int)]
     remote = yes(rows["remote"]) if "remote" in rows else False
     rows = rows.assign(client=client_names(rows), owner=owner, remote=remote, row=rows.index)
     return rows[["client_id", "client", "owner", "start_date", "remote", "row"]].reset_index(drop=True)
 
 
-def under_notice(panel: Panel, cutoff: pd.Timestamp) -> int:
-    """How many are still served and known to leave."""
-    spells = panel.spells
-    return int(((spells["end_date"] > cutoff) | spells["end_date"].isna() & (spells["decision_date"] <= cutoff)).sum())
+def under_notice(panel: Panel) -> int:
+    """How many clients are still served and known to leave."""
+    return panel.spells.loc[status.under_notice(panel.spells), "client_id"].nunique()
 
 
 def people_names(staff: pd.DataFrame | None) -> pd.Series:

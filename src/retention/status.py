@@ -17,13 +17,13 @@ def active(spells: pd.DataFrame) -> pd.Series:
 
 
 def under_notice(spells: pd.DataFrame) -> pd.Series:
-    """Whether each engagement is still served and its end is on record."""
-    return active(spells) & spells["end_date"].notna()
+    """Whether each engagement is still served, and its end or a decision to end it is on record."""
+    return active(spells) & ~staying(spells)
 
 
 def staying(spells: pd.DataFrame) -> pd.Series:
     """Whether each engagement is still served and no end is on record."""
-    return spells["end_date"].isna()
+    return spells["end_date"].isna() & spells["decision_date"].isna()
 
 
 def lost(spells: pd.DataFrame) -> pd.Series:
