@@ -27,6 +27,7 @@ from retention.report.execute import Executed
 from retention.report.run import Options, run_report
 from retention.results import MIME, schema
 from retention.sample import write_sample
+from retention.sources.words import sentence
 from retention.study import Study, open_study, prepare
 
 NAMES = ("snapshots", "risk", "prepared", "scores", "clients", "facts")
@@ -197,6 +198,7 @@ def test_T2_the_text_of_messages_holds_no_command_to_a_terminal():
     assert one_line("a\nb\tc\r\u2028") == r"a\nb\tc\r\u2028"
     told = str(Fault("clients", "end_date", "is no date", 1, (HOSTILE_ID, "b\nc"), "Mend it.", ("x\x1b[2J",)))
     assert not BAD.search(told) and len(told.splitlines()) == 2
+    assert "x.csv\\n0 faults" in sentence("kind", name="x.csv\n0 faults", kinds=".csv")
     for error in (ConfigError(HOSTILE_ID), DataError([Fault("t", "c", HOSTILE_ID, 1, (HOSTILE_ID,), "Mend it.")])):
         assert not BAD.search(str(error)) and "PWNED" in str(error)
 
