@@ -7,7 +7,6 @@ import os
 import pickle
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,12 +20,14 @@ from click.testing import CliRunner
 from conftest import ROOT
 from retention import folders, parameters, prepared
 from retention.cli import cli
+from retention.engines import write_features
 from retention.errors import ConfigError, DataError, Fault, NotebookError, one_line, printable
 from retention.report import execute, pages, publish, run
 from retention.report.execute import Executed
 from retention.report.run import Options, run_report
 from retention.results import MIME, schema
 from retention.sample import write_sample
+from retention.sources.words import sentence
 from retention.study import Study, open_study, prepare
 
 NAMES = ("snapshots", "risk", "prepared", "scores", "clients", "facts")
@@ -46,8 +47,12 @@ class Planted:
 
 @pytest.fixture(scope="module")
 def agency(tmp_path_factory) -> Path:
+    """A made-up agency of which only the clients table is there."""
     folder = tmp_path_factory.mktemp("agency")
     write_sample(folder, clients=60, seed=8)
+    for table in folder.glob("*.csv"):
+        if table.name != "clients.csv":
+            table.unlink()
     return folder
 
 
@@ -68,11 +73,6 @@ def trap(agency, tmp_path) -> tuple[Path, Path]:
     return folder, sign
 
 
-def command(*words: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
-    line = [sys.executable, "-c", "from retention.cli import main; main()", *map(str, words)]
-    return subprocess.run(line, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False)
-
-
 def test_T1_nothing_in_a_data_folder_is_run_whatever_it_is_called(trap, monkeypatch):
     folder, sign = trap
     for seal in ("", "0" * 64):
@@ -82,16 +82,15 @@ def test_T1_nothing_in_a_data_folder_is_run_whatever_it_is_called(trap, monkeypa
                 open_study(str(folder))
             continue
         study = open_study(str(folder))
-        assert study.shared is None and len(study.tables.frames) > 3
+        assert study.shared is None and list(study.tables.frames) == ["clients"]
         assert len(study.snapshots) and study.risk[0] is not None
     assert not sign.exists()
 
 
 def test_T1_a_command_on_such_a_folder_runs_nothing_and_reads_it_as_data(trap, agency, tmp_path):
     folder, sign = trap
-    (tmp_path / "twin").mkdir()
-    checked = [command("check", "--data", where, "--json") for where in (folder, agency)]
-    assert [done.returncode for done in checked] == [0, 0], checked[0].stderr
+    checked = [CliRunner().invoke(cli, ["check", "--data", str(where), "--json"]) for where in (folder, agency)]
+    assert [done.exit_code for done in checked] == [0, 0], checked[0].output
     assert json.loads(checked[0].stdout)["tables"] == json.loads(checked[1].stdout)["tables"]
     assert not sign.exists()
 
@@ -199,6 +198,7 @@ def test_T2_the_text_of_messages_holds_no_command_to_a_terminal():
     assert one_line("a\nb\tc\r\u2028") == r"a\nb\tc\r\u2028"
     told = str(Fault("clients", "end_date", "is no date", 1, (HOSTILE_ID, "b\nc"), "Mend it.", ("x\x1b[2J",)))
     assert not BAD.search(told) and len(told.splitlines()) == 2
+    assert "x.csv\\n0 faults" in sentence("kind", name="x.csv\n0 faults", kinds=".csv")
     for error in (ConfigError(HOSTILE_ID), DataError([Fault("t", "c", HOSTILE_ID, 1, (HOSTILE_ID,), "Mend it.")])):
         assert not BAD.search(str(error)) and "PWNED" in str(error)
 
@@ -407,14 +407,13 @@ def test_build7_what_libraries_warn_of_goes_to_the_log_without_paths(tmp_path):
     assert "Warning:" not in (tmp_path / "00_data.html").read_text()
 
 
-def test_build7_a_warning_about_numbers_becomes_a_plain_finding(agency, tmp_path):
+def test_build7_a_warning_about_numbers_becomes_a_plain_finding(tmp_path):
     results = [executed("00_data", tmp_path, warnings=("FutureWarning: x",))]
     results += [executed("02_ad_spend", tmp_path, warnings=("RuntimeWarning: divide by zero",))]
-    titles = {"00_data": "What?", "02_ad_spend": "Does size matter?"}
-    told = run._results(results, {"run_id": "2025-12-31-abcdef01", "cutoff": "2025-12-31"}, titles)
+    told = run._results(results, {"run_id": "2025-12-31-abcdef01", "cutoff": "2025-12-31"})
     jsonschema.validate(told, schema())
     [warning] = [finding["text"] for finding in told["findings"] if finding["kind"] == "warning"]
-    assert "Does size matter?" in warning and "Warning" not in warning
+    assert "met values that it cannot use" in warning and "Warning" not in warning
     assert run._log_lines(results[1])[1] == "02_ad_spend: RuntimeWarning: divide by zero"
 
 
@@ -464,3 +463,26 @@ def test_B20_every_parameter_of_another_kind_is_named_at_once(agency):
         open_study(5, True, None)
     assert [line.split(",")[0] for line in str(caught.value).splitlines()] == ["data_dir is 5", "config is True"]
     assert open_study(agency, None, None).cutoff, "a path, and what was not said"
+
+
+@pytest.mark.parametrize("engine", ["polars", "duckdb"])
+def test_T3_features_are_private_until_they_are_done_and_what_engines_spill_lies_with_them(engine, agency, tmp_path):
+    study, modes = open_study(str(agency)), set()
+    folder, out = tmp_path / "tables", tmp_path / "features"
+    folder.mkdir()
+    dates = {"begin": study.spells["start_date"].min(), "cutoff": pd.Timestamp(study.cutoff)}
+
+    def watch(text: str) -> None:
+        modes.update(path.stat().st_mode & 0o777 for path in tmp_path.glob(".features.new/**/") if path.is_dir())
+
+    how = {**dates, "window": study.window, "results": study.settings.results, "engine": engine, "told": watch}
+    write_features(folder, study.spells, out, **how)
+    assert modes == {0o700} and out.stat().st_mode & 0o777 == 0o777 & ~_umask()
+    assert {path.suffix for path in out.iterdir()} == {".parquet"}
+
+    def stop(text: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_features(folder, study.spells, out, **{**how, "told": stop})
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

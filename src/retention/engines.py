@@ -21,11 +21,13 @@ from polars import selectors
 from retention.config import ResultsSettings
 from retention.errors import ConfigError
 from retention.features import BEFORE, Window, month_features, rep_loads
+from retention.folders import private, readable
 from retention.snapshots import last_month, month_of
 from retention.tables import TABLES
 
 ENGINES = ("polars", "duckdb", "spark")
 PART_MONTHS = 1_000_000  # client-months that are held at once
+SPILL = ".spill"  # what does not fit into memory, or is handed to an engine, beside what is written
 NEEDS = {"duckdb": "pip install duckdb", "spark": "pip install pyspark, and Java 17"}
 TYPES = dict.fromkeys(("date", "month"), "dates") | dict.fromkeys(("number", "integer", "term"), "numbers")
 TYPES |= {"flag": "true and false"}
@@ -71,22 +73,27 @@ def write_features(
     first = int(month_of(spells["start_date"]).min()) - BEFORE
     months = pd.DataFrame({"month": range(first, last + 1)})
     fresh = out.with_name(f".{out.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    shutil.rmtree(fresh, ignore_errors=True)  # what a command that was killed left, its spilled rows too
+    spill = private(private(fresh) / SPILL)
 
     def make(frames: Mapping[str, Any]) -> Any:
         return month_features(frames, window, results, since)
 
     try:
         if engine == "spark":
-            _on_spark(tables, spells, months, make, fresh)
+            _on_spark(tables, spells, months, make, fresh, spill)
         else:
             bounds = _parts(spells, last, part_months)
-            reader = _Polars(tables) if engine == "polars" else _DuckDB(tables)
+            reader = _Polars(tables) if engine == "polars" else _DuckDB(tables, spill)
             _part_by_part(reader, bounds, months, make, fresh, told)
     except ImportError as missing:
         shutil.rmtree(fresh)
         raise ConfigError(f"The engine {engine} is not installed: {NEEDS[engine]}.") from missing
+    except BaseException:  # stopped by hand as well: clients' data do not stay behind
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    shutil.rmtree(spill, ignore_errors=True)
+    readable(fresh)
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
     return out
@@ -143,10 +150,10 @@ class _Polars:
 class _DuckDB:
     """The same on DuckDB relations."""
 
-    def __init__(self, tables: Mapping[str, Path]) -> None:
+    def __init__(self, tables: Mapping[str, Path], spill: Path) -> None:
         import duckdb
 
-        self.base = duckdb.connect()
+        self.base = duckdb.connect(config={"temp_directory": str(spill)})
         self.tables = {name: self.base.read_parquet(_files(path)) for name, path in tables.items()}
 
     def frame(self, rows: pd.DataFrame) -> Any:
@@ -195,14 +202,16 @@ def _loads(engine: _Polars | _DuckDB, tables: Mapping[str, Any]) -> pd.DataFrame
     return engine.pandas(rep_loads({name: table for name, table in tables.items() if name in named}))
 
 
-def _on_spark(tables: Mapping[str, Path], spells: pd.DataFrame, months: pd.DataFrame, make: Make, out: Path) -> None:
+def _on_spark(
+    tables: Mapping[str, Path], spells: pd.DataFrame, months: pd.DataFrame, make: Make, out: Path, spill: Path
+) -> None:
     """All of it in one plan; the session is the one there is, else a local one."""
     from pyspark.sql import SparkSession
 
     spark = SparkSession.builder.getOrCreate()
     texts = {name: "string" for name in spells if spells[name].dtype == object}
     frames: dict[str, Any] = {name: spark.read.parquet(str(path)) for name, path in tables.items()}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=spill) as folder:
         for name, rows in (("engagements", spells.astype(texts)), ("months", months)):
             whole = pl.from_pandas(rows).with_columns(
                 selectors.datetime().dt.cast_time_unit("us")

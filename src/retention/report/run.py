@@ -269,7 +269,7 @@ def _make(
     tell("Writing the pages")
     titles = pages.write_pages([_shown(work, path, failed) for path in notebooks], work, failed)
     _clear(work, keep_noise=bool(failed))
-    (work / "results.json").write_text(to_json(_results(executed, about, titles)), "utf-8")
+    (work / "results.json").write_text(to_json(_results(executed, about)), "utf-8")
     (work / "run.log").write_text("\n".join(log) + "\n", "utf-8")
     took = {
         result.name: {"seconds": result.seconds, "cpu": result.cpu, "peak_mb": result.peak_mb} for result in executed
@@ -292,23 +292,25 @@ def _shown(work: Path, notebook: Path, failed: list[Executed]) -> Path:
     return notebook if notebook.stem in names else work / "notebooks" / notebook.name
 
 
-def _results(executed: list[Executed], about: dict[str, Any], titles: dict[str, str]) -> dict[str, Any]:
+def _results(executed: list[Executed], about: dict[str, Any]) -> dict[str, Any]:
     """The contents of results.json: what the notebooks that came to their end displayed, and who failed."""
     ended = [result for result in executed if not result.error]
     results = collect((payload for result in ended for payload in result.payloads), about["run_id"], about["cutoff"])
-    results["findings"] += [asdict(told) for result in ended for told in _doubts(result, titles[result.name])]
+    results["findings"] += [asdict(doubt) for doubt in _doubts(ended)]
     failed = [result for result in executed if result.error]
     return dict(finite(results | ({"failed": _reasons(failed)} if failed else {})))
 
 
-def _doubts(result: Executed, title: str) -> list[Finding]:
-    """What a library's warnings say about the data, in plain words: that a calculation met what it cannot use."""
-    if not any(line.startswith(NUMERICAL) for line in result.warnings):
+def _doubts(ended: list[Executed]) -> list[Finding]:
+    """What libraries' warnings say about the data, in plain words: that a calculation met what it cannot use.
+
+    No page is named: whichever notebook comes first makes what several share, and meets the warning.
+    """
+    if not any(line.startswith(NUMERICAL) for result in ended for line in result.warnings):
         return []
     text = (
-        f"On the page '{title}' a calculation met values that it cannot use, such as amounts of zero. Numbers there "
-        "may leave some clients out, or be off. Look for zeros and extreme values in the data; the run's log names "
-        "the calculation."
+        "A calculation met values that it cannot use, such as amounts of zero: numbers that rest on it may leave some "
+        "clients out, or be off. Look for zeros and extreme values in the data; the run's log says more."
     )
     return [Finding("data", text, "warning")]
 

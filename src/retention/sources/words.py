@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from retention.errors import SHOWN, Fault
+from retention.errors import SHOWN, Fault, one_line
 
 
 def read_words(name: str) -> dict[str, Any]:
@@ -34,5 +34,6 @@ def faults_in(
 
 
 def sentence(kind: str, **said: Any) -> str:
-    """What is asked or refused about the settings, with what is `said` filled in."""
-    return str(_REFUSALS["settings"][kind].format(**said))
+    """What is asked or refused about the settings, with what is `said` filled in, each on one line."""
+    shown = {name: one_line(value) if isinstance(value, str) else value for name, value in said.items()}
+    return str(_REFUSALS["settings"][kind].format(**shown))
