@@ -86,6 +86,7 @@ class Across:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.rows = 0
+        self.repeats = False  # whether several rows have one key, once that is checked
         self.clients = np.array([], dtype=np.uint64)  # sorted hashes of the clients' ids, once the clients are checked
         self.parts: dict[str, list[np.ndarray]] = defaultdict(list)
 
@@ -118,10 +119,11 @@ class Across:
             return []
         if self.table.name == "clients":
             found = self._engagements(parts)
-        elif settled or self.table.apart or self.table.add_up:
-            found = {}
         else:
             found = {"again somewhere": _repeated(parts["key"])}
+            self.repeats = len(found["again somewhere"]) > 0
+            if settled or self.table.apart or self.table.add_up:
+                found = {}
         told = [(kind, len(bad), dict.fromkeys(ids(np.sort(bad)))) for kind, bad in found.items() if len(bad)]
         said = {"key": ", ".join(self.table.key), "way": self.table.again}
         return [fault(self.table.name, "", kind, count, named, **said) for kind, count, named in told]

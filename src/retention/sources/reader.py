@@ -128,6 +128,7 @@ class _Reader:
     warnings: list[Fault] = field(default_factory=list)
     currencies: dict[tuple[str, str], str] = field(default_factory=dict)  # the sign beside amounts, by table and column
     empty: bool = False
+    repeats: bool = False
     rows: int = 0
 
     def __post_init__(self) -> None:
@@ -152,6 +153,7 @@ class _Reader:
         across = self._gather(again(), clients, partial)
         if not self.faults or {column.name for column in self.columns} >= set(self.table.required):
             self.faults += across.faults(lambda at: self._named(again(), at), settled=not partial)
+            self.repeats = across.repeats
         self._note()
         return across.clients if self.table.name == "clients" else clients
 
@@ -313,7 +315,7 @@ class _Reader:
         if partial or not len(frame.columns):
             return frame
         frame = frame.reset_index(drop=True)
-        if set(frame) >= set(self.table.required):
+        if self.repeats:
             unsure = pd.concat(self.unsure, ignore_index=True)
             done = settled(self.table, frame, self.how, unsure)
             self.faults += done.faults
