@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from retention import open_study, reps, service
 from retention.config import ResultsSettings
 from retention.days import day_number, last_day_number, month_number
+from retention.economics.money import monthly_money, worth_by_month
+from retention.economics.prepaid import by_term
 from retention.features import Window, month_features
 from retention.in_charge import NOBODY, new_reps, reps_by_month, reps_on, with_people_who_left
 from retention.portfolio import actions, debts, tiers
@@ -228,7 +230,7 @@ def test_B17_who_owes_nothing_after_credit_notes_is_not_dunned():
 
 
 def test_B17_debts_by_hand():
-    """b: a credit of 30; c: 20 paid too much; d: a part payment; e: a credit that was paid out; f: a bill of nothing."""
+    """b: a credit of 30; c: 20 paid too much; d: a part payment; e: a credit paid out; f: a bill of nothing."""
     table = bills(
         ("b1", "b", "2025-01-01", "2025-01-31", 100), ("b2", "b", "2025-02-01", "2025-02-28", 100),
         ("b3", "b", "2025-03-01", "2025-03-01", -30),
@@ -287,3 +289,109 @@ def test_B17_arrears_among_the_features_are_net(engine):
     # 40 are overdue, then 140; the credit of 100 leaves 40, of which 30 are paid out; the bill of June is paid ahead.
     assert (found["arrears"] * 50).round(2).tolist()[:7] == [40, 140, 40, 40, 70, 70, 70]
     assert found["late_now"].round(2).tolist()[0] == -5
+
+
+# Money by the term it is for (B3)
+
+
+def payer(
+    fees: dict[int, float], term: int = 12, fee_pct: float | None = 10.0, end: str | None = None, months: int = 24
+):
+    """One client from January 2024 with these fees by month (0 is January), beside one that pays 100 each month."""
+    spells = days(
+        [("a", 1, "2024-01-01", end), ("z", 1, "2024-01-01", None)], "client_id engagement start_date end_date"
+    )
+    spells = spells.assign(contract_term_months=term, monthly_ad_spend=1000.0)
+    spells = spells if fee_pct is None else spells.assign(fee_pct=fee_pct)
+    month = pd.date_range("2023-12-01", periods=months + 1, freq="MS")
+    rows = [("a", month[k + 1], fee) for k, fee in fees.items()] + [("z", day, 100.0) for day in month[1:]]
+    return spells, pd.DataFrame(rows, columns=["client_id", "month", "fee"])
+
+
+def by_month(spells: pd.DataFrame, table: pd.DataFrame) -> list[float]:
+    """The fees of client a by month of service, as `monthly_money` has them; 0 where there is none."""
+    money = monthly_money(spells, {"account_months": table})
+    own = money[money["client_id"] == "a"].set_index("month")["fee"]
+    return own.reindex(range(2024 * 12, 2026 * 12)).fillna(0).round(6).tolist()
+
+
+PREPAID = {
+    "each January, as a discount": ({0: 1080, 12: 1200}, {}, [90] * 12 + [100] * 12),
+    "each September, for the calendar year": ({8: 1200, 20: 1200}, {}, [100] * 24),
+    "the month before the term begins": ({-1: 1200, 11: 1200}, {}, [100] * 24),
+    "zeros written down between": ({k: 1200.0 * (k % 12 == 0) for k in range(24)}, {}, [100] * 24),
+    "half a year ahead": ({0: 600, 6: 600, 12: 600, 18: 600}, {}, [100] * 24),
+    "a quarter ahead, month-to-month": (dict.fromkeys(range(0, 24, 3), 300), {"term": 1}, [100] * 24),
+    "a quarter in arrears": (dict.fromkeys(range(2, 24, 3), 300), {}, [100] * 24),
+    "nothing planned, by the term alone": ({0: 1200, 12: 1200}, {"fee_pct": None}, [100] * 24),
+    "nothing planned, by equal gaps": (dict.fromkeys(range(0, 24, 3), 300), {"fee_pct": None, "term": 1}, [100] * 24),
+    "monthly, then a year ahead": ({**dict.fromkeys(range(12), 100), 12: 1200}, {}, [100] * 24),
+    "a year ahead, then monthly": ({0: 1200, **dict.fromkeys(range(12, 24), 100)}, {}, [100] * 24),
+    "gone after eight months, not paid back": ({0: 1200}, {"end": "2024-08-31"}, [150] * 8 + [0] * 16),
+    "paid in the newest month": ({11: 1200, 23: 1200}, {}, [100] * 12 + [0] * 0 + [100] * 12),
+    "a year that has just been paid": ({0: 1200, 12: 1200}, {"months": 13}, [100] * 13 + [0] * 11),
+    "a term that runs on": ({18: 1200, **dict.fromkeys(range(18), 100)}, {}, [100] * 24),
+}
+
+
+@pytest.mark.parametrize("what", PREPAID)
+def test_B3_fees_count_in_the_months_they_are_for(what):
+    fees, how, right = PREPAID[what]
+    spells, table = payer(fees, **how)
+    assert by_month(spells, table) == right
+    once = by_term(spells, table)
+    assert len(once.spread) == sum(fee > 150 for fee in fees.values()) and once.left.empty
+    again = by_term(spells, once.table)
+    assert again.spread.empty and again.left.empty and again.table is once.table
+
+
+UNTOUCHED = {
+    "month by month": dict.fromkeys(range(24), 100),
+    "a free first month": {0: 0, **dict.fromkeys(range(1, 24), 100)},
+    "free months on trial": {**dict.fromkeys(range(3), 0), **dict.fromkeys(range(3, 24), 100)},
+    "a credit note in a month": {**dict.fromkeys(range(24), 100), 5: -100},
+    "stopped paying": {**dict.fromkeys(range(10), 100), **dict.fromkeys(range(10, 24), 0)},
+    "nothing at all": dict.fromkeys(range(24), 0),
+    "a project beside the fees": {**dict.fromkeys(range(24), 100), 6: 1300},
+}
+
+
+@pytest.mark.parametrize("what", UNTOUCHED)
+@pytest.mark.parametrize("fee_pct", [10.0, None])
+def test_B3_fees_of_single_months_stay_where_they_are(what, fee_pct):
+    spells, table = payer(UNTOUCHED[what], fee_pct=fee_pct)
+    found = by_term(spells, table)
+    assert found.table is table and found.spread.empty and found.left.empty
+    assert by_month(spells, table) == [UNTOUCHED[what].get(k, 0) for k in range(24)]
+
+
+def test_B3_what_nothing_settles_stays_and_is_said():
+    spells, table = payer({1: 750, 6: 900, 20: 700}, term=1)
+    found = by_term(spells, table)
+    assert found.spread.empty and found.table is table
+    assert found.left[["client_id", "amount", "months"]].to_numpy().tolist()[:1] == [["a", 750, 0]]
+    study = open_study(str(CASES / "case-03"))
+    [note] = [row.text for row in study.notes().items if row.text.startswith("Payments for several months")]
+    assert "2, of clients 1 (c00)" in note
+    odd = study.tables.frames["account_months"].assign(fee=lambda rows: rows["fee"].where(rows["client_id"] != "c00"))
+    odd.loc[[1, 7, 9], "fee"] = [5000.0, 4000.0, 7000.0]
+    study.__dict__["fees_by_term"] = by_term(study.spells, odd)
+    [told] = [row.text for row in study.warnings().items if "months of nothing after them" in row.text]
+    assert "of clients 1 (c00)" in told
+
+
+@pytest.mark.parametrize("paid_in", [1, 9])
+def test_B3_a_year_paid_ahead_leaves_what_it_leaves_and_calls_for_nothing(paid_in):
+    study = open_study(str(CASES / "case-03"))
+    months = study.tables.frames["account_months"]
+    lump = months["client_id"].eq("c00") & months["month"].dt.month.eq(paid_in)
+    own = months["fee"].mask(months["client_id"].eq("c00"), 0.5).mask(lump, 9594.5)
+    tables = dict(study.tables.frames) | {"account_months": months.assign(fee=own)}
+    book = Book(study.spells, tables, study.settings, pd.Timestamp(study.cutoff))
+    assert book.told.loc["c00", "margin"] == pytest.approx(370, abs=0.1)
+    table = actions.decide(book.rows, actions.own_lists(book), actions.why_nothing(book)).set_index("client_id")
+    assert table.loc["c00", "action"] == actions.NONE and "it leaves 370 a month" in table.loc["c00", "reason"]
+    own = book.money.query("client_id == 'c00'")
+    assert own["fee"].round().eq(800).all() and len(own) == 24
+    worth = worth_by_month(own)["worth_a_month"].to_numpy()
+    assert worth[2:] == pytest.approx(800 - own["cost"].rolling(3).mean().to_numpy()[2:], abs=1)

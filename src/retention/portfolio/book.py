@@ -12,6 +12,7 @@ import pandas as pd
 from retention.config import Settings
 from retention.economics.fees import client_names
 from retention.economics.money import monthly_money
+from retention.economics.prepaid import by_term
 from retention.portfolio import evidence, margins
 from retention.spells import DAY, add_months, whole_months
 from retention.tables import columns_of, known_by
@@ -46,8 +47,12 @@ class Book:
 
     @cached_property
     def known(self) -> dict[str, pd.DataFrame]:
-        """The tables as they stood on the day."""
-        return as_known(self.tables, self.cutoff)
+        """The tables as they stood on the day, fees in the months they are for (`prepaid.by_term`)."""
+        known = as_known(self.tables, self.cutoff)
+        if "account_months" in known:
+            fees = by_term(self.spells, known["account_months"], known.get("contracts"))
+            known["account_months"] = fees.table
+        return known
 
     @cached_property
     def money(self) -> pd.DataFrame:
