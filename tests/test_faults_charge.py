@@ -10,15 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import clients_of
 from retention import open_study, reps, service
-from retention.config import ResultsSettings
+from retention.config import ResultsSettings, Settings
 from retention.days import day_number, last_day_number, month_number
 from retention.economics.money import monthly_money, worth_by_month
 from retention.economics.prepaid import by_term
-from retention.features import Window, month_features
+from retention.features import MEASURES, Window, month_features
 from retention.in_charge import NOBODY, new_reps, reps_by_month, reps_on, with_people_who_left
-from retention.portfolio import actions, debts, tiers
+from retention.lagged import build_panel
+from retention.portfolio import actions, debts, effects, evidence, tiers
 from retention.portfolio.book import Book
+from retention.snapshots import build_snapshots
+from retention.spells import build_spells
+from retention.tables import TABLES
 
 CASES = Path(__file__).parent / "cases"
 DAY = pd.Timedelta(days=1)
@@ -28,7 +33,7 @@ def days(rows: list[tuple], columns: str) -> pd.DataFrame:
     """A table from tuples; columns that name a day hold dates."""
     names = columns.split()
     frame = pd.DataFrame(rows, columns=names)
-    dated = [name for name in names if name.endswith(("_on", "_date", "_at", "month"))]
+    dated = [name for name in names if name.endswith(("_on", "_date", "_at", "_start", "month"))]
     frame[dated] = frame[dated].apply(pd.to_datetime)
     return frame
 
@@ -395,3 +400,97 @@ def test_B3_a_year_paid_ahead_leaves_what_it_leaves_and_calls_for_nothing(paid_i
     assert own["fee"].round().eq(800).all() and len(own) == 24
     worth = worth_by_month(own)["worth_a_month"].to_numpy()
     assert worth[2:] == pytest.approx(800 - own["cost"].rolling(3).mean().to_numpy()[2:], abs=1)
+
+
+# What is known so far (R15)
+
+
+def lived_before() -> dict[str, pd.DataFrame]:
+    """a signs on 15 March 2024, after an engagement until June 2023; much is on record from before each of them."""
+    noted = [("a", "2023-02-01", "undecided"), ("a", "2024-02-27", "rude"), ("a", "2024-05-02", "rude")]
+    met = [("a", "2023-05-10", "visit"), ("a", "2024-02-20", "call"), ("a", "2024-03-20", "call")]
+    months = [("a", "2023-06-01", 500.0), ("a", "2024-02-01", 700.0), ("a", "2024-03-01", 100.0)]
+    asked_ = [("a", "2024-02-10", "2024-02-12", 8, 9.0)]
+    return {
+        "engagements": engagements(("a", 1, "2023-01-01", "2023-06-30"), ("a", 2, "2024-03-15", None)),
+        "flags": days(noted, "client_id noted_on flag"),
+        "meetings": days(met, "client_id held_on kind"),
+        "account_months": days(months, "client_id month fee"),
+        "surveys": days(asked_, "client_id invited_on answered_on nps rep_liking"),
+        "invoices": bills(("i", "a", "2023-06-01", "2023-06-30", 250)),
+        "payments": paid(("i", "2023-07-10", 50)),
+        "assignments": stints(("a", "r1", "rep", "2024-02-14", None)),
+        "contracts": days([("a", "2024-02-20", "2024-03-15", 12)], "client_id signed_on term_start term_months"),
+    }
+
+
+@pytest.mark.parametrize("engine", ["polars", "pandas"])
+def test_R15_what_was_known_by_then_counts_whenever_it_was_noted(engine):
+    found = features_of(lived_before(), engine)
+    march, april, may = (found.loc[("a", 2, month)] for month in (3, 4, 5))
+    assert [row["flag_now"] for row in (march, april, may)] == [2, 2, 3]
+    assert march["visit_since"] == 10 and march["meeting_since"] == 0 and march["meeting_3"] == 2
+    assert [row["new_rep_since"] for row in (march, april)] == [1, 2]  # the rep came in the month before it signed
+    assert march["liking_now"] == 9 and march["liking_age"] == 1 and march["silent_3"] == 0
+    assert march["arrears"] == 2  # 200 of the earlier engagement, in fees of 100
+    assert march["term_months"] == 12 and march["months_to_renewal"] == 12  # signed before it began
+    assert march["fee_6"] == pytest.approx(np.log(100))  # a fee is the engagement's: the one of February is not
+    assert march["tenure_months"] == 0 and found.loc[("a", 2)].index.min() == 3
+
+
+def test_R15_every_measure_says_whose_it_is():
+    own = {name for name, about in MEASURES.items() if about["of"] == "engagement"}
+    assert {about["of"] for about in MEASURES.values()} == {"client", "engagement"}
+    assert own == {"result", "index", "spend", "fee", "paid_fee", "hours", "cost"}
+
+
+def test_R15_what_is_known_of_the_first_client_before_all_others():
+    """Nobody is on record earlier than this client, and its flag is older than it: `build_snapshots` looks that far."""
+    spells = build_spells(clients_of([("a", "2024-03-15", None, 1)]), cutoff=pd.Timestamp("2024-06-30").date())
+    flags = days([("a", "2022-02-27", "rude", 2)], "client_id noted_on flag severity")
+    cutoff, begin = pd.Timestamp("2024-06-30"), pd.Timestamp("2024-03-01")
+    rows = build_snapshots(spells, {"flags": flags}, Window(), ResultsSettings(), cutoff=cutoff, begin=begin)
+    assert rows["flag_now"].tolist() == [1, 1, 1, 1]
+
+
+def test_R15_what_was_noted_before_signing_is_evidence():
+    rows = clients_of([("a", "2025-03-15", None, 1)])
+    flags = days([("a", "2025-02-27", "abuses staff", 5)], "client_id noted_on flag severity")
+    told = evidence.evidence(rows, {"flags": flags}, pd.Timestamp("2025-06-30"))
+    assert told["group"].tolist() == ["abuse"]
+    spells = build_spells(rows, cutoff=pd.Timestamp("2025-06-30").date())
+    [ends] = effects.after_events(spells, {"noted": flags.rename(columns={"noted_on": "day"})}, 1).rows
+    assert ends.n_clients == 1
+
+
+OPTIONAL = [(name, column.name) for name in ("assignments", "staff") for column in TABLES[name].columns
+            if not column.required]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["absent", "blank"])
+@pytest.mark.parametrize(("table", "column"), OPTIONAL)
+def test_R14_any_optional_column_of_people_may_be_absent_or_blank(table, column, how):
+    rows = clients_of([("a", "2024-01-01", None, 1, "r1"), ("b", "2024-02-01", None, 12, "r2")], ("rep_id",))
+    last = pd.Timestamp("2024-06-30")
+    spells = build_spells(rows, cutoff=last.date())
+    staff = days([("r1", "rep", "Ann", "2020-01-01", None), ("r2", "rep", "Bea", "2020-01-01", "2024-04-30")],
+                 "staff_id role name started_on ended_on")  # fmt: skip
+    staff = staff.assign(monthly_salary=1.0, hourly_cost=1.0, quota=1.0, commission_pct=1.0, trained_on=pd.NaT)
+    served = stints(("a", "r1", "rep", "2024-01-01", None), ("b", "r2", "rep", "2024-02-01", None))
+    tables = {"staff": staff, "assignments": served.assign(recorded_at=served["from_date"])}
+    blank = tables[table][column].mask(tables[table][column].notna())
+    changed = tables[table].drop(columns=column) if how == "absent" else tables[table].assign(**{column: blank})
+    tables[table] = changed
+    left = "r2" if column == "ended_on" else NOBODY
+    panel = build_panel(spells, None, None, ResultsSettings(), cutoff=last, **tables)
+    clients = service.present(panel, last)
+    assert clients["owner"].tolist() == ["r1", left]
+    book = Book(spells, tables, Settings(), last)
+    assert book.owners.fillna(NOBODY).tolist() == ["r1", left] and book.told.empty
+    serving = service.serving(tables["assignments"], tables["staff"], last)
+    assert len(service.held_alone(clients, serving, service.people_names(tables["staff"]), last)) == 2
+    assert service.loads(clients, serving, pd.Series(dtype=object)).empty and len(actions.our_part(book)) == 0
+    frames = {"engagements": spells, **tables}
+    made = features_of({name: frame.dropna(axis=1, how="all") if name == table else frame
+                        for name, frame in frames.items()})  # fmt: skip
+    assert made.loc[("b", 1, 6), "rep_load"] == 1 if left else np.isnan(made.loc[("b", 1, 6), "rep_load"])
