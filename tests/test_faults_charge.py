@@ -14,6 +14,7 @@ from conftest import clients_of
 from retention import open_study, reps, service
 from retention.config import ResultsSettings, Settings
 from retention.days import day_number, last_day_number, month_number
+from retention.economics import bonuses
 from retention.economics.money import monthly_money, worth_by_month
 from retention.economics.prepaid import by_term
 from retention.features import MEASURES, Window, month_features
@@ -91,6 +92,10 @@ def test_B16_who_left_is_in_charge_of_nobody_and_is_counted():
     assert told.startswith("21 present clients (") and "(Bea)" in told
     book = Book(study.spells, study.tables.frames, study.settings, last)
     assert book.owners.isna().sum() == 21 and "r1" not in set(book.owners)
+    assert book.owner_words.value_counts().to_dict() == {"Cem": 22, "Bea, who left": 21, "Ada": 16}
+    lists = actions.own_lists(book, others=actions.of_service(study))
+    owners = lists[actions.CARE].set_index("client_id")["owner"]
+    assert (owners == book.owner_words.reindex(owners.index)).all() and "Bea, who left" in set(owners)
 
 
 def test_B16_the_review_and_the_lists_name_the_same_rep():
@@ -494,3 +499,10 @@ def test_R14_any_optional_column_of_people_may_be_absent_or_blank(table, column,
     made = features_of({name: frame.dropna(axis=1, how="all") if name == table else frame
                         for name, frame in frames.items()})  # fmt: skip
     assert made.loc[("b", 1, 6), "rep_load"] == 1 if left else np.isnan(made.loc[("b", 1, 6), "rep_load"])
+
+
+def test_B15_the_bonus_of_the_reps_goes_by_who_was_in_charge():
+    study = open_study(str(CASES / "case-20"))
+    rows = reps.last_year(study.panel, pd.Timestamp(study.cutoff))
+    ends = bonuses.recent_ends(rows)
+    assert set(ends.index) == {"ann", "cid"} and ends["observed"].sum() == rows["left"].sum() > 0

@@ -13,6 +13,7 @@ from retention.config import Settings
 from retention.economics.fees import client_names
 from retention.economics.money import monthly_money
 from retention.economics.prepaid import by_term
+from retention.in_charge import with_people_who_left
 from retention.portfolio import evidence, margins
 from retention.spells import DAY, add_months, whole_months
 from retention.tables import columns_of, known_by
@@ -114,6 +115,14 @@ class Book:
         """Who answers for each client: the rep in charge now."""
         at = self.rows[["client_id"]].assign(day=self.cutoff)
         return evidence.in_charge(self.rows, self.known, at, "day").set_axis(self.rows["client_id"])
+
+    @cached_property
+    def owner_words(self) -> pd.Series:
+        """What lists call the rep in charge of each client; "Bea, who left" where nobody took over, else empty."""
+        last, rows = self.cutoff, self.rows.set_index("client_id", drop=False)
+        left = with_people_who_left(rows, last, self.known.get("assignments"), self.known.get("staff"))
+        gone = evidence.people(left, self.known) + ", who left"
+        return evidence.people(self.owners, self.known).mask(self.owners.isna() & left.notna(), gone)
 
     @cached_property
     def ends(self) -> pd.DataFrame:
