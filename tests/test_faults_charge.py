@@ -10,13 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import clients_of
 from retention import open_study, reps, service
-from retention.config import ResultsSettings
+from retention.config import ResultsSettings, Settings
 from retention.days import day_number, last_day_number, month_number
-from retention.features import Window, month_features
+from retention.economics import bonuses
+from retention.economics.money import monthly_money, worth_by_month
+from retention.economics.prepaid import by_term
+from retention.features import MEASURES, Window, month_features
 from retention.in_charge import NOBODY, new_reps, reps_by_month, reps_on, with_people_who_left
-from retention.portfolio import actions, debts, tiers
+from retention.lagged import build_panel
+from retention.portfolio import actions, debts, effects, evidence, tiers
 from retention.portfolio.book import Book
+from retention.snapshots import build_snapshots
+from retention.spells import build_spells
+from retention.tables import TABLES
 
 CASES = Path(__file__).parent / "cases"
 DAY = pd.Timedelta(days=1)
@@ -26,7 +34,7 @@ def days(rows: list[tuple], columns: str) -> pd.DataFrame:
     """A table from tuples; columns that name a day hold dates."""
     names = columns.split()
     frame = pd.DataFrame(rows, columns=names)
-    dated = [name for name in names if name.endswith(("_on", "_date", "_at", "month"))]
+    dated = [name for name in names if name.endswith(("_on", "_date", "_at", "_start", "month"))]
     frame[dated] = frame[dated].apply(pd.to_datetime)
     return frame
 
@@ -84,6 +92,10 @@ def test_B16_who_left_is_in_charge_of_nobody_and_is_counted():
     assert told.startswith("21 present clients (") and "(Bea)" in told
     book = Book(study.spells, study.tables.frames, study.settings, last)
     assert book.owners.isna().sum() == 21 and "r1" not in set(book.owners)
+    assert book.owner_words.value_counts().to_dict() == {"Cem": 22, "Bea, who left": 21, "Ada": 16}
+    lists = actions.own_lists(book, others=actions.of_service(study))
+    owners = lists[actions.CARE].set_index("client_id")["owner"]
+    assert (owners == book.owner_words.reindex(owners.index)).all() and "Bea, who left" in set(owners)
 
 
 def test_B16_the_review_and_the_lists_name_the_same_rep():
@@ -228,7 +240,7 @@ def test_B17_who_owes_nothing_after_credit_notes_is_not_dunned():
 
 
 def test_B17_debts_by_hand():
-    """b: a credit of 30; c: 20 overpaid; d: a part payment; e: a credit that was paid out; f: a bill of nothing."""
+    """b: a credit of 30; c: 20 paid too much; d: a part payment; e: a credit paid out; f: a bill of nothing."""
     table = bills(
         ("b1", "b", "2025-01-01", "2025-01-31", 100), ("b2", "b", "2025-02-01", "2025-02-28", 100),
         ("b3", "b", "2025-03-01", "2025-03-01", -30),
@@ -287,3 +299,210 @@ def test_B17_arrears_among_the_features_are_net(engine):
     # 40 are overdue, then 140; the credit of 100 leaves 40, of which 30 are paid out; the bill of June is paid ahead.
     assert (found["arrears"] * 50).round(2).tolist()[:7] == [40, 140, 40, 40, 70, 70, 70]
     assert found["late_now"].round(2).tolist()[0] == -5
+
+
+# Money by the term it is for (B3)
+
+
+def payer(
+    fees: dict[int, float], term: int = 12, fee_pct: float | None = 10.0, end: str | None = None, months: int = 24
+):
+    """One client from January 2024 with these fees by month (0 is January), beside one that pays 100 each month."""
+    spells = days(
+        [("a", 1, "2024-01-01", end), ("z", 1, "2024-01-01", None)], "client_id engagement start_date end_date"
+    )
+    spells = spells.assign(contract_term_months=term, monthly_ad_spend=1000.0)
+    spells = spells if fee_pct is None else spells.assign(fee_pct=fee_pct)
+    month = pd.date_range("2023-12-01", periods=months + 1, freq="MS")
+    rows = [("a", month[k + 1], fee) for k, fee in fees.items()] + [("z", day, 100.0) for day in month[1:]]
+    return spells, pd.DataFrame(rows, columns=["client_id", "month", "fee"])
+
+
+def by_month(spells: pd.DataFrame, table: pd.DataFrame) -> list[float]:
+    """The fees of client a by month of service, as `monthly_money` has them; 0 where there is none."""
+    money = monthly_money(spells, {"account_months": table})
+    own = money[money["client_id"] == "a"].set_index("month")["fee"]
+    return own.reindex(range(2024 * 12, 2026 * 12)).fillna(0).round(6).tolist()
+
+
+PREPAID = {
+    "each January, as a discount": ({0: 1080, 12: 1200}, {}, [90] * 12 + [100] * 12),
+    "each September, for the calendar year": ({8: 1200, 20: 1200}, {}, [100] * 24),
+    "the month before the term begins": ({-1: 1200, 11: 1200}, {}, [100] * 24),
+    "zeros written down between": ({k: 1200.0 * (k % 12 == 0) for k in range(24)}, {}, [100] * 24),
+    "half a year ahead": ({0: 600, 6: 600, 12: 600, 18: 600}, {}, [100] * 24),
+    "a quarter ahead, month-to-month": (dict.fromkeys(range(0, 24, 3), 300), {"term": 1}, [100] * 24),
+    "a quarter in arrears": (dict.fromkeys(range(2, 24, 3), 300), {}, [100] * 24),
+    "nothing planned, by the term alone": ({0: 1200, 12: 1200}, {"fee_pct": None}, [100] * 24),
+    "nothing planned, by equal gaps": (dict.fromkeys(range(0, 24, 3), 300), {"fee_pct": None, "term": 1}, [100] * 24),
+    "monthly, then a year ahead": ({**dict.fromkeys(range(12), 100), 12: 1200}, {}, [100] * 24),
+    "a year ahead, then monthly": ({0: 1200, **dict.fromkeys(range(12, 24), 100)}, {}, [100] * 24),
+    "gone after eight months, not paid back": ({0: 1200}, {"end": "2024-08-31"}, [150] * 8 + [0] * 16),
+    "paid in the newest month": ({11: 1200, 23: 1200}, {}, [100] * 12 + [0] * 0 + [100] * 12),
+    "a year that has just been paid": ({0: 1200, 12: 1200}, {"months": 13}, [100] * 13 + [0] * 11),
+    "a term that runs on": ({18: 1200, **dict.fromkeys(range(18), 100)}, {}, [100] * 24),
+}
+
+
+@pytest.mark.parametrize("what", PREPAID)
+def test_B3_fees_count_in_the_months_they_are_for(what):
+    fees, how, right = PREPAID[what]
+    spells, table = payer(fees, **how)
+    assert by_month(spells, table) == right
+    once = by_term(spells, table)
+    assert len(once.spread) == sum(fee > 150 for fee in fees.values()) and once.left.empty
+    again = by_term(spells, once.table)
+    assert again.spread.empty and again.left.empty and again.table is once.table
+
+
+UNTOUCHED = {
+    "month by month": dict.fromkeys(range(24), 100),
+    "a free first month": {0: 0, **dict.fromkeys(range(1, 24), 100)},
+    "free months on trial": {**dict.fromkeys(range(3), 0), **dict.fromkeys(range(3, 24), 100)},
+    "a credit note in a month": {**dict.fromkeys(range(24), 100), 5: -100},
+    "stopped paying": {**dict.fromkeys(range(10), 100), **dict.fromkeys(range(10, 24), 0)},
+    "nothing at all": dict.fromkeys(range(24), 0),
+    "a project beside the fees": {**dict.fromkeys(range(24), 100), 6: 1300},
+}
+
+
+@pytest.mark.parametrize("what", UNTOUCHED)
+@pytest.mark.parametrize("fee_pct", [10.0, None])
+def test_B3_fees_of_single_months_stay_where_they_are(what, fee_pct):
+    spells, table = payer(UNTOUCHED[what], fee_pct=fee_pct)
+    found = by_term(spells, table)
+    assert found.table is table and found.spread.empty and found.left.empty
+    assert by_month(spells, table) == [UNTOUCHED[what].get(k, 0) for k in range(24)]
+
+
+def test_B3_what_nothing_settles_stays_and_is_said():
+    spells, table = payer({1: 750, 6: 900, 20: 700}, term=1)
+    found = by_term(spells, table)
+    assert found.spread.empty and found.table is table
+    assert found.left[["client_id", "amount", "months"]].to_numpy().tolist()[:1] == [["a", 750, 0]]
+    study = open_study(str(CASES / "case-03"))
+    [note] = [row.text for row in study.notes().items if row.text.startswith("Payments for several months")]
+    assert "2, of clients 1 (c00)" in note
+    odd = study.tables.frames["account_months"].assign(fee=lambda rows: rows["fee"].where(rows["client_id"] != "c00"))
+    odd.loc[[1, 7, 9], "fee"] = [5000.0, 4000.0, 7000.0]
+    study.__dict__["fees_by_term"] = by_term(study.spells, odd)
+    [told] = [row.text for row in study.warnings().items if "months of nothing after them" in row.text]
+    assert "of clients 1 (c00)" in told
+
+
+@pytest.mark.parametrize("paid_in", [1, 9])
+def test_B3_a_year_paid_ahead_leaves_what_it_leaves_and_calls_for_nothing(paid_in):
+    study = open_study(str(CASES / "case-03"))
+    months = study.tables.frames["account_months"]
+    lump = months["client_id"].eq("c00") & months["month"].dt.month.eq(paid_in)
+    own = months["fee"].mask(months["client_id"].eq("c00"), 0.5).mask(lump, 9594.5)
+    tables = dict(study.tables.frames) | {"account_months": months.assign(fee=own)}
+    book = Book(study.spells, tables, study.settings, pd.Timestamp(study.cutoff))
+    assert book.told.loc["c00", "margin"] == pytest.approx(370, abs=0.1)
+    table = actions.decide(book.rows, actions.own_lists(book), actions.why_nothing(book)).set_index("client_id")
+    assert table.loc["c00", "action"] == actions.NONE and "it leaves 370 a month" in table.loc["c00", "reason"]
+    own = book.money.query("client_id == 'c00'")
+    assert own["fee"].round().eq(800).all() and len(own) == 24
+    worth = worth_by_month(own)["worth_a_month"].to_numpy()
+    assert worth[2:] == pytest.approx(800 - own["cost"].rolling(3).mean().to_numpy()[2:], abs=1)
+
+
+# What is known so far (R15)
+
+
+def lived_before() -> dict[str, pd.DataFrame]:
+    """a signs on 15 March 2024, after an engagement until June 2023; much is on record from before each of them."""
+    noted = [("a", "2023-02-01", "undecided"), ("a", "2024-02-27", "rude"), ("a", "2024-05-02", "rude")]
+    met = [("a", "2023-05-10", "visit"), ("a", "2024-02-20", "call"), ("a", "2024-03-20", "call")]
+    months = [("a", "2023-06-01", 500.0), ("a", "2024-02-01", 700.0), ("a", "2024-03-01", 100.0)]
+    asked_ = [("a", "2024-02-10", "2024-02-12", 8, 9.0)]
+    return {
+        "engagements": engagements(("a", 1, "2023-01-01", "2023-06-30"), ("a", 2, "2024-03-15", None)),
+        "flags": days(noted, "client_id noted_on flag"),
+        "meetings": days(met, "client_id held_on kind"),
+        "account_months": days(months, "client_id month fee"),
+        "surveys": days(asked_, "client_id invited_on answered_on nps rep_liking"),
+        "invoices": bills(("i", "a", "2023-06-01", "2023-06-30", 250)),
+        "payments": paid(("i", "2023-07-10", 50)),
+        "assignments": stints(("a", "r1", "rep", "2024-02-14", None)),
+        "contracts": days([("a", "2024-02-20", "2024-03-15", 12)], "client_id signed_on term_start term_months"),
+    }
+
+
+@pytest.mark.parametrize("engine", ["polars", "pandas"])
+def test_R15_what_was_known_by_then_counts_whenever_it_was_noted(engine):
+    found = features_of(lived_before(), engine)
+    march, april, may = (found.loc[("a", 2, month)] for month in (3, 4, 5))
+    assert [row["flag_now"] for row in (march, april, may)] == [2, 2, 3]
+    assert march["visit_since"] == 10 and march["meeting_since"] == 0 and march["meeting_3"] == 2
+    assert [row["new_rep_since"] for row in (march, april)] == [1, 2]  # the rep came in the month before it signed
+    assert march["liking_now"] == 9 and march["liking_age"] == 1 and march["silent_3"] == 0
+    assert march["arrears"] == 2  # 200 of the earlier engagement, in fees of 100
+    assert march["term_months"] == 12 and march["months_to_renewal"] == 12  # signed before it began
+    assert march["fee_6"] == pytest.approx(np.log(100))  # a fee is the engagement's: the one of February is not
+    assert march["tenure_months"] == 0 and found.loc[("a", 2)].index.min() == 3
+
+
+def test_R15_every_measure_says_whose_it_is():
+    own = {name for name, about in MEASURES.items() if about["of"] == "engagement"}
+    assert {about["of"] for about in MEASURES.values()} == {"client", "engagement"}
+    assert own == {"result", "index", "spend", "fee", "paid_fee", "hours", "cost"}
+
+
+def test_R15_what_is_known_of_the_first_client_before_all_others():
+    """Nobody is on record earlier than this client, and its flag is older than it: `build_snapshots` looks that far."""
+    spells = build_spells(clients_of([("a", "2024-03-15", None, 1)]), cutoff=pd.Timestamp("2024-06-30").date())
+    flags = days([("a", "2022-02-27", "rude", 2)], "client_id noted_on flag severity")
+    cutoff, begin = pd.Timestamp("2024-06-30"), pd.Timestamp("2024-03-01")
+    rows = build_snapshots(spells, {"flags": flags}, Window(), ResultsSettings(), cutoff=cutoff, begin=begin)
+    assert rows["flag_now"].tolist() == [1, 1, 1, 1]
+
+
+def test_R15_what_was_noted_before_signing_is_evidence():
+    rows = clients_of([("a", "2025-03-15", None, 1)])
+    flags = days([("a", "2025-02-27", "abuses staff", 5)], "client_id noted_on flag severity")
+    told = evidence.evidence(rows, {"flags": flags}, pd.Timestamp("2025-06-30"))
+    assert told["group"].tolist() == ["abuse"]
+    spells = build_spells(rows, cutoff=pd.Timestamp("2025-06-30").date())
+    [ends] = effects.after_events(spells, {"noted": flags.rename(columns={"noted_on": "day"})}, 1).rows
+    assert ends.n_clients == 1
+
+
+OPTIONAL = [(name, column.name) for name in ("assignments", "staff") for column in TABLES[name].columns
+            if not column.required]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["absent", "blank"])
+@pytest.mark.parametrize(("table", "column"), OPTIONAL)
+def test_R14_any_optional_column_of_people_may_be_absent_or_blank(table, column, how):
+    rows = clients_of([("a", "2024-01-01", None, 1, "r1"), ("b", "2024-02-01", None, 12, "r2")], ("rep_id",))
+    last = pd.Timestamp("2024-06-30")
+    spells = build_spells(rows, cutoff=last.date())
+    staff = days([("r1", "rep", "Ann", "2020-01-01", None), ("r2", "rep", "Bea", "2020-01-01", "2024-04-30")],
+                 "staff_id role name started_on ended_on")  # fmt: skip
+    staff = staff.assign(monthly_salary=1.0, hourly_cost=1.0, quota=1.0, commission_pct=1.0, trained_on=pd.NaT)
+    served = stints(("a", "r1", "rep", "2024-01-01", None), ("b", "r2", "rep", "2024-02-01", None))
+    tables = {"staff": staff, "assignments": served.assign(recorded_at=served["from_date"])}
+    blank = tables[table][column].mask(tables[table][column].notna())
+    changed = tables[table].drop(columns=column) if how == "absent" else tables[table].assign(**{column: blank})
+    tables[table] = changed
+    left = "r2" if column == "ended_on" else NOBODY
+    panel = build_panel(spells, None, None, ResultsSettings(), cutoff=last, **tables)
+    clients = service.present(panel, last)
+    assert clients["owner"].tolist() == ["r1", left]
+    book = Book(spells, tables, Settings(), last)
+    assert book.owners.fillna(NOBODY).tolist() == ["r1", left] and book.told.empty
+    serving = service.serving(tables["assignments"], tables["staff"], last)
+    assert len(service.held_alone(clients, serving, service.people_names(tables["staff"]), last)) == 2
+    assert service.loads(clients, serving, pd.Series(dtype=object)).empty and len(actions.our_part(book)) == 0
+    frames = {"engagements": spells, **tables}
+    made = features_of({name: frame.dropna(axis=1, how="all") if name == table else frame
+                        for name, frame in frames.items()})  # fmt: skip
+    assert made.loc[("b", 1, 6), "rep_load"] == 1 if left else np.isnan(made.loc[("b", 1, 6), "rep_load"])
+
+
+def test_B15_the_bonus_of_the_reps_goes_by_who_was_in_charge():
+    study = open_study(str(CASES / "case-20"))
+    rows = reps.last_year(study.panel, pd.Timestamp(study.cutoff))
+    ends = bonuses.recent_ends(rows)
+    assert set(ends.index) == {"ann", "cid"} and ends["observed"].sum() == rows["left"].sum() > 0

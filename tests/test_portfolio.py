@@ -601,10 +601,11 @@ def test_evidence_by_hand():
     assert owed.loc["x"].tolist() == [160, 360]
     told = evidence.evidence(rows, known, day)
     assert told[["client_id", "what", "group"]].to_numpy().tolist() == [
-        ["x", "debtor", "kind to avoid"], ["y", "Undecided", "kind to avoid"], ["y", "undecided", "kind to avoid"]
+        ["x", "debtor", "kind to avoid"], ["y", "rude", "red flag"],  # rude before it signed: known by then
+        ["y", "Undecided", "kind to avoid"], ["y", "undecided", "kind to avoid"],
     ]  # fmt: skip
     assert told["evidence"].tolist()[0] == "arrears grew 3 months on end to 3.6 invoices"
-    assert "67%" in told["evidence"].tolist()[2]
+    assert "67%" in told["evidence"].tolist()[3]
     assert evidence.evidence(rows, {}, day).empty
 
 

@@ -6,6 +6,8 @@ the months that begin with the lag before them (METHODS 5): who was in charge wh
 
 from __future__ import annotations
 
+import datetime as dt
+
 import numpy as np
 import pandas as pd
 
@@ -40,6 +42,12 @@ def rep_rows(panel: Panel, *, unknown: str = CLIENT, since: pd.Timestamp | None 
     return rows[rows["rep"] != ""].reset_index(drop=True)
 
 
+def last_year(panel: Panel, cutoff: dt.date | pd.Timestamp) -> pd.DataFrame:
+    """The rows of `rep_rows` that ended in the twelve months to the cut-off."""
+    after = pd.Timestamp(cutoff) + DAY
+    return rep_rows(panel, since=after - pd.DateOffset(months=YEAR) - DAY)
+
+
 def reps(panel: Panel, *, unknown: str = CLIENT) -> pd.DataFrame:
     """Each rep's funnel row (`funnel`): ends by choice over those expected, over all months on record."""
     table = ends_over_expected(rep_rows(panel, unknown=unknown), "rep")
@@ -56,8 +64,7 @@ def review(panel: Panel, owners: pd.DataFrame, waves: pd.DataFrame, cutoff: pd.T
     table = reps(panel)
     if table.empty:
         return table
-    lately = rep_rows(panel, since=cutoff + DAY - pd.DateOffset(months=YEAR) - DAY)
-    year = ends_over_expected(lately, "rep").astype(float)
+    year = ends_over_expected(last_year(panel, cutoff), "rep").astype(float)
     table["year"] = (year["observed"] / year["expected"]).where(year["expected"] >= 5)
     now = owners[owners["owner"] != ""]
     table = table[table.index.isin(now["owner"])]

@@ -43,14 +43,16 @@ def build_snapshots(
     cutoff: pd.Timestamp,
     begin: pd.Timestamp,
     extra: Mapping[str, Extra] | None = None,
+    worth: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """A row a client and month's end from `begin` to `cutoff`, while there and not known to be under notice.
 
     `tables`: frames, or (all but that of the clients) Polars' scans of what need not be there whole.
 
     Columns: `client_id, engagement, month`, the features, `worth_a_month` (the client's margin; where its hours are not
-    known its fee, else its planned fee) and `outcome`: left (by choice, in the window), stayed, too late (decided
-    before the window begins), another end, or not known yet. Source: METHODS 7.
+    known its fee, else its planned fee; what the table `worth` says, by `client_id, engagement, month`, comes first)
+    and `outcome`: left (by choice, in the window), stayed, too late (decided before the window begins), another end, or
+    not known yet. Source: METHODS 7.
     """
     last, first = last_month(cutoff), int(month_of(spells["start_date"]).min())
     frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
@@ -62,6 +64,8 @@ def build_snapshots(
     made = made.join(signing_features(frames["engagements"], extra), on=KEY, how="left").sort(*KEY, "month")
     rows = made.collect().to_pandas()
     rows[WORTH] = _worth(rows, spells)
+    if worth is not None:
+        rows[WORTH] = rows[[*KEY, "month"]].merge(worth, on=[*KEY, "month"], how="left")[WORTH].fillna(rows[WORTH])
     rows = rows.merge(_decisions(spells), on=KEY, how="left")
     noticed = (rows["decided"] <= rows["month"]) & (rows["told"] <= rows["month"])
     noticed |= _noticed_by(rows, spells, cutoff) | _away(rows, tables.get("clients"))

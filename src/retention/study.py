@@ -16,7 +16,8 @@ from retention import conventions, prepared
 from retention.claims import Claim, load_plan, plan_hash
 from retention.config import Settings, TableSettings, resolve
 from retention.conventions import some
-from retention.economics.money import monthly_money
+from retention.economics.money import monthly_money, worth_by_month
+from retention.economics.prepaid import ByTerm, by_term
 from retention.errors import ConfigError, Fault
 from retention.features import Window
 from retention.guards import leaky
@@ -128,8 +129,14 @@ class Study:
     def money(self) -> pd.DataFrame:
         """What each client paid and cost by month, as known: `economics.money.monthly_money`."""
         names = {"account_months": ("month", "recorded_at"), "hours": ("month", "recorded_at"), "staff": ()}
-        known = {name: self._known(name, *days) for name, days in names.items()}
+        known = {name: self._known(name, *days) for name, days in names.items()} | {"contracts": self.contracts}
         return monthly_money(self.spells, {name: rows for name, rows in known.items() if rows is not None})
+
+    @cached_property
+    def fees_by_term(self) -> ByTerm | None:
+        """The fees by the months they are for, and which were moved: `economics.prepaid.by_term`; None without fees."""
+        fees = self._known("account_months", "month", "recorded_at")
+        return None if fees is None else by_term(self.spells, fees, self.contracts)
 
     @property
     def window(self) -> Window:
@@ -160,11 +167,20 @@ class Study:
             cutoff=pd.Timestamp(self.cutoff),
             begin=begin,
             extra=extra,
+            worth=self._worth_of_prepaid(),
         )
         known_later = leaky(self.spells, extra)
         size = ["log_size"] if "monthly_ad_spend" in known_later else []
         rows = rows.drop(columns=[*known_later, *size], errors="ignore")
         return rows.head(0) if self.is_snapshot else rows
+
+    def _worth_of_prepaid(self) -> pd.DataFrame | None:
+        """What clients leave a month whose fees were spread; None where there are none."""
+        spread = None if self.fees_by_term is None else self.fees_by_term.spread
+        if spread is None or spread.empty:
+            return None
+        prepaid = spread[["client_id", "engagement"]].drop_duplicates()
+        return worth_by_month(self.money.merge(prepaid, on=["client_id", "engagement"]))
 
     @cached_property
     def risk(self) -> tuple[Judgement, pd.DataFrame, pd.DataFrame]:
@@ -230,6 +246,12 @@ class Study:
     def notes(self) -> Findings:
         """What was read but not used, and what was mended without asking."""
         texts = [*self.tables.notes, *(f"Mended without asking: {text}." for text in self.tables.repairs)]
+        spread = None if self.fees_by_term is None else self.fees_by_term.spread
+        if spread is not None and len(spread):
+            texts.append(
+                f"Payments for several months: {_of_clients(spread)}. Each counts in the months it is for (by the "
+                "contract's term, the months between payments, or the usual fee)."
+            )
         return Findings(tuple(Finding("data", text) for text in texts), "Every column was read, and nothing mended.")
 
     def provenance(self) -> Listing:
@@ -290,7 +312,7 @@ class Study:
                 f"For {assumed:,} of {ended:,} ends the day of decision is taken to be "
                 f"{self.settings.notice_days} days before the end (notice_days)."
             )
-        return [*texts, *self._about_charge(), *self._about_rows()]
+        return [*texts, *self._about_charge(), *self._about_fees(), *self._about_rows()]
 
     def _about_charge(self) -> list[str]:
         """How many clients are assigned to somebody who has left the agency."""
@@ -303,6 +325,17 @@ class Study:
         return [
             f"{len(left):,} present clients ({ids}) are assigned to somebody who has left ({', '.join(names)}), who is "
             "in charge of nobody. Add to assignments who took over, from the day on which they did."
+        ]
+
+    def _about_fees(self) -> list[str]:
+        """Which payments look like fees of several months, and stay in one because nothing says of how many."""
+        left = None if self.fees_by_term is None else self.fees_by_term.left
+        if left is None or left.empty:
+            return []
+        return [
+            f"Payments with months of nothing after them: {_of_clients(left)}. Nothing on record says for which "
+            "months they are: they count in the one they are written down in, and the money of these clients misleads. "
+            "Write the fee of each month into account_months, or the term into contracts."
         ]
 
     def _about_rows(self) -> list[str]:
@@ -472,3 +505,9 @@ def _newest_recorded(frames: Mapping[str, pd.DataFrame]) -> dt.date | None:
             "If it is a typing error, correct it; otherwise set cutoff in retention.toml to the day of the data."
         )
     return newest.date()
+
+
+def _of_clients(payments: pd.DataFrame) -> str:
+    """How many payments, of how many clients, and the first five of their ids."""
+    ids = payments["client_id"].drop_duplicates()
+    return f"{len(payments):,}, of clients {some(payments.loc[ids.index], pd.Series(True, ids.index))}"

@@ -14,7 +14,7 @@ from retention.config import WhatIfSettings
 from retention.economics.lifetimes import DISCOUNT, SEED, Course, paces, paid_there, stay_by, with_limits, worth
 from retention.economics.plateau import AHEAD, Outlook
 from retention.funnel import MIN_EXPECTED, funnel
-from retention.people import expected_ends
+from retention.people import ends_over_expected
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.spells import DAY
 
@@ -174,13 +174,12 @@ def _luck_of_sellers(spells: pd.DataFrame) -> list[Estimate]:
     return [Estimate.of("B5", name, "all", shares, "share", (len(rows), int(rows["ended"].sum())))]
 
 
-def recent_ends(spells: pd.DataFrame, months: int = YEAR) -> pd.DataFrame:
-    """Ends by choice of each rep's clients in the last months, observed and expected from other reps' clients."""
-    later = (spells["observed_months"] - months).clip(lower=0)
-    rows = spells.assign(entry_months=np.maximum(spells["entry_months"], later))
-    rows = rows[rows["stop_months"] > rows["entry_months"]]
-    parts = [expected_ends(rows, "rep_id", early=early)[["observed", "expected"]] for early in (True, False)]
-    return parts[0].astype(float).add(parts[1].astype(float), fill_value=0.0)
+def recent_ends(rows: pd.DataFrame) -> pd.DataFrame:
+    """Ends by choice of each rep's clients, observed and expected from other reps' clients; index the reps.
+
+    `rows` as from `reps.rep_rows`, those of the last year: a rep answers for the months after its own.
+    """
+    return ends_over_expected(rows, "rep")[["observed", "expected"]].astype(float)
 
 
 def rep_salary(staff: pd.DataFrame | None) -> float:
@@ -199,9 +198,7 @@ def rep_bonus(ends: pd.DataFrame, salary: float, told: WhatIfSettings) -> tuple[
     """
     ends = ends[ends["expected"] >= MIN_EXPECTED]
     if ends.empty or not math.isfinite(salary):
-        why = (
-            f"It takes reps with {MIN_EXPECTED:g} expected ends in the last year (rep_id), and their salaries (staff)."
-        )
+        why = f"It takes reps with {MIN_EXPECTED:g} expected ends in the last year, and their salaries (staff)."
         return Estimates((), "A bonus for reps whose clients stay"), Finding("B6", f"No bonus can be tried out. {why}")
     most, due = told.rep_bonus * salary * YEAR, ends["expected"]
     rng = np.random.default_rng(SEED)

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from retention.economics.prepaid import by_term
 from retention.features import KEY
-from retention.snapshots import month_of
+from retention.snapshots import WORTH, month_of
 
+WORTH_MONTHS = 3  # as the features of a month's end have it
 FEES, MARGINS = "fees", "fees less hours at their cost"
 USUAL_MONTHS, MOST = 6, 0.8  # (ours) months that say how many clients' hours are usual; share that must be in
 NEEDS = "what clients pay (fee_pct in clients, or fee in account_months)"
@@ -18,15 +20,16 @@ NEEDS = "what clients pay (fee_pct in clients, or fee in account_months)"
 def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """A row an engagement and calendar month with a fee on record: `client_id, engagement, month, fee, cost, margin`.
 
-    `month` counts from the year 0. Cost is hours at what they cost (of people whose cost is not known, the usual). A
-    month without hours cost nothing if hours were kept then, and for this client at some time; else cost and margin are
-    NaN, as they are where the source holds no hours with their cost, and in the newest months while hours are still
-    coming in. Empty without fees by month.
+    `month` counts from the year 0. A fee counts in the months it is for (`prepaid.by_term`). Cost is hours at what they
+    cost (of people whose cost is not known, the usual). A month without hours cost nothing if hours were kept then, and
+    for this client at some time; else cost and margin are NaN, as they are where the source holds no hours with their
+    cost, and in the newest months while hours are still coming in. Empty without fees by month.
     """
     columns = [*KEY, "month", "fee", "cost", "margin"]
     fees = tables.get("account_months")
     if fees is None or "fee" not in fees:
         return pd.DataFrame(columns=columns)
+    fees = by_term(spells, fees, tables.get("contracts")).table
     rows = _summed(spells, fees.assign(fee=fees["fee"].astype(float)), "fee")
     hours, staff = tables.get("hours"), tables.get("staff")
     if hours is None or staff is None or "hourly_cost" not in staff or staff["hourly_cost"].isna().all():
@@ -55,6 +58,17 @@ def _summed(spells: pd.DataFrame, dated: pd.DataFrame, column: str) -> pd.DataFr
     rows = rows.merge(about, on="client_id")
     inside = (rows["month"] >= month_of(rows["start_date"])) & ~(rows["month"] > month_of(rows["end_date"]))
     return rows[inside].groupby([*KEY, "month"], as_index=False)[column].sum(min_count=1)
+
+
+def worth_by_month(money: pd.DataFrame) -> pd.DataFrame:
+    """What each client leaves a month, mean of three months: `client_id, engagement, month, worth_a_month`.
+
+    The margin, where hours are known; else the fee. `money` as from `monthly_money`.
+    """
+    rows = money.sort_values([*KEY, "month"], kind="stable").reset_index(drop=True)
+    means = rows.groupby(KEY)[["margin", "fee"]].rolling(WORTH_MONTHS, min_periods=1).mean()
+    means = means.reset_index(drop=True)
+    return rows[[*KEY, "month"]].assign(**{WORTH: means["margin"].fillna(means["fee"])})
 
 
 def planned_fees(spells: pd.DataFrame) -> pd.Series:

@@ -127,7 +127,9 @@ def own_lists(book: Book, risks: pd.DataFrame | None = None, others: Lists | Non
         RAISE_FEE: _to_raise(book),
     }
     for name, made in (others or {}).items():
-        lists[name] = made[COLUMNS].assign(owner=people(made["owner"], book.known))
+        owner = people(made["owner"], book.known)
+        words = made["client_id"].map(book.owner_words).fillna("")
+        lists[name] = made[COLUMNS].assign(owner=owner.mask(owner == "", words))
     return {name: listed.drop_duplicates("client_id").reset_index(drop=True) for name, listed in lists.items()}
 
 
@@ -150,7 +152,7 @@ def _joined(*lists: pd.DataFrame) -> pd.DataFrame:
 def _listed(book: Book, clients: Any, reason: Any, why: Any, act_by: Any, noticed: bool = False) -> pd.DataFrame:
     """A list of clients, only those under way and (unless told) not under notice, with their reps as owners."""
     table = pd.DataFrame({"client_id": clients, "reason": reason, "evidence": why, "act_by": act_by})
-    table["owner"] = people(table["client_id"].map(book.owners), book.known)
+    table["owner"] = table["client_id"].map(book.owner_words).fillna("")
     here = book.rows.loc[book.rows["noticed"].eq(noticed), "client_id"]
     return table[table["client_id"].isin(here)][COLUMNS].reset_index(drop=True)
 

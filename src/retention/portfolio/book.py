@@ -12,6 +12,8 @@ import pandas as pd
 from retention.config import Settings
 from retention.economics.fees import client_names
 from retention.economics.money import monthly_money
+from retention.economics.prepaid import by_term
+from retention.in_charge import with_people_who_left
 from retention.portfolio import evidence, margins
 from retention.spells import DAY, add_months, whole_months
 from retention.status import active_on
@@ -47,8 +49,12 @@ class Book:
 
     @cached_property
     def known(self) -> dict[str, pd.DataFrame]:
-        """The tables as they stood on the day."""
-        return as_known(self.tables, self.cutoff)
+        """The tables as they stood on the day, fees in the months they are for (`prepaid.by_term`)."""
+        known = as_known(self.tables, self.cutoff)
+        if "account_months" in known:
+            fees = by_term(self.spells, known["account_months"], known.get("contracts"))
+            known["account_months"] = fees.table
+        return known
 
     @cached_property
     def money(self) -> pd.DataFrame:
@@ -110,6 +116,14 @@ class Book:
         """Who answers for each client: the rep in charge now."""
         at = self.rows[["client_id"]].assign(day=self.cutoff)
         return evidence.in_charge(self.rows, self.known, at, "day").set_axis(self.rows["client_id"])
+
+    @cached_property
+    def owner_words(self) -> pd.Series:
+        """What lists call the rep in charge of each client; "Bea, who left" where nobody took over, else empty."""
+        last, rows = self.cutoff, self.rows.set_index("client_id", drop=False)
+        left = with_people_who_left(rows, last, self.known.get("assignments"), self.known.get("staff"))
+        gone = evidence.people(left, self.known) + ", who left"
+        return evidence.people(self.owners, self.known).mask(self.owners.isna() & left.notna(), gone)
 
     @cached_property
     def ends(self) -> pd.DataFrame:

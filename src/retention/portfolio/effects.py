@@ -117,7 +117,8 @@ def after_events(spells: pd.DataFrame, days: Mapping[str, pd.DataFrame], notice:
     """Ratios of leaving by choice once something has happened to a client (D7, D8, D4): a row each name of `days`.
 
     `days` has frames of `client_id` and `day`. A month counts where the client was free to leave, and as one after the
-    event where that lay before the decision (`notice` months earlier), at most `months` before it if told.
+    event where that lay before the decision (`notice` months earlier), at most `months` before it if told; an event
+    from before the client signed counts as well.
     """
     rows = month_rows(spells)
     term = rows["contract_term_months"].astype(int)
@@ -126,9 +127,9 @@ def after_events(spells: pd.DataFrame, days: Mapping[str, pd.DataFrame], notice:
     others = pd.DataFrame({"fixed": (rows["contract_term_months"] > 1).astype(float)})
     found = []
     for name, dated in days.items():
-        at = rows[["client_id", "start_date"]].assign(row=rows.index, decided=decided)
+        at = rows[["client_id"]].assign(row=rows.index, decided=decided)
         at = at.merge(dated.assign(day=pd.to_datetime(dated["day"])), on="client_id")
-        hit = (at["day"] >= at["start_date"]) & (at["day"] < at["decided"])
+        hit = at["day"] < at["decided"]
         if months:
             hit &= at["day"] >= at["decided"] - pd.DateOffset(months=months)
         marks = pd.Series(rows.index.isin(at.loc[hit, "row"]), rows.index)

@@ -54,8 +54,8 @@ def evidence(rows: pd.DataFrame, known: Tables, cutoff: pd.Timestamp, limits: Li
     every["noted_on"], every["severity"] = pd.to_datetime(every["noted_on"]), every["severity"].astype(float)
     about = every["what"].astype(str).str.casefold().map(NOTED)
     every["group"] = [row["group"] if isinstance(row, dict) else RED_FLAG for row in about]
-    every = every.merge(rows[["client_id", "start_date"]], on="client_id")
-    every = every[every["noted_on"] >= every["start_date"]].reset_index(drop=True)
+    # Whenever it was noted: before the client signed, or in an earlier engagement, it was known by then.
+    every = every[every["client_id"].isin(rows["client_id"])].reset_index(drop=True)
     every = every.assign(rep_id=in_charge(rows, known, every, "noted_on"))
     return every.sort_values(["client_id", "noted_on", "what"], ignore_index=True)[EVIDENCE]
 
