@@ -6,13 +6,14 @@ ARGS ?=
 # The matrices are small: threads that wait for each other cost six times what they save.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help report test lab check simulate torture bench screenshots clean
+.PHONY: help report test lab check simulate fuzz torture bench screenshots clean
 help:
 	@echo "make report    rerun the study and write reports/latest/index.html (ARGS=\"--config my/retention.toml\")"
 	@echo "make test      run the tests"
 	@echo "make lab       open the notebooks in JupyterLab"
 	@echo "make check     format, lint, types, notebook shape, layers"
 	@echo "make simulate  coverage and error rates on simulated agencies (long); writes docs/calibration.md"
+	@echo "make fuzz      every notebook on agencies that are odd in some way (long; ARGS=\"--part 1/4 --seed 1\")"
 	@echo "make torture   kill runs, fill disks, change clocks; the published report must stay whole (long)"
 	@echo "make bench     what the quick bootstrap, the scores and the reports cost; writes benchmarks/"
 	@echo "make screenshots  pictures of the sample's report for the README (needs chromium); writes docs/screens/"
@@ -37,6 +38,9 @@ check: .venv/dev-ready
 simulate: .venv/dev-ready
 	$(BIN)/python tests/simulate.py $(ARGS)
 	$(BIN)/python tests/simulate_economics.py $(ARGS)
+
+fuzz: .venv/dev-ready
+	$(BIN)/python tests/fuzz.py $(ARGS)
 
 bench: .venv/dev-ready
 	$(BIN)/python benchmarks/bootstrap.py

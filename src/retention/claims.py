@@ -12,7 +12,19 @@ from scipy import stats
 
 from retention.config import ClaimChange, study_plan
 from retention.errors import ConfigError
-from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Z95, Contrast, Finding, Verdict, between
+from retention.results import (
+    DIRECTION,
+    DOES_NOT,
+    HOLDS,
+    NOT_ENOUGH,
+    NOT_RUN,
+    Z95,
+    Contrast,
+    Finding,
+    Verdict,
+    as_ratio,
+    between,
+)
 
 POWER = 0.8
 ABOUT = "about as large as claimed"
@@ -49,7 +61,7 @@ class Claim:
 
     def shown(self, theta: float) -> float:
         """A (log) parameter back on the claim's own scale."""
-        return math.exp(theta) if self.scale == "ratio" and not math.isnan(theta) else theta
+        return as_ratio(theta) if self.scale == "ratio" and not math.isnan(theta) else theta
 
 
 def load_plan(changes: Mapping[str, ClaimChange] | None = None) -> tuple[dict[str, Claim], tuple[str, ...]]:

@@ -19,7 +19,7 @@ from statsmodels.stats.multitest import multipletests
 from retention.in_charge import REP, closed, reps_on
 from retention.lagged import Panel, lagged_contrast
 from retention.loyalty import mean_of
-from retention.results import Z95, Contrast, Estimate, Estimates, Finding, between
+from retention.results import Z95, Contrast, Estimate, Estimates, Finding, as_ratio, between
 from retention.service import CALL_DAYS, FACE, VISIT_DAYS, yes
 from retention.spells import DAY, add_months, whole_months
 
@@ -183,7 +183,7 @@ def _ways(rows: pd.DataFrame, name: str) -> Ways:
 def _ratio(contrast: Contrast, level: float) -> list[float]:
     """The ratio and its limits at this level."""
     limits = contrast.interval(float(stats.norm.ppf((1 + level) / 2)))
-    return [math.exp(value) for value in (contrast.theta, *limits)]
+    return [as_ratio(value) for value in (contrast.theta, *limits)]
 
 
 def _level(found: Mapping[tuple[str, str], Ways]) -> float:

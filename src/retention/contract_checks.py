@@ -14,7 +14,7 @@ from retention.contract_term import FIXED, MONTHLY, arms, contract_hazard_ratio,
 from retention.curves import after, follow_up, kaplan_meier
 from retention.exits import Adjusted, compare, exit_rows, levels, renewals_known
 from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
-from retention.results import Contrast, Estimate, Estimates, Finding, quantity
+from retention.results import Contrast, Estimate, Estimates, Finding, as_ratio, quantity
 from retention.spells import CLIENT, KINDS, UNKNOWN
 
 YEAR = 12  # months in a grouped cycle, which terms of 1, 6 and 12 months divide
@@ -146,7 +146,7 @@ def ways_of_clustering(spells: pd.DataFrame) -> Estimates:
     reps = rows["rep_id"].nunique() if "rep_id" in rows else 0
     if reps > 1:
         half = stats.t.ppf(0.975, reps - 1) * found.fit.se("first", rows["rep_id"].fillna("").to_numpy())
-        limits = [math.exp(found.contrast.theta + k * half) for k in (0, -1, 1)]
+        limits = [as_ratio(found.contrast.theta + k * half) for k in (0, -1, 1)]
         counts = (found.contrast.n_clients, found.contrast.n_events)
         told.append(Estimate.of("A1", about, f"by rep ({reps} of them)", limits, "ratio", counts))
     return Estimates(tuple(told), "Who is taken to rise and fall together")

@@ -62,7 +62,7 @@ def _leak(spells: pd.DataFrame, name: str, size: pd.Series) -> str:
     numbers = pd.to_numeric(values, errors="coerce") if is_number(values) else pd.Series(dtype=float)
     for what in (numbers, numbers / size):  # a sum over the stay grows with it, by itself or over its size
         both = pd.DataFrame({"value": what, "stay": spells["stop_months"]}).dropna()
-        enough = len(both) >= MIN_ROWS and both["value"].nunique() > 2
+        enough = len(both) >= MIN_ROWS and both["value"].nunique() > 2 and both["stay"].nunique() > 1
         if enough and abs(stats.spearmanr(both["value"], both["stay"]).statistic) > GROWS:
             return "grows with how long a client stayed"
     return ""

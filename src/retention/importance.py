@@ -100,6 +100,8 @@ def held_out_importance(panel: Panel, seed: int = 1) -> Estimates:
         fit = fit_hazard(y[~later], X[~later], E[~later], rows.loc[~later, "client_id"])
     except NotFittedError:
         return Estimates((), "Not computed on later clients: ratings, results or clients who left are lacking")
+    if not later.any():  # all of one calendar month
+        return Estimates((), "Not computed on later clients: every opportunity to leave fell into one month")
     test, rng = X[later].reset_index(drop=True), np.random.default_rng(seed)
     loss = {"": _losses(fit.expected_for(test.to_numpy(), E[later]), y[later])}
     worse = {}

@@ -85,11 +85,15 @@ def _of_sums(told: pd.DataFrame, rows: Sequence[np.ndarray], figure: Callable[..
     """A figure made of sums over rows, with its 95 % interval by client (of very many: by `bunched` clients)."""
     codes = bunched(pd.factorize(told["client_id"])[0])
     sums = np.stack([np.bincount(codes, values) for values in rows]) @ _draws(codes.max() + 1).T
-    return _interval(figure(*sums))
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN in a resample in which nobody left
+        return _interval(figure(*sums))
 
 
 def _interval(values: np.ndarray) -> list[float]:
-    return [values[0], *np.nanquantile(values[1:], [0.025, 0.975])]
+    """The first value with the 95 % limits of the rest; NaN where no resample tells them."""
+    draws = values[1:][~np.isnan(values[1:])]
+    limits = np.quantile(draws, [0.025, 0.975]) if draws.size else (math.nan, math.nan)
+    return [values[0], *limits]
 
 
 def skill(told: pd.DataFrame, over: str, losses: Callable[..., np.ndarray] = log_losses) -> list[float]:
@@ -226,6 +230,8 @@ def _top(told: pd.DataFrame, way: str, capacity: int) -> np.ndarray:
 def calibration(told: pd.DataFrame) -> Iterator[tuple[str, list[float], str]]:
     """Intercept (0 is right) and slope (1) of what came on the log-odds foretold; intervals by client."""
     odds = special.logit(np.clip(told[MODEL], LEAST, 1 - LEAST))
+    if odds.nunique() < 2:  # one chance for all has no slope
+        return
     groups = pd.factorize(told["client_id"])[0]
     model = sm.GLM(told["left"].to_numpy(), sm.add_constant(odds.to_numpy()), family=sm.families.Binomial())
     fit = model.fit(cov_type="cluster", cov_kwds={"groups": groups})

@@ -171,7 +171,10 @@ def nurture(
     shared = past[[name for name in past if name in mine or name in ("client_id", "left")]]
     events = int(min(past["left"].sum(), len(past) - past["left"].sum()))
     names = room_for(shared, max(events, EVENTS_A_FEATURE))
-    fitted = ridge(0.1).fit(past[names], past["left"])
+    chance = np.full(len(mine), past["left"].mean())
+    if names:  # else nothing known at signing sets clients apart
+        fitted = ridge(0.1).fit(past[names], past["left"])
+        chance = fitted.predict_proba(mine[names])[:, 1]
     limits = next(row for row in threshold(found).rows)
     spend = open_["monthly_ad_spend"].astype(float)
     what = np.select([spend < limits.low, spend >= limits.high], ["nurture", "pursue"], "look closer")
@@ -181,7 +184,7 @@ def nurture(
             "Since": open_["created_on"].dt.strftime("%Y-%m-%d"),
             "Source": open_["source"],
             "Planned spend": spend,
-            "Chance to pay for itself": fitted.predict_proba(mine[names])[:, 1],
+            "Chance to pay for itself": chance,
             "To do": np.where(spend.isna(), "ask for the budget", what),
         }
     )

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from retention.hazards import BOOTSTRAP_FROM, NotFittedError
 from retention.lagged import Panel, design, in_deviations, lagged_contrast, lagged_contrasts, lagged_rows, wider
-from retention.results import MIN_EVENTS_GROUP, Z95, Contrast, Estimate, Estimates, Finding, between
+from retention.results import MIN_EVENTS_GROUP, Z95, Contrast, Estimate, Estimates, Finding, as_ratio, between
 from retention.spells import AGENCY, CLIENT
 
 BOTH = ("liking", "results")
@@ -119,7 +119,7 @@ def effects(panel: Panel) -> Estimates:
             theta, se = wider(fit, parts, used)
             numbers = [theta + k * Z95 * se for k in (0, -1, 1)]
             unit = "difference" if about == "difference" else "ratio"
-            shown = numbers if unit == "difference" else [math.exp(number) for number in numbers]
+            shown = numbers if unit == "difference" else [as_ratio(number) for number in numbers]
             found.append(Estimate.of("A6", about, group, shown, unit, counts))
     return Estimates(tuple(found), "Leaving per standard deviation more of each, and results' effect minus liking's")
 

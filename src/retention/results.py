@@ -99,7 +99,7 @@ class Contrast:
 
     def estimate(self, row_id: str, about: str, group: str) -> Estimate:
         """The contrast as a ratio with its 95 % interval."""
-        ratios = [_ratio(value) for value in (self.theta, *self.interval())]
+        ratios = [as_ratio(value) for value in (self.theta, *self.interval())]
         return Estimate.of(row_id, about, group, ratios, "ratio", (self.n_clients, self.n_events))
 
     @property
@@ -128,7 +128,7 @@ class Contrast:
         return max(in_groups, MIN_EVENTS - self.n_events)
 
 
-def _ratio(log: float) -> float:
+def as_ratio(log: float) -> float:
     """The ratio with this logarithm; infinite where no number is large enough (a handful of ends)."""
     try:
         return math.exp(log)

@@ -7,7 +7,7 @@ What may follow from a wish to leave is taken from before the decision. All of i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import exp
+from math import exp, isfinite
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ def _difference(name: str, group: str, by: Any, unit: str) -> list[Estimate]:
 
 def _drawn_in(rows: list[Estimate]) -> list[Estimate]:
     """The ratios of leaving drawn towards 1 by a normal prior on their logs (ridge)."""
-    left = [row for row in rows if row.group == LEFT]
+    left = [row for row in rows if row.group == LEFT and row.low > 0 and isfinite(row.high)]
     theta = np.log([row.estimate for row in left])
     se = np.log([row.high / row.low for row in left]) / (2 * Z95)
     keep = PRIOR_SD**2 / (PRIOR_SD**2 + se**2)
@@ -99,7 +99,7 @@ def _drawn_in(rows: list[Estimate]) -> list[Estimate]:
 
 def beyond_luck(*found: Estimates) -> Finding:
     """Which effects stand out beyond what so many looks would find by luck (Benjamini-Hochberg at a tenth)."""
-    rows = [row for part in found for row in part.rows if row.group not in (DRAWN, ENDS)]
+    rows = [row for part in found for row in part.rows if row.group not in (DRAWN, ENDS) and _has_width(row)]
     if not rows:
         return Finding("D7", "Too little is on record to tell what goes with any sign.")
     ratio = np.array([row.unit == "ratio" for row in rows])
@@ -111,6 +111,14 @@ def beyond_luck(*found: Estimates) -> Finding:
     luck = "(at most one in ten of these is expected to be luck)"
     told = f"these stand out: {', '.join(names)} {luck}" if names else "none stands out from luck"
     return Finding("D7", f"Of {len(rows)} effects looked at, {told}.")
+
+
+def _has_width(row: Estimate) -> bool:
+    """Whether the interval of an effect says how sure it is: finite and not a point (all values alike)."""
+    limits = np.array([row.low, row.high])
+    if row.unit == "ratio" and limits[0] <= 0:
+        return False
+    return bool(np.isfinite(limits).all() and limits[1] > limits[0])
 
 
 def after_events(spells: pd.DataFrame, days: Mapping[str, pd.DataFrame], notice: int, months: int = 0) -> Estimates:

@@ -109,7 +109,8 @@ def churn(year: pd.DataFrame) -> Estimates:
             worth, part = rows.loc[known, column].to_numpy(float), left[known]
             if n := len(worth):
                 weights, counts = resamples(n), (n, int(part.sum()))
-                share = (weights @ (worth * part)) / (weights @ worth)
+                whole = weights @ worth
+                share = np.divide(weights @ (worth * part), whole, out=np.full(len(whole), np.nan), where=whole != 0)
                 told.append(resampled("D2", whose, f"share of {name}", share, counts))
     return Estimates(tuple(told), caption)
 
