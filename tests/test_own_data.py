@@ -625,7 +625,8 @@ ODD = {
 
 @pytest.mark.parametrize("odd", ODD)
 def test_odd_agencies_get_every_page(tmp_path, monkeypatch, odd):
-    where = folder(tmp_path, ODD[odd], 'end_grace_days = 0\nrecords_begin = "all history"\n')
+    settings = 'end_grace_days = 0\nrecords_begin = "all history"\n[dates]\nends_ahead = "notice"\n'
+    where = folder(tmp_path, ODD[odd], settings)
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         shown = run_cells(notebook, {"data_dir": where, "cutoff": "2024-12-31"})
         assert "<script>" not in shown.replace("<script>alert", "\0") or odd.startswith("names")

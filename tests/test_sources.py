@@ -271,8 +271,9 @@ def test_the_day_of_a_snapshot_within_its_month_does_not_matter(tmp_path, day):
     text = "client_id,tenure,left,contract_term_months,monthly_ad_spend\na,6,No,1,5\nb,3,yes,12,5\nc,0,yes,1,5\n"
     study = open_study(folder_with(tmp_path, text, TENURE.replace("2024-06-30", f"2024-07-{day:02d}")))
     rows = study.spells.set_index("client_id")
-    assert rows["stop_months"].to_dict() == {"a": 6, "b": 3, "c": 0}
-    assert rows["ended"].to_dict() == {"a": False, "b": True, "c": False} and rows.loc["c", "cut_short"]
+    # Who left with a tenure of 0 shows that completed months are counted: c left in its first month, b in its fourth.
+    assert rows["stop_months"].to_dict() == {"a": 6, "b": 4, "c": 1}
+    assert rows["ended"].to_dict() == {"a": False, "b": True, "c": True}
     assert study.cutoff == (dt.date(2024, 7, 31) if day == 31 else dt.date(2024, 6, 30))
 
 
@@ -333,9 +334,9 @@ def test_a_file_is_read_with_the_settings_beside_it(tmp_path):
 
 
 def test_rows_left_out_are_told_with_their_ids(tmp_path):
-    text = GOOD + "late,2099-01-01,,1,5\nfar,2024-03-01,2099-01-01,1,5\n"
+    text = GOOD + "late,2099-01-01,,1,5\nfar,2024-03-01,2028-01-01,1,5\n"
     told = " ".join(w.text for w in open_study(folder_with(tmp_path, text), cutoff="2024-12-31").warnings().items)
-    assert "start after the cut-off and are left out: 1 (late)" in told
+    assert "start after the cut-off and are left out, unless they carry on an earlier one: 1 (late)" in told
     assert "end more than 2 years after the cut-off" in told and "1 (far)" in told
 
 
