@@ -427,3 +427,37 @@ def test_B20_in_workbooks_parquet_and_databases_too(tmp_path, monkeypatch):
 
 def test_B20_clients_without_rows_are_an_error(tmp_path):
     assert "clients.csv holds no rows" in told(write(tmp_path, clients=CLIENTS.split("\n")[0] + "\n"))
+
+
+# Large sources, of which the rows are not kept: the same is asked
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "account_months",
+            "client_id,month,fee,recorded_at\na,2024-05,5,2024-06-01\na,2024-05,6,2024-06-02\n",
+            "differ",
+        ),
+        ("account_months", "client_id,month,fee\na,2024-05,5\na,2024-05,5\n", "with the same"),
+        (
+            "invoices",
+            "invoice_id,client_id,issued_on,due_on,amount\ni,a,2024-05-01,2024-05-31,1\ni,b,2024-05-01,2024-05-31,2\n",
+            "that differ in",
+        ),
+        ("results", "client_id,month,metric,value\na,2024-05,cpa,1\na,2024-05,cpa,2\n", "more than one row"),
+        ("hours", "client_id,staff_id,month,hours\na,s,2024-05,1\na,s,2024-05,1\n", ""),
+        ("surveys", "client_id,invited_on,answered_on,nps\na,2024-05-01,,\na,2024-05-01,,\n", ""),
+    ],
+)
+def test_B14_a_check_of_large_tables_asks_what_the_report_asks(tmp_path, monkeypatch, name, text, said):
+    folder = write(tmp_path, **{name: text})
+    for large in (10, 10**9):
+        monkeypatch.setattr("retention.sources.reader.LARGE_BYTES", large)
+        try:
+            read(resolve(str(folder)), only_check=True)
+            refused = ""
+        except DataError as error:
+            refused = str(error)
+        assert bool(refused) == bool(said) and said in refused

@@ -296,6 +296,17 @@ def test_T4_warnings_stand_on_the_page_of_the_data(texts, tmp_path):
     assert any("Table meetings: held_on is after the cut-off. In 1 row" in text for text in said)
 
 
+def test_T4_many_broken_rules_are_one_sentence_but_on_the_page_of_the_data(texts, tmp_path):
+    meetings, flags = texts["meetings"].copy(), texts["flags"].copy()
+    meetings.loc[0, "held_on"], meetings.loc[1, "held_on"] = "2026-03-01", "1949-03-01"
+    flags.loc[0, "noted_on"], flags.loc[1, "noted_on"] = "2026-03-01", "1949-03-01"
+    study = open_study(str(written(tmp_path, {"clients": few(texts), "meetings": meetings, "flags": flags})))
+    every = [item.text for item in study.warnings(every_rule=True).items if item.text.startswith("Table ")]
+    short = [item.text for item in study.warnings().items]
+    assert len(every) == 4 and not any(text.startswith("Table ") for text in short)
+    assert "4 things in the records look wrong (meetings.held_on, flags.noted_on): page 00 lists them." in short
+
+
 @pytest.mark.parametrize("early", ["2024-06-30", "2023-01-31"])
 def test_T4_an_earlier_cutoff_is_no_reason_to_warn(agency, early):
     assert warnings_of(agency, dt.date.fromisoformat(early)) == ()

@@ -682,12 +682,16 @@ def test_large_tables_are_only_checked(tmp_path, monkeypatch):
     whole = open_study(where, cutoff="2024-12-31")
     assert not whole.tables.partial and whole.tables.frames["account_months"]["fee"].sum() == sum(range(600))
     (tmp_path / "account_months.csv").write_text(
-        "client_id,month,fee\n" + rows + "c07,2020-05,1\nzz,2020-05,-x\nc49,03/04/2020,1\n"
+        "client_id,month,fee\n" + rows + "c07,2020-05,207\nc08,2020-05,1\nzz,2020-05,-x\nc49,03/04/2020,1\n"
     )
+    results = "".join(f"c{i:02d},2020-05,cpa,{i + 1}\n" for i in range(20))
+    (tmp_path / "results.csv").write_text("client_id,month,metric,value\n" + results + "c07,2020-05,cpa,5\n")
     with pytest.raises(DataError) as caught:
         check_data(where, cutoff="2024-12-31")
     told = str(caught.value)
-    assert "more than one row for the same client_id, month (1 row: c07)" in told
+    assert "results: has more than one row for the same client_id, month, metric (1 row: c07)" in told
+    assert "account_months: has several rows for the same client_id, month with the same" in told  # and others add up
+    assert "(1 row: c07)" in told and "c08" not in told
     assert "client_id: is not in the clients table (1 row: zz)" in told
     assert "fee: is not a number (seen: '-x') (1 row: zz)" in told
     assert "month: has two readings (seen: 03/04/2020" in told

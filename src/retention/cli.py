@@ -211,7 +211,7 @@ def check(data: str, config: str, cutoff: str, as_json: bool) -> None:
         _say(json.dumps(found, indent=1, ensure_ascii=False))
         sys.exit(error.exit_code)
     tables = study.tables
-    warnings = [] if tables.partial else [item.text for item in study.warnings().items]
+    warnings = [] if tables.partial else [item.text for item in study.warnings(every_rule=True).items]
     found |= {"tables": tables.rows, "cutoff": study.cutoff.isoformat(), "repaired": tables.repairs}
     found |= {"notes": tables.notes, "warnings": warnings, "partial": tables.partial}
     _say(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _told(found, study.records_begin))

@@ -36,6 +36,7 @@ from retention.tables import TABLES, known_by
 
 YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
+MANY_RULES = 3  # (ours) more broken rules than this are one sentence on every page but that of the data
 MIN_TOLD, FEW_PRESENT = 20, 0.05  # (ours) so few clients still there look like a list of past ones
 RECORDED = ("recorded_date", "recorded_at")
 Told = Callable[[str], None]
@@ -238,10 +239,18 @@ class Study:
         """What must be said with every verdict on these data."""
         return ("read off a snapshot, not a cohort",) if self.is_snapshot else ()
 
-    def warnings(self) -> Findings:
-        """What a reader must know before trusting any number, most serious first."""
-        texts = [*self._about_time(), *self._about_ends(), *self._about_rules(), *load_plan(self.settings.plan)[1]]
-        return Findings(tuple(Finding("data", text, "warning") for text in texts), "Nothing gives reason to doubt.")
+    def warnings(self, every_rule: bool = False) -> Findings:
+        """What a reader must know before trusting any number, most serious first.
+
+        Rules that many rows break are one sentence, unless `every_rule` asks for one each (page 00, `retention check`).
+        """
+        rules = [Finding("data", text, "warning") for text in self._about_rules()]
+        if len(rules) > MANY_RULES and not every_rule:
+            rules = [Finding("data", self._many_rules())]
+        texts = [*self._about_time(), *self._about_ends()]
+        plan = [Finding("data", text, "warning") for text in load_plan(self.settings.plan)[1]]
+        items = [*(Finding("data", text, "warning") for text in texts), *rules, *plan]
+        return Findings(tuple(items), "Nothing gives reason to doubt.")
 
     def notes(self) -> Findings:
         """What was read but not used, and what was mended without asking."""
@@ -378,6 +387,12 @@ class Study:
     def _about_rules(self) -> list[str]:
         """Rows that contradict each other or cannot be believed, a sentence for each rule."""
         return [in_words(warning) for warning in self.broken_rules]
+
+    def _many_rules(self) -> str:
+        places = dict.fromkeys(f"{warning.table}.{warning.column}" for warning in self.broken_rules)
+        first = ", ".join(list(places)[:MANY_RULES])
+        more = ", ..." if len(places) > MANY_RULES else ""
+        return f"{len(self.broken_rules)} things in the records look wrong ({first}{more}): page 00 lists them."
 
     def newest_date(self) -> pd.Timestamp:
         """The newest day, up to the cut-off, on which anything happened to a client."""

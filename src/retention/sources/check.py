@@ -83,8 +83,10 @@ def hashed(frame: pd.DataFrame) -> np.ndarray:
 class Across:
     """What must hold across rows, checked on hashes of keys so that a table of any size fits: gathered by piece."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, partial: bool = False, repeated: str | None = None) -> None:
         self.table = table
+        self.partial = partial  # the rows are not kept: what is asked of rows of one key is asked by hashes
+        self.repeated = repeated  # what the settings say of such rows
         self.rows = 0
         self.repeats = False  # whether several rows have one key, once that is checked
         self.clients = np.array([], dtype=np.uint64)  # sorted hashes of the clients' ids, once the clients are checked
@@ -100,6 +102,8 @@ class Across:
             needed = [name for name in key if self.table.column(name).required]
             whole = frame[needed].notna().all(axis=1)
             self.parts["key"].append(np.where(whole, hashed(frame[key]), own))
+            if self.partial and self.table.add_up:
+                self._add_parts(frame, key, own)
         if clients:
             self.parts["row"].append(hashed(frame))
             self.parts["unsure"].append(unread.any(axis=1).to_numpy())
@@ -109,24 +113,59 @@ class Across:
                 self.parts[name].append(days.astype("int32"))
         self.rows += len(frame)
 
-    def faults(self, ids: Callable[[np.ndarray], Sequence[str]], settled: bool) -> list[Fault]:
+    def _add_parts(self, frame: pd.DataFrame, key: list[str], own: np.ndarray) -> None:
+        """Take in what rows of one key must share, and where they may not be alike."""
+        for kind, names in self._shared().items():
+            if set(names) <= set(frame):
+                self.parts[kind].append(hashed(frame[[*key, *names]]))
+        for name in self._sums():
+            if name in frame:
+                hashes = hashed(frame[[*key, name]])
+                self.parts[f"alike {name}"].append(np.where(frame[name].notna(), hashes, own))
+
+    def _shared(self) -> dict[str, tuple[str, ...]]:
+        """By the kind of refusal, the columns in which rows of one key must agree."""
+        shared = {"parts differ": self.table.must_agree}
+        if self.table.newest_by and not self.repeated:
+            shared["versions"] = (self.table.newest_by,)
+        return {kind: names for kind, names in shared.items() if names}
+
+    def _sums(self) -> tuple[str, ...]:
+        return self.table.add_up if self.table.alike_is_doubtful and not self.repeated else ()
+
+    def faults(self, ids: Callable[[np.ndarray], Sequence[str]]) -> list[Fault]:
         """Rows that repeat a key, and engagements that overlap; `ids` names the rows at some positions.
 
-        Where repeats are `settled` on the whole table, or may be, they are no fault here.
+        Where the rows are kept, those of one key are seen to later (repeats.py).
         """
         parts = {name: np.concatenate(self.parts.pop(name)) for name in list(self.parts)}
         if not parts:
             return []
         if self.table.name == "clients":
-            found = self._engagements(parts)
+            bad = self._engagements(parts)
         else:
-            found = {"again somewhere": _repeated(parts["key"])}
-            self.repeats = len(found["again somewhere"]) > 0
-            if settled or self.table.apart or self.table.add_up:
-                found = {}
-        told = [(kind, len(bad), dict.fromkeys(ids(np.sort(bad)))) for kind, bad in found.items() if len(bad)]
-        said = {"key": ", ".join(self.table.key), "way": self.table.again}
+            twice = _repeated(parts["key"])
+            self.repeats = len(twice) > 0
+            bad = self._repeats(parts, twice) if self.partial else {}
+        told = [(kind, len(rows), dict.fromkeys(ids(np.sort(rows)))) for kind, rows in bad.items() if len(rows)]
+        said = {"key": ", ".join(self.table.key), "way": self.table.again, "day": self.table.newest_by}
+        said |= {"names": " or ".join(self.table.must_agree or self.table.add_up)}
+        said |= {"shared": ", ".join(self.table.must_agree)}
         return [fault(self.table.name, "", kind, count, named, **said) for kind, count, named in told]
+
+    def _repeats(self, parts: dict[str, np.ndarray], twice: np.ndarray) -> dict[str, np.ndarray]:
+        """Rows of one key that are neither parts to add up nor versions of which the newest is asked for."""
+        if self.table.apart or self.repeated == "keep newest":
+            return {}
+        if not self.table.add_up:
+            return {"again somewhere": twice}
+        bad = {}
+        at = np.flatnonzero(np.isin(parts["key"], parts["key"][twice])) if len(twice) else twice
+        for kind in self._shared().keys() & parts.keys():
+            several = pd.Series(parts[kind][at]).groupby(parts["key"][at]).transform("nunique") > 1
+            bad[kind] = at[several.to_numpy()]
+        alike = [_repeated(parts[name]) for name in parts if name.startswith("alike ")]
+        return bad | {"alike": np.unique(np.concatenate(alike)) if alike else twice[:0]}
 
     def _engagements(self, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Rows that are copies, and rows of a client that end after the next one has begun."""

@@ -152,7 +152,7 @@ class _Reader:
         again = self._raw if self._look(chain([first], raw)) else lambda: iter([first])
         across = self._gather(again(), clients, partial)
         if not self.faults or {column.name for column in self.columns} >= set(self.table.required):
-            self.faults += across.faults(lambda at: self._named(again(), at), settled=not partial)
+            self.faults += across.faults(lambda at: self._named(again(), at))
             self.repeats = across.repeats
         self._note()
         return across.clients if self.table.name == "clients" else clients
@@ -207,7 +207,7 @@ class _Reader:
 
     def _gather(self, pieces: Iterable[pd.DataFrame], clients: np.ndarray | None, partial: bool) -> Across:
         """Type and check every piece, and keep it (of a large source that is only checked, the different days)."""
-        across = Across(self.table)
+        across = Across(self.table, partial, self.how.repeated)
         for raw in pieces:
             frame, unread = self._typed(raw)
             self.faults = merged([*self.faults, *check_rows(self.table, frame, unread)])
