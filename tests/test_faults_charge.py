@@ -506,3 +506,25 @@ def test_B15_the_bonus_of_the_reps_goes_by_who_was_in_charge():
     rows = reps.last_year(study.panel, pd.Timestamp(study.cutoff))
     ends = bonuses.recent_ends(rows)
     assert set(ends.index) == {"ann", "cid"} and ends["observed"].sum() == rows["left"].sum() > 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.sampled_from([0, 0, 0, 100, 300, 600, 1200, 1700]), min_size=24, max_size=24),
+    st.sampled_from([1, 3, 6, 12]),
+    st.sampled_from([10.0, None]),
+    st.sampled_from([None, "2024-10-31", "2025-12-31"]),
+)
+def test_B3_no_money_is_made_or_lost(fees, term, fee_pct, end):
+    spells, table = payer({k: float(fee) for k, fee in enumerate(fees)}, term=term, fee_pct=fee_pct, end=end)
+    there = table["client_id"].eq("z") | table["month"].le(pd.Timestamp(end or "2025-12-31"))
+    before = table[there].groupby("client_id")["fee"].sum()
+    found = by_term(spells, table)
+    after = monthly_money(spells, {"account_months": found.table}).groupby("client_id")["fee"].sum()
+    still_to_come = before["a"] - after["a"]
+    assert after["z"] == before["z"] == 2400 and (found.table["fee"] > -1e-9).all()
+    if end:
+        assert still_to_come == pytest.approx(0, abs=1e-6)
+    else:
+        newest = found.spread["amount"].tail(1).sum() + found.spread["amount"].tail(2).head(1).sum()
+        assert -1e-6 <= still_to_come <= newest + 1e-6
