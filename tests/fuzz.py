@@ -203,7 +203,7 @@ def of_column(table: str, column: Column) -> Iterator[tuple[str, Change]]:
     if not column.required or name in ("end_date", "answered_on", "to_date"):
         yield (f"{place}: blank", put(table, name, ""))
         yield (f"{place}: filled once", once(table, name))
-    if name in TABLES[table].key or column.kind == "id":
+    if name in TABLES[table].key or column.kind == "id" or place == "clients.end_date":
         return
     if column.kind in ("number", "integer") and (column.low or 0) <= 0:
         yield (f"{place}: all 0", put(table, name, "0"))

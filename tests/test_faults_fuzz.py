@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT, clients_of
-from retention import contract_checks, nps, open_study, plots, reps, service
+from retention import contract_checks, hazards, nps, open_study, people, plots, reps, service
 from retention.config import ResultsSettings
 from retention.curves import Outcome, kaplan_meier
 from retention.economics import bonuses, fees, lifetimes
 from retention.lagged import build_panel
-from retention.portfolio import actions, evidence, margins
+from retention.portfolio import actions, effects, evidence, margins
 from retention.portfolio.book import Book
 from retention.results import Contrast
 from retention.spells import build_spells
@@ -204,3 +204,27 @@ def test_columns_of_a_table_that_is_not_there_can_be_merged_on():
     rows = columns_of({}, "flags", "client_id", "noted_on", "severity")
     ids = pd.DataFrame({"client_id": pd.Series(["a"], dtype="string")})
     assert ids.merge(rows, on="client_id", how="left")["noted_on"].isna().all()
+
+
+def test_spend_that_is_the_same_for_all_sets_nobody_apart():
+    """Equal numbers have a standard deviation of 1e-15, which is no spread to scale by."""
+    months = np.arange(1, 41)
+    rows = pd.DataFrame({"client_id": [f"c{k}" for k in months], "left": (months % 4 == 0).astype(int)})
+    rows = rows.assign(contract_term_months=1, from_month=0, to_month=1, seller_id=["a", "b"] * 20)
+    plain = people.ends_over_expected(rows.assign(monthly_ad_spend=1000.0), "seller_id", size=False)
+    alike = people.ends_over_expected(rows.assign(monthly_ad_spend=1000.0), "seller_id")
+    pd.testing.assert_frame_equal(alike, plain)
+    assert plain["expected"].notna().all()
+    exposure = hazards.band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    size = pd.DataFrame({"size": np.log(np.full(40, 1000.0))})
+    with pytest.raises(hazards.NotFittedError, match="size is the same for all"):
+        hazards.fit_hazard(rows["left"].to_numpy(), size, exposure, rows["client_id"])
+
+
+def test_what_is_held_fixed_and_alike_for_all_costs_no_comparison(sample_study):
+    """With monthly clients alone no row is of a fixed term: what follows an event is compared all the same."""
+    spells = sample_study.spells
+    monthly = spells[spells["contract_term_months"] == 1].reset_index(drop=True)
+    days = monthly.loc[::2, ["client_id"]].assign(day=monthly["start_date"])
+    table = effects.after_events(monthly, {"something": days}, notice=1)
+    assert effects.LEFT in {row.group for row in table.rows}

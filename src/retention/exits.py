@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
+from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline, varying
 from retention.results import Contrast
 from retention.spells import CLIENT, UNKNOWN, contract_cycles
 
@@ -101,7 +101,7 @@ def compare(
         events = events if marks.any() and against.any() else {}  # of nobody no number of ends is too small
         return Adjusted(_contrast(name, None, compared, events, lacking, ()), None, rows)
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    fixed = pd.DataFrame(index=rows.index) if others is None else others
+    fixed = pd.DataFrame(index=rows.index) if others is None else varying(others)
     budget = max(ends.sum() / EVENTS_A_PARAMETER - 1 - fixed.shape[1], 1)  # the band rates are no covariates
     blocks = _blocks(rows, budget, leave_out) if adjust else {}
     why = ""

@@ -19,6 +19,7 @@ MIN_BAND_EVENTS = 2
 STEPS, TOLERANCE = 100, 1e-10
 SCORING = 15  # steps of Fisher scoring, which finds the way from afar; then Newton's, where bands share their rows
 SEPARATED = 12.0  # a coefficient this large on a scaled covariate has no finite optimum
+ROUNDING = 1e-12  # the standard deviation of equal numbers, over their size, is less
 BUNCHES = 5000  # (ours) clusters that are resampled each by itself; more are resampled in bunches
 BOOTSTRAP_FROM = 200  # clients from which the one-step bootstrap is as good as full refits: METHODS 2
 
@@ -143,6 +144,11 @@ class Fit:
         return np.concatenate(parts, axis=1)
 
 
+def varying(covariates: pd.DataFrame) -> pd.DataFrame:
+    """The covariates that are not the same for all rows: what is alike for all need not be held fixed."""
+    return covariates.loc[:, covariates.nunique() > 1]
+
+
 def fit_hazard(
     left: np.ndarray,
     covariates: pd.DataFrame,
@@ -162,7 +168,10 @@ def fit_hazard(
     y, X, E = np.asarray(left, float), covariates.to_numpy(float), np.add.reduceat(exposure, bands, axis=1)
     if not 0 < y.sum() < len(y):
         raise NotFittedError("nobody left" if not y.sum() else "everybody left")
-    middle, scale = X.mean(axis=0), np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
+    middle, scale = X.mean(axis=0), X.std(axis=0)
+    alike = scale <= ROUNDING * (1 + np.abs(middle))
+    if alike.any():
+        raise NotFittedError(f"{covariates.columns[int(alike.argmax())]} is the same for all")
     Z = (X - middle) / scale
     k, w = X.shape[1], np.ones(len(y)) if weights is None else np.asarray(weights, float)
     start = float(np.log(w @ y / (w @ E).sum()))

@@ -14,7 +14,7 @@ from scipy import stats
 
 from retention.config import ResultsSettings
 from retention.correlations import steiger, zou
-from retention.hazards import BOOTSTRAP_FROM, NotFittedError, band_exposure, bunched, fit_hazard
+from retention.hazards import BOOTSTRAP_FROM, NotFittedError, band_exposure, bunched, fit_hazard, varying
 from retention.lagged import WINDOW, Design, Panel, design, in_deviations, lagged_contrast, lagged_rows, result_grid
 from retention.liking import BOTH, liking_difference
 from retention.results import Z95, Contrast, Estimate, Estimates, Finding
@@ -94,7 +94,8 @@ def held_out_importance(panel: Panel, seed: int = 1) -> Estimates:
     later = month > np.quantile(month, 1 - HELD_OUT) if len(rows) else np.array([], dtype=bool)
     scaled = (rows[list(BOTH)] - rows[list(BOTH)].mean()) / rows[list(BOTH)].std()
     fixed, size = (rows["term_months"] > 1).astype(float), np.log(rows["monthly_ad_spend"].clip(lower=1))
-    X = pd.concat([scaled, fixed, size], axis=1)
+    controls = pd.concat([fixed, size], axis=1)
+    X = pd.concat([scaled, controls[varying(controls[~later]).columns]], axis=1)
     E, y = band_exposure(rows["from_month"], rows["to_month"], rows["left"]), rows["left"].to_numpy()
     try:
         fit = fit_hazard(y[~later], X[~later], E[~later], rows.loc[~later, "client_id"])

@@ -14,7 +14,7 @@ from retention.contract_term import MIN_AT_RISK
 from retention.curves import after, follow_up, kaplan_meier, known_through
 from retention.exits import month_rows
 from retention.funnel import funnel, median_rate_ratio
-from retention.hazards import NotFittedError, band_exposure, fit_hazard
+from retention.hazards import NotFittedError, band_exposure, fit_hazard, varying
 from retention.lagged import Panel, lagged_contrast, lagged_rows
 from retention.liking import NEEDS
 from retention.results import Contrast, Finding
@@ -85,6 +85,7 @@ def _hazard(rows: pd.DataFrame, among: np.ndarray, size: bool, people: pd.Series
         X["size"] = np.log(rows["monthly_ad_spend"].clip(lower=1))
     E = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     y, fitted = rows["left"].to_numpy(), among & alive
+    X = X[varying(X[fitted]).columns]
     try:
         fit = fit_hazard(y[fitted], X[fitted], E[fitted], rows.loc[fitted, "client_id"])
     except NotFittedError:

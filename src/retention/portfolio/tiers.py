@@ -14,7 +14,7 @@ import pandas as pd
 
 from retention.exits import exit_rows
 from retention.features import KEY
-from retention.hazards import NotFittedError, band_exposure, fit_hazard
+from retention.hazards import NotFittedError, band_exposure, fit_hazard, varying
 from retention.portfolio.book import Book
 from retention.portfolio.debts import CENT, arrears, invoices_on
 from retention.portfolio.effects import signs
@@ -90,7 +90,7 @@ def trend(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
         return Estimates((), TREND)
     try:
         exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-        fit = fit_hazard(rows["left"].to_numpy(), X, exposure, rows["client_id"])
+        fit = fit_hazard(rows["left"].to_numpy(), varying(X), exposure, rows["client_id"])
     except NotFittedError:
         return Estimates((), TREND)
     values = [float(np.exp(fit.coefficient("tier") + z * fit.se("tier"))) for z in (0.0, -Z95, Z95)]
