@@ -4,23 +4,27 @@
 """
 
 import datetime as dt
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import clients_of
 from retention import contract_hazard_ratio, conventions, gate, judge, open_study, status
 from retention.claims import CLAIMS
+from retention.cli import cli
 from retention.config import DateSettings, Settings
 from retention.contract_term import survival_estimates
 from retention.curves import after, follow_up, kaplan_meier
 from retention.errors import ConfigError, DataError
+from retention.sample import write_sample
 from retention.snapshots import build_snapshots
-from retention.spells import build_spells, contract_cycles, row_terms
+from retention.spells import add_months, build_spells, contract_cycles, row_terms, whole_months
 from retention.tables import write_csv
 
 CASES = Path(__file__).parent / "cases"
@@ -71,10 +75,10 @@ def test_R1_a_pause_is_no_end_for_the_first_client_either(dtype):
 
 def odd_rows(place: int) -> pd.DataFrame:
     """Six clients of which one, in this place, has a pause, no initiator and no source."""
-    rows = [(f"c{n}", "2022-01-01", "2023-03-31", 12, "client", "own") for n in range(6)]
-    rows[place] = (f"c{place}", "2022-01-01", "2022-06-30", 1, None, None)
-    rows.append((f"c{place}", "2022-07-15", None, 1, None, None))
-    return clients_of(rows, ("end_initiator", "source")).sort_values(["client_id", "start_date"])
+    rows = [(f"c{n}", "2022-01-01", "2023-03-31", 12, "client", "own", None) for n in range(6)]
+    rows[place] = (f"c{place}", "2022-01-01", "2022-06-30", 1, None, None, "2022-06-02")
+    rows.append((f"c{place}", "2022-07-15", None, 1, None, None, None))
+    return clients_of(rows, ("end_initiator", "source", "decision_date")).sort_values(["client_id", "start_date"])
 
 
 @pytest.mark.parametrize("place", [0, 3, 5])
@@ -146,6 +150,30 @@ def test_R2_engagements_told_as_a_row_a_renewal_are_the_same(engagements, dtype,
     same = one.columns.difference(["rows_merged"])
     pd.testing.assert_frame_equal(one[same], many[same])
     pd.testing.assert_frame_equal(contract_cycles(one), contract_cycles(many))
+
+
+def test_R2_scores_and_verdicts_do_not_depend_on_how_renewals_are_told(tmp_path):
+    random = np.random.default_rng(8)
+    whole, parts = [], []
+    for number in range(160):
+        start = pd.Timestamp("2021-01-05") + pd.Timedelta(days=int(random.integers(0, 900)))
+        term, renewals, begin = int(random.choice([1, 6, 12])), int(random.integers(1, 5)), start
+        for renewal in range(renewals):
+            end = begin + pd.DateOffset(months=term) - pd.Timedelta(days=1)
+            last = None if renewal == renewals - 1 and number % 3 == 0 else end
+            parts.append((f"c{number:03d}", begin, last, term))
+            begin = end + pd.Timedelta(days=1 + int(random.integers(0, 50)))
+        whole.append((f"c{number:03d}", start, last, term))
+    text = 'cutoff = 2023-12-20\nrecords_begin = "all history"\nend_grace_days = 0\n[dates]\nends_ahead = "notice"\n'
+    studies = []
+    for name, rows in (("whole", whole), ("parts", [parts[i] for i in random.permutation(len(parts))])):
+        (tmp_path / name).mkdir()
+        studies.append(open_study(str(written(tmp_path / name, clients_of(rows), text))))
+    one, many = studies
+    pd.testing.assert_frame_equal(one.snapshots, many.snapshots)  # the scores are made of nothing else
+    assert len(one.snapshots) > 1000
+    verdicts = [judge(CLAIMS["A1"], contract_hazard_ratio(study.spells)) for study in studies]
+    assert verdicts[0] == verdicts[1]
 
 
 # R3, B6: a snapshot has no dates
@@ -294,6 +322,39 @@ def test_R6_notice_that_somebody_decided_raises_no_question(tmp_path):
     decided = pd.Series(pd.NaT, rows.index).mask(rows.index >= 20, pd.Timestamp("2024-12-01"))
     folder = written(tmp_path, rows.assign(end_date=ends, decision_date=decided))
     assert status.under_notice(open_study(str(folder)).spells).sum() == 20
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory) -> Path:
+    """A made-up agency, and beside it the same with each active client's end at its next renewal."""
+    folder = tmp_path_factory.mktemp("paid-to")
+    write_sample(folder / "true", clients=150, seed=3)
+    shutil.copytree(folder / "true", folder / "paid to")
+    clients = pd.read_csv(folder / "true" / "clients.csv", dtype=str, keep_default_na=False)
+    stay = clients["end_date"] == ""
+    start, term = pd.to_datetime(clients["start_date"][stay]), clients["contract_term_months"][stay].astype(int)
+    over = whole_months(start, pd.Timestamp("2026-01-01")) // term
+    due = add_months(start, (over + 1) * term) - pd.Timedelta(days=1)
+    clients.loc[stay, "end_date"] = due.dt.strftime("%Y-%m-%d")
+    clients.to_csv(folder / "paid to" / "clients.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize("command", [["check"], ["report"], ["score"]])
+def test_R6_days_paid_up_to_are_refused_by_every_command(made_up, command, tmp_path):
+    out = [] if command == ["check"] else ["--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(cli, [*command, "--data", str(made_up / "paid to"), *out])
+    assert done.exit_code == 2
+    assert 'set ends_ahead = "planned"' in done.output
+
+
+def test_R6_with_the_answer_all_is_as_if_the_ends_were_blank(made_up):
+    with (made_up / "paid to" / "retention.toml").open("a") as file:
+        file.write('\n[dates]\nends_ahead = "planned"\n')
+    true, answered = open_study(str(made_up / "true")), open_study(str(made_up / "paid to"))
+    pd.testing.assert_frame_equal(true.spells, answered.spells)
+    pd.testing.assert_frame_equal(true.snapshots, answered.snapshots)  # the scores are made of nothing else
+    assert status.staying(answered.spells).sum() > 20
 
 
 def test_B11_days_far_ahead_mark_clients_who_stay():

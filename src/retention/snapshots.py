@@ -97,13 +97,16 @@ def _noticed_by(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: pd.Timestamp) 
 
 
 def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
-    """Rows of clients in a pause: known to have given notice, and not yet known to come back (METHODS 0 merges it)."""
+    """Rows of clients in a pause: known to have given notice, and not yet known to come back (METHODS 0 merges it).
+
+    An end that nobody decided or wrote down is that of a renewal, and what comes after it no absence.
+    """
     gone = pd.Series(False, rows.index)
     if clients is None or "end_date" not in clients:
         return gone
     told = plain_text(clients).sort_values(["client_id", "start_date"], kind="stable")
     days = told.reindex(columns=["decision_date", "recorded_date"]).apply(pd.to_datetime)
-    since = month_of(days.max(axis=1).fillna(told["end_date"]))
+    since = month_of(days.max(axis=1))
     back = month_of(told["start_date"].shift(-1)).where(told["client_id"] == told["client_id"].shift(-1))
     gaps = told[["client_id"]].assign(first=since, until=back)[(since < back).to_numpy()]
     inside = rows[["client_id", "month"]].reset_index().merge(gaps, on="client_id")

@@ -1,0 +1,132 @@
+"""Counts of what happened are whole: every page, list and sentence counts the same clients by one definition."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from conftest import clients_of
+from retention import gate, open_study, service, status
+from retention.economics import plateau
+from retention.portfolio import actions, healthy
+from retention.portfolio.book import Book
+from retention.tables import write_csv
+
+ALL = 'cutoff = 2024-12-20\nrecords_begin = "all history"\nend_grace_days = 0\n'
+STAYS = 40  # clients
+
+
+def some_agency(end=lambda n, start: None) -> list[tuple]:
+    """Rows (id, start, end, term) of forty clients; `end` gives the end from a number and a start."""
+    starts = pd.date_range("2021-03-05", periods=STAYS, freq="31D")
+    return [(f"c{n:02d}", start, end(n, start), (1, 6, 12)[n % 3]) for n, start in enumerate(starts)]
+
+
+def in_months(start: pd.Timestamp, months: int) -> pd.Timestamp:
+    return start + pd.DateOffset(months=months) - pd.Timedelta(days=1)
+
+
+def early_and_late(n: int, start: pd.Timestamp) -> pd.Timestamp | None:
+    """Each third client is gone after some months; each fourth of the others leaves in the month the cut-off cuts."""
+    if n % 3 == 0:
+        return in_months(start, 4 + n % 7)
+    return pd.Timestamp("2024-12-01") + pd.Timedelta(days=n % 17) if n % 4 == 0 else None
+
+
+def renewed() -> list[tuple]:
+    """A row a renewal with short pauses; some rows start after the cut-off."""
+    rows = []
+    for who, start, _, _ in some_agency():
+        for renewal in range(3 + int(who[1:]) % 4):
+            begin = start + pd.DateOffset(months=6 * renewal) + pd.Timedelta(days=20 * (renewal > 0))
+            rows.append((who, begin, in_months(start, 6 * (renewal + 1)), 6))
+    return rows
+
+
+TENURE = """cutoff = 2024-11-30
+[tables.clients]
+tenure_months = "age"
+ended = { column = "left", true = "yes" }
+snapshot_date = 2024-12-20
+"""
+NOTICE = ALL + '[dates]\nends_ahead = "notice"\n'
+ODD = {
+    "ends in the month that the cut-off cuts": (some_agency(early_and_late), ALL),
+    "records that begin late": (some_agency(early_and_late), ALL.replace('"all history"', "2022-02-10")),
+    "a row a renewal": (renewed(), NOTICE),
+    "everybody gone": (some_agency(lambda n, start: in_months(start, 1 + n % 3)), ALL),
+    "everybody under notice": (some_agency(lambda n, start: pd.Timestamp("2025-01-15")), NOTICE),
+    "nobody ever left": (some_agency(), ALL),
+}
+
+
+def written(folder: Path, rows: list[tuple], settings: str) -> Path:
+    write_csv(clients_of(rows), folder / "clients.csv")
+    (folder / "retention.toml").write_text(settings)
+    return folder
+
+
+def adds_up(study) -> None:
+    """Every count of every page against the engagements themselves."""
+    spells, last = study.spells, pd.Timestamp(study.cutoff)
+    gone, lost = int(spells["gone"].sum()), int(status.lost(spells).sum())
+    count = gate.counts(spells, study.tables.frames["clients"]).set_index("What")["Count"]
+    whole = count["engagements followed (pauses merged)"]
+    assert whole == len(spells) == count["active at the cut-off"] + count["ended"]
+    assert count["ended"] == gone == spells["ended"].sum() + spells["cut_short"].sum()
+    assert f"{gone:,} ended, {lost:,} of them" in gate.headline(spells, study.cutoff, study.newest_date()).text
+    assert gate.ends_by_kind(spells)["Ends"].sum() == gone
+    terms = gate.follow_up_by_term(spells)
+    assert (terms["Engagements"].sum(), terms["Left by choice"].sum()) == (whole, lost)
+    flow = gate.starts_and_ends(spells, study.records_begin)
+    assert (flow["started"].sum(), flow["ended"].sum()) == ((spells["entry_months"] == 0).sum(), gone)
+    present = service.present(study.panel, last)
+    active = spells.loc[status.active(spells), "client_id"].nunique()
+    assert len(present) == spells.loc[status.staying(spells), "client_id"].nunique()
+    assert len(present) + service.under_notice(study.panel) == active
+    book = Book(spells, study.tables.frames, study.settings, last)
+    assert len(book.rows) == active
+    table = actions.decide(book.rows, {}, actions.why_nothing(book))
+    assert sorted(table["client_id"]) == sorted(book.rows["client_id"])
+    if study.is_snapshot:
+        return
+    assert healthy.quarters(spells, last, 100).drop(columns="Quarter").to_numpy().sum() == gone
+    year = healthy.last_year(book)
+    began = last - pd.DateOffset(years=1)
+    assert year["kind"].notna().sum() == (spells["gone"] & (spells["end_date"] > began)).sum()
+    assert year["at_start"].sum() == status.there_on(spells, began).sum()
+    kept = [row for row in plateau.retained(spells, study.money, study.cutoff).rows if "clients kept" in row.name]
+    left = [row for row in healthy.churn(year).rows if (row.name, row.group) == ("all ends", "share of clients")]
+    if kept and kept[0].group == "the last twelve months":
+        assert kept[0].estimate + left[0].estimate == pytest.approx(1)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_every_count_adds_up_on_odd_agencies(odd, tmp_path):
+    adds_up(open_study(str(written(tmp_path, *ODD[odd]))))
+
+
+def test_every_count_adds_up_on_a_snapshot(tmp_path):
+    rows = [(f"c{n}", n % 9, "yes" if n % 4 == 0 else "no", 1, 100) for n in range(40)]
+    names = ["client_id", "age", "left", "contract_term_months", "monthly_ad_spend"]
+    write_csv(pd.DataFrame(rows, columns=names), tmp_path / "clients.csv")
+    (tmp_path / "retention.toml").write_text(TENURE)
+    study = open_study(str(tmp_path))
+    adds_up(study)
+    assert study.spells["gone"].sum() == 10
+
+
+def test_every_count_adds_up_on_the_sample(sample_study):
+    adds_up(sample_study)
+    spells = sample_study.spells
+    raw = sample_study.tables.frames["clients"]
+    ends = (raw["end_date"] <= pd.Timestamp(sample_study.cutoff)).sum()
+    assert spells["gone"].sum() == ends - spells["rows_merged"].sum()
+
+
+def test_rows_of_the_clients_table_are_all_accounted_for(tmp_path):
+    study = open_study(str(written(tmp_path, *ODD["a row a renewal"])))
+    rows, spells = study.tables.frames["clients"], study.spells
+    later = (rows["start_date"] > pd.Timestamp(study.cutoff)).sum()
+    assert len(rows) == len(spells) + spells["rows_merged"].sum() + later
+    assert later > 0
