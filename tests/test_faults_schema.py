@@ -310,3 +310,21 @@ def test_T4_many_broken_rules_are_one_sentence_but_on_the_page_of_the_data(texts
 @pytest.mark.parametrize("early", ["2024-06-30", "2023-01-31"])
 def test_T4_an_earlier_cutoff_is_no_reason_to_warn(agency, early):
     assert warnings_of(agency, dt.date.fromisoformat(early)) == ()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_T4_columns_that_are_absent_blank_or_filled_once_and_short_tables_stop_no_rule(agency, table):
+    rows = agency[table]
+    needed = set().union(*(rule.needs for rule in RULES if rule.table == table)) & set(rows)
+    shapes = [rows.head(1), rows.head(0)]
+    for name in needed:
+        some = rows.head(30)
+        blank = some.assign(**{name: some[name].where(pd.Series(False, some.index))})
+        once = blank.copy()
+        once.loc[0, name] = rows[name].dropna().iloc[0]
+        shapes += [some.drop(columns=name), blank, once]
+    keys = {"client_id", "start_date", "end_date"} if table == "clients" else set()
+    for shape in shapes:
+        if keys <= set(shape) and len(shape.columns):
+            frames = {"clients": agency["clients"], "staff": agency["staff"], table: shape}
+            assert isinstance(warnings_of(frames, CUTOFF), tuple)
