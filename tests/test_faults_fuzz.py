@@ -14,7 +14,7 @@ from conftest import ROOT, clients_of
 from retention import contract_checks, hazards, nps, open_study, people, plots, reps, service
 from retention.config import ResultsSettings
 from retention.curves import Outcome, kaplan_meier
-from retention.economics import bonuses, fees, lifetimes
+from retention.economics import bonuses, fees, lifetimes, money
 from retention.lagged import build_panel
 from retention.portfolio import actions, effects, evidence, margins
 from retention.portfolio.book import Book
@@ -228,3 +228,16 @@ def test_what_is_held_fixed_and_alike_for_all_costs_no_comparison(sample_study):
     days = monthly.loc[::2, ["client_id"]].assign(day=monthly["start_date"])
     table = effects.after_events(monthly, {"something": days}, notice=1)
     assert effects.LEFT in {row.group for row in table.rows}
+
+
+def test_hours_of_people_whose_cost_is_not_known_leave_no_margin():
+    frame = clients_of([("a", "2024-01-01", None, 1)])
+    spells = build_spells(frame, cutoff=pd.Timestamp("2024-12-31").date())
+    month = pd.Timestamp("2024-03-01")
+    fees_paid = pd.DataFrame({"client_id": ["a"], "month": [month], "fee": [500.0]})
+    hours = pd.DataFrame({"client_id": ["a"], "staff_id": ["r9"], "month": [month], "hours": [3.0]})
+    staff = pd.DataFrame({"staff_id": ["s1"], "hourly_cost": [40.0]})
+    tables = {"account_months": fees_paid, "hours": hours, "staff": staff}
+    made = money.monthly_money(spells, tables)
+    assert made["fee"].tolist() == [500.0]
+    assert made[["cost", "margin"]].isna().all(axis=None)

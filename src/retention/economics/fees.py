@@ -147,7 +147,7 @@ def _without_fee(free: list[int], fees: dict[int, float]) -> str:
     if fees[1] <= 0:
         return "; there is none, for the usual fee month-to-month is 0"
     terms = ", ".join(f"{term}-month" for term in free)
-    return f"; there is none for {terms}, where the usual fee is 0"
+    return f"; there is none for {terms} terms, where the usual fee is 0"
 
 
 @dataclass(frozen=True)

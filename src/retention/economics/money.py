@@ -36,6 +36,8 @@ def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> p
         return rows.assign(cost=np.nan, margin=np.nan)[columns]
     spent = hours.merge(staff[["staff_id", "hourly_cost"]], on="staff_id", how="left")
     hourly = spent["hourly_cost"].astype(float)
+    if hourly.isna().all():  # what those cost who did the work is not on record
+        return rows.assign(cost=np.nan, margin=np.nan)[columns]
     cost = _summed(spells, spent.assign(cost=spent["hours"].astype(float) * hourly.fillna(hourly.median())), "cost")
     rows = rows.merge(cost, on=[*KEY, "month"], how="left")
     last = _written_down(cost)
