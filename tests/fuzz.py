@@ -12,6 +12,7 @@ import argparse
 import ast
 import gc
 import json
+import os
 import random
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import matplotlib
 
@@ -37,6 +39,7 @@ from retention import importance, judgement, leads, nps
 from retention.economics import bonuses, fees, lifetimes
 from retention.errors import RetentionError
 from retention.portfolio import healthy, margins
+from retention.prepared import SEAL
 from retention.sample import write_sample
 from retention.study import open_study, prepare
 from retention.tables import TABLES, Column
@@ -57,6 +60,11 @@ currency = "USD"
 cutoff = {cutoff}
 records_begin = {begin}
 end_grace_days = 0
+[dates]
+end = "last paid day"
+ends_ahead = "notice"
+ends_on_cutoff = "left"
+unlikely_starts = "true"
 [results]
 primary = "cpa"
 better = "lower"
@@ -567,8 +575,8 @@ def run_folder(name: str, data: Path, prepared: Path, notebooks: Iterable[Path] 
     try:
         study = open_study(str(data))
         study.warnings()
-        prepare(study, prepared)
-        opened = open_study(str(prepared))  # the tables as notebooks get them, through Parquet
+        with mock.patch.dict(os.environ, {SEAL: prepare(study, prepared)}):
+            opened = open_study(str(prepared))  # the tables as notebooks get them, through Parquet
     except RetentionError as error:
         return f"refused: {error}", []
     except Exception as error:

@@ -11,12 +11,13 @@ import pytest
 from conftest import clients_of
 from retention import contract_hazard_ratio, contract_term, judge, open_study
 from retention.claims import CLAIMS
+from retention.config import Settings
 from retention.contract_term import curve_hazard_ratio
+from retention.conventions import questions
 from retention.curves import after, follow_up, kaplan_meier
 from retention.results import NOT_ENOUGH
 from retention.sample import PLAIN, WORLDS, World, simulate
 from retention.spells import KINDS, add_months, build_spells, contract_cycles
-from retention.study import _ask_end_convention
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 
@@ -25,6 +26,11 @@ def simulated(world: World, clients: int, seed: int) -> pd.DataFrame:
     return build_spells(
         simulate(world, clients=clients, seed=seed, tables=("clients",))["clients"], cutoff=CUTOFF, records_begin=BEGIN
     )
+
+
+def asked(clients: pd.DataFrame) -> list[str]:
+    """What is asked about the meaning of the last days."""
+    return [text for text in questions(clients, Settings(), CUTOFF) if "end_grace_days" in text]
 
 
 def by_hand(contrast) -> float:
@@ -137,7 +143,7 @@ def test_another_meaning_of_end_date_is_asked_about_and_the_answer_cures_it(conv
     day, month = clients["end_date"] + pd.Timedelta(days=1), clients["end_date"] + pd.offsets.MonthEnd(0)
     clients["end_date"] = month if grace == 30 else day
     as_read = build_spells(clients, cutoff=CUTOFF, records_begin=BEGIN)
-    assert "end_grace_days" in _ask_end_convention(as_read) and by_hand(contract_hazard_ratio(as_read)) > 1.25
+    assert any("end_grace_days" in text for text in asked(clients)) and by_hand(contract_hazard_ratio(as_read)) > 1.25
     answered = build_spells(clients, cutoff=CUTOFF, records_begin=BEGIN, end_grace_days=grace)
     found = contract_hazard_ratio(answered)
     assert abs(found.theta) < 3.3 * found.se
@@ -147,7 +153,7 @@ def test_ends_on_any_day_raise_no_question():
     clients = simulate(World(lock_in=False), clients=600, seed=9, tables=("clients",))["clients"]
     earlier = pd.to_timedelta(np.random.default_rng(9).integers(0, 30, len(clients)), unit="D")
     clients["end_date"] = np.maximum(clients["end_date"] - earlier, clients["start_date"])
-    assert _ask_end_convention(build_spells(clients, cutoff=CUTOFF, records_begin=BEGIN)) == ""
+    assert asked(clients) == []
 
 
 def test_without_lock_in_both_agree():

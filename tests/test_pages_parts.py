@@ -54,16 +54,16 @@ def test_the_gate_counts_add_up(sample_study):
     assert "Enough to try the contract term (A1): 206 of the month-to-month clients" in gate.enough(spells).text
     assert "Not enough yet" in gate.enough(spells.head(15)).text
     kinds = gate.ends_by_kind(spells)
-    assert kinds["Ends"].sum() == head["ends counted"] and kinds["Share"].sum() == pytest.approx(1)
+    assert kinds["Ends"].sum() == head["ended"] and kinds["Share"].sum() == pytest.approx(1)
     follow = gate.follow_up_by_term(spells)
     assert follow["Engagements"].sum() == len(spells) == head["engagements followed (pauses merged)"]
     flow = gate.starts_and_ends(spells, sample_study.records_begin)
-    assert flow["ended"].sum() == head["ends counted"]
+    assert flow["ended"].sum() == head["ended"]
 
 
 def test_absent_tables_and_missing_values_are_told(sample_study):
     frames = dict(sample_study.tables.frames)
-    assert gate.absent(frames)["Adding"].tolist() == ["clients: referred_by"]
+    assert gate.absent(frames)["Adding"].tolist() == ["clients: referred_by", "clients: known_from"]
     del frames["surveys"]
     frames["clients"] = frames["clients"].drop(columns=["single_contact", "champion"])
     told = gate.absent(frames)["Adding"].tolist()

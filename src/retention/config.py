@@ -439,7 +439,8 @@ def _section(parts: tuple[Any, ...]) -> str:
 
 
 def _explain(item: Any) -> str:
-    place, name = ".".join(str(part) for part in item["loc"]), str(item["loc"][-1])
+    place = ".".join(str(part) for part in item["loc"])
+    name = str(item["loc"][-1]) if place else ""  # a fault of the settings as a whole has no place
     table = str(item["loc"][1]) if len(item["loc"]) > 2 and item["loc"][0] == "tables" else "clients"
     section = _section(item["loc"][:-1])
     known_here = section in _places().get(name, ())
