@@ -295,7 +295,7 @@ def test_an_interrupt_stops_at_once_and_leaves_nothing(how, data, tmp_path):
 def test_a_killed_worker_is_a_failed_notebook(data, tmp_path):
     project = project_with(tmp_path, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
     words = ("--out", tmp_path / "out", "--data", data, "--notebooks", "01")
-    done = retention("report", *words, cwd=project)
+    done = retention("report", *words, cwd=project, PYTHONPATH=str(project / "src"))
     assert done.returncode == 1 and "process was killed" in done.stderr and "Traceback" not in done.stderr
     assert "process was killed" in (tmp_path / "out" / "failed" / "index.html").read_text()
 
@@ -341,7 +341,7 @@ def project_with(tmp_path, source: str) -> Path:
     project = tmp_path / "project"
     (project / "src").mkdir(parents=True)
     shutil.copytree(ROOT / "notebooks", project / "notebooks")
-    (project / "src" / "retention").symlink_to(ROOT / "src" / "retention")
+    shutil.copytree(ROOT / "src" / "retention", project / "src" / "retention")
     path = project / "notebooks" / "01_contract_term.ipynb"
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(source, id="planted"))
@@ -351,7 +351,17 @@ def project_with(tmp_path, source: str) -> Path:
 
 def test_a_notebook_that_fails_exits_1_and_is_shown(data, tmp_path):
     project = project_with(tmp_path, "raise ValueError('<b>on purpose</b>')")
-    done = retention("report", "--data", data, "--out", tmp_path / "out", "--notebooks", "00,01", cwd=project)
+    done = retention(
+        "report",
+        "--data",
+        data,
+        "--out",
+        tmp_path / "out",
+        "--notebooks",
+        "00,01",
+        cwd=project,
+        PYTHONPATH=str(project / "src"),
+    )
     assert done.returncode == 1 and "on purpose" in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("retention report stopped")]
     assert line == (

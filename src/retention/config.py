@@ -350,8 +350,13 @@ def resolve(data_dir: str = "", config: str = "", cutoff: str = "") -> Settings:
 
 
 def project_root() -> Path:
-    """The project's folder: here or upwards, else where the package itself lives."""
-    for folder in [Path.cwd(), *Path.cwd().parents, Path(__file__).parents[2]]:
+    """The project's folder: where this package lives, else, if it is installed elsewhere, here or upwards.
+
+    Notebooks are code. So a folder that merely holds some, as a folder of data may, is never taken for the project
+    while the package lies in one of its own.
+    """
+    own = Path(__file__).parents[2]
+    for folder in [own, Path.cwd(), *Path.cwd().parents]:
         if (folder / "notebooks").is_dir() and (folder / "src" / "retention").is_dir():
             return folder
     raise ConfigError(

@@ -27,11 +27,13 @@ CHANCE = 0.001  # (ours) how rare a pattern must be, were it chance, to raise on
 PAST_DUE_CHANCE = 0.05  # (ours) for ends past due, where a wrong reading turns the study's first answer (A1)
 DAYS_A_MONTH = 365.25 / 12
 AHEAD_SHARE = 0.25  # (ours) of those present; under notice at one time are a tenth at most
+LATELY_MONTHS = 3  # (ours) before the cut-off in which the day of an export may lie
 PILE = 4  # (ours) times as many on one day as on any other
+TOGETHER = 3  # (ours) clients that start on one day, years before all others
 MANY_STARTS, START_SHARE = 20, 0.25  # (ours) clients, and their share, that start on one day
 PLACEHOLDERS = pd.to_datetime(["1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01", "1904-01-01", "1970-01-01"])
 FIRST_YEAR = 1950  # no agency's client is older
-NOTICE_WINDOWS = ((25, 35), (55, 65), (85, 95))  # days before the due day: one, two, three months of notice
+NOTICE_FROM, NOTICE_WIDTH = range(10, 180, 5), 11  # days before the due day: two weeks to half a year of notice
 NOTICE_SLACK = 5  # days by which notice may come late and still end the term
 EXPECTED_ENDS = 7  # (ours) to see none of so many is rarer than one in a thousand
 SHOWN = 5  # ids named in a message
@@ -46,7 +48,7 @@ def meant(clients: pd.DataFrame, settings: Settings, cutoff: dt.date) -> tuple[p
     if settings.is_snapshot:
         return clients, []
     last, dates, notes = pd.Timestamp(cutoff), settings.dates, list[str]()
-    clients = with_known_from(clients, settings.known_from)
+    clients = with_known_from(clients, settings.known_from, cutoff)
     clients = _without_ends(clients, far_ahead(clients, last), "far_ahead", notes, years=FAR_AHEAD_YEARS)
     if dates.ends_ahead == "planned":
         clients = _without_ends(clients, undecided_ahead(clients, last), "planned", notes)
@@ -82,11 +84,16 @@ def questions(clients: pd.DataFrame, settings: Settings, cutoff: dt.date) -> lis
     return asked
 
 
-def with_known_from(clients: pd.DataFrame, groups: Mapping[str, Mapping[str, dt.date]]) -> pd.DataFrame:
+def with_known_from(
+    clients: pd.DataFrame, groups: Mapping[str, Mapping[str, dt.date]], cutoff: dt.date
+) -> pd.DataFrame:
     """The clients with the day from which on each is on record, where `[known_from]` gives one for a group.
 
-    ConfigError where a column or a value of `[known_from]` is not in the clients table.
+    ConfigError where a column or a value of `[known_from]` is not in the clients table, or a day is after the cut-off.
     """
+    late = [f"{value} ({day})" for days in groups.values() for value, day in days.items() if day > cutoff]
+    if late:
+        raise ConfigError(f"[known_from] gives days after the cut-off {cutoff}: {', '.join(late)}.")
     unknown = [name for name in groups if name not in clients]
     if unknown:
         raise ConfigError(f"[known_from] names columns that the clients table does not have: {', '.join(unknown)}.")
@@ -94,7 +101,7 @@ def with_known_from(clients: pd.DataFrame, groups: Mapping[str, Mapping[str, dt.
         return clients
     own = pd.to_datetime(clients["known_from"]) if "known_from" in clients else pd.Series(pd.NaT, clients.index)
     for column, days in groups.items():
-        values = clients[column].astype(object)
+        values = clients[column].astype("string").astype(object)
         absent = [value for value in days if not values.eq(value).any()]
         if absent:
             raise ConfigError(f"[known_from.{column}] names values that no client has: {', '.join(absent)}.")
@@ -139,10 +146,16 @@ def undecided_ahead(clients: pd.DataFrame, last: pd.Timestamp) -> pd.Series:
     return (clients["end_date"] > last) & ~decided
 
 
+def note_of_ends_ahead(clients: pd.DataFrame, cutoff: dt.date) -> list[str]:
+    """That ends to come which nobody decided are read as notice, where there are too few of them to be asked about."""
+    ahead = undecided_ahead(clients, pd.Timestamp(cutoff)) & (clients["start_date"] <= pd.Timestamp(cutoff))
+    return [WORDS["notes"]["ahead"].format(who=some(clients, ahead))] if ahead.any() else []
+
+
 def pile_of_ends(clients: pd.DataFrame, last: pd.Timestamp) -> tuple[pd.Timestamp, int, int]:
-    """The day of the last month of observation with most ends, how many it has, and the most on any other day."""
+    """The day of the last months of observation with most ends, how many it has, and the most on any other day."""
     days = clients.loc[clients["end_date"] <= last, "end_date"].value_counts()
-    recent = days[days.index > last - pd.DateOffset(months=1)]
+    recent = days[days.index > last - pd.DateOffset(months=LATELY_MONTHS)]
     if recent.empty:
         return pd.NaT, 0, 0
     day = recent.idxmax()
@@ -150,20 +163,25 @@ def pile_of_ends(clients: pd.DataFrame, last: pd.Timestamp) -> tuple[pd.Timestam
 
 
 def placeholder_starts(clients: pd.DataFrame) -> pd.Series:
-    """Rows that start on a day that programs write where they know none."""
+    """Rows that start on a day that programs write where they know none, or together years before all others."""
     start = clients["start_date"]
-    return start.isin(PLACEHOLDERS) | (start.dt.year < FIRST_YEAR)
+    known = start.isin(PLACEHOLDERS) | (start.dt.year < FIRST_YEAR)
+    days = start[~known].value_counts().sort_index()
+    if len(days) < FEW or days.iloc[0] < TOGETHER:
+        return known
+    apart = days.index[1] - days.index[0] > pd.Timedelta(days=366 * FAR_AHEAD_YEARS)
+    return known | (start == days.index[0]) if apart else known
 
 
 def piled_starts(clients: pd.DataFrame) -> pd.Series:
-    """Rows that start on the one day on which far more start than on any other, as where records were created."""
-    none = pd.Series(False, clients.index)
+    """Rows that start on the few days on which far more start than on any other, as where records were created."""
     days = clients["start_date"].value_counts()
-    if len(days) <= MANY_STARTS:
-        return none
-    count, most = int(days.iloc[0]), int(days.iloc[1])
-    piled = count >= MANY_STARTS and count >= START_SHARE * len(clients) and count > PILE * most
-    return clients["start_date"] == days.index[0] if piled else none
+    large = days[days >= MANY_STARTS]
+    others = days[days < MANY_STARTS]
+    most = int(others.max()) if len(others) else 0
+    piled = large[large > PILE * most] if len(others) >= FEW else large.head(0)
+    share = piled.sum() / max(len(clients), 1)
+    return clients["start_date"].isin(piled.index) & (share >= START_SHARE)
 
 
 def past_due(spells: pd.DataFrame, grace_days: int) -> str:
@@ -177,12 +195,15 @@ def past_due(spells: pd.DataFrame, grace_days: int) -> str:
 def on_anniversary(rows: pd.DataFrame) -> tuple[int, int]:
     """How many ends fall on a monthly anniversary of the start, and how many on the day before one."""
     start, end = rows["start_date"], rows["end_date"]
-    counts = []
-    for day in (end, end + DAY):
-        months = whole_months(start, day)
-        exact = (months >= 1) & (add_months(start, months) == day)
-        counts.append(int(exact.sum()))
-    return counts[0], counts[1]
+    # From a month's end to a month's end may be whole months of service, however long the months are.
+    at_month_end = (start.dt.day >= 29) & ((end + DAY).dt.day == 1)
+    exact = [_months_after(start, day) & ~at_month_end for day in (end, end + DAY)]
+    return int(exact[0].sum()), int(exact[1].sum())
+
+
+def _months_after(start: pd.Series, day: pd.Series) -> pd.Series:
+    months = whole_months(start, day)
+    return (months >= 1) & (add_months(start, months) == day)
 
 
 def days_before_due(rows: pd.DataFrame) -> pd.Series:
@@ -233,7 +254,8 @@ def _about_starts(clients: pd.DataFrame) -> Iterator[str]:
         yield _start_question("placeholder", count=int(unknown.sum()), days=days, first=first)
     if piled.any():
         days = clients["start_date"].value_counts()
-        said = {"day": _date(days.index[0]), "most": int(days.iloc[1]), "rows": len(clients)}
+        others = clients.loc[~piled, "start_date"].value_counts()
+        said = {"day": _date(days.index[0]), "most": int(others.max()), "rows": len(clients)}
         yield _start_question("pile", count=int(piled.sum()), **said)
 
 
@@ -257,17 +279,23 @@ def _about_pile(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
 
 
 def _about_notice(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
-    """Ends of fixed terms that gather a month or more before the term was due, where notice is given."""
+    """Ends of fixed terms that gather some weeks before the term was due, where notice is given."""
     chosen = clients.reindex(columns=["decision_date", "end_initiator"])
     by_client = chosen["decision_date"].isna() & chosen["end_initiator"].fillna(CLIENT).eq(CLIENT)
     rows = clients[(clients["end_date"] <= last) & (clients["contract_term_months"] > 1) & by_client]
-    early = days_before_due(rows)
-    gathered = int(sum(early.between(first, final).sum() for first, final in NOTICE_WINDOWS))
-    width = sum(final - first + 1 for first, final in NOTICE_WINDOWS)
-    by_chance = float(np.minimum(width / (rows["contract_term_months"].astype(float) * DAYS_A_MONTH), 1).mean())
+    early, terms = days_before_due(rows), rows["contract_term_months"].astype(float)
+    windows = pd.Series({day: int(early.between(day, day + NOTICE_WIDTH - 1).sum()) for day in NOTICE_FROM})
+    day, gathered = int(windows.idxmax()), int(windows.max())
+    # Where service ends with a month, ends can only fall on one day in each.
+    by_month = (rows["end_date"] + DAY).dt.day.isin([1]) | (early > 0) & _months_after(
+        rows["start_date"], rows["end_date"] + DAY
+    )
+    by_chance = np.where(by_month, 1 / terms, NOTICE_WIDTH / (terms * DAYS_A_MONTH))
+    chance = _chance(gathered, len(rows), float(np.minimum(by_chance, 1).mean())) if gathered else 1.0
     on_time = int((early == 0).sum())
-    if gathered >= FEW and gathered > on_time and _chance(gathered, len(rows), by_chance) < CHANCE:
-        said = {"count": gathered, "ends": len(rows), "on_time": on_time}
+    if gathered >= FEW and gathered > on_time and chance * len(windows) < CHANCE:
+        middle = int(early[early.between(day, day + NOTICE_WIDTH - 1)].median())
+        said = {"count": gathered, "ends": len(rows), "on_time": on_time, "days": middle}
         yield str(WORDS["questions"]["end"].format(**said))
 
 

@@ -189,4 +189,5 @@ def with_people_who_left(
     if staff is None or "ended_on" not in staff:
         return on_paper.mask(on_paper.notna(), None)
     ended = pd.to_datetime(staff.drop_duplicates("staff_id").set_index("staff_id")["ended_on"])
-    return on_paper.where(pd.to_datetime(on_paper.map(ended)) < day)
+    nobody = reps_on(on_day, "day", assignments, staff).isna()
+    return on_paper.where((pd.to_datetime(on_paper.map(ended)) < day) & nobody)

@@ -321,7 +321,8 @@ class Listing:
 
     def _text(self, name: str, value: Any) -> str:
         plain = ",.4g" if isinstance(value, float) else "," if isinstance(value, int) else ""
-        return "–" if pd.isna(value) else format(value, self.formats.get(name, plain))
+        text = "–" if pd.isna(value) else format(value, self.formats.get(name, plain))
+        return _no_minus_zero(text) if isinstance(value, float) else text
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         plain = self._shown().head(MOST_SHOWN).to_string(index=False)
@@ -350,8 +351,7 @@ def quantity(value: float, unit: str) -> str:
         return "–"
     if math.isinf(value):
         return "not reached"
-    text = _UNITS.get(unit, "{:,.2f}").format(value)
-    return text if re.search("[1-9]", text) else text.removeprefix("-")  # no minus before nought
+    return _no_minus_zero(_UNITS.get(unit, "{:,.2f}").format(value))
 
 
 def between(low: float, high: float, unit: str) -> str:
@@ -373,6 +373,11 @@ def _template() -> Any:
     told = {"MARKS": MARKS, "EMPTY": EMPTY, "verdict_class": verdict_class, "between": between, "quantity": quantity}
     text = files("retention").joinpath("results.html.j2").read_text("utf-8")
     return environment.from_string(text, told).module
+
+
+def _no_minus_zero(text: str) -> str:
+    """A number in words, without a minus where it is rounded to zero."""
+    return text if re.search("[1-9]", text) else text.removeprefix("-")
 
 
 def _shown(part: str, *what: Any) -> str:

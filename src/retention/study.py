@@ -85,8 +85,11 @@ class Study:
     @property
     def contracts(self) -> pd.DataFrame | None:
         """The contracts signed by the cut-off, else the terms of clients whose rows tell of several; else None."""
-        signed = self._known("contracts", "signed_on")
-        return row_terms(self.spells) if signed is None else signed
+        signed, told_by_rows = self._known("contracts", "signed_on"), row_terms(self.spells)
+        if signed is None or told_by_rows is None:
+            return told_by_rows if signed is None else signed
+        silent = told_by_rows[~told_by_rows["client_id"].isin(signed["client_id"])]
+        return pd.concat([signed, silent.astype({"client_id": signed["client_id"].dtype})], ignore_index=True)
 
     @cached_property
     def claims(self) -> dict[str, Claim]:
@@ -298,6 +301,8 @@ class Study:
     def _about_ends(self) -> list[str]:
         spells, texts = self.spells, []
         ended = int(spells["end_date"].notna().sum())
+        if not self.is_snapshot and self.settings.dates.ends_ahead is None:
+            texts += conventions.note_of_ends_ahead(self.tables.frames["clients"], self.cutoff)
         unknown = int((spells["end_kind"] == "unknown").sum())
         if unknown:
             who = (
@@ -312,8 +317,9 @@ class Study:
         if len(spells) >= MIN_TOLD and 1 - spells["gone"].mean() < FEW_PRESENT:
             there = len(spells) - int(spells["gone"].sum())
             texts.append(
-                f"{there:,} of {len(spells):,} clients are still there. If only past clients are listed, "
-                "every figure misleads: those who stayed are missing, and clients seem to leave sooner than they do."
+                f"{there:,} of {len(spells):,} clients are still there. If only past clients are listed, or clients "
+                "who stay have the day of their last invoice as an end, every "
+                "figure misleads: those who stayed are missing, and clients seem to leave sooner than they do."
             )
         assumed = int(spells["decision_assumed"].sum())
         if assumed and not self.is_snapshot:

@@ -1,10 +1,10 @@
 """Fees by the months they are for: a year paid in one month is a twelfth of it in each of twelve.
 
 A payment is one for several months where nothing, or next to nothing, is paid in the months after it. It is spread
-where the records settle how many months it is for: the contract's term, as many months as lie between payments, or a
-quarter, half a year or a year, by what the client usually pays a month (in months paid one by one, else as planned at
-signing). Where they do not it stays where it is and is told. Fees paid month by month are never touched: neither is a
-free month, a month's credit note, nor a client that stopped paying.
+where the records settle how many months it is for: payments at regular intervals of some months, the contract's term,
+as many months as lie between payments, or a quarter, half a year or a year, by what the client usually pays a month (in
+months paid one by one, else as planned at signing). Where they do not it stays where it is and is told. Fees paid month
+by month are never touched: neither is a free month, a month's credit note, nor a client that stopped paying.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ OF_PERIOD = (0.8, 1.1)  # (ours) the same of a period that no contract names
 LIKE_BEFORE = (0.5, 2.0)  # (ours) payment over the one before it, for as many months
 PERIODS = (12, 6, 3)  # months
 LONGEST = 24  # months between payments that may still be a period
+REGULAR = 3  # (ours) payments that must come at equal intervals before the interval says what each is for
+AHEAD = 3  # (ours) months before a term begins in which it may be paid for
 LUMPS = [*KEY, "month", "amount", "months"]
 
 
@@ -47,7 +49,7 @@ class ByTerm:
 
 @dataclass(frozen=True)
 class Payer:
-    """What one engagement paid: positions are months of service from 0 (-1: the month before it began).
+    """What one engagement paid: positions are months of service from 0 (before it began: down to -3).
 
     `at` are the positions with a payment, `amounts` what was paid; `known` how many months are on record; `last` the
     position of its end, or None; `terms` where each term begins, and its months; `planned` a month's fee as signed.
@@ -73,6 +75,14 @@ class Payer:
         """Where the term in force begins, and its months; a payment a month ahead is for the term to come."""
         begun = [term for term in self.terms if term[0] <= position + 1]
         return begun[-1] if begun else self.terms[0]
+
+    @property
+    def cadence(self) -> int:
+        """Months between payments where they come at regular intervals of two months or more, three times at least."""
+        gaps = {after - before for before, after in zip(self.at, self.at[1:], strict=False)}
+        regular = len(self.at) >= REGULAR and len(gaps) == 1
+        months = gaps.pop() if regular else 0
+        return months if LEAST_SILENCE <= months <= LONGEST and self.known - self.at[-1] <= months else 0
 
     @property
     def usual(self) -> float:
@@ -114,7 +124,7 @@ def _paid(spells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     )
     rows = rows.dropna().merge(about, on="client_id")
     rows = rows.assign(position=rows["month"] - rows["first"])
-    inside = (rows["position"] >= -1) & ~(rows["month"] > rows["last"])
+    inside = (rows["position"] >= -AHEAD) & ~(rows["month"] > rows["last"])
     return rows[inside].groupby(["spell", "position"], as_index=False)["fee"].sum()
 
 
@@ -166,6 +176,9 @@ def _terms(
 
 def _lumps(payer: Payer) -> Iterator[tuple[int, int]]:
     """The payments for several months: which, and for how many; 0 where that cannot be told."""
+    if payer.cadence:
+        yield from ((k, payer.cadence) for k in range(len(payer.at)))
+        return
     usual, before = payer.usual, (0, math.nan)  # months and amount of the last one that was settled
     for k, amount in enumerate(payer.amounts):
         silence = payer.silence(k)
@@ -227,13 +240,16 @@ def _shares(payer: Payer, k: int, months: int, covered: set[int]) -> dict[int, f
     """What of a payment is for each position; adds the positions to those `covered`.
 
     It is for the term, or part of it, in which it was paid; where that is paid for already, for the next one if it came
-    in its last month, else for the months from the payment on. All of it is for the months until the client's end.
+    in its last month (its last three where all of it is paid for), else for the months from the payment on. All of it
+    is for the months until the client's end.
     """
     position, begins = payer.at[k], payer.term(payer.at[k])[0]
     start = begins + max(position - begins, 0) // months * months
     others = covered | {at for at in payer.at if at != position}
-    if others & set(range(start, start + months)):
-        ahead = position == start + months - 1 and not covered & set(range(start + months, start + 2 * months))
+    own = set(range(start, start + months))
+    if others & own:
+        early = position == start + months - 1 or (own <= covered and position >= start + months - AHEAD)
+        ahead = early and not covered & set(range(start + months, start + 2 * months))
         start = start + months if ahead else max(position, 0)
     window = list(range(start, start + months))
     covered.update(window)

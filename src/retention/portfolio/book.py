@@ -50,16 +50,21 @@ class Book:
     @cached_property
     def known(self) -> dict[str, pd.DataFrame]:
         """The tables as they stood on the day, fees in the months they are for (`prepaid.by_term`)."""
-        known = as_known(self.tables, self.cutoff)
+        known = dict(self.recorded)
         if "account_months" in known:
             fees = by_term(self.spells, known["account_months"], known.get("contracts"))
             known["account_months"] = fees.table
         return known
 
     @cached_property
+    def recorded(self) -> dict[str, pd.DataFrame]:
+        """The tables as they stood on the day, as they were written down."""
+        return as_known(self.tables, self.cutoff)
+
+    @cached_property
     def money(self) -> pd.DataFrame:
         """Fee, cost and margin by engagement and month."""
-        return monthly_money(self.spells, self.known)
+        return monthly_money(self.spells, self.recorded)  # which puts fees in their months itself, and once
 
     @cached_property
     def rows(self) -> pd.DataFrame:

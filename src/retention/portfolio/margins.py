@@ -76,10 +76,10 @@ def current(money: pd.DataFrame, rows: pd.DataFrame, cutoff: pd.Timestamp, limit
     told = newest(at, rows, pd.Series(cutoff, rows.index), cutoff, limits).set_axis(rows["client_id"])
     told = told.dropna(subset=["margin"]).sort_index().astype({"months": int})
     early = at[at["month"] - month_of(at["start_date"]) < window].groupby("client_id")["margin"]
-    told["early"] = early.mean().where(early.size() >= least)
+    told["early"] = early.mean().where(early.size() >= least).reindex(told.index)
     under = at.groupby("client_id")["margin"].rolling(window).mean().droplevel(0).reindex(at.index) < 0
     run = at[under[::-1].groupby(at["client_id"]).cummin()[::-1]].groupby("client_id")["margin"]
-    told["too_long"], told["lost"] = run.size(), -run.sum()
+    told["too_long"], told["lost"] = run.size().reindex(told.index), -run.sum().reindex(told.index)
     return told.fillna({"too_long": 0, "lost": 0.0})
 
 

@@ -52,6 +52,7 @@ class Rule:
     low: float = 0.0
     most: float = 0.0
     times: float = 0.0
+    nested: bool = False
 
     @property
     def needs(self) -> set[str]:
@@ -181,13 +182,14 @@ def _in_row(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) 
 def _overlap(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
     part = rows
     for name, value in rule.where.items():
-        part = part[(part[name] == value).fillna(False).astype(bool)]
+        part = part[part[name].fillna(value).eq(value).astype(bool)]  # a blank stands for the usual one
     by = list(rule.by)
     end = _months_later(part[rule.column], part[rule.months]) if rule.months else part[rule.to].fillna(NEVER)
     part = part[by].assign(start=part[rule.column], end=end).dropna(subset=["start"])
     part = part.sort_values([*by, "start"], kind="stable")
     before = part.groupby(by)["end"].shift()
-    early = part.index[(part["start"] < before).to_numpy()]
+    inside = rule.nested & (part["end"] < before)  # a stand-in
+    early = part.index[((part["start"] < before) & ~inside).to_numpy()]
     return Broken(pd.Series(rows.index.isin(early), rows.index))
 
 

@@ -72,7 +72,7 @@ class Tenure:
     def notes(self) -> list[str]:
         """What an age of 0 was taken to mean; empty where nobody has one."""
         notes = []
-        if self.left_at_once:
+        if self.left_at_once and self.counts is None:
             notes.append(sentence("tenure 0 left", theirs=self.ages, count=self.left_at_once))
         if self.just_started:
             notes.append(sentence("tenure 0 stays", theirs=self.ages, count=self.just_started))
