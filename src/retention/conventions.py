@@ -27,13 +27,13 @@ CHANCE = 0.001  # (ours) how rare a pattern must be, were it chance, to raise on
 PAST_DUE_CHANCE = 0.05  # (ours) for ends past due, where a wrong reading turns the study's first answer (A1)
 DAYS_A_MONTH = 365.25 / 12
 AHEAD_SHARE = 0.25  # (ours) of those present; under notice at one time are a tenth at most
-LATELY_MONTHS = 3  # (ours) before the cut-off in which the day of an export may lie
+LATELY_MONTHS = 1  # (ours) before the cut-off in which the day of an export may lie
 PILE = 4  # (ours) times as many on one day as on any other
 TOGETHER = 3  # (ours) clients that start on one day, years before all others
 MANY_STARTS, START_SHARE = 20, 0.25  # (ours) clients, and their share, that start on one day
 PLACEHOLDERS = pd.to_datetime(["1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01", "1904-01-01", "1970-01-01"])
 FIRST_YEAR = 1950  # no agency's client is older
-NOTICE_FROM, NOTICE_WIDTH = range(10, 180, 5), 11  # days before the due day: two weeks to half a year of notice
+NOTICE_WINDOWS = ((25, 35), (55, 65), (85, 95))  # days before the due day: one, two, three months of notice
 NOTICE_SLACK = 5  # days by which notice may come late and still end the term
 EXPECTED_ENDS = 7  # (ours) to see none of so many is rarer than one in a thousand
 SHOWN = 5  # ids named in a message
@@ -279,23 +279,22 @@ def _about_pile(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
 
 
 def _about_notice(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
-    """Ends of fixed terms that gather some weeks before the term was due, where notice is given."""
+    """Ends of fixed terms that gather a month or more before the term was due, where notice is given."""
     chosen = clients.reindex(columns=["decision_date", "end_initiator"])
     by_client = chosen["decision_date"].isna() & chosen["end_initiator"].fillna(CLIENT).eq(CLIENT)
     rows = clients[(clients["end_date"] <= last) & (clients["contract_term_months"] > 1) & by_client]
     early, terms = days_before_due(rows), rows["contract_term_months"].astype(float)
-    windows = pd.Series({day: int(early.between(day, day + NOTICE_WIDTH - 1).sum()) for day in NOTICE_FROM})
-    day, gathered = int(windows.idxmax()), int(windows.max())
+    gathered = int(sum(early.between(first, final).sum() for first, final in NOTICE_WINDOWS))
+    width = sum(final - first + 1 for first, final in NOTICE_WINDOWS)
     # Where service ends with a month, ends can only fall on one day in each.
     by_month = (rows["end_date"] + DAY).dt.day.isin([1]) | (early > 0) & _months_after(
         rows["start_date"], rows["end_date"] + DAY
     )
-    by_chance = np.where(by_month, 1 / terms, NOTICE_WIDTH / (terms * DAYS_A_MONTH))
+    by_chance = np.where(by_month, len(NOTICE_WINDOWS) / terms, width / (terms * DAYS_A_MONTH))
     chance = _chance(gathered, len(rows), float(np.minimum(by_chance, 1).mean())) if gathered else 1.0
     on_time = int((early == 0).sum())
-    if gathered >= FEW and gathered > on_time and chance * len(windows) < CHANCE:
-        middle = int(early[early.between(day, day + NOTICE_WIDTH - 1)].median())
-        said = {"count": gathered, "ends": len(rows), "on_time": on_time, "days": middle}
+    if gathered >= FEW and gathered > on_time and chance < CHANCE:
+        said = {"count": gathered, "ends": len(rows), "on_time": on_time}
         yield str(WORDS["questions"]["end"].format(**said))
 
 
