@@ -132,7 +132,7 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
     os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = kernels.PROVISIONER
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     os.environ.pop("JUPYTER_PATH", None)  # the kernel of this environment and no other
-    # Kernels talk over files in a private folder of the run, not over open TCP ports. The path of a socket is told from
+    # Kernels talk over files in a private folder of the run, not over open TCP ports. The path of a socket starts at
     # `work`, where papermill and kernel both are: from the root it might be longer than the system allows.
     private = tempfile.mkdtemp(prefix="k", dir=work / OWN)
     os.environ["JUPYTER_RUNTIME_DIR"] = private  # the key by which the two know each other
