@@ -68,6 +68,13 @@ def test_B15_once_a_stint_has_begun_the_rep_at_signing_is_no_answer():
     assert again.tolist() == ["zoe"]
 
 
+@pytest.mark.parametrize(("named", "right"), [("bob", "bob"), (None, "ann")])
+def test_B15_a_stint_that_nobody_closed_does_not_outlive_its_engagement(named, right):
+    table = stints(("c", "ann", "rep", "2021-01-01", None))
+    found = reps_on(asked(("c", "2024-03-01", "2024-01-15", named)), "asked_on", table)
+    assert found.tolist() == [right]
+
+
 def test_B15_the_ends_and_the_clients_are_those_of_the_rep_in_charge():
     study = open_study(str(CASES / "case-20"))
     spells = study.spells
@@ -151,7 +158,7 @@ def test_R14_assignments_without_a_role_stop_no_page(case):
 
 START = pd.Timestamp("2024-01-15")
 PEOPLE = ["p", "q", "r"]
-day_of = st.integers(-60, 400)
+day_of = st.integers(-200, 400)
 a_stint = st.tuples(
     st.sampled_from("ab"),
     st.sampled_from(PEOPLE),
@@ -169,7 +176,8 @@ def by_hand(client: str, day: pd.Timestamp, table: pd.DataFrame, ended: dict, na
     for row in own.sort_values(["from_date", "staff_id"]).itertuples():
         ends = [end for end in (row.to_date, ended.get(row.staff_id)) if end is not None and not pd.isna(end)]
         last = min(ends, default=pd.Timestamp.max)
-        if row.from_date <= day and not row.recorded_at > day and last >= START:
+        old = row.from_date < START - 92 * DAY  # of an earlier engagement
+        if row.from_date <= day and not row.recorded_at > day and last >= START and not old:
             begun = True
             best = row.staff_id if last >= day else best
     if begun:

@@ -573,3 +573,26 @@ def test_T1_notebooks_of_a_folder_of_data_are_not_run(tmp_path, monkeypatch):
     (tmp_path / "src" / "retention").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert project_root() == Path(__file__).parents[1]
+
+
+def test_T2_control_characters_are_left_off_and_said(tmp_path):
+    (tmp_path / "clients.csv").write_text(
+        "client_id,name,start_date,end_date,contract_term_months,monthly_ad_spend\n"
+        "a,Acme\x1b[2J\x07 Ltd,2023-01-05,,1,5\nb,Bolt,2023-02-05,2023-08-04,1,5\n"
+    )
+    tables = open_study(str(tmp_path), cutoff="2024-06-30").tables
+    assert tables.frames["clients"]["name"].tolist() == ["Acme[2J Ltd", "Bolt"]
+    assert any("control characters left off" in note for note in tables.repairs)
+
+
+@pytest.mark.parametrize("word", ["0", "No"])
+def test_a_snapshot_of_clients_of_whom_nobody_has_left_is_read_and_said(tmp_path, word):
+    rows = "".join(f"c{n},{n % 30},{word},1,100\n" for n in range(40))
+    (tmp_path / "clients.csv").write_text("client_id,tenure,churn,contract_term_months,monthly_ad_spend\n" + rows)
+    (tmp_path / "retention.toml").write_text(
+        "[tables.clients]\nsnapshot_date = 2024-06-30\ntenure_months = 'tenure'\n"
+        "ended = { column = 'churn', true = 'Yes' }\n"
+    )
+    study = open_study(str(tmp_path))
+    assert study.spells["gone"].sum() == 0 and len(study.spells) == 40
+    assert any(f"Nobody has left: 'churn' holds '{word.casefold()}' alone" in note for note in study.tables.notes)

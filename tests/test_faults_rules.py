@@ -329,7 +329,7 @@ def test_B19_a_start_that_is_no_day_is_not_to_be_left_blank(tmp_path):
     assert "this column needs one" in said and '= ""' not in said
 
 
-@pytest.mark.parametrize("term", ["0", ""])
+@pytest.mark.parametrize("term", ["0", "", "-1", "none", "n/a"])
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_B19_month_to_month_as_nothing_is_one_and_the_map_works(tmp_path, term, kind):
     text = CLIENTS.replace(",,1,", f",,{term},")
@@ -340,7 +340,7 @@ def test_B19_month_to_month_as_nothing_is_one_and_the_map_works(tmp_path, term, 
         for line in text.splitlines():
             book.active.append([int(cell) if cell.isdigit() else cell or None for cell in line.split(",")])
         book.save(tmp_path / "clients.xlsx")
-    line = f'"{term}" = 1'
+    line = f'"{term if term in ("0", "-1") else ""}" = 1'
     said = told(tmp_path)
     assert line in said and "[tables.clients.values.contract_term_months]" in said
     (tmp_path / "retention.toml").write_text(f"[tables.clients.values.contract_term_months]\n{line}\n")
@@ -382,6 +382,13 @@ def test_R11_a_setting_among_columns_and_a_column_among_settings(tmp_path):
     assert "snapshot_date belongs under [tables.clients]." in said
     said = told(write(tmp_path, '[tables.clients]\nindustry = "Branch"\n'), ConfigError)
     assert "Columns are named under [tables.clients.columns]." in said
+
+
+def test_R11_a_setting_of_two_kinds_is_one_fault_in_plain_words(tmp_path):
+    said = told(write(tmp_path, 'records_begin = "all"'), ConfigError)
+    assert said.splitlines()[1:] == [
+        """  records_begin: write a date, or "all history" if nobody is missing (got 'all')"""
+    ]
 
 
 def test_R11_the_same_word_is_never_suggested():

@@ -51,6 +51,8 @@ def a_row(frames, rule):
         whole &= joined(frames, rule).notna()
     if rule.kind in ("outlier", "joined_scale"):
         whole &= rows[rule.column] > 0
+    if rule.kind == "joined_scale":
+        whole &= ~rows.duplicated(list(rule.by), keep=False)
     return rows.index[whole if whole.any() else rows.index >= 0][0]
 
 
@@ -108,6 +110,7 @@ def breaks(frames, rule):
     elif rule.kind == "spelling":
         yield put(frames, rule, at, value.upper())
         yield put(frames, rule, at, f"{value.title()}-")
+        yield put(frames, rule, at, f"{value}s")
     elif rule.kind == "outlier":
         usual = rows[rule.column].where(rows[rule.column] > 0).median()
         if rule.by:
@@ -129,6 +132,9 @@ def breaks(frames, rule):
         yield {**frames, rule.table: pd.concat([rows, rows], ignore_index=True)}
     elif rule.kind == "known":
         yield put(frames, rule, at, "nobody")
+    elif rule.kind == "more_often":
+        other = rows.index[rows[rule.column].notna() & (rows[rule.column] != value)][0]
+        yield put(frames, rule, other, value)
     elif rule.kind == "inside":
         clients = frames["clients"].set_index("client_id")
         gone = clients["end_date"].notna() & (clients["end_date"] < LAST - 800 * DAY)
@@ -142,10 +148,11 @@ def breaks(frames, rule):
         yield put(frames, rule, at, joined(frames, rule)[at] + slack + DAY)
     elif rule.kind == "joined_scale":
         yield put(frames, rule, at, joined(frames, rule)[at] * 100)
+        yield put(frames, rule, at, joined(frames, rule)[at] / 100)
         yield put(frames, rule, at, -joined(frames, rule)[at] * 2)
     elif rule.kind == "ahead":
-        yield put(frames, rule, at, LAST + DAY)
-        yield put(frames, rule, at, LAST + 9000 * DAY)
+        yield put(frames, rule, at, LAST + slack + DAY)
+        yield put(frames, rule, at, LAST + slack + 9000 * DAY)
     elif rule.kind == "old":
         yield put(frames, rule, at, pd.Timestamp("1949-12-31"))
     else:
@@ -328,3 +335,9 @@ def test_T4_columns_that_are_absent_blank_or_filled_once_and_short_tables_stop_n
         if keys <= set(shape) and len(shape.columns):
             frames = {"clients": agency["clients"], "staff": agency["staff"], table: shape}
             assert isinstance(warnings_of(frames, CUTOFF), tuple)
+
+
+def test_T4_signs_that_make_another_word_are_no_spelling():
+    source = pd.Series(["C", "C++", "C#", "<5", ">5", "5"] * 3)
+    clients = pd.DataFrame({"client_id": [f"c{i}" for i in range(18)], "source": source})
+    assert warnings_of({"clients": clients}, CUTOFF) == ()

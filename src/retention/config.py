@@ -18,7 +18,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from retention.errors import ConfigError
@@ -49,6 +58,16 @@ def _plausible(day: dt.date) -> dt.date:
 
 
 Day = Annotated[dt.date, AfterValidator(_plausible)]
+
+
+def _day_or_all_history(value: Any) -> Any:
+    """The value if it may be a day or the words; one error in place of one for each of the two."""
+    if value is None or value == ALL_HISTORY or isinstance(value, dt.date):
+        return value
+    try:
+        return dt.date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError(f'write a date, or "{ALL_HISTORY}" if nobody is missing') from None
 
 
 def _is_date_format(form: str) -> bool:
@@ -268,7 +287,7 @@ class Settings(_Strict):
     agency: str = ""
     currency: str = ""
     cutoff: Day | None = None
-    records_begin: Day | Literal["all history"] | None = None
+    records_begin: Annotated[Day | Literal["all history"] | None, BeforeValidator(_day_or_all_history)] = None
     notice_days: int = Field(default=NOTICE_DAYS, ge=0, le=730)
     pause_days: int = Field(default=PAUSE_DAYS, ge=0, le=730)
     end_grace_days: int | None = Field(default=None, ge=0, le=30)

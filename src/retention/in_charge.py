@@ -7,7 +7,8 @@ Rows of the table `assignments` whose role is rep, or blank, are stints. On a da
 2. Of the stints that run, the one that began last is in charge; of two that began on one day, the person with the
    higher id. So a stand-in is in charge while the stint lasts, and then the earlier rep is again.
 3. Before the first stint of an engagement, and where it has none, the rep named at signing (`clients.rep_id`) is in
-   charge until their last day. Stints that were over before the engagement began are not of it.
+   charge until their last day. Stints that were over before the engagement began are not of it; nor, where a rep is
+   named at signing, are those that began more than three months before it: nobody closed them when the client left.
 4. Once a stint has begun the stints alone decide: where all of them are over, nobody is in charge.
 
 Who was rated by a client is on the survey (`surveys.rep_id`), which this rule leaves alone.
@@ -30,6 +31,7 @@ from retention.tables import columns_of
 REP = "rep"
 NOBODY = ""
 FOREVER = 9_999_999  # a day number after all others
+EARLY = 92  # days before an engagement, (ours): its rep may be chosen so long before it begins
 COLUMNS = ("client_id", "staff_id", "role", "from_date", "to_date", "recorded_at")
 Lazy = nw.LazyFrame[Any]
 
@@ -47,9 +49,13 @@ def with_reps(asked: Lazy, assignments: Lazy | None, staff: Lazy | None, key: Se
     if assignments is None:
         return rows.with_columns(rep=nw.col("named"), rep_since=nw.lit(None, nw.Float64))
     stints = _stints(assignments, last_days)
-    begun = asked.select(*dict.fromkeys([*key, "client_id", "day", "began"])).join(stints, on="client_id", how="inner")
+    about = dict.fromkeys([*key, "client_id", "day", "began", "named"])
+    begun = asked.select(*about).join(stints, on="client_id", how="inner")
     begun = begun.filter(
-        nw.col("first") <= nw.col("day"), nw.col("noted") <= nw.col("day"), nw.col("last") >= nw.col("began")
+        nw.col("first") <= nw.col("day"),
+        nw.col("noted") <= nw.col("day"),
+        nw.col("last") >= nw.col("began"),
+        (nw.col("first") >= nw.col("began") - EARLY) | nw.col("named").is_null(),
     )
     running = nw.when(nw.col("last") >= nw.col("day")).then(nw.col("number")).otherwise(nw.lit(0))
     in_force = begun.with_columns(number=running).group_by(*key).agg(number=nw.col("number").max())

@@ -152,8 +152,8 @@ def judged(rows: pd.DataFrame, window: Window) -> Judgement:
     if told.empty or not 0 < told["left"].sum() < len(told):
         few = distinct_leavers(known(rows)) if len(rows) else 0
         why = (
-            f"{few} clients are known to have left by choice in months that could be foretold; it takes "
-            f"{MIN_EVENTS}, and later ones to try it on. Until then, use the renewal calendar."
+            f"A model learns from {MIN_EVENTS} clients or more who left by choice, and is tried on others who left "
+            f"later; {few} are on record in all. Until there are enough, use the renewal calendar."
         )
         if rows.empty:
             why = "No client can be followed from month to month: that takes dates of start and end."

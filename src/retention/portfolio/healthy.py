@@ -182,7 +182,8 @@ def healthy_words(year: pd.DataFrame, currency: str = "") -> Finding:
         return Finding("D2", "How much of the churn was healthy cannot be told without the days of ends.", "headline")
     ends = year[year["kind"].notna()]
     by = ends["kind"].value_counts()
-    text = f"Within the last year {len(ends)} engagements ended: {by.get(CLIENT, 0)} by the client's choice, "
+    counted = "1 engagement" if len(ends) == 1 else f"{len(ends)} engagements"
+    text = f"Within the last year {counted} ended: {by.get(CLIENT, 0)} by the client's choice, "
     text += f"{by.get(AGENCY, 0)} by yours, {by.get(NEUTRAL, 0)} by neither's"
     text += f", and of {by[UNKNOWN]} nobody recorded whose choice it was." if UNKNOWN in by else "."
     known = ends["margin"].dropna()

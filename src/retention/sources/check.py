@@ -31,10 +31,9 @@ def check_rows(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> list[
             of = table.column(column)
             seen = frame.loc[bad, column].dropna().unique()[:SHOWN] if kind in ("choices", "low", "high") else ()
             named = ids[bad].drop_duplicates()
-            seen_as = map(str, seen)
-            faults.append(
-                fault(table.name, column, _named(kind, of), int(bad.sum()), named, seen_as, **_said(of, table))
-            )
+            seen = [str(value) for value in seen]
+            said = _said(of, table) | {"pairs": ", ".join(f'"{value}" = 1' for value in seen)}
+            faults.append(fault(table.name, column, _named(kind, of), int(bad.sum()), named, seen, **said))
     return faults
 
 

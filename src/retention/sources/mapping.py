@@ -8,7 +8,7 @@ import pandas as pd
 from retention.config import TableSettings, where_it_belongs
 from retention.errors import Fault
 from retention.sources.find import plain
-from retention.sources.parse import NUMBER_STYLES, as_text
+from retention.sources.parse import BLANK_WORDS, NUMBER_STYLES, as_text
 from retention.sources.repeats import settings_faults
 from retention.sources.words import fault
 from retention.tables import SIGNING, Table
@@ -28,6 +28,7 @@ def mapped(how: TableSettings, raw: pd.DataFrame) -> pd.DataFrame:
     for column, values in how.values.items():
         if column in frame:
             spoken = {key.strip().casefold(): as_text(v) if isinstance(v, bool) else v for key, v in values.items()}
+            spoken = {word: spoken[""] for word in BLANK_WORDS if "" in spoken} | spoken
             meant = {v: spoken.get(as_text(v).strip().casefold(), v) for v in frame[column].dropna().unique()}
             cells = frame[column].astype(object).map(meant)
             # A cell that a typed source has left empty is as blank as an empty text.

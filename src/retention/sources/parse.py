@@ -16,6 +16,7 @@ from retention.sources.words import WORDS, fault, sentence
 from retention.tables import Column
 
 _CELLS, _DATES, _NUMBERS = WORDS["cells"], WORDS["dates"], WORDS["numbers"]
+BLANK_WORDS = frozenset(_CELLS["blank"])
 DAY_FIRST, MONTH_FIRST = _DATES["orders"]
 EXCEL_DAYS, AS_WRITTEN = "excel days", "as written"
 FIRST_DAY, LAST_DAY = pd.Timestamp("1900-01-01"), pd.Timestamp("2100-12-31")
@@ -89,6 +90,7 @@ def _spread(mask: pd.Series, codes: np.ndarray, index: pd.Index) -> pd.Series:
 
 
 TURNED = "[\u202a-\u202e\u2066-\u2069]"  # would turn round what stands after it, on any page
+CONTROLS = "[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # a terminal or a spreadsheet acts on them, and no page shows them
 
 
 def as_text(value: Any) -> str:
@@ -115,13 +117,14 @@ def _cleaned(text: pd.Series, keep: Collection[str] = ()) -> tuple[pd.Series, pd
     """
     plain = text.str.strip()
     told = pd.Series("", text.index, dtype=object).mask(plain != text, "spaces around the value left off")
-    turned = plain.str.contains(TURNED).astype(bool)
-    told = told.mask(turned, "marks that turn the direction of writing left off")
-    plain = plain.where(~turned, plain.str.replace(TURNED, "", regex=True).str.strip())
+    for signs, what in ((TURNED, "marks that turn the direction of writing"), (CONTROLS, "control characters")):
+        there = plain.str.contains(signs).astype(bool)
+        told = told.mask(there, f"{what} left off")
+        plain = plain.where(~there, plain.str.replace(signs, "", regex=True).str.strip())
     marked = plain.str.match(r"'+[=+\-@\t\r]").astype(bool)  # as spreadsheets mark text
     told = told.mask(marked, "leading ' left off")
     plain = plain.where(~marked, plain.str[1:])
-    nothing = plain.str.lower().isin(_CELLS["blank"]) & ~plain.isin(list(keep))
+    nothing = plain.str.lower().isin(BLANK_WORDS) & ~plain.isin(list(keep))
     told = told.mask(nothing & (plain != ""), "'" + plain.astype(object) + "' read as blank")
     return plain.mask(nothing), told.mask(plain == "", "")
 

@@ -25,6 +25,7 @@ MANY_ANSWERS = 10  # (ours) in a quarter, before its scale is doubted
 COPIES = 5  # (ours) fewer repeated rows are no table given twice
 GOES_ON, SEEN_DATES = 0.02, 20  # (ours) so many dates beyond the cut-off: it is an earlier one than the data's
 NEVER = pd.Timestamp("2200-01-01")
+MEANT = "+#<>%"
 _DECLARED = read_words("rules.toml")
 _WORDS: Mapping[str, tuple[str, str]] = _DECLARED["kinds"]
 Frames = Mapping[str, pd.DataFrame]
@@ -147,7 +148,7 @@ def _said(rule: Rule) -> dict[str, Any]:
 
 def _shown(values: Any) -> str:
     """The first of some values in words."""
-    words = [f"{value:g}" if isinstance(value, float) else str(value) for value in list(values)]
+    words = [f"{value:,.10g}" if isinstance(value, float) else str(value) for value in list(values)]
     return ", ".join(words[:SHOWN]) + (", ..." if len(words) > SHOWN else "")
 
 
@@ -228,8 +229,8 @@ def _spelling(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp
 
 
 def _plain_word(word: str) -> str:
-    """A word without capitals, signs and the s of a plural."""
-    plain = "".join(sign for sign in word.casefold() if sign.isalnum())
+    """A word without capitals, the s of a plural, and signs but those that make it another word (C++, >5)."""
+    plain = "".join(sign for sign in word.casefold() if sign.isalnum() or sign in MEANT)
     return plain.removesuffix("s") if len(plain) > 3 else plain
 
 
@@ -305,6 +306,13 @@ def _known(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -
     return Broken(broken, {"near": _DECLARED["near"][kinds[0]] if kinds else ""})
 
 
+def _more_often(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
+    table, column = rule.there
+    here, there = (values.value_counts() for values in (rows[rule.column], frames[table][column]))
+    most = there.reindex(here.index)
+    return Broken(rows[rule.column].isin(here.index[here > most]))
+
+
 def _inside(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
     clients = frames["clients"]
     ends = clients["end_date"].fillna(NEVER)
@@ -335,7 +343,7 @@ def _joined_scale(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Times
     total = rows.groupby(list(rule.by))[rule.column].transform("sum")
     amount = amount.where(amount != 0)
     ratio = total / amount
-    return Broken((ratio >= rule.times) | (ratio < 0))
+    return Broken((ratio >= rule.times) | (ratio <= 1 / rule.times))
 
 
 # Across time.
@@ -345,7 +353,8 @@ def _end_of_the_data(frames: Frames, cutoff: pd.Timestamp) -> pd.Timestamp:
     """The day after which nothing can have happened: the cut-off, unless so many dates lie beyond it that it is plainly
     an earlier one than that of the data; then a year after nearly all dates.
     """
-    columns = {(rule.table, rule.column) for rule in RULES if rule.kind == "ahead" and _applies(rule, frames)}
+    happened = [rule for rule in RULES if rule.kind == "ahead" and not rule.slack]  # not what may be planned
+    columns = {(rule.table, rule.column) for rule in happened if _applies(rule, frames)}
     dates = [frames[table][column].dropna() for table, column in sorted(columns)]
     days = pd.concat(dates) if dates else pd.Series(dtype="datetime64[ns]")
     beyond = int((days > cutoff).sum())
@@ -355,7 +364,7 @@ def _end_of_the_data(frames: Frames, cutoff: pd.Timestamp) -> pd.Timestamp:
 
 
 def _ahead(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
-    return Broken(rows[rule.column] > last)
+    return Broken(rows[rule.column] > last + pd.Timedelta(days=rule.slack))
 
 
 def _old(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
@@ -373,6 +382,7 @@ _KINDS: dict[str, Callable[[Rule, pd.DataFrame, Frames, pd.Timestamp], Broken]] 
     "alike": _alike,
     "twice": _twice,
     "known": _known,
+    "more_often": _more_often,
     "inside": _inside,
     "joined_not_before": _joined_date,
     "joined_not_after": _joined_date,

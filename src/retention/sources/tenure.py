@@ -70,8 +70,11 @@ class Tenure:
         return self.counts == "completed" if self.counts else self.left_at_once > 0
 
     def notes(self) -> list[str]:
-        """What an age of 0 was taken to mean; empty where nobody has one."""
+        """What an age of 0, and a flag that says yes of nobody, were taken to mean; empty where there is neither."""
         notes = []
+        if self.yes not in self.heard:
+            said = {"theirs": self.flag, "yes": self.true, "only": ", ".join(sorted(self.heard - {""}))}
+            notes.append(sentence("nobody left", **said))
         if self.left_at_once and self.counts is None:
             notes.append(sentence("tenure 0 left", theirs=self.ages, count=self.left_at_once))
         if self.just_started:
@@ -79,9 +82,9 @@ class Tenure:
         return notes
 
     def flag_faults(self) -> list[Fault]:
-        """A fault where the words `heard` in the whole table are not the one that means yes and one other."""
+        """A fault where the words `heard` in the whole table are not the one that means yes, one other, or both."""
         others = sorted(self.heard - {self.yes, ""})
-        if len(others) <= 1 and self.yes in self.heard:
+        if len(others) <= 1:
             return []
         return [fault(self.table, "ended", "words", seen=map(repr, others[:SHOWN]), yes=self.true, theirs=self.flag)]
 
