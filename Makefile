@@ -23,7 +23,7 @@ report: .venv/ready
 	$(BIN)/retention report $(ARGS)
 
 test: .venv/dev-ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lab: .venv/dev-ready
 	$(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.news_url=None \

@@ -23,6 +23,11 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
 
 
+def pytest_collection_modifyitems(items):
+    """The files that take minutes come first: with two workers none then waits for the other at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def clients_of(rows: list[tuple], columns: tuple[str, ...] = ()) -> pd.DataFrame:
     """A clients table from (id, start, end, term, *more) tuples; dates as text, end None while a client stays."""
     names = ["client_id", "start_date", "end_date", "contract_term_months", *columns]

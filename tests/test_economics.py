@@ -18,6 +18,8 @@ from retention.economics.money import monthly_money
 from retention.sample import World, simulate
 from retention.spells import build_spells
 
+pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+
 CUTOFF, NOTHING = dt.date(2024, 12, 31), pd.DataFrame(columns=["client_id", "engagement", "month", "fee", "margin"])
 CONSTANT = (11 / 12) ** np.arange(2400)
 

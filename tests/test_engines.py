@@ -13,6 +13,8 @@ from retention.errors import ConfigError
 from retention.features import KEY, Window, signing_features
 from retention.snapshots import _polars
 
+pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+
 COST = ResultsSettings(primary="cpa", better="lower")
 BEGIN, CUTOFF = pd.Timestamp("2021-01-01"), pd.Timestamp("2025-12-31")
 

@@ -481,6 +481,15 @@ def test_R15_what_was_noted_before_signing_is_evidence():
     assert ends.n_clients == 1
 
 
+@pytest.mark.parametrize("given", [[5, None], [None, None]])
+def test_R14_a_note_without_severity_is_evidence_too(given):
+    rows = clients_of([("a", "2025-01-15", None, 1)])
+    flags = days([("a", "2025-02-27", "abuses staff"), ("a", "2025-03-27", "abuses staff")], "client_id noted_on flag")
+    flags = flags.assign(severity=pd.array(given, dtype="Int64"))
+    told = evidence.evidence(rows, {"flags": flags}, pd.Timestamp("2025-06-30"))
+    assert told["severity"].isna().tolist() == [value is None for value in given]
+
+
 OPTIONAL = [(name, column.name) for name in ("assignments", "staff") for column in TABLES[name].columns
             if not column.required]  # fmt: skip
 

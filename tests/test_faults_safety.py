@@ -30,6 +30,8 @@ from retention.sample import write_sample
 from retention.sources.words import sentence
 from retention.study import Study, open_study, prepare
 
+pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+
 NAMES = ("snapshots", "risk", "prepared", "scores", "clients", "facts")
 ENDINGS = ("pickle", "pkl", "joblib", "npy", "npz", "pt", "dill", "lock", "new")
 READERS = ("pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "read_pickle", "to_pickle")

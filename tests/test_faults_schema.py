@@ -14,6 +14,8 @@ from retention.sources.words import read_words
 from retention.study import open_study
 from retention.tables import TABLES
 
+pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+
 CUTOFF = dt.date(2025, 12, 31)
 LAST, DAY = pd.Timestamp(CUTOFF), pd.Timedelta(days=1)
 KIND_WORDS = read_words("rules.toml")["kinds"]

@@ -7,6 +7,8 @@ import pytest
 
 import fuzz
 
+pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+
 SLICE = (
     "the first 3 clients",
     "all started in the last month",

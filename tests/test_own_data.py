@@ -30,6 +30,8 @@ from retention.sources.terms import spelled_months
 from retention.study import check_data, open_study
 from retention.tables import TABLES, write_csv
 
+pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+
 HEAD = "client_id,start_date,end_date,contract_term_months,monthly_ad_spend"
 GOOD = f"{HEAD}\na,2024-01-01,,1,1000\nb,2024-02-01,2024-07-31,12,2500.50\n"
 SPELLINGS = (

@@ -17,6 +17,8 @@ from retention.results import NOT_RUN, Z95
 from retention.sample import WORLDS, simulate, write_sample
 from retention.spells import build_spells
 
+pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 
 
@@ -93,20 +95,20 @@ def test_limits_of_luck():
 
 
 def test_the_spread_between_sellers_covers_what_was_planted():
-    """200 agencies of twelve sellers; the log rates differ by .40 SD, or not at all."""
+    """100 agencies of twelve sellers; the log rates differ by .40 SD, or not at all."""
     rng = np.random.default_rng(7)
-    for sigma, largest in ((0.4, 40), (0.0, 40), (0.8, 600)):  # many expected ends: a narrow likelihood
+    for sigma, largest, agencies in ((0.4, 40, 100), (0.0, 40, 100), (0.8, 600, 40)):  # many ends: a narrow likelihood
         inside, above = 0, 0
-        for _ in range(200 if largest == 40 else 60):
+        for _ in range(agencies):
             due = rng.uniform(15, largest, 12)
             _, se, interval = median_rate_ratio(rng.poisson(due * np.exp(sigma * rng.normal(size=12))), due)
             low, high = interval(Z95)
             inside += low <= MEDIAN_STEP * sigma <= high
             above += low > 0
             assert se > 0
-        assert inside >= (182 if largest == 40 else 52)  # nominal 95 %, less 2.6 standard errors
+        assert inside >= 0.95 * agencies - 2.6 * np.sqrt(0.95 * 0.05 * agencies)  # nominal, less 2.6 standard errors
         if sigma == 0:
-            assert above <= 10
+            assert above <= 6
 
 
 def test_equal_sellers_are_not_told_apart_and_few_are_no_data():

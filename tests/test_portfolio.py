@@ -23,6 +23,8 @@ from retention.sample.world import FEES, WORLDS, found
 from retention.spells import build_spells
 from retention.tables import TABLES
 
+pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 READ = tuple(name for name in TABLES if name not in ("leads", "meetings"))
 
@@ -512,14 +514,14 @@ def test_the_fairness_check_keeps_wronged_clients_off_the_list(made):
     without the check far more would be listed, so that it is the check that does it.
     """
     kept, listed, total = 0, 0, 0
-    for seed in (5, 6, 7, 8):
+    for seed in (5, 6):
         book = book_of(made("team_fault", 2400, seed), fit_evidence=1.0, abuse_severity=1.0)
         blamed = wronged(book, "team_fault", 2400, seed)
         blind = replace(book)
         blind.__dict__["fairness"] = book.fairness.assign(results="", rep="", response="", hours="")
         kept, listed = kept + len(blamed - let_go(book)), listed + len(blamed & let_go(blind))
         total += len(blamed)
-    assert total >= 60 and kept / total >= 0.9
+    assert total >= 30 and kept / total >= 0.9
     assert listed / total > 0.4
 
 

@@ -20,6 +20,8 @@ from retention.sample import write_sample
 from retention.sources import Tables
 from retention.tables import TABLES
 
+pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+
 KEY = b"a key of some length"
 PRIVATE = Settings(privacy=PrivacySettings(pseudonyms=True, smallest=2))
 ENVIRONMENT = os.environ | {privacy.KEY: KEY.decode()}

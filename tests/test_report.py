@@ -23,6 +23,8 @@ from retention.report import pages, publish
 from retention.report.execute import check_parameters
 from retention.results import schema
 
+pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+
 
 def retention(*words, cwd=ROOT, **environment) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", "from retention.cli import main; main()", *map(str, words)]

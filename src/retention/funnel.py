@@ -88,6 +88,7 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
     of z, from the profile likelihood, which ends at 0 where luck may explain all. Source: METHODS 1 (A7).
     """
     ends, due = np.asarray(observed, float), np.asarray(expected, float)
+    constant = float(special.gammaln(ends + 1).sum() + len(ends) * np.log(WEIGHTS.sum()))
 
     def depth(sigma: float) -> float:
         """The log-likelihood at this spread, the common level at its best."""
@@ -97,10 +98,10 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
             peak, width = _peaks(ends, due * math.exp(level), sigma)
             z = peak[:, None] + width[:, None] * NODES
             rates = (due * math.exp(level))[:, None] * np.exp(sigma * z)
-            logs = (
-                stats.poisson.logpmf(ends[:, None], rates) - z**2 / 2 + NODES**2 / 2 + np.log(WEIGHTS / WEIGHTS.sum())
-            )
-            return -float((special.logsumexp(logs, axis=1) + np.log(width)).sum())
+            logs = special.xlogy(ends[:, None], rates) - rates - z**2 / 2
+            top = logs.max(axis=1)
+            total = (np.exp(logs - top[:, None] + NODES**2 / 2) * WEIGHTS).sum(axis=1)
+            return -float((np.log(total * width) + top).sum() - constant)
 
         return -float(optimize.minimize_scalar(against, bounds=(-4, 4), method="bounded").fun)
 

@@ -46,12 +46,16 @@ def evidence(rows: pd.DataFrame, known: Tables, cutoff: pd.Timestamp, limits: Li
     `severity` (1 to 5; NaN: nobody said), `rep_id` (in charge on that day).
     """
     flags = columns_of(known, "flags", "client_id", "noted_on", "flag", "severity")
-    flags = flags.assign(flag=flags["flag"].astype("string").str.replace("\u2019", "'"))  # as word processors write it
+    flags = flags.assign(
+        flag=flags["flag"].astype("string").str.replace("\u2019", "'"),  # as word processors write it
+        severity=flags["severity"].astype(float),
+    )
     parts = [flags.rename(columns={"flag": "what"}).assign(evidence=NOTED_BY)]
     parts += [_growing_debts(known, cutoff, limits), _unsecured(rows, known, cutoff, limits)]
     parts = [part.astype(object) for part in (*parts, *_requests(known, cutoff, limits))]
     every = pd.concat([part for part in parts if len(part)] or parts[:1])
-    every["noted_on"], every["severity"] = pd.to_datetime(every["noted_on"]), every["severity"].astype(float)
+    every["noted_on"] = pd.to_datetime(every["noted_on"])
+    every["severity"] = every["severity"].astype(float)
     about = every["what"].astype(str).str.casefold().map(NOTED)
     every["group"] = [row["group"] if isinstance(row, dict) else RED_FLAG for row in about]
     # Whenever it was noted: before the client signed, or in an earlier engagement, it was known by then.
