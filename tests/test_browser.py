@@ -20,7 +20,7 @@ from retention.report.pages import SCRIPT
 from retention.results import Listing
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs a browser: apt-get install chromium")
+pytestmark = [pytest.mark.skipif(not CHROMIUM, reason="needs a browser: apt-get install chromium"), pytest.mark.slow]
 LARGEST = 1_500_000  # bytes of a page
 PAPER = 718  # CSS pixels between the margins of an A4 sheet
 # What is read off a page in one go: links, pictures, and marks that links may point at.
