@@ -249,3 +249,10 @@ def test_hours_of_people_whose_cost_is_not_known_leave_no_margin():
     made = money.monthly_money(spells, tables)
     assert made["fee"].tolist() == [500.0]
     assert made[["cost", "margin"]].isna().all(axis=None)
+
+
+def test_R14_salaries_that_are_all_blank_warn_of_nothing():
+    staff = pd.DataFrame({"staff_id": ["a"], "role": ["rep"], "monthly_salary": pd.array([None], dtype="Float64")})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(bonuses.rep_salary(staff))
