@@ -38,8 +38,7 @@ def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> p
     hourly = spent["hourly_cost"].astype(float)
     if hourly.isna().all():  # what those cost who did the work is not on record
         return rows.assign(cost=np.nan, margin=np.nan)[columns]
-    hourly = hourly.fillna(hourly.quantile())  # the median, without its warning where all are blank
-    cost = _summed(spells, spent.assign(cost=spent["hours"].astype(float) * hourly), "cost")
+    cost = _summed(spells, spent.assign(cost=spent["hours"].astype(float) * hourly.fillna(hourly.median())), "cost")
     rows = rows.merge(cost, on=[*KEY, "month"], how="left")
     last = _written_down(cost)
     kept = rows["month"].between(cost["month"].min(), last) & rows["client_id"].isin(cost["client_id"])
