@@ -165,7 +165,9 @@ def spans(spells: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.Data
     """
     about = spells.reindex(columns=["client_id", "start_date", "end_date", "rep_id"])
     about = about.assign(row=np.arange(len(spells)), client_id=about["client_id"].astype("string"))
-    days = pd.concat([about.assign(day=about["start_date"]), _changes(about, assignments, staff)], ignore_index=True)
+    changes = _changes(about, assignments, staff)
+    parts = [about.assign(day=about["start_date"]), *([changes] if len(changes) else [])]
+    days = pd.concat(parts, ignore_index=True)
     days = days.assign(rep=reps_on(days, "day", assignments, staff).fillna(NOBODY))
     days["month"] = whole_months(days["start_date"], days["day"])
     days = days.sort_values(["row", "day"], kind="stable").drop_duplicates(["row", "month"], keep="last")
@@ -182,8 +184,8 @@ def _changes(about: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.Da
     if assignments is not None:
         stints = _typed("assignments", assignments, COLUMNS)
         people.append(stints[["client_id", "staff_id"]])
-        moments = [stints["from_date"], stints["to_date"] + DAY, stints["recorded_at"]]
-        days += [stints[["client_id"]].assign(day=moment) for moment in moments]
+        begins, ends, noted = (pd.to_datetime(stints[name]) for name in ("from_date", "to_date", "recorded_at"))
+        days += [stints[["client_id"]].assign(day=day) for day in (begins, ends + DAY, noted)]
     if staff is not None and "ended_on" in staff:
         gone = staff.drop_duplicates("staff_id").set_index("staff_id")["ended_on"]
         who = pd.concat(people, ignore_index=True).drop_duplicates()
