@@ -20,10 +20,10 @@ from retention.curves import (
     median,
     rate_ratio,
     restricted_mean,
-    wilson,
 )
 from retention.funnel import funnel
 from retention.hazards import fit_hazard
+from retention.intervals import wilson
 
 GOLDEN = pd.read_csv(Path(__file__).parent / "golden" / "golden.csv", dtype={"group": str}, keep_default_na=False)
 GOLDEN["value"] = pd.to_numeric(GOLDEN["value"], errors="coerce")

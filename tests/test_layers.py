@@ -5,7 +5,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 RANKS = [
-    {"errors", "folders"},
+    {"errors", "folders", "intervals"},
     {"tables", "results", "config", "days", "prepared", "parameters"},
     {"sources", "sample", "spells", "resample"},
     {"in_charge", "status"},

@@ -133,7 +133,7 @@ def judge(
         n_events=contrast.n_events,
         interval_95=_limits(claim, contrast, Z95),
         qualifiers=(*qualifiers, *contrast.caveats, *caveats),
-        detectable=claim.shown(claim.sign * (z + float(stats.norm.ppf(POWER))) * contrast.se),
+        detectable=claim.shown(claim.sign * (1 + float(stats.norm.ppf(POWER)) / z) * contrast.reach(z)),
         more_events_needed=more,
         would_change=_would_change(claim, word, more, bool(contrast.gate)),
         bayes_factor=_bayes_factor(contrast),
@@ -200,8 +200,8 @@ def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
     if contrast.gate:
         return contrast.short_of
     theta = claim.sign * contrast.theta
-    widest = max(theta, _edges(claim)[1] - theta) / z  # clear of no difference, or short of the published figure
-    return math.ceil(contrast.n_events * ((contrast.se / widest) ** 2 - 1))
+    widest = max(theta, _edges(claim)[1] - theta)  # clear of no difference, or short of the published figure
+    return math.ceil(contrast.n_events * ((contrast.reach(z) / widest) ** 2 - 1))
 
 
 def _would_change(claim: Claim, word: str, more: int | None, gated: bool) -> str:
@@ -222,8 +222,8 @@ def _bayes_factor(contrast: Contrast) -> float:
     """Wakefield's approximate Bayes factor for a difference against none; a wording aid that overrides nothing."""
     if not contrast.se > 0:
         return math.nan
-    prior, variance = PRIOR_SD**2, contrast.se**2
-    exponent = (contrast.theta / contrast.se) ** 2 / 2 * prior / (variance + prior)
+    prior, variance = PRIOR_SD**2, (contrast.reach() / Z95) ** 2
+    exponent = contrast.theta**2 / variance / 2 * prior / (variance + prior)
     return math.sqrt(variance / (variance + prior)) * math.exp(min(exponent, 700))
 
 

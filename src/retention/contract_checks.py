@@ -4,6 +4,7 @@ Each is weaker than the verdict's own estimator in one way and stronger in anoth
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,11 @@ from sklearn.linear_model import LogisticRegression
 
 from retention.contract_term import FIXED, MONTHLY, arms, contract_hazard_ratio, contract_sensitivities
 from retention.curves import after, follow_up, kaplan_meier
-from retention.exits import Adjusted, compare, exit_rows, levels, renewals_known
+from retention.exits import Adjusted, compare, exit_rows, levels, renewals_known, spreads
 from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
-from retention.results import Contrast, Estimate, Estimates, Finding, as_ratio, quantity
+from retention.in_charge import rep_in
+from retention.intervals import NO_SPREAD
+from retention.results import Contrast, Estimates, Finding, quantity
 from retention.spells import CLIENT, KINDS, UNKNOWN
 
 YEAR = 12  # months in a grouped cycle, which terms of 1, 6 and 12 months divide
@@ -88,7 +91,9 @@ def _fitted(
         fit = fit_hazard(y, first.rename("first").to_frame(), exposure, rows["client_id"], weights)
     except NotFittedError as error:
         return Contrast(name, math.nan, math.nan, clients, events, (f"No ratio could be computed: {error}.",))
-    return Contrast(name, fit.coefficient("first"), fit.se("first"), clients, events, (), said)
+    spread, by_rep = spreads(fit, {"first": 1.0}, rows, tuple(events.values()))
+    theta = fit.coefficient("first")
+    return Contrast(name, theta, spread.se, clients, events, (), said, None, spread.df, by_rep)
 
 
 def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, weighted") -> Contrast:
@@ -116,6 +121,8 @@ def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, weighted") ->
             free = np.array([after(curve, month)["survival"] for month in months])[at]
             frame = pd.DataFrame({"client_id": spells["client_id"].to_numpy()[chosen], "year": start // YEAR})
             left, weight = inside[chosen].astype(int), alike[chosen] / free
+            if "reps" in spells:
+                frame["rep"] = rep_in(spells["reps"].iloc[chosen], pd.Series(until))
             parts.append(frame.assign(first=float(arm == MONTHLY), left=left, weight=weight))
     if not sum(len(part) for part in parts):
         empty = {f"{arm} clients": 0 for arm in (MONTHLY, FIXED)}
@@ -137,18 +144,16 @@ def adjusted(spells: pd.DataFrame) -> Adjusted:
 
 
 def ways_of_clustering(spells: pd.DataFrame) -> Estimates:
-    """The verdict's ratio with its interval by client, as judged, and by the rep named at signing (Student's t)."""
+    """The verdict's ratio with its interval by client, and by rep where six are known; the wider is judged."""
     found = adjusted(spells)
     if found.contrast.gate or found.fit is None:
         return Estimates((), "Too few clients have left to compare ways to count the uncertainty")
-    rows, about = found.rows, "ratio of leaving over a cycle"
-    told = [found.contrast.estimate("A1", about, "by client")]
-    reps = rows["rep_id"].nunique() if "rep_id" in rows else 0
-    if reps > 1:
-        half = stats.t.ppf(0.975, reps - 1) * found.fit.se("first", rows["rep_id"].fillna("").to_numpy())
-        limits = [as_ratio(found.contrast.theta + k * half) for k in (0, -1, 1)]
-        counts = (found.contrast.n_clients, found.contrast.n_events)
-        told.append(Estimate.of("A1", about, f"by rep ({reps} of them)", limits, "ratio", counts))
+    about, contrast = "ratio of leaving over a cycle", found.contrast
+    told = [replace(contrast, by_rep=NO_SPREAD).estimate("A1", about, "by client")]
+    if contrast.by_rep.se:
+        reps = found.rows["rep"].replace("", None).nunique()
+        by_rep = replace(contrast, se=0.0, df=math.inf)
+        told.append(by_rep.estimate("A1", about, f"by rep ({reps} of them)"))
     return Estimates(tuple(told), "Who is taken to rise and fall together")
 
 

@@ -5,13 +5,16 @@ monthly rate ratio, or any follow-up shorter than a cycle, compares freedom to l
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from retention import curves
 from retention.exits import UNADJUSTED, compare, exit_rows, renewals_known
+from retention.in_charge import rep_in
+from retention.intervals import share_limits, welch, wilson
 from retention.results import MIN_EVENTS_GROUP, Z95, Contrast, Estimate, Estimates, Finding, Findings, between, quantity
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
 
@@ -90,7 +93,16 @@ def curve_hazard_ratio(
     n_clients = sum(part.seen for part in early.values())
     theta = parts[MONTHLY][0] - parts[FIXED][0]
     se = math.hypot(parts[MONTHLY][1], parts[FIXED][1])
-    return Contrast(name, theta, se, n_clients, events, lacking, (UNADJUSTED,))
+    by_rep = curves.spread_by_rep([early[MONTHLY], early[FIXED]], partial(_log_ratio, horizon=horizon))
+    df = welch(*events.values())
+    return Contrast(name, theta, se, n_clients, events, lacking, (UNADJUSTED,), None, df, by_rep)
+
+
+def _log_ratio(monthly: curves.Counts, fixed: curves.Counts, horizon: int) -> np.ndarray:
+    """The log ratio of the cumulative hazards at the horizon, a value for each rep left out."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        first, second = (np.log(-np.log(part.after(horizon))) for part in (monthly, fixed))
+        return np.asarray(first - second)
 
 
 def _log_cumulative_hazard(outcome: curves.Outcome, horizon: float) -> tuple[float, float]:
@@ -236,15 +248,27 @@ def restricted_mean_estimates(spells: pd.DataFrame) -> Estimates:
         means = {arm: curves.restricted_mean(part, horizon) for arm, part in parts.items()}
         name = f"mean months of service in the first {horizon}"
         parts = {arm: part.within(horizon) for arm, part in parts.items()}
-        rows += [_normal(name, arm, mean, se, [parts[arm]]) for arm, (mean, se) in means.items()]
+        of_arm, of_both = partial(_mean, horizon=horizon), partial(_gain, horizon=horizon)
+        rows += [_normal(name, arm, mean, se, [parts[arm]], of_arm) for arm, (mean, se) in means.items()]
         gain, spread = means[FIXED][0] - means[MONTHLY][0], math.hypot(means[FIXED][1], means[MONTHLY][1])
-        rows.append(_normal(name, EXCESS, gain, spread, list(parts.values())))
+        rows.append(_normal(name, EXCESS, gain, spread, [parts[MONTHLY], parts[FIXED]], of_both))
     return Estimates(tuple(rows), "Mean months of service within a horizon, whatever ends it")
 
 
-def _normal(name: str, group: str, value: float, se: float, parts: list[curves.Outcome]) -> Estimate:
-    """A mean with its normal interval; none where too few have left for one (each part needs ten ends)."""
-    half = Z95 * se if min(part.ended for part in parts) >= MIN_EVENTS_GROUP else math.nan
+def _mean(counts: curves.Counts, horizon: int) -> np.ndarray:
+    return counts.mean(horizon)
+
+
+def _gain(monthly: curves.Counts, fixed: curves.Counts, horizon: int) -> np.ndarray:
+    return np.asarray(fixed.mean(horizon) - monthly.mean(horizon))
+
+
+def _normal(
+    name: str, group: str, value: float, se: float, parts: list[curves.Outcome], of: Callable[..., np.ndarray]
+) -> Estimate:
+    """A mean with its interval by client or by rep, the wider; none where a part has fewer than ten ends."""
+    enough = min(part.ended for part in parts) >= MIN_EVENTS_GROUP
+    half = max(Z95 * se, curves.spread_by_rep(parts, of).reach(0.975)) if enough else math.nan
     counts = (sum(part.seen for part in parts), sum(part.ended for part in parts))
     return Estimate.of("A1", name, group, (value, value - half, value + half), "months", counts)
 
@@ -261,35 +285,47 @@ def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
         for month, n in enumerate(part.at_risk(np.arange(1, last + 1)), start=1):
             ended = int(np.sum((part.kind > 0) & (part.stop == month)))
             if n >= MIN_AT_RISK:
-                rows.append((arm, month, int(n), ended, ended / n, *curves.wilson(ended, int(n))))
+                rows.append((arm, month, int(n), ended, ended / n, *wilson(ended, int(n))))
     return pd.DataFrame(rows, columns=["group", "month", "at_risk", "ended", "hazard", "low", "high"])
 
 
 def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
     """Share who leave by choice within a term that came due, beside month-to-month clients over as many months.
 
-    Wilson's interval. Terms in which the agency or circumstances ended the relation are left out; a client who breaks
-    a term counts in that term. Source: METHODS 2, per opportunity.
+    Wilson's interval, or by rep, the wider. Terms in which the agency or circumstances ended the relation are left
+    out; a client who breaks a term counts in that term. Source: METHODS 2, per opportunity.
     """
     own = cycles[cycles["outcome"].isin(["stayed", "left at renewal", "left early"])]
+    own = _with_rep(own, spells)
     left = own["outcome"] != "stayed"
     monthly, rows = own["term_months"] == 1, []
     months, gone = int(monthly.sum()), int((left & monthly).sum())
+    limits = share_limits(left[monthly], own.loc[monthly, "rep"]) if months else ()
     for term in sorted(own.loc[~monthly, "term_months"].unique()):
         part, name = own[own["term_months"] == term], f"leave by choice per {term} months"
         rows.append(_share(name, part, left[part.index]))
         if months:
-            values = [1 - (1 - p) ** term for p in (gone / months, *curves.wilson(gone, months))]
+            values = [1 - (1 - p) ** term for p in (gone / months, *limits)]
             counts = (own.loc[monthly, "client_id"].nunique(), gone)
             rows.append(Estimate.of("A1", name, MONTHLY, values, "share", counts))
     caption = "Leaving by choice when a term comes due, beside month-to-month clients over as many months"
     return Estimates(tuple(rows), caption)
 
 
+def _with_rep(cycles: pd.DataFrame, spells: pd.DataFrame) -> pd.DataFrame:
+    """The cycles with `rep`, who was in charge as each came due; "" for nobody, or where nobody knows."""
+    if "reps" not in spells:
+        return cycles.assign(rep="")
+    about = spells[["client_id", "engagement", "reps"]]
+    rows = cycles.merge(about, on=["client_id", "engagement"], how="left")
+    return rows.assign(rep=rep_in(rows["reps"], rows["to_month"])).set_axis(cycles.index)
+
+
 def _share(name: str, cycles: pd.DataFrame, counted: pd.Series) -> Estimate:
-    """The share of the cycles of one term that is `counted`, with Wilson's interval."""
+    """The share of the cycles of one term that is `counted`, with its interval, by rep where `rep` is known."""
     count, group = int(counted.sum()), f"{cycles['term_months'].iloc[0]}-month terms"
-    values, counts = (count / len(cycles), *curves.wilson(count, len(cycles))), (cycles["client_id"].nunique(), count)
+    limits = share_limits(counted, cycles.get("rep"))
+    values, counts = (count / len(cycles), *limits), (cycles["client_id"].nunique(), count)
     return Estimate.of("A1", name, group, values, "share", counts)
 
 

@@ -13,7 +13,7 @@ function here to R, and to lifelines and statsmodels where those are right.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from retention.intervals import FEWEST_REPS, NO_SPREAD, Spread, leaving_out
 from retention.results import Estimate
 from retention.spells import CLIENT, DAY, KINDS, UNKNOWN, started_months
 
@@ -37,16 +38,18 @@ class Outcome:
     """Follow-up of n engagements: `stop` and `entry` in months, `kind` of end (0: censored); each of shape (n,).
 
     A row stands for `count` engagements alike (shape (n,); None: one each). Everything is computed from the counted
-    table, in which no two rows are alike: exact, and as fast for a million clients as for a few thousand.
+    table, in which no two rows are alike: exact, and as fast for a million clients as for a few thousand. `reps` (n,)
+    say who was in charge from which month on (`in_charge.spans`), for intervals by rep; None where nobody knows.
     """
 
     stop: Floats
     kind: np.ndarray[Any, np.dtype[np.int64]]
     entry: Floats
     count: Floats | None = None
+    reps: np.ndarray[Any, np.dtype[np.object_]] | None = None
 
     @classmethod
-    def of(cls, stop: Any, kind: Any, entry: Any = None) -> Outcome:
+    def of(cls, stop: Any, kind: Any, entry: Any = None, reps: Any = None) -> Outcome:
         """Validated follow-up; who is never at risk (`stop <= entry`) never counts. ValueError lists what is wrong."""
         stop = np.asarray(stop, dtype=float)
         kind = np.asarray(kind).astype(np.int64)
@@ -57,21 +60,23 @@ class Outcome:
         wrong += ["kind is negative"] if (kind < 0).any() else []
         if wrong:
             raise ValueError("; ".join(wrong))
-        return cls(stop, np.where(stop > entry, kind, 0), np.minimum(entry, stop))
+        return cls(stop, np.where(stop > entry, kind, 0), np.minimum(entry, stop), None, reps)
 
     def where(self, chosen: Any) -> Outcome:
         """The follow-up of the chosen engagements (a boolean mask of shape (n,))."""
         count = None if self.count is None else self.count[chosen]
-        return Outcome(self.stop[chosen], self.kind[chosen], self.entry[chosen], count)
+        reps = None if self.reps is None else self.reps[chosen]
+        return Outcome(self.stop[chosen], self.kind[chosen], self.entry[chosen], count, reps)
 
     def only(self, kinds: Sequence[int]) -> Outcome:
         """The same follow-up with every other kind of end counted as censored."""
-        return Outcome(self.stop, np.where(np.isin(self.kind, kinds), self.kind, 0), self.entry, self.count)
+        kind = np.where(np.isin(self.kind, kinds), self.kind, 0)
+        return Outcome(self.stop, kind, self.entry, self.count, self.reps)
 
     def within(self, month: float) -> Outcome:
         """The follow-up up to `month` alone: who leaves later is censored there."""
         cut = Outcome.of(np.minimum(self.stop, month), np.where(self.stop <= month, self.kind, 0), self.entry)
-        return replace(cut, count=self.count)
+        return replace(cut, count=self.count, reps=self.reps)
 
     def since(self, month: float) -> Outcome:
         """The follow-up after `month` of those still there then."""
@@ -107,6 +112,11 @@ class Outcome:
         times = self.counted.times
         return np.random.default_rng(seed).multinomial(int(times.sum()), times / times.sum(), size=draws).astype(float)
 
+    @cached_property
+    def by_rep(self) -> ByRep:
+        """Client-months and ends by rep and month, from which those of one rep after the other are left out."""
+        return _by_rep(self)
+
     @property
     def seen(self) -> int:
         """How many engagements are at risk at some time."""
@@ -134,6 +144,110 @@ class Outcome:
         return np.asarray(before(told.entry) - before(told.stop)).astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Clients at risk in months 1, 2, ... of service, (m, months), and ends by kind 1, 2, ..., (m, kinds, months)."""
+
+    at_risk: Floats
+    ended: Floats
+
+    @property
+    def stay(self) -> Floats:
+        """Share still there after 0, 1, 2, ... months, every kind of end counted; shape (m, months + 1)."""
+        left = self.ended.sum(axis=1)
+        pace = np.divide(left, self.at_risk, out=np.zeros_like(left), where=self.at_risk > 0)
+        return np.hstack([np.ones((len(pace), 1)), np.cumprod(1 - pace, axis=1)])
+
+    def after(self, month: int) -> Floats:
+        """Share still there just after a month, shape (m,)."""
+        stay = self.stay
+        return np.asarray(stay[:, min(month, stay.shape[1] - 1)])
+
+    def mean(self, horizon: int) -> Floats:
+        """Mean months of service within `horizon`, shape (m,)."""
+        stay = self.stay
+        more = np.repeat(stay[:, -1:], max(horizon - stay.shape[1], 0), axis=1)
+        return np.asarray(np.hstack([stay, more])[:, :horizon].sum(axis=1))
+
+    def incidence(self, kind: int) -> Floats:
+        """Share gone for this kind of end after 1, 2, ... months, shape (m, months)."""
+        chosen = self.ended[:, kind - 1]
+        pace = np.divide(chosen, self.at_risk, out=np.zeros_like(chosen), where=self.at_risk > 0)
+        return np.cumsum(self.stay[:, :-1] * pace, axis=1)
+
+
+@dataclass(frozen=True)
+class ByRep:
+    """Counts of all clients (first) and of each rep's own, by name."""
+
+    names: tuple[str, ...]
+    counts: Counts
+
+    def without_each(self, names: Sequence[str], months: int) -> Counts:
+        """The counts as the client-months of each of the named reps are left out, over so many months."""
+        place = {name: k for k, name in enumerate(self.names, start=1)}
+        at = [place.get(name, 0) for name in names]
+        own = np.array([k > 0 for k in at], dtype=float)
+        short = months - self.counts.at_risk.shape[1]
+        at_risk = np.pad(self.counts.at_risk, ((0, 0), (0, short)))
+        ended = np.pad(self.counts.ended, ((0, 0), (0, 0), (0, short)))
+        return Counts(at_risk[0] - at_risk[at] * own[:, None], ended[0] - ended[at] * own[:, None, None])
+
+
+def _by_rep(outcome: Outcome) -> ByRep:
+    """Each engagement's follow-up in pieces, one a rep, counted by rep, month and kind."""
+    assert outcome.reps is not None
+    codes, kinds = pd.factorize(outcome.reps)
+    names = sorted({name for spans in kinds for _, name in spans} - {""})
+    place = {"": 0} | {name: k for k, name in enumerate(names, start=1)}
+    starts = [np.array([begin for begin, _ in spans], dtype=float) for spans in kinds]
+    pieces = np.array([len(spans) for spans in kinds], dtype=int)
+    first = np.append(0, np.cumsum(pieces))[:-1]
+    row = np.repeat(np.arange(len(codes)), pieces[codes])
+    number = np.arange(len(row)) - np.repeat(np.cumsum(pieces[codes]) - pieces[codes], pieces[codes])
+    spot = first[codes[row]] + number
+    begins = np.concatenate(starts)
+    ends = np.concatenate([np.append(begin[1:], np.inf) for begin in starts])
+    who = np.array([place[name] for spans in kinds for _, name in spans])
+    entry, stop = np.maximum(outcome.entry[row], begins[spot]), np.minimum(outcome.stop[row], ends[spot])
+    kind = np.where(outcome.stop[row] <= ends[spot], outcome.kind[row], 0)
+    seen = stop > entry
+    return ByRep(tuple(names), _counted(entry[seen], stop[seen], kind[seen], who[spot][seen], len(names) + 1))
+
+
+def _counted(entry: Floats, stop: Floats, kind: Any, who: Any, groups: int) -> Counts:
+    """Counts by group; those of all of them in place of the first."""
+    months, kinds = int(stop.max(initial=0)), int(kind.max(initial=0)) or 1
+    change = np.zeros((groups, months + 2))
+    np.add.at(change, (who, entry.astype(int) + 1), 1.0)
+    np.add.at(change, (who, stop.astype(int) + 1), -1.0)
+    at_risk = np.cumsum(change, axis=1)[:, 1 : months + 1]
+    ended = np.zeros((groups, kinds, months))
+    left = kind > 0
+    np.add.at(ended, (who[left], kind[left] - 1, stop[left].astype(int) - 1), 1.0)
+    at_risk[0], ended[0] = at_risk.sum(axis=0), ended.sum(axis=0)
+    return Counts(at_risk, ended)
+
+
+def spread_by_rep(outcomes: Sequence[Outcome], of: Callable[..., Floats]) -> Spread:
+    """The spread by rep of a quantity that `of` makes from one Counts for each outcome, shape (m, ...).
+
+    A rep is left out of all outcomes at once, so that what their clients share cancels in a difference. NO_SPREAD where
+    nobody knows the reps, or they are too few.
+    """
+    if any(outcome.reps is None or not len(outcome.stop) for outcome in outcomes):
+        return NO_SPREAD
+    parts = [outcome.by_rep for outcome in outcomes]
+    names = sorted({name for part in parts for name in part.names})
+    if len(names) < FEWEST_REPS:
+        return NO_SPREAD
+    months = max(part.counts.at_risk.shape[1] for part in parts)
+    without = [part.without_each(names, months) for part in parts]
+    whole = sum(part.counts.at_risk[0].sum() for part in parts)
+    sizes = whole - sum(counts.at_risk.sum(axis=1) for counts in without)
+    return leaving_out(of(*without), sizes)
+
+
 def _cells(stop: Any, kind: Any, entry: Any, count: Any) -> Outcome:
     return Outcome(stop.astype(float), kind.astype(np.int64), entry.astype(float), count.astype(float))
 
@@ -148,7 +262,8 @@ def follow_up(spells: pd.DataFrame, *, unknown: str = CLIENT, by: str = "end") -
     stop = spells["stop_months"]
     if by == "decision":
         stop = stop.where(~spells["ended"], started_months(spells["start_date"], spells["decision_date"] + DAY))
-    return Outcome.of(stop, kind, spells["entry_months"])
+    reps = spells["reps"].to_numpy(object) if "reps" in spells else None
+    return Outcome.of(stop, kind, spells["entry_months"], reps)
 
 
 def event_table(outcome: Outcome) -> pd.DataFrame:
@@ -175,16 +290,18 @@ def event_table(outcome: Outcome) -> pd.DataFrame:
 def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
     """Share still with us after each month: `month, at_risk, ended, survival, se, low, high`, from month 0 on.
 
-    Every end counts; censor other kinds first with `outcome.only(...)`. Greenwood's variance and the log-log
-    interval (R: `conf.type = "log-log"`). Where nobody or everybody has left the interval is not defined: NaN.
-    Source: METHODS 8; Klein and Moeschberger.
+    Every end counts; censor other kinds first with `outcome.only(...)`. Greenwood's variance `se`, by client, and the
+    log-log interval (R: `conf.type = "log-log"`), by client or by rep, the wider. Where nobody or everybody has left
+    the interval is not defined: NaN. Source: METHODS 8; Klein and Moeschberger.
     """
     table = event_table(outcome)
     n, d = table["at_risk"].to_numpy(float), table["ended"].to_numpy(float)
     survival = np.cumprod(1 - d / n)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.sqrt(np.cumsum(d / (n * (n - d))))
-        half = stats.norm.ppf((1 + level) / 2) * relative / np.abs(np.log(survival))
+        by_rep = _reach_by_rep(outcome, table["month"], (1 + level) / 2) / survival
+        reach = np.maximum(stats.norm.ppf((1 + level) / 2) * relative, by_rep)
+        half = reach / np.abs(np.log(survival))
         low, high = survival ** np.exp(half), survival ** np.exp(-half)
         se = survival * relative
     rows = table.assign(survival=survival, se=se, low=low, high=high)[CURVE]
@@ -192,6 +309,14 @@ def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
     at_start = int(told.times[(told.entry <= 0) & (told.stop > 0)].sum())
     start = pd.DataFrame([(0.0, at_start, 0, 1.0, 0.0, math.nan, math.nan)], columns=CURVE)
     return start if rows.empty else pd.concat([start, rows], ignore_index=True)
+
+
+def _reach_by_rep(outcome: Outcome, months: pd.Series, tail: float) -> Any:
+    """How far the interval of the share still there goes in these months, by rep."""
+    if outcome.reps is None or months.empty:
+        return 0.0
+    reach = spread_by_rep([outcome], lambda counts: counts.stay).reach(tail)
+    return reach if np.isscalar(reach) else np.nan_to_num(reach)[months.to_numpy(int)]
 
 
 def after(curve: pd.DataFrame, month: float) -> pd.Series:
@@ -268,19 +393,35 @@ def restricted_means(outcome: Outcome, horizon: float, draws: int, seed: int) ->
 def cumulative_incidence(outcome: Outcome, months: Sequence[float], level: float = 0.95) -> pd.DataFrame:
     """Share who have left for each kind of reason by each month: `month, kind, share, se, low, high`.
 
-    Aalen-Johansen with late entry. The standard error is the infinitesimal jackknife (what R's `survfit` gives), the
-    interval is log-log. With competing ends this, not 1 - Kaplan-Meier, is the probability of leaving (METHODS 6).
+    Aalen-Johansen with late entry. The standard error is the infinitesimal jackknife (what R's `survfit` gives), by
+    client; the interval is log-log, by client or by rep, the wider. With competing ends this, not 1 - Kaplan-Meier, is
+    the probability of leaving (METHODS 6).
     """
     kinds = [int(k) for k in np.unique(outcome.counted.kind) if k > 0]
+    tail = (1 + level) / 2
     table = event_table(outcome)
     rows = [_incidence(outcome, table, kind, month) for kind in kinds for month in months]
     frame = pd.DataFrame(rows, columns=["month", "kind", "share", "se"])
-    share, z = frame["share"].to_numpy(float), stats.norm.ppf((1 + level) / 2)
+    share = frame["share"].to_numpy(float)
+    reach = np.maximum(stats.norm.ppf(tail) * frame["se"].to_numpy(float), _incidence_by_rep(outcome, frame, tail))
     with np.errstate(divide="ignore", invalid="ignore"):
-        half = z * frame["se"].to_numpy(float) / np.abs(share * np.log(share))
+        half = reach / np.abs(share * np.log(share))
         half = np.where((share > 0) & (share < 1), half, np.nan)
         inside = np.where(np.isnan(half), np.nan, share)
         return frame.assign(low=inside ** np.exp(half), high=inside ** np.exp(-half))
+
+
+def _incidence_by_rep(outcome: Outcome, rows: pd.DataFrame, tail: float) -> Floats:
+    """How far the interval of each row's share goes, by rep; `rows` with `kind` and `month`."""
+    reach = np.zeros(len(rows))
+    for kind in rows["kind"].unique() if outcome.reps is not None else ():
+        spread = spread_by_rep([outcome], lambda counts, kind=kind: counts.incidence(kind))
+        if spread is NO_SPREAD:
+            return reach
+        by_month = np.append(0.0, np.nan_to_num(spread.reach(tail)))
+        own = (rows["kind"] == kind).to_numpy()
+        reach[own] = by_month[rows["month"].to_numpy(int)[own].clip(max=len(by_month) - 1)]
+    return reach
 
 
 def _incidence(outcome: Outcome, table: pd.DataFrame, kind: int, month: float) -> tuple[float, int, float, float]:
@@ -366,19 +507,24 @@ def rate_ratio(ended: tuple[int, int], months: tuple[float, float], level: float
     return RateRatio(first / second if second else np.inf, float(low), float(high), float(test.pvalue))
 
 
+def _log_rates(first: Counts, second: Counts) -> Floats:
+    """The log ratio of two rates, a value for each rep left out."""
+    rates = [part.ended.sum(axis=(1, 2)) / np.maximum(part.at_risk.sum(axis=1), 1) for part in (first, second)]
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(rates[0]) - np.log(rates[1]))
+
+
 def raw_ratio(row_id: str, group: str, first: Outcome, second: Outcome) -> Estimate:
     """The article's own number: ends per client-month, first group over second, exact interval; NaN where one is empty.
 
-    Descriptive only: it compares months in which one group could not leave (METHODS 2).
+    Descriptive only: it compares months in which one group could not leave (METHODS 2). The exact interval, or that by
+    rep on the log scale, the wider.
     """
     ended, months = (first.ended, second.ended), (first.months, second.months)
     found = rate_ratio(ended, months) if all(months) and any(ended) else None
-    numbers = (found.ratio, found.low, found.high) if found else (math.nan,) * 3
+    numbers = (math.nan,) * 3
+    if found:
+        factor = math.exp(spread_by_rep([first, second], _log_rates).reach(0.975)) if all(ended) else 1.0
+        numbers = (found.ratio, min(found.low, found.ratio / factor), max(found.high, found.ratio * factor))
     counts = (first.seen + second.seen, first.ended + second.ended)
     return Estimate.of(row_id, "ends per client-month, ratio", group, numbers, "ratio", counts)
-
-
-def wilson(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval for a share (R `prop.test(correct = FALSE)`)."""
-    interval = stats.binomtest(count, total).proportion_ci(level, method="wilson")
-    return float(interval.low), float(interval.high)

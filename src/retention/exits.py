@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline, varying
+from retention.in_charge import rep_in
+from retention.intervals import NO_SPREAD, Spread
 from retention.results import Contrast
 from retention.spells import CLIENT, UNKNOWN, contract_cycles
 
@@ -54,8 +56,13 @@ def exit_rows(
     left = (rows["outcome"].isin(BY_CHOICE) & (CLIENT in kinds)) | rows["outcome"].isin(kinds)
     rows = rows.assign(left=left.astype(int))[left | (rows["outcome"] == "stayed")]
     about = ["client_id", "engagement", "start_date", "contract_term_months", "monthly_ad_spend"]
-    about += [name for name in ("industry", "source", "rep_id", "renewals_known") if name in spells]
-    return rows.merge(spells[about], on=["client_id", "engagement"], how="left")
+    about += [name for name in ("industry", "source", "rep_id", "renewals_known", "reps") if name in spells]
+    return _with_rep(rows.merge(spells[about], on=["client_id", "engagement"], how="left"))
+
+
+def _with_rep(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with `rep`, who was in charge in the last month of each; no such column where nobody knows."""
+    return rows.assign(rep=rep_in(rows["reps"], rows["to_month"])) if "reps" in rows else rows
 
 
 def renewals_known(spells: pd.DataFrame) -> bool:
@@ -71,7 +78,7 @@ def month_rows(spells: pd.DataFrame, *, kinds: Sequence[str] = (CLIENT,), unknow
     rows = rows.loc[rows.index.repeat(months)]
     start = rows["entry_months"] + rows.groupby(level=0).cumcount()
     left = (rows["counted"] & (start + 1 == rows["stop_months"])).astype(int)
-    return rows.assign(from_month=start, to_month=start + 1, left=left).reset_index(drop=True)
+    return _with_rep(rows.assign(from_month=start, to_month=start + 1, left=left).reset_index(drop=True))
 
 
 def compare(
@@ -89,7 +96,7 @@ def compare(
 
     `second` is all other rows unless told; `others` are further columns that are always held fixed. `leave_out` names
     blocks not to adjust for. Blocks are taken in while there are ten ends a parameter; one that cannot be fitted is
-    dropped, last first, and the caveat says what was adjusted for. Standard error: by client.
+    dropped, last first, and the caveat says what was adjusted for.
     """
     marks = first.to_numpy(bool)
     against = ~marks if second is None else second.to_numpy(bool)
@@ -99,7 +106,7 @@ def compare(
     lacking = _lacking(rows, (marks, against), groups, "size" not in leave_out and adjust)
     if lacking or not all(events.values()):
         events = events if marks.any() and against.any() else {}  # of nobody no number of ends is too small
-        return Adjusted(_contrast(name, None, compared, events, lacking, ()), None, rows)
+        return Adjusted(_contrast(name, None, compared, rows, events, lacking, ()), None, rows)
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     fixed = pd.DataFrame(index=rows.index) if others is None else varying(others)
     budget = max(ends.sum() / EVENTS_A_PARAMETER - 1 - fixed.shape[1], 1)  # the band rates are no covariates
@@ -113,22 +120,35 @@ def compare(
         except NotFittedError as error:
             why = str(error)
             continue
-        return Adjusted(_contrast(name, fit, compared, events, (), tuple(chosen)), fit, rows)
-    return Adjusted(_contrast(name, None, compared, events, (f"No ratio could be computed: {why}.",), ()), None, rows)
+        return Adjusted(_contrast(name, fit, compared, rows, events, (), tuple(chosen)), fit, rows)
+    return Adjusted(
+        _contrast(name, None, compared, rows, events, (f"No ratio could be computed: {why}.",), ()), None, rows
+    )
 
 
 def _contrast(
     name: str,
     fit: Fit | None,
     rows: pd.DataFrame,
+    all_rows: pd.DataFrame,
     events: Mapping[str, int],
     lacking: Sequence[str],
     blocks: Sequence[str],
 ) -> Contrast:
-    theta, se = (fit.coefficient("first"), fit.se("first")) if fit else (math.nan, math.nan)
     named = " and ".join(filter(None, [", ".join(blocks[:-1]), *blocks[-1:]]))
     said = f"among clients alike in {named}" if blocks else UNADJUSTED
-    return Contrast(name, theta, se, rows["client_id"].nunique(), events, tuple(lacking), (said,))
+    clients = rows["client_id"].nunique()
+    if fit is None:
+        return Contrast(name, math.nan, math.nan, clients, events, tuple(lacking), (said,))
+    spread, by_rep = spreads(fit, {"first": 1.0}, all_rows, tuple(events.values()))
+    theta = fit.coefficient("first")
+    return Contrast(name, theta, spread.se, clients, events, tuple(lacking), (said,), None, spread.df, by_rep)
+
+
+def spreads(fit: Fit, parts: Mapping[str, float], rows: pd.DataFrame, events: Sequence[int]) -> tuple[Spread, Spread]:
+    """The spread of a weighted sum of coefficients by client and by rep; `rows` as in the fit, with `rep` if known."""
+    by_rep = fit.by_rep(parts, rows["rep"].to_numpy(object)) if "rep" in rows else NO_SPREAD
+    return fit.by_client(parts, events), by_rep
 
 
 def _lacking(

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from retention.intervals import FEWEST_REPS, NO_SPREAD, Spread, jackknife, leaving_out, welch
+
 BANDS = (3, 6, 12, 18, 24)  # months of service at which a tenure band ends: METHODS 2
 MIN_BAND_EVENTS = 2
 STEPS, TOLERANCE = 100, 1e-10
@@ -21,6 +23,7 @@ SCORING = 15  # steps of Fisher scoring, which finds the way from afar; then New
 SEPARATED = 12.0  # a coefficient this large on a scaled covariate has no finite optimum
 ROUNDING = 1e-12  # the standard deviation of equal numbers, over their size, is less
 BUNCHES = 5000  # (ours) clusters that are resampled each by itself; more are resampled in bunches
+MANY_CLUSTERS = 2000  # (ours) from so many on leaving out each says what the sandwich says
 BOOTSTRAP_FROM = 200  # clients from which the one-step bootstrap is as good as full refits: METHODS 2
 
 
@@ -76,9 +79,31 @@ class Fit:
 
     def combined(self, parts: Mapping[str, float], cluster: np.ndarray | None = None) -> tuple[float, float]:
         """A weighted sum of coefficients, and its standard error, clustered by client or as told."""
+        weights = self._weights(parts)
+        return float(weights @ self.theta), float(np.sqrt(weights @ self.sandwich(cluster) @ weights))
+
+    def by_client(self, parts: Mapping[str, float], events: Sequence[float]) -> Spread:
+        """The spread of a weighted sum of coefficients as clients are left out; t by the `events` in each group.
+
+        Of very many clients the sandwich says the same.
+        """
+        weights = self._weights(parts)
+        if self.n_clusters > MANY_CLUSTERS:
+            return Spread(float(np.sqrt(weights @ self.sandwich() @ weights)), welch(*events))
+        return Spread(float(jackknife(self.without_each(self.cluster) @ weights)), welch(*events))
+
+    def by_rep(self, parts: Mapping[str, float], reps: np.ndarray) -> Spread:
+        """The spread as the rows of each rep are left out; `reps` (n,) names, "" for nobody, who is never left out."""
+        codes = pd.factorize(pd.Series(reps).replace("", None))[0]
+        sizes = np.bincount(codes[codes >= 0], self.expected[codes >= 0]).astype(float)
+        if len(sizes) < FEWEST_REPS:
+            return NO_SPREAD
+        return leaving_out(self.without_each(codes) @ self._weights(parts), sizes)
+
+    def _weights(self, parts: Mapping[str, float]) -> np.ndarray:
         weights = np.zeros(len(self.theta))
         weights[[self.names.index(name) for name in parts]] = list(parts.values())
-        return float(weights @ self.theta), float(np.sqrt(weights @ self.sandwich(cluster) @ weights))
+        return weights
 
     def expected_for(self, covariates: np.ndarray, exposure: np.ndarray, theta: np.ndarray | None = None) -> np.ndarray:
         """The cumulative hazard expected of other rows, shape (n,); the chance of leaving is 1 - exp(-it).

@@ -25,7 +25,7 @@ import pandas as pd
 import polars as pl
 
 from retention.days import day_number, month_number
-from retention.spells import DAY, add_months
+from retention.spells import DAY, add_months, whole_months
 from retention.tables import columns_of
 
 REP = "rep"
@@ -156,6 +156,61 @@ def reps_by_month(
     day = last.where(~(last > limit), limit)
     reps = reps_on(at.assign(day=day), "day", assignments, staff).fillna(NOBODY)
     return np.asarray(reps.to_numpy(object).reshape(len(spells), months))
+
+
+def spans(spells: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.DataFrame | None) -> pd.Series:
+    """Who was in charge from which month of service on: ((0, "ann"), (7, "bob")), or "" for nobody; index as `spells`.
+
+    A month is its last rep's, as in `reps_by_month`.
+    """
+    about = spells.reindex(columns=["client_id", "start_date", "end_date", "rep_id"])
+    about = about.assign(row=np.arange(len(spells)), client_id=about["client_id"].astype("string"))
+    changes = _changes(about, assignments, staff)
+    parts = [about.assign(day=about["start_date"]), *([changes] if len(changes) else [])]
+    days = pd.concat(parts, ignore_index=True)
+    days = days.assign(rep=reps_on(days, "day", assignments, staff).fillna(NOBODY))
+    days["month"] = whole_months(days["start_date"], days["day"])
+    days = days.sort_values(["row", "day"], kind="stable").drop_duplicates(["row", "month"], keep="last")
+    same = (days["rep"] == days["rep"].shift()) & (days["row"] == days["row"].shift())
+    days = days[~same.astype(bool)]
+    days["span"] = list(zip(days["month"].astype(int), days["rep"], strict=True))
+    return days.groupby("row")["span"].agg(tuple).reindex(range(len(spells))).set_axis(spells.index)
+
+
+def _changes(about: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.DataFrame | None) -> pd.DataFrame:
+    """The days within each engagement on which another person may have come to be in charge."""
+    people = [about[["client_id", "rep_id"]].rename(columns={"rep_id": "staff_id"})]
+    days = []
+    if assignments is not None:
+        stints = _typed("assignments", assignments, COLUMNS)
+        people.append(stints[["client_id", "staff_id"]])
+        begins, ends, noted = (pd.to_datetime(stints[name]) for name in ("from_date", "to_date", "recorded_at"))
+        days += [stints[["client_id"]].assign(day=day) for day in (begins, ends + DAY, noted)]
+    if staff is not None and "ended_on" in staff:
+        gone = staff.drop_duplicates("staff_id").set_index("staff_id")["ended_on"]
+        who = pd.concat(people, ignore_index=True).drop_duplicates()
+        days.append(who[["client_id"]].assign(day=pd.to_datetime(who["staff_id"].map(gone)) + DAY))
+    if not days:
+        return about.head(0).assign(day=pd.NaT)
+    change = pd.concat(days, ignore_index=True).dropna(subset=["day"]).drop_duplicates()
+    change = change.astype({"client_id": "string"}).merge(about, on="client_id")
+    inside = (change["day"] > change["start_date"]) & ~(change["day"] > change["end_date"])
+    return change[inside]
+
+
+def rep_in(reps: pd.Series, month: pd.Series) -> np.ndarray:
+    """Who was in charge in a month of service (the first is 1), from `spans`; shape (n,), "" where nobody was."""
+    codes, kinds = pd.factorize(reps.to_numpy(object))
+    first = np.array([spans_[0][1] for spans_ in kinds], dtype=object)
+    found = first[codes]
+    later = [code for code, spans_ in enumerate(kinds) if len(spans_) > 1]
+    rows_of = pd.Series(np.arange(len(codes))).groupby(codes).indices if later else {}
+    for code in later:
+        begins, names = zip(*kinds[code], strict=True)
+        rows = rows_of[code]
+        place = np.searchsorted(begins, month.to_numpy()[rows] - 1, side="right") - 1
+        found[rows] = np.array(names, dtype=object)[np.maximum(place, 0)]
+    return found
 
 
 def closed(assignments: pd.DataFrame, staff: pd.DataFrame | None) -> pd.DataFrame:

@@ -19,6 +19,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
+from retention.intervals import NO_SPREAD, Spread
+
 MOST_SHOWN = 300  # (ours) rows of a table on a page
 MIME = "application/vnd.retention+json"
 SCHEMA = 1
@@ -81,7 +83,8 @@ class Contrast:
     """A difference to be judged: `theta` with standard error `se` on the log (ratio) or plain (difference) scale.
 
     `events` counts the ends per compared group that the estimate rests on. `lacking` lists reasons why there is too
-    little to judge by (METHODS 1, the gate); `theta` may then be NaN. `caveats` are said with the verdict.
+    little to judge by (METHODS 1, the gate); `theta` may then be NaN. `caveats` are said with the verdict. `se` is by
+    client, with `df` degrees of freedom; `by_rep` is the spread by rep. The interval is the wider of the two.
     """
 
     name: str
@@ -92,10 +95,19 @@ class Contrast:
     lacking: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
     profile: Profile | None = None
+    df: float = math.inf
+    by_rep: Spread = NO_SPREAD
 
     def interval(self, z: float = Z95) -> tuple[float, float]:
-        """The interval that reaches z standard errors, or as far as the likelihood falls by z squared over two."""
-        return self.profile(z) if self.profile else (self.theta - z * self.se, self.theta + z * self.se)
+        """The interval of the level of z; with a `profile`, as far as the likelihood falls by z squared over two."""
+        if self.profile:
+            return self.profile(z)
+        return self.theta - self.reach(z), self.theta + self.reach(z)
+
+    def reach(self, z: float = Z95) -> float:
+        """How far the interval of the level of z goes to either side, by client or by rep, the wider."""
+        tail = NormalDist().cdf(z)
+        return float(max(Spread(self.se, self.df).reach(tail), self.by_rep.reach(tail)))
 
     def estimate(self, row_id: str, about: str, group: str) -> Estimate:
         """The contrast as a ratio with its 95 % interval."""

@@ -21,7 +21,7 @@ from retention.economics.prepaid import ByTerm, by_term
 from retention.errors import ConfigError, Fault
 from retention.features import Window
 from retention.guards import leaky
-from retention.in_charge import reps_on, with_people_who_left
+from retention.in_charge import reps_on, spans, with_people_who_left
 from retention.judgement import Judgement, judged
 from retention.lagged import Panel, build_panel
 from retention.parameters import checked
@@ -57,7 +57,14 @@ class Study:
 
     @cached_property
     def spells(self) -> pd.DataFrame:
-        """Engagements followed to the cut-off: `spells.build_spells`."""
+        """Engagements followed to the cut-off, `spells.build_spells`; with `reps` (`in_charge.spans`) if on record."""
+        spells = self._spells()
+        assignments = self._known("assignments", "from_date", "recorded_at")
+        if assignments is None and "rep_id" not in spells:
+            return spells
+        return spells.assign(reps=spans(spells, assignments, self.tables.get("staff")))
+
+    def _spells(self) -> pd.DataFrame:
         return build_spells(
             self.tables.frames["clients"],
             cutoff=self.cutoff,
