@@ -15,7 +15,7 @@ import pandas as pd
 
 from retention.config import Extra
 from retention.hazards import Fit, NotFittedError, band_exposure, varying
-from retention.held import EVENTS_A_PARAMETER, Held, Model, known_size, levels, listed, offered, size
+from retention.held import EVENTS_A_PARAMETER, Held, Model, category, known_size, levels, listed, offered, size
 from retention.results import Contrast, Finding
 from retention.spells import CLIENT, UNKNOWN, contract_cycles
 
@@ -176,7 +176,7 @@ def _lacking(
 def _blocks(rows: pd.DataFrame, leave_out: Sequence[str]) -> dict[str, pd.DataFrame]:
     """The study's own covariates by what they adjust for, in the order of their weight."""
     blocks = {"size": size(rows)}
-    blocks |= {name: levels(rows, rows[name]) for name in ("source", "industry") if name in rows}
+    blocks |= {name: category(rows, name) for name in ("source", "industry") if name in rows}
     if renewals_known(rows):  # of a snapshot the start is counted back from the stay: it would be held fixed too
         start = rows["start_date"]
         halves = start.dt.year.astype(str) + np.where(start.dt.month <= 6, " first", " second")

@@ -6,20 +6,23 @@ while there are ten ends for each parameter (METHODS 1). What has no place is na
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from retention.config import Extra
-from retention.hazards import Fit, NotFittedError, fit_hazard, natural_spline
+from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
 from retention.tables import SIGNING
 
 EVENTS_A_PARAMETER = 10  # METHODS 1: at most a tenth as many parameters as ends
 SPLINE_FROM = 100  # ends from which a number may bend
 MIN_LEVEL_CLIENTS, MIN_LEVEL_EVENTS = 10, 2  # smaller categories join the rest
 MOST_BLANK = 0.5  # (ours) a column blank for more of the clients says too little of who they are
+BLANKS_P = 0.10  # (ours) blanks go with leaving where chance would show as much once in ten times
 CUT = (0.01, 0.99)  # quantiles beyond which a number counts as the quantile: METHODS 4
 SIZE = "monthly_ad_spend"
 NOT_KNOWN = "not known"
@@ -126,7 +129,7 @@ def _within(blocks: Mapping[str, pd.DataFrame], room: float) -> dict[str, pd.Dat
 def offered(rows: pd.DataFrame, extra: Mapping[str, Extra]) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
     """The blocks that the user's own columns make on these rows, and the columns that make none, with why.
 
-    Categories and flags by `levels`, numbers by `number`; those known at signing alone. Texts and dates make none.
+    Categories and flags by `category`, numbers by `number`; those known at signing alone. Texts and dates make none.
     """
     blocks, refused = {}, {}
     for name in at_signing(extra, "category", "flag", "number", "integer"):
@@ -137,7 +140,7 @@ def offered(rows: pd.DataFrame, extra: Mapping[str, Extra]) -> tuple[dict[str, p
         if blank > MOST_BLANK:
             refused[name] = f"blank for {blank:.0%} of clients"
             continue
-        block = number(rows, name) if numeric else levels(rows, rows[name])
+        block = number(rows, name) if numeric else category(rows, name)
         if block.empty:
             refused[name] = "the same for all" if numeric else "too few clients in all but one of its categories"
             continue
@@ -153,7 +156,8 @@ def at_signing(extra: Mapping[str, Extra], *kinds: str) -> list[str]:
 def number(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """A number as a natural spline, in logs where these are the more even; blanks at the median, with a column.
 
-    Values beyond the 1st and 99th percentile count as these. No columns where all values are the same.
+    Values beyond the 1st and 99th percentile count as these. No column for blanks that `go_with_leaving`. No columns
+    where all values are the same.
     """
     values = rows[name].astype(float)
     values = values.clip(*values.quantile(list(CUT)))
@@ -165,7 +169,7 @@ def number(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 def size(rows: pd.DataFrame, name: str = SIZE) -> pd.DataFrame:
     """Size as a natural spline of its logarithm; where it is not known at the median, with a column of its own.
 
-    No columns where all sizes are the same. Source: METHODS 11, size not known.
+    No such column where not being known goes with leaving (`go_with_leaving`). Source: METHODS 11, size not known.
     """
     return _spline(rows, np.log(known_size(rows, name)))
 
@@ -177,16 +181,57 @@ def known_size(rows: pd.DataFrame, name: str = SIZE) -> pd.Series:
 
 
 def _spline(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
-    known = values.notna()
+    blank = values.isna()
     columns = pd.DataFrame(index=rows.index)
     if values.nunique() > 1:
         knots = 3 if rows["left"].sum() >= SPLINE_FROM else 2
         columns = natural_spline(values.fillna(values.median()), knots)
-    few = rows.loc[~known, "client_id"].nunique() < MIN_LEVEL_CLIENTS
-    left = int(rows.loc[~known, "left"].sum())
-    if few or not MIN_LEVEL_EVENTS <= left <= (~known).sum() - MIN_LEVEL_EVENTS:
+    few = rows.loc[blank, "client_id"].nunique() < MIN_LEVEL_CLIENTS or blank.all()
+    left = int(rows.loc[blank, "left"].sum())
+    if few or left < MIN_LEVEL_EVENTS or go_with_leaving(rows, blank):
         return columns
-    return columns.assign(**{NOT_KNOWN: (~known).astype(float)})
+    return columns.assign(**{NOT_KNOWN: blank.astype(float)})
+
+
+def category(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The `levels` of a column, blanks as one of their own; blanks that go with leaving join the commonest level."""
+    values = rows[name].astype("string")
+    commonest = values.mode()
+    if len(commonest) and go_with_leaving(rows, values.isna()):
+        values = values.fillna(commonest.iloc[0])
+    return levels(rows, values)
+
+
+def go_with_leaving(rows: pd.DataFrame, blank: pd.Series) -> bool:
+    """Whether these blanks go with leaving at equal opportunity: what was erased, or never filled in, for who left.
+
+    Such blanks know the outcome. A column of their own would hold a part of it fixed, and bias the ratio as much as a
+    size of 0 does (docs/calibration-held.md); at the median, or the commonest level, they do no harm.
+    """
+    if not blank.any() or blank.all():
+        return False
+    p = p_of(rows, blank.to_numpy(float)[:, None])
+    return p < BLANKS_P
+
+
+def p_of(rows: pd.DataFrame, parts: np.ndarray) -> float:
+    """The p value of `parts` (n, k) telling leavers from stayers among rows of like months of service: a score test.
+
+    It is the log-rank test of opportunities to leave, and needs no fit with `parts`. NaN where all left or none.
+    """
+    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    left = rows["left"].to_numpy()
+    try:
+        fit = fit_hazard(left, pd.DataFrame(index=rows.index), exposure, rows["client_id"])
+    except NotFittedError:
+        return math.nan
+    mu, odds = fit.expected, 1 / np.expm1(fit.expected)
+    slopes = parts * (mu * np.sqrt(odds))[:, None]
+    across = slopes.T @ fit.slopes
+    information = slopes.T @ slopes - across @ fit.bread @ across.T
+    score = parts.T @ (np.where(left > 0, odds, -1.0) * mu)
+    gain = float(score @ np.linalg.lstsq(information, score, rcond=None)[0])
+    return float(stats.chi2.sf(gain, parts.shape[1]))
 
 
 def levels(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from retention.config import Extra
 from retention.contract_term import term_group
 from retention.curves import Outcome, after, follow_up, kaplan_meier, known_through
 from retention.exits import exit_rows, month_rows, renewals_known
-from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard
+from retention.held import p_of
 from retention.results import Estimate, Estimates, Finding
 from retention.size import quarters
 from retention.spells import KINDS
@@ -29,7 +28,6 @@ FALSE_DISCOVERIES = 0.10  # METHODS 1, exploratory factors: Benjamini-Hochberg
 MIN_CLIENTS, MIN_AT_RISK, MOST_LEVELS = 20, 10, 12
 KINDS_OF_COLUMN = ("category", "flag")
 NOTHING_TELLS = "none goes with how long a client stays, as far as these data can show"
-LEAST_EXPECTED = 5  # ends expected of a level from which a chi-squared test of it is trusted (Cochran)
 PART = "part by"  # before the names of columns that hold groups
 NOT_AT_SIGNING = ("end_initiator", "end_reason")
 
@@ -115,29 +113,10 @@ def _tests(spells: pd.DataFrame, groups: pd.DataFrame, contracts: pd.DataFrame |
 def _p(rows: pd.DataFrame, column: str) -> float:
     """The score test that all levels of a column leave at one pace; NaN where there are no two of enough clients.
 
-    Levels that expect fewer than five ends join the commonest one, whatever ends they had.
+    Levels of fewer clients than twenty join the commonest one.
     """
-    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    left, nothing = rows["left"].to_numpy(), pd.DataFrame(index=rows.index)
-    try:
-        alike = fit_hazard(left, nothing, exposure, rows["client_id"])
-    except NotFittedError:
-        return math.nan
-    expected = pd.Series(alike.expected, rows.index).groupby(rows[column].astype("string")).sum()
-    names = expected[expected >= LEAST_EXPECTED].sort_values(ascending=False, kind="stable").index[1:]
-    if names.empty:
-        return math.nan
-    parts = np.column_stack([rows[column].astype("string") == name for name in names])
-    return _score_test(alike, left, parts.astype(float))
-
-
-def _score_test(fit: Fit, left: np.ndarray, parts: np.ndarray) -> float:
-    """The p value of adding columns `parts` (n, k) to a fitted regression, from its own residuals alone."""
-    mu, odds = fit.expected, 1 / np.expm1(fit.expected)
-    pull = np.where(left > 0, odds, -1.0) * mu
-    slopes = parts * (mu * np.sqrt(odds))[:, None]
-    across = slopes.T @ fit.slopes
-    information = slopes.T @ slopes - across @ fit.bread @ across.T
-    score = parts.T @ pull
-    gain = float(score @ np.linalg.lstsq(information, score, rcond=None)[0])
-    return float(stats.chi2.sf(gain, parts.shape[1]))
+    rows = rows.reset_index(drop=True)
+    values = rows[column].astype("string")
+    clients = rows["client_id"].groupby(values).nunique()
+    names = clients[clients >= MIN_CLIENTS].sort_values(ascending=False, kind="stable").index[1:]
+    return p_of(rows, np.column_stack([values == name for name in names]).astype(float)) if len(names) else math.nan

@@ -18,7 +18,7 @@ from retention.config import Extra
 from retention.curves import follow_up, raw_ratio
 from retention.exits import Adjusted, by_reason, compare, exit_rows, in_words, levels, month_rows, renewals_known
 from retention.hazards import NotFittedError, band_exposure
-from retention.held import Model, at_signing, known_size, listed, offered
+from retention.held import Model, at_signing, category, known_size, listed, offered
 from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
 
@@ -209,7 +209,7 @@ def per_doubling(
     """
     rows = _rows(spells[known_size(spells, column).notna()], False, (CLIENT,), CLIENT, contracts).reset_index(drop=True)
     own = {"contract": levels(rows, rows[TERM].astype(str))}
-    own |= {name: levels(rows, rows[name]) for name in ("industry", "source") if name in rows}
+    own |= {name: category(rows, name) for name in ("industry", "source") if name in rows}
     own = {name: block for name, block in own.items() if block.shape[1]}
     mine, refused = offered(rows, _without(extra, column))
     model = _doubling(rows, column)
