@@ -205,26 +205,26 @@ Tried = tuple[str, Callable[[Planted, int, int], Told], Planted, int]
 
 def tried() -> list[Tried]:
     """The worlds: in words, what is tried in them, what is planted, and how many clients there are."""
-    hidden = "a number drives spend and leaving"
     found: list[Tried] = []
-    for clients in (100, 400, 1500):
-        found.append((hidden, held, Planted(hidden=-0.35), clients))
-        found.append((f"{hidden}, two more do nothing", held, Planted(hidden=-0.35, numbers=3), clients))
-        found.append(("nobody differs", apart, NULL, clients))
-    found.append(("the term doubles leaving, size lessens it", apart, TWICE, 600))
-    for ratio in (1, 2):
+    for ratio in (2, 1):
         true = replace(TWICE, term=math.log(ratio))
+        for share in (0.01, 0.02, 0.05):
+            words = f"{share:.0%} go over to a year each month, ratio {ratio}"
+            found.append((words, terms, replace(true, upgrades=share), 600))
         for share in (0.5, 1.0):
             words = f"spend is 0 for {share:.0%} of early leavers, ratio {ratio}"
             found.append((words, zeros, replace(true, spend=-0.3, zeros=share), 600))
         found.append((f"leaving falls by 26 % a year, ratio {ratio}", dates, replace(true, trend=-0.3), 600))
         found.append((f"dates off by up to ten days, ratio {ratio}", dates, replace(true, days=10), 600))
-        for share in (0.01, 0.02, 0.05):
-            words = f"{share:.0%} go over to a year each month, ratio {ratio}"
-            found.append((words, terms, replace(true, upgrades=share), 600))
+    found += [("nobody differs", apart, NULL, clients) for clients in (150, 600)]
+    found.append(("the term doubles leaving, size lessens it", apart, TWICE, 600))
     found.append(("three packages, size plays no part", steps, replace(NULL, sizes="packages"), 400))
     found.append(("three packages, size matters", steps, replace(NULL, spend=-0.5, sizes="packages"), 400))
     found.append(("30 % at a minimum, size matters", steps, replace(NULL, spend=-0.5, sizes="minimum"), 400))
+    hidden = "a number drives spend and leaving"
+    for clients in (100, 400, 1500):
+        found.append((hidden, held, Planted(hidden=-0.35), clients))
+        found.append((f"{hidden}, two more do nothing", held, Planted(hidden=-0.35, numbers=3), clients))
     return found
 
 

@@ -105,6 +105,7 @@ def overlap_weights(spells: pd.DataFrame, extra: Mapping[str, Extra] | None = No
     """
     monthly = (spells["contract_term_months"] == 1).to_numpy()
     told = spells.assign(left=spells["ended"].astype(int))
+    told = told.assign(from_month=spells["entry_months"], to_month=spells["stop_months"])
     parts = [size(told).add_prefix("size ")]
     parts += [levels(told, told[name]).add_prefix(f"{name} ") for name in SEEN_AT_SIGNING if name in told]
     parts += [block.add_prefix(f"{name} ") for name, block in offered(told, extra or {})[0].items()]

@@ -210,8 +210,8 @@ def go_with_leaving(rows: pd.DataFrame, blank: pd.Series) -> bool:
     """
     if not blank.any() or blank.all():
         return False
-    p = p_of(rows, blank.to_numpy(float)[:, None])
-    return p < BLANKS_P
+    seen = rows["to_month"] > rows["from_month"]
+    return p_of(rows[seen], blank[seen].to_numpy(float)[:, None]) < BLANKS_P
 
 
 def p_of(rows: pd.DataFrame, parts: np.ndarray) -> float:

@@ -224,8 +224,9 @@ def per_doubling(
         chosen = {name: (own | mine)[name] for name in held.blocks}
         found.append(_estimate(model, f"{listed(held.blocks)} held fixed", chosen))
     whys = by_reason({**held.refused, **refused}).items()
-    told = "".join(f"; not held fixed together: {listed(names)} ({why})" for why, names in whys)
-    return Estimates(tuple(row for row in found if row), caption + told)
+    told = ", ".join(f"{listed(names)} ({why})" for why, names in whys)
+    caption += f"; not held fixed with the others: {told}" if told else ""
+    return Estimates(tuple(row for row in found if row), caption)
 
 
 def other_sizes(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Estimates:
