@@ -60,7 +60,7 @@ def test_S4_where_room_is_short_what_moves_the_ratio_comes_first_either_way():
         found = size.size_hazard_ratio(followed(clients), contracts=contracts, extra=extra)
         assert "number_1" in found.caveats[0]
         assert found.caveats[1].startswith("not adjusted for number_")
-        assert found.caveats[1].endswith("too few have left for one more")
+        assert found.caveats[1].endswith("(too few have left for one more)")
 
 
 def test_S4_what_has_no_place_is_named_with_the_reason():
@@ -79,12 +79,11 @@ def test_S4_what_has_no_place_is_named_with_the_reason():
     extra["later"] = Extra(kind="number", known="recorded_date")
     told = contract_checks.what_was_held(followed(clients), None, extra).text
     assert told.startswith("Held fixed: size, calendar time") and "rush." in told
-    assert "Not held fixed: budget (blank for 67% of clients)." in told
-    assert "Not held fixed: one (the same for all)." in told
+    assert "Not held fixed: budget (blank for 67% of clients), one (the same for all)" in told
     assert "alike (too few clients in all but one of its categories)" in told
     assert "later" not in told
     said = contract_hazard_ratio(followed(clients), extra=extra).caveats
-    assert "not adjusted for budget: blank for 67% of clients" in said
+    assert said[1].startswith("not adjusted for budget (blank for 67% of clients), one (the same for all)")
 
 
 def test_S4_blanks_of_a_number_stand_at_the_median_with_a_column_of_their_own():
@@ -116,7 +115,7 @@ def test_S4_a_column_that_knows_too_much_is_not_held_and_named(tmp_path):
     study = open_study(str(tmp_path))
     assert list(study.at_signing) == ["staff"]
     verdict = judge(CLAIMS["A1"], contract_hazard_ratio(study.spells, extra=study.at_signing), (), study.caveats)
-    assert "not adjusted for bill: not known at signing, by what it tells" in verdict.qualifiers
+    assert "not adjusted for bill (not known at signing, by what it tells)" in verdict.qualifiers
     assert "staff" in verdict.words
 
 

@@ -134,16 +134,15 @@ def _contrast(
 def _said(blocks: Sequence[str], refused: Mapping[str, str]) -> tuple[str, ...]:
     """What was adjusted for, and what was offered and was not, with why, as said with a verdict."""
     alike = f"among clients alike in {listed(blocks)}" if blocks else UNADJUSTED
-    whys = [f"not adjusted for {listed(names)}: {why}" for why, names in by_reason(refused).items()]
-    return (alike, *whys)
+    return (alike, f"not adjusted for {with_why(refused)}") if refused else (alike,)
 
 
-def by_reason(refused: Mapping[str, str]) -> dict[str, list[str]]:
-    """The names refused for each reason, in the order of the reasons."""
-    found: dict[str, list[str]] = {}
+def with_why(refused: Mapping[str, str]) -> str:
+    """The names refused, those of one reason together: "staff and traffic (too few have left for one more)"."""
+    by_reason: dict[str, list[str]] = {}
     for name, why in refused.items():
-        found.setdefault(why, []).append(name)
-    return found
+        by_reason.setdefault(why, []).append(name)
+    return ", ".join(f"{listed(names)} ({why})" for why, names in by_reason.items())
 
 
 def in_words(row_id: str, found: Adjusted) -> Finding:
@@ -151,8 +150,7 @@ def in_words(row_id: str, found: Adjusted) -> Finding:
     if found.fit is None:
         return Finding(row_id, "")
     held = f"Held fixed: {listed(found.held)}." if found.held else "Nothing is held fixed."
-    whys = [f" Not held fixed: {listed(names)} ({why})." for why, names in by_reason(found.refused).items()]
-    return Finding(row_id, held + "".join(whys))
+    return Finding(row_id, held + (f" Not held fixed: {with_why(found.refused)}." if found.refused else ""))
 
 
 def _lacking(

@@ -16,7 +16,7 @@ from scipy import stats
 
 from retention.config import Extra
 from retention.curves import follow_up, raw_ratio
-from retention.exits import Adjusted, by_reason, compare, exit_rows, in_words, levels, month_rows, renewals_known
+from retention.exits import Adjusted, compare, exit_rows, in_words, levels, month_rows, renewals_known, with_why
 from retention.hazards import NotFittedError, band_exposure
 from retention.held import Model, at_signing, category, known_size, listed, offered
 from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
@@ -223,8 +223,7 @@ def per_doubling(
     if len(held.blocks) > 1:
         chosen = {name: (own | mine)[name] for name in held.blocks}
         found.append(_estimate(model, f"{listed(held.blocks)} held fixed", chosen))
-    whys = by_reason({**held.refused, **refused}).items()
-    told = ", ".join(f"{listed(names)} ({why})" for why, names in whys)
+    told = with_why({**held.refused, **refused})
     caption += f"; not held fixed with the others: {told}" if told else ""
     return Estimates(tuple(row for row in found if row), caption)
 

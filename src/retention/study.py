@@ -262,7 +262,7 @@ class Study:
         said = ["read off a snapshot, not a cohort"] if self.is_snapshot else []
         said += [PAST_ONLY] if self.past_only else []
         if self._leaking:
-            said.append(f"not adjusted for {', '.join(self._leaking)}: not known at signing, by what it tells")
+            said.append(f"not adjusted for {', '.join(self._leaking)} (not known at signing, by what it tells)")
         return tuple(said)
 
     def warnings(self, every_rule: bool = False) -> Findings:
