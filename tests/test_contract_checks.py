@@ -169,6 +169,7 @@ def test_false_discoveries_stay_few():
     spells = simulated(World(contract=0.0, spend=0.0, **ALIKE), 400)[
         [
             "client_id",
+            "engagement",
             "start_date",
             "end_date",
             "end_kind",

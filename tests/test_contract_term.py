@@ -12,7 +12,7 @@ from conftest import clients_of
 from retention import contract_hazard_ratio, contract_term, judge, open_study
 from retention.claims import CLAIMS
 from retention.config import Settings
-from retention.contract_term import curve_hazard_ratio
+from retention.contract_term import CHANGES_UNKNOWN, curve_hazard_ratio
 from retention.conventions import questions
 from retention.curves import after, follow_up, kaplan_meier
 from retention.results import NOT_ENOUGH
@@ -79,7 +79,10 @@ def test_who_chooses_which_term_is_taken_out():
     spells = simulated(WORLDS["confounded"], 12_000, seed=4)
     raw, found = contract_hazard_ratio(spells, adjust=False), contract_hazard_ratio(spells)
     assert raw.theta > 3 * raw.se and abs(found.theta) < 3.3 * found.se
-    assert found.caveats == ("among clients alike in size, source, industry and half-year of signing",)
+    assert found.caveats == (
+        "among clients alike in size, source, industry, calendar time and half-year of signing",
+        CHANGES_UNKNOWN,
+    )
 
 
 def test_a_planted_term_is_found_among_clients_who_differ_in_nothing_else():
@@ -90,7 +93,7 @@ def test_a_planted_term_is_found_among_clients_who_differ_in_nothing_else():
 
 def test_few_clients_are_adjusted_for_little():
     small = contract_hazard_ratio(simulated(World(), 80, seed=3))
-    assert small.caveats == ("among clients alike in size and source",) and small.se > 0.2
+    assert small.caveats == ("among clients alike in size and source", CHANGES_UNKNOWN) and small.se > 0.2
 
 
 def test_groups_of_quite_different_sizes_are_not_compared():

@@ -10,6 +10,7 @@ RANKS = [
     {"sources", "sample", "spells", "resample"},
     {"in_charge", "status"},
     {"features", "curves", "concordance", "hazards", "correlations", "funnel", "privacy"},
+    {"held"},
     {"exits", "snapshots", "conventions"},
     {"contract_term", "size", "lagged", "engines"},
     {"liking", "contract_checks", "signing"},

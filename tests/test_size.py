@@ -48,9 +48,9 @@ def test_quarters_and_rates_by_hand():
 def test_sizes_that_tie_are_not_parted():
     spells = sized([5.0] * 40, ["2023-02-28" if i % 2 else None for i in range(40)])
     assert size.quarters(spells).isna().all()
-    assert "too much alike" in size.cut_points(spells).text
+    assert "of one size" in size.cut_points(spells).text
     verdict = judge(CLAIMS["A4"], size.size_hazard_ratio(spells))
-    assert verdict.verdict == NOT_ENOUGH and "too much alike" in verdict.why
+    assert verdict.verdict == NOT_ENOUGH and "of one size" in verdict.why
     assert size.size_effects(spells).rows == ()
 
 

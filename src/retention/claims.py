@@ -147,7 +147,7 @@ def judge(
 
 def _advice(claim: Claim, word: str, said: Sequence[str]) -> str:
     """The plan's advice: for what was said with the verdict where the plan has words for that, else for its word."""
-    keys = [*said, *(f"{word}, {qualifier}" for qualifier in said)] if word != NOT_ENOUGH else []
+    keys = [*([] if word == NOT_ENOUGH else said), *(f"{word}, {qualifier}" for qualifier in said)]
     return next((claim.advice[key] for key in [*keys, word] if key in claim.advice), "")
 
 

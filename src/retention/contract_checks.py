@@ -4,39 +4,103 @@ Each is weaker than the verdict's own estimator in one way and stronger in anoth
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
-from retention.contract_term import FIXED, MONTHLY, arms, contract_hazard_ratio, contract_sensitivities
+from retention import exits
+from retention.config import Extra, study_plan
+from retention.contract_term import FIXED, MONTHLY, arms, compared, contract_hazard_ratio, contract_sensitivities
 from retention.curves import after, follow_up, kaplan_meier
-from retention.exits import Adjusted, compare, exit_rows, levels, renewals_known, spreads
-from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
+from retention.exits import Adjusted, exit_rows, levels, renewals_known, spreads
+from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard
+from retention.held import known_size, offered, size
 from retention.in_charge import rep_in
 from retention.intervals import NO_SPREAD
 from retention.results import Contrast, Estimates, Finding, quantity
-from retention.spells import CLIENT, KINDS, UNKNOWN
+from retention.spells import CLIENT, KINDS, UNKNOWN, ends_near_due, month_of_end, row_terms
 
 YEAR = 12  # months in a grouped cycle, which terms of 1, 6 and 12 months divide
 LARGEST = 0.90  # quantile of size above which clients are left out to see what the largest carry
 SEEN_AT_SIGNING = ("source", "industry", "seller_id")
+NEAR_DAYS = 10  # (ours) days by which an end may miss the day it is meant for
+MANY_NEAR, LEAST_NEAR = 0.10, 5  # (ours) share and number of ends just after a renewal from which it is said
 WEAK_PENALTY = 100.0  # logistic regression: enough to stay finite where a group is all of one kind
 
 
-def all_sensitivities(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> list[Contrast]:
+def all_sensitivities(
+    spells: pd.DataFrame, contracts: pd.DataFrame | None = None, extra: Mapping[str, Extra] | None = None
+) -> list[Contrast]:
     """The pre-listed other ways to compute A1's contrast (plan.toml), those of this module included."""
-    found = contract_sensitivities(spells, contracts)
+    found = contract_sensitivities(spells, contracts, extra)
+    ratio = partial(contract_hazard_ratio, contracts=contracts, extra=extra)
     if renewals_known(spells):
-        found += [overlap_weighted(spells), grouped_cycles(spells)]
-        smaller = spells["monthly_ad_spend"] <= spells["monthly_ad_spend"].quantile(LARGEST)
-        found.append(contract_hazard_ratio(spells[smaller], name="without the largest tenth"))
+        found += [overlap_weighted(spells, contracts, extra), grouped_cycles(spells, extra=extra)]
+        known = known_size(spells)
+        smaller = spells[~(known > known.quantile(LARGEST))]
+        found.append(ratio(smaller, name="without the largest tenth"))
+        name = f"ends within {NEAR_DAYS} days of a renewal count as at it"
+        found.append(ratio(on_time(spells), name=name))
     return found
 
 
-def overlap_weights(spells: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+def on_time(spells: pd.DataFrame) -> pd.DataFrame:
+    """The engagements with ends up to ten days after a renewal counted as at it, as those up to ten days before are.
+
+    A month-to-month client has a renewal each month; a fixed term is the one signed first.
+    """
+    month = month_of_end(spells["start_date"], spells["end_date"], NEAR_DAYS)
+    at_renewal = spells["ended"] & (month % spells["contract_term_months"].astype(int) == 0)
+    stop = month.where(at_renewal, spells["stop_months"]).astype(int)
+    return spells.assign(stop_months=stop, ended=spells["ended"] & (stop > spells["entry_months"]))
+
+
+def near_renewals(spells: pd.DataFrame) -> Finding:
+    """How many ends of fixed terms lie just after a renewal, in a sentence; empty where few do, or dates are unknown.
+
+    Such an end counts in the next term: if it was meant for the renewal, fixed terms look better than they are.
+    """
+    early, at, late = ends_near_due(spells, within=NEAR_DAYS) if renewals_known(spells) else (0, 0, 0)
+    if late < max(LEAST_NEAR, MANY_NEAR * (early + at + late)):
+        return Finding("A1", "")
+    return Finding(
+        "A1",
+        f"Of {early + at + late:,} ends of fixed terms within {NEAR_DAYS} days of a renewal, {late:,} lie after it and "
+        f"count in the next term. If they were written down late, the ratio is too high; the line 'ends within "
+        f"{NEAR_DAYS} days of a renewal count as at it' below shows it without that.",
+    )
+
+
+def unrecorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> Finding:
+    """How far the ratio may be off where changes of term are not on record, in a sentence; empty where they are.
+
+    The numbers come from simulated agencies in which the ratio is 2 (plan.toml; tests/simulate_held.py).
+    """
+    if contracts is not None or row_terms(spells) is not None or not renewals_known(spells):
+        return Finding("A1", "")
+    read = study_plan()["unrecorded_terms"]["ratio_read"]
+    shares, ratios = [f"{share}%" for share in read], [f"{ratio:.2f}" for ratio in read.values()]
+    return Finding(
+        "A1",
+        "The data do not tell which clients changed their term. In simulated agencies with a ratio of 2 it would read "
+        f"{', '.join(ratios[:-1])} or {ratios[-1]} if {', '.join(shares[:-1])} or {shares[-1]} of month-to-month "
+        "clients went over to a year each month. A table of contracts mends this.",
+    )
+
+
+def what_was_held(
+    spells: pd.DataFrame, contracts: pd.DataFrame | None = None, extra: Mapping[str, Extra] | None = None
+) -> Finding:
+    """What the verdict's comparison holds fixed, and what was offered and is not, with why, in sentences."""
+    return exits.in_words("A1", adjusted(spells, contracts, extra))
+
+
+def overlap_weights(spells: pd.DataFrame, extra: Mapping[str, Extra] | None = None) -> tuple[np.ndarray, pd.DataFrame]:
     """A weight for each engagement, shape (n,), and the balance that the weights bring.
 
     The weight is the chance of the term *not* taken, by what was known at signing: it favours clients who could have
@@ -44,9 +108,10 @@ def overlap_weights(spells: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     """
     monthly = (spells["contract_term_months"] == 1).to_numpy()
     told = spells.assign(left=spells["ended"].astype(int))
-    size = np.log(spells["monthly_ad_spend"].clip(lower=1).astype(float))
-    parts = [natural_spline(size, 3).add_prefix("size ") if size.nunique() > 1 else pd.DataFrame(index=spells.index)]
+    told = told.assign(from_month=spells["entry_months"], to_month=spells["stop_months"])
+    parts = [size(told).add_prefix("size ")]
     parts += [levels(told, told[name]).add_prefix(f"{name} ") for name in SEEN_AT_SIGNING if name in told]
+    parts += [block.add_prefix(f"{name} ") for name, block in offered(told, extra or {})[0].items()]
     quarter = told["start_date"].dt.year * 4 + told["start_date"].dt.quarter
     if renewals_known(spells):  # a start that was counted back says how long the client stayed
         parts.append(((quarter - quarter.mean()) / 4).rename("year of signing").to_frame())
@@ -59,9 +124,9 @@ def overlap_weights(spells: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     return weights, pd.DataFrame({"About": X.columns, "Before": gap[0], "After": gap[1]})
 
 
-def balance(spells: pd.DataFrame) -> pd.DataFrame:
+def balance(spells: pd.DataFrame, extra: Mapping[str, Extra] | None = None) -> pd.DataFrame:
     """The table of `overlap_weights`; empty where there is only one kind of term."""
-    return overlap_weights(spells)[1] if (spells["contract_term_months"] == 1).nunique() > 1 else pd.DataFrame()
+    return overlap_weights(spells, extra)[1] if (spells["contract_term_months"] == 1).nunique() > 1 else pd.DataFrame()
 
 
 def _difference(X: pd.DataFrame, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -69,14 +134,19 @@ def _difference(X: pd.DataFrame, first: np.ndarray, weights: np.ndarray) -> np.n
     return np.average(X[first], axis=0, weights=weights[first]) - np.average(X[~first], axis=0, weights=weights[~first])
 
 
-def overlap_weighted(spells: pd.DataFrame, name: str = "overlap weights") -> Contrast:
+def overlap_weighted(
+    spells: pd.DataFrame,
+    contracts: pd.DataFrame | None = None,
+    extra: Mapping[str, Extra] | None = None,
+    name: str = "overlap weights",
+) -> Contrast:
     """The verdict's contrast with weights in place of covariates, by client; the weights are taken as known."""
-    rows = exit_rows(spells)
+    rows = exit_rows(spells, contracts)
     first = (rows["contract_term_months"] == 1).astype(float)
     if rows.loc[first == 1, "left"].sum() in (0, rows["left"].sum()):
         return _fitted(name, rows, first, np.ones((len(rows), 1)), np.ones(len(rows)), ())
     keys = ["client_id", "engagement"]
-    weights = rows.merge(spells[keys].assign(weight=overlap_weights(spells)[0]), on=keys, how="left")["weight"]
+    weights = rows.merge(spells[keys].assign(weight=overlap_weights(spells, extra)[0]), on=keys, how="left")["weight"]
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     return _fitted(name, rows, first, exposure, weights.to_numpy(), ("weighted to clients alike",))
 
@@ -96,7 +166,9 @@ def _fitted(
     return Contrast(name, theta, spread.se, clients, events, (), said, None, spread.df, by_rep)
 
 
-def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, weighted") -> Contrast:
+def grouped_cycles(
+    spells: pd.DataFrame, extra: Mapping[str, Extra] | None = None, name: str = "whole years, weighted"
+) -> Contrast:
     """The contrast on whole years of service: who left by choice within one, weighted for those whom other ends took.
 
     A year counts where it began and was to end under observation. Who left otherwise is dropped, and the others of its
@@ -106,7 +178,11 @@ def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, weighted") ->
     kinds = spells["end_kind"].replace(UNKNOWN, CLIENT).map(KINDS).where(spells["ended"]).fillna(0).to_numpy(int)
     other = follow_up(spells).only([kind for kind in KINDS.values() if kind != KINDS[CLIENT]])
     stop, parts = spells["stop_months"].to_numpy(), []
-    alike = overlap_weights(spells)[0] if (spells["contract_term_months"] == 1).nunique() > 1 else np.ones(len(spells))
+    alike = (
+        overlap_weights(spells, extra)[0]
+        if (spells["contract_term_months"] == 1).nunique() > 1
+        else np.ones(len(spells))
+    )
     for arm, mask in arms(spells, YEAR).items():
         arm_other = other.where(mask)
         for start in range(0, int(spells["observed_months"].max()) - YEAR + 1, YEAR):
@@ -135,17 +211,20 @@ def grouped_cycles(spells: pd.DataFrame, name: str = "whole years, weighted") ->
     return _fitted(name, rows, rows["first"], years, rows["weight"].to_numpy(), ("weighted to clients alike",))
 
 
-def adjusted(spells: pd.DataFrame) -> Adjusted:
+def adjusted(
+    spells: pd.DataFrame, contracts: pd.DataFrame | None = None, extra: Mapping[str, Extra] | None = None
+) -> Adjusted:
     """The verdict's comparison with the regression behind it; without one where renewals are not known."""
     if not renewals_known(spells):
         return Adjusted(contract_hazard_ratio(spells), None, spells.head(0))
-    rows = exit_rows(spells)
-    return compare(rows, rows["contract_term_months"] == 1, (MONTHLY, FIXED), name="as planned")
+    return compared(exit_rows(spells, contracts, more=extra or ()), extra)
 
 
-def ways_of_clustering(spells: pd.DataFrame) -> Estimates:
+def ways_of_clustering(
+    spells: pd.DataFrame, contracts: pd.DataFrame | None = None, extra: Mapping[str, Extra] | None = None
+) -> Estimates:
     """The verdict's ratio with its interval by client, and by rep where six are known; the wider is judged."""
-    found = adjusted(spells)
+    found = adjusted(spells, contracts, extra)
     if found.contrast.gate or found.fit is None:
         return Estimates((), "Too few clients have left to compare ways to count the uncertainty")
     about, contrast = "ratio of leaving over a cycle", found.contrast
@@ -157,12 +236,12 @@ def ways_of_clustering(spells: pd.DataFrame) -> Estimates:
     return Estimates(tuple(told), "Who is taken to rise and fall together")
 
 
-def by_year_of_service(spells: pd.DataFrame) -> Estimates:
+def by_year_of_service(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> Estimates:
     """The ratio in the first year of service and after it, and whether the two differ (likelihood-ratio test)."""
     caption = "Does the ratio change with the years of service?"
     if not renewals_known(spells):
         return Estimates((), f"{caption} Without renewal dates it cannot be told")
-    rows = exit_rows(spells)
+    rows = exit_rows(spells, contracts)
     first = (rows["contract_term_months"] == 1).astype(float)
     X = pd.DataFrame({"first": first, "later": first * (rows["from_month"] >= YEAR)})
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
@@ -183,12 +262,17 @@ def _plain(rows: pd.DataFrame, X: pd.DataFrame, exposure: np.ndarray) -> Fit:
     return fit_hazard(rows["left"].to_numpy(), X, exposure, rows["client_id"])
 
 
-def without_each_rep(spells: pd.DataFrame) -> Finding:
+def without_each_rep(
+    spells: pd.DataFrame, contracts: pd.DataFrame | None = None, extra: Mapping[str, Extra] | None = None
+) -> Finding:
     """The range of the ratio as the clients of one rep after the other are left out, in a sentence.
 
     Which two reps matter most is told by one step from the estimate; without them it is fitted anew.
     """
-    found, few = adjusted(spells), Finding("A1", "Too few reps or ends to see what leaving out one rep would do.")
+    found, few = (
+        adjusted(spells, contracts, extra),
+        Finding("A1", "Too few reps or ends to see what leaving out one rep would do."),
+    )
     if found.contrast.gate or found.fit is None or "rep_id" not in found.rows:
         return few
     codes, reps = pd.factorize(found.rows["rep_id"], sort=True)
@@ -197,7 +281,8 @@ def without_each_rep(spells: pd.DataFrame) -> Finding:
     theta = found.fit.without_each(codes)[:, found.fit.names.index("first")]
     ends = [reps[int(pick(theta))] for pick in (np.nanargmin, np.nanargmax)]
     again = {
-        rep: contract_hazard_ratio(spells[~(spells["rep_id"] == rep).fillna(False)]) for rep in dict.fromkeys(ends)
+        rep: adjusted(spells[~(spells["rep_id"] == rep).fillna(False)], contracts, extra).contrast
+        for rep in dict.fromkeys(ends)
     }
     told = [f"{math.exp(again[rep].theta):.2f} (without {rep})" for rep in ends if not again[rep].gate]
     if len(told) < 2:

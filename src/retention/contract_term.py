@@ -5,18 +5,20 @@ monthly rate ratio, or any follow-up shorter than a cycle, compares freedom to l
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from retention import curves
-from retention.exits import UNADJUSTED, compare, exit_rows, renewals_known
+from retention.config import Extra
+from retention.exits import UNADJUSTED, Adjusted, compare, exit_rows, renewals_known
 from retention.in_charge import rep_in
 from retention.intervals import share_limits, welch, wilson
 from retention.results import MIN_EVENTS_GROUP, Z95, Contrast, Estimate, Estimates, Finding, Findings, between, quantity
-from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
+from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL, row_terms
 
 MONTHLY, FIXED = "month-to-month", "fixed term"
 EXCESS = "fixed term, in excess"
@@ -24,6 +26,7 @@ LANDMARKS = (6, 12, 24)  # months: METHODS 2
 PLOT_MONTHS = (0, 6, 12, 18, 24, 30, 36)
 MIN_AT_RISK = 10  # METHODS 6: a curve starts where at least ten clients are at risk
 BY_CHOICE = (KINDS[CLIENT],)
+CHANGES_UNKNOWN = "changes of term are not on record"
 
 
 def term_group(spells: pd.DataFrame) -> pd.Series:
@@ -49,24 +52,32 @@ def contract_hazard_ratio(
     kinds: Sequence[str] = (CLIENT,),
     unknown: str = CLIENT,
     contracts: pd.DataFrame | None = None,
+    extra: Mapping[str, Extra] | None = None,
     adjust: bool = True,
     name: str = "as planned",
 ) -> Contrast:
     """Log ratio of cumulative rates of leaving over a contract cycle, month-to-month over fixed, among clients alike.
 
     Interval proportional hazards on opportunities to leave (METHODS 2, estimator 1): a month of a month-to-month
-    client, a whole term of a fixed one, by the term at signing (with `contracts`, by the term in force). A snapshot has
-    no renewal dates, so there the curves at month 12 are compared. `lacking` says what stops a verdict.
+    client, a whole term of a fixed one. Clients are grouped by the term at signing; with `contracts` a row is a term in
+    force, without them the term signed first is taken to be renewed (METHODS 11). `extra` are columns of the user's own
+    to hold fixed. A snapshot has no renewal dates, so there the curves at month 12 are compared. `lacking` says what
+    stops a verdict.
     """
     if not renewals_known(spells):
         return curve_hazard_ratio(spells, kinds=kinds, unknown=unknown, name=name)
-    rows = exit_rows(spells, contracts, kinds=kinds, unknown=unknown)
-    return _compared(rows, contracts is not None, adjust, name)
+    rows = exit_rows(spells, contracts, kinds=kinds, unknown=unknown, more=extra or ())
+    found = compared(rows, extra, adjust, name).contrast
+    on_record = contracts is not None or row_terms(spells) is not None
+    return found if on_record else replace(found, caveats=(*found.caveats, CHANGES_UNKNOWN))
 
 
-def _compared(rows: pd.DataFrame, in_force: bool = False, adjust: bool = True, name: str = "as planned") -> Contrast:
-    first = rows["term_months" if in_force else "contract_term_months"] == 1
-    return compare(rows, first, (MONTHLY, FIXED), name=name, adjust=adjust).contrast
+def compared(
+    rows: pd.DataFrame, extra: Mapping[str, Extra] | None = None, adjust: bool = True, name: str = "as planned"
+) -> Adjusted:
+    """The comparison of clients who signed month-to-month with all others, on these opportunities to leave."""
+    first = rows["contract_term_months"] == 1
+    return compare(rows, first, (MONTHLY, FIXED), name=name, adjust=adjust, extra=extra)
 
 
 def curve_hazard_ratio(
@@ -128,25 +139,29 @@ def _lacking(arm: str, outcome: curves.Outcome, horizon: int) -> list[str]:
     return []
 
 
-def contract_sensitivities(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> list[Contrast]:
+def contract_sensitivities(
+    spells: pd.DataFrame, contracts: pd.DataFrame | None = None, extra: Mapping[str, Extra] | None = None
+) -> list[Contrast]:
     """The pre-listed other ways to compute the contrast (plan.toml, A1), each named, where their input is there."""
+    ratio = partial(contract_hazard_ratio, contracts=contracts, extra=extra)
     chosen = [
         curve_hazard_ratio(spells),
         curve_hazard_ratio(spells, horizon=24, name="curves at month 24, not adjusted"),
-        contract_hazard_ratio(spells, kinds=(CLIENT, NEUTRAL), name="neutral ends count too"),
-        contract_hazard_ratio(spells, kinds=tuple(KINDS), name="every end counts"),
-        contract_hazard_ratio(spells, unknown=AGENCY, name="unknown choice counts as the agency's"),
+        ratio(spells, kinds=(CLIENT, NEUTRAL), name="neutral ends count too"),
+        ratio(spells, kinds=tuple(KINDS), name="every end counts"),
+        ratio(spells, unknown=AGENCY, name="unknown choice counts as the agency's"),
     ]
     if not renewals_known(spells):
         return chosen
-    rows = exit_rows(spells)
-    chosen.append(_compared(rows[rows["seen_whole"]], name="terms seen from their start only"))
-    chosen.append(_compared(rows, adjust=False, name="cycles, not adjusted"))
+    rows = exit_rows(spells, contracts, more=extra or ())
+    chosen.append(compared(rows[rows["seen_whole"]], extra, name="terms seen from their start only").contrast)
+    chosen.append(compared(rows, adjust=False, name="cycles, not adjusted").contrast)
     if contracts is not None:
-        chosen.append(contract_hazard_ratio(spells, contracts=contracts, name="the term in force, not the one signed"))
+        as_signed = exit_rows(spells.assign(later_terms=""), more=extra or ())
+        chosen.append(compared(as_signed, extra, name="the term signed first, taken to be renewed").contrast)
     if "discount_pct" in spells:
         full = spells[spells["discount_pct"].fillna(0) == 0]
-        chosen.append(contract_hazard_ratio(full, name="no discount at signing"))
+        chosen.append(ratio(full, name="no discount at signing"))
     return chosen
 
 

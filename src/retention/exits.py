@@ -7,22 +7,23 @@ decided by the calendar alone (METHODS 2, estimator 1).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
-from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline, varying
+from retention.config import Extra
+from retention.hazards import Fit, NotFittedError, band_exposure, varying
+from retention.held import EVENTS_A_PARAMETER, Held, Model, category, known_size, levels, listed, offered, size
 from retention.in_charge import rep_in
 from retention.intervals import NO_SPREAD, Spread
-from retention.results import Contrast
+from retention.results import Contrast, Finding
 from retention.spells import CLIENT, UNKNOWN, contract_cycles
 
+__all__ = ["EVENTS_A_PARAMETER", "Adjusted", "compare", "exit_rows", "levels", "month_rows", "renewals_known"]
+
 BY_CHOICE = ("left at renewal", "left early")
-EVENTS_A_PARAMETER = 10  # METHODS 1: at most a tenth as many parameters as ends
-SPLINE_FROM = 100  # ends from which size may bend
-MIN_LEVEL_CLIENTS, MIN_LEVEL_EVENTS = 10, 2  # smaller categories join the rest
 MIN_OVERLAP = 0.10  # share of a group that is of a size found in the other
 UNADJUSTED = "not adjusted for how else clients differ"
 
@@ -31,12 +32,15 @@ UNADJUSTED = "not adjusted for how else clients differ"
 class Adjusted:
     """A fitted comparison: the contrast to be judged, and the regression behind it (None where there is none).
 
-    `rows` are the opportunities to leave, as in the fit.
+    `rows` are the opportunities to leave, as in the fit. `held` names what was held fixed, `refused` what was offered
+    and was not, with why.
     """
 
     contrast: Contrast
     fit: Fit | None
     rows: pd.DataFrame
+    held: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def exit_rows(
@@ -45,18 +49,21 @@ def exit_rows(
     *,
     kinds: Sequence[str] = (CLIENT,),
     unknown: str = CLIENT,
+    more: Iterable[str] = (),
 ) -> pd.DataFrame:
     """A row an opportunity to leave, with `left` (0 or 1), `from_month`, `to_month` and the columns of its spell.
 
     Ends of `kinds` count; rows in which another kind of end fell are left out. Without `contracts` the term signed
-    first is taken to be renewed: what the client chose. With them the term is the one in force.
+    first is taken to be renewed: what the client chose. With them the term is the one in force. `more` names further
+    columns of the spells to carry, where there are such.
     """
     told = spells.assign(end_kind=spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown))
     rows = contract_cycles(told, contracts)
     left = (rows["outcome"].isin(BY_CHOICE) & (CLIENT in kinds)) | rows["outcome"].isin(kinds)
     rows = rows.assign(left=left.astype(int))[left | (rows["outcome"] == "stayed")]
     about = ["client_id", "engagement", "start_date", "contract_term_months", "monthly_ad_spend"]
-    about += [name for name in ("industry", "source", "rep_id", "renewals_known", "reps") if name in spells]
+    told = dict.fromkeys(["industry", "source", "rep_id", "renewals_known", "reps", *more])
+    about += [name for name in told if name in spells and name not in (*about, *rows)]
     return _with_rep(rows.merge(spells[about], on=["client_id", "engagement"], how="left"))
 
 
@@ -91,12 +98,14 @@ def compare(
     others: pd.DataFrame | None = None,
     leave_out: Sequence[str] = (),
     adjust: bool = True,
+    extra: Mapping[str, Extra] | None = None,
 ) -> Adjusted:
     """The log ratio of cumulative rates of leaving, rows marked `first` over those marked `second`, clients alike.
 
     `second` is all other rows unless told; `others` are further columns that are always held fixed. `leave_out` names
-    blocks not to adjust for. Blocks are taken in while there are ten ends a parameter; one that cannot be fitted is
-    dropped, last first, and the caveat says what was adjusted for.
+    blocks not to adjust for; `extra` are columns of the user's own that are held too (`held.Model.hold`). Blocks are
+    taken in while there are ten ends a parameter; the caveat says what was adjusted for, and what was offered and has
+    no place.
     """
     marks = first.to_numpy(bool)
     against = ~marks if second is None else second.to_numpy(bool)
@@ -106,49 +115,65 @@ def compare(
     lacking = _lacking(rows, (marks, against), groups, "size" not in leave_out and adjust)
     if lacking or not all(events.values()):
         events = events if marks.any() and against.any() else {}  # of nobody no number of ends is too small
-        return Adjusted(_contrast(name, None, compared, rows, events, lacking, ()), None, rows)
-    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+        return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
     fixed = pd.DataFrame(index=rows.index) if others is None else varying(others)
-    budget = max(ends.sum() / EVENTS_A_PARAMETER - 1 - fixed.shape[1], 1)  # the band rates are no covariates
-    blocks = _blocks(rows, budget, leave_out) if adjust else {}
-    why = ""
-    for count in range(len(blocks), -1, -1):
-        chosen = dict(list(blocks.items())[:count])
-        covariates = pd.concat([first.astype(float).rename("first"), fixed, *chosen.values()], axis=1)
-        try:
-            fit = fit_hazard(ends, covariates, exposure, rows["client_id"])
-        except NotFittedError as error:
-            why = str(error)
-            continue
-        return Adjusted(_contrast(name, fit, compared, rows, events, (), tuple(chosen)), fit, rows)
-    return Adjusted(
-        _contrast(name, None, compared, rows, events, (f"No ratio could be computed: {why}.",), ()), None, rows
-    )
+    covariates = pd.concat([first.astype(float).rename("first"), fixed], axis=1)
+    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    model = Model("first", ends, covariates, exposure, rows["client_id"])
+    own = _blocks(rows, leave_out) if adjust else {}
+    mine, refused = offered(rows, extra or {}) if adjust else ({}, {})
+    try:
+        held = model.hold(own, mine)
+    except NotFittedError as error:
+        lacking = [f"No ratio could be computed: {error}."]
+        return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
+    held = replace(held, refused={**held.refused, **refused})
+    return Adjusted(_contrast(name, held, compared, rows, events, ()), held.fit, rows, held.blocks, held.refused)
 
 
 def _contrast(
     name: str,
-    fit: Fit | None,
+    held: Held | None,
     rows: pd.DataFrame,
     all_rows: pd.DataFrame,
     events: Mapping[str, int],
     lacking: Sequence[str],
-    blocks: Sequence[str],
 ) -> Contrast:
-    named = " and ".join(filter(None, [", ".join(blocks[:-1]), *blocks[-1:]]))
-    said = f"among clients alike in {named}" if blocks else UNADJUSTED
+    said = _said(held.blocks if held else (), held.refused if held else {})
     clients = rows["client_id"].nunique()
-    if fit is None:
-        return Contrast(name, math.nan, math.nan, clients, events, tuple(lacking), (said,))
-    spread, by_rep = spreads(fit, {"first": 1.0}, all_rows, tuple(events.values()))
-    theta = fit.coefficient("first")
-    return Contrast(name, theta, spread.se, clients, events, tuple(lacking), (said,), None, spread.df, by_rep)
+    if held is None:
+        return Contrast(name, math.nan, math.nan, clients, events, tuple(lacking), said)
+    theta = held.fit.coefficient("first")
+    spread, by_rep = spreads(held.fit, {"first": 1.0}, all_rows, tuple(events.values()))
+    return Contrast(name, theta, spread.se, clients, events, tuple(lacking), said, None, spread.df, by_rep)
 
 
 def spreads(fit: Fit, parts: Mapping[str, float], rows: pd.DataFrame, events: Sequence[int]) -> tuple[Spread, Spread]:
     """The spread of a weighted sum of coefficients by client and by rep; `rows` as in the fit, with `rep` if known."""
     by_rep = fit.by_rep(parts, rows["rep"].to_numpy(object)) if "rep" in rows else NO_SPREAD
     return fit.by_client(parts, events), by_rep
+
+
+def _said(blocks: Sequence[str], refused: Mapping[str, str]) -> tuple[str, ...]:
+    """What was adjusted for, and what was offered and was not, with why, as said with a verdict."""
+    alike = f"among clients alike in {listed(blocks)}" if blocks else UNADJUSTED
+    return (alike, f"not adjusted for {with_why(refused)}") if refused else (alike,)
+
+
+def with_why(refused: Mapping[str, str]) -> str:
+    """The names refused, those of one reason together: "staff and traffic (too few have left for one more)"."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in refused.items():
+        by_reason.setdefault(why, []).append(name)
+    return ", ".join(f"{listed(names)} ({why})" for why, names in by_reason.items())
+
+
+def in_words(row_id: str, found: Adjusted) -> Finding:
+    """What a comparison holds fixed, and what was offered and is not, with why, in sentences; empty without one."""
+    if found.fit is None:
+        return Finding(row_id, "")
+    held = f"Held fixed: {listed(found.held)}." if found.held else "Nothing is held fixed."
+    return Finding(row_id, held + (f" Not held fixed: {with_why(found.refused)}." if found.refused else ""))
 
 
 def _lacking(
@@ -158,36 +183,30 @@ def _lacking(
     empty = [group for group, mask in zip(groups, marks, strict=True) if not mask.any()]
     if empty:
         return [f"No term of {group} clients came due while they could be seen." for group in empty]
-    size = np.log(rows["monthly_ad_spend"].clip(lower=1).to_numpy(float))
+    size = known_size(rows)
     for mask, other in (marks, marks[::-1]):
-        low, high = np.nanquantile(size[other], [0.05, 0.95])
-        if by_size and np.mean((size[mask] >= low) & (size[mask] <= high)) < MIN_OVERLAP:
+        own, theirs = size[mask].dropna(), size[other].dropna()
+        if not by_size or own.empty or theirs.empty:
+            continue
+        low, high = theirs.quantile([0.05, 0.95])
+        if own.between(low, high).mean() < MIN_OVERLAP:
             return [f"Hardly any {groups[0]} client is of a size at which {groups[1]} clients are found too."]
     return []
 
 
-def _blocks(rows: pd.DataFrame, budget: float, leave_out: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Covariates by what they adjust for, in the order of their weight, as many as `budget` parameters allow."""
-    size = np.log(rows["monthly_ad_spend"].clip(lower=1))
-    spread = natural_spline(size, 3 if rows["left"].sum() >= SPLINE_FROM else 2) if size.nunique() > 1 else None
-    halves = rows["start_date"].dt.year.astype(str) + np.where(rows["start_date"].dt.month <= 6, " first", " second")
-    offered = {"size": spread}
-    offered |= {name: levels(rows, rows[name]) for name in ("source", "industry") if name in rows}
+def _blocks(rows: pd.DataFrame, leave_out: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The study's own covariates by what they adjust for, in the order of their weight."""
+    blocks = {"size": size(rows)}
+    blocks |= {name: category(rows, name) for name in ("source", "industry") if name in rows}
     if renewals_known(rows):  # of a snapshot the start is counted back from the stay: it would be held fixed too
-        offered["half-year of signing"] = levels(rows, halves)
-    blocks = {}
-    for name, columns in offered.items():
-        if columns is None or columns.empty or name in leave_out or columns.shape[1] > budget:
-            continue
-        blocks[name] = columns.add_prefix(f"{name}: ")
-        budget -= columns.shape[1]
-    return blocks
+        start = rows["start_date"]
+        halves = start.dt.year.astype(str) + np.where(start.dt.month <= 6, " first", " second")
+        blocks |= {"calendar time": calendar(rows), "half-year of signing": levels(rows, halves)}
+    return {name: block for name, block in blocks.items() if name not in leave_out}
 
 
-def levels(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
-    """A column for each category with enough clients and ends, but for the commonest; the small ones join that one."""
-    values = values.astype("string").fillna("not known")
-    told = rows.assign(level=values).groupby("level").agg(clients=("client_id", "nunique"), left=("left", "sum"))
-    large = told[(told["clients"] >= MIN_LEVEL_CLIENTS) & (told["left"] >= MIN_LEVEL_EVENTS)]
-    names = large.sort_values("clients", ascending=False, kind="stable").index[1:]
-    return pd.DataFrame({level: (values == level).astype(float) for level in names}, index=rows.index)
+def calendar(rows: pd.DataFrame) -> pd.DataFrame:
+    """The calendar time of the middle of each row in years, as one column: a trend in leaving (METHODS 11)."""
+    start = rows["start_date"]
+    middle = start.dt.year + start.dt.dayofyear / 365.25 + (rows["from_month"] + rows["to_month"]) / 24
+    return (middle - middle.mean()).rename("year").to_frame()

@@ -6,6 +6,7 @@ clients alone, everybody would seem to leave early. Exploratory: no verdicts, an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,9 +15,12 @@ from statsmodels.stats.multitest import multipletests
 
 from retention.config import Extra
 from retention.contract_term import term_group
-from retention.curves import Outcome, after, follow_up, kaplan_meier, known_through, logrank
+from retention.curves import Outcome, after, follow_up, kaplan_meier, known_through
+from retention.exits import exit_rows, month_rows, renewals_known
+from retention.held import p_of
 from retention.results import Estimate, Estimates, Finding
 from retention.size import quarters
+from retention.spells import KINDS
 from retention.tables import TABLES
 
 EARLY, SWEET_SPOT = 6, 18  # months: study row A9
@@ -24,6 +28,7 @@ FALSE_DISCOVERIES = 0.10  # METHODS 1, exploratory factors: Benjamini-Hochberg
 MIN_CLIENTS, MIN_AT_RISK, MOST_LEVELS = 20, 10, 12
 KINDS_OF_COLUMN = ("category", "flag")
 NOTHING_TELLS = "none goes with how long a client stays, as far as these data can show"
+PART = "part by"  # before the names of columns that hold groups
 NOT_AT_SIGNING = ("end_initiator", "end_reason")
 
 
@@ -76,22 +81,42 @@ def _shares(name: str, part: Outcome) -> list[Estimate]:
     return rows
 
 
-def what_tells(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Finding:
+def what_tells(spells: pd.DataFrame, extra: Mapping[str, Extra], contracts: pd.DataFrame | None = None) -> Finding:
     """Which of the things known at signing tell how long clients stay, beyond what so many looks would find by luck.
 
-    A log-rank test for each, whatever ends it; Benjamini-Hochberg at a tenth of false discoveries.
+    Compared at equal opportunity to leave, on months and whole terms (`exits.exit_rows`), whatever ends them: who
+    cannot leave within a term is not said to stay for it. A score test for each, which is the log-rank test of such
+    rows; Benjamini-Hochberg at a tenth of false discoveries. Source: METHODS 11.
     """
-    outcome, groups = follow_up(spells), known_at_signing(spells, extra)
-    tests = {}
-    for about in groups:
-        known = groups[about].notna().to_numpy()
-        found = logrank(outcome.where(known), groups[about][known]) if groups[about].nunique() > 1 else None
-        if found and found.df:
-            tests[about] = found.p
+    groups = known_at_signing(spells, extra)
+    tests = _tests(spells, groups, contracts)
     if not tests:
         return Finding("A9", "Nothing that was known at signing can be told apart in these data.")
     kept = multipletests(list(tests.values()), alpha=FALSE_DISCOVERIES, method="fdr_bh")[0]
     names = [about for about, keep in zip(tests, kept, strict=True) if keep]
     luck = "at most one in ten of those named is expected to be luck; not adjusted for each other"
     told = f"these go with how long a client stays: {', '.join(names)} ({luck})" if names else NOTHING_TELLS
-    return Finding("A9", f"Of {len(tests)} things known at signing, {told}.")
+    return Finding("A9", f"Of {len(tests)} things known at signing, at equal opportunity to leave, {told}.")
+
+
+def _tests(spells: pd.DataFrame, groups: pd.DataFrame, contracts: pd.DataFrame | None) -> dict[str, float]:
+    """The p value of each column of `groups` that can be tested; on months where renewals are not known."""
+    marked = spells.assign(**{f"{PART} {name}": groups[name] for name in groups})
+    if renewals_known(spells):
+        rows = exit_rows(marked, contracts, kinds=tuple(KINDS), more=marked.columns)
+    else:
+        rows = month_rows(marked, kinds=tuple(KINDS))
+    found = {name: _p(rows[rows[f"{PART} {name}"].notna()], f"{PART} {name}") for name in groups}
+    return {name: p for name, p in found.items() if not math.isnan(p)}
+
+
+def _p(rows: pd.DataFrame, column: str) -> float:
+    """The score test that all levels of a column leave at one pace; NaN where there are no two of enough clients.
+
+    Levels of fewer clients than twenty join the commonest one.
+    """
+    rows = rows.reset_index(drop=True)
+    values = rows[column].astype("string")
+    clients = rows["client_id"].groupby(values).nunique()
+    names = clients[clients >= MIN_CLIENTS].sort_values(ascending=False, kind="stable").index[1:]
+    return p_of(rows, np.column_stack([values == name for name in names]).astype(float)) if len(names) else math.nan

@@ -14,7 +14,7 @@ import pandas as pd
 
 from retention import conventions, prepared
 from retention.claims import Claim, load_plan, plan_hash
-from retention.config import Settings, TableSettings, resolve
+from retention.config import Extra, Settings, TableSettings, resolve
 from retention.conventions import some
 from retention.economics.money import monthly_money, worth_by_month
 from retention.economics.prepaid import ByTerm, by_term
@@ -29,14 +29,16 @@ from retention.prepared import Frames, Made
 from retention.results import Finding, Findings, Listing, leave_out_below
 from retention.scores import scorer, scores, weights
 from retention.service import people_names
+from retention.size import missing_sizes
 from retention.snapshots import build_snapshots
 from retention.sources import Tables, ask_records_begin, in_words, last_whole_month, read, warnings_of
 from retention.spells import build_spells, contract_cycles, row_terms
-from retention.tables import TABLES, known_by
+from retention.tables import SIGNING, TABLES, known_by
 
 YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
 MANY_RULES = 3  # (ours) more broken rules than this are one sentence on every page but that of the data
+PAST_ONLY = "made from past clients alone"
 MIN_TOLD, FEW_PRESENT = 20, 0.05  # (ours) so few clients still there look like a list of past ones
 RECORDED = ("recorded_date", "recorded_at")
 Told = Callable[[str], None]
@@ -97,6 +99,23 @@ class Study:
             return told_by_rows if signed is None else signed
         silent = told_by_rows[~told_by_rows["client_id"].isin(signed["client_id"])]
         return pd.concat([signed, silent.astype({"client_id": signed["client_id"].dtype})], ignore_index=True)
+
+    @cached_property
+    def at_signing(self) -> dict[str, Extra]:
+        """The user's own columns of the clients that are known at signing, without those that `guards.leaky` names."""
+        extra = self.settings.table("clients").extra
+        return {name: about for name, about in extra.items() if about.known == SIGNING and name not in self._leaking}
+
+    @cached_property
+    def _leaking(self) -> list[str]:
+        """The user's own columns that are said to be known at signing and know too much."""
+        extra = self.settings.table("clients").extra
+        return [name for name in leaky(self.spells, extra) if name in extra]
+
+    @property
+    def past_only(self) -> bool:
+        """Whether so few clients are still there that the list looks like one of past clients."""
+        return len(self.spells) >= MIN_TOLD and 1 - self.spells["gone"].mean() < FEW_PRESENT
 
     @cached_property
     def claims(self) -> dict[str, Claim]:
@@ -247,7 +266,11 @@ class Study:
     @property
     def caveats(self) -> tuple[str, ...]:
         """What must be said with every verdict on these data."""
-        return ("read off a snapshot, not a cohort",) if self.is_snapshot else ()
+        said = ["read off a snapshot, not a cohort"] if self.is_snapshot else []
+        said += [PAST_ONLY] if self.past_only else []
+        if self._leaking:
+            said.append(f"not adjusted for {', '.join(self._leaking)} (not known at signing, by what it tells)")
+        return tuple(said)
 
     def warnings(self, every_rule: bool = False) -> Findings:
         """What a reader must know before trusting any number, most serious first.
@@ -321,13 +344,15 @@ class Study:
                 f"{who} nobody recorded whose choice they were (end_initiator); they count as the client's choice, and "
                 "to see what that does, as the agency's."
             )
-        if len(spells) >= MIN_TOLD and 1 - spells["gone"].mean() < FEW_PRESENT:
+        if self.past_only:
             there = len(spells) - int(spells["gone"].sum())
             texts.append(
                 f"{there:,} of {len(spells):,} clients are still there. If only past clients are listed, or clients "
                 "who stay have the day of their last invoice as an end, every "
                 "figure misleads: those who stayed are missing, and clients seem to leave sooner than they do."
             )
+        missing = "" if self.is_snapshot else missing_sizes(spells, self.contracts)
+        texts += [missing] if missing else []
         assumed = int(spells["decision_assumed"].sum())
         if assumed and not self.is_snapshot:
             texts.append(
