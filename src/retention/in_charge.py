@@ -211,6 +211,33 @@ def rep_in(reps: pd.Series, month: pd.Series) -> np.ndarray:
     return found
 
 
+def rep_codes(reps: pd.Series, months: int) -> tuple[np.ndarray, list[str]]:
+    """Who was in charge in each of so many months of service, from `spans`: codes (n, months), and the names coded.
+
+    -1 where nobody was.
+    """
+    codes, kinds = pd.factorize(reps.to_numpy(object))
+    names = sorted({name for spans_ in kinds for _, name in spans_} - {NOBODY})
+    place = {name: k for k, name in enumerate(names)} | {NOBODY: -1}
+    by_kind = np.full((len(kinds), months), -1)
+    for kind, spans_ in enumerate(kinds):
+        for begin, name in spans_:
+            by_kind[kind, begin:] = place[name]
+    return by_kind[codes], names
+
+
+def rep_by(spells: pd.DataFrame, day: pd.Timestamp) -> np.ndarray | None:
+    """Who was in charge of each engagement on a day, or at its end where that came first; None if not on record.
+
+    Shape (n,), "" where nobody was.
+    """
+    if "reps" not in spells:
+        return None
+    last = spells["end_date"].fillna(day).clip(upper=day)
+    month = whole_months(spells["start_date"], last).clip(lower=0) + 1
+    return rep_in(spells["reps"], month)
+
+
 def closed(assignments: pd.DataFrame, staff: pd.DataFrame | None) -> pd.DataFrame:
     """The assignments of any role, `to_date` being the day on which a person left the agency where it came earlier."""
     rows = columns_of({"assignments": assignments}, "assignments", *COLUMNS)
