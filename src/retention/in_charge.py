@@ -31,6 +31,7 @@ from retention.tables import columns_of
 REP = "rep"
 NOBODY = ""
 FOREVER = 9_999_999  # a day number after all others
+NOW = pd.Timestamp("2250-01-01")  # a day on which who is in charge last still is
 EARLY = 92  # days before an engagement, (ours): its rep may be chosen so long before it begins
 COLUMNS = ("client_id", "staff_id", "role", "from_date", "to_date", "recorded_at")
 Lazy = nw.LazyFrame[Any]
@@ -226,8 +227,8 @@ def rep_codes(reps: pd.Series, months: int) -> tuple[np.ndarray, list[str]]:
     return by_kind[codes], names
 
 
-def rep_by(spells: pd.DataFrame, day: pd.Timestamp) -> np.ndarray | None:
-    """Who was in charge of each engagement on a day, or at its end where that came first; None if not on record.
+def rep_by(spells: pd.DataFrame, day: pd.Timestamp = NOW) -> np.ndarray | None:
+    """Who was in charge of each engagement on a day (now), or at its end where that came first; None if not on record.
 
     Shape (n,), "" where nobody was.
     """
@@ -236,6 +237,15 @@ def rep_by(spells: pd.DataFrame, day: pd.Timestamp) -> np.ndarray | None:
     last = spells["end_date"].fillna(day).clip(upper=day)
     month = whole_months(spells["start_date"], last).clip(lower=0) + 1
     return rep_in(spells["reps"], month)
+
+
+def last_rep(spells: pd.DataFrame, clients: pd.Index) -> pd.Series | None:
+    """Who is in charge of each of these clients, or was at its end; index `clients`; None if not on record."""
+    reps = rep_by(spells)
+    if reps is None:
+        return None
+    last = pd.Series(reps, spells["client_id"]).groupby(level=0).last()
+    return last.reindex(clients).fillna(NOBODY)
 
 
 def closed(assignments: pd.DataFrame, staff: pd.DataFrame | None) -> pd.DataFrame:

@@ -45,6 +45,15 @@ def effective_number(sizes: Floats) -> float:
     return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else 0.0
 
 
+def tells(sizes: Floats) -> bool:
+    """Whether reps of these sizes (client-months or ends) are enough to tell how far reps differ.
+
+    >>> tells(np.ones(6)), tells(np.ones(5)), tells(np.array([100.0, 1, 1, 1, 1, 1]))
+    (True, False, False)
+    """
+    return bool((sizes > 0).sum() >= FEWEST_REPS and effective_number(sizes) >= FEWEST_EFFECTIVE)
+
+
 def leaving_out(without: Floats, sizes: Floats) -> Spread:
     """The spread of an estimate from its values as each group is left out, shape (groups, ...), by the jackknife.
 
@@ -54,11 +63,9 @@ def leaving_out(without: Floats, sizes: Floats) -> Spread:
     >>> leaving_out(np.array([1.0, 2, 3, 4, 5, 6]), np.ones(6)).se.round(4)  # sqrt(5 / 6 * 17.5)
     np.float64(3.8188)
     """
-    there = sizes > 0
-    effective = effective_number(sizes[there])
-    if there.sum() < FEWEST_REPS or effective < FEWEST_EFFECTIVE:
+    if not tells(sizes):
         return NO_SPREAD
-    return Spread(jackknife(without[there]), effective - 1)
+    return Spread(jackknife(without[sizes > 0]), effective_number(sizes) - 1)
 
 
 def jackknife(without: Floats) -> Floats:
@@ -149,7 +156,7 @@ class Weights:
 
     def _own(self, values: Floats) -> Floats:
         """Sums of the values of each rep's own, shape (reps, ...)."""
-        table = values.reshape(len(values), -1).astype(float)
+        table = values[:, None] if values.ndim == 1 else values
         codes = self.codes[:, None]
         if self.monthly is not None and values.ndim > 1:
             codes = self.monthly[:, : table.shape[1]]
@@ -180,6 +187,10 @@ class Weights:
         assert axis == 1
         return self @ np.ones(self.times.shape[1])
 
+    def mean(self, values: Floats) -> Floats:
+        """The mean of the values (n,), shape (1 + draws + reps,); NaN where no row counts."""
+        return over(self @ values, self.sum())
+
     def apart_from_reps(self, drawn: Floats) -> Floats:
         """Values by draw of what does not depend on reps, shape (1 + draws,): the first once more for each rep."""
         return np.concatenate([drawn, np.full(len(self.sizes), drawn[0])])
@@ -187,6 +198,12 @@ class Weights:
     def limits(self, values: Floats, unit: str = "") -> list[float]:
         """The first value and its 95 % limits: `with_limits`."""
         return with_limits(values, self.sizes, unit)
+
+
+def over(part: Any, whole: Any) -> Floats:
+    """The part as a share of the whole; NaN where the whole is not above 0 (nobody signed, nothing paid)."""
+    part, whole = np.asarray(part, dtype=float), np.asarray(whole, dtype=float)
+    return np.divide(part, whole, out=np.full(part.shape, math.nan), where=whole > 0)
 
 
 def with_limits(values: Floats, sizes: Floats = NO_REPS, unit: str = "") -> list[float]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from retention.config import Extra
 from retention.curves import follow_up, raw_ratio
-from retention.exits import compare, exit_rows, levels, month_rows, renewals_known
+from retention.exits import compare, exit_rows, levels, month_rows, renewals_known, spreads
 from retention.hazards import NotFittedError, band_exposure, fit_hazard
 from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL
@@ -102,7 +102,8 @@ def size_sensitivities(spells: pd.DataFrame, column: str = SPEND) -> list[Contra
 def per_doubling(spells: pd.DataFrame, extra: Mapping[str, Extra], column: str = SPEND) -> Estimates:
     """The ratio of leaving for twice the size: pooled, with the contract, each category, and all of them held fixed.
 
-    Groups `pooled`, `contract held fixed`, `<category> held fixed`, and all together; 95 % intervals, by client.
+    Groups `pooled`, `contract held fixed`, `<category> held fixed`, and all together; 95 % intervals, by client or
+    by rep, the wider.
     """
     rows = _rows(spells[spells[column] > 0], False, (CLIENT,), CLIENT)
     blocks = {"contract": levels(rows, rows[TERM].astype(str)).add_prefix("contract ")}
@@ -151,9 +152,10 @@ def _doubling(
     except NotFittedError:
         return None
     left = {group: int(rows["left"].sum())}
-    return Contrast(name, *fit.combined({"doubling": 1.0}), rows["client_id"].nunique(), left).estimate(
-        row_id, name, group
-    )
+    by_client, by_rep = spreads(fit, {"doubling": 1.0}, rows, tuple(left.values()))
+    theta, clients = fit.coefficient("doubling"), rows["client_id"].nunique()
+    contrast = Contrast(name, theta, by_client.se, clients, left, df=by_client.df, by_rep=by_rep)
+    return contrast.estimate(row_id, name, group)
 
 
 def turns_round(table: Estimates) -> Findings:

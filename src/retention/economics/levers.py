@@ -18,10 +18,10 @@ from scipy import optimize
 from retention.config import WhatIfSettings
 from retention.economics.bonuses import Sellers
 from retention.economics.fees import monthly_stopped
-from retention.economics.lifetimes import Course, horizon_of, over, paces, paid_there, stay_by
+from retention.economics.lifetimes import Course, horizon_of, paces, paid_there, stay_by
 from retention.economics.plateau import signups
 from retention.exits import renewals_known
-from retention.intervals import NO_REPS, Weights, with_limits
+from retention.intervals import NO_REPS, Weights, over, with_limits
 from retention.results import Estimate, Estimates, Finding, between, quantity
 
 Floats = np.ndarray

@@ -82,7 +82,7 @@ class Course:
 
     @cached_property
     def reps(self) -> tuple[Floats, Floats]:
-        """Who was in charge in each month of service, codes (n, months), -1 for nobody; and client-months of each rep."""
+        """Who was in charge by month of service, codes (n, months), -1 for nobody; and client-months of each rep."""
         if "reps" not in self.spells or not len(self.spells):
             return np.full(self.at_risk.shape, -1), NO_REPS
         codes, names = rep_codes(self.spells["reps"], self.at_risk.shape[1])
@@ -208,12 +208,6 @@ def worth(stay: Floats, paid: Floats, horizon: int, discount: float = DISCOUNT) 
     """
     t = np.arange(horizon)
     return np.asarray((stay[:, :horizon] * paid[:, :horizon] / (1 + discount) ** (t / 12)).sum(axis=1))
-
-
-def over(part: Floats, whole: Floats) -> Floats:
-    """The part as a share of the whole, by draw; NaN where the whole is not above 0 (nobody signed, nothing paid)."""
-    part, whole = np.asarray(part, dtype=float), np.asarray(whole, dtype=float)
-    return np.divide(part, whole, out=np.full(part.shape, math.nan), where=whole > 0)
 
 
 def horizon_of(*parts: Course) -> int:

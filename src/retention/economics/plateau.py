@@ -18,12 +18,12 @@ from lifelines.exceptions import ConvergenceError
 
 from retention.contract_term import MIN_AT_RISK
 from retention.curves import follow_up
-from retention.economics.lifetimes import DISCOUNT, DRAWS, LONGEST, SEED, Course, extended, over, paid_there, survival
+from retention.economics.lifetimes import DISCOUNT, DRAWS, LONGEST, SEED, Course, extended, paid_there, survival
 from retention.economics.money import NEEDS, planned_fees
 from retention.exits import renewals_known
 from retention.features import KEY
 from retention.in_charge import rep_by
-from retention.intervals import NO_REPS, Weights, with_limits
+from retention.intervals import NO_REPS, Weights, over, with_limits
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.snapshots import last_month, month_of
 from retention.spells import DAY
@@ -117,22 +117,25 @@ def outlook(found: Course, cutoff: dt.date, draws: int = DRAWS, notice: int = 1)
     if not found.has_money or known < YEAR or found.few or not renewals_known(found.spells):
         return None
     weights = found.weights(draws)
-    stay, paid, signed = (
-        extended(found, weights),
-        paid_there(found, weights)[:, :known],
-        signups(found, weights, cutoff),
-    )
+    stay, signed = extended(found, weights), signups(found, weights, cutoff)
     if signed[0] <= 0:  # nobody signs: revenue levels off at nothing, and no plateau is to be told
         return None
-    usual = paid[:, -YEAR:].mean(axis=1, keepdims=True)  # beyond what was watched they pay as in its last year
-    brings = stay[:, :-1] * np.hstack([paid, np.repeat(usual, LONGEST - known, axis=1)])
+    paid = paid_all_along(found, weights)
+    brings = stay[:, :-1] * paid
     within, level = (signed * brings[:, :months].sum(axis=1) for months in (known, LONGEST))
     new = np.hstack([np.zeros((len(signed), 1)), signed[:, None] * np.cumsum(brings, axis=1)[:, :AHEAD]])
-    rest = {name: within[0] + float(signed[0] * usual[0, 0] * months) for name, months in _tails(found, known).items()}
+    rest = {name: within[0] + float(signed[0] * paid[0, -1] * months) for name, months in _tails(found, known).items()}
     fee = brings[:, :known].sum(axis=1) / stay[:, :known].sum(axis=1)
     counts = (len(found.spells), int(found.left.sum()))
     ahead = book(found, weights, cutoff, notice)
     return Outlook(cutoff, known, ahead, new, signed, fee, within, level, rest, found.counts, counts, weights.sizes)
+
+
+def paid_all_along(found: Course, weights: Weights) -> Floats:
+    """What a client still there pays in each month, shape (m, LONGEST); after those watched as in their last year."""
+    paid = paid_there(found, weights)[:, : found.known]
+    usual = paid[:, -YEAR:].mean(axis=1, keepdims=True)
+    return np.hstack([paid, np.repeat(usual, LONGEST - found.known, axis=1)])
 
 
 def signups(found: Course, weights: Weights, cutoff: dt.date) -> Floats:
