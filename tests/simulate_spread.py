@@ -37,11 +37,11 @@ RATIO_CLIENTS = 40_000  # of the truth of a regression
 DRAWS = 200  # resamples of the clients
 FEES = np.array([10.0, 8.0, 6.0])  # percent of spend by term
 TERMS = np.array([1, 6, 12])
-RUNS = 200
+RUNS, LEAST = 200, 10  # agencies a row; under ten a row is left out
 LINES = """\
 # Do intervals cover where reps differ?
 
-Made by `{command}`: {runs} made-up agencies for each row, seeds 1 to {runs}, each with reps of its own. The true value
+Made by `{command}`: up to {runs} made-up agencies for each row, seeds from 1, each with reps of its own. The true value
 is that of one agency with 100,000 clients (of ratios: 40,000) and 5,000 such reps; revenue is scaled to 600 clients.
 `By client` takes clients to be independent. `Wider` is what the pages show: by client or by rep, the wider. Its
 Monte-Carlo error is in points. `Times as wide` is the usual price of allowing for reps. A1 and A4 are logs of ratios.
@@ -257,30 +257,32 @@ def code() -> str:
     return digest.hexdigest()[:16]
 
 
-def gather(keys: list[Key], any_code: bool) -> dict[Key, dict]:
-    """All results, those kept from before included; each new one is kept at once."""
+def gather(keys: list[Key], any_code: bool, only_kept: bool) -> dict[Key, dict]:
+    """All results, those kept from before included; each new one is kept at once. `only_kept`: none is new."""
     version = code()
     lines = KEPT.read_text().splitlines() if KEPT.is_file() else []
     kept = [json.loads(line) for line in lines if line.endswith("}")]  # a line cut short by a stop is dropped
     results = {tuple(line["key"]): line["found"] for line in kept if any_code or line["code"] == version}
     with KEPT.open("a") as stream:
         for key in keys:
-            if key not in results:
+            if key not in results and not only_kept:
                 results[key] = one(key)
                 stream.write(json.dumps({"code": version, "key": key, "found": results[key]}) + "\n")
                 stream.flush()
-    return {key: results[key] for key in keys}
+    return {key: results[key] for key in keys if key in results}
 
 
-def table(results: dict[Key, dict], name: str, runs: int) -> list[str]:
+def table(results: dict[Key, dict], name: str) -> list[str]:
     """A row a quantity: the truth, the bias, how many intervals cover it, and how much wider they are."""
     rows = []
-    for what, true in results[truth_of(name), 0].items():
-        told = np.array([results[name, seed][what] for seed in range(1, runs + 1)], dtype=float)
+    each = [found for (world, seed), found in results.items() if world == name and seed]
+    for what, true in results.get((truth_of(name), 0), {}).items() if len(each) >= LEAST else ():
+        told = np.array([found[what] for found in each], dtype=float)
         value, low, high, low_alone, high_alone = told[np.isfinite(told).all(axis=1)].T
         alone, both = np.mean((low_alone <= true) & (true <= high_alone)), np.mean((low <= true) & (true <= high))
         error = 100 * math.sqrt(max(both * (1 - both), 0.01) / len(value))
-        wider = np.median((high - low) / (high_alone - low_alone))
+        has_width = high_alone > low_alone  # a median may have none
+        wider = np.median((high - low)[has_width] / (high_alone - low_alone)[has_width])
         off = f"{true:,.4g} | {value.mean() - true:+.2g} | {len(value)}"
         rows.append(f"| {name} | {what} | {off} | {alone:.0%} | {both:.0%} | {error:.1f} | {wider:.2f} |")
     return rows
@@ -291,14 +293,15 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--only", default="", help="rows whose name holds these words")
     parser.add_argument("--any-code", action="store_true", help="keep what older code has found")
+    parser.add_argument("--only-kept", action="store_true", help="make the note of what is there")
     told = parser.parse_args()
     names = [name for name in (*MONEY_WORLDS, *RATIO_WORLDS) if told.only in name]
     keys = [(truth_of(name), 0) for name in names] + [(name, 1 + run) for name in names for run in range(told.runs)]
-    results = gather(list(dict.fromkeys(keys)), told.any_code)
-    rows = [row for name in names for row in table(results, name, told.runs)]
+    results = gather(list(dict.fromkeys(keys)), told.any_code, told.only_kept)
+    rows = [row for name in names for row in table(results, name)]
     print("\n".join(rows))
     if not told.only:
-        command = "make simulate" if told.runs == RUNS else f"python tests/simulate_spread.py --runs {told.runs}"
+        command = "make simulate" if told.runs == RUNS else f'make simulate ARGS="--runs {told.runs}"'
         NOTE.write_text(LINES.format(command=command, runs=told.runs, rows="\n".join(rows)), "utf-8")
 
 

@@ -75,13 +75,18 @@ def test_S1_limits_are_the_wider_of_client_and_rep():
     """Leave-outs 1 to 6 about 3.5 have a jackknife error of 3.8188; Student's t with five degrees of freedom."""
     values = np.array([3.5, 3.4, 3.5, 3.6, 1, 2, 3, 4, 5, 6])
     half = stats.t.ppf(0.975, 5) * math.sqrt(5 / 6 * 17.5)
-    assert with_limits(values, np.ones(6)) == pytest.approx([3.5, 3.5 - half, 3.5 + half])
+    assert with_limits(values, np.ones(6)) == pytest.approx([3.5, 0, 3.5 + half])
+    below = with_limits(values - 10, np.ones(6))
+    assert below == pytest.approx([-6.5, -6.5 - half, -6.5 + half])
     logs = np.log(values[4:])
     half = stats.t.ppf(0.975, 5) * math.sqrt(5 / 6 * ((logs - logs.mean()) ** 2).sum())
     by_rep = [3.5, 3.5 * math.exp(-half), 3.5 * math.exp(half)]
     assert with_limits(values, np.ones(6), "money") == pytest.approx(by_rep)
     assert with_limits(values[:-1], np.ones(5)) == [3.5, 3.4, 3.6]  # five reps do not tell
     assert with_limits(values, np.array([100, 1, 1, 1, 1, 1])) == [3.5, 3.4, 3.6]  # nor six of whom one has nearly all
+    assert with_limits(values, np.ones(6), "months")[1] == 0  # no months below none
+    zero = np.append(values[:-1] / 7, 0.0)  # one leave-out of nothing: no logit
+    assert with_limits(zero, np.ones(6), "share")[1:] == [0, 1]
     share = with_limits(values / 7, np.ones(6), "share")
     assert 0 < share[1] < 0.1 and 0.9 < share[2] < 1
 

@@ -211,7 +211,7 @@ def with_limits(values: Floats, sizes: Floats = NO_REPS, unit: str = "") -> list
 
     `values` has shape (1 + draws + reps,), the last ones as each rep of these `sizes` is left out. The limits by rep
     are those of Student on the scale on which the unit is near normal (METHODS 10): logit for shares, log for money and
-    ratios above 0. Limits that are not finite stay so.
+    ratios above 0. They stay within 0 (and, for shares, 1) where all values do. Limits that are not finite stay so.
     """
     value, drawn = float(values[0]), values[1 : len(values) - len(sizes)]
     if math.isnan(value):
@@ -237,7 +237,10 @@ def _limits_by_rep(value: float, without: Floats, sizes: Floats, unit: str) -> t
     half = leaving_out(to(kept), sizes[sizes > 0]).reach(0.975)
     if not half > 0:  # too few reps, or all values alike
         return value, value
-    return float(back(to(value) - half)), float(back(to(value) + half))
+    low, high = float(back(to(value) - half)), float(back(to(value) + half))
+    least = 0.0 if (every >= 0).all() else -math.inf
+    most = 1.0 if unit == "share" and (every <= 1).all() else math.inf
+    return max(low, least), min(high, most)
 
 
 def welch(*events: float) -> float:

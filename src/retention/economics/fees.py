@@ -146,7 +146,7 @@ def _chance_above_nothing(values: np.ndarray, sizes: np.ndarray) -> float:
     """The chance that the first value is above 0, by draws stretched to the width of the wider interval."""
     drawn = values[1 : len(values) - len(sizes)]
     alone, wider = with_limits(values[: 1 + len(drawn)]), with_limits(values, sizes)
-    if not np.isfinite(wider).all() or alone == wider:
+    if not np.isfinite(wider).all() or alone == wider or alone[1] == alone[2]:
         return float(np.mean(drawn > 0))
     stretch = (wider[2] - wider[1]) / (alone[2] - alone[1])
     return float(np.mean(values[0] + stretch * (drawn - values[0]) > 0))
