@@ -66,6 +66,7 @@ def test_S1_weights_leave_out_a_rep_s_own_client_months():
     assert np.asarray(weights).tolist() == [[1, 1, 1], [0, 1, 1], [1, 0, 1]]
     assert weights.sizes.tolist() == [6, 2]
     assert (weights[:, [1, 2]] @ found.at_risk[1:]).tolist() == [[2, 2, 2, 2], [1, 1, 2, 2], [2, 2, 1, 1]]
+    assert weights.medians(np.array([3.0, 1.0, 2.0])).tolist() == [2, 1, 2]
     nobody = weights[:, np.zeros(3, dtype=bool)]
     assert (nobody @ np.zeros(0)).tolist() == [0, 0, 0]
     assert len(weights[:1]) == 1 and (weights[:1] @ found.at_risk).tolist() == [[3, 3, 3, 3]]

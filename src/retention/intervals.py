@@ -191,6 +191,19 @@ class Weights:
         """The mean of the values (n,), shape (1 + draws + reps,); NaN where no row counts."""
         return over(self @ values, self.sum())
 
+    def medians(self, values: Floats) -> Floats:
+        """The value (n,) that half of all lie under, shape (1 + draws + reps,); of those that are finite."""
+        order = np.argsort(values)
+        order = order[np.isfinite(values[order])]
+        codes, ordered = self.codes[order], values[order]
+
+        def middle(weights: Any) -> Any:
+            mass = np.cumsum(weights)
+            return ordered[np.argmax(mass >= mass[-1] / 2)]
+
+        drawn = [middle(row[order]) for row in self.times]
+        return np.array(drawn + [middle(codes != rep) for rep in range(len(self.sizes))])
+
     def apart_from_reps(self, drawn: Floats) -> Floats:
         """Values by draw of what does not depend on reps, shape (1 + draws,): the first once more for each rep."""
         return np.concatenate([drawn, np.full(len(self.sizes), drawn[0])])

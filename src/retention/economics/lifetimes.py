@@ -364,12 +364,8 @@ def _valued(part: Course, horizon: int) -> dict[str, list[float]]:
 def _middling(part: Course, weights: Weights, stay: Floats, horizon: int) -> Floats:
     """Worth of a client that pays what half pay less than and stays until half have left (or to the horizon)."""
     mean = pd.DataFrame(part.paid).mean(axis=1).to_numpy()
-    order = np.argsort(mean)
-    order = order[np.isfinite(mean[order])]
-    mass = np.cumsum(np.asarray(weights[:, order]), axis=1)
-    usual = mean[order][np.argmax(mass >= mass[:, -1:] / 2, axis=1)]
     half = (stay[:, :horizon] > 0.5).astype(float)
-    return usual * worth(half, np.ones_like(half), horizon)
+    return weights.medians(mean) * worth(half, np.ones_like(half), horizon)
 
 
 def _won(part: Course, weights: Weights) -> Floats | None:
