@@ -39,6 +39,7 @@ simulate: .venv/dev-ready
 	$(BIN)/python tests/simulate.py $(ARGS)
 	$(BIN)/python tests/simulate_economics.py $(ARGS)
 	$(BIN)/python tests/simulate_held.py $(ARGS)
+	$(BIN)/python tests/simulate_spread.py $(ARGS)
 
 fuzz: .venv/dev-ready
 	$(BIN)/python tests/fuzz.py $(ARGS)

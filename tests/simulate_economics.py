@@ -47,9 +47,9 @@ coverage near 95 % is {error:.1f} points. Intervals are percentiles of {draws} r
 is that of one agency of {truth:,} clients in the same world; revenue is scaled to 600. The specification asks for 90 to
 98 %. What is lost of the present clients' revenue is held against what came: who of them was gone a year later.
 
-Where reps differ the true value is that of an agency with ever new reps. The interval is about an agency with the reps
-that it has: it takes clients to be independent, and another set of reps would have kept others. So it covers less
-there, above all for what hangs on how long clients stay; the page says so.
+Where reps differ the true value is that of an agency with ever new reps. No reps are on record in these agencies, so
+intervals take clients to be independent and cover less there. `calibration-spread.md` has the intervals that pages show
+where reps are on record.
 
 | world | clients | quantity | true value | bias | middling width of the interval | coverage |
 |---|---|---|---|---|---|---|

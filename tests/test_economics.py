@@ -319,7 +319,7 @@ def test_present_clients_under_notice_pay_until_their_end():
     found = lifetimes.course(build_spells(frame, cutoff=CUTOFF), NOTHING)
     present, now = plateau.present_clients(found, CUTOFF)
     assert present.sum() == 13 and now[present].tolist() == [100.0] * 13
-    path = plateau.book(found, np.ones((1, 13)), CUTOFF, 1)[0]
+    path = plateau.book(found, found.weights(0), CUTOFF, 1)[0]
     assert path[:2].tolist() == [1300.0, 1200.0] and path[2] < 1200  # gone on the last of January, as it said
 
 

@@ -15,6 +15,7 @@ from retention import contract_checks, hazards, nps, open_study, people, plots, 
 from retention.config import ResultsSettings
 from retention.curves import Outcome, kaplan_meier
 from retention.economics import bonuses, fees, lifetimes, money
+from retention.intervals import over
 from retention.lagged import build_panel
 from retention.portfolio import actions, effects, evidence, margins
 from retention.portfolio.book import Book
@@ -203,7 +204,7 @@ def test_a_seller_who_has_just_begun_is_no_seller_at_work_yet():
 
 
 def test_a_share_of_nothing_is_not_known():
-    shares = lifetimes.over(np.array([1.0, 0.0, 3.0]), np.array([2.0, 0.0, -1.0]))
+    shares = over(np.array([1.0, 0.0, 3.0]), np.array([2.0, 0.0, -1.0]))
     assert shares[0] == 0.5 and np.isnan(shares[1:]).all()
     assert lifetimes.with_limits(np.array([0.5, np.nan, np.nan]))[0] == 0.5
 

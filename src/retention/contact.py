@@ -16,7 +16,8 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from retention.in_charge import REP, closed, reps_on
+from retention.in_charge import REP, closed, last_rep, reps_on
+from retention.intervals import Weights, leaving_out
 from retention.lagged import Panel, lagged_contrast
 from retention.loyalty import mean_of
 from retention.results import Z95, Contrast, Estimate, Estimates, Finding, as_ratio, between
@@ -243,42 +244,63 @@ def within_ratio(pairs: pd.DataFrame, first: str, second: str) -> tuple[float, f
 
     Mantel and Haenszel over clients; the standard error by client (delta method). NaN where no client has both.
     """
+    both = _within(pairs, first, second)
+    over, under = both["over"], both["under"]
+    if not over.sum() or not under.sum():
+        return math.nan, math.nan, len(both)
+    parts = over / over.sum() - under / under.sum()
+    return math.log(over.sum() / under.sum()), float(np.sqrt((parts**2).sum())), len(both)
+
+
+def _within(pairs: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
+    """What each client who has both adds to Mantel and Haenszel's sums: `over` and `under`, index client_id."""
     by_client = pairs.groupby(["client_id", "kind"])["later"]
     sums, months = (
         table.unstack().reindex(columns=[first, second]).dropna() for table in (by_client.sum(), by_client.size())
     )
     share = months.div(months.sum(axis=1), axis=0)
-    over, under = sums[first] * share[second], sums[second] * share[first]
-    if not over.sum() or not under.sum():
-        return math.nan, math.nan, len(sums)
-    parts = over / over.sum() - under / under.sum()
-    return math.log(over.sum() / under.sum()), float(np.sqrt((parts**2).sum())), len(sums)
+    return pd.DataFrame({"over": sums[first] * share[second], "under": sums[second] * share[first]})
+
+
+def _reach_by_rep(pairs: pd.DataFrame, first: str, second: str, spells: pd.DataFrame) -> float:
+    """How far the interval of the log of `within_ratio` goes to either side as each rep's clients are left out."""
+    both = _within(pairs, first, second)
+    weights = Weights.of_rows(np.ones((1, len(both))), last_rep(spells, both.index))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log((weights @ both["over"].to_numpy()) / (weights @ both["under"].to_numpy()))
+    return float(leaving_out(logs[1:], weights.sizes).reach(0.975)) if len(weights.sizes) else 0.0
 
 
 def after_free_work(panel: Panel, requests: pd.DataFrame | None) -> Estimates:
-    """Do clients ask for more in the month after free work? Ratios within the same client (C9)."""
+    """Do clients ask for more in the month after free work? Ratios within the same client, by client or rep (C9)."""
     caption, found = "Requests in the month after out-of-scope work, within the same client", []
     if requests is not None and {"in_scope", "billed"} <= {*requests.columns}:
         pairs = month_pairs(panel, requests)
         for second, against in (("none", "none"), ("charged", "work that was charged")):
             theta, se, clients = within_ratio(pairs, "free", second)
-            name, values = (
-                f"in the month after free work, against after {against}",
-                theta + se * np.array([0, -Z95, Z95]),
-            )
+            name = f"in the month after free work, against after {against}"
             if math.isfinite(theta):
+                half = max(Z95 * se, _reach_by_rep(pairs, "free", second, panel.spells))
+                values = theta + np.array([0, -half, half])
                 found.append(Estimate.of("C9", name, "all clients", list(np.exp(values)), "ratio", (clients, 0)))
     return Estimates(tuple(found), caption)
 
 
-def margin_by_free_work(requests: pd.DataFrame | None, snapshots: pd.DataFrame) -> Estimates:
-    """Margin over fee of clients by how much free work they get a month, in thirds of clients (C9)."""
+def margin_by_free_work(
+    requests: pd.DataFrame | None, snapshots: pd.DataFrame, spells: pd.DataFrame | None = None
+) -> Estimates:
+    """Margin over fee of clients by how much free work they get a month, in thirds of clients (C9).
+
+    Student's intervals, by client or by rep, the wider; `spells` say who is in charge.
+    """
     caption, found = "Margin over fee, by free out-of-scope work a month", []
     if requests is not None and {"in_scope", "billed"} <= {*requests.columns} and "margin_3" in snapshots:
         free = requests[~yes(requests["in_scope"], True) & ~yes(requests["billed"])].groupby("client_id").size()
         told = snapshots.groupby("client_id").agg(months=("month", "size"), margin=("margin_3", "mean")).dropna()
         rate = free.reindex(told.index, fill_value=0) / told["months"]
         third = np.searchsorted(rate.quantile([1 / 3, 2 / 3]), rate, side="left")
-        groups = enumerate(("least free work", "middle", "most free work"))
-        found = [mean_of("C9", "margin over fee", name, told.loc[third == k, "margin"], "share") for k, name in groups]
+        reps = None if spells is None else last_rep(spells, told.index)
+        for k, name in enumerate(("least free work", "middle", "most free work")):
+            margins, in_charge = told.loc[third == k, "margin"], None if reps is None else reps[third == k]
+            found.append(mean_of("C9", "margin over fee", name, margins, "share", in_charge))
     return Estimates(tuple(row for row in found if math.isfinite(row.low)), caption)

@@ -161,7 +161,7 @@ def _fitted(
         fit = fit_hazard(y, first.rename("first").to_frame(), exposure, rows["client_id"], weights)
     except NotFittedError as error:
         return Contrast(name, math.nan, math.nan, clients, events, (f"No ratio could be computed: {error}.",))
-    spread, by_rep = spreads(fit, {"first": 1.0}, rows, tuple(events.values()))
+    spread, by_rep = spreads(fit, {"first": 1.0}, rows.get("rep"), tuple(events.values()))
     theta = fit.coefficient("first")
     return Contrast(name, theta, spread.se, clients, events, (), said, None, spread.df, by_rep)
 

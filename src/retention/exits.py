@@ -119,7 +119,7 @@ def compare(
     fixed = pd.DataFrame(index=rows.index) if others is None else varying(others)
     covariates = pd.concat([first.astype(float).rename("first"), fixed], axis=1)
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    model = Model("first", ends, covariates, exposure, rows["client_id"])
+    model = Model("first", ends, covariates, exposure, rows["client_id"], rows.get("rep"))
     own = _blocks(rows, leave_out) if adjust else {}
     mine, refused = offered(rows, extra or {}) if adjust else ({}, {})
     try:
@@ -144,13 +144,15 @@ def _contrast(
     if held is None:
         return Contrast(name, math.nan, math.nan, clients, events, tuple(lacking), said)
     theta = held.fit.coefficient("first")
-    spread, by_rep = spreads(held.fit, {"first": 1.0}, all_rows, tuple(events.values()))
+    spread, by_rep = spreads(held.fit, {"first": 1.0}, all_rows.get("rep"), tuple(events.values()))
     return Contrast(name, theta, spread.se, clients, events, tuple(lacking), said, None, spread.df, by_rep)
 
 
-def spreads(fit: Fit, parts: Mapping[str, float], rows: pd.DataFrame, events: Sequence[int]) -> tuple[Spread, Spread]:
-    """The spread of a weighted sum of coefficients by client and by rep; `rows` as in the fit, with `rep` if known."""
-    by_rep = fit.by_rep(parts, rows["rep"].to_numpy(object)) if "rep" in rows else NO_SPREAD
+def spreads(
+    fit: Fit, parts: Mapping[str, float], reps: pd.Series | None, events: Sequence[int]
+) -> tuple[Spread, Spread]:
+    """The spread of a weighted sum of coefficients by client and by rep; `reps` (n,) of the rows of the fit, if known."""
+    by_rep = NO_SPREAD if reps is None else fit.by_rep(parts, reps.to_numpy(object))
     return fit.by_client(parts, events), by_rep
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retention.intervals import FEWEST_REPS, NO_SPREAD, Spread, jackknife, leaving_out, welch
+from retention.intervals import FEWEST_REPS, NO_REPS, NO_SPREAD, Spread, jackknife, leaving_out, welch
 
 BANDS = (3, 6, 12, 18, 24)  # months of service at which a tenure band ends: METHODS 2
 MIN_BAND_EVENTS = 2
@@ -93,12 +93,20 @@ class Fit:
         return Spread(float(jackknife(self.without_each(self.cluster) @ weights)), welch(*events))
 
     def by_rep(self, parts: Mapping[str, float], reps: np.ndarray) -> Spread:
-        """The spread as the rows of each rep are left out; `reps` (n,) names, "" for nobody, who is never left out."""
+        """The spread as the rows of each rep are left out: `without_reps`."""
+        without, sizes = self.without_reps(reps)
+        return leaving_out(without @ self._weights(parts), sizes) if len(sizes) else NO_SPREAD
+
+    def without_reps(self, reps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Theta as the rows of each rep are left out, (reps, p), and the ends expected of each, (reps,).
+
+        `reps` (n,) are names, "" for nobody, who is never left out. Empty where there are too few reps to tell.
+        """
         codes = pd.factorize(pd.Series(reps).replace("", None))[0]
         sizes = np.bincount(codes[codes >= 0], self.expected[codes >= 0]).astype(float)
         if len(sizes) < FEWEST_REPS:
-            return NO_SPREAD
-        return leaving_out(self.without_each(codes) @ self._weights(parts), sizes)
+            return np.zeros((0, len(self.theta))), NO_REPS
+        return self.without_each(codes), sizes
 
     def _weights(self, parts: Mapping[str, float]) -> np.ndarray:
         weights = np.zeros(len(self.theta))

@@ -48,6 +48,7 @@ class Model:
     covariates: pd.DataFrame
     exposure: np.ndarray
     clients: pd.Series
+    reps: pd.Series | None = None  # who was in charge, for intervals; None where nobody knows
 
     @property
     def room(self) -> float:

@@ -31,6 +31,7 @@ from retention.tables import columns_of
 REP = "rep"
 NOBODY = ""
 FOREVER = 9_999_999  # a day number after all others
+NOW = pd.Timestamp("2250-01-01")  # a day on which who is in charge last still is
 EARLY = 92  # days before an engagement, (ours): its rep may be chosen so long before it begins
 COLUMNS = ("client_id", "staff_id", "role", "from_date", "to_date", "recorded_at")
 Lazy = nw.LazyFrame[Any]
@@ -211,6 +212,42 @@ def rep_in(reps: pd.Series, month: pd.Series) -> np.ndarray:
         place = np.searchsorted(begins, month.to_numpy()[rows] - 1, side="right") - 1
         found[rows] = np.array(names, dtype=object)[np.maximum(place, 0)]
     return found
+
+
+def rep_codes(reps: pd.Series, months: int) -> tuple[np.ndarray, list[str]]:
+    """Who was in charge in each of so many months of service, from `spans`: codes (n, months), and the names coded.
+
+    -1 where nobody was.
+    """
+    codes, kinds = pd.factorize(reps.to_numpy(object))
+    names = sorted({name for spans_ in kinds for _, name in spans_} - {NOBODY})
+    place = {name: k for k, name in enumerate(names)} | {NOBODY: -1}
+    by_kind = np.full((len(kinds), months), -1)
+    for kind, spans_ in enumerate(kinds):
+        for begin, name in spans_:
+            by_kind[kind, begin:] = place[name]
+    return by_kind[codes], names
+
+
+def rep_by(spells: pd.DataFrame, day: pd.Timestamp = NOW) -> np.ndarray | None:
+    """Who was in charge of each engagement on a day (now), or at its end where that came first; None if not on record.
+
+    Shape (n,), "" where nobody was.
+    """
+    if "reps" not in spells:
+        return None
+    last = spells["end_date"].fillna(day).clip(upper=day)
+    month = whole_months(spells["start_date"], last).clip(lower=0) + 1
+    return rep_in(spells["reps"], month)
+
+
+def last_rep(spells: pd.DataFrame, clients: pd.Index) -> pd.Series | None:
+    """Who is in charge of each of these clients, or was at its end; index `clients`; None if not on record."""
+    reps = rep_by(spells)
+    if reps is None:
+        return None
+    last = pd.Series(reps, spells["client_id"]).groupby(level=0).last()
+    return last.reindex(clients).fillna(NOBODY)
 
 
 def closed(assignments: pd.DataFrame, staff: pd.DataFrame | None) -> pd.DataFrame:

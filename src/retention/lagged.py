@@ -304,18 +304,15 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
 
 
 def wider(fit: Fit, parts: Mapping[str, float], used: pd.DataFrame, level: float = 0.95) -> tuple[float, float]:
-    """A weighted sum of coefficients with the larger of two standard errors, by client and by rep.
+    """A weighted sum of coefficients, and the standard error that gives an interval of this level its width.
 
-    That by rep is widened so that an interval of this level has the width of Student's t with a degree of freedom less
-    than there are reps, for they are few.
+    The interval is Student's, as clients or, from six reps on, reps are left out one after the other: the wider
+    (METHODS 10). `used` are the rows of the fit, with `rep` (in charge) and `left`.
     """
-    theta, se = fit.combined(parts)
-    reps = used["rep"].nunique()
-    if reps > 1:
-        tail = (1 + level) / 2
-        few = stats.t.ppf(tail, reps - 1) / stats.norm.ppf(tail)
-        se = max(se, few * fit.combined(parts, used["rep"].to_numpy())[1])
-    return theta, se
+    theta = sum(weight * fit.coefficient(name) for name, weight in parts.items())
+    tail = (1 + level) / 2
+    spreads = fit.by_client(parts, [used["left"].sum()]), fit.by_rep(parts, used["rep"].to_numpy(object))
+    return theta, max(float(spread.reach(tail)) for spread in spreads) / float(stats.norm.ppf(tail))
 
 
 def lagged_contrast(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from retention.config import study_plan
 from retention.contract_term import MIN_AT_RISK
 from retention.curves import after, follow_up, kaplan_meier, known_through
-from retention.in_charge import NOBODY
+from retention.in_charge import NOBODY, last_rep
+from retention.intervals import ratio_by_rep, share_limits
 from retention.lagged import Panel
 from retention.liking import DETRACTOR
 from retention.results import Estimate, Estimates
@@ -33,8 +35,8 @@ def episodes(panel: Panel) -> pd.DataFrame:
 
     The rep may change in the three months after the answer, and has changed where another one is in charge as they end
     (a stand-in who came and went is no change); what is told comes from the six months after those, so that nobody
-    counts as changed because it stayed to see the change. Whoever left before is in neither group, and
-    answers too late to be followed for the nine months are left out.
+    counts as changed because it stayed to see the change. `rep` is the one in charge then. Whoever left before is in
+    neither group, and answers too late to be followed for the nine months are left out.
     """
     spells = panel.spells
     low = panel.nps <= DETRACTOR
@@ -53,29 +55,31 @@ def episodes(panel: Panel) -> pd.DataFrame:
     cases = [ended & (kind == CLIENT), ended, ~told.any(axis=1), last > DETRACTOR]
     outcome = np.select(cases, [*OUTCOMES[2:], OUTCOMES[0]], OUTCOMES[1])
     table = {"client_id": spells["client_id"].to_numpy()[rows], "group": np.where(changed, CHANGED, SAME)}
-    return pd.DataFrame({**table, "outcome": outcome})
+    return pd.DataFrame({**table, "outcome": outcome, "rep": since})
 
 
-def share_of(row_id: str, name: str, group: str, count: int, n: int) -> Estimate:
-    """A share with its Wilson interval."""
-    return Estimate.of(
-        row_id, name, group, (count / n, *proportion_confint(count, n, method="wilson")), "share", (n, 0)
-    )
+def share_of(row_id: str, name: str, group: str, counted: Any, reps: Any = None) -> Estimate:
+    """The share of rows that are `counted` (n,), with Wilson's interval or that by rep: `intervals.share_limits`."""
+    n = len(counted)
+    values = (float(np.mean(counted)), *share_limits(counted, reps))
+    return Estimate.of(row_id, name, group, values, "share", (n, 0))
 
 
-def mean_of(row_id: str, name: str, group: str, values: pd.Series, unit: str) -> Estimate:
-    """A mean with its interval (t); without one for fewer than two values."""
+def mean_of(row_id: str, name: str, group: str, values: pd.Series, unit: str, reps: Any = None) -> Estimate:
+    """A mean with its interval, Student's by value or by rep, the wider; without one for fewer than two values."""
     n = len(values)
     half = stats.t.ppf(0.975, n - 1) * values.sem() if n > 1 else np.nan
+    if reps is not None and n > 1:
+        half = max(half, ratio_by_rep(values.to_numpy(float), np.ones(n), reps).reach(0.975))
     return Estimate.of(row_id, name, group, (values.mean(), values.mean() - half, values.mean() + half), unit, (n, 0))
 
 
 def recovery(panel: Panel) -> Estimates:
-    """Shares of detractors by what became of them, with and without a change of rep (Wilson intervals) (C4)."""
+    """Shares of detractors by what became of them, with and without a change of rep, by client or rep (C4)."""
     table, found = episodes(panel), []
-    for group, part in table.groupby("group", sort=False)["outcome"]:
+    for group, part in table.groupby("group", sort=False):
         found.append(Estimate.of("C4", "clients", str(group), (len(part),), "count", (len(part), 0)))
-        found += [share_of("C4", name, str(group), int((part == name).sum()), len(part)) for name in OUTCOMES]
+        found += [share_of("C4", name, str(group), part["outcome"] == name, part["rep"]) for name in OUTCOMES]
     return Estimates(tuple(found), "What became of detractors in the months after")
 
 
@@ -111,12 +115,15 @@ def by_source(rates: pd.DataFrame, spells: pd.DataFrame, snapshots: pd.DataFrame
 def _of_source(name: str, rates: pd.DataFrame, part: pd.DataFrame, snapshots: pd.DataFrame) -> Iterator[Estimate]:
     if name in rates.index:
         signed, n = (int(rates.loc[name, column]) for column in ("signed", "leads"))
-        yield share_of("C3", f"leads that sign within {CLOSE_DAYS} days", name, signed, n)
+        counted = np.arange(n) < signed
+        yield share_of("C3", f"leads that sign within {CLOSE_DAYS} days", name, counted)
     if len(part) and known_through(outcome := follow_up(part), MIN_AT_RISK) >= YEAR:
         values = after(kaplan_meier(outcome), YEAR)[["survival", "low", "high"]]
         counts = (part["client_id"].nunique(), int(part["ended"].sum()))
         yield Estimate.of("C3", f"clients still there after {YEAR} months", name, list(values), "share", counts)
     if len(snapshots):
         worth = snapshots[snapshots["client_id"].isin(part["client_id"])].groupby("client_id")["worth_a_month"].mean()
-        made = mean_of("C3", "margin a month (fee where hours are not known)", name, worth.dropna(), "money")
+        worth = worth.dropna()
+        what = "margin a month (fee where hours are not known)"
+        made = mean_of("C3", what, name, worth, "money", last_rep(part, worth.index))
         yield from [made] * bool(np.isfinite(made.low))

@@ -16,7 +16,17 @@ from scipy import stats
 
 from retention.config import Extra
 from retention.curves import follow_up, raw_ratio
-from retention.exits import Adjusted, compare, exit_rows, in_words, levels, month_rows, renewals_known, with_why
+from retention.exits import (
+    Adjusted,
+    compare,
+    exit_rows,
+    in_words,
+    levels,
+    month_rows,
+    renewals_known,
+    spreads,
+    with_why,
+)
 from retention.hazards import NotFittedError, band_exposure
 from retention.held import Model, at_signing, category, known_size, listed, offered
 from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
@@ -205,7 +215,7 @@ def per_doubling(
     """The ratio of leaving for twice the size: pooled, with each thing known at signing held fixed, and with all.
 
     Groups `pooled`, `contract held fixed`, `<column> held fixed`, and as many together as there are ends for
-    (`held.Model.hold`); the caption names what is not among them. 95 % intervals, by client.
+    (`held.Model.hold`); the caption names what is not among them. 95 % intervals, by client or by rep, the wider.
     """
     rows = _rows(spells[known_size(spells, column).notna()], False, (CLIENT,), CLIENT, contracts).reset_index(drop=True)
     own = {"contract": levels(rows, rows[TERM].astype(str))}
@@ -247,7 +257,7 @@ def _doubling(rows: pd.DataFrame, column: str) -> Model:
     """The regression of leaving on the logarithm of a size to the base of two."""
     size = np.log2(rows[column].astype(float)).rename("doubling").to_frame()
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    return Model("doubling", rows["left"].to_numpy(), size, exposure, rows["client_id"])
+    return Model("doubling", rows["left"].to_numpy(), size, exposure, rows["client_id"], rows.get("rep"))
 
 
 def _estimate(
@@ -264,8 +274,10 @@ def _estimate(
         fit = model.fit(held)
     except NotFittedError:
         return None
-    left = {group: int(model.left.sum())}
-    found = Contrast(name, *fit.combined({model.target: 1.0}), model.clients.nunique(), left)
+    events = {group: int(model.left.sum())}
+    spread, by_rep = spreads(fit, {model.target: 1.0}, model.reps, tuple(events.values()))
+    theta, clients = fit.coefficient(model.target), model.clients.nunique()
+    found = Contrast(name, theta, spread.se, clients, events, df=spread.df, by_rep=by_rep)
     return found.estimate(row_id, name, group)
 
 

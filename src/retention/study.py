@@ -10,18 +10,21 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from retention import conventions, prepared
 from retention.claims import Claim, load_plan, plan_hash
 from retention.config import Extra, Settings, TableSettings, resolve
 from retention.conventions import some
+from retention.curves import follow_up
 from retention.economics.money import monthly_money, worth_by_month
 from retention.economics.prepaid import ByTerm, by_term
 from retention.errors import ConfigError, Fault
 from retention.features import Window
 from retention.guards import leaky
 from retention.in_charge import reps_on, spans, with_people_who_left
+from retention.intervals import FEWEST_REPS, NO_REPS, Floats, tells
 from retention.judgement import Judgement, judged
 from retention.lagged import Panel, build_panel
 from retention.parameters import checked
@@ -257,6 +260,27 @@ class Study:
     def is_snapshot(self) -> bool:
         """Whether dates were counted back from a tenure and a flag."""
         return self.settings.is_snapshot
+
+    @cached_property
+    def reps_known(self) -> Floats:
+        """Client-months under observation of each rep on record, shape (reps,); empty where nobody knows the reps."""
+        if "reps" not in self.spells:
+            return NO_REPS
+        months = follow_up(self.spells).by_rep.counts.at_risk[1:].sum(axis=1)
+        return np.asarray(months[months > 0])
+
+    def about_intervals(self) -> Finding:
+        """Whether the intervals of all pages allow for clients of one rep who rise and fall together (METHODS 10)."""
+        reps = len(self.reps_known)
+        if tells(self.reps_known):
+            return Finding("data", f"Intervals allow for reps who differ ({reps} reps).")
+        why = "who serves which client is not on record"
+        if reps:
+            why = f"{reps} {'rep is' if reps == 1 else 'reps are'} on record, at least {FEWEST_REPS} are needed"
+        if reps >= FEWEST_REPS:
+            why = f"most clients of the {reps} reps on record are those of a few"
+        text = f"Intervals take clients to be independent: {why}. Where reps differ, intervals are too narrow."
+        return Finding("data", text)
 
     @property
     def whose(self) -> str:

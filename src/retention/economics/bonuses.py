@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from retention.config import WhatIfSettings
-from retention.economics.lifetimes import DISCOUNT, SEED, Course, paces, paid_there, stay_by, with_limits, worth
+from retention.economics.lifetimes import DISCOUNT, SEED, Course, paces, paid_there, stay_by, worth
 from retention.economics.plateau import AHEAD, Outlook
 from retention.funnel import MIN_EXPECTED, funnel
 from retention.people import ends_over_expected
@@ -81,18 +81,19 @@ def seller_rule(ahead: Outlook | None, worth_ahead: Outlook | None, who: Sellers
     }
     table = []
     for name, (values, unit) in rows.items():
-        told = with_limits(values) if len(values) > 1 else [float(values[0])]
+        told = ahead.limits(values, unit) if len(values) > 1 else [float(values[0])]
         table.append(Estimate.of("B4", name, "all", told, unit, ahead.clients))
     caption = f"Another seller ({worth_ahead.counts}, after commission)"
-    return Estimates(tuple(table), caption), _rule_words(who, ahead.signed / who.number, ahead.fee, months)
+    return Estimates(tuple(table), caption), _rule_words(who, ahead, months)
 
 
-def _rule_words(who: Sellers, rate: Floats, fee: Floats, months: Floats) -> Finding:
+def _rule_words(who: Sellers, ahead: Outlook, months: Floats) -> Finding:
+    rate, fee = ahead.signed / who.number, ahead.fee
     rule = "less" if who.salary < fee[0] else "more"
     quota = ""
     if math.isfinite(who.quota):
         quota = f" Today's sign {rate[0]:.1f} clients a month each, against a quota of {who.quota:g}."
-    low, high = with_limits(months)[1:]
+    low, high = ahead.limits(months, "months")[1:]
     when = "has not paid for itself in ten years"
     if math.isfinite(months[0]):
         when = f"has paid for itself after {months[0]:.0f} months (95% interval {between(low, high, 'months')})"
@@ -130,7 +131,7 @@ def longevity_bonus(found: Course, margins: Course, told: WhatIfSettings) -> Est
         "what a client is worth": (value, "money"),
         "leaving by choice must fall by, for it to pay": (np.where(needed < 1, needed, np.nan), "share"),
     }
-    table = [Estimate.of("B5", name, "all", found.limits(v), unit, counts) for name, (v, unit) in rows.items()]
+    table = [Estimate.of("B5", name, "all", found.limits(v, unit), unit, counts) for name, (v, unit) in rows.items()]
     table += _luck_of_sellers(found.spells)
     words = (
         f"{told.longevity_bonus:g} of a month's fee for each half year that a client stays, over {found.known} months"

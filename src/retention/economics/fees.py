@@ -13,7 +13,8 @@ from retention.config import study_plan
 from retention.contract_checks import adjusted
 from retention.contract_term import BY_CHOICE, MIN_AT_RISK
 from retention.curves import Outcome, follow_up, kaplan_meier, known_through
-from retention.results import Estimate, Estimates, Finding
+from retention.intervals import with_limits
+from retention.results import Z95, Estimate, Estimates, Finding
 from retention.spells import CLIENT, KINDS
 from retention.status import staying
 
@@ -105,8 +106,8 @@ def break_even_ratio(monthly_fee: float, fixed_fee: float, chance: np.ndarray, o
 def break_even(spells: pd.DataFrame) -> Estimates:
     """For each fixed term: the ratio at which its lower fee pays, the ratio found, and the chance that it is passed.
 
-    Fees are the usual ones of the data, else the published; ratio and rate come from the same bootstrap draws. A term
-    without a fee has none, and the caption says so.
+    Fees are the usual ones of the data, else the published; ratio and rate come from the same bootstrap draws, and from
+    the same fits as each rep is left out. A term without a fee has none, and the caption says so.
     """
     terms = spells["contract_term_months"].astype(int)
     usual = fee_table(spells)
@@ -123,7 +124,9 @@ def break_even(spells: pd.DataFrame) -> Estimates:
         outcome = follow_up(part).where((terms[part.index] == term).to_numpy())
         months = float(np.sum(outcome.stop - outcome.entry))
         other = float(np.sum(outcome.kind > KINDS[CLIENT])) / months
-        theta = np.vstack([found.fit.theta, found.fit.draws(DRAWS, SEED)])
+        reps = found.rows["rep"].to_numpy(object) if "rep" in found.rows else np.full(len(found.rows), "")
+        without, sizes = found.fit.without_reps(reps)
+        theta = np.vstack([found.fit.theta, found.fit.draws(DRAWS, SEED), without])
         watched = float((found.rows["to_month"] - found.rows["from_month"])[fixed].sum())
         chance = -np.expm1(-found.fit.totals(fixed, theta) / watched)
         most = np.minimum(chance * break_even_ratio(fees[1], fees[term], chance, other), 1)  # 1: it always pays
@@ -132,12 +135,21 @@ def break_even(spells: pd.DataFrame) -> Estimates:
         ratio = np.exp(theta[:, found.fit.names.index("first")])
         group, counts = f"{term}-month term", (found.contrast.n_clients, found.contrast.n_events)
         for name, values in (("ratio at which the lower fee pays", needed), ("ratio found", ratio)):
-            limits = (values[0], *np.nanquantile(values[1:], [0.025, 0.975]))
-            rows.append(Estimate.of("A2", name, group, limits, "ratio", counts))
-        often = float(np.mean(ratio[1:] > needed[1:]))
+            rows.append(Estimate.of("A2", name, group, with_limits(values, sizes, "ratio"), "ratio", counts))
+        often = _chance_above_nothing(ratio - needed, sizes)
         rows.append(Estimate.of("A2", "chance that it pays", group, (often,), "share", counts))
     caption = "When a longer term's lower fee pays, at ten percent interest a year"
     return Estimates(tuple(rows), caption + _without_fee(free, fees))
+
+
+def _chance_above_nothing(values: np.ndarray, sizes: np.ndarray) -> float:
+    """The chance that the first value is above 0, by draws stretched to the width of the wider interval."""
+    drawn = values[1 : len(values) - len(sizes)]
+    alone, wider = with_limits(values[: 1 + len(drawn)]), with_limits(values, sizes)
+    if not np.isfinite(wider).all() or alone == wider or alone[1] == alone[2]:
+        return float(np.mean(drawn > 0))
+    stretch = (wider[2] - wider[1]) / (alone[2] - alone[1])
+    return float(np.mean(values[0] + stretch * (drawn - values[0]) > 0))
 
 
 def _without_fee(free: list[int], fees: dict[int, float]) -> str:
@@ -189,7 +201,8 @@ def _streams(spells: pd.DataFrame) -> Streams | None:
         return None
     rates = {arm: count / recorded for arm, count in signings.items()}  # months were recorded, for some signed in them
     rng, spend = np.random.default_rng(SEED), spells["monthly_ad_spend"].astype(float)
-    ratios = np.exp(np.append(contrast.theta, contrast.theta + contrast.se * rng.normal(size=DRAWS)))
+    spread = contrast.reach() / Z95  # by client or by rep, the wider
+    ratios = np.exp(np.append(contrast.theta, contrast.theta + spread * rng.normal(size=DRAWS)))
     rate = (fees / spend)[fixed & (spend > 0)]
     once, moved_fees = np.ones(1), spend * (rate.median() if len(rate) else 0.0)
     if not all(paid[signed & ~fixed].sum() > 0 for paid in (fees, moved_fees)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,9 +18,10 @@ from scipy import optimize
 from retention.config import WhatIfSettings
 from retention.economics.bonuses import Sellers
 from retention.economics.fees import monthly_stopped
-from retention.economics.lifetimes import Course, horizon_of, over, paces, paid_there, stay_by, with_limits
+from retention.economics.lifetimes import Course, horizon_of, paces, paid_there, stay_by
 from retention.economics.plateau import signups
 from retention.exits import renewals_known
+from retention.intervals import NO_REPS, Weights, over, with_limits
 from retention.results import Estimate, Estimates, Finding, between, quantity
 
 Floats = np.ndarray
@@ -29,7 +30,7 @@ MOST_MORE = 10.0  # times as much leaving as is tried to see what a raise can be
 
 @dataclass(frozen=True)
 class Lever:
-    """One change: what a month gains (draws, shape (m,)), how revenue then swings, and what is assumed."""
+    """One change: what a month gains (by the rows of `Weights`, shape (m,)), how revenue swings, what is assumed."""
 
     name: str
     gain: Floats
@@ -39,7 +40,7 @@ class Lever:
 
 @dataclass(frozen=True)
 class Levers:
-    """What today's sign-ups bring a month (draws, shape (m,)), the swing of revenue, and the levers tried."""
+    """What today's sign-ups bring a month (shape (m,)), the swing of revenue, the levers tried; the reps' sizes."""
 
     today: Floats
     swing: float
@@ -47,6 +48,11 @@ class Levers:
     tried: tuple[Lever, ...]
     counts: str
     clients: tuple[int, int]
+    sizes: Floats = field(default_factory=lambda: NO_REPS)
+
+    def limits(self, values: Floats, unit: str = "money") -> list[float]:
+        """The first value with its 95 % limits, by client or by rep: `intervals.with_limits`."""
+        return with_limits(values, self.sizes, unit)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class _Base:
 
     fees: Course
     margins: Course
-    weights: Floats
+    weights: Weights
     signed: Floats
     horizon: int
 
@@ -121,7 +127,7 @@ def levers(found: Course, margins: Course, who: Sellers | None, told: WhatIfSett
     if (moved := _without_monthly(base, told, today, revenue)) is not None:
         tried.append(moved)
     counts = (len(found.spells), int(found.left.sum()))
-    return Levers(today, base.swing(), horizon, tuple(tried), margins.counts, counts)
+    return Levers(today, base.swing(), horizon, tuple(tried), margins.counts, counts, weights.sizes)
 
 
 def _more_sellers(base: _Base, who: Sellers, told: WhatIfSettings, today: Floats, revenue: Floats) -> Lever:
@@ -163,9 +169,10 @@ def _without_monthly(base: _Base, told: WhatIfSettings, today: Floats, revenue: 
     monthly = (base.fees.spells["contract_term_months"] == 1).to_numpy()
     costs = base.fees.paid[monthly] - base.margins.paid[monthly]
     hours = float(np.nanmean(costs)) if np.isfinite(costs).any() else 0.0
-    draws = min(len(stopped.gained), len(today))
-    # Its uncertainty is the ratio's and that of today's level, drawn apart.
-    gain = stopped.gained[:draws] * revenue[:draws] - hours * stopped.months[:draws]
+    # Its uncertainty is the ratio's, by client or by rep, and that of today's level, drawn apart.
+    draws = len(base.weights.times)
+    gained, months = (base.weights.apart_from_reps(values[:draws]) for values in (stopped.gained, stopped.months))
+    gain = gained * revenue - hours * months
     text = f"{told.still_sign:.0%} of today's monthly clients sign a fixed term instead, and stay as the verdict says."
     return Lever("month-to-month stopped", gain, stopped.swing, text)
 
@@ -175,13 +182,13 @@ def lever_table(found: Levers | None) -> Estimates:
     if found is None:
         return Estimates((), "What would move it")
     rows = [
-        Estimate.of("B3", "brought a month", "as today", with_limits(found.today), "money", found.clients),
+        Estimate.of("B3", "brought a month", "as today", found.limits(found.today), "money", found.clients),
         Estimate.of("B3", "usual change of revenue from month to month", "as today", (found.swing,), "share"),
     ]
     for lever in sorted(found.tried, key=lambda lever: -lever.gain[0]):
-        share = over(lever.gain, found.today[: len(lever.gain)])
-        rows.append(Estimate.of("B3", "gained a month", lever.name, with_limits(lever.gain), "money", found.clients))
-        rows.append(Estimate.of("B3", "as a share of today's", lever.name, with_limits(share), "share", found.clients))
+        gained, share = found.limits(lever.gain), found.limits(over(lever.gain, found.today), "share")
+        rows.append(Estimate.of("B3", "gained a month", lever.name, gained, "money", found.clients))
+        rows.append(Estimate.of("B3", "as a share of today's", lever.name, share, "share", found.clients))
         rows.append(
             Estimate.of("B3", "usual change of revenue from month to month", lever.name, (lever.swing,), "share")
         )
@@ -200,7 +207,7 @@ def lever_words(found: Levers | None, currency: str = "") -> Finding:
     if found is None:
         return Finding("B3", "What would move revenue most cannot be told without what clients pay.")
     best, *others = sorted(found.tried, key=lambda lever: -lever.gain[0])
-    value, low, high = with_limits(best.gain)
+    value, low, high = found.limits(best.gain)
     if value <= 0:
         return Finding("B3", "None of the changes tried would bring more than today.")
     money, limits = f"{quantity(value, 'money')} {currency}".strip(), f"95% interval {between(low, high, 'money')}"
@@ -208,7 +215,6 @@ def lever_words(found: Levers | None, currency: str = "") -> Finding:
         f"Of the changes tried, {best.name} moves most: {money} a month more after {found.horizon} months ({limits}; "
         f"{value / found.today[0]:+.0%} of {found.counts}). {best.assumes}"
     )
-    draws = min(len(best.gain), *(len(lever.gain) for lever in others))
-    close = [x.name for x in others if np.quantile(best.gain[1:draws] - x.gain[1:draws], 0.025) <= 0]
+    close = [other.name for other in others if found.limits(best.gain - other.gain)[1] <= 0]
     text += f" It cannot be told apart from: {', '.join(close)}." if close else ""
     return Finding("B3", text)

@@ -18,6 +18,8 @@ from retention.contract_term import MIN_AT_RISK
 from retention.curves import follow_up, kaplan_meier, known_through, median
 from retention.economics.money import FEES, MARGINS, NEEDS, planned_fees
 from retention.features import KEY
+from retention.in_charge import rep_codes
+from retention.intervals import NO_REPS, Weights, with_limits
 from retention.results import MIN_EVENTS_GROUP, Estimate, Estimates, Finding, Findings, between, quantity
 from retention.snapshots import month_of
 
@@ -78,18 +80,33 @@ class Course:
         supported = len(enough) if enough.all() else int(np.argmin(enough))
         return int(min(supported, known_through(follow_up(self.spells), MIN_AT_RISK)))
 
-    def weights(self, draws: int = DRAWS, seed: int = SEED) -> Floats:
-        """How often each engagement counts: once, then in `draws` resamples of the clients; shape (1 + draws, n).
+    @cached_property
+    def reps(self) -> tuple[Floats, Floats]:
+        """Who was in charge by month of service, codes (n, months), -1 for nobody; and client-months of each rep."""
+        if "reps" not in self.spells or not len(self.spells):
+            return np.full(self.at_risk.shape, -1), NO_REPS
+        codes, names = rep_codes(self.spells["reps"], self.at_risk.shape[1])
+        there = self.at_risk > 0
+        return codes, np.bincount(codes[there & (codes >= 0)], minlength=len(names)).astype(float)
+
+    def weights(self, draws: int = DRAWS, seed: int = SEED) -> Weights:
+        """How often each engagement counts: once, in `draws` resamples of the clients, and as each rep is left out.
 
         Each client is drawn by a Poisson law of its own, so that how many sign is as uncertain as who.
         """
         number = int(self.clients.max()) + 1 if len(self.clients) else 0
         again = np.random.default_rng(seed).poisson(1.0, (draws, number))
-        return np.vstack([np.ones(len(self.clients)), again[:, self.clients].astype(float)])
+        times = np.vstack([np.ones(len(self.clients)), again[:, self.clients].astype(float)])
+        codes, sizes = self.reps
+        last = np.clip(self.spells["stop_months"].to_numpy(int) - 1, 0, None)
+        return Weights(times, codes[np.arange(len(codes)), last], sizes, codes, codes[:, 0])
 
-    def limits(self, values: Floats) -> list[float]:
-        """The first value with the 95 % limits of the rest, shape (1 + draws,); the value alone where few left."""
-        return [float(values[0])] if self.few else with_limits(values)
+    def limits(self, values: Floats, unit: str = "") -> list[float]:
+        """The first value with its 95 % limits (`intervals.with_limits`); the value alone where few left.
+
+        `values` by the rows of `weights`, shape (1 + draws + reps,).
+        """
+        return [float(values[0])] if self.few else with_limits(values, self.reps[1], unit)
 
 
 def course(spells: pd.DataFrame, money: pd.DataFrame, column: str = "fee") -> Course:
@@ -135,12 +152,12 @@ def best_course(spells: pd.DataFrame, money: pd.DataFrame) -> Course:
     return margins if margins is not None and margins.has_money else course(spells, money)
 
 
-def survival(found: Course, weights: Floats) -> Floats:
+def survival(found: Course, weights: Weights | Floats) -> Floats:
     """Share still there as each month begins, shape (m, months + 1), by weights of shape (m, n)."""
     return stay_by(*paces(found, weights))
 
 
-def paces(found: Course, weights: Floats) -> tuple[Floats, Floats]:
+def paces(found: Course, weights: Weights | Floats) -> tuple[Floats, Floats]:
     """Share leaving by choice, and otherwise, of those there in each month of service; each of shape (m, months)."""
     there = np.maximum(weights @ found.at_risk, 1e-12)
     chose = weights @ found.of_choice
@@ -157,7 +174,7 @@ def stay_by(chose: Floats, other: Floats, slower: float | Floats = 1.0) -> Float
     return np.hstack([np.ones((len(chose), 1)), np.cumprod(np.clip(kept, 0, 1), axis=1)])
 
 
-def extended(found: Course, weights: Floats) -> Floats:
+def extended(found: Course, weights: Weights | Floats) -> Floats:
     """Share still there as each month begins, carried on beyond what was watched; shape (m, LONGEST + 1).
 
     Those who stay longer leave at the pace of the last two years that were watched. Half an end is added to that pace:
@@ -166,13 +183,13 @@ def extended(found: Course, weights: Floats) -> Floats:
     known = found.known
     stay = survival(found, weights)[:, : known + 1]
     last = slice(max(known - TAIL_MONTHS, 0), known)
-    there = np.maximum(weights @ found.at_risk[:, last].sum(axis=1), 1.0)
-    pace = np.minimum((weights @ found.left[:, last].sum(axis=1) + 0.5) / there, 1.0)
+    there = np.maximum((weights @ found.at_risk)[:, last].sum(axis=1), 1.0)
+    pace = np.minimum(((weights @ found.left)[:, last].sum(axis=1) + 0.5) / there, 1.0)
     later = np.arange(1, LONGEST - known + 1)
     return np.hstack([stay, stay[:, -1:] * (1 - pace[:, None]) ** later])
 
 
-def paid_there(found: Course, weights: Floats) -> Floats:
+def paid_there(found: Course, weights: Weights | Floats) -> Floats:
     """What a client still there pays in each month of service, mean, shape (m, months); as before where unknown."""
     known = np.isfinite(found.paid)
     sums, counts = weights @ np.where(known, found.paid, 0.0), weights @ known.astype(float)
@@ -191,22 +208,6 @@ def worth(stay: Floats, paid: Floats, horizon: int, discount: float = DISCOUNT) 
     """
     t = np.arange(horizon)
     return np.asarray((stay[:, :horizon] * paid[:, :horizon] / (1 + discount) ** (t / 12)).sum(axis=1))
-
-
-def with_limits(values: Floats) -> list[float]:
-    """The first value with the 95 % limits of the rest, shape (1 + draws,); limits that are not finite stay so."""
-    if np.isnan(values[0]):
-        return [math.nan] * 3
-    draws = values[1:][~np.isnan(values[1:])]
-    if not draws.size:
-        return [float(values[0]), math.nan, math.nan]
-    return [float(values[0]), *(float(x) for x in np.quantile(draws, [0.025, 0.975], method="nearest"))]
-
-
-def over(part: Floats, whole: Floats) -> Floats:
-    """The part as a share of the whole, by draw; NaN where the whole is not above 0 (nobody signed, nothing paid)."""
-    part, whole = np.asarray(part, dtype=float), np.asarray(whole, dtype=float)
-    return np.divide(part, whole, out=np.full(part.shape, math.nan), where=whole > 0)
 
 
 def horizon_of(*parts: Course) -> int:
@@ -229,7 +230,7 @@ def bands(found: Course) -> Estimates:
         name = names[k] if k + 1 < len(edges) or k + 1 == len(names) else f"{names[k]} or better"
         told = f"{low} to {edges[k + 1]} months" if k + 1 < len(edges) else f"over {low} months"
         group = f"{name}: {told.replace('0 to', 'under') if low == 0 and k + 1 < len(edges) else told}"
-        rows.append(Estimate.of("B1", "share of clients", group, found.limits(share), "share", counts))
+        rows.append(Estimate.of("B1", "share of clients", group, found.limits(share, "share"), "share", counts))
     return Estimates(tuple(rows), "How long clients stay, of all who sign, whether they have left or not")
 
 
@@ -269,13 +270,14 @@ def shortcut(found: Course) -> tuple[Estimates, Finding]:
             group = f"after month {low}" if high == edges[-1] else f"months {low + 1} to {high}"
             group = "all months" if (low, high) == (0, edges[-1]) else group
             churn, counts = ends / np.maximum(months, 1e-12), (len(found.spells), int(ends[0]))
-            rows.append(Estimate.of("B2", "churn a month", group, found.limits(churn), "share", counts))
+            rows.append(Estimate.of("B2", "churn a month", group, found.limits(churn, "share"), "share", counts))
     table = Estimates(tuple(rows), "Churn a month by month of service: those who left over those who were there")
     if found.few or found.known < min(HORIZONS):
         return table, Finding("B2", "Too few have left to say at what pace clients go.")
     simple = there.sum(axis=1) / np.maximum(gone.sum(axis=1), 1e-12)
     mean = extended(found, weights).sum(axis=1)
-    (_, low, high), told = with_limits(simple / mean), [with_limits(values) for values in (simple, mean)]
+    low, high = found.limits(simple / mean, "ratio")[1:]
+    told = [found.limits(values, "months") for values in (simple, mean)]
     text = (
         f"One over churn gives a mean lifetime of {told[0][0]:.1f} months, the whole curve {told[1][0]:.1f} (95% "
         f"interval {between(told[1][1], told[1][2], 'months')}). "
@@ -351,26 +353,22 @@ def _valued(part: Course, horizon: int) -> dict[str, list[float]]:
     values = {}
     if part.has_money:
         paid = paid_there(part, weights)
-        values[f"worth over {horizon} months"] = part.limits(worth(stay, paid, horizon))
-        values["worth of the middling client"] = part.limits(_middling(part, weights, stay, horizon))
+        values[f"worth over {horizon} months"] = part.limits(worth(stay, paid, horizon), "money")
+        values["worth of the middling client"] = part.limits(_middling(part, weights, stay, horizon), "money")
         if (cost := _won(part, weights)) is not None:
-            values["cost of winning it"] = part.limits(cost)
-            values["months until that is paid back"] = part.limits(payback(stay, paid, cost, part.known))
-    return values | {f"months stayed of the first {horizon}": part.limits(stay[:, :horizon].sum(axis=1))}
+            values["cost of winning it"] = part.limits(cost, "money")
+            values["months until that is paid back"] = part.limits(payback(stay, paid, cost, part.known), "months")
+    return values | {f"months stayed of the first {horizon}": part.limits(stay[:, :horizon].sum(axis=1), "months")}
 
 
-def _middling(part: Course, weights: Floats, stay: Floats, horizon: int) -> Floats:
+def _middling(part: Course, weights: Weights, stay: Floats, horizon: int) -> Floats:
     """Worth of a client that pays what half pay less than and stays until half have left (or to the horizon)."""
     mean = pd.DataFrame(part.paid).mean(axis=1).to_numpy()
-    order = np.argsort(mean)
-    order = order[np.isfinite(mean[order])]
-    mass = np.cumsum(weights[:, order], axis=1)
-    usual = mean[order][np.argmax(mass >= mass[:, -1:] / 2, axis=1)]
     half = (stay[:, :horizon] > 0.5).astype(float)
-    return usual * worth(half, np.ones_like(half), horizon)
+    return weights.medians(mean) * worth(half, np.ones_like(half), horizon)
 
 
-def _won(part: Course, weights: Floats) -> Floats | None:
+def _won(part: Course, weights: Weights) -> Floats | None:
     """Mean cost of winning those who signed under observation, shape (m,); None where too few are known."""
     if "acquisition_cost" not in part.spells:
         return None
@@ -378,7 +376,8 @@ def _won(part: Course, weights: Floats) -> Floats | None:
     known = np.isfinite(cost) & (part.spells["entry_months"] == 0).to_numpy()
     if known.sum() < MIN_SIGNED:
         return None
-    return np.asarray(weights[:, known] @ cost[known] / np.maximum(weights[:, known].sum(axis=1), 1e-12))
+    signed = weights[:, known].at_signing
+    return np.asarray(signed @ cost[known] / np.maximum(signed.sum(axis=1), 1e-12))
 
 
 def payback(stay: Floats, paid: Floats, cost: Floats, known: int) -> Floats:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -18,20 +18,12 @@ from lifelines.exceptions import ConvergenceError
 
 from retention.contract_term import MIN_AT_RISK
 from retention.curves import follow_up
-from retention.economics.lifetimes import (
-    DISCOUNT,
-    DRAWS,
-    LONGEST,
-    Course,
-    extended,
-    over,
-    paid_there,
-    survival,
-    with_limits,
-)
+from retention.economics.lifetimes import DISCOUNT, DRAWS, LONGEST, SEED, Course, extended, paid_there, survival
 from retention.economics.money import NEEDS, planned_fees
 from retention.exits import renewals_known
 from retention.features import KEY
+from retention.in_charge import rep_by
+from retention.intervals import NO_REPS, Weights, over, with_limits
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.snapshots import last_month, month_of
 from retention.spells import DAY
@@ -73,12 +65,12 @@ def levelled_off(path: Floats, level: float) -> float:
 
 @dataclass(frozen=True)
 class Outlook:
-    """Revenue to come, arrays of draws (first as estimated) by month from the cut-off on, shape (m, AHEAD + 1).
+    """Revenue to come, arrays by the rows of `Weights` and by month from the cut-off on, shape (m, AHEAD + 1).
 
     `book` is what the present clients (month 0) will still pay, `new` those signed from now on. `within` and `level`
     (shape (m,)) are the plateau from what was watched (`known` months), and with clients who stay longer leaving as
     those longest watched did lately; `tails` the same by parametric curves. `signed` sign-ups a month; `fee` what a
-    client pays in the mean of its months.
+    client pays in the mean of its months; `sizes` are those of the reps.
     """
 
     cutoff: dt.date
@@ -92,6 +84,11 @@ class Outlook:
     tails: dict[str, float]
     counts: str
     clients: tuple[int, int]
+    sizes: Floats = field(default_factory=lambda: NO_REPS)
+
+    def limits(self, values: Floats, unit: str = "") -> list[float]:
+        """The first value with its 95 % limits, by client or by rep: `intervals.with_limits`."""
+        return with_limits(values, self.sizes, unit)
 
     @property
     def path(self) -> Floats:
@@ -112,36 +109,40 @@ class Outlook:
 def outlook(found: Course, cutoff: dt.date, draws: int = DRAWS, notice: int = 1) -> Outlook | None:
     """What is to come if clients sign as lately, pay as they did and leave as they did; None where too little is known.
 
-    Every draw resamples the clients: sign-ups, lifetimes and fees move together. None too of a snapshot, whose starts
+    Every draw resamples the clients: sign-ups, lifetimes and fees move together. As a rep is left out, as many sign and
+    are there as before: how many clients a rep has is no luck of the rep's. None too of a snapshot, whose starts
     are counted back: it does not tell who signed lately.
     """
     known = found.known
     if not found.has_money or known < YEAR or found.few or not renewals_known(found.spells):
         return None
     weights = found.weights(draws)
-    stay, paid, signed = (
-        extended(found, weights),
-        paid_there(found, weights)[:, :known],
-        signups(found, weights, cutoff),
-    )
+    stay, signed = extended(found, weights), signups(found, weights, cutoff)
     if signed[0] <= 0:  # nobody signs: revenue levels off at nothing, and no plateau is to be told
         return None
-    usual = paid[:, -YEAR:].mean(axis=1, keepdims=True)  # beyond what was watched they pay as in its last year
-    brings = stay[:, :-1] * np.hstack([paid, np.repeat(usual, LONGEST - known, axis=1)])
+    paid = paid_all_along(found, weights)
+    brings = stay[:, :-1] * paid
     within, level = (signed * brings[:, :months].sum(axis=1) for months in (known, LONGEST))
     new = np.hstack([np.zeros((len(signed), 1)), signed[:, None] * np.cumsum(brings, axis=1)[:, :AHEAD]])
-    rest = {name: within[0] + float(signed[0] * usual[0, 0] * months) for name, months in _tails(found, known).items()}
+    rest = {name: within[0] + float(signed[0] * paid[0, -1] * months) for name, months in _tails(found, known).items()}
     fee = brings[:, :known].sum(axis=1) / stay[:, :known].sum(axis=1)
     counts = (len(found.spells), int(found.left.sum()))
     ahead = book(found, weights, cutoff, notice)
-    return Outlook(cutoff, known, ahead, new, signed, fee, within, level, rest, found.counts, counts)
+    return Outlook(cutoff, known, ahead, new, signed, fee, within, level, rest, found.counts, counts, weights.sizes)
 
 
-def signups(found: Course, weights: Floats, cutoff: dt.date) -> Floats:
-    """Clients signed a month lately, shape (m,)."""
+def paid_all_along(found: Course, weights: Weights) -> Floats:
+    """What a client still there pays in each month, shape (m, LONGEST); after those watched as in their last year."""
+    paid = paid_there(found, weights)[:, : found.known]
+    usual = paid[:, -YEAR:].mean(axis=1, keepdims=True)
+    return np.hstack([paid, np.repeat(usual, LONGEST - found.known, axis=1)])
+
+
+def signups(found: Course, weights: Weights, cutoff: dt.date) -> Floats:
+    """Clients signed a month lately, shape (m,); as many as each rep is left out, for reps do not sign clients."""
     spells, months = found.spells, signing_months(found.spells)
     lately = spells["start_date"] >= pd.Timestamp(cutoff) + DAY - pd.DateOffset(months=months)
-    return np.asarray(weights @ (lately & (spells["entry_months"] == 0)).to_numpy(float) / months)
+    return weights.apart_from_reps(weights.times @ (lately & (spells["entry_months"] == 0)).to_numpy(float) / months)
 
 
 def signing_months(spells: pd.DataFrame) -> int:
@@ -172,7 +173,7 @@ def _tails(found: Course, known: int) -> dict[str, float]:
     return told
 
 
-def book(found: Course, weights: Floats, cutoff: dt.date, notice: int) -> Floats:
+def book(found: Course, weights: Weights, cutoff: dt.date, notice: int) -> Floats:
     """What the present clients pay now and will in each coming month, shape (m, AHEAD + 1), given how long they stayed.
 
     Who has given no notice stays for that long: a client of age a is there h months on with chance S(a + h) / S(a +
@@ -188,7 +189,16 @@ def book(found: Course, weights: Floats, cutoff: dt.date, notice: int) -> Floats
     no_notice = present & staying(spells).to_numpy()
     for third in _thirds(np.where(present, now, pd.DataFrame(found.paid).median(axis=1))):
         path += _decays(found, weights, no_notice & third, now, third, notice)
-    return path
+    return _as_much_now(path, len(weights.sizes))
+
+
+def _as_much_now(path: Floats, reps: int) -> Floats:
+    """The paths, those without a rep scaled to today's revenue."""
+    if not reps:
+        return path
+    drawn, without = path[:-reps], path[-reps:]
+    today = np.where(without[:, :1] > 0, without[:, :1], np.nan)
+    return np.vstack([drawn, without / today * path[0, 0]])
 
 
 def _thirds(pays: Floats) -> list[Floats]:
@@ -199,7 +209,7 @@ def _thirds(pays: Floats) -> list[Floats]:
     return [place == k for k in np.unique(place)]
 
 
-def _decays(found: Course, weights: Floats, chosen: Floats, now: Floats, like: Floats, notice: int) -> Floats:
+def _decays(found: Course, weights: Weights, chosen: Floats, now: Floats, like: Floats, notice: int) -> Floats:
     """What the chosen will pay, leaving by the curve of those alike."""
     part = found.where(like)
     stay = extended(part if part.known >= YEAR else found, weights[:, like] if part.known >= YEAR else weights)
@@ -245,7 +255,7 @@ def plateau_table(found: Outlook | None) -> Estimates:
         ),
         "worth of the present clients, over ten years": (present_worth(found), "money"),
     }
-    rows = [Estimate.of("B3", name, "all", with_limits(v), unit, found.clients) for name, (v, unit) in told.items()]
+    rows = [Estimate.of("B3", name, "all", found.limits(v, u), u, found.clients) for name, (v, u) in told.items()]
     for name, level in found.tails.items():
         rows.append(Estimate.of("B3", f"plateau, if lifetimes follow a {name} curve", "all", (level,), "money"))
     return Estimates(tuple(rows), f"Revenue to come ({found.counts}), if clients sign, pay and leave as they did")
@@ -264,7 +274,7 @@ def plateau_words(found: Outlook | None, currency: str = "") -> Finding:
             "ten clients left."
         )
         return Finding("B3", f"Where revenue levels off cannot be told yet. {why}")
-    now, (level, low, high) = found.path[0, 1], with_limits(found.level)
+    now, (level, low, high) = found.path[0, 1], found.limits(found.level, "money")
     months = found.months[0]
     money = f"{quantity(level, 'money')} {currency}".strip()
     limits = f"95% interval {between(low, high, 'money')}"
@@ -277,7 +287,7 @@ def plateau_words(found: Outlook | None, currency: str = "") -> Finding:
         )
         return Finding("B3", text)
     today = f"{quantity(now, 'money')} {currency}".strip()
-    grown, lowest, most = with_limits(over(found.level, found.path[:, 1]) - 1)
+    grown, lowest, most = (limit - 1 for limit in found.limits(over(found.level, found.path[:, 1]), "ratio"))
     if lowest <= 0 <= most:
         there = "so it is there already" if max(-lowest, most) <= NEAR else "so it may grow or shrink from there"
         text = f"Revenue levels off at {money} a month ({limits}), where those who leave take what those who sign bring"
@@ -309,17 +319,19 @@ def retained(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Esti
         then = now - YEAR
         part = spells[there]
         kept = active_on(part, day).to_numpy(float)
-        weights = np.vstack([np.ones(len(part)), np.random.default_rng(1).poisson(1.0, (DRAWS, len(part)))])
+        again = np.random.default_rng(SEED).poisson(1.0, (DRAWS, len(part)))
+        weights = Weights.of_rows(np.vstack([np.ones(len(part)), again]), rep_by(part, day))
         before, after = (_fees_in(part, money, month) for month in (then, now))
         after = np.where(kept > 0, after, 0.0)
         known = np.isfinite(before) & np.isfinite(after)
-        values = {"clients kept (logo retention)": over(kept @ weights.T, weights.sum(axis=1))}
+        values = {"clients kept (logo retention)": over(weights @ kept, weights.sum(axis=1))}
         if known.sum() >= MIN_AT_RISK and before[known].sum() > 0:
             before, after, mine = before[known], after[known], weights[:, known]
             values["fees kept, raises and cuts included (net)"] = over(mine @ after, mine @ before)
             values["fees kept, raises not counted (gross)"] = over(mine @ np.minimum(after, before), mine @ before)
         counts = (len(part), int(len(part) - kept.sum()))
-        rows += [Estimate.of("B3", name, group, with_limits(v), "share", counts) for name, v in values.items()]
+        for name, value in values.items():
+            rows.append(Estimate.of("B3", name, group, weights.limits(value, "share"), "share", counts))
     return Estimates(tuple(rows), "Of the clients of a year before: how many and how much is left")
 
 
@@ -333,11 +345,11 @@ def outlook_rows(found: Outlook | None) -> pd.DataFrame:
     names = ["group", "month", "mean", "low", "high", "level", "level_low", "level_high"]
     if found is None:
         return pd.DataFrame(columns=names)
-    level, parts = dict(zip(names[-3:], with_limits(found.level), strict=True)), []
+    level, parts = dict(zip(names[-3:], found.limits(found.level, "money"), strict=True)), []
     for group, every in (("all clients", found.path), ("those here now", found.book)):
         path = every[:, 1:]  # the month after the cut-off is the first in which some sign as well as leave
-        low, high = np.quantile(path[1:], [0.025, 0.975], axis=0)
-        frame = pd.DataFrame({"month": np.arange(1, path.shape[1] + 1), "mean": path[0], "low": low, "high": high})
+        limits = [found.limits(values, "money") for values in path.T]
+        frame = pd.DataFrame(limits, columns=["mean", "low", "high"]).assign(month=np.arange(1, path.shape[1] + 1))
         parts.append(frame.assign(group=group, **level))
     return pd.concat(parts, ignore_index=True)
 

@@ -13,7 +13,7 @@ from retention.config import Settings
 from retention.economics.fees import client_names
 from retention.economics.money import monthly_money
 from retention.economics.prepaid import by_term
-from retention.in_charge import with_people_who_left
+from retention.in_charge import last_rep, with_people_who_left
 from retention.portfolio import evidence, margins
 from retention.spells import DAY, add_months, whole_months
 from retention.status import active_on
@@ -92,7 +92,9 @@ class Book:
     def mending(self) -> pd.DataFrame:
         """What the remedies would bring: `margins.remedies`."""
         loved = evidence.loved(self.known, self.cutoff, self.limits)
-        return margins.remedies(self.told, self.rows, self.known, self.cutoff, loved, self.limits)
+        made = margins.remedies(self.told, self.rows, self.known, self.cutoff, loved, self.limits)
+        reps = self.last_rep(made.index)
+        return made if reps is None else made.assign(rep=reps)
 
     @cached_property
     def found(self) -> pd.DataFrame:
@@ -115,6 +117,10 @@ class Book:
         """What of the team's own work may explain what is held against each client: `evidence.fairness`."""
         told = self.settings.results
         return evidence.fairness(self.rows, self.known, self.lately, told, self.cutoff, self.limits, self.team)
+
+    def last_rep(self, clients: pd.Index) -> pd.Series | None:
+        """Who is in charge of each of these clients, or was at its end: `in_charge.last_rep`."""
+        return last_rep(self.spells, clients)
 
     @cached_property
     def owners(self) -> pd.Series:

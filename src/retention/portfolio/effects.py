@@ -19,6 +19,7 @@ from retention.config import study_plan
 from retention.exits import compare, exit_rows, month_rows
 from retention.features import KEY
 from retention.in_charge import NOBODY, new_reps
+from retention.intervals import NO_SPREAD, Spread, Weights, leaving_out
 from retention.lagged import Panel
 from retention.portfolio.book import Book
 from retention.portfolio.evidence import NOTED, RED_FLAG, days_late
@@ -57,7 +58,8 @@ def sign_effects(book: Book) -> Estimates:
     """Of each bad sign at signing: ratios of leaving by choice and of being let go, later payment, margin (D7, D10).
 
     Ratios are among clients alike in size, source and time (`exits.compare`); a further column draws those of leaving
-    towards 1, the more the less is known (ridge). Differences in days and money (clients under way) are Welch's.
+    towards 1, the more the less is known (ridge). Differences in days and money (clients under way) are Welch's, or by
+    rep.
     """
     bad, found = signs(book.spells), []
     rows = {LEFT: exit_rows(book.spells), LET_GO: exit_rows(book.spells, kinds=(AGENCY,))}
@@ -71,17 +73,31 @@ def sign_effects(book: Book) -> Estimates:
             found += [] if contrast.gate else [contrast.estimate(STUDY[sign], sign, outcome)]
         newest = marks.groupby(level=0).last()
         for outcome, values, unit in ((LATE, late, "number"), (MARGIN, book.told["margin"], "money")):
-            found += _difference(sign, outcome, values.groupby(newest.reindex(values.index)), unit)
+            found += _difference(sign, outcome, values, newest.reindex(values.index), unit, book)
     return Estimates((*found, *_drawn_in(found)), "What goes with each bad sign at signing")
 
 
-def _difference(name: str, group: str, by: Any, unit: str) -> list[Estimate]:
-    """The difference of two means, with it less without, with Welch's interval; nothing where a group has under ten."""
+def _difference(name: str, group: str, values: pd.Series, marks: pd.Series, unit: str, book: Book) -> list[Estimate]:
+    """The difference of two means, with it less without, with Welch's interval, or by rep, the wider.
+
+    `values` and `marks` by client; nothing where a group has under ten.
+    """
+    by = values.groupby(marks)
     means, ses, n = by.mean(), by.sem(), by.count()
     if len(n) < 2 or n.min() < MIN_CLIENTS:
         return []
     gap, half = means[True] - means[False], Z95 * float(np.hypot(ses[True], ses[False]))
+    known = (values.notna() & marks.notna()).to_numpy()
+    reps = book.last_rep(values.index[known])
+    half = max(half, _gap_by_rep(values[known], marks[known].astype(bool), reps).reach(0.975))
     return [Estimate.of(STUDY[name], name, group, (gap, gap - half, gap + half), unit, (int(n.sum()), 0))]
+
+
+def _gap_by_rep(values: pd.Series, marks: pd.Series, reps: Any) -> Spread:
+    """The spread of the difference of the means of marked values and others, as each rep's are left out."""
+    weights = Weights.of_rows(np.ones((1, len(values))), reps)
+    first, second = (weights[:, own].mean(values.to_numpy(float)[own]) for own in (marks.to_numpy(), ~marks.to_numpy()))
+    return leaving_out((first - second)[1:], weights.sizes) if len(weights.sizes) else NO_SPREAD
 
 
 def _drawn_in(rows: list[Estimate]) -> list[Estimate]:
@@ -154,7 +170,8 @@ def after_events(spells: pd.DataFrame, days: Mapping[str, pd.DataFrame], notice:
 def new_rep(panel: Panel) -> Estimates:
     """What the rating did after a change of rep, beyond what it did without, by whether the former was loved (A6, D4).
 
-    Mean of three months after less three before; loved: a rating in the upper third before. Interval by client (t).
+    Mean of three months after less three before; loved: a rating in the upper third before. Interval by client (t), or
+    by the rep in charge then, the wider.
     """
     rep, span, rows = panel.rep, MONTHS_AFTER, []
     for m in range(span, rep.shape[1] - span):
@@ -163,14 +180,16 @@ def new_rep(panel: Panel) -> Estimates:
         known = (rep[:, m - 1] != NOBODY) & (rep[:, m] != NOBODY)
         steady = old.all(axis=1) & new.all(axis=1) & known
         at = {"client": before.index, "before": before, "moved": after - before, "new": rep[:, m] != rep[:, m - 1]}
+        at |= {"rep": rep[:, m]}
         rows.append(pd.DataFrame(at)[steady])
-    every = (pd.concat(rows) if rows else pd.DataFrame(columns=["client", "before", "moved", "new"])).dropna()
+    every = (pd.concat(rows) if rows else pd.DataFrame(columns=["client", "before", "moved", "new", "rep"])).dropna()
     loved, told = every["before"] >= every["before"].quantile(2 / 3), []
     for name, part in (("clients who loved the rep before", every[loved]), ("all others", every[~loved])):
         new = part["new"].astype(bool)
         gap = part[new].groupby("client")["moved"].mean() - part.loc[~new, "moved"].mean()
         if len(gap) >= MIN_CLIENTS:
             half = stats.t.ppf(0.975, len(gap) - 1) * gap.sem()
+            half = max(half, _gap_by_rep(part["moved"], new, part["rep"]).reach(0.975))
             values = (gap.mean(), gap.mean() - half, gap.mean() + half)
             told.append(Estimate.of("D4", "change of the rating", name, values, "points", (len(gap), 0)))
     return Estimates(tuple(told), "After a new rep: the rating, beyond what it did without one")

@@ -15,8 +15,9 @@ import pandas as pd
 from retention.curves import cumulative_incidence, follow_up
 from retention.exits import renewals_known
 from retention.features import DETRACTOR
+from retention.in_charge import rep_by
 from retention.portfolio.book import Book
-from retention.portfolio.margins import DRAWS, SEED, months_of, newest, resampled, resamples
+from retention.portfolio.margins import months_of, newest, resamples
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL, UNKNOWN
 from retention.status import there_on, year_before
@@ -62,9 +63,10 @@ def ends_estimates(spells: pd.DataFrame) -> Estimates:
 def last_year(book: Book) -> pd.DataFrame:
     """Engagements under way at some time in the year to the cut-off: a row each, with what it was worth.
 
-    Columns: `client_id, kind` (whose choice the end was; missing while it lasts), `at_start` (there when the year
-    began), `content` (1: its last answer was no detractor's), `fee, margin` (of the months up to the decision, or the
-    newest), `fee_then, margin_then` (as it began). No rows where dates were counted back from a snapshot.
+    Columns: `client_id, rep` (in charge now, or at the end; left out if not on record), `kind` (whose choice the end
+    was; missing while it lasts), `at_start` (there when the year began), `content` (1: its last answer was no
+    detractor's), `fee, margin` (of the months up to the decision, or the newest), `fee_then, margin_then` (as it
+    began). No rows where dates were counted back from a snapshot.
     """
     begin = year_before(book.cutoff)
     dated = ~(book.spells["end_date"] <= begin) & renewals_known(book.spells)
@@ -73,6 +75,7 @@ def last_year(book: Book) -> pd.DataFrame:
     kind = rows["end_kind"].where(gone)
     until = rows["decision_date"].where(gone, book.cutoff)
     told = rows[["client_id"]].assign(kind=kind, at_start=there_on(rows, begin))
+    told = told.assign(rep=rep_by(rows, book.cutoff)) if "reps" in rows else told
     told = told.assign(content=_content(book, rows, until)).join(_worth(book, rows, until))
     return told.join(_worth(book, rows, pd.Series(begin, rows.index)).add_suffix("_then"))
 
@@ -95,8 +98,8 @@ def _content(book: Book, rows: pd.DataFrame, until: pd.Series) -> pd.Series:
 def churn(year: pd.DataFrame) -> Estimates:
     """What left in a year of the clients there when it began: of clients, of fees and of margin (D2).
 
-    Fees and margins are those as the year began; clients resampled. A share of margin is of the sum of all margins,
-    those under nought included, so that it is below nought where what left cost more than it paid.
+    Fees and margins are those as the year began; clients resampled, or by rep, the wider. A share of margin is of the
+    sum of all margins, those under nought included, so that it is below nought where what left cost more than it paid.
     """
     rows, caption = year[year["at_start"]], "What left within the year, of the clients there when it began"
     if rows.empty:
@@ -108,17 +111,18 @@ def churn(year: pd.DataFrame) -> Estimates:
             known = rows[column].notna().to_numpy()
             worth, part = rows.loc[known, column].to_numpy(float), left[known]
             if n := len(worth):
-                weights, counts = resamples(n), (n, int(part.sum()))
+                weights, counts = resamples(n, rows.loc[known, "rep"] if "rep" in rows else None), (n, int(part.sum()))
                 whole = weights @ worth
                 share = np.divide(weights @ (worth * part), whole, out=np.full(len(whole), np.nan), where=whole != 0)
-                told.append(resampled("D2", whose, f"share of {name}", share, counts))
+                limits = weights.limits(share, "share")
+                told.append(Estimate.of("D2", whose, f"share of {name}", limits, "share", counts))
     return Estimates(tuple(told), caption)
 
 
 def healthy(year: pd.DataFrame) -> Estimates:
     """Of the year's ends, the share that cost more than they paid (D2), by whose choice; and who of these was content.
 
-    Clients resampled; no rows for fewer than five.
+    Clients resampled, or by rep, the wider; no rows for fewer than five.
     """
     ends, told = year[year["kind"].notna() & year["margin"].notna()], []
     under = ends["margin"] < 0
@@ -127,8 +131,9 @@ def healthy(year: pd.DataFrame) -> Estimates:
     parts.append(("content, of those who did", "all ends", ends.loc[under, "content"].dropna()))
     for name, group, values in parts:
         if (n := len(values)) >= LEAST:
-            draws = resamples(n) @ values.to_numpy(float) / n
-            told.append(resampled("D2", name, group, draws, (n, n)))
+            weights = resamples(n, ends["rep"].reindex(values.index) if "rep" in ends else None)
+            limits = weights.limits(weights.mean(values.to_numpy(float)), "share")
+            told.append(Estimate.of("D2", name, group, limits, "share", (n, n)))
     return Estimates(tuple(told), "How much of the year's churn was healthy, of ends whose fees and hours are known")
 
 
@@ -146,16 +151,18 @@ def kept_and_lost(year: pd.DataFrame) -> pd.DataFrame:
 
 def joiners_and_leavers(year: pd.DataFrame) -> Estimates:
     """Whether new clients pay and leave more than those who left, and whether these were content: D2's conditions."""
-    told, rng = [], np.random.default_rng(SEED)
-    groups = {"who came": year[~year["at_start"]], "who left": year[year["kind"].notna()]}
+    told = []
+    groups = {"who came": ~year["at_start"].astype(bool), "who left": year["kind"].notna()}
     for name, unit in (("fee", "money"), ("margin", "money"), ("content", "share")):
-        values = {group: rows[name].dropna().to_numpy(float) for group, rows in groups.items()}
-        if min(map(len, values.values())) < 2:
+        masks = {group: mask & year[name].notna() for group, mask in groups.items()}
+        if min(mask.sum() for mask in masks.values()) < 2:
             continue
-        draws = {group: np.append(v.mean(), rng.choice(v, (DRAWS, len(v))).mean(axis=1)) for group, v in values.items()}
-        draws["difference"] = draws["who came"] - draws["who left"]
-        for group, drawn in draws.items():
-            told.append(resampled("D2", name, group, drawn, (len(values.get(group, ())), 0), unit))
+        values, weights = year[name].fillna(0).to_numpy(float), resamples(len(year), year.get("rep"))
+        means = {group: weights[:, mask.to_numpy()].mean(values[mask]) for group, mask in masks.items()}
+        means["difference"] = means["who came"] - means["who left"]
+        for group, drawn in means.items():
+            counts = (int(masks[group].sum()) if group in masks else 0, 0)
+            told.append(Estimate.of("D2", name, group, weights.limits(drawn, unit), unit, counts))
     return Estimates(tuple(told), "Who came and who left within the year (means)")
 
 

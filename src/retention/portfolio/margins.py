@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from scipy import stats
 
 from retention.config import study_plan
 from retention.features import KEY
+from retention.intervals import Weights
 from retention.results import Estimate, Estimates
 from retention.snapshots import last_month, month_of
 from retention.spells import DAY, whole_months
@@ -184,7 +186,7 @@ def _given_away(own: pd.DataFrame, known: Tables, begin: pd.Timestamp) -> pd.Ser
 def mended(found: pd.DataFrame) -> Estimates:
     """The share of the shortfall that each remedy would recover alone and all together, beside the published 80 % (D4).
 
-    Intervals: clients resampled. `clients mended`: the share whose whole shortfall is recovered.
+    Intervals: clients resampled, or by rep, the wider. `clients mended`: the share whose whole shortfall is recovered.
     """
     caption = f"What the four remedies would recover (published: {LIMITS['mended_share']:.0%} of the problems mended)"
     if found.empty:
@@ -192,22 +194,22 @@ def mended(found: pd.DataFrame) -> Estimates:
     short, n = found["shortfall"].to_numpy(float), len(found)
     parts = {words: np.minimum(found[name].to_numpy(float), short) for name, words in REMEDIES.items()}
     parts |= {"all four together": found["recovered"].to_numpy(float)}
-    weights, rows = resamples(n), []
+    weights, rows = resamples(n, found.get("rep")), []
     for name, part in parts.items():
-        whole = weights @ (part >= short - 0.005) / n
-        rows.append(resampled("D4", name, "share of the shortfall", weights @ part / (weights @ short), (n, 0)))
-        rows.append(resampled("D4", name, "clients mended", whole, (n, 0)))
+        whole = (part >= short - 0.005).astype(float)
+        shares = {"share of the shortfall": weights @ part / (weights @ short), "clients mended": weights.mean(whole)}
+        for group, values in shares.items():
+            rows.append(Estimate.of("D4", name, group, weights.limits(values, "share"), "share", (n, 0)))
     return Estimates(tuple(rows), caption)
 
 
-def resamples(n: int) -> np.ndarray:
-    """How often each of n clients counts: once each in the first row, then as drawn by lot; shape (draws + 1, n)."""
-    return np.vstack([np.ones(n), np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), DRAWS)])
+def resamples(n: int, reps: Any = None) -> Weights:
+    """How often each of n clients counts: once, in resamples of the clients, and as each rep is left out.
 
-
-def resampled(row: str, name: str, group: str, draws: np.ndarray, n: tuple[int, int], unit: str = "share") -> Estimate:
-    """The first of the draws as an estimate, with the interval that the others tell."""
-    return Estimate.of(row, name, group, (draws[0], *np.quantile(draws[1:], [0.025, 0.975])), unit, n)
+    `reps` (n,) say who is in charge of each, "" for nobody; None where that is not on record.
+    """
+    times = np.vstack([np.ones(n), np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), DRAWS)])
+    return Weights.of_rows(times, reps)
 
 
 def worsening(money: pd.DataFrame, rows: pd.DataFrame, limits: Limits = LIMITS) -> pd.DataFrame:

@@ -12,15 +12,17 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from retention.exits import exit_rows
+from retention.exits import exit_rows, spreads
 from retention.features import KEY
 from retention.hazards import NotFittedError, band_exposure, fit_hazard, varying
+from retention.in_charge import last_rep, rep_by
+from retention.intervals import Weights
 from retention.portfolio.book import Book
 from retention.portfolio.debts import CENT, arrears, invoices_on
 from retention.portfolio.effects import signs
 from retention.portfolio.evidence import NOTED_BY, days_late
-from retention.portfolio.margins import LIMITS, Limits, Tables, resampled, resamples
-from retention.results import MIN_EVENTS, Z95, Estimate, Estimates
+from retention.portfolio.margins import LIMITS, Limits, Tables, resamples
+from retention.results import MIN_EVENTS, Estimate, Estimates
 from retention.status import active
 
 TIERS = ("best", "very good", "workable", "tolerable", "worst")
@@ -93,13 +95,14 @@ def trend(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
         fit = fit_hazard(rows["left"].to_numpy(), varying(X), exposure, rows["client_id"])
     except NotFittedError:
         return Estimates((), TREND)
-    values = [float(np.exp(fit.coefficient("tier") + z * fit.se("tier"))) for z in (0.0, -Z95, Z95)]
     counts = (rows["client_id"].nunique(), int(rows["left"].sum()))
+    half = max(spread.reach(0.975) for spread in spreads(fit, {"tier": 1.0}, rows.get("rep"), counts[1:]))
+    values = [float(np.exp(fit.coefficient("tier") + step)) for step in (0.0, -half, half)]
     return Estimates((Estimate.of("D6", "leave by choice, ratio a tier", "all", values, "ratio", counts),), TREND)
 
 
 def by_source(spells: pd.DataFrame, told: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
-    """Engagements by how they came: of high quality, or merely tolerable (C3 against D6)? Clients resampled.
+    """Engagements by how they came: of high quality, or merely tolerable (C3 against D6)? Clients resampled, or by rep.
 
     Margins are those of clients under way whose fees and hours are known; no rows of a source with fewer than two.
     """
@@ -109,13 +112,17 @@ def by_source(spells: pd.DataFrame, told: pd.DataFrame, limits: Limits = LIMITS)
     tier, here = at_signing(spells, limits), active(spells)
     margin = spells["client_id"].map(told["margin"]).where(here)
     good = tier.isin(TIERS[:2]).astype(float).where(tier.notna())
+    reps = rep_by(spells)
+    in_charge = None if reps is None else pd.Series(reps, spells.index)
     for name, values, unit in (
         ("best or very good at signing", good, "share"),
         ("margin a month now", margin, "money"),
     ):
         for source, own in values.dropna().groupby(spells["source"]):
             if (n := len(own)) > 1:
-                rows.append(resampled("C3", name, str(source), resamples(n) @ own.to_numpy() / n, (n, 0), unit))
+                weights = resamples(n, None if in_charge is None else in_charge[own.index])
+                values = weights.limits(weights.mean(own.to_numpy()), unit)
+                rows.append(Estimate.of("C3", name, str(source), values, unit, (n, 0)))
     return Estimates(tuple(rows), caption)
 
 
@@ -139,25 +146,33 @@ def waits(known: Tables, cutoff: pd.Timestamp) -> pd.DataFrame:
     return rows.assign(days=days, paid=paid >= rows["amount"] - CENT)[columns]
 
 
-def days_to_pay(rows: pd.DataFrame, tier: pd.Series, cutoff: pd.Timestamp) -> Estimates:
-    """Share of invoices unpaid after 30, 60 and 90 days, and days of sales outstanding, by tier and for all (D8)."""
+def days_to_pay(
+    rows: pd.DataFrame, tier: pd.Series, cutoff: pd.Timestamp, spells: pd.DataFrame | None = None
+) -> Estimates:
+    """Share of invoices unpaid after 30, 60 and 90 days, and days of sales outstanding, by tier and for all (D8).
+
+    Clients resampled, or by rep, the wider; `spells` say who is in charge.
+    """
     told, now = [], rows["client_id"].map(tier)
     for group in ("all", *TIERS):
         part = rows if group == "all" else rows[now == group]
         codes, clients = pd.factorize(part["client_id"])
         if (n := len(clients)) < 2:
             continue
-        unpaid = _unpaid(part, codes, resamples(n))
-        told += [resampled("D8", f"unpaid after {day} days", group, unpaid[:, day], (n, 0)) for day in WAITED]
+        weights = resamples(n, None if spells is None else last_rep(spells, clients))
+        unpaid = _unpaid(part, codes, weights)
+        for day in WAITED:
+            limits = weights.limits(unpaid[:, day], "share")
+            told.append(Estimate.of("D8", f"unpaid after {day} days", group, limits, "share", (n, 0)))
         sales = part.loc[part["issued_on"] > cutoff - pd.Timedelta(days=SALES_DAYS), "amount"].sum()
         owed = SALES_DAYS * part["open"].sum() / sales if sales else math.nan
         told.append(Estimate.of("D8", "days of sales outstanding", group, (owed,), "number", (n, 0)))
     return Estimates(tuple(told), "How long invoices wait, by the client's tier now")
 
 
-def _unpaid(rows: pd.DataFrame, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Kaplan-Meier's share unpaid after each day, by draw of the clients; shape (draws, days)."""
-    last, clients = max(WAITED), weights.shape[1]
+def _unpaid(rows: pd.DataFrame, codes: np.ndarray, weights: Weights) -> np.ndarray:
+    """Kaplan-Meier's share unpaid after each day, shape (1 + draws + reps, days)."""
+    last, clients = max(WAITED), weights.times.shape[1]
     days = rows["days"].clip(upper=last + 1).to_numpy(int)
     paid, there = np.zeros((clients, last + 2)), np.zeros((clients, last + 2))
     np.add.at(paid, (codes[rows["paid"]], days[rows["paid"]]), 1)
