@@ -151,7 +151,7 @@ def _contrast(
 def spreads(
     fit: Fit, parts: Mapping[str, float], reps: pd.Series | None, events: Sequence[int]
 ) -> tuple[Spread, Spread]:
-    """The spread of a weighted sum of coefficients by client and by rep; `reps` (n,) of the rows of the fit, if known."""
+    """The spread of a weighted sum of coefficients by client and by rep; `reps` (n,) of the fit's rows, if known."""
     by_rep = NO_SPREAD if reps is None else fit.by_rep(parts, reps.to_numpy(object))
     return fit.by_client(parts, events), by_rep
 
