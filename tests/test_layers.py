@@ -12,6 +12,7 @@ RANKS = [
     {"features", "curves", "concordance", "hazards", "correlations", "funnel", "privacy"},
     {"exits", "snapshots", "conventions"},
     {"contract_term", "size", "lagged", "engines"},
+    {"measurement"},
     {"liking", "contract_checks", "signing"},
     {"risk", "people", "claims", "importance", "nps"},
     {"judgement", "guards", "economics"},
