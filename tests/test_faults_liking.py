@@ -131,13 +131,14 @@ def contrast(theta: float, se: float, name: str = "as planned") -> Contrast:
 def test_S10_the_badge_says_fragile_and_each_kind_is_counted_once():
     claim = CLAIMS["A6"]
     planned = [contrast(0.4, 0.05, "a"), contrast(0.05, 0.1, "b"), contrast(0.3, 0.05, "c")]
-    kinds = {"measures": [contrast(0.0, 0.1, "m")], "assumptions": [contrast(0.4, 0.05, "s")]}
+    kinds = {"measures": [contrast(0.0, 0.1, "m")], "assumptions": [contrast(0.4, 0.04, "s")]}
     found = judge(claim, contrast(0.4, 0.06), planned, opposed=("parts",), others=kinds)
     assert found.words.startswith("holds, fragile") and found.flips == ("b", "parts")
     counts = [(check.kind, check.disagree, check.of) for check in found.checks]
     assert counts == [("planned checks", 2, 4), ("measures", 1, 1), ("assumptions", 0, 1)]
+    assert found.sentence.endswith("; fragile: 2 of 4 planned checks disagree).")
     page = found._repr_mimebundle_()["text/html"]
-    assert "Holds, fragile" in page and page.count("2 of 4 planned checks disagree") == 1
+    assert "Holds, fragile" in page and page.count("2 of 4 planned checks disagree") == 2
     assert page.count("1 of 1 measures disagree") == 1 and 'class="words part"' in page
     told = collect(
         [finite(found._repr_mimebundle_()["application/vnd.retention+json"])], "2025-12-31-abc", "2025-12-31"
@@ -147,13 +148,17 @@ def test_S10_the_badge_says_fragile_and_each_kind_is_counted_once():
 
 
 def test_S10_most_of_another_kind_make_a_verdict_fragile():
-    agreeing, against = contrast(0.4, 0.05, "same"), contrast(0.0, 0.1, "other")
+    agreeing = [contrast(0.4, 0.05, "same"), contrast(0.4, 0.04, "alike")]
+    against = [contrast(0.0, 0.1, "other"), contrast(0.0, 0.11, "another")]
 
     def fragile(*rows: Contrast) -> bool | None:
-        return judge(CLAIMS["A6"], contrast(0.4, 0.06), [agreeing], others={"measures": rows}).fragile
+        kinds = {"measures": rows}
+        return judge(CLAIMS["A6"], contrast(0.4, 0.06), [contrast(0.4, 0.03)], others=kinds).fragile
 
-    assert fragile(agreeing, against, against) and not fragile(agreeing, agreeing, against)
-    assert judge(CLAIMS["A6"], contrast(0.4, 0.06), [agreeing]).words == "holds"
+    assert fragile(agreeing[0], *against) and not fragile(*agreeing, against[0])
+    found = judge(CLAIMS["A6"], contrast(0.4, 0.06), against[:1], others={"measures": [against[0], *agreeing]})
+    assert [(check.disagree, check.of) for check in found.checks] == [(1, 1), (0, 2)]  # each check counts once
+    assert judge(CLAIMS["A6"], contrast(0.4, 0.06), agreeing).words == "holds"
 
 
 # S9, no direction where the interval includes none
@@ -237,7 +242,7 @@ def test_S13_a_straight_line_is_seldom_called_bent(alike):
     panel = alike[0]
     found = [liking.shape_caveats(with_shape(panel, 0.0, -0.4, seed)) for seed in range(12)]
     assert sum(map(bool, found)) <= stats.binom.ppf(0.995, 12, 0.05)
-    assert "one slope describes it" in liking.shape_words(with_shape(panel, 0.0, -0.4, 0)).text
+    assert "No clear bend" in liking.shape_words(with_shape(panel, 0.0, -0.4, 0)).text
 
 
 # S16, names on the first page

@@ -117,16 +117,19 @@ def judge(
     word, qualifiers, why = (NOT_ENOUGH, (), " ".join(contrast.gate)) if contrast.gate else _rule(claim, contrast, z)
     low, high = _limits(claim, contrast, z)
     more = None if word != NOT_ENOUGH else _more_events(claim, contrast, z)
-    planned = _checks(claim, PLANNED, contrast, word, sensitivities, opposed)
-    further = [_checks(claim, kind, contrast, word, rows) for kind, rows in (others or {}).items()]
+    planned = _checks(claim, PLANNED, word, sensitivities, [contrast], opposed)
+    counted = [contrast, *sensitivities]
+    further = [_checks(claim, kind, word, rows, counted) for kind, rows in (others or {}).items()]
     kinds = tuple(check for check in (planned, *further) if check.of)
-    most = any(2 * check.disagree > check.of for check in further)
+    weak = [check for check in further if 2 * check.disagree > check.of]
+    weak[:0] = [planned] if planned.names else []
+    fragile = (f"fragile: {weak[0].words}",) if weak and word != NOT_ENOUGH else ()
     copied = ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
     return Verdict(
         **{name: getattr(claim, name) for name in copied},
         verdict=word,
         about_as_claimed=None if claim.band is None or word == NOT_ENOUGH else ABOUT in qualifiers,
-        fragile=bool(planned.names) or most if sensitivities or others else None,
+        fragile=bool(weak) if sensitivities or others else None,
         why=why,
         missing=(),
         estimate=claim.shown(contrast.theta),
@@ -144,20 +147,26 @@ def judge(
         checks=kinds,
         not_computed=tuple(other.name for other in sensitivities if other.gate),
         gated=bool(contrast.gate),
-        sentence=_sentence(claim, contrast, word, z, (*contrast.caveats, *caveats)),
+        sentence=_sentence(claim, contrast, word, z, (*contrast.caveats, *caveats, *fragile)),
         advice=_advice(claim, word, (*caveats, *contrast.caveats, *qualifiers)),
     )
 
 
 def _checks(
-    claim: Claim, kind: str, contrast: Contrast, word: str, rows: Sequence[Contrast], opposed: Sequence[str] = ()
+    claim: Claim,
+    kind: str,
+    word: str,
+    rows: Sequence[Contrast],
+    counted: Sequence[Contrast],
+    opposed: Sequence[str] = (),
 ) -> Checks:
     """How many of these checks would be judged otherwise than `word`; parts of the data that are `opposed` do.
 
-    What could not be computed says nothing about the verdict, and what is the same to the digit is no second opinion.
+    What could not be computed says nothing about the verdict, and what is the same to the digit as one that is
+    `counted` already is no further opinion.
     """
-    same = (contrast.theta, contrast.se)
-    computed = [other for other in rows if not other.gate and (other.theta, other.se) != same]
+    known = {(other.theta, other.se) for other in counted}
+    computed = [other for other in rows if not other.gate and (other.theta, other.se) not in known]
     names = (*(other.name for other in computed if judge(claim, other).verdict != word), *opposed)
     return Checks(kind, len(names), len(computed) + len(opposed), names)
 

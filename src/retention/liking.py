@@ -279,7 +279,10 @@ def shape_words(panel: Panel) -> Finding:
         return Finding("A6", f"{text}those between ({slopes}). A single slope does not show it.")
     if found:
         return Finding("A6", f"Results do not matter alike everywhere: the rate of leaving changes {slopes}.")
-    return Finding("A6", "No bend in how leaving goes with results is found: one slope describes it.")
+    ratio, lowest, highest = (as_ratio(x) for x in (bend.theta, *bend.interval()))
+    interval = f"95% confidence interval {between(lowest, highest, 'ratio')}"
+    text = "No clear bend in how leaving goes with results"
+    return Finding("A6", f"{text}: {ratio:.2f} times per squared standard deviation ({interval}).")
 
 
 def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
