@@ -40,6 +40,7 @@ simulate: .venv/dev-ready
 	$(BIN)/python tests/simulate_economics.py $(ARGS)
 	$(BIN)/python tests/simulate_held.py $(ARGS)
 	$(BIN)/python tests/simulate_spread.py $(ARGS)
+	$(BIN)/python tests/simulate_liking.py $(ARGS)
 
 fuzz: .venv/dev-ready
 	$(BIN)/python tests/fuzz.py $(ARGS)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from retention.claims import CLAIMS, judge, load_plan, sensitivity_table, which_flip
+from retention.claims import CLAIMS, judge, load_plan, sensitivity_table
 from retention.config import ClaimChange
 from retention.errors import ConfigError
 from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
@@ -174,10 +174,3 @@ def test_more_ends_are_asked_for_only_where_they_would_help():
     assert not judge(A1, blocked).more_events_needed and judge(A1, blocked).would_change == ""
     nobody = Contrast("", math.nan, math.nan, 9, {}, ("The sizes are too much alike.",))
     assert judge(A1, nobody).why == "The sizes are too much alike." and judge(A1, nobody).would_change == ""
-
-
-def test_which_other_choices_flip_the_verdict():
-    planned, others = contrast(2.0, 0.1), [contrast(1.9, 0.1), replace(contrast(1.0, 0.1), name="other")]
-    assert which_flip(A1, planned, others, "choices").text == "1 of 2 choices give another verdict than holds: other."
-    assert which_flip(A1, planned, others[:1], "choices").text == "All 1 choices give the verdict above, holds."
-    assert which_flip(A1, planned, [], "choices").text == ""

@@ -13,6 +13,7 @@ RANKS = [
     {"held"},
     {"exits", "snapshots", "conventions"},
     {"contract_term", "size", "lagged", "engines"},
+    {"measurement"},
     {"liking", "contract_checks", "signing"},
     {"risk", "people", "claims", "importance", "nps"},
     {"judgement", "guards", "economics"},

@@ -19,14 +19,15 @@ from retention.results import (
     NOT_ENOUGH,
     NOT_RUN,
     Z95,
+    Checks,
     Contrast,
-    Finding,
     Verdict,
     as_ratio,
     between,
 )
 
 POWER = 0.8
+PLANNED = "planned checks"
 ABOUT = "about as large as claimed"
 PRIOR_SD = 0.5  # Wakefield's approximate Bayes factor, on the log scale: METHODS 1
 
@@ -101,12 +102,14 @@ def judge(
     caveats: Sequence[str] = (),
     missing: Sequence[str] = (),
     opposed: Sequence[str] = (),
+    others: Mapping[str, Sequence[Contrast]] | None = None,
 ) -> Verdict:
     """The verdict on a claim by the rule stated in advance, from an interval and never from a p value.
 
     `sensitivities` are the pre-listed other ways to compute the same contrast; where one of them would be judged
-    differently the verdict is called fragile, as it is where parts of the data are `opposed`. `caveats` about the data
-    are said with the verdict. Where inputs are `missing` the claim is not run. Source: METHODS 1.
+    differently the verdict is called fragile, as it is where parts of the data are `opposed`. `others` are checks of
+    further kinds, by what they are called; where most of a kind disagree the verdict is fragile as well. `caveats`
+    about the data are said with the verdict. Where inputs are `missing` the claim is not run. Source: METHODS 1.
     """
     if missing:
         return _not_run(claim, tuple(missing))
@@ -114,16 +117,19 @@ def judge(
     word, qualifiers, why = (NOT_ENOUGH, (), " ".join(contrast.gate)) if contrast.gate else _rule(claim, contrast, z)
     low, high = _limits(claim, contrast, z)
     more = None if word != NOT_ENOUGH else _more_events(claim, contrast, z)
-    # What could not be computed says nothing about the verdict, and what is the same to the digit is no second opinion.
-    same = (contrast.theta, contrast.se)
-    computed = [other for other in sensitivities if not other.gate and (other.theta, other.se) != same]
-    flips = (*(other.name for other in computed if judge(claim, other).verdict != word), *opposed)
+    planned = _checks(claim, PLANNED, word, sensitivities, [contrast], opposed)
+    counted = [contrast, *sensitivities]
+    further = [_checks(claim, kind, word, rows, counted) for kind, rows in (others or {}).items()]
+    kinds = tuple(check for check in (planned, *further) if check.of)
+    weak = [check for check in further if 2 * check.disagree > check.of]
+    weak[:0] = [planned] if planned.names else []
+    fragile = (f"fragile: {weak[0].words}",) if weak and word != NOT_ENOUGH else ()
     copied = ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
     return Verdict(
         **{name: getattr(claim, name) for name in copied},
         verdict=word,
         about_as_claimed=None if claim.band is None or word == NOT_ENOUGH else ABOUT in qualifiers,
-        fragile=bool(flips) if sensitivities else None,
+        fragile=bool(weak) if sensitivities or others else None,
         why=why,
         missing=(),
         estimate=claim.shown(contrast.theta),
@@ -137,12 +143,32 @@ def judge(
         more_events_needed=more,
         would_change=_would_change(claim, word, more, bool(contrast.gate)),
         bayes_factor=_bayes_factor(contrast),
-        flips=flips,
+        flips=planned.names,
+        checks=kinds,
         not_computed=tuple(other.name for other in sensitivities if other.gate),
         gated=bool(contrast.gate),
-        sentence=_sentence(claim, contrast, word, z, (*contrast.caveats, *caveats)),
+        sentence=_sentence(claim, contrast, word, z, (*contrast.caveats, *caveats, *fragile)),
         advice=_advice(claim, word, (*caveats, *contrast.caveats, *qualifiers)),
     )
+
+
+def _checks(
+    claim: Claim,
+    kind: str,
+    word: str,
+    rows: Sequence[Contrast],
+    counted: Sequence[Contrast],
+    opposed: Sequence[str] = (),
+) -> Checks:
+    """How many of these checks would be judged otherwise than `word`; parts of the data that are `opposed` do.
+
+    What could not be computed says nothing about the verdict, and what is the same to the digit as one that is
+    `counted` already is no further opinion.
+    """
+    known = {(other.theta, other.se) for other in counted}
+    computed = [other for other in rows if not other.gate and (other.theta, other.se) not in known]
+    names = (*(other.name for other in computed if judge(claim, other).verdict != word), *opposed)
+    return Checks(kind, len(names), len(computed) + len(opposed), names)
 
 
 def _advice(claim: Claim, word: str, said: Sequence[str]) -> str:
@@ -233,26 +259,13 @@ def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Se
         return f"{claim.question} There is not enough data yet to say."
     if not claim.words:
         return ""
-    side = "above" if contrast.theta >= 0 else "below"
+    low, high = contrast.interval(z)
+    side = "above" if low > 0 else "below" if high < 0 else "none"
     interval = between(*_limits(claim, contrast, z), claim.scale)
     words = next((claim.words[said] for said in caveats if said in claim.words), claim.words[side]).format(
         estimate=f"{claim.shown(contrast.theta):.2f}", ratio=f"{math.exp(contrast.theta):.2f}"
     )
-    return f"{words} ({'; '.join([f'{100 * claim.level:.4g}% interval {interval}', *caveats])})."
-
-
-def which_flip(claim: Claim, planned: Contrast, others: Iterable[Contrast], among: str) -> Finding:
-    """Which of further ways to compute a contrast would be judged otherwise, in a sentence; empty without any."""
-    told = [other for other in others if math.isfinite(other.theta)]
-    word = judge(claim, planned).verdict
-    flips = [other.name for other in told if judge(claim, other).verdict != word]
-    if not told or not math.isfinite(planned.theta):
-        return Finding(claim.id, "")
-    if not flips:
-        return Finding(claim.id, f"All {len(told)} {among} give the verdict above, {word}.")
-    return Finding(
-        claim.id, f"{len(flips)} of {len(told)} {among} give another verdict than {word}: {', '.join(flips)}."
-    )
+    return f"{words} ({'; '.join([f'{100 * claim.level:.4g}% confidence interval {interval}', *caveats])})."
 
 
 def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:

@@ -393,15 +393,23 @@ def headlines(spells: pd.DataFrame) -> Findings:
     if gains:
         last = gains[-1]
         horizon = last.name.rsplit(" ", 1)[-1]
-        gain = f"{quantity(abs(last.estimate), 'months')} {'longer' if last.estimate >= 0 else 'shorter'}"
-        texts.append(
-            f"Within their first {horizon} months, clients on a fixed term stay {gain} than "
-            f"month-to-month clients (95% interval of the gain {between(last.low, last.high, 'months')}). Part of any "
-            "gain is delay: who may leave only at a renewal stays until it."
-        )
+        texts.append(_gain_words(last, horizon))
     return Findings(
         tuple(Finding("A1", text, "headline") for text in texts), "Too few clients have left for a lead sentence."
     )
+
+
+def _gain_words(gain: Estimate, horizon: str) -> str:
+    """The months that a fixed term gains, in a sentence; without a direction where the interval includes none."""
+    start = f"Within their first {horizon} months, "
+    interval = f"(95% confidence interval {between(gain.low, gain.high, 'months')})"
+    if gain.low <= 0 <= gain.high:
+        difference = quantity(gain.estimate, "months")
+        return f"{start}no clear difference in months of service between the terms is seen: {difference} {interval}."
+    word = "longer" if gain.estimate > 0 else "shorter"
+    months = f"{quantity(abs(gain.estimate), 'months')} {word}"
+    told = f"{start}clients on a fixed term stay {months} than month-to-month clients {interval}."
+    return f"{told} Part of any gain is delay: who may leave only at a renewal stays until it."
 
 
 def _months_or_not_yet(months: float) -> str:

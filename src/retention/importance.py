@@ -17,7 +17,7 @@ from retention.correlations import steiger, zou
 from retention.hazards import BOOTSTRAP_FROM, NotFittedError, band_exposure, bunched, fit_hazard, varying
 from retention.lagged import WINDOW, Design, Panel, design, in_deviations, lagged_contrast, lagged_rows, result_grid
 from retention.liking import BOTH, liking_difference
-from retention.results import Z95, Contrast, Estimate, Estimates, Finding
+from retention.results import Z95, Contrast, Estimate, Estimates, Finding, between
 from retention.spells import CLIENT, UNKNOWN, whole_months
 
 COSTS = ("cp", "cost")  # metrics so named are better when lower
@@ -139,12 +139,13 @@ def agreement(difference: Contrast, shares: Estimates, shuffled: Estimates) -> F
     views = [difference.theta > 0, told["liking's share"] > 0.5, told["liking over results"] > 0]
     views.append(told["fit lost without liking"] > told["fit lost without results"])
     if sum(views) in (0, 4):
-        which = "liking tells" if all(views) else "results tell"
         low, high = difference.interval()
-        how = "say" if low > 0 or high < 0 else "lean the same way, within what luck could do:"
-        return Finding("A6", f"All four views {how} that {which} more about leaving.".replace(": that", ":"))
-    text = f"{sum(views)} of four views say that liking tells more: the answer hangs on how it is measured."
-    return Finding("A6", text)
+        if low <= 0 <= high:
+            interval = f"{difference.theta:.2f} (95% confidence interval {between(low, high, 'difference')})"
+            return Finding("A6", f"All four views point the same way, but no clear difference is found: {interval}.")
+        which = "liking tells" if all(views) else "results tell"
+        return Finding("A6", f"All four views say that {which} more about leaving.")
+    return Finding("A6", "The four views do not agree: the answer depends on how importance is measured.")
 
 
 def naive_correlations(panel: Panel, month: int = 12) -> Estimates:

@@ -15,12 +15,14 @@ from sklearn.linear_model import LogisticRegression
 
 from retention.hazards import BOOTSTRAP_FROM, NotFittedError
 from retention.lagged import Panel, design, in_deviations, lagged_contrast, lagged_contrasts, lagged_rows, wider
+from retention.measurement import TOO_FEW, Corrected, corrected
 from retention.results import MIN_EVENTS_GROUP, Z95, Contrast, Estimate, Estimates, Finding, as_ratio, between
 from retention.spells import AGENCY, CLIENT
 
 BOTH = ("liking", "results")
 DIFFERENCE = {"results": 1.0, "liking": -1.0}  # both negative where they protect: above 0, liking protects more
 PRIMARY = 1 - 2 * 0.05 / 3  # level of a primary claim's interval: METHODS 1
+Z_PRIMARY = float(stats.norm.ppf((1 + PRIMARY) / 2))
 DETRACTOR, PROMOTER = 6, 9  # NPS points: study row C1
 LAGS = (1, 2, 3, 6)
 QUANTILES = (0.025, 0.975)
@@ -33,6 +35,12 @@ NEEDS = {
     "nps": "answers to the question of recommendation (column nps of the table surveys)",
     "results": "results (table results, and which metric counts: [results] primary and better in retention.toml)",
 }
+WITHOUT_ERROR = "corrected for measurement error of both"
+NOTHING_KNOWN = 10.0  # (ours) standard error, on the log hazard, of a difference that cannot be told at all
+SHAPE_LEVEL = 0.95  # (ours) of the test of the shape of results: false finds in one of twenty
+ENDS = (0.1, 0.9)  # (ours) quantiles of results at which their slope is looked at
+BOTH_ENDS = "results matter at both ends, which one slope does not show"
+BENT = "results do not matter alike everywhere, which one slope does not show"
 OPPOSITE = "monthly clients and fixed terms point opposite ways"
 LIKING_HARMS = "clients who like their rep more leave sooner here"
 LIKING_UNCLEAR = "whether liked reps keep clients here is not clear by itself"
@@ -43,7 +51,7 @@ def liking_difference(panel: Panel, rows: pd.DataFrame | None = None, *, name: s
     """Effect of results minus effect of liking, each per standard deviation on the log hazard; above 0, liking wins.
 
     Liking that goes with leaving sooner can never win, however results do: then minus its own effect is judged
-    where that is smaller. A wrong sign of either is said where its own 95 % interval is clear of none. The gate also
+    where that is smaller. A wrong sign of either is said where its own interval is clear of none. The gate also
     asks that 40 % of invitations were answered. METHODS 1 and 4.
     """
     rows = panel.rows if rows is None else rows
@@ -55,11 +63,11 @@ def liking_difference(panel: Panel, rows: pd.DataFrame | None = None, *, name: s
 
 def _signed(liking: Contrast, results: Contrast, difference: Contrast) -> Contrast:
     """The difference with what must be said where liking or results do not protect."""
-    said = (RESULTS_HARM,) if results.interval()[0] > 0 else ()
+    said = (RESULTS_HARM,) if results.interval(Z_PRIMARY)[0] > 0 else ()
     if not liking.theta > 0:
         return replace(difference, caveats=said)
     worst = min((replace(liking, theta=-liking.theta), difference), key=lambda contrast: contrast.theta)
-    clear = liking.interval()[0] > 0
+    clear = liking.interval(Z_PRIMARY)[0] > 0
     return replace(worst, caveats=(LIKING_HARMS if clear else LIKING_UNCLEAR, *said))
 
 
@@ -72,7 +80,7 @@ def liking_sensitivities(panel: Panel) -> list[Contrast]:
         liking_difference(panel, lagged_rows(panel, window=6), name="results of six months"),
         liking_difference(panel, lagged_rows(panel, unknown=AGENCY), name="unknown choice counts as the agency's"),
         liking_difference(panel, answer_weights(rows), name="weighted for who answers"),
-        _reliable(panel, rows, "corrected for how far ratings repeat"),
+        without_error(panel, rows),
     ]
 
 
@@ -173,10 +181,12 @@ def total_words(panel: Panel, seed: int = 1) -> Finding:
     effect, own = (np.append(f.coefficient(x), f.draws(1000, seed)[:, f.names.index(x)]) for f, x in pair)
     gap = effect - own
     low, high = np.nanquantile(gap[1:], QUANTILES)
-    word = "less" if low > 0 else "more" if high < 0 else "neither clearly more nor clearly less"
-    start = "Counting what goes through liking as theirs, results go with staying"
-    interval = f"(difference of effects {gap[0]:.2f}, 95% interval {between(low, high, 'difference')})"
-    return Finding("A6", f"{start} {word} than liking by itself {interval}.")
+    start = "Counting what goes through liking as theirs,"
+    interval = f"{gap[0]:.2f} (95% confidence interval {between(low, high, 'difference')})"
+    if low <= 0 <= high:
+        return Finding("A6", f"{start} no clear difference between results and liking: {interval}.")
+    word = "less" if low > 0 else "more"
+    return Finding("A6", f"{start} results go with staying {word} than liking does: difference of effects {interval}.")
 
 
 def carried_over(panel: Panel) -> Estimates:
@@ -231,6 +241,50 @@ def interaction(panel: Panel) -> Estimates:
     return Estimates(tuple(told), "Do results matter more where the rep is liked? Below one: they do")
 
 
+def results_shape(panel: Panel) -> list[Contrast]:
+    """The bend of results, and their slopes at the tenth and at the ninetieth percentile; log hazard.
+
+    The square of results stands beside their slope in the planned regression, per standard deviation. Above 0, leaving
+    grows towards both ends more than the slope says. The wider of client and rep, at `SHAPE_LEVEL`.
+    """
+    rows = panel.rows.dropna(subset=list(BOTH))
+    scaled = (rows["results"] - rows["results"].mean()) / rows["results"].std()
+    low, high = scaled.quantile(list(ENDS)) if len(rows) else ENDS
+    sums = [{"bend": 1.0}, *({"results": 1.0, "bend": 2 * end} for end in (low, high))]
+    bent = rows.assign(bend=scaled**2)
+    return lagged_contrasts(bent, BOTH, sums, "shape of results", plain=("bend",), level=SHAPE_LEVEL)
+
+
+def shape_caveats(panel: Panel) -> tuple[str, ...]:
+    """What a slope of results does not show, for the verdict: empty unless the test of shape finds it."""
+    bend, low, high = results_shape(panel)
+    if bend.gate:
+        return ()
+    z = float(stats.norm.ppf((1 + SHAPE_LEVEL) / 2))
+    if bend.interval(z)[0] > 0 and low.theta < 0 < high.theta:
+        return (BOTH_ENDS,)
+    return (BENT,) if bend.interval(z)[0] > 0 or bend.interval(z)[1] < 0 else ()
+
+
+def shape_words(panel: Panel) -> Finding:
+    """Whether leaving goes with results along a line or at both ends, in a sentence."""
+    bend, low, high = results_shape(panel)
+    if bend.gate:
+        return Finding("A6", "Whether results matter at both ends cannot be told on these data.")
+    found = shape_caveats(panel)
+    slopes = f"at the poorest tenth {as_ratio(low.theta):.2f} times per standard deviation better results"
+    slopes += f", at the best tenth {as_ratio(high.theta):.2f} times"
+    if BOTH_ENDS in found:
+        text = "Results matter at both ends: clients with the poorest and with the best results leave more often than "
+        return Finding("A6", f"{text}those between ({slopes}). A single slope does not show it.")
+    if found:
+        return Finding("A6", f"Results do not matter alike everywhere: the rate of leaving changes {slopes}.")
+    ratio, lowest, highest = (as_ratio(x) for x in (bend.theta, *bend.interval()))
+    interval = f"95% confidence interval {between(lowest, highest, 'ratio')}"
+    text = "No clear bend in how leaving goes with results"
+    return Finding("A6", f"{text}: {ratio:.2f} times per squared standard deviation ({interval}).")
+
+
 def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with a `weight`: how much more a row counts whose like seldom answer, by results, size, term, tenure.
 
@@ -248,26 +302,84 @@ def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
     return known.assign(weight=weight.clip(*weight.quantile([0.01, 0.99])))
 
 
-def _reliable(panel: Panel, rows: pd.DataFrame, name: str) -> Contrast:
-    """The difference were ratings free of error: reliability by Heise from three answers running (r12 r23 / r13)."""
-    planned = liking_difference(panel, rows)
-    who, month = np.nonzero(~np.isnan(panel.liking))
-    given = pd.Series(panel.liking[who, month]).groupby(who)
-    three = pd.DataFrame({lag: given.shift(lag) for lag in range(3)}).dropna()
-    if len(three) < BOOTSTRAP_FROM or planned.gate:
-        return replace(planned, name=name, lacking=("Too few clients answered three times running.",))
-    r = three.corr().to_numpy()
-    reliability = float(np.clip(r[0, 1] * r[1, 2] / max(r[0, 2], 0.05), 0.3, 1.0))
+def without_error(panel: Panel, rows: pd.DataFrame | None = None, name: str = WITHOUT_ERROR) -> Contrast:
+    """The difference as it would be if ratings and results were both measured without error.
+
+    Where the errors leave nothing to tell the two apart, the estimate as measured with a standard
+    error that says so: the verdict as measured then rests on the measures alone. METHODS 4 and 11.
+    """
+    rows = panel.rows if rows is None else rows
+    planned = liking_difference(panel, rows, name=name)
+    if planned.gate:
+        return planned
+    try:
+        found = _corrected(panel, rows)
+    except ValueError as error:
+        return replace(planned, lacking=(str(error),))
+    if not found.known:
+        return replace(planned, se=NOTHING_KNOWN, caveats=())
+    each = zip(found.theta, found.se, strict=True)
+    return _signed(*(replace(planned, theta=float(theta), se=float(se)) for theta, se in each))
+
+
+def _corrected(panel: Panel, rows: pd.DataFrame) -> Corrected:
+    """Effects and reliabilities of the planned regression. ValueError, NotFittedError."""
     made = design(rows, BOTH)
-    fit, used = made.fit(), made.rows
-    shared = used[list(BOTH)].corr().iloc[0, 1]
-    seen, true = np.array([[1, shared], [shared, 1]]), np.array([[reliability, shared], [shared, 1]])
-    undo = np.diag([math.sqrt(reliability), 1.0]) @ np.linalg.solve(true, seen)
-    found = []
-    for weights in ([1.0, 0.0], [0.0, 1.0], [-1.0, 1.0]):
-        theta, se = wider(fit, dict(zip(BOTH, np.array(weights) @ undo, strict=True)), used, PRIMARY)
-        found.append(replace(planned, name=name, theta=theta, se=se))
-    return _signed(*found)
+    return corrected(panel, made, made.fit(), PRIMARY)
+
+
+def reliabilities(panel: Panel) -> Estimates:
+    """How much of each measure repeats, and the effects as measured and without error; empty if not known."""
+    caption = "What is measured, and what it would be without error of measurement"
+    planned = liking_difference(panel)
+    if planned.gate:
+        return Estimates((), caption)
+    try:
+        found = _corrected(panel, panel.rows)
+    except ValueError:
+        return Estimates((), f"{caption}: {TOO_FEW}")
+    counts = (planned.n_clients, planned.n_events)
+    told = [
+        _told(
+            f"{name}: share of the variance that repeats",
+            "as measured",
+            found.reliable[k],
+            found.reliable_se[k],
+            "share",
+            counts,
+        )
+        for k, name in enumerate(BOTH)
+    ]
+    told.append(_told("difference of the two effects", "as measured", planned.theta, planned.se, "difference", counts))
+    if found.known:
+        told.append(
+            _told("difference of the two effects", "without error", found.theta[2], found.se[2], "difference", counts)
+        )
+    return Estimates(tuple(told), caption)
+
+
+def _told(name: str, group: str, value: float, se: float, unit: str, counts: tuple[int, int]) -> Estimate:
+    """An estimate with its 95 % interval, a share kept between 0 and 1."""
+    limits = [value, value - Z95 * se, value + Z95 * se]
+    if unit == "share":
+        limits = [min(max(limit, 0.0), 1.0) for limit in limits]
+    return Estimate.of("A6", name, group, limits, unit, counts)
+
+
+def measured_words(panel: Panel) -> Finding:
+    """How far each measure repeats, whom its error favours, and the difference without error, in sentences."""
+    rows = reliabilities(panel).rows
+    if not rows:
+        return Finding("A6", f"{TOO_FEW} Noise in results favours liking, noise in ratings favours results.")
+    share = [f"{row.estimate:.0%} (95% confidence interval {row.low:.0%} to {row.high:.0%})" for row in rows[:2]]
+    text = (
+        f"The verdict is about both as measured. Of the variance of ratings {share[0]} repeats, of that of results "
+        f"{share[1]}; the rest is noise. Noise in results favours liking, noise in ratings favours results."
+    )
+    if len(rows) < 4:
+        return Finding("A6", f"{text} So much is noise that the difference without it cannot be estimated.")
+    plain, true = (f"{r.estimate:.2f} ({between(r.low, r.high, 'difference')})" for r in rows[2:])
+    return Finding("A6", f"{text} The difference is {plain} as measured and {true} corrected for both.")
 
 
 def detractor_ratio(panel: Panel, *, lag: int = 0, unknown: str = CLIENT, name: str = "as planned") -> Contrast:

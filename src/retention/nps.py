@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from retention.config import study_plan
 from retention.liking import DETRACTOR, PROMOTER
@@ -20,7 +21,9 @@ EDGES = tuple(float(edge) for edge in study_plan()["thresholds"]["nps_bands"]["v
 BANDS = ("bad", "needs work", "good", "a unicorn")
 RECENT = 3  # months of waves that make up the score of today, each client once
 DRAWS, SEED = 4000, 1
+MIN_REPS = 6  # reps from which leaving one out tells how far they differ: METHODS 11
 PRIOR = 0.5  # of each class, in answers: METHODS 5
+INDEPENDENT = f"With fewer than {MIN_REPS} reps on record, clients are taken to be independent of each other."
 COUNTS = ["promoters", "passives", "detractors"]
 
 
@@ -100,6 +103,43 @@ def chances(counts: Sequence[int]) -> np.ndarray:
     return np.bincount(np.digitize(found, EDGES), minlength=len(BANDS)) / len(found)
 
 
+def jackknife(without: np.ndarray) -> np.ndarray:
+    """The standard error of an estimate from its values without each of G groups, shapes (G, ...) and (...).
+
+    Source: METHODS 11.
+    """
+    groups = len(without)
+    apart = without - without.mean(axis=0)
+    return np.asarray(np.sqrt((groups - 1) / groups * (apart**2).sum(axis=0)))
+
+
+def by_reps(rows: pd.DataFrame) -> tuple[float, float]:
+    """The standard error of the score as its reps vary, and degrees of freedom; NaN and 0 under six reps.
+
+    `rows`: one a client, with `rep` ("" where unknown: such a client belongs to none, and always counts). The degrees
+    of freedom are those of the effective number of reps, which answers spread unevenly make smaller. METHODS 11.
+    """
+    if "rep" not in rows:
+        return np.nan, 0.0
+    known = rows[rows["nps"].notna()]
+    value = known["nps"].astype(float)
+    points = 100.0 * (value >= PROMOTER) - 100.0 * (value <= DETRACTOR)
+    each = points.groupby(known["rep"].fillna("")).agg(["sum", "size"]).drop(index="", errors="ignore")
+    if len(each) < MIN_REPS:
+        return np.nan, 0.0
+    without = (points.sum() - each["sum"]) / (len(points) - each["size"])
+    effective = each["size"].sum() ** 2 / (each["size"] ** 2).sum()
+    return float(jackknife(without.to_numpy())), max(float(effective - 1), 1.0)
+
+
+def band_chances(row: pd.Series) -> np.ndarray:
+    """The chance of each band for a row of `today`, shape (4,), by the wider of client and rep."""
+    if not row["by_rep"]:
+        return chances(row[COUNTS].astype(int))
+    below = stats.t.cdf((np.array(EDGES) - row["nps"]) / row["se"], row["df"])
+    return np.diff(np.concatenate([[0.0], below, [1.0]]))
+
+
 def tally(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
     """The score of each group of rows: `asked, answered, promoters, passives, detractors, nps, se, low, high`.
 
@@ -120,10 +160,20 @@ def tally(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
 
 
 def today(rows: pd.DataFrame, cutoff: pd.Timestamp, group: str = "all clients") -> pd.DataFrame:
-    """The score of the last three months' waves in one row, each client once (`tally`); empty where nobody answered."""
+    """The score of the last three months' waves in one row, each client once (`tally`); empty where nobody answered.
+
+    The interval is the wider of client and rep (`by_rep` says which, `df` the degrees of freedom of the latter), from
+    six reps on. Needs the column `rep` (`reps.with_rep`); without it clients are taken to be independent.
+    """
     now = recent(rows, cutoff)
     table = tally(now.assign(group=group), "group")
-    return table[table["answered"] > 0]
+    se, df = by_reps(now)
+    table = table[table["answered"] > 0].assign(by_rep=False, df=df, reps_known=bool(df > 0))
+    half = se * stats.t.ppf(0.975, df) if df > 0 else np.nan
+    if table.empty or not 2 * half > (table["high"] - table["low"]).iloc[0]:
+        return table
+    limits = {"low": (table["nps"] - half).clip(lower=-100), "high": (table["nps"] + half).clip(upper=100)}
+    return table.assign(**limits, se=se, by_rep=True)
 
 
 def words(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
@@ -132,15 +182,16 @@ def words(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
     if table.empty:
         return Finding("C1", f"No client answered the question of recommendation in the last {RECENT} months.")
     row = table.iloc[0]
-    parts = [f"{what} {chance:.0%}" for what, chance in zip(BANDS, chances(row[COUNTS]), strict=True)]
+    parts = [f"{what} {chance:.0%}" for what, chance in zip(BANDS, band_chances(row), strict=True)]
     share = f"{row['answered']:.0f} of {row['asked']:.0f} clients asked answered ({row['answered'] / row['asked']:.0%})"
-    interval = f"95% interval {row['low']:.0f} to {row['high']:.0f}"
+    interval = f"95% confidence interval {row['low']:.0f} to {row['high']:.0f}"
+    alone = "" if row["reps_known"] else f" {INDEPENDENT}"
     counts = ", ".join(f"{row[name]:.0f} {name}" for name in COUNTS)
     return Finding(
         "C1",
         f"The NPS of the last {RECENT} months is {row['nps']:.0f} ({interval}), which the study calls "
         f"{band(row['nps'])}: {counts}. {share}; those who did not may think otherwise. How sure the word is: "
-        f"{', '.join(parts)}.",
+        f"{', '.join(parts)}.{alone}",
         "headline",
     )
 
@@ -152,7 +203,7 @@ def estimates(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Estimates:
     found = [
         estimate
         for group, day in times.items()
-        for row in today(rows[rows["wave"] <= day.to_period("M")], day).itertuples()
+        for _, row in today(rows[rows["wave"] <= day.to_period("M")], day).iterrows()
         for estimate in _told(row, group)
     ]
     return Estimates(tuple(found), "The score and its bands, each client once")
@@ -166,7 +217,7 @@ def _told(row: Any, group: str) -> Iterator[Estimate]:
     yield Estimate.of("C1", "share who answered", group, (row.answered / row.asked,), "share", (row.asked, 0))
     low, middle, high = (f"{edge:g}" for edge in EDGES)
     limits = (f"{low} or below", f"above {low} to under {middle}", f"{middle} to under {high}", f"{high} and above")
-    shares = chances([row.promoters, row.passives, row.detractors])
+    shares = band_chances(row)
     for word, limit, share in zip(BANDS, limits, shares, strict=True):
         yield Estimate.of("C2", f"chance of “{word}” ({limit})", group, (share,), "share", n)
 

@@ -10,10 +10,12 @@ import datetime as dt
 
 import numpy as np
 import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from retention import nps
 from retention.exits import month_rows
-from retention.funnel import funnel
+from retention.funnel import funnel, over_dispersion
 from retention.lagged import Panel, in_deviations
 from retention.people import ends_over_expected
 from retention.results import Finding
@@ -24,6 +26,7 @@ YEAR = 12  # months of the rolling view
 ABOUT = ["client_id", "start_date", "contract_term_months", "monthly_ad_spend"]
 ABOUT += ["end_kind", "ended", "entry_months", "stop_months"]  # what is asked of a month of service
 HALF = 6  # months of answers and results beside it
+NAMED = 0.05  # METHODS 11: false finds among the reps named on a first page (Benjamini-Hochberg)
 HARDER = 0.25  # (ours) standard deviations of results, and share of load, from which a rep's lot counts as harder
 
 
@@ -51,7 +54,25 @@ def last_year(panel: Panel, cutoff: dt.date | pd.Timestamp) -> pd.DataFrame:
 def reps(panel: Panel, *, unknown: str = CLIENT) -> pd.DataFrame:
     """Each rep's funnel row (`funnel`): ends by choice over those expected, over all months on record."""
     table = ends_over_expected(rep_rows(panel, unknown=unknown), "rep")
-    return funnel(table["observed"], table["expected"]) if len(table) else table
+    return named(funnel(table["observed"], table["expected"])) if len(table) else table
+
+
+def named(table: pd.DataFrame) -> pd.DataFrame:
+    """The funnel rows with `named`: whose clients leave more than luck explains, all compared reps looked at together.
+
+    One-sided, each rep against all others (exact: of the ends of both, the share that falls to the rep), drawn in where
+    reps spread more than luck; Benjamini-Hochberg at 5 %: of equal reps one is named in at most 5 % of agencies.
+    """
+    ranked = table[~table["few"]]
+    if ranked.empty:
+        return table.assign(named=False)
+    ends, due = ranked["observed"].to_numpy(), ranked["expected"].to_numpy()
+    others = table["observed"].sum() - ends
+    chance = stats.binom.sf(ends - 1, ends + others, due / (due + others))
+    spread = over_dispersion(table["observed"].to_numpy(), table["expected"].to_numpy())
+    chance = stats.norm.sf(stats.norm.isf(chance) / np.sqrt(spread))
+    found = multipletests(chance, alpha=NAMED, method="fdr_bh")[0]
+    return table.assign(named=pd.Series(found, ranked.index).reindex(table.index, fill_value=False))
 
 
 def review(panel: Panel, owners: pd.DataFrame, waves: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
@@ -123,16 +144,12 @@ def help_words(table: pd.DataFrame, names: pd.Series) -> Finding:
         return Finding(
             "C5", "No rep has clients enough to be compared; an order of them now would be luck.", "headline"
         )
-    worse = ranked[(ranked["unusual"] | ranked["beyond"]) & (ranked["ratio"] > 1)]
+    worse = ranked[ranked["named"]]
     if worse.empty:
-        who = ranked.index[0]
-        said = (
-            f"No present rep loses more clients than luck explains, among {len(ranked)} who can be compared. "
-            f"Highest is {names.get(who, who)}: {_so_many(ranked.iloc[0])}, which is no reason to act."
-        )
-        return Finding("C5", said, "headline")
+        start = f"No present rep loses more clients than luck explains, among {len(ranked)} who can be compared"
+        return Finding("C5", f"{start}: the order below is no reason to act.", "headline")
     told = " ".join(f"{names.get(who, who)}: {_so_many(row)}. {_lot(row, ranked)}" for who, row in worse.iterrows())
-    chance = f"Were all reps alike, luck alone would put {len(ranked) / 40:.1f} of the {len(ranked)} here."
+    chance = f"Were all reps alike, any would be named here in at most {NAMED:.0%} of agencies."
     return Finding("C5", f"Offer help, not blame, to {len(worse)} of {len(table)} reps. {told} {chance}", "headline")
 
 
@@ -169,6 +186,14 @@ def rep_months(panel: Panel, waves: pd.DataFrame, months: int = HALF) -> pd.Data
     answers = nps.tally(in_charge(waves, panel).rename(columns={"wave": "month"}), ["rep", "month"])
     table = served.join(answers[["answered", "nps", "low", "high"]], how="left")
     return table.reset_index().sort_values(["month", "rep"], ascending=[False, True], kind="stable", ignore_index=True)
+
+
+def with_rep(waves: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """All waves, each with the `rep` of `in_charge`, "" where nobody is known."""
+    known = in_charge(waves, panel).drop_duplicates(["client_id", "wave"], keep="last")
+    kept = waves.drop(columns=["rep"], errors="ignore")
+    told = kept.merge(known[["client_id", "wave", "rep"]], on=["client_id", "wave"], how="left")
+    return told.assign(rep=told["rep"].fillna(""))
 
 
 def in_charge(waves: pd.DataFrame, panel: Panel) -> pd.DataFrame:

@@ -207,6 +207,21 @@ class Findings:
 
 
 @dataclass(frozen=True)
+class Checks:
+    """How many checks of one kind would be judged otherwise than the verdict, of how many, and their names."""
+
+    kind: str
+    disagree: int
+    of: int
+    names: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """The count in words: "2 of 7 planned checks disagree"."""
+        return f"{self.disagree} of {self.of} {self.kind} disagree"
+
+
+@dataclass(frozen=True)
 class Verdict:
     """A judged claim: the verdict word, why, the estimate with its interval, and what the data could have shown.
 
@@ -242,11 +257,12 @@ class Verdict:
     sentence: str = ""
     advice: str = ""
     page: str = ""
+    checks: tuple[Checks, ...] = ()
 
     @property
     def words(self) -> str:
-        """The verdict in words: "holds, about as large as claimed"."""
-        return ", ".join([self.verdict, *self.qualifiers])
+        """The verdict in words: "holds, fragile, about as large as claimed"."""
+        return ", ".join([badge(self.verdict, self.fragile), *self.qualifiers])
 
     def what_to_do(self) -> Finding:
         """The advice that follows from the verdict (plan.toml), as a sentence for the page."""
@@ -260,8 +276,15 @@ class Verdict:
 MARKS = {HOLDS: "●", DIRECTION: "◐", DOES_NOT: "✕", NOT_ENOUGH: "○", NOT_RUN: "–"}
 
 
-def verdict_class(word: str) -> str:
+def badge(word: str, fragile: bool | None) -> str:
+    """The verdict word, with "fragile" where it says something and planned checks disagree."""
+    return f"{word}, fragile" if fragile and word in (HOLDS, DIRECTION, DOES_NOT) else word
+
+
+def verdict_class(word: str, fragile: bool | None = None) -> str:
     """The style class of a verdict word; colour is never the only sign (see MARKS)."""
+    if word == HOLDS and fragile:
+        return "part"
     return {HOLDS: "holds", DIRECTION: "part", DOES_NOT: "not"}.get(word, "unknown")
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from retention.errors import printable, without_paths
 from retention.report.execute import Executed
-from retention.results import EMPTY, MARKS, NOT_ENOUGH, Listing, between, quantity, verdict_class
+from retention.results import EMPTY, MARKS, NOT_ENOUGH, Listing, badge, between, quantity, verdict_class
 from retention.tables import read_list
 
 LEADS = 5  # findings that stand open at the top of the index; the rest is folded
@@ -30,7 +30,8 @@ STYLE, SCRIPT = ((TEMPLATES / name).read_text("utf-8") for name in ("style.css",
 @cache
 def _environment() -> Environment:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
-    environment.globals.update(MARKS=MARKS, verdict_class=verdict_class, between=between, quantity=quantity, axis=axis)
+    environment.globals.update(MARKS=MARKS, badge=badge, verdict_class=verdict_class)
+    environment.globals.update(between=between, quantity=quantity, axis=axis)
     environment.filters.update(plainly=plainly)
     environment.globals.update(style=STYLE, script=SCRIPT, LEADS=LEADS)
     return environment
