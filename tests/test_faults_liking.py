@@ -17,6 +17,7 @@ from retention.claims import CLAIMS
 from retention.config import ResultsSettings
 from retention.contract_term import _gain_words
 from retention.funnel import funnel
+from retention.intervals import NO_SPREAD
 from retention.lagged import Panel, build_panel, design, result_grid
 from retention.results import DIRECTION, HOLDS, NOT_ENOUGH, Contrast, Estimate, Estimates, collect, finite, schema
 from retention.sample import WORLDS, simulate
@@ -293,11 +294,11 @@ def test_S17_the_jackknife_by_hand():
     points = np.array([200, 0, -200, 0, 100, 200])
     without = (points.sum() - points) / 10
     by_hand = math.sqrt(5 / 6 * ((without - without.mean()) ** 2).sum())
-    se, df = nps.by_reps(rows)
-    assert se == pytest.approx(by_hand) and df == pytest.approx(5)
-    assert nps.by_reps(rows[rows["rep"] != "f"]) == (pytest.approx(np.nan, nan_ok=True), 0.0)
+    spread = nps.by_reps(rows)
+    assert spread.se == pytest.approx(by_hand) and spread.df == pytest.approx(5)
+    assert nps.by_reps(rows[rows["rep"] != "f"]) is NO_SPREAD
     unknown = pd.concat([rows, asked({"": [10]})])
-    assert nps.by_reps(unknown)[1] == pytest.approx(5)  # who has no rep belongs to none, and counts
+    assert nps.by_reps(unknown).df == pytest.approx(5)  # who has no rep belongs to none, and counts
 
 
 def test_S17_the_band_is_as_sure_as_reps_let_it():

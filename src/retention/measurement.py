@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from retention.hazards import Fit
+from retention.intervals import FEWEST_REPS, jackknife
 from retention.lagged import Design, Panel
 
 BOTH = ("liking", "results")
@@ -23,7 +24,6 @@ LEAST_REPEATS = 2  # distances that a line needs
 FARTHEST = 12  # (ours) months beyond which no two values are compared
 LEAST_PAIRS = 200  # (ours) pairs of values under which a distance is not used
 LEAST_RELIABLE = 0.1  # (ours) share of the variance below which reliability is not taken to fall
-MIN_REPS = 6  # METHODS 11: with fewer reps, leaving one out says nothing
 TOO_FEW = "Too few ratings or results of one client some months apart to tell error from change."
 
 
@@ -52,12 +52,12 @@ def corrected(panel: Panel, made: Design, fit: Fit, level: float = 0.95) -> Corr
     client or rep, so their uncertainty counts. ValueError where too few repeats are on record.
     """
     clients = _left_out(panel, made, fit, made.rows["client_id"], panel.spells["client_id"])
-    found, se = clients[0], _jackknife(clients[1:])
-    if made.rows["rep"].nunique() >= MIN_REPS:
+    found, se = clients[0], jackknife(clients[1:])
+    if made.rows["rep"].nunique() >= FEWEST_REPS:
         reps = _left_out(panel, made, fit, made.rows["rep"], panel.rep)
         tail = (1 + level) / 2
         few = stats.t.ppf(tail, len(reps) - 2) / stats.norm.ppf(tail)
-        se = np.fmax(se, few * _jackknife(reps[1:]))
+        se = np.fmax(se, few * jackknife(reps[1:]))
     known = bool(np.isfinite([*found, *se]).all())
     return Corrected(found[:3], se[:3], found[3:], se[3:], known)
 
@@ -215,10 +215,3 @@ def _totals(values: np.ndarray, codes: np.ndarray, groups: int) -> np.ndarray:
     every = flat.sum(axis=0)
     sums = np.vstack([every, every - np.stack(columns, axis=1)])
     return sums.reshape(1 + groups, *values.shape[1:])
-
-
-def _jackknife(without: np.ndarray) -> np.ndarray:
-    """Standard errors (k,) from estimates without each of G groups (G, k). Source: METHODS 11."""
-    groups = len(without)
-    apart = without - without.mean(axis=0)
-    return np.asarray(np.sqrt((groups - 1) / groups * (apart**2).sum(axis=0)))

@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from retention.config import study_plan
+from retention.intervals import FEWEST_REPS, NO_SPREAD, Spread, ratio_by_rep
 from retention.liking import DETRACTOR, PROMOTER
 from retention.results import Estimate, Estimates, Finding
 from retention.sources.scales import as_given
@@ -21,9 +22,8 @@ EDGES = tuple(float(edge) for edge in study_plan()["thresholds"]["nps_bands"]["v
 BANDS = ("bad", "needs work", "good", "a unicorn")
 RECENT = 3  # months of waves that make up the score of today, each client once
 DRAWS, SEED = 4000, 1
-MIN_REPS = 6  # reps from which leaving one out tells how far they differ: METHODS 11
 PRIOR = 0.5  # of each class, in answers: METHODS 5
-INDEPENDENT = f"With fewer than {MIN_REPS} reps on record, clients are taken to be independent of each other."
+INDEPENDENT = f"With fewer than {FEWEST_REPS} reps on record, clients are taken to be independent of each other."
 COUNTS = ["promoters", "passives", "detractors"]
 
 
@@ -103,33 +103,17 @@ def chances(counts: Sequence[int]) -> np.ndarray:
     return np.bincount(np.digitize(found, EDGES), minlength=len(BANDS)) / len(found)
 
 
-def jackknife(without: np.ndarray) -> np.ndarray:
-    """The standard error of an estimate from its values without each of G groups, shapes (G, ...) and (...).
+def by_reps(rows: pd.DataFrame) -> Spread:
+    """The spread of the score as its reps are left out, one after the other; `rows`: one a client, with `rep`.
 
-    Source: METHODS 11.
-    """
-    groups = len(without)
-    apart = without - without.mean(axis=0)
-    return np.asarray(np.sqrt((groups - 1) / groups * (apart**2).sum(axis=0)))
-
-
-def by_reps(rows: pd.DataFrame) -> tuple[float, float]:
-    """The standard error of the score as its reps vary, and degrees of freedom; NaN and 0 under six reps.
-
-    `rows`: one a client, with `rep` ("" where unknown: such a client belongs to none, and always counts). The degrees
-    of freedom are those of the effective number of reps, which answers spread unevenly make smaller. METHODS 11.
+    A client whose rep is unknown ("") belongs to none, and always counts.
     """
     if "rep" not in rows:
-        return np.nan, 0.0
+        return NO_SPREAD
     known = rows[rows["nps"].notna()]
     value = known["nps"].astype(float)
     points = 100.0 * (value >= PROMOTER) - 100.0 * (value <= DETRACTOR)
-    each = points.groupby(known["rep"].fillna("")).agg(["sum", "size"]).drop(index="", errors="ignore")
-    if len(each) < MIN_REPS:
-        return np.nan, 0.0
-    without = (points.sum() - each["sum"]) / (len(points) - each["size"])
-    effective = each["size"].sum() ** 2 / (each["size"] ** 2).sum()
-    return float(jackknife(without.to_numpy())), max(float(effective - 1), 1.0)
+    return ratio_by_rep(points.to_numpy(), np.ones(len(points)), known["rep"].fillna(""))
 
 
 def band_chances(row: pd.Series) -> np.ndarray:
@@ -167,13 +151,13 @@ def today(rows: pd.DataFrame, cutoff: pd.Timestamp, group: str = "all clients") 
     """
     now = recent(rows, cutoff)
     table = tally(now.assign(group=group), "group")
-    se, df = by_reps(now)
-    table = table[table["answered"] > 0].assign(by_rep=False, df=df, reps_known=bool(df > 0))
-    half = se * stats.t.ppf(0.975, df) if df > 0 else np.nan
+    spread = by_reps(now)
+    table = table[table["answered"] > 0].assign(by_rep=False, df=spread.df, reps_known=spread is not NO_SPREAD)
+    half = float(spread.reach(0.975))
     if table.empty or not 2 * half > (table["high"] - table["low"]).iloc[0]:
         return table
     limits = {"low": (table["nps"] - half).clip(lower=-100), "high": (table["nps"] + half).clip(upper=100)}
-    return table.assign(**limits, se=se, by_rep=True)
+    return table.assign(**limits, se=float(spread.se), by_rep=True)
 
 
 def words(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
