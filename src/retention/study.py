@@ -14,13 +14,13 @@ import pandas as pd
 
 from retention import conventions, prepared
 from retention.claims import Claim, load_plan, plan_hash
-from retention.config import Settings, TableSettings, resolve
+from retention.config import Extra, Settings, TableSettings, resolve
 from retention.conventions import some
 from retention.economics.money import monthly_money, worth_by_month
 from retention.economics.prepaid import ByTerm, by_term
 from retention.errors import ConfigError, Fault
 from retention.features import Window
-from retention.guards import leaky
+from retention.guards import KEPT, leaks, leaky
 from retention.in_charge import reps_on, with_people_who_left
 from retention.judgement import Judgement, judged
 from retention.lagged import Panel, build_panel
@@ -32,7 +32,7 @@ from retention.service import people_names
 from retention.snapshots import build_snapshots
 from retention.sources import Tables, ask_records_begin, in_words, last_whole_month, read, warnings_of
 from retention.spells import build_spells, contract_cycles, row_terms
-from retention.tables import TABLES, known_by
+from retention.tables import SIGNING, TABLES, known_by
 
 YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
@@ -57,7 +57,23 @@ class Study:
 
     @cached_property
     def spells(self) -> pd.DataFrame:
-        """Engagements followed to the cut-off: `spells.build_spells`."""
+        """Engagements followed to the cut-off: `spells.build_spells`, without the columns of `leaking`."""
+        return self._followed.drop(columns=[name for name in self.leaking if name not in KEPT])
+
+    @cached_property
+    def leaking(self) -> dict[str, str]:
+        """Columns that are said to be known at signing and know who left, with why: `guards.leaky`."""
+        return leaky(self._followed, self.settings.table("clients").extra)
+
+    @property
+    def at_signing(self) -> dict[str, Extra]:
+        """The user's own columns that were known at signing and may be used: none that leaks."""
+        extra = self.settings.table("clients").extra
+        return {name: about for name, about in extra.items() if about.known == SIGNING and name not in self.leaking}
+
+    @cached_property
+    def _followed(self) -> pd.DataFrame:
+        """Engagements with every column of the clients table."""
         return build_spells(
             self.tables.frames["clients"],
             cutoff=self.cutoff,
@@ -152,13 +168,12 @@ class Study:
     def snapshots(self) -> pd.DataFrame:
         """Each client at each month's end: `snapshots.build_snapshots`; empty where dates were counted back.
 
-        Without the columns of which `guards.leaky` says that they know too much.
+        Without the columns of `leaking`.
         """
         return self._once("snapshots", lambda: Made({"rows": self._snapshots()})).frames["rows"]
 
     def _snapshots(self) -> pd.DataFrame:
         begin = pd.Timestamp(self.records_begin) if self.records_begin else self.spells["start_date"].min()
-        extra = self.settings.table("clients").extra
         frames = self.tables.frames
         tables = frames.scanned() if isinstance(frames, Frames) else dict(frames)
         if "contracts" not in tables and self.contracts is not None:
@@ -170,12 +185,11 @@ class Study:
             self.settings.results,
             cutoff=pd.Timestamp(self.cutoff),
             begin=begin,
-            extra=extra,
+            extra=self.at_signing,
             worth=self._worth_of_prepaid(),
         )
-        known_later = leaky(self.spells, extra)
-        size = ["log_size"] if "monthly_ad_spend" in known_later else []
-        rows = rows.drop(columns=[*known_later, *size], errors="ignore")
+        size = ["log_size"] if "monthly_ad_spend" in self.leaking else []
+        rows = rows.drop(columns=[*self.leaking, *size], errors="ignore")
         return rows.head(0) if self.is_snapshot else rows
 
     def _worth_of_prepaid(self) -> pd.DataFrame | None:
@@ -223,8 +237,7 @@ class Study:
 
     def _categories(self) -> list[str]:
         """Columns of the clients by which parts of the book may have come from elsewhere."""
-        extra = self.settings.table("clients").extra
-        own = [name for name, column in extra.items() if column.kind == "category" and column.known == "signing"]
+        own = [name for name, column in self.at_signing.items() if column.kind == "category"]
         return [name for name in ("source", "industry", "seller_id", *own) if name in self.spells]
 
     @property
@@ -252,7 +265,8 @@ class Study:
             rules = [Finding("data", self._many_rules())]
         texts = [*self._about_time(), *self._about_ends()]
         plan = [Finding("data", text, "warning") for text in load_plan(self.settings.plan)[1]]
-        items = [*(Finding("data", text, "warning") for text in texts), *rules, *plan]
+        about_time = [Finding("data", text, "warning") for text in texts]
+        items = [*leaks(self.leaking).items, *about_time, *rules, *plan]
         return Findings(tuple(items), "Nothing gives reason to doubt.")
 
     def notes(self) -> Findings:
