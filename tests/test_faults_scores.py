@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retention import guards, signing, size
+from retention import cross_section, guards, judgement, signing, size
 from retention.config import Extra
 from retention.study import open_study
 
@@ -155,3 +155,112 @@ def test_S8_the_bill_of_a_whole_stay_is_named(tmp_path):
     study = telco(tmp_path)
     assert set(study.leaking) == {"TotalCharges"} and len(study.at_signing) == 15
     assert "grows with how long a client stayed" in study.leaking["TotalCharges"]
+
+
+@no_telco
+def test_S12_the_public_file_is_described(tmp_path):
+    """Without the leaking column: AUC .83 and average precision .63 or more; both stand with intervals."""
+    study = telco(tmp_path)
+    found = study.described
+    rows = {(row.name, row.group): row for row in cross_section.table(found).rows}
+    area, precision = rows["AUC", cross_section.WITH], rows["average precision", cross_section.WITH]
+    assert area.estimate >= 0.83 and precision.estimate >= 0.63
+    assert area.low < area.estimate < area.high and precision.low < precision.estimate < precision.high
+    assert rows["AUC", cross_section.WITHOUT].high < area.low
+    slope = rows["calibration slope (right: 1)", cross_section.WITH]
+    assert 0.9 < slope.low < slope.estimate < slope.high < 1.1
+    assert "TotalCharges" not in found.rows and set(found.drivers["Columns"].head(3)) >= {"contract term, months"}
+    listed = cross_section.present(found, study.spells)
+    assert len(listed) == 5174 and listed["low"].iloc[0] > 75 > 5 > listed["high"].iloc[-1]
+
+
+def snapshot(n: int, seed: int, planted: float) -> pd.DataFrame:
+    """An export of a tenure and a flag, in which clients of one trade have left more often, or nobody."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame({"id": [f"c{i}" for i in range(n)], "tenure": rng.integers(1, 48, n)})
+    rows["trade"], rows["zone"] = rng.choice(["shop", "clinic"], n), rng.choice(["north", "south"], n)
+    rows["term"], rows["spend"] = rng.choice([1, 12], n), rng.lognormal(8, 1, n).round()
+    odds = -0.8 + planted * (rows["trade"] == "shop")
+    return rows.assign(left=np.where(rng.random(n) < 1 / (1 + np.exp(-odds)), "yes", "no"))
+
+
+SNAPSHOT = """\
+records_begin = "all history"
+[tables.clients]
+tenure_months = "tenure"
+snapshot_date = 2024-06-30
+ended = {column = "left", true = "yes"}
+extra = {trade = {kind = "category"}, zone = {kind = "category"}}
+[tables.clients.columns]
+client_id = "id"
+contract_term_months = "term"
+monthly_ad_spend = "spend"
+"""
+
+
+def snapshot_study(folder: Path, rows: pd.DataFrame):
+    folder.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(folder / "clients.csv", index=False)
+    (folder / "retention.toml").write_text(SNAPSHOT, "utf-8")
+    return open_study(str(folder))
+
+
+def test_S12_what_is_planted_is_found_and_what_is_not_is_not(tmp_path):
+    planted = snapshot_study(tmp_path / "planted", snapshot(500, 1, 2.0)).described
+    assert planted.drivers.loc[0, "Columns"] == "trade" and planted.drivers.loc[0, "Low"] > 0.05
+    assert (planted.drivers.loc[1:, "Low"] < 0.01).all()
+    low = judgement.area_under_curve(planted.told)[1]
+    assert low > 0.6
+    nothing = snapshot_study(tmp_path / "nothing", snapshot(500, 2, 0.0)).described
+    assert judgement.area_under_curve(nothing.told)[1] < 0.5 < judgement.area_under_curve(nothing.told)[2] + 0.05
+
+
+def test_S12_each_client_has_a_share_a_repeat_and_figures_are_those_of_the_library(tmp_path):
+    found = snapshot_study(tmp_path / "data", snapshot(300, 3, 1.0)).described
+    assert found.told["client_id"].value_counts().eq(cross_section.REPEATS).all()
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    told = found.told
+    assert judgement.area_under_curve(told)[0] == pytest.approx(roc_auc_score(told["left"], told[judgement.MODEL]))
+    precision = average_precision_score(told["left"], told[judgement.MODEL])
+    assert judgement.average_precision(told)[0] == pytest.approx(precision)
+
+
+def test_S12_months_that_know_the_outcome_are_left_out_and_too_few_is_said(tmp_path):
+    rows = snapshot(300, 4, 1.0)
+    rows["tenure"] = np.where(rows["left"] == "yes", 1, 20) + np.arange(300) % 3
+    found = snapshot_study(tmp_path / "known", rows).described
+    assert cross_section.SERVICE not in found.rows and "are left out" in found.note
+    few = snapshot(300, 5, 1.0)
+    few.loc[few.index[few["left"] == "yes"][30:], "left"] = "no"
+    short = snapshot_study(tmp_path / "few", few).described
+    assert "30 left and 270 stay" in short.answer().text and cross_section.table(short).rows == ()
+    assert cross_section.present(short, snapshot_study(tmp_path / "few", few).spells).empty
+
+
+SAYS_MORE = r"predict|forecast|foretell|foretold|will leave|likely to leave|may leave|at risk|at stake|next month"
+DISCLAIMED = r"does not predict( who will)?|could not predict"
+
+
+def test_S12_the_page_of_a_snapshot_predicts_nothing(tmp_path):
+    """Its title and its list say so, and no word of the page says more of its numbers."""
+    import re
+    import subprocess
+    import sys
+
+    from bs4 import BeautifulSoup
+
+    snapshot_study(tmp_path / "data", snapshot(300, 6, 1.5))
+    command = [sys.executable, "-c", "from retention.cli import main; main()", "report", "--notebooks", "04"]
+    folders = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    done = subprocess.run([*command, *folders], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    soup = BeautifulSoup((tmp_path / "out" / "latest" / "04_churn_risk.html").read_text("utf-8"), "html.parser")
+    for part in soup(["style", "script"]):
+        part.decompose()
+    assert "does not predict" in soup.h1.text and "does not predict who will" in soup.caption.text
+    text = re.sub(r"\s+", " ", soup.get_text(" "))
+    assert re.findall(SAYS_MORE, re.sub(DISCLAIMED, "", text), re.IGNORECASE) == []
+    assert "Is it better than a simple rule" not in text and "Whom to sign" not in text
+    index = (tmp_path / "out" / "latest" / "index.html").read_text("utf-8")
+    assert cross_section.NOT_PREDICTED in index and "No model can be made" not in index

@@ -15,7 +15,7 @@ RANKS = [
     {"liking", "contract_checks", "signing"},
     {"risk", "people", "claims", "importance", "nps"},
     {"judgement", "guards", "economics"},
-    {"scores", "leads", "service", "reps", "loyalty"},
+    {"scores", "leads", "service", "reps", "loyalty", "cross_section"},
     {"contact"},
     {"portfolio", "study", "gate"},
     {"report"},

@@ -86,10 +86,10 @@ def _of_sums(told: pd.DataFrame, rows: Sequence[np.ndarray], figure: Callable[..
     codes = bunched(pd.factorize(told["client_id"])[0])
     sums = np.stack([np.bincount(codes, values) for values in rows]) @ _draws(codes.max() + 1).T
     with np.errstate(divide="ignore", invalid="ignore"):  # NaN in a resample in which nobody left
-        return _interval(figure(*sums))
+        return interval_of(figure(*sums))
 
 
-def _interval(values: np.ndarray) -> list[float]:
+def interval_of(values: np.ndarray) -> list[float]:
     """The first value with the 95 % limits of the rest; NaN where no resample tells them."""
     draws = values[1:][~np.isnan(values[1:])]
     limits = np.quantile(draws, [0.025, 0.975]) if draws.size else (math.nan, math.nan)
@@ -218,7 +218,30 @@ def average_precision(told: pd.DataFrame) -> list[float]:
         weight = times[whose]
         left, every = np.cumsum(weight * gone)[last], np.cumsum(weight)[last]
         found.append(np.diff(left, prepend=0) @ (left / np.maximum(every, LEAST)) / left[-1])
-    return _interval(np.array(found))
+    return interval_of(np.array(found))
+
+
+def area_under_curve(told: pd.DataFrame) -> list[float]:
+    """Share of pairs of one who left and one who did not in which the former has the higher chance; interval by client.
+
+    Ties count as a half (AUC).
+    """
+    return interval_of(area_draws(told))
+
+
+def area_draws(told: pd.DataFrame) -> np.ndarray:
+    """The area of `area_under_curve`, then the same in each resample of the clients, shape (DRAWS + 1,)."""
+    codes = bunched(pd.factorize(told["client_id"])[0])
+    order = np.argsort(told[MODEL].to_numpy(), kind="stable")
+    gone, whose = told["left"].to_numpy(float)[order], codes[order]
+    last = np.flatnonzero(np.diff(told[MODEL].to_numpy()[order], append=np.nan))  # of each chance
+    found = []
+    for times in _draws(codes.max() + 1):
+        weight = times[whose]
+        left, stayed = np.cumsum(weight * gone)[last], np.cumsum(weight * (1 - gone))[last]
+        below = (stayed + np.append(0, stayed[:-1])) / 2
+        found.append(np.diff(left, prepend=0) @ below / max(left[-1] * stayed[-1], LEAST))
+    return np.array(found)
 
 
 def _top(told: pd.DataFrame, way: str, capacity: int) -> np.ndarray:

@@ -72,8 +72,8 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         return self
 
     def _offered(self) -> dict[str, BaseEstimator]:
-        ridges = {f"ridge {C}": _logistic(C) for C in PENALTIES}
-        return ridges | ({"boosting": _boosting(self.seed)} if self.n_events_ >= BOOSTING_FROM else {})
+        ridges = {f"ridge {C}": logistic(C) for C in PENALTIES}
+        return ridges | ({"boosting": boosting(self.seed)} if self.n_events_ >= BOOSTING_FROM else {})
 
     def decision_function(self, rows: pd.DataFrame) -> np.ndarray:
         """Log-odds of leaving, calibrated, shape (n,)."""
@@ -165,16 +165,18 @@ class Prepared(TransformerMixin, BaseEstimator):
         return np.hstack(parts)
 
 
-def _logistic(C: float) -> LogisticRegression:
+def logistic(C: float) -> LogisticRegression:
+    """Ridge logistic regression with this inverse strength of the penalty."""
     return LogisticRegression(C=C, solver="newton-cholesky", max_iter=200)
 
 
 def ridge(C: float) -> Pipeline:
     """Ridge logistic regression of prepared features (blanks filled, scaled, categories apart)."""
-    return make_pipeline(Prepared(), _logistic(C))
+    return make_pipeline(Prepared(), logistic(C))
 
 
-def _boosting(seed: int) -> HistGradientBoostingClassifier:
+def boosting(seed: int) -> HistGradientBoostingClassifier:
+    """Boosted trees, small and penalised, for when ends are many."""
     return HistGradientBoostingClassifier(
         max_iter=50,
         learning_rate=0.15,

@@ -232,4 +232,6 @@ def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:
 def save(table: pd.DataFrame, out_dir: str, file: str = FILE) -> None:
     """Write the scores (or another list) into the folder of a run; nothing where a notebook runs by itself."""
     if out_dir and len(table):
-        write_csv(table, Path(out_dir) / file)
+        path = Path(out_dir) / file
+        path.parent.mkdir(exist_ok=True)
+        write_csv(table, path)

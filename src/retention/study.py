@@ -16,6 +16,7 @@ from retention import conventions, prepared
 from retention.claims import Claim, load_plan, plan_hash
 from retention.config import Extra, Settings, TableSettings, resolve
 from retention.conventions import some
+from retention.cross_section import Described, described
 from retention.economics.money import monthly_money, worth_by_month
 from retention.economics.prepaid import ByTerm, by_term
 from retention.errors import ConfigError, Fault
@@ -216,6 +217,18 @@ class Study:
         table = scores(self.snapshots, self.spells, way, self.settings, self.cutoff, reps)
         facts = {"skills": judgement.skills, "why": judgement.why}
         return Made({"told": judgement.told, "weights": weights(way), "scores": table}, facts)
+
+    @cached_property
+    def described(self) -> Described:
+        """Who has left, of a snapshot: `cross_section.described`; nothing where there are dates."""
+        made = self._once("described", self._described)
+        return Described(**made.frames, **made.facts)
+
+    def _described(self) -> Made:
+        spells = self.spells if self.is_snapshot else self.spells.head(0)
+        found = described(spells, self.at_signing)
+        frames = {"rows": found.rows, "told": found.told, "without": found.without, "drivers": found.drivers}
+        return Made(frames, {"why": found.why, "note": found.note})
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` gives back; in a run the first notebook that asks makes it for all (`prepared.once`)."""
