@@ -10,6 +10,8 @@ import pytest
 
 from retention import cross_section, guards, judgement, signing, size
 from retention.config import Extra
+from retention.report import pages
+from retention.results import Finding
 from retention.study import open_study
 
 NUMBER, CATEGORY = Extra(kind="number"), Extra(kind="category")
@@ -264,3 +266,19 @@ def test_S12_the_page_of_a_snapshot_predicts_nothing(tmp_path):
     assert "Is it better than a simple rule" not in text and "Whom to sign" not in text
     index = (tmp_path / "out" / "latest" / "index.html").read_text("utf-8")
     assert cross_section.NOT_PREDICTED in index and "No model can be made" not in index
+
+
+def test_S12_each_sort_of_data_has_its_own_cells(sample_study):
+    """Data with dates show no cell of a snapshot, and the other way round."""
+    import nbformat
+
+    page = Path(__file__).parents[1] / "notebooks" / "04_churn_risk.ipynb"
+    quiet, said = sample_study.described.about_service(), Finding("snapshot", "Of a snapshot.", "headline")
+    for result, title in ((quiet, "# Who will leave next?"), (said, "# Who has left")):
+        notebook = nbformat.read(page, as_version=4)
+        data = result._repr_mimebundle_()
+        cell = next(cell for cell in notebook.cells if cell.id == "answer")
+        cell.outputs = [nbformat.v4.new_output("display_data", data=data)]
+        pages.leave_out_other_data(notebook)
+        assert notebook.cells[0].source.startswith(title)
+        assert len({tag for cell in notebook.cells for tag in cell.metadata.get("tags", ())}) == 2

@@ -26,7 +26,7 @@ from retention.features import FEATURES, signing_features
 from retention.guards import TELLS_TOO_MUCH, tells
 from retention.judgement import MODEL, area_draws, area_under_curve, average_precision, calibration, reliability
 from retention.judgement import interval_of as interval
-from retention.results import Estimate, Estimates, Finding, between, quantity
+from retention.results import Estimate, Estimates, Finding, Findings, between, quantity
 from retention.risk import (
     BOOSTING_FROM,
     MIN_EVENTS,
@@ -76,9 +76,9 @@ class Described:
         )
         return Finding("snapshot", text, "headline")
 
-    def about_service(self) -> Finding:
-        """What was made of the months of service, in a sentence or two."""
-        return Finding("snapshot", self.note)
+    def about_service(self) -> Findings:
+        """What was made of the months of service, in a sentence or two; nothing where nothing is described."""
+        return Findings((Finding("snapshot", self.note),) if self.note else (), "")
 
 
 def described(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Described:
