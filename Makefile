@@ -38,6 +38,7 @@ check: .venv/dev-ready
 simulate: .venv/dev-ready
 	$(BIN)/python tests/simulate.py $(ARGS)
 	$(BIN)/python tests/simulate_economics.py $(ARGS)
+	$(BIN)/python tests/simulate_scores.py $(ARGS)
 
 fuzz: .venv/dev-ready
 	$(BIN)/python tests/fuzz.py $(ARGS)

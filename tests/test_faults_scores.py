@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retention import cross_section, guards, judgement, signing, size
-from retention.config import Extra
+from retention import cross_section, early_warning, guards, judgement, risk, scores, signing, size
+from retention.config import Extra, Settings
 from retention.report import pages
 from retention.results import Finding
 from retention.study import open_study
@@ -282,3 +282,195 @@ def test_S12_each_sort_of_data_has_its_own_cells(sample_study):
         pages.leave_out_other_data(notebook)
         assert notebook.cells[0].source.startswith(title)
         assert len({tag for cell in notebook.cells for tag in cell.metadata.get("tags", ())}) == 2
+
+
+def test_S6_a_small_group_is_drawn_to_the_one_it_is_part_of():
+    """Renewals: 30 of 100 on a year, 2 of 10 on two years; the free: 5 of 100. By hand, with 20 rows of the wider."""
+    parts = [(0, 12, 100, 30), (0, 24, 10, 2), (1, 1, 100, 5)]
+    rows = pd.concat(
+        pd.DataFrame({"monthly": monthly, "term_months": term, "left": [1] * left + [0] * (n - left)})
+        for monthly, term, n, left in parts
+    ).reset_index(drop=True)
+    rule = risk.Rule(("monthly", "term_months")).fit(rows)
+    every = 37 / 210
+    due = (32 + 20 * every) / 130
+    year, two, free = (rule.predict_proba(rows[rows["term_months"] == term].head(1))[0, 1] for term in (12, 24, 1))
+    assert year == pytest.approx((30 + 20 * due) / 120) and two == pytest.approx((2 + 20 * due) / 30)
+    alone = (5 + 20 * every) / 120
+    assert free == pytest.approx((5 + 20 * alone) / 120)
+    unseen = rule.predict_proba(pd.DataFrame({"monthly": [0], "term_months": [36]}))[0, 1]
+    assert unseen == pytest.approx(due)
+
+
+def test_S6_the_calendar_tells_lengths_of_term_apart():
+    """Of 12-month renewals 25 in a hundred leave, of 6-month ones 12: the calendar says so of each."""
+    assert risk.RULES[judgement.CALENDAR][-1] == "term_months"
+    rng, n = np.random.default_rng(1), 6000
+    rows = pd.DataFrame({"monthly": 0.0, "exit_possible": 1.0, "renewal_due": 1.0}, index=range(n))
+    rows["term_months"] = rng.choice([6, 12], n)
+    rows["left"] = (rng.random(n) < np.where(rows["term_months"] == 12, 0.25, 0.12)).astype(int)
+    rule = risk.offered_rules(rows)[judgement.CALENDAR].fit(rows)
+    for term, share in ((6, 0.12), (12, 0.25)):
+        assert rule.predict_proba(rows[rows["term_months"] == term].head(1))[0, 1] == pytest.approx(share, abs=0.02)
+
+
+def test_S6_the_interval_is_said_to_be_that_of_a_group():
+    table = pd.DataFrame({"client": ["Ann"], "rep_id": "r1", "risk": 0.33, "low": 0.25, "high": 0.42})
+    table = table.assign(act_by="2026-01-31", at_stake=1.0, contact="yes", reasons="up: x")
+    shown = scores.monday(table, "USD")
+    assert scores.OF_A_HUNDRED in shown and "Interval" not in shown
+    assert shown.loc[0, scores.OF_A_HUNDRED] == "25 to 42"
+    text = scores.about_interval(table).text
+    assert "of 100 clients scored like this, 25 to 42 leave" in text and "may lie outside it" in text
+    assert "Ann" not in text and scores.about_interval(table.head(0)).text == ""
+    assert "of 100 scored like this, 25 to 42 leave" in pages._for_readers(table).loc[0, "risk"]
+
+
+def told_of(left: list[int], model: list[float], calendar: list[float]) -> pd.DataFrame:
+    frame = pd.DataFrame({"left": left, judgement.MODEL: model, judgement.CALENDAR: calendar, "month": 1})
+    return frame.assign(client_id=np.arange(len(left)).astype(str), worth_a_month=100.0)
+
+
+def test_S11_ahead_by_hand_and_the_same_as_net_benefit():
+    """At 20 % the model acts on the first two clients, the calendar on the last three."""
+    told = told_of([1, 0, 1, 0, 0], [0.5, 0.3, 0.1, 0.1, 0.1], [0.1, 0.1, 0.4, 0.4, 0.4])
+    ahead = judgement.benefit_ahead(told, (0.2,))[0, 0]
+    assert ahead == pytest.approx(100 / 5 * ((1 - 0.25) - (1 - 2 * 0.25)))
+    row = judgement.net_benefit(told).set_index("Act from a chance of").loc["20%"]
+    assert ahead == pytest.approx(row["Net benefit by the model"] - row["Net benefit by the calendar"])
+
+
+def test_S11_the_model_is_told_from_where_it_is_ahead():
+    """High chances of the model come true, its low ones are luck; the calendar knows who is locked."""
+    rng, n = np.random.default_rng(1), 4000
+    free = rng.random(n) < 0.5
+    high = free & (rng.random(n) < 0.3)
+    truth = np.where(high, 0.4, np.where(free, 0.08, 0.005))
+    left = (rng.random(n) < truth).astype(int)
+    blurred = np.where(high, 0.4, rng.permutation(np.where(free, 0.08, 0.005)))
+    told = told_of(list(left), list(blurred), list(np.where(free, 0.176, 0.005)))
+    first, low, high_ = judgement.ahead_from(told)
+    assert 0.08 < first <= 0.18 and low <= first <= high_
+    found = judgement.Judgement(told, {"everybody alike": [0.1, 0.05, 0.15]}, "", (0.25, 0.35))
+    assert found.beats and f"From a predicted chance of {first:.0%} on" in found.ahead().text
+    assert "Below that the calendar is ahead" in found.ahead().text
+    cheap = judgement.Judgement(told, found.skills, "", (0.01, 0.02))
+    assert cheap.predicts_better and not cheap.beats
+    assert cheap.answer().text.startswith("Use the renewal calendar") and "1.0% to 2.0%" in cheap.answer().text
+
+
+def test_S11_the_chances_that_matter_are_those_at_which_a_contact_pays():
+    told = told_of([1, 0], [0.5, 0.5], [0.5, 0.5])
+    costs = Settings().risk.model_copy(update={"contact_cost": 60.0, "incentive": 0.0, "worth_months": 12})
+    assert judgement.pays_from(told, costs) == pytest.approx((0.5, 0.25, 1 / 6, 0.125))
+    unknown = told.assign(worth_a_month=np.nan)
+    assert judgement.pays_from(unknown, costs) == judgement.CUTS == judgement.pays_from(told, None)
+
+
+CUT = pd.Timestamp("2024-12-31")
+
+
+def month_ends(clients: int, monthly_rate: float, months: int = 48, rise: float = 1.0, since: int = 0, seed: int = 1):
+    """Clients free to leave, replaced as they go; the rate at which they give notice rises in the last months.
+
+    Spells with a day of decision, and a row a client and month's end while it is there.
+    """
+    rng, last = np.random.default_rng(seed), 2024 * 12 + 11
+    spells, rows = [], []
+    for place in range(clients):
+        start = last - months
+        while start < last:
+            chances = np.where(np.arange(start + 1, last + 1) > last - since, rise * monthly_rate, monthly_rate)
+            hits = np.flatnonzero(rng.random(len(chances)) < chances)
+            end = start + 1 + hits[0] if len(hits) else last + 1
+            name = f"c{place}-{start}"
+            spells.append((name, end if end <= last else None))
+            rows += [(name, month, month - start) for month in range(start, min(end, last + 1))]
+            start = end
+    frame = pd.DataFrame(rows, columns=["client_id", "month", "tenure_months"]).assign(engagement=1, monthly=1.0)
+    frame = frame.assign(term_months=1.0, months_to_renewal=1.0)
+    ends = pd.DataFrame(spells, columns=["client_id", "month"]).assign(engagement=1, end_kind="client")
+    month = ends.pop("month").astype(float)
+    day = pd.to_datetime({"year": month // 12, "month": month % 12 + 1, "day": month * 0 + 5})
+    ends = ends.assign(decision_date=day, recorded_date=day, end_date=day + pd.Timedelta(days=30))
+    return frame, ends.assign(decision_assumed=False)
+
+
+def test_S7_observed_and_expected_by_hand():
+    """Everybody free, one rate: expected is the share of the months before the last twelve, times those there."""
+    rows, ends = month_ends(60, 0.05)
+    found = early_warning.watch(rows, ends, CUT)
+    last = 2024 * 12 + 11
+    decided = (ends["decision_date"].dt.year * 12 + ends["decision_date"].dt.month - 1).astype("float")
+    assert found.observed == int((decided > last - found.window).sum())
+    there = rows[rows["month"].between(last - found.window, last - 1)]
+    learned = rows[rows["month"] + 1 <= last - early_warning.APART]
+    share = ((decided <= last - early_warning.APART) & decided.notna()).sum() / len(learned)
+    assert found.expected == pytest.approx(share * len(there), rel=0.15)  # by months of service, drawn to one share
+    assert len(found.months) == early_warning.SHOWN
+    calm = early_warning.Watch(found.months, 3, 9, 8.8, 0.5).answer()
+    assert calm.kind == "text"
+    assert (
+        calm.text == "No sign that churn has risen. In the last 3 months 9 clients chose to leave; 8.8 were expected."
+    )
+
+
+def test_S7_a_doubling_three_months_ago_is_told():
+    found = [early_warning.watch(*month_ends(60, 0.05, rise=2.0, since=3, seed=seed), CUT) for seed in range(12)]
+    assert sum(each.risen for each in found) >= 8
+    told = next(each for each in found if each.risen).answer()
+    assert told.kind == "warning" and told.text.startswith("Churn has risen. In the last 3 months")
+    assert f"{early_warning.FALSE_ALARM:.1%} of reports" in told.text
+
+
+def test_S7_no_change_gives_no_more_warnings_than_stated():
+    chances = np.array([early_warning.watch(*month_ends(40, 0.05, seed=seed), CUT).chance for seed in range(60)])
+    assert (chances <= early_warning.FALSE_ALARM).mean() <= 0.045 + 3 * np.sqrt(0.045 * 0.955 / 60)
+    assert 0.3 < (chances < 0.5).mean() < 0.7
+
+
+def test_S7_decisions_that_are_written_down_late_are_allowed_for():
+    """Every decision is on record two months later: the last two months are blank, and no fall is told."""
+    rows, ends = month_ends(60, 0.05, seed=3)
+    late = ends.assign(recorded_date=ends["decision_date"] + pd.Timedelta(days=61))
+    found = early_warning.watch(rows, late, CUT)
+    assert found.months["expected"].tail(2).tolist() == [0, 0] and found.months["observed"].tail(2).sum() == 0
+    assert found.months["expected"].iloc[-4] == pytest.approx(
+        early_warning.watch(rows, ends, CUT).months["expected"].iloc[-4], rel=0.05
+    )
+
+
+def test_S7_a_renewal_counts_by_the_part_of_its_term_in_the_window():
+    last = 100
+    cells = pd.DataFrame({"month": [100, 98, 97, 100], "term": [1.0, 12.0, 12.0, 6.0]})
+    assert early_warning._parts(cells, last, 3).tolist() == pytest.approx([1, 1 / 12, 0, 0.5])
+
+
+def test_S7_a_wave_of_renewals_is_no_rise():
+    """Year-long contracts that all come due in the last quarter: four times as many leave, as the calendar expects."""
+    rng, last = np.random.default_rng(1), 2024 * 12 + 11
+    rows, ends = [], []
+    for year in range(5):
+        for client in range(60):
+            name, due = f"c{year}-{client}", last - 12 * year - client % 3
+            gone = rng.random() < 0.3
+            rows += [(name, due - before, 12 - before, before) for before in range(11, 0, -1)]
+            ends.append((name, due if gone else None))
+    frame = pd.DataFrame(rows, columns=["client_id", "month", "tenure_months", "months_to_renewal"])
+    frame = frame.assign(engagement=1, monthly=0.0, term_months=12.0)
+    told = pd.DataFrame(ends, columns=["client_id", "month"]).assign(engagement=1, end_kind="client")
+    month = told.pop("month").astype(float)
+    day = pd.to_datetime({"year": month // 12, "month": month % 12 + 1, "day": month * 0 + 5})
+    told = told.assign(decision_date=day, recorded_date=day, end_date=day, decision_assumed=False)
+    found = early_warning.watch(frame, told, CUT)
+    assert not found.risen and found.months["observed"].tail(3).sum() > 10
+    months = found.months.set_index("month")
+    assert months.loc[last - 2 : last, "expected"].sum() == pytest.approx(18, rel=0.3)
+
+
+def test_S7_too_little_is_said():
+    rows, ends = month_ends(5, 0.02)
+    found = early_warning.watch(rows, ends, CUT)
+    assert "cannot be said" in found.answer().text and found.answer().kind == "text" and found.months.empty
+    assert "dates of start" in early_warning.watch(rows.head(0), ends, CUT).answer().text
+    assert early_warning.in_words(found).endswith("too few to say.")

@@ -14,7 +14,7 @@ RANKS = [
     {"contract_term", "size", "lagged", "engines"},
     {"liking", "contract_checks", "signing"},
     {"risk", "people", "claims", "importance", "nps"},
-    {"judgement", "guards", "economics"},
+    {"judgement", "guards", "economics", "early_warning"},
     {"scores", "leads", "service", "reps", "loyalty", "cross_section"},
     {"contact"},
     {"portfolio", "study", "gate"},

@@ -211,11 +211,11 @@ class Study:
         return Judgement(made.frames["told"], **made.facts), made.frames["weights"], made.frames["scores"]
 
     def _risk(self) -> Made:
-        judgement = judged(self.snapshots, self.window)
+        judgement = judged(self.snapshots, self.window, self.settings.risk)
         way = scorer(self.snapshots, judgement, self.window)
         reps = self.reps_now["rep_id"].fillna("")
         table = scores(self.snapshots, self.spells, way, self.settings, self.cutoff, reps)
-        facts = {"skills": judgement.skills, "why": judgement.why}
+        facts = {"skills": judgement.skills, "why": judgement.why, "pays_from": judgement.pays_from}
         return Made({"told": judgement.told, "weights": weights(way), "scores": table}, facts)
 
     @cached_property

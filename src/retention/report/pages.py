@@ -190,7 +190,8 @@ def _for_readers(rows: pd.DataFrame) -> pd.DataFrame:
     """The columns of a list that fit a first page, a chance with its interval in one."""
     if {"risk", "low", "high"} <= set(rows):
         chance = [
-            f"{risk:.0%} ({low:.0%} to {high:.0%})" for risk, low, high in rows[["risk", "low", "high"]].to_numpy()
+            f"{risk:.0%} (of 100 scored like this, {100 * low:.0f} to {100 * high:.0f} leave)"
+            for risk, low, high in rows[["risk", "low", "high"]].to_numpy()
         ]
         rows = rows.assign(risk=chance).drop(columns=["low", "high"])
     spare = [name for name in rows if name in SPARE or (name == "client_id" and "client" in rows)]
