@@ -114,7 +114,7 @@ def test_too_few_ends_are_refused(sample_study):
     judged = judgement.judged(
         sample_study.snapshots[sample_study.snapshots["client_id"].isin(few["client_id"])], Window()
     )
-    assert "No model can be made. 30 clients" in judged.answer().text and not judged.beats
+    assert "30 are on record in all" in judged.answer().text and not judged.beats
     assert scores.scorer(few, judged, Window()) is None and scores.weights(None).empty
     assert scores.scores(few, sample_study.spells, None, Settings(), sample_study.cutoff).empty
     assert judgement.views(few, Window(), judged) == {} and not judgement.skills(judged).rows

@@ -75,18 +75,17 @@ def watch(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: dt.date) -> Watch:
         return Watch(_no_months(), why="That takes dates of start and end.")
     last = last_month(pd.Timestamp(cutoff))
     table = _followed(rows, spells, last)
-    known = _on_record(table, last)
-    usual = table["month"] <= last - APART
-    learned = table[usual & table["month"].lt(last)]
+    learned = table[table["month"] <= last - APART]
     if learned["left"].sum() < MIN_EVENTS or learned["month"].nunique() < MIN_MONTHS:
         why = (
             f"That takes {MIN_EVENTS} clients who left by choice in {MIN_MONTHS} months or more, a year before the "
             f"last day; {int(learned['left'].sum())} are on record."
         )
         return Watch(_no_months(), why=why)
+    known = _on_record(table, last)
     share, error = _expected(learned, table)
     reported = (last - table["month"]).map(known).astype(float)
-    table = table.assign(expected=share * reported, error=error * reported)
+    table = table.assign(expected=share * reported, error=error * reported**2)
     months = table.groupby("month").agg(observed=("left", "sum"), expected=("expected", "sum")).reset_index()
     spread = _overdispersion(months[months["month"] <= last - APART])
     window, chance = _unusual(table[table["month"] > last - max(WINDOWS)], last, spread)
