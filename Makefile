@@ -41,6 +41,7 @@ simulate: .venv/dev-ready
 	$(BIN)/python tests/simulate_held.py $(ARGS)
 	$(BIN)/python tests/simulate_spread.py $(ARGS)
 	$(BIN)/python tests/simulate_liking.py $(ARGS)
+	$(BIN)/python tests/simulate_scores.py $(ARGS)
 
 fuzz: .venv/dev-ready
 	$(BIN)/python tests/fuzz.py $(ARGS)

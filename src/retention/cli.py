@@ -246,7 +246,7 @@ def score(data: str, config: str, cutoff: str, out: Path) -> None:
         if judgement.why:
             raise ConfigError(f"No client can be scored: {judgement.why}")
     write_csv(table, out)
-    for found in (judgement.answer(), *leaks(study.spells, study.settings.table("clients").extra).items):
+    for found in (judgement.answer(), *leaks(study.leaking).items):
         _say(one_line(found.text), err=True)
     _say(out)
 

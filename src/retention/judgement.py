@@ -16,6 +16,7 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy import special, stats
 
+from retention.config import RiskSettings
 from retention.features import Window
 from retention.hazards import bunched
 from retention.results import Estimate, Estimates, Finding, between, quantity
@@ -31,6 +32,7 @@ ENOUGH, YEAR = 1000, 12  # (ours) clients who left, and months, in which a model
 # Share of those about to leave whom a contact keeps: unknown, so varied (METHODS 7).
 UPLIFTS = (0.0, 0.1, 0.2, 0.3, 0.4)
 CUTS = (0.05, 0.1, 0.2, 0.3)  # chances from which somebody might act
+GRID = tuple(float(cut) for cut in np.arange(1, 51) / 100)  # (ours) chances at which model and calendar are compared
 
 
 def foretold(rows: pd.DataFrame, window: Window, *, unseen: bool = False) -> pd.DataFrame:
@@ -86,10 +88,10 @@ def _of_sums(told: pd.DataFrame, rows: Sequence[np.ndarray], figure: Callable[..
     codes = bunched(pd.factorize(told["client_id"])[0])
     sums = np.stack([np.bincount(codes, values) for values in rows]) @ _draws(codes.max() + 1).T
     with np.errstate(divide="ignore", invalid="ignore"):  # NaN in a resample in which nobody left
-        return _interval(figure(*sums))
+        return interval_of(figure(*sums))
 
 
-def _interval(values: np.ndarray) -> list[float]:
+def interval_of(values: np.ndarray) -> list[float]:
     """The first value with the 95 % limits of the rest; NaN where no resample tells them."""
     draws = values[1:][~np.isnan(values[1:])]
     limits = np.quantile(draws, [0.025, 0.975]) if draws.size else (math.nan, math.nan)
@@ -111,11 +113,24 @@ class Judgement:
     told: pd.DataFrame
     skills: dict[str, list[float]]
     why: str = ""
+    pays_from: tuple[float, ...] = CUTS
 
     @property
     def beats(self) -> bool:
-        """Whether the model foretells better than every rule, beyond what luck would do."""
+        """Whether to use the model: it predicts better than every rule, and is worth more where acting pays."""
+        return self.predicts_better and self.worth_more
+
+    @property
+    def predicts_better(self) -> bool:
+        """Whether the model loses less than every rule, beyond what luck would do."""
         return not self.why and all(low > 0 for _, low, _ in self.skills.values())
+
+    @property
+    def worth_more(self) -> bool:
+        """Whether the model's net benefit is ahead of the calendar's at the chances from which acting pays."""
+        if CALENDAR not in self.told:
+            return True
+        return bool(benefit_ahead(self.told, self.pays_from)[:, 0].mean() > 0)
 
     @property
     def best_rule(self) -> str:
@@ -128,6 +143,28 @@ class Judgement:
         within = self.told.groupby("month")[CALENDAR].nunique() if CALENDAR in self.told else pd.Series(dtype=int)
         return CALENDAR if (within > 1).any() else self.best_rule
 
+    @property
+    def pays(self) -> str:
+        """The chances from which a contact pays, in words."""
+        return between(min(self.pays_from), max(self.pays_from), "share")
+
+    def ahead(self) -> Finding:
+        """From which predicted chance on the model's net benefit is ahead of the calendar's, in a sentence or two."""
+        if self.why or CALENDAR not in self.told:
+            return Finding("risk", "")
+        first, low, high = ahead_from(self.told)
+        matter = f"By the share that it keeps, a contact pays from a chance of {self.pays} on."
+        if math.isinf(first):
+            text = "The renewal calendar's net benefit is ahead of the model's at every chance."
+        elif first <= GRID[0]:
+            text = "The model's net benefit is ahead of the renewal calendar's at every chance."
+        else:
+            text = (
+                f"From a predicted chance of {first:.0%} on the model's net benefit is ahead of the renewal calendar's "
+                f"(95% interval {_grid_words(low)} to {_grid_words(high)}). Below that the calendar is ahead."
+            )
+        return Finding("risk", f"{text} {matter}")
+
     def answer(self) -> Finding:
         """What to use, the model or a rule, in a sentence; the headline of the page."""
         if self.why:
@@ -136,9 +173,14 @@ class Judgement:
         figures = f"{quantity(saved, 'share')} less loss (95% interval {between(low, high, 'share')})"
         best = f"the best simple rule ({self.best_rule})"
         if self.beats:
-            return Finding(
-                "risk", f"Use the model: it foretells who leaves better than {best}, with {figures}.", "headline"
+            text = f"Use the model: it predicts who leaves better than {best}, with {figures}."
+            return Finding("risk", text, "headline")
+        if self.predicts_better:
+            text = (
+                f"Use the {self.fallback}: at the chances from which a contact pays ({self.pays}) its net benefit is "
+                f"ahead of the model's, though the model predicts better over all, with {figures}."
             )
+            return Finding("risk", text, "headline")
         text = (
             f"Use the {self.fallback}: no model beats every simple rule on these data by more than luck would. "
             f"Held against {best} the model has {figures}."
@@ -146,8 +188,11 @@ class Judgement:
         return Finding("risk", text, "headline")
 
 
-def judged(rows: pd.DataFrame, window: Window) -> Judgement:
-    """Foretell every month that can be, and hold the model against each rule (`skill`). METHODS 7."""
+def judged(rows: pd.DataFrame, window: Window, costs: RiskSettings | None = None) -> Judgement:
+    """Predict every month that can be, and hold the model against each rule (`skill`). METHODS 7.
+
+    `costs` say from which chances a contact pays (`pays_from`).
+    """
     told = foretold(rows, window)
     if told.empty or not 0 < told["left"].sum() < len(told):
         few = distinct_leavers(known(rows)) if len(rows) else 0
@@ -158,7 +203,7 @@ def judged(rows: pd.DataFrame, window: Window) -> Judgement:
         if rows.empty:
             why = "No client can be followed from month to month: that takes dates of start and end."
         return Judgement(told, {}, why)
-    return Judgement(told, {name: skill(told, name) for name in ways(told)[1:]})
+    return Judgement(told, {name: skill(told, name) for name in ways(told)[1:]}, "", pays_from(told, costs))
 
 
 def skills(judgement: Judgement) -> Estimates:
@@ -218,7 +263,30 @@ def average_precision(told: pd.DataFrame) -> list[float]:
         weight = times[whose]
         left, every = np.cumsum(weight * gone)[last], np.cumsum(weight)[last]
         found.append(np.diff(left, prepend=0) @ (left / np.maximum(every, LEAST)) / left[-1])
-    return _interval(np.array(found))
+    return interval_of(np.array(found))
+
+
+def area_under_curve(told: pd.DataFrame) -> list[float]:
+    """Share of pairs of one who left and one who did not in which the former has the higher chance; interval by client.
+
+    Ties count as a half (AUC).
+    """
+    return interval_of(area_draws(told))
+
+
+def area_draws(told: pd.DataFrame) -> np.ndarray:
+    """The area of `area_under_curve`, then the same in each resample of the clients, shape (DRAWS + 1,)."""
+    codes = bunched(pd.factorize(told["client_id"])[0])
+    order = np.argsort(told[MODEL].to_numpy(), kind="stable")
+    gone, whose = told["left"].to_numpy(float)[order], codes[order]
+    last = np.flatnonzero(np.diff(told[MODEL].to_numpy()[order], append=np.nan))  # of each chance
+    found = []
+    for times in _draws(codes.max() + 1):
+        weight = times[whose]
+        left, stayed = np.cumsum(weight * gone)[last], np.cumsum(weight * (1 - gone))[last]
+        below = (stayed + np.append(0, stayed[:-1])) / 2
+        found.append(np.diff(left, prepend=0) @ below / max(left[-1] * stayed[-1], LEAST))
+    return np.array(found)
 
 
 def _top(told: pd.DataFrame, way: str, capacity: int) -> np.ndarray:
@@ -289,6 +357,52 @@ def net_benefit(told: pd.DataFrame) -> pd.DataFrame:
             )
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def pays_from(told: pd.DataFrame, costs: RiskSettings | None) -> tuple[float, ...]:
+    """The chances from which contacting the median client pays, one for each share that a contact may keep.
+
+    Cost over share times worth, less the incentive (METHODS 7); CUTS where nothing is known of worth, or never is.
+    """
+    if costs is None:
+        return CUTS
+    worth = told[WORTH].astype(float) * costs.worth_months - costs.incentive
+    middle = worth[worth > 0].median()
+    chances = [costs.contact_cost / (share * middle) for share in UPLIFTS if share > 0]
+    return tuple(float(chance) for chance in chances if 0 < chance < 1) or CUTS
+
+
+def benefit_ahead(told: pd.DataFrame, cuts: Sequence[float]) -> np.ndarray:
+    """By how much the model's net benefit is ahead of the calendar's for every hundred clients and month.
+
+    Shape (cuts, DRAWS + 1): a row a chance from which one acts; first as it is, then in resamples of the clients.
+    """
+    codes = bunched(pd.factorize(told["client_id"])[0])
+    left, sums = told["left"].to_numpy() == 1, []
+    for cut in cuts:
+        gains = np.where(left, 1.0, -cut / (1 - cut))
+        more = (told[MODEL] >= cut).to_numpy(float) - (told[CALENDAR] >= cut).to_numpy(float)
+        sums.append(np.bincount(codes, gains * more))
+    times = _draws(codes.max() + 1).T
+    return np.asarray(100 * (np.stack(sums) @ times) / (np.bincount(codes) @ times))
+
+
+def ahead_from(told: pd.DataFrame) -> list[float]:
+    """The chance from which on the model's net benefit is ahead of the calendar's, with its 95 % interval by client.
+
+    The chance that parts best where the one and the other is ahead: the sum of what the model is ahead from there on is
+    the largest. Infinite where it is ahead nowhere.
+    """
+    ahead = benefit_ahead(told, GRID)
+    from_here = np.cumsum(ahead[::-1], axis=0)[::-1]
+    best = np.array(GRID)[from_here.argmax(axis=0)]
+    firsts = np.where(from_here.max(axis=0) > 0, best, math.inf)
+    low, high = np.quantile(firsts[1:], [0.025, 0.975], method="nearest")
+    return [float(firsts[0]), float(low), float(high)]
+
+
+def _grid_words(chance: float) -> str:
+    return f"{chance:.0%}" if math.isfinite(chance) else "never"
 
 
 def profit(told: pd.DataFrame, months: int, cost: float, incentive: float) -> pd.DataFrame:

@@ -267,6 +267,24 @@ def plot_reliability(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def plot_expected(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Counts by month as bars, with a line for those expected.
+
+    `frame`: `month` (from the year 0), `observed`, `expected`.
+    """
+    ax = _axes(ax, 2.6)
+    if frame.empty:
+        return ax
+    place = np.arange(len(frame))
+    ax.bar(place, frame["observed"], color=PALETTE[0], alpha=0.6, label="chose to leave")
+    ax.plot(place, frame["expected"], color="0.2", marker="o", markersize=3, linewidth=1.5, label="expected")
+    names = [f"{month // 12}-{month % 12 + 1:02d}" for month in frame["month"]]
+    ax.set_xticks(place[::-3][::-1], names[::-3][::-1])
+    ax.set(ylabel="Clients", ylim=(0, None))
+    ax.legend(frameon=False, loc="upper left")
+    return ax
+
+
 def plot_stacked(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Shares that add up, one on top of the other, by month of service. `frame`: `group, month, share`."""
     ax = _axes(ax, 3.8)

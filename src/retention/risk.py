@@ -72,8 +72,8 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         return self
 
     def _offered(self) -> dict[str, BaseEstimator]:
-        ridges = {f"ridge {C}": _logistic(C) for C in PENALTIES}
-        return ridges | ({"boosting": _boosting(self.seed)} if self.n_events_ >= BOOSTING_FROM else {})
+        ridges = {f"ridge {C}": logistic(C) for C in PENALTIES}
+        return ridges | ({"boosting": boosting(self.seed)} if self.n_events_ >= BOOSTING_FROM else {})
 
     def decision_function(self, rows: pd.DataFrame) -> np.ndarray:
         """Log-odds of leaving, calibrated, shape (n,)."""
@@ -165,16 +165,18 @@ class Prepared(TransformerMixin, BaseEstimator):
         return np.hstack(parts)
 
 
-def _logistic(C: float) -> LogisticRegression:
+def logistic(C: float) -> LogisticRegression:
+    """Ridge logistic regression with this inverse strength of the penalty."""
     return LogisticRegression(C=C, solver="newton-cholesky", max_iter=200)
 
 
 def ridge(C: float) -> Pipeline:
     """Ridge logistic regression of prepared features (blanks filled, scaled, categories apart)."""
-    return make_pipeline(Prepared(), _logistic(C))
+    return make_pipeline(Prepared(), logistic(C))
 
 
-def _boosting(seed: int) -> HistGradientBoostingClassifier:
+def boosting(seed: int) -> HistGradientBoostingClassifier:
+    """Boosted trees, small and penalised, for when ends are many."""
     return HistGradientBoostingClassifier(
         max_iter=50,
         learning_rate=0.15,
@@ -217,22 +219,38 @@ def _calibration(foretold: pd.DataFrame) -> tuple[float, float]:
 
 
 class Rule(ClassifierMixin, BaseEstimator):
-    """A simple rule: the share of each group that left, in training; `columns` make the groups, none makes one."""
+    """A simple rule: the share of each group that left, in training; `columns` make the groups, none makes one.
+
+    Groups are nested: each further column parts those of the columns before it, and a small group is drawn to the share
+    of the one that it is part of (partial pooling).
+    """
 
     def __init__(self, columns: Sequence[str] = ()) -> None:
         self.columns = columns
 
     def fit(self, rows: pd.DataFrame, y: Any = None) -> Self:
-        """Count who left in each group; small groups are drawn to the share of all. `y`: rows["left"]."""
+        """Count who left in each group, the larger ones first. `y`: rows["left"]."""
         self.share_ = float(rows["left"].mean())
-        sums = rows["left"].groupby(_groups(rows, self.columns)).agg(["sum", "size"])
-        self.shares_ = (sums["sum"] + SHRINK * self.share_) / (sums["size"] + SHRINK)
+        self.shares_: list[pd.Series] = []
+        for depth in range(1, len(self.columns) + 1):
+            wider = self._share(rows)
+            groups = _groups(rows, self.columns[:depth])
+            sums = rows.assign(wider=wider).groupby(groups).agg(left=("left", "sum"), wider=("wider", "mean"))
+            size = groups.groupby(groups).size()
+            self.shares_.append((sums["left"] + SHRINK * sums["wider"]) / (size + SHRINK))
         self.classes_ = np.array([0, 1])
         return self
 
+    def _share(self, rows: pd.DataFrame) -> np.ndarray:
+        """The share of each row's group, as far as groups are counted; of one never seen, that of the wider one."""
+        share = pd.Series(self.share_, rows.index)
+        for depth, shares in enumerate(self.shares_, 1):
+            share = _groups(rows, self.columns[:depth]).map(shares).fillna(share)
+        return share.to_numpy(float)
+
     def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
-        """Shares of staying and of leaving, shape (n, 2); of a group never seen, those of all."""
-        p = _groups(rows, self.columns).map(self.shares_).fillna(self.share_).to_numpy(float)
+        """Shares of staying and of leaving, shape (n, 2); of a group never seen, those of the wider one."""
+        p = self._share(rows)
         return np.column_stack([1 - p, p])
 
 
@@ -253,7 +271,7 @@ def _banded(rows: pd.DataFrame, column: str) -> pd.Series:
 RULES: Mapping[str, tuple[str, ...]] = {
     "everybody alike": (),
     "months of service and term": ("tenure_months", "term_months"),
-    "renewal calendar": ("monthly", "exit_possible", "renewal_due"),
+    "renewal calendar": ("monthly", "exit_possible", "renewal_due", "term_months"),
     "NPS of 6 or less": ("detractor_now",),
     "last rating of the rep": ("liking_now",),
 }

@@ -18,6 +18,7 @@ from scipy import special
 from retention.config import Settings
 from retention.features import AGE, FEATURES, KEY, Window
 from retention.judgement import Judgement
+from retention.results import Finding
 from retention.risk import RULES, RiskModel, Rule, by_lot, is_number
 from retention.snapshots import NOT_YET, WORTH, known
 from retention.tables import write_csv
@@ -28,6 +29,7 @@ DRAWN, SEED = 8, 1  # other clients whose features are tried in a client's place
 REASONS, LEAST_REASON = 3, 0.10  # told at most; log-odds under which a theme is no reason
 FILE = "scores.csv"
 SIGNING_THEME = "signing"
+OF_A_HUNDRED = "Of 100 scored like this, leave"
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,9 @@ def scores(
 
     `reps`: who is in charge of each client on the cut-off (`in_charge`), index client_id; blank without.
 
-    Columns: `client_id, client, rep_id, risk, low, high` (chance of leaving by choice in the window, and the interval
-    of that chance, not of what will happen), `months_to_renewal, act_by, margin_a_month, at_stake` (risk times the
+    Columns: `client_id, client, rep_id, risk, low, high` (chance of leaving by choice in the window, and the 95 %
+    interval of the share who leave among clients scored like this one, which need not hold the client's own chance),
+    `months_to_renewal, act_by, margin_a_month, at_stake` (risk times the
     margin of `worth_months`; the fee where hours are not known), `contact` (within capacity), `reasons`.
     """
     if made is None:
@@ -202,13 +205,26 @@ def monday(table: pd.DataFrame, currency: str, rows: int = 15) -> pd.DataFrame:
     if table.empty:
         return table
     top = table.head(rows)
-    between = [f"{low:.0%} to {high:.0%}" for low, high in zip(top["low"], top["high"], strict=True)]
-    shown = {"Client": top["client"], "Rep": top["rep_id"], "May leave": top["risk"], "Interval": between}
+    between = [f"{100 * low:.0f} to {100 * high:.0f}" for low, high in zip(top["low"], top["high"], strict=True)]
+    shown = {"Client": top["client"], "Rep": top["rep_id"], "May leave": top["risk"], OF_A_HUNDRED: between}
     shown |= {
         "Act by": pd.to_datetime(top["act_by"]).dt.strftime("%d\u00a0%b\u00a0%Y"),
         f"At stake, {currency}".removesuffix(", "): top["at_stake"],
     }
     return pd.DataFrame({**shown, "This week": top["contact"], "Why": top["reasons"]})
+
+
+def about_interval(table: pd.DataFrame) -> Finding:
+    """What the interval beside each chance is, by the example of the first on the list; nothing without scores."""
+    if table.empty:
+        return Finding("risk", "")
+    first = table.iloc[0]
+    text = (
+        f"The interval is that of a group. For the first on the list: of 100 clients scored like this, "
+        f"{100 * first['low']:.0f} to {100 * first['high']:.0f} leave (95% interval). "
+        "A client's own chance may lie outside it."
+    )
+    return Finding("risk", text)
 
 
 def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:
@@ -232,4 +248,6 @@ def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:
 def save(table: pd.DataFrame, out_dir: str, file: str = FILE) -> None:
     """Write the scores (or another list) into the folder of a run; nothing where a notebook runs by itself."""
     if out_dir and len(table):
-        write_csv(table, Path(out_dir) / file)
+        path = Path(out_dir) / file
+        path.parent.mkdir(exist_ok=True)
+        write_csv(table, path)

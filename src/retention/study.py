@@ -17,12 +17,13 @@ from retention import conventions, prepared
 from retention.claims import Claim, load_plan, plan_hash
 from retention.config import Extra, Settings, TableSettings, resolve
 from retention.conventions import some
+from retention.cross_section import Described, described
 from retention.curves import follow_up
 from retention.economics.money import monthly_money, worth_by_month
 from retention.economics.prepaid import ByTerm, by_term
 from retention.errors import ConfigError, Fault
 from retention.features import Window
-from retention.guards import leaky
+from retention.guards import KEPT, leaks, leaky
 from retention.in_charge import reps_on, spans, with_people_who_left
 from retention.intervals import FEWEST_REPS, NO_REPS, Floats, tells
 from retention.judgement import Judgement, judged
@@ -62,14 +63,30 @@ class Study:
 
     @cached_property
     def spells(self) -> pd.DataFrame:
-        """Engagements followed to the cut-off, `spells.build_spells`; with `reps` (`in_charge.spans`) if on record."""
-        spells = self._spells()
+        """Engagements followed to the cut-off, `spells.build_spells`; with `reps` (`in_charge.spans`) if on record.
+
+        Without the columns of `leaking`.
+        """
+        spells = self._followed.drop(columns=[name for name in self.leaking if name not in KEPT])
         assignments = self._known("assignments", "from_date", "recorded_at")
         if assignments is None and "rep_id" not in spells:
             return spells
         return spells.assign(reps=spans(spells, assignments, self.tables.get("staff")))
 
-    def _spells(self) -> pd.DataFrame:
+    @cached_property
+    def leaking(self) -> dict[str, str]:
+        """Columns that are said to be known at signing and know who left, with why: `guards.leaky`."""
+        return leaky(self._followed, self.settings.table("clients").extra)
+
+    @property
+    def at_signing(self) -> dict[str, Extra]:
+        """The user's own columns that were known at signing and may be used: none that leaks."""
+        extra = self.settings.table("clients").extra
+        return {name: about for name, about in extra.items() if about.known == SIGNING and name not in self.leaking}
+
+    @cached_property
+    def _followed(self) -> pd.DataFrame:
+        """Engagements with every column of the clients table."""
         return build_spells(
             self.tables.frames["clients"],
             cutoff=self.cutoff,
@@ -102,18 +119,6 @@ class Study:
             return told_by_rows if signed is None else signed
         silent = told_by_rows[~told_by_rows["client_id"].isin(signed["client_id"])]
         return pd.concat([signed, silent.astype({"client_id": signed["client_id"].dtype})], ignore_index=True)
-
-    @cached_property
-    def at_signing(self) -> dict[str, Extra]:
-        """The user's own columns of the clients that are known at signing, without those that `guards.leaky` names."""
-        extra = self.settings.table("clients").extra
-        return {name: about for name, about in extra.items() if about.known == SIGNING and name not in self._leaking}
-
-    @cached_property
-    def _leaking(self) -> list[str]:
-        """The user's own columns that are said to be known at signing and know too much."""
-        extra = self.settings.table("clients").extra
-        return [name for name in leaky(self.spells, extra) if name in extra]
 
     @property
     def past_only(self) -> bool:
@@ -181,13 +186,12 @@ class Study:
     def snapshots(self) -> pd.DataFrame:
         """Each client at each month's end: `snapshots.build_snapshots`; empty where dates were counted back.
 
-        Without the columns of which `guards.leaky` says that they know too much.
+        Without the columns of `leaking`.
         """
         return self._once("snapshots", lambda: Made({"rows": self._snapshots()})).frames["rows"]
 
     def _snapshots(self) -> pd.DataFrame:
         begin = pd.Timestamp(self.records_begin) if self.records_begin else self.spells["start_date"].min()
-        extra = self.settings.table("clients").extra
         frames = self.tables.frames
         tables = frames.scanned() if isinstance(frames, Frames) else dict(frames)
         if "contracts" not in tables and self.contracts is not None:
@@ -199,12 +203,11 @@ class Study:
             self.settings.results,
             cutoff=pd.Timestamp(self.cutoff),
             begin=begin,
-            extra=extra,
+            extra=self.at_signing,
             worth=self._worth_of_prepaid(),
         )
-        known_later = leaky(self.spells, extra)
-        size = ["log_size"] if "monthly_ad_spend" in known_later else []
-        rows = rows.drop(columns=[*known_later, *size], errors="ignore")
+        size = ["log_size"] if "monthly_ad_spend" in self.leaking else []
+        rows = rows.drop(columns=[*self.leaking, *size], errors="ignore")
         return rows.head(0) if self.is_snapshot else rows
 
     def _worth_of_prepaid(self) -> pd.DataFrame | None:
@@ -225,12 +228,24 @@ class Study:
         return Judgement(made.frames["told"], **made.facts), made.frames["weights"], made.frames["scores"]
 
     def _risk(self) -> Made:
-        judgement = judged(self.snapshots, self.window)
+        judgement = judged(self.snapshots, self.window, self.settings.risk)
         way = scorer(self.snapshots, judgement, self.window)
         reps = self.reps_now["rep_id"].fillna("")
         table = scores(self.snapshots, self.spells, way, self.settings, self.cutoff, reps)
-        facts = {"skills": judgement.skills, "why": judgement.why}
+        facts = {"skills": judgement.skills, "why": judgement.why, "pays_from": judgement.pays_from}
         return Made({"told": judgement.told, "weights": weights(way), "scores": table}, facts)
+
+    @cached_property
+    def described(self) -> Described:
+        """Who has left, of a snapshot: `cross_section.described`; nothing where there are dates."""
+        made = self._once("described", self._described)
+        return Described(**made.frames, **made.facts)
+
+    def _described(self) -> Made:
+        spells = self.spells if self.is_snapshot else self.spells.head(0)
+        found = described(spells, self.at_signing)
+        frames = {"rows": found.rows, "told": found.told, "without": found.without, "drivers": found.drivers}
+        return Made(frames, {"why": found.why, "note": found.note})
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` gives back; in a run the first notebook that asks makes it for all (`prepared.once`)."""
@@ -252,8 +267,7 @@ class Study:
 
     def _categories(self) -> list[str]:
         """Columns of the clients by which parts of the book may have come from elsewhere."""
-        extra = self.settings.table("clients").extra
-        own = [name for name, column in extra.items() if column.kind == "category" and column.known == "signing"]
+        own = [name for name, column in self.at_signing.items() if column.kind == "category"]
         return [name for name in ("source", "industry", "seller_id", *own) if name in self.spells]
 
     @property
@@ -292,8 +306,8 @@ class Study:
         """What must be said with every verdict on these data."""
         said = ["read off a snapshot, not a cohort"] if self.is_snapshot else []
         said += [PAST_ONLY] if self.past_only else []
-        if self._leaking:
-            said.append(f"not adjusted for {', '.join(self._leaking)} (not known at signing, by what it tells)")
+        if self.leaking:
+            said.append(f"not adjusted for {', '.join(self.leaking)} (not known at signing, by what it tells)")
         return tuple(said)
 
     def warnings(self, every_rule: bool = False) -> Findings:
@@ -306,7 +320,8 @@ class Study:
             rules = [Finding("data", self._many_rules())]
         texts = [*self._about_time(), *self._about_ends()]
         plan = [Finding("data", text, "warning") for text in load_plan(self.settings.plan)[1]]
-        items = [*(Finding("data", text, "warning") for text in texts), *rules, *plan]
+        about_time = [Finding("data", text, "warning") for text in texts]
+        items = [*leaks(self.leaking).items, *about_time, *rules, *plan]
         return Findings(tuple(items), "Nothing gives reason to doubt.")
 
     def notes(self) -> Findings:

@@ -14,15 +14,19 @@ from markupsafe import Markup
 
 from retention.errors import printable, without_paths
 from retention.report.execute import Executed
-from retention.results import EMPTY, MARKS, NOT_ENOUGH, Listing, badge, between, quantity, verdict_class
+from retention.results import EMPTY, MARKS, MIME, NOT_ENOUGH, Listing, badge, between, quantity, verdict_class
 from retention.tables import read_list
 
 LEADS = 5  # findings that stand open at the top of the index; the rest is folded
 NUMBERS = ("risk", "low", "high", "at_stake")  # columns of the lists that are no words
 FIRST_LISTS = ("save", "scores", "care")  # the others follow by name
 FIRST_ROWS = 5  # of each list on the index
-LISTS = {"scores": "Who may leave, the most at stake first"}  # captions; other lists are called by their files
+LISTS = {
+    "scores": "Who may leave, the most at stake first",
+    "like_those_who_left": "Most like those who have left: describes who has left, does not predict who will",
+}  # captions; other lists are called by their files
 SPARE = {"rep_id", "months_to_renewal", "margin_a_month", "contact"}  # columns for which the file is the place
+SNAPSHOT, DATED = "snapshot", "dated"  # tags of cells for one sort of data alone
 TEMPLATES = Path(__file__).parent / "templates"
 STYLE, SCRIPT = ((TEMPLATES / name).read_text("utf-8") for name in ("style.css", "page.js"))
 
@@ -62,6 +66,8 @@ def write_pages(executed: Iterable[Path], folder: Path, failed: Iterable[Execute
     )
     stopped = {result.name: result for result in failed}
     notebooks = {path.stem: nbformat.read(path, as_version=4) for path in executed}
+    for notebook in notebooks.values():
+        leave_out_other_data(notebook)
     titles = {name: title_of(notebook) for name, notebook in notebooks.items()}
     order = [None, *titles.items(), None]
     for before, after, (name, notebook) in zip(order, order[2:], notebooks.items(), strict=False):
@@ -97,6 +103,17 @@ def with_marks(body: str) -> str:
     """The HTML of a cell with a mark on each second-level heading, for the contents to point at."""
     heading = re.compile(r"<h2>(.*?)</h2>")
     return heading.sub(lambda h: f'<h2 id="{mark_of(Markup(h[1]).striptags())}">{h[1]}</h2>', body)
+
+
+def leave_out_other_data(notebook: Any) -> None:
+    """Drop the cells tagged for the other sort of data: `dated` of a snapshot, `snapshot` of data with dates.
+
+    It is a snapshot where a finding of that id was shown. The notebook is changed in place.
+    """
+    shown = [output.get("data", {}).get(MIME, {}) for cell in notebook.cells for output in cell.get("outputs", ())]
+    found = {finding["id"] for payload in shown for finding in payload.get("findings", ())}
+    other = DATED if SNAPSHOT in found else SNAPSHOT
+    notebook.cells = [cell for cell in notebook.cells if other not in cell.metadata.get("tags", ())]
 
 
 def leave_out_empty_sections(notebook: Any) -> None:
@@ -174,7 +191,8 @@ def _for_readers(rows: pd.DataFrame) -> pd.DataFrame:
     """The columns of a list that fit a first page, a chance with its interval in one."""
     if {"risk", "low", "high"} <= set(rows):
         chance = [
-            f"{risk:.0%} ({low:.0%} to {high:.0%})" for risk, low, high in rows[["risk", "low", "high"]].to_numpy()
+            f"{risk:.0%} (of 100 scored like this, {100 * low:.0f} to {100 * high:.0f} leave)"
+            for risk, low, high in rows[["risk", "low", "high"]].to_numpy()
         ]
         rows = rows.assign(risk=chance).drop(columns=["low", "high"])
     spare = [name for name in rows if name in SPARE or (name == "client_id" and "client" in rows)]
