@@ -306,8 +306,9 @@ class Study:
         """What must be said with every verdict on these data."""
         said = ["read off a snapshot, not a cohort"] if self.is_snapshot else []
         said += [PAST_ONLY] if self.past_only else []
-        if self.leaking:
-            said.append(f"not adjusted for {', '.join(self.leaking)} (not known at signing, by what it tells)")
+        leaking = [name for name in self.leaking if name in self.settings.table("clients").extra]
+        if leaking:
+            said.append(f"not adjusted for {', '.join(leaking)} (not known at signing, by what it tells)")
         return tuple(said)
 
     def warnings(self, every_rule: bool = False) -> Findings:
