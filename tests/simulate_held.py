@@ -195,9 +195,9 @@ def steps(planted: Planted, clients: int, seed: int) -> Told:
     verdict = judge(CLAIMS["A4"], size_hazard_ratio(followed(table), contracts=contracts))
     found = {
         "A4 compared": math.isfinite(verdict.estimate),
-        "no difference excluded": not verdict.low < 1 < verdict.high,
+        "the interval excludes 1": not verdict.low < 1 < verdict.high,
     }
-    return {**found, "told of a lack of sizes": "of one size" in verdict.why}
+    return {**found, "told that nearly all are of one size": "of one size" in verdict.why}
 
 
 Tried = tuple[str, Callable[[Planted, int, int], Told], Planted, int]
