@@ -169,7 +169,7 @@ def test_the_index_shows_the_head_of_each_list(tmp_path):
     pd.DataFrame({"client_id": []}).to_csv(tmp_path / "lists" / "save.csv", index=False)
     first, second = lists(tmp_path)
     assert (first["path"], first["count"], first["html"].count("<tr>")) == ("scores.csv", 7, 6)
-    assert "43% (25% to 60%)" in first["html"] and "5,228" in first["html"]
+    assert "43% (of 100 scored like this, 25 to 60 leave)" in first["html"] and "5,228" in first["html"]
     assert NAMED not in first["html"] and "&lt;img" in first["html"] and "Contact" not in first["html"]
     assert (second["path"], second["count"]) == ("lists/let_go.csv", 1) and "Let go" in second["html"]
 

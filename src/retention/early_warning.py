@@ -21,7 +21,10 @@ from retention.results import Finding
 from retention.snapshots import last_month, month_of
 from retention.spells import CLIENT, UNKNOWN
 
-WINDOWS = (3, 6)  # (ours) months that are looked at, up to the cut-off: more of them cost power for a recent rise
+# (ours) Months that are looked at, up to the cut-off, with the prior weight of a rise that long ago: most of all a recent
+# one, for an older one has been told before. More windows cost power for it.
+PRIOR = {3: 0.8, 6: 0.2}
+WINDOWS = tuple(PRIOR)
 APART = 12  # (ours) months before the cut-off from which nothing is learned, so that a rise is not taken for usual
 SHOWN = 24  # (ours) months on the chart
 MIN_EVENTS, MIN_MONTHS = 40, 12  # (ours) clients who left, and months, from which the usual is learned
@@ -185,9 +188,10 @@ def _parts(cells: pd.DataFrame, last: int, window: int) -> np.ndarray:
 def _evidence(counts: np.ndarray, expected: np.ndarray, parts: np.ndarray) -> np.ndarray:
     """The log likelihood ratio of a rise by RISE within each window against none, a column a window.
 
-    Its largest value over windows is the CUSUM of Poisson counts (Lucas 1985).
+    Its largest value over windows is the CUSUM of Poisson counts (Lucas 1985), each window weighed by its prior.
     """
-    return np.asarray(np.log(RISE) * counts @ parts.T - (RISE**parts - 1) @ expected)
+    ratio = np.log(RISE) * counts @ parts.T - (RISE**parts - 1) @ expected
+    return np.asarray(ratio + np.log([PRIOR[window] for window in WINDOWS]))
 
 
 def _errors(table: pd.DataFrame, cells: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
