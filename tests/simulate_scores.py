@@ -144,17 +144,18 @@ def gathered(runs: int) -> dict[tuple[str, int], list[dict[str, float]]]:
     with KEPT.open("a", encoding="utf-8") as stream:
         for what, of in plan:
             for seed in range(1, runs + 1):
-                if (what, of, seed) not in kept and _wanted(what, seed, runs):
+                if (what, of, seed) not in kept and seed <= agencies(what, of, runs):
                     found = kept[what, of, seed] = EXPERIMENTS[what](of, seed)
                     stream.write(json.dumps({"what": what, "of": of, "seed": seed, "found": found}) + "\n")
                     stream.flush()
-    seeds = {what: [seed for seed in range(1, runs + 1) if _wanted(what, seed, runs)] for what, _ in plan}
-    return {(what, of): [kept[what, of, seed] for seed in seeds[what]] for what, of in plan}
+    return {(what, of): [kept[what, of, seed] for seed in range(1, agencies(what, of, runs) + 1)] for what, of in plan}
 
 
-def _wanted(what: str, seed: int, runs: int) -> bool:
-    """Whether this agency is made: of the calendar's, whose refits take longest, the first quarter."""
-    return what != "calendar" or seed <= runs // 4
+def agencies(what: str, of: int, runs: int) -> int:
+    """How many agencies a row has: fewer for older rises, and for the calendar, whose refits take longest."""
+    if what == "calendar":
+        return runs // 8
+    return runs // 4 if what == "warned" and of > 3 else runs
 
 
 def share(values: list[float]) -> str:
@@ -179,7 +180,7 @@ def warning_lines(found: dict) -> list[str]:
         runs = found["warned", doubled]
         world = f"doubled {doubled} months before" if doubled else "no change"
         ratio = sum(run["observed"] for run in runs) / sum(run["expected"] for run in runs)
-        lines.append(f"| {world} | {share([run['risen'] for run in runs])} | {ratio:.2f} |")
+        lines.append(f"| {world} | {len(runs)} | {share([run['risen'] for run in runs])} | {ratio:.2f} |")
     return lines
 
 
@@ -201,7 +202,7 @@ def calendar_lines(found: dict) -> list[str]:
 LINES = """\
 # Leaks, early warnings, and the calendar's chances
 
-Made by `{command}`: {runs} made-up agencies for each row, numbers 1 to {runs}, parted from batches of {batch}
+Made by `{command}`: {runs} made-up agencies for a row, or as many as it says, parted from batches of {batch}
 by their reps; in brackets the Monte-Carlo standard error in points.
 
 ## Columns called leaks
@@ -218,14 +219,14 @@ The study's world, {clients} clients on record (about 90 of them present), with 
 The wish to leave doubles in all months so many before the cut-off. Clients on fixed terms act on it at their renewal.
 The warning is set for {alarm:.1%} of agencies without a change.
 
-| world | warned | left over expected, in the months named |
-|---|---|---|
+| world | agencies | warned | left over expected, in the months named |
+|---|---|---|---|
 {warnings}
 
 ## Chances by the renewal calendar
 
 The share of month's ends of a group after which the client leaves in the window, and its 95 % interval as the list of
-scores shows it, in the first quarter of the agencies. The true share is that of one agency of {truth:,} clients in the
+scores shows it, in {few} agencies. The true share is that of one agency of {truth:,} clients in the
 same world.
 
 | group | true share | mean of the chances | interval covers |
@@ -244,6 +245,7 @@ def main() -> None:
         command=command,
         runs=runs,
         batch=BATCH,
+        few=agencies("calendar", 0, runs),
         leak_heads=" | ".join(f"{n} clients" for n in LEAK_CLIENTS),
         leak_rules="---|" * len(LEAK_CLIENTS),
         leaks="\n".join(leak_lines(found)),

@@ -258,14 +258,12 @@ def present(found: Described, spells: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame()
     share = found.told.groupby("client_id")[MODEL].mean()
     groups = reliability(found.told, _groups_of(int(found.rows["left"].sum())))
-    there = found.rows.loc[found.rows["left"] == 0, ["client_id"]]
-    there = there.assign(share=there["client_id"].map(share)).sort_values(
-        ["share", "client_id"], ascending=[False, True], kind="stable"
-    )
+    there = found.rows.loc[found.rows["left"] == 0, "client_id"]
+    there = share[share.index.isin(there)].sort_index().sort_values(ascending=False, kind="stable")
     about = spells.drop_duplicates("client_id", keep="last").set_index("client_id")
-    own = about.reindex(there["client_id"])
+    own = about.reindex(there.index)
     edges = (groups["foretold"].to_numpy()[1:] + groups["foretold"].to_numpy()[:-1]) / 2
-    near = groups.iloc[np.searchsorted(edges, there["share"])]
+    near = groups.iloc[np.searchsorted(edges, there)]
     names = own.get("name", pd.Series(None, own.index)).fillna(pd.Series(own.index, own.index))
     return pd.DataFrame(
         {

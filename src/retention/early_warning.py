@@ -21,8 +21,8 @@ from retention.results import Finding
 from retention.snapshots import last_month, month_of
 from retention.spells import CLIENT, UNKNOWN
 
-# (ours) Months that are looked at, up to the cut-off, with the prior weight of a rise that long ago: most of all a recent
-# one, for an older one has been told before. More windows cost power for it.
+# (ours) Months that are looked at, up to the cut-off, with the prior weight of a rise that long ago.
+# A recent one weighs most, for an older one has been told before.
 PRIOR = {3: 0.8, 6: 0.2}
 WINDOWS = tuple(PRIOR)
 APART = 12  # (ours) months before the cut-off from which nothing is learned, so that a rise is not taken for usual
