@@ -184,16 +184,17 @@ def gather(runs: int, workers: int) -> dict[Key, dict]:
 NOTE_TEXT = """\
 # Does A6 stay honest where results are measured badly, and are reps and scores judged as promised?
 
-Made by `{command}`: {runs} made-up agencies for each row, seeds 1 to {runs}. The Monte-Carlo standard error of a share
-near 5 % is {small:.1f} points, of one near 50 % {large:.1f}.
+Made by `{command}`: {runs} made-up agencies for each row, seeds 1 to {runs}.
+The Monte-Carlo standard error of a share near 5 % is {small:.1f} points, of one near 50 % {large:.1f}.
 
 ## Liking against results, both measured with error
 
 A rating has an error of {rating:.2f} standard deviations of liking. Results are the mean of three months; the column
 "error of results" says how many times the error of a rating that mean has. Where both matter alike, and where liking
 only follows results, every 'holds' and 'holds in direction only' is false. "Plain" is as measured; "corrected" is the
-planned check {check!r}. "Covers" is the share of agencies whose 95 % interval holds the true difference, "says more"
-the share judged 'holds' or 'holds in direction only'. A verdict stands without 'fragile' only where the corrected one
+planned check {check!r}.
+"Covers" is the share of agencies whose 95 % interval holds the true difference, "says more" the share judged 'holds' or
+'holds in direction only'. A verdict stands without 'fragile' only where the corrected one
 is the same: the last column, the most that can stand so, whatever the other planned checks say.
 
 | world | clients | error of results | difference | corrected | covers | corrected | says more | says more, agreed |
@@ -207,8 +208,8 @@ liking only follows results the true difference is {follows:.2f}.
 ## Family error
 
 Of the agencies in which both matter alike, the share with a false 'holds' or 'in direction' for A6 that is not called
-fragile is in the last column above. A6 has a third of the 5 % that the three primary claims share; [calibration.md]
-(calibration.md) has the other two.
+fragile is in the last column above. A6 has a third of the 5 % that the three primary claims share; the other two are in
+[calibration.md](calibration.md).
 
 ## The shape of results
 
