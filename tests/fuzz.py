@@ -35,10 +35,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import retention
-from retention import importance, judgement, leads, nps
+from retention import early_warning, importance, judgement, leads, nps
 from retention.economics import bonuses, fees, lifetimes
 from retention.errors import RetentionError
-from retention.portfolio import healthy, margins
+from retention.portfolio import margins
 from retention.prepared import SEAL
 from retention.sample import write_sample
 from retention.study import open_study, prepare
@@ -645,7 +645,8 @@ def quick_pictures(change: Callable[..., None] = setattr) -> None:
 
 def few_draws(change: Callable[..., None] = setattr) -> None:
     """Let resampling draw a few times: what fails, fails in the first."""
-    small = {importance: 10, lifetimes: 40, judgement: 40, margins: 40, healthy: 40, fees: 40, leads: 40, nps: 100}
+    small = {importance: 10, lifetimes: 40, judgement: 40, margins: 40, fees: 40, leads: 40, nps: 100}
+    small[early_warning] = 200
     for module, draws in small.items():
         change(module, "DRAWS", draws)
     change(bonuses, "SHUFFLES", 20)

@@ -22,6 +22,7 @@ from retention.config import DateSettings, Settings, project_root
 from retention.contract_term import survival_estimates
 from retention.curves import after, follow_up, kaplan_meier
 from retention.errors import ConfigError, DataError
+from retention.exits import compare, exit_rows
 from retention.sample import write_sample
 from retention.snapshots import build_snapshots
 from retention.spells import add_months, build_spells, contract_cycles, row_terms, whole_months
@@ -276,7 +277,8 @@ def test_B9_the_term_of_a_later_row_counts():
     ratio = contract_hazard_ratio(study.spells)
     assert np.exp(ratio.theta) == pytest.approx(1.61, abs=0.005)
     assert judge(CLAIMS["A1"], ratio).verdict == "holds"
-    in_force = contract_hazard_ratio(study.spells, contracts=study.contracts)
+    rows = exit_rows(study.spells, study.contracts)
+    in_force = compare(rows, rows["term_months"] == 1, ("month-to-month", "fixed term"), name="in force").contrast
     assert np.exp(in_force.theta) == pytest.approx(1.99, abs=0.005)  # made: ln .92 / ln .96 = 2.04
     assert any("269 engagements a later row has another contract term" in w.text for w in study.warnings().items)
 
