@@ -15,7 +15,7 @@ from conftest import ROOT, clients_of
 from retention import contract_checks, contract_hazard_ratio, held, judge, open_study, signing, size
 from retention.claims import CLAIMS
 from retention.config import Extra, study_plan
-from retention.contract_term import CHANGES_UNKNOWN
+from retention.contract_term import CHANGES_UNKNOWN, contract_sensitivities
 from retention.exits import compare, exit_rows
 from retention.results import NOT_ENOUGH
 from retention.spells import build_spells
@@ -184,10 +184,10 @@ def test_S15_being_locked_in_sets_nobody_apart():
 
 def test_S15_false_finds_in_at_most_a_tenth_of_agencies():
     named = 0
-    for seed in range(40):
+    for seed in range(25):
         clients, contracts = agency(NULL, 150, seed)
         named += signing.NOTHING_TELLS not in signing.what_tells(followed(clients), {}, contracts).text
-    assert named <= 40 * (0.1 + 3 * math.sqrt(0.1 * 0.9 / 40))
+    assert named <= 25 * (0.1 + 3 * math.sqrt(0.1 * 0.9 / 25))
 
 
 def test_S15_a_level_that_nobody_leaves_is_found():
@@ -276,13 +276,13 @@ def test_S17_ends_near_a_renewal_by_hand():
 
 @pytest.mark.parametrize("ratio", [1.0, 2.0])
 def test_S3_rows_by_the_term_in_force_and_groups_by_the_term_signed(ratio):
-    clients, contracts = agency(replace(TWICE, term=math.log(ratio), upgrades=0.05), 8000, 1)
+    clients, contracts = agency(replace(TWICE, term=math.log(ratio), upgrades=0.05), 3000, 1)
     spells = followed(clients)
     found = contract_hazard_ratio(spells, contracts=contracts)
     as_signed = contract_hazard_ratio(spells)
-    assert abs(found.theta - math.log(ratio)) < 0.07
+    assert abs(found.theta - math.log(ratio)) < 2 * found.se
     assert as_signed.theta < math.log(ratio) - 0.1
-    others = {other.name: other for other in contract_checks.all_sensitivities(spells, contracts)}
+    others = {other.name: other for other in contract_sensitivities(spells, contracts)}
     assert others["the term signed first, taken to be renewed"].theta == pytest.approx(as_signed.theta)
 
 
