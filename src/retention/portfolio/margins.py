@@ -15,7 +15,7 @@ from scipy import stats
 
 from retention.config import study_plan
 from retention.features import KEY
-from retention.intervals import Weights
+from retention.intervals import Weights, over
 from retention.results import Estimate, Estimates
 from retention.snapshots import last_month, month_of
 from retention.spells import DAY, whole_months
@@ -197,7 +197,8 @@ def mended(found: pd.DataFrame) -> Estimates:
     weights, rows = resamples(n, found.get("rep")), []
     for name, part in parts.items():
         whole = (part >= short - 0.005).astype(float)
-        shares = {"share of the shortfall": weights @ part / (weights @ short), "clients mended": weights.mean(whole)}
+        recovered = over(weights @ part, weights @ short)
+        shares = {"share of the shortfall": recovered, "clients mended": weights.mean(whole)}
         for group, values in shares.items():
             rows.append(Estimate.of("D4", name, group, weights.limits(values, "share"), "share", (n, 0)))
     return Estimates(tuple(rows), caption)
