@@ -30,10 +30,11 @@ from retention.curves import follow_up, kaplan_meier, restricted_mean
 from retention.exits import compare, month_rows
 from retention.features import Window
 from retention.hazards import fit_hazard
+from retention.in_charge import spans
 from retention.lagged import build_panel
 from retention.liking import detractor_ratio, liking_difference
 from retention.people import gap_ratio
-from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, VERDICTS
+from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, VERDICTS, Z95
 from retention.sample import BURN_IN_MONTHS, PLAIN, WORLDS, World, simulate
 from retention.sample.life import live
 from retention.sample.world import found, numbered
@@ -128,19 +129,22 @@ def claims(world: str, clients: int, seed: int) -> dict[str, float | str]:
     names = ("clients", "surveys", "results", "assignments", "contracts")
     tables = simulate(WORLDS[world], clients=clients, seed=seed, tables=names)
     spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
+    spells = spells.assign(reps=spans(spells, tables["assignments"], None))
+    contracts = tables["contracts"][tables["contracts"]["signed_on"] <= pd.Timestamp(CUTOFF)]
     panel = build_panel(
         spells,
         tables["surveys"],
         tables["results"].assign(month=pd.to_datetime(tables["results"]["month"])),
         ResultsSettings(primary="cpa", better="lower"),
         assignments=tables["assignments"],
-        contracts=tables["contracts"][tables["contracts"]["signed_on"] <= pd.Timestamp(CUTOFF)],
+        contracts=contracts,
     )
-    contrasts = {"A1": contract_hazard_ratio(spells), "A4": size_hazard_ratio(spells)}
+    contrasts = {"A1": contract_hazard_ratio(spells, contracts=contracts)}
+    contrasts |= {"A4": size_hazard_ratio(spells, contracts=contracts)}
     contrasts |= {"A6": liking_difference(panel), "A8": gap_ratio(panel), "A10": detractor_ratio(panel)}
     found = {f"verdict {name}": judge(CLAIMS[name], contrast).verdict for name, contrast in contrasts.items()}
     found |= {f"estimate {name}": contrast.theta for name, contrast in contrasts.items()}
-    return found | {f"se {name}": contrast.se for name, contrast in contrasts.items()}
+    return found | {f"se {name}": contrast.reach() / Z95 for name, contrast in contrasts.items()}
 
 
 def term(world: str, clients: int, seed: int) -> dict[str, float | str]:
