@@ -17,10 +17,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from retention.exits import exit_rows, levels
-from retention.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
+from retention.history.opportunities import exit_rows, levels
+from retention.history.spells import build_spells
 from retention.sample import WORLDS, simulate
-from retention.spells import build_spells
+from retention.stats.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
 
 SIZES = {200: 400, 800: 400, 10_000: 100}  # clients, and resamples for each
 SEED = 1

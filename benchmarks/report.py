@@ -60,7 +60,7 @@ def run(cell: str | dict[str, str], names: dict[str, object]) -> None:
 def warm(work: Path) -> None:
     """The report's way, from executing to pages; one at a time as the others, for two at once share a cache."""
     gc.set_threshold(50_000)  # as the command does
-    from retention.prepared import SEAL
+    from retention.data.prepared import SEAL
     from retention.report import execute, pages
 
     execute.run_all(NOTEBOOKS, PARAMETERS, work, 1, lambda result: None, os.environ[SEAL])
@@ -79,7 +79,7 @@ def plain(work: Path) -> None:
 
 def measured(way: str) -> float:
     """CPU seconds of one way in a process of its own, with all that it starts; for the cells, those of the cells."""
-    from retention.prepared import SEAL
+    from retention.data.prepared import SEAL
     from retention.study import open_study, prepare
 
     with tempfile.TemporaryDirectory() as folder:

@@ -51,10 +51,10 @@ def panel(folder: Path, clients: int) -> None:
 
 
 def ours(folder: Path, out: Path) -> None:
-    from retention.config import ResultsSettings
-    from retention.engines import write_features
-    from retention.features import Window
-    from retention.spells import build_spells
+    from retention.history.features import Window
+    from retention.history.spells import build_spells
+    from retention.score.engines import write_features
+    from retention.settings import ResultsSettings
 
     clients = pd.read_parquet(folder / "clients.parquet")
     clients = clients.assign(start_date=pd.to_datetime(clients["start_date"]), end_date=pd.NaT)
@@ -135,8 +135,8 @@ def curves() -> list[tuple[str, float, float, float, float]]:
     from sksurv.nonparametric import kaplan_meier_estimator
     from sksurv.util import Surv
 
-    from retention.concordance import concordance_index
-    from retention.curves import Outcome, kaplan_meier, logrank, restricted_means
+    from retention.stats.concordance import concordance_index
+    from retention.stats.curves import Outcome, kaplan_meier, logrank, restricted_means
 
     def timed(step: Callable[[], Any], number: int = 1) -> tuple[Any, float]:
         start = time.process_time()

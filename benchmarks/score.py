@@ -16,8 +16,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pandas as pd
 
-from retention import judgement, open_study, scores
-from retention.snapshots import build_snapshots
+from retention import open_study
+from retention.history.snapshots import build_snapshots
+from retention.score import scores, validation
 
 ROOT = Path(__file__).parents[1]
 ACTIVE, FEWER = 50_000, 40  # clients scored; copies of every table whose features are made
@@ -38,7 +39,7 @@ def timed(step: Callable[[], Any]) -> tuple[Any, float]:
 
 def main() -> None:
     study = open_study(str(ROOT / "data" / "sample"))
-    found = judgement.judged(study.snapshots, study.window)
+    found = validation.judged(study.snapshots, study.window)
     made, fitting = timed(lambda: scores.scorer(study.snapshots, found, study.window))
     now = study.snapshots[study.snapshots["month"] == study.snapshots["month"].max()]
     count = -(-ACTIVE // len(now))

@@ -50,8 +50,8 @@ def shared_report(tmp_path_factory) -> Path:
 
     One client has a hostile name and is sure to be listed, for its fee departs most. Who writes into it takes a copy.
     """
+    from retention.data.schema import write_csv
     from retention.sample import write_sample
-    from retention.tables import write_csv
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "shared-report"

@@ -35,14 +35,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import retention
-from retention import early_warning, importance, judgement, leads, nps
-from retention.economics import bonuses, fees, lifetimes
+from retention.claims import importance, term_fees
+from retention.data.prepared import SEAL
+from retention.data.schema import TABLES, Column
 from retention.errors import RetentionError
+from retention.money import bonuses, lifetimes
 from retention.portfolio import margins
-from retention.prepared import SEAL
 from retention.sample import write_sample
+from retention.score import early_warning, leads, validation
+from retention.service import nps
 from retention.study import open_study, prepare
-from retention.tables import TABLES, Column
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 CLIENTS, MONTHS, SEED = 75, 36, 3
@@ -645,7 +647,7 @@ def quick_pictures(change: Callable[..., None] = setattr) -> None:
 
 def few_draws(change: Callable[..., None] = setattr) -> None:
     """Let resampling draw a few times: what fails, fails in the first."""
-    small = {importance: 10, lifetimes: 40, judgement: 40, margins: 40, fees: 40, leads: 40, nps: 100}
+    small = {importance: 10, lifetimes: 40, validation: 40, margins: 40, term_fees: 40, leads: 40, nps: 100}
     small[early_warning] = 200
     for module, draws in small.items():
         change(module, "DRAWS", draws)

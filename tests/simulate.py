@@ -22,25 +22,27 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from retention import judgement, reps
-from retention.claims import CLAIMS, judge
-from retention.config import ResultsSettings
-from retention.contract_term import arms, contract_hazard_ratio
-from retention.curves import follow_up, kaplan_meier, restricted_mean
-from retention.exits import compare, month_rows
-from retention.features import Window
-from retention.hazards import fit_hazard
-from retention.in_charge import spans
-from retention.lagged import build_panel
-from retention.liking import detractor_ratio, liking_difference
-from retention.people import gap_ratio
+from retention.claims.ad_spend import size_hazard_ratio
+from retention.claims.contract_term import arms, contract_hazard_ratio
+from retention.claims.judge import CLAIMS, judge
+from retention.claims.promises import gap_ratio
+from retention.claims.rep_liking import detractor_ratio, liking_difference
+from retention.history.features import Window
+from retention.history.follow_up import follow_up
+from retention.history.in_charge import spans
+from retention.history.opportunities import compare, month_rows
+from retention.history.panel import build_panel
+from retention.history.snapshots import build_snapshots
+from retention.history.spells import build_spells
 from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, VERDICTS, Z95
 from retention.sample import BURN_IN_MONTHS, PLAIN, WORLDS, World, simulate
 from retention.sample.life import live
 from retention.sample.world import found, numbered
-from retention.size import size_hazard_ratio
-from retention.snapshots import build_snapshots
-from retention.spells import build_spells
+from retention.score import validation
+from retention.service import reps
+from retention.settings import ResultsSettings
+from retention.stats.curves import kaplan_meier, restricted_mean
+from retention.stats.hazards import fit_hazard
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / ".simulate.jsonl"
@@ -205,11 +207,11 @@ def foretell(world: str, clients: int, seed: int) -> dict[str, float | str]:
     spells = build_spells(frames["clients"], cutoff=CUTOFF, records_begin=BEGIN)
     told = ResultsSettings(primary="cpa", better="lower")
     dates = {"cutoff": pd.Timestamp(CUTOFF), "begin": pd.Timestamp(BEGIN)}
-    found = judgement.judged(build_snapshots(spells, frames, Window(), told, **dates), Window())
+    found = validation.judged(build_snapshots(spells, frames, Window(), told, **dates), Window())
     if found.why:
         return {"skill": math.nan, "low": math.nan, "slope": math.nan, "uses": "too few"}
     saved, low, _ = found.skills[found.best_rule]
-    slope = next(values[0] for name, values, _ in judgement.calibration(found.told) if "slope" in name)
+    slope = next(values[0] for name, values, _ in validation.calibration(found.told) if "slope" in name)
     figures = {"skill": float(saved), "low": float(low), "slope": float(slope)}
     return {**figures, "uses": "model" if found.beats else "calendar"}
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retention.economics import lifetimes, plateau
-from retention.economics.money import monthly_money
+from retention.history.money import monthly_money
+from retention.history.spells import build_spells
+from retention.money import lifetimes, plateau
 from retention.sample import WORLDS, World, simulate
-from retention.spells import build_spells
 
 NOTE = Path(__file__).parents[1] / "docs" / "calibration-economics.md"
 BEGIN, CUTOFF, YEAR_BEFORE = dt.date(2021, 1, 1), dt.date(2025, 12, 31), dt.date(2024, 12, 31)

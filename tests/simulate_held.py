@@ -19,15 +19,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retention.claims import CLAIMS, judge
-from retention.config import Extra
-from retention.contract_checks import on_time
-from retention.contract_term import contract_hazard_ratio
-from retention.exits import compare, exit_rows
+from retention.claims.ad_spend import missing_sizes, size_hazard_ratio
+from retention.claims.contract_checks import on_time
+from retention.claims.contract_term import contract_hazard_ratio
+from retention.claims.judge import CLAIMS, judge
+from retention.claims.profile import NOTHING_TELLS, what_tells
+from retention.history.opportunities import compare, exit_rows
+from retention.history.spells import build_spells
 from retention.results import Contrast
-from retention.signing import NOTHING_TELLS, what_tells
-from retention.size import missing_sizes, size_hazard_ratio
-from retention.spells import build_spells
+from retention.settings import Extra
 
 NOTE = Path(__file__).parents[1] / "docs" / "calibration-held.md"
 KEPT = NOTE.parents[1] / ".simulate-held"  # what is made so far; taken away once the note is written

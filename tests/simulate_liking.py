@@ -21,14 +21,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from retention import liking, nps, reps
-from retention.claims import CLAIMS, judge
-from retention.config import ResultsSettings
-from retention.funnel import funnel
-from retention.lagged import Panel, build_panel, result_grid
+from retention.claims import rep_liking
+from retention.claims.judge import CLAIMS, judge
+from retention.history.panel import Panel, build_panel, result_grid
+from retention.history.spells import build_spells
 from retention.results import DIRECTION, HOLDS, Z95
 from retention.sample import WORLDS, World, simulate
-from retention.spells import build_spells
+from retention.service import nps, reps
+from retention.settings import ResultsSettings
+from retention.stats.funnel import funnel
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / ".simulate-liking.jsonl"
@@ -80,8 +81,8 @@ def measured(row: str, seed: int) -> dict[str, dict]:
 
 def judged(panel: Panel) -> dict[str, float | str]:
     """A6 of one panel as measured and corrected, and the bend of results."""
-    plain, true = liking.liking_difference(panel), liking.without_error(panel)
-    bend, *_ = liking.results_shape(panel)
+    plain, true = rep_liking.liking_difference(panel), rep_liking.without_error(panel)
+    bend, *_ = rep_liking.results_shape(panel)
     found = {"theta": plain.theta, "se": plain.se, "true theta": true.theta, "true se": true.se}
     found |= {"bend": bend.theta, "bend se": bend.se}
     words = {"verdict": judge(CLAIMS["A6"], plain).verdict, "corrected": judge(CLAIMS["A6"], true).verdict}
@@ -301,7 +302,7 @@ def main() -> None:
         small=100 * math.sqrt(0.05 * 0.95 / runs),
         large=100 * math.sqrt(0.25 / runs),
         rating=RATING_ERROR,
-        check=liking.WITHOUT_ERROR,
+        check=rep_liking.WITHOUT_ERROR,
         measured="\n".join(lines),
         study=study.results - study.liking,
         follows=follows.results - follows.liking,

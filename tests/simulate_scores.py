@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retention import early_warning, guards, judgement
-from retention.config import Extra, ResultsSettings
-from retention.features import Window
-from retention.risk import RULES, Rule
+from retention.history.features import Window
+from retention.history.snapshots import build_snapshots, known
+from retention.history.spells import build_spells
 from retention.sample import BURN_IN_MONTHS, WORLDS, life, simulate
-from retention.scores import REFITS, Z95
-from retention.snapshots import build_snapshots, known
-from retention.spells import build_spells
+from retention.score import early_warning, guards, validation
+from retention.score.model import RULES, Rule
+from retention.score.scores import REFITS, Z95
+from retention.settings import Extra, ResultsSettings
 from simulate import _typed
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +80,7 @@ def warned(doubled: int, seed: int) -> dict[str, float]:
 def calendar(_: int, seed: int) -> dict[str, float]:
     """Each group of the calendar in one agency: its share of month's ends, its interval as the scores make it."""
     rows = known(agency(seed)[1])
-    columns = RULES[judgement.CALENDAR]
+    columns = RULES[validation.CALENDAR]
     way = Rule(columns).fit(rows)
     groups = rows[list(columns)].drop_duplicates()
     codes, names = pd.factorize(rows["client_id"])
@@ -185,7 +185,7 @@ def warning_lines(found: dict) -> list[str]:
 def calendar_lines(found: dict) -> list[str]:
     """A row a group: its true share, the mean of the chances, and how often the interval covers the true share."""
     truth_rows = known(pd.concat([rows for _, rows in batch(TRUTH_BATCH)]))
-    columns = list(RULES[judgement.CALENDAR])
+    columns = list(RULES[validation.CALENDAR])
     truth = truth_rows.groupby(columns)["left"].agg(["mean", "size"]).reset_index()
     lines = []
     for row in truth[truth["size"] > 1000].itertuples(index=False):

@@ -19,15 +19,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retention import contract_term, curves
-from retention.economics import lifetimes, plateau
-from retention.economics.money import monthly_money
-from retention.intervals import with_limits
+from retention.claims import contract_term
+from retention.claims.ad_spend import size_hazard_ratio
+from retention.history.follow_up import follow_up
+from retention.history.money import monthly_money
+from retention.history.spells import build_spells
+from retention.history.status import year_before
+from retention.money import lifetimes, plateau
 from retention.portfolio.healthy import healthy
 from retention.results import Contrast
-from retention.size import size_hazard_ratio
-from retention.spells import build_spells
-from retention.status import year_before
+from retention.stats import curves
+from retention.stats.intervals import with_limits
 
 ROOT = Path(__file__).parents[1]
 KEPT, NOTE = ROOT / ".simulate-spread.jsonl", ROOT / "docs" / "calibration-spread.md"
@@ -164,7 +166,7 @@ def _spans(reps: np.ndarray) -> list[tuple[tuple[int, str], ...]]:
 
 def of_curves(spells: pd.DataFrame) -> Iterator[tuple[str, Limits]]:
     """Shares, means, medians and incidence from the counted curve."""
-    outcome = curves.follow_up(spells)
+    outcome = follow_up(spells)
     curve = curves.kaplan_meier(outcome)
     row = curves.after(curve, 12)
     yield "share left at month 12", (row["survival"], row["low"], row["high"])

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from retention.claims import CLAIMS, judge, load_plan, sensitivity_table
-from retention.config import ClaimChange
+from retention.claims.judge import CLAIMS, judge, load_plan, sensitivity_table
 from retention.errors import ConfigError
 from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
+from retention.settings import ClaimChange
 
 A1 = CLAIMS["A1"]
 SIZE = replace(A1, id="A4", direction="below", published=0.5, smallest=0.8, band=(0.375, 0.667))

@@ -5,11 +5,11 @@ import json
 import pandas as pd
 import pytest
 
+from retention.data.schema import write_csv
 from retention.errors import ConfigError
 from retention.report import compare
 from retention.report.pages import write_index
 from retention.results import to_json
-from retention.tables import write_csv
 
 CLAIM = {"id": "A1", "question": "Sooner?", "tier": "primary", "qualifiers": [], "scale": "ratio"}
 SCRIPT = "<script>alert(1)</script>"

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import contract_checks, contract_hazard_ratio, signing
-from retention.claims import CLAIMS
-from retention.config import Extra
-from retention.contract_term import contract_sensitivities
-from retention.economics import fees
+from retention import contract_hazard_ratio
+from retention.claims import contract_checks, profile, term_fees
+from retention.claims.contract_term import contract_sensitivities
+from retention.claims.judge import CLAIMS
+from retention.history.spells import build_spells
 from retention.results import Contrast
 from retention.sample import PLAIN, WORLDS, World, simulate
-from retention.spells import build_spells
+from retention.settings import Extra
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 ALIKE = {"rep_sd": 0.0, "rep_liking_sd": 0.0, "liking": 0.0, "results": 0.0, **PLAIN}
@@ -108,25 +108,25 @@ def test_people_left_out_and_clustered(sample_study):
 def test_break_even_golden_numbers():
     """METHODS 2, price companion: 10 % a year, other ends .009 a month; undiscounted 10/6 and 10/8."""
     hazards = np.array([0.02, 0.04, 0.06])
-    assert fees.break_even_ratio(10, 6, hazards, 0.009).round(2).tolist() == [2.24, 1.95, 1.86]
-    assert fees.break_even_ratio(10, 8, hazards, 0.009).round(2).tolist() == [1.46, 1.36, 1.32]
-    nothing_else = fees.break_even_ratio(10, 6, np.array([0.04]), 1 - (1 + fees.DISCOUNT) ** (1 / 12))
+    assert term_fees.break_even_ratio(10, 6, hazards, 0.009).round(2).tolist() == [2.24, 1.95, 1.86]
+    assert term_fees.break_even_ratio(10, 8, hazards, 0.009).round(2).tolist() == [1.46, 1.36, 1.32]
+    nothing_else = term_fees.break_even_ratio(10, 6, np.array([0.04]), 1 - (1 + term_fees.DISCOUNT) ** (1 / 12))
     assert nothing_else[0] == pytest.approx(10 / 6)
 
 
 def test_the_chance_that_a_lower_fee_pays():
-    rows = fees.break_even(simulated(World(spend=0.0, contract=math.log(3), **ALIKE), 6000)).rows
+    rows = term_fees.break_even(simulated(World(spend=0.0, contract=math.log(3), **ALIKE), 6000)).rows
     found = {(row.name, row.group): row.estimate for row in rows}
     assert found["chance that it pays", "12-month term"] > 0.95
     assert 1.6 < found["ratio at which the lower fee pays", "12-month term"] < 2.5
-    rows = fees.break_even(simulated(World(spend=0.0, contract=0.0, **ALIKE), 6000)).rows
+    rows = term_fees.break_even(simulated(World(spend=0.0, contract=0.0, **ALIKE), 6000)).rows
     assert all(row.estimate < 0.05 for row in rows if row.name == "chance that it pays")
 
 
 def test_without_monthly_terms_by_formula():
     """Where all leave at the same rate and pay the same share, as many sign-ups keep revenue where it is."""
     spells = simulated(World(contract=0.0, spend=0.0, **ALIKE), 8000).assign(fee_pct=10.0)
-    table, needed = fees.without_monthly(spells)
+    table, needed = term_fees.without_monthly(spells)
     share = float(needed.text.split("by ")[1].split("%")[0]) / 100
     assert share == pytest.approx(1, abs=0.06)
     rows = {(row.name.split(",")[0], row.group): row.estimate for row in table.rows}
@@ -145,7 +145,7 @@ def test_revenue_as_today_is_what_the_books_count():
     Of a large agency: who happens to be there on one day moves the sum by two in a hundred.
     """
     spells = simulated(WORLDS["study"], 20_000)
-    table = fees.without_monthly(spells)[0]
+    table = term_fees.without_monthly(spells)[0]
     last, months = pd.Timestamp(CUTOFF), int(table.caption.split()[1])
     fee = spells["fee_pct"] / 100 * spells["monthly_ad_spend"]
     signed = spells["start_date"] > last - pd.DateOffset(months=months)
@@ -156,12 +156,12 @@ def test_revenue_as_today_is_what_the_books_count():
 
 
 def test_early_and_late_count_the_living(sample_study):
-    rows = signing.early_and_late(sample_study.spells, {}).rows
+    rows = profile.early_and_late(sample_study.spells, {}).rows
     month = next(row for row in rows if row.name == "term: month-to-month" and row.group.startswith("gone"))
     year = next(row for row in rows if row.name == "term: 12 months" and row.group.startswith("stays"))
     assert 0.4 < month.estimate < 0.6 and month.low < month.estimate < month.high
     assert 0.4 < year.estimate < 0.6
-    assert "term" in signing.what_tells(sample_study.spells, {}).text
+    assert "term" in profile.what_tells(sample_study.spells, {}).text
 
 
 def test_false_discoveries_stay_few():
@@ -185,7 +185,7 @@ def test_false_discoveries_stay_few():
     flags = ["written_brief", "budget_set", "deposit_paid", "prepaid", "purchase_order", "rush", "one_off", "champion"]
     for _ in range(60):
         noise = {name: rng.random(len(spells)) < 0.5 for name in flags}
-        told = signing.what_tells(spells.assign(contract_term_months=1, monthly_ad_spend=1.0, **noise), {}).text
+        told = profile.what_tells(spells.assign(contract_term_months=1, monthly_ad_spend=1.0, **noise), {}).text
         named += "these go with" in told
     assert named <= 13  # 10 % of 60, and three standard errors
 
@@ -193,8 +193,8 @@ def test_false_discoveries_stay_few():
 def test_what_was_known_later_is_no_thing_of_signing(sample_study):
     spells = sample_study.spells.assign(saved=sample_study.spells["ended"].map({True: "yes", False: "no"}))
     later, then = (Extra(kind="category", known=known) for known in ("recorded_date", "signing"))
-    assert "saved" not in signing.what_tells(spells, {"saved": later}).text
-    assert "saved" in signing.what_tells(spells, {"saved": then}).text
+    assert "saved" not in profile.what_tells(spells, {"saved": later}).text
+    assert "saved" in profile.what_tells(spells, {"saved": then}).text
 
 
 def test_a_what_if_reads_no_further_than_clients_were_watched():
@@ -203,6 +203,6 @@ def test_a_what_if_reads_no_further_than_clients_were_watched():
         simulate(World(spend=0.0, **ALIKE), clients=3000, seed=1, tables=("clients",))["clients"],
         cutoff=dt.date(2022, 6, 30), records_begin=BEGIN,
     )  # fmt: skip
-    assert "After 60 months" in fees.without_monthly(spells)[0].caption
+    assert "After 60 months" in term_fees.without_monthly(spells)[0].caption
     fresh = short[short["entry_months"] == 0]
-    assert "After 12 months" in fees.without_monthly(fresh)[0].caption
+    assert "After 12 months" in term_fees.without_monthly(fresh)[0].caption

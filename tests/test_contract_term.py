@@ -9,15 +9,17 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import contract_hazard_ratio, contract_term, judge, open_study
-from retention.claims import CLAIMS
-from retention.config import Settings
-from retention.contract_term import CHANGES_UNKNOWN, curve_hazard_ratio
-from retention.conventions import questions
-from retention.curves import after, follow_up, kaplan_meier
+from retention import contract_hazard_ratio, judge, open_study
+from retention.claims import contract_term
+from retention.claims.contract_term import CHANGES_UNKNOWN, curve_hazard_ratio
+from retention.claims.judge import CLAIMS
+from retention.history.conventions import questions
+from retention.history.follow_up import follow_up
+from retention.history.spells import KINDS, add_months, build_spells, contract_cycles
 from retention.results import NOT_ENOUGH
 from retention.sample import PLAIN, WORLDS, World, simulate
-from retention.spells import KINDS, add_months, build_spells, contract_cycles
+from retention.settings import Settings
+from retention.stats.curves import after, kaplan_meier
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 

@@ -6,11 +6,14 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import gate, open_study, service, status
-from retention.economics import plateau
-from retention.portfolio import actions, healthy
+from retention import open_study
+from retention.claims import gate
+from retention.data.schema import write_csv
+from retention.history import clients_now, status
+from retention.lists import actions
+from retention.money import plateau
+from retention.portfolio import healthy
 from retention.portfolio.book import Book
-from retention.tables import write_csv
 
 ALL = 'cutoff = 2024-12-20\nrecords_begin = "all history"\nend_grace_days = 0\n'
 STAYS = 40  # clients
@@ -80,10 +83,10 @@ def adds_up(study) -> None:
     assert (terms["Engagements"].sum(), terms["Left by choice"].sum()) == (whole, lost)
     flow = gate.starts_and_ends(spells, study.records_begin)
     assert (flow["started"].sum(), flow["ended"].sum()) == ((spells["entry_months"] == 0).sum(), gone)
-    present = service.present(study.panel, last)
+    present = clients_now.present(study.panel, last)
     active = spells.loc[status.active(spells), "client_id"].nunique()
     assert len(present) == spells.loc[status.staying(spells), "client_id"].nunique()
-    assert len(present) + service.under_notice(study.panel) == active
+    assert len(present) + clients_now.under_notice(study.panel) == active
     book = Book(spells, study.tables.frames, study.settings, last)
     assert len(book.rows) == active
     table = actions.decide(book.rows, {}, actions.why_nothing(book))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retention.concordance import concordance_index
-from retention.curves import (
+from retention.stats.concordance import concordance_index
+from retention.stats.curves import (
     Outcome,
     after,
     cumulative_incidence,

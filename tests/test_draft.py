@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from conftest import ROOT
 from retention.cli import cli
-from retention.config import resolve
+from retention.data.draft import draft
 from retention.errors import ConfigError
-from retention.sources.draft import draft
+from retention.settings import resolve
 from retention.study import open_study
 
 TELCO = ROOT.parent / "shared" / "data" / "telco" / "Telco-Customer-Churn.csv"

@@ -11,12 +11,13 @@ from scipy import stats
 
 from conftest import clients_of
 from retention import open_study
-from retention.config import WhatIfSettings
-from retention.curves import after, follow_up, kaplan_meier, restricted_mean
-from retention.economics import bonuses, levers, lifetimes, plateau
-from retention.economics.money import monthly_money
+from retention.history.follow_up import follow_up
+from retention.history.money import monthly_money
+from retention.history.spells import build_spells
+from retention.money import bonuses, levers, lifetimes, plateau
 from retention.sample import World, simulate
-from retention.spells import build_spells
+from retention.settings import WhatIfSettings
+from retention.stats.curves import after, kaplan_meier, restricted_mean
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 

@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from polars import selectors
 
-from retention.config import ResultsSettings
-from retention.engines import write_features
 from retention.errors import ConfigError
-from retention.features import KEY, Window, signing_features
-from retention.snapshots import _polars
+from retention.history.features import KEY, Window, signing_features
+from retention.history.snapshots import _polars
+from retention.score.engines import write_features
+from retention.settings import ResultsSettings
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 

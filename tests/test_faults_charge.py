@@ -11,20 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import clients_of
-from retention import open_study, reps, service
-from retention.config import ResultsSettings, Settings
-from retention.days import day_number, last_day_number, month_number
-from retention.economics import bonuses
-from retention.economics.money import monthly_money, worth_by_month
-from retention.economics.prepaid import by_term
-from retention.features import MEASURES, Window, month_features
-from retention.in_charge import NOBODY, new_reps, reps_by_month, reps_on, with_people_who_left
-from retention.lagged import build_panel
-from retention.portfolio import actions, debts, effects, evidence, tiers
+from retention import open_study
+from retention.data.schema import TABLES
+from retention.history import clients_now
+from retention.history.calendar import day_number, last_day_number, month_number
+from retention.history.features import MEASURES, Window, month_features
+from retention.history.in_charge import NOBODY, new_reps, reps_by_month, reps_on, with_people_who_left
+from retention.history.money import monthly_money, worth_by_month
+from retention.history.panel import build_panel
+from retention.history.prepaid import by_term
+from retention.history.snapshots import build_snapshots
+from retention.history.spells import build_spells
+from retention.lists import actions, service
+from retention.money import bonuses
+from retention.portfolio import debts, effects, evidence, tiers
 from retention.portfolio.book import Book
-from retention.snapshots import build_snapshots
-from retention.spells import build_spells
-from retention.tables import TABLES
+from retention.service import reps
+from retention.settings import ResultsSettings, Settings
 
 CASES = Path(__file__).parent / "cases"
 DAY = pd.Timedelta(days=1)
@@ -81,7 +84,7 @@ def test_B15_the_ends_and_the_clients_are_those_of_the_rep_in_charge():
     ended = spells[spells["end_date"] <= pd.Timestamp(study.cutoff)]
     who = reps_on(ended, "end_date", study.tables.frames["assignments"])
     assert who.value_counts().to_dict() == {"cid": 39, "ann": 36}
-    clients = service.present(study.panel, pd.Timestamp(study.cutoff))
+    clients = clients_now.present(study.panel, pd.Timestamp(study.cutoff))
     assert clients["owner"].value_counts().to_dict() == {"ann": 24, "cid": 21}
     table = reps.reps(study.panel)
     without = study.tables.frames["assignments"].query("staff_id != 'bob'")
@@ -91,7 +94,7 @@ def test_B15_the_ends_and_the_clients_are_those_of_the_rep_in_charge():
 def test_B16_who_left_is_in_charge_of_nobody_and_is_counted():
     study = open_study(str(CASES / "case-21"))
     last = pd.Timestamp(study.cutoff)
-    clients = service.present(study.panel, last)
+    clients = clients_now.present(study.panel, last)
     assert clients["owner"].value_counts().to_dict() == {"r2": 22, NOBODY: 21, "r0": 16}
     left = study.reps_now["left"]
     assert left.dropna().eq("r1").all() and left.notna().sum() == 21
@@ -109,7 +112,7 @@ def test_B16_the_review_and_the_lists_name_the_same_rep():
     for case in ("case-20", "case-21", "norole"):
         study = open_study(str(CASES / case))
         last = pd.Timestamp(study.cutoff)
-        clients = service.present(study.panel, last).set_index("client_id")["owner"]
+        clients = clients_now.present(study.panel, last).set_index("client_id")["owner"]
         lists = Book(study.spells, study.tables.frames, study.settings, last).owners.reindex(clients.index)
         assert (lists.fillna(NOBODY) == clients).all()
         assert (study.reps_now["rep_id"].reindex(clients.index).fillna(NOBODY) == clients).all()
@@ -137,7 +140,7 @@ def test_R14_a_blank_role_is_the_rep_everywhere(role):
     assert reps_on(question, "asked_on", table).tolist() == ["ann"]
     spells = question.assign(end_date=pd.NaT, observed_months=6)
     assert set(reps_by_month(spells, 6, table)[0]) == {"ann"}
-    assert service.serving(table, None, pd.Timestamp("2023-06-30"))["staff_id"].iloc[0] == "ann"
+    assert clients_now.serving(table, None, pd.Timestamp("2023-06-30"))["staff_id"].iloc[0] == "ann"
     assert new_reps(spells, table, None).empty
 
 
@@ -145,12 +148,12 @@ def test_R14_a_blank_role_is_the_rep_everywhere(role):
 def test_R14_assignments_without_a_role_stop_no_page(case):
     study = open_study(str(CASES / case))
     last, assignments = pd.Timestamp(study.cutoff), study.known("assignments")
-    clients = service.present(study.panel, last)
+    clients = clients_now.present(study.panel, last)
     assert (clients["owner"] != NOBODY).sum() == (1 if case == "norole" else len(clients)) or case == "norole"
-    served = service.serving(assignments, study.known("staff"), last)
+    served = clients_now.serving(assignments, study.known("staff"), last)
     assert service.loads(clients, served, pd.Series(dtype=object)).empty
     assert len(service.held_alone(clients, served, pd.Series(dtype=object), last)) <= len(clients)
-    from retention import contact
+    from retention.service import contact
 
     assert contact.contrasts(study.panel, {"assignments": assignments}) == {}
     assert isinstance(reps.reps(study.panel), pd.DataFrame)
@@ -510,12 +513,12 @@ def test_R14_any_optional_column_of_people_may_be_absent_or_blank(table, column,
     tables[table] = changed
     left = "r2" if column == "ended_on" else NOBODY
     panel = build_panel(spells, None, None, ResultsSettings(), cutoff=last, **tables)
-    clients = service.present(panel, last)
+    clients = clients_now.present(panel, last)
     assert clients["owner"].tolist() == ["r1", left]
     book = Book(spells, tables, Settings(), last)
     assert book.owners.fillna(NOBODY).tolist() == ["r1", left] and book.told.empty
-    serving = service.serving(tables["assignments"], tables["staff"], last)
-    assert len(service.held_alone(clients, serving, service.people_names(tables["staff"]), last)) == 2
+    serving = clients_now.serving(tables["assignments"], tables["staff"], last)
+    assert len(service.held_alone(clients, serving, clients_now.people_names(tables["staff"]), last)) == 2
     assert service.loads(clients, serving, pd.Series(dtype=object)).empty and len(actions.our_part(book)) == 0
     frames = {"engagements": spells, **tables}
     made = features_of({name: frame.dropna(axis=1, how="all") if name == table else frame

@@ -15,18 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import clients_of
-from retention import contract_hazard_ratio, conventions, gate, judge, open_study, status
-from retention.claims import CLAIMS
+from retention import contract_hazard_ratio, judge, open_study
+from retention.claims import gate
+from retention.claims.contract_term import survival_estimates
+from retention.claims.judge import CLAIMS
 from retention.cli import cli
-from retention.config import DateSettings, Settings, project_root
-from retention.contract_term import survival_estimates
-from retention.curves import after, follow_up, kaplan_meier
+from retention.data.schema import write_csv
 from retention.errors import ConfigError, DataError
-from retention.exits import compare, exit_rows
+from retention.history import conventions, status
+from retention.history.follow_up import follow_up
+from retention.history.opportunities import compare, exit_rows
+from retention.history.snapshots import build_snapshots
+from retention.history.spells import add_months, build_spells, contract_cycles, row_terms, whole_months
 from retention.sample import write_sample
-from retention.snapshots import build_snapshots
-from retention.spells import add_months, build_spells, contract_cycles, row_terms, whole_months
-from retention.tables import write_csv
+from retention.settings import DateSettings, Settings, project_root
+from retention.stats.curves import after, kaplan_meier
 
 CASES = Path(__file__).parent / "cases"
 TEXTS = ["object", "string[python]", "string[pyarrow]", "category"]
@@ -97,8 +100,8 @@ def test_R1_estimators_do_not_depend_on_the_dtype_of_text(dtype, place):
 @pytest.mark.parametrize("dtype", TEXTS)
 @pytest.mark.parametrize("place", [0, 3, 5])
 def test_R1_months_in_a_pause_are_left_out_whatever_the_dtype(dtype, place):
-    from retention.config import ResultsSettings
-    from retention.features import Window
+    from retention.history.features import Window
+    from retention.settings import ResultsSettings
 
     clients = odd_rows(place).astype({"client_id": dtype})
     spells = build_spells(clients, cutoff=CUTOFF)

@@ -11,17 +11,23 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT, clients_of
-from retention import contract_checks, hazards, nps, open_study, people, plots, reps, service
-from retention.config import ResultsSettings
-from retention.curves import Outcome, kaplan_meier
-from retention.economics import bonuses, fees, lifetimes, money
-from retention.intervals import over
-from retention.lagged import build_panel
-from retention.portfolio import actions, effects, evidence, margins
+from retention import open_study
+from retention.claims import contract_checks, term_fees
+from retention.data.schema import columns_of
+from retention.history import clients_now, expected, money
+from retention.history.panel import build_panel
+from retention.history.spells import build_spells
+from retention.lists import actions
+from retention.money import bonuses, lifetimes
+from retention.portfolio import effects, evidence, margins
 from retention.portfolio.book import Book
 from retention.results import Contrast
-from retention.spells import build_spells
-from retention.tables import columns_of
+from retention.service import nps, reps
+from retention.settings import ResultsSettings
+from retention.show import plots
+from retention.stats import hazards
+from retention.stats.curves import Outcome, kaplan_meier
+from retention.stats.intervals import over
 
 CASES = ROOT / "tests" / "cases"
 NOBODY = pd.Series(dtype=object)
@@ -39,7 +45,7 @@ def book_of(case: str) -> Book:
 def review_of(study) -> pd.DataFrame:
     last = pd.Timestamp(study.cutoff)
     waves = nps.waves(study.known("surveys"), study.settings.scales.nps)
-    clients = service.present(study.panel, last)
+    clients = clients_now.present(study.panel, last)
     return reps.review(study.panel, clients, waves, last)
 
 
@@ -125,7 +131,7 @@ def test_B4_clients_without_a_rep_beside_those_with_one():
 def test_B5_a_fixed_term_without_a_fee_has_no_break_even_and_it_is_said():
     spells = study_of("case-07").spells
     free = sorted(spells.loc[spells["fee_pct"] == 0, "contract_term_months"].unique())
-    table = fees.break_even(spells)
+    table = term_fees.break_even(spells)
     assert not {f"{term}-month term" for term in free} & {row.group for row in table.rows}
     assert f"there is none for {free[0]}-month" in table.caption
 
@@ -133,7 +139,7 @@ def test_B5_a_fixed_term_without_a_fee_has_no_break_even_and_it_is_said():
 def test_B5_a_monthly_fee_of_0_is_said():
     spells = study_of("case-07").spells
     spells = spells.assign(fee_pct=spells["fee_pct"].where(spells["contract_term_months"] > 1, 0.0))
-    table = fees.break_even(spells)
+    table = term_fees.break_even(spells)
     assert table.rows == ()
     assert table.caption.endswith("the usual fee month-to-month is 0")
 
@@ -141,16 +147,16 @@ def test_B5_a_monthly_fee_of_0_is_said():
 @pytest.mark.parametrize("column", ["fee_pct", "monthly_ad_spend"])
 def test_B5_fees_or_spend_of_0_throughout_leave_no_what_if(sample_study, column):
     spells = sample_study.spells.assign(**{column: 0.0})
-    table, finding = fees.without_monthly(spells)
+    table, finding = term_fees.without_monthly(spells)
     assert table.rows == () and "too little is known of fees above 0" in finding.text
-    assert fees.monthly_stopped(spells, 0.75) is None
+    assert term_fees.monthly_stopped(spells, 0.75) is None
 
 
 def test_B5_fees_of_0_on_fixed_terms_alone_leave_no_what_if(sample_study):
     spells = sample_study.spells
     monthly = spells["contract_term_months"] == 1
     spells = spells.assign(fee_pct=spells["fee_pct"].where(monthly, 0.0))
-    assert fees.without_monthly(spells)[0].rows == ()
+    assert term_fees.without_monthly(spells)[0].rows == ()
 
 
 # What the fuzz found.
@@ -220,8 +226,8 @@ def test_spend_that_is_the_same_for_all_sets_nobody_apart():
     months = np.arange(1, 41)
     rows = pd.DataFrame({"client_id": [f"c{k}" for k in months], "left": (months % 4 == 0).astype(int)})
     rows = rows.assign(contract_term_months=1, from_month=0, to_month=1, seller_id=["a", "b"] * 20)
-    plain = people.ends_over_expected(rows.assign(monthly_ad_spend=1000.0), "seller_id", size=False)
-    alike = people.ends_over_expected(rows.assign(monthly_ad_spend=1000.0), "seller_id")
+    plain = expected.ends_over_expected(rows.assign(monthly_ad_spend=1000.0), "seller_id", size=False)
+    alike = expected.ends_over_expected(rows.assign(monthly_ad_spend=1000.0), "seller_id")
     pd.testing.assert_frame_equal(alike, plain)
     assert plain["expected"].notna().all()
     exposure = hazards.band_exposure(rows["from_month"], rows["to_month"], rows["left"])

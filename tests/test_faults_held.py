@@ -12,15 +12,17 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT, clients_of
-from retention import contract_checks, contract_hazard_ratio, held, judge, open_study, signing, size
-from retention.claims import CLAIMS
-from retention.config import Extra, study_plan
-from retention.contract_term import CHANGES_UNKNOWN, contract_sensitivities
-from retention.exits import compare, exit_rows
+from retention import contract_hazard_ratio, judge, open_study
+from retention.claims import ad_spend, contract_checks, profile
+from retention.claims.contract_term import CHANGES_UNKNOWN, contract_sensitivities
+from retention.claims.judge import CLAIMS
+from retention.data.schema import write_csv
+from retention.history import held
+from retention.history.opportunities import compare, exit_rows
+from retention.history.spells import build_spells
 from retention.results import NOT_ENOUGH
-from retention.spells import build_spells
+from retention.settings import Extra, study_plan
 from retention.study import PAST_ONLY
-from retention.tables import write_csv
 from simulate_held import CUTOFF, NULL, TWICE, Planted, agency, followed
 
 NUMBER, CATEGORY = Extra(kind="number"), Extra(kind="category")
@@ -35,8 +37,8 @@ def hidden() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def test_S4_a_number_of_the_users_own_is_held_fixed(hidden):
     spells, contracts = hidden
-    without = size.size_hazard_ratio(spells, contracts=contracts)
-    found = size.size_hazard_ratio(spells, contracts=contracts, extra={"number_1": NUMBER})
+    without = ad_spend.size_hazard_ratio(spells, contracts=contracts)
+    found = ad_spend.size_hazard_ratio(spells, contracts=contracts, extra={"number_1": NUMBER})
     assert math.exp(without.theta) < 0.65 and without.theta < -2.6 * without.se
     assert abs(found.theta) < 2.6 * found.se and abs(found.theta) < 0.3
     assert found.caveats == ("among clients alike in calendar time, half-year of signing and number_1",)
@@ -45,7 +47,7 @@ def test_S4_a_number_of_the_users_own_is_held_fixed(hidden):
 
 def test_S4_the_reversal_table_holds_numbers_too(hidden):
     spells, contracts = hidden
-    table = size.per_doubling(spells, {"number_1": NUMBER}, contracts=contracts)
+    table = ad_spend.per_doubling(spells, {"number_1": NUMBER}, contracts=contracts)
     rows = {row.group: row for row in table.rows}
     assert rows["pooled"].high < 0.9
     assert rows["number_1 held fixed"].low < 1 < rows["number_1 held fixed"].high
@@ -57,7 +59,7 @@ def test_S4_where_room_is_short_what_moves_the_ratio_comes_first_either_way():
     extra = {f"number_{k}": NUMBER for k in (3, 2, 1)}
     for drives in (-0.6, 0.6):
         clients, contracts = agency(Planted(hidden=drives, numbers=3), 100, 5)
-        found = size.size_hazard_ratio(followed(clients), contracts=contracts, extra=extra)
+        found = ad_spend.size_hazard_ratio(followed(clients), contracts=contracts, extra=extra)
         assert "number_1" in found.caveats[0]
         assert found.caveats[1].startswith("not adjusted for number_")
         assert found.caveats[1].endswith("(too few have left for one more)")
@@ -123,7 +125,7 @@ def test_S4_claims_stay_computable_with_few_ends():
     clients, contracts = agency(Planted(hidden=-0.35, numbers=3, zeros=1.0), 40, 1)
     extra, spells = {f"number_{k}": NUMBER for k in (1, 2, 3)}, followed(clients)
     others = contract_checks.all_sensitivities(spells, contracts, extra)
-    others += size.size_sensitivities(spells, contracts=contracts, extra=extra)
+    others += ad_spend.size_sensitivities(spells, contracts=contracts, extra=extra)
     assert sum(math.isfinite(other.theta) for other in others) >= 12
     assert judge(CLAIMS["A1"], contract_hazard_ratio(spells, contracts=contracts, extra=extra), others).verdict
 
@@ -133,9 +135,9 @@ def test_S14_a_size_of_zero_is_not_known():
     clients, _ = agency(replace(TWICE, zeros=1.0), 400, 1)
     spells, gone = followed(clients), clients["monthly_ad_spend"] == 0
     blank = followed(clients.assign(monthly_ad_spend=clients["monthly_ad_spend"].mask(gone)))
-    assert size.quarters(spells)[gone].isna().all() and size.quarters(spells)[~gone].notna().all()
+    assert ad_spend.quarters(spells)[gone].isna().all() and ad_spend.quarters(spells)[~gone].notna().all()
     assert contract_hazard_ratio(spells).theta == pytest.approx(contract_hazard_ratio(blank).theta)
-    assert f"{gone.sum():,} clients whose size is blank or 0 are left out." in size.cut_points(spells).text
+    assert f"{gone.sum():,} clients whose size is blank or 0 are left out." in ad_spend.cut_points(spells).text
     assert "not known" not in held.size(exit_rows(spells))  # it goes with leaving: it would hold the outcome fixed
     nobody = spells.assign(monthly_ad_spend=0.0)
     assert held.size(exit_rows(nobody)).empty
@@ -159,26 +161,26 @@ def test_S14_every_other_way_is_computed_with_sizes_of_zero():
 
 def test_S14_blanks_that_go_with_leaving_are_warned_of_and_others_are_not():
     clients, contracts = agency(replace(TWICE, zeros=0.5), 600, 1)
-    told = size.missing_sizes(followed(clients), contracts)
+    told = ad_spend.missing_sizes(followed(clients), contracts)
     gone = clients["monthly_ad_spend"] == 0
     assert told.startswith(f"Planned spend is blank or 0 for {gone.sum():,} of 600 engagements, and {gone.sum():,} of")
     whole, contracts = agency(TWICE, 600, 1)
     old = whole["start_date"] < "2022-01-01"  # blank because the record is old, whoever left
     assert (
-        size.missing_sizes(followed(whole.assign(monthly_ad_spend=whole["monthly_ad_spend"].mask(old))), contracts)
+        ad_spend.missing_sizes(followed(whole.assign(monthly_ad_spend=whole["monthly_ad_spend"].mask(old))), contracts)
         == ""
     )
-    assert size.missing_sizes(followed(whole), contracts) == ""
+    assert ad_spend.missing_sizes(followed(whole), contracts) == ""
 
 
 def test_S15_being_locked_in_sets_nobody_apart():
     """Everybody wishes to leave alike: the term and the fee that follows it are not named; a planted one is."""
     clients, contracts = agency(NULL, 3000, 1)
     spells = followed(clients)
-    assert signing.NOTHING_TELLS in signing.what_tells(spells, {}, contracts).text
-    assert signing.NOTHING_TELLS in signing.what_tells(spells, {}).text
+    assert profile.NOTHING_TELLS in profile.what_tells(spells, {}, contracts).text
+    assert profile.NOTHING_TELLS in profile.what_tells(spells, {}).text
     clients, contracts = agency(replace(TWICE, spend=-0.25), 800, 1)
-    named = signing.what_tells(followed(clients), {}, contracts).text.split(": ")[1]
+    named = profile.what_tells(followed(clients), {}, contracts).text.split(": ")[1]
     assert all(word in named for word in ("term", "size", "fee pct"))
 
 
@@ -186,14 +188,14 @@ def test_S15_false_finds_in_at_most_a_tenth_of_agencies():
     named = 0
     for seed in range(25):
         clients, contracts = agency(NULL, 150, seed)
-        named += signing.NOTHING_TELLS not in signing.what_tells(followed(clients), {}, contracts).text
+        named += profile.NOTHING_TELLS not in profile.what_tells(followed(clients), {}, contracts).text
     assert named <= 25 * (0.1 + 3 * math.sqrt(0.1 * 0.9 / 25))
 
 
 def test_S15_a_level_that_nobody_leaves_is_found():
     clients, contracts = agency(NULL, 400, 1)
     stayed = clients["end_date"].isna()
-    told = signing.what_tells(followed(clients.assign(source=np.where(stayed, "friend", "cold"))), {}, contracts).text
+    told = profile.what_tells(followed(clients.assign(source=np.where(stayed, "friend", "cold"))), {}, contracts).text
     assert "source" in told.split(": ")[1]
 
 
@@ -202,10 +204,10 @@ def test_S17_sizes_in_steps_make_natural_groups():
     rows = [(f"c{i}", "2023-01-01", None, 1) for i in range(10)]
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
     spells = spells.assign(monthly_ad_spend=[100.0] * 5 + [200.0] * 3 + [300.0] * 2)
-    assert size.quarters(spells).value_counts().to_dict() == {
+    assert ad_spend.quarters(spells).value_counts().to_dict() == {
         "smallest sizes": 5, "sizes between": 3, "largest sizes": 2
     }  # fmt: skip
-    text = size.cut_points(spells).text
+    text = ad_spend.cut_points(spells).text
     assert (
         text == "Sizes come in steps. Compared are the sizes up to 100 a month (50% of clients) with 300 or more (20%)."
     )
@@ -214,9 +216,9 @@ def test_S17_sizes_in_steps_make_natural_groups():
 @pytest.mark.parametrize("sizes", ["packages", "minimum"])
 def test_S17_packages_and_a_minimum_fee_are_compared(sizes):
     clients, contracts = agency(replace(NULL, spend=-0.5, sizes=sizes), 600, 1)
-    found = size.size_hazard_ratio(followed(clients), contracts=contracts)
+    found = ad_spend.size_hazard_ratio(followed(clients), contracts=contracts)
     verdict = judge(CLAIMS["A4"], found)
-    assert verdict.high < 1 and size.IN_STEPS in verdict.qualifiers
+    assert verdict.high < 1 and ad_spend.IN_STEPS in verdict.qualifiers
     assert verdict.sentence.startswith("Clients of the largest sizes leave")
     assert "look again" not in verdict.advice
 
@@ -224,7 +226,7 @@ def test_S17_packages_and_a_minimum_fee_are_compared(sizes):
 def test_S17_one_size_for_nearly_all_is_never_told_to_look_again():
     clients, contracts = agency(NULL, 300, 1)
     spend = np.where(np.arange(300) < 285, 1000.0, 5000.0)
-    verdict = judge(CLAIMS["A4"], size.size_hazard_ratio(followed(clients.assign(monthly_ad_spend=spend))))
+    verdict = judge(CLAIMS["A4"], ad_spend.size_hazard_ratio(followed(clients.assign(monthly_ad_spend=spend))))
     assert verdict.verdict == NOT_ENOUGH and "more time gives none" in verdict.why
     assert "look again" not in verdict.advice and "another measure of size" in verdict.advice
     assert verdict.would_change == ""
@@ -237,7 +239,7 @@ def test_S17_past_clients_alone_are_said_in_verdict_and_advice(tmp_path):
     write_csv(past[columns], tmp_path / "clients.csv")
     (tmp_path / "retention.toml").write_text(f'cutoff = {CUTOFF}\nrecords_begin = "all history"\n')
     study = open_study(str(tmp_path))
-    for claim, ratio in (("A1", contract_hazard_ratio), ("A4", size.size_hazard_ratio)):
+    for claim, ratio in (("A1", contract_hazard_ratio), ("A4", ad_spend.size_hazard_ratio)):
         verdict = judge(CLAIMS[claim], ratio(study.spells), (), study.caveats)
         assert PAST_ONLY in verdict.qualifiers
         assert "clients who are still there too" in verdict.advice

@@ -12,16 +12,28 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from retention import importance, judge, liking, measurement, nps, reps
-from retention.claims import CLAIMS
-from retention.config import ResultsSettings
-from retention.contract_term import _gain_words
-from retention.funnel import funnel
-from retention.intervals import NO_SPREAD
-from retention.lagged import Panel, build_panel, design, result_grid
-from retention.results import DIRECTION, HOLDS, NOT_ENOUGH, Contrast, Estimate, Estimates, collect, finite, schema
+from retention import judge
+from retention.claims import importance, measurement, rep_liking
+from retention.claims.contract_term import _gain_words
+from retention.claims.judge import CLAIMS
+from retention.history.panel import Panel, build_panel, design, result_grid
+from retention.history.spells import build_spells
+from retention.results import (
+    DIRECTION,
+    HOLDS,
+    NO_SPREAD,
+    NOT_ENOUGH,
+    Contrast,
+    Estimate,
+    Estimates,
+    collect,
+    finite,
+    schema,
+)
 from retention.sample import WORLDS, simulate
-from retention.spells import build_spells
+from retention.service import nps, reps
+from retention.settings import ResultsSettings
+from retention.stats.funnel import funnel
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 COST = ResultsSettings(primary="cpa", better="lower")
@@ -72,31 +84,31 @@ def test_S5_errors_of_the_planted_size_are_found(noisy):
 
 
 def test_S5_noise_in_results_lets_liking_win_and_the_correction_does_not(alike, noisy):
-    plain, clean = liking.liking_difference(noisy), liking.liking_difference(alike[0])
-    true, without = liking.without_error(noisy), liking.without_error(alike[0])
+    plain, clean = rep_liking.liking_difference(noisy), rep_liking.liking_difference(alike[0])
+    true, without = rep_liking.without_error(noisy), rep_liking.without_error(alike[0])
     assert judge(CLAIMS["A6"], plain).verdict in (HOLDS, DIRECTION)
     verdict = judge(CLAIMS["A6"], plain, [true])
-    assert verdict.fragile and liking.WITHOUT_ERROR in verdict.flips
+    assert verdict.fragile and rep_liking.WITHOUT_ERROR in verdict.flips
     assert abs(true.theta) < 2 * true.se and true.se > plain.se  # what is not known of the errors counts
     assert plain.theta - clean.theta > 2 * abs(true.theta - without.theta)
-    made = design(noisy.rows, liking.BOTH)
+    made = design(noisy.rows, rep_liking.BOTH)
     found = measurement.corrected(noisy, made, made.fit())
     assert found.reliable[1] < 0.55 < 0.7 < found.reliable[0]
-    assert "Noise in results favours liking" in liking.measured_words(noisy).text
+    assert "Noise in results favours liking" in rep_liking.measured_words(noisy).text
 
 
 def test_S5_leaving_out_a_client_is_a_fit_without_it(alike):
     """The jackknife's values without one client against everything computed anew without its rows and months."""
     panel = alike[0]
-    made = design(panel.rows, liking.BOTH)
+    made = design(panel.rows, rep_liking.BOTH)
     fit, clients = made.fit(), made.rows["client_id"]
     left = measurement._left_out(panel, made, fit, clients, panel.spells["client_id"])
     who = clients.unique()[3]
     away = (panel.spells["client_id"] == who).to_numpy()[:, None]
-    grids = {name: np.where(away, np.nan, getattr(panel, name)) for name in liking.BOTH}
+    grids = {name: np.where(away, np.nan, getattr(panel, name)) for name in rep_liking.BOTH}
     fewer = replace(panel, **grids)
     fewer.__dict__["rows"] = panel.rows[panel.rows["client_id"] != who].reset_index(drop=True)
-    again = design(fewer.rows, liking.BOTH)
+    again = design(fewer.rows, rep_liking.BOTH)
     anew = measurement._left_out(fewer, again, again.fit(), again.rows["client_id"], fewer.spells["client_id"])
     moved, expected = left[4] - left[0], anew[0] - left[0]
     assert moved == pytest.approx(expected, abs=0.003)
@@ -106,10 +118,10 @@ def test_S5_results_that_are_noise_alone_never_give_a_verdict_without_a_warning(
     panel = alike[0]
     noise = np.random.default_rng(3).normal(size=panel.results.shape)
     blind = replace(panel, results=np.where(np.isnan(panel.results), np.nan, noise))
-    plain = liking.liking_difference(blind)
+    plain = rep_liking.liking_difference(blind)
     assert judge(CLAIMS["A6"], plain).verdict == HOLDS
-    assert judge(CLAIMS["A6"], liking.without_error(blind)).verdict == NOT_ENOUGH
-    assert judge(CLAIMS["A6"], plain, [liking.without_error(blind)]).fragile
+    assert judge(CLAIMS["A6"], rep_liking.without_error(blind)).verdict == NOT_ENOUGH
+    assert judge(CLAIMS["A6"], plain, [rep_liking.without_error(blind)]).fragile
 
 
 def test_S5_too_few_repeats_are_said(alike):
@@ -118,8 +130,8 @@ def test_S5_too_few_repeats_are_said(alike):
     once[:, ::13] = panel.results[:, ::13]
     rare = replace(panel, results=once)
     assert measurement.distances(once).size == 0
-    found = liking.without_error(rare)
-    assert found.gate and liking.measured_words(rare).text.startswith(measurement.TOO_FEW)
+    found = rep_liking.without_error(rare)
+    assert found.gate and rep_liking.measured_words(rare).text.startswith(measurement.TOO_FEW)
 
 
 # S10, the badge and the counts
@@ -210,7 +222,7 @@ def test_S9_other_sentences_of_the_pages(alike):
     said = importance.agreement(contrast(0.1, 0.1), shares, shuffled).text
     assert "no clear difference" in said and "liking tells" not in said
     assert "liking tells more" in importance.agreement(contrast(0.3, 0.1), shares, shuffled).text
-    words = liking.total_words(panel).text
+    words = rep_liking.total_words(panel).text
     assert ("no clear difference" in words) != told_direction(words)
 
 
@@ -222,7 +234,7 @@ AGREED = (("liking's share", 0.7), ("fit lost without liking", 9.0), ("fit lost 
 
 def with_shape(panel: Panel, bend: float, slope: float, seed: int) -> Panel:
     """The panel with who left drawn anew: the log hazard has this slope and bend of results."""
-    rows = panel.rows.dropna(subset=list(liking.BOTH)).reset_index(drop=True)
+    rows = panel.rows.dropna(subset=list(rep_liking.BOTH)).reset_index(drop=True)
     z = (rows["results"] - rows["results"].mean()) / rows["results"].std()
     months = (rows["to_month"] - rows["from_month"]).to_numpy(float)
     chance = -np.expm1(-0.02 * months * np.exp(slope * z + bend * (z**2 - 1)))
@@ -233,17 +245,17 @@ def with_shape(panel: Panel, bend: float, slope: float, seed: int) -> Panel:
 
 def test_S13_leavers_at_both_ends_are_found_and_said(alike):
     bent = with_shape(alike[0], 0.4, 0.0, 1)
-    assert liking.shape_caveats(bent) == (liking.BOTH_ENDS,)
-    assert liking.shape_words(bent).text.startswith("Results matter at both ends")
-    verdict = judge(CLAIMS["A6"], liking.liking_difference(bent), (), liking.shape_caveats(bent))
-    assert liking.BOTH_ENDS in verdict.words
+    assert rep_liking.shape_caveats(bent) == (rep_liking.BOTH_ENDS,)
+    assert rep_liking.shape_words(bent).text.startswith("Results matter at both ends")
+    verdict = judge(CLAIMS["A6"], rep_liking.liking_difference(bent), (), rep_liking.shape_caveats(bent))
+    assert rep_liking.BOTH_ENDS in verdict.words
 
 
 def test_S13_a_straight_line_is_seldom_called_bent(alike):
     panel = alike[0]
-    found = [liking.shape_caveats(with_shape(panel, 0.0, -0.4, seed)) for seed in range(12)]
+    found = [rep_liking.shape_caveats(with_shape(panel, 0.0, -0.4, seed)) for seed in range(12)]
     assert sum(map(bool, found)) <= stats.binom.ppf(0.995, 12, 0.05)
-    assert "No clear bend" in liking.shape_words(with_shape(panel, 0.0, -0.4, 0)).text
+    assert "No clear bend" in rep_liking.shape_words(with_shape(panel, 0.0, -0.4, 0)).text
 
 
 # S16, names on the first page

@@ -9,11 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from conftest import ROOT
-from retention import nps
-from retention.config import resolve
+from retention.data import read
+from retention.data.alike import nearest
 from retention.errors import ConfigError, DataError
-from retention.sources import read
-from retention.sources.alike import nearest
+from retention.service import nps
+from retention.settings import resolve
 
 CASES = ROOT / "tests" / "cases"
 CLIENTS = (
@@ -392,7 +392,7 @@ def test_R11_a_setting_of_two_kinds_is_one_fault_in_plain_words(tmp_path):
 
 
 def test_R11_the_same_word_is_never_suggested():
-    from retention.config import _explain, _places
+    from retention.settings import _explain, _places
 
     for name in _places():
         for place in (("nowhere", name), (name,), ("tables", "clients", name), ("risk", name)):

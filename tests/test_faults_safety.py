@@ -18,16 +18,17 @@ import pytest
 from click.testing import CliRunner
 
 from conftest import ROOT
-from retention import folders, parameters, prepared
+from retention import parameters
 from retention.cli import cli
-from retention.engines import write_features
+from retention.data import folders, prepared
+from retention.data.words import sentence
 from retention.errors import ConfigError, DataError, Fault, NotebookError, one_line, printable
 from retention.report import execute, pages, publish, run
 from retention.report.execute import Executed
 from retention.report.run import Options, run_report
 from retention.results import MIME, schema
 from retention.sample import write_sample
-from retention.sources.words import sentence
+from retention.score.engines import write_features
 from retention.study import Study, open_study, prepare
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them

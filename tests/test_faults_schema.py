@@ -5,14 +5,14 @@ import datetime as dt
 import pandas as pd
 import pytest
 
-from retention.config import resolve
+from retention.data import read, warnings_of
+from retention.data.rules import FAULT, RULES, WARNING, in_words
+from retention.data.schema import TABLES
+from retention.data.words import read_words
 from retention.errors import DataError
 from retention.sample import write_sample
-from retention.sources import read, warnings_of
-from retention.sources.rules import FAULT, RULES, WARNING, in_words
-from retention.sources.words import read_words
+from retention.settings import resolve
 from retention.study import open_study
-from retention.tables import TABLES
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retention import cross_section, early_warning, guards, judgement, risk, scores, signing, size
-from retention.config import Extra, Settings
+from retention.claims import ad_spend, profile
 from retention.report import pages
 from retention.results import Finding
+from retention.score import cross_section, early_warning, guards, scores, validation
+from retention.score import model as risk
+from retention.settings import Extra, Settings
 from retention.study import open_study
 
 NUMBER, CATEGORY = Extra(kind="number"), Extra(kind="category")
@@ -106,10 +108,10 @@ def test_S8_one_scan_and_what_leaks_is_used_nowhere(tmp_path):
     assert "visits" in study.snapshots
     named = [item.text for item in study.warnings().items if "health" in item.text]
     assert len(named) == 1 and "are left out" in named[0]
-    groups = signing.known_at_signing(study.spells, study.at_signing)
+    groups = profile.known_at_signing(study.spells, study.at_signing)
     assert "visits" in groups and not {"health", "exit talk"} & set(groups)
-    assert {row.name.split()[-1] for row in size.other_sizes(study.spells, study.at_signing).rows} == {"visits"}
-    held = {row.group for row in size.per_doubling(study.spells, study.at_signing).rows}
+    assert {row.name.split()[-1] for row in ad_spend.other_sizes(study.spells, study.at_signing).rows} == {"visits"}
+    held = {row.group for row in ad_spend.per_doubling(study.spells, study.at_signing).rows}
     assert not any("exit_talk" in group for group in held)
 
 
@@ -211,10 +213,10 @@ def test_S12_what_is_planted_is_found_and_what_is_not_is_not(tmp_path):
     planted = snapshot_study(tmp_path / "planted", snapshot(500, 1, 2.0)).described
     assert planted.drivers.loc[0, "Columns"] == "trade" and planted.drivers.loc[0, "Low"] > 0.05
     assert (planted.drivers.loc[1:, "Low"] < 0.01).all()
-    low = judgement.area_under_curve(planted.told)[1]
+    low = validation.area_under_curve(planted.told)[1]
     assert low > 0.6
     nothing = snapshot_study(tmp_path / "nothing", snapshot(500, 2, 0.0)).described
-    assert judgement.area_under_curve(nothing.told)[1] < 0.5 < judgement.area_under_curve(nothing.told)[2] + 0.05
+    assert validation.area_under_curve(nothing.told)[1] < 0.5 < validation.area_under_curve(nothing.told)[2] + 0.05
 
 
 def test_S12_each_client_has_a_share_a_repeat_and_figures_are_those_of_the_library(tmp_path):
@@ -223,9 +225,9 @@ def test_S12_each_client_has_a_share_a_repeat_and_figures_are_those_of_the_libra
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     told = found.told
-    assert judgement.area_under_curve(told)[0] == pytest.approx(roc_auc_score(told["left"], told[judgement.MODEL]))
-    precision = average_precision_score(told["left"], told[judgement.MODEL])
-    assert judgement.average_precision(told)[0] == pytest.approx(precision)
+    assert validation.area_under_curve(told)[0] == pytest.approx(roc_auc_score(told["left"], told[validation.MODEL]))
+    precision = average_precision_score(told["left"], told[validation.MODEL])
+    assert validation.average_precision(told)[0] == pytest.approx(precision)
 
 
 def test_S12_months_that_know_the_outcome_are_left_out_and_too_few_is_said(tmp_path):
@@ -304,12 +306,12 @@ def test_S6_a_small_group_is_drawn_to_the_one_it_is_part_of():
 
 def test_S6_the_calendar_tells_lengths_of_term_apart():
     """Of 12-month renewals 25 in a hundred leave, of 6-month ones 12: the calendar says so of each."""
-    assert risk.RULES[judgement.CALENDAR][-1] == "term_months"
+    assert risk.RULES[validation.CALENDAR][-1] == "term_months"
     rng, n = np.random.default_rng(1), 6000
     rows = pd.DataFrame({"monthly": 0.0, "exit_possible": 1.0, "renewal_due": 1.0}, index=range(n))
     rows["term_months"] = rng.choice([6, 12], n)
     rows["left"] = (rng.random(n) < np.where(rows["term_months"] == 12, 0.25, 0.12)).astype(int)
-    rule = risk.offered_rules(rows)[judgement.CALENDAR].fit(rows)
+    rule = risk.offered_rules(rows)[validation.CALENDAR].fit(rows)
     for term, share in ((6, 0.12), (12, 0.25)):
         assert rule.predict_proba(rows[rows["term_months"] == term].head(1))[0, 1] == pytest.approx(share, abs=0.02)
 
@@ -327,16 +329,16 @@ def test_S6_the_interval_is_said_to_be_that_of_a_group():
 
 
 def told_of(left: list[int], model: list[float], calendar: list[float]) -> pd.DataFrame:
-    frame = pd.DataFrame({"left": left, judgement.MODEL: model, judgement.CALENDAR: calendar, "month": 1})
+    frame = pd.DataFrame({"left": left, validation.MODEL: model, validation.CALENDAR: calendar, "month": 1})
     return frame.assign(client_id=np.arange(len(left)).astype(str), worth_a_month=100.0)
 
 
 def test_S11_ahead_by_hand_and_the_same_as_net_benefit():
     """At 20 % the model acts on the first two clients, the calendar on the last three."""
     told = told_of([1, 0, 1, 0, 0], [0.5, 0.3, 0.1, 0.1, 0.1], [0.1, 0.1, 0.4, 0.4, 0.4])
-    ahead = judgement.benefit_ahead(told, (0.2,))[0, 0]
+    ahead = validation.benefit_ahead(told, (0.2,))[0, 0]
     assert ahead == pytest.approx(100 / 5 * ((1 - 0.25) - (1 - 2 * 0.25)))
-    row = judgement.net_benefit(told).set_index("Act from a chance of").loc["20%"]
+    row = validation.net_benefit(told).set_index("Act from a chance of").loc["20%"]
     assert ahead == pytest.approx(row["Net benefit by the model"] - row["Net benefit by the calendar"])
 
 
@@ -349,12 +351,12 @@ def test_S11_the_model_is_told_from_where_it_is_ahead():
     left = (rng.random(n) < truth).astype(int)
     blurred = np.where(high, 0.4, rng.permutation(np.where(free, 0.08, 0.005)))
     told = told_of(list(left), list(blurred), list(np.where(free, 0.176, 0.005)))
-    first, low, high_ = judgement.ahead_from(told)
+    first, low, high_ = validation.ahead_from(told)
     assert 0.08 < first <= 0.18 and low <= first <= high_
-    found = judgement.Judgement(told, {"everybody alike": [0.1, 0.05, 0.15]}, "", (0.25, 0.35))
+    found = validation.Judgement(told, {"everybody alike": [0.1, 0.05, 0.15]}, "", (0.25, 0.35))
     assert found.beats and f"From a predicted chance of {first:.0%} on" in found.ahead().text
     assert "Below that the calendar is ahead" in found.ahead().text
-    cheap = judgement.Judgement(told, found.skills, "", (0.01, 0.02))
+    cheap = validation.Judgement(told, found.skills, "", (0.01, 0.02))
     assert cheap.predicts_better and not cheap.beats
     assert cheap.answer().text.startswith("Use the renewal calendar") and "1.0% to 2.0%" in cheap.answer().text
 
@@ -362,9 +364,9 @@ def test_S11_the_model_is_told_from_where_it_is_ahead():
 def test_S11_the_chances_that_matter_are_those_at_which_a_contact_pays():
     told = told_of([1, 0], [0.5, 0.5], [0.5, 0.5])
     costs = Settings().risk.model_copy(update={"contact_cost": 60.0, "incentive": 0.0, "worth_months": 12})
-    assert judgement.pays_from(told, costs) == pytest.approx((0.5, 0.25, 1 / 6, 0.125))
+    assert validation.pays_from(told, costs) == pytest.approx((0.5, 0.25, 1 / 6, 0.125))
     unknown = told.assign(worth_a_month=np.nan)
-    assert judgement.pays_from(unknown, costs) == judgement.CUTS == judgement.pays_from(told, None)
+    assert validation.pays_from(unknown, costs) == validation.CUTS == validation.pays_from(told, None)
 
 
 CUT = pd.Timestamp("2024-12-31")

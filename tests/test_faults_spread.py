@@ -10,20 +10,22 @@ import pytest
 from scipy import stats
 
 from conftest import clients_of
-from retention.config import WhatIfSettings
-from retention.curves import follow_up, spread_by_rep
-from retention.economics import bonuses, fees, levers, lifetimes, plateau
-from retention.economics.money import monthly_money
-from retention.hazards import fit_hazard
-from retention.in_charge import last_rep, rep_by
-from retention.intervals import jackknife, with_limits
-from retention.lagged import wider
-from retention.loyalty import mean_of, share_of
+from retention.claims import term_fees
+from retention.claims.ad_spend import per_doubling
+from retention.history.follow_up import follow_up
+from retention.history.in_charge import last_rep, rep_by
+from retention.history.money import monthly_money
+from retention.history.panel import wider
+from retention.history.spells import build_spells
+from retention.money import bonuses, levers, lifetimes, plateau
 from retention.portfolio.healthy import churn, healthy, joiners_and_leavers
 from retention.portfolio.margins import mended
 from retention.portfolio.tiers import days_to_pay
-from retention.size import per_doubling
-from retention.spells import build_spells
+from retention.service.loyalty import mean_of, share_of
+from retention.settings import WhatIfSettings
+from retention.stats.curves import spread_by_rep
+from retention.stats.hazards import fit_hazard
+from retention.stats.intervals import jackknife, with_limits
 from simulate_spread import World, agency
 
 CUTOFF = dt.date(2024, 12, 31)
@@ -184,7 +186,7 @@ def test_S1_how_many_sign_is_no_luck_of_the_reps():
 
 def test_S1_the_break_even_of_a_lower_fee_is_by_rep_too():
     spells = agency(World(sd=0.6), 2)
-    both, alone = fees.break_even(spells).rows, fees.break_even(spells.drop(columns="reps")).rows
+    both, alone = term_fees.break_even(spells).rows, term_fees.break_even(spells.drop(columns="reps")).rows
     widths = [[row.high - row.low for row in rows if row.unit == "ratio"] for rows in (both, alone)]
     assert all(w >= a - 1e-9 for w, a in zip(*widths, strict=True)) and max(np.divide(*widths)) > 1.2
     for row, other in zip(both, alone, strict=True):

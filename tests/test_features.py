@@ -9,12 +9,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from retention import features
-from retention.config import Extra, ResultsSettings
-from retention.days import day_number
-from retention.features import FEATURES, KEY, MEASURES, Window, month_features, signing_features
-from retention.snapshots import last_month, month_of
-from retention.tables import TABLES
+from retention.data.schema import TABLES
+from retention.history import features
+from retention.history.calendar import day_number
+from retention.history.features import FEATURES, KEY, MEASURES, Window, month_features, signing_features
+from retention.history.snapshots import last_month, month_of
+from retention.settings import Extra, ResultsSettings
 
 COST = ResultsSettings(primary="cpa", better="lower")
 CUT = pd.Timestamp("2024-06-30")

@@ -10,8 +10,8 @@ import pytest
 from statsmodels.duration.hazard_regression import PHReg
 
 from golden.datasets import COLUMNS, load
-from retention.correlations import steiger, williams, zou
-from retention.curves import (
+from retention.stats.correlations import steiger, williams, zou
+from retention.stats.curves import (
     Outcome,
     after,
     cumulative_incidence,
@@ -21,9 +21,9 @@ from retention.curves import (
     rate_ratio,
     restricted_mean,
 )
-from retention.funnel import funnel
-from retention.hazards import fit_hazard
-from retention.intervals import wilson
+from retention.stats.funnel import funnel
+from retention.stats.hazards import fit_hazard
+from retention.stats.intervals import wilson
 
 GOLDEN = pd.read_csv(Path(__file__).parent / "golden" / "golden.csv", dtype={"group": str}, keep_default_na=False)
 GOLDEN["value"] = pd.to_numeric(GOLDEN["value"], errors="coerce")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retention.hazards import BOOTSTRAP_FROM, NotFittedError, band_exposure, bunched, fit_hazard, natural_spline
+from retention.stats.hazards import BOOTSTRAP_FROM, NotFittedError, band_exposure, bunched, fit_hazard, natural_spline
 
 
 def one_band(months) -> np.ndarray:

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from conftest import clients_of
-from retention.contract_term import contract_hazard_ratio, restricted_mean_estimates
-from retention.curves import Outcome, cumulative_incidence, follow_up, kaplan_meier, spread_by_rep
-from retention.exits import compare, exit_rows
-from retention.hazards import fit_hazard
-from retention.in_charge import rep_in, reps_by_month, spans
-from retention.intervals import NO_SPREAD, effective_number, jackknife, leaving_out, share_limits, wilson
-from retention.results import Contrast
+from retention.claims.contract_term import contract_hazard_ratio, restricted_mean_estimates
+from retention.history.follow_up import follow_up
+from retention.history.in_charge import rep_in, reps_by_month, spans
+from retention.history.opportunities import compare, exit_rows
+from retention.results import NO_SPREAD, Contrast
+from retention.stats.curves import Outcome, cumulative_incidence, kaplan_meier, spread_by_rep
+from retention.stats.hazards import fit_hazard
+from retention.stats.intervals import effective_number, jackknife, leaving_out, share_limits, wilson
 
 DAY = pd.Timedelta(days=1)
 
@@ -143,7 +144,7 @@ def agency(seed: int, clients: int = 150, reps: int = 8) -> pd.DataFrame:
         (f"c{n}", start[n], end[n] if stop[n] < 40 else None, int(rng.choice([1, 6, 12])), f"r{rep[n]}")
         for n in range(clients)
     ]
-    from retention.spells import build_spells
+    from retention.history.spells import build_spells
 
     spells = build_spells(clients_of(rows, ("rep_id",)), cutoff=pd.Timestamp("2023-12-31").date())
     return spells.assign(reps=spans(spells, None, None))

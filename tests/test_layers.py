@@ -1,87 +1,121 @@
-"""The architecture: a module imports only from lower ranks (the flow of one direction)."""
+"""The architecture: a room imports only from the rooms below it, and nothing that is private of another."""
 
 import ast
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
-RANKS = [
-    {"errors", "folders", "intervals"},
-    {"tables", "results", "config", "days", "prepared", "parameters"},
-    {"sources", "sample", "spells", "resample"},
-    {"in_charge", "status"},
-    {"features", "curves", "concordance", "hazards", "correlations", "funnel", "privacy"},
-    {"held"},
-    {"exits", "snapshots", "conventions"},
-    {"contract_term", "size", "lagged", "engines"},
-    {"measurement"},
-    {"liking", "contract_checks", "signing"},
-    {"risk", "people", "claims", "importance", "nps"},
-    {"judgement", "guards", "economics", "early_warning"},
-    {"scores", "leads", "service", "reps", "loyalty", "cross_section"},
-    {"contact"},
-    {"portfolio", "study", "gate"},
+FLOORS = [
+    {"errors", "results", "settings", "parameters"},
+    {"data"},
+    {"sample", "stats", "show"},
+    {"history"},
+    {"claims", "score", "service"},
+    {"money", "portfolio"},
+    {"lists", "study"},
     {"report"},
     {"cli"},
 ]
-RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
-BESIDE = {"plots"}  # takes frames, knows nothing of the package
-MAY_NOT_KNOW = {
-    "report": {
-        "curves",
-        "contract_term",
-        "economics",
-        "gate",
-        "claims",
-        "spells",
-        "hazards",
-        "exits",
-        "risk",
-        "scores",
-        "liking",
-    }
-}
+GROUND = FLOORS[0]  # single modules, which may use each other; no circle is allowed anywhere
+FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+ALONE = {"show"}  # takes frames, knows nothing of the package
+PUBLISHING = {"errors", "results", "settings", "parameters", "data", "study"}  # what the report may know
 
 
-def imported(source: str) -> set[str]:
-    """The modules of this package that a source imports, by their first name below `retention`."""
-    names: set[str] = set()
+def imported(source: str) -> list[tuple[str, str]]:
+    """What a source imports of this package: the module below `retention`, and the name taken from it."""
+    found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "retention":
-            parts = (node.module or "").split(".")
-            names |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+            module = (node.module or "").removeprefix("retention").lstrip(".")
+            found += [(module or alias.name, alias.name) for alias in node.names]
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("retention.")}
-    return names
+            names = [alias.name for alias in node.names if alias.name.startswith("retention.")]
+            found += [(name.removeprefix("retention."), "") for name in names]
+    return found
 
 
-def faults(module: str, source: str) -> list[str]:
-    """Imports of `module` that go sideways or up."""
-    found = imported(source) - {module}
-    if module in BESIDE:
-        return [f"{module} imports {name}" for name in sorted(found)]
-    wrong = {name for name in found if name not in BESIDE and RANK[name] >= RANK[module]}
-    return [f"{module} imports {name}" for name in sorted(wrong | found & MAY_NOT_KNOW.get(module, set()))]
+def faults(room: str, source: str) -> list[str]:
+    """Imports in `source`, a file of `room`, that go sideways or up, or take what is private of another room."""
+    wrong = []
+    for module, name in imported(source):
+        other = module.split(".")[0]
+        if other == room:
+            continue
+        upwards = FLOOR[other] >= FLOOR[room] and not {other, room} <= GROUND
+        forbidden = room in ALONE or (room == "report" and other not in PUBLISHING)
+        if upwards or forbidden:
+            wrong.append(f"{room} imports {other}")
+        if name.startswith("_"):
+            wrong.append(f"{room} takes {name} of {other}")
+    return wrong
 
 
-def modules() -> dict[str, list[Path]]:
-    """Every source file by the module (or folder) it belongs to."""
-    owned: dict[str, list[Path]] = {}
+def files_by_room() -> dict[str, list[Path]]:
+    """Every source file by the folder (or single module) it belongs to."""
+    rooms: dict[str, list[Path]] = {}
     for path in PACKAGE.rglob("*.py"):
-        name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        owned.setdefault(name, []).append(path)
-    return owned
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        rooms.setdefault(room, []).append(path)
+    rooms.pop("__init__")
+    return rooms
 
 
-def test_modules_import_only_from_lower_ranks():
-    found = modules()
-    found.pop("__init__")
-    assert set(found) <= set(RANK) | BESIDE, "a module without a rank: say where it stands"
-    assert [f for name, paths in found.items() for path in paths for f in faults(name, path.read_text())] == []
+def test_every_room_has_a_floor():
+    assert set(files_by_room()) == set(FLOOR)
 
 
-def test_a_planted_import_upwards_is_found():
-    assert faults("spells", "from retention.claims import judge") == ["spells imports claims"]
-    assert faults("curves", "import retention.features") == ["curves imports features"]
-    assert faults("plots", "from retention import curves") == ["plots imports curves"]
-    assert faults("report", "from retention.gate import counts") == ["report imports gate"]
+@pytest.mark.parametrize("room", sorted(FLOOR))
+def test_a_room_imports_only_from_rooms_below(room):
+    found = [fault for path in files_by_room()[room] for fault in faults(room, path.read_text())]
+    assert found == []
+
+
+def test_modules_of_a_room_import_in_one_direction():
+    """No circle of imports, in the whole package."""
+    uses = {}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        at_once = _at_import(path.read_text())
+        uses[name] = {module for module in at_once if module != name}
+    assert _circle(uses) == []
+
+
+def test_every_room_says_what_it_answers():
+    for folder in PACKAGE.iterdir():
+        if folder.is_dir() and (folder / "__init__.py").exists():
+            assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder.name
+
+
+def test_planted_imports_are_found():
+    assert faults("history", "from retention.claims.judge import judge") == ["history imports claims"]
+    assert faults("stats", "import retention.history.features") == ["stats imports history"]
+    assert faults("show", "from retention.stats import curves") == ["show imports stats"]
+    assert faults("report", "from retention.claims.gate import counts") == ["report imports claims"]
+    assert faults("service", "from retention.money import fees") == ["service imports money"]
+    assert faults("claims", "from retention.stats.curves import _cells") == ["claims takes _cells of stats"]
     assert faults("claims", "from retention.results import Verdict") == []
+    assert _circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c"]
+
+
+def _at_import(source: str) -> set[str]:
+    """The modules that are imported as this one is: those at the top, not within functions or for types alone."""
+    top = ast.Module([node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+    found = set()
+    for module, name in imported(ast.unparse(top)):
+        path = module.replace(".", "/")
+        if (PACKAGE / path / f"{name}.py").exists():
+            found.add(f"{module}.{name}")
+        else:
+            found.add(f"{module}.__init__" if (PACKAGE / path).is_dir() else module)
+    return found
+
+
+def _circle(uses: dict[str, set[str]]) -> list[str]:
+    """The modules that are left when all that use none of the others are taken away, one after the other."""
+    left = {name: {other for other in others if other in uses} for name, others in uses.items()}
+    while free := [name for name, others in left.items() if not others & set(left)]:
+        for name in free:
+            del left[name]
+    return sorted(left)

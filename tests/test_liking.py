@@ -9,14 +9,15 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import importance, judge, liking, open_study
-from retention.claims import CLAIMS, sensitivity_table
-from retention.config import ResultsSettings
+from retention import judge, open_study
+from retention.claims import importance, rep_liking
+from retention.claims.judge import CLAIMS, sensitivity_table
 from retention.errors import ConfigError
-from retention.lagged import Panel, against_target, build_panel, design, lagged_contrast, lagged_rows
+from retention.history.panel import Panel, against_target, build_panel, design, lagged_contrast, lagged_rows
+from retention.history.spells import build_spells
 from retention.results import HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
 from retention.sample import PLAIN, WORLDS, simulate, write_sample
-from retention.spells import build_spells
+from retention.settings import ResultsSettings
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 COST = ResultsSettings(primary="cpa", better="lower")
@@ -104,13 +105,13 @@ def test_in_one_model_by_statsmodels():
 
     panel = simulated(WORLDS["study"], 300, seed=4)
     rows = panel.rows
-    made = design(rows[rows["free"]], liking.BOTH)
+    made = design(rows[rows["free"]], rep_liking.BOTH)
     bands = np.flatnonzero(made.exposure.sum(axis=0))
     X = np.column_stack([made.covariates, made.exposure[:, bands]])
     model = sm.GLM(made.rows["left"], X, sm.families.Binomial(sm.families.links.CLogLog())).fit(tol=1e-12)
     fit = made.fit()
     assert fit.theta == pytest.approx(model.params.to_numpy(), abs=1e-6)
-    found = lagged_contrast(rows[rows["free"]], liking.BOTH, liking.DIFFERENCE, "free")
+    found = lagged_contrast(rows[rows["free"]], rep_liking.BOTH, rep_liking.DIFFERENCE, "free")
     assert found.theta == pytest.approx(model.params.iloc[1] - model.params.iloc[0], abs=1e-6)
 
 
@@ -130,7 +131,7 @@ def large() -> dict[str, Panel]:
 
 def test_the_order_of_liking_and_results_is_found(large):
     """Planted: liking -.60 and results -.25; both -.40; liking -.25 and results -.60. About a tenth of bias is left."""
-    found = {name: liking.liking_difference(panel) for name, panel in large.items()}
+    found = {name: rep_liking.liking_difference(panel) for name, panel in large.items()}
     assert 0.12 < found["study"].theta < 0.35 and found["study"].theta > 3 * found["study"].se
     assert abs(found["null"].theta) < 0.10
     assert -0.35 < found["reversed"].theta < -0.12
@@ -161,7 +162,7 @@ def test_views_of_importance_agree_where_the_truth_is_plain(large):
 
 def test_a_month_owes_to_the_month_before_what_was_planted(large):
     """Liking and results keep .85 of themselves; ratings are noisy, which takes some of it away."""
-    rows = {(row.name, row.group): row.estimate for row in liking.carried_over(large["null"]).rows}
+    rows = {(row.name, row.group): row.estimate for row in rep_liking.carried_over(large["null"]).rows}
     assert 0.75 < rows["results this month", "results the month before"] < 0.87
     assert 0.6 < rows["liking this month", "liking the month before"] < 0.86
     assert abs(rows["liking this month", "results the month before"]) < 0.05
@@ -170,33 +171,33 @@ def test_a_month_owes_to_the_month_before_what_was_planted(large):
 def test_liking_with_the_wrong_sign_never_holds():
     """Even where results do still more harm, a client must not be told that liking protects."""
     panel = simulated(replace(WORLDS["study"], liking=0.5, results=1.2), 3000, seed=5)
-    found = liking.liking_difference(panel)
+    found = rep_liking.liking_difference(panel)
     rows = panel.rows
-    assert lagged_contrast(rows, liking.BOTH, liking.DIFFERENCE, "").theta > 0.2
-    verdict = judge(CLAIMS["A6"], found, liking.liking_sensitivities(panel))
+    assert lagged_contrast(rows, rep_liking.BOTH, rep_liking.DIFFERENCE, "").theta > 0.2
+    verdict = judge(CLAIMS["A6"], found, rep_liking.liking_sensitivities(panel))
     assert found.theta < 0 and verdict.verdict != HOLDS and not verdict.fragile
-    assert liking.LIKING_HARMS in verdict.words and "do not leave less often but more" in verdict.sentence
+    assert rep_liking.LIKING_HARMS in verdict.words and "do not leave less often but more" in verdict.sentence
     assert "Do not lean on ratings" in verdict.advice
 
 
 def test_too_few_answers_are_no_data(sample_study):
     panel = replace(sample_study.panel, asked=sample_study.panel.asked * 2)
-    verdict = judge(CLAIMS["A6"], liking.liking_difference(panel))
+    verdict = judge(CLAIMS["A6"], rep_liking.liking_difference(panel))
     assert verdict.verdict == NOT_ENOUGH and "36% of invitations" in verdict.why
 
 
 def test_the_sample_has_every_view(sample_study):
     panel, claim = sample_study.panel, CLAIMS["A6"]
-    others = liking.liking_sensitivities(panel)
+    others = rep_liking.liking_sensitivities(panel)
     assert [other.name for other in others] == list(claim.sensitivities)
-    assert [other.name for other in liking.detractor_sensitivities(panel)] == list(CLAIMS["A10"].sensitivities)
-    assert liking.detractor_ratio(panel).theta > 0.5
+    assert [other.name for other in rep_liking.detractor_sensitivities(panel)] == list(CLAIMS["A10"].sensitivities)
+    assert rep_liking.detractor_ratio(panel).theta > 0.5
     curve = importance.specification_curve(panel, sample_study.tables.get("results"), COST)
     assert len(curve) == 6 and sorted(c.theta for c in curve) == [c.theta for c in curve]
-    table = liking.liking_by_results(panel)
+    table = rep_liking.liking_by_results(panel)
     assert table.shape == (3, 4)
     left = sum(int(cell.split("(")[1].split()[0]) for cell in table.iloc[:, 1:].to_numpy().ravel())
-    assert left == liking.liking_difference(panel).n_events  # the table splits the whole
+    assert left == rep_liking.liking_difference(panel).n_events  # the table splits the whole
     assert len(importance.tipping(panel)) == 5 and importance.months_to_decision(panel)["clients"].min() >= 10
     assert len(importance.naive_correlations(panel).rows) == 3
 
@@ -208,7 +209,7 @@ def test_the_curve_of_measures_holds_the_verdict(sample_study):
         sample_study.spells, sample_study.tables.get("surveys"), some, COST, contracts=sample_study.contracts
     )
     curve = {c.name: c.theta for c in importance.specification_curve(panel, some, COST)}
-    assert curve["cpa, 3 months"] == pytest.approx(liking.liking_difference(panel).theta)
+    assert curve["cpa, 3 months"] == pytest.approx(rep_liking.liking_difference(panel).theta)
 
 
 def test_scores_asked_apart_from_ratings_are_used(sample_study):
@@ -217,14 +218,14 @@ def test_scores_asked_apart_from_ratings_are_used(sample_study):
     odd = np.arange(len(surveys)) % 2 == 1
     surveys.loc[odd, "nps"], surveys.loc[~odd, "rep_liking"] = pd.NA, np.nan
     panel = build_panel(sample_study.spells, surveys, sample_study.tables.get("results"), COST)
-    assert not liking.detractor_ratio(panel).lacking and liking.liking_difference(panel).n_events > 50
+    assert not rep_liking.detractor_ratio(panel).lacking and rep_liking.liking_difference(panel).n_events > 50
     assert panel.response == pytest.approx(0.36, abs=0.03)  # half of the answers hold no rating
     nobody = replace(panel, nps=np.where((panel.nps == 7) | (panel.nps == 8), 9, panel.nps))
-    assert math.isfinite(liking.detractor_ratio(nobody).theta)  # no passives at all
+    assert math.isfinite(rep_liking.detractor_ratio(nobody).theta)  # no passives at all
 
 
 def test_the_table_expects_as_many_as_left(sample_study):
-    rows = lagged_rows(sample_study.panel).dropna(subset=list(liking.BOTH))
+    rows = lagged_rows(sample_study.panel).dropna(subset=list(rep_liking.BOTH))
     fit = design(rows, ()).fit()
     assert -np.expm1(-fit.expected).sum() == pytest.approx(rows["left"].sum(), rel=1e-3)
 
@@ -260,24 +261,26 @@ def test_nought_is_a_bad_month_and_clients_without_targets_have_their_own():
 
 
 def test_ways_to_the_interval_agree(sample_study):
-    rows = {row.group: row for row in liking.ways_of_interval(sample_study.panel).rows}
+    rows = {row.group: row for row in rep_liking.ways_of_interval(sample_study.panel).rows}
     assert list(rows) == [f"{who}, {way}" for who in ("by client", "by rep") for way in ("formula", "resampled")]
     widths = {group: row.high - row.low for group, row in rows.items()}
     assert widths["by client, resampled"] == pytest.approx(widths["by client, formula"], rel=0.1)
-    planned = liking.effects(sample_study.panel).rows[2]
+    planned = rep_liking.effects(sample_study.panel).rows[2]
     assert rows["by client, formula"].estimate == pytest.approx(planned.estimate)
     assert planned.high - planned.low >= max(widths["by client, formula"], widths["by rep, formula"]) * 0.999
 
 
 def test_without_surveys_it_says_what_is_lacking(sample_study):
     panel = build_panel(sample_study.spells, None, None, ResultsSettings())
-    lacking = liking.missing(panel)
+    lacking = rep_liking.missing(panel)
     assert len(lacking) == 2 and "rep_liking" in lacking[0] and "primary" in lacking[1]
-    verdict = judge(CLAIMS["A6"], liking.liking_difference(panel), liking.liking_sensitivities(panel), (), lacking)
+    verdict = judge(
+        CLAIMS["A6"], rep_liking.liking_difference(panel), rep_liking.liking_sensitivities(panel), (), lacking
+    )
     assert verdict.verdict == NOT_RUN and "rep_liking" in verdict.why
-    for view in (liking.effects, liking.carried_over, importance.dominance, importance.naive_correlations):
+    for view in (rep_liking.effects, rep_liking.carried_over, importance.dominance, importance.naive_correlations):
         assert view(panel).rows == ()
-    assert liking.liking_by_results(panel).empty and importance.months_to_decision(panel).empty
+    assert rep_liking.liking_by_results(panel).empty and importance.months_to_decision(panel).empty
     assert sensitivity_table(CLAIMS["A6"], []).empty
 
 
@@ -294,13 +297,13 @@ def test_a_metric_that_there_is_not_is_told(tmp_path):
 
 def test_ratings_that_are_all_alike_are_said_to_be(sample_study):
     panel = replace(sample_study.panel, liking=np.where(np.isnan(sample_study.panel.liking), np.nan, 8.0))
-    found = liking.liking_difference(panel)
+    found = rep_liking.liking_difference(panel)
     assert found.n_events > 100 and "liking is the same wherever it is known" in found.gate[0]
     assert judge(CLAIMS["A6"], found).would_change == ""
 
 
 def test_those_compared_are_those_counted(sample_study):
-    found = liking.detractor_ratio(sample_study.panel)
+    found = rep_liking.detractor_ratio(sample_study.panel)
     rows = lagged_rows(sample_study.panel, rating="nps").dropna(subset=["nps"])
     told = rows[(rows["nps"] <= 6) | (rows["nps"] >= 9)]
     assert found.n_clients == told["client_id"].nunique() and found.n_events == told["left"].sum()
@@ -309,8 +312,8 @@ def test_those_compared_are_those_counted(sample_study):
 def test_a_sign_that_luck_could_give_is_not_told():
     """Better results go with leaving here only where the interval is clear of none; so for liking."""
     like, result = (Contrast("", theta, 0.1, 300, {"all": 100}) for theta in (-0.5, 0.05))
-    assert liking._signed(like, result, replace(like, theta=0.55)).caveats == ()
+    assert rep_liking._signed(like, result, replace(like, theta=0.55)).caveats == ()
     clear = replace(result, theta=0.4)
-    assert liking._signed(like, clear, replace(like, theta=0.9)).caveats == (liking.RESULTS_HARM,)
-    assert liking._signed(result, like, replace(like, theta=-0.5)).caveats == (liking.LIKING_UNCLEAR,)
-    assert liking._signed(clear, like, replace(like, theta=-0.9)).caveats == (liking.LIKING_HARMS,)
+    assert rep_liking._signed(like, clear, replace(like, theta=0.9)).caveats == (rep_liking.RESULTS_HARM,)
+    assert rep_liking._signed(result, like, replace(like, theta=-0.5)).caveats == (rep_liking.LIKING_UNCLEAR,)
+    assert rep_liking._signed(clear, like, replace(like, theta=-0.9)).caveats == (rep_liking.LIKING_HARMS,)

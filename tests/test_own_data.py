@@ -23,12 +23,12 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from conftest import ROOT
 from retention.cli import cli
-from retention.config import resolve
+from retention.data import read
+from retention.data.schema import TABLES, write_csv
+from retention.data.terms import spelled_months
 from retention.errors import ConfigError, DataError
-from retention.sources import read
-from retention.sources.terms import spelled_months
+from retention.settings import resolve
 from retention.study import check_data, open_study
-from retention.tables import TABLES, write_csv
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 
@@ -479,7 +479,7 @@ def test_the_report_from_postgres_equals_the_report_from_files(tmp_path, monkeyp
     for file in pages[0].parent.rglob("*"):
         assert not file.is_file() or postgres.get_uri().encode() not in file.read_bytes()
     # The server is lost in mid-read: the link stays where it was, the message is plain, nothing is half-written.
-    from retention.sources import stores
+    from retention.data import stores
 
     whole = stores.Database.rows
 

@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import contract_term, gate
-from retention.economics import fees
-from retention.plots import Picture, effect_words, plot_effects
+from retention.claims import contract_term, gate, term_fees
+from retention.history.spells import build_spells
 from retention.report.pages import contents_of, leave_out_empty_sections, lists, with_marks
 from retention.results import MIME, Estimate, Estimates, Finding, Findings, Listing, collect, quantity, to_json
-from retention.spells import build_spells
+from retention.show.plots import Picture, effect_words, plot_effects
 
 NAMED = "<img src=x onerror=alert(1)>"
 
@@ -79,19 +78,19 @@ def paying(*rows):
 
 
 def test_fees_by_hand():
-    assert fees.fee_departures(paying(("a", "2024-01-01", None, 1, 9.0), ("b", "2024-01-01", None, 1, 12.0))).empty
+    assert term_fees.fee_departures(paying(("a", "2024-01-01", None, 1, 9.0), ("b", "2024-01-01", None, 1, 12.0))).empty
     rows = [(f"m{i}", "2024-01-01", None, 1, 10.0) for i in range(3)]
     spells = paying(*rows, ("low", "2024-01-01", None, 1, 9.0), ("gone", "2024-01-01", "2024-03-31", 1, 5.0))
-    table = fees.fee_table(spells).iloc[0]
+    table = term_fees.fee_table(spells).iloc[0]
     assert (table["clients"], table["usual_fee"], table["published_fee"], table["departures"]) == (5, 10.0, 10.0, 2)
-    listed = fees.fee_departures(spells)
+    listed = term_fees.fee_departures(spells)
     assert listed["client"].tolist() == ["low"] and listed["monthly_difference"].tolist() == [-10.0]
 
 
 def test_without_fees_the_page_says_what_they_would_answer():
     spells = paying(("a", "2024-01-01", None, 1, None)).drop(columns="fee_pct")
-    assert "fee_pct" in fees.fee_estimates(spells).text
-    assert fees.fee_departures(spells).empty
+    assert "fee_pct" in term_fees.fee_estimates(spells).text
+    assert term_fees.fee_departures(spells).empty
 
 
 def test_words_for_charts(sample_study):

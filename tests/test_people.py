@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import importance, judge, liking, open_study, people
-from retention.claims import CLAIMS
-from retention.funnel import MEDIAN_STEP, funnel, luck, median_rate_ratio, over_dispersion
-from retention.lagged import build_panel
+from retention import judge, open_study
+from retention.claims import importance, promises, rep_liking, sellers
+from retention.claims.judge import CLAIMS
+from retention.history.expected import expected_ends
+from retention.history.panel import build_panel
+from retention.history.spells import build_spells
 from retention.results import NOT_RUN, Z95
 from retention.sample import WORLDS, simulate, write_sample
-from retention.spells import build_spells
+from retention.stats.funnel import MEDIAN_STEP, funnel, luck, median_rate_ratio, over_dispersion
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 
@@ -27,7 +29,7 @@ def test_expected_ends_by_hand():
     ends = ["2023-01-31", "2023-02-28", None, None, "2023-02-28", None, "2023-03-31", None]
     rows = [(f"c{i}", "2023-01-01", end, 1, "s1" if i < 4 else "s2") for i, end in enumerate(ends)]
     spells = build_spells(clients_of(rows, ("seller_id",)), cutoff=dt.date(2023, 6, 30))
-    found = people.expected_ends(spells, "seller_id", size=False)
+    found = expected_ends(spells, "seller_id", size=False)
     assert found["observed"].tolist() == [2, 2] and found["clients"].tolist() == [4, 4]
     # s2's clients: 2 + 6 + 3 + 6 = 17 months with two ends; 11 in the first three months, both there. One band is
     # enough for ends so few, so s1's 1 + 2 + 6 + 6 = 15 months are expected to hold 15 times that rate.
@@ -38,20 +40,20 @@ def test_expected_ends_by_hand():
 def test_later_ends_and_other_sellers_do_not_change_the_early_ones():
     tables = simulate(WORLDS["study"], clients=600, seed=3, tables=("clients",))
     spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
-    early = people.expected_ends(spells, "seller_id")
+    early = expected_ends(spells, "seller_id")
     assert (
         early["observed"].sum()
         == (spells["ended"] & (spells["stop_months"] <= 6) & spells["end_kind"].isin(["client", "unknown"])).sum()
     )
-    late = people.expected_ends(spells, "seller_id", early=False)
+    late = expected_ends(spells, "seller_id", early=False)
     every = spells["ended"] & spells["end_kind"].isin(["client", "unknown"])
     assert early["observed"].sum() + late["observed"].sum() == every.sum()
 
 
 def test_the_planted_over_promiser_is_found(sample_study):
-    table = people.sellers(sample_study.spells)
+    table = sellers.sellers(sample_study.spells)
     assert table.index[0] == "s01" and table.loc["s01", "unusual"] and table.loc["s01", "low"] > 1
-    promised = people.promised_and_delivered(sample_study.panel, "seller_id")
+    promised = promises.promised_and_delivered(sample_study.panel, "seller_id")
     assert promised["Who"].iloc[0] == "s01" and promised["Promised above delivered, %"].is_monotonic_decreasing
     # Planted: s01 promises a standard deviation more, that is a quarter on the log scale.
     assert promised["Promised above delivered, %"].iloc[0] == pytest.approx(100 * math.expm1(0.25), abs=6)
@@ -76,7 +78,7 @@ def test_the_gap_does_not_hang_on_surveys(sample_study):
     study, results = sample_study, sample_study.tables.get("results")
     bare = build_panel(study.spells, None, results, study.settings.results, contracts=study.contracts)
     full = replace(study.panel, rep=bare.rep)
-    assert people.gap_ratio(bare).theta == pytest.approx(people.gap_ratio(full).theta)
+    assert promises.gap_ratio(bare).theta == pytest.approx(promises.gap_ratio(full).theta)
 
 
 def test_limits_of_luck():
@@ -115,9 +117,9 @@ def test_equal_sellers_are_not_told_apart_and_few_are_no_data():
     rng = np.random.default_rng(2)
     tables = simulate(WORLDS["study"], clients=1500, seed=9, tables=("clients",))
     spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
-    assert "8 such sellers" in judge(CLAIMS["A7"], people.seller_spread(spells)).why
+    assert "8 such sellers" in judge(CLAIMS["A7"], sellers.seller_spread(spells)).why
     dealt = spells.assign(seller_id=rng.choice([f"s{k:02d}" for k in range(12)], len(spells)))
-    found = people.seller_spread(dealt)
+    found = sellers.seller_spread(dealt)
     assert not found.gate and found.interval()[0] == 0
     assert judge(CLAIMS["A7"], found).verdict in ("not enough data", "does not hold")
 
@@ -126,9 +128,9 @@ def test_a_broken_promise_is_found_and_none_where_none_matters():
     """Early leaving follows what was promised; the gap to what came tells of it."""
     from test_liking import simulated
 
-    found = people.gap_ratio(simulated(replace(WORLDS["study"], results=-0.5), 4000, seed=1))
+    found = promises.gap_ratio(simulated(replace(WORLDS["study"], results=-0.5), 4000, seed=1))
     assert found.theta > 3 * found.se
-    nothing = people.gap_ratio(simulated(replace(WORLDS["study"], results=0.0, liking=0.0), 4000, seed=1))
+    nothing = promises.gap_ratio(simulated(replace(WORLDS["study"], results=0.0, liking=0.0), 4000, seed=1))
     assert abs(nothing.theta) < 2.6 * nothing.se
 
 
@@ -137,22 +139,26 @@ def test_nothing_fails_where_hardly_anybody_has_left(tiny, cutoff):
     """Every view of 03 and 05 on 40 clients, as of ten days: a sentence, an empty table, never a failure."""
     study = open_study(tiny, cutoff=cutoff)
     panel, claims = study.panel, study.claims
-    for contrast in (liking.liking_difference(panel), *liking.liking_sensitivities(panel), *importance.tipping(panel)):
+    for contrast in (
+        rep_liking.liking_difference(panel),
+        *rep_liking.liking_sensitivities(panel),
+        *importance.tipping(panel),
+    ):
         assert judge(claims["A6"], contrast).verdict != NOT_RUN
-    views = [getattr(liking, name) for name in ("effects", "total_and_direct", "carried_over", "interaction")]
+    views = [getattr(rep_liking, name) for name in ("effects", "total_and_direct", "carried_over", "interaction")]
     views += [importance.dominance, importance.held_out_importance, importance.naive_correlations]
     assert all(view(panel)._repr_mimebundle_() for view in [*views, importance.within_and_between])
-    assert importance.dip_words(importance.months_to_decision(panel)) and len(liking.who_answers(panel)) == 2
-    assert liking.liking_by_results(panel).shape[1] in (0, 4)
-    found = [liking.detractor_ratio(panel), people.gap_ratio(panel), people.seller_spread(study.spells)]
+    assert importance.dip_words(importance.months_to_decision(panel)) and len(rep_liking.who_answers(panel)) == 2
+    assert rep_liking.liking_by_results(panel).shape[1] in (0, 4)
+    found = [rep_liking.detractor_ratio(panel), promises.gap_ratio(panel), sellers.seller_spread(study.spells)]
     assert [judge(claims[name], c).id for name, c in zip(("A10", "A8", "A7"), found, strict=True)] == [
         "A10",
         "A8",
         "A7",
     ]
-    table = people.sellers(study.spells)
-    assert len(people.seller_list(table)) == len(table) and people.funnel_words(table)
-    assert len(luck(people.expected_range(table))) == 100
+    table = sellers.sellers(study.spells)
+    assert len(sellers.seller_list(table)) == len(table) and sellers.funnel_words(table)
+    assert len(luck(sellers.expected_range(table))) == 100
 
 
 @pytest.fixture(scope="module")
@@ -164,31 +170,31 @@ def tiny(tmp_path_factory) -> str:
 
 def test_lacking_columns_are_said(sample_study):
     spells = sample_study.spells.drop(columns=["seller_id", "promised_result"])
-    assert "seller_id" in people.missing_sellers(spells)[0]
-    assert people.sellers(spells).empty and people.seller_list(people.sellers(spells)).empty
-    assert "Too few" in people.seller_words(people.sellers(spells)).text
-    assert len(people.seller_sensitivities(sample_study.spells)) == len(CLAIMS["A7"].sensitivities)
-    assert len(people.gap_sensitivities(sample_study.panel)) == len(CLAIMS["A8"].sensitivities)
+    assert "seller_id" in sellers.missing_sellers(spells)[0]
+    assert sellers.sellers(spells).empty and sellers.seller_list(sellers.sellers(spells)).empty
+    assert "Too few" in sellers.seller_words(sellers.sellers(spells)).text
+    assert len(sellers.seller_sensitivities(sample_study.spells)) == len(CLAIMS["A7"].sensitivities)
+    assert len(promises.gap_sensitivities(sample_study.panel)) == len(CLAIMS["A8"].sensitivities)
 
 
 def test_the_spread_is_measured_against_all_clients_together(sample_study):
     """Expected from all clients the ends add up to those that came; a lone seller is expected to have his own."""
     spells = sample_study.spells
-    pooled = people.expected_ends(spells, "seller_id", by_others=False)
-    apart = people.expected_ends(spells, "seller_id")
+    pooled = expected_ends(spells, "seller_id", by_others=False)
+    apart = expected_ends(spells, "seller_id")
     assert pooled["expected"].sum() == pytest.approx(pooled["observed"].sum(), rel=0.02)
     assert not np.allclose(pooled["expected"], apart["expected"], rtol=1e-3)
-    alone = people.seller_spread(spells.assign(seller_id="s1"))
+    alone = sellers.seller_spread(spells.assign(seller_id="s1"))
     assert alone.events == {"the sellers' clients": pooled["observed"].sum()} and "7 more to compare" in alone.gate[0]
-    told = judge(CLAIMS["A7"], people.seller_spread(spells))
+    told = judge(CLAIMS["A7"], sellers.seller_spread(spells))
     assert "more early ends" in told.why and told.would_change == ""  # so many ends alone would not open it
 
 
 def test_many_people_are_told_by_one_step_as_by_a_fit_each(sample_study, monkeypatch):
     """Expected ends of each rep's clients from the others': one Newton step from the fit of all, against refits."""
-    each = people.expected_ends(sample_study.spells, "rep_id")
-    monkeypatch.setattr(people, "MANY", 5)
-    quick = people.expected_ends(sample_study.spells, "rep_id")
+    each = expected_ends(sample_study.spells, "rep_id")
+    monkeypatch.setattr("retention.history.expected.MANY", 5)
+    quick = expected_ends(sample_study.spells, "rep_id")
     assert len(each) > 20 and quick.index.tolist() == each.index.tolist()
     assert quick["observed"].tolist() == each["observed"].tolist()
     assert quick["expected"].to_numpy() == pytest.approx(each["expected"].to_numpy(), rel=0.02)

@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 
 from conftest import clients_of
 from retention import open_study
-from retention.config import ResultsSettings, Settings
-from retention.curves import follow_up, kaplan_meier
+from retention.data.schema import TABLES
 from retention.errors import ConfigError
-from retention.lagged import Panel
-from retention.portfolio import actions, debts, effects, evidence, healthy, margins, tiers
+from retention.history.follow_up import follow_up
+from retention.history.panel import Panel
+from retention.history.spells import build_spells
+from retention.lists import actions
+from retention.portfolio import debts, effects, evidence, healthy, margins, tiers
 from retention.portfolio.book import Book, as_known
 from retention.sample import write
 from retention.sample.world import FEES, WORLDS, found
-from retention.spells import build_spells
-from retention.tables import TABLES
+from retention.settings import ResultsSettings, Settings
+from retention.stats.curves import kaplan_meier
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 

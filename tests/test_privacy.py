@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from retention import privacy, results
-from retention.config import Extra, PrivacySettings, Settings, TableSettings
+from retention import results
+from retention.data import Tables, privacy
+from retention.data.schema import TABLES
 from retention.errors import ConfigError
 from retention.report import publish
 from retention.results import MIME, Estimate, Estimates, Listing
 from retention.sample import write_sample
-from retention.sources import Tables
-from retention.tables import TABLES
+from retention.settings import Extra, PrivacySettings, Settings, TableSettings
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 

@@ -11,20 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
 
-from retention import guards, judgement, leads, risk, scores, snapshots
 from retention.cli import cli
-from retention.config import Extra, Settings
-from retention.features import Window
-from retention.hazards import NotFittedError
-from retention.prepared import SEAL
-from retention.snapshots import LEFT, NOT_YET, OTHER_END, STAYED, TOO_LATE, known, splits
-from retention.spells import build_spells
+from retention.data.prepared import SEAL
+from retention.history import snapshots
+from retention.history.features import Window
+from retention.history.snapshots import LEFT, NOT_YET, OTHER_END, STAYED, TOO_LATE, known, splits
+from retention.history.spells import build_spells
+from retention.score import guards, leads, scores, validation
+from retention.score import model as risk
+from retention.settings import Extra, Settings
+from retention.stats.hazards import NotFittedError
 from retention.study import Study, open_study, prepare
 
 
 @pytest.fixture(scope="module")
 def found(sample_study):
-    return judgement.judged(sample_study.snapshots, sample_study.window)
+    return validation.judged(sample_study.snapshots, sample_study.window)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def test_training_lies_before_the_test_by_as_much_as_an_outcome_takes(gap, horiz
 def test_no_public_function_splits_at_random():
     """Whoever judges gets splits from `snapshots.splits` alone, and it has no way to shuffle or to drop the embargo."""
     assert set(inspect.signature(splits).parameters) == {"rows", "window", "min_events", "unseen", "block", "blocks"}
-    for module in (judgement, risk, scores, leads):
+    for module in (validation, risk, scores, leads):
         source = inspect.getsource(module)
         assert "train_test_split" not in source and "KFold" not in source and "cross_val" not in source
     with pytest.raises(ValueError, match="at least one month"):
@@ -111,16 +113,16 @@ def test_too_few_ends_are_refused(sample_study):
     few = rows[rows["client_id"].isin(rows.loc[rows["left"] == 1, "client_id"].unique()[:30])]
     with pytest.raises(NotFittedError, match="30 clients left by choice .* 40 are needed"):
         risk.RiskModel(Window()).fit(few)
-    judged = judgement.judged(
+    judged = validation.judged(
         sample_study.snapshots[sample_study.snapshots["client_id"].isin(few["client_id"])], Window()
     )
     assert "30 are on record in all" in judged.answer().text and not judged.beats
     assert scores.scorer(few, judged, Window()) is None and scores.weights(None).empty
     assert scores.scores(few, sample_study.spells, None, Settings(), sample_study.cutoff).empty
-    assert judgement.views(few, Window(), judged) == {} and not judgement.skills(judged).rows
-    for table in (judgement.net_benefit, judgement.observed_over_expected, judgement.reliability):
+    assert validation.views(few, Window(), judged) == {} and not validation.skills(judged).rows
+    for table in (validation.net_benefit, validation.observed_over_expected, validation.reliability):
         assert table(judged.told).empty
-    assert judgement.profit(judged.told, 12, 10, 0).empty
+    assert validation.profit(judged.told, 12, 10, 0).empty
 
 
 def test_the_sample_s_model_beats_every_rule(found):
@@ -139,32 +141,32 @@ def _loss(told: pd.DataFrame, way: str) -> float:
 def test_a_model_that_knows_nothing_is_not_recommended(found):
     """The same chances given to other rows: no skill, and the page recommends the calendar."""
     rng, told = np.random.default_rng(1), found.told.copy()
-    told[judgement.MODEL] = rng.permutation(told[judgement.MODEL])
-    idle = judgement.Judgement(told, {name: judgement.skill(told, name) for name in judgement.ways(told)[1:]})
+    told[validation.MODEL] = rng.permutation(told[validation.MODEL])
+    idle = validation.Judgement(told, {name: validation.skill(told, name) for name in validation.ways(told)[1:]})
     assert not idle.beats and idle.answer().text.startswith("Use the renewal calendar: no model beats")
 
 
 def test_figures_against_the_library(found):
     told = found.told
-    rows = {row.name: row for row in judgement.table({"all": told}, 10).rows}
-    left, p = told["left"], told[judgement.MODEL]
+    rows = {row.name: row for row in validation.table({"all": told}, 10).rows}
+    left, p = told["left"], told[validation.MODEL]
     assert rows["average precision"].estimate == pytest.approx(average_precision_score(left, p))
     assert rows["squared error (Brier)"].estimate == pytest.approx(brier_score_loss(left, p))
-    top = told.sort_values(judgement.MODEL, ascending=False).groupby("month").head(10)
+    top = told.sort_values(validation.MODEL, ascending=False).groupby("month").head(10)
     reached = top["left"].sum() / left.sum()
     assert rows["of those who leave, among the 10 a month at most risk"].estimate == pytest.approx(reached)
     assert all(row.low < row.estimate < row.high for row in rows.values())
     assert 0.7 < rows["calibration slope (right: 1)"].estimate < 1.3
-    assert judgement.reliability(told)["rows"].sum() == len(told)
+    assert validation.reliability(told)["rows"].sum() == len(told)
 
 
 def test_net_benefit_and_profit_by_hand():
-    told = pd.DataFrame({"left": [1, 1, 0, 0, 0], "month": 1, judgement.MODEL: [0.9, 0.04, 0.3, 0.01, 0.01]})
+    told = pd.DataFrame({"left": [1, 1, 0, 0, 0], "month": 1, validation.MODEL: [0.9, 0.04, 0.3, 0.01, 0.01]})
     told["worth_a_month"] = [100, 1000, 100, 100, np.nan]
-    row = judgement.net_benefit(told).set_index("Act from a chance of").loc["20%"]
+    row = validation.net_benefit(told).set_index("Act from a chance of").loc["20%"]
     assert row["Net benefit by the model"] == pytest.approx(100 * (1 / 5 - 1 / 5 * 0.25))
     assert row["Net benefit on everybody"] == pytest.approx(100 * (2 / 5 - 3 / 5 * 0.25))
-    earned = judgement.profit(told, months=10, cost=40, incentive=200).set_index("Share kept by a contact")
+    earned = validation.profit(told, months=10, cost=40, incentive=200).set_index("Share kept by a contact")
     assert earned.loc["0%", "Earned a month"] == 0 and earned.loc["0%", "Contacts a month"] == 0
     # Worth 1,000: from 40 / (.2 x 800) = 25 % on, the first and the third. Worth 10,000: from 2 % on, the second.
     assert earned.loc["20%", "Contacts a month"] == 3 and earned.loc["20%", "Least chance contacted"] == 0.04
@@ -175,9 +177,9 @@ def test_drift_alarm_needs_two_quarters_running():
     quarters = pd.DataFrame(
         {"Left": [9, 9, 30.0], "Foretold": 10.0, "Ratio": [0.9, 0.9, 3], "Low": [0.4, 0.4, 2.0], "High": [1.6, 1.6, 4]}
     )
-    assert judgement.drifted(quarters).kind == "text"
+    assert validation.drifted(quarters).kind == "text"
     quarters.loc[1, ["Low", "High"]] = [1.2, 3]
-    assert judgement.drifted(quarters).kind == "warning"
+    assert validation.drifted(quarters).kind == "warning"
 
 
 def test_scores_hold_every_active_client_once(sample_study, scored):
@@ -359,10 +361,10 @@ def test_reasons_go_the_way_that_their_feature_goes(sample_study, scored):
 
 
 def test_the_calendar_is_no_refuge_where_all_are_alike(found):
-    told = found.told.assign(**{judgement.CALENDAR: 0.2})
+    told = found.told.assign(**{validation.CALENDAR: 0.2})
     skills = {name: [-0.1 * k, -0.2, -0.01] for k, name in enumerate(found.skills)}
-    idle = judgement.Judgement(told, skills)
-    assert idle.fallback == idle.best_rule != judgement.CALENDAR and f"Use the {idle.best_rule}" in idle.answer().text
+    idle = validation.Judgement(told, skills)
+    assert idle.fallback == idle.best_rule != validation.CALENDAR and f"Use the {idle.best_rule}" in idle.answer().text
 
 
 def test_who_is_away_for_a_pause_is_no_row_and_nobody_is_there_twice(sample_study):
@@ -400,8 +402,8 @@ def test_of_very_many_rows_those_of_whole_clients_are_learned_from(sample_study)
 def test_where_very_many_left_the_last_of_them_are_foretold():
     """Fifty leave in each of thirty months: a thousand in the last twenty; where all left in one, a year is tried."""
     rows = pd.DataFrame({"client_id": range(1500), "left": 1, "month": np.arange(1500) // 50})
-    assert judgement._blocks(rows, 3) == 7 and judgement._blocks(rows.assign(month=29), 3) == 4
-    assert judgement._blocks(rows.head(999), 3) == 0
+    assert validation._blocks(rows, 3) == 7 and validation._blocks(rows.assign(month=29), 3) == 4
+    assert validation._blocks(rows.head(999), 3) == 0
 
 
 def test_a_run_s_notebooks_make_the_scores_once(sample_study, tmp_path, monkeypatch):

@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from conftest import ROOT
 from retention import open_study
 from retention.cli import cli
+from retention.data.schema import TABLES
 from retention.errors import ConfigError
+from retention.history.spells import build_spells
 from retention.sample import PLAIN, WORLDS, World, simulate, write_sample
 from retention.sample.life import live
 from retention.sample.world import BURN_IN_MONTHS, found
-from retention.spells import build_spells
-from retention.tables import TABLES
 
 LAST = pd.Timestamp("2025-12-31")
 BEGIN = dt.date(2021, 1, 1)

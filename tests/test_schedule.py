@@ -10,7 +10,7 @@ import yaml
 
 from conftest import ROOT
 from retention.cli import cli
-from retention.config import Settings
+from retention.settings import Settings
 
 TEXT = "\n".join((ROOT / "docs" / name).read_text("utf-8") for name in ("scheduling.md", "privacy.md"))
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)

@@ -15,12 +15,16 @@ from bs4 import BeautifulSoup
 from scipy import stats
 
 from conftest import ROOT, clients_of
-from retention import contact, loyalty, nps, open_study, people, reps, service
-from retention.config import ResultsSettings
-from retention.lagged import build_panel
+from retention import open_study
+from retention.history import clients_now, expected
+from retention.history.expected import expected_ends
+from retention.history.panel import build_panel
+from retention.history.spells import build_spells
+from retention.lists import service
 from retention.sample import WORLDS, simulate, write_sample
 from retention.sample.world import found, numbered
-from retention.spells import build_spells
+from retention.service import contact, loyalty, nps, reps
+from retention.settings import ResultsSettings
 
 BEGIN, CUTOFF = dt.date(2021, 1, 1), dt.date(2025, 12, 31)
 LAST = pd.Timestamp(CUTOFF)
@@ -138,7 +142,7 @@ def test_nobody_asked_is_said():
         assert "No client answered" in nps.words(rows, LAST).text and nps.by_month(rows).empty
         assert nps.estimates(rows, LAST).rows == ()
         panel = panel_of([("c1", "2025-01-01", None, 1, "x")])
-        clients = service.present(panel, LAST)
+        clients = clients_now.present(panel, LAST)
         assert clients["owner"].tolist() == ["x"] and service.care_list(clients, rows, LAST).empty
         assert service.referral_list(clients, rows, LAST).empty and reps.rep_months(panel, rows)["nps"].isna().all()
 
@@ -171,15 +175,15 @@ def test_the_ends_of_the_reps_add_up(sample_study):
     assert table["observed"].sum() == by_choice.sum() and len(table) == rows["rep"].nunique()
     first = spells.assign(seller_id=panel.rep[:, 0])
     steady = replace(panel, rep=np.repeat(panel.rep[:, :1], panel.rep.shape[1], axis=1))
-    told = people.expected_ends(first, "seller_id")
-    early = people.ends_over_expected(reps.rep_rows(steady).query("to_month <= 6"), "rep")
+    told = expected_ends(first, "seller_id")
+    early = expected.ends_over_expected(reps.rep_rows(steady).query("to_month <= 6"), "rep")
     pd.testing.assert_frame_equal(told, early)
 
 
 def test_few_are_not_ranked_and_nobody_is_blamed(sample_study):
     panel = sample_study.panel
     waves = nps.waves(sample_study.known("surveys"))
-    clients = service.present(panel, LAST)
+    clients = clients_now.present(panel, LAST)
     table = reps.review(panel, clients, waves, LAST)
     shown = reps.review_list(table, NOBODY)
     few = table["expected"] < 5
@@ -220,7 +224,7 @@ def test_months_of_reps_add_up(sample_study):
 
 def test_single_clients_are_tied_to_their_rep(sample_study):
     panel, waves = sample_study.panel, nps.waves(sample_study.known("surveys"))
-    clients = service.present(panel, LAST)
+    clients = clients_now.present(panel, LAST)
     table = reps.single_clients(panel, clients, waves, LAST)
     assert len(table) == len(clients) and table["results"].dropna().is_monotonic_increasing
     who = table.iloc[0]
@@ -262,9 +266,9 @@ def desk(sample_study):
     """The sample as an account lead has it: waves, present clients, and the table of each list."""
     study = sample_study
     waves = nps.waves(study.known("surveys"))
-    clients = service.present(study.panel, LAST)
-    stand = service.standing(study.snapshots)
-    served = service.serving(study.known("assignments"), study.known("staff"), LAST)
+    clients = clients_now.present(study.panel, LAST)
+    stand = clients_now.standing(study.snapshots)
+    served = clients_now.serving(study.known("assignments"), study.known("staff"), LAST)
     lists = {
         "care": service.care_list(clients, waves, LAST, stand=stand),
         "ask": service.referral_list(clients, waves, LAST, stand=stand),
@@ -278,7 +282,7 @@ def test_no_list_holds_a_client_who_left_or_gave_notice(sample_study, desk):
     _, clients, lists = desk
     raw = sample_study.tables.frames["clients"]
     gone = set(raw.loc[raw["end_date"].notna() | (raw["decision_date"] <= LAST), "client_id"])
-    assert len(gone) > 400 and service.under_notice(sample_study.panel) == (raw["end_date"] > LAST).sum() > 0
+    assert len(gone) > 400 and clients_now.under_notice(sample_study.panel) == (raw["end_date"] > LAST).sum() > 0
     for rows in lists.values():
         assert len(rows) and not gone & set(rows["client_id"]) and rows["client_id"].is_unique
         assert set(rows["client_id"]) <= set(clients["client_id"])
@@ -377,12 +381,12 @@ def test_who_rests_on_one_person_by_hand():
     ]  # fmt: skip
     table = days(rows, ("client_id", "staff_id", "role", "from_date", "to_date"))
     staff = days([("a2", "2025-11-30"), ("r1", None)], ("staff_id", "ended_on"))
-    served = service.serving(table, staff, LAST)
+    served = clients_now.serving(table, staff, LAST)
     found = service.held_alone(clients, served, pd.Series({"r1": "Ann"}), LAST).set_index("client")
     assert found["reason"].to_dict() == {"D": "nobody on record", "B": "one person alone", "C": "one person alone"}
     assert found["evidence"]["B"].startswith("Ann since 01\u00a0Feb")
     assert service.loads(clients, served, NOBODY).to_numpy().tolist() == [["a1", 1, "within"]]
-    assert service.held_alone(clients, service.serving(None, None, LAST), NOBODY, LAST).empty
+    assert service.held_alone(clients, clients_now.serving(None, None, LAST), NOBODY, LAST).empty
 
 
 ROW_KNOWN = {"surveys": "invited_on", "meetings": "held_on", "assignments": "recorded_at", "leads": "created_on"}
@@ -411,8 +415,11 @@ def test_what_is_written_down_later_changes_no_list(sample_study):
     for tables in (whole, whole | cut):
         study = replace(sample_study, cutoff=day.date(), tables=replace(sample_study.tables, frames=tables))
         waves, assigned = nps.waves(study.known("surveys")), study.known("assignments")
-        clients = service.present(study.panel, day)
-        late, served = service.overdue_list(clients, study.known("meetings"), day), service.serving(assigned, None, day)
+        clients = clients_now.present(study.panel, day)
+        late, served = (
+            service.overdue_list(clients, study.known("meetings"), day),
+            clients_now.serving(assigned, None, day),
+        )
         lists = (service.care_list(clients, waves, day), service.referral_list(clients, waves, day), late, served)
         found.append((*lists, loyalty.close_rates(study.known("leads"), day), reps.reps(study.panel)))
     assert len(found[0][0]) > 20 and len(found[0][2])
@@ -586,9 +593,9 @@ def test_nothing_fails_where_hardly_anybody_is_there(tiny, cutoff):
         study.known("meetings"),
         study.known("assignments"),
     )
-    clients, stand = service.present(panel, last), service.standing(study.snapshots)
-    served = service.serving(assignments, study.known("staff"), last)
-    care = service.care_list(clients, waves, last, stand=stand, contact=service.last_days(meetings, "held_on"))
+    clients, stand = clients_now.present(panel, last), clients_now.standing(study.snapshots)
+    served = clients_now.serving(assignments, study.known("staff"), last)
+    care = service.care_list(clients, waves, last, stand=stand, contact=clients_now.last_days(meetings, "held_on"))
     ask, late = service.referral_list(clients, waves, last, stand=stand), service.overdue_list(clients, meetings, last)
     alone = service.held_alone(clients, served, NOBODY, last)
     assert all(len(service.shown(rows, NOBODY, {}, 5)) <= 5 for rows in (care, ask, late, alone))

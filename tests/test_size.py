@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import judge, open_study, size
-from retention.claims import CLAIMS
-from retention.config import Extra
-from retention.exits import month_rows
+from retention import judge, open_study
+from retention.claims import ad_spend
+from retention.claims.judge import CLAIMS
+from retention.history.opportunities import month_rows
+from retention.history.spells import build_spells
 from retention.results import NOT_ENOUGH
 from retention.sample import PLAIN, WORLDS, World, simulate
-from retention.spells import build_spells
+from retention.settings import Extra
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 ALIKE = {"liking": 0.0, "results": 0.0, "rep_sd": 0.0, "rep_liking_sd": 0.0, **PLAIN}
@@ -33,42 +34,42 @@ def sized(values: list[float], ends: list[str | None]) -> pd.DataFrame:
 
 def test_quarters_and_rates_by_hand():
     spells = sized([10.0, 20, 30, 40, 50, 60, 70, 80], ["2023-02-28", None, None, None, None, None, "2023-03-31", None])
-    groups = size.quarters(spells)
-    assert groups.value_counts().to_dict() == dict.fromkeys(size.QUARTERS, 2)
+    groups = ad_spend.quarters(spells)
+    assert groups.value_counts().to_dict() == dict.fromkeys(ad_spend.QUARTERS, 2)
     assert groups.iloc[0] == "smallest quarter" and groups.iloc[-1] == "largest quarter"
-    table = size.rates_by_quarter(spells).set_index("Quarter by size")
+    table = ad_spend.rates_by_quarter(spells).set_index("Quarter by size")
     assert table.loc["smallest quarter", ["Clients", "Client-months", "Left by choice"]].tolist() == [2, 20, 1]
     assert table.loc["largest quarter", "Left a month"] == pytest.approx(1 / 21)
-    assert size.cut_points(spells).text == "The quarters part at 20, 40, 60 a month."
+    assert ad_spend.cut_points(spells).text == "The quarters part at 20, 40, 60 a month."
     rows = month_rows(spells)
     assert rows["left"].sum() == 2 and len(rows) == 20 + 36 + 36 + 21
-    assert size.raw_rate_ratio(spells).rows[0].estimate == pytest.approx(20 / 21)
+    assert ad_spend.raw_rate_ratio(spells).rows[0].estimate == pytest.approx(20 / 21)
 
 
 def test_sizes_that_tie_are_not_parted():
     spells = sized([5.0] * 40, ["2023-02-28" if i % 2 else None for i in range(40)])
-    assert size.quarters(spells).isna().all()
-    assert "of one size" in size.cut_points(spells).text
-    verdict = judge(CLAIMS["A4"], size.size_hazard_ratio(spells))
+    assert ad_spend.quarters(spells).isna().all()
+    assert "of one size" in ad_spend.cut_points(spells).text
+    verdict = judge(CLAIMS["A4"], ad_spend.size_hazard_ratio(spells))
     assert verdict.verdict == NOT_ENOUGH and "of one size" in verdict.why
-    assert size.size_effects(spells).rows == ()
+    assert ad_spend.size_effects(spells).rows == ()
 
 
 def test_a_planted_effect_of_size_is_found_and_none_where_there_is_none():
     """Twice the size changes the log hazard by ln 2 times the coefficient on log size."""
     spells = simulated(World(contract=0.0, spend=-0.20, **ALIKE), 12_000, seed=3)
-    pooled = size.per_doubling(spells, {}).rows[0]
+    pooled = ad_spend.per_doubling(spells, {}).rows[0]
     assert pooled.low < math.exp(-0.20 * math.log(2)) < pooled.high
     spells = simulated(World(contract=0.0, spend=0.0, **ALIKE), 6_000, seed=4)
-    found = size.size_hazard_ratio(spells)
+    found = ad_spend.size_hazard_ratio(spells)
     assert abs(found.theta) < 3.3 * found.se
-    assert abs(size.size_hazard_ratio(spells, by_month=True).theta) < 0.35  # lock-in alone makes months mislead
-    assert size.turns_round(size.per_doubling(spells, {})).items == ()
+    assert abs(ad_spend.size_hazard_ratio(spells, by_month=True).theta) < 0.35  # lock-in alone makes months mislead
+    assert ad_spend.turns_round(ad_spend.per_doubling(spells, {})).items == ()
 
 
 def test_part_of_the_total_effect_goes_through_the_contract():
     spells = simulated(WORLDS["study"], 6_000, seed=5)
-    total, direct = size.size_effects(spells).rows
+    total, direct = ad_spend.size_effects(spells).rows
     assert total.estimate < direct.estimate < 1
 
 
@@ -85,18 +86,18 @@ def test_an_answer_that_turns_round_is_told_first():
     clients = pd.DataFrame({"client_id": [f"c{i}" for i in range(n)], "start_date": start, "end_date": end})
     clients = clients.assign(contract_term_months=1, monthly_ad_spend=spend, product=np.where(fibre, "fibre", "dsl"))
     spells = build_spells(clients, cutoff=dt.date(2023, 12, 31))
-    table = size.per_doubling(spells, {"product": Extra(kind="category")})
+    table = ad_spend.per_doubling(spells, {"product": Extra(kind="category")})
     assert [row.group for row in table.rows] == ["pooled", "product held fixed"]
-    told = size.turns_round(table).items[0]
+    told = ad_spend.turns_round(table).items[0]
     assert told.kind == "warning" and told.text.startswith("The answer turns round. Over all clients, twice the size")
     assert "leaving sooner" in told.text and "with product held fixed, with leaving later" in told.text
-    verdict = judge(CLAIMS["A4"], size.size_hazard_ratio(spells), (), size.caveats(table))
-    assert size.TURNS in verdict.words and "Do not act on size alone" in verdict.advice
-    assert size.turns_round(size.per_doubling(spells, {})).items == ()
+    verdict = judge(CLAIMS["A4"], ad_spend.size_hazard_ratio(spells), (), ad_spend.caveats(table))
+    assert ad_spend.TURNS in verdict.words and "Do not act on size alone" in verdict.advice
+    assert ad_spend.turns_round(ad_spend.per_doubling(spells, {})).items == ()
 
 
 def test_the_sensitivities_are_those_of_the_plan(sample_study):
-    names = [contrast.name for contrast in size.size_sensitivities(sample_study.spells)]
+    names = [contrast.name for contrast in ad_spend.size_sensitivities(sample_study.spells)]
     assert names == list(CLAIMS["A4"].sensitivities)
 
 
@@ -108,9 +109,11 @@ def test_a_stranger_s_export_is_told_to_turn_round(tmp_path):
     text = (Path(__file__).parents[1] / "README.md").read_text().split("```toml\n")[1].split("```")[0]
     (tmp_path / "retention.toml").write_text(text.replace("Telco-Customer-Churn.csv", str(TELCO)))
     study = open_study(config=str(tmp_path / "retention.toml"))
-    table = size.per_doubling(study.spells, study.settings.table("clients").extra)
+    table = ad_spend.per_doubling(study.spells, study.settings.table("clients").extra)
     assert table.rows[0].low > 1 > table.rows[-1].high
-    assert "with contract and InternetService held fixed, with leaving later" in size.turns_round(table).items[0].text
+    assert (
+        "with contract and InternetService held fixed, with leaving later" in ad_spend.turns_round(table).items[0].text
+    )
 
 
 def test_other_measures_of_size_stand_by_themselves(sample_study):
@@ -118,14 +121,14 @@ def test_other_measures_of_size_stand_by_themselves(sample_study):
     spells = sample_study.spells.assign(traffic=lambda f: f["monthly_ad_spend"] ** 2, later=1.0)
     number = Extra(kind="number", known="signing")
     extra = {"traffic": number, "later": Extra(kind="number", known="recorded_date"), "absent": number}
-    found = size.other_sizes(spells, extra)
+    found = ad_spend.other_sizes(spells, extra)
     assert [(row.id, row.name, row.group) for row in found.rows] == [
         ("A5", "ratio of leaving for twice the traffic", group) for group in ("pooled", "contract held fixed")
     ]
     # Twice the traffic is the root of twice the spend.
-    pooled = size.per_doubling(spells, {}).rows[0]
+    pooled = ad_spend.per_doubling(spells, {}).rows[0]
     assert found.rows[0].estimate == pytest.approx(math.sqrt(pooled.estimate))
-    assert size.other_sizes(spells, {}).rows == ()
+    assert ad_spend.other_sizes(spells, {}).rows == ()
 
 
 def test_a_snapshot_is_not_adjusted_for_how_long_a_client_stayed():
@@ -143,7 +146,7 @@ def test_a_snapshot_is_not_adjusted_for_how_long_a_client_stayed():
     rows = pd.DataFrame({"client_id": [f"c{i}" for i in range(n)], "start_date": start, "contract_term_months": 1})
     rows = rows.assign(end_date=pd.Series([cut] * n).where(stay <= watched), monthly_ad_spend=spend, source="x")
     spells = build_spells(rows, cutoff=cut.date(), notice_days=0).assign(renewals_known=False)
-    found = size.size_hazard_ratio(spells)
+    found = ad_spend.size_hazard_ratio(spells)
     assert math.exp(found.theta) == pytest.approx(2.0, rel=0.12)
     assert all("half-year" not in said for said in found.caveats)
-    assert "size against others of its year" not in {other.name for other in size.size_sensitivities(spells)}
+    assert "size against others of its year" not in {other.name for other in ad_spend.size_sensitivities(spells)}

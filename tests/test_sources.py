@@ -5,12 +5,12 @@ import datetime as dt
 import pandas as pd
 import pytest
 
-from retention.config import resolve
+from retention.data import read
+from retention.data.parse import parse
+from retention.data.schema import TABLES, Column, dictionary
 from retention.errors import ConfigError, DataError
-from retention.sources import read
-from retention.sources.parse import parse
+from retention.settings import resolve
 from retention.study import open_study
-from retention.tables import TABLES, Column, dictionary
 
 NUMBER = Column("amount", "number", "signing", "")
 HEAD = "client_id,start_date,end_date,contract_term_months,monthly_ad_spend"

@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention.spells import add_months, build_spells, contract_cycles, ends_near_due, started_months, whole_months
+from retention.history.spells import (
+    add_months,
+    build_spells,
+    contract_cycles,
+    ends_near_due,
+    started_months,
+    whole_months,
+)
 
 CUTOFF = dt.date(2024, 12, 31)
 

@@ -10,13 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from retention.claims import CLAIMS, judge
-    from retention.contract_term import contract_hazard_ratio
-    from retention.spells import build_spells
+    from retention.claims.contract_term import contract_hazard_ratio
+    from retention.claims.judge import CLAIMS, judge
+    from retention.history.spells import build_spells
     from retention.study import open_study
 
 __all__ = ["CLAIMS", "build_spells", "contract_hazard_ratio", "judge", "open_study"]
-_HOME = dict(zip(__all__, ("claims", "spells", "contract_term", "claims", "study"), strict=True))
+_HOME = dict(
+    zip(__all__, ("claims.judge", "history.spells", "claims.contract_term", "claims.judge", "study"), strict=True)
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -233,9 +233,9 @@ def _told(found: dict[str, Any], begin: object) -> str:
 @_verbose
 def score(data: str, config: str, cutoff: str, out: Path) -> None:
     """Write every client's chance of leaving in the coming months, why, and by when to act."""
-    from retention.guards import leaks
+    from retention.data.schema import write_csv
+    from retention.score.guards import leaks
     from retention.study import open_study
-    from retention.tables import write_csv
 
     if not out.absolute().parent.is_dir():
         raise ConfigError(f"There is no folder {out.absolute().parent} to write {out.name} into.")
@@ -260,7 +260,7 @@ def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> Non
     """Write every month's features of every client, of any number, from a folder of Parquet files (docs/scale.md)."""
     import pandas as pd
 
-    from retention.engines import write_features
+    from retention.score.engines import write_features
     from retention.study import open_clients
 
     with _progress() as tell:
@@ -286,7 +286,7 @@ def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> Non
 @click.option("--out", type=_FOLDER, default=Path("retention.toml"), show_default=True, help="File to write.")
 def init(export: Path, out: Path) -> None:
     """Look at an export (a file, a workbook, a folder) and draft the retention.toml that reads it."""
-    from retention.sources.draft import draft
+    from retention.data.draft import draft
 
     if out.exists():
         raise ConfigError(f"{out} is there already, and is left as it is. Give --out another name.")

@@ -18,8 +18,23 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
+from scipy import stats
 
-from retention.intervals import NO_SPREAD, Spread
+
+@dataclass(frozen=True)
+class Spread:
+    """A standard error, of the shape of its estimate, and the degrees of freedom with which it is known."""
+
+    se: Any = 0.0
+    df: float = math.inf
+
+    def reach(self, tail: float) -> Any:
+        """How far an interval goes to either side of the estimate; `tail` is .975 for a 95 % interval."""
+        return stats.t.ppf(tail, self.df) * self.se
+
+
+NO_SPREAD = Spread()  # where too few reps are on record: clients are taken to be independent
+
 
 MOST_SHOWN = 300  # (ours) rows of a table on a page
 MIME = "application/vnd.retention+json"
@@ -30,6 +45,7 @@ SIDE_BY_SIDE = 5  # groups that a table shows in columns; more make rows
 COUNTS = re.compile(r"(?i)\b(n_)?(clients|engagements|ends)\b")  # headings of columns that count clients
 Profile = Callable[[float], tuple[float, float]]  # an interval as a function of z
 Z95 = NormalDist().inv_cdf(0.975)
+FALSE_DISCOVERIES = 0.10  # METHODS 1, exploratory factors: Benjamini-Hochberg
 MIN_EVENTS_GROUP, MIN_EVENTS = 10, 20  # METHODS 1, the gate: fewer ends are described, not compared
 VERDICTS = ("holds", "holds in direction only", "does not hold", "not enough data", "not run")
 HOLDS, DIRECTION, DOES_NOT, NOT_ENOUGH, NOT_RUN = VERDICTS

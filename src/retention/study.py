@@ -13,31 +13,31 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retention import conventions, prepared
-from retention.claims import Claim, load_plan, plan_hash
-from retention.config import Extra, Settings, TableSettings, resolve
-from retention.conventions import some
-from retention.cross_section import Described, described
-from retention.curves import follow_up
-from retention.economics.money import monthly_money, worth_by_month
-from retention.economics.prepaid import ByTerm, by_term
+from retention.claims.ad_spend import missing_sizes
+from retention.claims.judge import Claim, load_plan, plan_hash
+from retention.data import Tables, ask_records_begin, in_words, last_whole_month, prepared, read, warnings_of
+from retention.data.prepared import Frames, Made
+from retention.data.schema import SIGNING, TABLES, known_by
 from retention.errors import ConfigError, Fault
-from retention.features import Window
-from retention.guards import KEPT, leaks, leaky
-from retention.in_charge import reps_on, spans, with_people_who_left
-from retention.intervals import FEWEST_REPS, NO_REPS, Floats, tells
-from retention.judgement import Judgement, judged
-from retention.lagged import Panel, build_panel
+from retention.history import conventions
+from retention.history.clients_now import people_names
+from retention.history.conventions import some
+from retention.history.features import Window
+from retention.history.follow_up import follow_up
+from retention.history.in_charge import reps_on, spans, with_people_who_left
+from retention.history.money import monthly_money, worth_by_month
+from retention.history.panel import Panel, build_panel
+from retention.history.prepaid import ByTerm, by_term
+from retention.history.snapshots import build_snapshots
+from retention.history.spells import build_spells, contract_cycles, row_terms
 from retention.parameters import checked
-from retention.prepared import Frames, Made
 from retention.results import Finding, Findings, Listing, leave_out_below
-from retention.scores import scorer, scores, weights
-from retention.service import people_names
-from retention.size import missing_sizes
-from retention.snapshots import build_snapshots
-from retention.sources import Tables, ask_records_begin, in_words, last_whole_month, read, warnings_of
-from retention.spells import build_spells, contract_cycles, row_terms
-from retention.tables import SIGNING, TABLES, known_by
+from retention.score.cross_section import Described, described
+from retention.score.guards import KEPT, leaks, leaky
+from retention.score.scores import scorer, scores, weights
+from retention.score.validation import Judgement, judged
+from retention.settings import Extra, Settings, TableSettings, resolve
+from retention.stats.intervals import FEWEST_REPS, NO_REPS, Floats, tells
 
 YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
@@ -165,14 +165,14 @@ class Study:
 
     @cached_property
     def money(self) -> pd.DataFrame:
-        """What each client paid and cost by month, as known: `economics.money.monthly_money`."""
+        """What each client paid and cost by month, as known: `money.monthly_money`."""
         names = {"account_months": ("month", "recorded_at"), "hours": ("month", "recorded_at"), "staff": ()}
         known = {name: self._known(name, *days) for name, days in names.items()} | {"contracts": self.contracts}
         return monthly_money(self.spells, {name: rows for name, rows in known.items() if rows is not None})
 
     @cached_property
     def fees_by_term(self) -> ByTerm | None:
-        """The fees by the months they are for, and which were moved: `economics.prepaid.by_term`; None without fees."""
+        """The fees by the months they are for, and which were moved: `prepaid.by_term`; None without fees."""
         fees = self._known("account_months", "month", "recorded_at")
         return None if fees is None else by_term(self.spells, fees, self.contracts)
 
@@ -252,7 +252,7 @@ class Study:
         return make() if self.shared is None else prepared.once(self.shared, name, make)
 
     def known(self, table: str) -> pd.DataFrame | None:
-        """A table as it stood on the last day: `tables.known_by`; None where the source has no such table."""
+        """A table as it stood on the last day: `schema.known_by`; None where the source has no such table."""
         rows = self.tables.get(table)
         return None if rows is None else known_by(table, rows, pd.Timestamp(self.cutoff))
 
@@ -457,7 +457,7 @@ class Study:
 
     @cached_property
     def broken_rules(self) -> tuple[Fault, ...]:
-        """What the tables leave in doubt (sources/rules.toml); in a run it is found once, before the notebooks."""
+        """What the tables leave in doubt (data/rules.toml); in a run it is found once, before the notebooks."""
         if self.shared is not None:
             return self.tables.warnings
         return (*self.tables.warnings, *warnings_of(self.tables.frames, self.cutoff))

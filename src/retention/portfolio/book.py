@@ -9,15 +9,15 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from retention.config import Settings
-from retention.economics.fees import client_names
-from retention.economics.money import monthly_money
-from retention.economics.prepaid import by_term
-from retention.in_charge import last_rep, with_people_who_left
+from retention.data.schema import columns_of, known_by
+from retention.history.clients_now import client_names
+from retention.history.in_charge import last_rep, with_people_who_left
+from retention.history.money import monthly_money
+from retention.history.prepaid import by_term
+from retention.history.spells import DAY, add_months, whole_months
+from retention.history.status import active_on
 from retention.portfolio import evidence, margins
-from retention.spells import DAY, add_months, whole_months
-from retention.status import active_on
-from retention.tables import columns_of, known_by
+from retention.settings import Settings
 
 Tables = Mapping[str, pd.DataFrame]
 

@@ -15,19 +15,18 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from retention.config import study_plan
-from retention.exits import compare, exit_rows, month_rows
-from retention.features import KEY
-from retention.in_charge import NOBODY, new_reps
-from retention.intervals import NO_SPREAD, Spread, Weights, leaving_out
-from retention.lagged import Panel
+from retention.data.schema import columns_of
+from retention.history.features import KEY
+from retention.history.in_charge import NOBODY, new_reps
+from retention.history.opportunities import compare, exit_rows, month_rows
+from retention.history.panel import Panel
+from retention.history.spells import AGENCY, add_months
 from retention.portfolio.book import Book
 from retention.portfolio.evidence import NOTED, RED_FLAG, days_late
 from retention.portfolio.margins import raises
-from retention.results import Z95, Estimate, Estimates, Finding
-from retention.signing import FALSE_DISCOVERIES
-from retention.spells import AGENCY, add_months
-from retention.tables import columns_of
+from retention.results import FALSE_DISCOVERIES, NO_SPREAD, Z95, Estimate, Estimates, Finding, Spread
+from retention.settings import study_plan
+from retention.stats.intervals import Weights, leaving_out
 
 SIGNS: Mapping[str, Mapping[str, Any]] = study_plan()["signs"]
 STUDY = {about["words"]: about["study"] for about in SIGNS.values()}
@@ -57,9 +56,9 @@ def signs(spells: pd.DataFrame) -> pd.DataFrame:
 def sign_effects(book: Book) -> Estimates:
     """Of each bad sign at signing: ratios of leaving by choice and of being let go, later payment, margin (D7, D10).
 
-    Ratios are among clients alike in size, source and time (`exits.compare`); a further column draws those of leaving
-    towards 1, the more the less is known (ridge). Differences in days and money (clients under way) are Welch's, or by
-    rep.
+    Ratios are among clients alike in size, source and time (`opportunities.compare`); a further column draws those of
+    leaving towards 1, the more the less is known (ridge). Differences in days and money (clients under way) are
+    Welch's, or by rep.
     """
     bad, found = signs(book.spells), []
     rows = {LEFT: exit_rows(book.spells), LET_GO: exit_rows(book.spells, kinds=(AGENCY,))}

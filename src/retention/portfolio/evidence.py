@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retention.config import ResultsSettings, study_plan
-from retention.in_charge import reps_on
-from retention.lagged import against_target
+from retention.data.schema import columns_of
+from retention.history.in_charge import reps_on
+from retention.history.panel import against_target
+from retention.history.spells import DAY
 from retention.portfolio.debts import arrears, usual_invoice
 from retention.portfolio.margins import LIMITS, Limits, Tables
 from retention.results import Z95
-from retention.spells import DAY
-from retention.tables import columns_of
+from retention.settings import ResultsSettings, study_plan
 
 NOTED: Mapping[str, Mapping[str, Any]] = study_plan()["noted"]
 EVIDENCE = ["client_id", "noted_on", "what", "group", "evidence", "severity", "rep_id"]

@@ -12,15 +12,16 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from retention.curves import cumulative_incidence, follow_up
-from retention.exits import renewals_known
-from retention.features import DETRACTOR
-from retention.in_charge import rep_by
+from retention.history.features import DETRACTOR
+from retention.history.follow_up import follow_up
+from retention.history.in_charge import rep_by
+from retention.history.opportunities import renewals_known
+from retention.history.spells import AGENCY, CLIENT, KINDS, NEUTRAL, UNKNOWN
+from retention.history.status import there_on, year_before
 from retention.portfolio.book import Book
 from retention.portfolio.margins import months_of, newest, resamples
 from retention.results import Estimate, Estimates, Finding, between, quantity
-from retention.spells import AGENCY, CLIENT, KINDS, NEUTRAL, UNKNOWN
-from retention.status import there_on, year_before
+from retention.stats.curves import cumulative_incidence
 
 WHOSE = {CLIENT: "the client's choice", AGENCY: "the agency's choice", NEUTRAL: "neither's (closed, finished)"}
 ALL = WHOSE | {UNKNOWN: "nobody recorded whose"}

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from retention.config import study_plan
-from retention.features import KEY
-from retention.intervals import Weights, over
+from retention.data.schema import columns_of
+from retention.history.features import KEY
+from retention.history.snapshots import last_month, month_of
+from retention.history.spells import DAY, whole_months
 from retention.results import Estimate, Estimates
-from retention.snapshots import last_month, month_of
-from retention.spells import DAY, whole_months
-from retention.tables import columns_of
+from retention.settings import study_plan
+from retention.stats.intervals import Weights, over
 
 LIMITS: Mapping[str, float] = {name: float(about["value"]) for name, about in study_plan()["portfolio"].items()}
 MULTIPLES: tuple[float, ...] = tuple(study_plan()["D5"]["price_multiples"])
@@ -71,7 +71,7 @@ def current(money: pd.DataFrame, rows: pd.DataFrame, cutoff: pd.Timestamp, limit
 
     And `early` (mean margin of the first months of service; NaN where not on record), `too_long` (months on end, up to
     the last, in which the mean of the newest months was under nought) and `lost` (what those months cost). `money` as
-    from `economics.money`. Clients with too few months, or none lately, are not in it.
+    from `history.money`. Clients with too few months, or none lately, are not in it.
     """
     window, least = int(limits["margin_months"]), int(limits["least_margin_months"])
     at = months_of(money, rows)

@@ -12,18 +12,18 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from retention.exits import exit_rows, spreads
-from retention.features import KEY
-from retention.hazards import NotFittedError, band_exposure, fit_hazard, varying
-from retention.in_charge import last_rep, rep_by
-from retention.intervals import Weights
+from retention.history.features import KEY
+from retention.history.in_charge import last_rep, rep_by
+from retention.history.opportunities import exit_rows, spreads
+from retention.history.status import active
 from retention.portfolio.book import Book
 from retention.portfolio.debts import CENT, arrears, invoices_on
 from retention.portfolio.effects import signs
 from retention.portfolio.evidence import NOTED_BY, days_late
 from retention.portfolio.margins import LIMITS, Limits, Tables, resamples
 from retention.results import MIN_EVENTS, Estimate, Estimates
-from retention.status import active
+from retention.stats.hazards import NotFittedError, band_exposure, fit_hazard, varying
+from retention.stats.intervals import Weights
 
 TIERS = ("best", "very good", "workable", "tolerable", "worst")
 WAITED, SALES_DAYS = (30, 60, 90), 90  # days from the invoice, and of sales that count as outstanding

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from retention.data.schema import read_list
 from retention.errors import ConfigError
 from retention.results import NOT_RUN, between, quantity
-from retention.tables import read_list
 
 CHANGES = "changes.json"
 NAMED = 10  # clients of a list named in a sentence; changes.json names all

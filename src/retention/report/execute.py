@@ -15,9 +15,9 @@ from typing import Any
 
 import nbformat
 
+from retention.data.prepared import SEAL
 from retention.errors import ConfigError, one_line, without_paths
 from retention.parameters import PARAMETERS
-from retention.prepared import SEAL
 from retention.report import kernels
 from retention.results import MIME
 

@@ -105,7 +105,8 @@ def _warm_up() -> bool:
     import retention
 
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as a kernel has it
-    for name in (*HEAVY, *(f"retention.{module.name}" for module in pkgutil.iter_modules(retention.__path__))):
+    ours = [module.name for module in pkgutil.walk_packages(retention.__path__, "retention.")]
+    for name in (*HEAVY, *ours):
         import_module(name)
     gc.freeze()  # what is shared is not copied by the collector's marks
     return not threads()

@@ -12,10 +12,10 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from retention.data.schema import read_list
 from retention.errors import printable, without_paths
 from retention.report.execute import Executed
 from retention.results import EMPTY, MARKS, MIME, NOT_ENOUGH, Listing, badge, between, quantity, verdict_class
-from retention.tables import read_list
 
 LEADS = 5  # findings that stand open at the top of the index; the rest is folded
 NUMBERS = ("risk", "low", "high", "at_stake")  # columns of the lists that are no words

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from retention.data.folders import readable
 from retention.errors import ConfigError, RunLockedError
-from retention.folders import readable
 from retention.results import to_json
 
 AT_CWD, RENAME_EXCHANGE = -100, 2  # renameat2(2)

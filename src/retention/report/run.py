@@ -16,8 +16,8 @@ from typing import Any
 
 import pandas as pd
 
-from retention import privacy
-from retention.config import Settings, project_root, resolve
+from retention.data import fingerprints, privacy
+from retention.data.folders import private
 from retention.errors import (
     ConfigError,
     DiskFullError,
@@ -27,12 +27,11 @@ from retention.errors import (
     printable,
     without_paths,
 )
-from retention.folders import private
 from retention.report import pages, publish
 from retention.report.compare import CHANGES, compare, open_run
 from retention.report.execute import NOISE, OWN, Executed, run_all
 from retention.results import Finding, collect, finite, to_json
-from retention.sources import fingerprints
+from retention.settings import Settings, project_root, resolve
 from retention.study import RECORDED, Study, Told, open_study, prepare
 
 RUN_ID_DIGITS = 8

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retention.data.schema import known_by
 from retention.sample.life import Lives, Rng
 from retention.sample.world import AGENCY, BURN_IN_MONTHS, FACTS, FEES, FIRST_RECORDED, KINDS, Agency, numbered
-from retention.tables import known_by
 
 DAY = np.timedelta64(1, "D")
 NO_DAY = np.datetime64("NaT", "D")

@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
+from retention.data.schema import TABLES, dictionary, write_csv
 from retention.errors import ConfigError
 from retention.sample.books import Books
 from retention.sample.life import live
 from retention.sample.world import FACTS, KINDS, WORLDS, Agency, World, found, numbered, signings_a_month
-from retention.tables import TABLES, dictionary, write_csv
 
 BATCH = 10_000  # clients simulated at once: bounds the memory, whatever the size of the agency
 STATES_UP_TO = 2_000  # clients whose month-by-month truth is written

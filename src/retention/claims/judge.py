@@ -1,0 +1,277 @@
+"""The study's claims as data, and the one rule that judges them, fixed before any data are read (METHODS 1)."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+from scipy import stats
+
+from retention.errors import ConfigError
+from retention.results import (
+    DIRECTION,
+    DOES_NOT,
+    HOLDS,
+    NOT_ENOUGH,
+    NOT_RUN,
+    Z95,
+    Checks,
+    Contrast,
+    Verdict,
+    as_ratio,
+    between,
+)
+from retention.settings import ClaimChange, study_plan
+
+POWER = 0.8
+PLANNED = "planned checks"
+ABOUT = "about as large as claimed"
+PRIOR_SD = 0.5  # Wakefield's approximate Bayes factor, on the log scale: METHODS 1
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim and the rule it is judged by; published, smallest and band are on the claim's own scale."""
+
+    id: str
+    question: str
+    tier: str
+    estimand: str
+    scale: str
+    direction: str
+    smallest: float
+    level: float
+    published: float | None = None
+    band: tuple[float, float] | None = None
+    page: str = ""
+    sensitivities: tuple[str, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
+    advice: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sign(self) -> int:
+        """1 where more is claimed, -1 where less is."""
+        return 1 if self.direction == "above" else -1
+
+    def signed(self, value: float) -> float:
+        """A value of the claim's scale on the scale of the rule: logged if a ratio, claimed direction positive."""
+        return self.sign * (math.log(value) if self.scale == "ratio" else value)
+
+    def shown(self, theta: float) -> float:
+        """A (log) parameter back on the claim's own scale."""
+        return as_ratio(theta) if self.scale == "ratio" and not math.isnan(theta) else theta
+
+
+def load_plan(changes: Mapping[str, ClaimChange] | None = None) -> tuple[dict[str, Claim], tuple[str, ...]]:
+    """The claims by id, and a sentence for each setting of `[plan]` that departs from the study's plan.
+
+    ConfigError where `[plan]` names a claim that there is not.
+    """
+    claims = {name: Claim(id=name, **_frozen(row)) for name, row in study_plan()["claims"].items()}
+    if unknown := [name for name in changes or {} if name not in claims]:
+        raise ConfigError(f"[plan] names unknown claims: {', '.join(unknown)}. There are: {', '.join(claims)}.")
+    differences = []
+    for name, change in (changes or {}).items():
+        told = _frozen(change.model_dump(exclude_none=True))
+        for k, v in told.items():
+            differences.append(f"Plan, {name}: {k} is {v}; the study's is {getattr(claims[name], k)}.")
+        claims[name] = replace(claims[name], **told)
+    return claims, tuple(differences)
+
+
+def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+
+
+def plan_hash(claims: Mapping[str, Claim]) -> str:
+    """A short hash of every claim and rule in force: the same plan, the same hash."""
+    text = json.dumps([asdict(claim) for claim in claims.values()], sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+CLAIMS, _ = load_plan()
+
+
+def judge(
+    claim: Claim,
+    contrast: Contrast,
+    sensitivities: Sequence[Contrast] = (),
+    caveats: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    opposed: Sequence[str] = (),
+    others: Mapping[str, Sequence[Contrast]] | None = None,
+) -> Verdict:
+    """The verdict on a claim by the rule stated in advance, from an interval and never from a p value.
+
+    `sensitivities` are the pre-listed other ways to compute the same contrast; where one of them would be judged
+    differently the verdict is called fragile, as it is where parts of the data are `opposed`. `others` are checks of
+    further kinds, by what they are called; where most of a kind disagree the verdict is fragile as well. `caveats`
+    about the data are said with the verdict. Where inputs are `missing` the claim is not run. Source: METHODS 1.
+    """
+    if missing:
+        return _not_run(claim, tuple(missing))
+    z = float(stats.norm.ppf((1 + claim.level) / 2))
+    word, qualifiers, why = (NOT_ENOUGH, (), " ".join(contrast.gate)) if contrast.gate else _rule(claim, contrast, z)
+    low, high = _limits(claim, contrast, z)
+    more = None if word != NOT_ENOUGH else _more_events(claim, contrast, z)
+    planned = _checks(claim, PLANNED, word, sensitivities, [contrast], opposed)
+    counted = [contrast, *sensitivities]
+    further = [_checks(claim, kind, word, rows, counted) for kind, rows in (others or {}).items()]
+    kinds = tuple(check for check in (planned, *further) if check.of)
+    weak = [check for check in further if 2 * check.disagree > check.of]
+    weak[:0] = [planned] if planned.names else []
+    fragile = (f"fragile: {weak[0].words}",) if weak and word != NOT_ENOUGH else ()
+    copied = ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
+    return Verdict(
+        **{name: getattr(claim, name) for name in copied},
+        verdict=word,
+        about_as_claimed=None if claim.band is None or word == NOT_ENOUGH else ABOUT in qualifiers,
+        fragile=bool(weak) if sensitivities or others else None,
+        why=why,
+        missing=(),
+        estimate=claim.shown(contrast.theta),
+        low=low,
+        high=high,
+        n_clients=contrast.n_clients,
+        n_events=contrast.n_events,
+        interval_95=_limits(claim, contrast, Z95),
+        qualifiers=(*qualifiers, *contrast.caveats, *caveats),
+        detectable=claim.shown(claim.sign * (1 + float(stats.norm.ppf(POWER)) / z) * contrast.reach(z)),
+        more_events_needed=more,
+        would_change=_would_change(claim, word, more, bool(contrast.gate)),
+        bayes_factor=_bayes_factor(contrast),
+        flips=planned.names,
+        checks=kinds,
+        not_computed=tuple(other.name for other in sensitivities if other.gate),
+        gated=bool(contrast.gate),
+        sentence=_sentence(claim, contrast, word, z, (*contrast.caveats, *caveats, *fragile)),
+        advice=_advice(claim, word, (*caveats, *contrast.caveats, *qualifiers)),
+    )
+
+
+def _checks(
+    claim: Claim,
+    kind: str,
+    word: str,
+    rows: Sequence[Contrast],
+    counted: Sequence[Contrast],
+    opposed: Sequence[str] = (),
+) -> Checks:
+    """How many of these checks would be judged otherwise than `word`; parts of the data that are `opposed` do.
+
+    What could not be computed says nothing about the verdict, and what is the same to the digit as one that is
+    `counted` already is no further opinion.
+    """
+    known = {(other.theta, other.se) for other in counted}
+    computed = [other for other in rows if not other.gate and (other.theta, other.se) not in known]
+    names = (*(other.name for other in computed if judge(claim, other).verdict != word), *opposed)
+    return Checks(kind, len(names), len(computed) + len(opposed), names)
+
+
+def _advice(claim: Claim, word: str, said: Sequence[str]) -> str:
+    """The plan's advice: for what was said with the verdict where the plan has words for that, else for its word."""
+    keys = [*([] if word == NOT_ENOUGH else said), *(f"{word}, {qualifier}" for qualifier in said)]
+    return next((claim.advice[key] for key in [*keys, word] if key in claim.advice), "")
+
+
+def _not_run(claim: Claim, missing: tuple[str, ...]) -> Verdict:
+    """The verdict on a claim whose inputs are absent: what is missing, and no estimate."""
+    blank = judge(claim, Contrast(claim.id, math.nan, math.nan, 0, {}))
+    blank = replace(blank, verdict=NOT_RUN, missing=missing, why=f"Missing: {'; '.join(missing)}.")
+    return replace(blank, more_events_needed=None, would_change="", advice="", sentence="")
+
+
+def _limits(claim: Claim, contrast: Contrast, z: float) -> tuple[float, float]:
+    low, high = contrast.interval(z)
+    return claim.shown(low), claim.shown(high)
+
+
+def _edges(claim: Claim) -> tuple[float, float, float]:
+    """On the rule's scale: the smallest effect worth acting on, and the band's lower and upper edge."""
+    smallest = claim.signed(claim.smallest)
+    low, high = sorted(map(claim.signed, claim.band)) if claim.band else (smallest, math.inf)
+    return smallest, low, high
+
+
+def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, ...], str]:
+    """The verdict word, its qualifiers and why: METHODS 1, in its order; the first that fits."""
+    low, high = sorted(claim.sign * limit for limit in contrast.interval(z))
+    smallest, edge, top = _edges(claim)
+    smaller = ("smaller than published",) if claim.band and high < edge else ()
+    if low > smallest:
+        least, most = sorted(claim.sign * limit for limit in contrast.interval(float(stats.norm.ppf(0.95))))
+        about = claim.band is not None and least > edge and most < top
+        more = (ABOUT,) if about else smaller
+        return HOLDS, more, f"The whole interval lies beyond {claim.smallest:g}, the smallest effect worth acting on."
+    if low > 0:
+        why = f"The whole interval excludes no difference, but not one weaker than {claim.smallest:g}."
+        return DIRECTION, smaller, why
+    if high < edge:
+        more = ("reversed",) if high < 0 else ("too small to act on",) if high < smallest else ()
+        short = "what the study's figure would be about" if claim.band else "the smallest effect worth acting on"
+        return DOES_NOT, more, f"The whole interval lies short of {short}."
+    interval = between(*_limits(claim, contrast, z), claim.scale)
+    large = "about as large as published" if claim.band else "worth acting on"
+    why = f"The {100 * claim.level:.4g}% interval, {interval}, allows both no difference and one {large}."
+    return NOT_ENOUGH, (), why
+
+
+def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
+    """Further ends by choice that would settle it: the gate's shortfall, else if the estimate stays where it is."""
+    if contrast.lacking:
+        return 0  # more ends alone would not open it, and what would is said
+    if contrast.gate:
+        return contrast.short_of
+    theta = claim.sign * contrast.theta
+    widest = max(theta, _edges(claim)[1] - theta)  # clear of no difference, or short of the published figure
+    return math.ceil(contrast.n_events * ((contrast.reach(z) / widest) ** 2 - 1))
+
+
+def _would_change(claim: Claim, word: str, more: int | None, gated: bool) -> str:
+    """What it would take for another verdict, in a sentence."""
+    if word == NOT_ENOUGH and more:
+        if gated:
+            return f"At least {more:,} more leaving by choice, in the group that lacks them, would open the question."
+        return f"About {more:,} more clients leaving by choice would settle it, if the estimate stays where it is."
+    edge = min(claim.band, key=claim.signed) if claim.band else claim.smallest
+    return {
+        HOLDS: f"An interval that reaches {claim.smallest:g} would change it.",
+        DIRECTION: f"It would hold if the whole interval lay beyond {claim.smallest:g}.",
+        DOES_NOT: f"An interval that reaches {edge:g} would change it.",
+    }.get(word, "")
+
+
+def _bayes_factor(contrast: Contrast) -> float:
+    """Wakefield's approximate Bayes factor for a difference against none; a wording aid that overrides nothing."""
+    if not contrast.se > 0:
+        return math.nan
+    prior, variance = PRIOR_SD**2, (contrast.reach() / Z95) ** 2
+    exponent = contrast.theta**2 / variance / 2 * prior / (variance + prior)
+    return math.sqrt(variance / (variance + prior)) * math.exp(min(exponent, 700))
+
+
+def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Sequence[str]) -> str:
+    """The verdict as a lead sentence with its caveats; where there is not enough data it gives no number."""
+    if word == NOT_ENOUGH:
+        return f"{claim.question} There is not enough data yet to say."
+    if not claim.words:
+        return ""
+    low, high = contrast.interval(z)
+    side = "above" if low > 0 else "below" if high < 0 else "none"
+    interval = between(*_limits(claim, contrast, z), claim.scale)
+    words = next((claim.words[said] for said in caveats if said in claim.words), claim.words[side]).format(
+        estimate=f"{claim.shown(contrast.theta):.2f}", ratio=f"{math.exp(contrast.theta):.2f}"
+    )
+    return f"{words} ({'; '.join([f'{100 * claim.level:.4g}% confidence interval {interval}', *caveats])})."
+
+
+def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:
+    """Each way of computing the contrast beside its own verdict, primary first; empty where none can be computed."""
+    columns = ["choice", "estimate", "low", "high", "clients", "left_by_choice", "verdict"]
+    verdicts = [(contrast.name, judge(claim, contrast)) for contrast in contrasts]
+    rows = [(name, v.estimate, v.low, v.high, v.n_clients, v.n_events, v.words) for name, v in verdicts]
+    table = pd.DataFrame(rows, columns=columns)
+    return table if table["estimate"].notna().any() else table.head(0)

@@ -1,0 +1,158 @@
+"""Where each table is: a file of its own, a sheet of a workbook, or a query; how to read it and tell it from others."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from retention.data import stores
+from retention.data.delimited import NotATableError, delimited
+from retention.data.schema import TABLES
+from retention.data.words import sentence
+from retention.errors import ConfigError
+from retention.settings import Settings, TableSettings
+
+TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+PARQUET, BOOKS = (".parquet", ".pq"), (".xlsx", ".xlsm")
+LARGE_BYTES = 200_000_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """One table's source: what messages call it, its rows a piece at a time, its sha256, and its bytes if in files."""
+
+    name: str
+    pieces: Callable[[], Iterator[pd.DataFrame]]
+    digest: Callable[[], str]
+    size: int = 0
+    first_day: str = ""
+
+
+def find(settings: Settings, stack: ExitStack) -> dict[str, Place]:
+    """The place of each table that the source holds; a database stays connected until `stack` is closed.
+
+    ConfigError where a setting names what is not there, where clients are not found, or two files claim one table.
+    """
+    if unknown := [name for name in settings.tables if name not in TABLES]:
+        raise ConfigError(sentence("unknown", names=", ".join(unknown), known=", ".join(TABLES)))
+    if queries := [name for name, how in settings.tables.items() if how.query and not settings.source.database]:
+        raise ConfigError(sentence("query", table=queries[0]))
+    found = _in_database(settings, stack) if settings.source.database else _in_files(settings)
+    if lost := [name for name, how in settings.tables.items() if name not in found and how.use]:
+        raise ConfigError(sentence("lost", names=", ".join(lost), table=lost[0]))
+    return {name: found[name] for name in TABLES if name in found}
+
+
+def _in_files(settings: Settings) -> dict[str, Place]:
+    folder = settings.base / settings.source.folder
+    if settings.source.file:
+        named = {"clients": settings.base / settings.source.file}
+    else:
+        if not folder.is_dir():
+            raise ConfigError(sentence("folder", folder=folder))
+        named = {name: path for name in TABLES if settings.table(name).use and (path := _named(folder, name))}
+    named |= {name: folder / table.file for name, table in settings.tables.items() if table.file}
+    if not named and len(books := [path for path in folder.iterdir() if path.suffix.lower() in BOOKS]) == 1:
+        named["clients"] = books[0]
+    if "clients" not in named:
+        raise ConfigError(sentence("clients", folder=folder, columns=", ".join(TABLES["clients"].required)))
+    if absent := [str(path) for path in named.values() if not path.exists()]:
+        raise ConfigError(sentence("absent", names=", ".join(absent)))
+    places = {name: place_of(path, settings.table(name), name) for name, path in named.items()}
+    return _other_sheets(named["clients"], settings) | places
+
+
+def _named(folder: Path, table: str) -> Path | None:
+    """The file or folder of that table's name, in whatever format; ConfigError where there are two."""
+    found = [path for end in (*TEXT, *PARQUET, *BOOKS) if (path := folder / f"{table}{end}").exists()]
+    found += [path] if (path := folder / table).is_dir() else []
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise ConfigError(sentence("which", folder=folder, names=names, table=table))
+    return found[0] if found else None
+
+
+def _other_sheets(path: Path, settings: Settings) -> dict[str, Place]:
+    """The tables that are further sheets, by name, of the clients' workbook."""
+    if path.suffix.lower() not in BOOKS:
+        return {}
+    named = {name for name, how in settings.tables.items() if how.sheet and not how.file}
+    named |= {plain(sheet) for sheet in stores.sheets(path)}
+    tables = {name: settings.table(name) for name in TABLES if name in named and name != "clients"}
+    return {name: place_of(path, how, name) for name, how in tables.items() if how.use}
+
+
+def plain(name: str) -> str:
+    """A name as our tables and columns are spelt: "Account Months" is account_months."""
+    return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
+
+
+def place_of(path: Path, how: TableSettings, table: str) -> Place:
+    """The place of a table in this file or folder; ConfigError for a kind of file that is not read."""
+    low, name, first_day = path.name.lower(), path.name, ""
+    if low.endswith(BOOKS):
+        sheet = _sheet(path, how.sheet, table)
+        name, first_day = f"{path.name}, sheet {sheet}", stores.first_day(path)
+        pieces = partial(stores.excel, path, sheet)
+    elif path.is_dir() or low.endswith(PARQUET):
+        pieces = partial(stores.parquet, path)
+    elif low.endswith(TEXT):
+        pieces = partial(delimited, path, how.encoding)
+    else:
+        raise ConfigError(sentence("kind", name=path.name, kinds=", ".join((*TEXT, *PARQUET, *BOOKS))))
+    return Place(name, pieces, lambda: digest(path), sum(file.stat().st_size for file in _files(path)), first_day)
+
+
+def _sheet(path: Path, wanted: str, table: str) -> str:
+    names = stores.sheets(path)
+    fits = [name for name in names if name == wanted or (not wanted and plain(name) == table)]
+    fits = fits or (names if len(names) == 1 and not wanted else [])
+    if not fits:
+        raise ConfigError(sentence("sheet", name=path.name, table=table, sheets=", ".join(names)))
+    return fits[0]
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file's bytes, or of all files of a folder with their names."""
+    whole = hashlib.sha256()
+    for file in _files(path):
+        whole.update(str(file.relative_to(path)).encode() if path.is_dir() else b"")
+        with file.open("rb") as stream:
+            hashlib.file_digest(stream, lambda: whole)
+    return whole.hexdigest()
+
+
+def _in_database(settings: Settings, stack: ExitStack) -> dict[str, Place]:
+    database = stores.Database(settings.source.database)
+    connection = stack.enter_context(database.connected())
+    here = [name for name in database.names(connection) if name in TABLES and settings.table(name).use]
+    queries = {name: f'SELECT * FROM "{name}"' for name in here}
+    queries |= {name: how.query for name, how in settings.tables.items() if how.query}
+    if "clients" not in queries:
+        raise ConfigError(sentence("clients query"))
+    return {name: _query(database, connection, name, query) for name, query in queries.items()}
+
+
+def _query(database: stores.Database, connection: object, name: str, query: str) -> Place:
+    """A query's rows, fetched once and kept, with a digest that does not depend on their order."""
+    rows = cache(lambda: database.rows(connection, query))
+
+    def fingerprint() -> str:
+        hashes = pd.util.hash_pandas_object(rows().astype("string"), index=False)
+        return hashlib.sha256(np.sort(hashes.to_numpy()).tobytes()).hexdigest()
+
+    def pieces() -> Iterator[pd.DataFrame]:
+        if rows().empty:
+            raise NotATableError("no answer")
+        yield rows()
+
+    return Place(f"the query for {name}", pieces, fingerprint)

@@ -1,0 +1,111 @@
+"""Exports that give an age and a flag in place of dates: what they mean, and what they must hold.
+
+METHODS 0: the age counts back from the first of a month (days divided by 30.4 would shift the curve), so only whole
+months before the month of the snapshot are observed, whatever day the snapshot was taken on.
+
+Of who left, the age counts the months begun (1: left in the first month) or the months completed (0: left in the first
+month). A leaver with an age of 0 shows that completed months are counted, for nobody leaves before the first month.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+
+import pandas as pd
+
+from retention.data.parse import as_text, parse, texts
+from retention.data.schema import Column
+from retention.data.words import fault, faults_in, sentence
+from retention.errors import SHOWN, Fault
+from retention.settings import TableSettings
+
+LONGEST_TENURE = 1200  # months
+
+
+def last_whole_month(snapshot: dt.date) -> dt.date:
+    """The last day of the last month that was complete at the snapshot: the cut-off of such an export.
+
+    >>> last_whole_month(dt.date(2020, 1, 15)), last_whole_month(dt.date(2020, 1, 31))
+    (datetime.date(2019, 12, 31), datetime.date(2020, 1, 31))
+    """
+    return (snapshot + dt.timedelta(days=1)).replace(day=1) - dt.timedelta(days=1)
+
+
+class Tenure:
+    """The ages and the flag of one table, and what the day of the snapshot makes of them."""
+
+    def __init__(self, table: str, how: TableSettings) -> None:
+        assert how.ended is not None and how.snapshot_date is not None  # see `given`
+        self.table, self.ages, self.flag = table, how.tenure_months, how.ended.column
+        self.true, self.yes = how.ended.true, as_text(how.ended.true).strip().casefold()
+        self.last = pd.Timestamp(last_whole_month(how.snapshot_date))
+        self.heard: set[str] = set()
+        self.counts = how.tenure_counts
+        self.left_at_once = self.just_started = 0
+
+    @staticmethod
+    def given(how: TableSettings, headings: Iterable[str]) -> bool:
+        """Whether the settings say all that is needed, and the file has it."""
+        return bool(how.snapshot_date and how.ended and {how.tenure_months, how.ended.column} <= set(headings))
+
+    def words(self, raw: pd.DataFrame) -> pd.Series:
+        """The flag's cells, capitals left aside."""
+        return texts(raw[self.flag]).str.casefold()
+
+    def look(self, raw: pd.DataFrame) -> None:
+        """Take in the words of the flag, and who has an age of 0."""
+        words = self.words(raw)
+        new = self.read_ages(raw) == 0
+        self.heard |= set(words)
+        self.left_at_once += int((new & (words == self.yes)).sum())
+        self.just_started += int((new & (words != self.yes)).sum())
+
+    def read_ages(self, raw: pd.DataFrame) -> pd.Series:
+        """The ages as numbers, NaN where a cell is no whole number."""
+        ages = parse(raw[self.ages], Column("tenure_months", "integer", "", "")).values
+        return ages.astype(float)
+
+    @property
+    def completed(self) -> bool:
+        """Whether the ages count completed months: as the settings say, else as the data show."""
+        return self.counts == "completed" if self.counts else self.left_at_once > 0
+
+    def notes(self) -> list[str]:
+        """What an age of 0, and a flag that says yes of nobody, were taken to mean; empty where there is neither."""
+        notes = []
+        if self.yes not in self.heard:
+            said = {"theirs": self.flag, "yes": self.true, "only": ", ".join(sorted(self.heard - {""}))}
+            notes.append(sentence("nobody left", **said))
+        if self.left_at_once and self.counts is None:
+            notes.append(sentence("tenure 0 left", theirs=self.ages, count=self.left_at_once))
+        if self.just_started:
+            notes.append(sentence("tenure 0 stays", theirs=self.ages, count=self.just_started))
+        return notes
+
+    def flag_faults(self) -> list[Fault]:
+        """A fault where the words `heard` in the whole table are not the one that means yes, one other, or both."""
+        others = sorted(self.heard - {self.yes, ""})
+        if len(others) <= 1:
+            return []
+        return [fault(self.table, "ended", "words", seen=map(repr, others[:SHOWN]), yes=self.true, theirs=self.flag)]
+
+    def dated(self, raw: pd.DataFrame, ids: pd.Series) -> tuple[pd.DataFrame, list[Fault]]:
+        """The rows with start_date and end_date counted back; and faults for ages that are no whole months, which get
+        no dates, and for blank flags.
+
+        Who stays and has an age of 0 started on the last day, and is not yet followed for a month. Who left with an age
+        of t left in month t of service, or in month t + 1 where the ages count completed months.
+        """
+        ages, words = self.read_ages(raw), self.words(raw)
+        left = (words == self.yes).astype(bool)
+        fits = ages.between(0, LONGEST_TENURE)
+        months = ages.where(fits, 0) + (left & self.completed)
+        months = months.clip(lower=left.astype(int)).astype(int)
+        first = (self.last + pd.Timedelta(days=1)).to_period("M").ordinal - months
+        start = pd.Series(pd.PeriodIndex.from_ordinals(first, freq="M").to_timestamp(), raw.index)
+        start = start.clip(upper=self.last)
+        end = pd.Series(self.last, raw.index).where(left)
+        odd = map(repr, texts(raw.loc[~fits, self.ages]).unique()[:SHOWN])
+        said = {"theirs": self.ages, "longest": LONGEST_TENURE}
+        faults = faults_in(self.table, "tenure_months", "age", ~fits, ids, odd, **said)
+        faults += faults_in(self.table, "ended", "blank", words == "", ids, theirs=self.flag)
+        return raw.assign(start_date=start.where(fits), end_date=end), faults

@@ -1,0 +1,1 @@
+"""What was known of each client, and when: engagements, chances to leave, months, who was in charge."""

@@ -1,0 +1,85 @@
+"""Ends by choice, observed and expected from clients alike, by the people in charge (METHODS 5, expectation gap)."""
+
+import numpy as np
+import pandas as pd
+
+from retention.history.opportunities import month_rows
+from retention.history.spells import CLIENT
+from retention.stats.hazards import NotFittedError, band_exposure, fit_hazard, varying
+
+EARLY = 6  # months: study row A7
+MANY = 40  # (ours) people from which expected ends without each are told by one step and not by a fit each
+
+
+def expected_ends(
+    spells: pd.DataFrame,
+    by: str,
+    *,
+    early: bool = True,
+    unknown: str = CLIENT,
+    size: bool = True,
+    by_others: bool = True,
+) -> pd.DataFrame:
+    """Ends by choice in the first six months of service (or after them), observed and expected, by a column of people.
+
+    Index: the people; columns `observed`, `expected`, `clients`. Expected from all others' clients alike in month of
+    service, term, whether the term comes due, and size; or from all clients, its own included, unless `by_others`.
+    Empty where no such model can be fitted.
+    """
+    known = spells[spells[by].notna()] if by in spells else spells.head(0)
+    stop = known["stop_months"]
+    if early:
+        known = known.assign(ended=known["ended"] & (stop <= EARLY), stop_months=stop.clip(upper=EARLY))
+    else:
+        known = known.assign(entry_months=known["entry_months"].clip(lower=EARLY))
+    return ends_over_expected(month_rows(known, unknown=unknown), by, size=size, by_others=by_others)
+
+
+def ends_over_expected(rows: pd.DataFrame, by: str, *, size: bool = True, by_others: bool = True) -> pd.DataFrame:
+    """Ends observed and expected by a column of people, from rows of a month each: see `expected_ends`."""
+    if not rows["left"].sum():
+        return pd.DataFrame(columns=["observed", "expected", "clients"])
+    terms = rows["contract_term_months"].astype(int)
+    due = (rows["to_month"] % terms == 0).to_numpy()
+    rows = rows.assign(freedom=np.where(terms == 1, "monthly", np.where(due, "due", "locked")))
+    everybody = np.ones(len(rows), dtype=bool)
+    if by_others and rows[by].nunique() <= MANY:
+        hazard = np.zeros(len(rows))
+        for who in rows[by].unique():
+            own = (rows[by] == who).to_numpy()
+            hazard[own] = _hazard(rows, ~own, size)[own]
+    else:
+        hazard = _hazard(rows, everybody, size, rows[by] if by_others else None)
+    told = rows[[by, "left", "client_id"]].assign(expected=-np.expm1(-hazard)).groupby(by)
+    table = told.agg(observed=("left", "sum"), clients=("client_id", "nunique"))
+    table.insert(1, "expected", told["expected"].agg(lambda ends: ends.sum(skipna=False)))
+    table = table.rename_axis(None)
+    return table[table["expected"] > 0]  # of whom nothing was expected, nothing can be said
+
+
+def _hazard(rows: pd.DataFrame, among: np.ndarray, size: bool, people: pd.Series | None = None) -> np.ndarray:
+    """The cumulative hazard of every row, as the rows `among` tell it, shape (n,); NaN where they cannot.
+
+    Where none of those left (most often: while locked) it is nought. With `people` each row is told by the clients of
+    everybody but its own person, one step from the estimate: as good as a fit each where they are many.
+    """
+    alive = rows["freedom"].isin(rows.loc[among & (rows["left"] == 1), "freedom"]).to_numpy()
+    kinds = [kind for kind in ("due", "locked") if (rows["freedom"][alive] == kind).any()]
+    X = pd.DataFrame({kind: (rows["freedom"] == kind).astype(float) for kind in kinds}, index=rows.index)
+    if size:
+        X["size"] = np.log(rows["monthly_ad_spend"].clip(lower=1))
+    E = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    y, fitted = rows["left"].to_numpy(), among & alive
+    X = X[varying(X[fitted]).columns]
+    try:
+        fit = fit_hazard(y[fitted], X[fitted], E[fitted], rows.loc[fitted, "client_id"])
+    except NotFittedError:
+        return np.full(len(rows), np.nan)
+    theta = fit.theta[None, :]
+    if people is not None:
+        codes = pd.factorize(people)[0]
+        first, code = np.unique(codes[fitted], return_inverse=True)
+        theta = np.tile(fit.theta, (codes.max() + 1, 1))
+        theta[first] = fit.without_each(code)
+        theta = theta[codes]
+    return np.where(alive, fit.expected_for(X.to_numpy(float), E, theta), 0.0)

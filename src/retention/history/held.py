@@ -1,0 +1,249 @@
+"""What a comparison holds fixed: size, categories, numbers and flags known at signing, as many as the ends allow.
+
+A block is the columns of one thing. The study's own blocks come first, in a fixed order; those of the user follow
+while there are ten ends for each parameter (METHODS 1). What has no place is named, with why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from retention.data.schema import SIGNING
+from retention.settings import Extra
+from retention.stats.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
+
+EVENTS_A_PARAMETER = 10  # METHODS 1: at most a tenth as many parameters as ends
+SPLINE_FROM = 100  # ends from which a number may bend
+MIN_LEVEL_CLIENTS, MIN_LEVEL_EVENTS = 10, 2  # smaller categories join the rest
+MOST_BLANK = 0.5  # (ours) a column blank for more of the clients says too little of who they are
+BLANKS_P = 0.10  # (ours) blanks go with leaving where chance would show as much once in ten times
+CUT = (0.01, 0.99)  # quantiles beyond which a number counts as the quantile: METHODS 4
+SIZE = "monthly_ad_spend"
+NOT_KNOWN = "not known"
+NO_ROOM = "too few have left for one more"
+NOT_FITTED = "no ratio can be computed with it"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A fitted regression: `blocks` names what is held fixed, `refused` what was offered and is not, with why."""
+
+    fit: Fit
+    blocks: tuple[str, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A regression of leaving (n,) on the covariate `target` and what else is always held: `covariates` (n, k)."""
+
+    target: str
+    left: np.ndarray
+    covariates: pd.DataFrame
+    exposure: np.ndarray
+    clients: pd.Series
+    reps: pd.Series | None = None  # who was in charge, for intervals; None where nobody knows
+
+    @property
+    def room(self) -> float:
+        """How many further parameters there are ends for; the band rates are no covariates."""
+        return float(self.left.sum() / EVENTS_A_PARAMETER - self.covariates.shape[1])
+
+    def fit(self, blocks: Mapping[str, pd.DataFrame]) -> Fit:
+        """The regression with these blocks; NotFittedError where it has no finite answer."""
+        columns = [block.add_prefix(f"{name}: ") for name, block in blocks.items()]
+        return fit_hazard(self.left, pd.concat([self.covariates, *columns], axis=1), self.exposure, self.clients)
+
+    def hold(self, own: Mapping[str, pd.DataFrame], offered: Mapping[str, pd.DataFrame]) -> Held:
+        """The regression with the study's `own` blocks, and of those `offered` as many as there is room for.
+
+        Where the room is short, those come first that change the log ratio of `target` most, each added alone, up or
+        down. The direction plays no part, so no answer is sought. A block of `own` that cannot be fitted is dropped,
+        last first. NotFittedError where nothing can. Source: change in estimate (Mickey and Greenland 1989).
+        """
+        held = _within(own, self.room)
+        fit = self.fit_shrinking(held)
+        room, refused = self.room - _width(held), {}
+        if offered and _width(offered) <= room:
+            try:
+                return Held(self.fit(held | dict(offered)), (*held, *offered))
+            except NotFittedError:
+                pass
+        for name in self._by_change(fit, held, offered):
+            if offered[name].shape[1] > room:
+                refused[name] = NO_ROOM
+                continue
+            try:
+                fit = self.fit(held | {name: offered[name]})
+            except NotFittedError:
+                refused[name] = NOT_FITTED
+                continue
+            held[name] = offered[name]
+            room -= offered[name].shape[1]
+        return Held(fit, tuple(held), refused)
+
+    def fit_shrinking(self, held: dict[str, pd.DataFrame]) -> Fit:
+        """The regression with these blocks; the last one is dropped from `held` until it can be fitted."""
+        while True:
+            try:
+                return self.fit(held)
+            except NotFittedError:
+                if not held:
+                    raise
+                held.popitem()
+
+    def _by_change(
+        self, fit: Fit, held: Mapping[str, pd.DataFrame], offered: Mapping[str, pd.DataFrame]
+    ) -> Sequence[str]:
+        """The names of the blocks offered, those first that change the log ratio most."""
+        change = {}
+        for name, block in offered.items():
+            try:
+                alone = self.fit({**held, name: block})
+            except NotFittedError:
+                change[name] = 0.0
+                continue
+            change[name] = abs(alone.coefficient(self.target) - fit.coefficient(self.target))
+        return sorted(change, key=lambda name: -change[name])
+
+
+def _width(blocks: Mapping[str, pd.DataFrame]) -> int:
+    return sum(block.shape[1] for block in blocks.values())
+
+
+def _within(blocks: Mapping[str, pd.DataFrame], room: float) -> dict[str, pd.DataFrame]:
+    """The blocks in their order, as far as there is room; a wide one is passed over, and size may have one column."""
+    kept: dict[str, pd.DataFrame] = {}
+    for name, block in blocks.items():
+        least = 1.0 if not kept and name == "size" else 0.0
+        if 0 < block.shape[1] <= max(room - _width(kept), least):
+            kept[name] = block
+    return kept
+
+
+def offered(rows: pd.DataFrame, extra: Mapping[str, Extra]) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """The blocks that the user's own columns make on these rows, and the columns that make none, with why.
+
+    Categories and flags by `category`, numbers by `number`; those known at signing alone. Texts and dates make none.
+    """
+    blocks, refused = {}, {}
+    for name in at_signing(extra, "category", "flag", "number", "integer"):
+        if name not in rows:
+            continue
+        numeric = extra[name].kind in ("number", "integer")
+        blank = rows.drop_duplicates("client_id")[name].isna().mean()
+        if blank > MOST_BLANK:
+            refused[name] = f"blank for {blank:.0%} of clients"
+            continue
+        block = number(rows, name) if numeric else category(rows, name)
+        if block.empty:
+            refused[name] = "the same for all" if numeric else "too few clients in all but one of its categories"
+            continue
+        blocks[name] = block
+    return blocks, refused
+
+
+def at_signing(extra: Mapping[str, Extra], *kinds: str) -> list[str]:
+    """The user's own columns of these kinds that are known at signing."""
+    return [name for name, column in extra.items() if column.kind in kinds and column.known == SIGNING]
+
+
+def number(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A number as a natural spline, in logs where these are the more even; blanks at the median, with a column.
+
+    Values beyond the 1st and 99th percentile count as these. No column for blanks that `go_with_leaving`. No columns
+    where all values are the same.
+    """
+    values = rows[name].astype(float)
+    values = values.clip(*values.quantile(list(CUT)))
+    if values.min() > 0 and abs(np.log(values).skew()) < abs(values.skew()):
+        values = np.log(values)
+    return _spline(rows, values)
+
+
+def size(rows: pd.DataFrame, name: str = SIZE) -> pd.DataFrame:
+    """Size as a natural spline of its logarithm; where it is not known at the median, with a column of its own.
+
+    No such column where not being known goes with leaving (`go_with_leaving`). Source: METHODS 11, size not known.
+    """
+    return _spline(rows, np.log(known_size(rows, name)))
+
+
+def known_size(rows: pd.DataFrame, name: str = SIZE) -> pd.Series:
+    """Size where it is known: 0 is as good as blank, for nobody plans to spend nothing and hires an agency."""
+    values = rows[name].astype(float)
+    return values.where(values > 0)
+
+
+def _spline(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
+    blank = values.isna()
+    columns = pd.DataFrame(index=rows.index)
+    if values.nunique() > 1:
+        knots = 3 if rows["left"].sum() >= SPLINE_FROM else 2
+        columns = natural_spline(values.fillna(values.median()), knots)
+    few = rows.loc[blank, "client_id"].nunique() < MIN_LEVEL_CLIENTS or blank.all()
+    left = int(rows.loc[blank, "left"].sum())
+    if few or left < MIN_LEVEL_EVENTS or go_with_leaving(rows, blank):
+        return columns
+    return columns.assign(**{NOT_KNOWN: blank.astype(float)})
+
+
+def category(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The `levels` of a column, blanks as one of their own; blanks that go with leaving join the commonest level."""
+    values = rows[name].astype("string")
+    commonest = values.mode()
+    if len(commonest) and go_with_leaving(rows, values.isna()):
+        values = values.fillna(commonest.iloc[0])
+    return levels(rows, values)
+
+
+def go_with_leaving(rows: pd.DataFrame, blank: pd.Series) -> bool:
+    """Whether these blanks go with leaving at equal opportunity: what was erased, or never filled in, for who left.
+
+    Such blanks know the outcome. A column of their own would hold a part of it fixed, and bias the ratio as much as a
+    size of 0 does (docs/calibration-held.md); at the median, or the commonest level, they do no harm.
+    """
+    if not blank.any() or blank.all():
+        return False
+    seen = rows["to_month"] > rows["from_month"]
+    return p_of(rows[seen], blank[seen].to_numpy(float)[:, None]) < BLANKS_P
+
+
+def p_of(rows: pd.DataFrame, parts: np.ndarray) -> float:
+    """The p value of `parts` (n, k) telling leavers from stayers among rows of like months of service: a score test.
+
+    It is the log-rank test of opportunities to leave, and needs no fit with `parts`. NaN where all left or none.
+    """
+    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    left = rows["left"].to_numpy()
+    try:
+        fit = fit_hazard(left, pd.DataFrame(index=rows.index), exposure, rows["client_id"])
+    except NotFittedError:
+        return math.nan
+    mu, odds = fit.expected, 1 / np.expm1(fit.expected)
+    slopes = parts * (mu * np.sqrt(odds))[:, None]
+    across = slopes.T @ fit.slopes
+    information = slopes.T @ slopes - across @ fit.bread @ across.T
+    score = parts.T @ (np.where(left > 0, odds, -1.0) * mu)
+    gain = float(score @ np.linalg.lstsq(information, score, rcond=None)[0])
+    return float(stats.chi2.sf(gain, parts.shape[1]))
+
+
+def levels(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
+    """A column for each category with enough clients and ends, but for the commonest; the small ones join that one."""
+    values = values.astype("string").fillna(NOT_KNOWN)
+    told = rows.assign(level=values).groupby("level").agg(clients=("client_id", "nunique"), left=("left", "sum"))
+    large = told[(told["clients"] >= MIN_LEVEL_CLIENTS) & (told["left"] >= MIN_LEVEL_EVENTS)]
+    names = large.sort_values("clients", ascending=False, kind="stable").index[1:]
+    return pd.DataFrame({level: (values == level).astype(float) for level in names}, index=rows.index)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row: "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

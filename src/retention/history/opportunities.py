@@ -1,0 +1,213 @@
+"""Like for like: who left at an opportunity to leave, among clients of the same size, source, industry and time.
+
+A row is an opportunity: a month of a month-to-month client, a whole term of a fixed one. Which rows there are is
+decided by the calendar alone (METHODS 2, estimator 1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from retention.history.held import EVENTS_A_PARAMETER, Held, Model, category, known_size, levels, listed, offered, size
+from retention.history.in_charge import rep_in
+from retention.history.spells import CLIENT, UNKNOWN, contract_cycles
+from retention.results import NO_SPREAD, Contrast, Finding, Spread
+from retention.settings import Extra
+from retention.stats.hazards import Fit, NotFittedError, band_exposure, varying
+
+__all__ = ["EVENTS_A_PARAMETER", "Adjusted", "compare", "exit_rows", "levels", "month_rows", "renewals_known"]
+
+BY_CHOICE = ("left at renewal", "left early")
+MIN_OVERLAP = 0.10  # share of a group that is of a size found in the other
+UNADJUSTED = "not adjusted for how else clients differ"
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """A fitted comparison: the contrast to be judged, and the regression behind it (None where there is none).
+
+    `rows` are the opportunities to leave, as in the fit. `held` names what was held fixed, `refused` what was offered
+    and was not, with why.
+    """
+
+    contrast: Contrast
+    fit: Fit | None
+    rows: pd.DataFrame
+    held: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def exit_rows(
+    spells: pd.DataFrame,
+    contracts: pd.DataFrame | None = None,
+    *,
+    kinds: Sequence[str] = (CLIENT,),
+    unknown: str = CLIENT,
+    more: Iterable[str] = (),
+) -> pd.DataFrame:
+    """A row an opportunity to leave, with `left` (0 or 1), `from_month`, `to_month` and the columns of its spell.
+
+    Ends of `kinds` count; rows in which another kind of end fell are left out. Without `contracts` the term signed
+    first is taken to be renewed: what the client chose. With them the term is the one in force. `more` names further
+    columns of the spells to carry, where there are such.
+    """
+    told = spells.assign(end_kind=spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown))
+    rows = contract_cycles(told, contracts)
+    left = (rows["outcome"].isin(BY_CHOICE) & (CLIENT in kinds)) | rows["outcome"].isin(kinds)
+    rows = rows.assign(left=left.astype(int))[left | (rows["outcome"] == "stayed")]
+    about = ["client_id", "engagement", "start_date", "contract_term_months", "monthly_ad_spend"]
+    told = dict.fromkeys(["industry", "source", "rep_id", "renewals_known", "reps", *more])
+    about += [name for name in told if name in spells and name not in (*about, *rows)]
+    return _with_rep(rows.merge(spells[about], on=["client_id", "engagement"], how="left"))
+
+
+def _with_rep(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with `rep`, who was in charge in the last month of each; no such column where nobody knows."""
+    return rows.assign(rep=rep_in(rows["reps"], rows["to_month"])) if "reps" in rows else rows
+
+
+def renewals_known(spells: pd.DataFrame) -> bool:
+    """Whether the days on which terms come due are known; of a snapshot they are not."""
+    return "renewals_known" not in spells or bool(spells["renewals_known"].all())
+
+
+def month_rows(spells: pd.DataFrame, *, kinds: Sequence[str] = (CLIENT,), unknown: str = CLIENT) -> pd.DataFrame:
+    """A row a month of service under observation, with the columns of `exit_rows`; other ends stop the clock."""
+    kind = spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown)
+    months = (spells["stop_months"] - spells["entry_months"]).clip(lower=0).astype(int)
+    rows = spells.assign(counted=spells["ended"] & kind.isin(kinds))
+    rows = rows.loc[rows.index.repeat(months)]
+    start = rows["entry_months"] + rows.groupby(level=0).cumcount()
+    left = (rows["counted"] & (start + 1 == rows["stop_months"])).astype(int)
+    return _with_rep(rows.assign(from_month=start, to_month=start + 1, left=left).reset_index(drop=True))
+
+
+def compare(
+    rows: pd.DataFrame,
+    first: pd.Series,
+    groups: tuple[str, str],
+    *,
+    name: str,
+    second: pd.Series | None = None,
+    others: pd.DataFrame | None = None,
+    leave_out: Sequence[str] = (),
+    adjust: bool = True,
+    extra: Mapping[str, Extra] | None = None,
+) -> Adjusted:
+    """The log ratio of cumulative rates of leaving, rows marked `first` over those marked `second`, clients alike.
+
+    `second` is all other rows unless told; `others` are further columns that are always held fixed. `leave_out` names
+    blocks not to adjust for; `extra` are columns of the user's own that are held too (`held.Model.hold`). Blocks are
+    taken in while there are ten ends a parameter; the caveat says what was adjusted for, and what was offered and has
+    no place.
+    """
+    marks = first.to_numpy(bool)
+    against = ~marks if second is None else second.to_numpy(bool)
+    ends = rows["left"].to_numpy()
+    events = {f"{group} clients": int(ends[mask].sum()) for group, mask in zip(groups, (marks, against), strict=True)}
+    compared = rows[marks | against]
+    lacking = _lacking(rows, (marks, against), groups, "size" not in leave_out and adjust)
+    if lacking or not all(events.values()):
+        events = events if marks.any() and against.any() else {}  # of nobody no number of ends is too small
+        return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
+    fixed = pd.DataFrame(index=rows.index) if others is None else varying(others)
+    covariates = pd.concat([first.astype(float).rename("first"), fixed], axis=1)
+    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    model = Model("first", ends, covariates, exposure, rows["client_id"], rows.get("rep"))
+    own = _blocks(rows, leave_out) if adjust else {}
+    mine, refused = offered(rows, extra or {}) if adjust else ({}, {})
+    try:
+        held = model.hold(own, mine)
+    except NotFittedError as error:
+        lacking = [f"No ratio could be computed: {error}."]
+        return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
+    held = replace(held, refused={**held.refused, **refused})
+    return Adjusted(_contrast(name, held, compared, rows, events, ()), held.fit, rows, held.blocks, held.refused)
+
+
+def _contrast(
+    name: str,
+    held: Held | None,
+    rows: pd.DataFrame,
+    all_rows: pd.DataFrame,
+    events: Mapping[str, int],
+    lacking: Sequence[str],
+) -> Contrast:
+    said = _said(held.blocks if held else (), held.refused if held else {})
+    clients = rows["client_id"].nunique()
+    if held is None:
+        return Contrast(name, math.nan, math.nan, clients, events, tuple(lacking), said)
+    theta = held.fit.coefficient("first")
+    spread, by_rep = spreads(held.fit, {"first": 1.0}, all_rows.get("rep"), tuple(events.values()))
+    return Contrast(name, theta, spread.se, clients, events, tuple(lacking), said, None, spread.df, by_rep)
+
+
+def spreads(
+    fit: Fit, parts: Mapping[str, float], reps: pd.Series | None, events: Sequence[int]
+) -> tuple[Spread, Spread]:
+    """The spread of a weighted sum of coefficients by client and by rep; `reps` (n,) of the fit's rows, if known."""
+    by_rep = NO_SPREAD if reps is None else fit.by_rep(parts, reps.to_numpy(object))
+    return fit.by_client(parts, events), by_rep
+
+
+def _said(blocks: Sequence[str], refused: Mapping[str, str]) -> tuple[str, ...]:
+    """What was adjusted for, and what was offered and was not, with why, as said with a verdict."""
+    alike = f"among clients alike in {listed(blocks)}" if blocks else UNADJUSTED
+    return (alike, f"not adjusted for {with_why(refused)}") if refused else (alike,)
+
+
+def with_why(refused: Mapping[str, str]) -> str:
+    """The names refused, those of one reason together: "staff and traffic (too few have left for one more)"."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in refused.items():
+        by_reason.setdefault(why, []).append(name)
+    return ", ".join(f"{listed(names)} ({why})" for why, names in by_reason.items())
+
+
+def in_words(row_id: str, found: Adjusted) -> Finding:
+    """What a comparison holds fixed, and what was offered and is not, with why, in sentences; empty without one."""
+    if found.fit is None:
+        return Finding(row_id, "")
+    held = f"Held fixed: {listed(found.held)}." if found.held else "Nothing is held fixed."
+    return Finding(row_id, held + (f" Not held fixed: {with_why(found.refused)}." if found.refused else ""))
+
+
+def _lacking(
+    rows: pd.DataFrame, marks: tuple[np.ndarray, np.ndarray], groups: tuple[str, str], by_size: bool
+) -> list[str]:
+    """Why the two groups cannot be held side by side; empty where they can."""
+    empty = [group for group, mask in zip(groups, marks, strict=True) if not mask.any()]
+    if empty:
+        return [f"No term of {group} clients came due while they could be seen." for group in empty]
+    size = known_size(rows)
+    for mask, other in (marks, marks[::-1]):
+        own, theirs = size[mask].dropna(), size[other].dropna()
+        if not by_size or own.empty or theirs.empty:
+            continue
+        low, high = theirs.quantile([0.05, 0.95])
+        if own.between(low, high).mean() < MIN_OVERLAP:
+            return [f"Hardly any {groups[0]} client is of a size at which {groups[1]} clients are found too."]
+    return []
+
+
+def _blocks(rows: pd.DataFrame, leave_out: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """The study's own covariates by what they adjust for, in the order of their weight."""
+    blocks = {"size": size(rows)}
+    blocks |= {name: category(rows, name) for name in ("source", "industry") if name in rows}
+    if renewals_known(rows):  # of a snapshot the start is counted back from the stay: it would be held fixed too
+        start = rows["start_date"]
+        halves = start.dt.year.astype(str) + np.where(start.dt.month <= 6, " first", " second")
+        blocks |= {"calendar time": calendar(rows), "half-year of signing": levels(rows, halves)}
+    return {name: block for name, block in blocks.items() if name not in leave_out}
+
+
+def calendar(rows: pd.DataFrame) -> pd.DataFrame:
+    """The calendar time of the middle of each row in years, as one column: a trend in leaving (METHODS 11)."""
+    start = rows["start_date"]
+    middle = start.dt.year + start.dt.dayofyear / 365.25 + (rows["from_month"] + rows["to_month"]) / 24
+    return (middle - middle.mean()).rename("year").to_frame()

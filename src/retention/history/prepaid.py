@@ -1,0 +1,286 @@
+"""Fees by the months they are for: a year paid in one month is a twelfth of it in each of twelve.
+
+A payment is one for several months where nothing, or next to nothing, is paid in the months after it. It is spread
+where the records settle how many months it is for: payments at regular intervals of some months, the contract's term,
+as many months as lie between payments, or a quarter, half a year or a year, by what the client usually pays a month (in
+months paid one by one, else as planned at signing). Where they do not it stays where it is and is told. Fees paid month
+by month are never touched: neither is a free month, a month's credit note, nor a client that stopped paying.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from retention.history.features import KEY
+from retention.history.snapshots import month_of
+
+NEXT_TO_NOTHING = 0.02  # (ours) share of the largest fee of a client up to which a month counts as not paid
+LEAST_SILENCE = 2  # months to the next payment from which one may be for more than its month
+USUAL_MONTHS = 3  # (ours) months paid one by one from which they say what is usual
+ABOVE_USUAL = 1.5  # (ours) times the usual fee from which a payment is more than a month's
+LARGE = 3.0  # (ours) times the usual fee from which a payment that nothing explains is told
+OF_TERM = (0.5, 1.5)  # (ours) payment over the term's usual fees: a discount for prepayment, or growth since signing
+OF_PERIOD = (0.8, 1.1)  # (ours) the same of a period that no contract names
+LIKE_BEFORE = (0.5, 2.0)  # (ours) payment over the one before it, for as many months
+PERIODS = (12, 6, 3)  # months
+LONGEST = 24  # months between payments that may still be a period
+REGULAR = 3  # (ours) payments that must come at equal intervals before the interval says what each is for
+AHEAD = 3  # (ours) months before a term begins in which it may be paid for
+LUMPS = [*KEY, "month", "amount", "months"]
+
+
+@dataclass(frozen=True)
+class ByTerm:
+    """Fees by the months they are for, and what was done for it.
+
+    `table` is account_months with the fees so moved; `spread` and `left` have a row a payment: `client_id, engagement,
+    month` (since the year 0), `amount`, and `months` that it is for (0 where that is not known).
+    """
+
+    table: pd.DataFrame
+    spread: pd.DataFrame
+    left: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Payer:
+    """What one engagement paid: positions are months of service from 0 (before it began: down to -3).
+
+    `at` are the positions with a payment, `amounts` what was paid; `known` how many months are on record; `last` the
+    position of its end, or None; `terms` where each term begins, and its months; `planned` a month's fee as signed.
+    """
+
+    at: Sequence[int]
+    amounts: Sequence[float]
+    known: int
+    last: int | None
+    terms: Sequence[tuple[int, int]]
+    planned: float
+
+    def silence(self, k: int) -> int:
+        """Months from a payment to the next one, or to the last month on record."""
+        after = self.at[k + 1] if k + 1 < len(self.at) else self.known
+        return after - self.at[k]
+
+    def followed(self, k: int) -> bool:
+        """Whether another payment came later."""
+        return k + 1 < len(self.at)
+
+    def term(self, position: int) -> tuple[int, int]:
+        """Where the term in force begins, and its months; a payment a month ahead is for the term to come."""
+        begun = [term for term in self.terms if term[0] <= position + 1]
+        return begun[-1] if begun else self.terms[0]
+
+    @property
+    def cadence(self) -> int:
+        """Months between payments where they come at regular intervals of two months or more, three times at least."""
+        gaps = {after - before for before, after in zip(self.at, self.at[1:], strict=False)}
+        regular = len(self.at) >= REGULAR and len(gaps) == 1
+        months = gaps.pop() if regular else 0
+        return months if LEAST_SILENCE <= months <= LONGEST and self.known - self.at[-1] <= months else 0
+
+    @property
+    def usual(self) -> float:
+        """A month's fee, from months paid one by one, else as planned; NaN where neither is known."""
+        single = [self.amounts[k] for k in range(len(self.at)) if self.followed(k) and self.silence(k) == 1]
+        return float(np.median(single)) if len(single) >= USUAL_MONTHS else self.planned
+
+
+def by_term(spells: pd.DataFrame, table: pd.DataFrame, contracts: pd.DataFrame | None = None) -> ByTerm:
+    """The fees of `table` (account_months) by the months they are for: `ByTerm`.
+
+    As known by the newest month in `table`: months after it are not filled.
+    """
+    nothing = pd.DataFrame(columns=LUMPS)
+    if "fee" not in table or table["fee"].isna().all():
+        return ByTerm(table, nothing, nothing)
+    rows = _paid(spells, table)
+    newest = int(month_of(table.loc[table["fee"].notna(), "month"]).max())
+    lumps, moved = [], []
+    for spell, payer in _payers(rows, spells, contracts, newest):
+        covered: set[int] = set()
+        for k, months in _lumps(payer):
+            lumps.append((spell, payer.at[k], payer.amounts[k], months))
+            if months:
+                shares = _shares(payer, k, months, covered)
+                moved += [(spell, position, share) for position, share in shares.items()]
+                moved.append((spell, payer.at[k], -payer.amounts[k]))
+    told = _told(lumps, spells)
+    spread = told[told["months"] > 0].reset_index(drop=True)
+    left = told[told["months"] == 0].reset_index(drop=True)
+    return ByTerm(_moved(table, moved, spells, newest), spread, left)
+
+
+def _paid(spells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Fees by engagement (`spell`, its row number) and `position`, those of the month before it began included."""
+    rows = table[["client_id"]].assign(month=month_of(table["month"]), fee=table["fee"].astype(float))
+    about = spells[["client_id"]].assign(
+        spell=np.arange(len(spells)), first=month_of(spells["start_date"]), last=month_of(spells["end_date"])
+    )
+    rows = rows.dropna().merge(about, on="client_id")
+    rows = rows.assign(position=rows["month"] - rows["first"])
+    inside = (rows["position"] >= -AHEAD) & ~(rows["month"] > rows["last"])
+    return rows[inside].groupby(["spell", "position"], as_index=False)["fee"].sum()
+
+
+def _payers(
+    rows: pd.DataFrame, spells: pd.DataFrame, contracts: pd.DataFrame | None, newest: int
+) -> Iterator[tuple[int, Payer]]:
+    """The engagements in which a payment is followed by months without one; as few as may be, for each is looked at."""
+    largest = rows.groupby("spell")["fee"].transform("max")
+    rows = rows[(rows["fee"] > 0) & (rows["fee"] > NEXT_TO_NOTHING * largest)].sort_values(["spell", "position"])
+    first, end = month_of(spells["start_date"]).to_numpy(), month_of(spells["end_date"]).to_numpy(float)
+    last = np.where(end <= newest, end, np.nan) - first
+    known = np.where(np.isnan(last), newest - first, last) + 1
+    after = rows.groupby("spell")["position"].shift(-1).fillna(pd.Series(known[rows["spell"]], rows.index))
+    planned = _planned(spells)
+    typical = rows.groupby("spell")["fee"].transform("median").clip(upper=pd.Series(planned[rows["spell"]], rows.index))
+    newest_large = rows["spell"].ne(rows["spell"].shift(-1)) & (rows["fee"] >= LARGE * typical)
+    silent = rows.loc[(after - rows["position"] >= LEAST_SILENCE) | newest_large, "spell"].unique()
+    terms = _terms(spells.iloc[silent], silent, contracts)
+    for spell, own in rows[rows["spell"].isin(silent)].groupby("spell"):
+        number = int(spell)
+        ended = None if math.isnan(last[number]) else int(last[number])
+        at, amounts = own["position"].astype(int).tolist(), own["fee"].tolist()
+        yield number, Payer(at, amounts, int(known[number]), ended, terms[number], planned[number])
+
+
+def _planned(spells: pd.DataFrame) -> np.ndarray:
+    """What each engagement was to pay a month, as signed; NaN where that is not known or nothing."""
+    if "fee_pct" not in spells:
+        return np.full(len(spells), np.nan)
+    fee = spells["fee_pct"].astype(float) / 100 * spells["monthly_ad_spend"].astype(float)
+    return fee.where(fee > 0).to_numpy(float)
+
+
+def _terms(
+    spells: pd.DataFrame, numbers: np.ndarray, contracts: pd.DataFrame | None
+) -> Mapping[int, list[tuple[int, int]]]:
+    """The terms of each engagement, by its row number: the position at which each begins, and its months."""
+    signed = spells["contract_term_months"].astype(int)
+    terms = {int(number): [(0, term)] for number, term in zip(numbers, signed, strict=True)}
+    if contracts is None:
+        return terms
+    about = spells[["client_id"]].assign(spell=numbers, first=month_of(spells["start_date"]))
+    rows = contracts[["client_id", "term_start", "term_months"]].dropna().merge(about, on="client_id")
+    rows = rows.assign(position=month_of(rows["term_start"]) - rows["first"]).sort_values("position", kind="stable")
+    for row in rows[rows["position"] >= 0].itertuples():
+        terms[int(row.spell)].append((int(row.position), int(row.term_months)))
+    return terms
+
+
+def _lumps(payer: Payer) -> Iterator[tuple[int, int]]:
+    """The payments for several months: which, and for how many; 0 where that cannot be told."""
+    if payer.cadence:
+        yield from ((k, payer.cadence) for k in range(len(payer.at)))
+        return
+    usual, before = payer.usual, (0, math.nan)  # months and amount of the last one that was settled
+    for k, amount in enumerate(payer.amounts):
+        silence = payer.silence(k)
+        if usual > 0 and amount < ABOVE_USUAL * usual:
+            continue
+        if silence < LEAST_SILENCE:
+            months = 0 if payer.followed(k) else _just_paid(payer, k, usual, before)
+        else:
+            months = _by_size(payer, k, usual) if usual > 0 else _by_calendar(payer, k, before[0])
+        if months:
+            before = months, amount
+            yield k, months
+        elif silence >= LEAST_SILENCE and (amount >= LARGE * usual if usual > 0 else silence > LEAST_SILENCE):
+            yield k, 0
+
+
+def _just_paid(payer: Payer, k: int, usual: float, before: tuple[int, float]) -> int:
+    """For how many months a payment of the newest month is: as many as the one before, or the term that begins."""
+    months, amount = before
+    if months and LIKE_BEFORE[0] <= payer.amounts[k] / amount <= LIKE_BEFORE[1]:
+        return months
+    begins, term = payer.term(payer.at[k])
+    fits = usual > 0 and OF_PERIOD[0] <= payer.amounts[k] / usual / term <= OF_PERIOD[1]
+    return term if term > 1 and fits and (payer.at[k] - begins) % term == 0 else 0
+
+
+def _by_size(payer: Payer, k: int, usual: float) -> int:
+    """For how many months a payment is, by how many usual fees it comes to; 0 where nothing fits, else the best fit."""
+    times, term, silence = payer.amounts[k] / usual, payer.term(payer.at[k])[1], payer.silence(k)
+    options = [(term, OF_TERM)] if term > 1 else []
+    options += [(silence, OF_PERIOD)] if payer.followed(k) and silence <= LONGEST else []
+    options += [(period, OF_PERIOD) for period in PERIODS]
+    fits = []
+    for months, (low, high) in options:
+        early = payer.followed(k) and silence < months - 1  # the next one came before these months were over
+        if low <= times / months <= high and not early:
+            fits.append((abs(math.log(times / months)), months))
+    return min(fits)[1] if fits else 0
+
+
+def _by_calendar(payer: Payer, k: int, before: int) -> int:
+    """For how many months a payment is, by when the next came, where nothing says what is usual; 0 where none fits.
+
+    `before`: for how many the one before was.
+    """
+    (begins, term), silence = payer.term(payer.at[k]), payer.silence(k)
+    if payer.followed(k):
+        if term > 1 and abs(silence - term) <= 1:
+            return term
+        alike = before == silence or (payer.followed(k + 1) and payer.silence(k + 1) == silence)
+        return silence if silence <= LONGEST and (term % silence == 0 or alike) else 0
+    if before and silence <= before + 1:
+        return before
+    as_it_began = (payer.at[k] - begins) % term in (0, term - 1)
+    return term if term > 1 and as_it_began and silence >= term else 0
+
+
+def _shares(payer: Payer, k: int, months: int, covered: set[int]) -> dict[int, float]:
+    """What of a payment is for each position; adds the positions to those `covered`.
+
+    It is for the term, or part of it, in which it was paid; where that is paid for already, for the next one if it came
+    in its last month (its last three where all of it is paid for), else for the months from the payment on. All of it
+    is for the months until the client's end.
+    """
+    position, begins = payer.at[k], payer.term(payer.at[k])[0]
+    start = begins + max(position - begins, 0) // months * months
+    others = covered | {at for at in payer.at if at != position}
+    own = set(range(start, start + months))
+    if others & own:
+        early = position == start + months - 1 or (own <= covered and position >= start + months - AHEAD)
+        ahead = early and not covered & set(range(start + months, start + 2 * months))
+        start = start + months if ahead else max(position, 0)
+    window = list(range(start, start + months))
+    covered.update(window)
+    if payer.last is not None:
+        window = [at for at in window if at <= payer.last] or [payer.last]
+    return {at: payer.amounts[k] / len(window) for at in window}
+
+
+def _told(lumps: Sequence[tuple[int, int, float, int]], spells: pd.DataFrame) -> pd.DataFrame:
+    rows = pd.DataFrame(lumps, columns=["spell", "position", "amount", "months"])
+    about = spells[KEY].assign(spell=np.arange(len(spells)), first=month_of(spells["start_date"]))
+    rows = rows.astype({"spell": int}).merge(about, on="spell")
+    return rows.assign(month=rows["first"] + rows["position"])[LUMPS]
+
+
+def _moved(
+    table: pd.DataFrame, moved: Sequence[tuple[int, int, float]], spells: pd.DataFrame, newest: int
+) -> pd.DataFrame:
+    """The table with these amounts added to the fees of their months, a row a client and month where any was."""
+    if not moved:
+        return table
+    changes = pd.DataFrame(moved, columns=["spell", "position", "fee"])
+    first = month_of(spells["start_date"]).to_numpy()
+    number = first[changes["spell"]] + changes["position"]
+    day = pd.to_datetime({"year": number // 12, "month": number % 12 + 1, "day": 1})
+    changes = pd.DataFrame(
+        {"client_id": spells["client_id"].to_numpy()[changes["spell"]], "month": day, "fee": changes["fee"]}
+    )[number.to_numpy() <= newest]
+    touched = table["client_id"].isin(changes["client_id"])
+    every = pd.concat([table[touched], changes.astype({"client_id": table["client_id"].dtype})])
+    others = {name: "max" if name == "recorded_at" else "first" for name in table if name not in changes}
+    sums = every.groupby(["client_id", "month"], as_index=False)
+    rows = sums.agg({"fee": lambda fees: fees.sum(min_count=1), **others})
+    return pd.concat([table[~touched], rows[table.columns]], ignore_index=True)

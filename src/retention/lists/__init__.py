@@ -1,0 +1,1 @@
+"""Lists of clients to act on, all of one shape."""

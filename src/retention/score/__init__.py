@@ -1,0 +1,1 @@
+"""Who will leave next: the model, its validation, and the scores."""

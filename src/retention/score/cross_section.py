@@ -1,0 +1,295 @@
+"""Who has left, of a snapshot: a tenure and a flag, without dates (METHODS 7, as far as no time runs).
+
+It describes who has left and does not predict who will. No month lies ahead of another here, so clients are judged by
+models that learned from other clients, and the columns are those of the day of the snapshot.
+
+Months of service are taken as a feature, because they describe: those who left had stayed so long. They could not
+predict. Of a client who left they end with its leaving, of one who stays they go on, so that part of what they tell is
+the outcome itself. The figures without them stand beside; where they alone part the two, they are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+
+from retention.history.features import FEATURES, signing_features
+from retention.history.spells import CLIENT, UNKNOWN
+from retention.results import Estimate, Estimates, Finding, Findings, between, quantity
+from retention.score.guards import TELLS_TOO_MUCH, tells
+from retention.score.model import (
+    BOOSTING_FROM,
+    MIN_EVENTS,
+    PENALTIES,
+    Prepared,
+    boosting,
+    by_lot,
+    distinct_leavers,
+    logistic,
+    room_for,
+)
+from retention.score.validation import MODEL, area_draws, area_under_curve, average_precision, calibration, reliability
+from retention.score.validation import interval_of as interval
+from retention.settings import Extra
+
+FOLDS, REPEATS, INNER_FOLDS = 5, 2, 3  # (ours)
+SEED = 1
+SERVICE = "tenure_months"
+ALIKE = 0.8  # (ours) correlation from which columns are shuffled together: alone, each would stand in for the other
+WITH, WITHOUT = "with months of service", "without"
+Judged = tuple[pd.DataFrame, dict[str, np.ndarray]]
+NOT_PREDICTED = "describes who has left, does not predict who will"
+
+
+@dataclass(frozen=True)
+class Described:
+    """How well columns of a snapshot part those who left: `told` and `without` (months of service), `drivers`, `rows`.
+
+    `told` has a row a client and repeat: `client_id, left` and the share given to it by a model of other clients. `why`
+    says what is lacking; then there is nothing else. `note` says what was made of the months of service.
+    """
+
+    rows: pd.DataFrame
+    told: pd.DataFrame
+    without: pd.DataFrame
+    drivers: pd.DataFrame
+    why: str = ""
+    note: str = ""
+
+    def answer(self) -> Finding:
+        """How well those who left are told apart, in a sentence; the headline of the page."""
+        if self.why:
+            return Finding("snapshot", f"Who has left cannot be described. {self.why}", "headline")
+        value, low, high = area_under_curve(self.told)
+        text = (
+            f"Of a client who left and one who stays, the columns of this snapshot name the right one in "
+            f"{quantity(value, 'share')} of pairs (95% interval {between(low, high, 'share')}). "
+            f"It {NOT_PREDICTED}."
+        )
+        return Finding("snapshot", text, "headline")
+
+    def about_service(self) -> Findings:
+        """What was made of the months of service, in a sentence or two; nothing where nothing is described."""
+        return Findings((Finding("snapshot", self.note),) if self.note else (), "")
+
+
+def described(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Described:
+    """The description of a snapshot: every client judged by models of the others, and what tells them apart.
+
+    `extra` holds the user's own columns that may be used (`Study.at_signing`). Folds over clients, stratified by who
+    left, repeated; the kind of model is chosen within each training part.
+    """
+    rows = people(spells, extra)
+    leavers, stayers = int(rows["left"].sum()), int((rows["left"] == 0).sum())
+    empty = rows.head(0)
+    if min(leavers, stayers) < MIN_EVENTS:
+        why = (
+            f"That takes {MIN_EVENTS} clients who left by choice and as many who stay; "
+            f"{leavers:,} left and {stayers:,} stay."
+        )
+        return Described(rows, empty, empty, pd.DataFrame(), why)
+    others = rows.drop(columns=SERVICE)
+    if tells(rows[SERVICE], rows["left"].to_numpy(bool), np.zeros(len(rows))) > TELLS_TOO_MUCH:
+        note = "Months of service are left out: by themselves they tell who has left."
+        rows = others
+    else:
+        note = (
+            "Months of service are used, because they describe who has left. They could not predict: those of a "
+            "client who left end with its leaving."
+        )
+    told, shuffled = judged(rows)
+    without = told if SERVICE not in rows else judged(others, 1, shuffle=False)[0]
+    return Described(rows, told, without, _drivers(told, shuffled), "", note)
+
+
+def people(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.DataFrame:
+    """A row a client with its columns and `left` (1: by choice); whoever else ended is left out."""
+    spells = spells.drop_duplicates("client_id", keep="last").reset_index(drop=True)
+    gone = spells["end_date"].notna()
+    chosen = spells["end_kind"].isin([CLIENT, UNKNOWN])
+    spells = spells[~gone | chosen].reset_index(drop=True)
+    texts = {name: "string" for name in spells if spells[name].dtype == object}
+    rows = pd.DataFrame(signing_features(spells.astype(texts), extra))
+    size = spells["monthly_ad_spend"].astype(float)
+    term = spells["contract_term_months"].astype("Int64").astype("string")
+    rows = rows.assign(log_size=np.log(size.where(size > 0)).to_numpy(), term_months=term.to_numpy())
+    return rows.assign(
+        tenure_months=spells["stop_months"].to_numpy(float), left=spells["end_date"].notna().to_numpy(int)
+    )
+
+
+class SnapshotModel(ClassifierMixin, BaseEstimator):
+    """The share that left among clients like this one: ridge logistic regression, or boosting where many left.
+
+    The kind is the one with the least log loss in folds of the rows it is given.
+    """
+
+    def __init__(self, seed: int = SEED) -> None:
+        self.seed = seed
+
+    def fit(self, rows: pd.DataFrame, y: Any = None) -> Self:
+        """Choose columns and kind, and fit. `y`: rows["left"]."""
+        rows = by_lot(rows, self.seed)
+        leavers, left = distinct_leavers(rows), rows["left"].to_numpy()
+        self.features_ = room_for(rows, leavers)
+        prepared = Prepared().fit(rows[self.features_])  # knows no outcome: medians, scales and levels
+        X = prepared.transform(rows[self.features_])
+        folds = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=self.seed)
+        offered, losses = self._offered(leavers), {}
+        for name, way in offered.items():
+            shares = cross_val_predict(way, X, left, cv=folds, method="predict_proba")[:, 1]
+            losses[name] = log_loss(left, shares)
+        self.kind_ = min(losses, key=lambda name: losses[name])
+        self.pipeline_ = make_pipeline(prepared, offered[self.kind_].fit(X, left))
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def _offered(self, leavers: int) -> dict[str, BaseEstimator]:
+        ways: dict[str, BaseEstimator] = {f"ridge {C}": logistic(C) for C in PENALTIES}
+        if leavers >= BOOSTING_FROM:
+            ways["boosting"] = boosting(self.seed)
+        return ways
+
+    def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
+        """Shares of staying and of having left, shape (n, 2)."""
+        return np.asarray(self.pipeline_.predict_proba(rows[self.features_]))
+
+
+def judged(rows: pd.DataFrame, repeats: int = REPEATS, shuffle: bool = True) -> Judged:
+    """Each client's share by models of the others, a row a client and repeat; the same with columns shuffled.
+
+    The second holds, by the names of columns that go together, the shares where these are another client's.
+    """
+    groups = _together(rows) if shuffle else {}
+    parts: list[pd.DataFrame] = []
+    shuffled: dict[str, list[np.ndarray]] = {name: [] for name in groups}
+    for repeat in range(repeats):
+        folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED + repeat)
+        rng = np.random.default_rng(SEED + repeat)
+        for train, test in folds.split(rows, rows["left"]):
+            model, held_out = SnapshotModel().fit(rows.iloc[train]), rows.iloc[test]
+            shares = model.predict_proba(held_out)[:, 1]
+            parts.append(held_out[["client_id", "left"]].assign(**{MODEL: shares}))
+            order = rng.permutation(len(held_out))
+            for name, columns in groups.items():
+                others = held_out.assign(**{c: held_out[c].to_numpy()[order] for c in columns})
+                shuffled[name].append(model.predict_proba(others)[:, 1])
+    told = pd.concat(parts, ignore_index=True)
+    return told, {name: np.concatenate(shares) for name, shares in shuffled.items()}
+
+
+def _together(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Columns by the words for the group they belong to: those that say nearly the same are one group."""
+    names = room_for(rows, distinct_leavers(rows))
+    coded = {name: Prepared().fit(rows[[name]]).transform(rows[[name]]) for name in names}
+    group = {name: name for name in names}
+    for first, second in ((a, b) for k, a in enumerate(names) for b in names[:k]):
+        if group[first] != group[second] and _alike(coded[first], coded[second]):
+            old, new = group[first], group[second]
+            group = {name: new if of == old else of for name, of in group.items()}
+    members: dict[str, list[str]] = {}
+    for name, of in group.items():
+        members.setdefault(of, []).append(name)
+    return {", ".join(map(_words, columns)): columns for columns in members.values()}
+
+
+def _alike(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether any level (or number) of one column goes with any of the other."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # a level that nobody has
+        between_them = np.corrcoef(first.astype(float), second.astype(float), rowvar=False)
+    return bool(np.nanmax(np.abs(between_them[: first.shape[1], first.shape[1] :])) >= ALIKE)
+
+
+def _words(name: str) -> str:
+    return str(FEATURES[name]["words"]) if name in FEATURES else name.replace("_", " ")
+
+
+def _drivers(told: pd.DataFrame, shuffled: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """What the area loses where columns are shuffled, with its 95 % interval by client, most first."""
+    whole, found = area_draws(told), []
+    for name, shares in shuffled.items():
+        lost = whole - area_draws(told.assign(**{MODEL: shares}))
+        found.append((name, *interval(lost)))
+    table = pd.DataFrame(found, columns=["Columns", "AUC lost", "Low", "High"])
+    return table.sort_values("AUC lost", ascending=False, ignore_index=True)
+
+
+def table(found: Described) -> Estimates:
+    """AUC, average precision and calibration, with and without the months of service; 95 % intervals by client."""
+    rows = []
+    views = {WITH: found.told, WITHOUT: found.without} if SERVICE in found.rows else {WITHOUT: found.told}
+    for view, told in views.items() if not found.why else ():
+        counts = (told["client_id"].nunique(), distinct_leavers(told))
+        for name, values, unit in _figures(told):
+            rows.append(Estimate.of("snapshot", name, view, values, unit, counts))
+    return Estimates(tuple(rows), f"How well the columns tell clients apart: {NOT_PREDICTED}")
+
+
+def _figures(told: pd.DataFrame) -> Iterator[tuple[str, list[float], str]]:
+    yield "AUC", area_under_curve(told), ""
+    yield "average precision", average_precision(told), ""
+    yield "share who have left", [float(told["left"].mean())], "share"
+    yield from calibration(told)
+
+
+def by_group(found: Described) -> pd.DataFrame:
+    """Calibration: by groups of as many clients, the share by the model and the share who have left, with intervals."""
+    groups = reliability(found.told)
+    span = [between(low, high, "share") for low, high in zip(groups["low"], groups["high"], strict=True)]
+    shown = {"Clients": groups["rows"] // REPEATS, "By the model": groups["foretold"], "Have left": groups["came"]}
+    return pd.DataFrame({**shown, "95% interval": span})
+
+
+def present(found: Described, spells: pd.DataFrame) -> pd.DataFrame:
+    """Present clients, those most like the ones who have left first.
+
+    Columns `client_id, client, rep_id, term_months, months_so_far, have_left_of_100`, and `low, high` of that share: of
+    the group of clients whom models of others give a like share, how many in a hundred have left. Not a prediction.
+    """
+    if found.why or found.told.empty:
+        return pd.DataFrame()
+    share = found.told.groupby("client_id")[MODEL].mean()
+    groups = reliability(found.told, _groups_of(int(found.rows["left"].sum())))
+    there = found.rows.loc[found.rows["left"] == 0, "client_id"]
+    there = share[share.index.isin(there)].sort_index().sort_values(ascending=False, kind="stable")
+    about = spells.drop_duplicates("client_id", keep="last").set_index("client_id")
+    own = about.reindex(there.index)
+    edges = (groups["foretold"].to_numpy()[1:] + groups["foretold"].to_numpy()[:-1]) / 2
+    near = groups.iloc[np.searchsorted(edges, there)]
+    names = own.get("name", pd.Series(None, own.index)).fillna(pd.Series(own.index, own.index))
+    return pd.DataFrame(
+        {
+            "client_id": own.index,
+            "client": names.to_numpy(),
+            "rep_id": own.get("rep_id", pd.Series("", own.index)).fillna("").to_numpy(),
+            "term_months": own["contract_term_months"].to_numpy(),
+            "months_so_far": own["stop_months"].to_numpy(),
+            "have_left_of_100": (100 * near["came"]).round(1).to_numpy(),
+            "low": (100 * near["low"]).round(1).to_numpy(),
+            "high": (100 * near["high"]).round(1).to_numpy(),
+        }
+    )
+
+
+def _groups_of(leavers: int) -> int:
+    """Into how many groups clients are put for the list: 4 to 20, of twenty leavers each on average (ours)."""
+    return int(np.clip(leavers // 20, 4, 20))
+
+
+def shown(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
+    """The first rows of `present` as a reader sees them."""
+    if table.empty:
+        return table
+    top = table.head(rows)
+    span = [f"{low:.0f} to {high:.0f}" for low, high in zip(top["low"], top["high"], strict=True)]
+    columns = {"Client": top["client"], "Rep": top["rep_id"], "Term": top["term_months"]}
+    columns |= {"Months so far": top["months_so_far"], "Of 100 like it, have left": top["have_left_of_100"]}
+    return pd.DataFrame({**columns, "95% interval of that group": span})

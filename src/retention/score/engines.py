@@ -1,0 +1,221 @@
+"""Month-end features of any number of clients, written as Parquet: part by part on one machine, or on Spark.
+
+The feature code is that of the report (`features.month_features`); here is only where the rows come from and go to. On
+Polars and DuckDB the clients are taken part by part in the order of their ids, so that memory hangs on the size of a
+part and not on theirs; a table sorted by client is then read once, otherwise once a part.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import pandas as pd
+import polars as pl
+from polars import selectors
+
+from retention.data.folders import private, readable
+from retention.data.schema import TABLES
+from retention.errors import ConfigError
+from retention.history.features import BEFORE, Window, month_features, rep_loads
+from retention.history.snapshots import last_month, month_of
+from retention.settings import ResultsSettings
+
+ENGINES = ("polars", "duckdb", "spark")
+PART_MONTHS = 1_000_000  # client-months that are held at once
+SPILL = ".spill"  # what does not fit into memory, or is handed to an engine, beside what is written
+NEEDS = {"duckdb": "pip install duckdb", "spark": "pip install pyspark, and Java 17"}
+TYPES = dict.fromkeys(("date", "month"), "dates") | dict.fromkeys(("number", "integer", "term"), "numbers")
+TYPES |= {"flag": "true and false"}
+FITS: dict[str, Callable[[pl.DataType], bool]] = {
+    "dates": lambda kind: kind.is_temporal(),
+    "numbers": lambda kind: kind.is_numeric(),
+    "true and false": lambda kind: kind == pl.Boolean,
+    "text": lambda kind: kind in (pl.String, pl.Categorical, pl.Enum),
+}
+Told = Callable[[str], None]
+Make = Callable[[Mapping[str, Any]], Any]
+
+
+def write_features(
+    folder: Path,
+    spells: pd.DataFrame,
+    out: Path,
+    *,
+    window: Window,
+    results: ResultsSettings,
+    begin: pd.Timestamp,
+    cutoff: pd.Timestamp,
+    engine: str = "polars",
+    part_months: int = PART_MONTHS,
+    told: Told = print,
+) -> Path:
+    """The folder `out` with the features of every month's end, in Parquet files.
+
+    `folder` holds a Parquet file, or a folder of them, for each table; `spells` as `build_spells` makes them. An `out`
+    that exists is replaced once all is written. ConfigError where the engine is not known or not installed, and with
+    every column that is missing or of another type than declared. Source: METHODS 7.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"There is no engine {engine!r}; it is one of {', '.join(ENGINES)}.")
+    found = [*folder.glob("*.parquet"), *(path for path in folder.iterdir() if any(path.glob("*.parquet")))]
+    tables = {path.stem: path for path in sorted(found) if path.stem in {*TABLES} - {"clients"}}
+    if wrong := [
+        fault for name, path in tables.items() for fault in faults(name, pl.scan_parquet(_files(path)).collect_schema())
+    ]:
+        raise ConfigError("\n".join([f"{len(wrong)} fault(s) in the Parquet files:", *wrong]))
+    spells = spells.assign(spell=range(len(spells)))
+    since, last = int(begin.year * 12 + begin.month - 1), last_month(cutoff)
+    first = int(month_of(spells["start_date"]).min()) - BEFORE
+    months = pd.DataFrame({"month": range(first, last + 1)})
+    fresh = out.with_name(f".{out.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)  # what a command that was killed left, its spilled rows too
+    spill = private(private(fresh) / SPILL)
+
+    def make(frames: Mapping[str, Any]) -> Any:
+        return month_features(frames, window, results, since)
+
+    try:
+        if engine == "spark":
+            _on_spark(tables, spells, months, make, fresh, spill)
+        else:
+            bounds = _parts(spells, last, part_months)
+            reader = _Polars(tables) if engine == "polars" else _DuckDB(tables, spill)
+            _part_by_part(reader, bounds, months, make, fresh, told)
+    except ImportError as missing:
+        shutil.rmtree(fresh)
+        raise ConfigError(f"The engine {engine} is not installed: {NEEDS[engine]}.") from missing
+    except BaseException:  # stopped by hand as well: clients' data do not stay behind
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    shutil.rmtree(spill, ignore_errors=True)
+    readable(fresh)
+    shutil.rmtree(out, ignore_errors=True)
+    fresh.rename(out)
+    return out
+
+
+def _files(path: Path) -> str:
+    """A table's file, or all files of its folder."""
+    return str(path / "*.parquet") if path.is_dir() else str(path)
+
+
+def faults(name: str, schema: Mapping[str, pl.DataType]) -> list[str]:
+    """Columns of a table that are missing, or of another type than declared, in sentences."""
+    told = []
+    for column in TABLES[name].columns:
+        kind, found = TYPES.get(column.kind, "text"), schema.get(column.name)
+        if found is None and column.required:
+            told.append(f"  {name}: the column {column.name} is missing")
+        elif found is not None and not FITS[kind](found):
+            told.append(f"  {name}: the column {column.name} holds {found}; write it as {kind}")
+    return told
+
+
+def _parts(spells: pd.DataFrame, last: int, part_months: int) -> list[pd.DataFrame]:
+    """The engagements in the order of the clients' ids, cut where so many months have come together."""
+    ordered = spells.sort_values(["client_id", "engagement"], kind="stable")
+    there = (month_of(ordered["end_date"]).fillna(last).clip(upper=last) - month_of(ordered["start_date"]) + 1).clip(
+        lower=1
+    )
+    number = (there.groupby(ordered["client_id"]).sum().cumsum() - 1) // part_months
+    return [part for _, part in ordered.groupby(ordered["client_id"].map(number))]
+
+
+class _Polars:
+    """Tables scanned lazily; of each only the clients of a part are read."""
+
+    def __init__(self, tables: Mapping[str, Path]) -> None:
+        self.tables = {name: pl.scan_parquet(_files(path)) for name, path in tables.items()}
+
+    def frame(self, rows: pd.DataFrame) -> Any:
+        texts = {name: "string" for name in rows if rows[name].dtype == object}
+        return pl.from_pandas(rows.astype(texts)).lazy()
+
+    def between(self, first: str, last: str) -> dict[str, Any]:
+        inside = pl.col("client_id").is_between(pl.lit(first), pl.lit(last))
+        return {n: t.filter(inside) if "client_id" in t.collect_schema() else t for n, t in self.tables.items()}
+
+    def pandas(self, found: Any) -> pd.DataFrame:
+        return found.collect().to_pandas()
+
+    def write(self, found: Any, path: Path) -> None:
+        found.sink_parquet(path, compression="snappy")  # as the other engines do; half the time of the default
+
+
+class _DuckDB:
+    """The same on DuckDB relations."""
+
+    def __init__(self, tables: Mapping[str, Path], spill: Path) -> None:
+        import duckdb
+
+        self.base = duckdb.connect(config={"temp_directory": str(spill)})
+        self.tables = {name: self.base.read_parquet(_files(path)) for name, path in tables.items()}
+
+    def frame(self, rows: pd.DataFrame) -> Any:
+        import pyarrow as pa
+
+        texts = {name: "string" for name in rows if rows[name].dtype == object}
+        return self.base.from_arrow(pa.Table.from_pandas(rows.astype(texts), preserve_index=False))
+
+    def between(self, first: str, last: str) -> dict[str, Any]:
+        low, high = (text.replace("'", "''") for text in (first, last))
+        inside = f"client_id BETWEEN '{low}' AND '{high}'"
+        return {n: t.filter(inside) if "client_id" in t.columns else t for n, t in self.tables.items()}
+
+    def pandas(self, found: Any) -> pd.DataFrame:
+        return found.df()
+
+    def write(self, found: Any, path: Path) -> None:
+        found.write_parquet(str(path))
+
+
+def _part_by_part(
+    engine: _Polars | _DuckDB, parts: list[pd.DataFrame], months: pd.DataFrame, make: Make, out: Path, told: Told
+) -> None:
+    """Each part's features; how many clients a rep has is counted over all parts first."""
+    given = [engine.frame(part) for part in parts]
+    read = [engine.between(str(part["client_id"].iloc[0]), str(part["client_id"].iloc[-1])) for part in parts]
+    about = {"months": engine.frame(months)}
+    if len(parts) > 1:
+        told("Counting the clients of each rep")
+        loads = [
+            _loads(engine, {**tables, "engagements": rows, **about}) for rows, tables in zip(given, read, strict=True)
+        ]
+        every = pd.concat(loads).groupby(["rep", "month"], as_index=False)["rep_load"].sum()
+        about["loads"] = engine.frame(every.astype({"rep": object, "month": "int64", "rep_load": float}))
+    for number, (rows, tables) in enumerate(zip(given, read, strict=True), 1):
+        engine.write(make({**tables, "engagements": rows, **about}), out / f"part-{number:04d}.parquet")
+        told(f"part {number} of {len(parts)}")
+
+
+def _loads(engine: _Polars | _DuckDB, tables: Mapping[str, Any]) -> pd.DataFrame:
+    """The clients of each rep by month among these; none where nobody's rep is known."""
+    named = {"assignments", "staff", "engagements", "months"}
+    known = "assignments" in tables or "rep_id" in nw.from_native(tables["engagements"]).lazy().collect_schema()
+    if not known:
+        return pd.DataFrame({"rep": [], "month": [], "rep_load": []})
+    return engine.pandas(rep_loads({name: table for name, table in tables.items() if name in named}))
+
+
+def _on_spark(
+    tables: Mapping[str, Path], spells: pd.DataFrame, months: pd.DataFrame, make: Make, out: Path, spill: Path
+) -> None:
+    """All of it in one plan; the session is the one there is, else a local one."""
+    from pyspark.sql import SparkSession
+
+    spark = SparkSession.builder.getOrCreate()
+    texts = {name: "string" for name in spells if spells[name].dtype == object}
+    frames: dict[str, Any] = {name: spark.read.parquet(str(path)) for name, path in tables.items()}
+    with tempfile.TemporaryDirectory(dir=spill) as folder:
+        for name, rows in (("engagements", spells.astype(texts)), ("months", months)):
+            whole = pl.from_pandas(rows).with_columns(
+                selectors.datetime().dt.cast_time_unit("us")
+            )  # Spark reads no finer
+            whole.write_parquet(Path(folder) / f"{name}.parquet")
+            frames[name] = spark.read.parquet(str(Path(folder) / f"{name}.parquet"))
+        make(frames).write.parquet(str(out / "part"))

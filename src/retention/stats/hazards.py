@@ -1,0 +1,358 @@
+"""Regressions on the hazard of leaving, for rows that each cover some months: one month, or a whole contract term.
+
+A row says whether its client left in it by choice. The chance is 1 - exp(-mu), with mu = exp(x'b) times the months
+that the row spends in each tenure band, weighted by the band's own rate. A row a month gives the complementary log-log
+regression; a row a term gives interval proportional hazards: exp(b) is the ratio of cumulative hazards over a
+term, whatever the shape within it (METHODS 2, estimator 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from retention.results import NO_SPREAD, Spread
+from retention.stats.intervals import FEWEST_REPS, NO_REPS, jackknife, leaving_out, welch
+
+BANDS = (3, 6, 12, 18, 24)  # months of service at which a tenure band ends: METHODS 2
+MIN_BAND_EVENTS = 2
+STEPS, TOLERANCE = 100, 1e-10
+SCORING = 15  # steps of Fisher scoring, which finds the way from afar; then Newton's, where bands share their rows
+SEPARATED = 12.0  # a coefficient this large on a scaled covariate has no finite optimum
+ROUNDING = 1e-12  # the standard deviation of equal numbers, over their size, is less
+BUNCHES = 5000  # (ours) clusters that are resampled each by itself; more are resampled in bunches
+MANY_CLUSTERS = 2000  # (ours) from so many on leaving out each says what the sandwich says
+BOOTSTRAP_FROM = 200  # clients from which the one-step bootstrap is as good as full refits: METHODS 2
+
+
+class NotFittedError(Exception):
+    """A regression without a finite answer: nobody left, everybody left, or a covariate that tells them apart."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted hazard regression: `theta` of shape (p,), covariates first (`names`), then the logs of the band rates.
+
+    `scores` and `slopes` (dmu/dtheta, scaled by the root of its weight) have a row for each row of the data; `cluster`
+    numbers the clients; `expected` is the cumulative hazard of each row; `bands` are the first columns of the exposure
+    whose rates are told apart.
+    """
+
+    names: tuple[str, ...]
+    theta: np.ndarray
+    scores: np.ndarray
+    slopes: np.ndarray
+    cluster: np.ndarray
+    log_likelihood: float
+    expected: np.ndarray
+    bands: np.ndarray
+
+    @property
+    def n_clusters(self) -> int:
+        """Clients (or other clusters) in the data."""
+        return int(self.cluster.max()) + 1
+
+    @property
+    def bread(self) -> np.ndarray:
+        """The inverse of the expected information: the covariance if rows were independent. Shape (p, p)."""
+        return np.linalg.inv(self.slopes.T @ self.slopes)
+
+    def sandwich(self, cluster: np.ndarray | None = None) -> np.ndarray:
+        """The covariance of theta that is right whatever goes on within clusters (default: clients). Shape (p, p).
+
+        No small-sample factor, as R's `crossprod(rowsum(...))`; scaled by G / (G - 1) for fewer than 50 clusters.
+        """
+        codes = self.cluster if cluster is None else pd.factorize(cluster)[0]
+        sums = _sums(self.scores, codes)
+        few = len(sums) / (len(sums) - 1) if 1 < len(sums) < 50 else 1.0
+        return self.bread @ (sums.T @ sums) @ self.bread * few
+
+    def coefficient(self, name: str) -> float:
+        """The estimate for one covariate, on the log-hazard scale."""
+        return float(self.theta[self.names.index(name)])
+
+    def se(self, name: str, cluster: np.ndarray | None = None) -> float:
+        """Its standard error, clustered by client or as told."""
+        return self.combined({name: 1.0}, cluster)[1]
+
+    def combined(self, parts: Mapping[str, float], cluster: np.ndarray | None = None) -> tuple[float, float]:
+        """A weighted sum of coefficients, and its standard error, clustered by client or as told."""
+        weights = self._weights(parts)
+        return float(weights @ self.theta), float(np.sqrt(weights @ self.sandwich(cluster) @ weights))
+
+    def by_client(self, parts: Mapping[str, float], events: Sequence[float]) -> Spread:
+        """The spread of a weighted sum of coefficients as clients are left out; t by the `events` in each group.
+
+        Of very many clients the sandwich says the same.
+        """
+        weights = self._weights(parts)
+        if self.n_clusters > MANY_CLUSTERS:
+            return Spread(float(np.sqrt(weights @ self.sandwich() @ weights)), welch(*events))
+        return Spread(float(jackknife(self.without_each(self.cluster) @ weights)), welch(*events))
+
+    def by_rep(self, parts: Mapping[str, float], reps: np.ndarray) -> Spread:
+        """The spread as the rows of each rep are left out: `without_reps`."""
+        without, sizes = self.without_reps(reps)
+        return leaving_out(without @ self._weights(parts), sizes) if len(sizes) else NO_SPREAD
+
+    def without_reps(self, reps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Theta as the rows of each rep are left out, (reps, p), and the ends expected of each, (reps,).
+
+        `reps` (n,) are names, "" for nobody, who is never left out. Empty where there are too few reps to tell.
+        """
+        codes = pd.factorize(pd.Series(reps).replace("", None))[0]
+        sizes = np.bincount(codes[codes >= 0], self.expected[codes >= 0]).astype(float)
+        if len(sizes) < FEWEST_REPS:
+            return np.zeros((0, len(self.theta))), NO_REPS
+        return self.without_each(codes), sizes
+
+    def _weights(self, parts: Mapping[str, float]) -> np.ndarray:
+        weights = np.zeros(len(self.theta))
+        weights[[self.names.index(name) for name in parts]] = list(parts.values())
+        return weights
+
+    def expected_for(self, covariates: np.ndarray, exposure: np.ndarray, theta: np.ndarray | None = None) -> np.ndarray:
+        """The cumulative hazard expected of other rows, shape (n,); the chance of leaving is 1 - exp(-it).
+
+        With `theta` (n, p), or (1, p) for all, by other coefficients than the estimate.
+        """
+        k, months = covariates.shape[1], np.add.reduceat(exposure, self.bands, axis=1)
+        at = self.theta[None, :] if theta is None else theta
+        total: np.ndarray = np.exp((covariates * at[:, :k]).sum(axis=1)) * (months * np.exp(at[:, k:])).sum(axis=1)
+        return total
+
+    def totals(self, chosen: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """The cumulative hazard expected of the chosen rows together, at other `theta` (m, p); shape (m,).
+
+        To first order on the log scale, which is as far as one-step draws are good for.
+        """
+        mu = self.expected[chosen]
+        pace = self.slopes[chosen] / np.sqrt(np.exp(-mu) / -np.expm1(-mu))[:, None]
+        total: np.ndarray = mu.sum() * np.exp((theta - self.theta) @ (pace.sum(axis=0) / mu.sum()))
+        return total
+
+    def draws(self, count: int, seed: int) -> np.ndarray:
+        """Bootstrap draws of theta, shape (count, p): clients resampled, one Newton step each from the estimate.
+
+        Scores and information are summed by client (of very many: by `bunched` clients) and reweighted (METHODS 2); no
+        refit is made. NaN where a resample holds too little to tell.
+        """
+        _, pull, bend = self._resampled(count, seed, np.zeros(len(self.scores)))
+        return np.asarray(self.theta + _solved(bend, pull))
+
+    def reached(self, left: np.ndarray, count: int, seed: int) -> np.ndarray:
+        """Log-likelihoods that refits to the resamples of `draws` would reach, shape (count,), to second order.
+
+        `left` (n,) as in the fit. Every fit to the same rows is given the same resamples.
+        """
+        own = np.where(left > 0, np.log(np.maximum(-np.expm1(-self.expected), 1e-300)), -self.expected)
+        here, pull, bend = self._resampled(count, seed, own)
+        return np.asarray(here + (pull * _solved(bend, pull)).sum(axis=1) / 2)
+
+    def _resampled(self, count: int, seed: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sums of `values` (n,), scores and information over resampled clients: (count,), (count, p), (count, p, p)."""
+        codes, p = bunched(self.cluster), len(self.theta)
+        sums = _sums(np.column_stack([values, self.scores]), codes)
+        groups = len(sums)
+        weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=count).astype(float)
+        told = weights @ sums
+        return told[:, 0], told[:, 1:], (weights @ self._information(codes)).reshape(-1, p, p)
+
+    def without_each(self, group: np.ndarray) -> np.ndarray:
+        """Theta as each group's rows are left out, shape (groups, p): one Newton step each, no refit.
+
+        `group` (n,) are codes from 0, -1 for rows that belong to none.
+        """
+        known, p = group >= 0, len(self.theta)
+        scores, information = _sums(self.scores[known], group[known]), self._information(group)
+        rest = (self.slopes.T @ self.slopes).ravel() - information
+        return np.asarray(self.theta + _solved(rest.reshape(-1, p, p), self.scores.sum(axis=0) - scores))
+
+    def _information(self, codes: np.ndarray) -> np.ndarray:
+        """The expected information of each code's rows, shape (codes, p * p); of those under 0 none."""
+        columns, known = self.slopes[codes >= 0], codes[codes >= 0]
+        parts = [_sums(columns * columns[:, [k]], known) for k in range(columns.shape[1])]
+        return np.concatenate(parts, axis=1)
+
+
+def varying(covariates: pd.DataFrame) -> pd.DataFrame:
+    """The covariates that are not the same for all rows: what is alike for all need not be held fixed."""
+    return covariates.loc[:, covariates.nunique() > 1]
+
+
+def fit_hazard(
+    left: np.ndarray,
+    covariates: pd.DataFrame,
+    exposure: np.ndarray,
+    cluster: Sequence[object] | pd.Series,
+    weights: np.ndarray | None = None,
+    bands: np.ndarray | None = None,
+) -> Fit:
+    """Fit by Fisher scoring. `left` (n,) 0 or 1; `covariates` (n, k); `exposure` (n, bands) months in each band.
+
+    `weights` (n,) say how often each row counts (default: once); the sandwich takes them as known. A tenure band whose
+    rate runs to nought joins the one before it, for it has no rate of its own to tell (`bands`: those still apart).
+
+    NotFittedError where the optimum is not finite; its text says which covariate tells leavers and stayers apart.
+    """
+    bands = np.arange(exposure.shape[1]) if bands is None else bands
+    y, X, E = np.asarray(left, float), covariates.to_numpy(float), np.add.reduceat(exposure, bands, axis=1)
+    if not 0 < y.sum() < len(y):
+        raise NotFittedError("nobody left" if not y.sum() else "everybody left")
+    middle, scale = X.mean(axis=0), X.std(axis=0)
+    alike = scale <= ROUNDING * (1 + np.abs(middle))
+    if alike.any():
+        raise NotFittedError(f"{covariates.columns[int(alike.argmax())]} is the same for all")
+    Z = (X - middle) / scale
+    k, w = X.shape[1], np.ones(len(y)) if weights is None else np.asarray(weights, float)
+    start = float(np.log(w @ y / (w @ E).sum()))
+    theta = np.append(np.zeros(k), np.full(E.shape[1], start))
+    likelihood = _likelihood(theta, y, Z, E, w)
+    for number in range(STEPS):
+        score, information = _summed(theta, y, Z, E, w)
+        try:
+            step = np.linalg.solve(information if number < SCORING else _bend(theta, y, Z, E, w), score)
+        except np.linalg.LinAlgError:
+            raise NotFittedError("some covariates say the same") from None
+        for _ in range(20):  # half as far until the likelihood no longer falls
+            tried = _likelihood(theta + step, y, Z, E, w)
+            if tried >= likelihood - abs(likelihood) * 1e-14:
+                break
+            step = step / 2
+        theta, likelihood = theta + step, tried
+        if E.shape[1] > 1 and theta[k:].min() < start - SEPARATED:
+            into = max(int(theta[k:].argmin()), 1)
+            return fit_hazard(left, covariates, exposure, cluster, weights, np.delete(bands, into))
+        if np.abs(theta[:k]).max(initial=0) > SEPARATED:
+            name = covariates.columns[int(np.abs(theta[:k]).argmax())]
+            raise NotFittedError(f"{name} tells those who left from those who stayed")
+        if np.abs(step).max() < TOLERANCE:
+            break
+    else:
+        raise NotFittedError("no optimum was found")
+    own = theta[:k] / scale
+    theta = np.append(own, theta[k:] - middle @ own)
+    ratio, base, mu, pull, weight = _parts(theta, y, X, E, w)
+    slopes = np.column_stack([mu[:, None] * X, ratio[:, None] * base])
+    likelihood, score = _likelihood(theta, y, X, E, w), pull[:, None] * slopes
+    slopes *= np.sqrt(weight)[:, None]
+    codes = pd.factorize(pd.Series(cluster))[0]
+    expected = np.exp(X @ theta[:k]) * (E @ np.exp(theta[k:]))
+    return Fit(tuple(covariates.columns), theta, score, slopes, codes, likelihood, expected, bands)
+
+
+def _parts(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Each row's hazard ratio, months by band times their rates, mu, dlikelihood/dmu and Fisher weight of mu."""
+    k = X.shape[1]
+    base = E * np.exp(np.clip(theta[k:], -40, 40))
+    ratio = np.exp(np.clip(X @ theta[:k], -40, 40))
+    mu = np.maximum(ratio * base.sum(axis=1), 1e-300)
+    odds = np.exp(-mu) / -np.expm1(-mu)
+    return ratio, base, mu, w * np.where(y > 0, odds, -1.0), w * odds
+
+
+def _likelihood(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray) -> float:
+    """The log-likelihood."""
+    mu = _parts(theta, y, X, E, w)[2]
+    return float(w @ np.where(y > 0, np.log(np.maximum(-np.expm1(-mu), 1e-300)), -mu))
+
+
+def _summed(
+    theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score (p,) and expected information (p, p), without a row's own ever being made."""
+    ratio, base, mu, pull, weight = _parts(theta, y, X, E, w)
+    shares = base / np.maximum(base.sum(axis=1, keepdims=True), 1e-300)
+    slopes = np.concatenate([X, shares], axis=1)  # dmu/dtheta over mu
+    score = slopes.T @ (pull * mu)
+    slopes *= (np.sqrt(weight) * mu)[:, None]
+    return score, slopes.T @ slopes
+
+
+def bunched(codes: np.ndarray, most: int = BUNCHES) -> np.ndarray:
+    """The clusters to be resampled: codes from 0, or, of very many, bunches of as many of them each, made by lot.
+
+    The variance that resampled bunches tell is that of resampled clusters, itself told to 100 * sqrt(2 / most) %.
+    """
+    count = int(codes.max(initial=-1)) + 1
+    return codes if count <= most else (np.random.default_rng(0).permutation(count) % most)[codes]
+
+
+def _solved(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solutions of several systems, shapes (m, p, p) and (m, p); NaN for those without one."""
+    try:
+        return np.asarray(np.linalg.solve(left, right[..., None])[..., 0])
+    except np.linalg.LinAlgError:
+        whole = np.linalg.matrix_rank(left) == left.shape[-1]
+        found = np.full_like(right, np.nan)
+        found[whole] = np.linalg.solve(left[whole], right[whole][..., None])[..., 0]
+        return found
+
+
+def _bend(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """The observed information; made positive where the log-likelihood does not bend down. Shape (p, p)."""
+    k = X.shape[1]
+    ratio, base = np.exp(np.clip(X @ theta[:k], -40, 40)), E * np.exp(np.clip(theta[k:], -40, 40))
+    mu = np.maximum(ratio * base.sum(axis=1), 1e-300)
+    rates, leave = ratio[:, None] * base, -np.expm1(-mu)
+    raw = np.column_stack([mu[:, None] * X, rates])
+    pull = w * np.where(y > 0, np.exp(-mu) / leave, -1.0)
+    second = np.zeros((raw.shape[1],) * 2)
+    second[:k, :k] = (X * (pull * mu)[:, None]).T @ X
+    second[:k, k:] = (X * pull[:, None]).T @ rates
+    second[k:, :k] = second[:k, k:].T
+    second[k:, k:] = np.diag(pull @ rates)
+    values, vectors = np.linalg.eigh((raw * (w * y * np.exp(-mu) / leave**2)[:, None]).T @ raw - second)
+    return (vectors * np.maximum(np.abs(values), 1e-8)) @ vectors.T
+
+
+def _sums(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Rows of `values` added up within each code."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    return np.add.reduceat(values[order], starts, axis=0)
+
+
+def band_exposure(from_month: np.ndarray, to_month: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Months of each row in each tenure band, shape (n, bands).
+
+    Bands with fewer than two ends join their neighbour, and so do bands that every row visits in the same proportion
+    (the first two, where all rows are whole terms): their rates could not be told apart.
+    """
+    edges = [0, *BANDS, np.inf]
+    start, stop, gone = (np.asarray(values, float) for values in (from_month, to_month, left))
+    while len(edges) > 2:
+        months = _overlap(start, stop, edges)
+        ends = (gone[:, None] * months / (stop - start)[:, None]).sum(axis=0)
+        length = np.linalg.norm(months, axis=0)
+        alike = (months[:, 1:] * months[:, :-1]).sum(axis=0) > (1 - 1e-9) * length[1:] * length[:-1]
+        few = np.flatnonzero((ends < MIN_BAND_EVENTS) | np.append(False, alike))
+        if not len(few):
+            break
+        edges.pop(int(few[0]) if few[0] else 1)  # its lower edge goes; of the first band, the upper one
+    return _overlap(start, stop, edges)
+
+
+def _overlap(start: np.ndarray, stop: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+    bands = zip(edges[:-1], edges[1:], strict=True)
+    return np.column_stack([np.clip(np.minimum(stop, high) - np.maximum(start, low), 0, None) for low, high in bands])
+
+
+def natural_spline(values: pd.Series, knots: int = 3) -> pd.DataFrame:
+    """A restricted cubic spline: `linear`, and knots - 2 further columns, straight beyond the outer knots.
+
+    Knots at the 10th, 50th and 90th percentiles for three (Harrell); fewer columns where values tie.
+    """
+    at = np.unique(np.quantile(values, np.linspace(0.1, 0.9, knots)))
+    columns = {"linear": values - values.mean()}
+    x, width = values.to_numpy(float), max(at[-1] - at[0], 1e-12)
+    for j in range(len(at) - 2):
+        last, before = at[-1], at[-2]
+        cubic = np.clip(x - at[j], 0, None) ** 3 - (
+            np.clip(x - before, 0, None) ** 3 * (last - at[j]) - np.clip(x - last, 0, None) ** 3 * (before - at[j])
+        ) / (last - before)
+        columns[f"curve {j + 1}"] = pd.Series(cubic / width**2, values.index)
+    return pd.DataFrame(columns)

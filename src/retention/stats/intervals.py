@@ -1,0 +1,255 @@
+"""How far an estimate may be off: by client, by rep, and the wider of both.
+
+Clients of one rep rise and fall together, so intervals that take clients to be independent are too narrow where reps
+differ. Leaving one rep out after the other, with Student's t, covers what it says from six reps on; a bootstrap of ten
+reps does not (docs/calibration-spread.md).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from scipy import special, stats
+
+from retention.results import NO_SPREAD, Spread
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Codes = np.ndarray[Any, np.dtype[np.int64]]
+
+FEWEST_REPS = 6  # fewer reps do not tell how far reps differ: METHODS 10
+FEWEST_EFFECTIVE = 4.0  # (ours) nor do six of whom one has nearly all clients
+
+
+def effective_number(sizes: Floats) -> float:
+    """How many groups of one size would say as much as groups of these sizes.
+
+    >>> effective_number(np.array([10.0, 10, 10])), round(effective_number(np.array([28.0, 1, 1])), 2)
+    (3.0, 1.15)
+    """
+    return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else 0.0
+
+
+def tells(sizes: Floats) -> bool:
+    """Whether reps of these sizes (client-months or ends) are enough to tell how far reps differ.
+
+    >>> tells(np.ones(6)), tells(np.ones(5)), tells(np.array([100.0, 1, 1, 1, 1, 1]))
+    (True, False, False)
+    """
+    return bool((sizes > 0).sum() >= FEWEST_REPS and effective_number(sizes) >= FEWEST_EFFECTIVE)
+
+
+def leaving_out(without: Floats, sizes: Floats) -> Spread:
+    """The spread of an estimate from its values as each group is left out, shape (groups, ...), by the jackknife.
+
+    `sizes` (groups,) are client-months or ends; a group of size 0 is none. NO_SPREAD where there are too few groups to
+    tell. The degrees of freedom are one less than the effective number of groups. Source: METHODS 10.
+
+    >>> leaving_out(np.array([1.0, 2, 3, 4, 5, 6]), np.ones(6)).se.round(4)  # sqrt(5 / 6 * 17.5)
+    np.float64(3.8188)
+    """
+    if not tells(sizes):
+        return NO_SPREAD
+    return Spread(jackknife(without[sizes > 0]), effective_number(sizes) - 1)
+
+
+def jackknife(without: Floats) -> Floats:
+    """The standard error from estimates as each of the groups is left out, shape (groups, ...) to (...).
+
+    A group without which there is no estimate is passed over.
+    """
+    groups = np.isfinite(without).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middle = np.nansum(without, axis=0) / groups
+        squares = np.nansum((without - middle) ** 2, axis=0)
+        return np.asarray(np.sqrt(squares * (groups - 1) / groups))
+
+
+def wilson(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval for a share (R `prop.test(correct = FALSE)`)."""
+    interval = stats.binomtest(count, total).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def share_limits(counted: Any, reps: Any = None, level: float = 0.95) -> tuple[float, float]:
+    """The interval of the share of rows that are `counted` (n,): Wilson's, or by rep on the logit scale, the wider.
+
+    `reps` (n,) names who was in charge, "" for nobody; None where nobody knows.
+    """
+    counted = np.asarray(counted, dtype=float)
+    low, high = wilson(int(counted.sum()), len(counted), level)
+    share = counted.mean()
+    if reps is None or not 0 < share < 1:
+        return low, high
+    spread = ratio_by_rep(counted, np.ones(len(counted)), reps)
+    half = spread.reach((1 + level) / 2) / (share * (1 - share))
+    ends = special.expit(special.logit(share) + np.array([-half, half]))
+    return min(low, float(ends[0])), max(high, float(ends[1]))
+
+
+def ratio_by_rep(part: Floats, whole: Floats, reps: Any) -> Spread:
+    """The spread by rep of the sum of `part` over that of `whole`, both (n,), as each rep's rows are left out."""
+    names, codes = np.unique(np.asarray(reps, dtype=object).astype(str), return_inverse=True)
+    parts, wholes = (np.bincount(codes, values, len(names)) for values in (part, whole))
+    named = names != ""
+    rest = wholes.sum() - wholes[named]
+    without = np.divide(part.sum() - parts[named], rest, out=np.full(len(rest), np.nan), where=rest > 0)
+    return leaving_out(without, np.bincount(codes, minlength=len(names))[named].astype(float))
+
+
+NO_REPS: Floats = np.zeros(0)
+ON_LOG_SCALE = ("money", "number", "ratio")  # units whose estimates are near normal there: METHODS 10
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How often each of n rows counts: once, then in resamples of the clients, then as each rep is left out.
+
+    It stands for a matrix of shape (1 + draws + reps, n). `times` are its first 1 + draws rows. `codes` (n,) say whose
+    row each is, from 0, -1 for nobody's. With `monthly` codes (n, months), columns of values are months of service, and
+    a rep's own client-months are left out. `first` (n,) are the codes at signing. `sizes` (reps,) are client-months, or
+    rows, of each rep. Source: METHODS 10.
+
+    >>> weights = Weights(np.ones((1, 3)), np.array([0, 1, -1]), np.ones(2))
+    >>> (weights @ np.array([5.0, 7.0, 1.0])).tolist(), len(weights)
+    ([13.0, 8.0, 6.0], 3)
+    """
+
+    times: Floats
+    codes: Codes
+    sizes: Floats = field(default_factory=lambda: NO_REPS)
+    monthly: Codes | None = None
+    first: Codes | None = None
+
+    @classmethod
+    def of_rows(cls, times: Floats, reps: Any = None) -> Weights:
+        """Weights of rows that belong to one rep each; `reps` (n,) are names, "" for nobody, None if not on record."""
+        if reps is None:
+            return cls(times, np.full(times.shape[1], -1))
+        names, codes = np.unique(np.asarray(reps, dtype=object).astype(str), return_inverse=True)
+        codes = codes - int("" in names)  # "" sorts first
+        return cls(times, codes, np.bincount(codes[codes >= 0]).astype(float))
+
+    @property
+    def at_signing(self) -> Weights:
+        """The same, with each row the one of the rep at signing."""
+        return self if self.first is None else replace(self, codes=self.first, monthly=None)
+
+    def __matmul__(self, values: Floats) -> Floats:
+        drawn = np.asarray(self.times @ values)
+        return np.concatenate([drawn, drawn[:1] - self._own(values)]) if len(self.sizes) else drawn
+
+    def _own(self, values: Floats) -> Floats:
+        """Sums of the values of each rep's own, shape (reps, ...)."""
+        table = values[:, None] if values.ndim == 1 else values
+        codes = self.codes[:, None]
+        if self.monthly is not None and values.ndim > 1:
+            codes = self.monthly[:, : table.shape[1]]
+        codes = np.broadcast_to(codes, table.shape)
+        cells = codes * table.shape[1] + np.arange(table.shape[1])
+        known = codes >= 0
+        sums = np.bincount(cells[known], table[known], len(self.sizes) * table.shape[1])
+        return np.asarray(sums, dtype=float).reshape(len(self.sizes), *values.shape[1:])
+
+    def __getitem__(self, key: Any) -> Weights:
+        """`weights[:1]`: the estimate alone; `weights[:, chosen]`: the weights of the chosen rows."""
+        if not isinstance(key, tuple):
+            return Weights(self.times[key], self.codes)
+        chosen = key[1]
+        monthly = None if self.monthly is None else self.monthly[chosen]
+        first = None if self.first is None else self.first[chosen]
+        return Weights(self.times[:, chosen], self.codes[chosen], self.sizes, monthly, first)
+
+    def __len__(self) -> int:
+        return len(self.times) + len(self.sizes)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Floats:
+        others = self.codes != np.arange(len(self.sizes))[:, None]
+        return np.vstack([self.times, others]).astype(dtype or float)
+
+    def sum(self, axis: int = 1) -> Floats:
+        """How many rows count, shape (1 + draws + reps,); along axis 1 alone."""
+        assert axis == 1
+        return self @ np.ones(self.times.shape[1])
+
+    def mean(self, values: Floats) -> Floats:
+        """The mean of the values (n,), shape (1 + draws + reps,); NaN where no row counts."""
+        return over(self @ values, self.sum())
+
+    def medians(self, values: Floats) -> Floats:
+        """The value (n,) that half of all lie under, shape (1 + draws + reps,); of those that are finite."""
+        order = np.argsort(values)
+        order = order[np.isfinite(values[order])]
+        codes, ordered = self.codes[order], values[order]
+
+        def middle(weights: Any) -> Any:
+            mass = np.cumsum(weights)
+            return ordered[np.argmax(mass >= mass[-1] / 2)]
+
+        drawn = [middle(row[order]) for row in self.times]
+        return np.array(drawn + [middle(codes != rep) for rep in range(len(self.sizes))])
+
+    def apart_from_reps(self, drawn: Floats) -> Floats:
+        """Values by draw of what does not depend on reps, shape (1 + draws,): the first once more for each rep."""
+        return np.concatenate([drawn, np.full(len(self.sizes), drawn[0])])
+
+    def limits(self, values: Floats, unit: str = "") -> list[float]:
+        """The first value and its 95 % limits: `with_limits`."""
+        return with_limits(values, self.sizes, unit)
+
+
+def over(part: Any, whole: Any) -> Floats:
+    """The part as a share of the whole; NaN where the whole is not above 0 (nobody signed, nothing paid)."""
+    part, whole = np.asarray(part, dtype=float), np.asarray(whole, dtype=float)
+    return np.divide(part, whole, out=np.full(part.shape, math.nan), where=whole > 0)
+
+
+def with_limits(values: Floats, sizes: Floats = NO_REPS, unit: str = "") -> list[float]:
+    """The first value with its 95 % limits, by resampled clients or by rep, the wider on each side.
+
+    `values` has shape (1 + draws + reps,), the last ones as each rep of these `sizes` is left out. The limits by rep
+    are those of Student on the scale on which the unit is near normal (METHODS 10): logit for shares, log for money and
+    ratios above 0. They stay within 0 (and, for shares, 1) where all values do. Limits that are not finite stay so.
+    """
+    value, drawn = float(values[0]), values[1 : len(values) - len(sizes)]
+    if math.isnan(value):
+        return [math.nan] * 3
+    drawn = drawn[~np.isnan(drawn)]
+    if not drawn.size:
+        return [value, math.nan, math.nan]
+    low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
+    by_rep = _limits_by_rep(value, values[len(values) - len(sizes) :], sizes, unit)
+    return [value, min(float(low), by_rep[0]), max(float(high), by_rep[1])]
+
+
+def _limits_by_rep(value: float, without: Floats, sizes: Floats, unit: str) -> tuple[float, float]:
+    """The limits from values as each rep is left out; the value itself where reps do not tell."""
+    kept = without[sizes > 0]
+    every = np.append(kept, value)
+    if unit == "share" and ((every > 0) & (every < 1)).all():
+        to, back = special.logit, special.expit
+    elif unit in ON_LOG_SCALE and ((every > 0) & np.isfinite(every)).all():
+        to, back = np.log, np.exp
+    else:
+        to = back = np.positive
+    half = leaving_out(to(kept), sizes[sizes > 0]).reach(0.975)
+    if not half > 0:  # too few reps, or all values alike
+        return value, value
+    low, high = float(back(to(value) - half)), float(back(to(value) + half))
+    least = 0.0 if (every >= 0).all() else -math.inf
+    most = 1.0 if unit == "share" and (every <= 1).all() else math.inf
+    return max(low, least), min(high, most)
+
+
+def welch(*events: float) -> float:
+    """Degrees of freedom of a difference of logs of counts, by Welch's formula with a count's ends as observations.
+
+    >>> round(welch(10, 10)), round(welch(10, 1000))
+    (18, 9)
+    """
+    parts = [1 / count for count in events if count > 1]
+    if len(parts) < len(events) or not parts:
+        return 1.0
+    return float(sum(parts) ** 2 / sum(part**2 / (1 / part - 1) for part in parts))
