@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT, clients_of
-from retention import open_study
+from retention import CLAIMS, contract_hazard_ratio, judge, open_study
 from retention.claims import contract_checks, term_fees
 from retention.data.schema import columns_of
 from retention.history import clients_now, expected, money
@@ -22,6 +22,7 @@ from retention.money import bonuses, lifetimes
 from retention.portfolio import effects, evidence, margins
 from retention.portfolio.book import Book
 from retention.results import Contrast
+from retention.sample import WORLDS, write_sample
 from retention.service import nps, reps
 from retention.settings import ResultsSettings
 from retention.show import plots
@@ -263,3 +264,15 @@ def test_R14_salaries_that_are_all_blank_warn_of_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isnan(bonuses.rep_salary(staff))
+
+
+# Leaves of one rep alone: without that rep nobody has left, and the log of a hazard of 0 is infinite.
+
+
+def test_without_the_rep_whose_clients_alone_left_a_ratio_stays_finite(tmp_path):
+    write_sample(tmp_path, WORLDS["small"], clients=250, seed=5)
+    study = open_study(str(tmp_path))
+    ways = contract_checks.all_sensitivities(study.spells, study.contracts, study.at_signing)
+    assert all(math.isfinite(way.reach()) for way in ways if not way.gate)
+    primary = contract_hazard_ratio(study.spells, contracts=study.contracts, extra=study.at_signing)
+    assert judge(CLAIMS["A1"], primary, ways).verdict == "not enough data"

@@ -58,8 +58,12 @@ def leaving_out(without: Floats, sizes: Floats) -> Spread:
 def jackknife(without: Floats) -> Floats:
     """The standard error from estimates as each of the groups is left out, shape (groups, ...) to (...).
 
-    A group without which there is no estimate is passed over.
+    A group without which there is no estimate, or an infinite one (the log of no ends), is passed over.
+
+    >>> jackknife(np.array([1.0, 2, 3, np.inf])) == jackknife(np.array([1.0, 2, 3]))
+    np.True_
     """
+    without = np.where(np.isfinite(without), without, np.nan)
     groups = np.isfinite(without).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         middle = np.nansum(without, axis=0) / groups
