@@ -111,10 +111,14 @@ def curve_hazard_ratio(
 
 
 def _log_ratio(monthly: curves.Counts, fixed: curves.Counts, horizon: int) -> np.ndarray:
-    """The log ratio of the cumulative hazards at the horizon, a value for each rep left out."""
+    """The log ratio of the cumulative hazards at the horizon, a value for each rep left out.
+
+    NaN without a rep whose clients alone have left: there is then no ratio.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         first, second = (np.log(-np.log(part.after(horizon))) for part in (monthly, fixed))
-        return np.asarray(first - second)
+        ratios = np.asarray(first - second)
+    return np.where(np.isfinite(ratios), ratios, np.nan)
 
 
 def _log_cumulative_hazard(outcome: curves.Outcome, horizon: float) -> tuple[float, float]:

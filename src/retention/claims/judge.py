@@ -227,7 +227,8 @@ def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
         return contrast.short_of
     theta = claim.sign * contrast.theta
     widest = max(theta, _edges(claim)[1] - theta)  # clear of no difference, or short of the published figure
-    return math.ceil(contrast.n_events * ((contrast.reach(z) / widest) ** 2 - 1))
+    needed = contrast.n_events * ((contrast.reach(z) / widest) ** 2 - 1)
+    return math.ceil(needed) if math.isfinite(needed) else 0  # no number of ends is told where nothing is known
 
 
 def _would_change(claim: Claim, word: str, more: int | None, gated: bool) -> str:
