@@ -11,6 +11,7 @@ from retention.claims.judge import CLAIMS, judge, load_plan, sensitivity_table
 from retention.errors import ConfigError
 from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
 from retention.settings import ClaimChange
+from retention.words import say
 
 A1 = CLAIMS["A1"]
 SIZE = replace(A1, id="A4", direction="below", published=0.5, smallest=0.8, band=(0.375, 0.667))
@@ -117,7 +118,7 @@ def test_what_cannot_be_computed_is_not_judged():
 def test_advice_follows_the_qualifier():
     assert "do not leave faster by as much" in judge(A1, contrast(1.0, 0.08)).advice
     assert "rule out" in judge(A1, contrast(1.1, 0.10)).advice
-    snapshot = ("read off a snapshot, not a cohort",)
+    snapshot = (say("claims.caveat.snapshot"),)
     assert "description" in judge(A1, contrast(2.0, 0.1), (), snapshot).advice
     assert judge(A1, contrast(2.0, 0.6), (), snapshot).advice == A1.advice[NOT_ENOUGH]
 

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 FLOORS = [
-    {"errors", "results", "settings", "parameters"},
+    {"errors", "words", "results", "settings", "parameters"},
     {"data"},
     {"sample", "stats", "show"},
     {"history"},

@@ -20,6 +20,8 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from scipy import stats
 
+from retention.words import Said, key_of, say
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -38,7 +40,7 @@ NO_SPREAD = Spread()  # where too few reps are on record: clients are taken to b
 
 MOST_SHOWN = 300  # (ours) rows of a table on a page
 MIME = "application/vnd.retention+json"
-SCHEMA = 1
+SCHEMA = 2
 EMPTY = "empty"  # the style class of a table or chart with nothing in it; a section of such is left out of the page
 ALL = "all"  # the group of an estimate about everybody: a table of such has no column for it
 SIDE_BY_SIDE = 5  # groups that a table shows in columns; more make rows
@@ -187,6 +189,15 @@ class Estimate:
         value, low, high = (float(x) for x in (*values, math.nan, math.nan)[:3])
         return cls(row_id, name, group, value, low, high, 0.95, unit, *counts)
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What the estimate is, whatever it is called: the ids of row, quantity and group."""
+        return self.id, key_of(self.name), key_of(self.group)
+
+    def payload(self) -> dict[str, Any]:
+        """The row of results.json."""
+        return {"id": self.id, "key": "/".join(self.key[1:]), **asdict(self)}
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -198,7 +209,10 @@ class Finding:
 
     def payload(self) -> dict[str, Any]:
         """What the run collects."""
-        return {"findings": [asdict(self)]}
+        return {"findings": [self._row()]}
+
+    def _row(self) -> dict[str, Any]:
+        return {"id": self.id, "key": key_of(self.text) if isinstance(self.text, Said) else "", **asdict(self)}
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         body = _shown("finding", self.text, self.kind)
@@ -214,7 +228,7 @@ class Findings:
 
     def payload(self) -> dict[str, Any]:
         """What the run collects."""
-        return {"findings": [asdict(item) for item in self.items]}
+        return {"findings": [item._row() for item in self.items]}
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         bundles = [item._repr_mimebundle_() for item in self.items or (Finding("", self.otherwise),)]
@@ -234,7 +248,7 @@ class Checks:
     @property
     def words(self) -> str:
         """The count in words: "2 of 7 planned checks disagree"."""
-        return f"{self.disagree} of {self.of} {self.kind} disagree"
+        return say("claims.checks.count", disagree=self.disagree, of=self.of, kind=self.kind)
 
 
 @dataclass(frozen=True)
@@ -286,7 +300,9 @@ class Verdict:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         body = _shown("verdict", self, math.isfinite(self.estimate))
-        return {"text/plain": f"{self.id}: {self.words}", "text/html": body, MIME: finite({"claims": [asdict(self)]})}
+        ids = {"qualifier_keys": [key_of(text) for text in self.qualifiers]}
+        payload = {"claims": [asdict(self) | ids]}
+        return {"text/plain": f"{self.id}: {self.words}", "text/html": body, MIME: finite(payload)}
 
 
 MARKS = {HOLDS: "●", DIRECTION: "◐", DOES_NOT: "✕", NOT_ENOUGH: "○", NOT_RUN: "–"}
@@ -339,7 +355,7 @@ class Estimates:
         level = f"{100 * self.rows[0].level:.3g}%" if self.rows else ""
         left_out = _said_of(len(self.rows) - len(self._kept))
         table = Listing(self.frame(), self.caption + left_out + f" (in brackets: {level} interval)" * bool(self.rows))
-        payload = {"estimates": [asdict(row) for row in self._kept]}
+        payload = {"estimates": [row.payload() for row in self._kept]}
         return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(payload)}
 
 

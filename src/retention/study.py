@@ -38,11 +38,12 @@ from retention.score.scores import scorer, scores, weights
 from retention.score.validation import Judgement, judged
 from retention.settings import Extra, Settings, TableSettings, resolve
 from retention.stats.intervals import FEWEST_REPS, NO_REPS, Floats, tells
+from retention.words import say
 
 YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
 MANY_RULES = 3  # (ours) more broken rules than this are one sentence on every page but that of the data
-PAST_ONLY = "made from past clients alone"
+PAST_ONLY = say("claims.caveat.past_only")
 MIN_TOLD, FEW_PRESENT = 20, 0.05  # (ours) so few clients still there look like a list of past ones
 RECORDED = ("recorded_date", "recorded_at")
 Told = Callable[[str], None]
@@ -304,11 +305,11 @@ class Study:
     @property
     def caveats(self) -> tuple[str, ...]:
         """What must be said with every verdict on these data."""
-        said = ["read off a snapshot, not a cohort"] if self.is_snapshot else []
+        said = [say("claims.caveat.snapshot")] if self.is_snapshot else []
         said += [PAST_ONLY] if self.past_only else []
         leaking = [name for name in self.leaking if name in self.settings.table("clients").extra]
         if leaking:
-            said.append(f"not adjusted for {', '.join(leaking)} (not known at signing, by what it tells)")
+            said.append(say("claims.caveat.not_at_signing", columns=", ".join(leaking)))
         return tuple(said)
 
     def warnings(self, every_rule: bool = False) -> Findings:

@@ -32,15 +32,16 @@ from retention.results import Contrast, Estimate, Estimates, Finding, Findings, 
 from retention.settings import Extra
 from retention.stats.curves import raw_ratio
 from retention.stats.hazards import NotFittedError, band_exposure
+from retention.words import say
 
 SPEND = "monthly_ad_spend"
 QUARTERS = ("smallest quarter", "second quarter", "third quarter", "largest quarter")
 NATURAL = ("smallest sizes", "sizes between", "largest sizes")
 LEAST_GROUP = 0.10  # METHODS 11: the groups compared hold at least a tenth of the clients each
 TERM = "contract_term_months"
-TURNS = "turning round once other things are held fixed"
-IN_STEPS = "sizes come in steps, so natural groups stand in for quarters"
-ONE_SIZE = "nearly all clients are of one size"
+TURNS = say("claims.caveat.turns")
+IN_STEPS = say("claims.caveat.in_steps")
+ONE_SIZE = say("claims.caveat.one_size")
 ALIKE = "Nearly all clients are of one size: there are no large and small ones to compare, and more time gives none."
 BLANK_P = 0.01  # (ours) a missing size goes with leaving where chance would show as much once in a hundred
 

@@ -21,13 +21,14 @@ from retention.settings import Extra
 from retention.stats import curves
 from retention.stats.curves import MIN_AT_RISK
 from retention.stats.intervals import share_limits, welch, wilson
+from retention.words import say
 
 MONTHLY, FIXED = "month-to-month", "fixed term"
 EXCESS = "fixed term, in excess"
 LANDMARKS = (6, 12, 24)  # months: METHODS 2
 PLOT_MONTHS = (0, 6, 12, 18, 24, 30, 36)
 BY_CHOICE = (KINDS[CLIENT],)
-CHANGES_UNKNOWN = "changes of term are not on record"
+CHANGES_UNKNOWN = say("claims.caveat.changes_unknown")
 
 
 def term_group(spells: pd.DataFrame) -> pd.Series:

@@ -25,10 +25,12 @@ from retention.results import (
     between,
 )
 from retention.settings import ClaimChange, study_plan
+from retention.words import key_of, say
 
 POWER = 0.8
-PLANNED = "planned checks"
-ABOUT = "about as large as claimed"
+PLANNED = say("claims.checks.planned")
+ABOUT, SMALLER = say("claims.qualifier.about_as_claimed"), say("claims.qualifier.smaller")
+REVERSED, TOO_SMALL = say("claims.qualifier.reversed"), say("claims.qualifier.too_small")
 PRIOR_SD = 0.5  # Wakefield's approximate Bayes factor, on the log scale: METHODS 1
 
 
@@ -123,7 +125,7 @@ def judge(
     kinds = tuple(check for check in (planned, *further) if check.of)
     weak = [check for check in further if 2 * check.disagree > check.of]
     weak[:0] = [planned] if planned.names else []
-    fragile = (f"fragile: {weak[0].words}",) if weak and word != NOT_ENOUGH else ()
+    fragile = (say("claims.caveat.fragile", counted=weak[0].words),) if weak and word != NOT_ENOUGH else ()
     copied = ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
     return Verdict(
         **{name: getattr(claim, name) for name in copied},
@@ -173,14 +175,15 @@ def _checks(
 
 def _advice(claim: Claim, word: str, said: Sequence[str]) -> str:
     """The plan's advice: for what was said with the verdict where the plan has words for that, else for its word."""
-    keys = [*([] if word == NOT_ENOUGH else said), *(f"{word}, {qualifier}" for qualifier in said)]
-    return next((claim.advice[key] for key in [*keys, word] if key in claim.advice), "")
+    ids = [key_of(text).rpartition(".")[2] for text in said]
+    keys = [*([] if word == NOT_ENOUGH else ids), *(f"{word} + {name}" for name in ids), word]
+    return next((claim.advice[key] for key in keys if key in claim.advice), "")
 
 
 def _not_run(claim: Claim, missing: tuple[str, ...]) -> Verdict:
     """The verdict on a claim whose inputs are absent: what is missing, and no estimate."""
     blank = judge(claim, Contrast(claim.id, math.nan, math.nan, 0, {}))
-    blank = replace(blank, verdict=NOT_RUN, missing=missing, why=f"Missing: {'; '.join(missing)}.")
+    blank = replace(blank, verdict=NOT_RUN, missing=missing, why=say("claims.why.missing", missing="; ".join(missing)))
     return replace(blank, more_events_needed=None, would_change="", advice="", sentence="")
 
 
@@ -200,23 +203,20 @@ def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, .
     """The verdict word, its qualifiers and why: METHODS 1, in its order; the first that fits."""
     low, high = sorted(claim.sign * limit for limit in contrast.interval(z))
     smallest, edge, top = _edges(claim)
-    smaller = ("smaller than published",) if claim.band and high < edge else ()
+    smaller = (SMALLER,) if claim.band and high < edge else ()
     if low > smallest:
         least, most = sorted(claim.sign * limit for limit in contrast.interval(float(stats.norm.ppf(0.95))))
         about = claim.band is not None and least > edge and most < top
         more = (ABOUT,) if about else smaller
-        return HOLDS, more, f"The whole interval lies beyond {claim.smallest:g}, the smallest effect worth acting on."
+        return HOLDS, more, say("claims.why.beyond", smallest=claim.smallest)
     if low > 0:
-        why = f"The whole interval excludes no difference, but not one weaker than {claim.smallest:g}."
-        return DIRECTION, smaller, why
+        return DIRECTION, smaller, say("claims.why.not_none", smallest=claim.smallest)
     if high < edge:
-        more = ("reversed",) if high < 0 else ("too small to act on",) if high < smallest else ()
-        short = "what the study's figure would be about" if claim.band else "the smallest effect worth acting on"
-        return DOES_NOT, more, f"The whole interval lies short of {short}."
+        more = (REVERSED,) if high < 0 else (TOO_SMALL,) if high < smallest else ()
+        return DOES_NOT, more, say("claims.why.short_of_published" if claim.band else "claims.why.short_of_smallest")
     interval = between(*_limits(claim, contrast, z), claim.scale)
-    large = "about as large as published" if claim.band else "worth acting on"
-    why = f"The {100 * claim.level:.4g}% interval, {interval}, allows both no difference and one {large}."
-    return NOT_ENOUGH, (), why
+    wide = "claims.why.wide_band" if claim.band else "claims.why.wide"
+    return NOT_ENOUGH, (), say(wide, level=100 * claim.level, interval=interval)
 
 
 def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
@@ -234,15 +234,15 @@ def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
 def _would_change(claim: Claim, word: str, more: int | None, gated: bool) -> str:
     """What it would take for another verdict, in a sentence."""
     if word == NOT_ENOUGH and more:
-        if gated:
-            return f"At least {more:,} more leaving by choice, in the group that lacks them, would open the question."
-        return f"About {more:,} more clients leaving by choice would settle it, if the estimate stays where it is."
-    edge = min(claim.band, key=claim.signed) if claim.band else claim.smallest
-    return {
-        HOLDS: f"An interval that reaches {claim.smallest:g} would change it.",
-        DIRECTION: f"It would hold if the whole interval lay beyond {claim.smallest:g}.",
-        DOES_NOT: f"An interval that reaches {edge:g} would change it.",
-    }.get(word, "")
+        return say("claims.would_change.opens" if gated else "claims.would_change.settles", more=more)
+    if word == HOLDS:
+        return say("claims.would_change.holds", edge=claim.smallest)
+    if word == DIRECTION:
+        return say("claims.would_change.direction", smallest=claim.smallest)
+    if word == DOES_NOT:
+        edge = min(claim.band, key=claim.signed) if claim.band else claim.smallest
+        return say("claims.would_change.holds", edge=edge)
+    return ""
 
 
 def _bayes_factor(contrast: Contrast) -> float:
@@ -257,16 +257,19 @@ def _bayes_factor(contrast: Contrast) -> float:
 def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Sequence[str]) -> str:
     """The verdict as a lead sentence with its caveats; where there is not enough data it gives no number."""
     if word == NOT_ENOUGH:
-        return f"{claim.question} There is not enough data yet to say."
+        return say("claims.sentence.not_enough", question=claim.question)
     if not claim.words:
         return ""
     low, high = contrast.interval(z)
     side = "above" if low > 0 else "below" if high < 0 else "none"
-    interval = between(*_limits(claim, contrast, z), claim.scale)
-    words = next((claim.words[said] for said in caveats if said in claim.words), claim.words[side]).format(
+    ids = [key_of(text).rpartition(".")[2] for text in caveats]
+    chosen = next((name for name in ids if name in claim.words), side)
+    words = claim.words[chosen].format(
         estimate=f"{claim.shown(contrast.theta):.2f}", ratio=f"{math.exp(contrast.theta):.2f}"
     )
-    return f"{words} ({'; '.join([f'{100 * claim.level:.4g}% confidence interval {interval}', *caveats])})."
+    interval = between(*_limits(claim, contrast, z), claim.scale)
+    said = "".join(f"; {text}" for text in caveats)
+    return say("claims.sentence.lead", words=words, level=100 * claim.level, interval=interval, caveats=said)
 
 
 def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:

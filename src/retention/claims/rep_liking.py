@@ -19,6 +19,7 @@ from retention.history.panel import Panel, design, in_deviations, lagged_contras
 from retention.history.spells import AGENCY, CLIENT
 from retention.results import MIN_EVENTS_GROUP, Z95, Contrast, Estimate, Estimates, Finding, as_ratio, between
 from retention.stats.hazards import BOOTSTRAP_FROM, NotFittedError
+from retention.words import say
 
 BOTH = ("liking", "results")
 DIFFERENCE = {"results": 1.0, "liking": -1.0}  # both negative where they protect: above 0, liking protects more
@@ -39,11 +40,11 @@ WITHOUT_ERROR = "corrected for measurement error of both"
 NOTHING_KNOWN = 10.0  # (ours) standard error, on the log hazard, of a difference that cannot be told at all
 SHAPE_LEVEL = 0.95  # (ours) of the test of the shape of results: false finds in one of twenty
 ENDS = (0.1, 0.9)  # (ours) quantiles of results at which their slope is looked at
-BOTH_ENDS = "results matter at both ends, which one slope does not show"
-BENT = "results do not matter alike everywhere, which one slope does not show"
-OPPOSITE = "monthly clients and fixed terms point opposite ways"
-LIKING_HARMS = "clients who like their rep more leave sooner here"
-LIKING_UNCLEAR = "whether liked reps keep clients here is not clear by itself"
+BOTH_ENDS = say("claims.caveat.both_ends")
+BENT = say("claims.caveat.bent")
+OPPOSITE = say("claims.caveat.opposite")
+LIKING_HARMS = say("claims.caveat.liking_harms")
+LIKING_UNCLEAR = say("claims.caveat.liking_unclear")
 RESULTS_HARM = "better results go with leaving here"
 
 

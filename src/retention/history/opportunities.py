@@ -19,12 +19,13 @@ from retention.history.spells import CLIENT, UNKNOWN, contract_cycles
 from retention.results import NO_SPREAD, Contrast, Finding, Spread
 from retention.settings import Extra
 from retention.stats.hazards import Fit, NotFittedError, band_exposure, varying
+from retention.words import say
 
 __all__ = ["EVENTS_A_PARAMETER", "Adjusted", "compare", "exit_rows", "levels", "month_rows", "renewals_known"]
 
 BY_CHOICE = ("left at renewal", "left early")
 MIN_OVERLAP = 0.10  # share of a group that is of a size found in the other
-UNADJUSTED = "not adjusted for how else clients differ"
+UNADJUSTED = say("claims.caveat.not_adjusted")
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def spreads(
 
 def _said(blocks: Sequence[str], refused: Mapping[str, str]) -> tuple[str, ...]:
     """What was adjusted for, and what was offered and was not, with why, as said with a verdict."""
-    alike = f"among clients alike in {listed(blocks)}" if blocks else UNADJUSTED
+    alike = say("claims.caveat.alike_in", columns=listed(blocks)) if blocks else UNADJUSTED
     return (alike, f"not adjusted for {with_why(refused)}") if refused else (alike,)
 
 

@@ -7,8 +7,10 @@ moved by chance. Knows nothing of statistics beyond that comparison.
 
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ HOW = (
     "Two runs share most of their clients, so chance moves an estimate by less than its interval is wide. "
     "Outside the interval of the run before means more than chance; inside it, chance alone could have done it."
 )
+FORMER = tomllib.loads(files("retention.report").joinpath("schema1.toml").read_text("utf-8"))  # ids of former words
 MADE_OF = {
     "cutoff": "the cut-off",
     "records_begin": "the day records begin",
@@ -145,6 +148,12 @@ def _words(claim: Mapping[str, Any]) -> str:
     return ", ".join([claim["verdict"], *claim.get("qualifiers", [])])
 
 
+def _decided(claim: Mapping[str, Any]) -> list[str]:
+    """The verdict and its qualifiers by id; a run of schema 1 has their words, whose ids are in FORMER."""
+    words = claim.get("qualifiers", [])
+    return [claim["verdict"], *claim.get("qualifier_keys", [FORMER["qualifiers"].get(word, word) for word in words])]
+
+
 def _claims(old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Each claim of either run: its words and estimates in both, and whether it moved. (`moved`: words or estimate)"""
     before, after = ({claim["id"]: claim for claim in claims} for claims in (old, new))
@@ -155,7 +164,7 @@ def _claims(old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]]) 
         some, beyond = pair[1] or pair[0] or {}, _beyond(a, b)
         rows.append(
             {"id": name, "question": some["question"], "scale": some["scale"]}
-            | {"before": _words(a), "after": _words(b), "moved": bool(_words(a) != _words(b) or beyond)}
+            | {"before": _words(a), "after": _words(b), "moved": bool(_decided(a) != _decided(b) or beyond)}
             | {"estimate_before": a["estimate"], "estimate_after": b["estimate"]}
             | {"interval_before": _interval(a), "beyond_noise": beyond}
         )
@@ -164,16 +173,22 @@ def _claims(old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]]) 
 
 def _estimates(old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The estimates of both runs that differ, and those that only one of them has."""
-    key = ("id", "name", "group", "unit")
-    before, after = ({tuple(row[part] for part in key): row for row in rows} for rows in (old, new))
+    before, after = ({_key(row): row for row in rows} for rows in (old, new))
     rows = []
-    for name in dict.fromkeys([*after, *before]):
-        a, b = before.get(name), after.get(name)
+    for key in dict.fromkeys([*after, *before]):
+        a, b = before.get(key), after.get(key)
         if a is None or b is None or a["estimate"] != b["estimate"]:
-            row: dict[str, Any] = dict(zip(key, name, strict=True))
+            shown = b or a or {}
+            row: dict[str, Any] = {part: shown[part] for part in ("id", "name", "group", "unit")}
             row |= {"before": a and a["estimate"], "interval_before": _interval(a) if a else (None, None)}
             rows.append(row | {"after": b and b["estimate"], "beyond_noise": _beyond(a, b) if a and b else None})
     return rows
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+    """What an estimate is, by id; a run of schema 1 has names alone, whose ids are in FORMER."""
+    names = f"{row['name']}/{row['group']}"
+    return row["id"], row.get("key") or FORMER["estimates"].get(f"{row['id']}/{names}", names)
 
 
 def _lists(old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
