@@ -20,17 +20,6 @@ def steiger(first: float, second: float, between: float, n: int) -> float:
     return (math.atanh(first) - math.atanh(second)) * math.sqrt((n - 3) / (2 - 2 * shared / (1 - mean) ** 2))
 
 
-def williams(first: float, second: float, between: float, n: int) -> float:
-    """Williams' t with n - 3 degrees of freedom for the same comparison.
-
-    >>> round(williams(-0.42, -0.25, 0.35, 120), 4)
-    -1.7715
-    """
-    spread = 1 - first**2 - second**2 - between**2 + 2 * first * second * between
-    pooled = ((first + second) / 2) ** 2 * (1 - between) ** 3
-    return (first - second) * math.sqrt((n - 1) * (1 + between) / (2 * spread * (n - 1) / (n - 3) + pooled))
-
-
 def zou(first: float, second: float, between: float, n: int, level: float = 0.95) -> tuple[float, float]:
     """Zou's interval (2007) for `first` minus `second`.
 

@@ -107,11 +107,6 @@ class Outcome:
         cells, found = np.unique(rows, axis=0, return_counts=True)
         return _cells(cells[:, 1], cells[:, 2], cells[:, 0], found)
 
-    def resampled(self, draws: int, seed: int) -> Floats:
-        """How often each row of `counted` occurs when engagements are drawn anew, shape (draws, rows)."""
-        times = self.counted.times
-        return np.random.default_rng(seed).multinomial(int(times.sum()), times / times.sum(), size=draws).astype(float)
-
     @cached_property
     def by_rep(self) -> ByRep:
         """Client-months and ends by rep and month, from which those of one rep after the other are left out."""
@@ -358,22 +353,6 @@ def restricted_mean(outcome: Outcome, horizon: float) -> tuple[float, float]:
     inside = (d > 0) & (n > d)
     variance = np.sum(left[inside] ** 2 * d[inside] / (n[inside] * (n[inside] - d[inside])))
     return float(areas.sum()), float(np.sqrt(variance))
-
-
-def restricted_means(outcome: Outcome, horizon: float, draws: int, seed: int) -> Floats:
-    """The restricted mean, then that of `draws` resamples of the engagements; shape (1 + draws,), months.
-
-    Drawn from the counted table: the same law as drawing rows, at a cost that hangs on months and not on clients.
-    """
-    told = outcome.within(horizon).counted
-    times = np.unique(told.stop[told.kind > 0])
-    weights = np.vstack([told.times, told.resampled(draws, seed)]) if len(told.stop) else np.zeros((1 + draws, 0))
-    at_risk = ((told.entry[:, None] < times) & (times <= told.stop[:, None])).astype(float)
-    ended = ((told.stop[:, None] == times) & (told.kind[:, None] > 0)).astype(float)
-    n = weights @ at_risk
-    stay = np.cumprod(1 - np.divide(weights @ ended, n, out=np.zeros_like(n), where=n > 0), axis=1)
-    widths = np.diff(np.concatenate([[0.0], np.minimum(times, horizon), [horizon]]))
-    return np.asarray(np.hstack([np.ones((1 + draws, 1)), stay]) @ widths)
 
 
 def cumulative_incidence(outcome: Outcome, months: Sequence[float], level: float = 0.95) -> pd.DataFrame:
