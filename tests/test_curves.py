@@ -1,6 +1,7 @@
 """Curves counted by hand on three to five clients, against lifelines and statsmodels, and their properties."""
 
 import math
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -130,6 +131,29 @@ def test_against_lifelines_and_statsmodels_with_ties_and_strata():
     two = group < 2
     chi2, _ = survdiff(stop[two], ended[two], group[two], strata=strata[two])
     assert logrank(whole.where(two), group[two], strata[two]).chi2 == pytest.approx(chi2, rel=1e-10)
+
+
+def test_what_of_lifelines_is_not_used_and_why():
+    """Where these fail after an update of lifelines, curves.py and docs/methods.md (METHODS 8) need other words."""
+    from lifelines import AalenJohansenFitter, KaplanMeierFitter
+    from lifelines.utils import restricted_mean_survival_time
+
+    # The second client enters as the first leaves, so one of two leaves; their table says three.
+    late = KaplanMeierFitter().fit([2, 3, 5], [1, 1, 0], entry=[0, 2, 0])
+    assert late.event_table.loc[2, "at_risk"] == 3
+    rng = np.random.default_rng(3)
+    stop, kind = rng.integers(1, 13, 200), rng.integers(0, 3, 200)
+    ended = (kind > 0).astype(int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of ties, and of the integral
+        fitters = [AalenJohansenFitter(seed=seed).fit(stop, kind, event_of_interest=1) for seed in (1, 2)]
+        curve = KaplanMeierFitter().fit(stop, ended)
+        mean, variance = restricted_mean_survival_time(curve, t=10, return_variance=True)
+    first, second = (fitter.cumulative_density_.iloc[-1, 0] for fitter in fitters)
+    share = cumulative_incidence(Outcome.of(stop, kind), [12])["share"].iloc[0]
+    assert first != second and min(first, second) > share + 0.02
+    ours, se = restricted_mean(Outcome.of(stop, ended), 10)
+    assert mean == pytest.approx(ours) and math.sqrt(variance) > 10 * se
 
 
 def test_rate_ratio_edges():

@@ -4,10 +4,10 @@ Convention everywhere: time is tenure, whole months for an agency's clients, and
 month t when `entry < t <= stop` (strict on the left, so a client first seen at tenure 7 is at risk from month 8 on).
 Kind 0 is censored; 1, 2, 3, ... are kinds of end.
 
-Why not lifelines throughout: on monthly data entries and ends share the same whole numbers, and lifelines counts a
-client who enters at t as at risk at t; no library's log-rank takes late entry; lifelines' Aalen-Johansen adds random
-noise to ties and its variance of the restricted mean is that of another quantity (METHODS 8). The tests hold every
-function here to R, and to lifelines and statsmodels where those are right.
+Why not lifelines throughout: no library's log-rank takes late entry; on monthly data, all ties, lifelines' table counts
+a client who enters at t as at risk at t, and its Aalen-Johansen adds random noise; its variance of the restricted mean
+is that of another quantity (METHODS 8). The tests hold every function here to R, and to lifelines and statsmodels where
+those are right.
 """
 
 from __future__ import annotations
