@@ -296,7 +296,7 @@ def retained(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Esti
 
     The year to the cut-off, and the year before. One who left counts as nothing. Fees are those of the last whole month
     on record and of the same month a year before, of clients with a fee in the one and, if still here, the other.
-    Source: METHODS 5, net revenue retention.
+    Source: METHODS 5.
     """
     today, rows = pd.Timestamp(cutoff), []
     years = (("the last twelve months", today), ("the twelve before", year_before(today)))

@@ -1,6 +1,6 @@
 """Two correlations with one outcome, compared: what most would compute first to hold liking against results.
 
-Both correlations rest on the same clients, so neither is news to the other (dependent, overlapping). METHODS 4, naive.
+Both correlations rest on the same clients, so neither is news to the other (dependent, overlapping). METHODS 4.
 """
 
 from __future__ import annotations
