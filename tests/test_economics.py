@@ -22,7 +22,6 @@ from retention.stats.curves import after, kaplan_meier, restricted_mean
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 
 CUTOFF, NOTHING = dt.date(2024, 12, 31), pd.DataFrame(columns=["client_id", "engagement", "month", "fee", "margin"])
-CONSTANT = (11 / 12) ** np.arange(2400)
 
 
 def five() -> pd.DataFrame:
@@ -54,19 +53,6 @@ def constant(n: int, churn: float, seed: int) -> pd.DataFrame:
     frame = frame.assign(contract_term_months=1, monthly_ad_spend=1000.0, fee_pct=10.0, end_initiator=None)
     frame.loc[frame["end_date"].notna(), "end_initiator"] = "client"
     return build_spells(frame, cutoff=CUTOFF)
-
-
-def test_the_plateau_of_the_specification():
-    """Smooth arrivals: 12.960, 17.522, 19.892, 19.999 at months 12, 24, 60, 120; 95 % at month 35. METHODS 5."""
-    path = plateau.revenue_path(np.full(2400, 10 / 6), CONSTANT)
-    assert path[[11, 23, 59, 119]].round(3).tolist() == [12.960, 17.522, 19.892, 19.999]
-    assert path[-1] == pytest.approx(20.0) and plateau.levelled_off(path, 20.0) == 35
-    # A client of 10 every sixth month, lifetime 12 months of churn 1/12: 24.588 falls to 15.914, 20 in the mean.
-    lumps = np.where(np.arange(2400) % 6 == 0, 10.0, 0.0)
-    last = plateau.revenue_path(lumps, CONSTANT)[-6:]
-    assert [round(last.max(), 3), round(last.min(), 3), round(last.mean(), 3)] == [24.588, 15.914, 20.0]
-    # A lifetime of just twelve months gives 20 as well.
-    assert plateau.revenue_path(lumps, (np.arange(2400) < 12) * 1.0)[-1] == 20.0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from statsmodels.duration.hazard_regression import PHReg
 
 from golden.datasets import COLUMNS, load
-from retention.stats.correlations import steiger, williams, zou
+from retention.stats.correlations import steiger, zou
 from retention.stats.curves import (
     Outcome,
     after,
@@ -155,8 +155,7 @@ def test_dependent_correlations(row):
     if row.quantity in ("low", "high"):
         assert agrees(zou(first, second, between, int(n))[row.quantity == "high"], row.value)
     else:
-        test = {"steiger": steiger, "williams": williams}[row.quantity]
-        assert agrees(test(first, second, between, int(n)), row.value)
+        assert agrees(steiger(first, second, between, int(n)), row.value)
 
 
 @pytest.mark.parametrize("row", rows("funnel"), ids=name)
@@ -187,11 +186,9 @@ def shared_numbers() -> dict[tuple, float]:
         if row.test == "cox_monthly_cluster_breslow" and row.quantity in ("coef", "robust_se"):
             quantity = row.quantity.replace("robust_se", "clustered")
             found["cox", "rossi months", quantity, row.key, ""] = row.value
-        if row.test == "dep_corr" and row.quantity != "p":
+        if row.test == "dep_corr" and row.quantity not in ("p", "williams_t"):
             case = "-0.42 -0.25 0.35 120" if row.dataset.startswith("n=120") else "0.396 0.179 0.088 66"
-            quantity = {"williams_t": "williams", "steiger1980_z": "steiger", "zou_lower": "low"}.get(
-                row.quantity, "high"
-            )
+            quantity = {"steiger1980_z": "steiger", "zou_lower": "low"}.get(row.quantity, "high")
             found["correlations", case, quantity, "", ""] = row.value
         if row.test.startswith("aalen_johansen") and "cmprsk" not in row.quantity:
             quantity = {"cif": "share", "lower_loglog": "low", "upper_loglog": "high"}.get(row.quantity[:-1], "se")

@@ -285,7 +285,7 @@ class Study:
         return np.asarray(months[months > 0])
 
     def about_intervals(self) -> Finding:
-        """Whether the intervals of all pages allow for clients of one rep who rise and fall together (METHODS 10)."""
+        """Whether the intervals of all pages allow for clients of one rep who rise and fall together (METHODS 6)."""
         reps = len(self.reps_known)
         if tells(self.reps_known):
             return Finding("data", f"Intervals allow for reps who differ ({reps} reps).")

@@ -121,15 +121,11 @@ for (name in names(coef(fit))) {
   say("cox", "rossi months", "clustered", name, "", sqrt(vcov(fit)[name, name]))
 }
 
-# two correlations with one outcome: Williams' t, Steiger's z, Zou's interval, from their papers
+# two correlations with one outcome: Steiger's z, Zou's interval, from their papers
 steiger <- function(a, b, ab, n) {
   mean <- (a + b) / 2
   psi <- ab * (1 - 2 * mean^2) - mean^2 * (1 - 2 * mean^2 - ab^2) / 2
   (atanh(a) - atanh(b)) * sqrt(n - 3) / sqrt(2 - 2 * psi / (1 - mean^2)^2)
-}
-williams <- function(a, b, ab, n) {
-  det <- 1 - a^2 - b^2 - ab^2 + 2 * a * b * ab
-  (a - b) * sqrt((n - 1) * (1 + ab) / (2 * (n - 1) / (n - 3) * det + (a + b)^2 / 4 * (1 - ab)^3))
 }
 zou <- function(a, b, ab, n) {
   limits <- function(r) tanh(atanh(r) + c(-1, 1) * qnorm(0.975) / sqrt(n - 3))
@@ -142,7 +138,6 @@ for (case in list(c(-.42, -.25, .35, 120), c(.396, .179, .088, 66))) {
   set <- paste(case, collapse = " ")
   z <- do.call(zou, as.list(case))
   say("correlations", set, "steiger", "", "", do.call(steiger, as.list(case)))
-  say("correlations", set, "williams", "", "", do.call(williams, as.list(case)))
   say("correlations", set, "low", "", "", z[1]); say("correlations", set, "high", "", "", z[2])
 }
 

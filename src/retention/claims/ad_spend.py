@@ -37,7 +37,7 @@ from retention.words import say
 SPEND = "monthly_ad_spend"
 QUARTERS = ("smallest quarter", "second quarter", "third quarter", "largest quarter")
 NATURAL = ("smallest sizes", "sizes between", "largest sizes")
-LEAST_GROUP = 0.10  # METHODS 11: the groups compared hold at least a tenth of the clients each
+LEAST_GROUP = 0.10  # METHODS 3: the groups compared hold at least a tenth of the clients each
 TERM = "contract_term_months"
 TURNS = say("claims.caveat.turns")
 IN_STEPS = say("claims.caveat.in_steps")
@@ -47,7 +47,7 @@ BLANK_P = 0.01  # (ours) a missing size goes with leaving where chance would sho
 
 
 def quarters(spells: pd.DataFrame, column: str = SPEND) -> pd.Series:
-    """The quarter of each client by size at signing, ordered; where sizes tie, three natural groups (METHODS 11).
+    """The quarter of each client by size at signing, ordered; where sizes tie, three natural groups (METHODS 3).
 
     Missing where size is not known, and for all where nearly all are of one size.
     """

@@ -173,7 +173,7 @@ def grouped_cycles(
 
     A year counts where it began and was to end under observation. Who left otherwise is dropped, and the others of its
     group stand in: weights are the inverse of the chance of no other end until then, by group, times those that make
-    the groups alike at signing. METHODS 2, check (ii).
+    the groups alike at signing. METHODS 2.
     """
     kinds = spells["end_kind"].replace(UNKNOWN, CLIENT).map(KINDS).where(spells["ended"]).fillna(0).to_numpy(int)
     other = follow_up(spells).only([kind for kind in KINDS.values() if kind != KINDS[CLIENT]])

@@ -62,7 +62,7 @@ def contract_hazard_ratio(
 
     Interval proportional hazards on opportunities to leave (METHODS 2, estimator 1): a month of a month-to-month
     client, a whole term of a fixed one. Clients are grouped by the term at signing; with `contracts` a row is a term in
-    force, without them the term signed first is taken to be renewed (METHODS 11). `extra` are columns of the user's own
+    force, without them the term signed first is taken to be renewed (METHODS 2). `extra` are columns of the user's own
     to hold fixed. A snapshot has no renewal dates, so there the curves at month 12 are compared. `lacking` says what
     stops a verdict.
     """
@@ -314,7 +314,7 @@ def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
     """Share who leave by choice within a term that came due, beside month-to-month clients over as many months.
 
     Wilson's interval, or by rep, the wider. Terms in which the agency or circumstances ended the relation are left
-    out; a client who breaks a term counts in that term. Source: METHODS 2, per opportunity.
+    out; a client who breaks a term counts in that term. Source: METHODS 2.
     """
     own = cycles[cycles["outcome"].isin(["stayed", "left at renewal", "left early"])]
     own = _with_rep(own, spells)

@@ -41,7 +41,7 @@ def dominance(panel: Panel, seed: int = 1) -> Estimates:
 
     General dominance: each one's gain in log-likelihood, averaged over being entered first and last. Interval of the
     share: clients resampled, full refits; from two thousand clients on the gains are told to second order from the
-    estimate (`Fit.reached`). METHODS 4, relative importance (2) and (3).
+    estimate (`Fit.reached`). METHODS 4.
     """
     try:
         made = design(panel.rows, BOTH)
@@ -96,7 +96,7 @@ def held_out_importance(panel: Panel, seed: int = 1) -> Estimates:
     """How much worse later leaving is told when one measure is shuffled among the clients of the same month.
 
     Fitted on the earlier two thirds of the rows by calendar, measured on the rest: log loss per thousand rows.
-    Interval: clients of the later rows resampled. METHODS 4, relative importance (4).
+    Interval: clients of the later rows resampled. METHODS 4.
     """
     rows = panel.rows.dropna(subset=list(BOTH)).reset_index(drop=True)
     month = (rows["start_date"].dt.year * 12 + rows["start_date"].dt.month + rows["to_month"]).to_numpy(int)

@@ -2,7 +2,7 @@
 
 Error in one of two measures makes the other win: noisy results favour liking. How large the errors
 are is read from values of one client some months apart. True change is slow and fades with time;
-an error is there once. Source: METHODS 4 (measurement error), Heise 1969, and for the correction
+an error is there once. Source: METHODS 4, Heise 1969, and for the correction
 Carroll, Ruppert, Stefanski and Crainiceanu 2006, ch. 4.
 """
 

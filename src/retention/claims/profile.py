@@ -24,7 +24,7 @@ from retention.results import FALSE_DISCOVERIES, Estimate, Estimates, Finding
 from retention.settings import Extra
 from retention.stats.curves import MIN_AT_RISK, Outcome, after, kaplan_meier, known_through
 
-EARLY, SWEET_SPOT = 6, 18  # months: study row A9
+EARLY, SWEET_SPOT = 6, 18  # months: STUDY A9
 MIN_CLIENTS, MOST_LEVELS = 20, 12
 KINDS_OF_COLUMN = ("category", "flag")
 NOTHING_TELLS = "none goes with how long a client stays, as far as these data can show"
@@ -86,7 +86,7 @@ def what_tells(spells: pd.DataFrame, extra: Mapping[str, Extra], contracts: pd.D
 
     Compared at equal opportunity to leave, on months and whole terms (`opportunities.exit_rows`), whatever ends them:
     who cannot leave within a term is not said to stay for it. A score test for each, which is the log-rank test of
-    such rows; Benjamini-Hochberg at a tenth of false discoveries. Source: METHODS 11.
+    such rows; Benjamini-Hochberg at a tenth of false discoveries. Source: METHODS 5.
     """
     groups = known_at_signing(spells, extra)
     tests = _tests(spells, groups, contracts)

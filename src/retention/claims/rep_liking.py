@@ -289,7 +289,7 @@ def shape_words(panel: Panel) -> Finding:
 def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with a `weight`: how much more a row counts whose like seldom answer, by results, size, term, tenure.
 
-    Stabilised and cut at the hundredth on either side (METHODS 9). Liking itself may decide who answers: see `tipping`.
+    Stabilised and cut at the hundredth on either side (METHODS 4). Liking itself may decide who answers: see `tipping`.
     """
     known = rows.dropna(subset=["results"])
     X = pd.DataFrame({"results": known["results"], "size": np.log(known["monthly_ad_spend"].clip(lower=1))})
@@ -307,7 +307,7 @@ def without_error(panel: Panel, rows: pd.DataFrame | None = None, name: str = WI
     """The difference as it would be if ratings and results were both measured without error.
 
     Where the errors leave nothing to tell the two apart, the estimate as measured with a standard
-    error that says so: the verdict as measured then rests on the measures alone. METHODS 4 and 11.
+    error that says so: the verdict as measured then rests on the measures alone. METHODS 4.
     """
     rows = panel.rows if rows is None else rows
     planned = liking_difference(panel, rows, name=name)

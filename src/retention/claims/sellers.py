@@ -1,7 +1,7 @@
 """Sellers and what they promise (A7, A8): whose clients leave early, and is it more than luck?
 
 Expected ends come from clients of the same term, size and month of service who were signed by others, so that nobody
-is measured against itself. Source: METHODS 5, expectation gap.
+is measured against itself. Source: METHODS 5.
 """
 
 import math

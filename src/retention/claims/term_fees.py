@@ -21,7 +21,7 @@ from retention.stats.curves import MIN_AT_RISK, Outcome, kaplan_meier, known_thr
 from retention.stats.intervals import with_limits
 
 PUBLISHED_FEES = {int(term): float(fee) for term, fee in study_plan()["A2"]["published_fee_pct"].items()}
-FEE_DEPARTURE_POINTS = float(study_plan()["thresholds"]["fee_departure_points"]["value"])  # study row A2
+FEE_DEPARTURE_POINTS = float(study_plan()["thresholds"]["fee_departure_points"]["value"])  # STUDY A2
 DISCOUNT = 0.10  # a year: METHODS 5
 DRAWS, SEED = 1000, 1
 HORIZONS = (60, 48, 36, 24, 12)  # months over which revenue is counted, as far as clients could be watched: METHODS 2

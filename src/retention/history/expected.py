@@ -1,4 +1,4 @@
-"""Ends by choice, observed and expected from clients alike, by the people in charge (METHODS 5, expectation gap)."""
+"""Ends by choice, observed and expected from clients alike, by the people in charge (METHODS 5)."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from retention.history.opportunities import month_rows
 from retention.history.spells import CLIENT
 from retention.stats.hazards import NotFittedError, band_exposure, fit_hazard, varying
 
-EARLY = 6  # months: study row A7
+EARLY = 6  # months: STUDY A7
 MANY = 40  # (ours) people from which expected ends without each are told by one step and not by a fit each
 
 

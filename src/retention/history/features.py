@@ -33,10 +33,10 @@ AGE = "age: "  # told beside them too: months since anything of a theme was know
 CLIENT = "client"  # of what a measure is: all that is known of the client, or of the engagement alone
 MONTH_DAYS = 31  # the days of notice that a month of notice covers
 BEFORE = 120  # (ours) months before the first engagement on record that are looked at
-SOON = 3  # months to renewal that count as due: METHODS 7, baselines
+SOON = 3  # months to renewal that count as due: METHODS 7
 NUMBERS = ("number", "integer", "term", "flag")
 FAR = 10_000  # more than any term in months or notice in days: what a contract says, in one number
-DETRACTOR, PROMOTER = 6, 9  # NPS points: study row C1
+DETRACTOR, PROMOTER = 6, 9  # NPS points: STUDY C1
 EMPTY: Mapping[str, Any] = {"date": nw.Datetime("us"), "month": nw.Datetime("us"), "flag": nw.Boolean} | dict.fromkeys(
     ("number", "integer", "term"), nw.Float64
 )  # the type of a column that is not there, by kind; text is the rest

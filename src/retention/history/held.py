@@ -23,7 +23,7 @@ SPLINE_FROM = 100  # ends from which a number may bend
 MIN_LEVEL_CLIENTS, MIN_LEVEL_EVENTS = 10, 2  # smaller categories join the rest
 MOST_BLANK = 0.5  # (ours) a column blank for more of the clients says too little of who they are
 BLANKS_P = 0.10  # (ours) blanks go with leaving where chance would show as much once in ten times
-CUT = (0.01, 0.99)  # quantiles beyond which a number counts as the quantile: METHODS 4
+CUT = (0.01, 0.99)  # quantiles beyond which a number counts as the quantile: METHODS 2
 SIZE = "monthly_ad_spend"
 NOT_KNOWN = "not known"
 NO_ROOM = "too few have left for one more"
@@ -170,7 +170,7 @@ def number(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 def size(rows: pd.DataFrame, name: str = SIZE) -> pd.DataFrame:
     """Size as a natural spline of its logarithm; where it is not known at the median, with a column of its own.
 
-    No such column where not being known goes with leaving (`go_with_leaving`). Source: METHODS 11, size not known.
+    No such column where not being known goes with leaving (`go_with_leaving`). Source: METHODS 2.
     """
     return _spline(rows, np.log(known_size(rows, name)))
 

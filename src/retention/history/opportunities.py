@@ -1,7 +1,7 @@
 """Like for like: who left at an opportunity to leave, among clients of the same size, source, industry and time.
 
 A row is an opportunity: a month of a month-to-month client, a whole term of a fixed one. Which rows there are is
-decided by the calendar alone (METHODS 2, estimator 1).
+decided by the calendar alone (METHODS 2).
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def _blocks(rows: pd.DataFrame, leave_out: Sequence[str]) -> dict[str, pd.DataFr
 
 
 def calendar(rows: pd.DataFrame) -> pd.DataFrame:
-    """The calendar time of the middle of each row in years, as one column: a trend in leaving (METHODS 11)."""
+    """The calendar time of the middle of each row in years, as one column: a trend in leaving (METHODS 2)."""
     start = rows["start_date"]
     middle = start.dt.year + start.dt.dayofyear / 365.25 + (rows["from_month"] + rows["to_month"]) / 24
     return (middle - middle.mean()).rename("year").to_frame()

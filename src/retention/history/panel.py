@@ -307,7 +307,7 @@ def wider(fit: Fit, parts: Mapping[str, float], used: pd.DataFrame, level: float
     """A weighted sum of coefficients, and the standard error that gives an interval of this level its width.
 
     The interval is Student's, as clients or, from six reps on, reps are left out one after the other: the wider
-    (METHODS 10). `used` are the rows of the fit, with `rep` (in charge) and `left`.
+    (METHODS 6). `used` are the rows of the fit, with `rep` (in charge) and `left`.
     """
     theta = sum(weight * fit.coefficient(name) for name, weight in parts.items())
     tail = (1 + level) / 2

@@ -18,7 +18,7 @@ from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.settings import WhatIfSettings
 from retention.stats.funnel import MIN_EXPECTED, funnel
 
-HALF_YEAR = 6  # months: study row B5
+HALF_YEAR = 6  # months: STUDY B5
 YEAR = 12
 FULL_AT, NONE_AT = (
     0.5,

@@ -23,7 +23,7 @@ from retention.settings import study_plan
 from retention.stats.curves import MIN_AT_RISK, kaplan_meier, known_through, median
 from retention.stats.intervals import NO_REPS, Weights, with_limits
 
-BANDS: dict[str, float] = study_plan()["B1"]["bands_from_months"]  # poor, fair, good, excellent: study row B1
+BANDS: dict[str, float] = study_plan()["B1"]["bands_from_months"]  # poor, fair, good, excellent: STUDY B1
 DISCOUNT = 0.10  # a year: METHODS 5
 HORIZONS = (60, 48, 36, 24, 12)  # months over which value is counted, as far as clients could be watched
 DRAWS, SEED = 500, 1

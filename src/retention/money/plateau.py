@@ -40,22 +40,12 @@ NEAR = 0.20  # (ours) share of today's revenue within which the whole interval m
 Floats = np.ndarray
 
 
-def revenue_path(signed: Floats, stay: Floats) -> Floats:
-    """Revenue by month, shape (months,): what is `signed` each month stays by `stay`, the share after 0, 1, ... months.
-
-    A twelfth of 20 a month, of which a twelfth leaves each month, levels off at 20:
-
-    >>> revenue_path(np.full(120, 10 / 6), (11 / 12) ** np.arange(120))[[11, 23, 59, 119]].round(3).tolist()
-    [12.96, 17.522, 19.892, 19.999]
-    """
-    months = len(signed)
-    return np.convolve(signed, stay[:months])[:months]
-
-
 def levelled_off(path: Floats, level: float) -> float:
     """The first month (from 1) from which revenue stays within a twentieth of its level; inf if never.
 
-    >>> levelled_off(revenue_path(np.full(120, 10 / 6), (11 / 12) ** np.arange(120)), 20.0)
+    A twelfth of 20 a month is added, and a twelfth of what there is leaves:
+
+    >>> levelled_off(20 * (1 - (11 / 12) ** np.arange(1, 121)), 20.0)
     35.0
     """
     off = np.flatnonzero(np.abs(path - level) > (1 - NEARLY) * level)
@@ -306,7 +296,7 @@ def retained(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Esti
 
     The year to the cut-off, and the year before. One who left counts as nothing. Fees are those of the last whole month
     on record and of the same month a year before, of clients with a fee in the one and, if still here, the other.
-    Source: METHODS 5, net revenue retention.
+    Source: METHODS 5.
     """
     today, rows = pd.Timestamp(cutoff), []
     years = (("the last twelve months", today), ("the twelve before", year_before(today)))

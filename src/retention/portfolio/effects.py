@@ -1,7 +1,7 @@
 """What goes with leaving, being let go, late payment and margin: signs at signing, flags, raises, new reps.
 
-Exploratory (METHODS 1, 5): effect and interval for all that is looked at, corrected for how much that is, no verdict.
-What may follow from a wish to leave is taken from before the decision. All of it is association.
+Exploratory (METHODS 1 and 5): effect and interval for all that is looked at, corrected for how much that is, no
+verdict. What may follow from a wish to leave is taken from before the decision. All of it is association.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def live(agency: Agency, rate: float, seed: tuple[int, ...], force_term: int | N
 
 
 def _signings(rng: Rng, agency: Agency, rate: float) -> pd.DataFrame:
-    """Who signs, when, with whom and for how long: Poisson arrivals, terms that follow spend (METHODS 10, 1 and 2)."""
+    """Who signs, when, with whom and for how long: Poisson arrivals, terms by spend (METHODS 10, steps 1 and 2)."""
     sources, sellers = FACTS["sources"]["share"], FACTS["sellers"]
     season = np.array(FACTS["season"] if agency.world.season else [1.0] * 12)
     calendar = (np.arange(agency.total) - BURN_IN_MONTHS) % 12

@@ -13,7 +13,7 @@ FACTS: dict[str, Any] = tomllib.loads(files("retention.sample").joinpath("agency
 BURN_IN_MONTHS = 36
 SURVIVORS_MONTHS = 15  # of signings before the records begin, whose clients are still there when they do
 FIRST_RECORDED = pd.Period("2021-01", "M")
-FEES = {1: 10.0, 6: 8.0, 12: 6.0}  # percent of ad spend by term: study row A2
+FEES = {1: 10.0, 6: 8.0, 12: 6.0}  # percent of ad spend by term: STUDY A2
 KINDS = {1: "client", 2: "agency", 3: "neutral"}  # by whose choice an end was
 CLIENT, AGENCY, NEUTRAL = KINDS
 

@@ -1,9 +1,9 @@
-"""Has churn risen lately? Ends by choice of the last months against those expected from the renewal calendar (S7).
+"""Has churn risen lately? Ends by choice of the last months against those expected from the renewal calendar.
 
 What is expected is made of the months before the last twelve: the share who give notice in the month that follows, by
 contract term, months to renewal, and months of service. A client on a fixed term decides at its renewal for the whole
 term. So a renewal counts by the part of its term that lies in the months that are looked at; a client who is free to
-leave counts in full. Source: METHODS 7 (drift) and Spiegelhalter 2005 (limits from the null distribution).
+leave counts in full. Source: METHODS 7; limits from the null distribution as in Spiegelhalter 2005.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ APART = 12  # (ours) months before the cut-off from which nothing is learned, so
 SHOWN = 24  # (ours) months on the chart
 MIN_EVENTS, MIN_MONTHS = 40, 12  # (ours) clients who left, and months, from which the usual is learned
 FALSE_ALARM = 0.045  # (ours) of reports without a change: under one in twenty
-BANDS = (6, 18)  # months of service at which leaving changes: METHODS 10
+BANDS = (6, 18)  # months of service at which leaving changes: METHODS 7
 NEAR = 4  # (ours) months to renewal from which clients on a fixed term are one group
 SHRINK = 20.0  # (ours) client-months by which a group's share is drawn to that of its kind of contract
 RISE = 2.0  # (ours) times as much churn: the rise that the chart is made to see

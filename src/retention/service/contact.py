@@ -26,8 +26,8 @@ from retention.settings import study_plan
 from retention.stats.intervals import Weights, leaving_out
 
 _PLAN = study_plan()["thresholds"]
-CALL_DAYS = int(_PLAN["call_days"]["value"])  # study row C7
-VISIT_DAYS = 7 * int(_PLAN["visit_weeks"]["value"])  # study row C8
+CALL_DAYS = int(_PLAN["call_days"]["value"])  # STUDY C7
+VISIT_DAYS = 7 * int(_PLAN["visit_weeks"]["value"])  # STUDY C8
 FACE = ("visit", "event")
 ANALYST = "analyst"
 LANDMARK_DAYS = 92  # three months on record: METHODS 5

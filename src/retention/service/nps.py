@@ -18,7 +18,7 @@ from retention.results import NO_SPREAD, Estimate, Estimates, Finding, Spread
 from retention.settings import study_plan
 from retention.stats.intervals import FEWEST_REPS, ratio_by_rep
 
-EDGES = tuple(float(edge) for edge in study_plan()["thresholds"]["nps_bands"]["value"])  # study row C2
+EDGES = tuple(float(edge) for edge in study_plan()["thresholds"]["nps_bands"]["value"])  # STUDY C2
 BANDS = ("bad", "needs work", "good", "a unicorn")
 RECENT = 3  # months of waves that make up the score of today, each client once
 DRAWS, SEED = 4000, 1

@@ -26,7 +26,7 @@ YEAR = 12  # months of the rolling view
 ABOUT = ["client_id", "start_date", "contract_term_months", "monthly_ad_spend"]
 ABOUT += ["end_kind", "ended", "entry_months", "stop_months"]  # what is asked of a month of service
 HALF = 6  # months of answers and results beside it
-NAMED = 0.05  # METHODS 11: false finds among the reps named on a first page (Benjamini-Hochberg)
+NAMED = 0.05  # METHODS 5: false finds among the reps named on a first page (Benjamini-Hochberg)
 HARDER = 0.25  # (ours) standard deviations of results, and share of load, from which a rep's lot counts as harder
 
 

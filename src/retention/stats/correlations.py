@@ -1,6 +1,6 @@
 """Two correlations with one outcome, compared: what most would compute first to hold liking against results.
 
-Both correlations rest on the same clients, so neither is news to the other (dependent, overlapping). METHODS 4, naive.
+Both correlations rest on the same clients, so neither is news to the other (dependent, overlapping). METHODS 4.
 """
 
 from __future__ import annotations
@@ -18,17 +18,6 @@ def steiger(first: float, second: float, between: float, n: int) -> float:
     mean = ((first + second) / 2) ** 2
     shared = between * (1 - 2 * mean) - mean / 2 * (1 - 2 * mean - between**2)
     return (math.atanh(first) - math.atanh(second)) * math.sqrt((n - 3) / (2 - 2 * shared / (1 - mean) ** 2))
-
-
-def williams(first: float, second: float, between: float, n: int) -> float:
-    """Williams' t with n - 3 degrees of freedom for the same comparison.
-
-    >>> round(williams(-0.42, -0.25, 0.35, 120), 4)
-    -1.7715
-    """
-    spread = 1 - first**2 - second**2 - between**2 + 2 * first * second * between
-    pooled = ((first + second) / 2) ** 2 * (1 - between) ** 3
-    return (first - second) * math.sqrt((n - 1) * (1 + between) / (2 * spread * (n - 1) / (n - 3) + pooled))
 
 
 def zou(first: float, second: float, between: float, n: int, level: float = 0.95) -> tuple[float, float]:

@@ -4,10 +4,10 @@ Convention everywhere: time is tenure, whole months for an agency's clients, and
 month t when `entry < t <= stop` (strict on the left, so a client first seen at tenure 7 is at risk from month 8 on).
 Kind 0 is censored; 1, 2, 3, ... are kinds of end.
 
-Why not lifelines throughout: on monthly data entries and ends share the same whole numbers, and lifelines counts a
-client who enters at t as at risk at t; no library's log-rank takes late entry; lifelines' Aalen-Johansen adds random
-noise to ties and its variance of the restricted mean is that of another quantity (METHODS 8). The tests hold every
-function here to R, and to lifelines and statsmodels where those are right.
+Why not lifelines throughout: no library's log-rank takes late entry; on monthly data, all ties, lifelines' table counts
+a client who enters at t as at risk at t, and its Aalen-Johansen adds random noise; its variance of the restricted mean
+is that of another quantity (METHODS 8). The tests hold every function here to R, and to lifelines and statsmodels where
+those are right.
 """
 
 from __future__ import annotations
@@ -106,11 +106,6 @@ class Outcome:
         rows = np.column_stack([self.entry, self.stop, self.kind])
         cells, found = np.unique(rows, axis=0, return_counts=True)
         return _cells(cells[:, 1], cells[:, 2], cells[:, 0], found)
-
-    def resampled(self, draws: int, seed: int) -> Floats:
-        """How often each row of `counted` occurs when engagements are drawn anew, shape (draws, rows)."""
-        times = self.counted.times
-        return np.random.default_rng(seed).multinomial(int(times.sum()), times / times.sum(), size=draws).astype(float)
 
     @cached_property
     def by_rep(self) -> ByRep:
@@ -358,22 +353,6 @@ def restricted_mean(outcome: Outcome, horizon: float) -> tuple[float, float]:
     inside = (d > 0) & (n > d)
     variance = np.sum(left[inside] ** 2 * d[inside] / (n[inside] * (n[inside] - d[inside])))
     return float(areas.sum()), float(np.sqrt(variance))
-
-
-def restricted_means(outcome: Outcome, horizon: float, draws: int, seed: int) -> Floats:
-    """The restricted mean, then that of `draws` resamples of the engagements; shape (1 + draws,), months.
-
-    Drawn from the counted table: the same law as drawing rows, at a cost that hangs on months and not on clients.
-    """
-    told = outcome.within(horizon).counted
-    times = np.unique(told.stop[told.kind > 0])
-    weights = np.vstack([told.times, told.resampled(draws, seed)]) if len(told.stop) else np.zeros((1 + draws, 0))
-    at_risk = ((told.entry[:, None] < times) & (times <= told.stop[:, None])).astype(float)
-    ended = ((told.stop[:, None] == times) & (told.kind[:, None] > 0)).astype(float)
-    n = weights @ at_risk
-    stay = np.cumprod(1 - np.divide(weights @ ended, n, out=np.zeros_like(n), where=n > 0), axis=1)
-    widths = np.diff(np.concatenate([[0.0], np.minimum(times, horizon), [horizon]]))
-    return np.asarray(np.hstack([np.ones((1 + draws, 1)), stay]) @ widths)
 
 
 def cumulative_incidence(outcome: Outcome, months: Sequence[float], level: float = 0.95) -> pd.DataFrame:

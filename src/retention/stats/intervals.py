@@ -19,7 +19,7 @@ from retention.results import NO_SPREAD, Spread
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
 
-FEWEST_REPS = 6  # fewer reps do not tell how far reps differ: METHODS 10
+FEWEST_REPS = 6  # fewer reps do not tell how far reps differ: METHODS 6
 FEWEST_EFFECTIVE = 4.0  # (ours) nor do six of whom one has nearly all clients
 
 
@@ -45,7 +45,7 @@ def leaving_out(without: Floats, sizes: Floats) -> Spread:
     """The spread of an estimate from its values as each group is left out, shape (groups, ...), by the jackknife.
 
     `sizes` (groups,) are client-months or ends; a group of size 0 is none. NO_SPREAD where there are too few groups to
-    tell. The degrees of freedom are one less than the effective number of groups. Source: METHODS 10.
+    tell. The degrees of freedom are one less than the effective number of groups. Source: METHODS 6.
 
     >>> leaving_out(np.array([1.0, 2, 3, 4, 5, 6]), np.ones(6)).se.round(4)  # sqrt(5 / 6 * 17.5)
     np.float64(3.8188)
@@ -106,7 +106,7 @@ def ratio_by_rep(part: Floats, whole: Floats, reps: Any) -> Spread:
 
 
 NO_REPS: Floats = np.zeros(0)
-ON_LOG_SCALE = ("money", "number", "ratio")  # units whose estimates are near normal there: METHODS 10
+ON_LOG_SCALE = ("money", "number", "ratio")  # units whose estimates are near normal there: METHODS 6
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Weights:
     It stands for a matrix of shape (1 + draws + reps, n). `times` are its first 1 + draws rows. `codes` (n,) say whose
     row each is, from 0, -1 for nobody's. With `monthly` codes (n, months), columns of values are months of service, and
     a rep's own client-months are left out. `first` (n,) are the codes at signing. `sizes` (reps,) are client-months, or
-    rows, of each rep. Source: METHODS 10.
+    rows, of each rep. Source: METHODS 6.
 
     >>> weights = Weights(np.ones((1, 3)), np.array([0, 1, -1]), np.ones(2))
     >>> (weights @ np.array([5.0, 7.0, 1.0])).tolist(), len(weights)
@@ -216,7 +216,7 @@ def with_limits(values: Floats, sizes: Floats = NO_REPS, unit: str = "") -> list
     """The first value with its 95 % limits, by resampled clients or by rep, the wider on each side.
 
     `values` has shape (1 + draws + reps,), the last ones as each rep of these `sizes` is left out. The limits by rep
-    are those of Student on the scale on which the unit is near normal (METHODS 10): logit for shares, log for money and
+    are those of Student on the scale on which the unit is near normal (METHODS 6): logit for shares, log for money and
     ratios above 0. They stay within 0 (and, for shares, 1) where all values do. Limits that are not finite stay so.
     """
     value, drawn = float(values[0]), values[1 : len(values) - len(sizes)]

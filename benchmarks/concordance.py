@@ -13,7 +13,7 @@ def concordance_index(stop: Array, risk: Array, ended: Array) -> float:
 
     Arrays of shape (n,). A pair is comparable where one left and the other was still there after that time, or was
     censored in it. NaN without such a pair. The same number as lifelines' for scores of minus the risk. It knows no
-    late entry: for clients seen from the start of a landmark only (METHODS 7).
+    late entry. No page uses it; `scale.py` holds it to lifelines and scikit-survival.
 
     >>> concordance_index(np.array([1, 2, 3, 4]), np.array([0.9, 0.2, 0.4, 0.1]), np.array([1, 1, 0, 1]))
     0.8
