@@ -1,4 +1,5 @@
-"""The one-step client bootstrap against full refits: what it costs, how far it is off. Writes benchmarks/bootstrap.md.
+"""The one-step client bootstrap against full refits: what it costs, how far it is off. Writes
+benchmarks/bootstrap.md.
 
 Run by `make bench`. CPU seconds of this process, one thread.
 """
@@ -43,16 +44,24 @@ The sandwich standard error of the page, over that of the refits: {sandwich}.
 def design(clients: int) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
     """The rows, covariates and exposure of A1's regression for an agency of so many clients."""
     tables = simulate(WORLDS["study"], clients=clients, seed=SEED, tables=("clients",))
-    spells = build_spells(tables["clients"], cutoff=dt.date(2025, 12, 31), records_begin=dt.date(2021, 1, 1))
+    spells = build_spells(
+        tables["clients"], cutoff=dt.date(2025, 12, 31), records_begin=dt.date(2021, 1, 1)
+    )
     rows = exit_rows(spells)
     first = (rows["contract_term_months"] == 1).astype(float).rename("first")
     size = natural_spline(np.log(rows["monthly_ad_spend"].clip(lower=1)))
-    X = pd.concat([first, size, *(levels(rows, rows[name]) for name in ("source", "industry"))], axis=1)
+    X = pd.concat(
+        [first, size, *(levels(rows, rows[name]) for name in ("source", "industry"))], axis=1
+    )
     return rows, X, band_exposure(rows["from_month"], rows["to_month"], rows["left"])
 
 
-def refits(fit: Fit, rows: pd.DataFrame, X: pd.DataFrame, exposure: np.ndarray, count: int) -> tuple[np.ndarray, int]:
-    """The log ratio in each resample that can be fitted, and how many cannot; resampled as `Fit.draws` does."""
+def refits(
+    fit: Fit, rows: pd.DataFrame, X: pd.DataFrame, exposure: np.ndarray, count: int
+) -> tuple[np.ndarray, int]:
+    """The log ratio in each resample that can be fitted, and how many cannot; resampled as
+    `Fit.draws` does.
+    """
     rng, groups, found = np.random.default_rng(SEED), fit.n_clusters, []
     for _ in range(count):
         weights = rng.multinomial(groups, np.full(groups, 1 / groups)).astype(float)[fit.cluster]
@@ -84,7 +93,13 @@ def main() -> None:
             f"{failed}",
             f"{draws.std() / full.std():.3f}",
         ]
-        cells += [f"{shift[0]:+.3f}", f"{shift[1]:+.3f}", f"{quick:.2f}", f"{slow:.1f}", f"{slow / quick:.0f} times"]
+        cells += [
+            f"{shift[0]:+.3f}",
+            f"{shift[1]:+.3f}",
+            f"{quick:.2f}",
+            f"{slow:.1f}",
+            f"{slow / quick:.0f} times",
+        ]
         lines.append(f"| {' | '.join(cells)} |")
         sandwich.append(f"{fit.se('first') / full.std():.3f} ({clients:,} clients)")
     text = NOTE.format(

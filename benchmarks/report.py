@@ -1,7 +1,9 @@
-"""What a report costs beyond its cells: kernels forked from a warm process, beside plain papermill and nbconvert.
+"""What a report costs beyond its cells: kernels forked from a warm process, beside plain papermill
+and nbconvert.
 
-Run by `make bench`; writes benchmarks/report.md. CPU seconds of all processes, for the machine is shared. The three
-ways take turns, on the same prepared data and with the same number of resamples; medians are told.
+Run by `make bench`; writes benchmarks/report.md. CPU seconds of all processes, for the machine is
+shared. The three ways take turns, on the same prepared data and with the same number of resamples;
+medians are told.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ PACKAGES = ("retention", "papermill", "nbclient", "nbconvert", "ipykernel", "pan
 
 
 def cells(work: Path) -> float:
-    """Everything that the notebooks' cells do, one notebook after the other in this process; imports come before."""
+    """Everything that the notebooks' cells do, one notebook after the other in this process;
+    imports come before.
+    """
     import nbformat
 
     from retention.report import kernels
@@ -40,7 +44,10 @@ def cells(work: Path) -> float:
         names: dict[str, object] = {}
         for cell in nbformat.read(path, as_version=4).cells:
             if cell.cell_type == "code":
-                run(PARAMETERS if "parameters" in cell.metadata.get("tags", []) else cell.source, names)
+                run(
+                    PARAMETERS if "parameters" in cell.metadata.get("tags", []) else cell.source,
+                    names,
+                )
     return time.process_time() - start
 
 
@@ -58,7 +65,9 @@ def run(cell: str | dict[str, str], names: dict[str, object]) -> None:
 
 
 def warm(work: Path) -> None:
-    """The report's way, from executing to pages; one at a time as the others, for two at once share a cache."""
+    """The report's way, from executing to pages; one at a time as the others, for two at once share
+    a cache.
+    """
     gc.set_threshold(50_000)  # as the command does
     from retention.data.prepared import SEAL
     from retention.report import execute, pages
@@ -73,17 +82,25 @@ def plain(work: Path) -> None:
         given = [word for name, value in PARAMETERS.items() for word in ("-p", name, value)]
         made = str(work / path.name)
         quiet = ("--no-progress-bar", "--cwd", str(work))
-        subprocess.run([sys.executable, "-m", "papermill", *quiet, *given, str(path), made], check=True)
-        subprocess.run([sys.executable, "-m", "nbconvert", "--to", "html", "--no-input", made], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "papermill", *quiet, *given, str(path), made], check=True
+        )
+        subprocess.run(
+            [sys.executable, "-m", "nbconvert", "--to", "html", "--no-input", made], check=True
+        )
 
 
 def measured(way: str) -> float:
-    """CPU seconds of one way in a process of its own, with all that it starts; for the cells, those of the cells."""
+    """CPU seconds of one way in a process of its own, with all that it starts; for the cells, those
+    of the cells.
+    """
     from retention.data.prepared import SEAL
     from retention.study import open_study, prepare
 
     with tempfile.TemporaryDirectory() as folder:
-        os.environ[SEAL] = prepare(open_study(str(ROOT / "data" / "sample")), Path(folder) / "prepared")
+        os.environ[SEAL] = prepare(
+            open_study(str(ROOT / "data" / "sample")), Path(folder) / "prepared"
+        )
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         command = [sys.executable, __file__, way, folder]
         told = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -1,7 +1,9 @@
-"""What size costs: features of a panel of ten million rows beside idiomatic pandas, curves beside lifelines.
+"""What size costs: features of a panel of ten million rows beside idiomatic pandas, curves beside
+lifelines.
 
-Run by `make bench`; writes benchmarks/scale.md. CPU seconds and peak memory of a process of its own for each step.
-`python benchmarks/scale.py 1000000` does the features of a hundred million rows as well (needs an hour).
+Run by `make bench`; writes benchmarks/scale.md. CPU seconds and peak memory of a process of its own
+for each step. `python benchmarks/scale.py 1000000` does the features of a hundred million rows as
+well (needs an hour).
 """
 
 from __future__ import annotations
@@ -29,19 +31,29 @@ ROUNDS = 3
 
 
 def panel(folder: Path, clients: int) -> None:
-    """Clients of a hundred months each, all on record a week into the next month; sorted by client."""
+    """Clients of a hundred months each, all on record a week into the next month; sorted by
+    client.
+    """
     rng, number = np.random.default_rng(1), np.arange(clients)
     ids = np.char.add("c", np.char.zfill(number.astype(str), 8))
-    people = pl.DataFrame({"client_id": ids, "contract_term_months": rng.choice([1, 6, 12], clients)})
+    people = pl.DataFrame(
+        {"client_id": ids, "contract_term_months": rng.choice([1, 6, 12], clients)}
+    )
     people = people.with_columns(start_date=dt.date(2015, 1, 1), end_date=None)
     spend = np.exp(rng.normal(8, 1, clients)).round(2)
-    people.with_columns(pl.Series("monthly_ad_spend", spend)).write_parquet(folder / "clients.parquet")
+    people.with_columns(pl.Series("monthly_ad_spend", spend)).write_parquet(
+        folder / "clients.parquet"
+    )
     month = (FIRST + np.arange(MONTHS)).astype("datetime64[us]")
     known = (FIRST + np.arange(MONTHS) + 1).astype("datetime64[us]") + np.timedelta64(7, "D")
     parts = []
     for block in np.array_split(number, max(clients // 50_000, 1)):
         paid = spend[block].repeat(MONTHS) * np.exp(rng.normal(0, 0.2, len(block) * MONTHS))
-        rows = {"client_id": ids[block].repeat(MONTHS), "month": np.tile(month, len(block)), "ad_spend": paid}
+        rows = {
+            "client_id": ids[block].repeat(MONTHS),
+            "month": np.tile(month, len(block)),
+            "ad_spend": paid,
+        }
         rows |= {"fee": paid * 0.08, "recorded_at": np.tile(known, len(block))}
         parts.append(folder / f"part{len(parts)}.parquet")
         pl.DataFrame(rows).write_parquet(parts[-1])
@@ -60,7 +72,15 @@ def ours(folder: Path, out: Path) -> None:
     clients = clients.assign(start_date=pd.to_datetime(clients["start_date"]), end_date=pd.NaT)
     spells = build_spells(clients, cutoff=CUTOFF)
     dates = {"begin": pd.Timestamp("2015-01-01"), "cutoff": pd.Timestamp(CUTOFF)}
-    write_features(folder, spells, out, window=Window(), results=ResultsSettings(), **dates, told=lambda _: None)
+    write_features(
+        folder,
+        spells,
+        out,
+        window=Window(),
+        results=ResultsSettings(),
+        **dates,
+        told=lambda _: None,
+    )
 
 
 def idiomatic(folder: Path, out: Path) -> None:
@@ -77,12 +97,19 @@ def idiomatic(folder: Path, out: Path) -> None:
     start = pd.to_datetime(clients["start_date"])
     clients["first"] = start.dt.year * 12 + start.dt.month - 1
     months = pd.DataFrame({"month": np.arange(2015 * 12, 2015 * 12 + MONTHS)})
-    grid = clients[["client_id", "first", "contract_term_months", "monthly_ad_spend"]].merge(months, how="cross")
-    grid = grid.merge(sums, on=["client_id", "month"], how="left").sort_values(["client_id", "month"])
+    grid = clients[["client_id", "first", "contract_term_months", "monthly_ad_spend"]].merge(
+        months, how="cross"
+    )
+    grid = grid.merge(sums, on=["client_id", "month"], how="left").sort_values(
+        ["client_id", "month"]
+    )
     counted = ["spend", "spend_n", "fee", "fee_n", "paid", "paid_n"]
     grid[counted] = grid[counted].fillna(0.0)
     by = grid.groupby("client_id")
-    rolled = {k: by[counted].rolling(k, min_periods=1).sum().reset_index(level=0, drop=True) for k in (3, 6)}
+    rolled = {
+        k: by[counted].rolling(k, min_periods=1).sum().reset_index(level=0, drop=True)
+        for k in (3, 6)
+    }
     for name in ("spend", "fee"):
         last = (grid[name] / grid[f"{name}_n"]).where(grid[f"{name}_n"] > 0)
         grid[f"{name}_now"] = last.groupby(grid["client_id"]).ffill(limit=5)
@@ -95,18 +122,29 @@ def idiomatic(folder: Path, out: Path) -> None:
     term, served = grid["contract_term_months"], grid["month"] - grid["first"] + 1
     grid["tenure_months"], grid["months_to_renewal"] = served, term - served % term
     grid["log_size"] = np.log(grid["monthly_ad_spend"])
-    keep = ["client_id", "month", *[f"{n}_{h}" for n in ("spend", "fee") for h in ("now", "lag", "3", "6", "change")]]
+    keep = [
+        "client_id",
+        "month",
+        *[f"{n}_{h}" for n in ("spend", "fee") for h in ("now", "lag", "3", "6", "change")],
+    ]
     out.mkdir(exist_ok=True)
-    grid[[*keep, "fee_a_month", "tenure_months", "months_to_renewal", "log_size"]].to_parquet(out / "all.parquet")
+    grid[[*keep, "fee_a_month", "tenure_months", "months_to_renewal", "log_size"]].to_parquet(
+        out / "all.parquet"
+    )
 
 
 def alike(mine: Path, theirs: Path) -> float:
     """The largest difference of any number in both."""
     other = pl.scan_parquet(theirs / "*.parquet")
     names = [name for name in other.collect_schema() if name not in ("client_id", "month")]
-    both = pl.scan_parquet(mine / "*.parquet").join(other, on=["client_id", "month"], how="full", suffix="_theirs")
+    both = pl.scan_parquet(mine / "*.parquet").join(
+        other, on=["client_id", "month"], how="full", suffix="_theirs"
+    )
     gaps = [(pl.col(n) - pl.col(f"{n}_theirs")).abs().max().alias(n) for n in names]
-    one_only = [(pl.col(n).is_null() != pl.col(f"{n}_theirs").is_null()).sum().alias(f"{n} alone") for n in names]
+    one_only = [
+        (pl.col(n).is_null() != pl.col(f"{n}_theirs").is_null()).sum().alias(f"{n} alone")
+        for n in names
+    ]
     found = both.select(*gaps, *one_only).collect(engine="streaming").row(0, named=True)
     assert not sum(found[f"{n} alone"] for n in names), found
     return float(max(found[n] for n in names))
@@ -116,16 +154,20 @@ def apart(step: Callable[..., None], *paths: Path) -> tuple[float, float]:
     """CPU seconds and peak memory (GB) of a step in a process of its own."""
     child = os.fork()
     if not child:
-        os.execv(sys.executable, [sys.executable, __file__, "--step", step.__name__, *map(str, paths)])
+        os.execv(
+            sys.executable, [sys.executable, __file__, "--step", step.__name__, *map(str, paths)]
+        )
     _, status, used = os.wait4(child, 0)
     assert status == 0, f"{step.__name__} failed"
     return used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6
 
 
 def restricted_means(outcome: Any, horizon: float, draws: int, seed: int) -> np.ndarray:
-    """The restricted mean, then that of `draws` resamples of the engagements; shape (1 + draws,), months.
+    """The restricted mean, then that of `draws` resamples of the engagements; shape (1 + draws,),
+    months.
 
-    Drawn from the counted table: the same law as drawing rows, at a cost that hangs on months and not on clients.
+    Drawn from the counted table: the same law as drawing rows, at a cost that hangs on months and
+    not on clients.
     """
     told = outcome.within(horizon).counted
     times = np.unique(told.stop[told.kind > 0])
@@ -140,9 +182,11 @@ def restricted_means(outcome: Any, horizon: float, draws: int, seed: int) -> np.
 
 
 def curves() -> list[tuple[str, float, float, float, float]]:
-    """Kaplan-Meier, log-rank, resampled means, concordance: CPU seconds (ours, lifelines, scikit-survival), difference.
+    """Kaplan-Meier, log-rank, resampled means, concordance: CPU seconds (ours, lifelines,
+    scikit-survival), difference.
 
-    The largest difference is the one from lifelines; scikit-survival's numbers are held to ours to nine digits.
+    The largest difference is the one from lifelines; scikit-survival's numbers are held to ours to
+    nine digits.
     """
     from concordance import concordance_index
     from lifelines import KaplanMeierFitter
@@ -162,7 +206,11 @@ def curves() -> list[tuple[str, float, float, float, float]]:
         return found, (time.process_time() - start) / number
 
     rng, n = np.random.default_rng(1), 1_000_000
-    life, censored, group = np.ceil(rng.exponential(20, n)), rng.integers(1, 97, n), rng.random(n) < 0.5
+    life, censored, group = (
+        np.ceil(rng.exponential(20, n)),
+        rng.integers(1, 97, n),
+        rng.random(n) < 0.5,
+    )
     stop, ended = np.minimum(life, censored), life <= censored
     rows: list[tuple[str, float, float, float, float]] = []
 
@@ -181,18 +229,30 @@ def curves() -> list[tuple[str, float, float, float, float]]:
 
     every = Outcome.of(stop, ended, np.zeros(n))
     counted, parts = every.counted, [every.where(group).counted, every.where(~group).counted]
-    both = Outcome(*(np.concatenate([getattr(p, a) for p in parts]) for a in ("stop", "kind", "entry", "count")))
+    both = Outcome(
+        *(
+            np.concatenate([getattr(p, a) for p in parts])
+            for a in ("stop", "kind", "entry", "count")
+        )
+    )
     side = np.repeat([0, 1], [len(p.stop) for p in parts])
 
     def km_gap(mine: Any, other: Any) -> float:
         curve = mine[mine["month"] > 0]
         return float(
-            np.abs(other.survival_function_.iloc[:, 0].reindex(curve["month"]).to_numpy() - curve["survival"]).max()
+            np.abs(
+                other.survival_function_.iloc[:, 0].reindex(curve["month"]).to_numpy()
+                - curve["survival"]
+            ).max()
         )
 
     def km_gap_too(mine: Any, other: Any) -> float:
         curve = mine[mine["month"] > 0]
-        return float(np.abs(pd.Series(other[1], other[0]).reindex(curve["month"]).to_numpy() - curve["survival"]).max())
+        return float(
+            np.abs(
+                pd.Series(other[1], other[0]).reindex(curve["month"]).to_numpy() - curve["survival"]
+            ).max()
+        )
 
     km, km_gaps = "Kaplan-Meier with interval, 1,000,000 clients", (km_gap, km_gap_too)
     km_others = (
@@ -200,7 +260,12 @@ def curves() -> list[tuple[str, float, float, float, float]]:
         lambda: kaplan_meier_estimator(ended, stop, conf_type="log-log"),
     )
     line(f"{km}, from the counted table", lambda: kaplan_meier(counted), km_others, km_gaps, 20)
-    line(f"{km}, from rows", lambda: kaplan_meier(Outcome.of(stop, ended, np.zeros(n))), km_others, km_gaps)
+    line(
+        f"{km}, from rows",
+        lambda: kaplan_meier(Outcome.of(stop, ended, np.zeros(n))),
+        km_others,
+        km_gaps,
+    )
     lr = "log-rank, two groups, 1,000,000 clients"
     lr_gaps = (lambda a, b: abs(a.chi2 - b.test_statistic), lambda a, b: abs(a.chi2 - b[0]))
     lr_others = (
@@ -208,19 +273,38 @@ def curves() -> list[tuple[str, float, float, float, float]]:
         lambda: compare_survival(Surv.from_arrays(ended, stop), group.astype(int)),
     )
     line(f"{lr}, from the counted table", lambda: logrank(both, side), lr_others, lr_gaps, 20)
-    line(f"{lr}, from rows", lambda: logrank(Outcome.of(stop, ended, np.zeros(n)), group), lr_others, lr_gaps)
-    drawn, cost = timed(lambda: restricted_means(parts[0], 24, 1000, 1) - restricted_means(parts[1], 24, 1000, 2))
-    resampled = f"{len(drawn) - 1:,} resamples of a difference of means to month 24, 1,000,000 clients"
+    line(
+        f"{lr}, from rows",
+        lambda: logrank(Outcome.of(stop, ended, np.zeros(n)), group),
+        lr_others,
+        lr_gaps,
+    )
+    drawn, cost = timed(
+        lambda: restricted_means(parts[0], 24, 1000, 1) - restricted_means(parts[1], 24, 1000, 2)
+    )
+    resampled = (
+        f"{len(drawn) - 1:,} resamples of a difference of means to month 24, 1,000,000 clients"
+    )
     rows.append((resampled, cost, np.nan, np.nan, np.nan))
     risk, gone = rng.normal(size=CLIENTS), ended[:CLIENTS]
-    for what, times in (("whole months", stop[:CLIENTS]), ("any time", rng.exponential(20, CLIENTS))):
+    for what, times in (
+        ("whole months", stop[:CLIENTS]),
+        ("any time", rng.exponential(20, CLIENTS)),
+    ):
         others = (
             partial(theirs, times, -risk, gone),
             partial(concordance_index_censored, gone, times, risk, tied_tol=0.0),
         )
-        tied = what == "whole months"  # of which scikit-survival counts fewer pairs: it is another number
+        tied = (
+            what == "whole months"
+        )  # of which scikit-survival counts fewer pairs: it is another number
         gaps = (lambda a, b: abs(a - b), lambda a, b, tied=tied: 0.0 if tied else abs(a - b[0]))
-        line(f"concordance, 100,000 clients, {what}", partial(concordance_index, times, risk, gone), others, gaps)
+        line(
+            f"concordance, 100,000 clients, {what}",
+            partial(concordance_index, times, risk, gone),
+            others,
+            gaps,
+        )
     return rows
 
 
@@ -233,12 +317,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         panel(base, CLIENTS)
-        tried = [(apart(ours, base, base / "mine"), apart(idiomatic, base, base / "theirs")) for _ in range(ROUNDS)]
+        tried = [
+            (apart(ours, base, base / "mine"), apart(idiomatic, base, base / "theirs"))
+            for _ in range(ROUNDS)
+        ]
         gap = alike(base / "mine", base / "theirs")
         cpu = [float(np.median([pair[k][0] for pair in tried])) for k in (0, 1)]
         peak = [max(pair[k][1] for pair in tried) for k in (0, 1)]
         told.append(
-            f"| {CLIENTS * MONTHS:,} | {cpu[0]:.0f} | {peak[0]:.1f} | {cpu[1]:.0f} | {peak[1]:.1f} | {gap:.0e} |"
+            f"| {CLIENTS * MONTHS:,} | {cpu[0]:.0f} | {peak[0]:.1f} | {cpu[1]:.0f} | "
+            f"{peak[1]:.1f} | {gap:.0e} |"
         )
     for clients in larger:
         with tempfile.TemporaryDirectory() as folder:
@@ -248,7 +336,10 @@ def main() -> None:
             told.append(f"| {clients * MONTHS:,} | {seconds:.0f} | {memory:.1f} | – | – | – |")
     curve_rows = [
         f"| {what} | {mine * 1000:,.1f} | "
-        + " | ".join("–" if np.isnan(other) else f"{other * 1000:,.1f} ({other / mine:,.0f})" for other in others)
+        + " | ".join(
+            "–" if np.isnan(other) else f"{other * 1000:,.1f} ({other / mine:,.0f})"
+            for other in others
+        )
         + f" | {'–' if np.isnan(gap) else f'{gap:.0e}'} |"
         for what, mine, *others, gap in curves()
     ]

@@ -1,4 +1,5 @@
-"""What scoring costs: the sample's clients many times over, scored by a model that is fitted already.
+"""What scoring costs: the sample's clients many times over, scored by a model that is fitted
+already.
 
 Run by `make bench`; writes benchmarks/score.md. CPU seconds, for the machine is shared.
 """
@@ -28,7 +29,10 @@ KEYS = ("client_id", "invoice_id", "lead_id")  # what is a copy's own; staff are
 def copies(frame: pd.DataFrame, count: int) -> pd.DataFrame:
     """The frame `count` times, each copy with ids of its own."""
     own = [name for name in KEYS if name in frame]
-    parts = [frame.assign(**{name: frame[name].astype(str) + f"-{k}" for name in own}) for k in range(count)]
+    parts = [
+        frame.assign(**{name: frame[name].astype(str) + f"-{k}" for name in own})
+        for k in range(count)
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -43,12 +47,20 @@ def main() -> None:
     made, fitting = timed(lambda: scores.scorer(study.snapshots, found, study.window))
     now = study.snapshots[study.snapshots["month"] == study.snapshots["month"].max()]
     count = -(-ACTIVE // len(now))
-    rows, spells = copies(now, count), copies(study.spells[study.spells["client_id"].isin(now["client_id"])], count)
+    rows, spells = (
+        copies(now, count),
+        copies(study.spells[study.spells["client_id"].isin(now["client_id"])], count),
+    )
     table, scoring = timed(lambda: scores.scores(rows, spells, made, study.settings, study.cutoff))
-    frames = {name: copies(frame, FEWER) if name != "staff" else frame for name, frame in study.tables.frames.items()}
+    frames = {
+        name: copies(frame, FEWER) if name != "staff" else frame
+        for name, frame in study.tables.frames.items()
+    }
     people, dates = copies(study.spells, FEWER), {"cutoff": pd.Timestamp(study.cutoff)}
     dates["begin"] = pd.Timestamp(study.records_begin)
-    made_of, features = timed(lambda: build_snapshots(people, frames, study.window, study.settings.results, **dates))
+    made_of, features = timed(
+        lambda: build_snapshots(people, frames, study.window, study.settings.results, **dates)
+    )
     text = f"""# What scoring costs
 
 Made by `make bench`: the sample's clients many times over, scored by a model that was fitted on the sample

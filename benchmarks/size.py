@@ -1,6 +1,7 @@
 """What a whole report costs at 5,000 and at 50,000 engagements, all tables given.
 
-Run by `make bench`; writes benchmarks/size.md. CPU seconds, for the machine is shared; one notebook after the other.
+Run by `make bench`; writes benchmarks/size.md. CPU seconds, for the machine is shared; one notebook
+after the other.
 """
 
 from __future__ import annotations
@@ -31,21 +32,33 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             made, out = f"{folder}/data", Path(folder) / "reports"
             subprocess.run(
-                [*COMMAND, "sample", "--clients", str(size), "--format", "parquet", "--out", made], check=True
+                [*COMMAND, "sample", "--clients", str(size), "--format", "parquet", "--out", made],
+                check=True,
             )
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            subprocess.run([*COMMAND, "report", "--data", made, "--out", str(out), "--jobs", "1"], check=True)
+            subprocess.run(
+                [*COMMAND, "report", "--data", made, "--out", str(out), "--jobs", "1"], check=True
+            )
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             took = json.loads((out / "latest" / "run.json").read_text())["took"]
-            largest[head] = max(page.stat().st_size for page in (out / "latest").glob("*.html")) / 1e6
+            largest[head] = (
+                max(page.stat().st_size for page in (out / "latest").glob("*.html")) / 1e6
+            )
         whole = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         cpu[head] = {name: told["cpu"] for name, told in took.items()}
         cpu[head]["reading, checking, pages"] = whole - sum(cpu[head].values())
         cpu[head]["the whole report"] = whole
         peak[head] = {name: told["peak_mb"] / 1024 for name, told in took.items()}
-        peak[head]["the whole report"] = after.ru_maxrss / 1024**2  # the largest process of any size so far
-    table = pd.concat([pd.DataFrame(cpu).add_suffix(", CPU s"), pd.DataFrame(peak).add_suffix(", GB")], axis=1)
-    rows = [f"| {name} | {' | '.join(_cell(*item) for item in row.items())} |" for name, row in table.iterrows()]
+        peak[head]["the whole report"] = (
+            after.ru_maxrss / 1024**2
+        )  # the largest process of any size so far
+    table = pd.concat(
+        [pd.DataFrame(cpu).add_suffix(", CPU s"), pd.DataFrame(peak).add_suffix(", GB")], axis=1
+    )
+    rows = [
+        f"| {name} | {' | '.join(_cell(*item) for item in row.items())} |"
+        for name, row in table.iterrows()
+    ]
     heads = ["what", *table.columns]
     pages = " and ".join(f"{value:.1f} MB at {size}" for size, value in largest.items())
     text = f"""# What a report costs by size

@@ -1,4 +1,6 @@
-"""Pictures of the last report for the README: `make screenshots`. Needs Chromium; few colours keep them small."""
+"""Pictures of the last report for the README: `make screenshots`. Needs Chromium; few colours keep
+them small.
+"""
 
 import io
 import shutil
@@ -25,12 +27,16 @@ def main() -> None:
     (HERE / "screens").mkdir(exist_ok=True)
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or "chromium"
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
         for name, page, width, height, scheme in SHOTS:
             tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
             tab.goto((LATEST / f"{page}.html").resolve().as_uri())
             picture = (
-                Image.open(io.BytesIO(tab.screenshot())).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+                Image.open(io.BytesIO(tab.screenshot()))
+                .convert("RGB")
+                .quantize(COLOURS, dither=Image.Dither.NONE)
             )
             picture.save(HERE / "screens" / f"{name}.png", optimize=True)
             tab.close()

@@ -1,4 +1,6 @@
-"""What tests share: a small hand-made agency, the sample, and skips that may not hide a hole on the check machine."""
+"""What tests share: a small hand-made agency, the sample, and skips that may not hide a hole on the
+check machine.
+"""
 
 import fcntl
 import os
@@ -19,17 +21,25 @@ def pytest_runtest_makereport(item, call):
     """Where RETENTION_NO_SKIPS is set, a test skipped for want of a program is a failure."""
     result = yield
     report = result.get_result()
-    if report.skipped and os.environ.get("RETENTION_NO_SKIPS") and "install" in str(report.longrepr):
+    if (
+        report.skipped
+        and os.environ.get("RETENTION_NO_SKIPS")
+        and "install" in str(report.longrepr)
+    ):
         report.outcome = "failed"
 
 
 def pytest_collection_modifyitems(items):
-    """The files that take minutes come first: with two workers none then waits for the other at the end."""
+    """The files that take minutes come first: with two workers none then waits for the other at the
+    end.
+    """
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def clients_of(rows: list[tuple], columns: tuple[str, ...] = ()) -> pd.DataFrame:
-    """A clients table from (id, start, end, term, *more) tuples; dates as text, end None while a client stays."""
+    """A clients table from (id, start, end, term, *more) tuples; dates as text, end None while a
+    client stays.
+    """
     names = ["client_id", "start_date", "end_date", "contract_term_months", *columns]
     frame = pd.DataFrame(rows, columns=names)
     dates = [name for name in names if name.endswith("_date")]
@@ -46,9 +56,11 @@ def sample_study():
 
 @pytest.fixture(scope="session")
 def shared_report(tmp_path_factory) -> Path:
-    """A folder with `data`, a small made-up agency, and `out`, its report: made once for all files of tests.
+    """A folder with `data`, a small made-up agency, and `out`, its report: made once for all files
+    of tests.
 
-    One client has a hostile name and is sure to be listed, for its fee departs most. Who writes into it takes a copy.
+    One client has a hostile name and is sure to be listed, for its fee departs most. Who writes
+    into it takes a copy.
     """
     from retention.data.schema import write_csv
     from retention.sample import write_sample
@@ -66,7 +78,9 @@ def shared_report(tmp_path_factory) -> Path:
         write_csv(clients, folder / "data" / "clients.csv")
         command = [sys.executable, "-c", "from retention.cli import main; main()", "report"]
         words = ["--data", str(folder / "data"), "--out", str(folder / "out")]
-        done = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, *words], cwd=ROOT, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == str(folder / "out" / "latest" / "index.html")
     return folder

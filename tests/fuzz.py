@@ -1,4 +1,5 @@
-"""Every notebook on agencies that are odd in some way: what stops, or warns, is told with the input that did it.
+"""Every notebook on agencies that are odd in some way: what stops, or warns, is told with the input
+that did it.
 
 An input is a small made-up agency with one thing changed (a table absent, a column blank, nobody
 left, ...), or several things drawn by the seed. Where `open_study` finds no fault in it, the code
@@ -130,7 +131,9 @@ def only(*tables: str) -> Change:
 
 
 def later(table: str) -> Change:
-    """All of a table's rows after the cut-off: a table that is there, and nothing of it is known."""
+    """All of a table's rows after the cut-off: a table that is there, and nothing of it is
+    known.
+    """
 
     def change(frames: Frames) -> Frames:
         columns = TABLES[table].columns
@@ -259,7 +262,8 @@ def everybody_gone(rows: pd.DataFrame) -> pd.DataFrame:
 def terms(**values: str) -> Change:
     """One term for all clients, at signing and later."""
     return lambda frames: in_turn(
-        put("clients", "contract_term_months", values["term"]), put("contracts", "term_months", values["term"])
+        put("clients", "contract_term_months", values["term"]),
+        put("contracts", "term_months", values["term"]),
     )(frames)
 
 
@@ -273,7 +277,9 @@ def one_rep(frames: Frames) -> Frames:
     mine = frames["clients"][["client_id", "start_date", "end_date"]].set_axis(
         ["client_id", "from_date", "to_date"], axis=1
     )
-    return frames | {"assignments": pd.concat([served, mine.assign(staff_id=who, role="rep")]).fillna("")}
+    return frames | {
+        "assignments": pd.concat([served, mine.assign(staff_id=who, role="rep")]).fillna("")
+    }
 
 
 def new_reps(frames: Frames) -> Frames:
@@ -283,7 +289,9 @@ def new_reps(frames: Frames) -> Frames:
     fresh = served[now].assign(staff_id="new1", from_date=LAST[:8] + "05")
     staff = pd.DataFrame([{"staff_id": "new1", "role": "rep", "started_on": LAST[:8] + "01"}])
     return frames | {
-        "assignments": pd.concat([served.assign(to_date=served["to_date"].mask(now, LAST[:8] + "04")), fresh]),
+        "assignments": pd.concat(
+            [served.assign(to_date=served["to_date"].mask(now, LAST[:8] + "04")), fresh]
+        ),
         "staff": pd.concat([frames["staff"], staff]).fillna(""),
     }
 
@@ -299,7 +307,9 @@ def free_client(frames: Frames) -> Frames:
 
 def nobody_named(frames: Frames) -> Frames:
     """Nobody says who serves whom: no assignments, no rep in the clients table or the surveys."""
-    return in_turn(without("assignments"), dropped("clients", "rep_id"), dropped("surveys", "rep_id"))(frames)
+    return in_turn(
+        without("assignments"), dropped("clients", "rep_id"), dropped("surveys", "rep_id")
+    )(frames)
 
 
 def scaled(table: str, column: str, **where: Any) -> Change:
@@ -339,7 +349,10 @@ def columns_left(*columns: str) -> Change:
     """Nothing but the columns that are required, and these, in any table."""
 
     def change(frames: Frames) -> Frames:
-        kept = {name: [c for c in rows if c in columns or c in TABLES[name].required] for name, rows in frames.items()}
+        kept = {
+            name: [c for c in rows if c in columns or c in TABLES[name].required]
+            for name, rows in frames.items()
+        }
         return {name: rows[kept[name]] for name, rows in frames.items()}
 
     return change
@@ -354,22 +367,29 @@ def of_agency() -> Iterator[Input]:
     """What can be odd about the agency as a whole."""
     for count in (1, 2, 3, 5, 10, 20, 40):
         yield Input(f"the first {count} clients", clients(lambda rows, n=count: rows.head(n)))
-        yield Input(f"the last {count} clients", clients(lambda rows, n=count: rows.sort_values("start_date").tail(n)))
+        yield Input(
+            f"the last {count} clients",
+            clients(lambda rows, n=count: rows.sort_values("start_date").tail(n)),
+        )
     yield Input("clients alone", only("clients"))
     yield Input("only required columns", columns_left())
     yield Input("only required columns, clients alone", in_turn(columns_left(), only("clients")))
     yield Input("nobody has left", clients(ended))
     yield Input("everybody has left", clients(everybody_gone))
     yield Input(
-        "everybody left on the last day", clients(lambda rows: ended(rows, end_date=LAST, end_initiator="client"))
+        "everybody left on the last day",
+        clients(lambda rows: ended(rows, end_date=LAST, end_initiator="client")),
     )
     yield Input(
-        "all ends are to come", clients(lambda rows: ended(rows, end_date="2024-02-29", end_initiator="client"))
+        "all ends are to come",
+        clients(lambda rows: ended(rows, end_date="2024-02-29", end_initiator="client")),
     )
     yield Input("past clients only", clients(lambda rows: rows[rows["end_date"] != ""]))
     yield Input("present clients only", clients(lambda rows: rows[rows["end_date"] == ""]))
     for who in ("client", "agency", "neutral"):
-        yield Input(f"all ends the choice of: {who}", lambda frames, who=who: _initiated(frames, who))
+        yield Input(
+            f"all ends the choice of: {who}", lambda frames, who=who: _initiated(frames, who)
+        )
     yield Input("all started in the last month", started("2023-12-04"))
     yield Input("all started in the month before", started("2023-11-04"))
     yield Input("all started on the first day", started(FIRST))
@@ -389,7 +409,8 @@ def of_agency() -> Iterator[Input]:
     yield Input("all reps new", new_reps)
     yield Input("nobody says who the rep is", nobody_named)
     yield Input(
-        "fees, hours and costs and no rep", in_turn(nobody_named, only("clients", "account_months", "hours", "staff"))
+        "fees, hours and costs and no rep",
+        in_turn(nobody_named, only("clients", "account_months", "hours", "staff")),
     )
     yield Input("reps on record, nobody on the staff", rows_of("staff", 0))
     yield Input("a rep nobody knows", put("assignments", "staff_id", "ghost"))
@@ -417,18 +438,30 @@ def of_agency() -> Iterator[Input]:
     yield Input("one client asked", lambda frames: _one_client(frames, "surveys"))
     yield Input("all invoices paid", all_paid)
     yield Input("no invoice paid", rows_of("payments", 0))
-    yield Input("invoices of nothing", in_turn(put("invoices", "amount", "0"), put("payments", "amount", "0")))
+    yield Input(
+        "invoices of nothing",
+        in_turn(put("invoices", "amount", "0"), put("payments", "amount", "0")),
+    )
     yield Input("credit notes only", put("invoices", "amount", "-100"))
-    yield Input("no lead signed", in_turn(put("leads", "signed_on", ""), put("leads", "client_id", "")))
+    yield Input(
+        "no lead signed", in_turn(put("leads", "signed_on", ""), put("leads", "client_id", ""))
+    )
     yield Input("every lead signed", put("leads", "signed_on", "2023-06-30"))
     for table in TABLES:
         if table not in ("clients", "staff") and "client_id" in TABLES[table].required:
-            yield Input(f"{table}: one client's rows", lambda frames, table=table: _one_client(frames, table))
+            yield Input(
+                f"{table}: one client's rows",
+                lambda frames, table=table: _one_client(frames, table),
+            )
 
 
 def _initiated(frames: Frames, who: str) -> Frames:
     rows = frames["clients"]
-    return frames | {"clients": rows.assign(end_initiator=rows["end_initiator"].where(rows["end_date"] == "", who))}
+    return frames | {
+        "clients": rows.assign(
+            end_initiator=rows["end_initiator"].where(rows["end_date"] == "", who)
+        )
+    }
 
 
 def _one_client(frames: Frames, table: str) -> Frames:
@@ -451,8 +484,12 @@ def started(day: str) -> Change:
     """Everybody signed on one day and is still there; what came earlier is gone from all tables."""
 
     def change(frames: Frames) -> Frames:
-        rows = ended(frames["clients"].drop_duplicates("client_id")).assign(start_date=day, recorded_date=day)
-        kept = {name: _since(name, frame, day) for name, frame in frames.items() if name != "clients"}
+        rows = ended(frames["clients"].drop_duplicates("client_id")).assign(
+            start_date=day, recorded_date=day
+        )
+        kept = {
+            name: _since(name, frame, day) for name, frame in frames.items() if name != "clients"
+        }
         return {"clients": rows, **kept}
 
     return change
@@ -460,7 +497,11 @@ def started(day: str) -> Change:
 
 def _since(table: str, rows: pd.DataFrame, day: str) -> pd.DataFrame:
     """The rows of a table that are dated on or after a day; the staff stay."""
-    dates = [c.name for c in TABLES[table].columns if c.kind in ("date", "month") and c.required and c.name in rows]
+    dates = [
+        c.name
+        for c in TABLES[table].columns
+        if c.kind in ("date", "month") and c.required and c.name in rows
+    ]
     if table == "staff" or not dates:
         return rows
     return rows[rows[dates[0]] >= day[: len(rows[dates[0]].max() or day)]] if len(rows) else rows
@@ -474,7 +515,10 @@ def _until(day: str) -> Change:
         rows = rows[rows["start_date"] <= day]
         later = rows["end_date"] > day
         rows = rows.where(
-            ~later, rows.assign(**dict.fromkeys(["end_date", "decision_date", "end_initiator", "end_reason"], ""))
+            ~later,
+            rows.assign(
+                **dict.fromkeys(["end_date", "decision_date", "end_initiator", "end_reason"], "")
+            ),
         )
         return clients(lambda _: rows)(frames)
 
@@ -501,7 +545,11 @@ def of_large_agency() -> Iterator[Input]:
     for each in of_agency():
         if each.name in IN_LARGE:
             yield replace(each, name=f"large, {each.name}", clients=LARGE)
-    blank = [put("clients", column.name, "") for column in TABLES["clients"].columns if not column.required]
+    blank = [
+        put("clients", column.name, "")
+        for column in TABLES["clients"].columns
+        if not column.required
+    ]
     yield Input("large, optional columns blank", in_turn(*blank), clients=LARGE)
     yield Input("large, all spend equal", put("clients", "monthly_ad_spend", "1000"), clients=LARGE)
 
@@ -514,11 +562,15 @@ def joined(parts: list[Input]) -> Input:
 
 
 def bundled(singles: list[Input], rng: random.Random) -> list[Input]:
-    """The inputs in groups of a few, each group about different tables: as many things tried in less time."""
+    """The inputs in groups of a few, each group about different tables: as many things tried in
+    less time.
+    """
     rest = rng.sample(singles, len(singles))
     groups: list[list[Input]] = []
     for single in rest:
-        fits = [g for g in groups[-20:] if len(g) < BUNDLE and all(p.tables != single.tables for p in g)]
+        fits = [
+            g for g in groups[-20:] if len(g) < BUNDLE and all(p.tables != single.tables for p in g)
+        ]
         if fits:
             fits[0].append(single)
         else:
@@ -529,7 +581,10 @@ def bundled(singles: list[Input], rng: random.Random) -> list[Input]:
 def mixed(seed: int) -> Iterator[Input]:
     """Several things odd at once, drawn by the seed."""
     rng = random.Random(seed)
-    single = [*of_agency(), *(each for table in TABLES for each in (*of_table(table), *of_columns(table)))]
+    single = [
+        *of_agency(),
+        *(each for table in TABLES for each in (*of_table(table), *of_columns(table))),
+    ]
     plain = [each for each in single if (each.cutoff, each.begin) == (LAST, FIRST)]
     for _ in range(MIXED):
         drawn = rng.sample(plain, rng.randint(2, TOGETHER))
@@ -568,11 +623,15 @@ def run(given: Input) -> tuple[str, list[Stop]]:
             if rows.empty and "heading" not in given.name:
                 continue  # a table that an odd agency has nothing for is not exported
             rows.to_csv(base / f"{name}.csv", index=False)
-        (base / "retention.toml").write_text(SETTINGS.format(cutoff=given.cutoff, begin=given.begin))
+        (base / "retention.toml").write_text(
+            SETTINGS.format(cutoff=given.cutoff, begin=given.begin)
+        )
         return run_folder(given.name, base, base / "run", reading(given.tables))
 
 
-def run_folder(name: str, data: Path, prepared: Path, notebooks: Iterable[Path] = NOTEBOOKS) -> tuple[str, list[Stop]]:
+def run_folder(
+    name: str, data: Path, prepared: Path, notebooks: Iterable[Path] = NOTEBOOKS
+) -> tuple[str, list[Stop]]:
     """As `run`, on the data of a folder; `prepared` is where the run's own copy of them goes."""
     try:
         study = open_study(str(data))
@@ -597,20 +656,38 @@ def _memory() -> str | None:
 
 @cache
 def cells(notebook: Path) -> tuple[tuple[Any, Any], ...]:
-    """The code cells of a notebook, parameters left out: what is run, and the last line's value shown."""
+    """The code cells of a notebook, parameters left out: what is run, and the last line's value
+    shown.
+    """
     made = []
     for cell in json.loads(notebook.read_text())["cells"]:
         if cell["cell_type"] != "code" or "parameters" in cell["metadata"].get("tags", []):
             continue
         body = ast.parse("".join(cell["source"])).body
-        shown = ast.Expression(body.pop().value) if isinstance(body[-1], ast.Expr) else ast.parse("None", mode="eval")
-        made.append((compile(ast.Module(body, []), notebook.stem, "exec"), compile(shown, notebook.stem, "eval")))
+        shown = (
+            ast.Expression(body.pop().value)
+            if isinstance(body[-1], ast.Expr)
+            else ast.parse("None", mode="eval")
+        )
+        made.append(
+            (
+                compile(ast.Module(body, []), notebook.stem, "exec"),
+                compile(shown, notebook.stem, "eval"),
+            )
+        )
     return tuple(made)
 
 
 def run_notebook(given: str, notebook: Path, folder: Path) -> list[Stop]:
-    """Run the cells of a notebook; after one that stops, those that do not need it are run as well."""
-    names: dict[str, Any] = {"data_dir": str(folder), "config": "", "cutoff": "", "out_dir": str(folder.parent)}
+    """Run the cells of a notebook; after one that stops, those that do not need it are run as
+    well.
+    """
+    names: dict[str, Any] = {
+        "data_dir": str(folder),
+        "config": "",
+        "cutoff": "",
+        "out_dir": str(folder.parent),
+    }
     stops: list[Stop] = []
     for code, shown in cells(notebook):
         try:
@@ -630,14 +707,23 @@ def run_notebook(given: str, notebook: Path, folder: Path) -> list[Stop]:
 def stop_of(given: str, notebook: str, error: Exception) -> Stop:
     """Where it stopped: the last frame of each file of the project that led there."""
     steps = traceback.extract_tb(error.__traceback__)
-    own = [step for step in steps if "retention" in step.filename and "site-packages" not in step.filename]
-    places = [f"{Path(step.filename).name}:{step.lineno} {step.name}: {step.line}" for step in own or steps[-1:]]
+    own = [
+        step
+        for step in steps
+        if "retention" in step.filename and "site-packages" not in step.filename
+    ]
+    places = [
+        f"{Path(step.filename).name}:{step.lineno} {step.name}: {step.line}"
+        for step in own or steps[-1:]
+    ]
     text = str(error).splitlines()[0][:160] if str(error) else ""
     return Stop(given, notebook, f"{type(error).__name__}: {text}", tuple(places))
 
 
 def quick_pictures(change: Callable[..., None] = setattr) -> None:
-    """Let charts be laid out and not painted: what fails, fails in the layout, and painting takes most of the time."""
+    """Let charts be laid out and not painted: what fails, fails in the layout, and painting takes
+    most of the time.
+    """
 
     def save(figure: Figure, *_: Any, **__: Any) -> None:
         figure.get_tightbbox(figure.canvas.get_renderer())  # type: ignore[attr-defined]
@@ -647,7 +733,15 @@ def quick_pictures(change: Callable[..., None] = setattr) -> None:
 
 def few_draws(change: Callable[..., None] = setattr) -> None:
     """Let resampling draw a few times: what fails, fails in the first."""
-    small = {importance: 10, lifetimes: 40, validation: 40, margins: 40, term_fees: 40, leads: 40, nps: 100}
+    small = {
+        importance: 10,
+        lifetimes: 40,
+        validation: 40,
+        margins: 40,
+        term_fees: 40,
+        leads: 40,
+        nps: 100,
+    }
     small[early_warning] = 200
     for module, draws in small.items():
         change(module, "DRAWS", draws)
@@ -663,7 +757,10 @@ def told(stops: list[Stop]) -> str:
     for kind, count in kinds.most_common():
         stop = example[kind]
         inputs_of = sorted({other.given for other in stops if other.kind == kind}, key=len)
-        lines += [f"{count}x {stop.notebook}: {stop.error}", *(f"    {place}" for place in stop.frames[-4:])]
+        lines += [
+            f"{count}x {stop.notebook}: {stop.error}",
+            *(f"    {place}" for place in stop.frames[-4:]),
+        ]
         lines += [f"    inputs: {'; '.join(inputs_of[:6])}"]
     return "\n".join(lines)
 
@@ -675,8 +772,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--only", default="", help="inputs whose name holds this")
     parser.add_argument("--skip", type=int, default=0, help="go on after this many inputs")
-    parser.add_argument("--refused", action="store_true", help="list what the check refused, and why")
-    parser.add_argument("--alone", action="store_true", help="change each column by itself, not a few at a time")
+    parser.add_argument(
+        "--refused", action="store_true", help="list what the check refused, and why"
+    )
+    parser.add_argument(
+        "--alone", action="store_true", help="change each column by itself, not a few at a time"
+    )
     asked = parser.parse_args()
     part, parts = (int(number) for number in asked.part.split("/"))
     every = inputs(asked.seed, each_alone=asked.alone)[part - 1 :: parts]
@@ -697,10 +798,16 @@ def main() -> int:
         fresh = [stop for stop in stopped if stop.kind not in seen]
         seen |= {stop.kind for stop in fresh}
         if fresh or number % 10 == 0:
-            how_far = f"{number}/{len(every)}, {time.time() - begun:.0f} s, {given.name}: {len(stopped)} stops"
+            how_far = (
+                f"{number}/{len(every)}, {time.time() - begun:.0f} s, {given.name}: "
+                f"{len(stopped)} stops"
+            )
             print(f"{how_far}\n{told(fresh)}", file=sys.stderr, flush=True)
     print(told(stops))
-    print(f"{len(every)} inputs: {dict(outcomes)}; {len({stop.given for stop in stops})} with something that stopped.")
+    print(
+        f"{len(every)} inputs: {dict(outcomes)}; {len({stop.given for stop in stops})} with "
+        "something that stopped."
+    )
     return 1 if stops else 0
 
 

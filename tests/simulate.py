@@ -1,7 +1,9 @@
-"""Do the intervals keep their promise? Many made-up agencies, each judged; figures kept in docs/calibration.md.
+"""Do the intervals keep their promise? Many made-up agencies, each judged; figures kept in
+docs/calibration.md.
 
-Run by `make simulate`; takes about a quarter of an hour on two cores. Every finished agency is kept in
-`.simulate.jsonl`, so that a run that was stopped goes on where it was; a change of the code begins anew.
+Run by `make simulate`; takes about a quarter of an hour on two cores. Every finished agency is kept
+in `.simulate.jsonl`, so that a run that was stopped goes on where it was; a change of the code
+begins anew.
 """
 
 from __future__ import annotations
@@ -59,18 +61,34 @@ CONTRACT_WORLDS = {
     "only size planted": World(contract=0.0, spend=-0.27, **ALIKE),
     "at the band's edge": World(contract=math.log(1.60), spend=0.0, **ALIKE),
 }
-CLAIM_WORLDS = {"study": 600, "null": 600, "reversed": 600, "confounded": 600, "small": 600}  # small: a seventh of it
+CLAIM_WORLDS = {
+    "study": 600,
+    "null": 600,
+    "reversed": 600,
+    "confounded": 600,
+    "small": 600,
+}  # small: a seventh of it
 LARGER = 800  # clients at which A6 is looked at once more
 JUDGED = ("A1", "A4", "A6", "A8", "A10")
-# METHODS 10 (a): everybody free to leave, so that what is planted is what a regression on months must find.
+# METHODS 10 (a): everybody free to leave, so that what is planted is what a regression on months
+# must find.
 HAZARD_WORLDS = {
     "free to leave, reps alike": World(lock_in=False, rep_sd=0.0, **PLAIN),
     "free to leave, reps differ": World(lock_in=False, **PLAIN),
 }
-# METHODS 10 (i): nothing sets clients apart, and everybody is free to leave; and the study's own world.
+# METHODS 10 (i): nothing sets clients apart, and everybody is free to leave; and the study's own
+# world.
 FORETOLD_WORLDS = {
     "nothing planted": World(
-        contract=0.0, early=0.0, late=0.0, spend=0.0, liking=0.0, results=0.0, rep_sd=0.0, lock_in=False, **PLAIN
+        contract=0.0,
+        early=0.0,
+        late=0.0,
+        spend=0.0,
+        liking=0.0,
+        results=0.0,
+        rep_sd=0.0,
+        lock_in=False,
+        **PLAIN,
     ),
     "study": WORLDS["study"],
 }
@@ -82,7 +100,8 @@ QUANTITIES = (
     "months of service gained in 24",
     "share not left by choice after 12, month-to-month",
 )
-# Raw ratios of METHODS 10 (50 runs each): mean and spread of month-to-month / fixed, then of size quartile 4 / 1.
+# Raw ratios of METHODS 10 (50 runs each): mean and spread of month-to-month / fixed, then of size
+# quartile 4 / 1.
 PROTOTYPE = {
     "study, lock-in": (2.66, 0.26, 0.47, 0.09),
     "study, no lock-in": (2.27, 0.25, 0.48, 0.10),
@@ -107,19 +126,31 @@ def contract(world: str, clients: int, seed: int) -> dict[str, float | str]:
     means = [restricted_mean(every.where(mask), 24) for mask in masks.values()]
     curve = kaplan_meier(every.only([1]).where(masks["month-to-month"]))
     row = curve[curve["month"] <= 12].iloc[-1]
-    found = {"estimate 0": ratio.theta, "se 0": ratio.se, "verdict": judge(CLAIMS["A1"], ratio).verdict}
-    rows = month_rows(spells)  # the obvious regression, for comparison: it takes months in which nobody could leave
-    monthly = compare(rows, rows["contract_term_months"] == 1, ("month-to-month", "fixed term"), name="").contrast
+    found = {
+        "estimate 0": ratio.theta,
+        "se 0": ratio.se,
+        "verdict": judge(CLAIMS["A1"], ratio).verdict,
+    }
+    rows = month_rows(
+        spells
+    )  # the obvious regression, for comparison: it takes months in which nobody could leave
+    monthly = compare(
+        rows, rows["contract_term_months"] == 1, ("month-to-month", "fixed term"), name=""
+    ).contrast
     found |= {"estimate 3": monthly.theta, "se 3": monthly.se}
     found |= {"estimate 1": means[1][0] - means[0][0], "se 1": math.hypot(means[0][1], means[1][1])}
     return found | {"estimate 2": float(row["survival"]), "se 2": float(row["se"])}
 
 
 def forced(world: str, clients: int, seed: int) -> dict[str, float | str]:
-    """The ratio of cumulative rates of leaving by choice in a year, all month-to-month against all on twelve months."""
+    """The ratio of cumulative rates of leaving by choice in a year, all month-to-month against all
+    on twelve months.
+    """
     logs = []
     for term in (1, 12):
-        tables = simulate(CONTRACT_WORLDS[world], clients=clients, seed=seed, tables=("clients",), force_term=term)
+        tables = simulate(
+            CONTRACT_WORLDS[world], clients=clients, seed=seed, tables=("clients",), force_term=term
+        )
         spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
         curve = kaplan_meier(follow_up(spells).only([1]))
         logs.append(math.log(-math.log(curve[curve["month"] <= 12].iloc[-1]["survival"])))
@@ -127,7 +158,9 @@ def forced(world: str, clients: int, seed: int) -> dict[str, float | str]:
 
 
 def claims(world: str, clients: int, seed: int) -> dict[str, float | str]:
-    """Every claim on what the tables of a made-up agency tell: estimate, standard error, verdict."""
+    """Every claim on what the tables of a made-up agency tell: estimate, standard error,
+    verdict.
+    """
     names = ("clients", "surveys", "results", "assignments", "contracts")
     tables = simulate(WORLDS[world], clients=clients, seed=seed, tables=names)
     spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
@@ -143,8 +176,15 @@ def claims(world: str, clients: int, seed: int) -> dict[str, float | str]:
     )
     contrasts = {"A1": contract_hazard_ratio(spells, contracts=contracts)}
     contrasts |= {"A4": size_hazard_ratio(spells, contracts=contracts)}
-    contrasts |= {"A6": liking_difference(panel), "A8": gap_ratio(panel), "A10": detractor_ratio(panel)}
-    found = {f"verdict {name}": judge(CLAIMS[name], contrast).verdict for name, contrast in contrasts.items()}
+    contrasts |= {
+        "A6": liking_difference(panel),
+        "A8": gap_ratio(panel),
+        "A10": detractor_ratio(panel),
+    }
+    found = {
+        f"verdict {name}": judge(CLAIMS[name], contrast).verdict
+        for name, contrast in contrasts.items()
+    }
     found |= {f"estimate {name}": contrast.theta for name, contrast in contrasts.items()}
     return found | {f"se {name}": contrast.reach() / Z95 for name, contrast in contrasts.items()}
 
@@ -152,12 +192,16 @@ def claims(world: str, clients: int, seed: int) -> dict[str, float | str]:
 def term(world: str, clients: int, seed: int) -> dict[str, float | str]:
     """A1 alone, for a rate that 400 agencies do not settle."""
     tables = simulate(WORLDS[world], clients=clients, seed=seed, tables=("clients",))
-    found = contract_hazard_ratio(build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN))
+    found = contract_hazard_ratio(
+        build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
+    )
     return {"estimate A1": found.theta, "se A1": found.se}
 
 
 def hazard(world: str, clients: int, seed: int) -> dict[str, float | str]:
-    """The planted coefficients by a regression on months, with client and rep standard errors; hidden states known."""
+    """The planted coefficients by a regression on months, with client and rep standard errors;
+    hidden states known.
+    """
     planted = HAZARD_WORLDS[world]
     agency = found(planted, clients, 60, seed)
     lives = live(agency, 8.0, (seed, 1, 0))
@@ -166,10 +210,19 @@ def hazard(world: str, clients: int, seed: int) -> dict[str, float | str]:
     until = np.where(people["kind"] > 0, people["decided"], total - month)
     row, t = np.nonzero(np.arange(1, total + 1) <= until[:, None])
     t = t + 1
-    seen = (t >= 3) & (t > BURN_IN_MONTHS - month[row])  # two months before are known from the third on
+    seen = (t >= 3) & (
+        t > BURN_IN_MONTHS - month[row]
+    )  # two months before are known from the third on
     row, t = row[seen], t[seen]
-    X = pd.DataFrame({"contract": (people["term"].to_numpy()[row] == 1) - 0.5, "spend": people["z"].to_numpy()[row]})
-    X = X.assign(**{name: lives.states[name][row, t - 3] for name in ("liking", "results")}).astype(float)
+    X = pd.DataFrame(
+        {
+            "contract": (people["term"].to_numpy()[row] == 1) - 0.5,
+            "spend": people["z"].to_numpy()[row],
+        }
+    )
+    X = X.assign(**{name: lives.states[name][row, t - 3] for name in ("liking", "results")}).astype(
+        float
+    )
     left = (people["kind"].to_numpy()[row] == 1) & (people["decided"].to_numpy()[row] == t)
     bands = np.stack([t <= 6, (t > 6) & (t <= 18), t > 18], axis=1).astype(float)
     fit, rep = fit_hazard(left, X, bands, row), lives.states["rep"][row, t - 1]
@@ -180,7 +233,9 @@ def hazard(world: str, clients: int, seed: int) -> dict[str, float | str]:
 
 
 def prototype(world: str, clients: int, seed: int) -> dict[str, float | str]:
-    """Raw ratios of leaving a client-month, by the month of decision, in METHODS 10 as it stands (no extras)."""
+    """Raw ratios of leaving a client-month, by the month of decision, in METHODS 10 as it stands
+    (no extras).
+    """
     name, lock = world.split(", ")
     planted = replace(WORLDS[name], lock_in=lock == "lock-in", **PLAIN)
     agency = found(planted, clients, 60, seed)
@@ -201,7 +256,9 @@ def prototype(world: str, clients: int, seed: int) -> dict[str, float | str]:
 
 
 def foretell(world: str, clients: int, seed: int) -> dict[str, float | str]:
-    """The classifier judged on an agency's tables: skill over the best rule with its interval, calibration slope."""
+    """The classifier judged on an agency's tables: skill over the best rule with its interval,
+    calibration slope.
+    """
     tables = simulate(FORETOLD_WORLDS[world], clients=clients, seed=seed)
     frames = {name: rows.apply(_typed) for name, rows in tables.items()}
     spells = build_spells(frames["clients"], cutoff=CUTOFF, records_begin=BEGIN)
@@ -211,21 +268,29 @@ def foretell(world: str, clients: int, seed: int) -> dict[str, float | str]:
     if found.why:
         return {"skill": math.nan, "low": math.nan, "slope": math.nan, "uses": "too few"}
     saved, low, _ = found.skills[found.best_rule]
-    slope = next(values[0] for name, values, _ in validation.calibration(found.told) if "slope" in name)
+    slope = next(
+        values[0] for name, values, _ in validation.calibration(found.told) if "slope" in name
+    )
     figures = {"skill": float(saved), "low": float(low), "slope": float(slope)}
     return {**figures, "uses": "model" if found.beats else "calendar"}
 
 
 def review(world: str, clients: int, seed: int) -> dict[str, float | str]:
-    """The review of the reps: how many are ranked and flagged, and where the planted worst and best of them come."""
+    """The review of the reps: how many are ranked and flagged, and where the planted worst and best
+    of them come.
+    """
     planted = WORLDS[world]
     tables = simulate(planted, clients=clients, seed=seed, tables=("clients", "assignments"))
     spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
-    table = reps.reps(build_panel(spells, None, None, ResultsSettings(), assignments=tables["assignments"]))
+    table = reps.reps(
+        build_panel(spells, None, None, ResultsSettings(), assignments=tables["assignments"])
+    )
     ranked = table[~table["few"]]
     flagged = ranked["unusual"] | ranked["beyond"]
     traits = found(planted, clients, 60, seed).reps
-    pull = pd.Series(traits["leaving"] + planted.liking * traits["liking"], numbered("r", len(traits["leaving"])))
+    pull = pd.Series(
+        traits["leaving"] + planted.liking * traits["liking"], numbered("r", len(traits["leaving"]))
+    )
     pull = pull[ranked.index]
     worst, best = pull.idxmax(), pull.idxmin()
     places = {"worst first": worst == ranked.index[0], "worst of three": worst in ranked.index[:3]}
@@ -273,9 +338,15 @@ def plan(runs: int) -> Iterator[Key]:
     for world in HAZARD_WORLDS:
         yield from (("hazard", world, 600, seed) for seed in range(1, runs + 1))
     for world in CONTRACT_WORLDS:
-        yield from (("contract", world, clients, seed) for clients in (600, 80) for seed in range(1, runs + 1))
+        yield from (
+            ("contract", world, clients, seed)
+            for clients in (600, 80)
+            for seed in range(1, runs + 1)
+        )
     for world in FORETOLD_WORLDS:
-        yield from (("foretell", world, 600, seed) for seed in range(1, min(runs, FORETOLD_RUNS) + 1))
+        yield from (
+            ("foretell", world, 600, seed) for seed in range(1, min(runs, FORETOLD_RUNS) + 1)
+        )
     for world in REVIEW_WORLDS:
         yield from (("review", world, 600, seed) for seed in range(1, min(runs, REVIEW_RUNS) + 1))
     for world in PROTOTYPE:
@@ -298,7 +369,9 @@ def gather(runs: int) -> dict[Key, dict]:
     """All results, those kept from before included; each new one is kept at once."""
     version, wanted = code(), list(plan(runs))
     lines = KEPT.read_text().splitlines() if KEPT.is_file() else []
-    kept = [json.loads(line) for line in lines if line.endswith("}")]  # a line cut short by a stop is dropped
+    kept = [
+        json.loads(line) for line in lines if line.endswith("}")
+    ]  # a line cut short by a stop is dropped
     results = {tuple(line["key"]): line["found"] for line in kept if line["code"] == version}
     todo = [key for key in wanted if key not in results]
     print(f"{len(wanted) - len(todo):,} agencies kept from before, {len(todo):,} to do", flush=True)
@@ -402,7 +475,10 @@ def main() -> None:
         truth = results["contract", world, TRUTH_CLIENTS, TRUTH_SEED]
         for clients in (80, 600):
             found = [results["contract", world, clients, seed] for seed in range(1, runs + 1)]
-            coverage += [covered(world, clients, found, k, truth[f"estimate {k}"]) for k in range(len(QUANTITIES))]
+            coverage += [
+                covered(world, clients, found, k, truth[f"estimate {k}"])
+                for k in range(len(QUANTITIES))
+            ]
             verdicts.append(judged(world, clients, found, truth["estimate 0"]))
     text = NOTE.format(
         command=f'make simulate ARGS="--runs {runs}"' if runs != 400 else "make simulate",
@@ -412,26 +488,33 @@ def main() -> None:
         coverage="\n".join(coverage),
         verdicts="\n".join(verdicts),
         claims="\n".join(
-            claimed(world, name, every(results, "claims", world, runs)) for world in CLAIM_WORLDS for name in JUDGED
+            claimed(world, name, every(results, "claims", world, runs))
+            for world in CLAIM_WORLDS
+            for name in JUDGED
         ),
         hazards="\n".join(
             planted(world, name, every(results, "hazard", world, runs))
             for world in HAZARD_WORLDS
             for name in COEFFICIENTS
         ),
-        reviews=reviewed({w: every(results, "review", w, min(runs, REVIEW_RUNS)) for w in REVIEW_WORLDS}),
+        reviews=reviewed(
+            {w: every(results, "review", w, min(runs, REVIEW_RUNS)) for w in REVIEW_WORLDS}
+        ),
         tests="\n".join(demands(results, runs)),
         words=" | ".join(VERDICTS[:4]),
         dashes="---|" * 4,
         prototype_runs=PROTOTYPE_RUNS,
         prototype="\n".join(
-            compared(world, [results["prototype", world, 600, s] for s in range(1, runs + 1)]) for world in PROTOTYPE
+            compared(world, [results["prototype", world, 600, s] for s in range(1, runs + 1)])
+            for world in PROTOTYPE
         ),
     )
     (ROOT / "docs" / "calibration.md").write_text(text, "utf-8")
 
 
-def every(results: dict[Key, dict], experiment: str, world: str, runs: int, clients: int = 600) -> list[dict]:
+def every(
+    results: dict[Key, dict], experiment: str, world: str, runs: int, clients: int = 600
+) -> list[dict]:
     return [results[experiment, world, clients, seed] for seed in range(1, runs + 1)]
 
 
@@ -455,18 +538,31 @@ def planted(world: str, name: str, found: list[dict]) -> str:
     truth = getattr(HAZARD_WORLDS[world], name)
     inside = [np.mean(np.abs(value - truth) < 1.959964 * error) for error in (se, rep)]
     numbers = (
-        f"{truth:+.3f} | {value.mean() - truth:+.3f} | {value.std(ddof=1):.3f} | {inside[0]:.1%} | {inside[1]:.1%}"
+        f"{truth:+.3f} | {value.mean() - truth:+.3f} | {value.std(ddof=1):.3f} | "
+        f"{inside[0]:.1%} | {inside[1]:.1%}"
     )
     return f"| {world} | {name} | {numbers} |"
 
 
 def reviewed(found: dict[str, list[dict]]) -> str:
-    """How often reps are flagged, and how often the planted worst and best are found, as a section of the note."""
-    names = ("worst first", "worst of three", "worst flagged", "best last", "best of three", "best flagged")
+    """How often reps are flagged, and how often the planted worst and best are found, as a section
+    of the note.
+    """
+    names = (
+        "worst first",
+        "worst of three",
+        "worst flagged",
+        "best last",
+        "best of three",
+        "best flagged",
+    )
     rows = [
-        "A rep is flagged outside the 95 % limits of luck. Those of `equal_reps` are all alike: none is worst or best.",
-        "The planted worst and best are those of the reps with five expected ends or more, by what is planted in all:",
-        "their own pull and that of the liking they bring. The order is that of the ratio that allows for luck.",
+        "A rep is flagged outside the 95 % limits of luck. Those of `equal_reps` are all alike: "
+        "none is worst or best.",
+        "The planted worst and best are those of the reps with five expected ends or more, by "
+        "what is planted in all:",
+        "their own pull and that of the liking they bring. The order is that of the ratio that "
+        "allows for luck.",
         f"{len(next(iter(found.values())))} agencies of 600 clients each, five years on record.",
         "",
         f"| world | reps ranked | flagged | flagged for more ends | {' | '.join(names)} |",
@@ -475,7 +571,9 @@ def reviewed(found: dict[str, list[dict]]) -> str:
     for world, runs in found.items():
         mean = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
         shares = [f"{mean[name]:.0%}" if world != "equal_reps" else "–" for name in names]
-        flagged = f"{mean['flagged'] / mean['ranked']:.1%} | {mean['flagged more'] / mean['ranked']:.1%}"
+        flagged = (
+            f"{mean['flagged'] / mean['ranked']:.1%} | {mean['flagged more'] / mean['ranked']:.1%}"
+        )
         rows.append(f"| {world} | {mean['ranked']:.1f} | {flagged} | {' | '.join(shares)} |")
     return "\n".join(rows)
 
@@ -487,13 +585,25 @@ def demands(results: dict[Key, dict], runs: int) -> Iterator[str]:
         error = math.sqrt(max(figure * (1 - figure), 0) / count) if 0 <= figure <= 1 else 0.0
         return f"| {test} | {figure:.1%} ({error:.1%}) | {bound} | {'yes' if met else '**no**'} |"
 
-    for world, label, error in zip(HAZARD_WORLDS, ("by client", "by rep"), ("se", "rep se"), strict=True):
+    for world, label, error in zip(
+        HAZARD_WORLDS, ("by client", "by rep"), ("se", "rep se"), strict=True
+    ):
         for name in COEFFICIENTS:
-            value, se = columns(every(results, "hazard", world, runs), f"estimate {name}", f"{error} {name}")
+            value, se = columns(
+                every(results, "hazard", world, runs), f"estimate {name}", f"{error} {name}"
+            )
             truth = getattr(World(), name)
-            inside, bias = float(np.mean(np.abs(value - truth) < 1.959964 * se)), value.mean() - truth
+            inside, bias = (
+                float(np.mean(np.abs(value - truth) < 1.959964 * se)),
+                value.mean() - truth,
+            )
             met = 0.91 <= inside <= 0.98 and abs(bias) < 0.03
-            yield row(f"(a) {name}, {world}: coverage {label}; bias {bias:+.3f}", inside, "91 to 98 %; under .03", met)
+            yield row(
+                f"(a) {name}, {world}: coverage {label}; bias {bias:+.3f}",
+                inside,
+                "91 to 98 %; under .03",
+                met,
+            )
     true = every(results, "contract", "claim true", runs)
     log_forced = results["forced", "claim true", TRUTH_CLIENTS, TRUTH_SEED]["estimate 0"]
     off = [abs(math.exp(columns(true, f"estimate {k}")[0].mean() - log_forced) - 1) for k in (0, 3)]
@@ -501,14 +611,28 @@ def demands(results: dict[Key, dict], runs: int) -> Iterator[str]:
     yield row(f"(b) A1's estimator {about}", off[0], "within 5 %", off[0] < 0.05)
     yield row(f"(b) a regression on months {about}", off[1], "more than 15 %", off[1] > 0.15)
 
-    def share(experiment: str, world: str, key: str, words: tuple[str, ...], clients: int = 600) -> float:
-        return float(np.mean([run[key] in words for run in every(results, experiment, world, runs, clients)]))
+    def share(
+        experiment: str, world: str, key: str, words: tuple[str, ...], clients: int = 600
+    ) -> float:
+        return float(
+            np.mean([run[key] in words for run in every(results, experiment, world, runs, clients)])
+        )
 
     for clients in (80, 600):
         least = share("contract", "at the smallest effect", "verdict", (HOLDS,), clients)
-        yield row(f"(c) A1 'holds' at the smallest effect, {clients} clients", least, "at most 3.5 %", least <= 0.035)
+        yield row(
+            f"(c) A1 'holds' at the smallest effect, {clients} clients",
+            least,
+            "at most 3.5 %",
+            least <= 0.035,
+        )
         edge = share("contract", "at the band's edge", "verdict", (DOES_NOT,), clients)
-        yield row(f"(c) A1 'does not hold' at the band's edge, {clients} clients", edge, "at most 3.5 %", edge <= 0.035)
+        yield row(
+            f"(c) A1 'does not hold' at the band's edge, {clients} clients",
+            edge,
+            "at most 3.5 %",
+            edge <= 0.035,
+        )
     more = [results["term", "null", 600, seed] for seed in range(runs + 1, 3 * runs + 1)]
     for name, further in (("A1", []), ("A1", more), ("A4", []), ("A6", [])):
         found = [*every(results, "claims", "null", runs), *further]
@@ -518,12 +642,26 @@ def demands(results: dict[Key, dict], runs: int) -> Iterator[str]:
         yield row(test, away, "2.5 to 8 %", 0.025 <= away <= 0.08, len(found))
     none = share("claims", "null", "verdict A1", (DOES_NOT,))
     yield row("(d) A1 'does not hold', null world", none, "most", none > 0.5)
-    floors = (("A1", (HOLDS,), 0.85), ("A4", (HOLDS, DIRECTION), 0.70), ("A6", (HOLDS, DIRECTION), 0.50))
+    floors = (
+        ("A1", (HOLDS,), 0.85),
+        ("A4", (HOLDS, DIRECTION), 0.70),
+        ("A6", (HOLDS, DIRECTION), 0.50),
+    )
     for name, words, floor in floors:
         often = share("claims", "study", f"verdict {name}", words)
-        yield row(f"(e) {name} {' or '.join(words)}, study world", often, f"at least {floor:.0%}", often >= floor)
+        yield row(
+            f"(e) {name} {' or '.join(words)}, study world",
+            often,
+            f"at least {floor:.0%}",
+            often >= floor,
+        )
     often = share("claims", "study", "verdict A6", (HOLDS, DIRECTION), LARGER)
-    yield row(f"(e) the same for A6 with {LARGER} clients", often, "at least 50%, if it can be had", often >= 0.5)
+    yield row(
+        f"(e) the same for A6 with {LARGER} clients",
+        often,
+        "at least 50%, if it can be had",
+        often >= 0.5,
+    )
     small = share("claims", "small", "verdict A1", (NOT_ENOUGH,))
     yield row("(f) A1 not enough data, small world", small, "more than 45 %", small > 0.45)
     turned = share("claims", "reversed", "verdict A6", (HOLDS,))
@@ -533,18 +671,40 @@ def demands(results: dict[Key, dict], runs: int) -> Iterator[str]:
     luck = float(np.mean([run["low"] > 0 for run in idle]))
     most = 0.05 + 3 * math.sqrt(0.05 * 0.95 / tried)
     yield row(
-        "(i) classifier, nothing planted: skill over the best rule", luck, f"at most {most:.1%}", luck <= most, tried
+        "(i) classifier, nothing planted: skill over the best rule",
+        luck,
+        f"at most {most:.1%}",
+        luck <= most,
+        tried,
     )
     beat = float(np.mean([run["uses"] == "model" for run in idle]))
-    yield row("(i) classifier, nothing planted: the page says use the model", beat, "seldom", beat <= most, tried)
+    yield row(
+        "(i) classifier, nothing planted: the page says use the model",
+        beat,
+        "seldom",
+        beat <= most,
+        tried,
+    )
     found = float(np.mean([run["low"] > 0 for run in real]))
-    yield row("(i) classifier, study world: skill over the best rule", found, "most", found > 0.5, tried)
+    yield row(
+        "(i) classifier, study world: skill over the best rule", found, "most", found > 0.5, tried
+    )
     slopes = float(np.mean([0.8 <= run["slope"] <= 1.2 for run in real]))
-    yield row("(i) classifier, study world: calibration slope in .8 to 1.2", slopes, "most", slopes > 0.5, tried)
+    yield row(
+        "(i) classifier, study world: calibration slope in .8 to 1.2",
+        slopes,
+        "most",
+        slopes > 0.5,
+        tried,
+    )
     alike = every(results, "review", "equal_reps", min(runs, REVIEW_RUNS))
     wrongly, looked = (sum(float(run[name]) for run in alike) for name in ("flagged", "ranked"))
     yield row(
-        "reps all alike: flagged in the review", wrongly / looked, "at most 5 %", wrongly <= 0.05 * looked, int(looked)
+        "reps all alike: flagged in the review",
+        wrongly / looked,
+        "at most 5 %",
+        wrongly <= 0.05 * looked,
+        int(looked),
     )
     bent = share("claims", "confounded", "verdict A1", (HOLDS,))
     yield row("(g) A1 'holds', confounded world", bent, "at most 3.5 %", bent <= 0.035)
@@ -556,7 +716,10 @@ def covered(world: str, clients: int, found: list[dict], k: int, truth: float) -
     value, se = value[fine], se[fine]
     inside = np.mean(np.abs(value - truth) < 1.959964 * se)
     left_out = f" ({(~fine).sum()} agencies without an estimate left out)" if (~fine).any() else ""
-    numbers = f"{truth:.3f} | {value.mean() - truth:+.3f} | {value.std(ddof=1):.3f} | {se.mean():.3f} | {inside:.1%}"
+    numbers = (
+        f"{truth:.3f} | {value.mean() - truth:+.3f} | {value.std(ddof=1):.3f} | "
+        f"{se.mean():.3f} | {inside:.1%}"
+    )
     return f"| {world} | {clients} | {QUANTITIES[k]}{left_out} | {numbers} |"
 
 
@@ -570,7 +733,9 @@ def compared(world: str, found: list[dict]) -> str:
     theirs, cells = PROTOTYPE[world], []
     for name, mean, spread in (("term", *theirs[:2]), ("size", *theirs[2:])):
         values = np.array([run[name] for run in found if np.isfinite(run[name])])
-        error = math.hypot(values.std(ddof=1) / math.sqrt(len(values)), spread / math.sqrt(PROTOTYPE_RUNS))
+        error = math.hypot(
+            values.std(ddof=1) / math.sqrt(len(values)), spread / math.sqrt(PROTOTYPE_RUNS)
+        )
         cells += [f"{values.mean():.2f} ({values.std(ddof=1):.2f})", f"{mean:.2f} ({spread:.2f})"]
         cells += [f"{(values.mean() - mean) / error:+.1f}"]
     return f"| {world} | {' | '.join(cells)} |"

@@ -1,7 +1,8 @@
-"""Do the intervals of the economics cover? Many made-up agencies; figures kept in docs/calibration-economics.md.
+"""Do the intervals of the economics cover? Many made-up agencies; figures kept in
+docs/calibration-economics.md.
 
-Run by `make simulate`. The truth is that of one agency of 100,000 clients in the same world, a hundred or more times
-as large; revenue is scaled to the size of the small one.
+Run by `make simulate`. The truth is that of one agency of 100,000 clients in the same world, a
+hundred or more times as large; revenue is scaled to the size of the small one.
 """
 
 from __future__ import annotations
@@ -66,16 +67,24 @@ def followed(tables: dict[str, pd.DataFrame], cutoff: dt.date) -> lifetimes.Cour
 
 
 def lost(then: lifetimes.Course, clients: pd.DataFrame) -> float:
-    """The share of the fees of those present a year ago that went with those who have left since: what came."""
+    """The share of the fees of those present a year ago that went with those who have left since:
+    what came.
+    """
     present, now = plateau.present_clients(then, YEAR_BEFORE)
-    later = build_spells(clients, cutoff=CUTOFF, records_begin=BEGIN).set_index(["client_id", "engagement"])["end_date"]
-    ends = then.spells[["client_id", "engagement"]].join(later, on=["client_id", "engagement"])["end_date"]
+    later = build_spells(clients, cutoff=CUTOFF, records_begin=BEGIN).set_index(
+        ["client_id", "engagement"]
+    )["end_date"]
+    ends = then.spells[["client_id", "engagement"]].join(later, on=["client_id", "engagement"])[
+        "end_date"
+    ]
     gone = (ends <= pd.Timestamp(CUTOFF)).to_numpy()
     return float(now[present & gone].sum() / now[present].sum())
 
 
 def found(planted: World, clients: int, seed: int) -> dict[str, list[float]]:
-    """Each quantity with its interval in one agency; only the value in the large one, which has more reps, too."""
+    """Each quantity with its interval in one agency; only the value in the large one, which has
+    more reps, too.
+    """
     large = clients == TRUTH_CLIENTS
     planted = replace(planted, reps=12) if large else planted
     tables = simulate(planted, clients=clients, seed=seed, tables=("clients", "account_months"))
@@ -90,7 +99,9 @@ def found(planted: World, clients: int, seed: int) -> dict[str, list[float]]:
         "level": 600 / clients * plateau.outlook(course, CUTOFF, len(weights) - 1).level,
     }
     if large:
-        return {name: [float(v[0])] for name, v in values.items()} | {"present": [lost(then, tables["clients"])]}
+        return {name: [float(v[0])] for name, v in values.items()} | {
+            "present": [lost(then, tables["clients"])]
+        }
     book = plateau.book(then, then.weights(), YEAR_BEFORE, 1)
     values["present"] = 1 - book[:, 12] / book[:, 0]
     return {name: lifetimes.with_limits(v) for name, v in values.items()}
@@ -101,18 +112,34 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=400)
     runs, rows = parser.parse_args().runs, []
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        truths = {planted: found(planted, TRUTH_CLIENTS, TRUTH_SEED) for planted, _ in TRIED.values()}
+        truths = {
+            planted: found(planted, TRUTH_CLIENTS, TRUTH_SEED) for planted, _ in TRIED.values()
+        }
         for name, (planted, clients) in TRIED.items():
-            each = list(pool.map(found, [planted] * runs, [clients] * runs, range(1, runs + 1), chunksize=5))
+            each = list(
+                pool.map(found, [planted] * runs, [clients] * runs, range(1, runs + 1), chunksize=5)
+            )
             for what, words in QUANTITIES.items():
-                (truth,), (value, low, high) = truths[planted][what], np.array([run[what] for run in each]).T
+                (truth,), (value, low, high) = (
+                    truths[planted][what],
+                    np.array([run[what] for run in each]).T,
+                )
                 inside = np.mean((low < truth) & (truth < high))
                 off = f"{value.mean() / truth - 1:+.1%} | {np.median(high - low) / truth:.0%}"
-                rows.append(f"| {name} | {clients} | {words} | {truth:,.4g} | {off} | {inside:.1%} |")
+                rows.append(
+                    f"| {name} | {clients} | {words} | {truth:,.4g} | {off} | {inside:.1%} |"
+                )
     command = f'make simulate ARGS="--runs {runs}"' if runs != 400 else "make simulate"
     error, draws = 100 * math.sqrt(0.95 * 0.05 / runs), lifetimes.DRAWS
     NOTE.write_text(
-        LINES.format(command=command, runs=runs, error=error, draws=draws, truth=TRUTH_CLIENTS, rows="\n".join(rows)),
+        LINES.format(
+            command=command,
+            runs=runs,
+            error=error,
+            draws=draws,
+            truth=TRUTH_CLIENTS,
+            rows="\n".join(rows),
+        ),
         "utf-8",
     )
 

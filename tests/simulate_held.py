@@ -1,7 +1,9 @@
-"""What is held fixed, told and compared at equal opportunity: made-up agencies, figures in docs/calibration-held.md.
+"""What is held fixed, told and compared at equal opportunity: made-up agencies, figures in
+docs/calibration-held.md.
 
-Run by `make simulate`. The agencies are made here, step by step as their makers would be: who signs what, when the
-wish to leave first comes, and when it can be acted on. What is planted is the ratio of the wish to leave.
+Run by `make simulate`. The agencies are made here, step by step as their makers would be: who signs
+what, when the wish to leave first comes, and when it can be acted on. What is planted is the ratio
+of the wish to leave.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ from retention.results import Contrast
 from retention.settings import Extra
 
 NOTE = Path(__file__).parents[1] / "docs" / "calibration-held.md"
-KEPT = NOTE.parents[1] / ".simulate-held"  # what is made so far; taken away once the note is written
+KEPT = (
+    NOTE.parents[1] / ".simulate-held"
+)  # what is made so far; taken away once the note is written
 FIRST, MONTHS = pd.Timestamp("2021-01-01"), 60
 CUTOFF = dt.date(2025, 12, 31)
 HAZARD, BREACH = 0.04, 0.10
@@ -40,7 +44,9 @@ RUNS = 200
 
 @dataclass(frozen=True)
 class Planted:
-    """What is true of a made-up agency, on the log scale of the wish to leave where nothing else is said."""
+    """What is true of a made-up agency, on the log scale of the wish to leave where nothing else is
+    said.
+    """
 
     term: float = 0.0  # month-to-month over fixed
     spend: float = 0.0  # a standard deviation of log spend
@@ -55,7 +61,9 @@ class Planted:
 
 
 def agency(planted: Planted, clients: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The clients and the contracts of a made-up agency, every client on record from the first day of the records."""
+    """The clients and the contracts of a made-up agency, every client on record from the first day
+    of the records.
+    """
     rng = np.random.default_rng([seed, clients])
     month = rng.integers(0, MONTHS, clients)
     hidden = rng.normal(size=(clients, planted.numbers))
@@ -79,7 +87,9 @@ def agency(planted: Planted, clients: int, seed: int) -> tuple[pd.DataFrame, pd.
     spend = _spend(size, planted.sizes)
     erased = (end <= 6) & last.notna() & (rng.random(clients) < planted.zeros)
     ids = [f"c{number:05d}" for number in range(clients)]
-    table = pd.DataFrame({"client_id": ids, "start_date": start, "end_date": last, "contract_term_months": term})
+    table = pd.DataFrame(
+        {"client_id": ids, "start_date": start, "end_date": last, "contract_term_months": term}
+    )
     table = table.assign(monthly_ad_spend=np.where(erased, 0.0, spend), end_initiator="client")
     table = table.assign(fee_pct=table["contract_term_months"].map({1: 10.0, 6: 8.0, YEAR: 6.0}))
     table = table.assign(**{f"number_{k + 1}": hidden[:, k] for k in range(planted.numbers)})
@@ -91,8 +101,12 @@ def _first(hits: np.ndarray) -> np.ndarray:
     return np.where(hits.any(axis=1), hits.argmax(axis=1), hits.shape[1])
 
 
-def _released(wish: np.ndarray, term: np.ndarray, changed: np.ndarray, breach: np.ndarray) -> np.ndarray:
-    """The month of service with which each client ends: at the wish, or when the term in force comes due."""
+def _released(
+    wish: np.ndarray, term: np.ndarray, changed: np.ndarray, breach: np.ndarray
+) -> np.ndarray:
+    """The month of service with which each client ends: at the wish, or when the term in force
+    comes due.
+    """
     since = np.where(wish > changed, changed, 0)
     force = np.where(wish > changed, YEAR, term)
     due = since + force * np.ceil((wish - since) / force)
@@ -112,10 +126,16 @@ def _spend(size: np.ndarray, sizes: str) -> np.ndarray:
     return np.maximum(spend, np.quantile(spend, 0.3)) if sizes == "minimum" else spend
 
 
-def _contracts(table: pd.DataFrame, term: np.ndarray, month: np.ndarray, changed: np.ndarray) -> pd.DataFrame:
+def _contracts(
+    table: pd.DataFrame, term: np.ndarray, month: np.ndarray, changed: np.ndarray
+) -> pd.DataFrame:
     """A contract for each client, and a second one for those who went over to a year."""
-    signed = pd.DataFrame({"client_id": table["client_id"], "term_start": table["start_date"], "term_months": term})
-    moved = pd.DataFrame({"client_id": table["client_id"], "term_start": _day(month + changed), "term_months": YEAR})
+    signed = pd.DataFrame(
+        {"client_id": table["client_id"], "term_start": table["start_date"], "term_months": term}
+    )
+    moved = pd.DataFrame(
+        {"client_id": table["client_id"], "term_start": _day(month + changed), "term_months": YEAR}
+    )
     both = pd.concat([signed, moved[changed < MONTHS]], ignore_index=True)
     return both.assign(signed_on=both["term_start"])
 
@@ -130,7 +150,9 @@ def followed(clients: pd.DataFrame) -> pd.DataFrame:
 
 
 def held(planted: Planted, clients: int, seed: int) -> Told:
-    """Both ratios without and with the further numbers held fixed: nothing is planted in the term or the size."""
+    """Both ratios without and with the further numbers held fixed: nothing is planted in the term
+    or the size.
+    """
     table, contracts = agency(planted, clients, seed)
     spells = followed(table)
     extra = {f"number_{k + 1}": Extra(kind="number") for k in range(planted.numbers)}
@@ -143,39 +165,56 @@ def held(planted: Planted, clients: int, seed: int) -> Told:
 
 
 def zeros(planted: Planted, clients: int, seed: int) -> Told:
-    """A1 where sizes were written as 0, told as such, as 1, and with sizes as they were; and whether it is warned."""
+    """A1 where sizes were written as 0, told as such, as 1, and with sizes as they were; and
+    whether it is warned.
+    """
     table, contracts = agency(planted, clients, seed)
     whole, _ = agency(replace(planted, zeros=0.0), clients, seed)
     as_one = table.assign(monthly_ad_spend=table["monthly_ad_spend"].clip(lower=1))
     at_random = np.random.default_rng([seed, 1]).random(clients) < 0.15
     blank = whole.assign(monthly_ad_spend=whole["monthly_ad_spend"].mask(at_random))
     ratio = {"A1, 0 is not known": table, "A1, 0 as a size": as_one, "A1, no size lost": whole}
-    found = {name: contract_hazard_ratio(followed(rows), contracts=contracts) for name, rows in ratio.items()}
+    found = {
+        name: contract_hazard_ratio(followed(rows), contracts=contracts)
+        for name, rows in ratio.items()
+    }
     warned = {"warned": table, "warned where blanks are by chance": blank}
-    return found | {name: bool(missing_sizes(followed(rows), contracts)) for name, rows in warned.items()}
+    return found | {
+        name: bool(missing_sizes(followed(rows), contracts)) for name, rows in warned.items()
+    }
 
 
 def apart(planted: Planted, clients: int, seed: int) -> Told:
     """Whether A9 names anything, and the term: beside it stand things that mean nothing."""
     table, contracts = agency(planted, clients, seed)
     rng = np.random.default_rng([seed, 2])
-    table["source"], table["industry"] = (rng.choice(list(letters), clients) for letters in ("abcd", "abcdef"))
+    table["source"], table["industry"] = (
+        rng.choice(list(letters), clients) for letters in ("abcd", "abcdef")
+    )
     flags = ("rush", "champion", "prepaid", "written_brief")
     table = table.assign(**{name: rng.random(clients) < 0.4 for name in flags})
     text = what_tells(followed(table), {}, contracts).text
     named = "" if NOTHING_TELLS in text else text.split(": ")[1]
-    return {"something named": bool(named), "the term named": "term" in named, "the size named": "size" in named}
+    return {
+        "something named": bool(named),
+        "the term named": "term" in named,
+        "the size named": "size" in named,
+    }
 
 
 def dates(planted: Planted, clients: int, seed: int) -> Told:
-    """A1 as planned, with ends near a renewal counted as at it, and without anything of the calendar."""
+    """A1 as planned, with ends near a renewal counted as at it, and without anything of the
+    calendar.
+    """
     table, contracts = agency(planted, clients, seed)
     spells = followed(table)
     rows = exit_rows(spells, contracts)
     monthly, names = rows["contract_term_months"] == 1, ("month-to-month", "fixed term")
     blocks = ("calendar time", "half-year of signing")
     found = {"A1, as planned": contract_hazard_ratio(spells, contracts=contracts)}
-    found["A1, ends near a renewal at it"] = contract_hazard_ratio(on_time(spells), contracts=contracts)
+    found["A1, ends near a renewal at it"] = contract_hazard_ratio(
+        on_time(spells), contracts=contracts
+    )
     for what, left_out in (("half-years cannot be held", blocks[1:]), ("no time is held", blocks)):
         found[f"A1, {what}"] = compare(rows, monthly, names, name=what, leave_out=left_out).contrast
     return found
@@ -190,7 +229,9 @@ def terms(planted: Planted, clients: int, seed: int) -> Told:
 
 
 def steps(planted: Planted, clients: int, seed: int) -> Told:
-    """A4 where sizes come in steps: whether it is compared at all, whether it is warned to look again."""
+    """A4 where sizes come in steps: whether it is compared at all, whether it is warned to look
+    again.
+    """
     table, contracts = agency(planted, clients, seed)
     verdict = judge(CLAIMS["A4"], size_hazard_ratio(followed(table), contracts=contracts))
     found = {
@@ -204,7 +245,9 @@ Tried = tuple[str, Callable[[Planted, int, int], Told], Planted, int]
 
 
 def tried() -> list[Tried]:
-    """The worlds: in words, what is tried in them, what is planted, and how many clients there are."""
+    """The worlds: in words, what is tried in them, what is planted, and how many clients
+    there are.
+    """
     found: list[Tried] = []
     for ratio in (2, 1):
         true = replace(TWICE, term=math.log(ratio))
@@ -214,17 +257,29 @@ def tried() -> list[Tried]:
         for share in (0.5, 1.0):
             words = f"spend is 0 for {share:.0%} of early leavers, ratio {ratio}"
             found.append((words, zeros, replace(true, spend=-0.3, zeros=share), 600))
-        found.append((f"leaving falls by 26 % a year, ratio {ratio}", dates, replace(true, trend=-0.3), 600))
-        found.append((f"dates off by up to ten days, ratio {ratio}", dates, replace(true, days=10), 600))
+        found.append(
+            (f"leaving falls by 26 % a year, ratio {ratio}", dates, replace(true, trend=-0.3), 600)
+        )
+        found.append(
+            (f"dates off by up to ten days, ratio {ratio}", dates, replace(true, days=10), 600)
+        )
     found += [("nobody differs", apart, NULL, clients) for clients in (150, 600)]
     found.append(("the term doubles leaving, size lessens it", apart, TWICE, 600))
-    found.append(("three packages, size plays no part", steps, replace(NULL, sizes="packages"), 400))
-    found.append(("three packages, size matters", steps, replace(NULL, spend=-0.5, sizes="packages"), 400))
-    found.append(("30 % at a minimum, size matters", steps, replace(NULL, spend=-0.5, sizes="minimum"), 400))
+    found.append(
+        ("three packages, size plays no part", steps, replace(NULL, sizes="packages"), 400)
+    )
+    found.append(
+        ("three packages, size matters", steps, replace(NULL, spend=-0.5, sizes="packages"), 400)
+    )
+    found.append(
+        ("30 % at a minimum, size matters", steps, replace(NULL, spend=-0.5, sizes="minimum"), 400)
+    )
     hidden = "a number drives spend and leaving"
     for clients in (100, 400, 1500):
         found.append((hidden, held, Planted(hidden=-0.35), clients))
-        found.append((f"{hidden}, two more do nothing", held, Planted(hidden=-0.35, numbers=3), clients))
+        found.append(
+            (f"{hidden}, two more do nothing", held, Planted(hidden=-0.35, numbers=3), clients)
+        )
     return found
 
 
@@ -250,7 +305,10 @@ def row(world: str, clients: int, planted: Planted, what: str, found: list[Contr
     truth = planted.term if what.startswith("A1") else 0.0
     off, se = np.array([(f.theta - truth, f.se) for f in found if math.isfinite(f.theta)]).T
     error = off.std() / math.sqrt(len(off))
-    return f"{start} {truth:.3f} | {off.mean():+.3f} ({error:.3f}) | {np.mean(np.abs(off) < 1.96 * se):.1%} |"
+    return (
+        f"{start} {truth:.3f} | {off.mean():+.3f} ({error:.3f}) | "
+        f"{np.mean(np.abs(off) < 1.96 * se):.1%} |"
+    )
 
 
 def world_rows(pool: ProcessPoolExecutor, tried_one: Tried, runs: int) -> list[str]:
@@ -259,7 +317,9 @@ def world_rows(pool: ProcessPoolExecutor, tried_one: Tried, runs: int) -> list[s
     kept = KEPT / f"{world} {clients} {runs}.txt"
     if not kept.exists():
         each = list(pool.map(try_one, [planted] * runs, [clients] * runs, range(runs), chunksize=5))
-        lines = [row(world, clients, planted, what, [found[what] for found in each]) for what in each[0]]
+        lines = [
+            row(world, clients, planted, what, [found[what] for found in each]) for what in each[0]
+        ]
         KEPT.mkdir(exist_ok=True)
         kept.write_text("\n".join(lines), "utf-8")
     return kept.read_text("utf-8").splitlines()
@@ -274,7 +334,10 @@ def main() -> None:
         for one in tried():
             lines += world_rows(pool, one, told.runs)
     command = "make simulate" if told.runs == RUNS else f'make simulate ARGS="--runs {told.runs}"'
-    NOTE.write_text(LINES.format(command=command, runs=told.runs, last=told.runs - 1, rows="\n".join(lines)), "utf-8")
+    NOTE.write_text(
+        LINES.format(command=command, runs=told.runs, last=told.runs - 1, rows="\n".join(lines)),
+        "utf-8",
+    )
     shutil.rmtree(KEPT)
 
 

@@ -1,7 +1,9 @@
-"""Does A6 stay honest where results are measured badly, and are reps and scores judged as often as promised?
+"""Does A6 stay honest where results are measured badly, and are reps and scores judged as often as
+promised?
 
 Run by `make simulate`; writes docs/calibration-liking.md. Every finished agency is kept in
-`.simulate-liking.jsonl`, so that a run that was stopped goes on; a change of the statistics begins anew.
+`.simulate-liking.jsonl`, so that a run that was stopped goes on; a change of the statistics begins
+anew.
 """
 
 from __future__ import annotations
@@ -73,7 +75,9 @@ def with_error(panel: Panel, results: pd.DataFrame, error: float, seed: int) -> 
 
 
 def measured(row: str, seed: int) -> dict[str, dict]:
-    """A6 as measured and corrected for error, its verdict on each, and the bend, by the error of results."""
+    """A6 as measured and corrected for error, its verdict on each, and the bend, by the error of
+    results.
+    """
     world, clients, errors, _ = WORLDS_MEASURED[row]
     panel, results = measured_panel(world, clients, seed)
     return {f"{error:g}": judged(with_error(panel, results, error, seed)) for error in errors}
@@ -85,7 +89,10 @@ def judged(panel: Panel) -> dict[str, float | str]:
     bend, *_ = rep_liking.results_shape(panel)
     found = {"theta": plain.theta, "se": plain.se, "true theta": true.theta, "true se": true.se}
     found |= {"bend": bend.theta, "bend se": bend.se}
-    words = {"verdict": judge(CLAIMS["A6"], plain).verdict, "corrected": judge(CLAIMS["A6"], true).verdict}
+    words = {
+        "verdict": judge(CLAIMS["A6"], plain).verdict,
+        "corrected": judge(CLAIMS["A6"], true).verdict,
+    }
     return {name: float(value) for name, value in found.items()} | words
 
 
@@ -100,9 +107,11 @@ ENDS = 33  # expected of a typical rep, as in an agency of 600 clients in five y
 
 
 def review(row: str, seed: int) -> dict[str, float]:
-    """How many reps are named on the first page, and outside the upper 95 % limit; who of the named is no worse.
+    """How many reps are named on the first page, and outside the upper 95 % limit; who of the named
+    is no worse.
 
-    Ends are Poisson, reps serve unevenly; what is expected of each comes from all others, as in the review.
+    Ends are Poisson, reps serve unevenly; what is expected of each comes from all others, as in the
+    review.
     """
     count, spread = REPS[row]
     rng = np.random.default_rng([seed, 16])
@@ -112,7 +121,12 @@ def review(row: str, seed: int) -> dict[str, float]:
     table = reps.named(funnel(pd.Series(ends), pd.Series(due)))
     outside = (table["unusual"] | table["beyond"]) & (table["ratio"] > 1)
     wrong = table["named"] & (pull[table.index] <= 0)
-    counts = {"named": table["named"], "outside": outside, "wrong": wrong, "compared": ~table["few"]}
+    counts = {
+        "named": table["named"],
+        "outside": outside,
+        "wrong": wrong,
+        "compared": ~table["few"],
+    }
     return {name: float(each.sum()) for name, each in counts.items()}
 
 
@@ -121,12 +135,16 @@ ANSWERS, TODAY = 130, pd.Timestamp("2025-12-31")  # answers an agency
 
 
 def score(row: str, seed: int) -> dict[str, float]:
-    """The NPS of an agency whose reps differ: whether its interval covers, and its band's word is right."""
+    """The NPS of an agency whose reps differ: whether its interval covers, and its band's word is
+    right.
+    """
     spread, rng = SCORES[row], np.random.default_rng([seed, 17])
     middle = rng.normal(0.1, 0.3)  # agencies differ, so that every band comes up
     rep = rng.integers(0, 10, ANSWERS)
     mood = middle + spread * rng.normal(size=10)[rep] + rng.normal(size=ANSWERS)
-    rows = pd.DataFrame({"client_id": np.arange(ANSWERS).astype(str), "rep": [f"r{k}" for k in rep]})
+    rows = pd.DataFrame(
+        {"client_id": np.arange(ANSWERS).astype(str), "rep": [f"r{k}" for k in rep]}
+    )
     rows["nps"] = np.select([mood > 0.3, mood < -0.6], [9.0, 5.0], 7.0)
     rows = rows.assign(invited_on=TODAY, answered_on=TODAY, wave=TODAY.to_period("M"))
     whole = math.hypot(1.0, spread)
@@ -165,11 +183,15 @@ def one(key: Key) -> dict:
 
 
 def gather(runs: int, workers: int) -> dict[Key, dict]:
-    """All agencies that are wanted, those kept from before included; each new one is kept at once."""
+    """All agencies that are wanted, those kept from before included; each new one is kept at
+    once.
+    """
     now = {name: version(name) for name in EXPERIMENTS}
     lines = KEPT.read_text().splitlines() if KEPT.is_file() else []
     kept = [json.loads(line) for line in lines if line.endswith("}")]  # a line cut short is dropped
-    found = {tuple(line["key"]): line["found"] for line in kept if line["code"] == now[line["key"][0]]}
+    found = {
+        tuple(line["key"]): line["found"] for line in kept if line["code"] == now[line["key"][0]]
+    }
     places = [(name, row) for name, (_, rows) in EXPERIMENTS.items() for row in rows]
     wanted = [(name, row, seed) for seed in range(1, runs + 1) for name, row in places]
     todo = [key for key in wanted if key not in found]
@@ -266,7 +288,9 @@ def measured_rows(told: pd.DataFrame) -> tuple[list[str], list[str]]:
         truth = world.results - world.liking
         wins = part["verdict"].isin([HOLDS, DIRECTION])
         agrees = wins & (part["corrected"] == part["verdict"])
-        covers = [percent((part[f"{x}theta"] - truth).abs() < Z95 * part[f"{x}se"]) for x in ("", "true ")]
+        covers = [
+            percent((part[f"{x}theta"] - truth).abs() < Z95 * part[f"{x}se"]) for x in ("", "true ")
+        ]
         means = [f"{part[f'{x}theta'].mean():+.3f}" for x in ("", "true ")]
         figures = [row, str(clients), error, *means, *covers, percent(wins), percent(agrees)]
         lines.append(f"| {' | '.join(figures)} |")
@@ -279,7 +303,9 @@ def other_rows(told: pd.DataFrame, columns: dict[str, bool]) -> list[str]:
     """A table row for each row: the share (of agencies with any, where True) of each column."""
     lines = []
     for row, part in told.groupby("row", sort=False):
-        shares = [percent(part[name] > 0 if any_of else part[name]) for name, any_of in columns.items()]
+        shares = [
+            percent(part[name] > 0 if any_of else part[name]) for name, any_of in columns.items()
+        ]
         lines.append(f"| {' | '.join([row, *shares])} |")
     return lines
 

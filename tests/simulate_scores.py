@@ -1,6 +1,8 @@
-"""Leaks, early warnings and the calendar's chances on made-up agencies; figures kept in docs/calibration-scores.md.
+"""Leaks, early warnings and the calendar's chances on made-up agencies; figures kept in
+docs/calibration-scores.md.
 
-Run by `make simulate`. A finished agency is kept in `.simulate_scores.jsonl`: a run that was stopped goes on.
+Run by `make simulate`. A finished agency is kept in `.simulate_scores.jsonl`: a run that was
+stopped goes on.
 """
 
 from __future__ import annotations
@@ -37,16 +39,19 @@ LEAK_CLIENTS = (100, 400, 1500)
 
 @lru_cache(maxsize=1)
 def batch(number: int, doubled: int = 0) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
-    """Engagements and month's ends of so many agencies of the study's world, each with reps of its own.
+    """Engagements and month's ends of so many agencies of the study's world, each with reps of its
+    own.
 
-    They are made at once and parted by rep: the numbers of the reps of a seat follow each other. The wish to leave
-    doubles so many months before the end.
+    They are made at once and parted by rep: the numbers of the reps of a seat follow each other.
+    The wish to leave doubles so many months before the end.
     """
 
     def eta(t, people, planted):
         # A month of service that began in mid-month ends, and is decided on, in the next.
         month = people["month"].to_numpy() + (people["day"].to_numpy() > 1) + t
-        return PLAIN_ETA(t, people, planted) + math.log(2) * (month > BURN_IN_MONTHS + MONTHS - doubled)
+        return PLAIN_ETA(t, people, planted) + math.log(2) * (
+            month > BURN_IN_MONTHS + MONTHS - doubled
+        )
 
     life._eta_of_signing = eta
     try:
@@ -61,7 +66,10 @@ def batch(number: int, doubled: int = 0) -> list[tuple[pd.DataFrame, pd.DataFram
     reps = spells["rep_id"].str.extract(r"(\d+)", expand=False).astype(int)
     of = np.ceil(reps.rank(method="average", pct=True) * BATCH).astype(int) - 1
     whose = rows["client_id"].map(dict(zip(spells["client_id"], of, strict=True)))
-    return [(spells[of == k].reset_index(drop=True), rows[whose == k].reset_index(drop=True)) for k in range(BATCH)]
+    return [
+        (spells[of == k].reset_index(drop=True), rows[whose == k].reset_index(drop=True))
+        for k in range(BATCH)
+    ]
 
 
 def agency(seed: int, doubled: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -78,7 +86,9 @@ def warned(doubled: int, seed: int) -> dict[str, float]:
 
 
 def calendar(_: int, seed: int) -> dict[str, float]:
-    """Each group of the calendar in one agency: its share of month's ends, its interval as the scores make it."""
+    """Each group of the calendar in one agency: its share of month's ends, its interval as the
+    scores make it.
+    """
     rows = known(agency(seed)[1])
     columns = RULES[validation.CALENDAR]
     way = Rule(columns).fit(rows)
@@ -103,8 +113,12 @@ def leaked(clients: int, seed: int) -> dict[str, float]:
     age = (pd.Timestamp(CUTOFF) - start).days / 30.5
     stay = rng.exponential(30, clients)
     gone = stay < age
-    rows = pd.DataFrame({"client_id": np.arange(clients).astype(str), "start_date": start, "ended": gone})
-    rows = rows.assign(stop_months=np.minimum(stay, age), monthly_ad_spend=rng.lognormal(9, 1, clients))
+    rows = pd.DataFrame(
+        {"client_id": np.arange(clients).astype(str), "start_date": start, "ended": gone}
+    )
+    rows = rows.assign(
+        stop_months=np.minimum(stay, age), monthly_ad_spend=rng.lognormal(9, 1, clients)
+    )
     rows["end_date"] = pd.Series(pd.Timestamp(CUTOFF), rows.index).where(gone)
     for name, apart in AREAS.items():
         rows[name] = rng.normal(size=clients) + apart * gone
@@ -113,7 +127,10 @@ def leaked(clients: int, seed: int) -> dict[str, float]:
     rows["honest, number of the contract"] = start.to_series(index=rows.index).rank()
     rows["a bill of the whole stay"] = rows["stop_months"] * rows["monthly_ad_spend"]
     names = list(rows.columns[rows.columns.get_loc("honest, area .70") :])
-    kinds = {name: "number" if pd.api.types.is_numeric_dtype(rows[name]) else "category" for name in names}
+    kinds = {
+        name: "number" if pd.api.types.is_numeric_dtype(rows[name]) else "category"
+        for name in names
+    }
     found = guards.leaky(rows, {name: Extra(kind=kind) for name, kind in kinds.items()})
     return {name: float(name in found) for name in names}
 
@@ -146,9 +163,14 @@ def gathered(runs: int) -> dict[tuple[str, int], list[dict[str, float]]]:
             for seed in range(1, runs + 1):
                 if (what, of, seed) not in kept and seed <= agencies(what, runs):
                     found = kept[what, of, seed] = EXPERIMENTS[what](of, seed)
-                    stream.write(json.dumps({"what": what, "of": of, "seed": seed, "found": found}) + "\n")
+                    stream.write(
+                        json.dumps({"what": what, "of": of, "seed": seed, "found": found}) + "\n"
+                    )
                     stream.flush()
-    return {(what, of): [kept[what, of, seed] for seed in range(1, agencies(what, runs) + 1)] for what, of in plan}
+    return {
+        (what, of): [kept[what, of, seed] for seed in range(1, agencies(what, runs) + 1)]
+        for what, of in plan
+    }
 
 
 def agencies(what: str, runs: int) -> int:
@@ -166,24 +188,32 @@ def leak_lines(found: dict) -> list[str]:
     """A row a planted column: how often it is called a leak, by clients."""
     names = found["leaked", LEAK_CLIENTS[0]][0]
     return [
-        f"| {name} | " + " | ".join(share([run[name] for run in found["leaked", n]]) for n in LEAK_CLIENTS) + " |"
+        f"| {name} | "
+        + " | ".join(share([run[name] for run in found["leaked", n]]) for n in LEAK_CLIENTS)
+        + " |"
         for name in names
     ]
 
 
 def warning_lines(found: dict) -> list[str]:
-    """A row a world: how often the warning comes, and what came over what was expected in its window."""
+    """A row a world: how often the warning comes, and what came over what was expected in its
+    window.
+    """
     lines = []
     for doubled in DOUBLED:
         runs = found["warned", doubled]
         world = f"doubled {doubled} months before" if doubled else "no change"
         ratio = sum(run["observed"] for run in runs) / sum(run["expected"] for run in runs)
-        lines.append(f"| {world} | {len(runs)} | {share([run['risen'] for run in runs])} | {ratio:.2f} |")
+        lines.append(
+            f"| {world} | {len(runs)} | {share([run['risen'] for run in runs])} | {ratio:.2f} |"
+        )
     return lines
 
 
 def calendar_lines(found: dict) -> list[str]:
-    """A row a group: its true share, the mean of the chances, and how often the interval covers the true share."""
+    """A row a group: its true share, the mean of the chances, and how often the interval covers the
+    true share.
+    """
     truth_rows = known(pd.concat([rows for _, rows in batch(TRUTH_BATCH)]))
     columns = list(RULES[validation.CALENDAR])
     truth = truth_rows.groupby(columns)["left"].agg(["mean", "size"]).reset_index()
@@ -193,7 +223,10 @@ def calendar_lines(found: dict) -> list[str]:
         runs = [run for run in found["calendar", 0] if f"{name} at" in run]
         at, sd = (np.array([run[f"{name} {what}"] for run in runs]) for what in ("at", "sd"))
         covered = np.abs(at - _logit(np.array([row.mean]))) <= Z95 * sd
-        lines.append(f"| {name} | {row.mean:.1%} | {np.mean(1 / (1 + np.exp(-at))):.1%} | {share(list(covered))} |")
+        lines.append(
+            f"| {name} | {row.mean:.1%} | {np.mean(1 / (1 + np.exp(-at))):.1%} | "
+            f"{share(list(covered))} |"
+        )
     return lines
 
 

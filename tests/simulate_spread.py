@@ -1,8 +1,9 @@
-"""Do intervals cover where reps differ? Many made-up agencies; figures kept in docs/calibration-spread.md.
+"""Do intervals cover where reps differ? Many made-up agencies; figures kept in
+docs/calibration-spread.md.
 
-Run by `make simulate`. Each agency has its own reps, drawn anew, and the truth is that of one large agency with ten
-thousand reps. Every finished agency is kept in `.simulate-spread.jsonl`, so that a run that was stopped goes on where
-it was; a change of the code begins anew.
+Run by `make simulate`. Each agency has its own reps, drawn anew, and the truth is that of one large
+agency with ten thousand reps. Every finished agency is kept in `.simulate-spread.jsonl`, so that a
+run that was stopped goes on where it was; a change of the code begins anew.
 """
 
 from __future__ import annotations
@@ -59,10 +60,11 @@ Limits = tuple[float, float, float]  # a value with its 95 % interval
 
 @dataclass(frozen=True)
 class World:
-    """An agency: `reps` who differ by `sd` of the log rate of leaving (and of the hours they take), and whom they get.
+    """An agency: `reps` who differ by `sd` of the log rate of leaving (and of the hours they take),
+    and whom they get.
 
-    `own` is "", or what each rep has a share of its own of: "term" (month-to-month clients) or "spend" (large ones).
-    `moves` is the share of clients that come to another rep each month.
+    `own` is "", or what each rep has a share of its own of: "term" (month-to-month clients) or
+    "spend" (large ones). `moves` is the share of clients that come to another rep each month.
     """
 
     clients: int = 600
@@ -86,10 +88,12 @@ RATIO_WORLDS = {
 
 
 def agency(world: World, seed: int) -> pd.DataFrame:
-    """The engagements of a made-up agency as followed to the cut-off, with `reps`, `margin` and spend.
+    """The engagements of a made-up agency as followed to the cut-off, with `reps`, `margin` and
+    spend.
 
-    About so many `clients` are on record. A wish to leave arises at a monthly rate that doubles month-to-month, falls
-    with size and differs by rep; clients on a fixed term act on it at the next renewal. METHODS 10.
+    About so many `clients` are on record. A wish to leave arises at a monthly rate that doubles
+    month-to-month, falls with size and differs by rep; clients on a fixed term act on it at the
+    next renewal. METHODS 10.
     """
     rng = np.random.default_rng(seed)
     n = round(world.clients * (BURN_IN + MONTHS) / 75)
@@ -102,7 +106,9 @@ def agency(world: World, seed: int) -> pd.DataFrame:
     first = np.datetime64("2018-01") + month
     end = pd.to_datetime((first + left).astype("datetime64[D]")) - pd.Timedelta(days=1)
     gone = end <= pd.Timestamp(CUTOFF)
-    hours = rng.lognormal(np.log(4 + 8000 * np.exp(z) * FEES[place] / 15_000), 0.35) * np.exp(slowness[reps[:, 0]])
+    hours = rng.lognormal(np.log(4 + 8000 * np.exp(z) * FEES[place] / 15_000), 0.35) * np.exp(
+        slowness[reps[:, 0]]
+    )
     clients = pd.DataFrame(
         {
             "client_id": [f"c{k:06}" for k in range(n)],
@@ -120,8 +126,12 @@ def agency(world: World, seed: int) -> pd.DataFrame:
     return spells.merge(clients[["client_id", "reps"]], on="client_id")
 
 
-def _dealt(rng: np.random.Generator, world: World, z: np.ndarray, monthly: np.ndarray) -> np.ndarray:
-    """Who serves each client in each month, shape (n, months): mostly one rep, by what the reps are used to."""
+def _dealt(
+    rng: np.random.Generator, world: World, z: np.ndarray, monthly: np.ndarray
+) -> np.ndarray:
+    """Who serves each client in each month, shape (n, months): mostly one rep, by what the reps are
+    used to.
+    """
     n, months = len(z), BURN_IN + MONTHS + 12
     alike = rng.uniform(0.1, 0.9, world.reps), rng.normal(size=world.reps)
     log_odds = np.zeros((n, 1))
@@ -140,7 +150,12 @@ def _dealt(rng: np.random.Generator, world: World, z: np.ndarray, monthly: np.nd
 
 
 def _lives(
-    rng: np.random.Generator, world: World, z: np.ndarray, term: np.ndarray, reps: np.ndarray, pull: np.ndarray
+    rng: np.random.Generator,
+    world: World,
+    z: np.ndarray,
+    term: np.ndarray,
+    reps: np.ndarray,
+    pull: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The last month of service of each client, and by whose choice it was the last."""
     n, months = reps.shape
@@ -178,8 +193,12 @@ def of_curves(spells: pd.DataFrame) -> Iterator[tuple[str, Limits]]:
             yield f"mean months in 24, {row.group}", (row.estimate, row.low, row.high)
 
 
-def of_money(spells: pd.DataFrame, per: float, draws: int) -> Iterator[tuple[str, Floats, str, Floats]]:
-    """Months, worth, churn and plateau, by the rows of `Weights`, with their units and the sizes of the reps."""
+def of_money(
+    spells: pd.DataFrame, per: float, draws: int
+) -> Iterator[tuple[str, Floats, str, Floats]]:
+    """Months, worth, churn and plateau, by the rows of `Weights`, with their units and the sizes of
+    the reps.
+    """
     course = lifetimes.course(spells, monthly_money(spells, {}))
     weights = course.weights(draws)
     sizes = weights.sizes
@@ -189,13 +208,20 @@ def of_money(spells: pd.DataFrame, per: float, draws: int) -> Iterator[tuple[str
     there, gone = weights @ course.at_risk, weights @ course.left
     yield "churn a month", gone.sum(axis=1) / there.sum(axis=1), "share", sizes
     signed = plateau.signups(course, weights, CUTOFF) * per
-    yield "plateau, from 48 months", signed * (stay[:, :48] * paid[:, :48]).sum(axis=1), "money", sizes
+    yield (
+        "plateau, from 48 months",
+        signed * (stay[:, :48] * paid[:, :48]).sum(axis=1),
+        "money",
+        sizes,
+    )
     brings = lifetimes.extended(course, weights)[:, :-1] * plateau.paid_all_along(course, weights)
     yield "plateau, the longest leaving on as lately", signed * brings.sum(axis=1), "money", sizes
 
 
 def of_shares(spells: pd.DataFrame) -> Iterator[tuple[str, Limits]]:
-    """What is retained of the clients of a year before, and the share of the churn that was healthy."""
+    """What is retained of the clients of a year before, and the share of the churn that was
+    healthy.
+    """
     rows = plateau.retained(spells, monthly_money(spells, {}), CUTOFF).rows
     kept = next(row for row in rows if row.group.startswith("the last"))
     yield "clients kept in a year", (kept.estimate, kept.low, kept.high)
@@ -217,12 +243,19 @@ def _limits(contrast: Contrast) -> Limits:
 
 
 def measured(world: World, seed: int, ratios: bool) -> dict[str, list[float]]:
-    """Each quantity with its interval, (value, low, high), by client or rep, and (low, high) by client alone."""
+    """Each quantity with its interval, (value, low, high), by client or rep, and (low, high) by
+    client alone.
+    """
     spells = agency(world, seed)
     parts = (of_ratios,) if ratios else (of_curves, of_shares)
-    both, alone = ({n: x for of in parts for n, x in of(rows)} for rows in (spells, spells.drop(columns="reps")))
+    both, alone = (
+        {n: x for of in parts for n, x in of(rows)}
+        for rows in (spells, spells.drop(columns="reps"))
+    )
     found = {name: (*limits, *alone[name][1:]) for name, limits in both.items()}
-    for name, values, unit, sizes in of_money(spells, 600 / world.clients, DRAWS) if not ratios else ():
+    for name, values, unit, sizes in (
+        of_money(spells, 600 / world.clients, DRAWS) if not ratios else ()
+    ):
         found[name] = (*with_limits(values, sizes, unit), *with_limits(values[: 1 + DRAWS])[1:])
     return {name: [float(x) for x in limits] for name, limits in found.items()}
 
@@ -230,7 +263,9 @@ def measured(world: World, seed: int, ratios: bool) -> dict[str, list[float]]:
 def truth(world: World, ratios: bool) -> dict[str, float]:
     """The quantities in one large agency whose reps are as many as a hundred such agencies have."""
     clients = RATIO_CLIENTS if ratios else TRUTH_CLIENTS
-    spells = agency(replace(world, clients=clients, reps=TRUTH_REPS), TRUTH_SEED).drop(columns="reps")
+    spells = agency(replace(world, clients=clients, reps=TRUTH_REPS), TRUTH_SEED).drop(
+        columns="reps"
+    )
     parts = (of_ratios,) if ratios else (of_curves, of_shares)
     found = {name: limits[0] for of in parts for name, limits in of(spells)}
     for name, values, *_ in of_money(spells, 600 / clients, 0) if not ratios else ():
@@ -260,33 +295,48 @@ def code() -> str:
 
 
 def gather(keys: list[Key], any_code: bool, only_kept: bool) -> dict[Key, dict]:
-    """All results, those kept from before included; each new one is kept at once. `only_kept`: none is new."""
+    """All results, those kept from before included; each new one is kept at once. `only_kept`: none
+    is new.
+    """
     version = code()
     lines = KEPT.read_text().splitlines() if KEPT.is_file() else []
-    kept = [json.loads(line) for line in lines if line.endswith("}")]  # a line cut short by a stop is dropped
-    results = {tuple(line["key"]): line["found"] for line in kept if any_code or line["code"] == version}
+    kept = [
+        json.loads(line) for line in lines if line.endswith("}")
+    ]  # a line cut short by a stop is dropped
+    results = {
+        tuple(line["key"]): line["found"] for line in kept if any_code or line["code"] == version
+    }
     with KEPT.open("a") as stream:
         for key in keys:
             if key not in results and not only_kept:
                 results[key] = one(key)
-                stream.write(json.dumps({"code": version, "key": key, "found": results[key]}) + "\n")
+                stream.write(
+                    json.dumps({"code": version, "key": key, "found": results[key]}) + "\n"
+                )
                 stream.flush()
     return {key: results[key] for key in keys if key in results}
 
 
 def table(results: dict[Key, dict], name: str) -> list[str]:
-    """A row a quantity: the truth, the bias, how many intervals cover it, and how much wider they are."""
+    """A row a quantity: the truth, the bias, how many intervals cover it, and how much wider they
+    are.
+    """
     rows = []
     each = [found for (world, seed), found in results.items() if world == name and seed]
     for what, true in results.get((truth_of(name), 0), {}).items() if len(each) >= LEAST else ():
         told = np.array([found[what] for found in each], dtype=float)
         value, low, high, low_alone, high_alone = told[np.isfinite(told).all(axis=1)].T
-        alone, both = np.mean((low_alone <= true) & (true <= high_alone)), np.mean((low <= true) & (true <= high))
+        alone, both = (
+            np.mean((low_alone <= true) & (true <= high_alone)),
+            np.mean((low <= true) & (true <= high)),
+        )
         error = 100 * math.sqrt(max(both * (1 - both), 0.01) / len(value))
         has_width = high_alone > low_alone  # a median may have none
         wider = np.median((high - low)[has_width] / (high_alone - low_alone)[has_width])
         off = f"{true:,.4g} | {value.mean() - true:+.2g} | {len(value)}"
-        rows.append(f"| {name} | {what} | {off} | {alone:.0%} | {both:.0%} | {error:.1f} | {wider:.2f} |")
+        rows.append(
+            f"| {name} | {what} | {off} | {alone:.0%} | {both:.0%} | {error:.1f} | {wider:.2f} |"
+        )
     return rows
 
 
@@ -298,13 +348,19 @@ def main() -> None:
     parser.add_argument("--only-kept", action="store_true", help="make the note of what is there")
     told = parser.parse_args()
     names = [name for name in (*MONEY_WORLDS, *RATIO_WORLDS) if told.only in name]
-    keys = [(truth_of(name), 0) for name in names] + [(name, 1 + run) for name in names for run in range(told.runs)]
+    keys = [(truth_of(name), 0) for name in names] + [
+        (name, 1 + run) for name in names for run in range(told.runs)
+    ]
     results = gather(list(dict.fromkeys(keys)), told.any_code, told.only_kept)
     rows = [row for name in names for row in table(results, name)]
     print("\n".join(rows))
     if not told.only:
-        command = "make simulate" if told.runs == RUNS else f'make simulate ARGS="--runs {told.runs}"'
-        NOTE.write_text(LINES.format(command=command, runs=told.runs, rows="\n".join(rows)), "utf-8")
+        command = (
+            "make simulate" if told.runs == RUNS else f'make simulate ARGS="--runs {told.runs}"'
+        )
+        NOTE.write_text(
+            LINES.format(command=command, runs=told.runs, rows="\n".join(rows)), "utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Every page in Debian's Chromium: on a laptop, a phone and paper, light and dark, by keyboard, from the disk alone."""
+"""Every page in Debian's Chromium: on a laptop, a phone and paper, light and dark, by keyboard,
+from the disk alone.
+"""
 
 import contextlib
 import os
@@ -20,7 +22,10 @@ from retention.report.pages import SCRIPT
 from retention.results import Listing
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.skipif(not CHROMIUM, reason="needs a browser: apt-get install chromium"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="needs a browser: apt-get install chromium"),
+    pytest.mark.slow,
+]
 LARGEST = 1_500_000  # bytes of a page
 PAPER = 718  # CSS pixels between the margins of an A4 sheet
 # What is read off a page in one go: links, pictures, and marks that links may point at.
@@ -43,14 +48,18 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
         yield started
         started.close()
 
 
 @contextlib.contextmanager
 def opened(browser, **how):
-    """A page that is told of nothing but what it asks for and complains of, in the list it comes with."""
+    """A page that is told of nothing but what it asks for and complains of, in the list it comes
+    with.
+    """
     context = browser.new_context(**how)
     page, wrong = context.new_page(), []
     page.on("request", lambda request: wrong.append(request.url) if outside(request.url) else None)
@@ -73,7 +82,10 @@ def test_every_page_on_every_screen(browser, run, width, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
     read = {}
-    with opened(browser, viewport={"width": width, "height": 900}, color_scheme=scheme) as (page, wrong):
+    with opened(browser, viewport={"width": width, "height": 900}, color_scheme=scheme) as (
+        page,
+        wrong,
+    ):
         for path in sorted(run.glob("*.html")):
             page.goto(path.as_uri())
             assert page.title() not in ("", "owned")
@@ -90,7 +102,12 @@ def test_every_page_on_every_screen(browser, run, width, scheme):
             assert axe.violations_count == 0, f"{path.name}\n{axe.generate_report()}"
         assert wrong == []
     assert sum(len(found["images"]) for found in read.values()) >= 10
-    broken = [(path.name, link) for path, found in read.items() for link in found["links"] if not leads(link, read)]
+    broken = [
+        (path.name, link)
+        for path, found in read.items()
+        for link in found["links"]
+        if not leads(link, read)
+    ]
     assert broken == []
 
 
@@ -118,12 +135,20 @@ def test_the_checks_find_what_is_planted(browser, tmp_path):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_on_paper(browser, run, scheme):
-    with opened(browser, viewport={"width": PAPER, "height": 1000}, color_scheme=scheme) as (page, wrong):
+    with opened(browser, viewport={"width": PAPER, "height": 1000}, color_scheme=scheme) as (
+        page,
+        wrong,
+    ):
         page.emulate_media(media="print", color_scheme=scheme)
         for path in sorted(run.glob("*.html")):
             page.goto(path.as_uri())
-            assert page.evaluate("document.scrollingElement.scrollWidth") <= PAPER, f"{path.name} is cut off on paper"
-            assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+            assert page.evaluate("document.scrollingElement.scrollWidth") <= PAPER, (
+                f"{path.name} is cut off on paper"
+            )
+            assert (
+                page.evaluate("getComputedStyle(document.body).backgroundColor")
+                == "rgb(255, 255, 255)"
+            )
             assert not page.locator("nav, .search").filter(visible=True).count()
             pdf = page.pdf(format="A4")
             assert pdf.startswith(b"%PDF") and len(re.findall(rb"/Type /Page\b", pdf)) >= 1
@@ -131,7 +156,11 @@ def test_every_page_on_paper(browser, run, scheme):
 
 
 def test_pages_are_small(run):
-    assert {path.name: path.stat().st_size for path in run.glob("*.html") if path.stat().st_size > LARGEST} == {}
+    assert {
+        path.name: path.stat().st_size
+        for path in run.glob("*.html")
+        if path.stat().st_size > LARGEST
+    } == {}
 
 
 def test_a_hostile_name_is_text(browser, run):
@@ -167,29 +196,48 @@ def test_tables_are_sorted_and_searched_by_keyboard_and_say_so(browser, run):
     with opened(browser, viewport={"width": 390, "height": 900}) as (page, wrong):
         page.goto((run / "00_data.html").as_uri())
         box = page.get_by_role("region", name="Blank values by column")
-        table, said = box.locator("table"), page.locator(".scroll[aria-label='Blank values by column'] + .said")
+        table, said = (
+            box.locator("table"),
+            page.locator(".scroll[aria-label='Blank values by column'] + .said"),
+        )
         before = column(table, 1)
         table.get_by_role("button", name="Share").focus()
         page.keyboard.press("Enter")
         shares = [float(text.rstrip("%")) for text in column(table, len(table.locator("th").all()))]
         assert shares == sorted(shares) and len(set(shares)) > 2
         assert table.locator("th").last.get_attribute("aria-sort") == "ascending"
-        assert said.get_attribute("role") == "status" and said.text_content() == "Sorted by Share, lowest first"
+        assert (
+            said.get_attribute("role") == "status"
+            and said.text_content() == "Sorted by Share, lowest first"
+        )
         page.keyboard.press("Enter")
         assert table.locator("th").last.get_attribute("aria-sort") == "descending"
         table.get_by_role("button", name="Column").press("Enter")
-        assert column(table, 1) == sorted(before, key=str.lower) and table.locator("th[aria-sort]").count() == 1
-        page.locator(".search:has(+ .scroll[aria-label='Blank values by column']) input").fill("CLIENTS. name")
-        assert column(table, 1) == [name for name in sorted(before) if "clients." in name and "name" in name]
+        assert (
+            column(table, 1) == sorted(before, key=str.lower)
+            and table.locator("th[aria-sort]").count() == 1
+        )
+        page.locator(".search:has(+ .scroll[aria-label='Blank values by column']) input").fill(
+            "CLIENTS. name"
+        )
+        assert column(table, 1) == [
+            name for name in sorted(before) if "clients." in name and "name" in name
+        ]
         assert re.fullmatch(rf"\d+ of {len(before)} rows", said.text_content()) and wrong == []
 
 
 @pytest.mark.parametrize(
     ("cells", "lowest_first"),
     [
-        (["31 Mar 2026", "1 Jan 2026", "–", "15 Feb 2025"], ["15 Feb 2025", "1 Jan 2026", "31 Mar 2026", "–"]),
+        (
+            ["31 Mar 2026", "1 Jan 2026", "–", "15 Feb 2025"],
+            ["15 Feb 2025", "1 Jan 2026", "31 Mar 2026", "–"],
+        ),
         (["12,000", "900", "-5", "–"], ["-5", "900", "12,000", "–"]),
-        (["9% (1% to 20%)", "10% (2% to 30%)", "not reached"], ["9% (1% to 20%)", "10% (2% to 30%)", "not reached"]),
+        (
+            ["9% (1% to 20%)", "10% (2% to 30%)", "not reached"],
+            ["9% (1% to 20%)", "10% (2% to 30%)", "not reached"],
+        ),
         (["2022Q1", "2021Q4", "2021Q1"], ["2021Q1", "2021Q4", "2022Q1"]),
         (["12 months", "6 months", "month-to-month"], ["6 months", "12 months", "month-to-month"]),
         (["s10", "s2", "Ada"], ["Ada", "s2", "s10"]),
@@ -206,13 +254,18 @@ def test_what_is_lowest(browser, cells, lowest_first):
 def test_without_script_tables_are_whole(browser, run):
     with opened(browser, java_script_enabled=False) as (page, wrong):
         page.goto((run / "00_data.html").as_uri())
-        assert page.locator("tbody tr").count() > 30 and page.locator("th button, .search").count() == 0
+        assert (
+            page.locator("tbody tr").count() > 30
+            and page.locator("th button, .search").count() == 0
+        )
         assert page.locator(".contents a").first.is_visible() and wrong == []
 
 
 @pytest.fixture
 def lab(tmp_path):
-    """JupyterLab on a free port with a copy of the notebooks, and nothing of this machine's settings."""
+    """JupyterLab on a free port with a copy of the notebooks, and nothing of this machine's
+    settings.
+    """
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     (tmp_path / "data").symlink_to(ROOT / "data")
     (tmp_path / "src").symlink_to(ROOT / "src")
@@ -220,19 +273,42 @@ def lab(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     own = {
-        name: str(tmp_path / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+        name: str(tmp_path / name.lower())
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
     }
-    own |= {name: str(tmp_path / name.lower()) for name in ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--IdentityProvider.token=t"]
-    command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--notebook-dir=notebooks"]
-    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    own |= {
+        name: str(tmp_path / name.lower())
+        for name in ("JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--IdentityProvider.token=t",
+    ]
+    command += [
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        "--notebook-dir=notebooks",
+    ]
+    command += [
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
     with (tmp_path / "lab.log").open("w") as log:
-        server = subprocess.Popen(command, cwd=tmp_path, env=os.environ | own, stdout=log, stderr=log)
+        server = subprocess.Popen(
+            command, cwd=tmp_path, env=os.environ | own, stdout=log, stderr=log
+        )
     address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/api?token=t", timeout=5):
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"{address}/api?token=t", timeout=5),
+            ):
                 break
             assert server.poll() is None, (tmp_path / "lab.log").read_text()
             time.sleep(0.3)
@@ -247,8 +323,12 @@ def test_in_jupyterlab_run_all_brings_the_verdict(browser, lab):
 
     with opened(browser, viewport={"width": 1280, "height": 900}) as (page, wrong):
         page.goto(f"{lab}/lab/tree/01_contract_term.ipynb?token=t")
-        page.get_by_role("heading", name="Do month-to-month clients leave sooner?").wait_for(timeout=180_000)
-        page.get_by_text(re.compile(r"\| Idle")).first.wait_for(timeout=180_000)  # what is run before that is lost
+        page.get_by_role("heading", name="Do month-to-month clients leave sooner?").wait_for(
+            timeout=180_000
+        )
+        page.get_by_text(re.compile(r"\| Idle")).first.wait_for(
+            timeout=180_000
+        )  # what is run before that is lost
         verdict = page.locator(".jp-OutputArea .verdict .words")
         for _ in range(3):  # on a busy machine JupyterLab loses what is run while it still connects
             page.get_by_role("menubar").get_by_text("Run", exact=True).click()

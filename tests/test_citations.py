@@ -1,4 +1,6 @@
-"""Citations and links: METHODS and STUDY lead to sections and rows of docs/, and every relative link to a file."""
+"""Citations and links: METHODS and STUDY lead to sections and rows of docs/, and every relative
+link to a file.
+"""
 
 import io
 import json
@@ -15,14 +17,20 @@ ROOT = Path(__file__).parents[1]
 PAGES = {"METHODS": ROOT / "docs" / "methods.md", "STUDY": ROOT / "docs" / "study.md"}
 SECTIONS = re.compile(r"METHODS\s+(\d+(?:, \d+)*(?: and \d+)?)\b")
 ROWS = re.compile(r"STUDY\s+([A-D]\d+(?:, [A-D]\d+)*(?: and [A-D]\d+)?)\b")
-SENTENCE = re.compile(r"\brows? ([A-D]\d+(?:(?:,| and| to) [A-D]\d+)*)\b")  # as pages say it to readers: "(row A4)"
-OTHER_FORMS = re.compile(r"\b(?i:study)(?:'s)? rows? [A-D]\d+|\b(?:METHODS|STUDY) (?:section|row)\b|\bSTUDY\.md row")
+SENTENCE = re.compile(
+    r"\brows? ([A-D]\d+(?:(?:,| and| to) [A-D]\d+)*)\b"
+)  # as pages say it to readers: "(row A4)"
+OTHER_FORMS = re.compile(
+    r"\b(?i:study)(?:'s)? rows? [A-D]\d+|\b(?:METHODS|STUDY) (?:section|row)\b|\bSTUDY\.md row"
+)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"(?ms)^```.*?^```|`[^`\n]*`")
 
 
 def anchors(text: str) -> set[str]:
-    """The places in a Markdown page that a link may lead to: `<a id>` and headings, as GitHub names them."""
+    """The places in a Markdown page that a link may lead to: `<a id>` and headings, as GitHub names
+    them.
+    """
     named = re.findall(r'<a id="([^"]+)"></a>', text)
     without = re.sub(r"(?ms)^```.*?^```", "", text)
     slugs: list[str] = []
@@ -40,10 +48,18 @@ def places(page: str) -> set[str]:
 def wrong_citations(text: str) -> list[str]:
     """Citations in a text that lead nowhere, or are not in the one form."""
     found = [f"{m.group(0)}: write STUDY A2 or METHODS 2" for m in OTHER_FORMS.finditer(text)]
-    for pattern, page, prefix in ((SECTIONS, "METHODS", "m"), (ROWS, "STUDY", ""), (SENTENCE, "STUDY", "")):
+    for pattern, page, prefix in (
+        (SECTIONS, "METHODS", "m"),
+        (ROWS, "STUDY", ""),
+        (SENTENCE, "STUDY", ""),
+    ):
         for match in pattern.finditer(text):
             ids = re.findall(r"[A-D]?\d+", match.group(1))
-            found += [f"{match.group(0)}: no {cited}" for cited in ids if prefix + cited.lower() not in places(page)]
+            found += [
+                f"{match.group(0)}: no {cited}"
+                for cited in ids
+                if prefix + cited.lower() not in places(page)
+            ]
     for match in re.finditer(r"\b(METHODS|STUDY)\b", text):
         pattern = SECTIONS if match.group(1) == "METHODS" else ROWS
         if not pattern.match(text, match.start()):
@@ -52,7 +68,9 @@ def wrong_citations(text: str) -> list[str]:
 
 
 def prose(path: Path) -> str:
-    """What a file says: comments and strings of Python (names in code cite nothing), all of any other file."""
+    """What a file says: comments and strings of Python (names in code cite nothing), all of any
+    other file.
+    """
     source = path.read_text("utf-8")
     if path.suffix == ".ipynb":
         return "\n".join("".join(cell["source"]) for cell in json.loads(source)["cells"])
@@ -62,13 +80,20 @@ def prose(path: Path) -> str:
     told = [
         token.string.removeprefix("#")
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type in (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1))
+        if token.type
+        in (tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1))
     ]
     return "\n".join(told)
 
 
 def citing() -> Iterator[Path]:
-    for pattern in ("src/**/*.py", "src/**/*.toml", "notebooks/*.ipynb", "docs/*.md", "tests/**/*.py"):
+    for pattern in (
+        "src/**/*.py",
+        "src/**/*.toml",
+        "notebooks/*.ipynb",
+        "docs/*.md",
+        "tests/**/*.py",
+    ):
         yield from sorted(ROOT.glob(pattern))
     yield from (ROOT / name for name in ("README.md", "CONTRIBUTING.md"))
 
@@ -88,7 +113,9 @@ def wrong_links(path: Path, text: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", [p for p in citing() if p != Path(__file__)], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [p for p in citing() if p != Path(__file__)], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_every_citation_leads_somewhere(path):
     assert wrong_citations(prose(path)) == []
 
@@ -96,13 +123,20 @@ def test_every_citation_leads_somewhere(path):
 def test_sections_and_rows_are_all_there():
     assert {f"m{k}" for k in range(12)} <= places("METHODS")
     rows = {"a": 10, "b": 7, "c": 9, "d": 11}
-    assert {f"{part}{k}" for part, last in rows.items() for k in range(1, last + 1)} <= places("STUDY")
+    assert {f"{part}{k}" for part, last in rows.items() for k in range(1, last + 1)} <= places(
+        "STUDY"
+    )
     cited = "\n".join(prose(path) for path in citing() if path != Path(__file__))
     assert len(SECTIONS.findall(cited)) > 100  # so that a pattern that finds nothing does not pass
 
 
 def test_planted_wrong_citations_are_found():
-    assert wrong_citations("as METHODS 2 and 4 say, METHODS 0, 1 and 11, STUDY A10 and D11; rows B1 to B7") == []
+    assert (
+        wrong_citations(
+            "as METHODS 2 and 4 say, METHODS 0, 1 and 11, STUDY A10 and D11; rows B1 to B7"
+        )
+        == []
+    )
     assert wrong_citations("# METHODS 12") == ["METHODS 12: no 12"]
     assert wrong_citations("see METHODS 2 and\nMETHODS 1 and 14") == ["METHODS 1 and 14: no 14"]
     assert wrong_citations("STUDY A11, B8") == ["STUDY A11, B8: no A11", "STUDY A11, B8: no B8"]
@@ -118,7 +152,11 @@ def test_in_python_only_comments_and_strings_cite(tmp_path):
     assert wrong_citations(prose(source)) == ["METHODS\n 99: no 99"]
 
 
-PAGES_WITH_LINKS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES_WITH_LINKS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 @pytest.mark.parametrize("path", PAGES_WITH_LINKS, ids=lambda p: p.name)
@@ -129,7 +167,10 @@ def test_every_relative_link_leads_somewhere(path):
 def test_planted_wrong_links_are_found(tmp_path):
     page, other = tmp_path / "page.md", tmp_path / "other.md"
     other.write_text('# One (1): a `heading`\n\n# Twice\n\n# Twice\n\n<a id="m2"></a>\n')
-    fine = "[a](other.md) [b](other.md#one-1-a-heading) [c](other.md#m2) [d](other.md#twice-1) [e](https://example.org)"
+    fine = (
+        "[a](other.md) [b](other.md#one-1-a-heading) [c](other.md#m2) [d](other.md#twice-1) "
+        "[e](https://example.org)"
+    )
     wrong = "[f](none.md) [g](other.md#m3) [h](#here) `[i](none.md)`"
     page.write_text(f"{fine}\n{wrong}")
     told = ["none.md: no such file", "other.md#m3: no such place", "#here: no such place"]

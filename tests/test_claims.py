@@ -1,4 +1,6 @@
-"""The rule, line by line (METHODS 1): every verdict, every qualifier, the gate, and both directions and scales."""
+"""The rule, line by line (METHODS 1): every verdict, every qualifier, the gate, and both directions
+and scales.
+"""
 
 import math
 from dataclasses import replace
@@ -19,9 +21,13 @@ LIKING = replace(A1, id="A6", scale="difference", published=None, smallest=0.10,
 Z = 2.128
 
 
-def contrast(ratio: float, se: float, events: tuple[int, ...] = (200, 150), scale: str = "ratio") -> Contrast:
+def contrast(
+    ratio: float, se: float, events: tuple[int, ...] = (200, 150), scale: str = "ratio"
+) -> Contrast:
     theta = math.log(ratio) if scale == "ratio" else ratio
-    return Contrast("as planned", theta, se, 600, {f"group {i} clients": n for i, n in enumerate(events)})
+    return Contrast(
+        "as planned", theta, se, 600, {f"group {i} clients": n for i, n in enumerate(events)}
+    )
 
 
 @pytest.mark.parametrize(
@@ -51,7 +57,13 @@ def test_the_rule_in_its_order(ratio, se, verdict, qualifiers):
 
 @pytest.mark.parametrize(
     ("delta", "se", "verdict"),
-    [(0.3, 0.05, HOLDS), (0.2, 0.08, DIRECTION), (0.0, 0.04, DOES_NOT), (-0.3, 0.05, DOES_NOT), (0.1, 0.2, NOT_ENOUGH)],
+    [
+        (0.3, 0.05, HOLDS),
+        (0.2, 0.08, DIRECTION),
+        (0.0, 0.04, DOES_NOT),
+        (-0.3, 0.05, DOES_NOT),
+        (0.1, 0.2, NOT_ENOUGH),
+    ],
 )
 def test_a_claim_of_direction_has_no_band(delta, se, verdict):
     found = judge(LIKING, contrast(delta, se, scale="difference"))
@@ -67,7 +79,9 @@ def test_the_level_and_both_intervals():
     assert found.detectable == pytest.approx(math.exp((Z + 0.8416) * 0.1), rel=1e-4)
 
 
-@pytest.mark.parametrize(("events", "word"), [((9, 200), NOT_ENOUGH), ((10, 10), HOLDS), ((19,), NOT_ENOUGH)])
+@pytest.mark.parametrize(
+    ("events", "word"), [((9, 200), NOT_ENOUGH), ((10, 10), HOLDS), ((19,), NOT_ENOUGH)]
+)
 def test_the_gate_comes_first(events, word):
     found = judge(A1, contrast(2.0, 0.1, events))
     assert found.verdict == word
@@ -91,11 +105,16 @@ def test_how_many_more_would_settle_it():
 
 def test_the_bayes_factor_is_wakefields():
     at_zero = judge(A1, contrast(1.0, 2 / math.sqrt(1584))).bayes_factor
-    assert at_zero == pytest.approx(0.1, abs=0.001)  # METHODS 1: about 1,584 balanced events for a factor of 0.1
+    assert at_zero == pytest.approx(
+        0.1, abs=0.001
+    )  # METHODS 1: about 1,584 balanced events for a factor of 0.1
 
 
 def test_fragile_names_what_flips():
-    same, other = replace(contrast(2.0, 0.1), name="same"), replace(contrast(1.0, 0.6), name="other")
+    same, other = (
+        replace(contrast(2.0, 0.1), name="same"),
+        replace(contrast(1.0, 0.6), name="other"),
+    )
     found = judge(A1, contrast(2.0, 0.1), [same, other])
     assert (found.fragile, found.flips) == (True, ("other",))
     assert judge(A1, contrast(2.0, 0.1), [same]).fragile is False
@@ -106,7 +125,9 @@ def test_fragile_names_what_flips():
 
 def test_caveats_are_said_with_the_verdict():
     found = judge(A1, contrast(2.0, 0.2), (), ("read off a snapshot",))
-    assert found.words == "holds, read off a snapshot" and found.sentence.endswith("; read off a snapshot).")
+    assert found.words == "holds, read off a snapshot" and found.sentence.endswith(
+        "; read off a snapshot)."
+    )
 
 
 def test_what_cannot_be_computed_is_not_judged():
@@ -126,7 +147,10 @@ def test_advice_follows_the_qualifier():
 def test_a_lead_sentence_gives_no_number_where_there_is_not_enough():
     assert "2.00 times as fast" in judge(A1, contrast(2.0, 0.1)).sentence
     for few in (contrast(6.75, 0.1, (40, 3)), contrast(2.0, 0.6)):
-        assert judge(A1, few).sentence == "Do month-to-month clients leave sooner? There is not enough data yet to say."
+        assert (
+            judge(A1, few).sentence
+            == "Do month-to-month clients leave sooner? There is not enough data yet to say."
+        )
 
 
 def test_what_cannot_be_computed_or_is_the_same_flips_nothing():
@@ -138,7 +162,11 @@ def test_what_cannot_be_computed_or_is_the_same_flips_nothing():
 
 def test_not_run_says_what_is_missing():
     found = judge(A1, Contrast("A1", math.nan, math.nan, 0, {}), missing=["surveys.rep_liking"])
-    assert (found.more_events_needed, found.would_change, found.about_as_claimed) == (None, "", None)
+    assert (found.more_events_needed, found.would_change, found.about_as_claimed) == (
+        None,
+        "",
+        None,
+    )
     assert (found.verdict, found.missing, found.why) == (
         NOT_RUN,
         ("surveys.rep_liking",),
@@ -147,7 +175,9 @@ def test_not_run_says_what_is_missing():
 
 
 def test_the_family_error_of_the_rule():
-    """At exactly the smallest effect 'holds' comes in 1.67 % of draws; at the band's edge 'does not hold' likewise."""
+    """At exactly the smallest effect 'holds' comes in 1.67 % of draws; at the band's edge 'does not
+    hold' likewise.
+    """
     rng = np.random.default_rng(5)
     n, se = 20_000, 0.1
     for truth, word in ((1.25, HOLDS), (1.5, DOES_NOT)):
@@ -170,8 +200,13 @@ def test_an_unknown_claim_is_an_error_that_lists_those_there_are():
 
 def test_more_ends_are_asked_for_only_where_they_would_help():
     few = Contrast("", math.nan, math.nan, 9, {"one group": 3, "another": 12})
-    assert judge(A1, few).more_events_needed == 7 and "At least 7 more" in judge(A1, few).would_change
+    assert (
+        judge(A1, few).more_events_needed == 7 and "At least 7 more" in judge(A1, few).would_change
+    )
     blocked = replace(few, lacking=("liking is the same wherever it is known.",))
     assert not judge(A1, blocked).more_events_needed and judge(A1, blocked).would_change == ""
     nobody = Contrast("", math.nan, math.nan, 9, {}, ("The sizes are too much alike.",))
-    assert judge(A1, nobody).why == "The sizes are too much alike." and judge(A1, nobody).would_change == ""
+    assert (
+        judge(A1, nobody).why == "The sizes are too much alike."
+        and judge(A1, nobody).would_change == ""
+    )

@@ -17,7 +17,9 @@ SCRIPT = "<script>alert(1)</script>"
 
 def run(name, claims=(), estimates=(), lists=None, findings=(), **about) -> compare.Run:
     about = {"run_id": name, "cutoff": name[:10]} | about
-    return compare.Run(about, {"claims": claims, "estimates": estimates, "findings": findings}, lists or {})
+    return compare.Run(
+        about, {"claims": claims, "estimates": estimates, "findings": findings}, lists or {}
+    )
 
 
 def claim(verdict, estimate=2.0, low=1.5, high=3.0, **more):
@@ -25,7 +27,15 @@ def claim(verdict, estimate=2.0, low=1.5, high=3.0, **more):
 
 
 def row(estimate, low=None, high=None, name="share"):
-    return {"id": "A1", "name": name, "group": "all", "unit": "share", "estimate": estimate, "low": low, "high": high}
+    return {
+        "id": "A1",
+        "name": name,
+        "group": "all",
+        "unit": "share",
+        "estimate": estimate,
+        "low": low,
+        "high": high,
+    }
 
 
 def table(rows, **filled):
@@ -41,54 +51,92 @@ def test_a_verdict_that_moved_is_told_with_whether_chance_could_have_done_it():
     chance = compare.compare(old, run("2025-12-31-bb", [claim("does not hold", 1.6)]))
     assert chance["moved"] and chance["claims"][0]["beyond_noise"] is False
     assert "Was “holds”, is now “does not hold”." in lines(chance)
-    assert "from 2.00 to 1.60, inside the interval of the run before (1.50 to 3.00)" in lines(chance)
+    assert "from 2.00 to 1.60, inside the interval of the run before (1.50 to 3.00)" in lines(
+        chance
+    )
     more = compare.compare(old, run("2025-12-31-bb", [claim("holds", 3.1)]))
     assert more["moved"] and more["claims"][0]["beyond_noise"] is True
     assert "Still “holds”. The estimate went from 2.00 to 3.10, outside" in lines(more)
     none = compare.compare(old, run("2025-12-31-bb", [claim("not enough data", None, None, None)]))
-    assert none["claims"][0]["beyond_noise"] is None and "nobody can say whether chance did it" in lines(none)
+    assert none["claims"][0][
+        "beyond_noise"
+    ] is None and "nobody can say whether chance did it" in lines(none)
     still = compare.compare(old, run("2025-12-31-bb", [claim("holds", 2.9)]))
     assert not still["moved"] and "No verdict moved." in lines(still)
-    words = compare.compare(old, run("2025-12-31-bb", [claim("holds", qualifiers=["about as large as claimed"])]))
+    words = compare.compare(
+        old, run("2025-12-31-bb", [claim("holds", qualifiers=["about as large as claimed"])])
+    )
     assert words["moved"] and "is now “holds, about as large as claimed”" in lines(words)
 
 
 def test_the_ordinary_interval_is_the_one_that_judges():
     old = run("2025-11-30-aa", [claim("holds", interval_95=[1.8, 2.2])])
-    assert compare.compare(old, run("2025-12-31-bb", [claim("holds", 2.3)]))["claims"][0]["beyond_noise"] is True
+    assert (
+        compare.compare(old, run("2025-12-31-bb", [claim("holds", 2.3)]))["claims"][0][
+            "beyond_noise"
+        ]
+        is True
+    )
     unknown = run("2025-11-30-aa", [claim("holds", interval_95=[None, None])])
-    assert compare.compare(unknown, run("2025-12-31-bb", [claim("holds", 2.3)]))["claims"][0]["beyond_noise"] is False
+    assert (
+        compare.compare(unknown, run("2025-12-31-bb", [claim("holds", 2.3)]))["claims"][0][
+            "beyond_noise"
+        ]
+        is False
+    )
 
 
 def test_estimates_are_named_where_they_left_their_interval_and_counted_elsewhere():
     old = run(
-        "2025-11-30-aa", (), [row(0.5, 0.4, 0.6), row(0.5, 0.4, 0.6, "b"), row(3.0, name="c"), row(1.0, name="d")]
+        "2025-11-30-aa",
+        (),
+        [row(0.5, 0.4, 0.6), row(0.5, 0.4, 0.6, "b"), row(3.0, name="c"), row(1.0, name="d")],
     )
     new = run(
-        "2025-12-31-bb", (), [row(0.7, 0.6, 0.8), row(0.55, 0.4, 0.6, "b"), row(4.0, name="c"), row(1.0, name="d")]
+        "2025-12-31-bb",
+        (),
+        [row(0.7, 0.6, 0.8), row(0.55, 0.4, 0.6, "b"), row(4.0, name="c"), row(1.0, name="d")],
     )
     found = compare.compare(old, new)
-    assert [(r["name"], r["beyond_noise"]) for r in found["estimates"]] == [("share", True), ("b", False), ("c", None)]
-    assert "share, all (A1): 50.0% to 70.0%, outside the interval before (40.0% to 60.0%)." in lines(found)
-    assert "as chance alone could move them: 1." in lines(found) and "one of the runs only: 1." in lines(found)
+    assert [(r["name"], r["beyond_noise"]) for r in found["estimates"]] == [
+        ("share", True),
+        ("b", False),
+        ("c", None),
+    ]
+    assert (
+        "share, all (A1): 50.0% to 70.0%, outside the interval before (40.0% to 60.0%)."
+        in lines(found)
+    )
+    assert "as chance alone could move them: 1." in lines(
+        found
+    ) and "one of the runs only: 1." in lines(found)
 
 
 def test_an_interval_without_width_is_none_to_judge_by():
-    """Nobody of three left, then one of four did: resamples of noughts are nought, and say nothing of chance."""
-    old, new = run("2025-11-30-aa", (), [row(0.0, 0.0, 0.0)]), run("2025-12-31-bb", (), [row(0.25, 0.0, 0.7)])
+    """Nobody of three left, then one of four did: resamples of noughts are nought, and say nothing
+    of chance.
+    """
+    old, new = (
+        run("2025-11-30-aa", (), [row(0.0, 0.0, 0.0)]),
+        run("2025-12-31-bb", (), [row(0.25, 0.0, 0.7)]),
+    )
     assert compare.compare(old, new)["estimates"][0]["beyond_noise"] is None
 
 
 def test_who_entered_and_who_left_each_list():
     old = run("2025-11-30-aa", lists={"save": {"c1": "Acme", "c2": "Beta"}, "care": {"c9": "Iota"}})
-    new = run("2025-12-31-bb", lists={"save": {"c2": "Beta Ltd", "c3": SCRIPT}, "care": {"c9": "Iota"}})
+    new = run(
+        "2025-12-31-bb", lists={"save": {"c2": "Beta Ltd", "c3": SCRIPT}, "care": {"c9": "Iota"}}
+    )
     found = compare.compare(old, new)
     assert found["lists"][0]["entered"] == [{"client_id": "c3", "client": SCRIPT}]
     assert found["lists"][0]["left"] == [{"client_id": "c1", "client": "Acme"}]
     assert found["moved"] and "care" not in lines(found)
     gone = lines(compare.compare(old, run("2025-12-31-bb")))
     assert "care: 1 were on it, and nobody is now (Iota)." in gone
-    assert "care: 1 on it, and nobody before (Iota)." in lines(compare.compare(run("2025-10-31-zz"), old))
+    assert "care: 1 on it, and nobody before (Iota)." in lines(
+        compare.compare(run("2025-10-31-zz"), old)
+    )
     many = run("2025-12-31-bb", lists={"save": {f"c{n}": f"n{n}" for n in range(1, 14)}})
     assert "save: 11 entered (n3, n4, n5, n6, n7, n8, n9, n10, n11, n12 and 1 more)." in lines(
         compare.compare(old, many)
@@ -98,10 +146,15 @@ def test_who_entered_and_who_left_each_list():
 def test_rows_columns_and_how_full_they_are():
     old = run("2025-11-30-aa", tables=table(100, client_id=100, name=90, rep_id=100))
     new = run(
-        "2025-12-31-bb", tables=table(110, client_id=110, rep_id=50, fee_pct=110) | {"staff": {"rows": 2, "filled": {}}}
+        "2025-12-31-bb",
+        tables=table(110, client_id=110, rep_id=50, fee_pct=110)
+        | {"staff": {"rows": 2, "filled": {}}},
     )
     found = compare.compare(old, new)
-    assert found["columns"] == {"came": ["clients.fee_pct"], "went": ["clients.name"]} and found["moved"]
+    assert (
+        found["columns"] == {"came": ["clients.fee_pct"], "went": ["clients.name"]}
+        and found["moved"]
+    )
     assert found["rows"][0] == {"table": "clients", "before": 100, "after": 110}
     assert "clients.rep_id is filled in 45% of rows; before, in 100%." in lines(found)
     assert "clients 100 to 110, staff 0 to 2." in lines(found)
@@ -112,31 +165,62 @@ def test_a_warning_with_other_numbers_is_no_news_and_a_new_one_is():
         return [{"id": "data", "kind": "warning", "text": text} for text in texts]
 
     old = run("2025-11-30-aa", findings=warned("For 1 of 65 ends (c1) nobody knows.", "Stale."))
-    new = run("2025-12-31-bb", findings=warned("For 2 of 1,072 ends (c1, c2) nobody knows.", "Drift."))
+    new = run(
+        "2025-12-31-bb", findings=warned("For 2 of 1,072 ends (c1, c2) nobody knows.", "Drift.")
+    )
     assert compare.compare(old, new)["warnings"] == {"came": ["Drift."], "went": ["Stale."]}
 
 
 def test_what_else_changed_is_named_for_it_may_be_the_reason():
-    old = run("2025-11-30-aa", settings={"notice_days": 30, "cutoff": None}, data={"clients": "1"}, code="a")
-    new = run("2025-12-31-bb", settings={"notice_days": 60, "cutoff": "2025-12-31"}, data={"clients": "2"}, code="a")
+    old = run(
+        "2025-11-30-aa",
+        settings={"notice_days": 30, "cutoff": None},
+        data={"clients": "1"},
+        code="a",
+    )
+    new = run(
+        "2025-12-31-bb",
+        settings={"notice_days": 60, "cutoff": "2025-12-31"},
+        data={"clients": "2"},
+        code="a",
+    )
     found = compare.compare(old, new)
     assert found["made_of"] == ["the cut-off", "the settings (notice_days)", "the data files"]
-    assert "Not only the data changed (the settings (notice_days)), so what moved may come from that." in lines(found)
+    assert (
+        "Not only the data changed (the settings (notice_days)), so what moved may come from that."
+        in lines(found)
+    )
     new.about["settings"]["notice_days"] = 30
     assert "Not only the data" not in lines(compare.compare(old, new))
 
 
 def test_no_run_before_and_the_same_run_are_said_plainly():
     one = run("2025-12-31-bb", [claim("holds")])
-    assert lines(compare.compare(None, one)) == "There is no run before this one to compare it with."
+    assert (
+        lines(compare.compare(None, one)) == "There is no run before this one to compare it with."
+    )
     assert lines(compare.compare(one, one)) == "Both are the same run."
 
 
 def test_a_run_with_codes_learns_no_name_from_one_without():
-    old = run("2025-11-30-aa", [claim("holds")], [row(1.0, name="Acme")], {"save": {"c1": "Acme"}}, pseudonyms=None)
-    new = run("2025-12-31-bb", [claim("holds")], [row(2.0, name="x")], {"save": {"k1": "client-x"}}, pseudonyms="ab12")
+    old = run(
+        "2025-11-30-aa",
+        [claim("holds")],
+        [row(1.0, name="Acme")],
+        {"save": {"c1": "Acme"}},
+        pseudonyms=None,
+    )
+    new = run(
+        "2025-12-31-bb",
+        [claim("holds")],
+        [row(2.0, name="x")],
+        {"save": {"k1": "client-x"}},
+        pseudonyms="ab12",
+    )
     old.results["findings"] = [{"id": "data", "kind": "warning", "text": "Left out: Acme."}]
-    assert "Acme" not in to_json(compare.compare(old, new)) and "are not compared" in lines(compare.compare(old, new))
+    assert "Acme" not in to_json(compare.compare(old, new)) and "are not compared" in lines(
+        compare.compare(old, new)
+    )
     same = run("2025-11-30-aa", lists={"save": {"k1": "client-x"}}, pseudonyms="ab12")
     assert compare.compare(same, new)["lists"][0]["entered"] == []
 
@@ -144,8 +228,12 @@ def test_a_run_with_codes_learns_no_name_from_one_without():
 def test_lists_are_read_from_the_files_of_a_run(tmp_path):
     (tmp_path / "lists").mkdir()
     (tmp_path / "run.json").write_text(json.dumps({"cutoff": "2025-12-31"}))
-    (tmp_path / "results.json").write_text(json.dumps({"run_id": "2025-12-31-bb", "claims": [], "estimates": []}))
-    people = pd.DataFrame({"client_id": ["001", "c2"], "client": ["=Acme", ""], "contact": ["yes", "no"]})
+    (tmp_path / "results.json").write_text(
+        json.dumps({"run_id": "2025-12-31-bb", "claims": [], "estimates": []})
+    )
+    people = pd.DataFrame(
+        {"client_id": ["001", "c2"], "client": ["=Acme", ""], "contact": ["yes", "no"]}
+    )
     write_csv(people, tmp_path / "scores.csv")
     assert (tmp_path / "scores.csv").read_text().splitlines()[1] == "001,'=Acme,yes"
     (tmp_path / "lists" / "get_in_touch.csv").write_text("client_id,name\nc3,Iota\n")

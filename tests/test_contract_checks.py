@@ -1,4 +1,6 @@
-"""Second opinions on A1, the price of a term, and who leaves early: by hand, by formula, and on planted agencies."""
+"""Second opinions on A1, the price of a term, and who leaves early: by hand, by formula, and on
+planted agencies.
+"""
 
 import datetime as dt
 import math
@@ -47,14 +49,17 @@ def test_whole_years_find_what_is_planted():
     spells = simulated(World(spend=0.0, **ALIKE), 8000)
     found = contract_checks.grouped_cycles(spells)
     assert found.theta == pytest.approx(math.log(2), abs=2.6 * found.se) and found.se < 0.06
-    # Where the agency lets small clients go, who are monthly more often, the weights stand in for those it took.
+    # Where the agency lets small clients go, who are monthly more often, the weights stand in for
+    # those it took.
     fired = simulated(replace(WORLDS["fired"], spend=0.0, **ALIKE), 8000)
     found = contract_checks.grouped_cycles(fired)
     assert found.theta == pytest.approx(math.log(2), abs=2.6 * found.se)
 
 
 def test_whole_years_by_hand():
-    """Three a group in one year: who left otherwise is dropped, and those who stand in for it weigh more."""
+    """Three a group in one year: who left otherwise is dropped, and those who stand in for it weigh
+    more.
+    """
     rows = [
         ("a", "2023-01-01", "2023-04-30", 1, "client"),
         ("b", "2023-01-01", None, 1, None),
@@ -65,7 +70,10 @@ def test_whole_years_by_hand():
     ]
     spells = build_spells(clients_of(rows, ("end_initiator",)), cutoff=dt.date(2024, 1, 31))
     found = contract_checks.grouped_cycles(spells)
-    assert found.events == {"month-to-month clients": 1, "fixed term clients": 1} and found.n_clients == 5
+    assert (
+        found.events == {"month-to-month clients": 1, "fixed term clients": 1}
+        and found.n_clients == 5
+    )
     # Both remaining monthly clients weigh 3/2, so half of them left; a third of the others.
     assert found.theta == pytest.approx(math.log(math.log(1 / 2) / math.log(2 / 3)), abs=1e-6)
 
@@ -81,14 +89,23 @@ def test_a_ratio_that_changes_with_the_years_is_found():
     first, later = same.rows
     assert first.low < 2 < first.high * 1.05 and "p = 0.00" not in same.caption
     monthly = (spells["contract_term_months"] == 1) & (spells["entry_months"] == 0)
-    gone = spells["ended"] & (spells["stop_months"] <= 12) & monthly & (np.arange(len(spells)) % 2 == 0)
-    changed = contract_checks.by_year_of_service(spells[~gone])  # half of the early leavers taken away
+    gone = (
+        spells["ended"]
+        & (spells["stop_months"] <= 12)
+        & monthly
+        & (np.arange(len(spells)) % 2 == 0)
+    )
+    changed = contract_checks.by_year_of_service(
+        spells[~gone]
+    )  # half of the early leavers taken away
     assert changed.rows[0].estimate < 0.8 * first.estimate and "p = 0.00" in changed.caption
     assert changed.rows[1].estimate == pytest.approx(later.estimate, rel=0.1)
 
 
 def test_e_value_by_formula():
-    """VanderWeele and Ding: hazard ratio 2 is a risk ratio of 1.61 for common ends, and an E-value of 2.60."""
+    """VanderWeele and Ding: hazard ratio 2 is a risk ratio of 1.61 for common ends, and an E-value
+    of 2.60.
+    """
     text = contract_checks.e_value(Contrast("x", math.log(2), 0.01, 100, {"a": 50, "b": 50})).text
     risk = (1 - 0.5 ** math.sqrt(2)) / (1 - 0.5 ** math.sqrt(0.5))
     assert f"ratio of {risk + math.sqrt(risk * (risk - 1)):.2f} each" in text
@@ -98,7 +115,9 @@ def test_e_value_by_formula():
 
 def test_people_left_out_and_clustered(sample_study):
     told = contract_checks.without_each_rep(sample_study.spells).text
-    low, high = (float(word) for word in told.replace(",", "").split() if word.replace(".", "", 1).isdigit())
+    low, high = (
+        float(word) for word in told.replace(",", "").split() if word.replace(".", "", 1).isdigit()
+    )
     assert low < math.exp(contract_hazard_ratio(sample_study.spells).theta) < high
     rows = contract_checks.ways_of_clustering(sample_study.spells).rows
     assert [row.group.split(" (")[0] for row in rows] == ["by client", "by rep"]
@@ -106,16 +125,22 @@ def test_people_left_out_and_clustered(sample_study):
 
 
 def test_break_even_golden_numbers():
-    """METHODS 2, price companion: 10 % a year, other ends .009 a month; undiscounted 10/6 and 10/8."""
+    """METHODS 2, price companion: 10 % a year, other ends .009 a month; undiscounted 10/6 and
+    10/8.
+    """
     hazards = np.array([0.02, 0.04, 0.06])
     assert term_fees.break_even_ratio(10, 6, hazards, 0.009).round(2).tolist() == [2.24, 1.95, 1.86]
     assert term_fees.break_even_ratio(10, 8, hazards, 0.009).round(2).tolist() == [1.46, 1.36, 1.32]
-    nothing_else = term_fees.break_even_ratio(10, 6, np.array([0.04]), 1 - (1 + term_fees.DISCOUNT) ** (1 / 12))
+    nothing_else = term_fees.break_even_ratio(
+        10, 6, np.array([0.04]), 1 - (1 + term_fees.DISCOUNT) ** (1 / 12)
+    )
     assert nothing_else[0] == pytest.approx(10 / 6)
 
 
 def test_the_chance_that_a_lower_fee_pays():
-    rows = term_fees.break_even(simulated(World(spend=0.0, contract=math.log(3), **ALIKE), 6000)).rows
+    rows = term_fees.break_even(
+        simulated(World(spend=0.0, contract=math.log(3), **ALIKE), 6000)
+    ).rows
     found = {(row.name, row.group): row.estimate for row in rows}
     assert found["chance that it pays", "12-month term"] > 0.95
     assert 1.6 < found["ratio at which the lower fee pays", "12-month term"] < 2.5
@@ -124,7 +149,9 @@ def test_the_chance_that_a_lower_fee_pays():
 
 
 def test_without_monthly_terms_by_formula():
-    """Where all leave at the same rate and pay the same share, as many sign-ups keep revenue where it is."""
+    """Where all leave at the same rate and pay the same share, as many sign-ups keep revenue where
+    it is.
+    """
     spells = simulated(World(contract=0.0, spend=0.0, **ALIKE), 8000).assign(fee_pct=10.0)
     table, needed = term_fees.without_monthly(spells)
     share = float(needed.text.split("by ")[1].split("%")[0]) / 100
@@ -133,14 +160,19 @@ def test_without_monthly_terms_by_formula():
     groups = [row.group for row in table.rows if row.name.startswith("revenue")]
     assert groups == ["as today", "100%", "75%", "50%", "25%"]
     revenue, swing = (
-        [rows[name, g] for g in groups] for name in ("revenue a month", "usual change from month to month")
+        [rows[name, g] for g in groups]
+        for name in ("revenue a month", "usual change from month to month")
     )
-    assert revenue[1] == pytest.approx(revenue[0], rel=0.05) and sorted(revenue[1:], reverse=True) == revenue[1:]
+    assert (
+        revenue[1] == pytest.approx(revenue[0], rel=0.05)
+        and sorted(revenue[1:], reverse=True) == revenue[1:]
+    )
     assert sorted(swing[1:]) == swing[1:]  # fewer clients, larger swings
 
 
 def test_revenue_as_today_is_what_the_books_count():
-    """Planned fees of those there on the last day, all of whom signed within the what-if's months and the records.
+    """Planned fees of those there on the last day, all of whom signed within the what-if's months
+    and the records.
 
     Of a large agency: who happens to be there on one day moves the sum by two in a hundred.
     """
@@ -157,8 +189,12 @@ def test_revenue_as_today_is_what_the_books_count():
 
 def test_early_and_late_count_the_living(sample_study):
     rows = profile.early_and_late(sample_study.spells, {}).rows
-    month = next(row for row in rows if row.name == "term: month-to-month" and row.group.startswith("gone"))
-    year = next(row for row in rows if row.name == "term: 12 months" and row.group.startswith("stays"))
+    month = next(
+        row for row in rows if row.name == "term: month-to-month" and row.group.startswith("gone")
+    )
+    year = next(
+        row for row in rows if row.name == "term: 12 months" and row.group.startswith("stays")
+    )
     assert 0.4 < month.estimate < 0.6 and month.low < month.estimate < month.high
     assert 0.4 < year.estimate < 0.6
     assert "term" in profile.what_tells(sample_study.spells, {}).text
@@ -182,16 +218,29 @@ def test_false_discoveries_stay_few():
         ]
     ]
     named, rng = 0, np.random.default_rng(3)
-    flags = ["written_brief", "budget_set", "deposit_paid", "prepaid", "purchase_order", "rush", "one_off", "champion"]
+    flags = [
+        "written_brief",
+        "budget_set",
+        "deposit_paid",
+        "prepaid",
+        "purchase_order",
+        "rush",
+        "one_off",
+        "champion",
+    ]
     for _ in range(60):
         noise = {name: rng.random(len(spells)) < 0.5 for name in flags}
-        told = profile.what_tells(spells.assign(contract_term_months=1, monthly_ad_spend=1.0, **noise), {}).text
+        told = profile.what_tells(
+            spells.assign(contract_term_months=1, monthly_ad_spend=1.0, **noise), {}
+        ).text
         named += "these go with" in told
     assert named <= 13  # 10 % of 60, and three standard errors
 
 
 def test_what_was_known_later_is_no_thing_of_signing(sample_study):
-    spells = sample_study.spells.assign(saved=sample_study.spells["ended"].map({True: "yes", False: "no"}))
+    spells = sample_study.spells.assign(
+        saved=sample_study.spells["ended"].map({True: "yes", False: "no"})
+    )
     later, then = (Extra(kind="category", known=known) for known in ("recorded_date", "signing"))
     assert "saved" not in profile.what_tells(spells, {"saved": later}).text
     assert "saved" in profile.what_tells(spells, {"saved": then}).text

@@ -1,4 +1,6 @@
-"""Counts of what happened are whole: every page, list and sentence counts the same clients by one definition."""
+"""Counts of what happened are whole: every page, list and sentence counts the same clients by one
+definition.
+"""
 
 from pathlib import Path
 
@@ -20,9 +22,13 @@ STAYS = 40  # clients
 
 
 def some_agency(end=lambda n, start: None) -> list[tuple]:
-    """Rows (id, start, end, term) of forty clients; `end` gives the end from a number and a start."""
+    """Rows (id, start, end, term) of forty clients; `end` gives the end from a number and a
+    start.
+    """
     starts = pd.date_range("2021-03-05", periods=STAYS, freq="31D")
-    return [(f"c{n:02d}", start, end(n, start), (1, 6, 12)[n % 3]) for n, start in enumerate(starts)]
+    return [
+        (f"c{n:02d}", start, end(n, start), (1, 6, 12)[n % 3]) for n, start in enumerate(starts)
+    ]
 
 
 def in_months(start: pd.Timestamp, months: int) -> pd.Timestamp:
@@ -30,7 +36,9 @@ def in_months(start: pd.Timestamp, months: int) -> pd.Timestamp:
 
 
 def early_and_late(n: int, start: pd.Timestamp) -> pd.Timestamp | None:
-    """Each third client is gone after some months; each fourth of the others leaves in the month the cut-off cuts."""
+    """Each third client is gone after some months; each fourth of the others leaves in the month
+    the cut-off cuts.
+    """
     if n % 3 == 0:
         return in_months(start, 4 + n % 7)
     return pd.Timestamp("2024-12-01") + pd.Timedelta(days=n % 17) if n % 4 == 0 else None
@@ -41,7 +49,9 @@ def renewed() -> list[tuple]:
     rows = []
     for who, start, _, _ in some_agency():
         for renewal in range(3 + int(who[1:]) % 4):
-            begin = start + pd.DateOffset(months=6 * renewal) + pd.Timedelta(days=20 * (renewal > 0))
+            begin = (
+                start + pd.DateOffset(months=6 * renewal) + pd.Timedelta(days=20 * (renewal > 0))
+            )
             rows.append((who, begin, in_months(start, 6 * (renewal + 1)), 6))
     return rows
 
@@ -55,7 +65,10 @@ snapshot_date = 2024-12-20
 NOTICE = ALL + '[dates]\nends_ahead = "notice"\n'
 ODD = {
     "ends in the month that the cut-off cuts": (some_agency(early_and_late), ALL),
-    "records that begin late": (some_agency(early_and_late), ALL.replace('"all history"', "2022-02-10")),
+    "records that begin late": (
+        some_agency(early_and_late),
+        ALL.replace('"all history"', "2022-02-10"),
+    ),
     "a row a renewal": (renewed(), NOTICE),
     "everybody gone": (some_agency(lambda n, start: in_months(start, 1 + n % 3)), ALL),
     "everybody under notice": (some_agency(lambda n, start: pd.Timestamp("2025-01-15")), NOTICE),
@@ -77,12 +90,18 @@ def adds_up(study) -> None:
     whole = count["engagements followed (pauses merged)"]
     assert whole == len(spells) == count["active at the cut-off"] + count["ended"]
     assert count["ended"] == gone == spells["ended"].sum() + spells["cut_short"].sum()
-    assert f"{gone:,} ended, {lost:,} of them" in gate.headline(spells, study.cutoff, study.newest_date()).text
+    assert (
+        f"{gone:,} ended, {lost:,} of them"
+        in gate.headline(spells, study.cutoff, study.newest_date()).text
+    )
     assert gate.ends_by_kind(spells)["Ends"].sum() == gone
     terms = gate.follow_up_by_term(spells)
     assert (terms["Engagements"].sum(), terms["Left by choice"].sum()) == (whole, lost)
     flow = gate.starts_and_ends(spells, study.records_begin)
-    assert (flow["started"].sum(), flow["ended"].sum()) == ((spells["entry_months"] == 0).sum(), gone)
+    assert (flow["started"].sum(), flow["ended"].sum()) == (
+        (spells["entry_months"] == 0).sum(),
+        gone,
+    )
     present = clients_now.present(study.panel, last)
     active = spells.loc[status.active(spells), "client_id"].nunique()
     assert len(present) == spells.loc[status.staying(spells), "client_id"].nunique()
@@ -98,8 +117,16 @@ def adds_up(study) -> None:
     began = last - pd.DateOffset(years=1)
     assert year["kind"].notna().sum() == (spells["gone"] & (spells["end_date"] > began)).sum()
     assert year["at_start"].sum() == status.there_on(spells, began).sum()
-    kept = [row for row in plateau.retained(spells, study.money, study.cutoff).rows if "clients kept" in row.name]
-    left = [row for row in healthy.churn(year).rows if (row.name, row.group) == ("all ends", "share of clients")]
+    kept = [
+        row
+        for row in plateau.retained(spells, study.money, study.cutoff).rows
+        if "clients kept" in row.name
+    ]
+    left = [
+        row
+        for row in healthy.churn(year).rows
+        if (row.name, row.group) == ("all ends", "share of clients")
+    ]
     if kept and kept[0].group == "the last twelve months":
         assert kept[0].estimate + left[0].estimate == pytest.approx(1)
 

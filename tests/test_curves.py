@@ -1,4 +1,6 @@
-"""Curves counted by hand on three to five clients, against lifelines and statsmodels, and their properties."""
+"""Curves counted by hand on three to five clients, against lifelines and statsmodels, and their
+properties.
+"""
 
 import math
 import warnings
@@ -36,7 +38,8 @@ def test_kaplan_meier_by_hand():
 
 
 def test_late_entry_by_hand():
-    # The second client is first seen at tenure 2, so it is not at risk when the first leaves in month 2.
+    # The second client is first seen at tenure 2, so it is not at risk when the first leaves in
+    # month 2.
     late = Outcome.of([2, 3, 5], [1, 1, 0], [0, 2, 0])
     assert event_table(late)["at_risk"].tolist() == [2, 2]
     assert kaplan_meier(late)["survival"].tolist() == pytest.approx([1, 1 / 2, 1 / 4])
@@ -57,7 +60,9 @@ def test_competing_ends_by_hand():
 
 
 def test_one_minus_kaplan_meier_overstates_the_chance_of_leaving_by_choice():
-    three = Outcome.of([1, 2, 3], [2, 1, 0])  # the first is let go: 1 in 3 leaves by choice, not 1 in 2
+    three = Outcome.of(
+        [1, 2, 3], [2, 1, 0]
+    )  # the first is let go: 1 in 3 leaves by choice, not 1 in 2
     table = cumulative_incidence(three, [3])
     assert table.loc[table["kind"] == 1, "share"].item() == pytest.approx(1 / 3)
     assert 1 - after(kaplan_meier(three.only([1])), 3)["survival"] == pytest.approx(1 / 2)
@@ -82,7 +87,11 @@ def test_known_through():
 
 def test_shares_of_none_and_all_have_no_interval():
     table = cumulative_incidence(Outcome.of([1, 1, 1, 2], [1, 1, 1, 2]), [1, 2])
-    assert table.loc[(table["kind"] == 2) & (table["month"] == 1), ["low", "high"]].isna().all(axis=None)
+    assert (
+        table.loc[(table["kind"] == 2) & (table["month"] == 1), ["low", "high"]]
+        .isna()
+        .all(axis=None)
+    )
     everybody = cumulative_incidence(Outcome.of([1, 1], [1, 1]), [1])
     assert everybody["share"].item() == 1 and everybody[["low", "high"]].isna().all(axis=None)
 
@@ -93,7 +102,9 @@ def test_a_group_never_at_risk_costs_no_degree_of_freedom():
 
 
 def test_median_edges():
-    assert median(kaplan_meier(Outcome.of([1, 2, 3, 4], [1, 1, 1, 1])))[0] == 2.5  # rests on one half from 2 to 3
+    assert (
+        median(kaplan_meier(Outcome.of([1, 2, 3, 4], [1, 1, 1, 1])))[0] == 2.5
+    )  # rests on one half from 2 to 3
     assert median(kaplan_meier(Outcome.of([5, 5, 5], [0, 0, 0])))[0] == math.inf
     assert median(kaplan_meier(Outcome.of([1, 2, 3], [1, 1, 1])))[0] == 2
 
@@ -134,7 +145,9 @@ def test_against_lifelines_and_statsmodels_with_ties_and_strata():
 
 
 def test_what_of_lifelines_is_not_used_and_why():
-    """Where these fail after an update of lifelines, curves.py and docs/methods.md (METHODS 8) need other words."""
+    """Where these fail after an update of lifelines, curves.py and docs/methods.md (METHODS 8) need
+    other words.
+    """
     from lifelines import AalenJohansenFitter, KaplanMeierFitter
     from lifelines.utils import restricted_mean_survival_time
 
@@ -146,7 +159,9 @@ def test_what_of_lifelines_is_not_used_and_why():
     ended = (kind > 0).astype(int)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of ties, and of the integral
-        fitters = [AalenJohansenFitter(seed=seed).fit(stop, kind, event_of_interest=1) for seed in (1, 2)]
+        fitters = [
+            AalenJohansenFitter(seed=seed).fit(stop, kind, event_of_interest=1) for seed in (1, 2)
+        ]
         curve = KaplanMeierFitter().fit(stop, ended)
         mean, variance = restricted_mean_survival_time(curve, t=10, return_variance=True)
     first, second = (fitter.cumulative_density_.iloc[-1, 0] for fitter in fitters)
@@ -164,7 +179,9 @@ def test_rate_ratio_edges():
 
 
 follow_ups = st.lists(
-    st.tuples(st.integers(0, 6), st.integers(1, 12), st.integers(0, 3)).map(lambda t: (t[0], t[0] + t[1], t[2])),
+    st.tuples(st.integers(0, 6), st.integers(1, 12), st.integers(0, 3)).map(
+        lambda t: (t[0], t[0] + t[1], t[2])
+    ),
     min_size=1,
     max_size=40,
 )
@@ -174,7 +191,9 @@ follow_ups = st.lists(
 @given(follow_ups, st.randoms(use_true_random=False))
 def test_row_order_does_not_matter_and_parts_sum_to_the_whole(rows, random):
     shuffled = random.sample(rows, len(rows))
-    first, second = (Outcome.of(*([row[k] for row in part] for k in (1, 2, 0))) for part in (rows, shuffled))
+    first, second = (
+        Outcome.of(*([row[k] for row in part] for k in (1, 2, 0))) for part in (rows, shuffled)
+    )
     pd.testing.assert_frame_equal(kaplan_meier(first), kaplan_meier(second))
     gone = cumulative_incidence(first, [30])["share"].sum()
     assert gone == pytest.approx(1 - kaplan_meier(first)["survival"].iloc[-1])
@@ -185,7 +204,9 @@ def test_row_order_does_not_matter_and_parts_sum_to_the_whole(rows, random):
 @settings(max_examples=40, deadline=None)
 @given(follow_ups)
 def test_the_standard_error_is_that_of_leaving_each_engagement_out(rows):
-    """The infinitesimal jackknife is close to the ordinary jackknife in large copies of any small data set."""
+    """The infinitesimal jackknife is close to the ordinary jackknife in large copies of any small
+    data set.
+    """
     stop, kind, entry = (np.tile([row[k] for row in rows], 30) for k in (1, 2, 0))
     if (kind == 1).sum() < 60 or len(rows) < 6:
         return
@@ -193,7 +214,9 @@ def test_the_standard_error_is_that_of_leaving_each_engagement_out(rows):
     table = cumulative_incidence(whole, [12])
     found = table[table["kind"] == 1].iloc[0]
     left_out = []
-    for i in range(len(rows)):  # the copies are alike, so leaving out one of each kind of row tells all
+    for i in range(
+        len(rows)
+    ):  # the copies are alike, so leaving out one of each kind of row tells all
         keep = np.arange(len(stop)) != i
         part = cumulative_incidence(whole.where(keep), [12])
         left_out.append(part.loc[part["kind"] == 1, "share"].item())
@@ -203,7 +226,9 @@ def test_the_standard_error_is_that_of_leaving_each_engagement_out(rows):
 
 @pytest.mark.parametrize("months", [True, False], ids=["whole months", "any time"])
 def test_counting_first_changes_no_number(months):
-    """Rows and the counted table tell the same; so does a table of half the rows, each counted twice."""
+    """Rows and the counted table tell the same; so does a table of half the rows, each counted
+    twice.
+    """
     rng = np.random.default_rng(3)
     stop, entry = rng.integers(1, 30, 400) * 1.0, rng.integers(0, 12, 400) * 1.0
     if not months:
@@ -211,9 +236,14 @@ def test_counting_first_changes_no_number(months):
     rows = Outcome.of(stop, rng.integers(0, 3, 400), entry)
     counted = rows.counted
     assert counted.times.sum() == 400 and len(counted.stop) < 400 + months
-    assert (counted.seen, counted.ended) == (rows.seen, rows.ended) and counted.months == pytest.approx(rows.months)
+    assert (counted.seen, counted.ended) == (
+        rows.seen,
+        rows.ended,
+    ) and counted.months == pytest.approx(rows.months)
     pd.testing.assert_frame_equal(kaplan_meier(counted), kaplan_meier(rows))
-    pd.testing.assert_frame_equal(cumulative_incidence(counted, [6, 12]), cumulative_incidence(rows, [6, 12]))
+    pd.testing.assert_frame_equal(
+        cumulative_incidence(counted, [6, 12]), cumulative_incidence(rows, [6, 12])
+    )
     twice = Outcome.of(*(np.repeat(a, 2) for a in (rows.stop, rows.kind, rows.entry)))
     doubled = Outcome(rows.stop, rows.kind, rows.entry, np.full(400, 2.0))
     pd.testing.assert_frame_equal(kaplan_meier(twice), kaplan_meier(doubled))

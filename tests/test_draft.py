@@ -1,4 +1,6 @@
-"""`retention init`: guesses with evidence, questions only a person can answer, refusals where a guess would lie."""
+"""`retention init`: guesses with evidence, questions only a person can answer, refusals where a
+guess would lie.
+"""
 
 import json
 import re
@@ -31,7 +33,9 @@ CRM = """Account ID,Company,Client Since,Left On,Contract,Budget,Owner,Date Reco
 
 def init(tmp_path: Path, text: str, name: str = "export.csv"):
     (tmp_path / name).write_text(text)
-    return CliRunner().invoke(cli, ["init", str(tmp_path / name), "--out", str(tmp_path / "retention.toml")])
+    return CliRunner().invoke(
+        cli, ["init", str(tmp_path / name), "--out", str(tmp_path / "retention.toml")]
+    )
 
 
 def drafted(tmp_path: Path) -> dict:
@@ -39,11 +43,15 @@ def drafted(tmp_path: Path) -> dict:
 
 
 def answered(tmp_path: Path, **answers: str) -> str:
-    """The draft confirmed, with each open key answered: how a person would edit it, an edit a line."""
+    """The draft confirmed, with each open key answered: how a person would edit it, an edit a
+    line.
+    """
     path = tmp_path / "retention.toml"
     lines = path.read_text().splitlines()
     for key, answer in {"confirmed": "true", **answers}.items():
-        at = [n for n, line in enumerate(lines) if re.match(rf'{re.escape(key)} = ("\?"|false)', line)]
+        at = [
+            n for n, line in enumerate(lines) if re.match(rf'{re.escape(key)} = ("\?"|false)', line)
+        ]
         assert len(at) == 1, key
         lines[at[0]] = f"{key} = {answer}"
     path.write_text("\n".join(lines))
@@ -57,21 +65,31 @@ def test_telco_runs_after_two_edits_and_equals_the_settings_of_the_readme(tmp_pa
     own = open_study(config=answered(tmp_path, snapshot_date="2019-12-31"))
     text = (ROOT / "README.md").read_text().split("```toml\n")[1].split("```")[0]
     (tmp_path / "readme").mkdir()
-    (tmp_path / "readme" / "retention.toml").write_text(text.replace("Telco-Customer-Churn.csv", str(TELCO)))
+    (tmp_path / "readme" / "retention.toml").write_text(
+        text.replace("Telco-Customer-Churn.csv", str(TELCO))
+    )
     theirs = open_study(config=str(tmp_path / "readme" / "retention.toml"))
     pd.testing.assert_frame_equal(own.spells, theirs.spells.drop(columns="InternetService"))
 
 
 def test_a_tenure_and_a_flag(tmp_path):
-    rows = "".join(f"{i}-X,{i},{'Yes' if i % 3 else 'No'},Month-to-month,{i}.5\n" for i in range(1, 20))
+    rows = "".join(
+        f"{i}-X,{i},{'Yes' if i % 3 else 'No'},Month-to-month,{i}.5\n" for i in range(1, 20)
+    )
     done = init(tmp_path, "customerID,tenure,Churn,Contract,MonthlyCharges\n" + rows)
     assert done.exit_code == 0
     made = drafted(tmp_path)["tables"]["clients"]
     assert made["tenure_months"] == "tenure" and made["ended"] == {"column": "Churn", "true": "Yes"}
     assert made["snapshot_date"] == "?"
-    with pytest.raises(ConfigError, match="waits for a person:\n  tables.clients.snapshot_date: still(.|\n)*confirmed"):
+    with pytest.raises(
+        ConfigError,
+        match="waits for a person:\n  tables.clients.snapshot_date: still(.|\n)*confirmed",
+    ):
         resolve(config=str(tmp_path / "retention.toml"))
-    assert open_study(config=answered(tmp_path, snapshot_date="2024-12-31")).spells["ended"].sum() == 13
+    assert (
+        open_study(config=answered(tmp_path, snapshot_date="2024-12-31")).spells["ended"].sum()
+        == 13
+    )
 
 
 def test_a_crm_export_with_dates_asks_only_what_it_cannot_know(tmp_path):
@@ -119,7 +137,9 @@ def test_what_must_not_be_guessed_is_refused(tmp_path, kind):
     done = init(tmp_path, text)
     assert done.exit_code == 2 and "refused: " in done.output and why in done.output
     made = drafted(tmp_path)
-    assert made["tables"]["clients"]["columns"]["end_date"] == "?"  # asked, and it will not run until answered
+    assert (
+        made["tables"]["clients"]["columns"]["end_date"] == "?"
+    )  # asked, and it will not run until answered
     with pytest.raises(ConfigError, match="end_date: still to be answered"):
         resolve(config=str(tmp_path / "retention.toml"))
 
@@ -137,15 +157,22 @@ def test_dates_numbers_and_terms_with_two_readings_are_asked(tmp_path):
         **{'contract_term_months."biannual"': "6"},
     )  # fmt: skip
     rows = open_study(config=path).tables.frames["clients"]
-    assert rows["contract_term_months"].tolist() == [6, 1] and rows["start_date"].dt.month.tolist() == [4, 6]
+    assert rows["contract_term_months"].tolist() == [6, 1] and rows[
+        "start_date"
+    ].dt.month.tolist() == [4, 6]
 
 
 def test_a_file_that_is_no_utf8_gets_its_encoding_guessed(tmp_path):
     (tmp_path / "export.csv").write_bytes(CRM.replace("Ann", "Ann\u00e9").encode("cp1252"))
-    CliRunner().invoke(cli, ["init", str(tmp_path / "export.csv"), "--out", str(tmp_path / "retention.toml")])
+    CliRunner().invoke(
+        cli, ["init", str(tmp_path / "export.csv"), "--out", str(tmp_path / "retention.toml")]
+    )
     text = (tmp_path / "retention.toml").read_text()
     assert 'encoding = "cp1252"' in text and "Ann\u00e9" in text
-    assert open_study(config=answered(tmp_path, records_begin='"all history"')).spells["name"][0] == "Ann\u00e9"
+    assert (
+        open_study(config=answered(tmp_path, records_begin='"all history"')).spells["name"][0]
+        == "Ann\u00e9"
+    )
 
 
 def test_a_workbook_and_a_folder(tmp_path):
@@ -154,12 +181,18 @@ def test_a_workbook_and_a_folder(tmp_path):
     for line in CRM.splitlines():
         book.active.append([cell or None for cell in line.split(",")])
     terms = book.create_sheet("Contracts")
-    for row in (["Client ID", "signed_on", "term_start", "term_months"], ["1", "2022-01-10", "2022-01-10", 1]):
+    for row in (
+        ["Client ID", "signed_on", "term_start", "term_months"],
+        ["1", "2022-01-10", "2022-01-10", 1],
+    ):
         terms.append(row)
     book.create_sheet("Notes").append(["nothing"])
     book.save(tmp_path / "book.xlsx")
     out = tmp_path / "retention.toml"
-    assert CliRunner().invoke(cli, ["init", str(tmp_path / "book.xlsx"), "--out", str(out)]).exit_code == 0
+    assert (
+        CliRunner().invoke(cli, ["init", str(tmp_path / "book.xlsx"), "--out", str(out)]).exit_code
+        == 0
+    )
     assert drafted(tmp_path)["tables"]["clients"]["sheet"] == "Overview"
     study = open_study(config=answered(tmp_path, records_begin='"all history"'))
     assert study.tables.rows == {"clients": 5, "contracts": 1}
@@ -167,7 +200,9 @@ def test_a_workbook_and_a_folder(tmp_path):
     folder = tmp_path / "exports"
     folder.mkdir()
     (folder / "accounts.csv").write_text(CRM)
-    (folder / "contracts.csv").write_text("client_id,signed_on,term_start,term_months\n1,2022-01-10,2022-01-10,1\n")
+    (folder / "contracts.csv").write_text(
+        "client_id,signed_on,term_start,term_months\n1,2022-01-10,2022-01-10,1\n"
+    )
     (folder / "readme.md").write_text("x")
     assert CliRunner().invoke(cli, ["init", str(folder), "--out", str(out)]).exit_code == 0
     assert open_study(config=answered(tmp_path, records_begin='"all history"')).tables.rows == {
@@ -188,14 +223,17 @@ def test_a_stranger_s_files_beside_the_clients_do_not_stand_in_the_way(tmp_path)
     made = drafted(tmp_path)["tables"]
     assert made["payments"] == {"use": False} and made["leads"] == {"use": False}
     assert 'Not used: "customers.csv"' in out.read_text()
-    assert open_study(config=answered(tmp_path, records_begin='"all history"')).tables.rows == {"clients": 5}
+    assert open_study(config=answered(tmp_path, records_begin='"all history"')).tables.rows == {
+        "clients": 5
+    }
 
 
 def test_the_likelier_of_two_headings_is_taken_and_a_date_of_change_is_no_record(tmp_path):
     text = "id,Customer ID,created,start,canceled_at,ended_at,Last Modified,term,spend\n"
     text += "s9,c9,2024-01-01,2024-02-01,,,2025-01-01,M2M,5\n"
     text += "".join(
-        f"s{i},c{i},2022-01-0{i},2023-01-0{i},,{'2024-03-01' if i < 3 else ''},2025-01-01,M2M,5\n" for i in range(1, 9)
+        f"s{i},c{i},2022-01-0{i},2023-01-0{i},,{'2024-03-01' if i < 3 else ''},2025-01-01,M2M,5\n"
+        for i in range(1, 9)
     )
     init(tmp_path, text)
     columns = drafted(tmp_path)["tables"]["clients"]["columns"]
@@ -211,12 +249,16 @@ def test_the_likelier_of_two_headings_is_taken_and_a_date_of_change_is_no_record
 ])  # fmt: skip
 def test_odd_exports_are_drafted_or_told_never_a_traceback(tmp_path, text):
     (tmp_path / "export.csv").write_bytes(text.encode("latin-1"))
-    done = CliRunner().invoke(cli, ["init", str(tmp_path / "export.csv"), "--out", str(tmp_path / "r.toml")])
+    done = CliRunner().invoke(
+        cli, ["init", str(tmp_path / "export.csv"), "--out", str(tmp_path / "r.toml")]
+    )
     assert done.exit_code in (0, 2) and isinstance(done.exception, SystemExit | None)
     if (tmp_path / "r.toml").exists():
         with pytest.raises(ConfigError, match="waits for a person"):
             resolve(config=str(tmp_path / "r.toml"))
-    done = CliRunner().invoke(cli, ["init", str(tmp_path / "export.csv"), "--out", str(tmp_path / "no" / "r.toml")])
+    done = CliRunner().invoke(
+        cli, ["init", str(tmp_path / "export.csv"), "--out", str(tmp_path / "no" / "r.toml")]
+    )
     assert done.exit_code == 2 and "There is no folder" in done.output
 
 
@@ -230,19 +272,26 @@ def test_settings_that_are_there_already_are_left_alone(tmp_path):
 def test_what_holds_no_clients_is_refused(tmp_path):
     for name in ("gone.csv", "empty"):
         (tmp_path / "empty").mkdir(exist_ok=True)
-        done = CliRunner().invoke(cli, ["init", str(tmp_path / name), "--out", str(tmp_path / "x.toml")])
+        done = CliRunner().invoke(
+            cli, ["init", str(tmp_path / name), "--out", str(tmp_path / "x.toml")]
+        )
         assert done.exit_code == 2 and not (tmp_path / "x.toml").exists()
     assert init(tmp_path, "").exit_code == 2
 
 
 @settings(max_examples=40, deadline=None)
 @given(
-    words=st.lists(st.text(max_size=8), min_size=2, max_size=4, unique_by=lambda w: w.strip()), cell=st.text(max_size=8)
+    words=st.lists(st.text(max_size=8), min_size=2, max_size=4, unique_by=lambda w: w.strip()),
+    cell=st.text(max_size=8),
 )
 def test_whatever_the_headings_and_cells_the_draft_can_be_read(tmp_path_factory, words, cell):
     where = tmp_path_factory.mktemp("d")
-    frame = pd.DataFrame([[cell] * len(words), ["x"] * len(words)], columns=words).assign(client=["a", "b"])
-    (where / "export.csv").write_bytes(frame.to_csv(index=False, quoting=1).encode("utf-8", "replace"))
+    frame = pd.DataFrame([[cell] * len(words), ["x"] * len(words)], columns=words).assign(
+        client=["a", "b"]
+    )
+    (where / "export.csv").write_bytes(
+        frame.to_csv(index=False, quoting=1).encode("utf-8", "replace")
+    )
     try:
         made = draft(where / "export.csv", where)
     except ConfigError:

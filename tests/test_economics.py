@@ -1,4 +1,6 @@
-"""The agency's money: golden numbers, five clients by hand, wholes and their parts, planted truth, clients alone."""
+"""The agency's money: golden numbers, five clients by hand, wholes and their parts, planted truth,
+clients alone.
+"""
 
 import datetime as dt
 import math
@@ -21,11 +23,16 @@ from retention.stats.curves import after, kaplan_meier, restricted_mean
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 
-CUTOFF, NOTHING = dt.date(2024, 12, 31), pd.DataFrame(columns=["client_id", "engagement", "month", "fee", "margin"])
+CUTOFF, NOTHING = (
+    dt.date(2024, 12, 31),
+    pd.DataFrame(columns=["client_id", "engagement", "month", "fee", "margin"]),
+)
 
 
 def five() -> pd.DataFrame:
-    """Two stay, one for 24 months, one for 12; three left after 3, 6 and 12 months, the last by the agency's choice."""
+    """Two stay, one for 24 months, one for 12; three left after 3, 6 and 12 months, the last by the
+    agency's choice.
+    """
     rows = [
         ("a", "2023-01-01", None, 1, 10.0, None), ("b", "2024-01-01", None, 12, 10.0, None),
         ("c", "2023-01-01", "2023-03-31", 1, 20.0, "client"), ("d", "2023-01-01", "2023-06-30", 6, 10.0, "client"),
@@ -37,20 +44,32 @@ def five() -> pd.DataFrame:
 def paying(spells: pd.DataFrame, fee: dict[str, list[float]]) -> pd.DataFrame:
     """Fees by calendar month from each client's start on."""
     start = spells.set_index("client_id")["start_date"]
-    rows = [(who, start[who] + pd.DateOffset(months=k), x) for who, paid in fee.items() for k, x in enumerate(paid)]
+    rows = [
+        (who, start[who] + pd.DateOffset(months=k), x)
+        for who, paid in fee.items()
+        for k, x in enumerate(paid)
+    ]
     months = pd.DataFrame(rows, columns=["client_id", "month", "fee"])
     return monthly_money(spells, {"account_months": months})
 
 
 def constant(n: int, churn: float, seed: int) -> pd.DataFrame:
-    """Clients who sign evenly over the months and leave with one chance a month, paying 100 each."""
+    """Clients who sign evenly over the months and leave with one chance a month, paying 100
+    each.
+    """
     rng = np.random.default_rng(seed)
     months = np.datetime64("2015-01") + np.arange(n) * 120 // n
     starts = pd.to_datetime(months.astype("datetime64[D]"))
-    end = pd.to_datetime((months + rng.geometric(churn, n)).astype("datetime64[D]")) - pd.Timedelta(days=1)
-    frame = pd.DataFrame({"client_id": np.arange(n).astype(str), "start_date": starts, "end_date": end})
+    end = pd.to_datetime((months + rng.geometric(churn, n)).astype("datetime64[D]")) - pd.Timedelta(
+        days=1
+    )
+    frame = pd.DataFrame(
+        {"client_id": np.arange(n).astype(str), "start_date": starts, "end_date": end}
+    )
     frame["end_date"] = frame["end_date"].where(frame["end_date"] <= pd.Timestamp(CUTOFF))
-    frame = frame.assign(contract_term_months=1, monthly_ad_spend=1000.0, fee_pct=10.0, end_initiator=None)
+    frame = frame.assign(
+        contract_term_months=1, monthly_ad_spend=1000.0, fee_pct=10.0, end_initiator=None
+    )
     frame.loc[frame["end_date"].notna(), "end_initiator"] = "client"
     return build_spells(frame, cutoff=CUTOFF)
 
@@ -66,7 +85,9 @@ def test_the_lifetime_values_of_the_specification(fee, leaving, value):
 
 
 def test_five_clients_by_hand():
-    """At risk 5, 4 from month 4, 3 from month 7, 1 from month 13; a fifth, a quarter and a third of them leave."""
+    """At risk 5, 4 from month 4, 3 from month 7, 1 from month 13; a fifth, a quarter and a third of
+    them leave.
+    """
     found = lifetimes.course(five(), NOTHING)
     assert found.at_risk.sum(axis=0)[[0, 2, 3, 5, 6, 11, 12]].tolist() == [5, 5, 4, 4, 3, 3, 1]
     once = np.ones((1, 5))
@@ -75,7 +96,9 @@ def test_five_clients_by_hand():
     # b is censored after twelve months, in which e goes: of three at risk one leaves.
     paid = lifetimes.paid_there(found, once)[0]  # c pays 200 as planned, the others 100
     assert paid[[0, 2, 3]].tolist() == [120, 120, 100]
-    assert lifetimes.worth(stay[None, :], paid[None, :], 6, discount=0)[0] == pytest.approx(3 * 120 + 3 * 0.8 * 100)
+    assert lifetimes.worth(stay[None, :], paid[None, :], 6, discount=0)[0] == pytest.approx(
+        3 * 120 + 3 * 0.8 * 100
+    )
     # Were leaving by choice halved as a power, e's end (the agency's) would stay as it is.
     slow = lifetimes.stay_by(*lifetimes.paces(found, once), 0.5)[0]
     assert slow[12] == pytest.approx(math.sqrt(4 / 5 * 3 / 4) * 2 / 3)
@@ -88,19 +111,28 @@ def test_fees_by_month_lose_nothing_of_an_ended_client():
     money = paying(spells, {"a": [100] * 24, "c": [200, 200, 50], "d": [10] * 9, "e": [100] * 12})
     found = lifetimes.course(spells, money)
     row = dict(zip(spells["client_id"], found.paid, strict=True))
-    assert np.nansum(row["c"]) == 450 and row["b"][:12].tolist() == [100] * 12  # of b none is on record: as planned
+    assert (
+        np.nansum(row["c"]) == 450 and row["b"][:12].tolist() == [100] * 12
+    )  # of b none is on record: as planned
     assert np.nansum(row["d"]) == 60  # what is dated after its end is not its own
     assert found.counts == "fees; as planned where none are on record"
     middle = build_spells(clients_of([("m", "2023-01-15", "2023-03-14", 1)]), cutoff=CUTOFF)
-    assert lifetimes.course(middle, paying(middle, {"m": [50, 100, 50]})).paid[0].tolist() == [50, 150]
+    assert lifetimes.course(middle, paying(middle, {"m": [50, 100, 50]})).paid[0].tolist() == [
+        50,
+        150,
+    ]
 
 
 def test_margins_take_hours_at_their_cost():
     spells = five()
     month = pd.to_datetime(["2023-01-01"] * 2)
     tables = {
-        "account_months": pd.DataFrame({"client_id": ["a", "b"], "month": month, "fee": [100.0, 100.0]}),
-        "hours": pd.DataFrame({"client_id": "a", "staff_id": ["x", "y"], "month": month, "hours": [1.0, 0.5]}),
+        "account_months": pd.DataFrame(
+            {"client_id": ["a", "b"], "month": month, "fee": [100.0, 100.0]}
+        ),
+        "hours": pd.DataFrame(
+            {"client_id": "a", "staff_id": ["x", "y"], "month": month, "hours": [1.0, 0.5]}
+        ),
         "staff": pd.DataFrame({"staff_id": ["x", "y"], "hourly_cost": [30.0, np.nan]}),
     }
     money = monthly_money(spells, tables)
@@ -116,7 +148,9 @@ def test_the_curve_is_kaplan_meier_s_and_the_mean_its_area(sample_study):
     stay = lifetimes.survival(found, np.ones((1, len(spells))))[0]
     outcome = follow_up(spells)
     curve = kaplan_meier(outcome)
-    assert [stay[m] for m in (6, 12, 24, 60)] == pytest.approx([after(curve, m)["survival"] for m in (6, 12, 24, 60)])
+    assert [stay[m] for m in (6, 12, 24, 60)] == pytest.approx(
+        [after(curve, m)["survival"] for m in (6, 12, 24, 60)]
+    )
     assert stay[:24].sum() == pytest.approx(restricted_mean(outcome, 24)[0])
 
 
@@ -127,13 +161,17 @@ def test_shares_add_up_and_are_not_those_of_the_ended(sample_study):
         part = found.where(mask)
         assert sum(row.estimate for row in lifetimes.bands(part).rows) == pytest.approx(1.0)
     parts = lifetimes.segments(spells)
-    by_term = np.sum([mask for name, mask in parts.items() if "term" in name or "month-to" in name], axis=0)
+    by_term = np.sum(
+        [mask for name, mask in parts.items() if "term" in name or "month-to" in name], axis=0
+    )
     by_size = np.sum([mask for name, mask in parts.items() if "third" in name], axis=0)
     assert (by_term == 1).all() and (by_size == 1).all()
 
 
 def test_the_bands_are_of_all_who_sign_and_not_of_those_who_left():
-    """Signed within two years, a twelfth leaving each month: 40.7 % within six months; among the ended far more."""
+    """Signed within two years, a twelfth leaving each month: 40.7 % within six months; among the
+    ended far more.
+    """
     spells = constant(3000, 1 / 12, seed=8)
     lately = spells[spells["start_date"] >= "2023-01-01"].reset_index(drop=True)
     row = lifetimes.bands(lifetimes.course(lately, NOTHING)).rows[0]
@@ -151,7 +189,9 @@ def test_a_firm_from_nothing_earns_sign_ups_times_the_restricted_mean():
 
 
 def test_a_planted_pace_gives_its_plateau_and_its_churn():
-    """Five a month paying 100, leaving a twelfth a month: 6,000 a month, and there already after ten years."""
+    """Five a month paying 100, leaving a twelfth a month: 6,000 a month, and there already after
+    ten years.
+    """
     found = lifetimes.course(constant(600, 1 / 12, seed=2), NOTHING)
     ahead = plateau.outlook(found, CUTOFF)
     value, low, high = lifetimes.with_limits(ahead.level)
@@ -166,33 +206,48 @@ def test_a_planted_pace_gives_its_plateau_and_its_churn():
 def test_the_shortcut_is_said_to_fail_where_it_does():
     early = constant(300, 0.25, seed=3)
     late = constant(300, 0.02, seed=4).assign(client_id=lambda f: "l" + f["client_id"])
-    told = lifetimes.shortcut(lifetimes.course(pd.concat([early, late], ignore_index=True), NOTHING))[1]
+    told = lifetimes.shortcut(
+        lifetimes.course(pd.concat([early, late], ignore_index=True), NOTHING)
+    )[1]
     assert "shortcut misleads" in told.text
 
 
 def test_the_intervals_cover_what_was_planted():
-    """Forty agencies of 200 clients: worth of two years, churn and plateau lie within their intervals in most."""
+    """Forty agencies of 200 clients: worth of two years, churn and plateau lie within their
+    intervals in most.
+    """
     t = np.arange(24)
     truth = float((100 * (11 / 12) ** t / 1.1 ** (t / 12)).sum()), 1 / 12, 200 / 120 * 100 * 12
     inside = np.zeros(3)
     for seed in range(40):
         found = lifetimes.course(constant(200, 1 / 12, seed=100 + seed), NOTHING)
         weights = found.weights(200)
-        value = lifetimes.worth(lifetimes.survival(found, weights), lifetimes.paid_there(found, weights), 24)
+        value = lifetimes.worth(
+            lifetimes.survival(found, weights), lifetimes.paid_there(found, weights), 24
+        )
         churn = (weights @ found.left).sum(axis=1) / (weights @ found.at_risk).sum(axis=1)
-        limits = [lifetimes.with_limits(v) for v in (value, churn, plateau.outlook(found, CUTOFF, 200).level)]
-        inside += [low < planted < high for planted, (_, low, high) in zip(truth, limits, strict=True)]
+        limits = [
+            lifetimes.with_limits(v)
+            for v in (value, churn, plateau.outlook(found, CUTOFF, 200).level)
+        ]
+        inside += [
+            low < planted < high for planted, (_, low, high) in zip(truth, limits, strict=True)
+        ]
     assert (inside >= stats.binom.ppf(0.001, 40, 0.95)).all()
 
 
 def test_another_seller_by_hand():
     ahead = plateau.outlook(lifetimes.course(constant(600, 1 / 12, seed=5), NOTHING), CUTOFF)
-    rule = {row.name: row for row in bonuses.seller_rule(ahead, ahead, bonuses.Sellers(5, 600.0, 0.1, 4.0))[0].rows}
+    rule = {
+        row.name: row
+        for row in bonuses.seller_rule(ahead, ahead, bonuses.Sellers(5, 600.0, 0.1, 4.0))[0].rows
+    }
     assert rule["clients that one seller signs a month"].estimate == pytest.approx(1.0)
     assert rule["what a client pays a month, in the mean"].estimate == pytest.approx(100.0)
     after_year = rule["what one seller's clients bring a month after a year"].estimate
     assert after_year == pytest.approx(0.9 * ahead.new[0, 12] / 5)
-    # Brings 90, 172.5, ... less a twelfth a month: 600 a month is reached, in the sum, when sum R(h) >= 600 h.
+    # Brings 90, 172.5, ... less a twelfth a month: 600 a month is reached, in the sum, when sum
+    # R(h) >= 600 h.
     brings = 0.9 * ahead.new[0, 1:] / 5
     first = int(np.argmax(np.cumsum(brings) >= 600 * np.arange(1, 121))) + 1
     assert rule["months until what a seller brought covers what it cost"].estimate == first
@@ -203,7 +258,9 @@ def test_another_seller_by_hand():
 
 
 def test_sellers_count_by_how_long_they_were_there():
-    """Of three, one was there for all of two years, one for the first half and one came on the last day."""
+    """Of three, one was there for all of two years, one for the first half and one came on the last
+    day.
+    """
     staff = pd.DataFrame(
         {
             "role": "seller",
@@ -213,7 +270,11 @@ def test_sellers_count_by_how_long_they_were_there():
         }
     )
     found = bonuses.sellers_now(staff, CUTOFF, 24)
-    assert found.number == pytest.approx(1.5, abs=0.01) and found.salary == 4000 and found.commission == 0
+    assert (
+        found.number == pytest.approx(1.5, abs=0.01)
+        and found.salary == 4000
+        and found.commission == 0
+    )
     assert bonuses.sellers_now(staff.assign(role="rep"), CUTOFF, 24) is None
 
 
@@ -225,10 +286,14 @@ def test_a_bonus_among_equals_is_luck_and_among_unequals_is_not():
     apart = pd.DataFrame({"observed": np.where(np.arange(30) < 15, 5.0, 35.0), "expected": due})
     luck = []
     for ends in (equal, apart):
-        rows = {(row.name, row.group): row.estimate for row in bonuses.rep_bonus(ends, salary, told)[0].rows}
+        rows = {
+            (row.name, row.group): row.estimate
+            for row in bonuses.rep_bonus(ends, salary, told)[0].rows
+        }
         luck.append(rows["share of the pay-out that is luck", "by the ends as they are"])
         assert rows["paid out in a year", "by the ends as they are"] <= 0.15 * salary * 12 * 30
-    # Of fifteen whole bonuses earned among unequals, luck would pay what thirty equals earn: E (1 - O / 20) / .5.
+    # Of fifteen whole bonuses earned among unequals, luck would pay what thirty equals earn: E (1 -
+    # O / 20) / .5.
     lost = np.arange(20)
     by_luck = 30 * float(np.clip((1 - lost / 20) / 0.5, 0, 1) @ stats.poisson.pmf(lost, 20))
     assert luck[0] > 0.7 and luck[1] == pytest.approx(by_luck / 15, rel=0.05)
@@ -244,14 +309,21 @@ def test_the_seller_bonus_pays_from_where_it_costs_as_much_as_it_brings():
     chose, other = lifetimes.paces(found, once)
     paid, due = lifetimes.paid_there(found, once), np.arange(6, found.known + 1, 6)
     stay, slow = lifetimes.stay_by(chose, other), lifetimes.stay_by(chose, other, 1 - needed)
-    gained = (lifetimes.worth(slow, paid, found.known) - lifetimes.worth(stay, paid, found.known))[0]
+    gained = (lifetimes.worth(slow, paid, found.known) - lifetimes.worth(stay, paid, found.known))[
+        0
+    ]
     assert gained == pytest.approx(0.5 * 100 * (slow[0, due] / 1.1 ** (due / 12)).sum(), rel=1e-3)
 
 
 def test_levers_by_hand():
-    """With one fee for all: raising it by 5 % brings 5 %; a fifth seller's like brings a fifth, less what it costs."""
+    """With one fee for all: raising it by 5 % brings 5 %; a fifth seller's like brings a fifth,
+    less what it costs.
+    """
     found = lifetimes.course(constant(600, 1 / 12, seed=7), NOTHING)
-    told, who = WhatIfSettings(rates_raised=0.05, leaving_lowered=0.10), bonuses.Sellers(5, 40.0, 0.1, 4.0)
+    told, who = (
+        WhatIfSettings(rates_raised=0.05, leaving_lowered=0.10),
+        bonuses.Sellers(5, 40.0, 0.1, 4.0),
+    )
     tried = levers.levers(found, found, who, told, CUTOFF)
     gain = {lever.name: lever.gain[0] / tried.today[0] for lever in tried.tried}
     assert gain["rates raised by 5%"] == pytest.approx(0.05)
@@ -262,7 +334,9 @@ def test_levers_by_hand():
     assert tried.today[0] == pytest.approx(5 * 100 * stay[:h].sum())
     table = levers.lever_table(tried)
     assert {row.group for row in table.rows} == {"as today", *gain}
-    assert levers.lever_words(tried).text.startswith(f"Of the changes tried, {max(gain, key=gain.get)}")
+    assert levers.lever_words(tried).text.startswith(
+        f"Of the changes tried, {max(gain, key=gain.get)}"
+    )
     eaten = next(lever.assumes for lever in tried.tried if lever.name.startswith("rates"))
     more = float(eaten.split("rises by ")[1].rstrip("%.")) / 100
     faster = np.append(1, np.cumprod((stay[1 : h + 1] / stay[:h]) ** (1 + more)))
@@ -270,13 +344,16 @@ def test_levers_by_hand():
 
 
 def test_levers_that_take_work_are_held_against_those_that_do_not_after_their_hours():
-    """Of 100 paid 90 go into hours: another seller's clients leave a tenth of their fees, a raise leaves all of it."""
+    """Of 100 paid 90 go into hours: another seller's clients leave a tenth of their fees, a raise
+    leaves all of it.
+    """
     spells = constant(600, 1 / 12, seed=9)
     fees = lifetimes.course(spells, NOTHING)
     margins = replace(fees, paid=fees.paid * 0.1)
     told = WhatIfSettings(rates_raised=0.05)
     gain = {
-        x.name: x.gain[0] for x in levers.levers(fees, margins, bonuses.Sellers(5, 0.0, 0.0, 4.0), told, CUTOFF).tried
+        x.name: x.gain[0]
+        for x in levers.levers(fees, margins, bonuses.Sellers(5, 0.0, 0.0, 4.0), told, CUTOFF).tried
     }
     assert gain["rates raised by 5%"] == pytest.approx(2.5 * gain["1 seller more"])
 
@@ -301,13 +378,17 @@ def test_retention_of_clients_and_of_fees_by_hand():
 
 
 def test_present_clients_under_notice_pay_until_their_end():
-    rows = [(f"c{k:02}", "2022-01-01", None, 1) for k in range(12)] + [("gone", "2022-01-01", "2025-01-31", 1)]
+    rows = [(f"c{k:02}", "2022-01-01", None, 1) for k in range(12)] + [
+        ("gone", "2022-01-01", "2025-01-31", 1)
+    ]
     frame = clients_of(rows).assign(recorded_date=pd.Timestamp("2024-12-15"), fee_pct=10.0)
     found = lifetimes.course(build_spells(frame, cutoff=CUTOFF), NOTHING)
     present, now = plateau.present_clients(found, CUTOFF)
     assert present.sum() == 13 and now[present].tolist() == [100.0] * 13
     path = plateau.book(found, found.weights(0), CUTOFF, 1)[0]
-    assert path[:2].tolist() == [1300.0, 1200.0] and path[2] < 1200  # gone on the last of January, as it said
+    assert (
+        path[:2].tolist() == [1300.0, 1200.0] and path[2] < 1200
+    )  # gone on the last of January, as it said
 
 
 def test_clients_alone_run_in_part():
@@ -327,10 +408,17 @@ def test_clients_alone_run_in_part():
 
 def test_the_grade_is_the_band_of_the_median_and_says_where_it_is_not_reached():
     assert "Too few clients" in lifetimes.grade(lifetimes.course(five(), NOTHING)).text
-    found = lifetimes.course(constant(6000, 0.1, seed=13), NOTHING)  # .9 to the sixth is .53, to the seventh .48
+    found = lifetimes.course(
+        constant(6000, 0.1, seed=13), NOTHING
+    )  # .9 to the sixth is .53, to the seventh .48
     assert lifetimes.grade(found).text.startswith("Half of the clients leave within 7.0 months")
-    staying = build_spells(clients_of([(f"s{k}", "2022-01-01", None, 1) for k in range(12)]), cutoff=CUTOFF)
-    assert "have not left within 36.0 months: excellent" in lifetimes.grade(lifetimes.course(staying, NOTHING)).text
+    staying = build_spells(
+        clients_of([(f"s{k}", "2022-01-01", None, 1) for k in range(12)]), cutoff=CUTOFF
+    )
+    assert (
+        "have not left within 36.0 months: excellent"
+        in lifetimes.grade(lifetimes.course(staying, NOTHING)).text
+    )
 
 
 def test_the_sample_s_worth_is_told_by_segment_with_margins():
@@ -345,18 +433,24 @@ def test_the_sample_s_worth_is_told_by_segment_with_margins():
 
 
 def test_a_big_world_has_room_for_late_entry():
-    """Records that begin late: the curve of the survivors alone would be read too high; with entry it is not."""
+    """Records that begin late: the curve of the survivors alone would be read too high; with entry
+    it is not.
+    """
     tables = simulate(World(), clients=3000, seed=5, tables=("clients",))
     begin = dt.date(2021, 1, 1)
     late = build_spells(tables["clients"], cutoff=dt.date(2025, 12, 31), records_begin=begin)
     found = lifetimes.course(late, NOTHING)
     whole = found.where((late["entry_months"] == 0).to_numpy())
-    ours, theirs = (lifetimes.survival(part, np.ones((1, len(part.spells))))[0, 24] for part in (found, whole))
+    ours, theirs = (
+        lifetimes.survival(part, np.ones((1, len(part.spells))))[0, 24] for part in (found, whole)
+    )
     assert ours == pytest.approx(theirs, abs=0.03)
 
 
 def test_a_few_fees_do_not_stand_for_all():
-    """One client's fees on record: the others' are taken as planned; where nothing is planned, nothing is said."""
+    """One client's fees on record: the others' are taken as planned; where nothing is planned,
+    nothing is said.
+    """
     spells = constant(200, 1 / 12, seed=1)
     one = spells[spells["stop_months"] >= 24].iloc[0]["client_id"]
     money = paying(spells, {one: [5000.0] * 24})
@@ -367,20 +461,41 @@ def test_a_few_fees_do_not_stand_for_all():
 
 
 def test_fees_that_are_not_on_record_are_no_growth():
-    """Twenty pay 100 all along; of ten the fees are on record from July on alone: net retention is 100 %, not 200."""
-    spells = build_spells(clients_of([(f"c{k:02}", "2022-01-01", None, 1) for k in range(20)]), cutoff=CUTOFF)
+    """Twenty pay 100 all along; of ten the fees are on record from July on alone: net retention is
+    100 %, not 200.
+    """
+    spells = build_spells(
+        clients_of([(f"c{k:02}", "2022-01-01", None, 1) for k in range(20)]), cutoff=CUTOFF
+    )
     money = paying(spells, {f"c{k:02}": [100.0] * 36 for k in range(20)})
-    late = money["client_id"].isin([f"c{k:02}" for k in range(10)]) & (money["month"] < 2024 * 12 + 6)
-    rows = {(row.name, row.group): row.estimate for row in plateau.retained(spells, money[~late], CUTOFF).rows}
+    late = money["client_id"].isin([f"c{k:02}" for k in range(10)]) & (
+        money["month"] < 2024 * 12 + 6
+    )
+    rows = {
+        (row.name, row.group): row.estimate
+        for row in plateau.retained(spells, money[~late], CUTOFF).rows
+    }
     assert rows["fees kept, raises and cuts included (net)", "the last twelve months"] == 1
 
 
 def test_hours_kept_for_part_of_the_time_are_not_taken_for_nothing():
-    spells = build_spells(clients_of([("a", "2023-01-01", None, 1), ("b", "2023-01-01", None, 1)]), cutoff=CUTOFF)
-    months = pd.to_datetime([pd.Timestamp("2023-01-01") + pd.DateOffset(months=k) for k in range(24)])
-    fees = pd.concat([pd.DataFrame({"client_id": who, "month": months, "fee": 100.0}) for who in "ab"])
-    hours = pd.DataFrame({"client_id": "a", "staff_id": "x", "month": months[[18, 20, 23]], "hours": 3.0})
-    tables = {"account_months": fees, "hours": hours, "staff": pd.DataFrame({"staff_id": ["x"], "hourly_cost": 30.0})}
+    spells = build_spells(
+        clients_of([("a", "2023-01-01", None, 1), ("b", "2023-01-01", None, 1)]), cutoff=CUTOFF
+    )
+    months = pd.to_datetime(
+        [pd.Timestamp("2023-01-01") + pd.DateOffset(months=k) for k in range(24)]
+    )
+    fees = pd.concat(
+        [pd.DataFrame({"client_id": who, "month": months, "fee": 100.0}) for who in "ab"]
+    )
+    hours = pd.DataFrame(
+        {"client_id": "a", "staff_id": "x", "month": months[[18, 20, 23]], "hours": 3.0}
+    )
+    tables = {
+        "account_months": fees,
+        "hours": hours,
+        "staff": pd.DataFrame({"staff_id": ["x"], "hourly_cost": 30.0}),
+    }
     money = monthly_money(spells, tables).sort_values(["client_id", "month"], ignore_index=True)
     assert money["margin"].iloc[:18].isna().all() and money["margin"].iloc[18:24].tolist() == [
         10,
@@ -395,27 +510,49 @@ def test_hours_kept_for_part_of_the_time_are_not_taken_for_nothing():
 
 
 def test_few_ends_are_described_without_an_interval():
-    staying = build_spells(clients_of([(f"s{k}", "2023-06-01", None, 1) for k in range(12)]), cutoff=CUTOFF)
+    staying = build_spells(
+        clients_of([(f"s{k}", "2023-06-01", None, 1) for k in range(12)]), cutoff=CUTOFF
+    )
     found = lifetimes.course(staying.assign(fee_pct=10.0), NOTHING)
-    assert all(math.isnan(row.low) for row in (*lifetimes.bands(found).rows, *lifetimes.value_by_segment(found).rows))
+    assert all(
+        math.isnan(row.low)
+        for row in (*lifetimes.bands(found).rows, *lifetimes.value_by_segment(found).rows)
+    )
     assert plateau.outlook(found, CUTOFF) is None
     assert lifetimes.bands(found).rows[-1].group == "excellent: over 18 months"
-    young = build_spells(clients_of([(f"s{k}", "2024-04-01", None, 1) for k in range(12)]), cutoff=CUTOFF)
-    assert lifetimes.bands(lifetimes.course(young, NOTHING)).rows[-1].group == "fair or better: over 6 months"
+    young = build_spells(
+        clients_of([(f"s{k}", "2024-04-01", None, 1) for k in range(12)]), cutoff=CUTOFF
+    )
+    assert (
+        lifetimes.bands(lifetimes.course(young, NOTHING)).rows[-1].group
+        == "fair or better: over 6 months"
+    )
 
 
 def test_how_many_sign_is_uncertain_however_young_the_agency():
     young = constant(600, 1 / 12, seed=12)
-    found = lifetimes.course(young[young["start_date"] >= "2023-01-01"].reset_index(drop=True), NOTHING)
+    found = lifetimes.course(
+        young[young["start_date"] >= "2023-01-01"].reset_index(drop=True), NOTHING
+    )
     signed = plateau.signups(found, found.weights(), CUTOFF)
-    assert signed[0] == 5 and signed[1:].std() == pytest.approx(math.sqrt(5 * 24) / 24, rel=0.15)  # Poisson
+    assert signed[0] == 5 and signed[1:].std() == pytest.approx(
+        math.sqrt(5 * 24) / 24, rel=0.15
+    )  # Poisson
 
 
 def test_hours_that_are_still_coming_in_are_not_taken_for_nothing():
-    """Ten clients cost 90 of 100 a month; of the last month one client's hours are in: its margin is not known yet."""
-    spells = build_spells(clients_of([(f"c{k}", "2023-01-01", None, 1) for k in range(10)]), cutoff=CUTOFF)
-    months = pd.to_datetime([pd.Timestamp("2024-01-01") + pd.DateOffset(months=k) for k in range(12)])
-    rows = pd.DataFrame([(f"c{k}", month) for k in range(10) for month in months], columns=["client_id", "month"])
+    """Ten clients cost 90 of 100 a month; of the last month one client's hours are in: its margin
+    is not known yet.
+    """
+    spells = build_spells(
+        clients_of([(f"c{k}", "2023-01-01", None, 1) for k in range(10)]), cutoff=CUTOFF
+    )
+    months = pd.to_datetime(
+        [pd.Timestamp("2024-01-01") + pd.DateOffset(months=k) for k in range(12)]
+    )
+    rows = pd.DataFrame(
+        [(f"c{k}", month) for k in range(10) for month in months], columns=["client_id", "month"]
+    )
     late = (rows["month"] == months[-1]) & (rows["client_id"] != "c0")
     tables = {
         "account_months": rows.assign(fee=100.0),

@@ -25,7 +25,9 @@ def stored(sample_study, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tables")
     own = sample_study.spells["client_id"].unique()[:40]
     for name, rows in sample_study.tables.frames.items():
-        rows = rows[rows["client_id"].isin(own)] if "client_id" in rows and name != "leads" else rows
+        rows = (
+            rows[rows["client_id"].isin(own)] if "client_id" in rows and name != "leads" else rows
+        )
         rows = _polars(rows).with_columns(selectors.datetime().dt.cast_time_unit("us"))
         rows.collect().write_parquet(folder / f"{name}.parquet")
     return folder, sample_study.spells[sample_study.spells["client_id"].isin(own)]
@@ -33,7 +35,13 @@ def stored(sample_study, tmp_path_factory):
 
 def made(stored, out, **how):
     folder, spells = stored
-    told = {"window": Window(), "results": COST, "begin": BEGIN, "cutoff": CUTOFF, "told": lambda _: None}
+    told = {
+        "window": Window(),
+        "results": COST,
+        "begin": BEGIN,
+        "cutoff": CUTOFF,
+        "told": lambda _: None,
+    }
     write_features(folder, spells, out, **{**told, **how})
     rows = pl.read_parquet(sorted(out.rglob("*.parquet"))).to_pandas()
     rows = rows.astype({name: float for name in rows if name != "client_id"})
@@ -50,17 +58,28 @@ def test_parts_are_the_whole(stored, tmp_path):
 
 def test_duckdb_writes_the_same(stored, tmp_path):
     pd.testing.assert_frame_equal(
-        made(stored, tmp_path / "duck", engine="duckdb", part_months=500), made(stored, tmp_path / "polars"), atol=1e-9
+        made(stored, tmp_path / "duck", engine="duckdb", part_months=500),
+        made(stored, tmp_path / "polars"),
+        atol=1e-9,
     )
 
 
-@pytest.mark.skipif(not shutil.which("java"), reason="Spark needs Java 17: apt-get install openjdk-17-jre-headless")
+@pytest.mark.skipif(
+    not shutil.which("java"), reason="Spark needs Java 17: apt-get install openjdk-17-jre-headless"
+)
 def test_spark_writes_the_same(stored, tmp_path):
     from pyspark.sql import SparkSession
 
-    local = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+    local = {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+    }
     local |= {"spark.sql.shuffle.partitions": "1", "spark.sql.session.timeZone": "UTC"}
-    local |= {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+    local |= {
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    }
     local |= {"spark.sql.adaptive.enabled": "false"}
     spark = SparkSession.builder.master("local[1]").config(map=local).getOrCreate()
     try:
@@ -84,7 +103,11 @@ def test_an_unknown_engine_is_refused_and_a_run_that_fails_leaves_the_old(stored
     folder, spells = stored
     with pytest.raises(Exception, match="start_date"):
         made(
-            (folder, spells.drop(columns="contract_term_months").rename(columns={"start_date": "x"})), tmp_path / "out"
+            (
+                folder,
+                spells.drop(columns="contract_term_months").rename(columns={"start_date": "x"}),
+            ),
+            tmp_path / "out",
         )
     again = pl.read_parquet(sorted((tmp_path / "out").glob("*.parquet")))
     assert len(again) == len(before)
@@ -94,10 +117,17 @@ def test_every_fault_of_the_files_is_told_at_once(stored, tmp_path):
     folder, spells = stored
     unfit = tmp_path / "unfit"
     shutil.copytree(folder, unfit)
-    meetings = pl.read_parquet(folder / "meetings.parquet").with_columns(pl.col("held_on").cast(pl.String))
+    meetings = pl.read_parquet(folder / "meetings.parquet").with_columns(
+        pl.col("held_on").cast(pl.String)
+    )
     meetings.write_parquet(unfit / "meetings.parquet")
-    pl.read_parquet(folder / "hours.parquet").drop("client_id").write_parquet(unfit / "hours.parquet")
+    pl.read_parquet(folder / "hours.parquet").drop("client_id").write_parquet(
+        unfit / "hours.parquet"
+    )
     with pytest.raises(ConfigError, match="2 fault") as told:
         made((unfit, spells), tmp_path / "out")
     assert "meetings: the column held_on holds String; write it as dates" in str(told.value)
-    assert "hours: the column client_id is missing" in str(told.value) and not (tmp_path / "out").exists()
+    assert (
+        "hours: the column client_id is missing" in str(told.value)
+        and not (tmp_path / "out").exists()
+    )

@@ -1,4 +1,6 @@
-"""environment.yml and pyproject.toml ask for the same packages; the locks hold versions and hashes, no addresses."""
+"""environment.yml and pyproject.toml ask for the same packages; the locks hold versions and hashes,
+no addresses.
+"""
 
 import ast
 import re
@@ -59,7 +61,9 @@ def test_the_locks_agree_and_hold_what_is_asked_for():
 
 
 def test_all_that_the_package_imports_is_in_the_lock_of_reports():
-    """A report needs nothing that only the tests install; an engine that is asked for by name says how to get it."""
+    """A report needs nothing that only the tests install; an engine that is asked for by name says
+    how to get it.
+    """
     optional = {path: {"pyspark", "duckdb"} for path in (ROOT / "src").rglob("engines.py")}
     listed = packages_distributions()
     locked = set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.M))
@@ -69,4 +73,6 @@ def test_all_that_the_package_imports_is_in_the_lock_of_reports():
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             own = sys.stdlib_module_names | {"retention"} | optional.get(path, set())
             for name in {name.split(".")[0] for name in names} - own:
-                assert {found.lower().replace("_", "-") for found in listed[name]} & locked, f"{path}: {name}"
+                assert {found.lower().replace("_", "-") for found in listed[name]} & locked, (
+                    f"{path}: {name}"
+                )

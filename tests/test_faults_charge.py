@@ -1,4 +1,6 @@
-"""Who is in charge, money by the term it is for, debts, and what is known so far: faults found from outside, by id."""
+"""Who is in charge, money by the term it is for, debts, and what is known so far: faults found from
+outside, by id.
+"""
 
 from pathlib import Path
 
@@ -16,7 +18,13 @@ from retention.data.schema import TABLES
 from retention.history import clients_now
 from retention.history.calendar import day_number, last_day_number, month_number
 from retention.history.features import MEASURES, Window, month_features
-from retention.history.in_charge import NOBODY, new_reps, reps_by_month, reps_on, with_people_who_left
+from retention.history.in_charge import (
+    NOBODY,
+    new_reps,
+    reps_by_month,
+    reps_on,
+    with_people_who_left,
+)
 from retention.history.money import monthly_money, worth_by_month
 from retention.history.panel import build_panel
 from retention.history.prepaid import by_term
@@ -56,7 +64,9 @@ def asked(*rows: tuple) -> pd.DataFrame:
 
 
 def test_B15_a_stand_in_is_in_charge_while_it_lasts():
-    table = stints(("c", "ann", "rep", "2023-01-01", None), ("c", "bob", "rep", "2023-02-01", "2023-03-31"))
+    table = stints(
+        ("c", "ann", "rep", "2023-01-01", None), ("c", "bob", "rep", "2023-02-01", "2023-03-31")
+    )
     when = ["2022-12-31", "2023-01-31", "2023-02-01", "2023-03-31", "2023-04-01"]
     found = reps_on(asked(*(("c", day, "2022-06-01", "zoe") for day in when)), "asked_on", table)
     assert found.tolist() == ["zoe", "ann", "bob", "bob", "ann"]
@@ -105,7 +115,9 @@ def test_B16_who_left_is_in_charge_of_nobody_and_is_counted():
     assert book.owner_words.value_counts().to_dict() == {"Cem": 22, "Bea, who left": 21, "Ada": 16}
     lists = actions.own_lists(book, others=actions.of_service(study))
     owners = lists[actions.CARE].set_index("client_id")["owner"]
-    assert (owners == book.owner_words.reindex(owners.index)).all() and "Bea, who left" in set(owners)
+    assert (owners == book.owner_words.reindex(owners.index)).all() and "Bea, who left" in set(
+        owners
+    )
 
 
 def test_B16_the_review_and_the_lists_name_the_same_rep():
@@ -113,7 +125,9 @@ def test_B16_the_review_and_the_lists_name_the_same_rep():
         study = open_study(str(CASES / case))
         last = pd.Timestamp(study.cutoff)
         clients = clients_now.present(study.panel, last).set_index("client_id")["owner"]
-        lists = Book(study.spells, study.tables.frames, study.settings, last).owners.reindex(clients.index)
+        lists = Book(study.spells, study.tables.frames, study.settings, last).owners.reindex(
+            clients.index
+        )
         assert (lists.fillna(NOBODY) == clients).all()
         assert (study.reps_now["rep_id"].reindex(clients.index).fillna(NOBODY) == clients).all()
 
@@ -121,19 +135,27 @@ def test_B16_the_review_and_the_lists_name_the_same_rep():
 def test_B16_the_last_day_is_a_day_of_work_and_a_stand_in_who_left_gives_the_client_back():
     table = stints(("c", "ann", "rep", "2023-01-01", None), ("c", "bob", "rep", "2023-02-01", None))
     staff = days([("bob", "2023-03-31"), ("ann", None)], "staff_id ended_on")
-    question = asked(("c", "2023-03-31", "2023-01-01", None), ("c", "2023-04-01", "2023-01-01", None))
+    question = asked(
+        ("c", "2023-03-31", "2023-01-01", None), ("c", "2023-04-01", "2023-01-01", None)
+    )
     assert reps_on(question, "asked_on", table, staff).tolist() == ["bob", "ann"]
-    named = asked(("d", "2023-03-31", "2023-01-01", "bob"), ("d", "2023-04-01", "2023-01-01", "bob"))
+    named = asked(
+        ("d", "2023-03-31", "2023-01-01", "bob"), ("d", "2023-04-01", "2023-01-01", "bob")
+    )
     found = reps_on(named, "asked_on", None, staff)
     assert found.tolist()[0] == "bob" and pd.isna(found.tolist()[1])
     day = pd.Timestamp("2023-04-01")
-    assert with_people_who_left(question.head(1), day, table, staff).isna().all()  # ann has the client again
+    assert (
+        with_people_who_left(question.head(1), day, table, staff).isna().all()
+    )  # ann has the client again
     assert with_people_who_left(question.head(1), day, table.tail(1), staff).tolist() == ["bob"]
 
 
 @pytest.mark.parametrize("role", ["absent", "blank", "empty"])
 def test_R14_a_blank_role_is_the_rep_everywhere(role):
-    table = stints(("c", "ann", None, "2023-01-01", None), ("c", "eve", "analyst", "2023-03-01", None))
+    table = stints(
+        ("c", "ann", None, "2023-01-01", None), ("c", "eve", "analyst", "2023-03-01", None)
+    )
     table = table if role == "blank" else table.assign(role=["", "analyst"])
     table = table.head(1).drop(columns="role") if role == "absent" else table
     question = asked(("c", "2023-06-30", "2023-01-01", "zoe"))
@@ -149,7 +171,9 @@ def test_R14_assignments_without_a_role_stop_no_page(case):
     study = open_study(str(CASES / case))
     last, assignments = pd.Timestamp(study.cutoff), study.known("assignments")
     clients = clients_now.present(study.panel, last)
-    assert (clients["owner"] != NOBODY).sum() == (1 if case == "norole" else len(clients)) or case == "norole"
+    assert (clients["owner"] != NOBODY).sum() == (
+        1 if case == "norole" else len(clients)
+    ) or case == "norole"
     served = clients_now.serving(assignments, study.known("staff"), last)
     assert service.loads(clients, served, pd.Series(dtype=object)).empty
     assert len(service.held_alone(clients, served, pd.Series(dtype=object), last)) <= len(clients)
@@ -172,12 +196,18 @@ a_stint = st.tuples(
 )
 
 
-def by_hand(client: str, day: pd.Timestamp, table: pd.DataFrame, ended: dict, named: str) -> str | None:
+def by_hand(
+    client: str, day: pd.Timestamp, table: pd.DataFrame, ended: dict, named: str
+) -> str | None:
     """The rule of in_charge.py, one question at a time."""
     own = table[(table["client_id"] == client) & table["role"].isin(["rep", None])]
     best, begun = None, False
     for row in own.sort_values(["from_date", "staff_id"]).itertuples():
-        ends = [end for end in (row.to_date, ended.get(row.staff_id)) if end is not None and not pd.isna(end)]
+        ends = [
+            end
+            for end in (row.to_date, ended.get(row.staff_id))
+            if end is not None and not pd.isna(end)
+        ]
         last = min(ends, default=pd.Timestamp.max)
         old = row.from_date < START - 92 * DAY  # of an earlier engagement
         if row.from_date <= day and not row.recorded_at > day and last >= START and not old:
@@ -202,18 +232,33 @@ def test_B15_days_months_and_features_follow_one_rule(rows, gone):
     ended = {who: START + day * DAY for who, day in gone.items()}
     staff = days([(who, ended.get(who)) for who in PEOPLE], "staff_id ended_on")
     ends = pd.date_range("2024-01-31", "2025-01-31", freq="ME")
-    question = pd.DataFrame({"client_id": np.repeat(["a", "b"], len(ends)), "asked_on": [*ends, *ends]})
+    question = pd.DataFrame(
+        {"client_id": np.repeat(["a", "b"], len(ends)), "asked_on": [*ends, *ends]}
+    )
     question = question.assign(start_date=START, rep_id="p")
-    right = [by_hand(c, d, table, ended, "p") for c, d in zip(question["client_id"], question["asked_on"], strict=True)]
+    right = [
+        by_hand(c, d, table, ended, "p")
+        for c, d in zip(question["client_id"], question["asked_on"], strict=True)
+    ]
     found = reps_on(question, "asked_on", table, staff)
     assert [who if isinstance(who, str) else None for who in found] == right
     loads = pd.Series(right).groupby([question["asked_on"], pd.Series(right)]).transform("size")
-    people = pd.DataFrame({"client_id": ["a", "b"], "engagement": 1, "contract_term_months": 1, "rep_id": "p"})
-    people = people.assign(start_date=START, end_date=pd.NaT, recorded_date=pd.NaT, monthly_ad_spend=1.0)
+    people = pd.DataFrame(
+        {"client_id": ["a", "b"], "engagement": 1, "contract_term_months": 1, "rep_id": "p"}
+    )
+    people = people.assign(
+        start_date=START, end_date=pd.NaT, recorded_date=pd.NaT, monthly_ad_spend=1.0
+    )
     months = pd.DataFrame({"month": range(2023 * 12, 2025 * 12 + 1)})
-    frames = {"engagements": people, "months": months, "assignments": table, "staff": staff.assign(role="rep")}
+    frames = {
+        "engagements": people,
+        "months": months,
+        "assignments": table,
+        "staff": staff.assign(role="rep"),
+    }
     typed = {
-        name: frame.astype({c: "string" for c in frame if frame[c].dtype == object}) for name, frame in frames.items()
+        name: frame.astype({c: "string" for c in frame if frame[c].dtype == object})
+        for name, frame in frames.items()
     }
     lazy = {name: pl.from_pandas(frame).lazy() for name, frame in typed.items()}
     made = month_features(lazy, Window(), ResultsSettings(), 2024 * 12).collect().to_pandas()
@@ -223,8 +268,12 @@ def test_B15_days_months_and_features_follow_one_rule(rows, gone):
 
 def test_B15_days_are_counted_alike():
     day = pd.date_range("1999-12-25", "2024-03-05", freq="7D")
-    frame = nw.from_native(pl.DataFrame({"day": day})).with_columns(month=month_number(nw.col("day")))
-    made = frame.select(day=day_number(nw.col("day")), last=last_day_number(nw.col("month").cast(nw.Int64)))
+    frame = nw.from_native(pl.DataFrame({"day": day})).with_columns(
+        month=month_number(nw.col("day"))
+    )
+    made = frame.select(
+        day=day_number(nw.col("day")), last=last_day_number(nw.col("month").cast(nw.Int64))
+    )
     assert (made["day"].to_numpy() - made["day"][0] == 7 * np.arange(len(day))).all()
     assert (made["last"].to_numpy() - made["day"].to_numpy() == day.days_in_month - day.day).all()
 
@@ -252,7 +301,9 @@ def test_B17_who_owes_nothing_after_credit_notes_is_not_dunned():
 
 
 def test_B17_debts_by_hand():
-    """b: a credit of 30; c: 20 paid too much; d: a part payment; e: a credit paid out; f: a bill of nothing."""
+    """b: a credit of 30; c: 20 paid too much; d: a part payment; e: a credit paid out; f: a bill of
+    nothing.
+    """
     table = bills(
         ("b1", "b", "2025-01-01", "2025-01-31", 100), ("b2", "b", "2025-02-01", "2025-02-28", 100),
         ("b3", "b", "2025-03-01", "2025-03-01", -30),
@@ -274,28 +325,42 @@ def test_B17_debts_by_hand():
 
 
 def test_B17_a_cancelled_invoice_waits_until_it_was_cancelled_and_is_no_paid_one():
-    table = bills(("a1", "a", "2025-01-01", "2025-01-31", 800), ("a2", "a", "2025-01-11", "2025-01-11", -800))
-    rows = tiers.waits({"invoices": table, "payments": paid(("x", "2025-01-01", 1))}, pd.Timestamp("2025-12-31"))
+    table = bills(
+        ("a1", "a", "2025-01-01", "2025-01-31", 800), ("a2", "a", "2025-01-11", "2025-01-11", -800)
+    )
+    rows = tiers.waits(
+        {"invoices": table, "payments": paid(("x", "2025-01-01", 1))}, pd.Timestamp("2025-12-31")
+    )
     assert rows[["days", "paid", "open"]].to_numpy().tolist() == [[10, False, 0]]
 
 
 def engagements(*rows: tuple) -> pd.DataFrame:
-    """Engagements from (client, number, start, end) tuples, all month-to-month and planned at 1,000 a month."""
+    """Engagements from (client, number, start, end) tuples, all month-to-month and planned at 1,000
+    a month.
+    """
     frame = days(list(rows), "client_id engagement start_date end_date")
     frame = frame.assign(recorded_date=frame["end_date"], contract_term_months=1)
     return frame.assign(monthly_ad_spend=1000.0, rep_id="r0", promised_result=np.nan)
 
 
 def features_of(frames: dict[str, pd.DataFrame], engine: str = "polars") -> pd.DataFrame:
-    """The features of these tables, index client, engagement and month of the year 2024 (1 is January)."""
+    """The features of these tables, index client, engagement and month of the year 2024 (1 is
+    January).
+    """
     months = pd.DataFrame({"month": range(2020 * 12, 2025 * 12)})
     frames = {**frames, "months": months}
-    texts = {n: f.astype({c: "string" for c in f if f[c].dtype == object}) for n, f in frames.items()}
+    texts = {
+        n: f.astype({c: "string" for c in f if f[c].dtype == object}) for n, f in frames.items()
+    }
     if engine == "polars":
         frames = {name: pl.from_pandas(frame).lazy() for name, frame in texts.items()}
     made = month_features(frames, Window(), ResultsSettings(), 2024 * 12)
     made = made.collect().to_pandas() if engine == "polars" else made
-    return made.assign(month=made["month"] - 2024 * 12 + 1).set_index(["client_id", "engagement", "month"]).sort_index()
+    return (
+        made.assign(month=made["month"] - 2024 * 12 + 1)
+        .set_index(["client_id", "engagement", "month"])
+        .sort_index()
+    )
 
 
 @pytest.mark.parametrize("engine", ["polars", "pandas"])
@@ -305,10 +370,17 @@ def test_B17_arrears_among_the_features_are_net(engine):
         ("a3", "a", "2024-03-01", "2024-04-30", -100), ("a4", "a", "2024-04-01", "2024-06-15", 100),
     )  # fmt: skip
     money = paid(("a1", "2024-01-10", 60), ("a4", "2024-05-01", 100), ("a3", "2024-05-01", 30))
-    months = pd.DataFrame({"client_id": "a", "month": pd.date_range("2024-01-01", periods=8, freq="MS"), "fee": 50.0})
-    frames = {"engagements": engagements(("a", 1, "2024-01-01", None)), "invoices": table, "payments": money}
+    months = pd.DataFrame(
+        {"client_id": "a", "month": pd.date_range("2024-01-01", periods=8, freq="MS"), "fee": 50.0}
+    )
+    frames = {
+        "engagements": engagements(("a", 1, "2024-01-01", None)),
+        "invoices": table,
+        "payments": money,
+    }
     found = features_of(frames | {"account_months": months}, engine).loc["a", 1]
-    # 40 are overdue, then 140; the credit of 100 leaves 40, of which 30 are paid out; the bill of June is paid ahead.
+    # 40 are overdue, then 140; the credit of 100 leaves 40, of which 30 are paid out; the bill of
+    # June is paid ahead.
     assert (found["arrears"] * 50).round(2).tolist()[:7] == [40, 140, 40, 40, 70, 70, 70]
     assert found["late_now"].round(2).tolist()[0] == -5
 
@@ -317,21 +389,32 @@ def test_B17_arrears_among_the_features_are_net(engine):
 
 
 def payer(
-    fees: dict[int, float], term: int = 12, fee_pct: float | None = 10.0, end: str | None = None, months: int = 24
+    fees: dict[int, float],
+    term: int = 12,
+    fee_pct: float | None = 10.0,
+    end: str | None = None,
+    months: int = 24,
 ):
-    """One client from January 2024 with these fees by month (0 is January), beside one that pays 100 each month."""
+    """One client from January 2024 with these fees by month (0 is January), beside one that pays
+    100 each month.
+    """
     spells = days(
-        [("a", 1, "2024-01-01", end), ("z", 1, "2024-01-01", None)], "client_id engagement start_date end_date"
+        [("a", 1, "2024-01-01", end), ("z", 1, "2024-01-01", None)],
+        "client_id engagement start_date end_date",
     )
     spells = spells.assign(contract_term_months=term, monthly_ad_spend=1000.0)
     spells = spells if fee_pct is None else spells.assign(fee_pct=fee_pct)
     month = pd.date_range("2023-10-01", periods=months + 3, freq="MS")
-    rows = [("a", month[k + 3], fee) for k, fee in fees.items()] + [("z", day, 100.0) for day in month[3:]]
+    rows = [("a", month[k + 3], fee) for k, fee in fees.items()] + [
+        ("z", day, 100.0) for day in month[3:]
+    ]
     return spells, pd.DataFrame(rows, columns=["client_id", "month", "fee"])
 
 
 def by_month(spells: pd.DataFrame, table: pd.DataFrame) -> list[float]:
-    """The fees of client a by month of service, as `monthly_money` has them; 0 where there is none."""
+    """The fees of client a by month of service, as `monthly_money` has them; 0 where there is
+    none.
+    """
     money = monthly_money(spells, {"account_months": table})
     own = money[money["client_id"] == "a"].set_index("month")["fee"]
     return own.reindex(range(2024 * 12, 2026 * 12)).fillna(0).round(6).tolist()
@@ -343,17 +426,33 @@ PREPAID = {
     "the month before the term begins": ({-1: 1200, 11: 1200}, {}, [100] * 24),
     "zeros written down between": ({k: 1200.0 * (k % 12 == 0) for k in range(24)}, {}, [100] * 24),
     "half a year ahead": ({0: 600, 6: 600, 12: 600, 18: 600}, {}, [100] * 24),
-    "a quarter ahead, month-to-month": (dict.fromkeys(range(0, 24, 3), 300), {"term": 1}, [100] * 24),
+    "a quarter ahead, month-to-month": (
+        dict.fromkeys(range(0, 24, 3), 300),
+        {"term": 1},
+        [100] * 24,
+    ),
     "a quarter in arrears": (dict.fromkeys(range(2, 24, 3), 300), {}, [100] * 24),
     "nothing planned, by the term alone": ({0: 1200, 12: 1200}, {"fee_pct": None}, [100] * 24),
-    "nothing planned, by equal gaps": (dict.fromkeys(range(0, 24, 3), 300), {"fee_pct": None, "term": 1}, [100] * 24),
+    "nothing planned, by equal gaps": (
+        dict.fromkeys(range(0, 24, 3), 300),
+        {"fee_pct": None, "term": 1},
+        [100] * 24,
+    ),
     "monthly, then a year ahead": ({**dict.fromkeys(range(12), 100), 12: 1200}, {}, [100] * 24),
     "a year ahead, then monthly": ({0: 1200, **dict.fromkeys(range(12, 24), 100)}, {}, [100] * 24),
-    "gone after eight months, not paid back": ({0: 1200}, {"end": "2024-08-31"}, [150] * 8 + [0] * 16),
+    "gone after eight months, not paid back": (
+        {0: 1200},
+        {"end": "2024-08-31"},
+        [150] * 8 + [0] * 16,
+    ),
     "paid in the newest month": ({11: 1200, 23: 1200}, {}, [100] * 12 + [0] * 0 + [100] * 12),
     "a year that has just been paid": ({0: 1200, 12: 1200}, {"months": 13}, [100] * 13 + [0] * 11),
     "half-yearly in a term of a year": (dict.fromkeys((0, 6, 12, 18), 660), {}, [110] * 24),
-    "quarterly, more than was planned": (dict.fromkeys(range(0, 24, 3), 345), {"term": 1}, [115] * 24),
+    "quarterly, more than was planned": (
+        dict.fromkeys(range(0, 24, 3), 345),
+        {"term": 1},
+        [115] * 24,
+    ),
     "every five months": (dict.fromkeys(range(0, 24, 5), 400), {"term": 1}, [80] * 24),
     "a year paid three months ahead": ({-3: 1200, 9: 1200}, {}, [100] * 24),
     "a term that runs on": ({18: 1200, **dict.fromkeys(range(18), 100)}, {}, [100] * 24),
@@ -397,12 +496,20 @@ def test_B3_what_nothing_settles_stays_and_is_said():
     assert found.spread.empty and found.table is table
     assert found.left[["client_id", "amount", "months"]].to_numpy().tolist()[:1] == [["a", 750, 0]]
     study = open_study(str(CASES / "case-03"))
-    [note] = [row.text for row in study.notes().items if row.text.startswith("Payments for several months")]
+    [note] = [
+        row.text
+        for row in study.notes().items
+        if row.text.startswith("Payments for several months")
+    ]
     assert "2, of clients 1 (c00)" in note
-    odd = study.tables.frames["account_months"].assign(fee=lambda rows: rows["fee"].where(rows["client_id"] != "c00"))
+    odd = study.tables.frames["account_months"].assign(
+        fee=lambda rows: rows["fee"].where(rows["client_id"] != "c00")
+    )
     odd.loc[[1, 7, 9], "fee"] = [5000.0, 4000.0, 7000.0]
     study.__dict__["fees_by_term"] = by_term(study.spells, odd)
-    [told] = [row.text for row in study.warnings().items if "months of nothing after them" in row.text]
+    [told] = [
+        row.text for row in study.warnings().items if "months of nothing after them" in row.text
+    ]
     assert "of clients 1 (c00)" in told
 
 
@@ -415,8 +522,13 @@ def test_B3_a_year_paid_ahead_leaves_what_it_leaves_and_calls_for_nothing(paid_i
     tables = dict(study.tables.frames) | {"account_months": months.assign(fee=own)}
     book = Book(study.spells, tables, study.settings, pd.Timestamp(study.cutoff))
     assert book.told.loc["c00", "margin"] == pytest.approx(370, abs=0.1)
-    table = actions.decide(book.rows, actions.own_lists(book), actions.why_nothing(book)).set_index("client_id")
-    assert table.loc["c00", "action"] == actions.NONE and "it leaves 370 a month" in table.loc["c00", "reason"]
+    table = actions.decide(book.rows, actions.own_lists(book), actions.why_nothing(book)).set_index(
+        "client_id"
+    )
+    assert (
+        table.loc["c00", "action"] == actions.NONE
+        and "it leaves 370 a month" in table.loc["c00", "reason"]
+    )
     own = book.money.query("client_id == 'c00'")
     assert own["fee"].round().eq(800).all() and len(own) == 24
     worth = worth_by_month(own)["worth_a_month"].to_numpy()
@@ -427,13 +539,21 @@ def test_B3_a_year_paid_ahead_leaves_what_it_leaves_and_calls_for_nothing(paid_i
 
 
 def lived_before() -> dict[str, pd.DataFrame]:
-    """a signs on 15 March 2024, after an engagement until June 2023; much is on record from before each of them."""
-    noted = [("a", "2023-02-01", "undecided"), ("a", "2024-02-27", "rude"), ("a", "2024-05-02", "rude")]
+    """a signs on 15 March 2024, after an engagement until June 2023; much is on record from before
+    each of them.
+    """
+    noted = [
+        ("a", "2023-02-01", "undecided"),
+        ("a", "2024-02-27", "rude"),
+        ("a", "2024-05-02", "rude"),
+    ]
     met = [("a", "2023-05-10", "visit"), ("a", "2024-02-20", "call"), ("a", "2024-03-20", "call")]
     months = [("a", "2023-06-01", 500.0), ("a", "2024-02-01", 700.0), ("a", "2024-03-01", 100.0)]
     asked_ = [("a", "2024-02-10", "2024-02-12", 8, 9.0)]
     return {
-        "engagements": engagements(("a", 1, "2023-01-01", "2023-06-30"), ("a", 2, "2024-03-15", None)),
+        "engagements": engagements(
+            ("a", 1, "2023-01-01", "2023-06-30"), ("a", 2, "2024-03-15", None)
+        ),
         "flags": days(noted, "client_id noted_on flag"),
         "meetings": days(met, "client_id held_on kind"),
         "account_months": days(months, "client_id month fee"),
@@ -441,7 +561,9 @@ def lived_before() -> dict[str, pd.DataFrame]:
         "invoices": bills(("i", "a", "2023-06-01", "2023-06-30", 250)),
         "payments": paid(("i", "2023-07-10", 50)),
         "assignments": stints(("a", "r1", "rep", "2024-02-14", None)),
-        "contracts": days([("a", "2024-02-20", "2024-03-15", 12)], "client_id signed_on term_start term_months"),
+        "contracts": days(
+            [("a", "2024-02-20", "2024-03-15", 12)], "client_id signed_on term_start term_months"
+        ),
     }
 
 
@@ -451,11 +573,16 @@ def test_R15_what_was_known_by_then_counts_whenever_it_was_noted(engine):
     march, april, may = (found.loc[("a", 2, month)] for month in (3, 4, 5))
     assert [row["flag_now"] for row in (march, april, may)] == [2, 2, 3]
     assert march["visit_since"] == 10 and march["meeting_since"] == 0 and march["meeting_3"] == 2
-    assert [row["new_rep_since"] for row in (march, april)] == [1, 2]  # the rep came in the month before it signed
+    assert [row["new_rep_since"] for row in (march, april)] == [
+        1,
+        2,
+    ]  # the rep came in the month before it signed
     assert march["liking_now"] == 9 and march["liking_age"] == 1 and march["silent_3"] == 0
     assert march["arrears"] == 2  # 200 of the earlier engagement, in fees of 100
     assert march["term_months"] == 12 and march["months_to_renewal"] == 12  # signed before it began
-    assert march["fee_6"] == pytest.approx(np.log(100))  # a fee is the engagement's: the one of February is not
+    assert march["fee_6"] == pytest.approx(
+        np.log(100)
+    )  # a fee is the engagement's: the one of February is not
     assert march["tenure_months"] == 0 and found.loc[("a", 2)].index.min() == 3
 
 
@@ -466,11 +593,17 @@ def test_R15_every_measure_says_whose_it_is():
 
 
 def test_R15_what_is_known_of_the_first_client_before_all_others():
-    """Nobody is on record earlier than this client, and its flag is older than it: `build_snapshots` looks that far."""
-    spells = build_spells(clients_of([("a", "2024-03-15", None, 1)]), cutoff=pd.Timestamp("2024-06-30").date())
+    """Nobody is on record earlier than this client, and its flag is older than it:
+    `build_snapshots` looks that far.
+    """
+    spells = build_spells(
+        clients_of([("a", "2024-03-15", None, 1)]), cutoff=pd.Timestamp("2024-06-30").date()
+    )
     flags = days([("a", "2022-02-27", "rude", 2)], "client_id noted_on flag severity")
     cutoff, begin = pd.Timestamp("2024-06-30"), pd.Timestamp("2024-03-01")
-    rows = build_snapshots(spells, {"flags": flags}, Window(), ResultsSettings(), cutoff=cutoff, begin=begin)
+    rows = build_snapshots(
+        spells, {"flags": flags}, Window(), ResultsSettings(), cutoff=cutoff, begin=begin
+    )
     assert rows["flag_now"].tolist() == [1, 1, 1, 1]
 
 
@@ -480,14 +613,19 @@ def test_R15_what_was_noted_before_signing_is_evidence():
     told = evidence.evidence(rows, {"flags": flags}, pd.Timestamp("2025-06-30"))
     assert told["group"].tolist() == ["abuse"]
     spells = build_spells(rows, cutoff=pd.Timestamp("2025-06-30").date())
-    [ends] = effects.after_events(spells, {"noted": flags.rename(columns={"noted_on": "day"})}, 1).rows
+    [ends] = effects.after_events(
+        spells, {"noted": flags.rename(columns={"noted_on": "day"})}, 1
+    ).rows
     assert ends.n_clients == 1
 
 
 @pytest.mark.parametrize("given", [[5, None], [None, None]])
 def test_R14_a_note_without_severity_is_evidence_too(given):
     rows = clients_of([("a", "2025-01-15", None, 1)])
-    flags = days([("a", "2025-02-27", "abuses staff"), ("a", "2025-03-27", "abuses staff")], "client_id noted_on flag")
+    flags = days(
+        [("a", "2025-02-27", "abuses staff"), ("a", "2025-03-27", "abuses staff")],
+        "client_id noted_on flag",
+    )
     flags = flags.assign(severity=pd.array(given, dtype="Int64"))
     told = evidence.evidence(rows, {"flags": flags}, pd.Timestamp("2025-06-30"))
     assert told["severity"].isna().tolist() == [value is None for value in given]
@@ -500,16 +638,24 @@ OPTIONAL = [(name, column.name) for name in ("assignments", "staff") for column 
 @pytest.mark.parametrize("how", ["absent", "blank"])
 @pytest.mark.parametrize(("table", "column"), OPTIONAL)
 def test_R14_any_optional_column_of_people_may_be_absent_or_blank(table, column, how):
-    rows = clients_of([("a", "2024-01-01", None, 1, "r1"), ("b", "2024-02-01", None, 12, "r2")], ("rep_id",))
+    rows = clients_of(
+        [("a", "2024-01-01", None, 1, "r1"), ("b", "2024-02-01", None, 12, "r2")], ("rep_id",)
+    )
     last = pd.Timestamp("2024-06-30")
     spells = build_spells(rows, cutoff=last.date())
     staff = days([("r1", "rep", "Ann", "2020-01-01", None), ("r2", "rep", "Bea", "2020-01-01", "2024-04-30")],
                  "staff_id role name started_on ended_on")  # fmt: skip
-    staff = staff.assign(monthly_salary=1.0, hourly_cost=1.0, quota=1.0, commission_pct=1.0, trained_on=pd.NaT)
+    staff = staff.assign(
+        monthly_salary=1.0, hourly_cost=1.0, quota=1.0, commission_pct=1.0, trained_on=pd.NaT
+    )
     served = stints(("a", "r1", "rep", "2024-01-01", None), ("b", "r2", "rep", "2024-02-01", None))
     tables = {"staff": staff, "assignments": served.assign(recorded_at=served["from_date"])}
     blank = tables[table][column].mask(tables[table][column].notna())
-    changed = tables[table].drop(columns=column) if how == "absent" else tables[table].assign(**{column: blank})
+    changed = (
+        tables[table].drop(columns=column)
+        if how == "absent"
+        else tables[table].assign(**{column: blank})
+    )
     tables[table] = changed
     left = "r2" if column == "ended_on" else NOBODY
     panel = build_panel(spells, None, None, ResultsSettings(), cutoff=last, **tables)
@@ -518,12 +664,22 @@ def test_R14_any_optional_column_of_people_may_be_absent_or_blank(table, column,
     book = Book(spells, tables, Settings(), last)
     assert book.owners.fillna(NOBODY).tolist() == ["r1", left] and book.told.empty
     serving = clients_now.serving(tables["assignments"], tables["staff"], last)
-    assert len(service.held_alone(clients, serving, clients_now.people_names(tables["staff"]), last)) == 2
-    assert service.loads(clients, serving, pd.Series(dtype=object)).empty and len(actions.our_part(book)) == 0
+    assert (
+        len(service.held_alone(clients, serving, clients_now.people_names(tables["staff"]), last))
+        == 2
+    )
+    assert (
+        service.loads(clients, serving, pd.Series(dtype=object)).empty
+        and len(actions.our_part(book)) == 0
+    )
     frames = {"engagements": spells, **tables}
     made = features_of({name: frame.dropna(axis=1, how="all") if name == table else frame
                         for name, frame in frames.items()})  # fmt: skip
-    assert made.loc[("b", 1, 6), "rep_load"] == 1 if left else np.isnan(made.loc[("b", 1, 6), "rep_load"])
+    assert (
+        made.loc[("b", 1, 6), "rep_load"] == 1
+        if left
+        else np.isnan(made.loc[("b", 1, 6), "rep_load"])
+    )
 
 
 def test_B15_the_bonus_of_the_reps_goes_by_who_was_in_charge():
@@ -541,7 +697,9 @@ def test_B15_the_bonus_of_the_reps_goes_by_who_was_in_charge():
     st.sampled_from([None, "2024-10-31", "2025-12-31"]),
 )
 def test_B3_no_money_is_made_or_lost(fees, term, fee_pct, end):
-    spells, table = payer({k: float(fee) for k, fee in enumerate(fees)}, term=term, fee_pct=fee_pct, end=end)
+    spells, table = payer(
+        {k: float(fee) for k, fee in enumerate(fees)}, term=term, fee_pct=fee_pct, end=end
+    )
     there = table["client_id"].eq("z") | table["month"].le(pd.Timestamp(end or "2025-12-31"))
     before = table[there].groupby("client_id")["fee"].sum()
     found = by_term(spells, table)

@@ -1,4 +1,5 @@
-"""Nothing ordinary stops a report: what outsiders found to do so (B1, B2, B4, B5), and what the fuzz found.
+"""Nothing ordinary stops a report: what outsiders found to do so (B1, B2, B4, B5), and what the
+fuzz found.
 
 The inputs stand in `tests/cases`; `fuzz.py` runs all notebooks on many more.
 """
@@ -81,10 +82,14 @@ def test_B2_a_client_that_pays_nothing_has_its_row(tmp_path):
     for path in (CASES / "case-02").iterdir():
         (tmp_path / path.name).write_text(path.read_text())
     months = pd.read_csv(tmp_path / "account_months.csv")
-    months["fee"] = months["fee"].mask(months["client_id"] == "c00", 0.0)  # pro bono: its one payment is gone too
+    months["fee"] = months["fee"].mask(
+        months["client_id"] == "c00", 0.0
+    )  # pro bono: its one payment is gone too
     months.to_csv(tmp_path / "account_months.csv", index=False)
     study = open_study(str(tmp_path))
-    lists = actions.own_lists(Book(study.spells, study.tables.frames, study.settings, pd.Timestamp(study.cutoff)))
+    lists = actions.own_lists(
+        Book(study.spells, study.tables.frames, study.settings, pd.Timestamp(study.cutoff))
+    )
     told = " ".join(str(text) for rows in lists.values() for text in rows["reason"])
     assert "it pays nothing; offer 430 a month" in told
     assert "inf" not in told and "nan" not in told
@@ -164,7 +169,9 @@ def test_B5_fees_of_0_on_fixed_terms_alone_leave_no_what_if(sample_study):
 
 
 def test_surveys_that_nobody_was_sent_twice_are_not_taken_together():
-    spells = build_spells(clients_of([("a", "2024-01-01", None, 1)]), cutoff=pd.Timestamp("2024-12-31").date())
+    spells = build_spells(
+        clients_of([("a", "2024-01-01", None, 1)]), cutoff=pd.Timestamp("2024-12-31").date()
+    )
     asked = pd.DataFrame({"client_id": ["a"], "invited_on": [pd.Timestamp("2024-05-01")]})
     surveys = asked.assign(answered_on=pd.NaT, rep_liking=np.nan)
     assert build_panel(spells, surveys, None, ResultsSettings()).window == 1
@@ -184,7 +191,9 @@ def test_a_follow_up_from_a_later_month_is_the_rest_of_its_curve():
 
 
 def test_whole_years_need_no_curve_that_an_early_risk_set_of_one_sends_to_0():
-    """The one client seen early is let go, which sends the curve of that kind of end to 0 from then on."""
+    """The one client seen early is let go, which sends the curve of that kind of end to 0 from then
+    on.
+    """
     early = [("first", "2020-01-01", "2020-03-31", 1)]
     late = [(f"c{k}", "2019-06-01", None, 1) for k in range(12)]
     fixed = [(f"f{k}", "2020-01-01", None, 12) for k in range(6)]
@@ -200,13 +209,17 @@ def test_whole_years_need_no_curve_that_an_early_risk_set_of_one_sends_to_0():
 
 
 def test_one_bar_is_drawn_without_a_warning():
-    frame = pd.DataFrame({"group": ["x"], "month": [1], "hazard": [0.1], "low": [0.0], "high": [0.2]})
+    frame = pd.DataFrame(
+        {"group": ["x"], "month": [1], "hazard": [0.1], "low": [0.0], "high": [0.2]}
+    )
     axes = plots.plot_hazard(frame, [])
     plots.plt.close(axes.figure)
 
 
 def test_a_seller_who_has_just_begun_is_no_seller_at_work_yet():
-    begun = pd.DataFrame({"staff_id": ["s"], "role": ["seller"], "started_on": [pd.Timestamp("2025-12-31")]})
+    begun = pd.DataFrame(
+        {"staff_id": ["s"], "role": ["seller"], "started_on": [pd.Timestamp("2025-12-31")]}
+    )
     assert bonuses.sellers_now(begun, pd.Timestamp("2025-12-31").date(), 24) is None
 
 
@@ -225,9 +238,13 @@ def test_columns_of_a_table_that_is_not_there_can_be_merged_on():
 def test_spend_that_is_the_same_for_all_sets_nobody_apart():
     """Equal numbers have a standard deviation of 1e-15, which is no spread to scale by."""
     months = np.arange(1, 41)
-    rows = pd.DataFrame({"client_id": [f"c{k}" for k in months], "left": (months % 4 == 0).astype(int)})
+    rows = pd.DataFrame(
+        {"client_id": [f"c{k}" for k in months], "left": (months % 4 == 0).astype(int)}
+    )
     rows = rows.assign(contract_term_months=1, from_month=0, to_month=1, seller_id=["a", "b"] * 20)
-    plain = expected.ends_over_expected(rows.assign(monthly_ad_spend=1000.0), "seller_id", size=False)
+    plain = expected.ends_over_expected(
+        rows.assign(monthly_ad_spend=1000.0), "seller_id", size=False
+    )
     alike = expected.ends_over_expected(rows.assign(monthly_ad_spend=1000.0), "seller_id")
     pd.testing.assert_frame_equal(alike, plain)
     assert plain["expected"].notna().all()
@@ -238,7 +255,9 @@ def test_spend_that_is_the_same_for_all_sets_nobody_apart():
 
 
 def test_what_is_held_fixed_and_alike_for_all_costs_no_comparison(sample_study):
-    """With monthly clients alone no row is of a fixed term: what follows an event is compared all the same."""
+    """With monthly clients alone no row is of a fixed term: what follows an event is compared all
+    the same.
+    """
     spells = sample_study.spells
     monthly = spells[spells["contract_term_months"] == 1].reset_index(drop=True)
     days = monthly.loc[::2, ["client_id"]].assign(day=monthly["start_date"])
@@ -260,13 +279,16 @@ def test_hours_of_people_whose_cost_is_not_known_leave_no_margin():
 
 
 def test_R14_salaries_that_are_all_blank_warn_of_nothing():
-    staff = pd.DataFrame({"staff_id": ["a"], "role": ["rep"], "monthly_salary": pd.array([None], dtype="Float64")})
+    staff = pd.DataFrame(
+        {"staff_id": ["a"], "role": ["rep"], "monthly_salary": pd.array([None], dtype="Float64")}
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isnan(bonuses.rep_salary(staff))
 
 
-# Leaves of one rep alone: without that rep nobody has left, and the log of a hazard of 0 is infinite.
+# Leaves of one rep alone: without that rep nobody has left, and the log of a hazard of 0 is
+# infinite.
 
 
 def test_without_the_rep_whose_clients_alone_left_a_ratio_stays_finite(tmp_path):

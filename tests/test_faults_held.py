@@ -1,6 +1,8 @@
-"""What is held fixed, told, and compared at equal opportunity: faults found from outside, each in its own world.
+"""What is held fixed, told, and compared at equal opportunity: faults found from outside, each in
+its own world.
 
-How far each mend reaches over many made-up agencies: docs/calibration-held.md (tests/simulate_held.py).
+How far each mend reaches over many made-up agencies: docs/calibration-held.md
+(tests/simulate_held.py).
 """
 
 import datetime as dt
@@ -41,7 +43,9 @@ def test_S4_a_number_of_the_users_own_is_held_fixed(hidden):
     found = ad_spend.size_hazard_ratio(spells, contracts=contracts, extra={"number_1": NUMBER})
     assert math.exp(without.theta) < 0.65 and without.theta < -2.6 * without.se
     assert abs(found.theta) < 2.6 * found.se and abs(found.theta) < 0.3
-    assert found.caveats == ("among clients alike in calendar time, half-year of signing and number_1",)
+    assert found.caveats == (
+        "among clients alike in calendar time, half-year of signing and number_1",
+    )
     assert "number_1" in judge(CLAIMS["A4"], found).words
 
 
@@ -55,7 +59,9 @@ def test_S4_the_reversal_table_holds_numbers_too(hidden):
 
 
 def test_S4_where_room_is_short_what_moves_the_ratio_comes_first_either_way():
-    """Of three numbers one matters; with some 60 ends it is the one held, whether it lifts or lowers the ratio."""
+    """Of three numbers one matters; with some 60 ends it is the one held, whether it lifts or
+    lowers the ratio.
+    """
     extra = {f"number_{k}": NUMBER for k in (3, 2, 1)}
     for drives in (-0.6, 0.6):
         clients, contracts = agency(Planted(hidden=drives, numbers=3), 100, 5)
@@ -85,20 +91,26 @@ def test_S4_what_has_no_place_is_named_with_the_reason():
     assert "alike (too few clients in all but one of its categories)" in told
     assert "later" not in told
     said = contract_hazard_ratio(followed(clients), extra=extra).caveats
-    assert said[1].startswith("not adjusted for budget (blank for 67% of clients), one (the same for all)")
+    assert said[1].startswith(
+        "not adjusted for budget (blank for 67% of clients), one (the same for all)"
+    )
 
 
 def test_S4_blanks_of_a_number_stand_at_the_median_with_a_column_of_their_own():
     """By hand: thirty rows of as many clients, ten of them blank; two of these left."""
     values = [float(v) for v in range(1, 21)] + [math.nan] * 10
-    rows = pd.DataFrame({"client_id": [f"c{i}" for i in range(30)], "left": [1, 0] * 15, "staff": values})
+    rows = pd.DataFrame(
+        {"client_id": [f"c{i}" for i in range(30)], "left": [1, 0] * 15, "staff": values}
+    )
     rows = rows.assign(from_month=0, to_month=1)
     block = held.number(rows, "staff")
     assert list(block) == ["linear", "not known"]
     assert block["not known"].tolist() == [0.0] * 20 + [1.0] * 10
     assert block["linear"][20:].nunique() == 1
     assert block["linear"][9] < block["linear"][20] < block["linear"][10]
-    gone = rows.assign(left=rows["staff"].isna().astype(int))  # all blank ones left: the blank knows the outcome
+    gone = rows.assign(
+        left=rows["staff"].isna().astype(int)
+    )  # all blank ones left: the blank knows the outcome
     assert list(held.number(gone, "staff")) == ["linear"]
     few = rows.assign(staff=rows["staff"].fillna(5).mask(rows.index > 27))
     assert list(held.number(few, "staff")) == ["linear"]  # two blanks make no column
@@ -107,16 +119,34 @@ def test_S4_blanks_of_a_number_stand_at_the_median_with_a_column_of_their_own():
 def test_S4_a_column_that_knows_too_much_is_not_held_and_named(tmp_path):
     clients, _ = agency(NULL, 200, 2)
     ended = clients["end_date"].notna()
-    clients = clients.assign(bill=np.where(ended, 1.0, 100.0) + np.arange(200) / 1e3, staff=np.arange(200) % 17)
+    clients = clients.assign(
+        bill=np.where(ended, 1.0, 100.0) + np.arange(200) / 1e3, staff=np.arange(200) % 17
+    )
     write_csv(
-        clients[["client_id", "start_date", "end_date", "contract_term_months", "monthly_ad_spend", "bill", "staff"]],
+        clients[
+            [
+                "client_id",
+                "start_date",
+                "end_date",
+                "contract_term_months",
+                "monthly_ad_spend",
+                "bill",
+                "staff",
+            ]
+        ],
         tmp_path / "clients.csv",
     )
-    extra = "[tables.clients.extra]\n" + "".join(f'{name} = {{ kind = "number" }}\n' for name in ("bill", "staff"))
-    (tmp_path / "retention.toml").write_text(f'cutoff = {CUTOFF}\nrecords_begin = "all history"\n{extra}')
+    extra = "[tables.clients.extra]\n" + "".join(
+        f'{name} = {{ kind = "number" }}\n' for name in ("bill", "staff")
+    )
+    (tmp_path / "retention.toml").write_text(
+        f'cutoff = {CUTOFF}\nrecords_begin = "all history"\n{extra}'
+    )
     study = open_study(str(tmp_path))
     assert list(study.at_signing) == ["staff"]
-    verdict = judge(CLAIMS["A1"], contract_hazard_ratio(study.spells, extra=study.at_signing), (), study.caveats)
+    verdict = judge(
+        CLAIMS["A1"], contract_hazard_ratio(study.spells, extra=study.at_signing), (), study.caveats
+    )
     assert "not adjusted for bill (not known at signing, by what it tells)" in verdict.qualifiers
     assert "staff" in verdict.words
 
@@ -127,7 +157,9 @@ def test_S4_claims_stay_computable_with_few_ends():
     others = contract_checks.all_sensitivities(spells, contracts, extra)
     others += ad_spend.size_sensitivities(spells, contracts=contracts, extra=extra)
     assert sum(math.isfinite(other.theta) for other in others) >= 12
-    assert judge(CLAIMS["A1"], contract_hazard_ratio(spells, contracts=contracts, extra=extra), others).verdict
+    assert judge(
+        CLAIMS["A1"], contract_hazard_ratio(spells, contracts=contracts, extra=extra), others
+    ).verdict
 
 
 def test_S14_a_size_of_zero_is_not_known():
@@ -135,10 +167,18 @@ def test_S14_a_size_of_zero_is_not_known():
     clients, _ = agency(replace(TWICE, zeros=1.0), 400, 1)
     spells, gone = followed(clients), clients["monthly_ad_spend"] == 0
     blank = followed(clients.assign(monthly_ad_spend=clients["monthly_ad_spend"].mask(gone)))
-    assert ad_spend.quarters(spells)[gone].isna().all() and ad_spend.quarters(spells)[~gone].notna().all()
+    assert (
+        ad_spend.quarters(spells)[gone].isna().all()
+        and ad_spend.quarters(spells)[~gone].notna().all()
+    )
     assert contract_hazard_ratio(spells).theta == pytest.approx(contract_hazard_ratio(blank).theta)
-    assert f"{gone.sum():,} clients whose size is blank or 0 are left out." in ad_spend.cut_points(spells).text
-    assert "not known" not in held.size(exit_rows(spells))  # it goes with leaving: it would hold the outcome fixed
+    assert (
+        f"{gone.sum():,} clients whose size is blank or 0 are left out."
+        in ad_spend.cut_points(spells).text
+    )
+    assert "not known" not in held.size(
+        exit_rows(spells)
+    )  # it goes with leaving: it would hold the outcome fixed
     nobody = spells.assign(monthly_ad_spend=0.0)
     assert held.size(exit_rows(nobody)).empty
     assert math.isfinite(contract_hazard_ratio(nobody).theta)
@@ -163,18 +203,24 @@ def test_S14_blanks_that_go_with_leaving_are_warned_of_and_others_are_not():
     clients, contracts = agency(replace(TWICE, zeros=0.5), 600, 1)
     told = ad_spend.missing_sizes(followed(clients), contracts)
     gone = clients["monthly_ad_spend"] == 0
-    assert told.startswith(f"Planned spend is blank or 0 for {gone.sum():,} of 600 engagements, and {gone.sum():,} of")
+    assert told.startswith(
+        f"Planned spend is blank or 0 for {gone.sum():,} of 600 engagements, and {gone.sum():,} of"
+    )
     whole, contracts = agency(TWICE, 600, 1)
     old = whole["start_date"] < "2022-01-01"  # blank because the record is old, whoever left
     assert (
-        ad_spend.missing_sizes(followed(whole.assign(monthly_ad_spend=whole["monthly_ad_spend"].mask(old))), contracts)
+        ad_spend.missing_sizes(
+            followed(whole.assign(monthly_ad_spend=whole["monthly_ad_spend"].mask(old))), contracts
+        )
         == ""
     )
     assert ad_spend.missing_sizes(followed(whole), contracts) == ""
 
 
 def test_S15_being_locked_in_sets_nobody_apart():
-    """Everybody wishes to leave alike: the term and the fee that follows it are not named; a planted one is."""
+    """Everybody wishes to leave alike: the term and the fee that follows it are not named; a
+    planted one is.
+    """
     clients, contracts = agency(NULL, 3000, 1)
     spells = followed(clients)
     assert profile.NOTHING_TELLS in profile.what_tells(spells, {}, contracts).text
@@ -188,14 +234,18 @@ def test_S15_false_finds_in_at_most_a_tenth_of_agencies():
     named = 0
     for seed in range(25):
         clients, contracts = agency(NULL, 150, seed)
-        named += profile.NOTHING_TELLS not in profile.what_tells(followed(clients), {}, contracts).text
+        named += (
+            profile.NOTHING_TELLS not in profile.what_tells(followed(clients), {}, contracts).text
+        )
     assert named <= 25 * (0.1 + 3 * math.sqrt(0.1 * 0.9 / 25))
 
 
 def test_S15_a_level_that_nobody_leaves_is_found():
     clients, contracts = agency(NULL, 400, 1)
     stayed = clients["end_date"].isna()
-    told = profile.what_tells(followed(clients.assign(source=np.where(stayed, "friend", "cold"))), {}, contracts).text
+    told = profile.what_tells(
+        followed(clients.assign(source=np.where(stayed, "friend", "cold"))), {}, contracts
+    ).text
     assert "source" in told.split(": ")[1]
 
 
@@ -209,7 +259,9 @@ def test_S17_sizes_in_steps_make_natural_groups():
     }  # fmt: skip
     text = ad_spend.cut_points(spells).text
     assert (
-        text == "Sizes come in steps. Compared are the sizes up to 100 a month (50% of clients) with 300 or more (20%)."
+        text
+        == "Sizes come in steps. Compared are the sizes up to 100 a month (50% of clients) with "
+        "300 or more (20%)."
     )
 
 
@@ -226,7 +278,9 @@ def test_S17_packages_and_a_minimum_fee_are_compared(sizes):
 def test_S17_one_size_for_nearly_all_is_never_told_to_look_again():
     clients, contracts = agency(NULL, 300, 1)
     spend = np.where(np.arange(300) < 285, 1000.0, 5000.0)
-    verdict = judge(CLAIMS["A4"], ad_spend.size_hazard_ratio(followed(clients.assign(monthly_ad_spend=spend))))
+    verdict = judge(
+        CLAIMS["A4"], ad_spend.size_hazard_ratio(followed(clients.assign(monthly_ad_spend=spend)))
+    )
     assert verdict.verdict == NOT_ENOUGH and "more time gives none" in verdict.why
     assert "look again" not in verdict.advice and "another measure of size" in verdict.advice
     assert verdict.would_change == ""
@@ -250,7 +304,10 @@ def test_S17_a_trend_in_leaving_is_held_fixed_where_half_years_cannot_be():
     rows = exit_rows(followed(clients), contracts)
     first, names = rows["contract_term_months"] == 1, ("month-to-month", "fixed term")
     blocks = ("calendar time", "half-year of signing")
-    none, line = (compare(rows, first, names, name="x", leave_out=out).contrast for out in (blocks, blocks[1:]))
+    none, line = (
+        compare(rows, first, names, name="x", leave_out=out).contrast
+        for out in (blocks, blocks[1:])
+    )
     assert none.theta < math.log(2) - 0.05
     assert abs(line.theta - math.log(2)) < abs(none.theta - math.log(2)) / 2
 
@@ -267,10 +324,13 @@ def test_S17_dates_off_by_days_are_a_sensitivity_and_told():
 
 
 def test_S17_ends_near_a_renewal_by_hand():
-    """A year that ended six days late, one eleven days late, one in time, one broken in month five."""
+    """A year that ended six days late, one eleven days late, one in time, one broken in month
+    five.
+    """
     ends = ["2024-01-06", "2024-01-11", "2023-12-31", "2023-05-10"]
     spells = build_spells(
-        clients_of([(f"c{i}", "2023-01-01", end, 12) for i, end in enumerate(ends)]), cutoff=dt.date(2025, 12, 31)
+        clients_of([(f"c{i}", "2023-01-01", end, 12) for i, end in enumerate(ends)]),
+        cutoff=dt.date(2025, 12, 31),
     )
     assert spells["stop_months"].tolist() == [13, 13, 12, 5]
     assert contract_checks.on_time(spells)["stop_months"].tolist() == [12, 13, 12, 5]
@@ -285,7 +345,9 @@ def test_S3_rows_by_the_term_in_force_and_groups_by_the_term_signed(ratio):
     assert abs(found.theta - math.log(ratio)) < 2 * found.se
     assert as_signed.theta < math.log(ratio) - 0.1
     others = {other.name: other for other in contract_sensitivities(spells, contracts)}
-    assert others["the term signed first, taken to be renewed"].theta == pytest.approx(as_signed.theta)
+    assert others["the term signed first, taken to be renewed"].theta == pytest.approx(
+        as_signed.theta
+    )
 
 
 def test_S3_without_contracts_it_is_said_how_far_the_ratio_may_be_off():
@@ -296,11 +358,16 @@ def test_S3_without_contracts_it_is_said_how_far_the_ratio_may_be_off():
     assert all(f"{value:.2f}" in told for value in read.values()) and "1%, 2% or 5%" in told
     assert CHANGES_UNKNOWN in judge(CLAIMS["A1"], contract_hazard_ratio(spells)).qualifiers
     assert contract_checks.unrecorded_terms(spells, contracts).text == ""
-    assert CHANGES_UNKNOWN not in judge(CLAIMS["A1"], contract_hazard_ratio(spells, contracts=contracts)).qualifiers
+    assert (
+        CHANGES_UNKNOWN
+        not in judge(CLAIMS["A1"], contract_hazard_ratio(spells, contracts=contracts)).qualifiers
+    )
 
 
 def test_S3_the_numbers_said_are_those_that_the_simulation_found():
-    """The ratio read is 2, less what the estimates of the same agencies lose without their contracts."""
+    """The ratio read is 2, less what the estimates of the same agencies lose without their
+    contracts.
+    """
     note = (ROOT / "docs" / "calibration-held.md").read_text("utf-8")
     off = {
         tuple(part.strip() for part in line.split("|")[1:4:2]): line.split("|")[5]
@@ -310,6 +377,7 @@ def test_S3_the_numbers_said_are_those_that_the_simulation_found():
     for share, ratio in study_plan()["unrecorded_terms"]["ratio_read"].items():
         world = f"{share}% go over to a year each month, ratio 2"
         known, without = (
-            float(off[world, way].split("(")[0]) for way in ("A1, contracts on record", "A1, the term signed first")
+            float(off[world, way].split("(")[0])
+            for way in ("A1, contracts on record", "A1, the term signed first")
         )
         assert ratio == pytest.approx(2 * math.exp(without - known), abs=0.006)

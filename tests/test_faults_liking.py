@@ -1,4 +1,6 @@
-"""What was wrong about liking, reps and the score: noise that let liking win, directions and names that luck gave."""
+"""What was wrong about liking, reps and the score: noise that let liking win, directions and names
+that luck gave.
+"""
 
 import datetime as dt
 import json
@@ -37,7 +39,9 @@ from retention.stats.funnel import funnel
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 COST = ResultsSettings(primary="cpa", better="lower")
-TWICE = 1.64  # a month's error of results, in SD, whose mean of three has twice the error of a rating
+TWICE = (
+    1.64  # a month's error of results, in SD, whose mean of three has twice the error of a rating
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,23 +63,31 @@ def noisy(alike) -> Panel:
     panel, results = alike
     noise = np.random.default_rng(5).normal(size=len(results))
     worse = results.assign(value=results["value"] * np.exp(0.25 * TWICE * noise))
-    return replace(panel, results=result_grid(np.full_like(panel.liking, np.nan), panel.spells, worse, COST))
+    return replace(
+        panel, results=result_grid(np.full_like(panel.liking, np.nan), panel.spells, worse, COST)
+    )
 
 
 # S5, error of measurement
 
 
 def test_S5_the_share_that_repeats_by_hand():
-    """Of true change that fades by a tenth a month and an error of a fifth of the variance, four fifths repeat."""
+    """Of true change that fades by a tenth a month and an error of a fifth of the variance, four
+    fifths repeat.
+    """
     lags = np.array([1, 3, 6])
     pairs = np.full((1, 3), 400)
     assert measurement.repeated(lags, 0.8 * 0.9 ** lags[None], pairs) == pytest.approx([0.8])
-    assert measurement.repeated(lags, np.full((1, 3), 0.6), pairs) == pytest.approx([0.6])  # a trait never fades
+    assert measurement.repeated(lags, np.full((1, 3), 0.6), pairs) == pytest.approx(
+        [0.6]
+    )  # a trait never fades
     assert measurement.repeated(lags, np.full((1, 3), -0.1), pairs) == [measurement.LEAST_RELIABLE]
 
 
 def test_S5_errors_of_the_planted_size_are_found(noisy):
-    """A rating is 7.2 + 1.6 L + .7 e, rounded; a month's result has an error of .25 * 1.64 on the log scale."""
+    """A rating is 7.2 + 1.6 L + .7 e, rounded; a month's result has an error of .25 * 1.64 on the
+    log scale.
+    """
     place = np.full(noisy.liking.shape, -1)
     for name, planted in (("liking", 0.7**2 + 1 / 12), ("results", (0.25 * TWICE) ** 2 + 0.05**2)):
         grid = measurement._before_any_wish(noisy, getattr(noisy, name))
@@ -89,7 +101,9 @@ def test_S5_noise_in_results_lets_liking_win_and_the_correction_does_not(alike, 
     assert judge(CLAIMS["A6"], plain).verdict in (HOLDS, DIRECTION)
     verdict = judge(CLAIMS["A6"], plain, [true])
     assert verdict.fragile and rep_liking.WITHOUT_ERROR in verdict.flips
-    assert abs(true.theta) < 2 * true.se and true.se > plain.se  # what is not known of the errors counts
+    assert (
+        abs(true.theta) < 2 * true.se and true.se > plain.se
+    )  # what is not known of the errors counts
     assert plain.theta - clean.theta > 2 * abs(true.theta - without.theta)
     made = design(noisy.rows, rep_liking.BOTH)
     found = measurement.corrected(noisy, made, made.fit())
@@ -98,7 +112,9 @@ def test_S5_noise_in_results_lets_liking_win_and_the_correction_does_not(alike, 
 
 
 def test_S5_leaving_out_a_client_is_a_fit_without_it(alike):
-    """The jackknife's values without one client against everything computed anew without its rows and months."""
+    """The jackknife's values without one client against everything computed anew without its rows
+    and months.
+    """
     panel = alike[0]
     made = design(panel.rows, rep_liking.BOTH)
     fit, clients = made.fit(), made.rows["client_id"]
@@ -109,7 +125,9 @@ def test_S5_leaving_out_a_client_is_a_fit_without_it(alike):
     fewer = replace(panel, **grids)
     fewer.__dict__["rows"] = panel.rows[panel.rows["client_id"] != who].reset_index(drop=True)
     again = design(fewer.rows, rep_liking.BOTH)
-    anew = measurement._left_out(fewer, again, again.fit(), again.rows["client_id"], fewer.spells["client_id"])
+    anew = measurement._left_out(
+        fewer, again, again.fit(), again.rows["client_id"], fewer.spells["client_id"]
+    )
     moved, expected = left[4] - left[0], anew[0] - left[0]
     assert moved == pytest.approx(expected, abs=0.003)
 
@@ -154,7 +172,9 @@ def test_S10_the_badge_says_fragile_and_each_kind_is_counted_once():
     assert "Holds, fragile" in page and page.count("2 of 4 planned checks disagree") == 2
     assert page.count("1 of 1 measures disagree") == 1 and 'class="words part"' in page
     told = collect(
-        [finite(found._repr_mimebundle_()["application/vnd.retention+json"])], "2025-12-31-abc", "2025-12-31"
+        [finite(found._repr_mimebundle_()["application/vnd.retention+json"])],
+        "2025-12-31-abc",
+        "2025-12-31",
     )
     jsonschema.validate(json.loads(json.dumps(told)), schema())
     assert told["claims"][0]["checks"][0]["disagree"] == 2
@@ -169,8 +189,13 @@ def test_S10_most_of_another_kind_make_a_verdict_fragile():
         return judge(CLAIMS["A6"], contrast(0.4, 0.06), [contrast(0.4, 0.03)], others=kinds).fragile
 
     assert fragile(agreeing[0], *against) and not fragile(*agreeing, against[0])
-    found = judge(CLAIMS["A6"], contrast(0.4, 0.06), against[:1], others={"measures": [against[0], *agreeing]})
-    assert [(check.disagree, check.of) for check in found.checks] == [(1, 1), (0, 2)]  # each check counts once
+    found = judge(
+        CLAIMS["A6"], contrast(0.4, 0.06), against[:1], others={"measures": [against[0], *agreeing]}
+    )
+    assert [(check.disagree, check.of) for check in found.checks] == [
+        (1, 1),
+        (0, 2),
+    ]  # each check counts once
     assert judge(CLAIMS["A6"], contrast(0.4, 0.06), agreeing).words == "holds"
 
 
@@ -194,7 +219,9 @@ def test_S9_no_claim_names_a_direction_where_its_interval_includes_none(name):
             found = judge(claim, contrast(share * z * se, se))
             if found.verdict != NOT_ENOUGH:
                 shown += 1
-                assert not told_direction(found.sentence) and "No clear difference" in found.sentence
+                assert (
+                    not told_direction(found.sentence) and "No clear difference" in found.sentence
+                )
                 assert "% confidence interval" in found.sentence
     assert shown
 
@@ -211,13 +238,21 @@ def test_S9_an_interval_that_excludes_none_names_it(name):
 
 def test_S9_other_sentences_of_the_pages(alike):
     gain = Estimate.of("A1", "months gained in 24", "gain", (0.4, -0.6, 1.4), "months")
-    assert not told_direction(_gain_words(gain, "24")) and "no clear difference" in _gain_words(gain, "24")
+    assert not told_direction(_gain_words(gain, "24")) and "no clear difference" in _gain_words(
+        gain, "24"
+    )
     assert "1.4 months longer" in _gain_words(replace(gain, estimate=1.4, low=0.4, high=2.4), "24")
-    assert "1.4 months shorter" in _gain_words(replace(gain, estimate=-1.4, low=-2.4, high=-0.4), "24")
+    assert "1.4 months shorter" in _gain_words(
+        replace(gain, estimate=-1.4, low=-2.4, high=-0.4), "24"
+    )
     panel = alike[0]
     shares = Estimates(tuple(Estimate.of("A6", n, "", (v,), "") for n, v in AGREED), "")
     shuffled = Estimates(
-        tuple(Estimate.of("A6", "", g, (1.0,), "") for g in ("liking", "results", "liking over results")), ""
+        tuple(
+            Estimate.of("A6", "", g, (1.0,), "")
+            for g in ("liking", "results", "liking over results")
+        ),
+        "",
     )
     said = importance.agreement(contrast(0.1, 0.1), shares, shuffled).text
     assert "no clear difference" in said and "liking tells" not in said
@@ -226,7 +261,11 @@ def test_S9_other_sentences_of_the_pages(alike):
     assert ("no clear difference" in words) != told_direction(words)
 
 
-AGREED = (("liking's share", 0.7), ("fit lost without liking", 9.0), ("fit lost without results", 3.0))
+AGREED = (
+    ("liking's share", 0.7),
+    ("fit lost without liking", 9.0),
+    ("fit lost without results", 3.0),
+)
 
 
 # S13, the shape of results
@@ -239,7 +278,9 @@ def with_shape(panel: Panel, bend: float, slope: float, seed: int) -> Panel:
     months = (rows["to_month"] - rows["from_month"]).to_numpy(float)
     chance = -np.expm1(-0.02 * months * np.exp(slope * z + bend * (z**2 - 1)))
     made = replace(panel)
-    made.__dict__["rows"] = rows.assign(left=(np.random.default_rng(seed).random(len(rows)) < chance).astype(int))
+    made.__dict__["rows"] = rows.assign(
+        left=(np.random.default_rng(seed).random(len(rows)) < chance).astype(int)
+    )
     return made
 
 
@@ -247,7 +288,9 @@ def test_S13_leavers_at_both_ends_are_found_and_said(alike):
     bent = with_shape(alike[0], 0.4, 0.0, 1)
     assert rep_liking.shape_caveats(bent) == (rep_liking.BOTH_ENDS,)
     assert rep_liking.shape_words(bent).text.startswith("Results matter at both ends")
-    verdict = judge(CLAIMS["A6"], rep_liking.liking_difference(bent), (), rep_liking.shape_caveats(bent))
+    verdict = judge(
+        CLAIMS["A6"], rep_liking.liking_difference(bent), (), rep_liking.shape_caveats(bent)
+    )
     assert rep_liking.BOTH_ENDS in verdict.words
 
 
@@ -278,7 +321,9 @@ def test_S16_equal_reps_are_seldom_named_and_one_who_differs_is():
 
 
 def test_S16_by_hand():
-    """One rep with 30 ends of 90 where 15 are expected; the others share the rest: named, and nobody else."""
+    """One rep with 30 ends of 90 where 15 are expected; the others share the rest: named, and
+    nobody else.
+    """
     ends = pd.Series({"a": 30.0, "b": 14, "c": 16, "d": 15, "e": 15})
     due = (ends.sum() - ends) / 4
     table = reps.named(funnel(ends, due))
@@ -295,7 +340,11 @@ def test_S16_by_hand():
 
 def asked(scores: dict[str, list[int]]) -> pd.DataFrame:
     day = pd.Timestamp(CUTOFF)
-    rows = [(f"{rep}{k}", rep, float(value)) for rep, values in scores.items() for k, value in enumerate(values)]
+    rows = [
+        (f"{rep}{k}", rep, float(value))
+        for rep, values in scores.items()
+        for k, value in enumerate(values)
+    ]
     frame = pd.DataFrame(rows, columns=["client_id", "rep", "nps"])
     return frame.assign(invited_on=day, answered_on=day, wave=day.to_period("M"))
 

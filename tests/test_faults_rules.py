@@ -1,4 +1,6 @@
-"""Faults found from outside in what is read: scales, days, repeated rows, ids, settings, empty tables, and rules."""
+"""Faults found from outside in what is read: scales, days, repeated rows, ids, settings, empty
+tables, and rules.
+"""
 
 import shutil
 from pathlib import Path
@@ -80,8 +82,14 @@ def test_B12_the_scale_that_is_said_makes_the_classes(tmp_path, scale, score):
     ],
 )
 def test_B12_scales_in_points(tmp_path, scale, answers, points):
-    rows = "".join(f"a,2024-0{month}-01,2024-0{month}-02,{answer}\n" for month, answer in enumerate(answers, 1))
-    folder = write(tmp_path, f'[scales]\nnps = "{scale}"\n', surveys="client_id,invited_on,answered_on,nps\n" + rows)
+    rows = "".join(
+        f"a,2024-0{month}-01,2024-0{month}-02,{answer}\n" for month, answer in enumerate(answers, 1)
+    )
+    folder = write(
+        tmp_path,
+        f'[scales]\nnps = "{scale}"\n',
+        surveys="client_id,invited_on,answered_on,nps\n" + rows,
+    )
     assert tables_of(folder).frames["surveys"]["nps"].tolist() == points
 
 
@@ -102,8 +110,13 @@ def test_B12_few_low_answers_and_a_single_high_one_are_no_doubt(tmp_path):
 
 def test_B12_lists_show_the_answer_as_it_was_given():
     days = pd.to_datetime(["2024-05-01", "2024-05-02"])
-    rows = pd.DataFrame({"client_id": ["a", "b"], "invited_on": days, "answered_on": days, "nps": [8, 10]})
-    assert nps.waves(rows, "1-5").set_index("client_id")["given"].to_dict() == {"a": "4 of 5", "b": "5 of 5"}
+    rows = pd.DataFrame(
+        {"client_id": ["a", "b"], "invited_on": days, "answered_on": days, "nps": [8, 10]}
+    )
+    assert nps.waves(rows, "1-5").set_index("client_id")["given"].to_dict() == {
+        "a": "4 of 5",
+        "b": "5 of 5",
+    }
     assert set(nps.waves(rows)["given"]) == {"8 of 10", "10 of 10"}
 
 
@@ -125,8 +138,16 @@ def test_B18_the_answer_is_taken(tmp_path, answer, fee):
 @pytest.mark.parametrize(
     ("table", "text", "name"),
     [
-        ("clients", CLIENTS.replace("spend\n", "spend,discount_pct\n").replace("1000\n", "1000,0.2\n"), "discount_pct"),
-        ("contracts", "client_id,signed_on,term_start,term_months,fee_pct\na,2024-01-01,2024-01-01,1,.08\n", "fee_pct"),
+        (
+            "clients",
+            CLIENTS.replace("spend\n", "spend,discount_pct\n").replace("1000\n", "1000,0.2\n"),
+            "discount_pct",
+        ),
+        (
+            "contracts",
+            "client_id,signed_on,term_start,term_months,fee_pct\na,2024-01-01,2024-01-01,1,.08\n",
+            "fee_pct",
+        ),
         ("staff", "staff_id,role,commission_pct\ns,seller,0.05\n", "commission_pct"),
     ],
 )
@@ -139,8 +160,15 @@ def test_B18_every_column_of_per_cents_is_asked_about(tmp_path, table, text, nam
 
 
 def test_B18_per_cent_signs_leave_no_doubt_and_unknown_columns_are_named(tmp_path):
-    signed = CLIENTS.replace("spend\n", "spend,fee_pct\n").replace("1000\n", "1000,0.5%\n").replace(".50\n", ".50,1%\n")
-    assert tables_of(write(tmp_path, clients=signed)).frames["clients"]["fee_pct"].tolist() == [0.5, 1.0]
+    signed = (
+        CLIENTS.replace("spend\n", "spend,fee_pct\n")
+        .replace("1000\n", "1000,0.5%\n")
+        .replace(".50\n", ".50,1%\n")
+    )
+    assert tables_of(write(tmp_path, clients=signed)).frames["clients"]["fee_pct"].tolist() == [
+        0.5,
+        1.0,
+    ]
     said = told(write(tmp_path, '[scales.percent]\nfee = "fraction"\n'), ConfigError)
     assert "fee, which is no column of per cents" in said and "contracts.fee_pct" in said
 
@@ -153,23 +181,37 @@ def test_B13_answers_without_a_day_are_a_fault_or_take_that_of_the_invitation(tm
     assert "surveys.nps: is given but answered_on is not (37 rows" in said
     assert 'answered_on = "invited_on" under [tables.surveys.dated_by]' in said
     shutil.rmtree(tmp_path / "data")
-    tables = tables_of(case(tmp_path, "case-18", '[tables.surveys.dated_by]\nanswered_on = "invited_on"\n'))
+    tables = tables_of(
+        case(tmp_path, "case-18", '[tables.surveys.dated_by]\nanswered_on = "invited_on"\n')
+    )
     surveys = tables.frames["surveys"]
     assert (surveys["answered_on"] == surveys["invited_on"]).all() and len(surveys) == 37
-    assert any("answered_on: taken from invited_on" in text and "37" in text for text in tables.repairs)
+    assert any(
+        "answered_on: taken from invited_on" in text and "37" in text for text in tables.repairs
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [("nps", "9"), ("rep_liking", "7"), ("reason", "slow")])
 def test_B13_each_value_of_an_answer_needs_its_day(tmp_path, name, value):
-    head, way = f"client_id,invited_on,answered_on,{name}\n", '[tables.surveys.dated_by]\nanswered_on = "invited_on"\n'
+    head, way = (
+        f"client_id,invited_on,answered_on,{name}\n",
+        '[tables.surveys.dated_by]\nanswered_on = "invited_on"\n',
+    )
     rows = f"a,2024-05-01,,{value}\nb,2024-05-01,,\n"
-    assert f"surveys.{name}: is given but answered_on is not (1 row: a)" in told(write(tmp_path, surveys=head + rows))
+    assert f"surveys.{name}: is given but answered_on is not (1 row: a)" in told(
+        write(tmp_path, surveys=head + rows)
+    )
     surveys = tables_of(write(tmp_path, way, surveys=head + rows)).frames["surveys"]
-    assert surveys["answered_on"].notna().tolist() == [True, False]  # who was asked and said nothing stays silent
+    assert surveys["answered_on"].notna().tolist() == [
+        True,
+        False,
+    ]  # who was asked and said nothing stays silent
 
 
 def test_B13_a_day_that_cannot_be_read_is_one_fault(tmp_path):
-    said = told(write(tmp_path, surveys="client_id,invited_on,answered_on,nps\na,2024-05-01,soon,9\n"))
+    said = told(
+        write(tmp_path, surveys="client_id,invited_on,answered_on,nps\na,2024-05-01,soon,9\n")
+    )
     assert said.startswith("1 thing") and "answered_on: is not a date" in said
 
 
@@ -183,9 +225,14 @@ def test_B14_hours_by_the_day_and_two_fees_are_added_up_and_two_people_kept_apar
     surveys = tables.frames["surveys"]
     assert len(surveys) == 12 and surveys.groupby("client_id").size().eq(2).all()
     row = nps.tally(nps.waves(surveys), "wave").iloc[0]
-    assert (row["asked"], row["detractors"]) == (6, 6)  # of one day the lowest answer, whoever was listed first
+    assert (row["asked"], row["detractors"]) == (
+        6,
+        6,
+    )  # of one day the lowest answer, whoever was listed first
     said = " ".join(tables.repairs)
-    assert "hours.hours of 2 rows added up into 1" in said and "account_months.fee of 2 rows" in said
+    assert (
+        "hours.hours of 2 rows added up into 1" in said and "account_months.fee of 2 rows" in said
+    )
 
 
 def test_B14_the_order_of_the_rows_does_not_choose_the_answer(tmp_path):
@@ -202,9 +249,15 @@ def test_B14_invoice_lines_are_added_up_unless_they_contradict_each_other(tmp_pa
     head = "invoice_id,client_id,issued_on,due_on,amount\n"
     lines = "i1,a,2024-05-01,2024-05-31,100\ni1,a,2024-05-01,2024-05-31,100\ni2,a,2024-05-01,2024-05-31,7\n"
     invoices = tables_of(write(tmp_path, invoices=head + lines)).frames["invoices"]
-    assert dict(zip(invoices["invoice_id"], invoices["amount"], strict=True)) == {"i1": 200, "i2": 7}
+    assert dict(zip(invoices["invoice_id"], invoices["amount"], strict=True)) == {
+        "i1": 200,
+        "i2": 7,
+    }
     said = told(write(tmp_path, invoices=head + lines + "i2,b,2024-05-01,2024-05-30,9\n"))
-    assert "several rows for the same invoice_id that differ in client_id, due_on (2 rows: i2, ...)" in said
+    assert (
+        "several rows for the same invoice_id that differ in client_id, due_on (2 rows: i2, ...)"
+        in said
+    )
 
 
 def test_B14_parts_and_versions_are_told_apart_by_asking(tmp_path):
@@ -213,14 +266,20 @@ def test_B14_parts_and_versions_are_told_apart_by_asking(tmp_path):
     said = told(write(tmp_path, account_months=head + rows))
     assert "with different recorded_at" in said and 'repeated = "keep newest"' in said
     for answer, fee in (("keep newest", 550), ("add up", 1050)):
-        write(tmp_path, f'[tables.account_months]\nrepeated = "{answer}"\n', account_months=head + rows)
+        write(
+            tmp_path,
+            f'[tables.account_months]\nrepeated = "{answer}"\n',
+            account_months=head + rows,
+        )
         assert tables_of(tmp_path).frames["account_months"]["fee"].tolist() == [fee]
 
 
 def test_B14_one_amount_twice_is_asked_about(tmp_path):
     rows = "client_id,month,ad_spend,fee\na,2024-05,9000,500\na,2024-05,9000,300\n"
     said = told(write(tmp_path, account_months=rows))
-    assert "several rows for the same client_id, month with the same ad_spend (2 rows: a, ...)" in said
+    assert (
+        "several rows for the same client_id, month with the same ad_spend (2 rows: a, ...)" in said
+    )
     write(tmp_path, '[tables.account_months]\nrepeated = "add up"\n', account_months=rows)
     assert tables_of(tmp_path).frames["account_months"]["ad_spend"].tolist() == [18000]
 
@@ -245,7 +304,9 @@ def test_R12_rows_of_one_key_say_in_which_columns_they_differ(tmp_path, table, r
 
 
 def test_R12_rows_whose_dates_could_not_be_read_are_no_copies_and_do_not_overlap(tmp_path):
-    said = told(write(tmp_path, clients=CLIENTS + "c,2024-01-01,soon,1,5\nc,2024-01-01,later,1,5\n"))
+    said = told(
+        write(tmp_path, clients=CLIENTS + "c,2024-01-01,soon,1,5\nc,2024-01-01,later,1,5\n")
+    )
     assert said.startswith("1 thing") and "end_date: is not a date" in said
 
 
@@ -261,7 +322,9 @@ def test_R12_a_setting_that_does_not_fit_is_a_fault(tmp_path):
 
 def test_R12_a_word_for_nothing_can_be_kept(tmp_path):
     clients = (
-        CLIENTS.replace("spend\n", "spend,industry\n").replace("1000\n", "1000,None\n").replace(".50\n", ".50,NA\n")
+        CLIENTS.replace("spend\n", "spend,industry\n")
+        .replace("1000\n", "1000,None\n")
+        .replace(".50\n", ".50,NA\n")
     )
     tables = tables_of(write(tmp_path, clients=clients))
     assert tables.frames["clients"]["industry"].isna().all()
@@ -297,7 +360,10 @@ def test_B19_what_an_unknown_id_nearly_is(unknown, known, kind):
 
 def test_B19_lost_zeros_come_before_adding_clients_and_the_map_works(tmp_path):
     said = told(case(tmp_path, "case-27"))
-    assert "but for leading zeros (seen: '0' for '0000', '1' for '0001'" in said and "Add those clients" not in said
+    assert (
+        "but for leading zeros (seen: '0' for '0000', '1' for '0001'" in said
+        and "Add those clients" not in said
+    )
     assert '"6.5" = 6 under [tables.surveys.values.nps]' in said
     pairs = "".join(f'"{number}" = "{number:04d}"\n' for number in range(20))
     shutil.rmtree(tmp_path / "data")
@@ -312,7 +378,9 @@ def test_B19_each_kind_of_unknown_id_is_a_fault_of_its_own(tmp_path):
     assert "flags.client_id: is not in the clients table (1 row: zz)" in said
 
 
-@pytest.mark.parametrize("word", ["0000-00-00", "1899-12-30", "1899-12-30 00:00:00", "ongoing", "9999-12-31 00:00"])
+@pytest.mark.parametrize(
+    "word", ["0000-00-00", "1899-12-30", "1899-12-30 00:00:00", "ongoing", "9999-12-31 00:00"]
+)
 def test_B19_the_remedy_for_no_day_works(tmp_path, word):
     clients = CLIENTS.replace("2024-01-01,,", f"2024-01-01,{word},")
     try:
@@ -338,12 +406,16 @@ def test_B19_month_to_month_as_nothing_is_one_and_the_map_works(tmp_path, term, 
         (tmp_path / "clients.csv").unlink()
         book = openpyxl.Workbook()
         for line in text.splitlines():
-            book.active.append([int(cell) if cell.isdigit() else cell or None for cell in line.split(",")])
+            book.active.append(
+                [int(cell) if cell.isdigit() else cell or None for cell in line.split(",")]
+            )
         book.save(tmp_path / "clients.xlsx")
     line = f'"{term if term in ("0", "-1") else ""}" = 1'
     said = told(tmp_path)
     assert line in said and "[tables.clients.values.contract_term_months]" in said
-    (tmp_path / "retention.toml").write_text(f"[tables.clients.values.contract_term_months]\n{line}\n")
+    (tmp_path / "retention.toml").write_text(
+        f"[tables.clients.values.contract_term_months]\n{line}\n"
+    )
     assert tables_of(tmp_path).frames["clients"]["contract_term_months"].tolist() == [1, 12]
 
 
@@ -369,7 +441,10 @@ def test_B19_a_client_that_cancelled_before_its_start(tmp_path):
         ("[tables.surveys]\nprimary = 'cpa'", "primary belongs under [results]."),
         ("[privacy]\nnotice_days = 5", "notice_days belongs at the top of the file"),
         ("[tables]\nsnapshot_date = 2024-06-30", "snapshot_date belongs under [tables.clients]."),
-        ("[tables.clients.extra.x]\nkind = 'text'\ncolumns = 'y'", "columns belongs under [tables.clients]."),
+        (
+            "[tables.clients.extra.x]\nkind = 'text'\ncolumns = 'y'",
+            "columns belongs under [tables.clients].",
+        ),
     ],
 )
 def test_R11_a_known_setting_in_the_wrong_section_says_where_it_belongs(tmp_path, lines, said):
@@ -405,7 +480,9 @@ def test_R11_the_same_word_is_never_suggested():
 # B20: an optional table without rows is an empty table
 
 
-@pytest.mark.parametrize("text", ["client_id,staff_id,month,hours\n", "", "\n\n", "client_id,staff_id,month,hours"])
+@pytest.mark.parametrize(
+    "text", ["client_id,staff_id,month,hours\n", "", "\n\n", "client_id,staff_id,month,hours"]
+)
 def test_B20_an_optional_table_without_rows_is_empty(tmp_path, text):
     tables = tables_of(write(tmp_path, hours=text))
     assert tables.rows["hours"] == 0 and "hours" not in tables.frames
@@ -429,11 +506,15 @@ def test_B20_in_workbooks_parquet_and_databases_too(tmp_path, monkeypatch):
     (tmp_path / "db").mkdir()
     (tmp_path / "db" / "retention.toml").write_text('[source]\ndatabase = "AGENCY_DB"\n')
     tables = tables_of(tmp_path / "db")
-    assert set(tables.frames) == {"clients"} and "the query for hours holds no rows" in tables.notes[0]
+    assert (
+        set(tables.frames) == {"clients"} and "the query for hours holds no rows" in tables.notes[0]
+    )
 
 
 def test_B20_clients_without_rows_are_an_error(tmp_path):
-    assert "clients.csv holds no rows" in told(write(tmp_path, clients=CLIENTS.split("\n")[0] + "\n"))
+    assert "clients.csv holds no rows" in told(
+        write(tmp_path, clients=CLIENTS.split("\n")[0] + "\n")
+    )
 
 
 # Large sources, of which the rows are not kept: the same is asked
@@ -453,12 +534,18 @@ def test_B20_clients_without_rows_are_an_error(tmp_path):
             "invoice_id,client_id,issued_on,due_on,amount\ni,a,2024-05-01,2024-05-31,1\ni,b,2024-05-01,2024-05-31,2\n",
             "that differ in",
         ),
-        ("results", "client_id,month,metric,value\na,2024-05,cpa,1\na,2024-05,cpa,2\n", "more than one row"),
+        (
+            "results",
+            "client_id,month,metric,value\na,2024-05,cpa,1\na,2024-05,cpa,2\n",
+            "more than one row",
+        ),
         ("hours", "client_id,staff_id,month,hours\na,s,2024-05,1\na,s,2024-05,1\n", ""),
         ("surveys", "client_id,invited_on,answered_on,nps\na,2024-05-01,,\na,2024-05-01,,\n", ""),
     ],
 )
-def test_B14_a_check_of_large_tables_asks_what_the_report_asks(tmp_path, monkeypatch, name, text, said):
+def test_B14_a_check_of_large_tables_asks_what_the_report_asks(
+    tmp_path, monkeypatch, name, text, said
+):
     folder = write(tmp_path, **{name: text})
     for large in (10, 10**9):
         monkeypatch.setattr("retention.sources.reader.LARGE_BYTES", large)

@@ -1,4 +1,6 @@
-"""T4: every column of every table, broken in every way that is declared, is a fault or a warning that names it."""
+"""T4: every column of every table, broken in every way that is declared, is a fault or a warning
+that names it.
+"""
 
 import datetime as dt
 
@@ -83,7 +85,9 @@ def pair(frames, rule):
 
 
 def breaks(frames, rule):
-    """The tables broken against the rule, in each way that it can be; with the number of rows where that is certain."""
+    """The tables broken against the rule, in each way that it can be; with the number of rows where
+    that is certain.
+    """
     rows, at = frames[rule.table], a_row(frames, rule)
     value, slack = rows.loc[at, rule.column], rule.slack * DAY
     if rule.kind == "not_before":
@@ -129,7 +133,9 @@ def breaks(frames, rule):
         other = rows.index[rows[rule.column] != value][0]
         yield put(frames, rule, other, value.upper() if value.upper() != value else value.lower())
         yield put(frames, rule, other, f"{value}\u200b")
-        yield put(frames, rule, other, value.translate(str.maketrans("cars", "\u0441\u0430rs")) + "\u00a0")
+        yield put(
+            frames, rule, other, value.translate(str.maketrans("cars", "\u0441\u0430rs")) + "\u00a0"
+        )
     elif rule.kind == "twice":
         yield {**frames, rule.table: pd.concat([rows, rows], ignore_index=True)}
     elif rule.kind == "known":
@@ -198,7 +204,10 @@ def test_T4_every_rule_names_columns_that_are_declared():
 
 
 def sheets(folder) -> dict[str, pd.DataFrame]:
-    return {name: pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False).head(40) for name in TABLES}
+    return {
+        name: pd.read_csv(folder / f"{name}.csv", dtype=str, keep_default_na=False).head(40)
+        for name in TABLES
+    }
 
 
 @pytest.fixture(scope="module")
@@ -239,14 +248,20 @@ def blank(column) -> str | None:
 WAYS = {way.__name__: way for way in (unreadable, too_low, too_high, unknown_word, blank)}
 
 
-CAN = [(table, way) for table in TABLES for way in WAYS if any(map(WAYS[way], TABLES[table].columns))]
+CAN = [
+    (table, way) for table in TABLES for way in WAYS if any(map(WAYS[way], TABLES[table].columns))
+]
 CAN += [(table, "blank") for table in TABLES]  # where blank is the break, the value is empty too
 
 
 @pytest.mark.parametrize(("table", "way"), CAN)
-def test_T4_each_column_that_breaks_its_declaration_is_a_fault_that_names_it(texts, tmp_path, table, way):
+def test_T4_each_column_that_breaks_its_declaration_is_a_fault_that_names_it(
+    texts, tmp_path, table, way
+):
     rows = texts[table].copy()
-    broken = {column.name: WAYS[way](column) for column in TABLES[table].columns if column.name in rows}
+    broken = {
+        column.name: WAYS[way](column) for column in TABLES[table].columns if column.name in rows
+    }
     broken = {name: value for name, value in broken.items() if value is not None}
     for at, (name, value) in enumerate(broken.items()):
         rows.loc[at, name] = value
@@ -270,7 +285,9 @@ def test_T4_required_columns_that_are_absent_are_faults(texts, tmp_path, table):
         rows = texts[table].drop(columns=names)
         with pytest.raises(DataError) as caught:
             read(resolve(str(written(tmp_path, {"clients": few(texts), table: rows}))))
-        assert {(table, name) for name in names} <= {(fault.table, fault.column) for fault in caught.value.faults}
+        assert {(table, name) for name in names} <= {
+            (fault.table, fault.column) for fault in caught.value.faults
+        }
 
 
 def test_T4_months_in_mid_month_are_told(texts, tmp_path):
@@ -278,7 +295,10 @@ def test_T4_months_in_mid_month_are_told(texts, tmp_path):
         rows = texts[name].copy()
         rows.loc[0, "month"] += "-15"
         tables = read(resolve(str(written(tmp_path, {"clients": few(texts), name: rows}))))
-        assert any(f"{name}.month: a day in mid-month read as its month (1 cell)" in text for text in tables.repairs)
+        assert any(
+            f"{name}.month: a day in mid-month read as its month (1 cell)" in text
+            for text in tables.repairs
+        )
 
 
 def test_T4_two_currencies_in_two_columns_are_told(texts, tmp_path):
@@ -294,7 +314,9 @@ def test_T4_two_currencies_in_two_columns_are_told(texts, tmp_path):
 def test_T4_a_table_given_twice_is_told_though_its_rows_are_added_up(texts, tmp_path, table):
     rows = pd.concat([texts[table]] * 2)
     tables = read(resolve(str(written(tmp_path, {"clients": few(texts), table: rows}))))
-    assert [(w.table, w.problem[:24]) for w in tables.warnings] == [(table, "stands in the table twic")]
+    assert [(w.table, w.problem[:24]) for w in tables.warnings] == [
+        (table, "stands in the table twic")
+    ]
 
 
 def test_T4_warnings_stand_on_the_page_of_the_data(texts, tmp_path):
@@ -309,11 +331,20 @@ def test_T4_many_broken_rules_are_one_sentence_but_on_the_page_of_the_data(texts
     meetings, flags = texts["meetings"].copy(), texts["flags"].copy()
     meetings.loc[0, "held_on"], meetings.loc[1, "held_on"] = "2026-03-01", "1949-03-01"
     flags.loc[0, "noted_on"], flags.loc[1, "noted_on"] = "2026-03-01", "1949-03-01"
-    study = open_study(str(written(tmp_path, {"clients": few(texts), "meetings": meetings, "flags": flags})))
-    every = [item.text for item in study.warnings(every_rule=True).items if item.text.startswith("Table ")]
+    study = open_study(
+        str(written(tmp_path, {"clients": few(texts), "meetings": meetings, "flags": flags}))
+    )
+    every = [
+        item.text
+        for item in study.warnings(every_rule=True).items
+        if item.text.startswith("Table ")
+    ]
     short = [item.text for item in study.warnings().items]
     assert len(every) == 4 and not any(text.startswith("Table ") for text in short)
-    assert "4 things in the records look wrong (meetings.held_on, flags.noted_on): page 00 lists them." in short
+    assert (
+        "4 things in the records look wrong (meetings.held_on, flags.noted_on): page 00 lists them."
+        in short
+    )
 
 
 @pytest.mark.parametrize("early", ["2024-06-30", "2023-01-31"])
@@ -322,7 +353,9 @@ def test_T4_an_earlier_cutoff_is_no_reason_to_warn(agency, early):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_T4_columns_that_are_absent_blank_or_filled_once_and_short_tables_stop_no_rule(agency, table):
+def test_T4_columns_that_are_absent_blank_or_filled_once_and_short_tables_stop_no_rule(
+    agency, table
+):
     rows = agency[table]
     needed = set().union(*(rule.needs for rule in RULES if rule.table == table)) & set(rows)
     shapes = [rows.head(1), rows.head(0)]

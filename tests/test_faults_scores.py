@@ -1,4 +1,6 @@
-"""What went wrong with scores: leaks (S8), snapshots (S12), early warning (S7), the calendar's chances (S6, S11)."""
+"""What went wrong with scores: leaks (S8), snapshots (S12), early warning (S7), the calendar's
+chances (S6, S11).
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,13 @@ def signed(n: int, seed: int, share: float = 0.5) -> tuple[np.random.Generator, 
     rng = np.random.default_rng(seed)
     ended = rng.random(n) < share
     rows = pd.DataFrame({"client_id": np.arange(n).astype(str), "engagement": 1, "ended": ended})
-    rows["start_date"] = pd.Timestamp("2021-01-01") + pd.to_timedelta(rng.integers(0, 1800, n), unit="D")
+    rows["start_date"] = pd.Timestamp("2021-01-01") + pd.to_timedelta(
+        rng.integers(0, 1800, n), unit="D"
+    )
     rows["end_date"] = pd.Series(pd.Timestamp("2025-12-31"), rows.index).where(ended)
-    return rng, rows.assign(stop_months=rng.integers(1, 60, n), monthly_ad_spend=rng.lognormal(9, 1, n))
+    return rng, rows.assign(
+        stop_months=rng.integers(1, 60, n), monthly_ad_spend=rng.lognormal(9, 1, n)
+    )
 
 
 def test_S8_the_area_is_that_of_the_library_and_its_interval_by_hand():
@@ -36,7 +42,9 @@ def test_S8_the_area_is_that_of_the_library_and_its_interval_by_hand():
     rng, rows = signed(300, 1)
     marks, ended = rng.normal(size=300) + rows["ended"], rows["ended"].to_numpy()
     alike = np.zeros(300)
-    assert guards.area(marks.to_numpy(), ended, alike)[0] == pytest.approx(roc_auc_score(ended, marks))
+    assert guards.area(marks.to_numpy(), ended, alike)[0] == pytest.approx(
+        roc_auc_score(ended, marks)
+    )
     few = np.array([3.0, 1, 2, 0])
     assert guards._placements(few[:2], few[2:]).tolist() == [1.0, 0.5]
     many, gone = np.tile(few, 10), np.tile([True, True, False, False], 10)
@@ -57,7 +65,9 @@ def test_S8_a_score_that_nearly_equals_the_label_is_a_leak():
 
 
 def test_S8_an_honest_strong_predictor_is_no_leak():
-    """Area .80 at 400 clients; and what merely changed over the years, while earlier clients had longer to leave."""
+    """Area .80 at 400 clients; and what merely changed over the years, while earlier clients had
+    longer to leave.
+    """
     for seed in range(20):
         rng, rows = signed(400, seed)
         age = (pd.Timestamp("2025-12-31") - rows["start_date"]).dt.days / 30.5
@@ -68,13 +78,20 @@ def test_S8_an_honest_strong_predictor_is_no_leak():
         rows["trade"] = pd.cut(rows["honest"], 6).cat.codes.map("abcdef".__getitem__)
         rows["contract_number"] = rows["start_date"].rank()
         rows["price_list"] = rows["start_date"].dt.to_period("Q").astype(str)
-        extra = {"honest": NUMBER, "trade": CATEGORY, "contract_number": NUMBER, "price_list": CATEGORY}
+        extra = {
+            "honest": NUMBER,
+            "trade": CATEGORY,
+            "contract_number": NUMBER,
+            "price_list": CATEGORY,
+        }
         assert guards.leaky(rows, extra) == {}
 
 
 def test_S8_levels_that_never_mix_and_columns_filled_in_at_the_end():
     rng, rows = signed(300, 3, 0.4)
-    label = np.where(rows["ended"], "gone", "there") + rng.integers(0, 4, 300).astype(str).astype(object)
+    label = np.where(rows["ended"], "gone", "there") + rng.integers(0, 4, 300).astype(str).astype(
+        object
+    )
     rows["state"] = np.where(rng.random(300) < 0.3, [f"x{i}" for i in range(300)], label)
     rows["why"] = pd.Series("price", rows.index).where(rows["ended"] & (rng.random(300) < 0.4))
     rows["many"] = rng.integers(0, 90, 300).astype(str)
@@ -83,7 +100,9 @@ def test_S8_levels_that_never_mix_and_columns_filled_in_at_the_end():
 
 
 def leaking_agency(folder: Path) -> Path:
-    """A folder with an agency whose clients table has an honest column and a score given when a client left."""
+    """A folder with an agency whose clients table has an honest column and a score given when a
+    client left.
+    """
     from retention.sample import write_sample
 
     write_sample(folder, clients=300, months=48, seed=2)
@@ -94,10 +113,13 @@ def leaking_agency(folder: Path) -> Path:
     clients["exit_talk"] = np.where(clients["end_date"].notna(), "held", "none")
     clients.to_csv(folder / "clients.csv", index=False)
     own = (
-        '[tables.clients.extra]\nhealth = {kind = "number"}\nvisits = {kind = "number"}\nexit_talk = {kind = "flag"}\n'
+        '[tables.clients.extra]\nhealth = {kind = "number"}\nvisits = {kind = '
+        '"number"}\nexit_talk = {kind = "flag"}\n'
     )
     settings = folder / "retention.toml"
-    settings.write_text(settings.read_text("utf-8") + "\n" + own.replace('"flag"', '"category"'), "utf-8")
+    settings.write_text(
+        settings.read_text("utf-8") + "\n" + own.replace('"flag"', '"category"'), "utf-8"
+    )
     return folder
 
 
@@ -110,22 +132,30 @@ def test_S8_one_scan_and_what_leaks_is_used_nowhere(tmp_path):
     assert len(named) == 1 and "are left out" in named[0]
     groups = profile.known_at_signing(study.spells, study.at_signing)
     assert "visits" in groups and not {"health", "exit talk"} & set(groups)
-    assert {row.name.split()[-1] for row in ad_spend.other_sizes(study.spells, study.at_signing).rows} == {"visits"}
+    assert {
+        row.name.split()[-1] for row in ad_spend.other_sizes(study.spells, study.at_signing).rows
+    } == {"visits"}
     held = {row.group for row in ad_spend.per_doubling(study.spells, study.at_signing).rows}
     assert not any("exit_talk" in group for group in held)
 
 
 def test_S8_every_page_takes_the_columns_that_were_scanned():
-    """No notebook and no module but the study, the reader and the draft reaches for the columns as declared."""
+    """No notebook and no module but the study, the reader and the draft reaches for the columns as
+    declared.
+    """
     root = Path(__file__).parents[1]
     for page in (root / "notebooks").glob("*.ipynb"):
         assert 'table(\\"clients\\").extra' not in page.read_text("utf-8"), page.name
     for name in ("cli", "signing", "size", "snapshots", "scores", "leads"):
-        assert 'table("clients").extra' not in (root / "src" / "retention" / f"{name}.py").read_text("utf-8")
+        assert 'table("clients").extra' not in (
+            root / "src" / "retention" / f"{name}.py"
+        ).read_text("utf-8")
 
 
 TELCO = Path(__file__).parents[2] / "shared" / "data" / "telco" / "Telco-Customer-Churn.csv"
-no_telco = pytest.mark.skipif(not TELCO.is_file(), reason="the Telco export is third-party data, kept elsewhere")
+no_telco = pytest.mark.skipif(
+    not TELCO.is_file(), reason="the Telco export is third-party data, kept elsewhere"
+)
 SETTINGS = """\
 confirmed = true
 records_begin = "all history"
@@ -163,26 +193,37 @@ def test_S8_the_bill_of_a_whole_stay_is_named(tmp_path):
 
 @no_telco
 def test_S12_the_public_file_is_described(tmp_path):
-    """Without the leaking column: AUC .83 and average precision .63 or more; both stand with intervals."""
+    """Without the leaking column: AUC .83 and average precision .63 or more; both stand with
+    intervals.
+    """
     study = telco(tmp_path)
     found = study.described
     rows = {(row.name, row.group): row for row in cross_section.table(found).rows}
     area, precision = rows["AUC", cross_section.WITH], rows["average precision", cross_section.WITH]
     assert area.estimate >= 0.83 and precision.estimate >= 0.63
-    assert area.low < area.estimate < area.high and precision.low < precision.estimate < precision.high
+    assert (
+        area.low < area.estimate < area.high and precision.low < precision.estimate < precision.high
+    )
     assert rows["AUC", cross_section.WITHOUT].high < area.low
     slope = rows["calibration slope (right: 1)", cross_section.WITH]
     assert 0.9 < slope.low < slope.estimate < slope.high < 1.1
-    assert "TotalCharges" not in found.rows and set(found.drivers["Columns"].head(3)) >= {"contract term, months"}
+    assert "TotalCharges" not in found.rows and set(found.drivers["Columns"].head(3)) >= {
+        "contract term, months"
+    }
     listed = cross_section.present(found, study.spells)
     assert len(listed) == 5174 and listed["low"].iloc[0] > 75 > 5 > listed["high"].iloc[-1]
 
 
 def snapshot(n: int, seed: int, planted: float) -> pd.DataFrame:
-    """An export of a tenure and a flag, in which clients of one trade have left more often, or nobody."""
+    """An export of a tenure and a flag, in which clients of one trade have left more often, or
+    nobody.
+    """
     rng = np.random.default_rng(seed)
     rows = pd.DataFrame({"id": [f"c{i}" for i in range(n)], "tenure": rng.integers(1, 48, n)})
-    rows["trade"], rows["zone"] = rng.choice(["shop", "clinic"], n), rng.choice(["north", "south"], n)
+    rows["trade"], rows["zone"] = (
+        rng.choice(["shop", "clinic"], n),
+        rng.choice(["north", "south"], n),
+    )
     rows["term"], rows["spend"] = rng.choice([1, 12], n), rng.lognormal(8, 1, n).round()
     odds = -0.8 + planted * (rows["trade"] == "shop")
     return rows.assign(left=np.where(rng.random(n) < 1 / (1 + np.exp(-odds)), "yes", "no"))
@@ -216,7 +257,11 @@ def test_S12_what_is_planted_is_found_and_what_is_not_is_not(tmp_path):
     low = validation.area_under_curve(planted.told)[1]
     assert low > 0.6
     nothing = snapshot_study(tmp_path / "nothing", snapshot(500, 2, 0.0)).described
-    assert validation.area_under_curve(nothing.told)[1] < 0.5 < validation.area_under_curve(nothing.told)[2] + 0.05
+    assert (
+        validation.area_under_curve(nothing.told)[1]
+        < 0.5
+        < validation.area_under_curve(nothing.told)[2] + 0.05
+    )
 
 
 def test_S12_each_client_has_a_share_a_repeat_and_figures_are_those_of_the_library(tmp_path):
@@ -225,7 +270,9 @@ def test_S12_each_client_has_a_share_a_repeat_and_figures_are_those_of_the_libra
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     told = found.told
-    assert validation.area_under_curve(told)[0] == pytest.approx(roc_auc_score(told["left"], told[validation.MODEL]))
+    assert validation.area_under_curve(told)[0] == pytest.approx(
+        roc_auc_score(told["left"], told[validation.MODEL])
+    )
     precision = average_precision_score(told["left"], told[validation.MODEL])
     assert validation.average_precision(told)[0] == pytest.approx(precision)
 
@@ -242,7 +289,10 @@ def test_S12_months_that_know_the_outcome_are_left_out_and_too_few_is_said(tmp_p
     assert cross_section.present(short, snapshot_study(tmp_path / "few", few).spells).empty
 
 
-SAYS_MORE = r"predict|forecast|foretell|foretold|will leave|likely to leave|may leave|at risk|at stake|next month"
+SAYS_MORE = (
+    r"predict|forecast|foretell|foretold|will leave|likely to leave|may leave|at risk|at "
+    r"stake|next month"
+)
 DISCLAIMED = r"does not predict( who will)?|could not predict"
 
 
@@ -255,11 +305,20 @@ def test_S12_the_page_of_a_snapshot_predicts_nothing(tmp_path):
     from bs4 import BeautifulSoup
 
     snapshot_study(tmp_path / "data", snapshot(300, 6, 1.5))
-    command = [sys.executable, "-c", "from retention.cli import main; main()", "report", "--notebooks", "04"]
+    command = [
+        sys.executable,
+        "-c",
+        "from retention.cli import main; main()",
+        "report",
+        "--notebooks",
+        "04",
+    ]
     folders = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     done = subprocess.run([*command, *folders], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    soup = BeautifulSoup((tmp_path / "out" / "latest" / "04_churn_risk.html").read_text("utf-8"), "html.parser")
+    soup = BeautifulSoup(
+        (tmp_path / "out" / "latest" / "04_churn_risk.html").read_text("utf-8"), "html.parser"
+    )
     for part in soup(["style", "script"]):
         part.decompose()
     assert "does not predict" in soup.h1.text and "does not predict who will" in soup.caption.text
@@ -275,7 +334,10 @@ def test_S12_each_sort_of_data_has_its_own_cells(sample_study):
     import nbformat
 
     page = Path(__file__).parents[1] / "notebooks" / "04_churn_risk.ipynb"
-    quiet, said = sample_study.described.about_service(), Finding("snapshot", "Of a snapshot.", "headline")
+    quiet, said = (
+        sample_study.described.about_service(),
+        Finding("snapshot", "Of a snapshot.", "headline"),
+    )
     for result, title in ((quiet, "# Who will leave next?"), (said, "# Who has left")):
         notebook = nbformat.read(page, as_version=4)
         data = result._repr_mimebundle_()
@@ -287,17 +349,25 @@ def test_S12_each_sort_of_data_has_its_own_cells(sample_study):
 
 
 def test_S6_a_small_group_is_drawn_to_the_one_it_is_part_of():
-    """Renewals: 30 of 100 on a year, 2 of 10 on two years; the free: 5 of 100. By hand, with 20 rows of the wider."""
+    """Renewals: 30 of 100 on a year, 2 of 10 on two years; the free: 5 of 100. By hand, with 20
+    rows of the wider.
+    """
     parts = [(0, 12, 100, 30), (0, 24, 10, 2), (1, 1, 100, 5)]
     rows = pd.concat(
-        pd.DataFrame({"monthly": monthly, "term_months": term, "left": [1] * left + [0] * (n - left)})
+        pd.DataFrame(
+            {"monthly": monthly, "term_months": term, "left": [1] * left + [0] * (n - left)}
+        )
         for monthly, term, n, left in parts
     ).reset_index(drop=True)
     rule = risk.Rule(("monthly", "term_months")).fit(rows)
     every = 37 / 210
     due = (32 + 20 * every) / 130
-    year, two, free = (rule.predict_proba(rows[rows["term_months"] == term].head(1))[0, 1] for term in (12, 24, 1))
-    assert year == pytest.approx((30 + 20 * due) / 120) and two == pytest.approx((2 + 20 * due) / 30)
+    year, two, free = (
+        rule.predict_proba(rows[rows["term_months"] == term].head(1))[0, 1] for term in (12, 24, 1)
+    )
+    assert year == pytest.approx((30 + 20 * due) / 120) and two == pytest.approx(
+        (2 + 20 * due) / 30
+    )
     alone = (5 + 20 * every) / 120
     assert free == pytest.approx((5 + 20 * alone) / 120)
     unseen = rule.predict_proba(pd.DataFrame({"monthly": [0], "term_months": [36]}))[0, 1]
@@ -305,7 +375,9 @@ def test_S6_a_small_group_is_drawn_to_the_one_it_is_part_of():
 
 
 def test_S6_the_calendar_tells_lengths_of_term_apart():
-    """Of 12-month renewals 25 in a hundred leave, of 6-month ones 12: the calendar says so of each."""
+    """Of 12-month renewals 25 in a hundred leave, of 6-month ones 12: the calendar says so of
+    each.
+    """
     assert risk.RULES[validation.CALENDAR][-1] == "term_months"
     rng, n = np.random.default_rng(1), 6000
     rows = pd.DataFrame({"monthly": 0.0, "exit_possible": 1.0, "renewal_due": 1.0}, index=range(n))
@@ -313,23 +385,31 @@ def test_S6_the_calendar_tells_lengths_of_term_apart():
     rows["left"] = (rng.random(n) < np.where(rows["term_months"] == 12, 0.25, 0.12)).astype(int)
     rule = risk.offered_rules(rows)[validation.CALENDAR].fit(rows)
     for term, share in ((6, 0.12), (12, 0.25)):
-        assert rule.predict_proba(rows[rows["term_months"] == term].head(1))[0, 1] == pytest.approx(share, abs=0.02)
+        assert rule.predict_proba(rows[rows["term_months"] == term].head(1))[0, 1] == pytest.approx(
+            share, abs=0.02
+        )
 
 
 def test_S6_the_interval_is_said_to_be_that_of_a_group():
-    table = pd.DataFrame({"client": ["Ann"], "rep_id": "r1", "risk": 0.33, "low": 0.25, "high": 0.42})
+    table = pd.DataFrame(
+        {"client": ["Ann"], "rep_id": "r1", "risk": 0.33, "low": 0.25, "high": 0.42}
+    )
     table = table.assign(act_by="2026-01-31", at_stake=1.0, contact="yes", reasons="up: x")
     shown = scores.monday(table, "USD")
     assert scores.OF_A_HUNDRED in shown and "Interval" not in shown
     assert shown.loc[0, scores.OF_A_HUNDRED] == "25 to 42"
     text = scores.about_interval(table).text
-    assert "of 100 clients scored like this, 25 to 42 leave" in text and "may lie outside it" in text
+    assert (
+        "of 100 clients scored like this, 25 to 42 leave" in text and "may lie outside it" in text
+    )
     assert "Ann" not in text and scores.about_interval(table.head(0)).text == ""
     assert "of 100 scored like this, 25 to 42 leave" in pages._for_readers(table).loc[0, "risk"]
 
 
 def told_of(left: list[int], model: list[float], calendar: list[float]) -> pd.DataFrame:
-    frame = pd.DataFrame({"left": left, validation.MODEL: model, validation.CALENDAR: calendar, "month": 1})
+    frame = pd.DataFrame(
+        {"left": left, validation.MODEL: model, validation.CALENDAR: calendar, "month": 1}
+    )
     return frame.assign(client_id=np.arange(len(left)).astype(str), worth_a_month=100.0)
 
 
@@ -339,11 +419,15 @@ def test_S11_ahead_by_hand_and_the_same_as_net_benefit():
     ahead = validation.benefit_ahead(told, (0.2,))[0, 0]
     assert ahead == pytest.approx(100 / 5 * ((1 - 0.25) - (1 - 2 * 0.25)))
     row = validation.net_benefit(told).set_index("Act from a chance of").loc["20%"]
-    assert ahead == pytest.approx(row["Net benefit by the model"] - row["Net benefit by the calendar"])
+    assert ahead == pytest.approx(
+        row["Net benefit by the model"] - row["Net benefit by the calendar"]
+    )
 
 
 def test_S11_the_model_is_told_from_where_it_is_ahead():
-    """High chances of the model come true, its low ones are luck; the calendar knows who is locked."""
+    """High chances of the model come true, its low ones are luck; the calendar knows who is
+    locked.
+    """
     rng, n = np.random.default_rng(1), 4000
     free = rng.random(n) < 0.5
     high = free & (rng.random(n) < 0.3)
@@ -358,22 +442,37 @@ def test_S11_the_model_is_told_from_where_it_is_ahead():
     assert "Below that the calendar is ahead" in found.ahead().text
     cheap = validation.Judgement(told, found.skills, "", (0.01, 0.02))
     assert cheap.predicts_better and not cheap.beats
-    assert cheap.answer().text.startswith("Use the renewal calendar") and "1.0% to 2.0%" in cheap.answer().text
+    assert (
+        cheap.answer().text.startswith("Use the renewal calendar")
+        and "1.0% to 2.0%" in cheap.answer().text
+    )
 
 
 def test_S11_the_chances_that_matter_are_those_at_which_a_contact_pays():
     told = told_of([1, 0], [0.5, 0.5], [0.5, 0.5])
-    costs = Settings().risk.model_copy(update={"contact_cost": 60.0, "incentive": 0.0, "worth_months": 12})
+    costs = Settings().risk.model_copy(
+        update={"contact_cost": 60.0, "incentive": 0.0, "worth_months": 12}
+    )
     assert validation.pays_from(told, costs) == pytest.approx((0.5, 0.25, 1 / 6, 0.125))
     unknown = told.assign(worth_a_month=np.nan)
-    assert validation.pays_from(unknown, costs) == validation.CUTS == validation.pays_from(told, None)
+    assert (
+        validation.pays_from(unknown, costs) == validation.CUTS == validation.pays_from(told, None)
+    )
 
 
 CUT = pd.Timestamp("2024-12-31")
 
 
-def month_ends(clients: int, monthly_rate: float, months: int = 48, rise: float = 1.0, since: int = 0, seed: int = 1):
-    """Clients free to leave, replaced as they go; the rate at which they give notice rises in the last months.
+def month_ends(
+    clients: int,
+    monthly_rate: float,
+    months: int = 48,
+    rise: float = 1.0,
+    since: int = 0,
+    seed: int = 1,
+):
+    """Clients free to leave, replaced as they go; the rate at which they give notice rises in the
+    last months.
 
     Spells with a day of decision, and a row a client and month's end while it is there.
     """
@@ -382,16 +481,22 @@ def month_ends(clients: int, monthly_rate: float, months: int = 48, rise: float 
     for place in range(clients):
         start = last - months
         while start < last:
-            chances = np.where(np.arange(start + 1, last + 1) > last - since, rise * monthly_rate, monthly_rate)
+            chances = np.where(
+                np.arange(start + 1, last + 1) > last - since, rise * monthly_rate, monthly_rate
+            )
             hits = np.flatnonzero(rng.random(len(chances)) < chances)
             end = start + 1 + hits[0] if len(hits) else last + 1
             name = f"c{place}-{start}"
             spells.append((name, end if end <= last else None))
             rows += [(name, month, month - start) for month in range(start, min(end, last + 1))]
             start = end
-    frame = pd.DataFrame(rows, columns=["client_id", "month", "tenure_months"]).assign(engagement=1, monthly=1.0)
+    frame = pd.DataFrame(rows, columns=["client_id", "month", "tenure_months"]).assign(
+        engagement=1, monthly=1.0
+    )
     frame = frame.assign(term_months=1.0, months_to_renewal=1.0)
-    ends = pd.DataFrame(spells, columns=["client_id", "month"]).assign(engagement=1, end_kind="client")
+    ends = pd.DataFrame(spells, columns=["client_id", "month"]).assign(
+        engagement=1, end_kind="client"
+    )
     month = ends.pop("month").astype(float)
     day = pd.to_datetime({"year": month // 12, "month": month % 12 + 1, "day": month * 0 + 5})
     ends = ends.assign(decision_date=day, recorded_date=day, end_date=day + pd.Timedelta(days=30))
@@ -399,26 +504,37 @@ def month_ends(clients: int, monthly_rate: float, months: int = 48, rise: float 
 
 
 def test_S7_observed_and_expected_by_hand():
-    """Everybody free, one rate: expected is the share of the months before the last twelve, times those there."""
+    """Everybody free, one rate: expected is the share of the months before the last twelve, times
+    those there.
+    """
     rows, ends = month_ends(60, 0.05)
     found = early_warning.watch(rows, ends, CUT)
     last = 2024 * 12 + 11
-    decided = (ends["decision_date"].dt.year * 12 + ends["decision_date"].dt.month - 1).astype("float")
+    decided = (ends["decision_date"].dt.year * 12 + ends["decision_date"].dt.month - 1).astype(
+        "float"
+    )
     assert found.observed == int((decided > last - found.window).sum())
     there = rows[rows["month"].between(last - found.window, last - 1)]
     learned = rows[rows["month"] + 1 <= last - early_warning.APART]
     share = ((decided <= last - early_warning.APART) & decided.notna()).sum() / len(learned)
-    assert found.expected == pytest.approx(share * len(there), rel=0.15)  # by months of service, drawn to one share
+    assert found.expected == pytest.approx(
+        share * len(there), rel=0.15
+    )  # by months of service, drawn to one share
     assert len(found.months) == early_warning.SHOWN
     calm = early_warning.Watch(found.months, 3, 9, 8.8, 0.5).answer()
     assert calm.kind == "text"
     assert (
-        calm.text == "No sign that churn has risen. In the last 3 months 9 clients chose to leave; 8.8 were expected."
+        calm.text
+        == "No sign that churn has risen. In the last 3 months 9 clients chose to leave; 8.8 were "
+        "expected."
     )
 
 
 def test_S7_a_doubling_three_months_ago_is_told():
-    found = [early_warning.watch(*month_ends(60, 0.05, rise=2.0, since=3, seed=seed), CUT) for seed in range(12)]
+    found = [
+        early_warning.watch(*month_ends(60, 0.05, rise=2.0, since=3, seed=seed), CUT)
+        for seed in range(12)
+    ]
     assert sum(each.risen for each in found) >= 8
     told = next(each for each in found if each.risen).answer()
     assert told.kind == "warning" and told.text.startswith("Churn has risen. In the last 3 months")
@@ -426,17 +542,24 @@ def test_S7_a_doubling_three_months_ago_is_told():
 
 
 def test_S7_no_change_gives_no_more_warnings_than_stated():
-    chances = np.array([early_warning.watch(*month_ends(40, 0.05, seed=seed), CUT).chance for seed in range(60)])
+    chances = np.array(
+        [early_warning.watch(*month_ends(40, 0.05, seed=seed), CUT).chance for seed in range(60)]
+    )
     assert (chances <= early_warning.FALSE_ALARM).mean() <= 0.045 + 3 * np.sqrt(0.045 * 0.955 / 60)
     assert 0.3 < (chances < 0.5).mean() < 0.7
 
 
 def test_S7_decisions_that_are_written_down_late_are_allowed_for():
-    """Every decision is on record two months later: the last two months are blank, and no fall is told."""
+    """Every decision is on record two months later: the last two months are blank, and no fall is
+    told.
+    """
     rows, ends = month_ends(60, 0.05, seed=3)
     late = ends.assign(recorded_date=ends["decision_date"] + pd.Timedelta(days=61))
     found = early_warning.watch(rows, late, CUT)
-    assert found.months["expected"].tail(2).tolist() == [0, 0] and found.months["observed"].tail(2).sum() == 0
+    assert (
+        found.months["expected"].tail(2).tolist() == [0, 0]
+        and found.months["observed"].tail(2).sum() == 0
+    )
     assert found.months["expected"].iloc[-4] == pytest.approx(
         early_warning.watch(rows, ends, CUT).months["expected"].iloc[-4], rel=0.05
     )
@@ -449,7 +572,9 @@ def test_S7_a_renewal_counts_by_the_part_of_its_term_in_the_window():
 
 
 def test_S7_a_wave_of_renewals_is_no_rise():
-    """Year-long contracts that all come due in the last quarter: four times as many leave, as the calendar expects."""
+    """Year-long contracts that all come due in the last quarter: four times as many leave, as the
+    calendar expects.
+    """
     rng, last = np.random.default_rng(1), 2024 * 12 + 11
     rows, ends = [], []
     for year in range(5):
@@ -460,7 +585,9 @@ def test_S7_a_wave_of_renewals_is_no_rise():
             ends.append((name, due if gone else None))
     frame = pd.DataFrame(rows, columns=["client_id", "month", "tenure_months", "months_to_renewal"])
     frame = frame.assign(engagement=1, monthly=0.0, term_months=12.0)
-    told = pd.DataFrame(ends, columns=["client_id", "month"]).assign(engagement=1, end_kind="client")
+    told = pd.DataFrame(ends, columns=["client_id", "month"]).assign(
+        engagement=1, end_kind="client"
+    )
     month = told.pop("month").astype(float)
     day = pd.to_datetime({"year": month // 12, "month": month % 12 + 1, "day": month * 0 + 5})
     told = told.assign(decision_date=day, recorded_date=day, end_date=day, decision_assumed=False)
@@ -473,6 +600,10 @@ def test_S7_a_wave_of_renewals_is_no_rise():
 def test_S7_too_little_is_said():
     rows, ends = month_ends(5, 0.02)
     found = early_warning.watch(rows, ends, CUT)
-    assert "cannot be said" in found.answer().text and found.answer().kind == "text" and found.months.empty
+    assert (
+        "cannot be said" in found.answer().text
+        and found.answer().kind == "text"
+        and found.months.empty
+    )
     assert "dates of start" in early_warning.watch(rows.head(0), ends, CUT).answer().text
     assert early_warning.in_words(found).endswith("too few to say.")

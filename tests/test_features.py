@@ -1,4 +1,6 @@
-"""Features: counted by hand, the same on every engine, and blind to whatever was recorded later (METHODS 7)."""
+"""Features: counted by hand, the same on every engine, and blind to whatever was recorded later
+(METHODS 7).
+"""
 
 import math
 
@@ -12,7 +14,14 @@ import pytest
 from retention.data.schema import TABLES
 from retention.history import features
 from retention.history.calendar import day_number
-from retention.history.features import FEATURES, KEY, MEASURES, Window, month_features, signing_features
+from retention.history.features import (
+    FEATURES,
+    KEY,
+    MEASURES,
+    Window,
+    month_features,
+    signing_features,
+)
 from retention.history.snapshots import last_month, month_of
 from retention.settings import Extra, ResultsSettings
 
@@ -34,13 +43,21 @@ def inputs(study, clients: int) -> dict[str, pd.DataFrame]:
     """The tables of the first clients, with their engagements and the months of the records."""
     own = study.spells["client_id"].unique()[:clients]
     frames = {name: rows for name, rows in study.tables.frames.items() if name != "clients"}
-    frames = {n: f[f["client_id"].isin(own)] if "client_id" in f and n != "leads" else f for n, f in frames.items()}
+    frames = {
+        n: f[f["client_id"].isin(own)] if "client_id" in f and n != "leads" else f
+        for n, f in frames.items()
+    }
     months = pd.DataFrame({"month": range(2018 * 12, 2026 * 12)})
-    return frames | {"engagements": study.spells[study.spells["client_id"].isin(own)], "months": months}
+    return frames | {
+        "engagements": study.spells[study.spells["client_id"].isin(own)],
+        "months": months,
+    }
 
 
 def made(frames: dict[str, pd.DataFrame], to=polars) -> pd.DataFrame:
-    found = month_features({name: to(frame) for name, frame in frames.items()}, Window(), COST, 2021 * 12)
+    found = month_features(
+        {name: to(frame) for name, frame in frames.items()}, Window(), COST, 2021 * 12
+    )
     found = found.collect().to_pandas() if isinstance(found, pl.LazyFrame) else found
     return comparable(found)
 
@@ -70,17 +87,23 @@ def test_the_same_from_pandas_and_duckdb(some):
     reference = made(some)
     pd.testing.assert_frame_equal(made(some, lambda frame: frame), reference, atol=1e-9)
     base = duckdb.connect()
-    found = month_features({n: base.from_arrow(arrow(f)) for n, f in some.items()}, Window(), COST, 2021 * 12)
+    found = month_features(
+        {n: base.from_arrow(arrow(f)) for n, f in some.items()}, Window(), COST, 2021 * 12
+    )
     pd.testing.assert_frame_equal(comparable(found.df()), reference, atol=1e-9)
     signed = [signing_features(to(some["engagements"])) for to in (polars, lambda f: f)]
-    pd.testing.assert_frame_equal(comparable_signing(signed[0].collect().to_pandas()), comparable_signing(signed[1]))
+    pd.testing.assert_frame_equal(
+        comparable_signing(signed[0].collect().to_pandas()), comparable_signing(signed[1])
+    )
     found = signing_features(base.from_arrow(arrow(some["engagements"]))).df()
     pd.testing.assert_frame_equal(comparable_signing(found), comparable_signing(signed[1]))
 
 
 def comparable_signing(frame: pd.DataFrame) -> pd.DataFrame:
     texts = {name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])}
-    return frame.astype({n: "string" if n in texts else float for n in frame}).sort_values(KEY, ignore_index=True)
+    return frame.astype({n: "string" if n in texts else float for n in frame}).sort_values(
+        KEY, ignore_index=True
+    )
 
 
 # What a row must have passed to count, by table: the columns that say when it was recorded.
@@ -129,19 +152,34 @@ def tampered(some: dict[str, pd.DataFrame], how: str) -> dict[str, pd.DataFrame]
         frames[name] = pd.concat([rows[~after], *parts[how]], ignore_index=True)
     surveys = frames["surveys"]
     asked, answered = surveys["invited_on"] > CUT, surveys["answered_on"] > CUT
-    blank = surveys.assign(answered_on=surveys["answered_on"].mask(answered), nps=surveys["nps"].mask(answered))
+    blank = surveys.assign(
+        answered_on=surveys["answered_on"].mask(answered), nps=surveys["nps"].mask(answered)
+    )
     blank["rep_liking"] = surveys["rep_liking"].mask(answered)
     parts = {
         "delete": blank[~asked],
-        "change": scrambled(surveys, ["invited_on", "answered_on"]).where(answered | asked, surveys),
+        "change": scrambled(surveys, ["invited_on", "answered_on"]).where(
+            answered | asked, surveys
+        ),
     }
-    parts["add"] = pd.concat([surveys, scrambled(surveys[asked], ["invited_on", "answered_on"])], ignore_index=True)
+    parts["add"] = pd.concat(
+        [surveys, scrambled(surveys[asked], ["invited_on", "answered_on"])], ignore_index=True
+    )
     frames["surveys"] = parts[how].astype(surveys.dtypes)
     late = frames["requests"]["answered_on"] > CUT  # asked before, answered later
-    frames["requests"] = frames["requests"].assign(answered_on=frames["requests"]["answered_on"].mask(late))
+    frames["requests"] = frames["requests"].assign(
+        answered_on=frames["requests"]["answered_on"].mask(late)
+    )
     people = frames["engagements"]
     ended = people["recorded_date"].fillna(people["end_date"]) > CUT
-    ending = ["end_date", "decision_date", "recorded_date", "end_initiator", "end_reason", "end_kind"]
+    ending = [
+        "end_date",
+        "decision_date",
+        "recorded_date",
+        "end_initiator",
+        "end_reason",
+        "end_kind",
+    ]
     people = people.assign(**{name: people[name].mask(ended) for name in ending})
     frames["engagements"] = people[people["start_date"] <= CUT]
     return frames
@@ -151,11 +189,14 @@ def departures(before: dict[str, pd.DataFrame], how: str) -> set[str]:
     """Features of months up to the cut that change when what was recorded after it does."""
     last = last_month(CUT)
     old, new = (
-        found[found["month"] <= last].reset_index(drop=True) for found in (made(before), made(tampered(before, how)))
+        found[found["month"] <= last].reset_index(drop=True)
+        for found in (made(before), made(tampered(before, how)))
     )
     assert len(old) == len(new) > 100
     assert (old[[*KEY, "month"]] == new[[*KEY, "month"]]).all().all()
-    same = np.isclose(old.drop(columns="client_id"), new.drop(columns="client_id"), atol=1e-9, equal_nan=True)
+    same = np.isclose(
+        old.drop(columns="client_id"), new.drop(columns="client_id"), atol=1e-9, equal_nan=True
+    )
     return set(old.drop(columns="client_id").columns[~same.all(axis=0)])
 
 
@@ -165,14 +206,18 @@ def test_nothing_recorded_later_changes_any_feature(some, how):
 
 
 def test_a_planted_leak_is_caught(some, monkeypatch):
-    """A measure that counts by the month it is about, not the day it was recorded; and one made from the end."""
+    """A measure that counts by the month it is about, not the day it was recorded; and one made
+    from the end.
+    """
     monkeypatch.setitem(features.MEASURES, "index", {**MEASURES["index"], "known": ["month"]})
     assert "index_now" in departures(some, "change")
     monkeypatch.undo()
     people = some["engagements"]
     told = people.assign(monthly_ad_spend=people["end_date"].notna() * 1000.0 + 1)
     leaky = dict(some, engagements=told)
-    assert departures(leaky, "delete") == set()  # its values are the same on both sides: what was typed in at signing
+    assert (
+        departures(leaky, "delete") == set()
+    )  # its values are the same on both sides: what was typed in at signing
     after = tampered(leaky, "delete")
     after["engagements"] = after["engagements"].assign(
         monthly_ad_spend=after["engagements"]["end_date"].notna() * 1000.0 + 1
@@ -183,7 +228,9 @@ def test_a_planted_leak_is_caught(some, monkeypatch):
 
 
 def few() -> dict[str, pd.DataFrame]:
-    """Three clients: a month-to-month one, one on six months from the 1st, one on twelve months from mid-month."""
+    """Three clients: a month-to-month one, one on six months from the 1st, one on twelve months
+    from mid-month.
+    """
     day = pd.to_datetime
     people = pd.DataFrame(
         {
@@ -208,11 +255,20 @@ def few() -> dict[str, pd.DataFrame]:
             "recorded_at": day(["2024-02-08", "2024-03-08", "2024-02-08"]),
         }
     )  # fmt: skip
-    months = pd.DataFrame({"client_id": "a", "month": day(["2024-01-01", "2024-02-01"]), "fee": [100.0, 300.0]})
+    months = pd.DataFrame(
+        {"client_id": "a", "month": day(["2024-01-01", "2024-02-01"]), "fee": [100.0, 300.0]}
+    )
     months["recorded_at"], months["ad_spend"] = day(["2024-01-31", "2024-02-29"]), [1000.0, 1000.0]
-    hours = pd.DataFrame({"client_id": "a", "staff_id": "r1", "month": day(["2024-01-01"]), "hours": [2.0]})
+    hours = pd.DataFrame(
+        {"client_id": "a", "staff_id": "r1", "month": day(["2024-01-01"]), "hours": [2.0]}
+    )
     staff = pd.DataFrame(
-        {"staff_id": ["r1"], "role": ["rep"], "hourly_cost": [50.0], "started_on": day(["2020-01-01"])}
+        {
+            "staff_id": ["r1"],
+            "role": ["rep"],
+            "hourly_cost": [50.0],
+            "started_on": day(["2020-01-01"]),
+        }
     )
     invoices = pd.DataFrame(
         {
@@ -239,15 +295,33 @@ def test_features_by_hand():
         name: found.loc[(name[0], 2024 * 12 + int(name[1]) - 1)]
         for name in ("a1", "a2", "a3", "a4", "b1", "b2", "b3", "c1")
     }
-    assert [at[m]["liking_now"] for m in ("a1", "a2", "a3")] == [8, 4, 4] and at["a3"]["liking_6"] == 6
-    assert at["a2"]["detractor_now"] == 1 and at["a1"]["detractor_now"] == 0 and at["a3"]["liking_age"] == 1
+    assert [at[m]["liking_now"] for m in ("a1", "a2", "a3")] == [8, 4, 4] and at["a3"][
+        "liking_6"
+    ] == 6
+    assert (
+        at["a2"]["detractor_now"] == 1
+        and at["a1"]["detractor_now"] == 0
+        and at["a3"]["liking_age"] == 1
+    )
     assert [at[m]["silent_3"] for m in ("a1", "a3", "b2", "b3")] == [0, pytest.approx(1 / 3), 1, 0]
-    assert math.isnan(at["b2"]["liking_now"]) and at["b3"]["liking_now"] == 2  # asked in February, answered in March
-    assert math.isnan(at["a1"]["index_now"]) and at["a2"]["index_now"] == pytest.approx(-math.log(2))
+    assert (
+        math.isnan(at["b2"]["liking_now"]) and at["b3"]["liking_now"] == 2
+    )  # asked in February, answered in March
+    assert math.isnan(at["a1"]["index_now"]) and at["a2"]["index_now"] == pytest.approx(
+        -math.log(2)
+    )
     assert at["a3"]["index_now"] == 0 and at["a3"]["index_3"] == pytest.approx(-math.log(2) / 2)
     assert at["a3"]["gap_3"] == pytest.approx((math.log(100) + math.log(50)) / 2 - math.log(50))
-    assert at["a1"]["margin_3"] == 0 and at["a2"]["margin_3"] == 0.75 and at["a2"]["margin_a_month"] == 150
-    assert at["a2"]["arrears"] == pytest.approx(300 / 200) and at["a3"]["arrears"] == 0 and at["a1"]["arrears"] == 0
+    assert (
+        at["a1"]["margin_3"] == 0
+        and at["a2"]["margin_3"] == 0.75
+        and at["a2"]["margin_a_month"] == 150
+    )
+    assert (
+        at["a2"]["arrears"] == pytest.approx(300 / 200)
+        and at["a3"]["arrears"] == 0
+        and at["a1"]["arrears"] == 0
+    )
     assert at["a2"]["late_now"] == 10 and at["a3"]["late_3"] == pytest.approx((10 + 29) / 2)
     assert at["a1"]["rep_load"] == 2 and at["c1"]["rep_load"] == 1 and at["a1"]["log_size"] == 1
     assert ("a", 2024 * 12 + 4) in found.index and (
@@ -257,22 +331,37 @@ def test_features_by_hand():
 
 
 def test_the_calendar_by_hand():
-    """Renewals: b each 1 January and July, c each 15 February; notice a month before; the window two to four ahead."""
+    """Renewals: b each 1 January and July, c each 15 February; notice a month before; the window
+    two to four ahead.
+    """
     found = made(few()).set_index(["client_id", "month"])
     b = [found.loc[("b", 2024 * 12 + m - 1)] for m in range(1, 7)]
     assert [row["tenure_months"] for row in b] == [1, 2, 3, 4, 5, 6]
     assert [row["months_to_renewal"] for row in b] == [5, 4, 3, 2, 1, 6]
     assert [row["renewal_due"] for row in b] == [0, 0, 1, 1, 1, 0]
-    assert [row["exit_possible"] for row in b] == [1, 1, 1, 0, 0, 0]  # notice by the end of May: four to two ahead
+    assert [row["exit_possible"] for row in b] == [
+        1,
+        1,
+        1,
+        0,
+        0,
+        0,
+    ]  # notice by the end of May: four to two ahead
     c = {m: found.loc[("c", 2024 * 12 + m - 1)] for m in (1, 2, 3)}
-    assert [c[m]["months_to_renewal"] for m in (1, 2, 3)] == [1, 12, 11] and c[1]["tenure_months"] == 11
-    c = [found.loc[("c", 2024 * 12 + m - 1)] for m in range(7, 13)]  # notice by 15 January: in December or then
+    assert [c[m]["months_to_renewal"] for m in (1, 2, 3)] == [1, 12, 11] and c[1][
+        "tenure_months"
+    ] == 11
+    c = [
+        found.loc[("c", 2024 * 12 + m - 1)] for m in range(7, 13)
+    ]  # notice by 15 January: in December or then
     assert [row["exit_possible"] for row in c] == [0, 1, 1, 1, 1, 0]
     assert all(found.loc[("a", 2024 * 12 + m)]["exit_possible"] == 1 for m in range(4))
 
 
 def test_the_term_that_holds_is_the_last_signed():
-    """b renews its half year for a year from 16 July on, signed on 20 May; then for a half year that ends by itself."""
+    """b renews its half year for a year from 16 July on, signed on 20 May; then for a half year
+    that ends by itself.
+    """
     frames = few()
     frames["contracts"] = pd.DataFrame(
         {
@@ -286,20 +375,34 @@ def test_the_term_that_holds_is_the_last_signed():
     )
     found = made(frames).set_index(["client_id", "month"])
     april, may, later = (found.loc[("b", 2024 * 12 + m)] for m in (3, 4, 6))
-    assert april["term_months"] == 6 and april["months_to_renewal"] == 2 and april["notice_days"] == 62
-    # Notice two months before the end of June has passed in April: nobody can leave in July, August or September.
+    assert (
+        april["term_months"] == 6 and april["months_to_renewal"] == 2 and april["notice_days"] == 62
+    )
+    # Notice two months before the end of June has passed in April: nobody can leave in July, August
+    # or September.
     assert april["exit_possible"] == 0 and found.loc[("b", 2024 * 12)]["exit_possible"] == 1
     assert may["term_months"] == 12 and may["months_to_renewal"] == 14 and may["turn_day"] == 16
-    assert may["notice_days"] == 0 and later["months_to_renewal"] == 12  # what ends by itself takes no notice
+    assert (
+        may["notice_days"] == 0 and later["months_to_renewal"] == 12
+    )  # what ends by itself takes no notice
     frames["contracts"] = frames["contracts"].assign(term_months=[6, 1])
     found = made(frames).set_index(["client_id", "month"])
-    assert found.loc[("b", 2024 * 12 + 4)]["monthly"] == 0 and found.loc[("b", 2024 * 12 + 7)]["monthly"] == 1
+    assert (
+        found.loc[("b", 2024 * 12 + 4)]["monthly"] == 0
+        and found.loc[("b", 2024 * 12 + 7)]["monthly"] == 1
+    )
 
 
 def test_an_earlier_assignment_written_down_late_takes_nothing_over():
-    """Both clients are r2's from March; in May somebody notes that r1 had had one of them in January."""
+    """Both clients are r2's from March; in May somebody notes that r1 had had one of them in
+    January.
+    """
     day = pd.to_datetime
-    people = few()["engagements"].head(2).assign(client_id=["a", "b"], start_date=day("2024-01-01"), rep_id="r0")
+    people = (
+        few()["engagements"]
+        .head(2)
+        .assign(client_id=["a", "b"], start_date=day("2024-01-01"), rep_id="r0")
+    )
     told = pd.DataFrame(
         {
             "client_id": ["a", "b", "a"], "staff_id": ["r2", "r2", "r1"], "role": "rep", "to_date": pd.NaT,
@@ -334,17 +437,33 @@ def test_columns_that_are_not_there_are_blank():
 
 
 def test_signing_features_take_what_was_known_at_signing_alone():
-    people = few()["engagements"].assign(source="cold", end_reason="price", rush=True, mrr=5.0, score=1.0)
+    people = few()["engagements"].assign(
+        source="cold", end_reason="price", rush=True, mrr=5.0, score=1.0
+    )
     extra = {"mrr": Extra(kind="number"), "score": Extra(kind="number", known="recorded_date")}
     found = pd.DataFrame(signing_features(people.assign(rush=people["engagement"] == 1), extra))
-    assert set(found) == {*KEY, "source", "rush", "promised_result", "mrr"} and found["rush"].tolist() == [1.0] * 3
+    assert (
+        set(found) == {*KEY, "source", "rush", "promised_result", "mrr"}
+        and found["rush"].tolist() == [1.0] * 3
+    )
 
 
 def test_months_are_counted_alike():
     days = pd.Series(pd.to_datetime(["2024-01-31", "2023-12-01"]))
-    assert month_of(days).tolist() == [24288, 24287] and last_month(pd.Timestamp("2024-01-31")) == 24288
+    assert (
+        month_of(days).tolist() == [24288, 24287]
+        and last_month(pd.Timestamp("2024-01-31")) == 24288
+    )
     assert last_month(pd.Timestamp("2024-01-30")) == 24287
-    frame = pl.DataFrame({"day": [pd.Timestamp("2000-03-01"), pd.Timestamp("2024-02-29"), pd.Timestamp("1999-12-31")]})
+    frame = pl.DataFrame(
+        {
+            "day": [
+                pd.Timestamp("2000-03-01"),
+                pd.Timestamp("2024-02-29"),
+                pd.Timestamp("1999-12-31"),
+            ]
+        }
+    )
     import narwhals as nw
 
     found = nw.from_native(frame).select(n=day_number(nw.col("day")))["n"].to_list()

@@ -1,4 +1,6 @@
-"""A slice of the fuzz (`make fuzz` runs all of it), and that the fuzz itself sees what it should."""
+"""A slice of the fuzz (`make fuzz` runs all of it), and that the fuzz itself sees what it
+should.
+"""
 
 import gc
 from pathlib import Path
@@ -39,7 +41,10 @@ def test_every_optional_column_of_every_table_is_tried_absent_blank_and_filled_o
     for table in fuzz.TABLES.values():
         for column in table.columns:
             if not column.required and column.name in fuzz.usual()[table.name]:
-                tried = {f"{table.name}.{column.name}: {how}" for how in ("absent", "blank", "filled once")}
+                tried = {
+                    f"{table.name}.{column.name}: {how}"
+                    for how in ("absent", "blank", "filled once")
+                }
                 assert tried <= names
 
 
@@ -53,5 +58,9 @@ def test_what_stops_a_notebook_is_told_with_where_and_why(tmp_path):
     path = Path(tmp_path / "x.ipynb")
     path.write_text('{"cells": [{"cell_type": "code", "metadata": {}, "source": ["a = 1 / 0"]}]}')
     (stop,) = fuzz.run_notebook("an input", path, tmp_path)
-    assert (stop.given, stop.notebook, stop.error) == ("an input", "x", "ZeroDivisionError: division by zero")
+    assert (stop.given, stop.notebook, stop.error) == (
+        "an input",
+        "x",
+        "ZeroDivisionError: division by zero",
+    )
     assert "1x x: ZeroDivisionError" in fuzz.told([stop])

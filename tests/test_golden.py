@@ -1,4 +1,6 @@
-"""Agreement with R to ten digits (eight with late entry), on public data: tests/golden/golden.csv, made by golden.R."""
+"""Agreement with R to ten digits (eight with late entry), on public data: tests/golden/golden.csv,
+made by golden.R.
+"""
 
 import math
 from functools import cache
@@ -25,7 +27,9 @@ from retention.stats.funnel import funnel
 from retention.stats.hazards import fit_hazard
 from retention.stats.intervals import wilson
 
-GOLDEN = pd.read_csv(Path(__file__).parent / "golden" / "golden.csv", dtype={"group": str}, keep_default_na=False)
+GOLDEN = pd.read_csv(
+    Path(__file__).parent / "golden" / "golden.csv", dtype={"group": str}, keep_default_na=False
+)
 GOLDEN["value"] = pd.to_numeric(GOLDEN["value"], errors="coerce")
 load = cache(load)
 
@@ -54,7 +58,9 @@ def test_kaplan_meier(row):
     follow_up = outcome(row.dataset, row.group)
     curve = kaplan_meier(follow_up)
     if row.quantity.startswith("median"):
-        found = dict(zip(("quantile", "lower", "upper"), median(curve), strict=True))[row.quantity.split("_")[1]]
+        found = dict(zip(("quantile", "lower", "upper"), median(curve), strict=True))[
+            row.quantity.split("_")[1]
+        ]
         assert found == (math.inf if math.isnan(row.value) else pytest.approx(row.value, rel=1e-12))
     elif row.quantity == "at_risk":
         assert follow_up.at_risk([float(row.at)])[0] == row.value
@@ -104,23 +110,40 @@ def test_rate_ratio_and_wilson():
 
 def test_no_golden_number_is_left_out():
     assert set(GOLDEN["test"]) == {
-        *("km", "logrank", "rmst", "cif", "rate_ratio", "wilson", "cloglog", "cox", "correlations", "funnel")
+        *(
+            "km",
+            "logrank",
+            "rmst",
+            "cif",
+            "rate_ratio",
+            "wilson",
+            "cloglog",
+            "cox",
+            "correlations",
+            "funnel",
+        )
     }
     assert len(GOLDEN) > 300 - 1
 
 
 @cache
 def monthly_fit(dataset: str):
-    """The hazard regression of golden.R: a row a week or month up to arrest, a rate for each, clustered by age."""
+    """The hazard regression of golden.R: a row a week or month up to arrest, a rate for each,
+    clustered by age.
+    """
     people = load("rossi")
     time = people["week"] if dataset == "rossi weeks" else np.ceil(people["week"] / 4)
     long = people.assign(time=time.astype(int), cluster=people["age"] // 3)
     long = long.loc[long.index.repeat(long["time"])]
     month = long.groupby(level=0).cumcount() + 1
     left = ((month == long["time"]) & (long["arrest"] == 1)).to_numpy()
-    seen = month.isin(month[left].unique()).to_numpy()  # a month in which nobody left tells nothing of the others
+    seen = month.isin(
+        month[left].unique()
+    ).to_numpy()  # a month in which nobody left tells nothing of the others
     exposure = pd.get_dummies(month[seen]).to_numpy(float)
-    return fit_hazard(left[seen], long.loc[seen, ["fin", "age", "prio"]], exposure, long.loc[seen, "cluster"])
+    return fit_hazard(
+        left[seen], long.loc[seen, ["fin", "age", "prio"]], exposure, long.loc[seen, "cluster"]
+    )
 
 
 @pytest.mark.parametrize("row", rows("cloglog"), ids=name)
@@ -140,7 +163,9 @@ def test_hazard_of_a_row_a_month(row):
 
 @pytest.mark.parametrize("row", rows("cox"), ids=name)
 def test_the_advised_clustered_cox_regression(row):
-    """Not used by the package: what to use instead of it where a Cox regression is wanted (METHODS 8)."""
+    """Not used by the package: what to use instead of it where a Cox regression is wanted (METHODS
+    8).
+    """
     people = load("rossi")
     X = people[["fin", "age", "prio"]]
     model = PHReg(np.ceil(people["week"] / 4), X, status=people["arrest"], ties="breslow")
@@ -167,7 +192,13 @@ def test_limits_of_observed_over_expected(row):
 SHARED = Path(__file__).parents[2] / "shared" / "reference" / "reference_numbers.csv"
 
 
-NAMES = {"surv": "survival", "lower_loglog": "low", "upper_loglog": "high", "se_greenwood": "se", "n_risk": "at_risk"}
+NAMES = {
+    "surv": "survival",
+    "lower_loglog": "low",
+    "upper_loglog": "high",
+    "se_greenwood": "se",
+    "n_risk": "at_risk",
+}
 
 
 def shared_numbers() -> dict[tuple, float]:
@@ -179,28 +210,51 @@ def shared_numbers() -> dict[tuple, float]:
             found["km", row.dataset, NAMES[row.quantity], group, at] = row.value
         if row.test == "rmst":
             quantity, _, horizon = row.quantity.partition("_tau")
-            found["rmst", row.dataset, {"rmst": "mean"}.get(quantity, quantity), row.key, horizon] = row.value
-        if row.test.startswith("discrete_cloglog") and row.quantity in ("coef", "se", "cluster_se_noadj"):
+            found[
+                "rmst", row.dataset, {"rmst": "mean"}.get(quantity, quantity), row.key, horizon
+            ] = row.value
+        if row.test.startswith("discrete_cloglog") and row.quantity in (
+            "coef",
+            "se",
+            "cluster_se_noadj",
+        ):
             about = "rossi months" if row.test.endswith("monthly") else "rossi weeks"
-            found["cloglog", about, row.quantity.replace("cluster_se_noadj", "clustered"), row.key, ""] = row.value
+            found[
+                "cloglog", about, row.quantity.replace("cluster_se_noadj", "clustered"), row.key, ""
+            ] = row.value
         if row.test == "cox_monthly_cluster_breslow" and row.quantity in ("coef", "robust_se"):
             quantity = row.quantity.replace("robust_se", "clustered")
             found["cox", "rossi months", quantity, row.key, ""] = row.value
         if row.test == "dep_corr" and row.quantity not in ("p", "williams_t"):
-            case = "-0.42 -0.25 0.35 120" if row.dataset.startswith("n=120") else "0.396 0.179 0.088 66"
+            case = (
+                "-0.42 -0.25 0.35 120"
+                if row.dataset.startswith("n=120")
+                else "0.396 0.179 0.088 66"
+            )
             quantity = {"steiger1980_z": "steiger", "zou_lower": "low"}.get(row.quantity, "high")
             found["correlations", case, quantity, "", ""] = row.value
         if row.test.startswith("aalen_johansen") and "cmprsk" not in row.quantity:
-            quantity = {"cif": "share", "lower_loglog": "low", "upper_loglog": "high"}.get(row.quantity[:-1], "se")
+            quantity = {"cif": "share", "lower_loglog": "low", "upper_loglog": "high"}.get(
+                row.quantity[:-1], "se"
+            )
             found["cif", row.dataset, quantity, row.quantity[-1], row.key] = row.value
     return found
 
 
-@pytest.mark.skipif(not SHARED.is_file(), reason="the shared reference numbers are not beside this project")
+@pytest.mark.skipif(
+    not SHARED.is_file(), reason="the shared reference numbers are not beside this project"
+)
 def test_the_golden_numbers_are_the_shared_reference_numbers():
-    held = {tuple(str(part) for part in row[:5]): row.value for row in GOLDEN.itertuples(index=False)}
+    held = {
+        tuple(str(part) for part in row[:5]): row.value for row in GOLDEN.itertuples(index=False)
+    }
     shared = shared_numbers()
     assert len(shared) > 200
-    # There glm stops at a difference of 1e-8 and keeps a month without ends, and coxph stops at 1e-9.
+    # There glm stops at a difference of 1e-8 and keeps a month without ends, and coxph stops at
+    # 1e-9.
     digits = {"cloglog": 4, "cox": 7}
-    assert [k for k, v in shared.items() if not agrees(held[k], v, digits.get(k[0], 10)) and not math.isnan(v)] == []
+    assert [
+        k
+        for k, v in shared.items()
+        if not agrees(held[k], v, digits.get(k[0], 10)) and not math.isnan(v)
+    ] == []

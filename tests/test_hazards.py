@@ -1,10 +1,19 @@
-"""Hazard regressions: by hand on a few clients, against statsmodels, by planted truth; what has no answer is told."""
+"""Hazard regressions: by hand on a few clients, against statsmodels, by planted truth; what has no
+answer is told.
+"""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from retention.stats.hazards import BOOTSTRAP_FROM, NotFittedError, band_exposure, bunched, fit_hazard, natural_spline
+from retention.stats.hazards import (
+    BOOTSTRAP_FROM,
+    NotFittedError,
+    band_exposure,
+    bunched,
+    fit_hazard,
+    natural_spline,
+)
 
 
 def one_band(months) -> np.ndarray:
@@ -12,24 +21,33 @@ def one_band(months) -> np.ndarray:
 
 
 def test_by_hand_one_rate_and_two_groups():
-    """Without covariates the share leaving a month is the rate's own: 2 of 8 rows of a month each."""
+    """Without covariates the share leaving a month is the rate's own: 2 of 8 rows of a month
+    each.
+    """
     left = np.array([1, 0, 0, 0, 1, 0, 0, 0])
     fit = fit_hazard(left, pd.DataFrame(index=range(8)), one_band(np.ones(8)), range(8))
     assert -np.expm1(-np.exp(fit.theta[0])) == pytest.approx(2 / 8)
     group = pd.DataFrame({"b": [1, 1, 0, 0, 0, 0, 0, 0]})  # 1 of 2 left against 1 of 6
     fit = fit_hazard(left, group, one_band(np.ones(8)), range(8))
     assert fit.coefficient("b") == pytest.approx(np.log(np.log(1 - 1 / 2) / np.log(1 - 1 / 6)))
-    assert fit.log_likelihood == pytest.approx(2 * np.log(1 / 2) + np.log(1 / 6) + 5 * np.log(5 / 6))
+    assert fit.log_likelihood == pytest.approx(
+        2 * np.log(1 / 2) + np.log(1 / 6) + 5 * np.log(5 / 6)
+    )
 
 
 def test_a_row_a_term_gives_the_ratio_of_cumulative_hazards():
-    """Half of 12-month terms end at renewal; monthly clients who leave at the same pace have ratio 1."""
+    """Half of 12-month terms end at renewal; monthly clients who leave at the same pace have ratio
+    1.
+    """
     month = -np.expm1(np.log(0.5) / 12)
     n = 200_000
     rng = np.random.default_rng(1)
     left = np.append(rng.random(n) < month, rng.random(n) < 0.5)
     fit = fit_hazard(
-        left, pd.DataFrame({"monthly": np.repeat([1, 0], n)}), one_band(np.repeat([1, 12], n)), range(2 * n)
+        left,
+        pd.DataFrame({"monthly": np.repeat([1, 0], n)}),
+        one_band(np.repeat([1, 12], n)),
+        range(2 * n),
     )
     assert abs(fit.coefficient("monthly")) < 3 * fit.se("monthly") < 0.05
 
@@ -46,7 +64,9 @@ def test_with_one_band_it_is_the_binomial_model_with_an_offset():
     left, x, months = simulated(400, 2)
     fit = fit_hazard(left, x, one_band(months), range(400))
     link = sm.families.Binomial(sm.families.links.CLogLog())
-    other = sm.GLM(left.astype(float), sm.add_constant(x), link, offset=np.log(months)).fit(tol=1e-14)
+    other = sm.GLM(left.astype(float), sm.add_constant(x), link, offset=np.log(months)).fit(
+        tol=1e-14
+    )
     assert fit.coefficient("x") == pytest.approx(other.params["x"], abs=1e-9)
     assert fit.theta[1] == pytest.approx(other.params["const"], abs=1e-9)
     assert fit.log_likelihood == pytest.approx(other.llf)
@@ -60,7 +80,12 @@ def test_planted_effects_are_covered_and_rows_of_a_client_belong_together():
         inside.append(abs(fit.coefficient("x") - 0.5) < 1.96 * fit.se("x"))
     assert np.mean(inside) == pytest.approx(0.95, abs=3 * np.sqrt(0.95 * 0.05 / 300))
     left, x, months = simulated(400, 1)
-    twice = fit_hazard(np.tile(left, 2), pd.concat([x, x]), one_band(np.tile(months, 2)), np.tile(np.arange(400), 2))
+    twice = fit_hazard(
+        np.tile(left, 2),
+        pd.concat([x, x]),
+        one_band(np.tile(months, 2)),
+        np.tile(np.arange(400), 2),
+    )
     once = fit_hazard(left, x, one_band(months), range(400))
     assert twice.se("x") == pytest.approx(once.se("x"))  # a client told twice is no second client
 
@@ -72,7 +97,11 @@ def test_the_one_step_bootstrap_spreads_as_full_refits_do(n):
     rng, refits = np.random.default_rng(3), []
     for _ in range(400):
         at = rng.integers(0, n, n)
-        refits.append(fit_hazard(left[at], x.iloc[at].reset_index(drop=True), one_band(months[at]), range(n)).theta[0])
+        refits.append(
+            fit_hazard(
+                left[at], x.iloc[at].reset_index(drop=True), one_band(months[at]), range(n)
+            ).theta[0]
+        )
     ratio = fit.draws(2000, seed=4)[:, 0].std() / np.std(refits)
     assert ratio == pytest.approx(1, abs=0.12)  # 400 refits: their spread is known to 3.5 %
 
@@ -114,12 +143,17 @@ def test_a_spline_is_straight_beyond_its_knots():
     spline = natural_spline(values, 4)
     assert list(spline) == ["linear", "curve 1", "curve 2"]
     bends = spline["curve 1"].diff().diff().dropna()
-    assert bends[values > 9.2].abs().max() < 1e-12 and bends[(values > 2) & (values < 8)].abs().max() > 1e-6
+    assert (
+        bends[values > 9.2].abs().max() < 1e-12
+        and bends[(values > 2) & (values < 8)].abs().max() > 1e-6
+    )
     assert list(natural_spline(pd.Series([1.0, 1.0, 1.0]))) == ["linear"]
 
 
 def test_a_resample_without_information_is_no_number():
-    """One client holds all there is of a covariate: resamples without it have no answer, and say so."""
+    """One client holds all there is of a covariate: resamples without it have no answer, and say
+    so.
+    """
     rng = np.random.default_rng(1)
     left = (rng.random(60) < 0.4).astype(float)
     rare = np.zeros(60)

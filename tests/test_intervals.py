@@ -1,4 +1,6 @@
-"""Intervals by client and by rep, the wider: by hand, against refits, and that few reps change nothing (S1, S2)."""
+"""Intervals by client and by rep, the wider: by hand, against refits, and that few reps change
+nothing (S1, S2).
+"""
 
 import math
 from dataclasses import replace
@@ -60,12 +62,16 @@ def test_S1_a_curve_by_rep_by_hand():
     assert row["high"] == pytest.approx(max(share ** math.exp(-half), alone["high"]))
     assert row["high"] - row["low"] > alone["high"] - alone["low"]
     found = spread_by_rep([outcome], lambda counts: counts.mean(6))
-    means = [sum(plain_survival(STOP[r != REPS], LEFT[r != REPS], t) for t in range(6)) for r in SIX]
+    means = [
+        sum(plain_survival(STOP[r != REPS], LEFT[r != REPS], t) for t in range(6)) for r in SIX
+    ]
     assert found.se == pytest.approx(jackknife(np.array(means))) and found.df == pytest.approx(df)
 
 
 def test_S1_a_client_belongs_to_the_rep_of_the_month():
-    """A client of a for three months and then of b, gone in month 5: its end is b's, its first months are a's."""
+    """A client of a for three months and then of b, gone in month 5: its end is b's, its first
+    months are a's.
+    """
     outcome = of_reps([5, 4], [1, 0], [((0, "a"), (3, "b")), "c"])
     by_rep = outcome.by_rep
     assert by_rep.names == ("a", "b", "c")
@@ -77,8 +83,14 @@ def test_S1_a_client_belongs_to_the_rep_of_the_month():
 
 
 def test_S1_months_of_nobody_are_never_left_out_and_late_entry_counts():
-    outcome = Outcome.of([6, 6], [1, 1], [2, 0], np.array([((0, ""), (4, "a")), ((0, "b"),)], dtype=object))
-    assert outcome.by_rep.counts.at_risk.tolist() == [[1, 1, 2, 2, 2, 2], [0, 0, 0, 0, 1, 1], [1] * 6]
+    outcome = Outcome.of(
+        [6, 6], [1, 1], [2, 0], np.array([((0, ""), (4, "a")), ((0, "b"),)], dtype=object)
+    )
+    assert outcome.by_rep.counts.at_risk.tolist() == [
+        [1, 1, 2, 2, 2, 2],
+        [0, 0, 0, 0, 1, 1],
+        [1] * 6,
+    ]
 
 
 def test_S1_fewer_than_six_reps_or_one_of_nearly_all_change_nothing():
@@ -86,7 +98,9 @@ def test_S1_fewer_than_six_reps_or_one_of_nearly_all_change_nothing():
     one = ["r0"] * 9 + SIX[1:]
     for reps in (five, one):
         outcome = of_reps(list(STOP), list(LEFT.astype(int)), reps)
-        pd.testing.assert_frame_equal(kaplan_meier(outcome), kaplan_meier(replace(outcome, reps=None)))
+        pd.testing.assert_frame_equal(
+            kaplan_meier(outcome), kaplan_meier(replace(outcome, reps=None))
+        )
     assert leaving_out(np.arange(5.0), np.ones(5)) is NO_SPREAD
     assert effective_number(np.array([100.0, 1, 1, 1, 1, 1, 1])) < 2
 
@@ -110,18 +124,25 @@ def test_S1_incidence_adds_up_to_what_is_gone():
 
 
 day_of = st.integers(-100, 500)
-a_stint = st.tuples(st.sampled_from("ab"), st.sampled_from("pqr"), day_of, st.one_of(st.none(), day_of))
+a_stint = st.tuples(
+    st.sampled_from("ab"), st.sampled_from("pqr"), day_of, st.one_of(st.none(), day_of)
+)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(a_stint, max_size=6), st.dictionaries(st.sampled_from("pqr"), day_of, max_size=2))
 def test_S1_spans_are_the_reps_of_the_months(rows, gone):
     start = pd.Timestamp("2023-01-31")
-    table = pd.DataFrame(rows, columns=["client_id", "staff_id", "from_date", "to_date"]).assign(role="rep")
+    table = pd.DataFrame(rows, columns=["client_id", "staff_id", "from_date", "to_date"]).assign(
+        role="rep"
+    )
     for name in ("from_date", "to_date"):
         table[name] = start + pd.to_timedelta(table[name].astype(float), unit="D")
     staff = pd.DataFrame(
-        {"staff_id": list("pqr"), "ended_on": [start + gone[p] * DAY if p in gone else pd.NaT for p in "pqr"]}
+        {
+            "staff_id": list("pqr"),
+            "ended_on": [start + gone[p] * DAY if p in gone else pd.NaT for p in "pqr"],
+        }
     )
     staff["ended_on"] = pd.to_datetime(staff["ended_on"])
     spells = pd.DataFrame({"client_id": ["a", "b"], "start_date": start, "rep_id": ["p", "q"]})
@@ -141,7 +162,13 @@ def agency(seed: int, clients: int = 150, reps: int = 8) -> pd.DataFrame:
     start = pd.Timestamp("2019-01-01") + pd.to_timedelta(rng.integers(0, 500, clients), unit="D")
     end = start + pd.to_timedelta(stop * 30.44, unit="D")
     rows = [
-        (f"c{n}", start[n], end[n] if stop[n] < 40 else None, int(rng.choice([1, 6, 12])), f"r{rep[n]}")
+        (
+            f"c{n}",
+            start[n],
+            end[n] if stop[n] < 40 else None,
+            int(rng.choice([1, 6, 12])),
+            f"r{rep[n]}",
+        )
         for n in range(clients)
     ]
     from retention.history.spells import build_spells
@@ -151,7 +178,9 @@ def agency(seed: int, clients: int = 150, reps: int = 8) -> pd.DataFrame:
 
 
 def test_S2_a_ratio_by_rep_is_that_of_refits():
-    """One step from the estimate and a fit without each rep's rows give the same spread, to a few per cent."""
+    """One step from the estimate and a fit without each rep's rows give the same spread, to a few
+    per cent.
+    """
     rows = exit_rows(agency(3))
     first = rows["contract_term_months"] == 1
     found = compare(rows, first, ("one", "other"), name="x", adjust=False)
@@ -159,17 +188,24 @@ def test_S2_a_ratio_by_rep_is_that_of_refits():
     for rep in rows["rep"].unique():
         kept = (rows["rep"] != rep).to_numpy()
         X = first[kept].astype(float).rename("first").to_frame()
-        exposure = np.ones((kept.sum(), 1)) * (rows["to_month"] - rows["from_month"])[kept].to_numpy()[:, None]
+        exposure = (
+            np.ones((kept.sum(), 1))
+            * (rows["to_month"] - rows["from_month"])[kept].to_numpy()[:, None]
+        )
         fit = fit_hazard(rows["left"].to_numpy()[kept], X, exposure, rows["client_id"][kept])
         refitted.append(fit.coefficient("first"))
     assert found.contrast.by_rep.se == pytest.approx(jackknife(np.array(refitted)), rel=0.15)
     assert 4 < found.contrast.by_rep.df <= 7
-    assert found.contrast.se > found.fit.se("first") * 0.99, "leaving clients out is no narrower than the sandwich"
+    assert found.contrast.se > found.fit.se("first") * 0.99, (
+        "leaving clients out is no narrower than the sandwich"
+    )
 
 
 def test_S2_the_wider_of_both_is_judged():
     plain = Contrast("x", 0.5, 0.1, 100, {"a": 50, "b": 50})
-    by_rep = replace(plain, by_rep=leaving_out(np.array([0.3, 0.4, 0.5, 0.6, 0.7, 0.5]), np.ones(6)))
+    by_rep = replace(
+        plain, by_rep=leaving_out(np.array([0.3, 0.4, 0.5, 0.6, 0.7, 0.5]), np.ones(6))
+    )
     assert plain.interval()[0] == pytest.approx(0.5 - 0.196, abs=1e-3)
     assert by_rep.interval()[0] == pytest.approx(0.5 - stats.t.ppf(0.975, 5) * by_rep.by_rep.se)
     assert replace(plain, df=10.0).reach() == pytest.approx(0.1 * stats.t.ppf(0.975, 10))
@@ -180,7 +216,9 @@ def test_S1_months_gained_and_shares_are_no_narrower_with_reps():
     for what in (restricted_mean_estimates,):
         wide, alone = what(spells).rows, what(spells.drop(columns="reps")).rows
         pairs = list(zip(wide, alone, strict=True))
-        assert pairs and all(one.high - one.low >= other.high - other.low - 1e-12 for one, other in pairs)
+        assert pairs and all(
+            one.high - one.low >= other.high - other.low - 1e-12 for one, other in pairs
+        )
         assert any(one.high - one.low > other.high - other.low for one, other in pairs)
     assert contract_hazard_ratio(spells).by_rep.se > 0
     assert contract_hazard_ratio(spells.drop(columns="reps")).by_rep is NO_SPREAD

@@ -1,4 +1,6 @@
-"""Kernels forked from a warm process: each on its own, none left behind, and as Jupyter starts them elsewhere."""
+"""Kernels forked from a warm process: each on its own, none left behind, and as Jupyter starts them
+elsewhere.
+"""
 
 import contextlib
 import os
@@ -24,7 +26,9 @@ os.environ["PLANTED"] = "by a neighbour"
 
 
 def run_here(source: str, folder: Path, planted: str) -> list[str]:
-    """What a cell prints, word by word, run by nbclient as it comes on the provisioner of the report."""
+    """What a cell prints, word by word, run by nbclient as it comes on the provisioner of the
+    report.
+    """
     from nbclient import NotebookClient
 
     os.environ |= {"JUPYTER_DEFAULT_PROVISIONER_NAME": kernels.PROVISIONER, "PLANTED": planted}
@@ -39,7 +43,11 @@ def step(what: str, folder: Path) -> object:
         raise OSError("no room")
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
-    return (what, os.getpid(), kernels.threads(), run_here(ALONE, folder, what)) if what != "hang" else time.sleep(600)
+    return (
+        (what, os.getpid(), kernels.threads(), run_here(ALONE, folder, what))
+        if what != "hang"
+        else time.sleep(600)
+    )
 
 
 def alive(pid: str | int) -> bool:
@@ -49,7 +57,9 @@ def alive(pid: str | int) -> bool:
 
 
 def test_kernels_share_what_is_imported_and_nothing_else(tmp_path):
-    """Two kernels and a process that is killed; a folder, an environment and random numbers of their own."""
+    """Two kernels and a process that is killed; a folder, an environment and random numbers of
+    their own.
+    """
     calls = [("one", tmp_path), ("die", tmp_path), ("two", tmp_path)]
     found = dict(kernels.each(step, calls, 2, tmp_path / "noise"))
     assert found[1] is None
@@ -82,7 +92,9 @@ def holding(noise: Path) -> list[str]:
 
 
 def test_where_fork_is_not_to_be_trusted_kernels_start_as_jupyter_starts_them(tmp_path):
-    [(number, (_, _, _, words))] = kernels.each(step, [("cold", tmp_path)], 1, tmp_path / "noise", forks=False)
+    [(number, (_, _, _, words))] = kernels.each(
+        step, [("cold", tmp_path)], 1, tmp_path / "noise", forks=False
+    )
     assert (number, words[1:3], words[5]) == (0, [str(tmp_path), "cold"], "False")
 
 
@@ -95,8 +107,13 @@ def test_a_warm_process_that_cannot_start_says_why(tmp_path, monkeypatch):
 
 
 def test_help_waits_for_no_library():
-    words = "import sys, time; from retention.cli import main; main(['--help'], standalone_mode=False)"
-    told = f"{words}; print(time.process_time(), sorted({{'pandas', 'numpy', 'nbformat'}} & set(sys.modules)))"
+    words = (
+        "import sys, time; from retention.cli import main; main(['--help'], standalone_mode=False)"
+    )
+    told = (
+        f"{words}; print(time.process_time(), sorted({{'pandas', 'numpy', 'nbformat'}} & "
+        "set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     seconds, loaded = done.stdout.splitlines()[-1].split(" ", 1)
     assert float(seconds) < 0.5 and loaded == "[]"
@@ -105,6 +122,12 @@ def test_help_waits_for_no_library():
 def test_the_verbs_of_the_package_are_found_and_others_are_not():
     import retention
 
-    assert [callable(getattr(retention, name)) for name in retention.__all__] == [False, True, True, True, True]
+    assert [callable(getattr(retention, name)) for name in retention.__all__] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = retention.nothing

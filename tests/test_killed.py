@@ -1,7 +1,7 @@
 """Whatever befalls a run, the published report stays whole and the next run works.
 
-Kills at any moment (RETENTION_KILLS of them), a disk that fills up, a second run, another clock and time zone. `make
-torture` is the long version of the same tests.
+Kills at any moment (RETENTION_KILLS of them), a disk that fills up, a second run, another clock and
+time zone. `make torture` is the long version of the same tests.
 """
 
 import errno
@@ -30,7 +30,9 @@ COMMAND = [sys.executable, "-c", "from retention.cli import main; main()", "repo
 
 
 def left_of(run: int, out: Path) -> list[str]:
-    """Command lines of living processes of a run: those in its session, and the kernels, which work below `out`."""
+    """Command lines of living processes of a run: those in its session, and the kernels, which work
+    below `out`.
+    """
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -69,14 +71,17 @@ def test_a_killed_run_harms_nothing(tmp_path):
     assert publish.whole((out / "latest").resolve()) and not list(out.glob(".run-*"))
 
 
-# In a name space of its own, so that the small disk is seen by this run alone and goes when it ends.
+# In a name space of its own, so that the small disk is seen by this run alone and goes when it
+# ends.
 ON_A_SMALL_DISK = """
 mount -t tmpfs -o size="$1"k tmpfs "$2" && cp -a "$3"/. "$2" && shift 3 && "$@"
 code=$?
 cp -a "$OUT"/. "$SEEN"
 exit $code
 """
-SIZES = [30, 80, 130, 180, 230, 280, 320] if LONG else [320]  # KB beyond what is there; a run needs more
+SIZES = (
+    [30, 80, 130, 180, 230, 280, 320] if LONG else [320]
+)  # KB beyond what is there; a run needs more
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +100,28 @@ def published(agency, tmp_path_factory) -> Path:
 
 
 def _brief(out: Path, data: Path, cutoff: str) -> list[str]:
-    return [*COMMAND, "--data", str(data), "--out", str(out), "--notebooks", "00", "--cutoff", cutoff, "--jobs", "1"]
+    return [
+        *COMMAND,
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        "--notebooks",
+        "00",
+        "--cutoff",
+        cutoff,
+        "--jobs",
+        "1",
+    ]
 
 
 def _may_mount() -> bool:
     """Whether this machine lets a test mount a disk of its own."""
     words = ["unshare", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return bool(shutil.which("unshare")) and not subprocess.run(words, capture_output=True, check=False).returncode
+    return (
+        bool(shutil.which("unshare"))
+        and not subprocess.run(words, capture_output=True, check=False).returncode
+    )
 
 
 @pytest.mark.skipif(not _may_mount(), reason="needs leave to mount a small disk")
@@ -111,19 +131,36 @@ def test_a_full_disk_is_told_and_leaves_the_last_report(room, agency, published,
     out.mkdir()
     seen.mkdir()
     used = sum(-(-path.lstat().st_size // 4096) * 4 + 4 for path in published.rglob("*"))
-    words = ["unshare", "--map-root-user", "--mount", "sh", "-c", ON_A_SMALL_DISK, "sh", str(used + room), str(out)]
+    words = [
+        "unshare",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        ON_A_SMALL_DISK,
+        "sh",
+        str(used + room),
+        str(out),
+    ]
     words += [str(published), *_brief(out, agency, "2025-12-31")]
     told = os.environ | {"OUT": str(out), "SEEN": str(seen)}
     done = subprocess.run(words, cwd=ROOT, env=told, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
-    assert f"The disk that holds {out} is full. Make room" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        f"The disk that holds {out} is full. Make room" in done.stderr
+        and "Traceback" not in done.stderr
+    )
     assert (seen / "latest").readlink() == (published / "latest").readlink()
     assert publish.whole((seen / "latest").resolve()) and not list(seen.glob(".run-*"))
 
 
 def test_a_full_disk_is_known_by_its_name_wherever_it_shows(tmp_path):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    for error in (full, NotebookError(f"01 failed: OSError: {full}"), OSError("Arrow: No space left on device")):
+    for error in (
+        full,
+        NotebookError(f"01 failed: OSError: {full}"),
+        OSError("Arrow: No space left on device"),
+    ):
         told = _plain(error, tmp_path)
         assert isinstance(told, DiskFullError) and told.exit_code == 1 and "is full" in str(told)
     other = NotebookError("01 failed: ValueError: x")
@@ -146,7 +183,12 @@ def test_a_notebook_cut_short_by_a_full_disk_is_a_failed_one(tmp_path, monkeypat
 
 def test_of_two_runs_at_once_one_is_told_to_wait(agency, tmp_path):
     runs = [
-        subprocess.Popen(_brief(tmp_path, agency, day), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        subprocess.Popen(
+            _brief(tmp_path, agency, day),
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
         for day in ("2025-06-30", "2025-12-31")
     ]
     told = [run.communicate()[1].decode() for run in runs]
@@ -161,9 +203,13 @@ CC = shutil.which("cc")
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"][: 2 if LONG else 1])
 @pytest.mark.skipif(not CC, reason="needs another clock, tests/clock.c: install a C compiler")
 def test_another_clock_and_time_zone_give_the_same_bytes(zone, agency, published, tmp_path):
-    """Two years later (or, in the other zone, a day apart): everything but run.json and run.log is the same."""
+    """Two years later (or, in the other zone, a day apart): everything but run.json and run.log is
+    the same.
+    """
     clock = tmp_path / "clock.so"
-    subprocess.run([str(CC), "-shared", "-fPIC", "-o", clock, ROOT / "tests" / "clock.c", "-ldl"], check=True)
+    subprocess.run(
+        [str(CC), "-shared", "-fPIC", "-o", clock, ROOT / "tests" / "clock.c", "-ldl"], check=True
+    )
     told = os.environ | {"TZ": zone, "LD_PRELOAD": str(clock), "DAYS_AHEAD": "800"}
     words = _brief(tmp_path / "out", agency, "2025-06-30")
     done = subprocess.run(words, cwd=ROOT, env=told, capture_output=True, text=True, check=False)
@@ -172,7 +218,11 @@ def test_another_clock_and_time_zone_give_the_same_bytes(zone, agency, published
     assert days > 800, "the clock was not changed"
     one, other = (published / "latest").resolve(), (tmp_path / "out" / "latest").resolve()
     assert one.name == other.name
-    for path in (path for path in one.rglob("*") if path.is_file() and path.name not in ("run.json", "run.log")):
+    for path in (
+        path
+        for path in one.rglob("*")
+        if path.is_file() and path.name not in ("run.json", "run.log")
+    ):
         assert path.read_bytes() == (other / path.relative_to(one)).read_bytes(), path
 
 

@@ -1,4 +1,6 @@
-"""The architecture: a room imports only from the rooms below it, and nothing that is private of another."""
+"""The architecture: a room imports only from the rooms below it, and nothing that is private of
+another.
+"""
 
 import ast
 from pathlib import Path
@@ -20,11 +22,20 @@ FLOORS = [
 GROUND = FLOORS[0]  # single modules, which may use each other; no circle is allowed anywhere
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 ALONE = {"show"}  # takes frames, knows nothing of the package
-PUBLISHING = {"errors", "results", "settings", "parameters", "data", "study"}  # what the report may know
+PUBLISHING = {
+    "errors",
+    "results",
+    "settings",
+    "parameters",
+    "data",
+    "study",
+}  # what the report may know
 
 
 def imported(source: str) -> list[tuple[str, str]]:
-    """What a source imports of this package: the module below `retention`, and the name taken from it."""
+    """What a source imports of this package: the module below `retention`, and the name taken from
+    it.
+    """
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "retention":
@@ -37,7 +48,9 @@ def imported(source: str) -> list[tuple[str, str]]:
 
 
 def faults(room: str, source: str) -> list[str]:
-    """Imports in `source`, a file of `room`, that go sideways or up, or take what is private of another room."""
+    """Imports in `source`, a file of `room`, that go sideways or up, or take what is private of
+    another room.
+    """
     wrong = []
     for module, name in imported(source):
         other = module.split(".")[0]
@@ -89,19 +102,28 @@ def test_every_room_says_what_it_answers():
 
 
 def test_planted_imports_are_found():
-    assert faults("history", "from retention.claims.judge import judge") == ["history imports claims"]
+    assert faults("history", "from retention.claims.judge import judge") == [
+        "history imports claims"
+    ]
     assert faults("stats", "import retention.history.features") == ["stats imports history"]
     assert faults("show", "from retention.stats import curves") == ["show imports stats"]
     assert faults("report", "from retention.claims.gate import counts") == ["report imports claims"]
     assert faults("service", "from retention.money import fees") == ["service imports money"]
-    assert faults("claims", "from retention.stats.curves import _cells") == ["claims takes _cells of stats"]
+    assert faults("claims", "from retention.stats.curves import _cells") == [
+        "claims takes _cells of stats"
+    ]
     assert faults("claims", "from retention.results import Verdict") == []
     assert _circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c"]
 
 
 def _at_import(source: str) -> set[str]:
-    """The modules that are imported as this one is: those at the top, not within functions or for types alone."""
-    top = ast.Module([node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+    """The modules that are imported as this one is: those at the top, not within functions or for
+    types alone.
+    """
+    top = ast.Module(
+        [node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)],
+        [],
+    )
     found = set()
     for module, name in imported(ast.unparse(top)):
         path = module.replace(".", "/")
@@ -113,7 +135,9 @@ def _at_import(source: str) -> set[str]:
 
 
 def _circle(uses: dict[str, set[str]]) -> list[str]:
-    """The modules that are left when all that use none of the others are taken away, one after the other."""
+    """The modules that are left when all that use none of the others are taken away, one after the
+    other.
+    """
     left = {name: {other for other in others if other in uses} for name, others in uses.items()}
     while free := [name for name, others in left.items() if not others & set(left)]:
         for name in free:

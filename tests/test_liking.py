@@ -1,4 +1,6 @@
-"""Liking against results: rows by hand, planted effects found in the right order, and what must never enter them."""
+"""Liking against results: rows by hand, planted effects found in the right order, and what must
+never enter them.
+"""
 
 import datetime as dt
 import math
@@ -13,7 +15,14 @@ from retention import judge, open_study
 from retention.claims import importance, rep_liking
 from retention.claims.judge import CLAIMS, sensitivity_table
 from retention.errors import ConfigError
-from retention.history.panel import Panel, against_target, build_panel, design, lagged_contrast, lagged_rows
+from retention.history.panel import (
+    Panel,
+    against_target,
+    build_panel,
+    design,
+    lagged_contrast,
+    lagged_rows,
+)
 from retention.history.spells import build_spells
 from retention.results import HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
 from retention.sample import PLAIN, WORLDS, simulate, write_sample
@@ -36,14 +45,21 @@ def measured(rows: list[tuple[str, str, float]]) -> pd.DataFrame:
 
 
 def hand_made() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """A monthly client who gives notice in its seventh month, a half-year client who leaves after its second term."""
+    """A monthly client who gives notice in its seventh month, a half-year client who leaves after
+    its second term.
+    """
     clients = clients_of(
-        [("a", "2023-01-01", "2023-08-31", 1, "2023-07-20"), ("b", "2023-01-01", "2023-12-31", 6, "2023-11-10")],
+        [
+            ("a", "2023-01-01", "2023-08-31", 1, "2023-07-20"),
+            ("b", "2023-01-01", "2023-12-31", 6, "2023-11-10"),
+        ],
         ("decision_date",),
     )
     spells = build_spells(clients, cutoff=dt.date(2024, 6, 30))
     days = ["2023-02-10", "2023-04-10", "2023-05-12", "2023-06-10", "2023-07-10", "2023-10-10"]
-    surveys = surveyed([("a", day, float(k)) for k, day in enumerate(days[:5])] + [("b", day, 9.0) for day in days])
+    surveys = surveyed(
+        [("a", day, float(k)) for k, day in enumerate(days[:5])] + [("b", day, 9.0) for day in days]
+    )
     months = [f"2023-{month:02d}" for month in range(1, 13)]
     results = measured([("a", m, 100 * math.exp(-0.1 * k)) for k, m in enumerate(months[:8])])
     return spells, surveys, results
@@ -53,25 +69,45 @@ def test_rows_by_hand():
     spells, surveys, results = hand_made()
     rows = lagged_rows(build_panel(spells, surveys, results, COST))
     free = rows[rows["free"]].set_index("to_month")
-    # Notice in month 7: that is the last row, and the only one with an end; there is no month before the lag.
+    # Notice in month 7: that is the last row, and the only one with an end; there is no month
+    # before the lag.
     assert free.index.tolist() == [3, 4, 5, 6, 7] and free["left"].tolist() == [0, 0, 0, 0, 1]
-    # Two months before month 7 is month 5 (rated 2); month 3 had no answer, so month 2's is carried for a month.
-    assert free["liking"].tolist()[1:] == [0.0, 0.0, 1.0, 2.0] and free["silent"].tolist()[1:] == [0.0, 1.0, 0.0, 0.0]
+    # Two months before month 7 is month 5 (rated 2); month 3 had no answer, so month 2's is carried
+    # for a month.
+    assert free["liking"].tolist()[1:] == [0.0, 0.0, 1.0, 2.0] and free["silent"].tolist()[1:] == [
+        0.0,
+        1.0,
+        0.0,
+        0.0,
+    ]
     assert math.isnan(free.loc[3, "liking"])
-    # The cost falls by a tenth (on the log scale) each month, and lower is better; outer hundredths drawn in.
+    # The cost falls by a tenth (on the log scale) each month, and lower is better; outer hundredths
+    # drawn in.
     index = build_panel(spells, surveys, results, COST).results[0]
-    assert free.loc[7, "results"] == pytest.approx(np.mean(index[2:5])) and index[3] == pytest.approx(0.3)
+    assert free.loc[7, "results"] == pytest.approx(np.mean(index[2:5])) and index[
+        3
+    ] == pytest.approx(0.3)
     terms = rows[~rows["free"]]
     assert terms["left"].tolist() == [0, 1] and terms["given"].tolist() == [1, 5]
-    # The second term is told by what was said before notice could be given for the first: months 3 to 5.
-    assert math.isnan(terms["liking"].iloc[0]) and terms["liking"].iloc[1] == 9.0 and terms["silent"].iloc[1] == 0
+    # The second term is told by what was said before notice could be given for the first: months 3
+    # to 5.
+    assert (
+        math.isnan(terms["liking"].iloc[0])
+        and terms["liking"].iloc[1] == 9.0
+        and terms["silent"].iloc[1] == 0
+    )
 
 
 def test_what_comes_after_the_lag_changes_nothing():
     spells, surveys, results = hand_made()
     before = lagged_rows(build_panel(spells, surveys, results, COST))
     late = pd.concat(
-        [surveys, surveyed([("a", "2023-06-20", 0.0), ("a", "2023-08-01", 0.0), ("b", "2023-06-25", 0.0)])]
+        [
+            surveys,
+            surveyed(
+                [("a", "2023-06-20", 0.0), ("a", "2023-08-01", 0.0), ("b", "2023-06-25", 0.0)]
+            ),
+        ]
     )
     after = lagged_rows(build_panel(spells, late, results, COST))
     known = ["client_id", "to_month", "left", "liking", "silent"]
@@ -79,11 +115,15 @@ def test_what_comes_after_the_lag_changes_nothing():
 
 
 def test_a_client_just_freed_is_told_by_nothing_said_while_locked():
-    """Ratings of a locked client may hold a wish that it could not act on: they never tell of its free months."""
+    """Ratings of a locked client may hold a wish that it could not act on: they never tell of its
+    free months.
+    """
     clients = clients_of([("a", "2023-01-01", None, 6)])
     spells = build_spells(clients, cutoff=dt.date(2023, 12, 31))
     day = pd.Timestamp("2023-01-01")
-    contracts = pd.DataFrame({"client_id": ["a"], "signed_on": day, "term_start": day, "term_months": [6]})
+    contracts = pd.DataFrame(
+        {"client_id": ["a"], "signed_on": day, "term_start": day, "term_months": [6]}
+    )
     contracts["auto_renew"] = pd.array([False], dtype="boolean")
     surveys = surveyed([("a", f"2023-{month:02d}-10", float(month)) for month in range(1, 13)])
     rows = lagged_rows(build_panel(spells, surveys, None, COST, contracts=contracts))
@@ -93,14 +133,22 @@ def test_a_client_just_freed_is_told_by_nothing_said_while_locked():
 
 
 def test_results_without_targets_are_held_against_the_first_months():
-    rows = measured([("a", f"2023-{m:02d}", v) for m, v in ((1, 10.0), (2, 10.0), (3, 10.0), (4, 20.0))])
-    more = against_target(rows.drop(columns="target"), ResultsSettings(primary="leads", better="higher"))
+    rows = measured(
+        [("a", f"2023-{m:02d}", v) for m, v in ((1, 10.0), (2, 10.0), (3, 10.0), (4, 20.0))]
+    )
+    more = against_target(
+        rows.drop(columns="target"), ResultsSettings(primary="leads", better="higher")
+    )
     assert more.iloc[3] == pytest.approx(math.log(2))
-    assert more.iloc[:3].isna().all()  # held against their own mean, each would know the months after it
+    assert (
+        more.iloc[:3].isna().all()
+    )  # held against their own mean, each would know the months after it
 
 
 def test_in_one_model_by_statsmodels():
-    """The difference of effects against an independent fit: one kind of rows, tenure bands as dummies."""
+    """The difference of effects against an independent fit: one kind of rows, tenure bands as
+    dummies.
+    """
     import statsmodels.api as sm
 
     panel = simulated(WORLDS["study"], 300, seed=4)
@@ -108,7 +156,9 @@ def test_in_one_model_by_statsmodels():
     made = design(rows[rows["free"]], rep_liking.BOTH)
     bands = np.flatnonzero(made.exposure.sum(axis=0))
     X = np.column_stack([made.covariates, made.exposure[:, bands]])
-    model = sm.GLM(made.rows["left"], X, sm.families.Binomial(sm.families.links.CLogLog())).fit(tol=1e-12)
+    model = sm.GLM(made.rows["left"], X, sm.families.Binomial(sm.families.links.CLogLog())).fit(
+        tol=1e-12
+    )
     fit = made.fit()
     assert fit.theta == pytest.approx(model.params.to_numpy(), abs=1e-6)
     found = lagged_contrast(rows[rows["free"]], rep_liking.BOTH, rep_liking.DIFFERENCE, "free")
@@ -121,7 +171,14 @@ def simulated(world, clients: int, seed: int) -> Panel:
     spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
     results = tables["results"].assign(month=lambda frame: pd.to_datetime(frame["month"]))
     contracts = tables["contracts"][tables["contracts"]["signed_on"] <= pd.Timestamp(CUTOFF)]
-    return build_panel(spells, tables["surveys"], results, COST, assignments=tables["assignments"], contracts=contracts)
+    return build_panel(
+        spells,
+        tables["surveys"],
+        results,
+        COST,
+        assignments=tables["assignments"],
+        contracts=contracts,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +187,9 @@ def large() -> dict[str, Panel]:
 
 
 def test_the_order_of_liking_and_results_is_found(large):
-    """Planted: liking -.60 and results -.25; both -.40; liking -.25 and results -.60. About a tenth of bias is left."""
+    """Planted: liking -.60 and results -.25; both -.40; liking -.25 and results -.60. About a tenth
+    of bias is left.
+    """
     found = {name: rep_liking.liking_difference(panel) for name, panel in large.items()}
     assert 0.12 < found["study"].theta < 0.35 and found["study"].theta > 3 * found["study"].se
     assert abs(found["null"].theta) < 0.10
@@ -162,7 +221,9 @@ def test_views_of_importance_agree_where_the_truth_is_plain(large):
 
 def test_a_month_owes_to_the_month_before_what_was_planted(large):
     """Liking and results keep .85 of themselves; ratings are noisy, which takes some of it away."""
-    rows = {(row.name, row.group): row.estimate for row in rep_liking.carried_over(large["null"]).rows}
+    rows = {
+        (row.name, row.group): row.estimate for row in rep_liking.carried_over(large["null"]).rows
+    }
     assert 0.75 < rows["results this month", "results the month before"] < 0.87
     assert 0.6 < rows["liking this month", "liking the month before"] < 0.86
     assert abs(rows["liking this month", "results the month before"]) < 0.05
@@ -176,7 +237,10 @@ def test_liking_with_the_wrong_sign_never_holds():
     assert lagged_contrast(rows, rep_liking.BOTH, rep_liking.DIFFERENCE, "").theta > 0.2
     verdict = judge(CLAIMS["A6"], found, rep_liking.liking_sensitivities(panel))
     assert found.theta < 0 and verdict.verdict != HOLDS and not verdict.fragile
-    assert rep_liking.LIKING_HARMS in verdict.words and "do not leave less often but more" in verdict.sentence
+    assert (
+        rep_liking.LIKING_HARMS in verdict.words
+        and "do not leave less often but more" in verdict.sentence
+    )
     assert "Do not lean on ratings" in verdict.advice
 
 
@@ -190,7 +254,9 @@ def test_the_sample_has_every_view(sample_study):
     panel, claim = sample_study.panel, CLAIMS["A6"]
     others = rep_liking.liking_sensitivities(panel)
     assert [other.name for other in others] == list(claim.sensitivities)
-    assert [other.name for other in rep_liking.detractor_sensitivities(panel)] == list(CLAIMS["A10"].sensitivities)
+    assert [other.name for other in rep_liking.detractor_sensitivities(panel)] == list(
+        CLAIMS["A10"].sensitivities
+    )
     assert rep_liking.detractor_ratio(panel).theta > 0.5
     curve = importance.specification_curve(panel, sample_study.tables.get("results"), COST)
     assert len(curve) == 6 and sorted(c.theta for c in curve) == [c.theta for c in curve]
@@ -198,15 +264,24 @@ def test_the_sample_has_every_view(sample_study):
     assert table.shape == (3, 4)
     left = sum(int(cell.split("(")[1].split()[0]) for cell in table.iloc[:, 1:].to_numpy().ravel())
     assert left == rep_liking.liking_difference(panel).n_events  # the table splits the whole
-    assert len(importance.tipping(panel)) == 5 and importance.months_to_decision(panel)["clients"].min() >= 10
+    assert (
+        len(importance.tipping(panel)) == 5
+        and importance.months_to_decision(panel)["clients"].min() >= 10
+    )
     assert len(importance.naive_correlations(panel).rows) == 3
 
 
 def test_the_curve_of_measures_holds_the_verdict(sample_study):
-    """The primary measure over three months is the verdict's own number, also where months have no result."""
+    """The primary measure over three months is the verdict's own number, also where months have no
+    result.
+    """
     some = sample_study.tables.get("results").sample(frac=0.7, random_state=1)
     panel = build_panel(
-        sample_study.spells, sample_study.tables.get("surveys"), some, COST, contracts=sample_study.contracts
+        sample_study.spells,
+        sample_study.tables.get("surveys"),
+        some,
+        COST,
+        contracts=sample_study.contracts,
     )
     curve = {c.name: c.theta for c in importance.specification_curve(panel, some, COST)}
     assert curve["cpa, 3 months"] == pytest.approx(rep_liking.liking_difference(panel).theta)
@@ -218,7 +293,10 @@ def test_scores_asked_apart_from_ratings_are_used(sample_study):
     odd = np.arange(len(surveys)) % 2 == 1
     surveys.loc[odd, "nps"], surveys.loc[~odd, "rep_liking"] = pd.NA, np.nan
     panel = build_panel(sample_study.spells, surveys, sample_study.tables.get("results"), COST)
-    assert not rep_liking.detractor_ratio(panel).lacking and rep_liking.liking_difference(panel).n_events > 50
+    assert (
+        not rep_liking.detractor_ratio(panel).lacking
+        and rep_liking.liking_difference(panel).n_events > 50
+    )
     assert panel.response == pytest.approx(0.36, abs=0.03)  # half of the answers hold no rating
     nobody = replace(panel, nps=np.where((panel.nps == 7) | (panel.nps == 8), 9, panel.nps))
     assert math.isfinite(rep_liking.detractor_ratio(nobody).theta)  # no passives at all
@@ -232,10 +310,16 @@ def test_the_table_expects_as_many_as_left(sample_study):
 
 def test_notice_while_locked_and_notice_before_the_records():
     day = pd.Timestamp("2023-01-01")
-    monthly_first = clients_of([("a", "2023-01-01", "2024-01-31", 1, "2023-12-20")], ("decision_date",))
+    monthly_first = clients_of(
+        [("a", "2023-01-01", "2024-01-31", 1, "2023-12-20")], ("decision_date",)
+    )
     spells = build_spells(monthly_first, cutoff=dt.date(2024, 6, 30))
-    contracts = pd.DataFrame({"client_id": "a", "signed_on": day, "term_start": [day, day + pd.DateOffset(months=6)]})
-    contracts = contracts.assign(term_months=[1, 6], auto_renew=pd.array([True, False], dtype="boolean"))
+    contracts = pd.DataFrame(
+        {"client_id": "a", "signed_on": day, "term_start": [day, day + pd.DateOffset(months=6)]}
+    )
+    contracts = contracts.assign(
+        term_months=[1, 6], auto_renew=pd.array([True, False], dtype="boolean")
+    )
     rows = lagged_rows(build_panel(spells, None, None, COST, contracts=contracts))
     assert rows["left"].sum() == 1 and rows.loc[rows["left"] == 1, "to_month"].tolist() == [13]
     early = clients_of([("a", "2022-01-01", "2023-02-28", 1, "2022-12-20")], ("decision_date",))
@@ -253,21 +337,30 @@ def test_nothing_recorded_after_the_cutoff_is_used(sample_study):
 
 def test_nought_is_a_bad_month_and_clients_without_targets_have_their_own():
     more = ResultsSettings(primary="cpa", better="higher")
-    zero = against_target(measured([("a", f"2023-{m:02d}", v) for m, v in ((1, 100.0), (2, 50.0), (3, 0.0))]), more)
+    zero = against_target(
+        measured([("a", f"2023-{m:02d}", v) for m, v in ((1, 100.0), (2, 50.0), (3, 0.0))]), more
+    )
     assert zero.iloc[2] < zero.iloc[1] < zero.iloc[0] and zero.notna().all()
-    both = measured([("a", "2023-01", 50.0), *(("b", f"2023-{m:02d}", 20.0 * m) for m in range(1, 6))])
+    both = measured(
+        [("a", "2023-01", 50.0), *(("b", f"2023-{m:02d}", 20.0 * m) for m in range(1, 6))]
+    )
     both.loc[both["client_id"] == "b", "target"] = np.nan
     assert against_target(both, more).notna().tolist() == [True, False, False, False, True, True]
 
 
 def test_ways_to_the_interval_agree(sample_study):
     rows = {row.group: row for row in rep_liking.ways_of_interval(sample_study.panel).rows}
-    assert list(rows) == [f"{who}, {way}" for who in ("by client", "by rep") for way in ("formula", "resampled")]
+    assert list(rows) == [
+        f"{who}, {way}" for who in ("by client", "by rep") for way in ("formula", "resampled")
+    ]
     widths = {group: row.high - row.low for group, row in rows.items()}
     assert widths["by client, resampled"] == pytest.approx(widths["by client, formula"], rel=0.1)
     planned = rep_liking.effects(sample_study.panel).rows[2]
     assert rows["by client, formula"].estimate == pytest.approx(planned.estimate)
-    assert planned.high - planned.low >= max(widths["by client, formula"], widths["by rep, formula"]) * 0.999
+    assert (
+        planned.high - planned.low
+        >= max(widths["by client, formula"], widths["by rep, formula"]) * 0.999
+    )
 
 
 def test_without_surveys_it_says_what_is_lacking(sample_study):
@@ -275,10 +368,19 @@ def test_without_surveys_it_says_what_is_lacking(sample_study):
     lacking = rep_liking.missing(panel)
     assert len(lacking) == 2 and "rep_liking" in lacking[0] and "primary" in lacking[1]
     verdict = judge(
-        CLAIMS["A6"], rep_liking.liking_difference(panel), rep_liking.liking_sensitivities(panel), (), lacking
+        CLAIMS["A6"],
+        rep_liking.liking_difference(panel),
+        rep_liking.liking_sensitivities(panel),
+        (),
+        lacking,
     )
     assert verdict.verdict == NOT_RUN and "rep_liking" in verdict.why
-    for view in (rep_liking.effects, rep_liking.carried_over, importance.dominance, importance.naive_correlations):
+    for view in (
+        rep_liking.effects,
+        rep_liking.carried_over,
+        importance.dominance,
+        importance.naive_correlations,
+    ):
         assert view(panel).rows == ()
     assert rep_liking.liking_by_results(panel).empty and importance.months_to_decision(panel).empty
     assert sensitivity_table(CLAIMS["A6"], []).empty
@@ -296,7 +398,9 @@ def test_a_metric_that_there_is_not_is_told(tmp_path):
 
 
 def test_ratings_that_are_all_alike_are_said_to_be(sample_study):
-    panel = replace(sample_study.panel, liking=np.where(np.isnan(sample_study.panel.liking), np.nan, 8.0))
+    panel = replace(
+        sample_study.panel, liking=np.where(np.isnan(sample_study.panel.liking), np.nan, 8.0)
+    )
     found = rep_liking.liking_difference(panel)
     assert found.n_events > 100 and "liking is the same wherever it is known" in found.gate[0]
     assert judge(CLAIMS["A6"], found).would_change == ""
@@ -310,10 +414,18 @@ def test_those_compared_are_those_counted(sample_study):
 
 
 def test_a_sign_that_luck_could_give_is_not_told():
-    """Better results go with leaving here only where the interval is clear of none; so for liking."""
+    """Better results go with leaving here only where the interval is clear of none; so for
+    liking.
+    """
     like, result = (Contrast("", theta, 0.1, 300, {"all": 100}) for theta in (-0.5, 0.05))
     assert rep_liking._signed(like, result, replace(like, theta=0.55)).caveats == ()
     clear = replace(result, theta=0.4)
-    assert rep_liking._signed(like, clear, replace(like, theta=0.9)).caveats == (rep_liking.RESULTS_HARM,)
-    assert rep_liking._signed(result, like, replace(like, theta=-0.5)).caveats == (rep_liking.LIKING_UNCLEAR,)
-    assert rep_liking._signed(clear, like, replace(like, theta=-0.9)).caveats == (rep_liking.LIKING_HARMS,)
+    assert rep_liking._signed(like, clear, replace(like, theta=0.9)).caveats == (
+        rep_liking.RESULTS_HARM,
+    )
+    assert rep_liking._signed(result, like, replace(like, theta=-0.5)).caveats == (
+        rep_liking.LIKING_UNCLEAR,
+    )
+    assert rep_liking._signed(clear, like, replace(like, theta=-0.9)).caveats == (
+        rep_liking.LIKING_HARMS,
+    )

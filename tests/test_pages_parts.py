@@ -1,4 +1,6 @@
-"""What pages are made of: results that show and hand over themselves, tables that never execute, gate and fees."""
+"""What pages are made of: results that show and hand over themselves, tables that never execute,
+gate and fees.
+"""
 
 import base64
 import json
@@ -12,7 +14,17 @@ from conftest import clients_of
 from retention.claims import contract_term, gate, term_fees
 from retention.history.spells import build_spells
 from retention.report.pages import contents_of, leave_out_empty_sections, lists, with_marks
-from retention.results import MIME, Estimate, Estimates, Finding, Findings, Listing, collect, quantity, to_json
+from retention.results import (
+    MIME,
+    Estimate,
+    Estimates,
+    Finding,
+    Findings,
+    Listing,
+    collect,
+    quantity,
+    to_json,
+)
 from retention.show.plots import Picture, effect_words, plot_effects
 
 NAMED = "<img src=x onerror=alert(1)>"
@@ -50,12 +62,17 @@ def test_collect_keeps_order_and_says_nothing_twice():
 def test_the_gate_counts_add_up(sample_study):
     spells = sample_study.spells
     head = gate.counts(spells, sample_study.tables.frames["clients"]).set_index("What")["Count"]
-    assert "Enough to try the contract term (A1): 206 of the month-to-month clients" in gate.enough(spells).text
+    assert (
+        "Enough to try the contract term (A1): 206 of the month-to-month clients"
+        in gate.enough(spells).text
+    )
     assert "Not enough yet" in gate.enough(spells.head(15)).text
     kinds = gate.ends_by_kind(spells)
     assert kinds["Ends"].sum() == head["ended"] and kinds["Share"].sum() == pytest.approx(1)
     follow = gate.follow_up_by_term(spells)
-    assert follow["Engagements"].sum() == len(spells) == head["engagements followed (pauses merged)"]
+    assert (
+        follow["Engagements"].sum() == len(spells) == head["engagements followed (pauses merged)"]
+    )
     flow = gate.starts_and_ends(spells, sample_study.records_begin)
     assert flow["ended"].sum() == head["ended"]
 
@@ -66,23 +83,38 @@ def test_absent_tables_and_missing_values_are_told(sample_study):
     del frames["surveys"]
     frames["clients"] = frames["clients"].drop(columns=["single_contact", "champion"])
     told = gate.absent(frames)["Adding"].tolist()
-    assert "table surveys" in told and "table contracts" not in told and "clients: single_contact, champion" in told
-    missing = gate.missing_by_field(sample_study.tables.frames).set_index("Column")["Missing"]
-    assert missing["clients.end_initiator"] == sample_study.tables.frames["clients"]["end_initiator"].isna().sum() - (
-        sample_study.tables.frames["clients"]["end_date"].isna().sum()
+    assert (
+        "table surveys" in told
+        and "table contracts" not in told
+        and "clients: single_contact, champion" in told
     )
+    missing = gate.missing_by_field(sample_study.tables.frames).set_index("Column")["Missing"]
+    assert missing["clients.end_initiator"] == sample_study.tables.frames["clients"][
+        "end_initiator"
+    ].isna().sum() - (sample_study.tables.frames["clients"]["end_date"].isna().sum())
 
 
 def paying(*rows):
-    return build_spells(clients_of(list(rows), ("fee_pct",)), cutoff=pd.Timestamp("2024-12-31").date())
+    return build_spells(
+        clients_of(list(rows), ("fee_pct",)), cutoff=pd.Timestamp("2024-12-31").date()
+    )
 
 
 def test_fees_by_hand():
-    assert term_fees.fee_departures(paying(("a", "2024-01-01", None, 1, 9.0), ("b", "2024-01-01", None, 1, 12.0))).empty
+    assert term_fees.fee_departures(
+        paying(("a", "2024-01-01", None, 1, 9.0), ("b", "2024-01-01", None, 1, 12.0))
+    ).empty
     rows = [(f"m{i}", "2024-01-01", None, 1, 10.0) for i in range(3)]
-    spells = paying(*rows, ("low", "2024-01-01", None, 1, 9.0), ("gone", "2024-01-01", "2024-03-31", 1, 5.0))
+    spells = paying(
+        *rows, ("low", "2024-01-01", None, 1, 9.0), ("gone", "2024-01-01", "2024-03-31", 1, 5.0)
+    )
     table = term_fees.fee_table(spells).iloc[0]
-    assert (table["clients"], table["usual_fee"], table["published_fee"], table["departures"]) == (5, 10.0, 10.0, 2)
+    assert (table["clients"], table["usual_fee"], table["published_fee"], table["departures"]) == (
+        5,
+        10.0,
+        10.0,
+        2,
+    )
     listed = term_fees.fee_departures(spells)
     assert listed["client"].tolist() == ["low"] and listed["monthly_difference"].tolist() == [-10.0]
 
@@ -108,9 +140,18 @@ def test_sections_with_nothing_in_them_are_left_out_and_named():
         output = nbformat.v4.new_output("display_data", {"text/html": html})
         return nbformat.v4.new_code_cell("x", outputs=[output])
 
-    nothing, something = Listing(pd.DataFrame(), "Empty").html(), Listing(pd.DataFrame({"a": [1]}), "Full").html()
+    nothing, something = (
+        Listing(pd.DataFrame(), "Empty").html(),
+        Listing(pd.DataFrame({"a": [1]}), "Full").html(),
+    )
     text = nbformat.v4.new_markdown_cell
-    cells = [text("# Title?"), code(nothing), text("## Empty\n\nWords."), code(nothing), code(nothing)]
+    cells = [
+        text("# Title?"),
+        code(nothing),
+        text("## Empty\n\nWords."),
+        code(nothing),
+        code(nothing),
+    ]
     cells += [text("## Half"), code(nothing), code(something), text("## Words alone\n\nStay.")]
     notebook = nbformat.v4.new_notebook(cells=cells)
     leave_out_empty_sections(notebook)
@@ -151,7 +192,11 @@ def test_charts_of_effects_in_words():
 
 def test_contents_lead_to_the_headings_of_the_page():
     text = nbformat.v4.new_markdown_cell
-    cells = [text("# Title?"), text('## What is "it", & why?\n\nWords.'), text("### Not this\n## Limits")]
+    cells = [
+        text("# Title?"),
+        text('## What is "it", & why?\n\nWords.'),
+        text("### Not this\n## Limits"),
+    ]
     contents = contents_of(nbformat.v4.new_notebook(cells=cells))
     assert contents == [("what-is-it-why", 'What is "it", & why?'), ("limits", "Limits")]
     assert with_marks("<h2>What is &quot;it&quot;, &amp; why?</h2>").startswith(
@@ -162,18 +207,31 @@ def test_contents_lead_to_the_headings_of_the_page():
 def test_the_index_shows_the_head_of_each_list(tmp_path):
     assert lists(tmp_path) == []
     (tmp_path / "lists").mkdir()
-    rows = pd.DataFrame({"client_id": ["a"] * 7, "client": [NAMED] * 7, "risk": 0.431, "low": 0.25, "high": 0.6})
+    rows = pd.DataFrame(
+        {"client_id": ["a"] * 7, "client": [NAMED] * 7, "risk": 0.431, "low": 0.25, "high": 0.6}
+    )
     rows.assign(at_stake=5227.89, contact="yes").to_csv(tmp_path / "scores.csv", index=False)
-    pd.DataFrame({"client_id": ["x"], "why": ["paid late"]}).to_csv(tmp_path / "lists" / "let_go.csv", index=False)
+    pd.DataFrame({"client_id": ["x"], "why": ["paid late"]}).to_csv(
+        tmp_path / "lists" / "let_go.csv", index=False
+    )
     pd.DataFrame({"client_id": []}).to_csv(tmp_path / "lists" / "save.csv", index=False)
     first, second = lists(tmp_path)
     assert (first["path"], first["count"], first["html"].count("<tr>")) == ("scores.csv", 7, 6)
-    assert "43% (of 100 scored like this, 25 to 60 leave)" in first["html"] and "5,228" in first["html"]
-    assert NAMED not in first["html"] and "&lt;img" in first["html"] and "Contact" not in first["html"]
-    assert (second["path"], second["count"]) == ("lists/let_go.csv", 1) and "Let go" in second["html"]
+    assert (
+        "43% (of 100 scored like this, 25 to 60 leave)" in first["html"]
+        and "5,228" in first["html"]
+    )
+    assert (
+        NAMED not in first["html"] and "&lt;img" in first["html"] and "Contact" not in first["html"]
+    )
+    assert (second["path"], second["count"]) == ("lists/let_go.csv", 1) and "Let go" in second[
+        "html"
+    ]
 
 
 def test_a_long_table_is_cut_and_says_so():
     shown = Listing(pd.DataFrame({"x": range(301)}), "Long", file="x.csv").html()
-    assert "Long (the first 300 of 301 rows; all are in x.csv)" in shown and shown.count("<tr>") == 301
+    assert (
+        "Long (the first 300 of 301 rows; all are in x.csv)" in shown and shown.count("<tr>") == 301
+    )
     assert "first" not in Listing(pd.DataFrame({"x": range(300)}), "Short").html()

@@ -1,4 +1,6 @@
-"""Sellers and promises: funnels by hand and against R, planted over-promising found, equal sellers not told apart."""
+"""Sellers and promises: funnels by hand and against R, planted over-promising found, equal sellers
+not told apart.
+"""
 
 import datetime as dt
 import math
@@ -31,10 +33,13 @@ def test_expected_ends_by_hand():
     spells = build_spells(clients_of(rows, ("seller_id",)), cutoff=dt.date(2023, 6, 30))
     found = expected_ends(spells, "seller_id", size=False)
     assert found["observed"].tolist() == [2, 2] and found["clients"].tolist() == [4, 4]
-    # s2's clients: 2 + 6 + 3 + 6 = 17 months with two ends; 11 in the first three months, both there. One band is
-    # enough for ends so few, so s1's 1 + 2 + 6 + 6 = 15 months are expected to hold 15 times that rate.
+    # s2's clients: 2 + 6 + 3 + 6 = 17 months with two ends; 11 in the first three months, both
+    # there. One band is enough for ends so few, so s1's 1 + 2 + 6 + 6 = 15 months are expected to
+    # hold 15 times that rate.
     rate = found["expected"] / [15, 17]
-    assert rate["s1"] == pytest.approx(2 / 17, rel=0.25) and rate["s2"] == pytest.approx(2 / 15, rel=0.25)
+    assert rate["s1"] == pytest.approx(2 / 17, rel=0.25) and rate["s2"] == pytest.approx(
+        2 / 15, rel=0.25
+    )
 
 
 def test_later_ends_and_other_sellers_do_not_change_the_early_ones():
@@ -43,7 +48,11 @@ def test_later_ends_and_other_sellers_do_not_change_the_early_ones():
     early = expected_ends(spells, "seller_id")
     assert (
         early["observed"].sum()
-        == (spells["ended"] & (spells["stop_months"] <= 6) & spells["end_kind"].isin(["client", "unknown"])).sum()
+        == (
+            spells["ended"]
+            & (spells["stop_months"] <= 6)
+            & spells["end_kind"].isin(["client", "unknown"])
+        ).sum()
     )
     late = expected_ends(spells, "seller_id", early=False)
     every = spells["ended"] & spells["end_kind"].isin(["client", "unknown"])
@@ -54,13 +63,20 @@ def test_the_planted_over_promiser_is_found(sample_study):
     table = sellers.sellers(sample_study.spells)
     assert table.index[0] == "s01" and table.loc["s01", "unusual"] and table.loc["s01", "low"] > 1
     promised = promises.promised_and_delivered(sample_study.panel, "seller_id")
-    assert promised["Who"].iloc[0] == "s01" and promised["Promised above delivered, %"].is_monotonic_decreasing
+    assert (
+        promised["Who"].iloc[0] == "s01"
+        and promised["Promised above delivered, %"].is_monotonic_decreasing
+    )
     # Planted: s01 promises a standard deviation more, that is a quarter on the log scale.
-    assert promised["Promised above delivered, %"].iloc[0] == pytest.approx(100 * math.expm1(0.25), abs=6)
+    assert promised["Promised above delivered, %"].iloc[0] == pytest.approx(
+        100 * math.expm1(0.25), abs=6
+    )
 
 
 def test_who_has_too_few_is_not_ranked():
-    table = funnel(pd.Series([9.0, 4.0, 12.0], ["x", "y", "z"]), pd.Series([3.0, 6.0, 11.0], ["x", "y", "z"]))
+    table = funnel(
+        pd.Series([9.0, 4.0, 12.0], ["x", "y", "z"]), pd.Series([3.0, 6.0, 11.0], ["x", "y", "z"])
+    )
     assert table.index[-1] == "x" and table["few"].tolist() == [False, False, True]
     assert not table.loc["x", "beyond"] and not table.loc["x", "unusual"]
     assert table.loc["z", "shrunk"] < 12 / 11 * 1.05
@@ -76,16 +92,21 @@ def test_who_is_beyond_luck_is_so_by_the_exact_interval():
 def test_the_gap_does_not_hang_on_surveys(sample_study):
     """Promises and results tell of it alone; who was asked how it likes its rep does not matter."""
     study, results = sample_study, sample_study.tables.get("results")
-    bare = build_panel(study.spells, None, results, study.settings.results, contracts=study.contracts)
+    bare = build_panel(
+        study.spells, None, results, study.settings.results, contracts=study.contracts
+    )
     full = replace(study.panel, rep=bare.rep)
     assert promises.gap_ratio(bare).theta == pytest.approx(promises.gap_ratio(full).theta)
 
 
 def test_limits_of_luck():
     limits = luck(np.array([10.0]))
-    # Of 10 expected: 3 to 4.5 ends below, and above 17 to 18.5, from where on the exact interval leaves 1 out.
+    # Of 10 expected: 3 to 4.5 ends below, and above 17 to 18.5, from where on the exact interval
+    # leaves 1 out.
     assert 0.3 < limits["low_95"][0] < 0.45 and 1.7 < limits["high_95"][0] < 1.85
-    assert limits["low_998"][0] < limits["low_95"][0] and limits["high_998"][0] > limits["high_95"][0]
+    assert (
+        limits["low_998"][0] < limits["low_95"][0] and limits["high_998"][0] > limits["high_95"][0]
+    )
     rng = np.random.default_rng(1)
     draws = rng.poisson(20, 20_000) / 20
     inside = luck(np.array([20.0])).iloc[0]
@@ -99,16 +120,24 @@ def test_limits_of_luck():
 def test_the_spread_between_sellers_covers_what_was_planted():
     """100 agencies of twelve sellers; the log rates differ by .40 SD, or not at all."""
     rng = np.random.default_rng(7)
-    for sigma, largest, agencies in ((0.4, 40, 100), (0.0, 40, 100), (0.8, 600, 40)):  # many ends: a narrow likelihood
+    for sigma, largest, agencies in (
+        (0.4, 40, 100),
+        (0.0, 40, 100),
+        (0.8, 600, 40),
+    ):  # many ends: a narrow likelihood
         inside, above = 0, 0
         for _ in range(agencies):
             due = rng.uniform(15, largest, 12)
-            _, se, interval = median_rate_ratio(rng.poisson(due * np.exp(sigma * rng.normal(size=12))), due)
+            _, se, interval = median_rate_ratio(
+                rng.poisson(due * np.exp(sigma * rng.normal(size=12))), due
+            )
             low, high = interval(Z95)
             inside += low <= MEDIAN_STEP * sigma <= high
             above += low > 0
             assert se > 0
-        assert inside >= 0.95 * agencies - 2.6 * np.sqrt(0.95 * 0.05 * agencies)  # nominal, less 2.6 standard errors
+        assert inside >= 0.95 * agencies - 2.6 * np.sqrt(
+            0.95 * 0.05 * agencies
+        )  # nominal, less 2.6 standard errors
         if sigma == 0:
             assert above <= 6
 
@@ -130,13 +159,19 @@ def test_a_broken_promise_is_found_and_none_where_none_matters():
 
     found = promises.gap_ratio(simulated(replace(WORLDS["study"], results=-0.5), 4000, seed=1))
     assert found.theta > 3 * found.se
-    nothing = promises.gap_ratio(simulated(replace(WORLDS["study"], results=0.0, liking=0.0), 4000, seed=1))
+    nothing = promises.gap_ratio(
+        simulated(replace(WORLDS["study"], results=0.0, liking=0.0), 4000, seed=1)
+    )
     assert abs(nothing.theta) < 2.6 * nothing.se
 
 
-@pytest.mark.parametrize("cutoff", [f"{year}-{month:02d}-26" for year in range(2021, 2026) for month in (3, 8)])
+@pytest.mark.parametrize(
+    "cutoff", [f"{year}-{month:02d}-26" for year in range(2021, 2026) for month in (3, 8)]
+)
 def test_nothing_fails_where_hardly_anybody_has_left(tiny, cutoff):
-    """Every view of 03 and 05 on 40 clients, as of ten days: a sentence, an empty table, never a failure."""
+    """Every view of 03 and 05 on 40 clients, as of ten days: a sentence, an empty table, never a
+    failure.
+    """
     study = open_study(tiny, cutoff=cutoff)
     panel, claims = study.panel, study.claims
     for contrast in (
@@ -145,17 +180,25 @@ def test_nothing_fails_where_hardly_anybody_has_left(tiny, cutoff):
         *importance.tipping(panel),
     ):
         assert judge(claims["A6"], contrast).verdict != NOT_RUN
-    views = [getattr(rep_liking, name) for name in ("effects", "total_and_direct", "carried_over", "interaction")]
+    views = [
+        getattr(rep_liking, name)
+        for name in ("effects", "total_and_direct", "carried_over", "interaction")
+    ]
     views += [importance.dominance, importance.held_out_importance, importance.naive_correlations]
     assert all(view(panel)._repr_mimebundle_() for view in [*views, importance.within_and_between])
-    assert importance.dip_words(importance.months_to_decision(panel)) and len(rep_liking.who_answers(panel)) == 2
+    assert (
+        importance.dip_words(importance.months_to_decision(panel))
+        and len(rep_liking.who_answers(panel)) == 2
+    )
     assert rep_liking.liking_by_results(panel).shape[1] in (0, 4)
-    found = [rep_liking.detractor_ratio(panel), promises.gap_ratio(panel), sellers.seller_spread(study.spells)]
-    assert [judge(claims[name], c).id for name, c in zip(("A10", "A8", "A7"), found, strict=True)] == [
-        "A10",
-        "A8",
-        "A7",
+    found = [
+        rep_liking.detractor_ratio(panel),
+        promises.gap_ratio(panel),
+        sellers.seller_spread(study.spells),
     ]
+    assert [
+        judge(claims[name], c).id for name, c in zip(("A10", "A8", "A7"), found, strict=True)
+    ] == ["A10", "A8", "A7"]
     table = sellers.sellers(study.spells)
     assert len(sellers.seller_list(table)) == len(table) and sellers.funnel_words(table)
     assert len(luck(sellers.expected_range(table))) == 100
@@ -178,20 +221,29 @@ def test_lacking_columns_are_said(sample_study):
 
 
 def test_the_spread_is_measured_against_all_clients_together(sample_study):
-    """Expected from all clients the ends add up to those that came; a lone seller is expected to have his own."""
+    """Expected from all clients the ends add up to those that came; a lone seller is expected to
+    have his own.
+    """
     spells = sample_study.spells
     pooled = expected_ends(spells, "seller_id", by_others=False)
     apart = expected_ends(spells, "seller_id")
     assert pooled["expected"].sum() == pytest.approx(pooled["observed"].sum(), rel=0.02)
     assert not np.allclose(pooled["expected"], apart["expected"], rtol=1e-3)
     alone = sellers.seller_spread(spells.assign(seller_id="s1"))
-    assert alone.events == {"the sellers' clients": pooled["observed"].sum()} and "7 more to compare" in alone.gate[0]
+    assert (
+        alone.events == {"the sellers' clients": pooled["observed"].sum()}
+        and "7 more to compare" in alone.gate[0]
+    )
     told = judge(CLAIMS["A7"], sellers.seller_spread(spells))
-    assert "more early ends" in told.why and told.would_change == ""  # so many ends alone would not open it
+    assert (
+        "more early ends" in told.why and told.would_change == ""
+    )  # so many ends alone would not open it
 
 
 def test_many_people_are_told_by_one_step_as_by_a_fit_each(sample_study, monkeypatch):
-    """Expected ends of each rep's clients from the others': one Newton step from the fit of all, against refits."""
+    """Expected ends of each rep's clients from the others': one Newton step from the fit of all,
+    against refits.
+    """
     each = expected_ends(sample_study.spells, "rep_id")
     monkeypatch.setattr("retention.history.expected.MANY", 5)
     quick = expected_ends(sample_study.spells, "rep_id")

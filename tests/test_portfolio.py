@@ -1,4 +1,6 @@
-"""Whom to keep, re-price and let go: money and dates by hand, one action each, the fairness check on planted worlds."""
+"""Whom to keep, re-price and let go: money and dates by hand, one action each, the fairness check
+on planted worlds.
+"""
 
 import datetime as dt
 import math
@@ -34,12 +36,25 @@ READ = tuple(name for name in TABLES if name not in ("leads", "meetings"))
 def typed(name: str, rows: pd.DataFrame) -> pd.DataFrame:
     """A simulated table with the types that reading would give it."""
     kinds = {c.name: c.kind for c in TABLES[name].columns if c.name in rows}
-    dates = {column: pd.to_datetime(rows[column]) for column, kind in kinds.items() if kind in ("date", "month")}
-    flags = {column: rows[column].map({"yes": True, "no": False}) for column, kind in kinds.items() if kind == "flag"}
+    dates = {
+        column: pd.to_datetime(rows[column])
+        for column, kind in kinds.items()
+        if kind in ("date", "month")
+    }
+    flags = {
+        column: rows[column].map({"yes": True, "no": False})
+        for column, kind in kinds.items()
+        if kind == "flag"
+    }
     return rows.assign(**dates, **flags)
 
 
-def book_of(tables: dict[str, pd.DataFrame], cutoff: dt.date = CUTOFF, begin: dt.date | None = BEGIN, **thresholds):
+def book_of(
+    tables: dict[str, pd.DataFrame],
+    cutoff: dt.date = CUTOFF,
+    begin: dt.date | None = BEGIN,
+    **thresholds,
+):
     """The book of these tables, cost per lead being the result."""
     told = Settings(results=ResultsSettings(primary="cpa", better="lower"), portfolio=thresholds)
     spells = build_spells(tables["clients"], cutoff=cutoff, records_begin=begin)
@@ -73,7 +88,8 @@ def decided(sample, sample_study):
     return lists, actions.decide(sample.rows, lists, actions.why_nothing(sample))
 
 
-# Five clients by hand: months July to December 2025, an hour of p1 costs 50, of p2 (same role) 70; median 60.
+# Five clients by hand: months July to December 2025, an hour of p1 costs 50, of p2 (same role) 70;
+# median 60.
 FIVE = {
     # who: start, term, fee each month, hours of p1 and of p2 a month
     "a": ("2024-03-01", 12, 1000.0, 10, 0),  # costs 500: leaves 500
@@ -95,18 +111,45 @@ def five() -> dict[str, pd.DataFrame]:
             day = month + pd.Timedelta(days=40)
             money.append((who, month, fee, fee * 10, day))
             hours += [(who, "p1", month, float(first), day), (who, "p2", month, float(second), day)]
-    contracts = [("c", "2023-01-01", "2023-01-01", 1, 10.0), ("c", "2023-12-15", "2024-01-01", 1, 11.0)]
-    contracts += [("b", "2024-07-15", "2024-07-15", 6, 10.0), ("d", "2025-01-10", "2025-01-10", 1, 10.0)]
-    terms = pd.DataFrame(contracts, columns=["client_id", "signed_on", "term_start", "term_months", "fee_pct"])
+    contracts = [
+        ("c", "2023-01-01", "2023-01-01", 1, 10.0),
+        ("c", "2023-12-15", "2024-01-01", 1, 11.0),
+    ]
+    contracts += [
+        ("b", "2024-07-15", "2024-07-15", 6, 10.0),
+        ("d", "2025-01-10", "2025-01-10", 1, 10.0),
+    ]
+    terms = pd.DataFrame(
+        contracts, columns=["client_id", "signed_on", "term_start", "term_months", "fee_pct"]
+    )
     dates = {name: pd.to_datetime(terms[name]) for name in ("signed_on", "term_start")}
-    asked = [("b", "2025-09-01", False, True, 200.0, 2.0), ("b", "2025-10-01", False, False, 0.0, 3.0)]
-    asked += [("d", "2025-03-01", False, False, 0.0, 9.0), ("c", "2025-12-01", True, False, 0.0, 9.0)]
-    requests = pd.DataFrame(asked, columns=["client_id", "requested_on", "in_scope", "billed", "amount", "hours"])
-    staff = pd.DataFrame({"staff_id": ["p1", "p2"], "role": "rep", "hourly_cost": [50.0, 70.0], "name": ["Ann", "Bo"]})
+    asked = [
+        ("b", "2025-09-01", False, True, 200.0, 2.0),
+        ("b", "2025-10-01", False, False, 0.0, 3.0),
+    ]
+    asked += [
+        ("d", "2025-03-01", False, False, 0.0, 9.0),
+        ("c", "2025-12-01", True, False, 0.0, 9.0),
+    ]
+    requests = pd.DataFrame(
+        asked, columns=["client_id", "requested_on", "in_scope", "billed", "amount", "hours"]
+    )
+    staff = pd.DataFrame(
+        {
+            "staff_id": ["p1", "p2"],
+            "role": "rep",
+            "hourly_cost": [50.0, 70.0],
+            "name": ["Ann", "Bo"],
+        }
+    )
     return {
         "clients": clients,
-        "account_months": pd.DataFrame(money, columns=["client_id", "month", "fee", "ad_spend", "recorded_at"]),
-        "hours": pd.DataFrame(hours, columns=["client_id", "staff_id", "month", "hours", "recorded_at"]),
+        "account_months": pd.DataFrame(
+            money, columns=["client_id", "month", "fee", "ad_spend", "recorded_at"]
+        ),
+        "hours": pd.DataFrame(
+            hours, columns=["client_id", "staff_id", "month", "hours", "recorded_at"]
+        ),
         "staff": staff,
         "contracts": terms.assign(**dates, notice_days=[30, 60, 45, 30]),
         "requests": requests.assign(requested_on=pd.to_datetime(requests["requested_on"])),
@@ -130,11 +173,15 @@ def test_margins_by_hand(five):
 
 
 def test_causes_by_hand(five):
-    """The first half-years of b, c and d lie before the records; were b signed in July, it would be under-priced."""
+    """The first half-years of b, c and d lie before the records; were b signed in July, it would be
+    under-priced.
+    """
     book = book_of(five, later("2026-02-10"), None)
     assert book.told["cause"].dropna().to_dict() == dict.fromkeys("bcd", margins.UNSEEN)
     spells = five["clients"].assign(
-        start_date=pd.to_datetime(["2024-03-01", "2025-07-01", "2023-01-01", "2025-01-10", "2025-10-01"])
+        start_date=pd.to_datetime(
+            ["2024-03-01", "2025-07-01", "2023-01-01", "2025-01-10", "2025-10-01"]
+        )
     )
     told = book_of(five | {"clients": spells}, later("2026-02-10"), None).told
     assert told.loc["b", "cause"] == margins.UNDERPRICED
@@ -145,22 +192,35 @@ def test_causes_by_hand(five):
 
 
 def test_the_interval_of_a_margin_is_student_s(five):
-    five["account_months"].loc[five["account_months"]["client_id"] == "c", "fee"] = [300, 320, 280, 310, 290, 300.0]
+    five["account_months"].loc[five["account_months"]["client_id"] == "c", "fee"] = [
+        300,
+        320,
+        280,
+        310,
+        290,
+        300.0,
+    ]
     row = book_of(five, later("2026-02-10"), None).told.loc["c"]
     spread = np.std([300, 320, 280, 310, 290, 300], ddof=1) / math.sqrt(6)
-    assert row["margin"] == pytest.approx(-200) and row["high"] == pytest.approx(-200 + 2.5706 * spread, rel=1e-4)
+    assert row["margin"] == pytest.approx(-200) and row["high"] == pytest.approx(
+        -200 + 2.5706 * spread, rel=1e-4
+    )
 
 
 def test_remedies_by_hand(five):
-    """c: fee stood since January 2024, two whole years of 5 %, at most a quarter. b: 3 hours at the 100 that billed
+    """c: fee stood since January 2024, two whole years of 5 %, at most a quarter. b: 3 hours at the
+    100 that billed
 
-    hours brought, over six months. d: ten hours at ten more than the median of reps. a and e are not short.
+    hours brought, over six months. d: ten hours at ten more than the median of reps. a and e are
+    not short.
     """
     book = book_of(five, later("2026-02-10"), None)
     assert book.unraised.to_dict() == {"a": 23, "b": 18, "c": 25, "d": 13, "e": 4}
     found_ = book.mending
     assert found_["shortfall"].to_dict() == {"b": 80, "c": 200, "d": 200}
-    assert found_["yearly_raise"].to_dict() == pytest.approx({"b": 400 * 0.05, "c": 300 * 0.1025, "d": 500 * 0.05})
+    assert found_["yearly_raise"].to_dict() == pytest.approx(
+        {"b": 400 * 0.05, "c": 300 * 0.1025, "d": 500 * 0.05}
+    )
     begin = five["requests"]["requested_on"] >= pd.Timestamp("2025-08-11")
     assert begin.tolist() == [True, True, False, True]
     assert found_["changes"].to_dict() == pytest.approx({"b": 300 / 6, "c": 0, "d": 0})
@@ -172,30 +232,43 @@ def test_remedies_by_hand(five):
 
 
 def test_the_share_mended_by_hand(five):
-    rows = {(r.name, r.group): r for r in margins.mended(book_of(five, later("2026-02-10"), None).mending).rows}
-    share, whole = (rows["all four together", group] for group in ("share of the shortfall", "clients mended"))
+    rows = {
+        (r.name, r.group): r
+        for r in margins.mended(book_of(five, later("2026-02-10"), None).mending).rows
+    }
+    share, whole = (
+        rows["all four together", group] for group in ("share of the shortfall", "clients mended")
+    )
     assert share.estimate == pytest.approx(235.75 / 480) and share.low < share.estimate < share.high
     assert whole.estimate == pytest.approx(1 / 3) and share.n_clients == 3
     assert margins.mended(book_of(five, later("2026-02-10"), None).mending.head(0)).rows == ()
 
 
 def test_a_discount_without_prepayment_by_hand(five):
-    """c's fee is 300 on a spend of 3,000, its contract says 11 %: 30 a month are given away unless it prepaid."""
+    """c's fee is 300 on a spend of 3,000, its contract says 11 %: 30 a month are given away unless
+    it prepaid.
+    """
     clients = five["clients"].assign(discount_pct=[0, 0, 10.0, 0, 0])
     found_ = book_of(five | {"clients": clients}, later("2026-02-10"), None).mending
     assert found_["discount"].to_dict() == pytest.approx({"b": 0, "c": 30, "d": 0})
     paid = clients.assign(prepaid=True)
-    assert (book_of(five | {"clients": paid}, later("2026-02-10"), None).mending["discount"] == 0).all()
+    assert (
+        book_of(five | {"clients": paid}, later("2026-02-10"), None).mending["discount"] == 0
+    ).all()
 
 
 def test_natural_ends_and_notice_days_by_hand(five):
-    """As of 10 February 2026. a: 12 months from 1 March 2024, to 28 February; 30 days before has gone by: a year on.
+    """As of 10 February 2026. a: 12 months from 1 March 2024, to 28 February; 30 days before has
+    gone by: a year on.
 
-    b: half-years from 15 July 2024 end on 14 January, July; 45 days before 14 July is 30 May. c: monthly, 60 days: 30
-    April, by 1 March. d: monthly from the 10th: 30 days before 9 April is 10 March... but 9 March has gone by. e: 12
-    months from 1 October 2025 to 30 September, 30 days before: 31 August.
+    b: half-years from 15 July 2024 end on 14 January, July; 45 days before 14 July is 30 May. c:
+    monthly, 60 days: 30 April, by 1 March. d: monthly from the 10th: 30 days before 9 April is 10
+    March... but 9 March has gone by. e: 12 months from 1 October 2025 to 30 September, 30 days
+    before: 31 August.
     """
-    ends = book_of(five, later("2026-02-10"), None).ends.apply(lambda day: day.dt.strftime("%Y-%m-%d"))
+    ends = book_of(five, later("2026-02-10"), None).ends.apply(
+        lambda day: day.dt.strftime("%Y-%m-%d")
+    )
     assert ends["ends_on"].to_dict() == {
         "a": "2027-02-28", "b": "2026-07-14", "c": "2026-04-30", "d": "2026-04-09", "e": "2026-09-30"
     }  # fmt: skip
@@ -204,27 +277,45 @@ def test_natural_ends_and_notice_days_by_hand(five):
     }  # fmt: skip
     ends_here = five["contracts"].assign(auto_renew=False)
     rolled = book_of(five | {"contracts": ends_here}, later("2026-02-10"), None).ends
-    assert str(rolled.loc["b", "ends_on"].date()) == "2026-04-14"  # since January month by month, 45 days' notice
+    assert (
+        str(rolled.loc["b", "ends_on"].date()) == "2026-04-14"
+    )  # since January month by month, 45 days' notice
 
 
 def test_five_clients_get_the_action_that_arithmetic_says(five):
-    """b is mended, d needs a fair raise, c more: it may only be let go where somebody could look at our part."""
+    """b is mended, d needs a fair raise, c more: it may only be let go where somebody could look at
+    our part.
+    """
     book = book_of(five, later("2026-02-10"), None)
-    table = actions.decide(book.rows, actions.own_lists(book), actions.why_nothing(book)).set_index("client_id")
+    table = actions.decide(book.rows, actions.own_lists(book), actions.why_nothing(book)).set_index(
+        "client_id"
+    )
     assert table["action"].to_dict() == {
         "a": actions.RAISE_FEE, "b": actions.REPRICE, "c": actions.REPRICE, "d": actions.REPRICE, "e": actions.NONE
     }  # fmt: skip
     assert "ask 500 a month (+67%)" in table.loc["c", "reason"]
     held = "not to let go before our part is mended: no other rep's hours at like fees to look at"
     assert table.loc["c", "evidence"].endswith(held)
-    assert table.loc["b", "reason"].endswith("dearer people to newer accounts (40), charge for changes (50)")
-    assert "ask 600 a month (+20%)" in table.loc["d", "reason"] and table.loc["d", "act_by"] == "2026-02-24"
-    assert table.loc["e", "reason"] == "it leaves 500 a month; nothing on this page calls for action"
+    assert table.loc["b", "reason"].endswith(
+        "dearer people to newer accounts (40), charge for changes (50)"
+    )
+    assert (
+        "ask 600 a month (+20%)" in table.loc["d", "reason"]
+        and table.loc["d", "act_by"] == "2026-02-24"
+    )
+    assert (
+        table.loc["e", "reason"] == "it leaves 500 a month; nothing on this page calls for action"
+    )
     assert table.loc["d", "owner"] == "Ann"
-    two = five["clients"].assign(rep_id=five["clients"]["client_id"].map({"a": "p2", "e": "p2"}).fillna("p1"))
+    two = five["clients"].assign(
+        rep_id=five["clients"]["client_id"].map({"a": "p2", "e": "p2"}).fillna("p1")
+    )
     slow = pd.concat([five["requests"].assign(client_id=who) for who in "bcd"], ignore_index=True)
     waited = pd.to_timedelta(9 + slow.index % 2, unit="D")
-    looked = five | {"clients": two, "requests": slow.assign(answered_on=slow["requested_on"] + waited, hours=0.0)}
+    looked = five | {
+        "clients": two,
+        "requests": slow.assign(answered_on=slow["requested_on"] + waited, hours=0.0),
+    }
     asked = book_of(looked, later("2026-02-10"), None, heavy_hours=9.0)
     told = actions.decide(asked.rows, actions.own_lists(asked)).set_index("client_id").loc["c"]
     assert (
@@ -237,26 +328,43 @@ def test_five_clients_get_the_action_that_arithmetic_says(five):
 def test_hours_may_explain_a_cost_and_answers_a_note(five):
     """Nine clients pay 100 to 900 and take as much; of rep x they take half as much again.
 
-    Slow answers do not excuse what a client costs where nothing is noted of it, nor do heavy hours a note.
+    Slow answers do not excuse what a client costs where nothing is noted of it, nor do heavy hours
+    a note.
     """
-    fees = pd.Series(np.arange(100.0, 1000, 100), [f"k{n}" for n in range(9)], name="fee").rename_axis("client_id")
+    fees = pd.Series(
+        np.arange(100.0, 1000, 100), [f"k{n}" for n in range(9)], name="fee"
+    ).rename_axis("client_id")
     rep = pd.Series(["x", "y", "z"] * 3, fees.index)
     cost = fees * rep.map({"x": 1.5, "y": 1.0, "z": 1.0}) * np.repeat([1.0, 1.02, 1.0], 3)
-    rows = clients_of([(who, "2024-01-01", None, 1) for who in fees.index]).assign(rep_id=rep.to_numpy())
+    rows = clients_of([(who, "2024-01-01", None, 1) for who in fees.index]).assign(
+        rep_id=rep.to_numpy()
+    )
     money = pd.DataFrame({"fee": fees, "cost": cost})
     told = evidence.of_reps(rows, {}, pd.Timestamp("2025-12-31"), margins.LIMITS, money)
     assert told.loc["x", "hours"] == "'s clients take 50% more than others at like fees"
-    assert told.loc[["y", "z"], "hours"].eq("").all() and told[["rep", "response"]].isna().all(axis=None)
+    assert told.loc[["y", "z"], "hours"].eq("").all() and told[["rep", "response"]].isna().all(
+        axis=None
+    )
     few = evidence.of_reps(rows, {}, pd.Timestamp("2025-12-31"), margins.LIMITS, money.head(4))
     assert few.empty
-    listed = pd.DataFrame({"client_id": ["a"], "reason": "r; s", "evidence": "e", "owner": "o", "act_by": "2026-03-01"})
+    listed = pd.DataFrame(
+        {
+            "client_id": ["a"],
+            "reason": "r; s",
+            "evidence": "e",
+            "owner": "o",
+            "act_by": "2026-03-01",
+        }
+    )
     book = book_of(five, later("2026-02-10"), None)
     found_ = {"results": "", "rep": "", "response": " is slow", "hours": ""}
     book.__dict__["fairness"] = pd.DataFrame(found_, index=["a"])
     assert len(actions.fair(listed, book, actions.OF_MONEY)[0]) == 1
     mine = actions.fair(listed, book, actions.OF_NOTES)[1].iloc[0]
     assert mine["reason"] == "held against it: r" and mine["evidence"] == " is slow"
-    book.__dict__["fairness"] = pd.DataFrame(found_ | {"response": np.nan, "hours": " takes more"}, index=["a"])
+    book.__dict__["fairness"] = pd.DataFrame(
+        found_ | {"response": np.nan, "hours": " takes more"}, index=["a"]
+    )
     assert (
         len(actions.fair(listed, book, actions.OF_NOTES)[0])
         == len(actions.fair(listed, book, actions.OF_MONEY)[1])
@@ -265,61 +373,99 @@ def test_hours_may_explain_a_cost_and_answers_a_note(five):
 
 
 def test_what_the_contract_leaves_to_us_is_done_within_a_fortnight(five):
-    """b is bound to May and d free in March: their changes and people are ours; c's price waits for its day."""
-    listed = actions.own_lists(book_of(five, later("2026-02-10"), None))[actions.REPRICE].set_index("client_id")
+    """b is bound to May and d free in March: their changes and people are ours; c's price waits for
+    its day.
+    """
+    listed = actions.own_lists(book_of(five, later("2026-02-10"), None))[actions.REPRICE].set_index(
+        "client_id"
+    )
     days = listed["act_by"].dt.strftime("%Y-%m-%d").to_dict()
     assert days == {"b": "2026-02-24", "c": "2026-03-01", "d": "2026-02-24"}
     assert listed.loc["d", "reason"].endswith("ask 600 a month (+20%) by 10\u00a0Mar\u00a02026")
-    # A day later c's notice (sixty days) would have been due within a fortnight: it is given a month on.
+    # A day later c's notice (sixty days) would have been due within a fortnight: it is given a
+    # month on.
     ends = book_of(five, later("2026-02-16"), None).ends
     assert str(ends.loc["c", "notice_by"].date()) == "2026-04-01"
 
 
 def test_healthy_churn_by_hand():
-    """Of six ends whose margin is known two cost more than they paid; one of these had answered, content."""
-    year = pd.DataFrame({"kind": ["client"] * 4 + ["agency"] * 3 + [None], "at_start": True, "content": np.nan})
+    """Of six ends whose margin is known two cost more than they paid; one of these had answered,
+    content.
+    """
+    year = pd.DataFrame(
+        {"kind": ["client"] * 4 + ["agency"] * 3 + [None], "at_start": True, "content": np.nan}
+    )
     year = year.assign(margin=[-50, 10, 20, 30, -70, 40, np.nan, -1], fee=100.0)
     year.loc[0, "content"] = 1.0
     rows = healthy.healthy(year).rows
-    assert [(row.group, row.n_clients) for row in rows] == [("all ends", 6)]  # fewer than five are told as no share
+    assert [(row.group, row.n_clients) for row in rows] == [
+        ("all ends", 6)
+    ]  # fewer than five are told as no share
     assert rows[0].estimate == pytest.approx(2 / 6) and rows[0].low < 2 / 6 < rows[0].high
     text = healthy.healthy_words(year, "EUR").text
-    assert "2 cost more than they paid (33.3%, 95% interval" in text and "120 EUR a month together" in text
+    assert (
+        "2 cost more than they paid (33.3%, 95% interval" in text
+        and "120 EUR a month together" in text
+    )
     assert "as 1 of the 1 did who had answered lately" in text and text.endswith(
         "had paid 100 EUR a month more than their hours took: that was lost."
     )
 
 
 def test_a_rep_without_another_to_be_held_against_is_not_cleared(five):
-    """All requests answered at once by the only rep: nothing was found, but nothing could be compared either."""
+    """All requests answered at once by the only rep: nothing was found, but nothing could be
+    compared either.
+    """
     answered = five["requests"].assign(answered_on=five["requests"]["requested_on"])
     alone = book_of(five | {"requests": answered}, later("2026-02-10"), None).fairness
     assert alone.isna().all(axis=None)
-    silent = book_of(five | {"requests": answered.assign(answered_on=pd.NaT)}, later("2026-02-10"), None).fairness
+    silent = book_of(
+        five | {"requests": answered.assign(answered_on=pd.NaT)}, later("2026-02-10"), None
+    ).fairness
     assert silent["response"].str.contains("leaves most requests unanswered").all()
 
 
 def test_no_price_is_made_of_work_whose_hours_nobody_wrote_down(five):
-    unpriced = five["requests"].assign(hours=five["requests"]["hours"].mask(five["requests"]["billed"]))
-    assert (book_of(five | {"requests": unpriced}, later("2026-02-10"), None).mending["changes"] == 0).all()
+    unpriced = five["requests"].assign(
+        hours=five["requests"]["hours"].mask(five["requests"]["billed"])
+    )
+    assert (
+        book_of(five | {"requests": unpriced}, later("2026-02-10"), None).mending["changes"] == 0
+    ).all()
 
 
 def test_what_else_is_to_be_done_is_said_and_the_earliest_day_counts():
     rows = pd.DataFrame({"client_id": ["a", "b"]})
-    listed = pd.DataFrame({"client_id": ["a", "b"], "reason": "x", "evidence": "", "owner": "", "act_by": "2025-03-01"})
+    listed = pd.DataFrame(
+        {
+            "client_id": ["a", "b"],
+            "reason": "x",
+            "evidence": "",
+            "owner": "",
+            "act_by": "2025-03-01",
+        }
+    )
     care = listed.assign(reason="unhappy", act_by="2025-01-07")
-    table = actions.decide(rows, {actions.SAVE: listed.head(1), actions.CARE: care, actions.REPRICE: listed.tail(1)})
+    table = actions.decide(
+        rows, {actions.SAVE: listed.head(1), actions.CARE: care, actions.REPRICE: listed.tail(1)}
+    )
     told = table.set_index("client_id")
     assert told.loc["a", "action"] == actions.SAVE and told.loc["a", "act_by"] == "2025-01-07"
     assert told.loc["a", "reason"] == "x; also care: unhappy"
     assert told.loc["b", "action"] == actions.REPRICE and told.loc["b", "act_by"] == "2025-03-01"
     assert told.loc["b", "reason"] == "x; also care: unhappy"
-    parted = {actions.LET_GO: listed.head(1), actions.CARE: care, actions.COLLECT: listed.assign(reason="owes")}
+    parted = {
+        actions.LET_GO: listed.head(1),
+        actions.CARE: care,
+        actions.COLLECT: listed.assign(reason="owes"),
+    }
     assert actions.decide(rows.head(1), parted)["reason"].tolist() == ["x; also collect: owes"]
 
 
 def test_prices_worth_staying_at_by_hand(five):
-    """a leaves half of its fee and e five sixths: the middle is two thirds, so that costs are a third of the price."""
+    """a leaves half of its fee and e five sixths: the middle is two thirds, so that costs are a
+    third of the price.
+    """
     prices = margins.worth_staying(book_of(five, later("2026-02-10"), None).told)
     assert prices.loc["c"].to_dict() == pytest.approx(
         {"usual_margin": 1500, "2 times": 600, "5 times": 1500, "10 times": 3000}
@@ -327,27 +473,40 @@ def test_prices_worth_staying_at_by_hand(five):
 
 
 def test_work_that_only_gets_worse_by_hand():
-    money = pd.DataFrame({"client_id": "x", "engagement": 1, "month": range(24300, 24309), "fee": 100.0})
+    money = pd.DataFrame(
+        {"client_id": "x", "engagement": 1, "month": range(24300, 24309), "fee": 100.0}
+    )
     money = pd.concat(
-        [money.assign(cost=[*[200] * 3, *[900] * 3, *[1500] * 3]), money.assign(client_id="y", cost=1200.0)]
+        [
+            money.assign(cost=[*[200] * 3, *[900] * 3, *[1500] * 3]),
+            money.assign(client_id="y", cost=1200.0),
+        ]
     )
     money["margin"] = money["fee"] - money["cost"]
-    rows = pd.DataFrame({"client_id": ["x", "y"], "engagement": 1, "start_date": pd.Timestamp("2024-01-01")})
+    rows = pd.DataFrame(
+        {"client_id": ["x", "y"], "engagement": 1, "start_date": pd.Timestamp("2024-01-01")}
+    )
     found_ = margins.worsening(money, rows)
     assert found_.loc["x"].tolist() == [-100, -800, -1400, 6900] and list(found_.index) == ["x"]
     assert margins.worsening(money, rows, {**margins.LIMITS, "write_off_loss": 7000}).empty
 
 
 def test_more_is_counted_as_leaving_by_choice_where_other_ends_are_taken_for_staying(made):
-    """In `fired` the agency lets many go: 1 - KM exceeds the cumulative incidence, and the page shows the latter."""
+    """In `fired` the agency lets many go: 1 - KM exceeds the cumulative incidence, and the page
+    shows the latter.
+    """
     spells = book_of(made("fired", 600, 3)).spells
     rows = {(r.name, r.group): r.estimate for r in healthy.ends_estimates(spells).rows}
     for month in (12, 24, 36):
         curve = kaplan_meier(follow_up(spells).only([1]))
         naive = 1 - curve.loc[curve["month"] <= month, "survival"].iloc[-1]
         assert naive - rows["the client's choice", f"after {month} months"] > 0.02
-    whole = 1 - kaplan_meier(follow_up(spells)).pipe(lambda c: c[c["month"] <= 24])["survival"].iloc[-1]
-    assert sum(rows[whose, "after 24 months"] for whose in healthy.WHOSE.values()) == pytest.approx(whole)
+    whole = (
+        1 - kaplan_meier(follow_up(spells)).pipe(lambda c: c[c["month"] <= 24])["survival"].iloc[-1]
+    )
+    assert sum(rows[whose, "after 24 months"] for whose in healthy.WHOSE.values()) == pytest.approx(
+        whole
+    )
 
 
 def test_churn_adds_up_and_the_table_of_kept_and_lost_too(sample):
@@ -358,14 +517,22 @@ def test_churn_adds_up_and_the_table_of_kept_and_lost_too(sample):
         assert parts == pytest.approx(rows["all ends", f"share of {what}"])
     table = healthy.kept_and_lost(year)
     assert table.drop(columns=["How it ended", "Margin a month"]).to_numpy().sum() == len(year)
-    assert table.loc[0, ["Cost more than they paid", "Not known", "Paid for their hours"]].sum() == len(sample.rows)
-    assert table.loc[0, "Cost more than they paid"] == (sample.told["margin"] < 0).sum()  # as the first screen has it
+    assert table.loc[
+        0, ["Cost more than they paid", "Not known", "Paid for their hours"]
+    ].sum() == len(sample.rows)
+    assert (
+        table.loc[0, "Cost more than they paid"] == (sample.told["margin"] < 0).sum()
+    )  # as the first screen has it
     assert table.loc[0, "Margin a month"] == pytest.approx(sample.told["margin"].sum())
     ends = year[year["kind"].notna()]
     assert f"{len(ends)} engagements ended" in healthy.healthy_words(year).text
-    assert f"{(ends['margin'] < 0).sum()} cost more than they paid" in healthy.healthy_words(year).text
+    assert (
+        f"{(ends['margin'] < 0).sum()} cost more than they paid" in healthy.healthy_words(year).text
+    )
     snapshot = replace(sample, spells=sample.spells.assign(renewals_known=False))
-    assert healthy.last_year(snapshot).empty and healthy.quarters(snapshot.spells, sample.cutoff).empty
+    assert (
+        healthy.last_year(snapshot).empty and healthy.quarters(snapshot.spells, sample.cutoff).empty
+    )
     assert "without the days of ends" in healthy.healthy_words(healthy.last_year(snapshot)).text
 
 
@@ -374,7 +541,10 @@ def test_every_client_has_one_action_and_no_ended_one_has_any(sample, decided):
     spells, last = sample.spells, sample.cutoff
     under_way = set(spells.loc[~(spells["end_date"] <= last), "client_id"])
     assert table["client_id"].is_unique and set(table["client_id"]) == under_way
-    assert table["action"].isin([*actions.ACTIONS, actions.NONE]).all() and (table["reason"] != "").all()
+    assert (
+        table["action"].isin([*actions.ACTIONS, actions.NONE]).all()
+        and (table["reason"] != "").all()
+    )
     acted = table[table["action"] != actions.NONE]
     assert (acted["act_by"] > str(last.date())).all() and (acted["owner"] != "").all()
     noticed = set(sample.rows.loc[sample.rows["noticed"], "client_id"])
@@ -385,7 +555,9 @@ def test_every_client_has_one_action_and_no_ended_one_has_any(sample, decided):
         assert set(own["client_id"]) <= set(lists[name]["client_id"])
         before = list(actions.ACTIONS)[: list(actions.ACTIONS).index(name)]
         assert not any(
-            set(own["client_id"]) & set(lists[earlier]["client_id"]) for earlier in before if earlier in lists
+            set(own["client_id"]) & set(lists[earlier]["client_id"])
+            for earlier in before
+            if earlier in lists
         )
 
 
@@ -396,10 +568,13 @@ NAMES = st.sampled_from(list(actions.ACTIONS))
 @settings(max_examples=60, deadline=None)
 @given(lists=st.dictionaries(NAMES, st.lists(WHO, max_size=5), max_size=6), seed=st.integers(0, 5))
 def test_lists_of_any_kind_give_one_action_each(lists, seed):
-    rows = clients_of([(who, "2024-01-01", None, 1) for who in "abcd"]).sample(frac=1, random_state=seed)
+    rows = clients_of([(who, "2024-01-01", None, 1) for who in "abcd"]).sample(
+        frac=1, random_state=seed
+    )
     frames = {
         name: pd.DataFrame(
-            {"client_id": who, "reason": name, "evidence": "", "owner": "", "act_by": "2026-01-31"}, dtype=object
+            {"client_id": who, "reason": name, "evidence": "", "owner": "", "act_by": "2026-01-31"},
+            dtype=object,
         )
         for name, who in lists.items()
     }
@@ -415,27 +590,46 @@ def test_lists_made_elsewhere_take_their_place_in_the_order(five):
     """Care comes before the raise that a would get, and after the price that c is asked for."""
     book = book_of(five, later("2026-02-10"), None)
     day = pd.Timestamp("2026-02-17")
-    care = pd.DataFrame({"client_id": ["a", "c", "gone"], "client": "?", "reason": "gave a 3", "evidence": "a survey"})
+    care = pd.DataFrame(
+        {
+            "client_id": ["a", "c", "gone"],
+            "client": "?",
+            "reason": "gave a 3",
+            "evidence": "a survey",
+        }
+    )
     care = care.assign(owner="p2", act_by=day, age_days=9)
     lists = actions.own_lists(
         book, others={actions.CARE: care, actions.REFERRAL: care.assign(client_id=["e", "a", "e"])}
     )
     table = actions.decide(book.rows, lists).set_index("client_id")
-    assert table.loc["a", ["action", "owner", "act_by"]].tolist() == [actions.CARE, "Bo", "2026-02-17"]
-    assert table.loc["c", "action"] == actions.REPRICE and table.loc["e", "action"] == actions.REFERRAL
+    assert table.loc["a", ["action", "owner", "act_by"]].tolist() == [
+        actions.CARE,
+        "Bo",
+        "2026-02-17",
+    ]
+    assert (
+        table.loc["c", "action"] == actions.REPRICE and table.loc["e", "action"] == actions.REFERRAL
+    )
     assert "gone" not in table.index
 
 
 @pytest.mark.parametrize("name", [name for name in READ if name != "clients"])
 def test_each_table_may_be_missing_empty_or_tell_of_some(sample, name):
-    """Whatever a table leaves out, everybody has one action, with a day to come where there is one to take."""
+    """Whatever a table leaves out, everybody has one action, with a day to come where there is one
+    to take.
+    """
     rows = sample.tables[name]
     some = rows[rows["client_id"] < "c0450"] if "client_id" in rows else rows.iloc[: len(rows) // 2]
     for tables in ({}, {name: rows.head(0)}, {name: some}):
-        book = replace(sample, tables={n: t for n, t in sample.tables.items() if n != name} | tables)
+        book = replace(
+            sample, tables={n: t for n, t in sample.tables.items() if n != name} | tables
+        )
         table = actions.decide(book.rows, actions.own_lists(book), actions.why_nothing(book))
         assert len(table) == len(book.rows) and table["client_id"].is_unique
-        assert (table.loc[table["action"] != actions.NONE, "act_by"] > str(book.cutoff.date())).all()
+        assert (
+            table.loc[table["action"] != actions.NONE, "act_by"] > str(book.cutoff.date())
+        ).all()
         assert len(tiers.behaving(book)) == len(book.rows) and actions.first_words(table, book).text
 
 
@@ -445,7 +639,9 @@ def test_an_unknown_list_is_refused():
 
 
 def test_an_unknown_or_impossible_threshold_is_refused():
-    with pytest.raises(ValueError, match="'raise_month' is no threshold; did you mean 'raise_months'"):
+    with pytest.raises(
+        ValueError, match="'raise_month' is no threshold; did you mean 'raise_months'"
+    ):
         Settings(portfolio={"raise_month": 6.0})
     with pytest.raises(ValueError, match="raise_months must be above 0"):
         Settings(portfolio={"raise_months": 0.0})
@@ -463,7 +659,9 @@ def test_a_threshold_of_one_s_own_is_used_and_told(five):
 
 
 def test_what_is_recorded_later_changes_nothing(sample_study):
-    """Flags, hours, payments, raises and answers after the cut-off: gone, doubled or changed, all is decided alike."""
+    """Flags, hours, payments, raises and answers after the cut-off: gone, doubled or changed, all
+    is decided alike.
+    """
     s, day = sample_study, pd.Timestamp("2025-03-31")
     spells = build_spells(s.tables.frames["clients"], cutoff=day.date(), records_begin=BEGIN)
     book = Book(spells, s.tables.frames, s.settings, day)
@@ -473,17 +671,28 @@ def test_what_is_recorded_later_changes_nothing(sample_study):
     pd.testing.assert_frame_equal(actions.decide(cut.rows, actions.own_lists(cut)), table)
     more = dict(s.tables.frames)
     flags = pd.DataFrame({"client_id": spells["client_id"], "noted_on": day + pd.Timedelta(days=1)})
-    more["flags"] = pd.concat([more["flags"], flags.assign(flag="abuses staff", severity=5)], ignore_index=True)
-    for name, column in (("hours", "hours"), ("account_months", "fee"), ("payments", "amount"), ("results", "value")):
+    more["flags"] = pd.concat(
+        [more["flags"], flags.assign(flag="abuses staff", severity=5)], ignore_index=True
+    )
+    for name, column in (
+        ("hours", "hours"),
+        ("account_months", "fee"),
+        ("payments", "amount"),
+        ("results", "value"),
+    ):
         known = next(c.known for c in TABLES[name].columns if c.name == column)
         after = more[name][known] > day
-        more[name] = more[name].assign(**{column: more[name][column].where(~after, more[name][column] * 9)})
+        more[name] = more[name].assign(
+            **{column: more[name][column].where(~after, more[name][column] * 9)}
+        )
     changed = Book(spells, more, s.settings, day)
     pd.testing.assert_frame_equal(actions.decide(changed.rows, actions.own_lists(changed)), table)
     pd.testing.assert_frame_equal(changed.found, book.found)
     assert tiers.behaving(changed).equals(tiers.behaving(book))
     # The same flags a day earlier do change it.
-    sooner = more | {"flags": more["flags"].assign(noted_on=more["flags"]["noted_on"].clip(upper=day))}
+    sooner = more | {
+        "flags": more["flags"].assign(noted_on=more["flags"]["noted_on"].clip(upper=day))
+    }
     assert not Book(spells, sooner, s.settings, day).found.equals(book.found)
 
 
@@ -493,7 +702,9 @@ def test_the_order_of_rows_changes_nothing(sample_study, decided):
     book = Book(s.spells, shuffled, s.settings, pd.Timestamp(s.cutoff))
     others = {name: rows.sample(frac=1, random_state=5) for name, rows in decided[0].items()}
     again = actions.own_lists(book, others={name: others[name] for name in actions.of_service(s)})
-    pd.testing.assert_frame_equal(actions.decide(book.rows, again, actions.why_nothing(book)), decided[1])
+    pd.testing.assert_frame_equal(
+        actions.decide(book.rows, again, actions.why_nothing(book)), decided[1]
+    )
 
 
 def wronged(book: Book, world: str, clients: int, seed: int) -> set[str]:
@@ -511,7 +722,8 @@ def let_go(book: Book) -> set[str]:
 
 
 def test_the_fairness_check_keeps_wronged_clients_off_the_list(made):
-    """In `team_fault` notes follow the rep's slowness. Even where one note is enough to let go, nine in ten stay off;
+    """In `team_fault` notes follow the rep's slowness. Even where one note is enough to let go,
+    nine in ten stay off;
 
     without the check far more would be listed, so that it is the check that does it.
     """
@@ -528,35 +740,45 @@ def test_the_fairness_check_keeps_wronged_clients_off_the_list(made):
 
 
 def test_the_check_does_not_excuse_everybody(made):
-    """In `study` most clients' teams have no fault to be found, and nearly all of those beyond mending are listed.
+    """In `study` most clients' teams have no fault to be found, and nearly all of those beyond
+    mending are listed.
 
     No rep's hours are planted to be more than another's.
     """
     book = book_of(made("study", 2400, 7))
     looks = book.fairness[list(actions.OF_NOTES)]
-    assert looks.fillna("").ne("").any(axis=1).mean() < 0.6 and (looks.notna().sum(axis=1) >= 2).all()
+    assert (
+        looks.fillna("").ne("").any(axis=1).mean() < 0.6 and (looks.notna().sum(axis=1) >= 2).all()
+    )
     beyond = set(actions._beyond_mending(book)["client_id"])
     assert len(beyond) >= 20 and len(beyond & let_go(book)) / len(beyond) > 0.7
     assert book.fairness["hours"].fillna("").ne("").mean() < 0.05
 
 
 def test_planted_unprofitable_clients_are_found(made):
-    """Fees and hours as planted say who costs more than it pays: recall 85 %, precision 80 %, in 2,400 clients.
+    """Fees and hours as planted say who costs more than it pays: recall 85 %, precision 80 %, in
+    2,400 clients.
 
     Of those listed to let go for their margin at least nine in ten are planted.
     """
     seed, clients = 7, 2400
     book = book_of(made("study", clients, seed))
-    rows = write._batch(found(WORLDS["study"], clients, 60, seed), clients, seed, 0).rows.set_index("client_id")
+    rows = write._batch(found(WORLDS["study"], clients, 60, seed), clients, seed, 0).rows.set_index(
+        "client_id"
+    )
     fee = rows["planned"] * rows["term"].map(FEES) / 100
     hours = (4 + fee / 150) * math.exp(0.35**2 / 2) * (1 + 0.15 * rows["difficult"])
-    latest = book.known["contracts"].sort_values("term_start").groupby("client_id")["fee_pct"].last()
+    latest = (
+        book.known["contracts"].sort_values("term_start").groupby("client_id")["fee_pct"].last()
+    )
     planted = (rows["planned"] * latest / 100 < 60 * hours.clip(upper=60)).reindex(book.told.index)
     under = book.told["margin"] < 0
     assert (planted & under).sum() / planted.sum() >= 0.80
     assert (planted & under).sum() / under.sum() >= 0.75
     table = actions.decide(book.rows, actions.own_lists(book))
-    gone = table[(table["action"] == actions.LET_GO) & table["reason"].str.startswith("costs")]["client_id"]
+    gone = table[(table["action"] == actions.LET_GO) & table["reason"].str.startswith("costs")][
+        "client_id"
+    ]
     assert len(gone) >= 10 and planted.reindex(gone).mean() >= 0.9
 
 
@@ -574,9 +796,15 @@ def test_notes_that_matter_are_found_and_those_that_do_not_are_not(made):
 
 
 def test_effects_that_are_luck_alone_are_not_named(sample_study, sample):
-    """Nothing but quality (weakly) is planted at signing; marks dealt by lot stand out once in ten agencies at most."""
+    """Nothing but quality (weakly) is planted at signing; marks dealt by lot stand out once in ten
+    agencies at most.
+    """
     rng = np.random.default_rng(4)
-    lots = {name: rng.random(len(sample.spells)) < 0.5 for name in effects.SIGNS if name != "approval_layers"}
+    lots = {
+        name: rng.random(len(sample.spells)) < 0.5
+        for name in effects.SIGNS
+        if name != "approval_layers"
+    }
     dealt = replace(sample, spells=sample.spells.assign(**lots).drop(columns="approval_layers"))
     told = effects.sign_effects(dealt)
     assert "none stands out" in effects.beyond_luck(told).text
@@ -584,20 +812,33 @@ def test_effects_that_are_luck_alone_are_not_named(sample_study, sample):
     for row in (r for r in told.rows if r.group == effects.LEFT):
         assert abs(math.log(drawn[row.name].estimate)) < abs(math.log(row.estimate)) + 1e-12
     assert "Too little" in effects.beyond_luck(effects.Estimates((), "")).text
-    planted = tuple(replace(row, estimate=4.0, low=3.0, high=5.33) if row is told.rows[0] else row for row in told.rows)
+    planted = tuple(
+        replace(row, estimate=4.0, low=3.0, high=5.33) if row is told.rows[0] else row
+        for row in told.rows
+    )
     assert told.rows[0].name in effects.beyond_luck(effects.Estimates(planted, "")).text
 
 
 def test_evidence_by_hand():
-    """A debtor whose arrears grow three months on end; a part payment counts; a client who keeps revising."""
+    """A debtor whose arrears grow three months on end; a part payment counts; a client who keeps
+    revising.
+    """
     day = pd.Timestamp("2025-12-31")
     due = pd.to_datetime(["2025-08-30", "2025-09-30", "2025-10-31", "2025-11-30"])
-    bills = pd.DataFrame({"invoice_id": list("1234"), "client_id": "x", "issued_on": due - pd.Timedelta(days=30)})
+    bills = pd.DataFrame(
+        {"invoice_id": list("1234"), "client_id": "x", "issued_on": due - pd.Timedelta(days=30)}
+    )
     bills = bills.assign(due_on=due, amount=100.0)
-    paid = pd.DataFrame({"invoice_id": ["1"], "paid_on": pd.to_datetime(["2025-09-15"]), "amount": [40.0]})
+    paid = pd.DataFrame(
+        {"invoice_id": ["1"], "paid_on": pd.to_datetime(["2025-09-15"]), "amount": [40.0]}
+    )
     asked = pd.date_range("2025-08-01", periods=6, freq="14D")
-    requests = pd.DataFrame({"client_id": "y", "requested_on": asked, "revision": [True] * 4 + [False] * 2})
-    flags = pd.DataFrame({"client_id": ["y", "y"], "noted_on": pd.to_datetime(["2025-05-01", "2024-01-01"])})
+    requests = pd.DataFrame(
+        {"client_id": "y", "requested_on": asked, "revision": [True] * 4 + [False] * 2}
+    )
+    flags = pd.DataFrame(
+        {"client_id": ["y", "y"], "noted_on": pd.to_datetime(["2025-05-01", "2024-01-01"])}
+    )
     flags = flags.assign(flag=["Undecided", "rude"], severity=[2, 5])
     rows = clients_of([("x", "2025-01-01", None, 1), ("y", "2024-06-01", None, 1)])
     known = {"invoices": bills, "payments": paid, "requests": requests, "flags": flags}
@@ -605,7 +846,8 @@ def test_evidence_by_hand():
     assert owed.loc["x"].tolist() == [160, 360]
     told = evidence.evidence(rows, known, day)
     assert told[["client_id", "what", "group"]].to_numpy().tolist() == [
-        ["x", "debtor", "kind to avoid"], ["y", "rude", "red flag"],  # rude before it signed: known by then
+        # rude before it signed: known by then
+        ["x", "debtor", "kind to avoid"], ["y", "rude", "red flag"],
         ["y", "Undecided", "kind to avoid"], ["y", "undecided", "kind to avoid"],
     ]  # fmt: skip
     assert told["evidence"].tolist()[0] == "arrears grew 3 months on end to 3.6 invoices"
@@ -614,18 +856,31 @@ def test_evidence_by_hand():
 
 
 def test_days_to_pay_by_hand():
-    """Of four invoices one is paid after 20 days, one after 50 and one waits for 40: Kaplan-Meier's 3/4 and 3/8."""
+    """Of four invoices one is paid after 20 days, one after 50 and one waits for 40: Kaplan-Meier's
+    3/4 and 3/8.
+    """
     day = pd.Timestamp("2025-12-31")
-    bills = pd.DataFrame({"invoice_id": list("1234"), "client_id": ["x", "x", "y", "z"], "amount": 100.0})
+    bills = pd.DataFrame(
+        {"invoice_id": list("1234"), "client_id": ["x", "x", "y", "z"], "amount": 100.0}
+    )
     issued = pd.to_datetime(["2025-06-01", "2025-06-01", "2025-11-21", "2025-07-01"])
     bills = bills.assign(issued_on=issued, due_on=issued + pd.Timedelta(days=30))
     paid = pd.DataFrame({"invoice_id": ["1", "2", "2", "4"], "amount": [100.0, 50.0, 50.0, 60.0]})
-    paid = paid.assign(paid_on=pd.to_datetime(["2025-06-21", "2025-06-11", "2025-07-21", "2025-07-02"]))
+    paid = paid.assign(
+        paid_on=pd.to_datetime(["2025-06-21", "2025-06-11", "2025-07-21", "2025-07-02"])
+    )
     rows = tiers.waits({"invoices": bills, "payments": paid}, day)
-    assert rows["days"].tolist() == [20, 50, 40, 183] and rows["paid"].tolist() == [True, True, False, False]
+    assert rows["days"].tolist() == [20, 50, 40, 183] and rows["paid"].tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert rows["open"].tolist() == [0, 0, 100, 40]
     told = {r.name: r.estimate for r in tiers.days_to_pay(rows, pd.Series(dtype=str), day).rows}
-    assert told["unpaid after 30 days"] == pytest.approx(3 / 4) and told["unpaid after 60 days"] == pytest.approx(3 / 8)
+    assert told["unpaid after 30 days"] == pytest.approx(3 / 4) and told[
+        "unpaid after 60 days"
+    ] == pytest.approx(3 / 8)
     assert told["days of sales outstanding"] == pytest.approx(90 * 140 / 100)
     assert not tiers.days_to_pay(tiers.waits({}, day), pd.Series(dtype=str), day).rows
 
@@ -641,7 +896,10 @@ def test_tiers_by_hand():
     )
     assert tiers.by_share(good.astype("boolean")).tolist()[:3] == ["best", "very good", "worst"]
     assert pd.isna(tiers.by_share(good.astype("boolean"))[3])  # two signs are too few
-    before, after = pd.Series(["best", "best", "worst"], list("xyz")), pd.Series(["worst", "best"], list("xz"))
+    before, after = (
+        pd.Series(["best", "best", "worst"], list("xyz")),
+        pd.Series(["worst", "best"], list("xz")),
+    )
     assert tiers.moves(before, after).to_numpy().tolist() == [["best", 0, 1, 1], ["worst", 1, 0, 0]]
 
 
@@ -654,7 +912,9 @@ def test_tiers_add_up_and_move(sample):
 
 
 def test_a_new_rep_moves_ratings_where_that_is_planted():
-    """Of 60 clients a third loves its rep; 40 get a new one in month eight, and lovers' ratings fall by two."""
+    """Of 60 clients a third loves its rep; 40 get a new one in month eight, and lovers' ratings
+    fall by two.
+    """
     liking = np.random.default_rng(1).normal(5.0, 0.1, (60, 16))
     rep = np.full((60, 16), "r1", dtype=object)
     liking[::3] += 4.0
@@ -682,7 +942,9 @@ def test_with_clients_alone_it_says_what_it_lacks(tmp_path):
     lists = actions.own_lists(book, others=actions.of_service(study))
     table = actions.decide(book.rows, lists, actions.why_nothing(book))
     assert (table["action"] == actions.NONE).all() and len(table) == 26
-    assert (table["reason"] == "what it costs is not known; nothing on this page calls for action").all()
+    assert (
+        table["reason"] == "what it costs is not known; nothing on this page calls for action"
+    ).all()
     told = " ".join(item.text for item in actions.lacking(study.tables.frames).items)
     for need in (
         "account_months.fee",
@@ -696,15 +958,28 @@ def test_with_clients_alone_it_says_what_it_lacks(tmp_path):
     assert "cannot be told without fees by month" in actions.first_words(table, book).text
     year = healthy.last_year(book)
     assert "cannot be told without fees and hours" in healthy.healthy_words(year).text
-    assert healthy.kept_and_lost(year).empty and healthy.too_long(book).empty and not margins.mended(book.mending).rows
-    assert not effects.sign_effects(book).rows and actions.noted(book).empty and tiers.behaving(book).isna().all()
-    assert actions.parting(table, book).empty and actions.written_off(book).empty and actions.stood(table, lists).empty
+    assert (
+        healthy.kept_and_lost(year).empty
+        and healthy.too_long(book).empty
+        and not margins.mended(book.mending).rows
+    )
+    assert (
+        not effects.sign_effects(book).rows
+        and actions.noted(book).empty
+        and tiers.behaving(book).isna().all()
+    )
+    assert (
+        actions.parting(table, book).empty
+        and actions.written_off(book).empty
+        and actions.stood(table, lists).empty
+    )
     assert (
         not effects.after_events(study.spells, effects.happenings(book), 1).rows
         and not tiers.by_source(study.spells, book.told).rows
     )
     assert (
-        not effects.after_events(study.spells, effects.changes(book), 1, 3).rows and not tiers.trend(study.spells).rows
+        not effects.after_events(study.spells, effects.changes(book), 1, 3).rows
+        and not tiers.trend(study.spells).rows
     )
     assert (
         healthy.stacked_words(study.spells).startswith("Gone after")
@@ -717,8 +992,17 @@ def test_lists_are_written_and_add_up(decided, tmp_path):
     actions.save(table, str(tmp_path))
     files = {path.stem: pd.read_csv(path) for path in (tmp_path / "lists").glob("*.csv")}
     whole = files.pop("portfolio")
-    assert len(whole) == len(table) and sum(map(len, files.values())) == int((table["action"] != actions.NONE).sum())
-    assert list(files["let_go"].columns) == ["client_id", "client", "reason", "evidence", "owner", "act_by"]
+    assert len(whole) == len(table) and sum(map(len, files.values())) == int(
+        (table["action"] != actions.NONE).sum()
+    )
+    assert list(files["let_go"].columns) == [
+        "client_id",
+        "client",
+        "reason",
+        "evidence",
+        "owner",
+        "act_by",
+    ]
     actions.save(table, "")
 
 

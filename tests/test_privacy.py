@@ -40,23 +40,37 @@ def tables() -> Tables:
     }
     staff = {"staff_id": ["s1", "s2"], "name": ["Ann", "Bob"], "role": ["seller", "rep"]}
     frames = {"clients": pd.DataFrame(clients), "staff": pd.DataFrame(staff)}
-    return Tables(frames, {}, {}, ("Ann's list.csv: columns not used: Bob, Ann",), ("clients.name: trimmed (1 cell)",))
+    return Tables(
+        frames,
+        {},
+        {},
+        ("Ann's list.csv: columns not used: Bob, Ann",),
+        ("clients.name: trimmed (1 cell)",),
+    )
 
 
 def hidden(settings: Settings = PRIVATE, key: bytes = KEY) -> dict[str, pd.DataFrame]:
     noted = TableSettings(extra={"note": Extra(kind="text")})
-    return privacy.without_names(tables(), settings.model_copy(update={"tables": {"clients": noted}}), key).frames
+    return privacy.without_names(
+        tables(), settings.model_copy(update={"tables": {"clients": noted}}), key
+    ).frames
 
 
 def test_the_same_id_has_the_same_code_in_every_table_and_column():
     clients, staff = hidden()["clients"], hidden()["staff"]
     by_spend = clients.set_index("monthly_ad_spend")
     first, person = by_spend.at[1.0, "client_id"], by_spend.at[1.0, "seller_id"]
-    assert re.fullmatch(r"client-[a-z2-7]{10}", first) and re.fullmatch(r"person-[a-z2-7]{10}", person)
-    assert by_spend["referred_by"].tolist()[1:] == [first, first] or set(by_spend["referred_by"].dropna()) == {first}
+    assert re.fullmatch(r"client-[a-z2-7]{10}", first) and re.fullmatch(
+        r"person-[a-z2-7]{10}", person
+    )
+    assert by_spend["referred_by"].tolist()[1:] == [first, first] or set(
+        by_spend["referred_by"].dropna()
+    ) == {first}
     assert by_spend.at[1.0, "name"] == first and pd.isna(by_spend.at[2.0, "name"])
     assert person in set(staff["staff_id"]) and (staff["name"] == staff["staff_id"]).all()
-    assert by_spend.at[1.0, "note"] == by_spend.at[2.0, "note"] and by_spend.at[1.0, "note"].startswith("text-")
+    assert by_spend.at[1.0, "note"] == by_spend.at[2.0, "note"] and by_spend.at[
+        1.0, "note"
+    ].startswith("text-")
     assert by_spend.at[2.0, "end_reason"] == "price"
 
 
@@ -66,7 +80,10 @@ def test_codes_stay_with_the_key_and_go_with_it():
         hidden(key=b"another key, also long")["clients"]["client_id"]
     )
     assert privacy.fingerprint(KEY) != privacy.fingerprint(b"another key, also long")
-    assert privacy.fingerprint(KEY) not in privacy.coded(pd.Series(["", "key"]), "client", KEY).tolist()
+    assert (
+        privacy.fingerprint(KEY)
+        not in privacy.coded(pd.Series(["", "key"]), "client", KEY).tolist()
+    )
 
 
 def test_the_order_of_rows_tells_nothing_of_names():
@@ -89,10 +106,16 @@ def test_the_study_s_own_words_for_a_client_stay_for_they_decide():
 def test_notes_and_settings_name_no_file_and_no_word_of_the_input():
     assert privacy.without_names(tables(), PRIVATE, KEY).notes == ("columns not used: 2",)
     how = TableSettings(
-        file="Ann.xlsx", sheet="Bob", values={"name": {"A": "Acme"}, "end_reason": {"too dear": "price"}}
+        file="Ann.xlsx",
+        sheet="Bob",
+        values={"name": {"A": "Acme"}, "end_reason": {"too dear": "price"}},
     )
     plain = privacy.without_places(Settings(tables={"clients": how})).tables["clients"]
-    assert (plain.file, plain.sheet, plain.values) == ("", "", {"end_reason": {"too dear": "price"}})
+    assert (plain.file, plain.sheet, plain.values) == (
+        "",
+        "",
+        {"end_reason": {"too dear": "price"}},
+    )
 
 
 def test_two_names_never_share_a_code(monkeypatch):
@@ -130,15 +153,31 @@ def five():
 
 
 def test_rows_on_few_clients_are_left_out_and_counted(five):
-    rows = [Estimate.of("A1", "share", group, (0.5,), "share", (n, 1)) for group, n in (("a", 4), ("b", 5), ("c", 0))]
+    rows = [
+        Estimate.of("A1", "share", group, (0.5,), "share", (n, 1))
+        for group, n in (("a", 4), ("b", 5), ("c", 0))
+    ]
     shown = Estimates(tuple(rows), "Shares")
     bundle = shown._repr_mimebundle_()
-    assert [row["group"] for row in bundle[MIME]["estimates"]] == ["b", "c"]  # nothing is counted of c
-    assert "1 row of fewer than 5 clients left out" in bundle["text/html"] and "<th" in bundle["text/html"]
+    assert [row["group"] for row in bundle[MIME]["estimates"]] == [
+        "b",
+        "c",
+    ]  # nothing is counted of c
+    assert (
+        "1 row of fewer than 5 clients left out" in bundle["text/html"]
+        and "<th" in bundle["text/html"]
+    )
     assert shown.says("share") == "b 50.0%, c 50.0%"
-    table = Listing(pd.DataFrame({"Term": ["x", "y"], "Clients signed": [3, 30], "Gone": [0.1, 0.2]}), "Gone early")
+    table = Listing(
+        pd.DataFrame({"Term": ["x", "y"], "Clients signed": [3, 30], "Gone": [0.1, 0.2]}),
+        "Gone early",
+    )
     html, text = (table._repr_mimebundle_()[f"text/{kind}"] for kind in ("html", "plain"))
-    assert "<td>x" not in html and "<td>y" in html and "x" not in text.split("\n", 1)[1].replace("text", "")
+    assert (
+        "<td>x" not in html
+        and "<td>y" in html
+        and "x" not in text.split("\n", 1)[1].replace("text", "")
+    )
     named = Listing(pd.DataFrame({"Client": ["c1"], "Spend": [3]}), "One row a client")
     assert "c1" in named.html() and "left out" not in named.html()
 
@@ -152,21 +191,37 @@ def test_by_itself_every_row_is_shown():
 
 def retention(*words, **environment) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", "from retention.cli import main; main()", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, env=ENVIRONMENT | environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=ENVIRONMENT | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def secrets_of(folder: Path) -> set[str]:
-    """Every id, name and free text of the input, and every word of an open list that fewer than five clients share."""
+    """Every id, name and free text of the input, and every word of an open list that fewer than
+    five clients share.
+    """
     told = set()
     for path in folder.glob("*.csv"):
         table, frame = TABLES[path.stem], pd.read_csv(path, dtype=str)
         kinds = {column.name: column.kind for column in table.columns}
-        told |= {v for name in frame if kinds[name] in ("id", "text") for v in frame[name].dropna().unique()}
+        told |= {
+            v
+            for name in frame
+            if kinds[name] in ("id", "text")
+            for v in frame[name].dropna().unique()
+        }
     return told
 
 
 def found_in(folder: Path, secrets: set[str]) -> list[str]:
-    """Which secrets stand in which file's name or text; pictures are left aside, and any file not text is told."""
+    """Which secrets stand in which file's name or text; pictures are left aside, and any file not
+    text is told.
+    """
     found = []
     words = {secret for secret in secrets if re.fullmatch(r"[\w-]+", secret)}
     for path in (path for path in folder.rglob("*") if path.is_file()):
@@ -177,7 +232,9 @@ def found_in(folder: Path, secrets: set[str]) -> list[str]:
             continue
         text = re.sub(r'base64,[A-Za-z0-9+/=\\n]+|"image/png": "[^"]*"', "", text)
         text = text.replace("&#39;", "'").replace("&amp;", "&")
-        found += [f"{path.name}: {word}" for word in sorted(words & set(re.findall(r"[\w-]+", text)))]
+        found += [
+            f"{path.name}: {word}" for word in sorted(words & set(re.findall(r"[\w-]+", text)))
+        ]
         found += [f"{path.name}: {phrase}" for phrase in sorted(secrets - words) if phrase in text]
     return found
 
@@ -193,16 +250,23 @@ def test_no_name_id_or_free_text_of_the_input_is_in_any_file_of_the_run(input_da
     done = retention("report", "--data", input_data, "--out", tmp_path, "--pseudonyms", "--quiet")
     assert done.returncode == 0, done.stderr
     secrets = {*secrets_of(input_data), str(input_data), "Zebedee", KEY.decode()}
-    assert {"c0001", "Zebedee"} < secrets and any("K." in secret for secret in secrets), "the search has what to find"
+    assert {"c0001", "Zebedee"} < secrets and any("K." in secret for secret in secrets), (
+        "the search has what to find"
+    )
     run = (tmp_path / "latest").resolve()
     assert found_in(tmp_path, secrets) == []
     assert publish.whole(run) and "client-" in (run / "scores.csv").read_text()
     told = json.loads((run / "run.json").read_text())
-    assert told["pseudonyms"] == privacy.fingerprint(KEY) and told["settings"]["privacy"]["pseudonyms"] is True
+    assert (
+        told["pseudonyms"] == privacy.fingerprint(KEY)
+        and told["settings"]["privacy"]["pseudonyms"] is True
+    )
 
 
 def test_the_search_finds_what_is_planted(tmp_path):
-    (tmp_path / "c0001.html").write_text('<img src="data:image/png;base64,c0002"> Ines K. <b>We&#39;re off</b>')
+    (tmp_path / "c0001.html").write_text(
+        '<img src="data:image/png;base64,c0002"> Ines K. <b>We&#39;re off</b>'
+    )
     assert found_in(tmp_path, {"c0001", "c0002", "Ines K.", "We're off"}) == [
         "c0001.html: c0001",
         "c0001.html: Ines K.",
@@ -220,5 +284,11 @@ def test_a_run_that_stops_writes_nothing_of_the_input_either(input_data, tmp_pat
     assert found_in(tmp_path / "out", secrets_of(input_data) | {str(tmp_path)}) == []
     assert "standard error" in (tmp_path / "out" / "failed" / "index.html").read_text()
     assert "is not a date" not in (tmp_path / "out" / "failed" / "index.html").read_text()
-    keyless = retention("report", "--data", input_data, "--out", tmp_path / "none", "--pseudonyms", RETENTION_KEY="")
-    assert keyless.returncode == 2 and "need a key" in keyless.stderr and not (tmp_path / "none" / "latest").exists()
+    keyless = retention(
+        "report", "--data", input_data, "--out", tmp_path / "none", "--pseudonyms", RETENTION_KEY=""
+    )
+    assert (
+        keyless.returncode == 2
+        and "need a key" in keyless.stderr
+        and not (tmp_path / "none" / "latest").exists()
+    )

@@ -28,7 +28,9 @@ pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core
 
 def retention(*words, cwd=ROOT, **environment) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", "from retention.cli import main; main()", *map(str, words)]
-    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,11 @@ def test_the_published_folder_is_as_designed(out):
     written = {f"{page}.html" for page in pages} | {f"notebooks/{page}.ipynb" for page in pages}
     told = {"results.json", "changes.json", "run.json", "run.log"}
     lists = {name for name in names if name.startswith("lists/")}
-    assert len(pages) == 9 and names - lists == written | told | {"index.html", "scores.csv", "leads.csv"}
+    assert len(pages) == 9 and names - lists == written | told | {
+        "index.html",
+        "scores.csv",
+        "leads.csv",
+    }
     assert lists and all(name.endswith(".csv") for name in lists)
     assert re.fullmatch(r"2025-12-31-[0-9a-f]{8}", run.name)
     assert publish.whole(run)
@@ -65,7 +71,9 @@ def test_results_follow_the_schema(out):
     assert results["run_id"] == (out / "latest").resolve().name
     assert [claim["id"] for claim in results["claims"]] == ["A1", "A4", "A6", "A10", "A7", "A8"]
     ids = {row["id"] for row in results["estimates"]}
-    assert ids >= {*"A1 A2 A3 A4 A6 A9 B1 B2 B3 B4 B5 B7 C1 C2 C3 C4 C6 C7 C8 C9 D1 D2 D4 D6 D7 D8 risk".split()}
+    assert ids >= {
+        *"A1 A2 A3 A4 A6 A9 B1 B2 B3 B4 B5 B7 C1 C2 C3 C4 C6 C7 C8 C9 D1 D2 D4 D6 D7 D8 risk".split()
+    }
     broken = results | {"claims": [results["claims"][0] | {"verdict": "proven"}]}
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(broken, schema())
@@ -75,7 +83,9 @@ def test_nothing_of_this_machine_and_nothing_from_outside(out, data):
     for path in (out / "latest").resolve().rglob("*"):
         if path.is_file():
             text = path.read_text()
-            assert str(data) not in text and str(out) not in text and str(ROOT) not in text, path.name
+            assert str(data) not in text and str(out) not in text and str(ROOT) not in text, (
+                path.name
+            )
         if path.suffix == ".html":
             assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
             own = text.replace(f"<script>{pages.SCRIPT}</script>", "").replace("&lt;script", "")
@@ -93,19 +103,29 @@ def test_the_same_run_twice_has_the_same_name_and_is_kept(out, data):
 def test_the_same_run_elsewhere_has_the_same_results_to_the_byte(out, data, tmp_path):
     assert retention("report", "--data", data, "--out", tmp_path, "--jobs", 1).returncode == 0
     assert (tmp_path / "latest").resolve().name == (out / "latest").resolve().name
-    assert (tmp_path / "latest/results.json").read_bytes() == (out / "latest/results.json").read_bytes()
+    assert (tmp_path / "latest/results.json").read_bytes() == (
+        out / "latest/results.json"
+    ).read_bytes()
 
 
 def test_a_damaged_run_is_made_again(data, tmp_path):
-    assert retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00").returncode == 0
+    assert (
+        retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00").returncode == 0
+    )
     (tmp_path / "latest" / "index.html").write_text("damaged")
-    assert retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00").returncode == 0
+    assert (
+        retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00").returncode == 0
+    )
     assert publish.whole((tmp_path / "latest").resolve())
 
 
-def test_what_others_leave_in_a_run_is_no_damage_and_a_good_run_clears_an_old_failure(data, tmp_path):
+def test_what_others_leave_in_a_run_is_no_damage_and_a_good_run_clears_an_old_failure(
+    data, tmp_path
+):
     (tmp_path / "failed").mkdir()
-    assert retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00").returncode == 0
+    assert (
+        retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00").returncode == 0
+    )
     assert not (tmp_path / "failed").exists()
     (tmp_path / "latest" / ".DS_Store").write_text("x")
     again = retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00")
@@ -131,22 +151,29 @@ def runs_in(out: Path) -> dict[str, Path]:
 
 
 def test_each_run_says_what_changed_since_the_one_before(chain):
-    first, second, third = (json.loads((runs_in(chain)[c] / "changes.json").read_text()) for c in CUTOFFS)
+    first, second, third = (
+        json.loads((runs_in(chain)[c] / "changes.json").read_text()) for c in CUTOFFS
+    )
     assert (
-        first["before"] is None and "no run before this one" in (runs_in(chain)[CUTOFFS[0]] / "index.html").read_text()
+        first["before"] is None
+        and "no run before this one" in (runs_in(chain)[CUTOFFS[0]] / "index.html").read_text()
     )
     assert (second["before"], third["before"]) == (first["after"], second["after"])
     assert "the cut-off" in third["made_of"] and third["rows"][0]["table"] == "clients"
     assert f"Compared with run {second['after']}" in (chain / "latest" / "index.html").read_text()
     told = retention("compare", runs_in(chain)[CUTOFFS[0]], chain / "latest")
     assert told.returncode == 0 and f"Compared with run {first['after']}" in told.stdout
-    machine = json.loads(retention("compare", runs_in(chain)[CUTOFFS[1]], chain / "latest", "--json").stdout)
+    machine = json.loads(
+        retention("compare", runs_in(chain)[CUTOFFS[1]], chain / "latest", "--json").stdout
+    )
     assert machine == third
     assert retention("compare", chain, chain / "latest").returncode == 2
 
 
 def test_the_same_input_after_the_same_run_gives_the_same_files(chain, data, tmp_path):
-    """But for run.json and run.log; and a run that is kept, but now follows another, is compared anew."""
+    """But for run.json and run.log; and a run that is kept, but now follows another, is compared
+    anew.
+    """
     shutil.copytree(chain, tmp_path / "out", symlinks=True)
     out, (first, second, third) = tmp_path / "out", (runs_in(tmp_path / "out")[c] for c in CUTOFFS)
     publish.swing(second)
@@ -165,14 +192,40 @@ def test_the_same_input_after_the_same_run_gives_the_same_files(chain, data, tmp
 
 def test_nothing_is_done_where_nothing_changed(chain, data):
     again = retention(
-        *BRIEF, "--data", data, "--out", chain, "--cutoff", CUTOFFS[2], "--if-changed", "--stale-after", 0
+        *BRIEF,
+        "--data",
+        data,
+        "--out",
+        chain,
+        "--cutoff",
+        CUTOFFS[2],
+        "--if-changed",
+        "--stale-after",
+        0,
     )
-    assert (again.returncode, again.stdout, again.stderr) == (0, f"{chain / 'latest' / 'index.html'}\n", "")
+    assert (again.returncode, again.stdout, again.stderr) == (
+        0,
+        f"{chain / 'latest' / 'index.html'}\n",
+        "",
+    )
     (chain / "failed").mkdir()
-    words = ("report", "--data", data, "--out", chain, "--cutoff", CUTOFFS[2], "--if-changed", "--stale-after", 0)
+    words = (
+        "report",
+        "--data",
+        data,
+        "--out",
+        chain,
+        "--cutoff",
+        CUTOFFS[2],
+        "--if-changed",
+        "--stale-after",
+        0,
+    )
     told = retention(*words, "--notebooks", "00").stderr.split()
     assert told == f"Nothing has changed since run {(chain / 'latest').resolve().name}".split()
-    assert not (chain / "failed").exists(), "an older failure is over once the data are those of the last run again"
+    assert not (chain / "failed").exists(), (
+        "an older failure is over once the data are those of the last run again"
+    )
 
 
 def test_data_that_changed_are_run_and_old_runs_are_cleared_away(chain, data, tmp_path):
@@ -195,11 +248,20 @@ def test_data_that_changed_are_run_and_old_runs_are_cleared_away(chain, data, tm
     )
     done = retention(*BRIEF, *words)
     assert done.returncode == 0, done.stderr
-    kept = {path.name for path in (tmp_path / "out").iterdir()} - {".lock", "latest", "notes", "2020-01-01-abcdef01"}
+    kept = {path.name for path in (tmp_path / "out").iterdir()} - {
+        ".lock",
+        "latest",
+        "notes",
+        "2020-01-01-abcdef01",
+    }
     assert kept == {runs_in(chain)[CUTOFFS[2]].name, (tmp_path / "out" / "latest").resolve().name}
     changed = json.loads((tmp_path / "out" / "latest" / "changes.json").read_text())
     assert changed["made_of"] == ["the data files"]
-    grown = [(row["table"], row["after"] - row["before"]) for row in changed["rows"] if row["after"] != row["before"]]
+    grown = [
+        (row["table"], row["after"] - row["before"])
+        for row in changed["rows"]
+        if row["after"] != row["before"]
+    ]
     assert grown == [("meetings", 1)]
 
 
@@ -208,7 +270,9 @@ def test_the_run_of_latest_is_kept_whatever_its_age(chain, tmp_path):
     oldest = runs_in(tmp_path / "out")[CUTOFFS[0]]
     os.utime(oldest / "run.json", (0, 0))
     publish.swing(oldest)
-    assert len(publish.prune(tmp_path / "out", 1)) == 2 and list(runs_in(tmp_path / "out").values()) == [oldest]
+    assert len(publish.prune(tmp_path / "out", 1)) == 2 and list(
+        runs_in(tmp_path / "out").values()
+    ) == [oldest]
 
 
 def test_verify_finds_every_difference(chain, tmp_path):
@@ -231,13 +295,18 @@ def test_verify_finds_every_difference(chain, tmp_path):
 def test_data_that_end_long_ago_are_told_and_change_nothing_in_the_run(chain, data):
     words = (*BRIEF, "--data", data, "--out", chain, "--cutoff", CUTOFFS[2], "--if-changed")
     told = retention(*words, "--stale-after", 1).stderr
-    assert re.fullmatch(rf"Warning: the last day observed is {CUTOFFS[2]}, \d+ days ago\. .*\n", told)
+    assert re.fullmatch(
+        rf"Warning: the last day observed is {CUTOFFS[2]}, \d+ days ago\. .*\n", told
+    )
     assert publish.whole((chain / "latest").resolve())
 
 
 def test_a_last_day_that_runs_ahead_of_the_data_is_told(tmp_path, capsys):
     today = dt.date.today()
-    about = {"cutoff": str(today + dt.timedelta(days=9)), "newest": str(today - dt.timedelta(days=60))}
+    about = {
+        "cutoff": str(today + dt.timedelta(days=9)),
+        "newest": str(today - dt.timedelta(days=60)),
+    }
     (tmp_path / "run.json").write_text(json.dumps(about))
     _tell_stale(tmp_path, 45)
     told = capsys.readouterr().err
@@ -250,9 +319,13 @@ def test_a_typing_error_in_a_date_stops_no_run_whose_last_day_is_told(data, tmp_
     rows.loc[rows["end_date"].notna().idxmax(), "recorded_date"] = "2099-01-01"
     shutil.copytree(data, tmp_path / "data")
     rows.to_csv(tmp_path / "data" / "clients.csv", index=False)
-    done = retention(*BRIEF, "--data", tmp_path / "data", "--out", tmp_path / "out", "--cutoff", CUTOFFS[2])
+    done = retention(
+        *BRIEF, "--data", tmp_path / "data", "--out", tmp_path / "out", "--cutoff", CUTOFFS[2]
+    )
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "out" / "latest" / "run.json").read_text())["newest"] <= CUTOFFS[2]
+    assert (
+        json.loads((tmp_path / "out" / "latest" / "run.json").read_text())["newest"] <= CUTOFFS[2]
+    )
 
 
 def test_two_folders_change_places(tmp_path):
@@ -266,7 +339,11 @@ def test_two_folders_change_places(tmp_path):
 def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(data, tmp_path):
     (tmp_path / "file").write_text("")
     done = retention("report", "--data", data, "--out", tmp_path / "file" / "below")
-    assert done.returncode == 2 and "Traceback" not in done.stderr and "Check that it can be" in done.stderr
+    assert (
+        done.returncode == 2
+        and "Traceback" not in done.stderr
+        and "Check that it can be" in done.stderr
+    )
     (tmp_path / "out" / "latest").mkdir(parents=True)
     done = retention("report", "--data", data, "--out", tmp_path / "out", "--notebooks", "00")
     assert done.returncode == 2 and "Move it away" in done.stderr
@@ -284,7 +361,9 @@ def test_an_interrupt_stops_at_once_and_leaves_nothing(how, data, tmp_path):
         "--out",
         tmp_path,
     ]
-    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     while not list(tmp_path.glob(".run-*/notebooks")):
         time.sleep(0.1)
     time.sleep(2)
@@ -298,7 +377,11 @@ def test_a_killed_worker_is_a_failed_notebook(data, tmp_path):
     project = project_with(tmp_path, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
     words = ("--out", tmp_path / "out", "--data", data, "--notebooks", "01")
     done = retention("report", *words, cwd=project, PYTHONPATH=str(project / "src"))
-    assert done.returncode == 1 and "process was killed" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 1
+        and "process was killed" in done.stderr
+        and "Traceback" not in done.stderr
+    )
     assert "process was killed" in (tmp_path / "out" / "failed" / "index.html").read_text()
 
 
@@ -314,7 +397,9 @@ def test_bad_input_leaves_the_last_report_and_says_why(out, data, tmp_path):
     table.write_text(table.read_text().replace("2025-", "2025/13/", 1))
     latest = (out / "latest").resolve()
     done = retention("report", "--data", tmp_path / "bad", "--out", out)
-    assert done.returncode == 2 and "is not a date" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 2 and "is not a date" in done.stderr and "Traceback" not in done.stderr
+    )
     assert (out / "latest").resolve() == latest and publish.whole(latest)
     assert "is not a date" in (out / "failed" / "index.html").read_text()
     verbose = retention("report", "--data", tmp_path / "bad", "--out", out, "--verbose")
@@ -365,7 +450,9 @@ def test_a_notebook_that_fails_exits_1_and_is_shown(data, tmp_path):
         PYTHONPATH=str(project / "src"),
     )
     assert done.returncode == 1 and "on purpose" in done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("retention report stopped")]
+    (line,) = [
+        line for line in done.stderr.splitlines() if line.startswith("retention report stopped")
+    ]
     assert line == (
         "retention report stopped (exit 1): 01_contract_term failed: ValueError: <b>on purpose</b> "
         f"See {tmp_path / 'out' / 'failed' / 'index.html'}."
@@ -390,7 +477,16 @@ def test_a_notebook_with_other_parameters_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["00_data", "01_contract_term"])
 def test_stock_papermill_from_another_folder(name, tmp_path):
     notebook = ROOT / "notebooks" / f"{name}.ipynb"
-    command = [sys.executable, "-m", "papermill", "-p", "cutoff", "2024-12-31", str(notebook), "out.ipynb"]
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        "-p",
+        "cutoff",
+        "2024-12-31",
+        str(notebook),
+        "out.ipynb",
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "out.ipynb").read_text()

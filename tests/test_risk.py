@@ -1,4 +1,6 @@
-"""The classifier: labels and splits by hand, honest judgement, scores, leaks and the threshold of spend (METHODS 7)."""
+"""The classifier: labels and splits by hand, honest judgement, scores, leaks and the threshold of
+spend (METHODS 7).
+"""
 
 import inspect
 import math
@@ -32,34 +34,58 @@ def found(sample_study):
 @pytest.fixture(scope="module")
 def scored(sample_study, found):
     s = sample_study
-    return scores.scores(s.snapshots, s.spells, scores.scorer(s.snapshots, found, s.window), s.settings, s.cutoff)
+    return scores.scores(
+        s.snapshots, s.spells, scores.scorer(s.snapshots, found, s.window), s.settings, s.cutoff
+    )
 
 
 def test_outcomes_by_hand():
-    """Two to four months ahead; decided in May of one year, foretold from December to May; cut-off in June."""
+    """Two to four months ahead; decided in May of one year, foretold from December to May; cut-off
+    in June.
+    """
     start = 2024 * 12
-    rows = pd.DataFrame({"month": range(start - 1, start + 5), "decided": start + 4.0, "kind": "client"})
+    rows = pd.DataFrame(
+        {"month": range(start - 1, start + 5), "decided": start + 4.0, "kind": "client"}
+    )
     last = start + 5
     told = snapshots._outcome(rows, Window(), last)
     assert told.tolist() == [STAYED, LEFT, LEFT, NOT_YET, NOT_YET, NOT_YET]
-    assert snapshots._outcome(rows, Window(), last + 9).tolist() == [STAYED, LEFT, LEFT, LEFT, TOO_LATE, TOO_LATE]
+    assert snapshots._outcome(rows, Window(), last + 9).tolist() == [
+        STAYED,
+        LEFT,
+        LEFT,
+        LEFT,
+        TOO_LATE,
+        TOO_LATE,
+    ]
     other = snapshots._outcome(rows.assign(kind="agency"), Window(), last + 9)
     assert other.tolist() == [STAYED, OTHER_END, OTHER_END, OTHER_END, OTHER_END, OTHER_END]
-    assert snapshots._outcome(rows.assign(decided=math.nan), Window(), last).tolist()[:3] == [STAYED, STAYED, STAYED]
+    assert snapshots._outcome(rows.assign(decided=math.nan), Window(), last).tolist()[:3] == [
+        STAYED,
+        STAYED,
+        STAYED,
+    ]
 
 
 def test_under_notice_is_no_snapshot_and_outcomes_add_up(sample_study):
     rows, spells = sample_study.snapshots, sample_study.spells
     ends = spells.set_index("client_id")
     told = ends["recorded_date"].fillna(ends["decision_date"])
-    at = rows.join(ends[["decision_date"]], on="client_id").join(told.rename("told"), on="client_id")
-    day = pd.to_datetime({"year": at["month"] // 12, "month": at["month"] % 12 + 1, "day": 1}) + pd.offsets.MonthEnd(0)
+    at = rows.join(ends[["decision_date"]], on="client_id").join(
+        told.rename("told"), on="client_id"
+    )
+    day = pd.to_datetime(
+        {"year": at["month"] // 12, "month": at["month"] % 12 + 1, "day": 1}
+    ) + pd.offsets.MonthEnd(0)
     assert not ((at["decision_date"] <= day) & (at["told"] <= day)).any()
     left = rows[rows["outcome"] == LEFT].join(ends[["decision_date", "end_kind"]], on="client_id")
     ahead = snapshots.month_of(left["decision_date"]) - left["month"]
     assert ahead.between(2, 4).all() and left["end_kind"].isin(["client", "unknown"]).all()
     assert (
-        rows.loc[rows["month"] > snapshots.last_month(pd.Timestamp(sample_study.cutoff)) - 4, "outcome"] == NOT_YET
+        rows.loc[
+            rows["month"] > snapshots.last_month(pd.Timestamp(sample_study.cutoff)) - 4, "outcome"
+        ]
+        == NOT_YET
     ).all()
 
 
@@ -71,9 +97,13 @@ def test_under_notice_is_no_snapshot_and_outcomes_add_up(sample_study):
     unseen=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_training_lies_before_the_test_by_as_much_as_an_outcome_takes(gap, horizon, block, unseen, seed):
+def test_training_lies_before_the_test_by_as_much_as_an_outcome_takes(
+    gap, horizon, block, unseen, seed
+):
     rng, window = np.random.default_rng(seed), Window(gap, horizon)
-    rows = pd.DataFrame({"client_id": rng.integers(0, 40, 900).astype(str), "month": rng.integers(0, 40, 900)})
+    rows = pd.DataFrame(
+        {"client_id": rng.integers(0, 40, 900).astype(str), "month": rng.integers(0, 40, 900)}
+    )
     rows["left"] = (rng.random(900) < 0.1).astype(int)
     for train, test in splits(rows, window, 5, unseen=unseen, block=block):
         assert not (train & test).any() and test.any()
@@ -83,11 +113,22 @@ def test_training_lies_before_the_test_by_as_much_as_an_outcome_takes(gap, horiz
 
 
 def test_no_public_function_splits_at_random():
-    """Whoever judges gets splits from `snapshots.splits` alone, and it has no way to shuffle or to drop the embargo."""
-    assert set(inspect.signature(splits).parameters) == {"rows", "window", "min_events", "unseen", "block", "blocks"}
+    """Whoever judges gets splits from `snapshots.splits` alone, and it has no way to shuffle or to
+    drop the embargo.
+    """
+    assert set(inspect.signature(splits).parameters) == {
+        "rows",
+        "window",
+        "min_events",
+        "unseen",
+        "block",
+        "blocks",
+    }
     for module in (validation, risk, scores, leads):
         source = inspect.getsource(module)
-        assert "train_test_split" not in source and "KFold" not in source and "cross_val" not in source
+        assert (
+            "train_test_split" not in source and "KFold" not in source and "cross_val" not in source
+        )
     with pytest.raises(ValueError, match="at least one month"):
         Window(gap=1, horizon=0)
 
@@ -104,7 +145,9 @@ def test_everything_is_fitted_on_the_training_alone(sample_study):
     assert len(model.features_) <= model.n_events_ / risk.EVENTS_A_FEATURE
     rule = risk.Rule(("exit_possible",)).fit(rows[train])
     free = rows[train & (rows["exit_possible"] == 1)]
-    pulled = (free["left"].sum() + risk.SHRINK * rows[train]["left"].mean()) / (len(free) + risk.SHRINK)
+    pulled = (free["left"].sum() + risk.SHRINK * rows[train]["left"].mean()) / (
+        len(free) + risk.SHRINK
+    )
     assert rule.predict_proba(free.head(1))[0, 1] == pytest.approx(pulled)
 
 
@@ -120,17 +163,28 @@ def test_too_few_ends_are_refused(sample_study):
     assert scores.scorer(few, judged, Window()) is None and scores.weights(None).empty
     assert scores.scores(few, sample_study.spells, None, Settings(), sample_study.cutoff).empty
     assert validation.views(few, Window(), judged) == {} and not validation.skills(judged).rows
-    for table in (validation.net_benefit, validation.observed_over_expected, validation.reliability):
+    for table in (
+        validation.net_benefit,
+        validation.observed_over_expected,
+        validation.reliability,
+    ):
         assert table(judged.told).empty
     assert validation.profit(judged.told, 12, 10, 0).empty
 
 
 def test_the_sample_s_model_beats_every_rule(found):
     """The made-up agency has liking and results planted, which no rule knows together."""
-    assert found.beats and found.best_rule == "renewal calendar" and "Use the model" in found.answer().text
+    assert (
+        found.beats
+        and found.best_rule == "renewal calendar"
+        and "Use the model" in found.answer().text
+    )
     for name, (saved, low, high) in found.skills.items():
         told = found.told
-        assert saved == pytest.approx(1 - _loss(told, "the model") / _loss(told, name)) and low < saved < high
+        assert (
+            saved == pytest.approx(1 - _loss(told, "the model") / _loss(told, name))
+            and low < saved < high
+        )
     assert found.skills["everybody alike"][0] > found.skills["renewal calendar"][0]
 
 
@@ -142,8 +196,12 @@ def test_a_model_that_knows_nothing_is_not_recommended(found):
     """The same chances given to other rows: no skill, and the page recommends the calendar."""
     rng, told = np.random.default_rng(1), found.told.copy()
     told[validation.MODEL] = rng.permutation(told[validation.MODEL])
-    idle = validation.Judgement(told, {name: validation.skill(told, name) for name in validation.ways(told)[1:]})
-    assert not idle.beats and idle.answer().text.startswith("Use the renewal calendar: no model beats")
+    idle = validation.Judgement(
+        told, {name: validation.skill(told, name) for name in validation.ways(told)[1:]}
+    )
+    assert not idle.beats and idle.answer().text.startswith(
+        "Use the renewal calendar: no model beats"
+    )
 
 
 def test_figures_against_the_library(found):
@@ -154,28 +212,44 @@ def test_figures_against_the_library(found):
     assert rows["squared error (Brier)"].estimate == pytest.approx(brier_score_loss(left, p))
     top = told.sort_values(validation.MODEL, ascending=False).groupby("month").head(10)
     reached = top["left"].sum() / left.sum()
-    assert rows["of those who leave, among the 10 a month at most risk"].estimate == pytest.approx(reached)
+    assert rows["of those who leave, among the 10 a month at most risk"].estimate == pytest.approx(
+        reached
+    )
     assert all(row.low < row.estimate < row.high for row in rows.values())
     assert 0.7 < rows["calibration slope (right: 1)"].estimate < 1.3
     assert validation.reliability(told)["rows"].sum() == len(told)
 
 
 def test_net_benefit_and_profit_by_hand():
-    told = pd.DataFrame({"left": [1, 1, 0, 0, 0], "month": 1, validation.MODEL: [0.9, 0.04, 0.3, 0.01, 0.01]})
+    told = pd.DataFrame(
+        {"left": [1, 1, 0, 0, 0], "month": 1, validation.MODEL: [0.9, 0.04, 0.3, 0.01, 0.01]}
+    )
     told["worth_a_month"] = [100, 1000, 100, 100, np.nan]
     row = validation.net_benefit(told).set_index("Act from a chance of").loc["20%"]
     assert row["Net benefit by the model"] == pytest.approx(100 * (1 / 5 - 1 / 5 * 0.25))
     assert row["Net benefit on everybody"] == pytest.approx(100 * (2 / 5 - 3 / 5 * 0.25))
-    earned = validation.profit(told, months=10, cost=40, incentive=200).set_index("Share kept by a contact")
+    earned = validation.profit(told, months=10, cost=40, incentive=200).set_index(
+        "Share kept by a contact"
+    )
     assert earned.loc["0%", "Earned a month"] == 0 and earned.loc["0%", "Contacts a month"] == 0
-    # Worth 1,000: from 40 / (.2 x 800) = 25 % on, the first and the third. Worth 10,000: from 2 % on, the second.
-    assert earned.loc["20%", "Contacts a month"] == 3 and earned.loc["20%", "Least chance contacted"] == 0.04
+    # Worth 1,000: from 40 / (.2 x 800) = 25 % on, the first and the third. Worth 10,000: from 2 %
+    # on, the second.
+    assert (
+        earned.loc["20%", "Contacts a month"] == 3
+        and earned.loc["20%", "Least chance contacted"] == 0.04
+    )
     assert earned.loc["20%", "Earned a month"] == pytest.approx(0.2 * (800 + 9800) - 3 * 40)
 
 
 def test_drift_alarm_needs_two_quarters_running():
     quarters = pd.DataFrame(
-        {"Left": [9, 9, 30.0], "Foretold": 10.0, "Ratio": [0.9, 0.9, 3], "Low": [0.4, 0.4, 2.0], "High": [1.6, 1.6, 4]}
+        {
+            "Left": [9, 9, 30.0],
+            "Foretold": 10.0,
+            "Ratio": [0.9, 0.9, 3],
+            "Low": [0.4, 0.4, 2.0],
+            "High": [1.6, 1.6, 4],
+        }
     )
     assert validation.drifted(quarters).kind == "text"
     quarters.loc[1, ["Low", "High"]] = [1.2, 3]
@@ -185,7 +259,10 @@ def test_drift_alarm_needs_two_quarters_running():
 def test_scores_hold_every_active_client_once(sample_study, scored):
     spells, rows = sample_study.spells, sample_study.snapshots
     now = rows[(rows["month"] == rows["month"].max())]
-    assert sorted(scored["client_id"]) == sorted(now["client_id"]) and not scored["client_id"].duplicated().any()
+    assert (
+        sorted(scored["client_id"]) == sorted(now["client_id"])
+        and not scored["client_id"].duplicated().any()
+    )
     there = spells[spells["client_id"].isin(scored["client_id"])]
     assert there.groupby("client_id")["end_date"].last().isna().all()
     assert ((scored["low"] <= scored["risk"]) & (scored["risk"] <= scored["high"])).all()
@@ -198,15 +275,24 @@ def test_scores_hold_every_active_client_once(sample_study, scored):
 
 
 def test_the_last_day_to_act_by_hand():
-    """Six months from 1 January end on 30 June: notice by 31 May. A year from 15 February: by 15 January."""
+    """Six months from 1 January end on 30 June: notice by 31 May. A year from 15 February: by 15
+    January.
+    """
     now = pd.DataFrame(
-        {"month": 2024 * 12 + 2, "months_to_renewal": [3, 11, 1], "term_months": [6, 12, 1], "monthly": [0, 0, 1]}
+        {
+            "month": 2024 * 12 + 2,
+            "months_to_renewal": [3, 11, 1],
+            "term_months": [6, 12, 1],
+            "monthly": [0, 0, 1],
+        }
     ).assign(turn_day=[1, 15, 1], notice_days=np.nan)
     due = scores._act_by(now, 1, 30, pd.Timestamp("2024-03-31"))
     assert due.dt.strftime("%Y-%m-%d").tolist() == ["2024-05-31", "2025-01-15", "2024-04-30"]
     own = scores._act_by(now.assign(notice_days=[90, 0, 90]), 1, 30, pd.Timestamp("2024-03-31"))
     assert own.dt.strftime("%Y-%m-%d").tolist() == ["2024-04-01", "2025-02-14", "2024-04-30"]
-    passed = scores._act_by(now.assign(months_to_renewal=[1, 1, 1]), 1, 30, pd.Timestamp("2024-05-31"))
+    passed = scores._act_by(
+        now.assign(months_to_renewal=[1, 1, 1]), 1, 30, pd.Timestamp("2024-05-31")
+    )
     assert passed.dt.year.tolist()[0] == 2024 and (passed > pd.Timestamp("2024-03-31")).all()
 
 
@@ -226,11 +312,14 @@ def test_a_snapshot_cannot_be_scored(tmp_path):
         + "".join(f"c{i},{i % 30},{'yes' if i % 3 else 'no'},1,{100 + i}\n" for i in range(90))
     )
     (tmp_path / "retention.toml").write_text(
-        'records_begin = "all history"\n[tables.clients]\ntenure_months = "tenure"\nsnapshot_date = 2024-06-30\n'
+        'records_begin = "all history"\n[tables.clients]\ntenure_months = "tenure"\nsnapshot_date '
+        "= 2024-06-30\n"
         'ended = {column = "left", true = "yes"}\n[tables.clients.columns]\nclient_id = "id"\n'
         'contract_term_months = "term"\nmonthly_ad_spend = "spend"\n'
     )
-    ran = CliRunner().invoke(cli, ["score", "--data", str(tmp_path), "--out", str(tmp_path / "s.csv")])
+    ran = CliRunner().invoke(
+        cli, ["score", "--data", str(tmp_path), "--out", str(tmp_path / "s.csv")]
+    )
     assert (
         ran.exit_code == 2
         and "No client can be scored: No client can be followed" in ran.stderr
@@ -239,7 +328,9 @@ def test_a_snapshot_cannot_be_scored(tmp_path):
 
 
 def test_leaks_are_named(sample_study):
-    """What a bill of the whole stay, a score given at the end, and a column made from the end date have in common."""
+    """What a bill of the whole stay, a score given at the end, and a column made from the end date
+    have in common.
+    """
     rng, spells = np.random.default_rng(1), sample_study.spells
     stay, size = spells["stop_months"], spells["monthly_ad_spend"]
     planted = spells.assign(
@@ -250,7 +341,9 @@ def test_leaks_are_named(sample_study):
     extra = {name: Extra(kind="number") for name in ("total", "score", "closing", "honest", "mood")}
     assert set(guards.leaky(planted, extra)) == {"total", "score", "closing"}
     assert guards.leaks(guards.leaky(spells, {})).items == ()
-    spent = spells.assign(monthly_ad_spend=stay * 10.0 + rng.random(len(spells)))  # a sum over the stay taken for size
+    spent = spells.assign(
+        monthly_ad_spend=stay * 10.0 + rng.random(len(spells))
+    )  # a sum over the stay taken for size
     assert set(guards.leaky(spent, {})) == {"monthly_ad_spend"}
     extra["total"] = Extra(kind="number", known="recorded_date")
     assert "total" not in guards.leaky(planted, extra)
@@ -260,7 +353,9 @@ def test_drift_sees_a_shift_and_no_other(sample_study):
     rows = sample_study.snapshots
     calm = guards.drift(rows).set_index("Feature")["Reading"]
     assert (calm == "little").mean() > 0.7
-    moved = rows.assign(liking_now=rows["liking_now"] - 3.0 * (rows["month"] > rows["month"].max() - 3))
+    moved = rows.assign(
+        liking_now=rows["liking_now"] - 3.0 * (rows["month"] > rows["month"].max() - 3)
+    )
     assert (
         guards.drift(moved).iloc[0]["Feature"] == "last rating of the rep"
         and guards.drift(moved).iloc[0]["Reading"] == "much"
@@ -273,7 +368,12 @@ def clients_worth(n: int, crossing: float) -> leads.Worth:
     worth = (spend - crossing) + rng.normal(0, crossing / 2, n)
     start = pd.Timestamp("2022-01-01") + pd.to_timedelta(np.arange(n), unit="D")
     rows = pd.DataFrame(
-        {"client_id": [f"c{i}" for i in range(n)], "engagement": 1, "monthly_ad_spend": spend, "start_date": start}
+        {
+            "client_id": [f"c{i}" for i in range(n)],
+            "engagement": 1,
+            "monthly_ad_spend": spend,
+            "start_date": start,
+        }
     )
     return leads.Worth(rows.assign(worth=worth, good=worth > 0), "fees")
 
@@ -282,10 +382,16 @@ def test_the_threshold_of_spend_is_found():
     found = clients_worth(600, crossing=6000)
     row = leads.threshold(found).rows[0]
     assert row.low < 6000 < row.high and row.high - row.low < 4000 and 4500 < row.estimate < 7500
-    assert "under" in leads.threshold_words(found, "USD").text and leads.by_spend(found)["Clients"].sum() == 600
+    assert (
+        "under" in leads.threshold_words(found, "USD").text
+        and leads.by_spend(found)["Clients"].sum() == 600
+    )
     all_pay = leads.Worth(found.clients.assign(worth=1.0, good=True), "fees")
     assert "of every size pay" in leads.threshold_words(all_pay).text
-    assert "cannot be told" in leads.threshold_words(leads.Worth(found.clients, "", "It needs fees.")).text
+    assert (
+        "cannot be told"
+        in leads.threshold_words(leads.Worth(found.clients, "", "It needs fees.")).text
+    )
 
 
 def test_worth_by_hand_and_only_of_whole_first_years(sample_study):
@@ -302,7 +408,9 @@ def test_worth_by_hand_and_only_of_whole_first_years(sample_study):
 
     pay = frames["staff"].set_index("staff_id")["hourly_cost"]
     cost = (own("hours")["hours"] * own("hours")["staff_id"].map(pay)).sum()
-    assert one["worth"] == pytest.approx(own("account_months")["fee"].sum() - cost - one["acquisition_cost"])
+    assert one["worth"] == pytest.approx(
+        own("account_months")["fee"].sum() - cost - one["acquisition_cost"]
+    )
 
 
 def test_open_leads_are_nurtured_under_the_threshold(sample_study):
@@ -314,7 +422,11 @@ def test_open_leads_are_nurtured_under_the_threshold(sample_study):
         ["nurture", "pursue"],
         "look closer",
     )
-    assert (table["To do"] == todo).all() and set(table["To do"]) == {"nurture", "pursue", "look closer"}
+    assert (table["To do"] == todo).all() and set(table["To do"]) == {
+        "nurture",
+        "pursue",
+        "look closer",
+    }
     every = sample_study.tables.get("leads").set_index("lead_id")
     assert every.loc[table["Lead"], "signed_on"].isna().all()
     assert table["Chance to pay for itself"].between(0, 1).all()
@@ -322,11 +434,18 @@ def test_open_leads_are_nurtured_under_the_threshold(sample_study):
 
 
 def test_tables_without_their_optional_columns(sample_study, tmp_path):
-    """Hours without staff, staff without costs, leads with an id and a day alone: a list all the same."""
+    """Hours without staff, staff without costs, leads with an id and a day alone: a list all the
+    same.
+    """
     frames = dict(sample_study.tables.frames)
-    dates = {"cutoff": pd.Timestamp(sample_study.cutoff), "begin": pd.Timestamp(sample_study.records_begin)}
+    dates = {
+        "cutoff": pd.Timestamp(sample_study.cutoff),
+        "begin": pd.Timestamp(sample_study.records_begin),
+    }
     frames.pop("staff")
-    rows = snapshots.build_snapshots(sample_study.spells, frames, Window(), sample_study.settings.results, **dates)
+    rows = snapshots.build_snapshots(
+        sample_study.spells, frames, Window(), sample_study.settings.results, **dates
+    )
     assert rows["margin_3"].isna().all() and rows["hours_3"].notna().any()
     frames["staff"] = sample_study.tables.get("staff").drop(columns="hourly_cost")
     found = leads.first_year(sample_study.spells, frames, sample_study.cutoff)
@@ -334,7 +453,9 @@ def test_tables_without_their_optional_columns(sample_study, tmp_path):
     bare = sample_study.tables.get("leads")[["lead_id", "created_on"]]
     assert set(leads.nurture(found, bare, sample_study.cutoff)["To do"]) == {"ask for the budget"}
     alike = clients_worth(100, crossing=6000).clients.assign(monthly_ad_spend=500.0, worth=1.0)
-    assert leads.break_even_spend(alike["monthly_ad_spend"].to_numpy(), alike["worth"].to_numpy()) == 0
+    assert (
+        leads.break_even_spend(alike["monthly_ad_spend"].to_numpy(), alike["worth"].to_numpy()) == 0
+    )
 
 
 def test_who_gave_notice_in_the_month_that_the_cutoff_cuts_is_not_listed(sample_study):
@@ -350,25 +471,37 @@ def test_who_gave_notice_in_the_month_that_the_cutoff_cuts_is_not_listed(sample_
     )
     now = rows[rows["month"] == rows["month"].max()]
     ends = study.spells.set_index("client_id").loc[now["client_id"]]
-    assert not ((ends["decision_date"] <= cut) & (ends["recorded_date"].fillna(ends["decision_date"]) <= cut)).any()
+    assert not (
+        (ends["decision_date"] <= cut)
+        & (ends["recorded_date"].fillna(ends["decision_date"]) <= cut)
+    ).any()
 
 
 def test_reasons_go_the_way_that_their_feature_goes(sample_study, scored):
-    """Month-to-month clients leave sooner, here and in general: nobody is told that it keeps them."""
+    """Month-to-month clients leave sooner, here and in general: nobody is told that it keeps
+    them.
+    """
     told = scored["reasons"].str.split("; ").explode()
     assert "up: month-to-month" in set(told) and "down: month-to-month" not in set(told)
-    assert not told.str.match(r"down: (detractor|red flags noted so far [1-9]|in the first six months)").any()
+    assert not told.str.match(
+        r"down: (detractor|red flags noted so far [1-9]|in the first six months)"
+    ).any()
 
 
 def test_the_calendar_is_no_refuge_where_all_are_alike(found):
     told = found.told.assign(**{validation.CALENDAR: 0.2})
     skills = {name: [-0.1 * k, -0.2, -0.01] for k, name in enumerate(found.skills)}
     idle = validation.Judgement(told, skills)
-    assert idle.fallback == idle.best_rule != validation.CALENDAR and f"Use the {idle.best_rule}" in idle.answer().text
+    assert (
+        idle.fallback == idle.best_rule != validation.CALENDAR
+        and f"Use the {idle.best_rule}" in idle.answer().text
+    )
 
 
 def test_who_is_away_for_a_pause_is_no_row_and_nobody_is_there_twice(sample_study):
-    """A gap of 60 days is no end (METHODS 0), but while it lasts nobody knows; and an end may be written down late."""
+    """A gap of 60 days is no end (METHODS 0), but while it lasts nobody knows; and an end may be
+    written down late.
+    """
     day = pd.to_datetime
     back = pd.DataFrame(
         {
@@ -385,22 +518,36 @@ def test_who_is_away_for_a_pause_is_no_row_and_nobody_is_there_twice(sample_stud
     spells = build_spells(clients, cutoff=cut.date(), records_begin=sample_study.records_begin)
     frames = {**sample_study.tables.frames, "clients": clients}
     begin = pd.Timestamp("2023-12-01")
-    rows = snapshots.build_snapshots(spells, frames, Window(), sample_study.settings.results, cutoff=cut, begin=begin)
+    rows = snapshots.build_snapshots(
+        spells, frames, Window(), sample_study.settings.results, cutoff=cut, begin=begin
+    )
     assert not rows.duplicated(["client_id", "month"]).any()
-    months = {who: (rows.loc[rows["client_id"] == who, "month"] - 2024 * 12 + 1).tolist() for who in ("za", "zb")}
-    assert months["za"] == [0, *range(4, 19)]  # gone from the notice in January until the return in April
+    months = {
+        who: (rows.loc[rows["client_id"] == who, "month"] - 2024 * 12 + 1).tolist()
+        for who in ("za", "zb")
+    }
+    assert months["za"] == [
+        0,
+        *range(4, 19),
+    ]  # gone from the notice in January until the return in April
     assert months["zb"] == [0, 1, 2, 3, 4, 5, *range(6, 19)]
 
 
 def test_of_very_many_rows_those_of_whole_clients_are_learned_from(sample_study):
     rows = known(sample_study.snapshots)
     few = risk.by_lot(rows, 1, most=2000)
-    assert 1800 < len(few) <= 2000 and few.equals(risk.by_lot(rows, 1, most=2000)) and risk.by_lot(rows, 1) is rows
+    assert (
+        1800 < len(few) <= 2000
+        and few.equals(risk.by_lot(rows, 1, most=2000))
+        and risk.by_lot(rows, 1) is rows
+    )
     assert len(few) == rows["client_id"].isin(few["client_id"]).sum()
 
 
 def test_where_very_many_left_the_last_of_them_are_foretold():
-    """Fifty leave in each of thirty months: a thousand in the last twenty; where all left in one, a year is tried."""
+    """Fifty leave in each of thirty months: a thousand in the last twenty; where all left in one, a
+    year is tried.
+    """
     rows = pd.DataFrame({"client_id": range(1500), "left": 1, "month": np.arange(1500) // 50})
     assert validation._blocks(rows, 3) == 7 and validation._blocks(rows.assign(month=29), 3) == 4
     assert validation._blocks(rows.head(999), 3) == 0

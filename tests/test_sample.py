@@ -1,4 +1,6 @@
-"""The made-up agency: the same bytes from the same seed, plausible, consistent, and with what was planted in it."""
+"""The made-up agency: the same bytes from the same seed, plausible, consistent, and with what was
+planted in it.
+"""
 
 import datetime as dt
 import filecmp
@@ -29,7 +31,10 @@ def tables():
     return simulate(seed=1)
 
 
-@pytest.fixture(scope="module", params=[("study", 2), ("fired", 3), ("team_fault", 4), ("small", 5), ("mnar", 6)])
+@pytest.fixture(
+    scope="module",
+    params=[("study", 2), ("fired", 3), ("team_fault", 4), ("small", 5), ("mnar", 6)],
+)
 def agency(request):
     """Every table of several worlds, under the names that the checks below use."""
     world, seed = request.param
@@ -39,7 +44,9 @@ def agency(request):
 def test_the_same_seed_gives_the_same_bytes_and_data_sample_is_current(tmp_path):
     write_sample(tmp_path)
     names = [*(f"{table}.csv" for table in TABLES), "retention.toml", "README.md", "truth.json"]
-    same, different, absent = filecmp.cmpfiles(tmp_path, ROOT / "data" / "sample", names, shallow=False)
+    same, different, absent = filecmp.cmpfiles(
+        tmp_path, ROOT / "data" / "sample", names, shallow=False
+    )
     assert (sorted(same), different, absent) == (sorted(names), [], [])
     assert sum((tmp_path / name).stat().st_size for name in names) < 10_000_000
     assert not simulate(seed=2)["clients"].equals(simulate(seed=1)["clients"])
@@ -55,7 +62,9 @@ def test_about_six_hundred_engagements_over_sixty_months(tables):
     assert 500 < len(clients) < 700
     assert clients["start_date"].max() < np.datetime64("2026-01-01")
     assert not (clients["end_date"] < "2021-01-01").any()
-    assert simulate(clients=1200, seed=1, tables=("clients",))["clients"].shape[0] == pytest.approx(1200, rel=0.15)
+    assert simulate(clients=1200, seed=1, tables=("clients",))["clients"].shape[0] == pytest.approx(
+        1200, rel=0.15
+    )
 
 
 # The tables agree with each other.
@@ -65,7 +74,9 @@ def test_every_table_is_as_declared(agency):
     assert list(agency) == list(TABLES)
     for name, frame in agency.items():
         declared = {column.name for column in TABLES[name].columns}
-        assert set(frame.columns) <= declared and set(TABLES[name].required) <= set(frame.columns), name
+        assert set(frame.columns) <= declared and set(TABLES[name].required) <= set(
+            frame.columns
+        ), name
         assert declared - set(frame.columns) <= {"referred_by", "known_from"}, name
         if TABLES[name].key:
             assert not frame.duplicated(list(TABLES[name].key)).any(), name
@@ -74,7 +85,12 @@ def test_every_table_is_as_declared(agency):
 def test_nothing_is_dated_after_the_last_day_or_after_an_end_it_cannot_know(agency):
     ends = agency["clients"].set_index("client_id")["end_date"].astype("datetime64[ns]")
     starts = agency["clients"].set_index("client_id")["start_date"].astype("datetime64[ns]")
-    ahead = {("clients", "end_date"), ("contracts", "term_start"), ("invoices", "due_on"), ("assignments", "to_date")}
+    ahead = {
+        ("clients", "end_date"),
+        ("contracts", "term_start"),
+        ("invoices", "due_on"),
+        ("assignments", "to_date"),
+    }
     for name, frame in agency.items():
         for column in TABLES[name].columns:
             if column.kind != "date" or column.name not in frame:
@@ -83,7 +99,10 @@ def test_nothing_is_dated_after_the_last_day_or_after_an_end_it_cannot_know(agen
             assert (name, column.name) in ahead or not (days > LAST).any(), (name, column.name)
             if "client_id" in frame and name not in ("clients", "invoices", "contracts", "leads"):
                 about = column.name != "recorded_at"
-                assert not about or not (days > frame["client_id"].map(ends)).any(), (name, column.name)
+                assert not about or not (days > frame["client_id"].map(ends)).any(), (
+                    name,
+                    column.name,
+                )
                 assert not (days < frame["client_id"].map(starts)).any(), (name, column.name)
 
 
@@ -139,7 +158,11 @@ def test_people_work_while_they_are_there(agency):
 def test_one_answer_an_invitation_and_blanks_without_one(agency):
     surveys = agency["surveys"]
     silent = surveys["answered_on"].isna()
-    assert surveys.loc[silent, ["nps", "rep_liking", "reason", "respondent_role"]].isna().all(axis=None)
+    assert (
+        surveys.loc[silent, ["nps", "rep_liking", "reason", "respondent_role"]]
+        .isna()
+        .all(axis=None)
+    )
     assert surveys.loc[~silent, ["nps", "rep_liking"]].notna().all(axis=None)
     assert 0.4 < (~silent).mean() < 0.9
 
@@ -154,13 +177,17 @@ def test_contracts_follow_the_client(agency):
 
 
 def test_fees_follow_the_contract_in_force(agency):
-    """The fee a month is the spend times the per cent of the newest contract begun by that month of service."""
+    """The fee a month is the spend times the per cent of the newest contract begun by that month of
+    service.
+    """
     clients = agency["clients"].set_index("client_id")
     months = agency["account_months"]
     months = months[months["client_id"].map(clients["discount_pct"]) == 0]
     day = months["client_id"].map(clients["start_date"].astype("datetime64[ns]").dt.day)
     opens = pd.to_datetime(months["month"]) + pd.to_timedelta(day - 1, unit="D")
-    terms = agency["contracts"].assign(term_start=agency["contracts"]["term_start"].astype("datetime64[ns]"))
+    terms = agency["contracts"].assign(
+        term_start=agency["contracts"]["term_start"].astype("datetime64[ns]")
+    )
     both = pd.merge_asof(
         months.assign(opens=opens).sort_values("opens"),
         terms.sort_values("term_start")[["client_id", "term_start", "fee_pct"]],
@@ -188,7 +215,10 @@ def test_the_number_of_clients_is_about_what_was_asked_for():
 def test_an_agency_never_mixes_with_what_is_in_its_folder(tmp_path):
     write_sample(tmp_path, clients=60, form="parquet")
     write_sample(tmp_path, clients=60)
-    assert open_study(str(tmp_path)).tables.rows["clients"] > 30 and not (tmp_path / "clients").exists()
+    assert (
+        open_study(str(tmp_path)).tables.rows["clients"] > 30
+        and not (tmp_path / "clients").exists()
+    )
     (tmp_path / "truth.json").unlink()
     with pytest.raises(ConfigError, match="no made-up agency's"):
         write_sample(tmp_path, clients=60)
@@ -213,7 +243,12 @@ def spells_of(world: World, clients: int, seed: int) -> pd.DataFrame:
 
 
 def test_it_reads_without_a_fault_and_every_kind_of_end_is_there(sample_study):
-    assert set(sample_study.spells["end_kind"].dropna()) == {"client", "agency", "neutral", "unknown"}
+    assert set(sample_study.spells["end_kind"].dropna()) == {
+        "client",
+        "agency",
+        "neutral",
+        "unknown",
+    }
     assert sample_study.tables.repairs == () and sample_study.tables.notes == ()
     study = open_study(str(ROOT / "data" / "sample"), cutoff="2023-06-30")
     assert study.spells["start_date"].max() <= np.datetime64("2023-06-30")
@@ -223,13 +258,23 @@ def test_lock_in_gives_spikes_and_its_absence_none():
     shares = {}
     for lock_in in (True, False):
         spells = spells_of(World(lock_in=lock_in, breach=0.0), 6000, 7)
-        gone = spells[spells["ended"] & (spells["end_kind"] == "client") & (spells["contract_term_months"] == 12)]
+        gone = spells[
+            spells["ended"]
+            & (spells["end_kind"] == "client")
+            & (spells["contract_term_months"] == 12)
+        ]
         shares[lock_in] = (gone["stop_months"] % 12 == 0).mean()
     assert shares[True] == 1.0
     assert shares[False] < 0.2
 
 
-ALIKE = {**PLAIN, "spend": 0.0, "liking": 0.0, "results": 0.0, "rep_sd": 0.0}  # clients differ in their term alone
+ALIKE = {
+    **PLAIN,
+    "spend": 0.0,
+    "liking": 0.0,
+    "results": 0.0,
+    "rep_sd": 0.0,
+}  # clients differ in their term alone
 
 
 def test_without_lock_in_the_hazards_are_proportional():
@@ -239,7 +284,9 @@ def test_without_lock_in_the_hazards_are_proportional():
     for first, last in ((1, 6), (6, 12), (12, 24), (24, 60)):
         rates = []
         for arm in (monthly, ~monthly):
-            at_risk = (spells["stop_months"].clip(upper=last) - spells["entry_months"].clip(lower=first)).clip(lower=0)
+            at_risk = (
+                spells["stop_months"].clip(upper=last) - spells["entry_months"].clip(lower=first)
+            ).clip(lower=0)
             ends = (chose & arm & spells["stop_months"].between(first + 1, last)).sum()
             rates.append((ends, at_risk[arm].sum()))
         ratio = rates[0][0] / rates[0][1] / (rates[1][0] / rates[1][1])
@@ -248,13 +295,17 @@ def test_without_lock_in_the_hazards_are_proportional():
 
 
 def test_the_left_truncated_share_is_what_the_burn_in_leaves():
-    world = World(contract=0.0, early=0.0, late=0.0, agency=0.0, notice_months=0, lock_in=False, **ALIKE)
+    world = World(
+        contract=0.0, early=0.0, late=0.0, agency=0.0, notice_months=0, lock_in=False, **ALIKE
+    )
     clients = simulate(world, clients=20_000, seed=13, tables=("clients",))["clients"]
     stays = np.exp(-0.040) * (1 - 0.003)
     before = sum(stays**month for month in range(1, BURN_IN_MONTHS + 1))
     expected = before / (before + 60)
     share = (clients["start_date"] < "2021-01-01").mean()
-    assert share == pytest.approx(expected, abs=3 * np.sqrt(expected * (1 - expected) / len(clients)) + 0.005)
+    assert share == pytest.approx(
+        expected, abs=3 * np.sqrt(expected * (1 - expected) / len(clients)) + 0.005
+    )
 
 
 def test_under_a_longer_term_the_same_client_never_wishes_to_leave_sooner():
@@ -268,7 +319,9 @@ def test_under_a_longer_term_the_same_client_never_wishes_to_leave_sooner():
 
 @pytest.mark.parametrize("world", WORLDS)
 def test_each_world_plants_what_its_name_says(world):
-    tables = simulate(WORLDS[world], clients=3000, seed=21, tables=("clients", "surveys", "flags", "requests"))
+    tables = simulate(
+        WORLDS[world], clients=3000, seed=21, tables=("clients", "surveys", "flags", "requests")
+    )
     clients = tables["clients"]
     agency_share = (clients["end_initiator"] == "agency").mean()
     small = clients["monthly_ad_spend"] < clients["monthly_ad_spend"].median()
@@ -296,20 +349,29 @@ def test_truth_stands_beside_and_no_analysis_reads_it():
 def test_a_large_agency_is_written_batch_by_batch(tmp_path, monkeypatch):
     monkeypatch.setattr("retention.sample.write.BATCH", 100)
     whole = simulate(clients=250, seed=5)
-    assert whole["clients"]["client_id"].is_unique and len(whole["staff"]) == whole["staff"]["staff_id"].nunique()
+    assert (
+        whole["clients"]["client_id"].is_unique
+        and len(whole["staff"]) == whole["staff"]["staff_id"].nunique()
+    )
     monkeypatch.undo()
-    done = CliRunner().invoke(cli, ["sample", "--out", str(tmp_path / "a"), "--clients", "60", "--format", "parquet"])
+    done = CliRunner().invoke(
+        cli, ["sample", "--out", str(tmp_path / "a"), "--clients", "60", "--format", "parquet"]
+    )
     assert done.exit_code == 0
     assert len(open_study(str(tmp_path / "a")).spells) > 30
     done = CliRunner().invoke(cli, ["sample", "--out", str(tmp_path / "b"), "--world", "nowhere"])
     assert done.exit_code == 2 and "team_fault" in done.output
     done = CliRunner().invoke(cli, ["sample", "--out", str(tmp_path / "c"), "--clients", "20000"])
-    assert done.exit_code == 2 and "--format parquet" in done.output and not (tmp_path / "c").exists()
+    assert (
+        done.exit_code == 2 and "--format parquet" in done.output and not (tmp_path / "c").exists()
+    )
 
 
 def test_notice_is_kept(tables):
     clients = tables["clients"]
-    chosen = clients[clients["end_initiator"].isin(["client", "agency"]) & clients["end_date"].notna()]
+    chosen = clients[
+        clients["end_initiator"].isin(["client", "agency"]) & clients["end_date"].notna()
+    ]
     days = (chosen["end_date"] - chosen["decision_date"]).dt.days
     assert days.min() >= 28 and days.max() <= 62
 

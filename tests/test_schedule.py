@@ -1,4 +1,6 @@
-"""What docs/scheduling.md and docs/privacy.md tell people to write is understood by what will read it."""
+"""What docs/scheduling.md and docs/privacy.md tell people to write is understood by what will read
+it.
+"""
 
 import ast
 import re
@@ -12,7 +14,9 @@ from conftest import ROOT
 from retention.cli import cli
 from retention.settings import Settings
 
-TEXT = "\n".join((ROOT / "docs" / name).read_text("utf-8") for name in ("scheduling.md", "privacy.md"))
+TEXT = "\n".join(
+    (ROOT / "docs" / name).read_text("utf-8") for name in ("scheduling.md", "privacy.md")
+)
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
 COMMANDS = re.findall(r"bin/retention report (--[^\n>\"]*)", "".join(code for _, code in BLOCKS))
 
@@ -23,7 +27,13 @@ def test_each_command_is_one_that_retention_knows(words):
 
 
 def test_each_block_can_be_parsed():
-    assert len(COMMANDS) >= 4 and {kind for kind, _ in BLOCKS} >= {"cron", "ini", "yaml", "python", "toml"}
+    assert len(COMMANDS) >= 4 and {kind for kind, _ in BLOCKS} >= {
+        "cron",
+        "ini",
+        "yaml",
+        "python",
+        "toml",
+    }
     for kind, code in BLOCKS:
         if kind == "yaml":
             step = yaml.safe_load(code)["jobs"]["report"]["steps"][3]["run"]
@@ -39,5 +49,7 @@ def test_each_block_can_be_parsed():
 
 def test_each_option_of_a_report_is_told():
     own = {name for option in cli.commands["report"].params for name in option.opts}
-    for option in sorted(own & {"--if-changed", "--keep", "--quiet", "--stale-after", "--pseudonyms", "--smallest"}):
+    for option in sorted(
+        own & {"--if-changed", "--keep", "--quiet", "--stale-after", "--pseudonyms", "--smallest"}
+    ):
         assert f"`{option}" in TEXT or f"{option} " in TEXT, option

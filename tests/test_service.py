@@ -1,4 +1,6 @@
-"""Service: the score, the review of the reps, the lists and what goes with leaving; by hand, planted, as of a day."""
+"""Service: the score, the review of the reps, the lists and what goes with leaving; by hand,
+planted, as of a day.
+"""
 
 import datetime as dt
 import re
@@ -51,7 +53,12 @@ def panel_of(rows: list[tuple], surveys=None, assignments=None, columns=("rep_id
 
 def simulated(world, clients: int, seed: int, tables: tuple[str, ...]):
     """The panel of a made-up agency, with the further tables as they were known."""
-    made = simulate(world, clients=clients, seed=seed, tables=("clients", "surveys", "results", "assignments", *tables))
+    made = simulate(
+        world,
+        clients=clients,
+        seed=seed,
+        tables=("clients", "surveys", "results", "assignments", *tables),
+    )
     for name, frame in made.items():
         for column in frame.columns:
             if column.endswith(("_on", "_date", "recorded_at")) or column == "month":
@@ -61,7 +68,9 @@ def simulated(world, clients: int, seed: int, tables: tuple[str, ...]):
         made[name] = frame
     spells = build_spells(made["clients"], cutoff=CUTOFF, records_begin=BEGIN)
     told = ResultsSettings(primary="cpa", better="lower")
-    panel = build_panel(spells, made["surveys"], made["results"], told, assignments=made["assignments"])
+    panel = build_panel(
+        spells, made["surveys"], made["results"], told, assignments=made["assignments"]
+    )
     return panel, made
 
 
@@ -69,14 +78,21 @@ def simulated(world, clients: int, seed: int, tables: tuple[str, ...]):
 
 
 def test_the_example_of_forty_answers():
-    """Half promoters, a fifth detractors, of 40: 30 points, known within 12.35; the word is mostly luck."""
+    """Half promoters, a fifth detractors, of 40: 30 points, known within 12.35; the word is mostly
+    luck.
+    """
     counts = np.array([20, 12, 8])
     assert nps.score(np.array([20]), np.array([8]), np.array([40]))[0] == 30.0
-    assert nps.standard_error(np.array([20]), np.array([8]), np.array([40]))[0] == pytest.approx(12.349, abs=0.001)
+    assert nps.standard_error(np.array([20]), np.array([8]), np.array([40]))[0] == pytest.approx(
+        12.349, abs=0.001
+    )
     chances = nps.chances(counts)
     assert chances.sum() == pytest.approx(1) and len(chances) == 4
-    # Against the normal curve with the same centre and spread; the last two bands are a coin's toss apart.
-    assert chances[3] == pytest.approx(0.5, abs=0.06) and 0.2 < chances[2] < 0.35 and chances[0] < 0.03
+    # Against the normal curve with the same centre and spread; the last two bands are a coin's toss
+    # apart.
+    assert (
+        chances[3] == pytest.approx(0.5, abs=0.06) and 0.2 < chances[2] < 0.35 and chances[0] < 0.03
+    )
 
 
 def test_the_bands_meet_exactly_where_the_study_says():
@@ -86,17 +102,26 @@ def test_the_bands_meet_exactly_where_the_study_says():
     for n in range(1, 120):  # whole counts that make exactly 20 or 30 points are never a hair below
         for points, word in ((20, good), (30, best)):
             if points * n % 100 == 0:
-                assert nps.band(nps.score(np.array([points * n // 100]), np.array([0]), np.array([n]))[0]) == word
+                assert (
+                    nps.band(
+                        nps.score(np.array([points * n // 100]), np.array([0]), np.array([n]))[0]
+                    )
+                    == word
+                )
 
 
-@pytest.mark.parametrize(("n", "shares"), [(10, (0.5, 0.3, 0.2)), (40, (0.3, 0.4, 0.3)), (40, (0.9, 0.08, 0.02))])
+@pytest.mark.parametrize(
+    ("n", "shares"), [(10, (0.5, 0.3, 0.2)), (40, (0.3, 0.4, 0.3)), (40, (0.9, 0.08, 0.02))]
+)
 def test_the_interval_covers_the_true_score(n, shares):
     rng, truth, inside = np.random.default_rng(4), 100 * (shares[0] - shares[2]), 0
     runs = 400
     points = np.repeat([[10, 8, 3]], runs, axis=0)
     counts = rng.multinomial(n, shares, size=runs)
     rows = pd.DataFrame({"run": np.repeat(np.arange(runs), n)})
-    rows["nps"] = np.concatenate([np.repeat(p, c) for p, c in zip(points, counts, strict=True)]).astype(float)
+    rows["nps"] = np.concatenate(
+        [np.repeat(p, c) for p, c in zip(points, counts, strict=True)]
+    ).astype(float)
     table = nps.tally(rows, "run")
     inside = ((table["low"] <= truth) & (truth <= table["high"])).mean()
     assert 0.92 < inside <= 0.985  # nominal .95, less and plus three Monte-Carlo errors of 400 runs
@@ -114,15 +139,25 @@ def test_one_answer_a_client_and_wave_and_who_did_not_answer_is_counted():
     )
     assert len(rows) == 5 and rows.loc[rows["client_id"] == "a", "nps"].tolist()[-1:] == [4.0]
     row = nps.today(rows, LAST).iloc[0]
-    assert row[["asked", "answered", "promoters", "passives", "detractors"]].tolist() == [3, 2, 1, 0, 1]
+    assert row[["asked", "answered", "promoters", "passives", "detractors"]].tolist() == [
+        3,
+        2,
+        1,
+        0,
+        1,
+    ]
     assert (
-        row["nps"] == 0 and "bad" in nps.words(rows, LAST).text and "2 of 3 clients asked" in nps.words(rows, LAST).text
+        row["nps"] == 0
+        and "bad" in nps.words(rows, LAST).text
+        and "2 of 3 clients asked" in nps.words(rows, LAST).text
     )
     months = nps.by_month(rows)
     assert months["nps"].tolist() == [100.0, -100.0, 100.0]
     first, middle, last = months["wave"].astype(str)
     told = f"from 100 in {first} to 100 in {last}; lowest -100 in {middle}, highest 100 in {first}."
-    assert nps.month_words(months) == f"NPS by month, {told}" and "No client" in nps.month_words(months.head(0))
+    assert nps.month_words(months) == f"NPS by month, {told}" and "No client" in nps.month_words(
+        months.head(0)
+    )
     shuffled = nps.waves(rows.drop(columns="wave").sample(frac=1, random_state=1))
     pd.testing.assert_frame_equal(nps.tally(shuffled, "wave"), nps.tally(rows, "wave"))
 
@@ -133,7 +168,9 @@ def test_a_scale_from_one_has_no_nought():
         ("client_id", "invited_on", "answered_on", "nps"),
     )
     assert nps.tally(nps.waves(surveys), "wave")["detractors"].tolist() == [2]
-    assert nps.tally(nps.waves(surveys, "1-10"), "wave")[["asked", "answered"]].to_numpy().tolist() == [[2, 1]]
+    assert nps.tally(nps.waves(surveys, "1-10"), "wave")[
+        ["asked", "answered"]
+    ].to_numpy().tolist() == [[2, 1]]
 
 
 def test_nobody_asked_is_said():
@@ -144,14 +181,19 @@ def test_nobody_asked_is_said():
         panel = panel_of([("c1", "2025-01-01", None, 1, "x")])
         clients = clients_now.present(panel, LAST)
         assert clients["owner"].tolist() == ["x"] and service.care_list(clients, rows, LAST).empty
-        assert service.referral_list(clients, rows, LAST).empty and reps.rep_months(panel, rows)["nps"].isna().all()
+        assert (
+            service.referral_list(clients, rows, LAST).empty
+            and reps.rep_months(panel, rows)["nps"].isna().all()
+        )
 
 
 # The reps (C5)
 
 
 def test_a_rep_answers_for_the_months_after_its_own():
-    """One client, handed from x to y in its fourth month: with a lag of two, y answers from the sixth month on."""
+    """One client, handed from x to y in its fourth month: with a lag of two, y answers from the
+    sixth month on.
+    """
     handed = days(
         [("c1", "x", "rep", "2025-01-01", None), ("c1", "y", "rep", "2025-04-01", None)],
         ("client_id", "staff_id", "role", "from_date", "to_date"),
@@ -166,7 +208,9 @@ def test_a_rep_answers_for_the_months_after_its_own():
 
 
 def test_the_ends_of_the_reps_add_up(sample_study):
-    """Every end by choice with a known rep is some rep's, and reps and sellers are measured by one function."""
+    """Every end by choice with a known rep is some rep's, and reps and sellers are measured by one
+    function.
+    """
     panel, spells = sample_study.panel, sample_study.spells
     table = reps.reps(panel)
     by_choice = spells["ended"] & spells["end_kind"].isin(["client", "unknown"])
@@ -189,13 +233,20 @@ def test_few_are_not_ranked_and_nobody_is_blamed(sample_study):
     few = table["expected"] < 5
     assert few.any() and (shown.loc[few.to_numpy(), "Reading"] == "too few to say").all()
     assert shown.loc[few.to_numpy(), ["Over expected", "Allowing for luck"]].isna().all(axis=None)
-    assert table["few"].is_monotonic_increasing and not table.loc[few, ["beyond", "unusual"]].any(axis=None)
+    assert table["few"].is_monotonic_increasing and not table.loc[few, ["beyond", "unusual"]].any(
+        axis=None
+    )
     assert table["clients"].sum() == (clients["owner"] != "").sum()
     said = reps.help_words(table, NOBODY).text
     worst = table.index[0]
-    assert said.startswith("Offer help, not blame") and worst in said and "Were all reps alike" in said
+    assert (
+        said.startswith("Offer help, not blame") and worst in said and "Were all reps alike" in said
+    )
     calm = reps.help_words(table.assign(named=False), NOBODY).text
-    assert calm.startswith("No present rep loses more clients than luck explains") and "no reason to act" in calm
+    assert (
+        calm.startswith("No present rep loses more clients than luck explains")
+        and "no reason to act" in calm
+    )
     assert "luck" in reps.help_words(table.assign(few=True), NOBODY).text
     assert "cannot be compared" in reps.help_words(table.head(0), NOBODY).text
 
@@ -203,7 +254,9 @@ def test_few_are_not_ranked_and_nobody_is_blamed(sample_study):
 def test_a_hard_lot_is_told_before_the_person():
     row = pd.Series({"clients": 20.0, "results": -0.5, "observed": 30.0, "expected": 15.0})
     others = pd.DataFrame({"clients": [10.0, 10.0, 20.0]})
-    assert "worse than those of others: look at the accounts before the person" in reps._lot(row, others)
+    assert "worse than those of others: look at the accounts before the person" in reps._lot(
+        row, others
+    )
     fair = reps._lot(row.replace({20.0: 10.0, -0.5: 0.1}), others)
     assert "about as good as" in fair and "ask how the work" in fair
 
@@ -235,7 +288,9 @@ def test_single_clients_are_tied_to_their_rep(sample_study):
 
 
 def ranked(world: str, seed: int) -> tuple[pd.DataFrame, pd.Series]:
-    """The reps with enough expected ends, of one made-up agency, and what is planted in each of them."""
+    """The reps with enough expected ends, of one made-up agency, and what is planted in each of
+    them.
+    """
     made = simulate(WORLDS[world], clients=600, seed=seed, tables=("clients", "assignments"))
     spells = build_spells(made["clients"], cutoff=CUTOFF, records_begin=BEGIN)
     panel = build_panel(spells, None, None, ResultsSettings(), assignments=made["assignments"])
@@ -246,7 +301,9 @@ def ranked(world: str, seed: int) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def test_equal_reps_are_seldom_flagged():
-    """Six agencies, about a hundred reps: no more flagged than one in twenty lets happen (200: docs/calibration.md)."""
+    """Six agencies, about a hundred reps: no more flagged than one in twenty lets happen (200:
+    docs/calibration.md).
+    """
     tables = [ranked("equal_reps", seed)[0] for seed in range(301, 307)]
     flagged, count = sum(int(t["unusual"].sum()) for t in tables), sum(map(len, tables))
     assert count > 80 and flagged <= stats.binom.ppf(0.995, count, 0.05)
@@ -282,7 +339,10 @@ def test_no_list_holds_a_client_who_left_or_gave_notice(sample_study, desk):
     _, clients, lists = desk
     raw = sample_study.tables.frames["clients"]
     gone = set(raw.loc[raw["end_date"].notna() | (raw["decision_date"] <= LAST), "client_id"])
-    assert len(gone) > 400 and clients_now.under_notice(sample_study.panel) == (raw["end_date"] > LAST).sum() > 0
+    assert (
+        len(gone) > 400
+        and clients_now.under_notice(sample_study.panel) == (raw["end_date"] > LAST).sum() > 0
+    )
     for rows in lists.values():
         assert len(rows) and not gone & set(rows["client_id"]) and rows["client_id"].is_unique
         assert set(rows["client_id"]) <= set(clients["client_id"])
@@ -296,7 +356,12 @@ def test_every_present_detractor_is_on_the_care_list(sample_study, desk):
     _, _, lists = desk
     raw, surveys = sample_study.tables.frames["clients"], sample_study.tables.frames["surveys"]
     here = set(raw.loc[raw["end_date"].isna() & raw["decision_date"].isna(), "client_id"])
-    told = surveys.dropna(subset=["nps", "answered_on"]).sort_values("answered_on").groupby("client_id")["nps"].last()
+    told = (
+        surveys.dropna(subset=["nps", "answered_on"])
+        .sort_values("answered_on")
+        .groupby("client_id")["nps"]
+        .last()
+    )
     low = {client for client in here if told.get(client, 10) <= 6}
     assert set(lists["care"]["client_id"]) == low
     fans = {client for client in here if told.get(client, 0) >= 9}
@@ -306,7 +371,12 @@ def test_every_present_detractor_is_on_the_care_list(sample_study, desk):
 
 def test_the_care_list_by_hand():
     clients = pd.DataFrame(
-        {"client_id": list("abcd"), "client": list("ABCD"), "owner": "r1", "start_date": pd.Timestamp("2025-01-01")}
+        {
+            "client_id": list("abcd"),
+            "client": list("ABCD"),
+            "owner": "r1",
+            "start_date": pd.Timestamp("2025-01-01"),
+        }
     )
     rows = answers(
         ("a", "2025-10-01", "2025-10-02", 3, "slow"),
@@ -318,12 +388,21 @@ def test_the_care_list_by_hand():
         ("d", "2025-12-01", None, None, None),  # asked again, gave no answer
     )
     stand = pd.DataFrame({"margin": [10.0, 99.0], "free": [False, True]}, index=["a", "d"])
-    found = service.care_list(clients, rows, LAST, stand=stand, contact=pd.Series({"a": pd.Timestamp("2025-12-24")}))
+    found = service.care_list(
+        clients, rows, LAST, stand=stand, contact=pd.Series({"a": pd.Timestamp("2025-12-24")})
+    )
     assert found["client"].tolist() == ["D", "A"]  # the one who is free to leave first
     assert found["act_by"].tolist() == [LAST + pd.Timedelta(days=7), LAST + pd.Timedelta(days=30)]
-    assert found["reason"].tolist() == ["rude", service.NO_REASON] and found["running"].tolist() == [1, 2]
-    assert found["age_days"].tolist() == [273, 59] and found["next_step"].iloc[0].startswith("ask again")
-    assert "6 of 10" in found["evidence"].iloc[1] and "2 such answers running" in found["evidence"].iloc[1]
+    assert found["reason"].tolist() == ["rude", service.NO_REASON] and found[
+        "running"
+    ].tolist() == [1, 2]
+    assert found["age_days"].tolist() == [273, 59] and found["next_step"].iloc[0].startswith(
+        "ask again"
+    )
+    assert (
+        "6 of 10" in found["evidence"].iloc[1]
+        and "2 such answers running" in found["evidence"].iloc[1]
+    )
     said = service.care_words(found, LAST, 2, len(rows)).text
     assert (
         "Call this week, in this order: D (“rude”)" in said
@@ -336,7 +415,12 @@ def test_the_care_list_by_hand():
 
 def test_who_was_asked_lately_is_not_asked_again():
     clients = pd.DataFrame(
-        {"client_id": list("abcde"), "client": list("ABCDE"), "owner": "r1", "start_date": pd.Timestamp("2025-01-01")}
+        {
+            "client_id": list("abcde"),
+            "client": list("ABCDE"),
+            "owner": "r1",
+            "start_date": pd.Timestamp("2025-01-01"),
+        }
     )
     points = {"a": 9, "b": 10, "c": 10, "d": 10, "e": 8}
     rows = answers(*((c, "2025-12-01", "2025-12-02", p, None) for c, p in points.items()))
@@ -347,7 +431,9 @@ def test_who_was_asked_lately_is_not_asked_again():
     asked = service.last_asked(spells, leads)
     assert service.referral_list(clients, rows, LAST)["client"].tolist() == ["B", "C", "A"]
     found = service.referral_list(clients, rows, LAST, asked=asked)
-    assert found["client"].tolist() == ["C", "A"] and found["asked_on"].iloc[0] == pd.Timestamp("2024-11-01")
+    assert found["client"].tolist() == ["C", "A"] and found["asked_on"].iloc[0] == pd.Timestamp(
+        "2024-11-01"
+    )
     again = service.referral_list(clients, rows, LAST, asked=asked, again_days=30)
     assert again["client"].tolist() == ["B", "C", "A"]
     assert service.last_asked(spells.drop(columns="referred_by"), leads) is None
@@ -355,44 +441,79 @@ def test_who_was_asked_lately_is_not_asked_again():
 
 def test_overdue_by_hand():
     clients = pd.DataFrame(
-        {"client_id": list("abc"), "client": list("ABC"), "owner": "r1", "remote": [True, False, False]}
+        {
+            "client_id": list("abc"),
+            "client": list("ABC"),
+            "owner": "r1",
+            "remote": [True, False, False],
+        }
     )
     clients["start_date"] = pd.to_datetime(["2024-01-01", "2024-01-01", "2025-12-20"])
-    rows = [("a", "2025-12-20", "call", True), ("a", "2025-09-01", "visit", True), ("a", "2025-12-01", "report", None)]
-    rows += [("b", "2025-11-10", "call", False), ("b", "2025-12-10", "report", None), ("b", "2025-08-01", "call", True)]
+    rows = [
+        ("a", "2025-12-20", "call", True),
+        ("a", "2025-09-01", "visit", True),
+        ("a", "2025-12-01", "report", None),
+    ]
+    rows += [
+        ("b", "2025-11-10", "call", False),
+        ("b", "2025-12-10", "report", None),
+        ("b", "2025-08-01", "call", True),
+    ]
     meetings = days([*rows], ("client_id", "held_on", "kind", "recap_sent"))
     found = service.overdue_list(clients, meetings, LAST)
     assert found["client"].tolist() == ["B", "A"]  # a new client is not late yet; B is not remote
     assert found["reason"].tolist() == ["not spoken to; no written recap", "remote and not met"]
-    assert "10\u00a0Nov\u00a02025" in found["evidence"].iloc[0] and found["age_days"].tolist() == [152, 121]
+    assert "10\u00a0Nov\u00a02025" in found["evidence"].iloc[0] and found["age_days"].tolist() == [
+        152,
+        121,
+    ]
     assert found["act_by"].tolist() == [LAST + pd.Timedelta(days=7), LAST + pd.Timedelta(days=30)]
     assert service.overdue_list(clients, None, LAST).empty
 
 
 def test_who_rests_on_one_person_by_hand():
     clients = pd.DataFrame(
-        {"client_id": list("abcd"), "client": list("ABCD"), "owner": "r1", "start_date": pd.Timestamp("2025-01-01")}
+        {
+            "client_id": list("abcd"),
+            "client": list("ABCD"),
+            "owner": "r1",
+            "start_date": pd.Timestamp("2025-01-01"),
+        }
     )
     rows = [
         ("a", "r1", "rep", "2025-01-01", None), ("a", "a1", "analyst", "2025-01-01", None),
         ("b", "r1", "rep", "2025-02-01", None), ("b", "a1", "analyst", "2025-01-01", "2025-06-30"),
-        ("c", "r1", "rep", "2025-03-01", None), ("c", "a2", "analyst", "2025-01-01", None),  # a2 has gone
+        # a2 has gone
+        ("c", "r1", "rep", "2025-03-01", None), ("c", "a2", "analyst", "2025-01-01", None),
         ("d", "s1", "seller", "2025-01-01", None),
     ]  # fmt: skip
     table = days(rows, ("client_id", "staff_id", "role", "from_date", "to_date"))
     staff = days([("a2", "2025-11-30"), ("r1", None)], ("staff_id", "ended_on"))
     served = clients_now.serving(table, staff, LAST)
     found = service.held_alone(clients, served, pd.Series({"r1": "Ann"}), LAST).set_index("client")
-    assert found["reason"].to_dict() == {"D": "nobody on record", "B": "one person alone", "C": "one person alone"}
+    assert found["reason"].to_dict() == {
+        "D": "nobody on record",
+        "B": "one person alone",
+        "C": "one person alone",
+    }
     assert found["evidence"]["B"].startswith("Ann since 01\u00a0Feb")
     assert service.loads(clients, served, NOBODY).to_numpy().tolist() == [["a1", 1, "within"]]
     assert service.held_alone(clients, clients_now.serving(None, None, LAST), NOBODY, LAST).empty
 
 
-ROW_KNOWN = {"surveys": "invited_on", "meetings": "held_on", "assignments": "recorded_at", "leads": "created_on"}
+ROW_KNOWN = {
+    "surveys": "invited_on",
+    "meetings": "held_on",
+    "assignments": "recorded_at",
+    "leads": "created_on",
+}
 VALUE_KNOWN = {
     "surveys": {"answered_on": ["answered_on", "nps", "rep_liking", "reason", "respondent_role"]},
-    "leads": {"signed_on": ["signed_on", "client_id"], "asked_on": ["asked_on"], "quoted_on": ["quoted_on"]},
+    "leads": {
+        "signed_on": ["signed_on", "client_id"],
+        "asked_on": ["asked_on"],
+        "quoted_on": ["quoted_on"],
+    },
     "assignments": {"to_date": ["to_date"]},
 }
 
@@ -406,32 +527,47 @@ def forgotten(name: str, rows: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
 
 
 def test_what_is_written_down_later_changes_no_list(sample_study):
-    """As of an earlier day: from the tables as they stand, and from those in which everything later is deleted."""
+    """As of an earlier day: from the tables as they stand, and from those in which everything later
+    is deleted.
+    """
     day = pd.Timestamp("2024-06-30")
     whole = sample_study.tables.frames
     cut = {name: forgotten(name, whole[name], day) for name in ROW_KNOWN}
     assert all(len(cut[name]) < len(whole[name]) for name in cut) and len(cut["leads"]) > 1000
     found = []
     for tables in (whole, whole | cut):
-        study = replace(sample_study, cutoff=day.date(), tables=replace(sample_study.tables, frames=tables))
+        study = replace(
+            sample_study, cutoff=day.date(), tables=replace(sample_study.tables, frames=tables)
+        )
         waves, assigned = nps.waves(study.known("surveys")), study.known("assignments")
         clients = clients_now.present(study.panel, day)
         late, served = (
             service.overdue_list(clients, study.known("meetings"), day),
             clients_now.serving(assigned, None, day),
         )
-        lists = (service.care_list(clients, waves, day), service.referral_list(clients, waves, day), late, served)
-        found.append((*lists, loyalty.close_rates(study.known("leads"), day), reps.reps(study.panel)))
+        lists = (
+            service.care_list(clients, waves, day),
+            service.referral_list(clients, waves, day),
+            late,
+            served,
+        )
+        found.append(
+            (*lists, loyalty.close_rates(study.known("leads"), day), reps.reps(study.panel))
+        )
     assert len(found[0][0]) > 20 and len(found[0][2])
     for one, other in zip(*found, strict=True):
-        pd.testing.assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True), check_dtype=False)
+        pd.testing.assert_frame_equal(
+            one.reset_index(drop=True), other.reset_index(drop=True), check_dtype=False
+        )
 
 
 # Detractors and sources (C3, C4)
 
 
 def test_detractors_are_followed_by_hand():
-    """Answers in months of service; a change of rep counts in three months, what is told in the six after."""
+    """Answers in months of service; a change of rep counts in three months, what is told in the six
+    after.
+    """
     start = pd.Timestamp("2024-01-01")
     said = {
         "same, recovered": {0: 4, 5: 8},
@@ -443,7 +579,10 @@ def test_detractors_are_followed_by_hand():
         "a passive": {0: 7, 3: 8},
     }
     ends = {"left before": "2024-03-31", "left within": "2024-08-31"}
-    clients = [(who, "2024-01-01", ends.get(who), 1, "x", "client" if who in ends else None) for who in said]
+    clients = [
+        (who, "2024-01-01", ends.get(who), 1, "x", "client" if who in ends else None)
+        for who in said
+    ]
     rows = [
         (who, on := start + pd.DateOffset(months=m, days=5), on, points)
         for who, told in said.items()
@@ -467,8 +606,13 @@ def test_detractors_are_followed_by_hand():
     assert found.index[found["group"] == loyalty.CHANGED].tolist() == ["changed, still"]
     shares = {(row.name, row.group): row for row in loyalty.recovery(panel).rows}
     half = shares[recovered, loyalty.SAME]
-    assert (half.estimate, half.n_clients) == (0.5, 4) and half.low == pytest.approx(0.150, abs=0.001)  # Wilson, 2 of 4
-    assert (shares[recovered, loyalty.CHANGED].n_clients, shares[recovered, loyalty.CHANGED].estimate) == (1, 0)
+    assert (half.estimate, half.n_clients) == (0.5, 4) and half.low == pytest.approx(
+        0.150, abs=0.001
+    )  # Wilson, 2 of 4
+    assert (
+        shares[recovered, loyalty.CHANGED].n_clients,
+        shares[recovered, loyalty.CHANGED].estimate,
+    ) == (1, 0)
 
 
 def test_close_rates_by_hand_and_as_planted(sample_study):
@@ -484,12 +628,22 @@ def test_close_rates_by_hand_and_as_planted(sample_study):
     assert loyalty.close_ratio(table) == []  # of the cold one none signed
     rates = loyalty.close_rates(sample_study.known("leads"), LAST)
     (row,) = loyalty.close_ratio(rates)
-    assert row.low < 5 < row.high and "about 5 times" in row.name  # planted: one in two against one in ten
-    a, n, b, m = (int(rates.loc[name, column]) for name in ("referral", "cold") for column in ("signed", "leads"))
+    assert (
+        row.low < 5 < row.high and "about 5 times" in row.name
+    )  # planted: one in two against one in ten
+    a, n, b, m = (
+        int(rates.loc[name, column])
+        for name in ("referral", "cold")
+        for column in ("signed", "leads")
+    )
     se = np.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
-    assert (row.estimate, row.low) == pytest.approx((a * m / n / b, a * m / n / b * np.exp(-1.959964 * se)))
+    assert (row.estimate, row.low) == pytest.approx(
+        (a * m / n / b, a * m / n / b * np.exp(-1.959964 * se))
+    )
     made = loyalty.by_source(rates, sample_study.spells, sample_study.snapshots)
-    assert {row.group for row in made.rows} == {"cold", "inbound", "outbound", "referral"} and len(made.rows) == 13
+    assert {row.group for row in made.rows} == {"cold", "inbound", "outbound", "referral"} and len(
+        made.rows
+    ) == 13
     assert loyalty.close_ratio(loyalty.close_rates(None, LAST)) == []
 
 
@@ -497,10 +651,16 @@ def test_close_rates_by_hand_and_as_planted(sample_study):
 
 
 def test_counts_and_days_as_of_a_day_by_hand():
-    at = pd.DataFrame({"client_id": ["a", "a", "b"], "day": pd.to_datetime(["2025-03-31", "2025-01-31", "2025-03-31"])})
+    at = pd.DataFrame(
+        {
+            "client_id": ["a", "a", "b"],
+            "day": pd.to_datetime(["2025-03-31", "2025-01-31", "2025-03-31"]),
+        }
+    )
     at["start_date"] = pd.Timestamp("2025-01-01")
     rows = days(
-        [("a", "2025-01-31"), ("a", "2025-02-10"), ("a", "2025-04-01"), ("b", "2024-12-01")], ("client_id", "held_on")
+        [("a", "2025-01-31"), ("a", "2025-02-10"), ("a", "2025-04-01"), ("b", "2024-12-01")],
+        ("client_id", "held_on"),
     )
     assert contact.as_of(at, rows, "held_on")["n"].tolist() == [2, 1, 1]
     assert contact.as_of(at, rows, "held_on", 59)["n"].tolist() == [1, 0, 1]
@@ -515,13 +675,26 @@ def test_counts_and_days_as_of_a_day_by_hand():
         ("client_id", "staff_id", "role", "from_date", "to_date"),
     )
     load = contact.analyst_load(at, table)
-    assert load["load"].tolist()[:2] == [2, 2] and np.isnan(load["load"][2]) and load["analyst"][0] == "z"
+    assert (
+        load["load"].tolist()[:2] == [2, 2]
+        and np.isnan(load["load"][2])
+        and load["analyst"][0] == "z"
+    )
 
 
 def test_within_client_ratio_by_hand():
-    """Two clients, one of them ever busier: 3 over 1 in each, whatever the difference between them."""
+    """Two clients, one of them ever busier: 3 over 1 in each, whatever the difference between
+    them.
+    """
     pairs = pd.DataFrame(
-        [("a", "free", 3), ("a", "none", 1), ("a", "none", 1), ("b", "free", 30), ("b", "none", 10), ("c", "free", 99)],
+        [
+            ("a", "free", 3),
+            ("a", "none", 1),
+            ("a", "none", 1),
+            ("b", "free", 30),
+            ("b", "none", 10),
+            ("c", "free", 99),
+        ],
         columns=["client_id", "kind", "later"],
     )
     theta, _, clients = contact.within_ratio(pairs, "free", "none")
@@ -540,7 +713,8 @@ def test_calls_follow_trouble_and_are_not_made_out_to_drive_clients_away(trouble
     found = contact.contrasts(panel, {"meetings": made["meetings"], "requests": made["requests"]})
     ways = {name: told for (_, name), told in found.items()}
     calls = ways["calls in three months, each one more"]
-    # As it stands more calls go with leaving; with the rating of the time held fixed what is left is less, and luck.
+    # As it stands more calls go with leaving; with the rating of the time held fixed what is left
+    # is less, and luck.
     assert calls[contact.RATED].theta < calls[contact.ALIKE].theta
     assert abs(calls[contact.RATED].theta) < 2.6 * calls[contact.RATED].se
     said = (
@@ -553,7 +727,9 @@ def test_calls_follow_trouble_and_are_not_made_out_to_drive_clients_away(trouble
     )  # all that the page says of it
     assert "clients in trouble are called more" in said and "no reason to call less" in text
     assert not re.search(
-        r"calls? (makes?|drives?|leads?|causes?|pushe?s?)\b|because of (the )?calls", text, re.IGNORECASE
+        r"calls? (makes?|drives?|leads?|causes?|pushe?s?)\b|because of (the )?calls",
+        text,
+        re.IGNORECASE,
     )
     level = {row.level for row in contact.estimates(found).rows}
     assert level == {1 - 0.05 / len(found)}
@@ -563,10 +739,14 @@ def test_free_work_raises_later_requests_where_planted_and_charged_work_does_not
     panel, made = troubled
     pairs = contact.month_pairs(panel, made["requests"])
     free, charged = (contact.within_ratio(pairs, kind, "none") for kind in ("free", "charged"))
-    assert free[0] > 5 * free[1] and np.log(1.15) < free[0] < np.log(1.4)  # planted 1.4, less what is asked at any rate
+    assert free[0] > 5 * free[1] and np.log(1.15) < free[0] < np.log(
+        1.4
+    )  # planted 1.4, less what is asked at any rate
     assert abs(charged[0]) < 2.6 * charged[1]
     rng = np.random.default_rng(1)
-    shuffled = pairs.assign(kind=pairs.groupby("client_id")["kind"].transform(lambda k: rng.permutation(k.to_numpy())))
+    shuffled = pairs.assign(
+        kind=pairs.groupby("client_id")["kind"].transform(lambda k: rng.permutation(k.to_numpy()))
+    )
     theta, se, _ = contact.within_ratio(shuffled, "free", "none")
     assert abs(theta) < 2.6 * se
     told = contact.after_free_work(panel, made["requests"]).rows
@@ -574,8 +754,12 @@ def test_free_work_raises_later_requests_where_planted_and_charged_work_does_not
 
 
 def test_too_long_without_a_visit_is_found_where_it_matters():
-    """Planted far above the sample's own, for a gap that a visit ends before the lag is over shows weakly."""
-    panel, made = simulated(replace(WORLDS["study"], far=2.0, lock_in=False), 3000, 2, ("meetings",))
+    """Planted far above the sample's own, for a gap that a visit ends before the lag is over shows
+    weakly.
+    """
+    panel, made = simulated(
+        replace(WORLDS["study"], far=2.0, lock_in=False), 3000, 2, ("meetings",)
+    )
     found = contact.contrasts(panel, {"meetings": made["meetings"]})
     ways = {name: told for (_, name), told in found.items()}
     remote = ways["not met face to face for over 8 weeks, remote clients"]
@@ -585,7 +769,9 @@ def test_too_long_without_a_visit_is_found_where_it_matters():
 
 @pytest.mark.parametrize("cutoff", ["2021-02-26", "2021-08-26", "2023-08-26", "2025-02-26"])
 def test_nothing_fails_where_hardly_anybody_is_there(tiny, cutoff):
-    """Every view of the page on 40 clients, as of four days: a sentence or an empty table, never a failure."""
+    """Every view of the page on 40 clients, as of four days: a sentence or an empty table, never a
+    failure.
+    """
     study = open_study(tiny, cutoff=cutoff)
     panel, last = study.panel, pd.Timestamp(study.cutoff)
     waves, meetings, assignments = (
@@ -595,18 +781,35 @@ def test_nothing_fails_where_hardly_anybody_is_there(tiny, cutoff):
     )
     clients, stand = clients_now.present(panel, last), clients_now.standing(study.snapshots)
     served = clients_now.serving(assignments, study.known("staff"), last)
-    care = service.care_list(clients, waves, last, stand=stand, contact=clients_now.last_days(meetings, "held_on"))
-    ask, late = service.referral_list(clients, waves, last, stand=stand), service.overdue_list(clients, meetings, last)
+    care = service.care_list(
+        clients, waves, last, stand=stand, contact=clients_now.last_days(meetings, "held_on")
+    )
+    ask, late = (
+        service.referral_list(clients, waves, last, stand=stand),
+        service.overdue_list(clients, meetings, last),
+    )
     alone = service.held_alone(clients, served, NOBODY, last)
     assert all(len(service.shown(rows, NOBODY, {}, 5)) <= 5 for rows in (care, ask, late, alone))
     review, every = reps.review(panel, clients, waves, last), reps.reps(panel)
-    views = [reps.review_list(review, NOBODY), reps.months_list(reps.rep_months(panel, waves), NOBODY)]
-    views += [reps.single_list(reps.single_clients(panel, clients, waves, last), NOBODY), reps.shown(every, NOBODY)]
+    views = [
+        reps.review_list(review, NOBODY),
+        reps.months_list(reps.rep_months(panel, waves), NOBODY),
+    ]
+    views += [
+        reps.single_list(reps.single_clients(panel, clients, waves, last), NOBODY),
+        reps.shown(every, NOBODY),
+    ]
     assert all(isinstance(view, pd.DataFrame) for view in views)
     rates, requests = loyalty.close_rates(study.known("leads"), last), study.known("requests")
-    factors = contact.contrasts(panel, {"meetings": meetings, "assignments": assignments, "requests": requests})
+    factors = contact.contrasts(
+        panel, {"meetings": meetings, "assignments": assignments, "requests": requests}
+    )
     free = contact.after_free_work(panel, requests)
-    told = [service.care_words(care, last, 0, len(waves)), reps.help_words(review, NOBODY), nps.words(waves, last)]
+    told = [
+        service.care_words(care, last, 0, len(waves)),
+        reps.help_words(review, NOBODY),
+        nps.words(waves, last),
+    ]
     told += [loyalty.recovery(panel), nps.estimates(waves, last)]
     told += [
         loyalty.by_source(rates, study.spells, study.snapshots),
@@ -628,9 +831,22 @@ def tiny(tmp_path_factory) -> str:
 
 
 def page(data: Path, out: Path) -> str:
-    command = [sys.executable, "-c", "from retention.cli import main; main()", "report", "--data", data, "--out", out]
+    command = [
+        sys.executable,
+        "-c",
+        "from retention.cli import main; main()",
+        "report",
+        "--data",
+        data,
+        "--out",
+        out,
+    ]
     done = subprocess.run(
-        [*map(str, command), "--notebooks", "07"], cwd=ROOT, capture_output=True, text=True, check=False
+        [*map(str, command), "--notebooks", "07"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     soup = BeautifulSoup((out / "latest" / "07_service.html").read_text("utf-8"), "html.parser")
@@ -646,7 +862,22 @@ def test_clients_and_surveys_alone_run_in_part(tmp_path):
             path.unlink()
     text = page(tmp_path / "data", tmp_path / "out")
     assert "Call this week, in this order" in text and "The NPS of the last 3 months is" in text
-    assert text.index("Call this week") < text.index("No present rep loses more clients than luck explains") < 1500
-    for table in ("assignments", "meetings", "requests", "leads", "staff", "results", "account_months", "hours"):
+    assert (
+        text.index("Call this week")
+        < text.index("No present rep loses more clients than luck explains")
+        < 1500
+    )
+    for table in (
+        "assignments",
+        "meetings",
+        "requests",
+        "leads",
+        "staff",
+        "results",
+        "account_months",
+        "hours",
+    ):
         assert f"The table {table} is not in the data. It would tell of" in text
-    assert "The table surveys" not in text and "Who has waited too long?" in text.split("Left out")[1]
+    assert (
+        "The table surveys" not in text and "Who has waited too long?" in text.split("Left out")[1]
+    )

@@ -1,4 +1,6 @@
-"""The size study: quarters by hand, planted effects found, nothing found where nothing is, answers that turn round."""
+"""The size study: quarters by hand, planted effects found, nothing found where nothing is, answers
+that turn round.
+"""
 
 import datetime as dt
 import math
@@ -29,16 +31,23 @@ def simulated(world: World, clients: int, seed: int) -> pd.DataFrame:
 
 def sized(values: list[float], ends: list[str | None]) -> pd.DataFrame:
     rows = [(f"c{i}", "2023-01-01", end, 1) for i, end in enumerate(ends)]
-    return build_spells(clients_of(rows).assign(monthly_ad_spend=values), cutoff=dt.date(2024, 6, 30))
+    return build_spells(
+        clients_of(rows).assign(monthly_ad_spend=values), cutoff=dt.date(2024, 6, 30)
+    )
 
 
 def test_quarters_and_rates_by_hand():
-    spells = sized([10.0, 20, 30, 40, 50, 60, 70, 80], ["2023-02-28", None, None, None, None, None, "2023-03-31", None])
+    spells = sized(
+        [10.0, 20, 30, 40, 50, 60, 70, 80],
+        ["2023-02-28", None, None, None, None, None, "2023-03-31", None],
+    )
     groups = ad_spend.quarters(spells)
     assert groups.value_counts().to_dict() == dict.fromkeys(ad_spend.QUARTERS, 2)
     assert groups.iloc[0] == "smallest quarter" and groups.iloc[-1] == "largest quarter"
     table = ad_spend.rates_by_quarter(spells).set_index("Quarter by size")
-    assert table.loc["smallest quarter", ["Clients", "Client-months", "Left by choice"]].tolist() == [2, 20, 1]
+    assert table.loc[
+        "smallest quarter", ["Clients", "Client-months", "Left by choice"]
+    ].tolist() == [2, 20, 1]
     assert table.loc["largest quarter", "Left a month"] == pytest.approx(1 / 21)
     assert ad_spend.cut_points(spells).text == "The quarters part at 20, 40, 60 a month."
     rows = month_rows(spells)
@@ -63,7 +72,9 @@ def test_a_planted_effect_of_size_is_found_and_none_where_there_is_none():
     spells = simulated(World(contract=0.0, spend=0.0, **ALIKE), 6_000, seed=4)
     found = ad_spend.size_hazard_ratio(spells)
     assert abs(found.theta) < 3.3 * found.se
-    assert abs(ad_spend.size_hazard_ratio(spells, by_month=True).theta) < 0.35  # lock-in alone makes months mislead
+    assert (
+        abs(ad_spend.size_hazard_ratio(spells, by_month=True).theta) < 0.35
+    )  # lock-in alone makes months mislead
     assert ad_spend.turns_round(ad_spend.per_doubling(spells, {})).items == ()
 
 
@@ -74,7 +85,9 @@ def test_part_of_the_total_effect_goes_through_the_contract():
 
 
 def test_an_answer_that_turns_round_is_told_first():
-    """Within each product the larger client stays longer; the product of the large is the one that is left."""
+    """Within each product the larger client stays longer; the product of the large is the one that
+    is left.
+    """
     rng = np.random.default_rng(1)
     n = 4000
     fibre = rng.random(n) < 0.5
@@ -82,15 +95,26 @@ def test_an_answer_that_turns_round_is_told_first():
     pace = 0.03 * np.where(fibre, 4.0, 1.0) * (spend / np.where(fibre, 80, 20)) ** -1.0
     months = rng.geometric(-np.expm1(-pace))
     start = pd.Timestamp("2022-01-01")
-    end = [start + pd.DateOffset(months=int(m)) - pd.Timedelta(days=1) if m <= 24 else pd.NaT for m in months]
-    clients = pd.DataFrame({"client_id": [f"c{i}" for i in range(n)], "start_date": start, "end_date": end})
-    clients = clients.assign(contract_term_months=1, monthly_ad_spend=spend, product=np.where(fibre, "fibre", "dsl"))
+    end = [
+        start + pd.DateOffset(months=int(m)) - pd.Timedelta(days=1) if m <= 24 else pd.NaT
+        for m in months
+    ]
+    clients = pd.DataFrame(
+        {"client_id": [f"c{i}" for i in range(n)], "start_date": start, "end_date": end}
+    )
+    clients = clients.assign(
+        contract_term_months=1, monthly_ad_spend=spend, product=np.where(fibre, "fibre", "dsl")
+    )
     spells = build_spells(clients, cutoff=dt.date(2023, 12, 31))
     table = ad_spend.per_doubling(spells, {"product": Extra(kind="category")})
     assert [row.group for row in table.rows] == ["pooled", "product held fixed"]
     told = ad_spend.turns_round(table).items[0]
-    assert told.kind == "warning" and told.text.startswith("The answer turns round. Over all clients, twice the size")
-    assert "leaving sooner" in told.text and "with product held fixed, with leaving later" in told.text
+    assert told.kind == "warning" and told.text.startswith(
+        "The answer turns round. Over all clients, twice the size"
+    )
+    assert (
+        "leaving sooner" in told.text and "with product held fixed, with leaving later" in told.text
+    )
     verdict = judge(CLAIMS["A4"], ad_spend.size_hazard_ratio(spells), (), ad_spend.caveats(table))
     assert ad_spend.TURNS in verdict.words and "Do not act on size alone" in verdict.advice
     assert ad_spend.turns_round(ad_spend.per_doubling(spells, {})).items == ()
@@ -104,26 +128,38 @@ def test_the_sensitivities_are_those_of_the_plan(sample_study):
 TELCO = Path(__file__).parents[2] / "shared" / "data" / "telco" / "Telco-Customer-Churn.csv"
 
 
-@pytest.mark.skipif(not TELCO.is_file(), reason="the Telco export is third-party data, kept outside this project")
+@pytest.mark.skipif(
+    not TELCO.is_file(), reason="the Telco export is third-party data, kept outside this project"
+)
 def test_a_stranger_s_export_is_told_to_turn_round(tmp_path):
-    text = (Path(__file__).parents[1] / "README.md").read_text().split("```toml\n")[1].split("```")[0]
+    text = (
+        (Path(__file__).parents[1] / "README.md").read_text().split("```toml\n")[1].split("```")[0]
+    )
     (tmp_path / "retention.toml").write_text(text.replace("Telco-Customer-Churn.csv", str(TELCO)))
     study = open_study(config=str(tmp_path / "retention.toml"))
     table = ad_spend.per_doubling(study.spells, study.settings.table("clients").extra)
     assert table.rows[0].low > 1 > table.rows[-1].high
     assert (
-        "with contract and InternetService held fixed, with leaving later" in ad_spend.turns_round(table).items[0].text
+        "with contract and InternetService held fixed, with leaving later"
+        in ad_spend.turns_round(table).items[0].text
     )
 
 
 def test_other_measures_of_size_stand_by_themselves(sample_study):
-    """A further number known at signing: its own ratio; one known later, and one not in the data, have none."""
+    """A further number known at signing: its own ratio; one known later, and one not in the data,
+    have none.
+    """
     spells = sample_study.spells.assign(traffic=lambda f: f["monthly_ad_spend"] ** 2, later=1.0)
     number = Extra(kind="number", known="signing")
-    extra = {"traffic": number, "later": Extra(kind="number", known="recorded_date"), "absent": number}
+    extra = {
+        "traffic": number,
+        "later": Extra(kind="number", known="recorded_date"),
+        "absent": number,
+    }
     found = ad_spend.other_sizes(spells, extra)
     assert [(row.id, row.name, row.group) for row in found.rows] == [
-        ("A5", "ratio of leaving for twice the traffic", group) for group in ("pooled", "contract held fixed")
+        ("A5", "ratio of leaving for twice the traffic", group)
+        for group in ("pooled", "contract held fixed")
     ]
     # Twice the traffic is the root of twice the spend.
     pooled = ad_spend.per_doubling(spells, {}).rows[0]
@@ -132,9 +168,11 @@ def test_other_measures_of_size_stand_by_themselves(sample_study):
 
 
 def test_a_snapshot_is_not_adjusted_for_how_long_a_client_stayed():
-    """Starts counted back from the stay: their half-year is the stay itself, and holding it fixed would hide the ratio.
+    """Starts counted back from the stay: their half-year is the stay itself, and holding it fixed
+    would hide the ratio.
 
-    Planted: the hazard of the larger clients is twice that of the smaller, everybody watched up to one day.
+    Planted: the hazard of the larger clients is twice that of the smaller, everybody watched up to
+    one day.
     """
     rng, n = np.random.default_rng(1), 4000
     spend = np.exp(rng.normal(8, 1, n))
@@ -142,11 +180,19 @@ def test_a_snapshot_is_not_adjusted_for_how_long_a_client_stayed():
     watched = rng.integers(1, 48, n)
     cut = pd.Timestamp("2025-12-31")
     months = np.minimum(stay, watched).astype(int)
-    start = pd.to_datetime([cut + pd.Timedelta(days=1) - pd.DateOffset(months=int(m)) for m in months])
-    rows = pd.DataFrame({"client_id": [f"c{i}" for i in range(n)], "start_date": start, "contract_term_months": 1})
-    rows = rows.assign(end_date=pd.Series([cut] * n).where(stay <= watched), monthly_ad_spend=spend, source="x")
+    start = pd.to_datetime(
+        [cut + pd.Timedelta(days=1) - pd.DateOffset(months=int(m)) for m in months]
+    )
+    rows = pd.DataFrame(
+        {"client_id": [f"c{i}" for i in range(n)], "start_date": start, "contract_term_months": 1}
+    )
+    rows = rows.assign(
+        end_date=pd.Series([cut] * n).where(stay <= watched), monthly_ad_spend=spend, source="x"
+    )
     spells = build_spells(rows, cutoff=cut.date(), notice_days=0).assign(renewals_known=False)
     found = ad_spend.size_hazard_ratio(spells)
     assert math.exp(found.theta) == pytest.approx(2.0, rel=0.12)
     assert all("half-year" not in said for said in found.caveats)
-    assert "size against others of its year" not in {other.name for other in ad_spend.size_sensitivities(spells)}
+    assert "size against others of its year" not in {
+        other.name for other in ad_spend.size_sensitivities(spells)
+    }

@@ -1,4 +1,6 @@
-"""From bad and odd files to one clear error or the right table; settings that are wrong are named, all at once."""
+"""From bad and odd files to one clear error or the right table; settings that are wrong are named,
+all at once.
+"""
 
 import datetime as dt
 
@@ -64,7 +66,9 @@ def test_the_same_table_from_other_dialects(tmp_path, text):
 
 
 def test_every_fault_of_every_table_at_once(tmp_path):
-    (tmp_path / "contracts.csv").write_text("client_id,signed_on,term_start,term_months\nzz,2024-01-01,2024-01-01,0\n")
+    (tmp_path / "contracts.csv").write_text(
+        "client_id,signed_on,term_start,term_months\nzz,2024-01-01,2024-01-01,0\n"
+    )
     text = (
         f"{HEAD},end_initiator\n"
         "a,2024-01-01,2023-06-30,1,1000,client\n"
@@ -75,7 +79,9 @@ def test_every_fault_of_every_table_at_once(tmp_path):
     told = faults_of(tmp_path, text)
     assert told.startswith("10 things to mend")
     assert "clients.start_date: is not a date (seen: 'soon') (1 row: c)" in told
-    assert "clients.contract_term_months: is not a whole number (seen: 'sometimes') (1 row: c)" in told
+    assert (
+        "clients.contract_term_months: is not a whole number (seen: 'sometimes') (1 row: c)" in told
+    )
     assert "clients.end_date: is before start_date (1 row: a)" in told
     assert "clients.client_id: is empty (1 row: (no id))" in told
     assert "clients.monthly_ad_spend: is below 0 (seen: -5.0)" in told
@@ -92,26 +98,42 @@ def test_every_fault_of_every_table_at_once(tmp_path):
         (HEAD + "\n", "holds no rows"),
         (GOOD.replace("end_date", "start_date"), "without a name of their own: start_date"),
         (GOOD + "c,2024-01-01\n", r"rows without 5 values \(1 row: line 4 has 2\)"),
-        (GOOD.replace("start_date", "begin_date"), "start_date: is required and missing(.|\n)*begin_date"),
+        (
+            GOOD.replace("start_date", "begin_date"),
+            "start_date: is required and missing(.|\n)*begin_date",
+        ),
         (b"\x00\x01" + GOOD.encode(), "zero bytes"),
         (GOOD.replace("a,", "Caf\u00e9,").encode("cp1252"), "encoding"),
         (GOOD + "a,2024-01-01,,1,1000\n", "the same row more than once"),
         (GOOD + "b,2024-07-31,,1,1000\n", "overlap"),
-        (GOOD.replace("2024-01-01", "03/04/2025"), "03/04/2025, which is 03 April 2025 .day first. or 04 March 2025"),
+        (
+            GOOD.replace("2024-01-01", "03/04/2025"),
+            "03/04/2025, which is 03 April 2025 .day first. or 04 March 2025",
+        ),
         (GOOD.replace("2024-01-01", "2024-02-30"), "start_date: is not a date"),
         (GOOD.replace("2024-01-01", "202401"), "start_date: is not a date"),
-        (GOOD.replace("2024-01-01", "2204-01-01").replace("2204", "9999"), "start_date: is not a date"),
+        (
+            GOOD.replace("2024-01-01", "2204-01-01").replace("2204", "9999"),
+            "start_date: is not a date",
+        ),
         (GOOD.replace("1000", '"24 inch'), "stray or unclosed quote"),
         (GOOD.replace("a,", '"Ac"me,'), "stray or unclosed quote"),
         (
-            GOOD.replace("spend\n", "spend,name\n").replace("1000", '1000,"x').replace(".50", '.50,y"'),
+            GOOD.replace("spend\n", "spend,name\n")
+            .replace("1000", '1000,"x')
+            .replace(".50", '.50,y"'),
             "holds whole rows",
         ),
-        (GOOD.replace(",1,1000", ",99999999999999999999,1000"), "contract_term_months: is not a whole number"),
+        (
+            GOOD.replace(",1,1000", ",99999999999999999999,1000"),
+            "contract_term_months: is not a whole number",
+        ),
         (GOOD.replace("1000", "500 USD").replace("2500.50", "500 EUR"), "mixes currencies"),
         (GOOD.replace("\na,", "\n,"), r"client_id: is empty \(1 row: \(no id\)\)"),
         (
-            GOOD.replace("spend\n", "spend,end_reason\n").replace(",1000", ",1000,price").replace(".50", ".50,"),
+            GOOD.replace("spend\n", "spend,end_reason\n")
+            .replace(",1000", ",1000,price")
+            .replace(".50", ".50,"),
             "end_reason: is given but end_date is not",
         ),
     ],
@@ -132,7 +154,10 @@ def test_a_contract_signed_after_the_cutoff_changes_nothing(tmp_path):
 def test_two_contracts_for_the_same_day_are_a_fault(tmp_path):
     rows = "client_id,signed_on,term_start,term_months\na,2024-01-01,2024-01-01,6\na,2024-01-02,2024-01-01,12\n"
     (tmp_path / "contracts.csv").write_text(rows)
-    assert "contracts: has more than one row for the same client_id, term_start (1 row: a)" in faults_of(tmp_path, GOOD)
+    assert (
+        "contracts: has more than one row for the same client_id, term_start (1 row: a)"
+        in faults_of(tmp_path, GOOD)
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +173,9 @@ def test_what_spreadsheets_add_is_understood(tmp_path, text):
 
 
 def test_vocabulary_in_capitals_and_line_separators_in_names(tmp_path):
-    text = GOOD.replace("spend\n", "spend,end_initiator,name\n").replace(",1000", ",1000,,A\u2028B\x85")
+    text = GOOD.replace("spend\n", "spend,end_initiator,name\n").replace(
+        ",1000", ",1000,,A\u2028B\x85"
+    )
     frame = clients_from(tmp_path, text.replace(".50", '.50,CLIENT,"two\nlines"'))
     assert frame["end_initiator"].tolist()[1] == "client"
     assert frame["name"].tolist() == ["A\u2028B", "two\nlines"]
@@ -161,7 +188,9 @@ def test_readable_cells_are_not_called_empty(tmp_path):
 
 def test_one_file_has_one_order_of_dates(tmp_path):
     text = (
-        GOOD.replace("2024-01-01", "03/04/2024").replace("2024-02-01", "05/04/2024").replace("2024-07-31", "31/07/2024")
+        GOOD.replace("2024-01-01", "03/04/2024")
+        .replace("2024-02-01", "05/04/2024")
+        .replace("2024-07-31", "31/07/2024")
     )
     frame = clients_from(tmp_path, text)
     assert frame["start_date"].dt.month.tolist() == [4, 4]
@@ -218,7 +247,13 @@ def test_numbers_that_are_refused(values):
 
 
 def test_the_mapping_from_other_names_values_and_own_columns(tmp_path):
-    text = "Kunde,Von,Bis,Vertrag,Budget,Tier\nK1,2024-01-01,,Month-to-Month,5,gold\nK2,2024-01-01,, yearly ,7,tin\n"
+    text = (
+        "Kunde,Von,Bis,Vertrag,Budget,Tier\nK1,2024-01-01,,Month-to-Month,5,gold\nK2,2024-01-01,, "
+        ""
+        ""
+        ""
+        "yearly ,7,tin\n"
+    )
     settings = """
 [tables.clients.columns]
 client_id = "Kunde"
@@ -249,10 +284,20 @@ def test_tenure_and_flag_count_back_from_the_first_of_a_month(tmp_path):
     text = "client_id,tenure,left,contract_term_months,monthly_ad_spend\na,6,No,1,5\nb,3,yes,12,5\nc,0,No,1,5\n"
     study = open_study(folder_with(tmp_path, text, TENURE))
     rows = study.spells.set_index("client_id")
-    assert rows.loc["a", ["start_date", "stop_months", "ended"]].tolist() == [pd.Timestamp("2024-01-01"), 6, False]
-    assert rows.loc["b", ["start_date", "stop_months", "ended"]].tolist() == [pd.Timestamp("2024-04-01"), 3, True]
+    assert rows.loc["a", ["start_date", "stop_months", "ended"]].tolist() == [
+        pd.Timestamp("2024-01-01"),
+        6,
+        False,
+    ]
+    assert rows.loc["b", ["start_date", "stop_months", "ended"]].tolist() == [
+        pd.Timestamp("2024-04-01"),
+        3,
+        True,
+    ]
     assert rows.loc["c", ["stop_months", "ended"]].tolist() == [0, False]
-    assert (rows["decision_date"].dropna() == rows["end_date"].dropna()).all()  # no notice is made up
+    assert (
+        rows["decision_date"].dropna() == rows["end_date"].dropna()
+    ).all()  # no notice is made up
     with pytest.raises(ConfigError, match="one cut-off"):
         open_study(str(tmp_path), cutoff="2024-12-31")
 
@@ -262,16 +307,21 @@ def test_a_tenure_that_is_not_whole_months_is_a_fault(tmp_path, tenure):
     text = f"client_id,tenure,left,contract_term_months,monthly_ad_spend\na,{tenure},No,1,5\nb,3,Yes,12,5\n"
     told = faults_of(tmp_path, text, TENURE)
     assert (
-        told.startswith("1 thing") and "tenure_months: is not a whole number of months" in told and "(1 row: a)" in told
+        told.startswith("1 thing")
+        and "tenure_months: is not a whole number of months" in told
+        and "(1 row: a)" in told
     )
 
 
 @pytest.mark.parametrize("day", [1, 2, 15, 30, 31])
 def test_the_day_of_a_snapshot_within_its_month_does_not_matter(tmp_path, day):
     text = "client_id,tenure,left,contract_term_months,monthly_ad_spend\na,6,No,1,5\nb,3,yes,12,5\nc,0,yes,1,5\n"
-    study = open_study(folder_with(tmp_path, text, TENURE.replace("2024-06-30", f"2024-07-{day:02d}")))
+    study = open_study(
+        folder_with(tmp_path, text, TENURE.replace("2024-06-30", f"2024-07-{day:02d}"))
+    )
     rows = study.spells.set_index("client_id")
-    # Who left with a tenure of 0 shows that completed months are counted: c left in its first month, b in its fourth.
+    # Who left with a tenure of 0 shows that completed months are counted: c left in its first
+    # month, b in its fourth.
     assert rows["stop_months"].to_dict() == {"a": 6, "b": 4, "c": 1}
     assert rows["ended"].to_dict() == {"a": False, "b": True, "c": True}
     assert study.cutoff == (dt.date(2024, 7, 31) if day == 31 else dt.date(2024, 6, 30))
@@ -283,7 +333,9 @@ def test_a_flag_with_unknown_words_is_a_fault(tmp_path):
 
 
 def test_wrong_settings_are_all_named(tmp_path):
-    folder = folder_with(tmp_path, GOOD, 'cutof = 2024-01-01\nnotice_days = "x"\n[tables.clients]\nfiel = "a"\n')
+    folder = folder_with(
+        tmp_path, GOOD, 'cutof = 2024-01-01\nnotice_days = "x"\n[tables.clients]\nfiel = "a"\n'
+    )
     with pytest.raises(ConfigError) as caught:
         resolve(folder)
     told = str(caught.value)
@@ -320,7 +372,10 @@ def test_wrong_settings_are_refused(tmp_path, line, told):
     [
         ("[tables.clients.values.foo]\na = 1", "foo: is not a column"),
         ('[tables.clients.formats]\nfoo = "day first"', "foo: is not a column"),
-        ('[tables.clients.extra]\nclient_id = {kind = "number"}', "client_id: is a column of this table"),
+        (
+            '[tables.clients.extra]\nclient_id = {kind = "number"}',
+            "client_id: is a column of this table",
+        ),
         ('[tables.clients.extra]\nstart_date = {kind = "date", known = "whenever"}', "no date"),
     ],
 )
@@ -335,8 +390,14 @@ def test_a_file_is_read_with_the_settings_beside_it(tmp_path):
 
 def test_rows_left_out_are_told_with_their_ids(tmp_path):
     text = GOOD + "late,2099-01-01,,1,5\nfar,2024-03-01,2028-01-01,1,5\n"
-    told = " ".join(w.text for w in open_study(folder_with(tmp_path, text), cutoff="2024-12-31").warnings().items)
-    assert "start after the cut-off and are left out, unless they carry on an earlier one: 1 (late)" in told
+    told = " ".join(
+        w.text
+        for w in open_study(folder_with(tmp_path, text), cutoff="2024-12-31").warnings().items
+    )
+    assert (
+        "start after the cut-off and are left out, unless they carry on an earlier one: 1 (late)"
+        in told
+    )
     assert "end more than 2 years after the cut-off" in told and "1 (far)" in told
 
 
@@ -357,9 +418,7 @@ def test_the_cutoff_is_asked_for_where_nothing_was_recorded(tmp_path):
 
 
 def test_the_cutoff_is_the_newest_recorded_date_and_no_other(tmp_path):
-    text = (
-        f"{HEAD},recorded_date\na,2024-01-01,2099-01-01,1,1000,2024-05-05\nb,2024-02-01,2024-07-31,12,2500,2024-07-15\n"
-    )
+    text = f"{HEAD},recorded_date\na,2024-01-01,2099-01-01,1,1000,2024-05-05\nb,2024-02-01,2024-07-31,12,2500,2024-07-15\n"
     assert open_study(folder_with(tmp_path, text)).cutoff == dt.date(2024, 7, 15)
     typo = text.replace("2024-07-15", "2099-07-15")
     with pytest.raises(ConfigError, match="typing error"):
@@ -370,7 +429,9 @@ def test_when_records_begin_is_asked_for_where_survivors_are_all_one_sees(tmp_pa
     text = GOOD.replace("2024-01-01", "2019-01-01")
     with pytest.raises(ConfigError, match="When do the records begin"):
         open_study(folder_with(tmp_path, text), cutoff="2024-12-31")
-    answered = open_study(folder_with(tmp_path, text, 'records_begin = "all history"\n'), cutoff="2024-12-31")
+    answered = open_study(
+        folder_with(tmp_path, text, 'records_begin = "all history"\n'), cutoff="2024-12-31"
+    )
     assert answered.spells["entry_months"].eq(0).all()
 
 
@@ -378,10 +439,14 @@ def test_ends_on_the_renewal_day_are_asked_about(tmp_path):
     rows = "\n".join(f"c{i},2023-01-01,{'2024-01-01' if i < 5 else ''},12,5" for i in range(9))
     with pytest.raises(ConfigError, match="5 fixed terms ended up to 30 days after"):
         open_study(folder_with(tmp_path, f"{HEAD}\n{rows}\n"), cutoff="2024-12-31")
-    answered = open_study(folder_with(tmp_path, f"{HEAD}\n{rows}\n", "end_grace_days = 1\n"), cutoff="2024-12-31")
+    answered = open_study(
+        folder_with(tmp_path, f"{HEAD}\n{rows}\n", "end_grace_days = 1\n"), cutoff="2024-12-31"
+    )
     assert (answered.spells.loc[answered.spells["ended"], "stop_months"] == 12).all()
     assert not any("fixed terms ended" in w.text for w in answered.warnings().items)
-    wrong = open_study(folder_with(tmp_path, f"{HEAD}\n{rows}\n", "end_grace_days = 0\n"), cutoff="2024-12-31")
+    wrong = open_study(
+        folder_with(tmp_path, f"{HEAD}\n{rows}\n", "end_grace_days = 0\n"), cutoff="2024-12-31"
+    )
     assert any("Check end_grace_days" in w.text for w in wrong.warnings().items)
 
 
@@ -400,6 +465,8 @@ def test_the_declarations_are_complete_and_the_dictionary_is_current():
         assert {column.known for column in table.columns} <= known | names, table.name
         assert set(table.key) <= names
         assert all(column.unlocks for column in table.columns)
-    assert dictionary(("clients", "contracts")) in (ROOT / "data" / "sample" / "README.md").read_text()
+    assert (
+        dictionary(("clients", "contracts")) in (ROOT / "data" / "sample" / "README.md").read_text()
+    )
     told = "to remake it: python -c 'from retention.tables import *; print(dictionary())'"
     assert dictionary() in (ROOT / "docs" / "data-dictionary.md").read_text(), told

@@ -1,4 +1,6 @@
-"""Spells by hand: months, entry, the three dates, kinds of end, pauses, what is not yet known; contract cycles."""
+"""Spells by hand: months, entry, the three dates, kinds of end, pauses, what is not yet known;
+contract cycles.
+"""
 
 import datetime as dt
 
@@ -47,7 +49,9 @@ def test_calendar_months(start, day, whole, started):
 
 def test_adding_months_agrees_with_counting_them():
     rng = np.random.default_rng(0)
-    start = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1500, 300), unit="D"))
+    start = pd.Series(
+        pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 1500, 300), unit="D")
+    )
     months = pd.Series(rng.integers(0, 40, 300))
     later = add_months(start, months)
     assert (whole_months(start, later) == months).all()
@@ -62,7 +66,11 @@ def test_an_end_counts_in_the_month_of_its_last_paid_day():
 
 @pytest.mark.parametrize(
     ("start", "end", "month"),
-    [("2023-08-31", "2024-02-29", 6), ("2023-03-31", "2023-09-30", 6), ("2023-01-30", "2023-02-28", 1)],
+    [
+        ("2023-08-31", "2024-02-29", 6),
+        ("2023-03-31", "2023-09-30", 6),
+        ("2023-01-30", "2023-02-28", 1),
+    ],
 )
 def test_a_start_at_the_end_of_a_month_is_complete_at_the_end_of_a_month(start, end, month):
     assert one(("a", start, end, 6)).stop_months == month
@@ -90,13 +98,20 @@ def test_ends_on_any_day_are_as_many_before_as_after():
 
 
 def test_service_paid_to_the_end_of_a_calendar_month_is_a_grace_of_thirty_days():
-    spells = spells_of([("a", "2023-01-10", "2024-01-31", 12), ("b", "2023-01-10", "2023-03-31", 1)], end_grace_days=30)
+    spells = spells_of(
+        [("a", "2023-01-10", "2024-01-31", 12), ("b", "2023-01-10", "2023-03-31", 1)],
+        end_grace_days=30,
+    )
     assert spells["stop_months"].tolist() == [12, 2]
 
 
 def test_who_stays_is_followed_over_whole_months_to_the_cutoff():
     spell = one(("a", "2024-01-15", None, 1))
-    assert (spell.stop_months, spell.ended, spell.end_kind is np.nan or pd.isna(spell.end_kind)) == (11, False, True)
+    assert (
+        spell.stop_months,
+        spell.ended,
+        spell.end_kind is np.nan or pd.isna(spell.end_kind),
+    ) == (11, False, True)
 
 
 def test_a_month_cut_by_the_cutoff_counts_neither_way():
@@ -111,14 +126,22 @@ def test_an_end_on_the_cutoff_counts_and_one_after_it_does_not():
 
 
 def test_left_truncation_enters_late_and_drops_whom_nobody_could_see():
-    rows = [("old", "2023-01-01", None, 1), ("gone", "2023-01-01", "2023-06-30", 1), ("new", "2024-02-01", None, 1)]
+    rows = [
+        ("old", "2023-01-01", None, 1),
+        ("gone", "2023-01-01", "2023-06-30", 1),
+        ("new", "2024-02-01", None, 1),
+    ]
     spells = spells_of(rows, records_begin=dt.date(2024, 1, 1)).set_index("client_id")
     assert spells["entry_months"].to_dict() == {"old": 12, "new": 0}
     assert one(("a", "2023-12-15", None, 1), records_begin=dt.date(2024, 1, 1)).entry_months == 1
 
 
 def test_pauses_of_sixty_days_merge_with_the_first_rows_signing_values():
-    rows = [("a", "2023-01-01", "2023-06-30", 1), ("a", "2023-08-29", "2024-02-29", 12), ("a", "2024-06-01", None, 6)]
+    rows = [
+        ("a", "2023-01-01", "2023-06-30", 1),
+        ("a", "2023-08-29", "2024-02-29", 12),
+        ("a", "2024-06-01", None, 6),
+    ]
     spells = spells_of(rows)
     assert spells[["start_date", "contract_term_months", "engagement"]].values.tolist() == [
         [pd.Timestamp("2023-01-01"), 1, 1],
@@ -131,7 +154,9 @@ def test_pauses_of_sixty_days_merge_with_the_first_rows_signing_values():
 
 def test_the_three_dates():
     columns = ("decision_date", "recorded_date", "end_initiator")
-    given = one(("a", "2024-01-01", "2024-06-30", 1, "2024-05-20", "2024-05-21", "agency"), columns=columns)
+    given = one(
+        ("a", "2024-01-01", "2024-06-30", 1, "2024-05-20", "2024-05-21", "agency"), columns=columns
+    )
     assert (given.decision_date, given.end_kind, given.decision_assumed) == (
         pd.Timestamp("2024-05-20"),
         "agency",
@@ -148,7 +173,12 @@ def test_the_three_dates():
 def test_what_was_recorded_after_the_cutoff_is_not_known_at_it():
     columns = ("recorded_date", "end_initiator")
     spell = one(("a", "2024-01-01", "2024-06-30", 1, "2025-01-02", "client"), columns=columns)
-    assert (spell.ended, pd.isna(spell.end_date), pd.isna(spell.end_kind), spell.stop_months) == (False, True, True, 12)
+    assert (spell.ended, pd.isna(spell.end_date), pd.isna(spell.end_kind), spell.stop_months) == (
+        False,
+        True,
+        True,
+        12,
+    )
 
 
 def test_rows_after_the_cutoff_change_nothing():
@@ -159,7 +189,12 @@ def test_rows_after_the_cutoff_change_nothing():
 
 def cycles_of(rows, contracts=None, **settings):
     cycles = contract_cycles(spells_of(rows, ("end_initiator",), **settings), contracts)
-    return [tuple(row) for row in cycles[["client_id", "term_months", "to_month", "outcome"]].itertuples(index=False)]
+    return [
+        tuple(row)
+        for row in cycles[["client_id", "term_months", "to_month", "outcome"]].itertuples(
+            index=False
+        )
+    ]
 
 
 def test_a_term_counts_when_it_comes_due_by_the_calendar_whatever_happened():
@@ -203,7 +238,11 @@ def test_recorded_terms_change_and_roll_over_month_by_month():
 def contracts_of(*rows, auto_renew=True):
     frame = pd.DataFrame(rows, columns=["client_id", "term_start", "term_months"])
     frame["term_start"] = pd.to_datetime(frame["term_start"])
-    return frame if auto_renew is None else frame.assign(auto_renew=pd.array([auto_renew] * len(rows), dtype="boolean"))
+    return (
+        frame
+        if auto_renew is None
+        else frame.assign(auto_renew=pd.array([auto_renew] * len(rows), dtype="boolean"))
+    )
 
 
 def test_a_term_replaced_before_it_was_due_gave_no_opportunity():
@@ -218,7 +257,9 @@ def test_contracts_near_the_start_amended_unsaid_or_absent():
     assert [row[2] for row in cycles_of(stays, contracts_of(("a", "2022-12-29", 12)))] == [12, 24]
     amended = contracts_of(("a", "2023-01-01", 12), ("a", "2023-01-10", 6))
     assert [row[1:3] for row in cycles_of(stays, amended)] == [(6, 6), (6, 12), (6, 18), (6, 24)]
-    assert [row[2] for row in cycles_of(stays, contracts_of(("a", "2023-01-01", 12), auto_renew=None))] == [12, 24]
+    assert [
+        row[2] for row in cycles_of(stays, contracts_of(("a", "2023-01-01", 12), auto_renew=None))
+    ] == [12, 24]
     assert [row[2] for row in cycles_of(stays, contracts_of(("z", "2023-01-01", 6)))] == [12, 24]
 
 
@@ -243,20 +284,27 @@ def test_cycles_from_signing_and_from_records_agree_on_the_sample(sample_study):
     signed = contract_cycles(sample_study.spells)
     key = ["client_id", "engagement", "to_month"]
     pd.testing.assert_frame_equal(
-        signed.sort_values(key, ignore_index=True), sample_study.cycles.sort_values(key, ignore_index=True)
+        signed.sort_values(key, ignore_index=True),
+        sample_study.cycles.sort_values(key, ignore_index=True),
     )
 
 
 def test_whole_months_only_leaves_the_hazard_unbiased():
-    """Starts on any day, constant 5 % a month, cut off in mid-month: counted ends over counted months give 5 %."""
+    """Starts on any day, constant 5 % a month, cut off in mid-month: counted ends over counted
+    months give 5 %.
+    """
     rng = np.random.default_rng(11)
     n = 60_000
-    start = pd.Series(pd.Timestamp("2022-01-01") + pd.to_timedelta(rng.integers(0, 1000, n), unit="D"))
+    start = pd.Series(
+        pd.Timestamp("2022-01-01") + pd.to_timedelta(rng.integers(0, 1000, n), unit="D")
+    )
     lifetime = rng.geometric(0.05, n)
     first = add_months(start, pd.Series(lifetime - 1))
     last = add_months(start, pd.Series(lifetime)) - pd.Timedelta(days=1)
     within = pd.to_timedelta((rng.random(n) * ((last - first).dt.days + 1)).astype(int), unit="D")
-    clients = pd.DataFrame({"client_id": np.arange(n).astype(str), "start_date": start, "end_date": first + within})
+    clients = pd.DataFrame(
+        {"client_id": np.arange(n).astype(str), "start_date": start, "end_date": first + within}
+    )
     clients = clients.assign(contract_term_months=1, monthly_ad_spend=1.0)
     spells = build_spells(clients, cutoff=dt.date(2024, 9, 17), records_begin=dt.date(2023, 3, 10))
     months = (spells["stop_months"] - spells["entry_months"]).clip(lower=0).sum()

@@ -1,4 +1,6 @@
-"""The words: every text is used and can be rendered, and every id in the code has a text with its fields."""
+"""The words: every text is used and can be rendered, and every id in the code has a text with its
+fields.
+"""
 
 import ast
 import json
@@ -11,18 +13,28 @@ from retention.results import VERDICTS
 from retention.words import Said, fields_of, key_of, say, texts
 
 ROOT = Path(__file__).parents[1]
-SOURCES = [path for path in (ROOT / "src" / "retention").rglob("*.py") if path.parent.name != "words"]
+SOURCES = [
+    path for path in (ROOT / "src" / "retention").rglob("*.py") if path.parent.name != "words"
+]
 CALLS = ("say", "heading")
 ASKED_BY_VALUE = ("columns.",)  # looked up by the names that tables have
 
 
 def calls(source: str) -> list[tuple[str, bool, set[str] | None]]:
-    """Every id that a source asks words for: the id, whether it is only a beginning, and the fields that it gives."""
+    """Every id that a source asks words for: the id, whether it is only a beginning, and the fields
+    that it gives.
+    """
     found = []
     for node in ast.walk(ast.parse(source)):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say"):
+        if not (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say"
+        ):
             continue
-        given = {word.arg for word in node.keywords if word.arg} if all(w.arg for w in node.keywords) else None
+        given = (
+            {word.arg for word in node.keywords if word.arg}
+            if all(w.arg for w in node.keywords)
+            else None
+        )
         for part in _ids(node.args[0]):
             found.append((*part, given))
     return found
@@ -52,11 +64,17 @@ def test_every_id_in_the_code_has_a_text_with_the_fields_given():
     for source in sources():
         for key, beginning, given in calls(source):
             if beginning:
-                wrong += [] if any(name.startswith(key) for name in texts()) else [f"{key}... is the start of no text"]
+                wrong += (
+                    []
+                    if any(name.startswith(key) for name in texts())
+                    else [f"{key}... is the start of no text"]
+                )
             elif key not in texts():
                 wrong.append(f"{key} has no text")
             elif given is not None and given != set(fields_of(texts()[key])):
-                wrong.append(f"{key} has fields {fields_of(texts()[key])}, is given {sorted(given)}")
+                wrong.append(
+                    f"{key} has fields {fields_of(texts()[key])}, is given {sorted(given)}"
+                )
     assert wrong == []
 
 
@@ -68,7 +86,9 @@ def test_every_text_is_used():
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 constants.add(node.value)
         beginnings |= {key for key, beginning, _ in calls(source) if beginning}
-    unused = [key for key in texts() if key not in constants and not key.startswith(tuple(beginnings))]
+    unused = [
+        key for key in texts() if key not in constants and not key.startswith(tuple(beginnings))
+    ]
     assert unused == []
 
 
@@ -88,10 +108,16 @@ def test_a_text_keeps_its_id():
 
 
 def test_advice_is_keyed_by_what_a_verdict_can_be():
-    said = {key.rpartition(".")[2] for key in texts() if key.startswith(("claims.caveat.", "claims.qualifier."))}
+    said = {
+        key.rpartition(".")[2]
+        for key in texts()
+        if key.startswith(("claims.caveat.", "claims.qualifier."))
+    }
     for claim in CLAIMS.values():
         for key in claim.advice:
             word, _, more = key.partition(" + ")
-            assert (word in VERDICTS and (not more or more in said)) or key in said, f"{claim.id}: {key}"
+            assert (word in VERDICTS and (not more or more in said)) or key in said, (
+                f"{claim.id}: {key}"
+            )
         assert set(claim.words) <= {"above", "below", "none"} | said
         assert {"holds", "not enough data"} <= set(claim.advice)

@@ -1,4 +1,6 @@
-"""What the pages say: each opens with its answer, none says what it must not (METHODS 11), a small agency reads on."""
+"""What the pages say: each opens with its answer, none says what it must not (METHODS 11), a small
+agency reads on.
+"""
 
 import json
 import re
@@ -18,7 +20,8 @@ BANNED = {
     r"\baccura(cy|te)\b": "no headline of a classifier",
     r"\bno effect\b|\bhas no influence\b|\bnot? significan|\bsignifican(t|ce)\b": "p > .05 is not 'no effect'",
     r"\bhazard ratio\b": "no single hazard ratio over a lock-in",
-    r"\b1 ?[-−] ?KM\b|\baverage lifetime of (ended|former)": "wrong with competing ends; wrong among the ended",
+    r"\b1 ?[-−] ?KM\b|\baverage lifetime of (ended|former)": "wrong with competing ends; wrong "
+    "among the ended",
     r"\bindustry (average|benchmark)": "nobody else's numbers are the truth",
 }
 JUDGED = {"01_contract_term": 1, "02_ad_spend": 1, "03_rep_liking": 2, "05_sellers": 2}
@@ -26,17 +29,32 @@ WORDS = "holds in direction only|holds|does not hold|not enough data|not run"
 
 
 def report(data: Path, out: Path) -> Path:
-    command = [sys.executable, "-c", "from retention.cli import main; main()", "report", "--data", data, "--out", out]
-    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-c",
+        "from retention.cli import main; main()",
+        "report",
+        "--data",
+        data,
+        "--out",
+        out,
+    ]
+    done = subprocess.run(
+        list(map(str, command)), cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return (out / "latest").resolve()
 
 
 @pytest.fixture(scope="module", params=["null", "small"])
 def run(request, tmp_path_factory) -> Path:
-    """Reports on an agency where nothing of A1 and A4 is planted, and on one of about 80 clients."""
+    """Reports on an agency where nothing of A1 and A4 is planted, and on one of about 80
+    clients.
+    """
     data, out = tmp_path_factory.mktemp("data") / "agency", tmp_path_factory.mktemp("out")
-    write_sample(data, world=WORLDS[request.param], clients=530 if request.param == "small" else 400, seed=6)
+    write_sample(
+        data, world=WORLDS[request.param], clients=530 if request.param == "small" else 400, seed=6
+    )
     return report(data, out)
 
 
@@ -49,11 +67,18 @@ def text_of(page: Path) -> str:
 
 def faults(text: str) -> list[str]:
     """What must not be said, with the reason; 'not proof of cause' and 'because' are no claims."""
-    return [f"{m.group(0)}: {why}" for words, why in BANNED.items() for m in re.finditer(words, text, re.IGNORECASE)]
+    return [
+        f"{m.group(0)}: {why}"
+        for words, why in BANNED.items()
+        for m in re.finditer(words, text, re.IGNORECASE)
+    ]
 
 
 def test_planted_faults_are_found():
-    said = "Month-to-month causes leaving (p = .2: no effect; hazard ratio 2.1); accuracy 93 %. It proves the claim."
+    said = (
+        "Month-to-month causes leaving (p = .2: no effect; hazard ratio 2.1); accuracy 93 %. "
+        "It proves the claim."
+    )
     assert len(faults(said)) == 5
     assert faults("These are associations, not proof of cause, because clients choose.") == []
 
@@ -87,13 +112,17 @@ def test_numbers_on_the_pages_are_those_of_the_results(run):
 
 
 def test_a_small_agency_has_a_page_worth_reading(run):
-    """About 80 clients: what is lacking in numbers, and still curves, shares and people to look at."""
+    """About 80 clients: what is lacking in numbers, and still curves, shares and people to
+    look at.
+    """
     claims = json.loads((run / "results.json").read_text())["claims"]
     unsure = [claim for claim in claims if claim["verdict"] == "not enough data"]
     assert unsure  # in every world: five sellers are too few
     for claim in unsure:
         page = text_of(run / f"{claim['page']}.html")
-        assert re.search(r"more clients leaving by choice would settle it|more leaving by choice|needed", page)
+        assert re.search(
+            r"more clients leaving by choice would settle it|more leaving by choice|needed", page
+        )
     soup = BeautifulSoup((run / "01_contract_term.html").read_text("utf-8"), "html.parser")
     assert len(soup.select("figure img")) >= 3 and len(soup.select("table")) >= 10
     assert all(image["alt"] for image in soup.select("img"))

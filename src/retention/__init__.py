@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["CLAIMS", "build_spells", "contract_hazard_ratio", "judge", "open_study"]
 _HOME = dict(
-    zip(__all__, ("claims.judge", "history.spells", "claims.contract_term", "claims.judge", "study"), strict=True)
+    zip(
+        __all__,
+        ("claims.judge", "history.spells", "claims.contract_term", "claims.judge", "study"),
+        strict=True,
+    )
 )
 
 

@@ -1,6 +1,7 @@
 """The commands: report, compare, verify, check, score, init, sample.
 
-Exit codes: 0 done, 1 a notebook failed (or the disk is full, or a run is not whole), 2 bad input, 3 folder in use.
+Exit codes: 0 done, 1 a notebook failed (or the disk is full, or a run is not whole), 2 bad input, 3
+folder in use.
 """
 
 from __future__ import annotations
@@ -24,14 +25,22 @@ import click
 
 from retention.errors import ConfigError, NotebookError, RetentionError, one_line, printable
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: threads that wait for each other cost six times more
-gc.set_threshold(50_000)  # while modules are imported there is no garbage, and looking for it costs a third of the time
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # small matrices: threads that wait for each other cost six times more
+gc.set_threshold(
+    50_000
+)  # while modules are imported there is no garbage, and looking for it costs a third of the time
 SECONDS_BETWEEN = 5.0
-STALE_AFTER = 45  # (ours) days: data that come in monthly are older than this only when a month was missed
+STALE_AFTER = (
+    45  # (ours) days: data that come in monthly are older than this only when a month was missed
+)
 
 
 class _Folder(click.Path):
-    """A folder; an empty name is a variable that nobody set, and no word for the folder one is in."""
+    """A folder; an empty name is a variable that nobody set, and no word for the folder one
+    is in.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path that was named."""
@@ -55,20 +64,29 @@ def _warn(message: Warning | str, category: type[Warning], *where: object, **mor
 
 def _about_data(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options by which a command is told where the data are."""
-    data = click.option("--data", default="", help="Folder with clients.csv (default: data/sample).")
-    config = click.option("--config", default="", help="A retention.toml that says how to read the data.")
+    data = click.option(
+        "--data", default="", help="Folder with clients.csv (default: data/sample)."
+    )
+    config = click.option(
+        "--config", default="", help="A retention.toml that says how to read the data."
+    )
     cutoff = click.option("--cutoff", default="", help="Last day observed, YYYY-MM-DD.")
     return data(config(cutoff(command)))
 
 
 _verbose = click.option(
-    "--verbose", is_flag=True, expose_value=False, help="Show the full traceback of an error.",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    help="Show the full traceback of an error.",
     callback=lambda context, _, wanted: context.meta.update(verbose=wanted),
-)  # fmt: skip
+)
 
 
 class _Plain(click.Group):
-    """Says in plain words what stopped a command, or with --verbose where, and exits with its code."""
+    """Says in plain words what stopped a command, or with --verbose where, and exits with its
+    code.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
@@ -96,20 +114,49 @@ def cli() -> None:
 
 @cli.command()
 @_about_data
-@click.option("--out", type=_FOLDER, default=Path("reports"), envvar="RETENTION_OUT", show_default=True)
+@click.option(
+    "--out", type=_FOLDER, default=Path("reports"), envvar="RETENTION_OUT", show_default=True
+)
 @click.option("--notebooks", default="", help="Only these, for example 00,01.")
-@click.option("--jobs", type=click.IntRange(1), default=min(2, os.cpu_count() or 1), show_default=True)
-@click.option("--keep", type=click.IntRange(0), default=0, help="Keep this many runs, the newest. [default: all]")
 @click.option(
-    "--if-changed", is_flag=True, help="Do nothing where data, code and parameters are those of the last run."
+    "--jobs", type=click.IntRange(1), default=min(2, os.cpu_count() or 1), show_default=True
 )
 @click.option(
-    "--publish-partial", is_flag=True, help="Let latest point to a run that lacks the page of a failed notebook."
+    "--keep",
+    type=click.IntRange(0),
+    default=0,
+    help="Keep this many runs, the newest. [default: all]",
 )
-@click.option("--pseudonyms", is_flag=True, help="Codes for names, ids and free text; see docs/privacy.md for the key.")
-@click.option("--smallest", type=click.IntRange(0, 100), help="Show no row on fewer clients. [default: 5 with codes]")
-@click.option("--stale-after", type=click.IntRange(0), default=STALE_AFTER, show_default=True, help="Days; 0: never.")
-@click.option("--quiet", is_flag=True, help="Say nothing on standard error unless something is wrong.")
+@click.option(
+    "--if-changed",
+    is_flag=True,
+    help="Do nothing where data, code and parameters are those of the last run.",
+)
+@click.option(
+    "--publish-partial",
+    is_flag=True,
+    help="Let latest point to a run that lacks the page of a failed notebook.",
+)
+@click.option(
+    "--pseudonyms",
+    is_flag=True,
+    help="Codes for names, ids and free text; see docs/privacy.md for the key.",
+)
+@click.option(
+    "--smallest",
+    type=click.IntRange(0, 100),
+    help="Show no row on fewer clients. [default: 5 with codes]",
+)
+@click.option(
+    "--stale-after",
+    type=click.IntRange(0),
+    default=STALE_AFTER,
+    show_default=True,
+    help="Days; 0: never.",
+)
+@click.option(
+    "--quiet", is_flag=True, help="Say nothing on standard error unless something is wrong."
+)
 @_verbose
 def report(quiet: bool, stale_after: int, **asked: Any) -> None:
     """Rerun the study and write the HTML report."""
@@ -117,7 +164,9 @@ def report(quiet: bool, stale_after: int, **asked: Any) -> None:
 
     chosen = tuple(name.strip() for name in asked.pop("notebooks").split(",") if name.strip())
     options = Options(notebooks=chosen, **asked)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped clears up as well
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a service that is stopped clears up as well
     try:
         with _progress(quiet) as tell:
             index = run_report(options, tell)
@@ -135,22 +184,32 @@ def _in_a_line(error: RetentionError, page: Path) -> str:
     """What stopped a report, in the one line that a mail's subject or a log's reader needs."""
     first, *more = str(error).splitlines()
     where = f" See {page}." if page.is_file() and error.exit_code < 3 else ""
-    return f"retention report stopped (exit {error.exit_code}): {first.rstrip(':')}{' ...' * bool(more)}{where}"
+    return (
+        f"retention report stopped (exit {error.exit_code}): "
+        f"{first.rstrip(':')}{' ...' * bool(more)}{where}"
+    )
 
 
 def _tell_stale(run: Path, days: int) -> None:
-    """Warn on standard error where the newest entry, or the last day observed, is long before today, or after it.
+    """Warn on standard error where the newest entry, or the last day observed, is long before
+    today, or after it.
 
-    The one place that asks the clock, and nothing it says goes into the run: pages and numbers are of the data alone.
+    The one place that asks the clock, and nothing it says goes into the run: pages and numbers are
+    of the data alone.
     """
-    about, today = json.loads((run / "run.json").read_text("utf-8")), dt.date.today()
-    cutoff, newest = about["cutoff"], about.get("newest", about["cutoff"])
+    about = json.loads((run / "run.json").read_text("utf-8"))
+    today = dt.date.today()
+    cutoff = about["cutoff"]
+    newest = about.get("newest", about["cutoff"])
     age = (today - dt.date.fromisoformat(newest)).days
     if days and age > days:
         what = "last day observed is" if newest == cutoff else "newest entry is of"
         _say(f"Warning: the {what} {newest}, {age} days ago. Do new data still come in?", err=True)
     if dt.date.fromisoformat(cutoff) > today:
-        _say(f"Warning: the last day observed, {cutoff}, is still to come; nobody can have seen it.", err=True)
+        _say(
+            f"Warning: the last day observed, {cutoff}, is still to come; nobody can have seen it.",
+            err=True,
+        )
 
 
 @cli.command()
@@ -164,7 +223,11 @@ def compare(old: Path, new: Path, as_json: bool) -> None:
     from retention.results import to_json
 
     found = comparing.compare(comparing.open_run(old), comparing.open_run(new))
-    told = [line for head, lines in found["told"] for line in ([head] * bool(head) + [f"  {text}" for text in lines])]
+    told = [
+        line
+        for head, lines in found["told"]
+        for line in ([head] * bool(head) + [f"  {text}" for text in lines])
+    ]
     _say(to_json(found).rstrip() if as_json else "\n".join(map(one_line, told)))
 
 
@@ -172,7 +235,9 @@ def compare(old: Path, new: Path, as_json: bool) -> None:
 @click.argument("run", type=_FOLDER)
 @_verbose
 def verify(run: Path) -> None:
-    """Recompute the sha256 of every file of a run, and its name from what run.json says it is made of."""
+    """Recompute the sha256 of every file of a run, and its name from what run.json says it is made
+    of.
+    """
     from retention.report import publish
     from retention.report.run import run_id
 
@@ -182,12 +247,17 @@ def verify(run: Path) -> None:
     found = publish.damage(run, about["files"])
     found += [f"{name} could not be made; its page says why" for name in publish.failed(about)]
     try:
-        found += ["run.json does not say what the run's name was made from"] * (run_id(about) != about["run_id"])
+        found += ["run.json does not say what the run's name was made from"] * (
+            run_id(about) != about["run_id"]
+        )
     except KeyError as lacking:
         found.append(f"run.json lacks {lacking}")
     for line in found:
         _say(line)
-    _say(f"{run.resolve().name}: {len(about['files'])} files, {'NOT whole' if found else 'all whole'}")
+    _say(
+        f"{run.resolve().name}: {len(about['files'])} files, "
+        f"{'NOT whole' if found else 'all whole'}"
+    )
     sys.exit(1 if found else 0)
 
 
@@ -207,14 +277,24 @@ def check(data: str, config: str, cutoff: str, as_json: bool) -> None:
         if not as_json:
             raise
         faults = [asdict(fault) for fault in getattr(error, "faults", ())]
-        found |= {"faults": faults, "repaired": getattr(error, "repairs", ()), "error": "" if faults else str(error)}
+        found |= {
+            "faults": faults,
+            "repaired": getattr(error, "repairs", ()),
+            "error": "" if faults else str(error),
+        }
         _say(json.dumps(found, indent=1, ensure_ascii=False))
         sys.exit(error.exit_code)
     tables = study.tables
-    warnings = [] if tables.partial else [item.text for item in study.warnings(every_rule=True).items]
+    warnings = (
+        [] if tables.partial else [item.text for item in study.warnings(every_rule=True).items]
+    )
     found |= {"tables": tables.rows, "cutoff": study.cutoff.isoformat(), "repaired": tables.repairs}
     found |= {"notes": tables.notes, "warnings": warnings, "partial": tables.partial}
-    _say(json.dumps(found, indent=1, ensure_ascii=False) if as_json else _told(found, study.records_begin))
+    _say(
+        json.dumps(found, indent=1, ensure_ascii=False)
+        if as_json
+        else _told(found, study.records_begin)
+    )
 
 
 def _told(found: dict[str, Any], begin: object) -> str:
@@ -223,13 +303,18 @@ def _told(found: dict[str, Any], begin: object) -> str:
     lines += [f"cut-off {found['cutoff']}, records begin {begin or 'with the first client'}"]
     lines += [f"repaired: {one_line(text)}" for text in found["repaired"]]
     lines += [f"note: {one_line(text)}" for text in (*found["notes"], *found["warnings"])]
-    many = "these data are large: they were checked, but what they mean (warnings) is told by the report"
+    many = (
+        "these data are large: they were checked, but what they mean (warnings) is told by the "
+        "report"
+    )
     return "\n".join([*lines, f"note: {many}"] if found["partial"] else lines)
 
 
 @cli.command()
 @_about_data
-@click.option("--out", type=_FOLDER, default=Path("scores.csv"), show_default=True, help="File to write.")
+@click.option(
+    "--out", type=_FOLDER, default=Path("scores.csv"), show_default=True, help="File to write."
+)
 @_verbose
 def score(data: str, config: str, cutoff: str, out: Path) -> None:
     """Write every client's chance of leaving in the coming months, why, and by when to act."""
@@ -253,11 +338,17 @@ def score(data: str, config: str, cutoff: str, out: Path) -> None:
 
 @cli.command()
 @_about_data
-@click.option("--out", type=_FOLDER, default=Path("features"), show_default=True, help="Folder to write into.")
-@click.option("--engine", default="", help="polars, duckdb or spark. [default: [engine] name, else polars]")
+@click.option(
+    "--out", type=_FOLDER, default=Path("features"), show_default=True, help="Folder to write into."
+)
+@click.option(
+    "--engine", default="", help="polars, duckdb or spark. [default: [engine] name, else polars]"
+)
 @_verbose
 def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> None:
-    """Write every month's features of every client, of any number, from a folder of Parquet files (docs/scale.md)."""
+    """Write every month's features of every client, of any number, from a folder of Parquet files
+    (docs/scale.md).
+    """
     import pandas as pd
 
     from retention.score.engines import write_features
@@ -283,9 +374,13 @@ def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> Non
 
 @cli.command()
 @click.argument("export", type=_FOLDER)
-@click.option("--out", type=_FOLDER, default=Path("retention.toml"), show_default=True, help="File to write.")
+@click.option(
+    "--out", type=_FOLDER, default=Path("retention.toml"), show_default=True, help="File to write."
+)
 def init(export: Path, out: Path) -> None:
-    """Look at an export (a file, a workbook, a folder) and draft the retention.toml that reads it."""
+    """Look at an export (a file, a workbook, a folder) and draft the retention.toml that
+    reads it.
+    """
     from retention.data.draft import draft
 
     if out.exists():
@@ -303,13 +398,28 @@ def init(export: Path, out: Path) -> None:
 
 @cli.command()
 @click.option("--out", type=_FOLDER, required=True, help="Folder to write into.")
-@click.option("--world", default="study", show_default=True, help="What is planted: see docs/sample-agency.md.")
-@click.option("--clients", type=click.IntRange(10, 5_000_000), default=600, show_default=True, help="About how many.")
+@click.option(
+    "--world",
+    default="study",
+    show_default=True,
+    help="What is planted: see docs/sample-agency.md.",
+)
+@click.option(
+    "--clients",
+    type=click.IntRange(10, 5_000_000),
+    default=600,
+    show_default=True,
+    help="About how many.",
+)
 @click.option("--months", type=click.IntRange(6, 240), default=60, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--no-lock-in", is_flag=True, help="Clients on fixed terms may leave in any month.")
-@click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
-def sample(out: Path, world: str, clients: int, months: int, seed: int, no_lock_in: bool, form: str) -> None:
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True
+)
+def sample(
+    out: Path, world: str, clients: int, months: int, seed: int, no_lock_in: bool, form: str
+) -> None:
     """Write a made-up agency whose truth is known, with its retention.toml and data dictionary."""
     from retention.sample import WORLDS, write_sample
 
@@ -322,11 +432,14 @@ def sample(out: Path, world: str, clients: int, months: int, seed: int, no_lock_
 
 @contextmanager
 def _progress(quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """A teller of how far a command is: on a terminal the last word stays, elsewhere a line a step, or each 5 s."""
+    """A teller of how far a command is: on a terminal the last word stays, elsewhere a line a step,
+    or each 5 s.
+    """
     from rich.console import Console
     from rich.text import Text
 
-    console, last = Console(stderr=True, highlight=False, quiet=quiet), 0.0
+    console = Console(stderr=True, highlight=False, quiet=quiet)
+    last = 0.0
     with console.status("Starting") as status:
 
         def tell(text: str) -> None:

@@ -1,4 +1,5 @@
-"""What can go wrong, said once and in full: the table and column, what is wrong, how many rows, what to do.
+"""What can go wrong, said once and in full: the table and column, what is wrong, how many rows,
+what to do.
 
 And how text is made fit for a terminal and a log: what data hold is never a command there.
 """
@@ -11,26 +12,41 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 SHOWN = 5  # ids and values named in a message
-UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories of control, format, half and line-breaking characters
-JOINERS = "\u200c\u200d"  # part of how names are written in Persian and Hindi; no terminal acts on them
-ABSOLUTE = re.compile(r"(?<![\w.:/<])(?:/|[A-Za-z]:\\)(?:[^\s/\\'\"<>:|]+[/\\])+([^\s/\\'\"<>:|,;)]*)")
+UNSEEN = (
+    "Cc",
+    "Cf",
+    "Cs",
+    "Zl",
+    "Zp",
+)  # Unicode's categories of control, format, half and line-breaking characters
+JOINERS = (
+    "\u200c\u200d"  # part of how names are written in Persian and Hindi; no terminal acts on them
+)
+ABSOLUTE = re.compile(
+    r"(?<![\w.:/<])(?:/|[A-Za-z]:\\)(?:[^\s/\\'\"<>:|]+[/\\])+([^\s/\\'\"<>:|,;)]*)"
+)
 
 
 def printable(text: str, keep: str = "\n\t") -> str:
-    r"""The text with each character that a terminal acts on, or that hides or reorders others, as its escape.
+    r"""The text with each character that a terminal acts on, or that hides or reorders others, as
+    its escape.
 
-    Escapes are those of JSON, so that a JSON text stays the same data. Line breaks and tabs are kept.
+    Escapes are those of JSON, so that a JSON text stays the same data. Line breaks and tabs are
+    kept.
 
     >>> print(printable("a\x1b[2Jb\u202ec\x9bd"))
     a\u001b[2Jb\u202ec\u009bd
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(char if char in keep or _is_shown(char) else json.dumps(char)[1:-1] for char in text)
+    return "".join(
+        char if char in keep or _is_shown(char) else json.dumps(char)[1:-1] for char in text
+    )
 
 
 def one_line(text: str) -> str:
-    r"""The same with line breaks and tabs escaped as well: for a value inside a message, or a line of a log.
+    r"""The same with line breaks and tabs escaped as well: for a value inside a message, or a line
+    of a log.
 
     >>> print(one_line("a\nb"))
     a\nb
@@ -43,7 +59,8 @@ def _is_shown(char: str) -> bool:
 
 
 def without_paths(text: str) -> str:
-    """The text with the last part alone of each absolute path: for pages and logs, which tell nothing of the machine.
+    """The text with the last part alone of each absolute path: for pages and logs, which tell
+    nothing of the machine.
 
     >>> without_paths("no /srv/data/clients.csv, see https://example.org/a/b")
     'no clients.csv, see https://example.org/a/b'
@@ -52,7 +69,9 @@ def without_paths(text: str) -> str:
 
 
 class RetentionError(Exception):
-    """The root of every error a user can cause; `exit_code` is what the command returns. Its text is `printable`."""
+    """The root of every error a user can cause; `exit_code` is what the command returns. Its text
+    is `printable`.
+    """
 
     exit_code = 2
 
@@ -77,7 +96,9 @@ class DiskFullError(RetentionError):
 
 
 class NotebookError(RetentionError):
-    """One or more notebooks stopped with an error; `page` is the index with all other pages, if there is one."""
+    """One or more notebooks stopped with an error; `page` is the index with all other pages, if
+    there is one.
+    """
 
     exit_code = 1
     page: Path | None = None
@@ -85,7 +106,9 @@ class NotebookError(RetentionError):
 
 @dataclass(frozen=True)
 class Fault:
-    """One kind of mistake in one column: how many rows, the first five of their ids and values, and the way out."""
+    """One kind of mistake in one column: how many rows, the first five of their ids and values, and
+    the way out.
+    """
 
     table: str
     column: str
@@ -104,7 +127,9 @@ class Fault:
         """
         name = f"{self.table}.{self.column}" if self.column else self.table
         seen = f" (seen: {', '.join(self.seen)})" if self.seen else ""
-        return f"{one_line(f'{name}: {self.problem}{seen}{self._rows()}')}\n  {one_line(self.remedy)}"
+        return (
+            f"{one_line(f'{name}: {self.problem}{seen}{self._rows()}')}\n  {one_line(self.remedy)}"
+        )
 
     def _rows(self) -> str:
         """How many rows, and the first of their ids."""
@@ -118,7 +143,8 @@ class Fault:
 
 
 def merged(faults: Iterable[Fault]) -> list[Fault]:
-    """The faults with those of one kind made one: rows added up, the first five ids and values kept.
+    """The faults with those of one kind made one: rows added up, the first five ids and values
+    kept.
 
     >>> [f.count for f in merged([Fault("t", "c", "is empty", 2, ("a",), "Fill it in.")] * 2)]
     [4]
@@ -135,10 +161,15 @@ def merged(faults: Iterable[Fault]) -> list[Fault]:
 
 
 class DataError(RetentionError, ValueError):
-    """The data cannot be used as they are; `faults` lists every reason at once, `repairs` what was mended unasked."""
+    """The data cannot be used as they are; `faults` lists every reason at once, `repairs` what was
+    mended unasked.
+    """
 
     def __init__(self, faults: Iterable[Fault], repairs: tuple[str, ...] = ()) -> None:
-        self.faults, self.repairs = tuple(faults), repairs
+        self.faults = tuple(faults)
+        self.repairs = repairs
         count = len(self.faults)
-        head = f"{count} thing{'' if count == 1 else 's'} to mend in the data before it can be read:"
+        head = (
+            f"{count} thing{'' if count == 1 else 's'} to mend in the data before it can be read:"
+        )
         super().__init__("\n".join([head, *(str(fault) for fault in self.faults)]))

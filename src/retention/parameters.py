@@ -1,4 +1,6 @@
-"""The parameters of every notebook, as papermill, JupyterLab or a call gives them: none unknown, each of its kind."""
+"""The parameters of every notebook, as papermill, JupyterLab or a call gives them: none unknown,
+each of its kind.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from typing import Any
 from retention.errors import ConfigError
 
 PARAMETERS = ("data_dir", "config", "cutoff", "out_dir")
-INJECTED = "# Parameters\n"  # how the cell begins that papermill puts behind the one with the defaults
+INJECTED = (
+    "# Parameters\n"  # how the cell begins that papermill puts behind the one with the defaults
+)
 PLACES = {
     "data_dir": "the name of a folder or file",
     "config": "the name of a retention.toml",
@@ -21,10 +25,11 @@ PLACES = {
 
 
 def checked(data_dir: Any, config: Any, cutoff: Any) -> tuple[str, str, str]:
-    """The parameters as text, an empty one for None; ConfigError lists all that are unknown or of another kind.
+    """The parameters as text, an empty one for None; ConfigError lists all that are unknown or of
+    another kind.
 
-    A cut-off may also be a date, or a number like 20251231. What papermill injected into the notebook that runs is
-    checked as a whole: it passes on names that no notebook has.
+    A cut-off may also be a date, or a number like 20251231. What papermill injected into the
+    notebook that runs is checked as a whole: it passes on names that no notebook has.
     """
     injected = _injected()
     faults = [_unknown(name) for name in injected if name not in PARAMETERS]
@@ -42,7 +47,8 @@ def _is_place(value: Any) -> bool:
 def _misfit(name: str, value: Any) -> str:
     """What is said of a place that is not given as text."""
     return (
-        f"{name} is {value!r}, and must be {PLACES[name]}, as text. If that is its name, give it to papermill with -r "
+        f"{name} is {value!r}, and must be {PLACES[name]}, as text. If that is its name, give it "
+        "to papermill with -r "
         f"in place of -p: -r {name} {value}."
     )
 
@@ -51,7 +57,8 @@ def _unknown(name: str) -> str:
     near = difflib.get_close_matches(name, PARAMETERS, 1)
     hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(PARAMETERS)}."
     return (
-        f"{name} is no parameter of this notebook. {hint} A variable of your own belongs in a cell that does not "
+        f"{name} is no parameter of this notebook. {hint} A variable of your own belongs in a "
+        "cell that does not "
         f"begin with {INJECTED.strip()!r}."
     )
 
@@ -71,7 +78,11 @@ def _day(cutoff: Any) -> str:
 def _injected() -> dict[str, Any]:
     """What papermill put into the notebook that runs, by name; empty for any other code."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    sources = [source for source in getattr(shell, "user_ns", {}).get("In", []) if source.startswith(INJECTED)]
+    sources = [
+        source
+        for source in getattr(shell, "user_ns", {}).get("In", [])
+        if source.startswith(INJECTED)
+    ]
     return _assigned(sources[-1]) if sources else {}
 
 

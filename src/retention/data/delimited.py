@@ -1,4 +1,6 @@
-"""Delimited text, read strictly and a piece at a time: what could be misread is told, with the line it stands on."""
+"""Delimited text, read strictly and a piece at a time: what could be misread is told, with the line
+it stands on.
+"""
 
 import csv
 import gzip
@@ -20,12 +22,17 @@ MARKS = ",;\t|"
 
 
 class NotATableError(Exception):
-    """Why a source is no table: the kind of refusal, what is said of it, and where (the first lines, cells, ...)."""
+    """Why a source is no table: the kind of refusal, what is said of it, and where (the first
+    lines, cells, ...).
+    """
 
     def __init__(self, kind: str, places: Iterable[str] = (), **said: Any) -> None:
         super().__init__(kind)
         found = tuple(places)
-        self.kind, self.said, self.count, self.places = kind, said, len(found), found[:SHOWN]
+        self.kind = kind
+        self.said = said
+        self.count = len(found)
+        self.places = found[:SHOWN]
 
     def add(self, place: str) -> None:
         """Note one more place where it is so."""
@@ -35,12 +42,16 @@ class NotATableError(Exception):
 
 def must_differ(headings: Sequence[str], where: str) -> None:
     """NotATableError where two headings are the same or one is blank."""
-    if wrong := sorted({name or "(no name)" for name in headings if not name or headings.count(name) > 1}):
+    if wrong := sorted(
+        {name or "(no name)" for name in headings if not name or headings.count(name) > 1}
+    ):
         raise NotATableError("headings", names=", ".join(wrong), where=where)
 
 
 def delimited(path: Path, encoding: str = "") -> Iterator[pd.DataFrame]:
-    """The file's rows as text, at most PIECE_ROWS at once; headings trimmed. NotATableError where it is no table."""
+    """The file's rows as text, at most PIECE_ROWS at once; headings trimmed. NotATableError where
+    it is no table.
+    """
     try:
         with _opened(path, encoding) as stream:
             yield from _pieces(_lines(stream))
@@ -54,12 +65,16 @@ def delimited(path: Path, encoding: str = "") -> Iterator[pd.DataFrame]:
 
 @contextmanager
 def _opened(path: Path, encoding: str) -> Iterator[IO[str]]:
-    """The file as text, unpacked where it is gzip; UTF-16 by its mark, else UTF-8 unless told otherwise."""
+    """The file as text, unpacked where it is gzip; UTF-16 by its mark, else UTF-8 unless told
+    otherwise.
+    """
     with path.open("rb") as raw:
         unpack: Any = gzip.open if raw.read(2) == b"\x1f\x8b" else open
     with unpack(path, "rb") as data:
         marked = data.read(2) in (b"\xff\xfe", b"\xfe\xff")
-    with unpack(path, "rt", encoding=encoding or ("utf-16" if marked else "utf-8-sig"), newline="") as stream:
+    with unpack(
+        path, "rt", encoding=encoding or ("utf-16" if marked else "utf-8-sig"), newline=""
+    ) as stream:
         yield stream
 
 
@@ -79,24 +94,36 @@ def _pieces(lines: Iterator[str]) -> Iterator[pd.DataFrame]:
     mark = told[1] if told else max(MARKS, key=lambda mark: _fit(heading, second, mark))
     reader = csv.reader(itertools.chain([heading, second], lines), delimiter=mark, strict=True)
     head = [name.strip() for name in next(reader, [])]
-    width = max((n for n, name in enumerate(head, 1) if name), default=0)  # a trailing separator adds no column
+    width = max(
+        (n for n, name in enumerate(head, 1) if name), default=0
+    )  # a trailing separator adds no column
     must_differ(head[:width], "line")
     for rows in _rows(reader, len(head), width, before=1 if told else 0):
         yield pd.DataFrame(rows, columns=head[:width], dtype=object)
 
 
 def _fit(heading: str, second: str, mark: str) -> tuple[bool, int]:
-    """How well a mark separates: the same number of cells in both lines first, then the more the better."""
+    """How well a mark separates: the same number of cells in both lines first, then the more the
+    better.
+    """
     cells = [len(next(csv.reader([line], delimiter=mark), [])) for line in (heading, second)]
     return cells[0] == cells[1] > 1, cells[0]
 
 
 def _rows(reader: Any, columns: int, width: int, before: int) -> Iterator[list[list[str]]]:
-    """The rows that are whole, a piece at a time; then NotATableError where there were others, or none."""
-    ragged, swallowed = NotATableError("ragged", columns=columns), NotATableError("swallowed")
-    rows, some, nameless, line = list[list[str]](), False, False, reader.line_num
+    """The rows that are whole, a piece at a time; then NotATableError where there were others, or
+    none.
+    """
+    ragged = NotATableError("ragged", columns=columns)
+    swallowed = NotATableError("swallowed")
+    rows = list[list[str]]()
+    some = False
+    nameless = False
+    line = reader.line_num
     for row in reader:
-        start, lines, line = line + 1 + before, reader.line_num - line, reader.line_num
+        start = line + 1 + before
+        lines = reader.line_num - line
+        line = reader.line_num
         if not any(cell.strip() for cell in row[:2]) and not any(cell.strip() for cell in row):
             continue
         if len(row) != columns:

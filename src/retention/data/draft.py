@@ -1,7 +1,8 @@
-"""A first retention.toml for an unknown export: each line a guess with its evidence; what must not be guessed is asked.
+"""A first retention.toml for an unknown export: each line a guess with its evidence; what must not
+be guessed is asked.
 
-METHODS 0: an end is the last paid day. A date that a client who stays has too (the end of a term, a renewal, a
-paid-to date) is never taken for one.
+METHODS 0: an end is the last paid day. A date that a client who stays has too (the end of a term, a
+renewal, a paid-to date) is never taken for one.
 """
 
 import difflib
@@ -28,18 +29,26 @@ from retention.data.words import WORDS, fault, sentence
 from retention.errors import ConfigError
 from retention.settings import OPEN, TableSettings
 
-SURE, LIKELY, GUESS = "sure", "likely", "a guess"
+SURE = "sure"
+LIKELY = "likely"
+GUESS = "a guess"
 READABLE = 0.98  # (ours) share of filled cells that must read as the column's kind
 ALIKE = 0.86  # (ours) how alike a heading must be to be worth a guess
-ASKED = {"two dates": '"day first" or "month first"', "two numbers": '"1,234.5" or "1.234,5"'}  # kinds of fault
+ASKED = {
+    "two dates": '"day first" or "month first"',
+    "two numbers": '"1,234.5" or "1.234,5"',
+}  # kinds of fault
 LATER = pd.Timedelta(days=92)  # (ours) ends this far beyond every other date are planned ones
 _WORDS = WORDS["exports"]
-_TRUE, _FALSE = WORDS["cells"]["true"], WORDS["cells"]["false"]
+_TRUE = WORDS["cells"]["true"]
+_FALSE = WORDS["cells"]["false"]
 
 
 @dataclass
 class Draft:
-    """The text of a retention.toml, the questions that are left open in it, and what was refused and why."""
+    """The text of a retention.toml, the questions that are left open in it, and what was refused
+    and why.
+    """
 
     text: str = ""
     questions: list[str] = field(default_factory=list)
@@ -54,12 +63,20 @@ class _Sheet:
     place: Place
     where: list[str] = field(default_factory=list)  # settings that find it again
     refused: list[str] = field(default_factory=list)
-    headings: dict[str, tuple[str, str, str]] = field(default_factory=dict)  # by our names, with how sure and why
-    formats: list[tuple[str, str, str]] = field(default_factory=list)  # columns with two readings, and the answers
+    headings: dict[str, tuple[str, str, str]] = field(
+        default_factory=dict
+    )  # by our names, with how sure and why
+    formats: list[tuple[str, str, str]] = field(
+        default_factory=list
+    )  # columns with two readings, and the answers
     terms: dict[str, list[str]] = field(default_factory=dict)  # words that are not understood
     used: set[str] = field(default_factory=set)
-    spare: dict[str, int] = field(default_factory=dict)  # headings that nobody asked for, with how many values
-    flag: tuple[str, set[str], str] | None = None  # the heading that says who left, its words for it, and why
+    spare: dict[str, int] = field(
+        default_factory=dict
+    )  # headings that nobody asked for, with how many values
+    flag: tuple[str, set[str], str] | None = (
+        None  # the heading that says who left, its words for it, and why
+    )
     tenure: str = ""
 
     @cached_property
@@ -73,7 +90,8 @@ class _Sheet:
 
 
 def draft(export: Path, beside: Path) -> Draft:
-    """A draft for an export (a file, a workbook or a folder), to be written into the folder `beside`.
+    """A draft for an export (a file, a workbook or a folder), to be written into the folder
+    `beside`.
 
     ConfigError where nothing in it can be read as a table of clients.
     """
@@ -82,36 +100,59 @@ def draft(export: Path, beside: Path) -> Draft:
     out = Draft()
     found = _found(export, out)
     if "clients" not in found:
-        raise ConfigError(sentence("no clients", export=export, columns=", ".join(TABLES["clients"].required)))
-    lacking = {name: sheet for name, sheet in found.items() if name != "clients" and _lacks(name, sheet)}
+        raise ConfigError(
+            sentence("no clients", export=export, columns=", ".join(TABLES["clients"].required))
+        )
+    lacking = {
+        name: sheet for name, sheet in found.items() if name != "clients" and _lacks(name, sheet)
+    }
     tables = {name: sheet for name, sheet in found.items() if name not in lacking}
     for name, sheet in tables.items():
         _guess(TABLES[name], sheet, out)
     clients = tables["clients"]
     dated = clients.tenure or "recorded_date" in clients.headings
-    dated = dated or any({"recorded_date", "recorded_at"} & set(sheet.rows) for sheet in tables.values())
+    dated = dated or any(
+        {"recorded_date", "recorded_at"} & set(sheet.rows) for sheet in tables.values()
+    )
     out.questions += [] if dated else ["cutoff: the last day on which the data were true"]
     begin = _begin(clients)
     out.questions += ["records_begin: since when nobody who left is missing"] if begin else []
     path = json.dumps(os.path.relpath(export, beside).replace(os.sep, "/"), ensure_ascii=False)
     drawer = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     drawer.filters.update(word=_word, short=_short)
-    template = drawer.from_string(files("retention.data").joinpath("draft.toml.j2").read_text("utf-8"))
-    about = {"export": export, "path": path, "unused": out.unused, "dated": dated, "begin": begin, "open": OPEN}
+    template = drawer.from_string(
+        files("retention.data").joinpath("draft.toml.j2").read_text("utf-8")
+    )
+    about = {
+        "export": export,
+        "path": path,
+        "unused": out.unused,
+        "dated": dated,
+        "begin": begin,
+        "open": OPEN,
+    }
     out.text = template.render(about, tables=tables, lacking=lacking).rstrip() + "\n"
     return out
 
 
 def _found(export: Path, out: Draft) -> dict[str, _Sheet]:
-    """What the export seems to hold, by table, the clients first; with the settings that find each again."""
+    """What the export seems to hold, by table, the clients first; with the settings that find each
+    again.
+    """
     kinds = (*TEXT, *PARQUET, *BOOKS)
     if export.is_file() and not export.name.lower().endswith(BOOKS):
         return {"clients": _sheet(export)}
     if export.is_file():
-        key, sheets = "sheet", {name: _sheet(export, name) for name in stores.sheets(export)}
+        key = "sheet"
+        sheets = {name: _sheet(export, name) for name in stores.sheets(export)}
     else:
-        files = [path for path in sorted(export.iterdir()) if path.name.lower().endswith(kinds) or path.is_dir()]
-        key, sheets = "file", {path.name: _sheet(path) for path in files}
+        files = [
+            path
+            for path in sorted(export.iterdir())
+            if path.name.lower().endswith(kinds) or path.is_dir()
+        ]
+        key = "file"
+        sheets = {path.name: _sheet(path) for path in files}
     tables = {name: _table_named(name.split(".")[0], sheets) for name in sheets}
     if "clients" not in tables.values() and sheets:
         best = min(sheets, key=lambda name: _lacks("clients", sheets[name]))
@@ -120,7 +161,10 @@ def _found(export: Path, out: Draft) -> dict[str, _Sheet]:
     for name, table in tables.items():
         if plain(name.split(".")[0]) != table:
             sheets[name].where.insert(0, f"{key} = {_word(name)}")
-    held = sorted((name for name, table in tables.items() if table), key=lambda name: tables[name] != "clients")
+    held = sorted(
+        (name for name, table in tables.items() if table),
+        key=lambda name: tables[name] != "clients",
+    )
     return {tables[name]: sheets[name] for name in held}
 
 
@@ -132,8 +176,18 @@ def _sheet(path: Path, sheet: str = "") -> _Sheet:
     except NotATableError as no:
         if no.kind == "encoding":
             found = _Sheet(place_of(path, TableSettings(encoding="cp1252"), "clients"))
-            odd = next((word for name in found.rows for word in texts(found.rows[name]) if not word.isascii()), "")
-            found.where += [f'encoding = "cp1252"  # {LIKELY}: it is not UTF-8; does {_short(odd)} look right?']
+            odd = next(
+                (
+                    word
+                    for name in found.rows
+                    for word in texts(found.rows[name])
+                    if not word.isascii()
+                ),
+                "",
+            )
+            found.where += [
+                f'encoding = "cp1252"  # {LIKELY}: it is not UTF-8; does {_short(odd)} look right?'
+            ]
             return found
     return _Sheet(place)
 
@@ -142,15 +196,25 @@ def _table_named(name: str, others: Iterable[str]) -> str:
     """The table that a file or sheet is named after; one nearly so only where none is exactly."""
     taken = {plain(other.split(".")[0]) for other in others}
     near = difflib.get_close_matches(plain(name), TABLES, 1, ALIKE)
-    like = near[0] if near else "clients" if plain(name) in ("customers", "accounts", "engagements") else ""
+    like = (
+        near[0]
+        if near
+        else "clients"
+        if plain(name) in ("customers", "accounts", "engagements")
+        else ""
+    )
     return like if like == plain(name) or like not in taken else ""
 
 
 def _lacks(name: str, sheet: _Sheet) -> int:
-    """How many of the named table's required columns no heading of this sheet could be; all, where it is no table."""
+    """How many of the named table's required columns no heading of this sheet could be; all, where
+    it is no table.
+    """
     required = [TABLES[name].column(need) for need in TABLES[name].required]
     with suppress(ConfigError, StopIteration):
-        return sum(not any(_alike(column, heading) for heading in sheet.rows) for column in required)
+        return sum(
+            not any(_alike(column, heading) for heading in sheet.rows) for column in required
+        )
     return len(required)
 
 
@@ -168,27 +232,47 @@ def _guess(table: Table, sheet: _Sheet, out: Draft) -> None:
     _spellings(table, sheet, out)
     if table.name == "clients":
         used = sheet.used | {theirs for theirs, _, _ in sheet.headings.values()}
-        different = {heading: texts(sheet.rows[heading]).nunique() for heading in sheet.rows if heading not in used}
+        different = {
+            heading: texts(sheet.rows[heading]).nunique()
+            for heading in sheet.rows
+            if heading not in used
+        }
         sheet.spare = {heading: count for heading, count in different.items() if 1 < count <= 20}
 
 
 def _headings(table: Table, sheet: _Sheet) -> None:
-    """Give each declared column the heading most like it whose cells read as its kind; none is given twice."""
-    pairs = [(_alike(column, heading), heading, column) for column in table.columns for heading in sheet.rows]
-    for score, heading, column in sorted((pair for pair in pairs if pair[0]), key=lambda pair: -pair[0]):
+    """Give each declared column the heading most like it whose cells read as its kind; none is
+    given twice.
+    """
+    pairs = [
+        (_alike(column, heading), heading, column)
+        for column in table.columns
+        for heading in sheet.rows
+    ]
+    for score, heading, column in sorted(
+        (pair for pair in pairs if pair[0]), key=lambda pair: -pair[0]
+    ):
         if column.name in sheet.headings or heading in sheet.used:
             continue
         parsed = parse(sheet.rows[heading], column, first_day=sheet.place.first_day)
         filled = int(parsed.filled.sum())
-        if filled and (parsed.kind in ASKED or column.kind == "term" or parsed.bad.sum() <= (1 - READABLE) * filled):
+        if filled and (
+            parsed.kind in ASKED
+            or column.kind == "term"
+            or parsed.bad.sum() <= (1 - READABLE) * filled
+        ):
             sure = SURE if score == 3 else LIKELY if score > 1 else GUESS
-            sheet.headings[column.name] = (heading, sure, _evidence(column, sheet.rows[heading], parsed))
+            sheet.headings[column.name] = (
+                heading,
+                sure,
+                _evidence(column, sheet.rows[heading], parsed),
+            )
             sheet.used.add(heading)
 
 
 def _alike(column: Column, heading: str) -> float:
-    """3 where the heading is our name for the column, about 2 where it is another it goes by (the likelier first), 1
-    where it is nearly one; of an end nearly is not enough.
+    """3 where the heading is our name for the column, about 2 where it is another it goes by (the
+    likelier first), 1 where it is nearly one; of an end nearly is not enough.
     """
     name = _spaced(heading)
     also = [plain(word) for word in column.also]
@@ -196,21 +280,31 @@ def _alike(column: Column, heading: str) -> float:
         return 3
     if name in also:
         return 2 - also.index(name) / 100
-    return int(column.name != "end_date" and bool(difflib.get_close_matches(name, [column.name, *also], 1, ALIKE)))
+    return int(
+        column.name != "end_date"
+        and bool(difflib.get_close_matches(name, [column.name, *also], 1, ALIKE))
+    )
 
 
 def _spaced(heading: str) -> str:
-    """A heading as our columns are spelt, words run together taken apart: "CustomerID" is customer_id."""
+    """A heading as our columns are spelt, words run together taken apart: "CustomerID" is
+    customer_id.
+    """
     return plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading).replace(".", " "))
 
 
 def _evidence(column: Column, cells: pd.Series, parsed: Parsed) -> str:
     """What a heading's cells look like, in a few words."""
-    values, filled = parsed.values.dropna(), int(parsed.filled.sum())
+    values = parsed.values.dropna()
+    filled = int(parsed.filled.sum())
     told = f"the heading; {filled:,} of {len(cells):,} rows filled"
     if column.kind == "term":
         words = texts(cells).value_counts()
-        return told + ", " + ", ".join(f"{_short(word)} {count:,} times" for word, count in words.head(6).items())
+        return (
+            told
+            + ", "
+            + ", ".join(f"{_short(word)} {count:,} times" for word, count in words.head(6).items())
+        )
     if column.kind == "date" and len(values):
         return f"{told}, {values.min():%Y-%m-%d} to {values.max():%Y-%m-%d}"
     if column.kind in ("number", "integer") and len(values):
@@ -220,7 +314,8 @@ def _evidence(column: Column, cells: pd.Series, parsed: Parsed) -> str:
 
 def _ends(sheet: _Sheet, out: Draft) -> None:
     """Refuse what only looks like an end; take a tenure and a flag where there is no end."""
-    rows, flag = sheet.rows, _flag(sheet.rows)
+    rows = sheet.rows
+    flag = _flag(sheet.rows)
     for heading in rows:
         taken = sheet.headings.get("end_date", ("",))[0] == heading
         planned = bool(re.search(_WORDS["planned"], _spaced(heading))) and not taken
@@ -232,17 +327,25 @@ def _ends(sheet: _Sheet, out: Draft) -> None:
     if "end_date" in sheet.headings:
         return
     if not flag:
-        out.refused.append("no column says who left and when; without ends there is nothing to study")
+        out.refused.append(
+            "no column says who left and when; without ends there is nothing to study"
+        )
     elif len(flag[1]) == 1 and texts(rows[flag[0]]).nunique() == 2 and (tenure := _tenure(rows)):
         sheet.headings.pop("start_date", None)
-        sheet.tenure, sheet.flag = tenure, flag
+        sheet.tenure = tenure
+        sheet.flag = flag
         sheet.used |= {tenure, flag[0]}
         out.questions.append("clients.snapshot_date: the day of the export")
     else:
-        out.refused.append(f"{_word(flag[0])} says who left but not when; without dates or a tenure it answers nothing")
+        out.refused.append(
+            f"{_word(flag[0])} says who left but not when; without dates or a tenure it answers "
+            "nothing"
+        )
 
 
-def _not_an_end(sheet: _Sheet, heading: str, flag: tuple[str, set[str], str] | None, planned: bool) -> str:
+def _not_an_end(
+    sheet: _Sheet, heading: str, flag: tuple[str, set[str], str] | None, planned: bool
+) -> str:
     """Why these dates are not ends of service; empty where nothing speaks against it."""
     rows = sheet.rows
     ends = _typed(rows, heading, "end_date")
@@ -250,29 +353,46 @@ def _not_an_end(sheet: _Sheet, heading: str, flag: tuple[str, set[str], str] | N
         return "its heading speaks of what is planned or paid for" if ends.notna().any() else ""
     if flag:
         staying = int((ends.notna() & ~texts(rows[flag[0]]).isin(flag[1])).sum())
-        return f"{staying:,} rows have it that are none of {sorted(flag[1])} in {_word(flag[0])}" if staying else ""
+        return (
+            f"{staying:,} rows have it that are none of {sorted(flag[1])} in {_word(flag[0])}"
+            if staying
+            else ""
+        )
     if ends.notna().all():
         return "every client has one; who stays has none. If all have left, name it yourself"
     names = ("start_date", "decision_date", "recorded_date", "contract_term_months")
-    known = {name: _typed(rows, sheet.headings[name][0], name) for name in names if name in sheet.headings}
+    known = {
+        name: _typed(rows, sheet.headings[name][0], name)
+        for name in names
+        if name in sheet.headings
+    }
     if {"start_date", "contract_term_months"} <= set(known):
-        start, after = known["start_date"], ends + pd.Timedelta(days=1)
+        start = known["start_date"]
+        after = ends + pd.Timedelta(days=1)
         served = (after.dt.year - start.dt.year) * 12 + after.dt.month - start.dt.month
         on_the_day = (after.dt.day - start.dt.day).abs() <= 1
         fixed = ends.notna() & (known["contract_term_months"] > 1)
         first = fixed & (served == known["contract_term_months"]) & on_the_day
         if first.sum() > 2 and first.sum() >= 0.9 * ends.notna().sum():
             return "each lies exactly one term after its start, as the ends of terms do"
-    others = [days.max() for name, days in known.items() if name != "contract_term_months" and days.notna().any()]
+    others = [
+        days.max()
+        for name, days in known.items()
+        if name != "contract_term_months" and days.notna().any()
+    ]
     late = int((ends > max(others) + LATER).sum()) if others else 0
     if late >= max(2, 0.2 * ends.notna().sum()):
-        return f"{late:,} lie more than three months after every other date, as planned or paid-to dates do"
+        return (
+            f"{late:,} lie more than three months after every other date, as planned or "
+            "paid-to dates do"
+        )
     return ""
 
 
 def _typed(rows: pd.DataFrame, heading: str, name: str) -> pd.Series:
     """The cells as values of the named clients column; what cannot be read is missing."""
-    column, evidence = TABLES["clients"].column(name), Evidence()
+    column = TABLES["clients"].column(name)
+    evidence = Evidence()
     evidence.look(rows[heading], column)
     return parse(rows[heading], column, evidence.forms().get(name, "")).values
 
@@ -281,7 +401,8 @@ def _flag(rows: pd.DataFrame) -> tuple[str, set[str], str] | None:
     """The column that says who left, its words for having left, and how sure that is."""
     speaking = _WORDS["left"] + _WORDS["active"] + _WORDS["status"]
     for heading in rows:
-        name, cells = _spaced(heading), texts(rows[heading])
+        name = _spaced(heading)
+        cells = texts(rows[heading])
         words = set(cells.unique()) - {""}
         left = _FALSE if name in _WORDS["active"] else _TRUE + _WORDS["gone"]
         gone = {word for word in words if word.casefold() in left}
@@ -295,15 +416,28 @@ def _flag(rows: pd.DataFrame) -> tuple[str, set[str], str] | None:
 def _tenure(rows: pd.DataFrame) -> str:
     """The first heading that speaks of a tenure and whose cells are all whole numbers."""
     named = [heading for heading in rows if _spaced(heading) in _WORDS["tenure"]]
-    parsed = {heading: parse(rows[heading], Column(heading, "integer", "", "")) for heading in named}
-    return next((heading for heading, cells in parsed.items() if cells.filled.all() and not cells.bad.any()), "")
+    parsed = {
+        heading: parse(rows[heading], Column(heading, "integer", "", "")) for heading in named
+    }
+    return next(
+        (
+            heading
+            for heading, cells in parsed.items()
+            if cells.filled.all() and not cells.bad.any()
+        ),
+        "",
+    )
 
 
 def _spellings(table: Table, sheet: _Sheet, out: Draft) -> None:
     """Ask how dates and numbers with two readings are meant, and what unknown terms stand for."""
     evidence = Evidence()
-    taken = {name: heading for name, (heading, _, _) in sheet.headings.items() if heading in sheet.rows}
-    chosen = [(column, sheet.rows[taken[column.name]]) for column in table.columns if column.name in taken]
+    taken = {
+        name: heading for name, (heading, _, _) in sheet.headings.items() if heading in sheet.rows
+    }
+    chosen = [
+        (column, sheet.rows[taken[column.name]]) for column in table.columns if column.name in taken
+    ]
     for column, cells in chosen:
         evidence.look(cells, column)
     for column, cells in chosen:
@@ -314,7 +448,9 @@ def _spellings(table: Table, sheet: _Sheet, out: Draft) -> None:
         elif column.kind == "term" and parsed.bad.any():
             unknown = {word.casefold(): word for word in texts(cells)[parsed.bad].unique()}
             sheet.terms[column.name] = list(unknown.values())
-            out.questions.append(f"{table.name}.{column.name}: {len(unknown)} terms that are not understood")
+            out.questions.append(
+                f"{table.name}.{column.name}: {len(unknown)} terms that are not understood"
+            )
 
 
 def _begin(clients: _Sheet) -> str:
@@ -322,8 +458,13 @@ def _begin(clients: _Sheet) -> str:
     taken = {name: clients.headings.get(name, ("",))[0] for name in ("start_date", "end_date")}
     if not set(taken.values()) <= set(clients.rows):
         return ""
-    columns = {name: parse(clients.rows[theirs], TABLES["clients"].column(name)) for name, theirs in taken.items()}
-    return ask_records_begin(pd.DataFrame({name: parsed.values for name, parsed in columns.items()}))
+    columns = {
+        name: parse(clients.rows[theirs], TABLES["clients"].column(name))
+        for name, theirs in taken.items()
+    }
+    return ask_records_begin(
+        pd.DataFrame({name: parsed.values for name, parsed in columns.items()})
+    )
 
 
 def _word(text: object) -> str:

@@ -1,4 +1,6 @@
-"""Where each table is: a file of its own, a sheet of a workbook, or a query; how to read it and tell it from others."""
+"""Where each table is: a file of its own, a sheet of a workbook, or a query; how to read it and
+tell it from others.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -18,13 +20,16 @@ from retention.errors import ConfigError
 from retention.settings import Settings, TableSettings
 
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
-PARQUET, BOOKS = (".parquet", ".pq"), (".xlsx", ".xlsm")
+PARQUET = (".parquet", ".pq")
+BOOKS = (".xlsx", ".xlsm")
 LARGE_BYTES = 200_000_000
 
 
 @dataclass(frozen=True)
 class Place:
-    """One table's source: what messages call it, its rows a piece at a time, its sha256, and its bytes if in files."""
+    """One table's source: what messages call it, its rows a piece at a time, its sha256, and its
+    bytes if in files.
+    """
 
     name: str
     pieces: Callable[[], Iterator[pd.DataFrame]]
@@ -34,13 +39,17 @@ class Place:
 
 
 def find(settings: Settings, stack: ExitStack) -> dict[str, Place]:
-    """The place of each table that the source holds; a database stays connected until `stack` is closed.
+    """The place of each table that the source holds; a database stays connected until `stack` is
+    closed.
 
-    ConfigError where a setting names what is not there, where clients are not found, or two files claim one table.
+    ConfigError where a setting names what is not there, where clients are not found, or two files
+    claim one table.
     """
     if unknown := [name for name in settings.tables if name not in TABLES]:
         raise ConfigError(sentence("unknown", names=", ".join(unknown), known=", ".join(TABLES)))
-    if queries := [name for name, how in settings.tables.items() if how.query and not settings.source.database]:
+    if queries := [
+        name for name, how in settings.tables.items() if how.query and not settings.source.database
+    ]:
         raise ConfigError(sentence("query", table=queries[0]))
     found = _in_database(settings, stack) if settings.source.database else _in_files(settings)
     if lost := [name for name, how in settings.tables.items() if name not in found and how.use]:
@@ -55,12 +64,21 @@ def _in_files(settings: Settings) -> dict[str, Place]:
     else:
         if not folder.is_dir():
             raise ConfigError(sentence("folder", folder=folder))
-        named = {name: path for name in TABLES if settings.table(name).use and (path := _named(folder, name))}
+        named = {
+            name: path
+            for name in TABLES
+            if settings.table(name).use and (path := _named(folder, name))
+        }
     named |= {name: folder / table.file for name, table in settings.tables.items() if table.file}
-    if not named and len(books := [path for path in folder.iterdir() if path.suffix.lower() in BOOKS]) == 1:
+    if (
+        not named
+        and len(books := [path for path in folder.iterdir() if path.suffix.lower() in BOOKS]) == 1
+    ):
         named["clients"] = books[0]
     if "clients" not in named:
-        raise ConfigError(sentence("clients", folder=folder, columns=", ".join(TABLES["clients"].required)))
+        raise ConfigError(
+            sentence("clients", folder=folder, columns=", ".join(TABLES["clients"].required))
+        )
     if absent := [str(path) for path in named.values() if not path.exists()]:
         raise ConfigError(sentence("absent", names=", ".join(absent)))
     places = {name: place_of(path, settings.table(name), name) for name, path in named.items()}
@@ -68,8 +86,12 @@ def _in_files(settings: Settings) -> dict[str, Place]:
 
 
 def _named(folder: Path, table: str) -> Path | None:
-    """The file or folder of that table's name, in whatever format; ConfigError where there are two."""
-    found = [path for end in (*TEXT, *PARQUET, *BOOKS) if (path := folder / f"{table}{end}").exists()]
+    """The file or folder of that table's name, in whatever format; ConfigError where there
+    are two.
+    """
+    found = [
+        path for end in (*TEXT, *PARQUET, *BOOKS) if (path := folder / f"{table}{end}").exists()
+    ]
     found += [path] if (path := folder / table).is_dir() else []
     if len(found) > 1:
         names = " and ".join(path.name for path in found)
@@ -93,19 +115,32 @@ def plain(name: str) -> str:
 
 
 def place_of(path: Path, how: TableSettings, table: str) -> Place:
-    """The place of a table in this file or folder; ConfigError for a kind of file that is not read."""
-    low, name, first_day = path.name.lower(), path.name, ""
+    """The place of a table in this file or folder; ConfigError for a kind of file that is not
+    read.
+    """
+    low = path.name.lower()
+    name = path.name
+    first_day = ""
     if low.endswith(BOOKS):
         sheet = _sheet(path, how.sheet, table)
-        name, first_day = f"{path.name}, sheet {sheet}", stores.first_day(path)
+        name = f"{path.name}, sheet {sheet}"
+        first_day = stores.first_day(path)
         pieces = partial(stores.excel, path, sheet)
     elif path.is_dir() or low.endswith(PARQUET):
         pieces = partial(stores.parquet, path)
     elif low.endswith(TEXT):
         pieces = partial(delimited, path, how.encoding)
     else:
-        raise ConfigError(sentence("kind", name=path.name, kinds=", ".join((*TEXT, *PARQUET, *BOOKS))))
-    return Place(name, pieces, lambda: digest(path), sum(file.stat().st_size for file in _files(path)), first_day)
+        raise ConfigError(
+            sentence("kind", name=path.name, kinds=", ".join((*TEXT, *PARQUET, *BOOKS)))
+        )
+    return Place(
+        name,
+        pieces,
+        lambda: digest(path),
+        sum(file.stat().st_size for file in _files(path)),
+        first_day,
+    )
 
 
 def _sheet(path: Path, wanted: str, table: str) -> str:
@@ -134,7 +169,9 @@ def digest(path: Path) -> str:
 def _in_database(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     database = stores.Database(settings.source.database)
     connection = stack.enter_context(database.connected())
-    here = [name for name in database.names(connection) if name in TABLES and settings.table(name).use]
+    here = [
+        name for name in database.names(connection) if name in TABLES and settings.table(name).use
+    ]
     queries = {name: f'SELECT * FROM "{name}"' for name in here}
     queries |= {name: how.query for name, how in settings.tables.items() if how.query}
     if "clients" not in queries:

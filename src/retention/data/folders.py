@@ -1,4 +1,6 @@
-"""Folders that hold clients' data while something is made: for their owner alone until it is published."""
+"""Folders that hold clients' data while something is made: for their owner alone until it is
+published.
+"""
 
 import os
 from pathlib import Path
@@ -7,7 +9,9 @@ PRIVATE = 0o700
 
 
 def private(folder: Path) -> Path:
-    """The new folder, closed to everybody but its owner from its first moment. FileExistsError where it exists."""
+    """The new folder, closed to everybody but its owner from its first moment. FileExistsError
+    where it exists.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(PRIVATE)
     return folder

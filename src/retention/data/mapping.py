@@ -1,4 +1,6 @@
-"""Their columns and words as ours: what retention.toml says of a table, and what it or the file lacks."""
+"""Their columns and words as ours: what retention.toml says of a table, and what it or the file
+lacks.
+"""
 
 import difflib
 from collections.abc import Iterator
@@ -23,13 +25,23 @@ def our_spelling(table: Table, how: TableSettings, here: list[str]) -> dict[str,
 
 
 def mapped(how: TableSettings, raw: pd.DataFrame) -> pd.DataFrame:
-    """The raw table under our names, with values translated: a number in the settings is that number."""
-    frame = raw.assign(**{ours: raw[theirs] for ours, theirs in how.columns.items() if theirs in raw})
+    """The raw table under our names, with values translated: a number in the settings is that
+    number.
+    """
+    frame = raw.assign(
+        **{ours: raw[theirs] for ours, theirs in how.columns.items() if theirs in raw}
+    )
     for column, values in how.values.items():
         if column in frame:
-            spoken = {key.strip().casefold(): as_text(v) if isinstance(v, bool) else v for key, v in values.items()}
+            spoken = {
+                key.strip().casefold(): as_text(v) if isinstance(v, bool) else v
+                for key, v in values.items()
+            }
             spoken = {word: spoken[""] for word in BLANK_WORDS if "" in spoken} | spoken
-            meant = {v: spoken.get(as_text(v).strip().casefold(), v) for v in frame[column].dropna().unique()}
+            meant = {
+                v: spoken.get(as_text(v).strip().casefold(), v)
+                for v in frame[column].dropna().unique()
+            }
             cells = frame[column].astype(object).map(meant)
             # A cell that a typed source has left empty is as blank as an empty text.
             frame[column] = cells.where(frame[column].notna(), spoken.get("", cells))
@@ -37,18 +49,26 @@ def mapped(how: TableSettings, raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def kept_words(how: TableSettings, column: str) -> list[str]:
-    """Words for nothing ("None") that the settings map to themselves: in this column they are words."""
+    """Words for nothing ("None") that the settings map to themselves: in this column they are
+    words.
+    """
     values = how.values.get(column, {})
-    return [str(word) for key, word in values.items() if key.strip().casefold() == str(word).casefold()]
+    return [
+        str(word) for key, word in values.items() if key.strip().casefold() == str(word).casefold()
+    ]
 
 
 def suits(form: str, kind: str) -> bool:
-    """Whether a format can be that of a column of this kind: dates have orders, numbers have styles."""
+    """Whether a format can be that of a column of this kind: dates have orders, numbers have
+    styles.
+    """
     return (kind in ("date", "month")) != (form in NUMBER_STYLES)
 
 
 def mapping_faults(table: Table, how: TableSettings, here: list[str]) -> list[Fault]:
-    """What the settings or the file lack: columns named but absent or unknown, required columns nobody supplies."""
+    """What the settings or the file lack: columns named but absent or unknown, required columns
+    nobody supplies.
+    """
     named = [*_misnamed(table, how, here), *_misfits(table, how), *_missing(table, how, here)]
     return [*named, *_undated(table, how), *settings_faults(table, how)]
 
@@ -67,7 +87,13 @@ def _misnamed(table: Table, how: TableSettings, here: list[str]) -> Iterator[Fau
         if name not in known:
             place = where_it_belongs(name)
             hint = f" {place}" if place else ""
-            yield fault(table.name, name, "no column", known=", ".join(sorted(known | set(how.extra))), hint=hint)
+            yield fault(
+                table.name,
+                name,
+                "no column",
+                known=", ".join(sorted(known | set(how.extra))),
+                hint=hint,
+            )
 
 
 def _undated(table: Table, how: TableSettings) -> Iterator[Fault]:
@@ -79,7 +105,9 @@ def _undated(table: Table, how: TableSettings) -> Iterator[Fault]:
 
 
 def _misfits(table: Table, how: TableSettings) -> Iterator[Fault]:
-    """Columns of the user's own that are ours, or known from no date; formats of dates for numbers or the reverse."""
+    """Columns of the user's own that are ours, or known from no date; formats of dates for numbers
+    or the reverse.
+    """
     kinds = {column.name: column.kind for column in table.columns}
     for name in sorted(kinds.keys() & how.extra.keys()):
         yield fault(table.name, name, "not extra")
@@ -90,7 +118,14 @@ def _misfits(table: Table, how: TableSettings) -> Iterator[Fault]:
             yield fault(table.name, name, "no date", known=extra.known, dates=", ".join(dates))
     for name, form in how.formats.items():
         if name in kinds and not suits(form, kinds[name]):
-            yield fault(table.name, name, "no format", meant=kinds[name], form=form, styles=" or ".join(NUMBER_STYLES))
+            yield fault(
+                table.name,
+                name,
+                "no format",
+                meant=kinds[name],
+                form=form,
+                styles=" or ".join(NUMBER_STYLES),
+            )
 
 
 def _missing(table: Table, how: TableSettings, here: list[str]) -> Iterator[Fault]:

@@ -1,4 +1,6 @@
-"""Cells to typed values, a column at a time, never guessing: what has two readings is a fault that names both."""
+"""Cells to typed values, a column at a time, never guessing: what has two readings is a fault that
+names both.
+"""
 
 import datetime as dt
 from collections import defaultdict
@@ -15,11 +17,15 @@ from retention.data.terms import spelled_months
 from retention.data.words import WORDS, fault, sentence
 from retention.errors import Fault
 
-_CELLS, _DATES, _NUMBERS = WORDS["cells"], WORDS["dates"], WORDS["numbers"]
+_CELLS = WORDS["cells"]
+_DATES = WORDS["dates"]
+_NUMBERS = WORDS["numbers"]
 BLANK_WORDS = frozenset(_CELLS["blank"])
 DAY_FIRST, MONTH_FIRST = _DATES["orders"]
-EXCEL_DAYS, AS_WRITTEN = "excel days", "as written"
-FIRST_DAY, LAST_DAY = pd.Timestamp("1900-01-01"), pd.Timestamp("2100-12-31")
+EXCEL_DAYS = "excel days"
+AS_WRITTEN = "as written"
+FIRST_DAY = pd.Timestamp("1900-01-01")
+LAST_DAY = pd.Timestamp("2100-12-31")
 EXCEL_FIRST_DAY = "1899-12-30"  # day 0 of Excel's day numbers, from March 1900 on
 FIRST_DAY_NUMBER = 18264  # 1950: smaller numbers in a date column are something else
 LARGEST_WHOLE = 10**9
@@ -29,7 +35,8 @@ SEEN = 8  # values named in a message
 
 @dataclass(frozen=True)
 class Parsed:
-    """Typed values of one column; which cells hold something, which of those could not be read, and the kind of fault.
+    """Typed values of one column; which cells hold something, which of those could not be read, and
+    the kind of fault.
 
     `repairs` counts the cells that were changed without asking, by what was done.
     """
@@ -44,17 +51,27 @@ class Parsed:
     repairs: dict[str, int] = field(default_factory=dict)
 
 
-def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "", keep: Collection[str] = ()) -> Parsed:
-    """The cells (text, or the values a typed source holds) as the column's kind; blank ones missing. Shape: as given.
+def parse(
+    cells: pd.Series,
+    column: Column,
+    form: str = "",
+    first_day: str = "",
+    keep: Collection[str] = (),
+) -> Parsed:
+    """The cells (text, or the values a typed source holds) as the column's kind; blank ones
+    missing. Shape: as given.
 
-    `form` is a date format (`%d/%m/%Y`), an order ("day first"), "excel days", "as written" (the day as it stands,
-    whatever its time zone) or a number style ("1.234,5"). `first_day` is day 0 of a workbook's day numbers. `keep` are
-    words for nothing ("None") that are words here. Each different value is read once.
+    `form` is a date format (`%d/%m/%Y`), an order ("day first"), "excel days", "as written" (the
+    day as it stands, whatever its time zone) or a number style ("1.234,5"). `first_day` is day 0 of
+    a workbook's day numbers. `keep` are words for nothing ("None") that are words here. Each
+    different value is read once.
     """
     codes, unique = pd.factorize(cells)
     written = pd.Series(unique, dtype=object)
     numbers = int | float | Decimal | np.number
-    numeric = pd.Series([isinstance(v, numbers) and not isinstance(v, bool) for v in written], dtype=bool)
+    numeric = pd.Series(
+        [isinstance(v, numbers) and not isinstance(v, bool) for v in written], dtype=bool
+    )
     text, told = _cleaned(pd.Series([as_text(value) for value in written], dtype=TEXT), keep)
     if column.kind == "term" or column.choices:
         text, told = _spelled(text, told, column)
@@ -76,11 +93,17 @@ def parse(cells: pd.Series, column: Column, form: str = "", first_day: str = "",
     counts = np.bincount(codes[codes >= 0], minlength=len(unique))
     return replace(
         once,
-        values=pd.Series(once.values.array.take(codes, allow_fill=True), cells.index, name=cells.name),
+        values=pd.Series(
+            once.values.array.take(codes, allow_fill=True), cells.index, name=cells.name
+        ),
         seen=once.seen or tuple(repr(str(value)) for value in text[bad][:SEEN]),
         bad=_spread(bad, codes, cells.index),
         filled=_spread(text.notna(), codes, cells.index),
-        repairs=pd.Series(counts).groupby(told.to_numpy(), sort=False).sum().drop("", errors="ignore").to_dict(),
+        repairs=pd.Series(counts)
+        .groupby(told.to_numpy(), sort=False)
+        .sum()
+        .drop("", errors="ignore")
+        .to_dict(),
     )
 
 
@@ -90,11 +113,14 @@ def _spread(mask: pd.Series, codes: np.ndarray, index: pd.Index) -> pd.Series:
 
 
 TURNED = "[\u202a-\u202e\u2066-\u2069]"  # would turn round what stands after it, on any page
-CONTROLS = "[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # a terminal or a spreadsheet acts on them, and no page shows them
+# a terminal or a spreadsheet acts on them, and no page shows them
+CONTROLS = "[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 
 
 def as_text(value: Any) -> str:
-    """A cell's value as it would be written in a text file; whole numbers without a decimal point."""
+    """A cell's value as it would be written in a text file; whole numbers without a decimal
+    point.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, bool | np.bool_):
@@ -112,12 +138,17 @@ def texts(cells: pd.Series) -> pd.Series:
 
 
 def _cleaned(text: pd.Series, keep: Collection[str] = ()) -> tuple[pd.Series, pd.Series]:
-    """The text trimmed, the words for nothing (NA, null, ...) missing but for those to `keep`; and what was done to
-    each value, in words.
+    """The text trimmed, the words for nothing (NA, null, ...) missing but for those to `keep`; and
+    what was done to each value, in words.
     """
     plain = text.str.strip()
-    told = pd.Series("", text.index, dtype=object).mask(plain != text, "spaces around the value left off")
-    for signs, what in ((TURNED, "marks that turn the direction of writing"), (CONTROLS, "control characters")):
+    told = pd.Series("", text.index, dtype=object).mask(
+        plain != text, "spaces around the value left off"
+    )
+    for signs, what in (
+        (TURNED, "marks that turn the direction of writing"),
+        (CONTROLS, "control characters"),
+    ):
         there = plain.str.contains(signs).astype(bool)
         told = told.mask(there, f"{what} left off")
         plain = plain.where(~there, plain.str.replace(signs, "", regex=True).str.strip())
@@ -130,24 +161,35 @@ def _cleaned(text: pd.Series, keep: Collection[str] = ()) -> tuple[pd.Series, pd
 
 
 def _without_placeholders(text: pd.Series, told: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """The text without days that stand for none, such as 9999-12-31 or 1900-01-01; and what was done, in words."""
+    """The text without days that stand for none, such as 9999-12-31 or 1900-01-01; and what was
+    done, in words.
+    """
     never = text.str.contains("|".join(_DATES["never"]), regex=True).fillna(False).astype(bool)
-    return text.mask(never), told.mask(never, "'" + text.astype(object) + "' read as blank: it stands for no date")
+    return text.mask(never), told.mask(
+        never, "'" + text.astype(object) + "' read as blank: it stands for no date"
+    )
 
 
 def _day_numbers(
     text: pd.Series, told: pd.Series, numeric: pd.Series, form: str, first_day: str
 ) -> tuple[pd.Series, pd.Series]:
     """Day numbers of a workbook, or of a column said to hold them, as dates in words."""
-    numbers = pd.to_numeric(text.where(numeric | (form == EXCEL_DAYS)), errors="coerce").astype(float) // 1
+    numbers = (
+        pd.to_numeric(text.where(numeric | (form == EXCEL_DAYS)), errors="coerce").astype(float)
+        // 1
+    )
     fits = numbers.between(FIRST_DAY_NUMBER, 80_000) & bool(first_day or form == EXCEL_DAYS)
     whole = numbers.where(fits, 0).to_numpy().astype("timedelta64[D]")
-    written = pd.Series(np.datetime_as_string(np.datetime64(first_day or EXCEL_FIRST_DAY, "D") + whole), dtype=TEXT)
+    written = pd.Series(
+        np.datetime_as_string(np.datetime64(first_day or EXCEL_FIRST_DAY, "D") + whole), dtype=TEXT
+    )
     return text.where(~fits, written), told.mask(fits, "day numbers read as dates")
 
 
 def _spelled(text: pd.Series, told: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
-    """Terms in words as months ("annual" is 12), and values of a closed vocabulary in its own spelling."""
+    """Terms in words as months ("annual" is 12), and values of a closed vocabulary in its own
+    spelling.
+    """
     if column.kind == "term":
         meant = text.map(spelled_months, na_action="ignore").astype(TEXT)
     else:
@@ -158,7 +200,8 @@ def _spelled(text: pd.Series, told: pd.Series, column: Column) -> tuple[pd.Serie
 
 
 class Evidence:
-    """What a whole table tells about how its dates and numbers are written, gathered a piece at a time.
+    """What a whole table tells about how its dates and numbers are written, gathered a piece at a
+    time.
 
     Dates of one file share an order. Currencies and time zones may not be mixed within a column.
     """
@@ -166,47 +209,76 @@ class Evidence:
     def __init__(self) -> None:
         self.orders = set(_DATES["orders"])
         self.zones: dict[str, set[str]] = defaultdict(set)  # by column of dates
-        self.marks: dict[str, set[str]] = defaultdict(set)  # by column of numbers: currencies, per cents
+        self.marks: dict[str, set[str]] = defaultdict(
+            set
+        )  # by column of numbers: currencies, per cents
         self.styles: dict[str, set[str]] = defaultdict(set)
 
     def look(self, cells: pd.Series, column: Column) -> None:
         """Take in one piece of one column; values that are not text tell nothing."""
-        if cells.dtype != object or column.kind not in ("date", "month", "number", "integer", "term"):
+        if cells.dtype != object or column.kind not in (
+            "date",
+            "month",
+            "number",
+            "integer",
+            "term",
+        ):
             return
-        text, _ = _cleaned(pd.Series([v for v in pd.unique(cells) if isinstance(v, str)], dtype=TEXT))
+        text, _ = _cleaned(
+            pd.Series([v for v in pd.unique(cells) if isinstance(v, str)], dtype=TEXT)
+        )
         text = text.dropna()
         if column.kind in ("date", "month"):
             self.zones[column.name] |= _zones(text[text.str.contains(":", regex=False)])
             plain = text.str.replace(_DATES["time"], "", regex=True)
             slashed = plain[plain.str.fullmatch(r"\d{1,2}[/-]\d{1,2}[/-]\d{4}").astype(bool)]
-            self.orders &= {name for name, forms in _DATES["orders"].items() if _reads(slashed, forms).notna().all()}
+            self.orders &= {
+                name
+                for name, forms in _DATES["orders"].items()
+                if _reads(slashed, forms).notna().all()
+            }
         else:
             shares = text.str.contains(_PERCENT, regex=True)
             marked = text[text.str.contains(_NUMBERS["currency"], regex=True)]  # few are
-            self.marks[column.name] |= set(marked.str.extract(f"({_NUMBERS['currency']})", expand=False))
-            self.marks[column.name] |= {"with %", "without %"} if shares.any() and not shares.all() else set()
+            self.marks[column.name] |= set(
+                marked.str.extract(f"({_NUMBERS['currency']})", expand=False)
+            )
+            self.marks[column.name] |= (
+                {"with %", "without %"} if shares.any() and not shares.all() else set()
+            )
             self.styles[column.name] |= _styles(text.str.replace(_around(column), "", regex=True))
 
     def forms(self) -> dict[str, str]:
-        """By column, the order of its dates or the style of its numbers, where the table settles it."""
+        """By column, the order of its dates or the style of its numbers, where the table settles
+        it.
+        """
         dates = dict.fromkeys(self.zones, min(self.orders)) if len(self.orders) == 1 else {}
         return dates | {name: min(styles) for name, styles in self.styles.items() if styles}
 
     def faults(self, table: str) -> list[Fault]:
-        """Columns that mix currencies, shares or time zones; the dates of one file must all be of one zone."""
+        """Columns that mix currencies, shares or time zones; the dates of one file must all be of
+        one zone.
+        """
         zones = set().union(*self.zones.values())
-        mixed = [(name, "currencies", marks) for name, marks in self.marks.items() if len(marks) > 1]
-        mixed += [(name, "zones", zones) for name, found in self.zones.items() if found and len(zones) > 1]
+        mixed = [
+            (name, "currencies", marks) for name, marks in self.marks.items() if len(marks) > 1
+        ]
+        mixed += [
+            (name, "zones", zones) for name, found in self.zones.items() if found and len(zones) > 1
+        ]
         return [fault(table, name, kind, seen=sorted(seen)[:SEEN]) for name, kind, seen in mixed]
 
 
 def _zones(timed: pd.Series) -> set[str]:
     """The time zones beside these times of day; none where all are midnights.
 
-    A column of midnights holds days: each stands as written, whatever the zone (or summer time) beside it.
+    A column of midnights holds days: each stands as written, whatever the zone (or summer time)
+    beside it.
     """
     late = ~timed.str.contains(_DATES["midnight"], regex=True)
-    zones = timed.str.extract(f"({_DATES['zone']})", expand=False).mask(lambda zone: zone.isin(_DATES["utc"]), "Z")
+    zones = timed.str.extract(f"({_DATES['zone']})", expand=False).mask(
+        lambda zone: zone.isin(_DATES["utc"]), "Z"
+    )
     return set(zones[late | zones.notna()].fillna("no zone")) if late.any() else set()
 
 
@@ -226,7 +298,10 @@ def _dates(text: pd.Series, form: str) -> Parsed:
     both = read[DAY_FIRST].notna() & read[MONTH_FIRST].notna()
     if not form and (split := (read[DAY_FIRST] != read[MONTH_FIRST]) & both).any():
         one, other = (read[order][split.idxmax()] for order in (DAY_FIRST, MONTH_FIRST))
-        seen = f"{text[split.idxmax()]}, which is {one:%d %B %Y} (day first) or {other:%d %B %Y} (month first)"
+        seen = (
+            f"{text[split.idxmax()]}, which is {one:%d %B %Y} (day first) or {other:%d %B %Y} "
+            "(month first)"
+        )
         return Parsed(values, "two dates", seen=(seen,), bad=split.astype(bool))
     values = values.fillna(read[form] if form else read[DAY_FIRST].fillna(read[MONTH_FIRST]))
     bad = _unread(text, values)
@@ -242,7 +317,9 @@ def _in_mid_month(once: Parsed) -> pd.Series:
 
 
 def _about_no_day(once: Parsed, text: pd.Series, column: Column) -> Parsed:
-    """The same, with what to do about values that stand for no day at all (0000-00-00, "ongoing")."""
+    """The same, with what to do about values that stand for no day at all (0000-00-00,
+    "ongoing").
+    """
     bad = _unread(text, once.values) if once.bad is None else once.bad
     plain = text.str.replace(_DATES["time"], "", regex=True).str.casefold()
     empty = bad & plain.isin(_DATES["no_day"])
@@ -274,7 +351,9 @@ def _months(text: pd.Series, form: str) -> Parsed:
     parsed = _dates(whole, form)
     first = parsed.values.dt.to_period("M").dt.to_timestamp()
     kind = "two dates" if parsed.kind == "two dates" else "month"
-    return replace(parsed, values=first, kind=kind, mid_month=(parsed.values != first) & first.notna())
+    return replace(
+        parsed, values=first, kind=kind, mid_month=(parsed.values != first) & first.notna()
+    )
 
 
 _AROUND = rf"^{_NUMBERS['currency']}\s*|\s*{_NUMBERS['currency']}$"
@@ -283,8 +362,16 @@ PLAIN_NUMBERS, *_ = NUMBER_STYLES = tuple(_NUMBERS["styles"])
 
 
 def _around(column: Column) -> str:
-    """What may stand around the column's numbers: a per cent sign where it holds per cents, else a currency."""
-    return _PERCENT if column.unit.startswith("percent") else _AROUND if column.kind == "number" else "^$"
+    """What may stand around the column's numbers: a per cent sign where it holds per cents, else a
+    currency.
+    """
+    return (
+        _PERCENT
+        if column.unit.startswith("percent")
+        else _AROUND
+        if column.kind == "number"
+        else "^$"
+    )
 
 
 def _numbers(text: pd.Series, form: str, numeric: pd.Series, around: str = "^$") -> Parsed:
@@ -297,20 +384,33 @@ def _numbers(text: pd.Series, form: str, numeric: pd.Series, around: str = "^$")
         seen = tuple(f"{value!r}, thousands or decimals?" for value in plain[marked][:1])
         return Parsed(exact * np.nan, "two numbers", seen=seen, bad=marked)
     group, point = _NUMBERS["styles"][style or PLAIN_NUMBERS]
-    fits = plain.str.fullmatch(rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d*)({point}\d+)?([eE][+-]?\d+)?").fillna(False)
-    cleaned = plain.where(fits & looks).str.replace(group, "", regex=True).str.replace(point, ".", regex=True)
+    fits = plain.str.fullmatch(
+        rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d*)({point}\d+)?([eE][+-]?\d+)?"
+    ).fillna(False)
+    cleaned = (
+        plain.where(fits & looks)
+        .str.replace(group, "", regex=True)
+        .str.replace(point, ".", regex=True)
+    )
     values = exact.fillna(pd.to_numeric(cleaned, errors="coerce").astype(float))
     return Parsed(values.where(np.isfinite(values)), "number")
 
 
 def _styles(plain: pd.Series) -> set[str]:
     """The number styles that some value can only have."""
-    return {style for style, marks in _NUMBERS["styles"].items() if plain.str.fullmatch(_only(*marks)).any()}
+    return {
+        style
+        for style, marks in _NUMBERS["styles"].items()
+        if plain.str.fullmatch(_only(*marks)).any()
+    }
 
 
 def _only(group: str, point: str) -> str:
-    """A pattern for numbers that can be read in one style alone: both marks, repeated groups, or odd decimals."""
-    both, groups = rf"\d{{1,3}}({group}\d{{3}})+{point}\d+", rf"\d{{1,3}}({group}\d{{3}}){{2,}}"
+    """A pattern for numbers that can be read in one style alone: both marks, repeated groups, or
+    odd decimals.
+    """
+    both = rf"\d{{1,3}}({group}\d{{3}})+{point}\d+"
+    groups = rf"\d{{1,3}}({group}\d{{3}}){{2,}}"
     decimals = rf"\d*{point}(\d{{1,2}}|\d{{4,}})|(0|\d{{4,}})?{point}\d{{3}}"
     return rf"[+-]?({both}|{groups}|{decimals})"
 

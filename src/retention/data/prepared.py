@@ -1,8 +1,10 @@
-"""The folder by which one run hands its checked tables to its notebooks: Parquet and JSON, opened with a seal.
+"""The folder by which one run hands its checked tables to its notebooks: Parquet and JSON, opened
+with a seal.
 
-The seal is the hash of `prepared.json`, which holds the hash of every table. The run gives it to its own notebooks in
-their environment. No other folder is ever opened this way, whatever files it holds, and nothing in it can run: code in
-data would, so no object of Python's own is ever written or read.
+The seal is the hash of `prepared.json`, which holds the hash of every table. The run gives it to
+its own notebooks in their environment. No other folder is ever opened this way, whatever files it
+holds, and nothing in it can run: code in data would, so no object of Python's own is ever written
+or read.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from retention.errors import ConfigError
 
 MANIFEST = "prepared.json"
 SEAL = "RETENTION_SEAL"  # the name of the environment variable
-CHANGED = "The tables that this run prepared are not those that are there now. Run the report again."
+CHANGED = (
+    "The tables that this run prepared are not those that are there now. Run the report again."
+)
 
 
 class Made(NamedTuple):
@@ -34,7 +38,9 @@ class Made(NamedTuple):
 
 
 def write(folder: Path, frames: Mapping[str, pd.DataFrame], state: Mapping[str, Any]) -> str:
-    """The seal of the new folder, which holds the tables as Parquet, and the state beside their hashes."""
+    """The seal of the new folder, which holds the tables as Parquet, and the state beside their
+    hashes.
+    """
     private(folder)
     hashes = {}
     for name in sorted(frames):
@@ -47,7 +53,9 @@ def write(folder: Path, frames: Mapping[str, pd.DataFrame], state: Mapping[str, 
 
 
 def sealed(folder: str) -> str:
-    """The seal that this process was given for such a folder; empty where it was given none, or it is none."""
+    """The seal that this process was given for such a folder; empty where it was given none, or it
+    is none.
+    """
     seal = os.environ.get(SEAL, "")
     return seal if seal and folder and (Path(folder) / MANIFEST).is_file() else ""
 
@@ -62,10 +70,13 @@ def opened(folder: Path, seal: str) -> tuple[Frames, dict[str, Any]]:
 
 
 class Frames(Mapping[str, pd.DataFrame]):
-    """The prepared tables by name, each read, and held against its hash, when it is first asked for."""
+    """The prepared tables by name, each read, and held against its hash, when it is first asked
+    for.
+    """
 
     def __init__(self, folder: Path, hashes: dict[str, str]) -> None:
-        self.folder, self.hashes = folder, hashes
+        self.folder = folder
+        self.hashes = hashes
         self._frames: dict[str, pd.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pd.DataFrame:
@@ -74,11 +85,17 @@ class Frames(Mapping[str, pd.DataFrame]):
         return self._frames[name]
 
     def scanned(self) -> dict[str, Any]:
-        """The same tables, all but that of the clients for Polars to read as far as is asked for."""
-        return {name: pl.scan_parquet(self._file(name)) for name in self.hashes} | {"clients": self["clients"]}
+        """The same tables, all but that of the clients for Polars to read as far as is asked
+        for.
+        """
+        return {name: pl.scan_parquet(self._file(name)) for name in self.hashes} | {
+            "clients": self["clients"]
+        }
 
     def _file(self, name: str) -> Path:
-        """The file of a table that is as the run wrote it. KeyError for an unknown name, ConfigError for a change."""
+        """The file of a table that is as the run wrote it. KeyError for an unknown name,
+        ConfigError for a change.
+        """
         expected = self.hashes[name]
         file = self.folder / f"{name}.parquet"
         if not file.is_file() or _hash(file) != expected:
@@ -93,7 +110,9 @@ class Frames(Mapping[str, pd.DataFrame]):
 
 
 def once(folder: Path, name: str, make: Callable[[], Made]) -> Made:
-    """What `make` gives back, as it is read again: made by the first notebook of a run that asks, for all of them."""
+    """What `make` gives back, as it is read again: made by the first notebook of a run that asks,
+    for all of them.
+    """
     import fcntl  # runs are made on systems that have it; a notebook by itself works on any
 
     kept = folder / name

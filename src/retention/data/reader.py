@@ -1,4 +1,6 @@
-"""Sources to tables, a piece at a time: rename, translate values, parse, check; every fault and repair is gathered."""
+"""Sources to tables, a piece at a time: rename, translate values, parse, check; every fault and
+repair is gathered.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,16 +27,22 @@ from retention.settings import Settings, TableSettings
 
 EMPTY = {"no lines", "no parts", "no cells", "no answer"}  # kinds of refusal: a source without rows
 STRANGERS_KEPT = 100_000  # different ids looked at for what they nearly are
-NEEDED = {"start_date", "end_date", "recorded_date", "recorded_at"}  # to know the cut-off and when records begin
+NEEDED = {
+    "start_date",
+    "end_date",
+    "recorded_date",
+    "recorded_at",
+}  # to know the cut-off and when records begin
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The checked tables by name, each in the order of its key; sha256 of each source; what was left and repaired.
+    """The checked tables by name, each in the order of its key; sha256 of each source; what was
+    left and repaired.
 
-    `rows` counts the rows by table; one without rows has no frame. `partial` says that a large source was only checked:
-    its frames hold the different days of some columns and nothing else. `warnings` are what reading alone can tell;
-    `rules.warnings_of` finds the rest.
+    `rows` counts the rows by table; one without rows has no frame. `partial` says that a large
+    source was only checked: its frames hold the different days of some columns and nothing else.
+    `warnings` are what reading alone can tell; `rules.warnings_of` finds the rest.
     """
 
     frames: Mapping[str, pd.DataFrame]
@@ -50,17 +58,21 @@ class Tables:
         return self.frames.get(name)
 
 
-def read(settings: Settings, tell: Callable[[str], None] = lambda text: None, only_check: bool = False) -> Tables:
+def read(
+    settings: Settings, tell: Callable[[str], None] = lambda text: None, only_check: bool = False
+) -> Tables:
     """Every declared table that the source holds, typed and checked; `tell` hears how far it is.
 
-    With `only_check`, large sources are not kept in memory. DataError lists all faults of all tables at once;
-    ConfigError where a setting names what is not there, or the database fails.
+    With `only_check`, large sources are not kept in memory. DataError lists all faults of all
+    tables at once; ConfigError where a setting names what is not there, or the database fails.
     """
     scales.check_settings(settings.scales)
     with ExitStack() as stack:
         places = find(settings, stack)
         partial = only_check and sum(place.size for place in places.values()) > LARGE_BYTES
-        readers = {name: _Reader(TABLES[name], settings, place, tell) for name, place in places.items()}
+        readers = {
+            name: _Reader(TABLES[name], settings, place, tell) for name, place in places.items()
+        }
         clients = None
         for table in readers.values():
             clients = table.read(clients, partial)
@@ -83,13 +95,17 @@ def read(settings: Settings, tell: Callable[[str], None] = lambda text: None, on
 
 
 def fingerprints(settings: Settings) -> dict[str, str]:
-    """The sha256 of each source by table, as `read` gives them, without reading a row of what is in files."""
+    """The sha256 of each source by table, as `read` gives them, without reading a row of what is in
+    files.
+    """
     with ExitStack() as stack:
         return {name: place.digest() for name, place in find(settings, stack).items()}
 
 
 def ordered(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
-    """The table in the order of its key, or of all its columns; of one key the lowest of `worst_last` comes last."""
+    """The table in the order of its key, or of all its columns; of one key the lowest of
+    `worst_last` comes last.
+    """
     by = [name for name in table.key if name in frame]
     if not by:
         return frame.sort_values(list(frame.columns), kind="stable", ignore_index=True)
@@ -100,7 +116,9 @@ def ordered(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _last_paid_days(frame: pd.DataFrame) -> pd.DataFrame:
-    """Clients whose end_date was the first day without service, with the last paid day in its place."""
+    """Clients whose end_date was the first day without service, with the last paid day in its
+    place.
+    """
     if not {"start_date", "end_date"} <= set(frame):
         return frame
     end = frame["end_date"]
@@ -116,17 +134,25 @@ class _Reader:
     place: Place
     tell: Callable[[str], None]
     headings: list[str] = field(default_factory=list)  # as the source has them
-    spelt: dict[str, str] = field(default_factory=dict)  # those that are ours but for their spelling
+    spelt: dict[str, str] = field(
+        default_factory=dict
+    )  # those that are ours but for their spelling
     columns: list[Column] = field(default_factory=list)
     tenure: Tenure | None = None
     forms: dict[str, str] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     pieces: list[pd.DataFrame] = field(default_factory=list)
-    unsure: list[pd.Series] = field(default_factory=list)  # by piece, rows with cells that could not be read
+    unsure: list[pd.Series] = field(
+        default_factory=list
+    )  # by piece, rows with cells that could not be read
     repairs: Counter[str] = field(default_factory=Counter)
-    strangers: Counter[str] = field(default_factory=Counter)  # rows by an id that the clients table has not
+    strangers: Counter[str] = field(
+        default_factory=Counter
+    )  # rows by an id that the clients table has not
     warnings: list[Fault] = field(default_factory=list)
-    currencies: dict[tuple[str, str], str] = field(default_factory=dict)  # the sign beside amounts, by table and column
+    currencies: dict[tuple[str, str], str] = field(
+        default_factory=dict
+    )  # the sign beside amounts, by table and column
     empty: bool = False
     repeats: bool = False
     rows: int = 0
@@ -141,9 +167,11 @@ class _Reader:
         return self.settings.table(self.table.name)
 
     def read(self, clients: np.ndarray | None, partial: bool) -> np.ndarray | None:
-        """Gather everything; for the clients, the hashes of their ids come back, for the other tables to be given.
+        """Gather everything; for the clients, the hashes of their ids come back, for the other
+        tables to be given.
 
-        Two passes where there is more than one piece: what the whole tells of its dates and numbers, then the cells.
+        Two passes where there is more than one piece: what the whole tells of its dates and
+        numbers, then the cells.
         """
         raw = self._raw()
         first = next(raw, None)
@@ -158,8 +186,8 @@ class _Reader:
         return across.clients if self.table.name == "clients" else clients
 
     def _raw(self) -> Iterator[pd.DataFrame]:
-        """The cells under our names, a piece at a time, up to where the source is no table any more: that is told as
-        well as what is wrong with the rows before it.
+        """The cells under our names, a piece at a time, up to where the source is no table any
+        more: that is told as well as what is wrong with the rows before it.
         """
         try:
             for raw in self.place.pieces():
@@ -176,7 +204,10 @@ class _Reader:
 
     def _understand(self, raw: pd.DataFrame) -> None:
         """See which columns there are, and what the settings or the headings lack."""
-        self.headings, self.spelt = list(raw.columns), our_spelling(self.table, self.how, list(raw.columns))
+        self.headings, self.spelt = (
+            list(raw.columns),
+            our_spelling(self.table, self.how, list(raw.columns)),
+        )
         here = [self.spelt.get(name, name) for name in self.headings]
         self.faults = mapping_faults(self.table, self.how, here)
         self.tenure = Tenure(self.table.name, self.how) if Tenure.given(self.how, here) else None
@@ -186,8 +217,12 @@ class _Reader:
         self.columns = [column for column in (*self.table.columns, *extra) if column.name in given]
 
     def _look(self, pieces: Iterable[pd.DataFrame]) -> bool:
-        """Learn how dates and numbers are written, by column; whether there is more than one piece comes back."""
-        evidence, count, formats = Evidence(), 0, self.how.formats
+        """Learn how dates and numbers are written, by column; whether there is more than one piece
+        comes back.
+        """
+        evidence = Evidence()
+        count = 0
+        formats = self.how.formats
         for count, raw in enumerate(pieces, 1):
             for column in self.columns:
                 if column.name in raw and column.name not in formats:
@@ -196,17 +231,29 @@ class _Reader:
                 self.tenure.look(raw)
             if count > 1:
                 self.tell(f"{self.place.name}: first look, {count * len(raw):,} rows")
-        self.faults += evidence.faults(self.table.name) + (self.tenure.flag_faults() if self.tenure else [])
+        self.faults += evidence.faults(self.table.name) + (
+            self.tenure.flag_faults() if self.tenure else []
+        )
         kinds = {column.name: column.kind for column in self.columns}
         amounts = {column.name for column in self.columns if column.unit.startswith("currency")}
-        for name in amounts & {column for column, marks in evidence.marks.items() if len(marks) == 1}:
+        for name in amounts & {
+            column for column, marks in evidence.marks.items() if len(marks) == 1
+        }:
             self.currencies[self.table.name, name] = min(evidence.marks[name])
         self.forms = evidence.forms()
-        self.forms |= {name: form for name, form in formats.items() if name in kinds and suits(form, kinds[name])}
+        self.forms |= {
+            name: form
+            for name, form in formats.items()
+            if name in kinds and suits(form, kinds[name])
+        }
         return count > 1
 
-    def _gather(self, pieces: Iterable[pd.DataFrame], clients: np.ndarray | None, partial: bool) -> Across:
-        """Type and check every piece, and keep it (of a large source that is only checked, the different days)."""
+    def _gather(
+        self, pieces: Iterable[pd.DataFrame], clients: np.ndarray | None, partial: bool
+    ) -> Across:
+        """Type and check every piece, and keep it (of a large source that is only checked, the
+        different days).
+        """
         across = Across(self.table, partial, self.how.repeated)
         for raw in pieces:
             frame, unread = self._typed(raw)
@@ -218,7 +265,9 @@ class _Reader:
             frame = self._on_our_scales(frame)
             if partial:
                 days = {name: frame[name].dropna().unique() for name in frame if name in NEEDED}
-                frame = pd.DataFrame({name: pd.Series(different) for name, different in days.items()})
+                frame = pd.DataFrame(
+                    {name: pd.Series(different) for name, different in days.items()}
+                )
             else:
                 self.unsure.append(unread.any(axis=1))
             self.pieces.append(frame)
@@ -247,11 +296,14 @@ class _Reader:
         return self._dated(frame), unread
 
     def _parsed(self, cells: pd.Series, column: Column) -> Parsed:
-        form, keep = self.forms.get(column.name, ""), kept_words(self.how, column.name)
+        form = self.forms.get(column.name, "")
+        keep = kept_words(self.how, column.name)
         return parse(cells, column, form, self.place.first_day, keep)
 
     def _from_fractions(self, name: str, values: pd.Series, cells: pd.Series) -> pd.Series:
-        """The column in per cents, where it holds fractions of them; cells with a per cent sign have no doubt."""
+        """The column in per cents, where it holds fractions of them; cells with a per cent sign
+        have no doubt.
+        """
         if f"{self.table.name}.{name}" not in scales.PERCENT_COLUMNS:
             return values
         if any(isinstance(cell, str) and cell.rstrip().endswith("%") for cell in cells.unique()):
@@ -272,11 +324,15 @@ class _Reader:
         if none := int((frame["nps"].notna() & points.isna()).sum()):
             self.repairs["nps: 0 taken as no answer, being below the scale"] += none
         if scale not in (None, scales.USUAL, "1-10"):
-            self.repairs[f"nps: answers on {scale} taken as points from 0 to 10"] += int(points.notna().sum())
+            self.repairs[f"nps: answers on {scale} taken as points from 0 to 10"] += int(
+                points.notna().sum()
+            )
         return frame.assign(nps=points)
 
     def _dated(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows with the days that the settings give to values that have none ([tables.X.dated_by])."""
+        """The rows with the days that the settings give to values that have none
+        ([tables.X.dated_by]).
+        """
         for day, other in self.how.dated_by.items():
             if not {day, other} <= set(frame):
                 continue
@@ -284,7 +340,9 @@ class _Reader:
             bare = frame[values].notna().any(axis=1) & frame[day].isna() & frame[other].notna()
             frame = frame.assign(**{day: frame[day].where(~bare, frame[other])})
             if bare.any():
-                self.repairs[f"{day}: taken from {other} where a value has no day"] += int(bare.sum())
+                self.repairs[f"{day}: taken from {other} where a value has no day"] += int(
+                    bare.sum()
+                )
         return frame
 
     def _note_strangers(self, ids: pd.Series) -> None:
@@ -308,10 +366,12 @@ class _Reader:
         return list(seen)
 
     def whole(self, partial: bool) -> pd.DataFrame:
-        """The pieces as one frame, several rows of a key made one where they can be, in the order of its key (of all
-        its columns, where it has none).
+        """The pieces as one frame, several rows of a key made one where they can be, in the order
+        of its key (of all its columns, where it has none).
         """
-        frame = self.pieces[0] if len(self.pieces) == 1 else pd.concat(self.pieces, ignore_index=True)
+        frame = (
+            self.pieces[0] if len(self.pieces) == 1 else pd.concat(self.pieces, ignore_index=True)
+        )
         if partial or not len(frame.columns):
             return frame
         frame = frame.reset_index(drop=True)
@@ -328,8 +388,11 @@ class _Reader:
         return texts(raw[self.table.columns[0].name]).replace("", "(no id)")
 
     def _named(self, pieces: Iterable[pd.DataFrame], at: np.ndarray) -> list[str]:
-        """The ids of the first rows among the positions `at`, read again from the source rather than kept for all."""
-        named, done = list[str](), 0
+        """The ids of the first rows among the positions `at`, read again from the source rather
+        than kept for all.
+        """
+        named = list[str]()
+        done = 0
         for raw in pieces:
             named += list(self._ids(raw).iloc[at[(at >= done) & (at < done + len(raw))] - done])
             done += len(raw)
@@ -338,7 +401,9 @@ class _Reader:
         return named
 
     def said_repairs(self) -> list[str]:
-        """What was mended without asking, with the number of cells and how to undo it where that can be."""
+        """What was mended without asking, with the number of cells and how to undo it where that
+        can be.
+        """
         lines = []
         for what, count in self.repairs.items():
             cells = f" ({count:,} cell{'' if count == 1 else 's'})" if count else ""
@@ -352,13 +417,22 @@ class _Reader:
         if not done.endswith(" read as blank") or kinds.get(name) not in ("id", "text", "category"):
             return ""
         word = done.split("'")[1]
-        return f'; if it is a word here, keep it: "{word}" = "{word}" under [tables.{self.table.name}.values.{name}]'
+        return (
+            f'; if it is a word here, keep it: "{word}" = "{word}" under '
+            f"[tables.{self.table.name}.values.{name}]"
+        )
 
     def notes(self) -> list[str]:
-        """Which columns were not used, whether there are rows, and what an age of 0 was taken for."""
+        """Which columns were not used, whether there are rows, and what an age of 0 was taken
+        for.
+        """
         if self.empty and not self.rows:
             return [f"{self.place.name} holds no rows: taken as an empty table"]
-        used = {*self.how.columns.values(), *(column.name for column in self.columns), self.how.tenure_months}
+        used = {
+            *self.how.columns.values(),
+            *(column.name for column in self.columns),
+            self.how.tenure_months,
+        }
         used |= {self.how.ended.column} if self.how.ended else set()
         unused = [name for name in self.headings if self.spelt.get(name, name) not in used]
         notes = [f"{self.place.name}: columns not used: {', '.join(unused)}"] if unused else []

@@ -1,4 +1,6 @@
-"""Several rows of one key: parts that are added up, versions of which the newest holds, or a fault that says which."""
+"""Several rows of one key: parts that are added up, versions of which the newest holds, or a fault
+that says which.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,16 @@ from retention.data.words import fault
 from retention.errors import Fault
 from retention.settings import TableSettings
 
-ADD_UP, KEEP_NEWEST = "add up", "keep newest"
+ADD_UP = "add up"
+KEEP_NEWEST = "keep newest"
 UNREAD = "cells that could not be read"
 
 
 @dataclass(frozen=True)
 class Settled:
-    """A table with one row a key, as far as that is known; what stands in the way, and what was done unasked."""
+    """A table with one row a key, as far as that is known; what stands in the way, and what was
+    done unasked.
+    """
 
     frame: pd.DataFrame
     faults: tuple[Fault, ...] = ()
@@ -64,7 +69,10 @@ def _newest(table: Table, frame: pd.DataFrame, key: Sequence[str], twice: pd.Ser
     kept = rows.drop_duplicates(key, keep="last")
     gone = len(rows) - len(kept)
     whole = pd.concat([frame[~twice], kept]).sort_index().reset_index(drop=True)
-    done = f"{gone:,} rows left out, for which the same {', '.join(key)} has one of later {table.newest_by}"
+    done = (
+        f"{gone:,} rows left out, for which the same {', '.join(key)} has one of later "
+        f"{table.newest_by}"
+    )
     return Settled(whole, repair=done)
 
 
@@ -73,7 +81,9 @@ def _summed(table: Table, frame: pd.DataFrame, key: Sequence[str], twice: pd.Ser
     how = dict.fromkeys([name for name in frame if name not in key], "first")
     sums = [name for name in table.add_up if name in frame]
     days = [name for name in frame if name not in key and rows[name].dtype.kind == "M"]
-    how |= dict.fromkeys(days, "max")  # what is put together of parts is known when the last of them is
+    how |= dict.fromkeys(
+        days, "max"
+    )  # what is put together of parts is known when the last of them is
     groups = rows.groupby(list(key), sort=False, dropna=False)
     made = groups.agg(how) if how else groups.first()
     made[sums] = groups[sums].sum(min_count=1)
@@ -81,12 +91,16 @@ def _summed(table: Table, frame: pd.DataFrame, key: Sequence[str], twice: pd.Ser
     warning = given_twice(table.name, frame)
     whole = pd.concat([frame[~twice], made], ignore_index=True)
     names = " and ".join(sums)
-    done = f"{names} of {len(rows):,} rows added up into {len(made):,}, one for each {', '.join(key)}"
+    done = (
+        f"{names} of {len(rows):,} rows added up into {len(made):,}, one for each {', '.join(key)}"
+    )
     return Settled(whole, repair=done, warnings=(warning,) if warning else ())
 
 
 def _again(table: Table, rows: pd.DataFrame, key: Sequence[str], unsure: pd.Series) -> list[Fault]:
-    """Rows that repeat a key: those that are the same throughout, and those that differ, with the columns."""
+    """Rows that repeat a key: those that are the same throughout, and those that differ, with the
+    columns.
+    """
     copies = rows.duplicated(keep="first") & ~unsure
     kept = rows[~copies]
     differ = kept[kept.duplicated(key, keep=False)]
@@ -112,7 +126,8 @@ def _disagree(table: Table, rows: pd.DataFrame, key: Sequence[str]) -> list[Faul
 
 def _doubts(table: Table, rows: pd.DataFrame, key: Sequence[str]) -> list[Fault]:
     """Rows of one key that may be versions or copies of each other rather than parts."""
-    faults, groups = [], rows.groupby(list(key), dropna=False)
+    faults = []
+    groups = rows.groupby(list(key), dropna=False)
     if table.newest_by in rows:
         days = groups[table.newest_by].transform("nunique", dropna=False)
         if days.gt(1).any():
@@ -120,7 +135,9 @@ def _doubts(table: Table, rows: pd.DataFrame, key: Sequence[str]) -> list[Fault]
             faults.append(_told(table, rows[days.gt(1)], "versions", **said))
     if table.alike_is_doubtful:
         sums = [name for name in table.add_up if name in rows]
-        alike = {name: rows.duplicated([*key, name], keep=False) & rows[name].notna() for name in sums}
+        alike = {
+            name: rows.duplicated([*key, name], keep=False) & rows[name].notna() for name in sums
+        }
         either = pd.DataFrame(alike, rows.index).any(axis=1)
         if either.any():
             names = " and ".join(name for name in sums if alike[name].any())

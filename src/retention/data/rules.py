@@ -1,7 +1,8 @@
-"""What must hold between the columns of a row, the rows of a table, the tables and time: rules.toml, and who breaks it.
+"""What must hold between the columns of a row, the rows of a table, the tables and time:
+rules.toml, and who breaks it.
 
-Rules of the grade "fault" are checked while reading (check.py). The rest are warnings on whole, checked tables: the
-rows can be used, and a reader must know. Nothing loops over rows.
+Rules of the grade "fault" are checked while reading (check.py). The rest are warnings on whole,
+checked tables: the rows can be used, and a reader must know. Nothing loops over rows.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from retention.data.alike import look_alike, nearest
 from retention.data.words import read_words
 from retention.errors import SHOWN, Fault
 
-FAULT, WARNING = "fault", "warning"
+FAULT = "fault"
+WARNING = "warning"
 OLD = pd.Timestamp("1950-01-01")
 FEW = 3  # (ours) a median of fewer values is that of the whole column
 MANY_ANSWERS = 10  # (ours) in a quarter, before its scale is doubted
 COPIES = 5  # (ours) fewer repeated rows are no table given twice
-GOES_ON, SEEN_DATES = 0.02, 20  # (ours) so many dates beyond the cut-off: it is an earlier one than the data's
+GOES_ON, SEEN_DATES = (
+    0.02,
+    20,
+)  # (ours) so many dates beyond the cut-off: it is an earlier one than the data's
 NEVER = pd.Timestamp("2200-01-01")
 MEANT = "+#<>%"
 _DECLARED = read_words("rules.toml")
@@ -33,7 +38,9 @@ Frames = Mapping[str, pd.DataFrame]
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that must hold of a column; what each kind needs stands at the head of rules.toml."""
+    """One thing that must hold of a column; what each kind needs stands at the head of
+    rules.toml.
+    """
 
     table: str
     column: str
@@ -80,7 +87,9 @@ def _declared() -> Iterator[Rule]:
     for group in _DECLARED["rules"]:
         for about in group["rules"]:
             by = tuple(about.get("by", ()))
-            yield Rule(**{**about, "by": by}, table=group["table"], grade=group.get("grade", WARNING))
+            yield Rule(
+                **{**about, "by": by}, table=group["table"], grade=group.get("grade", WARNING)
+            )
 
 
 RULES = tuple(_declared())
@@ -92,12 +101,17 @@ def rules_of(table: str, grade: str) -> tuple[Rule, ...]:
 
 
 def warnings_of(frames: Frames, cutoff: dt.date) -> tuple[Fault, ...]:
-    """What the tables leave in doubt without being unusable: a warning a broken rule, in the order of rules.toml.
+    """What the tables leave in doubt without being unusable: a warning a broken rule, in the order
+    of rules.toml.
 
     A rule is passed over where a table or column that it needs is not there.
     """
     last = _end_of_the_data(frames, pd.Timestamp(cutoff))
-    found = (_warning(rule, frames, last) for rule in RULES if rule.grade == WARNING and _applies(rule, frames))
+    found = (
+        _warning(rule, frames, last)
+        for rule in RULES
+        if rule.grade == WARNING and _applies(rule, frames)
+    )
     return tuple(warning for warning in found if warning)
 
 
@@ -157,7 +171,8 @@ def _shown(values: Any) -> str:
 
 def broken_in_row(rule: Rule, rows: pd.DataFrame) -> pd.Series:
     """Which rows break a rule that needs no other row."""
-    value, slack = rows[rule.column], pd.Timedelta(days=rule.slack)
+    value = rows[rule.column]
+    slack = pd.Timedelta(days=rule.slack)
     if rule.kind == "not_before":
         broken = value < rows[rule.other] - slack
     elif rule.kind == "not_after":
@@ -183,9 +198,15 @@ def _in_row(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) 
 def _overlap(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
     part = rows
     for name, value in rule.where.items():
-        part = part[part[name].fillna(value).eq(value).astype(bool)]  # a blank stands for the usual one
+        part = part[
+            part[name].fillna(value).eq(value).astype(bool)
+        ]  # a blank stands for the usual one
     by = list(rule.by)
-    end = _months_later(part[rule.column], part[rule.months]) if rule.months else part[rule.to].fillna(NEVER)
+    end = (
+        _months_later(part[rule.column], part[rule.months])
+        if rule.months
+        else part[rule.to].fillna(NEVER)
+    )
     part = part[by].assign(start=part[rule.column], end=end).dropna(subset=["start"])
     part = part.sort_values([*by, "start"], kind="stable")
     before = part.groupby(by)["end"].shift()
@@ -197,7 +218,8 @@ def _overlap(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp)
 def _months_later(start: pd.Series, months: pd.Series) -> pd.Series:
     """About the day on which so many months from a start are over, at most three days early."""
     number = start.dt.year * 12 + start.dt.month - 1 + months.astype(float)
-    year, month = (number // 12).fillna(2000).astype(int), (number % 12).fillna(0).astype(int) + 1
+    year = (number // 12).fillna(2000).astype(int)
+    month = (number % 12).fillna(0).astype(int) + 1
     first = pd.to_datetime({"year": year, "month": month, "day": 1})
     day = first + pd.to_timedelta(start.dt.day.fillna(1).clip(upper=28) - 1, unit="D")
     return day.where(number.notna())
@@ -207,7 +229,10 @@ def _sum(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> 
     total = rows.groupby(list(rule.by))[rule.column].transform("sum")
     broken = total > rule.most
     heads = rows.loc[broken, list(rule.by)].assign(total=total[broken]).drop_duplicates()
-    seen = [", ".join(_cell(value) for value in row) for row in heads.head(SHOWN).itertuples(index=False)]
+    seen = [
+        ", ".join(_cell(value) for value in row)
+        for row in heads.head(SHOWN).itertuples(index=False)
+    ]
     return Broken(broken, {"seen": "; ".join(seen)})
 
 
@@ -225,11 +250,15 @@ def _spelling(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp
     several = words[words["plain"].duplicated(keep=False)]
     rarer = several[several["plain"].duplicated()]
     seen = several.sort_values("plain", kind="stable")["word"]
-    return Broken(rows[rule.column].astype("string").isin(set(rarer["word"])), {"seen": _shown(seen)})
+    return Broken(
+        rows[rule.column].astype("string").isin(set(rarer["word"])), {"seen": _shown(seen)}
+    )
 
 
 def _plain_word(word: str) -> str:
-    """A word without capitals, the s of a plural, and signs but those that make it another word (C++, >5)."""
+    """A word without capitals, the s of a plural, and signs but those that make it another word
+    (C++, >5).
+    """
     plain = "".join(sign for sign in word.casefold() if sign.isalnum() or sign in MEANT)
     return plain.removesuffix("s") if len(plain) > 3 else plain
 
@@ -248,7 +277,8 @@ def _outlier(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp)
 
 
 def _mixed_scale(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
-    value, quarter = rows[rule.column].astype(float), rows[rule.day].dt.to_period("Q")
+    value = rows[rule.column].astype(float)
+    quarter = rows[rule.day].dt.to_period("Q")
     half = value.max() / 2
     groups = value.groupby(quarter)
     low = (groups.transform("max") <= half) & (groups.transform("count") >= MANY_ANSWERS)
@@ -269,7 +299,9 @@ def _twice(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -
 
 
 def given_twice(table: str, rows: pd.DataFrame) -> Fault | None:
-    """The warning that a table seems to be given twice, for one whose rows are added up once it is read."""
+    """The warning that a table seems to be given twice, for one whose rows are added up once it is
+    read.
+    """
     return _warning(Rule(table, str(rows.columns[0]), "twice"), {table: rows}, NEVER)
 
 
@@ -278,7 +310,8 @@ SIGNS = {"$": DOLLARS, "\u20ac": {"EUR"}, "\u00a3": {"GBP", "EGP"}, "\u00a5": {"
 
 
 def currency_warnings(marks: Mapping[tuple[str, str], str], own: str) -> list[Fault]:
-    """Warnings for columns of amounts whose currency, by (table, column), is another one than that of most.
+    """Warnings for columns of amounts whose currency, by (table, column), is another one than that
+    of most.
 
     `own` is the agency's currency as set, or nothing.
     """
@@ -286,7 +319,9 @@ def currency_warnings(marks: Mapping[tuple[str, str], str], own: str) -> list[Fa
     problem, remedy = _WORDS["currencies"]
     said = {mark: problem.format(seen=mark, others=usual) for mark in set(marks.values())}
     odd = [place for place, mark in marks.items() if not _meant(mark) & _meant(usual)]
-    return [Fault(table, column, said[marks[table, column]], 0, (), remedy) for table, column in odd]
+    return [
+        Fault(table, column, said[marks[table, column]], 0, (), remedy) for table, column in odd
+    ]
 
 
 def _meant(mark: str) -> set[str]:
@@ -302,7 +337,9 @@ def _known(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -
     known = frames[table][column].dropna().unique()
     value = rows[rule.column]
     broken = value.notna() & ~value.isin(known)
-    kinds = [kind for kind in nearest(value[broken].unique(), known) if kind] if broken.any() else []
+    kinds = (
+        [kind for kind in nearest(value[broken].unique(), known) if kind] if broken.any() else []
+    )
     return Broken(broken, {"near": _DECLARED["near"][kinds[0]] if kinds else ""})
 
 
@@ -332,7 +369,8 @@ def _joined(rule: Rule, rows: pd.DataFrame, frames: Frames) -> pd.Series:
 
 
 def _joined_date(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
-    other, slack = pd.to_datetime(_joined(rule, rows, frames)), pd.Timedelta(days=rule.slack)
+    other = pd.to_datetime(_joined(rule, rows, frames))
+    slack = pd.Timedelta(days=rule.slack)
     if rule.kind == "joined_not_before":
         return Broken(rows[rule.column] < other - slack)
     return Broken(rows[rule.column] > other + slack)
@@ -350,10 +388,12 @@ def _joined_scale(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Times
 
 
 def _end_of_the_data(frames: Frames, cutoff: pd.Timestamp) -> pd.Timestamp:
-    """The day after which nothing can have happened: the cut-off, unless so many dates lie beyond it that it is plainly
-    an earlier one than that of the data; then a year after nearly all dates.
+    """The day after which nothing can have happened: the cut-off, unless so many dates lie beyond
+    it that it is plainly an earlier one than that of the data; then a year after nearly all dates.
     """
-    happened = [rule for rule in RULES if rule.kind == "ahead" and not rule.slack]  # not what may be planned
+    happened = [
+        rule for rule in RULES if rule.kind == "ahead" and not rule.slack
+    ]  # not what may be planned
     columns = {(rule.table, rule.column) for rule in happened if _applies(rule, frames)}
     dates = [frames[table][column].dropna() for table, column in sorted(columns)]
     days = pd.concat(dates) if dates else pd.Series(dtype="datetime64[ns]")

@@ -1,6 +1,8 @@
-"""Values on other scales than ours: the answers behind the NPS, and shares written as fractions of per cent.
+"""Values on other scales than ours: the answers behind the NPS, and shares written as fractions of
+per cent.
 
-The one place that knows scales. Nothing is guessed: where the values leave a doubt, `Doubts` asks with the counts.
+The one place that knows scales. Nothing is guessed: where the values leave a doubt, `Doubts` asks
+with the counts.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from retention.errors import ConfigError
 from retention.settings import ScaleSettings
 
 NPS_SCALES: Mapping[str, dict[str, Any]] = read_words("scales.toml")
-USUAL, TOP = "0-10", 10
-PER_CENT, FRACTION = "per cent", "fraction"
+USUAL = "0-10"
+TOP = 10
+PER_CENT = "per cent"
+FRACTION = "fraction"
 FEW_ANSWERS = 5  # (ours) fewer answers, all low, are no sign of another scale
 MANY_ANSWERS = 30  # (ours) so many answers without an 8, 9 or 10 are one
 PERCENT_COLUMNS = tuple(
@@ -57,7 +61,8 @@ def how_percent(table: str, column: str, scales: ScaleSettings) -> str:
 
 
 def to_points(answers: pd.Series, scale: str | None) -> pd.Series:
-    """The answers in points from 0 to 10 of which the classes of the NPS are made; blank stays blank.
+    """The answers in points from 0 to 10 of which the classes of the NPS are made; blank stays
+    blank.
 
     >>> to_points(pd.Series([1, 3, 4, 5], dtype="Int64"), "1-5").tolist()
     [2, 6, 8, 10]
@@ -73,7 +78,8 @@ def to_points(answers: pd.Series, scale: str | None) -> pd.Series:
 
 
 def as_given(points: pd.Series, scale: str | None) -> pd.Series:
-    """Each answer as the client gave it, in words: "8 of 10", or "4 of 5" on five stars; blank is empty text.
+    """Each answer as the client gave it, in words: "8 of 10", or "4 of 5" on five stars; blank is
+    empty text.
 
     >>> as_given(pd.Series([8.0, None]), "1-5").tolist()
     ['4 of 5', '']
@@ -91,7 +97,9 @@ class Doubts:
     """What the values of a source leave in doubt about their scale, gathered a piece at a time."""
 
     scales: ScaleSettings
-    seen: dict[str, list[tuple[int, float, float]]] = field(default_factory=dict)  # count, lowest, highest
+    seen: dict[str, list[tuple[int, float, float]]] = field(
+        default_factory=dict
+    )  # count, lowest, highest
 
     def look(self, table: str, column: str, values: pd.Series) -> None:
         """Take in one piece of a column of answers or per cents, as the source writes them."""
@@ -109,7 +117,9 @@ class Doubts:
         asks = []
         for name, parts in self.seen.items():
             counts, lows, highs = (np.array(part) for part in zip(*parts, strict=True))
-            count, low, high = counts.sum(), lows.min(), highs.max()
+            count = counts.sum()
+            low = lows.min()
+            high = highs.max()
             said = {"name": name, "count": f"{count:,}", "low": f"{low:g}", "high": f"{high:g}"}
             if name.endswith(".nps"):
                 asks += [_which_nps(said)] if _too_low(count, high) else []

@@ -1,4 +1,5 @@
-"""The input tables, declared once in schema.toml: what each column holds, its unit, when it is known, what it unlocks.
+"""The input tables, declared once in schema.toml: what each column holds, its unit, when it is
+known, what it unlocks.
 
 Everything that reads, checks, documents or joins the data asks this module and nothing else.
 """
@@ -19,11 +20,11 @@ TEXTS = ("id", "text", "category")  # kinds of column that hold text
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its name, kind (id, text, category, date, month, integer, term, number, flag), and what
-    it means; `also` are other headings that exports give it.
+    """One column: its name, kind (id, text, category, date, month, integer, term, number, flag),
+    and what it means; `also` are other headings that exports give it.
 
-    `known` is "signing", or the date column of the same row from which the value may be used. `low` and `high` are
-    inclusive bounds in `unit`; `choices` is a closed vocabulary.
+    `known` is "signing", or the date column of the same row from which the value may be used. `low`
+    and `high` are inclusive bounds in `unit`; `choices` is a closed vocabulary.
     """
 
     name: str
@@ -45,11 +46,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: what a row is, the columns that make a row unique, and what having the table answers.
+    """One table: what a row is, the columns that make a row unique, and what having the table
+    answers.
 
-    Several rows of one key are a fault (`again` says the way out), unless they are kept `apart`, or the columns of
-    `add_up` are summed: then `must_agree` may not differ, and where `newest_by` differs or `alike_is_doubtful` holds it
-    is asked whether they are parts or versions. `worst_last`: of one key the lowest of these comes last.
+    Several rows of one key are a fault (`again` says the way out), unless they are kept `apart`, or
+    the columns of `add_up` are summed: then `must_agree` may not differ, and where `newest_by`
+    differs or `alike_is_doubtful` holds it is asked whether they are parts or versions.
+    `worst_last`: of one key the lowest of these comes last.
     """
 
     name: str
@@ -81,8 +84,13 @@ class Table:
 
 def _table(name: str, about: dict[str, Any]) -> Table:
     lists = ("choices", "also")
-    columns = tuple(Column(**{**column, **{k: tuple(column.get(k, ())) for k in lists}}) for column in about["columns"])
-    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in about.items()}
+    columns = tuple(
+        Column(**{**column, **{k: tuple(column.get(k, ())) for k in lists}})
+        for column in about["columns"]
+    )
+    plain: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in about.items()
+    }
     plain["columns"] = columns
     return Table(name, **plain)
 
@@ -92,25 +100,44 @@ TABLES = {name: _table(name, about) for name, about in _DECLARED.items()}
 
 
 def known_by(name: str, rows: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
-    """The rows of a table that were on record on this day, with blanks where a value became known later.
+    """The rows of a table that were on record on this day, with blanks where a value became known
+    later.
 
-    A row by what is declared of its first column (with no date of record it was there), a value by its own: one whose
-    day is blank has not become known.
+    A row by what is declared of its first column (with no date of record it was there), a value by
+    its own: one whose day is blank has not become known.
     """
     table = TABLES[name]
-    days = {column.name: column.known for column in table.columns if {column.name, column.known} <= {*rows.columns}}
+    days = {
+        column.name: column.known
+        for column in table.columns
+        if {column.name, column.known} <= {*rows.columns}
+    }
     rows = rows[~(rows[first] > last)] if (first := table.columns[0].known) in rows else rows
     later = {column: day for column, day in days.items() if day != first}
-    return rows.assign(**{column: rows[column].where(rows[day] <= last) for column, day in later.items()})
+    return rows.assign(
+        **{column: rows[column].where(rows[day] <= last) for column, day in later.items()}
+    )
 
 
 def columns_of(frames: Mapping[str, pd.DataFrame], name: str, *columns: str) -> pd.DataFrame:
-    """These columns of a table, blank where it has none, days as days; no rows where there is no such table."""
+    """These columns of a table, blank where it has none, days as days; no rows where there is no
+    such table.
+    """
     have = frames.get(name, pd.DataFrame())
     rows = have.reindex(columns=list(columns))
-    blank = [column for column in columns if column not in have and TABLES[name].column(column).kind in TEXTS]
-    rows = rows.astype(dict.fromkeys(blank, "string"))  # text stays text where there is none: it is merged on
-    days = [column.name for column in TABLES[name].columns if column.kind in ("date", "month") and column.name in rows]
+    blank = [
+        column
+        for column in columns
+        if column not in have and TABLES[name].column(column).kind in TEXTS
+    ]
+    rows = rows.astype(
+        dict.fromkeys(blank, "string")
+    )  # text stays text where there is none: it is merged on
+    days = [
+        column.name
+        for column in TABLES[name].columns
+        if column.kind in ("date", "month") and column.name in rows
+    ]
     return rows.assign(**{day: pd.to_datetime(rows[day]) for day in days})
 
 
@@ -125,7 +152,10 @@ def _section(table: Table) -> str:
     for column in table.columns:
         star = "*" if column.required else ""
         values = column.unit or ", ".join(column.choices)
-        rows.append(f"| {column.name}{star} | {column.kind} | {values} | {column.known} | {column.unlocks} |")
+        rows.append(
+            f"| {column.name}{star} | {column.kind} | {values} | {column.known} | "
+            f"{column.unlocks} |"
+        )
     return "\n".join([*head, *rows, ""])
 
 
@@ -133,19 +163,29 @@ FORMULA = r"(?s)^('*[=+\-@\t\r\uff0b\uff0d\uff1d\uff20])"  # in either width
 
 
 def read_list(path: Path, numbers: Sequence[str] = ()) -> pd.DataFrame:
-    """A table as `write_csv` wrote it, all text but for the columns of `numbers`, without its marks."""
+    """A table as `write_csv` wrote it, all text but for the columns of `numbers`, without its
+    marks.
+    """
     rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-    rows = rows.apply(lambda cells: cells.str.replace("^'(?=" + FORMULA.removeprefix("(?s)^") + ")", "", regex=True))
+    rows = rows.apply(
+        lambda cells: cells.str.replace(
+            "^'(?=" + FORMULA.removeprefix("(?s)^") + ")", "", regex=True
+        )
+    )
     return rows.assign(**{name: pd.to_numeric(rows[name]) for name in numbers if name in rows})
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV in which no cell is a formula to a spreadsheet: text that begins like one gets a leading '.
+    """Write a table as CSV in which no cell is a formula to a spreadsheet: text that begins like
+    one gets a leading '.
 
     Reading takes the mark off again.
     """
     words = {c: frame[c].astype("string") for c in frame if frame[c].map(type).eq(str).any()}
     marked = {
-        c: text.str.replace(FORMULA, r"'\1", regex=True).where(text.notna(), frame[c]) for c, text in words.items()
+        c: text.str.replace(FORMULA, r"'\1", regex=True).where(text.notna(), frame[c])
+        for c, text in words.items()
     }
-    frame.assign(**marked).to_csv(path, index=False, date_format="%Y-%m-%d", lineterminator="\n", encoding="utf-8")
+    frame.assign(**marked).to_csv(
+        path, index=False, date_format="%Y-%m-%d", lineterminator="\n", encoding="utf-8"
+    )

@@ -1,4 +1,6 @@
-"""Typed sources: Parquet files and folders, Excel workbooks, SQL databases; cells come as the values they hold."""
+"""Typed sources: Parquet files and folders, Excel workbooks, SQL databases; cells come as the
+values they hold.
+"""
 
 import os
 import re
@@ -27,13 +29,17 @@ _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
 
 def parquet(path: Path) -> Iterator[pd.DataFrame]:
-    """The rows of a Parquet file, or of a folder of them (also partitioned as `column=value`), a piece at a time.
+    """The rows of a Parquet file, or of a folder of them (also partitioned as `column=value`), a
+    piece at a time.
 
-    NotATableError where the parts of a folder differ in their columns: what one part lacks must not read as blank.
+    NotATableError where the parts of a folder differ in their columns: what one part lacks must not
+    read as blank.
     """
     some = False
     try:
-        source = dataset.dataset(path, format="parquet", partitioning="hive" if path.is_dir() else None)
+        source = dataset.dataset(
+            path, format="parquet", partitioning="hive" if path.is_dir() else None
+        )
         if path.is_dir():
             source = source.replace_schema(_one_schema(source))
         for batch in source.to_batches(batch_size=PIECE_ROWS):
@@ -47,7 +53,9 @@ def parquet(path: Path) -> Iterator[pd.DataFrame]:
 
 
 def _one_schema(source: Any) -> Any:
-    """The schema that all parts of a folder share, with the partition columns; NotATableError where there is none."""
+    """The schema that all parts of a folder share, with the partition columns; NotATableError where
+    there is none.
+    """
     schemas = [part.physical_schema for part in source.get_fragments()]
     parts = Counter(name for schema in schemas for name in set(schema.names))
     if odd := sorted(name for name, count in parts.items() if count < len(schemas)):
@@ -78,9 +86,11 @@ def first_day(path: Path) -> str:
 
 
 def excel(path: Path, sheet: str) -> Iterator[pd.DataFrame]:
-    """The rows of one sheet; its first row with anything in it is the heading. Percentages come as text: "8%".
+    """The rows of one sheet; its first row with anything in it is the heading. Percentages come as
+    text: "8%".
 
-    NotATableError for what would read as a blank and is none: error values, formulas never worked out, merged cells.
+    NotATableError for what would read as a blank and is none: error values, formulas never worked
+    out, merged cells.
     """
     page = _book(path).wb[sheet]
     rows = list(page.iter_rows())
@@ -91,7 +101,9 @@ def excel(path: Path, sheet: str) -> Iterator[pd.DataFrame]:
     frame = frame.dropna(how="all").dropna(how="all", axis="columns")
     if len(frame) < 2:
         raise NotATableError("no cells")
-    if merged := [str(area) for area in page.merged_cells.ranges if area.max_row > frame.index[0] + 1]:
+    if merged := [
+        str(area) for area in page.merged_cells.ranges if area.max_row > frame.index[0] + 1
+    ]:
         raise NotATableError("merged", merged)
     head = ["" if pd.isna(name) else str(name) for name in frame.iloc[0]]
     yield _headed(frame.iloc[1:].set_axis(head, axis="columns").reset_index(drop=True))
@@ -107,17 +119,23 @@ def _cell(cell: Any) -> Any:
 
 
 def _not_worked_out(path: Path, sheet: str) -> list[str]:
-    """Cells with a formula whose value was never stored; one that gives an empty text is stored as such."""
+    """Cells with a formula whose value was never stored; one that gives an empty text is stored as
+    such.
+    """
     parts = {page.name: relation.target for page, relation in _book(path).parser.find_sheets()}
     with zipfile.ZipFile(path) as book:
         root = ET.fromstring(book.read(parts[sheet]))
     formulas = [cell for cell in root.iter(f"{_SHEET}c") if cell.find(f"{_SHEET}f") is not None]
-    empty = [cell for cell in formulas if not cell.findtext(f"{_SHEET}v") and cell.get("t") != "str"]
+    empty = [
+        cell for cell in formulas if not cell.findtext(f"{_SHEET}v") and cell.get("t") != "str"
+    ]
     return [cell.get("r", "") for cell in empty]
 
 
 def _headed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its headings trimmed; NotATableError where two are the same or one is blank."""
+    """The frame with its headings trimmed; NotATableError where two are the same or one is
+    blank.
+    """
     head = [str(name).strip() for name in frame.columns]
     must_differ(head, "row")
     return frame.set_axis(head, axis="columns")
@@ -127,7 +145,9 @@ def _headed(frame: pd.DataFrame) -> pd.DataFrame:
 def _loaded(path: Path, changed: int) -> Any:
     from openpyxl.reader.excel import ExcelReader
 
-    with warnings.catch_warnings():  # openpyxl's remarks on styles and extensions, which nothing here uses
+    with (
+        warnings.catch_warnings()
+    ):  # openpyxl's remarks on styles and extensions, which nothing here uses
         warnings.simplefilter("ignore", UserWarning)
         reader = ExcelReader(path, data_only=True, keep_links=False)
         reader.read()
@@ -137,12 +157,21 @@ def _loaded(path: Path, changed: int) -> Any:
 def _book(path: Path) -> Any:
     try:
         return _loaded(path, path.stat().st_mtime_ns)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, zlib.error, ET.ParseError) as error:
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        OSError,
+        EOFError,
+        zlib.error,
+        ET.ParseError,
+    ) as error:
         raise ConfigError(sentence("workbook", name=path.name, error=_first_line(error))) from None
 
 
 class Database:
-    """A SQL database named by an environment variable; read in one transaction, so that all tables are of one moment.
+    """A SQL database named by an environment variable; read in one transaction, so that all tables
+    are of one moment.
 
     Nothing is ever written to it. Its URL is in no message, log or file.
     """
@@ -155,14 +184,18 @@ class Database:
 
     @contextmanager
     def connected(self) -> Iterator[Any]:
-        """A read-only connection; ConfigError, without the address, for whatever goes wrong with it."""
+        """A read-only connection; ConfigError, without the address, for whatever goes wrong with
+        it.
+        """
         import sqlalchemy as sa
 
         engine = self._engine()
         try:
             with engine.connect() as connection, connection.begin() as whole:
                 if engine.dialect.name == "postgresql":
-                    connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    connection.exec_driver_sql(
+                        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+                    )
                 yield connection
                 whole.rollback()
         except sa.exc.SQLAlchemyError as error:
@@ -178,26 +211,38 @@ class Database:
                 url = url.set(drivername="postgresql+psycopg")
             if url.get_backend_name() != "sqlite":
                 return sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True)
-        except (sa.exc.ArgumentError, ImportError, ValueError):  # their texts repeat parts of the address
+        except (
+            sa.exc.ArgumentError,
+            ImportError,
+            ValueError,
+        ):  # their texts repeat parts of the address
             raise ConfigError(sentence("address", variable=self.variable)) from None
         path = Path((url.database or "").removeprefix("file:")).absolute()
         if not path.is_file():
             raise ConfigError(sentence("sqlite", variable=self.variable))
-        return sa.create_engine("sqlite://", poolclass=sa.NullPool, creator=lambda: _read_only(path))
+        return sa.create_engine(
+            "sqlite://", poolclass=sa.NullPool, creator=lambda: _read_only(path)
+        )
 
     def _without_secrets(self, text: str) -> str:
-        """The text without any part of the address: a password with a stray @ would show as a host."""
+        """The text without any part of the address: a password with a stray @ would show as a
+        host.
+        """
         for part in {self.url, *re.split(r"[/:@?&=]+", self.url)} - {"postgresql", "localhost", ""}:
             text = text.replace(part, "***") if len(part) > 2 else text
         return text
 
     def rows(self, connection: Any, query: str) -> pd.DataFrame:
-        """What the query gives, as the values the database holds; a frame without rows where it gives none."""
+        """What the query gives, as the values the database holds; a frame without rows where it
+        gives none.
+        """
         import sqlalchemy as sa
 
         result = connection.execute(sa.text(query))
         # A truth value is text here, else it would be one with the number 1 or 0.
-        rows = [[str(value) if isinstance(value, bool) else value for value in row] for row in result]
+        rows = [
+            [str(value) if isinstance(value, bool) else value for value in row] for row in result
+        ]
         return _headed(pd.DataFrame(rows, columns=list(result.keys()), dtype=object))
 
     def names(self, connection: Any) -> list[str]:
@@ -211,7 +256,9 @@ class Database:
 def _read_only(path: Path) -> sqlite3.Connection:
     """A connection that can neither write to the file nor make another."""
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
-    connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else 0)
+    connection.set_authorizer(
+        lambda action, *_: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else 0
+    )
     return connection
 
 

@@ -1,10 +1,12 @@
 """Exports that give an age and a flag in place of dates: what they mean, and what they must hold.
 
-METHODS 0: the age counts back from the first of a month (days divided by 30.4 would shift the curve), so only whole
-months before the month of the snapshot are observed, whatever day the snapshot was taken on.
+METHODS 0: the age counts back from the first of a month (days divided by 30.4 would shift the
+curve), so only whole months before the month of the snapshot are observed, whatever day the
+snapshot was taken on.
 
-Of who left, the age counts the months begun (1: left in the first month) or the months completed (0: left in the first
-month). A leaver with an age of 0 shows that completed months are counted, for nobody leaves before the first month.
+Of who left, the age counts the months begun (1: left in the first month) or the months completed
+(0: left in the first month). A leaver with an age of 0 shows that completed months are counted, for
+nobody leaves before the first month.
 """
 
 import datetime as dt
@@ -22,7 +24,8 @@ LONGEST_TENURE = 1200  # months
 
 
 def last_whole_month(snapshot: dt.date) -> dt.date:
-    """The last day of the last month that was complete at the snapshot: the cut-off of such an export.
+    """The last day of the last month that was complete at the snapshot: the cut-off of such an
+    export.
 
     >>> last_whole_month(dt.date(2020, 1, 15)), last_whole_month(dt.date(2020, 1, 31))
     (datetime.date(2019, 12, 31), datetime.date(2020, 1, 31))
@@ -35,8 +38,11 @@ class Tenure:
 
     def __init__(self, table: str, how: TableSettings) -> None:
         assert how.ended is not None and how.snapshot_date is not None  # see `given`
-        self.table, self.ages, self.flag = table, how.tenure_months, how.ended.column
-        self.true, self.yes = how.ended.true, as_text(how.ended.true).strip().casefold()
+        self.table = table
+        self.ages = how.tenure_months
+        self.flag = how.ended.column
+        self.true = how.ended.true
+        self.yes = as_text(how.ended.true).strip().casefold()
         self.last = pd.Timestamp(last_whole_month(how.snapshot_date))
         self.heard: set[str] = set()
         self.counts = how.tenure_counts
@@ -45,7 +51,11 @@ class Tenure:
     @staticmethod
     def given(how: TableSettings, headings: Iterable[str]) -> bool:
         """Whether the settings say all that is needed, and the file has it."""
-        return bool(how.snapshot_date and how.ended and {how.tenure_months, how.ended.column} <= set(headings))
+        return bool(
+            how.snapshot_date
+            and how.ended
+            and {how.tenure_months, how.ended.column} <= set(headings)
+        )
 
     def words(self, raw: pd.DataFrame) -> pd.Series:
         """The flag's cells, capitals left aside."""
@@ -70,10 +80,16 @@ class Tenure:
         return self.counts == "completed" if self.counts else self.left_at_once > 0
 
     def notes(self) -> list[str]:
-        """What an age of 0, and a flag that says yes of nobody, were taken to mean; empty where there is neither."""
+        """What an age of 0, and a flag that says yes of nobody, were taken to mean; empty where
+        there is neither.
+        """
         notes = []
         if self.yes not in self.heard:
-            said = {"theirs": self.flag, "yes": self.true, "only": ", ".join(sorted(self.heard - {""}))}
+            said = {
+                "theirs": self.flag,
+                "yes": self.true,
+                "only": ", ".join(sorted(self.heard - {""})),
+            }
             notes.append(sentence("nobody left", **said))
         if self.left_at_once and self.counts is None:
             notes.append(sentence("tenure 0 left", theirs=self.ages, count=self.left_at_once))
@@ -82,20 +98,33 @@ class Tenure:
         return notes
 
     def flag_faults(self) -> list[Fault]:
-        """A fault where the words `heard` in the whole table are not the one that means yes, one other, or both."""
+        """A fault where the words `heard` in the whole table are not the one that means yes, one
+        other, or both.
+        """
         others = sorted(self.heard - {self.yes, ""})
         if len(others) <= 1:
             return []
-        return [fault(self.table, "ended", "words", seen=map(repr, others[:SHOWN]), yes=self.true, theirs=self.flag)]
+        return [
+            fault(
+                self.table,
+                "ended",
+                "words",
+                seen=map(repr, others[:SHOWN]),
+                yes=self.true,
+                theirs=self.flag,
+            )
+        ]
 
     def dated(self, raw: pd.DataFrame, ids: pd.Series) -> tuple[pd.DataFrame, list[Fault]]:
-        """The rows with start_date and end_date counted back; and faults for ages that are no whole months, which get
-        no dates, and for blank flags.
+        """The rows with start_date and end_date counted back; and faults for ages that are no whole
+        months, which get no dates, and for blank flags.
 
-        Who stays and has an age of 0 started on the last day, and is not yet followed for a month. Who left with an age
-        of t left in month t of service, or in month t + 1 where the ages count completed months.
+        Who stays and has an age of 0 started on the last day, and is not yet followed for a month.
+        Who left with an age of t left in month t of service, or in month t + 1 where the ages count
+        completed months.
         """
-        ages, words = self.read_ages(raw), self.words(raw)
+        ages = self.read_ages(raw)
+        words = self.words(raw)
         left = (words == self.yes).astype(bool)
         fits = ages.between(0, LONGEST_TENURE)
         months = ages.where(fits, 0) + (left & self.completed)

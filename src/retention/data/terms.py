@@ -1,4 +1,6 @@
-"""Contract terms as people write them, in months: "M2M", "rolling", "annual", "1 yr", "12-month contract"."""
+"""Contract terms as people write them, in months: "M2M", "rolling", "annual", "1 yr", "12-month
+contract".
+"""
 
 import re
 
@@ -9,18 +11,24 @@ _MONTHS = {word: months for months, words in _TERMS["months"].items() for word i
 
 
 def spelled_months(text: str) -> str | None:
-    """The months that a term in words stands for, as text; None where it is no term that is known for certain.
+    """The months that a term in words stands for, as text; None where it is no term that is known
+    for certain.
 
     "Biannual" is not known: it is used for twice a year and for every two years.
 
-    >>> [spelled_months(text) for text in ("M2M", "1 yr", "12-month contract", "Two year", "biannual")]
+    >>> texts = ("M2M", "1 yr", "12-month contract", "Two year", "biannual")
+    >>> [spelled_months(text) for text in texts]
     ['1', '12', '12', '24', None]
     """
     plain = re.sub(r"[\s\-_/]+", " ", text.casefold().strip(" .()"))
     if plain not in _MONTHS:
         plain = re.sub(_TERMS["around"], "", re.sub(_TERMS["around"], "", plain))
     for months, units in _TERMS["units"].items():
-        if found := re.fullmatch(rf"(\d+(?:[.,]5)?|{'|'.join(_TERMS['counts'])}) ?({units})\.?(?: fixed)?", plain):
-            count = int(months) * (_TERMS["counts"].get(found[1]) or float(found[1].replace(",", ".")))
+        if found := re.fullmatch(
+            rf"(\d+(?:[.,]5)?|{'|'.join(_TERMS['counts'])}) ?({units})\.?(?: fixed)?", plain
+        ):
+            count = int(months) * (
+                _TERMS["counts"].get(found[1]) or float(found[1].replace(",", "."))
+            )
             return str(int(count)) if float(count).is_integer() else None
     return _MONTHS.get(plain)

@@ -1,4 +1,6 @@
-"""The words that own data are understood by, and those in which they are refused: data, in TOML beside this."""
+"""The words that own data are understood by, and those in which they are refused: data, in TOML
+beside this.
+"""
 
 import tomllib
 from collections.abc import Iterable
@@ -15,25 +17,44 @@ def read_words(name: str) -> dict[str, Any]:
     return tomllib.loads(files("retention.data").joinpath(name).read_text("utf-8"))
 
 
-WORDS, _REFUSALS = read_words("words.toml"), read_words("refusals.toml")
+WORDS = read_words("words.toml")
+_REFUSALS = read_words("refusals.toml")
 
 
 def fault(
-    table: str, column: str, kind: str, count: int = 0, ids: Iterable[str] = (), seen: Iterable[str] = (), **said: Any
+    table: str,
+    column: str,
+    kind: str,
+    count: int = 0,
+    ids: Iterable[str] = (),
+    seen: Iterable[str] = (),
+    **said: Any,
 ) -> Fault:
     """The fault of that kind, with what is `said` of it filled into its words."""
-    problem, remedy = (text.format(table=table, column=column, **said) for text in _REFUSALS["faults"][kind])
+    problem, remedy = (
+        text.format(table=table, column=column, **said) for text in _REFUSALS["faults"][kind]
+    )
     return Fault(table, column, problem, count, tuple(ids)[:SHOWN], remedy, tuple(seen))
 
 
 def faults_in(
-    table: str, column: str, kind: str, bad: pd.Series, ids: pd.Series, seen: Iterable[str] = (), **said: Any
+    table: str,
+    column: str,
+    kind: str,
+    bad: pd.Series,
+    ids: pd.Series,
+    seen: Iterable[str] = (),
+    **said: Any,
 ) -> list[Fault]:
     """The fault of the rows that are `bad`, named by their ids; none where there are none."""
     return [fault(table, column, kind, int(bad.sum()), ids[bad], seen, **said)] if bad.any() else []
 
 
 def sentence(kind: str, **said: Any) -> str:
-    """What is asked or refused about the settings, with what is `said` filled in, each on one line."""
-    shown = {name: one_line(value) if isinstance(value, str) else value for name, value in said.items()}
+    """What is asked or refused about the settings, with what is `said` filled in, each on one
+    line.
+    """
+    shown = {
+        name: one_line(value) if isinstance(value, str) else value for name, value in said.items()
+    }
     return str(_REFUSALS["settings"][kind].format(**shown))

@@ -1,4 +1,6 @@
-"""Days and months as whole numbers, in expressions that every engine of the features can compute."""
+"""Days and months as whole numbers, in expressions that every engine of the features can
+compute.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The clients present now: what they are called, who is in charge of them, who serves them, and where they stand."""
+"""The clients present now: what they are called, who is in charge of them, who serves them, and
+where they stand.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,20 @@ def client_names(rows: pd.DataFrame) -> pd.Series:
 
 
 def present(panel: Panel, cutoff: pd.Timestamp) -> pd.DataFrame:
-    """The clients with no end and no notice on record: `client_id, client, owner, start_date, remote, row`.
+    """The clients with no end and no notice on record: `client_id, client, owner, start_date,
+    remote, row`.
 
-    `owner` is the rep in charge now (`in_charge`; "" where nobody is); `row` the place in the panel.
+    `owner` is the rep in charge now (`in_charge`; "" where nobody is); `row` the place in the
+    panel.
     """
     spells = panel.spells
     rows = spells[status.staying(spells)].drop_duplicates("client_id", keep="last")
     owner = panel.rep[rows.index, rows["observed_months"].to_numpy(int)]
     remote = yes(rows["remote"]) if "remote" in rows else False
     rows = rows.assign(client=client_names(rows), owner=owner, remote=remote, row=rows.index)
-    return rows[["client_id", "client", "owner", "start_date", "remote", "row"]].reset_index(drop=True)
+    return rows[["client_id", "client", "owner", "start_date", "remote", "row"]].reset_index(
+        drop=True
+    )
 
 
 def under_notice(panel: Panel) -> int:
@@ -36,12 +42,19 @@ def people_names(staff: pd.DataFrame | None) -> pd.Series:
     """What each person is called, by id: the name on record, with the id where two share it."""
     if staff is None or "name" not in staff:
         return pd.Series(dtype=object)
-    named = staff.dropna(subset=["name"]).drop_duplicates("staff_id").set_index("staff_id")["name"].astype(str)
+    named = (
+        staff.dropna(subset=["name"])
+        .drop_duplicates("staff_id")
+        .set_index("staff_id")["name"]
+        .astype(str)
+    )
     return named.where(~named.duplicated(keep=False), named + " (" + named.index.astype(str) + ")")
 
 
 def standing(snapshots: pd.DataFrame) -> pd.DataFrame:
-    """By client, at the last month's end: `margin` a month, and whether it could leave in the months ahead (`free`)."""
+    """By client, at the last month's end: `margin` a month, and whether it could leave in the
+    months ahead (`free`).
+    """
     if snapshots.empty:
         return pd.DataFrame(columns=["margin", "free"])
     now = snapshots[snapshots["month"] == snapshots["month"].max()].set_index("client_id")
@@ -55,13 +68,19 @@ def yes(values: pd.Series, unknown: bool = False) -> pd.Series:
 
 def last_days(rows: pd.DataFrame | None, day: str) -> pd.Series:
     """The last day of any of the rows, by client."""
-    return pd.Series(dtype="datetime64[ns]") if rows is None else rows.groupby("client_id")[day].max()
+    return (
+        pd.Series(dtype="datetime64[ns]") if rows is None else rows.groupby("client_id")[day].max()
+    )
 
 
-def serving(assignments: pd.DataFrame | None, staff: pd.DataFrame | None, cutoff: pd.Timestamp) -> pd.DataFrame:
-    """Who serves whom on the last day, in any role but seller: `client_id, staff_id, role, from_date`.
+def serving(
+    assignments: pd.DataFrame | None, staff: pd.DataFrame | None, cutoff: pd.Timestamp
+) -> pd.DataFrame:
+    """Who serves whom on the last day, in any role but seller: `client_id, staff_id, role,
+    from_date`.
 
-    An assignment is over after its `to_date`, and after the last day of a person who left (`in_charge.closed`).
+    An assignment is over after its `to_date`, and after the last day of a person who left
+    (`in_charge.closed`).
     """
     columns = ["client_id", "staff_id", "role", "from_date"]
     if assignments is None:
@@ -69,4 +88,8 @@ def serving(assignments: pd.DataFrame | None, staff: pd.DataFrame | None, cutoff
     rows = closed(assignments, staff)
     runs = (rows["from_date"] <= cutoff) & ~(rows["to_date"] < cutoff)
     rows = rows[runs & ~rows["role"].eq("seller").fillna(False)]
-    return rows[columns].sort_values("from_date", kind="stable").drop_duplicates(["client_id", "staff_id"])
+    return (
+        rows[columns]
+        .sort_values("from_date", kind="stable")
+        .drop_duplicates(["client_id", "staff_id"])
+    )

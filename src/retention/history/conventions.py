@@ -1,9 +1,11 @@
-"""What the dates of a clients table mean: questions that the data raise, and the answers given as settings.
+"""What the dates of a clients table mean: questions that the data raise, and the answers given as
+settings.
 
-Exports write the last paid day, the first day without service, the day paid up to, the next renewal, the day of notice
-or a placeholder into the same column. Where the data settle which it is, a note says so; where they raise a doubt, the
-run stops with a question that gives its counts and the settings that answer it, whoever wrote the settings. A snapshot
-(a tenure and a flag) has no dates of its own and is never asked. Source: METHODS 0.
+Exports write the last paid day, the first day without service, the day paid up to, the next
+renewal, the day of notice or a placeholder into the same column. Where the data settle which it is,
+a note says so; where they raise a doubt, the run stops with a question that gives its counts and
+the settings that answer it, whoever wrote the settings. A snapshot (a tenure and a flag) has no
+dates of its own and is never asked. Source: METHODS 0.
 """
 
 import datetime as dt
@@ -24,39 +26,58 @@ WORDS = tomllib.loads(files("retention.history").joinpath("conventions.toml").re
 FAR_AHEAD_YEARS = 5  # (ours) nobody gives notice five years ahead: the date stands for no end
 FEW = 5  # (ours) fewer dates than this raise no question
 CHANCE = 0.001  # (ours) how rare a pattern must be, were it chance, to raise one
-PAST_DUE_CHANCE = 0.05  # (ours) for ends past due, where a wrong reading turns the study's first answer (A1)
+PAST_DUE_CHANCE = (
+    0.05  # (ours) for ends past due, where a wrong reading turns the study's first answer (A1)
+)
 DAYS_A_MONTH = 365.25 / 12
 AHEAD_SHARE = 0.25  # (ours) of those present; under notice at one time are a tenth at most
 LATELY_MONTHS = 1  # (ours) before the cut-off in which the day of an export may lie
 PILE = 4  # (ours) times as many on one day as on any other
 TOGETHER = 3  # (ours) clients that start on one day, years before all others
 MANY_STARTS, START_SHARE = 20, 0.25  # (ours) clients, and their share, that start on one day
-PLACEHOLDERS = pd.to_datetime(["1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01", "1904-01-01", "1970-01-01"])
+PLACEHOLDERS = pd.to_datetime(
+    ["1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01", "1904-01-01", "1970-01-01"]
+)
 FIRST_YEAR = 1950  # no agency's client is older
-NOTICE_WINDOWS = ((25, 35), (55, 65), (85, 95))  # days before the due day: one, two, three months of notice
+NOTICE_WINDOWS = (
+    (25, 35),
+    (55, 65),
+    (85, 95),
+)  # days before the due day: one, two, three months of notice
 NOTICE_SLACK = 5  # days by which notice may come late and still end the term
 EXPECTED_ENDS = 7  # (ours) to see none of so many is rarer than one in a thousand
 SHOWN = 5  # ids named in a message
 
 
-def meant(clients: pd.DataFrame, settings: Settings, cutoff: dt.date) -> tuple[pd.DataFrame, list[str]]:
-    """The clients table with its dates read as the settings and the data say; and notes of what was changed.
+def meant(
+    clients: pd.DataFrame, settings: Settings, cutoff: dt.date
+) -> tuple[pd.DataFrame, list[str]]:
+    """The clients table with its dates read as the settings and the data say; and notes of what was
+    changed.
 
-    Ends that stand for none are blank, days of notice have become last paid days, doubtful starts are left out. A
-    snapshot comes back as it is.
+    Ends that stand for none are blank, days of notice have become last paid days, doubtful starts
+    are left out. A snapshot comes back as it is.
     """
     if settings.is_snapshot:
         return clients, []
-    last, dates, notes = pd.Timestamp(cutoff), settings.dates, list[str]()
+    last = pd.Timestamp(cutoff)
+    dates = settings.dates
+    notes = list[str]()
     clients = with_known_from(clients, settings.known_from, cutoff)
-    clients = _without_ends(clients, far_ahead(clients, last), "far_ahead", notes, years=FAR_AHEAD_YEARS)
+    clients = _without_ends(
+        clients, far_ahead(clients, last), "far_ahead", notes, years=FAR_AHEAD_YEARS
+    )
     if dates.ends_ahead == "planned":
         clients = _without_ends(clients, undecided_ahead(clients, last), "planned", notes)
     if dates.ends_on_cutoff == "still clients":
         day, _, _ = pile_of_ends(clients, last)
-        clients = _without_ends(clients, clients["end_date"] == day, "on_cutoff", notes, day=_date(day))
+        clients = _without_ends(
+            clients, clients["end_date"] == day, "on_cutoff", notes, day=_date(day)
+        )
     if dates.end == "notice":
-        notes.append(WORDS["notes"]["notice"].format(who=some(clients, clients["end_date"].notna())))
+        notes.append(
+            WORDS["notes"]["notice"].format(who=some(clients, clients["end_date"].notna()))
+        )
         clients = _notice_to_last_day(clients, settings.notice_days)
     if dates.unlikely_starts == "leave out":
         odd = placeholder_starts(clients) | piled_starts(clients)
@@ -66,10 +87,13 @@ def meant(clients: pd.DataFrame, settings: Settings, cutoff: dt.date) -> tuple[p
 
 
 def questions(clients: pd.DataFrame, settings: Settings, cutoff: dt.date) -> list[str]:
-    """What has to be answered about the dates of the clients table, which `meant` gave; empty where nothing has."""
+    """What has to be answered about the dates of the clients table, which `meant` gave; empty where
+    nothing has.
+    """
     if settings.is_snapshot:
         return []
-    last, dates = pd.Timestamp(cutoff), settings.dates
+    last = pd.Timestamp(cutoff)
+    dates = settings.dates
     asked = list[str]()
     if dates.unlikely_starts is None:
         asked += _about_starts(clients)
@@ -87,38 +111,58 @@ def questions(clients: pd.DataFrame, settings: Settings, cutoff: dt.date) -> lis
 def with_known_from(
     clients: pd.DataFrame, groups: Mapping[str, Mapping[str, dt.date]], cutoff: dt.date
 ) -> pd.DataFrame:
-    """The clients with the day from which on each is on record, where `[known_from]` gives one for a group.
+    """The clients with the day from which on each is on record, where `[known_from]` gives one for
+    a group.
 
-    ConfigError where a column or a value of `[known_from]` is not in the clients table, or a day is after the cut-off.
+    ConfigError where a column or a value of `[known_from]` is not in the clients table, or a day is
+    after the cut-off.
     """
-    late = [f"{value} ({day})" for days in groups.values() for value, day in days.items() if day > cutoff]
+    late = [
+        f"{value} ({day})"
+        for days in groups.values()
+        for value, day in days.items()
+        if day > cutoff
+    ]
     if late:
         raise ConfigError(f"[known_from] gives days after the cut-off {cutoff}: {', '.join(late)}.")
     unknown = [name for name in groups if name not in clients]
     if unknown:
-        raise ConfigError(f"[known_from] names columns that the clients table does not have: {', '.join(unknown)}.")
+        raise ConfigError(
+            "[known_from] names columns that the clients table does not have: "
+            f"{', '.join(unknown)}."
+        )
     if not groups:
         return clients
-    own = pd.to_datetime(clients["known_from"]) if "known_from" in clients else pd.Series(pd.NaT, clients.index)
+    own = (
+        pd.to_datetime(clients["known_from"])
+        if "known_from" in clients
+        else pd.Series(pd.NaT, clients.index)
+    )
     for column, days in groups.items():
         values = clients[column].astype("string").astype(object)
         absent = [value for value in days if not values.eq(value).any()]
         if absent:
-            raise ConfigError(f"[known_from.{column}] names values that no client has: {', '.join(absent)}.")
+            raise ConfigError(
+                f"[known_from.{column}] names values that no client has: {', '.join(absent)}."
+            )
         own = own.fillna(pd.to_datetime(values.map(days)))
     return clients.assign(known_from=own)
 
 
 def late_groups(spells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Groups of which no client is on record as gone before some day, though many would be expected to be.
+    """Groups of which no client is on record as gone before some day, though many would be expected
+    to be.
 
-    Such clients were often brought in together, and those who left before were never recorded. Expected ends: the days
-    for which the group's clients are followed before its first end, at the rate of all other clients.
+    Such clients were often brought in together, and those who left before were never recorded.
+    Expected ends: the days for which the group's clients are followed before its first end, at the
+    rate of all other clients.
     """
     texts = []
     ends = spells["end_date"].where(spells["gone"])
     since = spells["start_date"] + pd.to_timedelta(spells["entry_months"] * DAYS_A_MONTH, unit="D")
-    until = ends.fillna(spells["start_date"] + pd.to_timedelta(spells["observed_months"] * DAYS_A_MONTH, unit="D"))
+    until = ends.fillna(
+        spells["start_date"] + pd.to_timedelta(spells["observed_months"] * DAYS_A_MONTH, unit="D")
+    )
     days = (until - since).dt.days.clip(lower=0)
     for column in columns:
         values = spells[column].astype(object)
@@ -127,7 +171,11 @@ def late_groups(spells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
             first_end = ends.loc[rows].min()
             if len(rows) < MANY_STARTS or not other.any() or pd.isna(first_end):
                 continue
-            before = (until.loc[rows].clip(upper=first_end) - since.loc[rows]).dt.days.clip(lower=0).sum()
+            before = (
+                (until.loc[rows].clip(upper=first_end) - since.loc[rows])
+                .dt.days.clip(lower=0)
+                .sum()
+            )
             expected = before * ends[other].notna().sum() / max(days[other].sum(), 1)
             if expected >= EXPECTED_ENDS:
                 said = {"column": column, "value": value, "count": len(rows), "expected": expected}
@@ -142,18 +190,28 @@ def far_ahead(clients: pd.DataFrame, last: pd.Timestamp) -> pd.Series:
 
 def undecided_ahead(clients: pd.DataFrame, last: pd.Timestamp) -> pd.Series:
     """Rows with an end after the last day of which nothing says that anybody decided it."""
-    decided = clients.reindex(columns=["decision_date", "end_initiator", "end_reason"]).notna().any(axis=1)
+    decided = (
+        clients.reindex(columns=["decision_date", "end_initiator", "end_reason"])
+        .notna()
+        .any(axis=1)
+    )
     return (clients["end_date"] > last) & ~decided
 
 
 def note_of_ends_ahead(clients: pd.DataFrame, cutoff: dt.date) -> list[str]:
-    """That ends to come which nobody decided are read as notice, where there are too few of them to be asked about."""
-    ahead = undecided_ahead(clients, pd.Timestamp(cutoff)) & (clients["start_date"] <= pd.Timestamp(cutoff))
+    """That ends to come which nobody decided are read as notice, where there are too few of them to
+    be asked about.
+    """
+    ahead = undecided_ahead(clients, pd.Timestamp(cutoff)) & (
+        clients["start_date"] <= pd.Timestamp(cutoff)
+    )
     return [WORDS["notes"]["ahead"].format(who=some(clients, ahead))] if ahead.any() else []
 
 
 def pile_of_ends(clients: pd.DataFrame, last: pd.Timestamp) -> tuple[pd.Timestamp, int, int]:
-    """The day of the last months of observation with most ends, how many it has, and the most on any other day."""
+    """The day of the last months of observation with most ends, how many it has, and the most on
+    any other day.
+    """
     days = clients.loc[clients["end_date"] <= last, "end_date"].value_counts()
     recent = days[days.index > last - pd.DateOffset(months=LATELY_MONTHS)]
     if recent.empty:
@@ -163,7 +221,9 @@ def pile_of_ends(clients: pd.DataFrame, last: pd.Timestamp) -> tuple[pd.Timestam
 
 
 def placeholder_starts(clients: pd.DataFrame) -> pd.Series:
-    """Rows that start on a day that programs write where they know none, or together years before all others."""
+    """Rows that start on a day that programs write where they know none, or together years before
+    all others.
+    """
     start = clients["start_date"]
     known = start.isin(PLACEHOLDERS) | (start.dt.year < FIRST_YEAR)
     days = start[~known].value_counts().sort_index()
@@ -174,7 +234,9 @@ def placeholder_starts(clients: pd.DataFrame) -> pd.Series:
 
 
 def piled_starts(clients: pd.DataFrame) -> pd.Series:
-    """Rows that start on the few days on which far more start than on any other, as where records were created."""
+    """Rows that start on the few days on which far more start than on any other, as where records
+    were created.
+    """
     days = clients["start_date"].value_counts()
     large = days[days >= MANY_STARTS]
     others = days[days < MANY_STARTS]
@@ -185,7 +247,9 @@ def piled_starts(clients: pd.DataFrame) -> pd.Series:
 
 
 def past_due(spells: pd.DataFrame, grace_days: int) -> str:
-    """What gathers after the due day of fixed terms, in words; empty where no more ends fall after it than before."""
+    """What gathers after the due day of fixed terms, in words; empty where no more ends fall after
+    it than before.
+    """
     before, on_time, after = ends_near_due(spells, grace_days)
     if after < FEW or _chance(after, after + before, 0.5) > PAST_DUE_CHANCE:
         return ""
@@ -193,9 +257,13 @@ def past_due(spells: pd.DataFrame, grace_days: int) -> str:
 
 
 def on_anniversary(rows: pd.DataFrame) -> tuple[int, int]:
-    """How many ends fall on a monthly anniversary of the start, and how many on the day before one."""
-    start, end = rows["start_date"], rows["end_date"]
-    # From a month's end to a month's end may be whole months of service, however long the months are.
+    """How many ends fall on a monthly anniversary of the start, and how many on the day
+    before one.
+    """
+    start = rows["start_date"]
+    end = rows["end_date"]
+    # From a month's end to a month's end may be whole months of service, however long the months
+    # are.
     at_month_end = (start.dt.day >= 29) & ((end + DAY).dt.day == 1)
     exact = [_months_after(start, day) & ~at_month_end for day in (end, end + DAY)]
     return int(exact[0].sum()), int(exact[1].sum())
@@ -207,8 +275,11 @@ def _months_after(start: pd.Series, day: pd.Series) -> pd.Series:
 
 
 def days_before_due(rows: pd.DataFrame) -> pd.Series:
-    """Days from the day after each end to the next day on which the term comes due; 0 for an end on its last day."""
-    after, terms = rows["end_date"] + DAY, rows["contract_term_months"].astype(int)
+    """Days from the day after each end to the next day on which the term comes due; 0 for an end on
+    its last day.
+    """
+    after = rows["end_date"] + DAY
+    terms = rows["contract_term_months"].astype(int)
     begun = -(-whole_months(rows["start_date"], after).clip(lower=1) // terms)
     due = add_months(rows["start_date"], begun * terms)
     late = due < after
@@ -224,7 +295,9 @@ def some(rows: pd.DataFrame, mask: pd.Series) -> str:
     return f"{len(ids):,} ({named}{more})" if len(ids) else "0"
 
 
-def _without_ends(clients: pd.DataFrame, blank: pd.Series, kind: str, notes: list[str], **said: Any) -> pd.DataFrame:
+def _without_ends(
+    clients: pd.DataFrame, blank: pd.Series, kind: str, notes: list[str], **said: Any
+) -> pd.DataFrame:
     """The clients without these ends; a note of it is added where there are any."""
     if not blank.any():
         return clients
@@ -233,9 +306,11 @@ def _without_ends(clients: pd.DataFrame, blank: pd.Series, kind: str, notes: lis
 
 
 def _notice_to_last_day(clients: pd.DataFrame, notice_days: int) -> pd.DataFrame:
-    """The clients with the ends taken for days of notice, and the last paid day that follows from each.
+    """The clients with the ends taken for days of notice, and the last paid day that follows from
+    each.
 
-    Month-to-month clients pay on for the days of notice; a fixed term runs to the first due day after them.
+    Month-to-month clients pay on for the days of notice; a fixed term runs to the first due day
+    after them.
     """
     notice = clients["end_date"]
     decided = clients["decision_date"].fillna(notice) if "decision_date" in clients else notice
@@ -243,13 +318,18 @@ def _notice_to_last_day(clients: pd.DataFrame, notice_days: int) -> pd.DataFrame
     fixed = notice.notna() & (clients["contract_term_months"] > 1)
     rows = clients[fixed].assign(end_date=last_day[fixed] - NOTICE_SLACK * DAY)
     due = rows["end_date"] + pd.to_timedelta(days_before_due(rows), unit="D")
-    return clients.assign(end_date=last_day.mask(fixed, due.reindex(clients.index)), decision_date=decided)
+    return clients.assign(
+        end_date=last_day.mask(fixed, due.reindex(clients.index)), decision_date=decided
+    )
 
 
 def _about_starts(clients: pd.DataFrame) -> Iterator[str]:
-    unknown, piled = placeholder_starts(clients), piled_starts(clients)
+    unknown = placeholder_starts(clients)
+    piled = piled_starts(clients)
     if unknown.any():
-        days = ", ".join(str(day.date()) for day in sorted(clients.loc[unknown, "start_date"].unique())[:SHOWN])
+        days = ", ".join(
+            str(day.date()) for day in sorted(clients.loc[unknown, "start_date"].unique())[:SHOWN]
+        )
         first = ", ".join(clients.loc[unknown, "client_id"][:SHOWN].astype(str))
         yield _start_question("placeholder", count=int(unknown.sum()), days=days, first=first)
     if piled.any():
@@ -275,15 +355,22 @@ def _about_ends_ahead(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str
 def _about_pile(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
     day, count, most = pile_of_ends(clients, last)
     if count >= FEW and count > PILE * max(most, 1):
-        yield str(WORDS["questions"]["ends_on_cutoff"].format(count=count, day=_date(day), most=most))
+        yield str(
+            WORDS["questions"]["ends_on_cutoff"].format(count=count, day=_date(day), most=most)
+        )
 
 
 def _about_notice(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
-    """Ends of fixed terms that gather a month or more before the term was due, where notice is given."""
+    """Ends of fixed terms that gather a month or more before the term was due, where notice is
+    given.
+    """
     chosen = clients.reindex(columns=["decision_date", "end_initiator"])
     by_client = chosen["decision_date"].isna() & chosen["end_initiator"].fillna(CLIENT).eq(CLIENT)
-    rows = clients[(clients["end_date"] <= last) & (clients["contract_term_months"] > 1) & by_client]
-    early, terms = days_before_due(rows), rows["contract_term_months"].astype(float)
+    rows = clients[
+        (clients["end_date"] <= last) & (clients["contract_term_months"] > 1) & by_client
+    ]
+    early = days_before_due(rows)
+    terms = rows["contract_term_months"].astype(float)
     gathered = int(sum(early.between(first, final).sum() for first, final in NOTICE_WINDOWS))
     width = sum(final - first + 1 for first, final in NOTICE_WINDOWS)
     # Where service ends with a month, ends can only fall on one day in each.
@@ -291,7 +378,9 @@ def _about_notice(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
         rows["start_date"], rows["end_date"] + DAY
     )
     by_chance = np.where(by_month, len(NOTICE_WINDOWS) / terms, width / (terms * DAYS_A_MONTH))
-    chance = _chance(gathered, len(rows), float(np.minimum(by_chance, 1).mean())) if gathered else 1.0
+    chance = (
+        _chance(gathered, len(rows), float(np.minimum(by_chance, 1).mean())) if gathered else 1.0
+    )
     on_time = int((early == 0).sum())
     if gathered >= FEW and gathered > on_time and chance < CHANCE:
         said = {"count": gathered, "ends": len(rows), "on_time": on_time}
@@ -299,12 +388,16 @@ def _about_notice(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
 
 
 def _about_last_days(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
-    """Ends on the day after the last paid one: of fixed terms past due, and of all on monthly anniversaries."""
+    """Ends on the day after the last paid one: of fixed terms past due, and of all on monthly
+    anniversaries.
+    """
     rows = clients[clients["end_date"] <= last]
     kind = rows["end_initiator"] if "end_initiator" in rows else pd.Series(pd.NA, rows.index)
     evidence = past_due(rows.assign(end_kind=kind.astype(object).where(kind.notna(), CLIENT)), 0)
     count, day_before = on_anniversary(rows)
-    more = count >= FEW and count > day_before and _chance(count, len(rows), 1 / DAYS_A_MONTH) < CHANCE
+    more = (
+        count >= FEW and count > day_before and _chance(count, len(rows), 1 / DAYS_A_MONTH) < CHANCE
+    )
     if more and not evidence:
         said = {"count": count, "ends": len(rows), "day_before": day_before}
         evidence = WORDS["evidence"]["anniversary"].format(**said)

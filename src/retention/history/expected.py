@@ -8,7 +8,8 @@ from retention.history.spells import CLIENT
 from retention.stats.hazards import NotFittedError, band_exposure, fit_hazard, varying
 
 EARLY = 6  # months: STUDY A7
-MANY = 40  # (ours) people from which expected ends without each are told by one step and not by a fit each
+# (ours) people from which expected ends without each are told by one step and not by a fit each
+MANY = 40
 
 
 def expected_ends(
@@ -20,23 +21,32 @@ def expected_ends(
     size: bool = True,
     by_others: bool = True,
 ) -> pd.DataFrame:
-    """Ends by choice in the first six months of service (or after them), observed and expected, by a column of people.
+    """Ends by choice in the first six months of service (or after them), observed and expected, by
+    a column of people.
 
-    Index: the people; columns `observed`, `expected`, `clients`. Expected from all others' clients alike in month of
-    service, term, whether the term comes due, and size; or from all clients, its own included, unless `by_others`.
-    Empty where no such model can be fitted.
+    Index: the people; columns `observed`, `expected`, `clients`. Expected from all others' clients
+    alike in month of service, term, whether the term comes due, and size; or from all clients, its
+    own included, unless `by_others`. Empty where no such model can be fitted.
     """
     known = spells[spells[by].notna()] if by in spells else spells.head(0)
     stop = known["stop_months"]
     if early:
-        known = known.assign(ended=known["ended"] & (stop <= EARLY), stop_months=stop.clip(upper=EARLY))
+        known = known.assign(
+            ended=known["ended"] & (stop <= EARLY), stop_months=stop.clip(upper=EARLY)
+        )
     else:
         known = known.assign(entry_months=known["entry_months"].clip(lower=EARLY))
-    return ends_over_expected(month_rows(known, unknown=unknown), by, size=size, by_others=by_others)
+    return ends_over_expected(
+        month_rows(known, unknown=unknown), by, size=size, by_others=by_others
+    )
 
 
-def ends_over_expected(rows: pd.DataFrame, by: str, *, size: bool = True, by_others: bool = True) -> pd.DataFrame:
-    """Ends observed and expected by a column of people, from rows of a month each: see `expected_ends`."""
+def ends_over_expected(
+    rows: pd.DataFrame, by: str, *, size: bool = True, by_others: bool = True
+) -> pd.DataFrame:
+    """Ends observed and expected by a column of people, from rows of a month each: see
+    `expected_ends`.
+    """
     if not rows["left"].sum():
         return pd.DataFrame(columns=["observed", "expected", "clients"])
     terms = rows["contract_term_months"].astype(int)
@@ -57,19 +67,26 @@ def ends_over_expected(rows: pd.DataFrame, by: str, *, size: bool = True, by_oth
     return table[table["expected"] > 0]  # of whom nothing was expected, nothing can be said
 
 
-def _hazard(rows: pd.DataFrame, among: np.ndarray, size: bool, people: pd.Series | None = None) -> np.ndarray:
-    """The cumulative hazard of every row, as the rows `among` tell it, shape (n,); NaN where they cannot.
+def _hazard(
+    rows: pd.DataFrame, among: np.ndarray, size: bool, people: pd.Series | None = None
+) -> np.ndarray:
+    """The cumulative hazard of every row, as the rows `among` tell it, shape (n,); NaN where they
+    cannot.
 
-    Where none of those left (most often: while locked) it is nought. With `people` each row is told by the clients of
-    everybody but its own person, one step from the estimate: as good as a fit each where they are many.
+    Where none of those left (most often: while locked) it is nought. With `people` each row is told
+    by the clients of everybody but its own person, one step from the estimate: as good as a fit
+    each where they are many.
     """
     alive = rows["freedom"].isin(rows.loc[among & (rows["left"] == 1), "freedom"]).to_numpy()
     kinds = [kind for kind in ("due", "locked") if (rows["freedom"][alive] == kind).any()]
-    X = pd.DataFrame({kind: (rows["freedom"] == kind).astype(float) for kind in kinds}, index=rows.index)
+    X = pd.DataFrame(
+        {kind: (rows["freedom"] == kind).astype(float) for kind in kinds}, index=rows.index
+    )
     if size:
         X["size"] = np.log(rows["monthly_ad_spend"].clip(lower=1))
     E = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    y, fitted = rows["left"].to_numpy(), among & alive
+    y = rows["left"].to_numpy()
+    fitted = among & alive
     X = X[varying(X[fitted]).columns]
     try:
         fit = fit_hazard(y[fitted], X[fitted], E[fitted], rows.loc[fitted, "client_id"])

@@ -1,9 +1,11 @@
-"""What is known of a client at signing and at each month's end, from rows on record by then (features.toml, METHODS 7).
+"""What is known of a client at signing and at each month's end, from rows on record by then
+(features.toml, METHODS 7).
 
-Written once in Narwhals expressions: the same numbers on pandas, Polars, DuckDB and Spark frames. A row counts from the
-end of the month in which the last of its `known` dates falls, never by the date it is about. Rows of one client that
-become known in the same month count together (the mean of numbers; of terms and reps the latest to start, and of those
-the highest by number or name): so no order of rows can matter.
+Written once in Narwhals expressions: the same numbers on pandas, Polars, DuckDB and Spark frames. A
+row counts from the end of the month in which the last of its `known` dates falls, never by the date
+it is about. Rows of one client that become known in the same month count together (the mean of
+numbers; of terms and reps the latest to start, and of those the highest by number or name): so no
+order of rows can matter.
 """
 
 from __future__ import annotations
@@ -27,17 +29,24 @@ FEATURES: Mapping[str, Mapping[str, Any]] = FACTS["features"]
 THEMES: Mapping[str, str] = FACTS["themes"]
 KEY = ["client_id", "engagement"]
 SHORT, LONG = 3, 6  # months of the means that a change compares
-# Told beside the features: what a client pays and leaves, in money; the day on which its term turns; its own notice.
+# Told beside the features: what a client pays and leaves, in money; the day on which its term
+# turns; its own notice.
 BESIDE = ("fee_a_month", "margin_a_month", "turn_day", "notice_days")
 AGE = "age: "  # told beside them too: months since anything of a theme was known
-CLIENT = "client"  # of what a measure is: all that is known of the client, or of the engagement alone
+CLIENT = (
+    "client"  # of what a measure is: all that is known of the client, or of the engagement alone
+)
 MONTH_DAYS = 31  # the days of notice that a month of notice covers
 BEFORE = 120  # (ours) months before the first engagement on record that are looked at
 SOON = 3  # months to renewal that count as due: METHODS 7
 NUMBERS = ("number", "integer", "term", "flag")
 FAR = 10_000  # more than any term in months or notice in days: what a contract says, in one number
 DETRACTOR, PROMOTER = 6, 9  # NPS points: STUDY C1
-EMPTY: Mapping[str, Any] = {"date": nw.Datetime("us"), "month": nw.Datetime("us"), "flag": nw.Boolean} | dict.fromkeys(
+EMPTY: Mapping[str, Any] = {
+    "date": nw.Datetime("us"),
+    "month": nw.Datetime("us"),
+    "flag": nw.Boolean,
+} | dict.fromkeys(
     ("number", "integer", "term"), nw.Float64
 )  # the type of a column that is not there, by kind; text is the rest
 Lazy = nw.LazyFrame[Any]
@@ -46,7 +55,9 @@ Expr = nw.Expr
 
 @dataclass(frozen=True)
 class Window:
-    """What is foretold at a month's end: leaving by choice in the `horizon` months after `gap` more. METHODS 7."""
+    """What is foretold at a month's end: leaving by choice in the `horizon` months after `gap`
+    more. METHODS 7.
+    """
 
     gap: int = 1
     horizon: int = 3
@@ -55,7 +66,8 @@ class Window:
     def __post_init__(self) -> None:
         if self.gap < 0 or self.horizon < 1:
             raise ValueError(
-                f"gap {self.gap}, horizon {self.horizon}: foretell at least one month, and none that is over"
+                f"gap {self.gap}, horizon {self.horizon}: foretell at least one month, and none "
+                "that is over"
             )
 
     @property
@@ -65,7 +77,9 @@ class Window:
 
 
 def _known_from(rows: Lazy, days: Sequence[str]) -> Lazy:
-    """The rows with the month in which the last of these days falls, blank ones passed over; without one, no row."""
+    """The rows with the month in which the last of these days falls, blank ones passed over;
+    without one, no row.
+    """
     months = [month_number(nw.col(day)) for day in days]
     rows = rows.with_columns(month=nw.max_horizontal(*months) if len(months) > 1 else months[0])
     return rows.filter(~nw.col("month").is_null()).with_columns(nw.col("month").cast(nw.Int64))
@@ -77,32 +91,50 @@ def lazy(frame: Any) -> Lazy:
 
 
 def signing_features(engagements: Any, extra: Mapping[str, Extra] | None = None) -> Any:
-    """What was known as each engagement began: its key, numbers (yes is 1) as floats, categories as text.
+    """What was known as each engagement began: its key, numbers (yes is 1) as floats, categories as
+    text.
 
-    A native frame of the engine of `engagements`. `extra` are the user's own columns; only those known at signing.
+    A native frame of the engine of `engagements`. `extra` are the user's own columns; only those
+    known at signing.
     """
     rows = lazy(engagements)
-    kinds = {c.name: c.kind for c in TABLES["clients"].columns if c.known == SIGNING and c.kind != "date"}
+    kinds = {
+        c.name: c.kind for c in TABLES["clients"].columns if c.known == SIGNING and c.kind != "date"
+    }
     kinds |= {name: about.kind for name, about in (extra or {}).items() if about.known == SIGNING}
-    for name in ("client_id", "name", "referred_by", "rep_id", "contract_term_months", "monthly_ad_spend"):
+    for name in (
+        "client_id",
+        "name",
+        "referred_by",
+        "rep_id",
+        "contract_term_months",
+        "monthly_ad_spend",
+    ):
         kinds.pop(name, None)  # known by month instead, or of one client only
     told = {name: kind for name, kind in kinds.items() if name in rows.collect_schema().names()}
     numbers = [nw.col(name).cast(nw.Float64) for name, kind in told.items() if kind in NUMBERS]
-    texts = [nw.col(name).cast(nw.String) for name, kind in told.items() if kind in ("category", "id")]
+    texts = [
+        nw.col(name).cast(nw.String) for name, kind in told.items() if kind in ("category", "id")
+    ]
     return rows.select(*KEY, *numbers, *texts).to_native()
 
 
-def month_features(tables: Mapping[str, Any], window: Window, told: ResultsSettings, since: int) -> Any:
-    """What was known at each month's end of each engagement: its key, `month`, and a column a feature (features.toml).
+def month_features(
+    tables: Mapping[str, Any], window: Window, told: ResultsSettings, since: int
+) -> Any:
+    """What was known at each month's end of each engagement: its key, `month`, and a column a
+    feature (features.toml).
 
-    `tables` holds frames of one engine: `engagements` (as `build_spells` makes them), `months` (a column `month`, as
-    `calendar.month_number`, from `BEFORE` months before the first engagement on) and any of the input tables; without a
-    table its features are missing. A column `spell` that numbers the engagements makes it quicker. With `loads`
-    (`rep_loads` of everybody) the tables may be those of part of the clients. A row a month that an engagement was
-    under way as far as then known, from month `since` on; a native frame of that engine.
+    `tables` holds frames of one engine: `engagements` (as `build_spells` makes them), `months` (a
+    column `month`, as `calendar.month_number`, from `BEFORE` months before the first engagement on)
+    and any of the input tables; without a table its features are missing. A column `spell` that
+    numbers the engagements makes it quicker. With `loads` (`rep_loads` of everybody) the tables may
+    be those of part of the clients. A row a month that an engagement was under way as far as then
+    known, from month `since` on; a native frame of that engine.
     """
     frames = {name: _whole(name, lazy(frame)) for name, frame in tables.items() if name in TABLES}
-    engagements, made = _engagements(lazy(tables["engagements"])), _prepared(frames, told)
+    engagements = _engagements(lazy(tables["engagements"]))
+    made = _prepared(frames, told)
     groups = list(_groups(made))
     began = _first_on_record(engagements, groups)
     rows = _by_month(began, lazy(tables["months"]), "begins")
@@ -110,18 +142,27 @@ def month_features(tables: Mapping[str, Any], window: Window, told: ResultsSetti
         rows = _counted(rows, dated, measures)
     have = set(rows.collect_schema().names())
     plain = {f: about for f, about in FEATURES.items() if f"{about.get('measure')}__n" in have}
-    values = {name: _made(about["measure"], about["how"], about.get("months", SHORT)) for name, about in plain.items()}
-    values |= {name: joined for name, (needs, joined) in _joint(told.sign).items() if have >= set(needs)}
+    values = {
+        name: _made(about["measure"], about["how"], about.get("months", SHORT))
+        for name, about in plain.items()
+    }
+    values |= {
+        name: joined for name, (needs, joined) in _joint(told.sign).items() if have >= set(needs)
+    }
     values |= _ages(plain)
     rows = rows.with_columns(**values) if values else rows
-    rows = rows.filter(nw.col("month") >= nw.col("first"))  # the months before have told what was known at its start
+    rows = rows.filter(
+        nw.col("month") >= nw.col("first")
+    )  # the months before have told what was known at its start
     rows = _in_charge(rows, frames)
     if "loads" in tables:
         rows = rows.join(lazy(tables["loads"]), on=["rep", "month"], how="left")
     else:
         load = nw.len().over("rep", "month").cast(nw.Float64)
         rows = rows.with_columns(rep_load=nw.when(~nw.col("rep").is_null()).then(load))
-    rows = _calendar(_term_in_force(rows, engagements, frames.get("contracts"), window.notice), window)
+    rows = _calendar(
+        _term_in_force(rows, engagements, frames.get("contracts"), window.notice), window
+    )
     names = rows.collect_schema().names()
     keep = [*KEY, "month", *(name for name in (*FEATURES, *BESIDE) if name in names)]
     keep += [name for name in names if name.startswith(AGE)]
@@ -132,7 +173,9 @@ def _ages(features: Mapping[str, Mapping[str, Any]]) -> dict[str, Expr]:
     """Months since anything of a theme was known, by the name under which it is told."""
     ages = {}
     for theme in THEMES:
-        seen = sorted({f"{about['measure']}__seen" for about in features.values() if about["theme"] == theme})
+        seen = sorted(
+            {f"{about['measure']}__seen" for about in features.values() if about["theme"] == theme}
+        )
         if seen:
             newest = nw.max_horizontal(*seen) if len(seen) > 1 else nw.col(*seen)
             ages[f"{AGE}{theme}"] = nw.col("month") - newest
@@ -140,10 +183,14 @@ def _ages(features: Mapping[str, Mapping[str, Any]]) -> dict[str, Expr]:
 
 
 def _engagements(engagements: Lazy) -> Lazy:
-    """What is known of each engagement as it begins, and `gone`, the month in which its end had come and was known."""
+    """What is known of each engagement as it begins, and `gone`, the month in which its end had
+    come and was known.
+    """
     names = engagements.collect_schema().names()
     about = [name for name in ("rep_id", "promised_result", "spell") if name in names]
-    gone = nw.max_horizontal(month_number(nw.col("end_date")), month_number(nw.col("recorded_date")))
+    gone = nw.max_horizontal(
+        month_number(nw.col("end_date")), month_number(nw.col("recorded_date"))
+    )
     rows = engagements.select(
         *KEY,
         *about,
@@ -162,16 +209,20 @@ def _engagements(engagements: Lazy) -> Lazy:
 
 
 def _by_month(engagements: Lazy, months: Lazy, begins: str) -> Lazy:
-    """A row an engagement and month, from the month `begins` to the one in which its end had come and was on record."""
+    """A row an engagement and month, from the month `begins` to the one in which its end had come
+    and was on record.
+    """
     rows = engagements.join(months.select("month"), how="cross")
     known = nw.col("gone").is_null() | (nw.col("month") < nw.col("gone"))
     return rows.filter((nw.col("month") >= nw.col(begins)) & known)
 
 
 def _first_on_record(engagements: Lazy, groups: Sequence[tuple[Lazy, Sequence[str]]]) -> Lazy:
-    """The engagements with the month `begins` in which anything of the client was first known, at the latest the first.
+    """The engagements with the month `begins` in which anything of the client was first known, at
+    the latest the first.
 
-    Features that look at the client need those months as well: a flag noted before it signed, an earlier engagement.
+    Features that look at the client need those months as well: a flag noted before it signed, an
+    earlier engagement.
     """
     rows = engagements.with_columns(begins=nw.col("first"))
     for dated, measures in groups:
@@ -190,20 +241,29 @@ def _of_client(measures: Sequence[str]) -> bool:
 def _whole(name: str, rows: Lazy) -> Lazy:
     """The table with every column that it may have, those that are not there blank."""
     have = rows.collect_schema().names()
-    absent = {c.name: nw.lit(None, EMPTY.get(c.kind, nw.String)) for c in TABLES[name].columns if c.name not in have}
+    absent = {
+        c.name: nw.lit(None, EMPTY.get(c.kind, nw.String))
+        for c in TABLES[name].columns
+        if c.name not in have
+    }
     return rows.with_columns(**absent) if absent else rows
 
 
 def _values(told: ResultsSettings) -> dict[str, dict[str, Expr]]:
     """What measures are made of that is no column of its table, by table."""
-    nps, one = nw.col("nps"), nw.lit(1.0)
-    answered, visit = ~nw.col("answered_on").is_null(), nw.col("kind").is_in(["visit", "event"])
+    nps = nw.col("nps")
+    one = nw.lit(1.0)
+    answered = ~nw.col("answered_on").is_null()
+    visit = nw.col("kind").is_in(["visit", "event"])
     days = (day_number(nw.col("answered_on")) - day_number(nw.col("requested_on"))).cast(nw.Float64)
     detractor = nw.when(~nps.is_null()).then((nps <= DETRACTOR).cast(nw.Float64))
     out_of_scope = 1 - nw.col("in_scope").cast(nw.Float64)
     return {
         "surveys": {"asked": one, "answered": answered.cast(nw.Float64), "detractor": detractor},
-        "results": {"log_value": _log("value"), "index": told.sign * (_log("value") - _log("target"))},
+        "results": {
+            "log_value": _log("value"),
+            "index": told.sign * (_log("value") - _log("target")),
+        },
         "account_months": {"log_spend": _log("ad_spend"), "log_fee": _log("fee")},
         "meetings": {"one": one, "visit": nw.when(visit).then(one)},
         "flags": {"one": one},
@@ -214,26 +274,37 @@ def _values(told: ResultsSettings) -> dict[str, dict[str, Expr]]:
 def _prepared(frames: Mapping[str, Lazy], told: ResultsSettings) -> dict[str, Lazy]:
     """The tables with the values that measures are made of, each row with its client."""
     values = _values(told)
-    made = {name: rows.with_columns(**values[name]) if name in values else rows for name, rows in frames.items()}
+    made = {
+        name: rows.with_columns(**values[name]) if name in values else rows
+        for name, rows in frames.items()
+    }
     if "results" in made:
         made["results"] = made["results"].filter(nw.col("metric") == told.primary)
     if "hours" in made:
-        unpaid = {"hourly_cost": nw.lit(None, nw.Float64), "started_on": nw.lit(None, nw.Datetime("us"))}
+        unpaid = {
+            "hourly_cost": nw.lit(None, nw.Float64),
+            "started_on": nw.lit(None, nw.Datetime("us")),
+        }
         hours = made["hours"].with_columns(**unpaid)
         if "staff" in made:
             pay = made["staff"].select("staff_id", *unpaid)
             hours = made["hours"].join(pay, on="staff_id", how="left")
         made["hours"] = hours.with_columns(cost=nw.col("hours") * nw.col("hourly_cost"))
     if "payments" in made and "invoices" in made:
-        # A credit note is there from its day of issue on; a payment ahead of time settles nothing older.
+        # A credit note is there from its day of issue on; a payment ahead of time settles nothing
+        # older.
         due = nw.when(nw.col("amount") < 0).then(nw.col("issued_on")).otherwise(nw.col("due_on"))
         made["invoices"] = made["invoices"].with_columns(due_on=due)
-        about = made["invoices"].select("invoice_id", "client_id", "issued_on", "due_on", bill=nw.col("amount"))
+        about = made["invoices"].select(
+            "invoice_id", "client_id", "issued_on", "due_on", bill=nw.col("amount")
+        )
         late = (day_number(nw.col("paid_on")) - day_number(nw.col("due_on"))).cast(nw.Float64)
         paid = (nw.col("bill") > 0) & (nw.col("amount") > 0)  # a refund is no late payment
         payments = made["payments"].join(about, on="invoice_id", how="inner")
         # Books differ in how they write that a credit note was paid out.
-        amount = nw.when(nw.col("bill") < 0).then(-nw.col("amount").abs()).otherwise(nw.col("amount"))
+        amount = (
+            nw.when(nw.col("bill") < 0).then(-nw.col("amount").abs()).otherwise(nw.col("amount"))
+        )
         made["payments"] = payments.with_columns(amount=amount, days_late=nw.when(paid).then(late))
     else:
         made.pop("payments", None)  # whose they are is on the invoice
@@ -246,19 +317,35 @@ def _log(column: str) -> Expr:
 
 
 def _groups(made: Mapping[str, Lazy]) -> Iterator[tuple[Lazy, Sequence[str]]]:
-    """Measures that become known by the same days and look at the same, with their dated rows: a column a measure."""
+    """Measures that become known by the same days and look at the same, with their dated rows: a
+    column a measure.
+    """
     for name, table in made.items():
         columns = table.collect_schema().names()
-        wanted = {m: about for m, about in MEASURES.items() if about["table"] == name and about["value"] in columns}
-        for known, of in sorted({(tuple(about["known"]), about["of"]) for about in wanted.values()}):
-            measures = [m for m, about in wanted.items() if (tuple(about["known"]), about["of"]) == (known, of)]
+        wanted = {
+            m: about
+            for m, about in MEASURES.items()
+            if about["table"] == name and about["value"] in columns
+        }
+        for known, of in sorted(
+            {(tuple(about["known"]), about["of"]) for about in wanted.values()}
+        ):
+            measures = [
+                m
+                for m, about in wanted.items()
+                if (tuple(about["known"]), about["of"]) == (known, of)
+            ]
             values = {m: nw.col(MEASURES[m]["value"]).cast(nw.Float64) for m in measures}
             yield _known_from(table.with_columns(**values), known), measures
 
 
 def _counted(rows: Lazy, dated: Lazy, measures: Sequence[str]) -> Lazy:
-    """The rows with the sum and the number of each measure's values, by the month in which they became known."""
-    sums = {f"{m}__sum": nw.col(m).sum() for m in measures} | {f"{m}__n": nw.col(m).count() for m in measures}
+    """The rows with the sum and the number of each measure's values, by the month in which they
+    became known.
+    """
+    sums = {f"{m}__sum": nw.col(m).sum() for m in measures} | {
+        f"{m}__n": nw.col(m).count() for m in measures
+    }
     counts = dated.group_by("client_id", "month").agg(**sums)
     rows = rows.join(counts, on=["client_id", "month"], how="left")
     rows = rows.with_columns(nw.col(*sums).fill_null(0).cast(nw.Float64))
@@ -267,9 +354,14 @@ def _counted(rows: Lazy, dated: Lazy, measures: Sequence[str]) -> Lazy:
         rows = rows.with_columns(nw.col(*sums) * inside)
     some = {m: nw.col(f"{m}__n") > 0 for m in measures}
     seen = {f"{m}__seen": nw.when(there).then(nw.col("month")) for m, there in some.items()}
-    last = {f"{m}__last": nw.when(there).then(nw.col(f"{m}__sum") / nw.col(f"{m}__n")) for m, there in some.items()}
+    last = {
+        f"{m}__last": nw.when(there).then(nw.col(f"{m}__sum") / nw.col(f"{m}__n"))
+        for m, there in some.items()
+    }
     rows = rows.with_columns(**seen, **last)
-    carried = {name: _over(nw.col(name).fill_null(strategy="forward", limit=LONG - 1)) for name in last}
+    carried = {
+        name: _over(nw.col(name).fill_null(strategy="forward", limit=LONG - 1)) for name in last
+    }
     carried |= {name: _over(nw.col(name).fill_null(strategy="forward")) for name in seen}
     return rows.with_columns(**carried)
 
@@ -297,20 +389,34 @@ def _made(measure: str, how: str, months: int) -> Expr:
         return mean(SHORT) - mean(LONG)
     if how == "since":
         return nw.col("month") - nw.col(f"{measure}__seen")
-    return _over(nw.col(f"{measure}__last").shift(months)) if how == "lag" else nw.col(f"{measure}__last")
+    return (
+        _over(nw.col(f"{measure}__last").shift(months))
+        if how == "lag"
+        else nw.col(f"{measure}__last")
+    )
 
 
 def rep_loads(tables: Mapping[str, Any]) -> Any:
-    """How many of these clients each rep had in each month: `rep, month, rep_load`, in the engine of `tables`."""
+    """How many of these clients each rep had in each month: `rep, month, rep_load`, in the engine
+    of `tables`.
+    """
     rows = _by_month(_engagements(lazy(tables["engagements"])), lazy(tables["months"]), "first")
-    frames = {name: _whole(name, lazy(tables[name])) for name in ("assignments", "staff") if name in tables}
+    frames = {
+        name: _whole(name, lazy(tables[name]))
+        for name in ("assignments", "staff")
+        if name in tables
+    }
     rows = _in_charge(rows, frames).filter(~nw.col("rep").is_null())
     return rows.group_by("rep", "month").agg(rep_load=nw.len().cast(nw.Float64)).to_native()
 
 
 def _in_charge(rows: Lazy, frames: Mapping[str, Lazy]) -> Lazy:
-    """The rows with the `rep` in charge at the month's end, as far as then known, and `new_rep_since`, months."""
-    named = nw.col("rep_id") if "rep_id" in rows.collect_schema().names() else nw.lit(None, nw.String)
+    """The rows with the `rep` in charge at the month's end, as far as then known, and
+    `new_rep_since`, months.
+    """
+    named = (
+        nw.col("rep_id") if "rep_id" in rows.collect_schema().names() else nw.lit(None, nw.String)
+    )
     last = last_day_number(nw.col("month"))
     asked = rows.with_columns(day=last, began=nw.col("first_date"), named=named.cast(nw.String))
     rows = with_reps(asked, frames.get("assignments"), frames.get("staff"), ["spell", "month"])
@@ -319,11 +425,12 @@ def _in_charge(rows: Lazy, frames: Mapping[str, Lazy]) -> Lazy:
 
 
 def _term_in_force(rows: Lazy, engagements: Lazy, contracts: Lazy | None, notice: int) -> Lazy:
-    """The rows with the term that holds, as far as then signed: of all terms the last to begin, ahead of time or not.
+    """The rows with the term that holds, as far as then signed: of all terms the last to begin,
+    ahead of time or not.
 
-    Terms of an engagement are those that begin no earlier than a month before it, whenever they were signed.
-    Adds `began` (month), `turn_day`, `term`, `notice_days` (blank: as usual), `notice` (months) and `lapses` (1 where
-    it is not renewed by itself).
+    Terms of an engagement are those that begin no earlier than a month before it, whenever they
+    were signed. Adds `began` (month), `turn_day`, `term`, `notice_days` (blank: as usual), `notice`
+    (months) and `lapses` (1 where it is not renewed by itself).
     """
     code = (nw.col("first") * MONTH_DAYS + nw.col("first_day") - 1) * FAR + nw.col("signed_term")
     code = (code * FAR + FAR - 1) * 2
@@ -333,17 +440,28 @@ def _term_in_force(rows: Lazy, engagements: Lazy, contracts: Lazy | None, notice
         own = nw.col("notice_days").cast(nw.Float64).fill_null(FAR - 1).cast(nw.Int64)
         lapses = (1 - nw.col("auto_renew").cast(nw.Float64)).fill_null(0).cast(nw.Int64)
         signed = ((begins * FAR + nw.col("term_months").cast(nw.Int64)) * FAR + own) * 2 + lapses
-        told = _known_from(contracts, ["signed_on"]).with_columns(code=signed, turns=day_number(nw.col("term_start")))
+        told = _known_from(contracts, ["signed_on"]).with_columns(
+            code=signed, turns=day_number(nw.col("term_start"))
+        )
         told = told.select("client_id", "month", "code", "turns")
-        told = told.join(engagements.select("client_id", "spell", "first", "first_date"), on="client_id", how="inner")
+        told = told.join(
+            engagements.select("client_id", "spell", "first", "first_date"),
+            on="client_id",
+            how="inner",
+        )
         told = told.filter(nw.col("turns") > nw.col("first_date") - MONTH_DAYS)
-        told = told.with_columns(month=nw.max_horizontal(nw.col("month"), nw.col("first")).cast(nw.Int64))
+        told = told.with_columns(
+            month=nw.max_horizontal(nw.col("month"), nw.col("first")).cast(nw.Int64)
+        )
         told = told.group_by("spell", "month").agg(told=nw.col("code").max())
-        rows = rows.join(told, on=["spell", "month"], how="left").with_columns(nw.col("told").fill_null(0))
+        rows = rows.join(told, on=["spell", "month"], how="left").with_columns(
+            nw.col("told").fill_null(0)
+        )
         rows = rows.with_columns(told=_over(nw.col("told").cast(nw.Int64).cum_max()))
         code = nw.when(nw.col("told") > 0).then(nw.col("told")).otherwise(code)
     rows = rows.with_columns(code=code)
-    own, start = nw.col("code") // 2 % FAR, nw.col("code") // (2 * FAR * FAR)
+    own = nw.col("code") // 2 % FAR
+    start = nw.col("code") // (2 * FAR * FAR)
     rows = rows.with_columns(
         began=start // MONTH_DAYS,
         turn_day=start % MONTH_DAYS + 1,
@@ -361,23 +479,31 @@ def _term_in_force(rows: Lazy, engagements: Lazy, contracts: Lazy | None, notice
 
 
 def _calendar(rows: Lazy, window: Window) -> Lazy:
-    """The rows with what the contract says of leaving; a renewal's month is that of the term's last paid day.
+    """The rows with what the contract says of leaving; a renewal's month is that of the term's last
+    paid day.
 
-    Month-to-month clients can always leave, as can those whose term ran out and was not renewed. On a fixed term the
-    last day to give notice lies the notice before the last paid day; a decision falls in that month, or, where terms
-    turn in the middle of one, in the month before.
+    Month-to-month clients can always leave, as can those whose term ran out and was not renewed. On
+    a fixed term the last day to give notice lies the notice before the last paid day; a decision
+    falls in that month, or, where terms turn in the middle of one, in the month before.
     """
-    month, whole = nw.col("month"), (nw.col("turn_day") == 1).cast(nw.Int64)
+    month = nw.col("month")
+    whole = (nw.col("turn_day") == 1).cast(nw.Int64)
     served = month - nw.col("began") + whole
     over = (nw.col("lapses") == 1) & (served >= nw.col("term"))
     rows = rows.with_columns(
-        served=served, whole_term=whole, term=nw.when(over).then(nw.lit(1)).otherwise(nw.col("term"))
+        served=served,
+        whole_term=whole,
+        term=nw.when(over).then(nw.lit(1)).otherwise(nw.col("term")),
     )
-    term, served = nw.col("term"), nw.col("served")
+    term = nw.col("term")
+    served = nw.col("served")
     # Of a term that is signed and yet to begin, all of it is still to come.
     ahead = nw.when(served < 0).then(term - served).otherwise(term - served % term)
-    rows = rows.with_columns(months_to_renewal=ahead, tenure_months=month - nw.col("first") + nw.col("whole"))
-    notice, least = nw.col("months_to_renewal") - nw.col("notice"), window.gap + 1
+    rows = rows.with_columns(
+        months_to_renewal=ahead, tenure_months=month - nw.col("first") + nw.col("whole")
+    )
+    notice = nw.col("months_to_renewal") - nw.col("notice")
+    least = window.gap + 1
     missed = nw.when(notice < least).then((least - notice + term - 1) // term).otherwise(0)
     reach = notice + missed * term <= window.ahead + 1 - nw.col("whole_term")
     monthly = (term == 1) & (served >= 0)
@@ -392,20 +518,36 @@ def _calendar(rows: Lazy, window: Window) -> Lazy:
 
 def _joint(better: int) -> dict[str, tuple[Sequence[str], Expr]]:
     """Features made of more than one measure: what each needs, and how it is made."""
-    asked, answered = _rolled("asked__sum", SHORT), _rolled("answered__sum", SHORT)
-    fees, costs = _rolled("paid_fee__sum", SHORT), _rolled("cost__sum", SHORT)
-    told, worked = _rolled("paid_fee__n", SHORT), _rolled("cost__n", SHORT)
-    fee = nw.when(_rolled("paid_fee__n", LONG) > 0).then(_rolled("paid_fee__sum", LONG) / _rolled("paid_fee__n", LONG))
+    asked = _rolled("asked__sum", SHORT)
+    answered = _rolled("answered__sum", SHORT)
+    fees = _rolled("paid_fee__sum", SHORT)
+    costs = _rolled("cost__sum", SHORT)
+    told = _rolled("paid_fee__n", SHORT)
+    worked = _rolled("cost__n", SHORT)
+    fee = nw.when(_rolled("paid_fee__n", LONG) > 0).then(
+        _rolled("paid_fee__sum", LONG) / _rolled("paid_fee__n", LONG)
+    )
     open_ = _over((nw.col("due__sum") - nw.col("paid__sum")).cum_sum())
-    result = nw.when(_rolled("result__n", SHORT) > 0).then(_rolled("result__sum", SHORT) / _rolled("result__n", SHORT))
+    result = nw.when(_rolled("result__n", SHORT) > 0).then(
+        _rolled("result__sum", SHORT) / _rolled("result__n", SHORT)
+    )
     return {
-        "silent_3": (("asked__n", "answered__n"), nw.when(asked > 0).then((1 - answered / asked).clip(lower_bound=0))),
+        "silent_3": (
+            ("asked__n", "answered__n"),
+            nw.when(asked > 0).then((1 - answered / asked).clip(lower_bound=0)),
+        ),
         "margin_3": (
             ("paid_fee__n", "cost__n"),
             nw.when((fees > 0) & (worked > 0)).then((1 - costs / fees).clip(lower_bound=-2)),
         ),
         "fee_a_month": (("paid_fee__n",), nw.when(told > 0).then(fees / told)),
-        "margin_a_month": (("paid_fee__n", "cost__n"), nw.when((told > 0) & (worked > 0)).then((fees - costs) / told)),
-        "arrears": (("due__n", "paid__n", "paid_fee__n"), nw.when(fee > 0).then(open_.clip(lower_bound=0) / fee)),
+        "margin_a_month": (
+            ("paid_fee__n", "cost__n"),
+            nw.when((told > 0) & (worked > 0)).then((fees - costs) / told),
+        ),
+        "arrears": (
+            ("due__n", "paid__n", "paid_fee__n"),
+            nw.when(fee > 0).then(open_.clip(lower_bound=0) / fee),
+        ),
         "gap_3": (("result__n", "promised_result"), better * (_log("promised_result") - result)),
     }

@@ -1,7 +1,9 @@
-"""What a comparison holds fixed: size, categories, numbers and flags known at signing, as many as the ends allow.
+"""What a comparison holds fixed: size, categories, numbers and flags known at signing, as many as
+the ends allow.
 
-A block is the columns of one thing. The study's own blocks come first, in a fixed order; those of the user follow
-while there are ten ends for each parameter (METHODS 1). What has no place is named, with why.
+A block is the columns of one thing. The study's own blocks come first, in a fixed order; those of
+the user follow while there are ten ends for each parameter (METHODS 1). What has no place is named,
+with why.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ NOT_FITTED = "no ratio can be computed with it"
 
 @dataclass(frozen=True)
 class Held:
-    """A fitted regression: `blocks` names what is held fixed, `refused` what was offered and is not, with why."""
+    """A fitted regression: `blocks` names what is held fixed, `refused` what was offered and is
+    not, with why.
+    """
 
     fit: Fit
     blocks: tuple[str, ...]
@@ -41,7 +45,9 @@ class Held:
 
 @dataclass(frozen=True)
 class Model:
-    """A regression of leaving (n,) on the covariate `target` and what else is always held: `covariates` (n, k)."""
+    """A regression of leaving (n,) on the covariate `target` and what else is always held:
+    `covariates` (n, k).
+    """
 
     target: str
     left: np.ndarray
@@ -58,18 +64,23 @@ class Model:
     def fit(self, blocks: Mapping[str, pd.DataFrame]) -> Fit:
         """The regression with these blocks; NotFittedError where it has no finite answer."""
         columns = [block.add_prefix(f"{name}: ") for name, block in blocks.items()]
-        return fit_hazard(self.left, pd.concat([self.covariates, *columns], axis=1), self.exposure, self.clients)
+        return fit_hazard(
+            self.left, pd.concat([self.covariates, *columns], axis=1), self.exposure, self.clients
+        )
 
     def hold(self, own: Mapping[str, pd.DataFrame], offered: Mapping[str, pd.DataFrame]) -> Held:
-        """The regression with the study's `own` blocks, and of those `offered` as many as there is room for.
+        """The regression with the study's `own` blocks, and of those `offered` as many as there is
+        room for.
 
-        Where the room is short, those come first that change the log ratio of `target` most, each added alone, up or
-        down. The direction plays no part, so no answer is sought. A block of `own` that cannot be fitted is dropped,
-        last first. NotFittedError where nothing can. Source: change in estimate (Mickey and Greenland 1989).
+        Where the room is short, those come first that change the log ratio of `target` most, each
+        added alone, up or down. The direction plays no part, so no answer is sought. A block of
+        `own` that cannot be fitted is dropped, last first. NotFittedError where nothing can.
+        Source: change in estimate (Mickey and Greenland 1989).
         """
         held = _within(own, self.room)
         fit = self.fit_shrinking(held)
-        room, refused = self.room - _width(held), {}
+        room = self.room - _width(held)
+        refused = {}
         if offered and _width(offered) <= room:
             try:
                 return Held(self.fit(held | dict(offered)), (*held, *offered))
@@ -89,7 +100,9 @@ class Model:
         return Held(fit, tuple(held), refused)
 
     def fit_shrinking(self, held: dict[str, pd.DataFrame]) -> Fit:
-        """The regression with these blocks; the last one is dropped from `held` until it can be fitted."""
+        """The regression with these blocks; the last one is dropped from `held` until it can be
+        fitted.
+        """
         while True:
             try:
                 return self.fit(held)
@@ -118,7 +131,9 @@ def _width(blocks: Mapping[str, pd.DataFrame]) -> int:
 
 
 def _within(blocks: Mapping[str, pd.DataFrame], room: float) -> dict[str, pd.DataFrame]:
-    """The blocks in their order, as far as there is room; a wide one is passed over, and size may have one column."""
+    """The blocks in their order, as far as there is room; a wide one is passed over, and size may
+    have one column.
+    """
     kept: dict[str, pd.DataFrame] = {}
     for name, block in blocks.items():
         least = 1.0 if not kept and name == "size" else 0.0
@@ -127,12 +142,17 @@ def _within(blocks: Mapping[str, pd.DataFrame], room: float) -> dict[str, pd.Dat
     return kept
 
 
-def offered(rows: pd.DataFrame, extra: Mapping[str, Extra]) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
-    """The blocks that the user's own columns make on these rows, and the columns that make none, with why.
+def offered(
+    rows: pd.DataFrame, extra: Mapping[str, Extra]
+) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """The blocks that the user's own columns make on these rows, and the columns that make none,
+    with why.
 
-    Categories and flags by `category`, numbers by `number`; those known at signing alone. Texts and dates make none.
+    Categories and flags by `category`, numbers by `number`; those known at signing alone. Texts and
+    dates make none.
     """
-    blocks, refused = {}, {}
+    blocks = {}
+    refused = {}
     for name in at_signing(extra, "category", "flag", "number", "integer"):
         if name not in rows:
             continue
@@ -143,7 +163,11 @@ def offered(rows: pd.DataFrame, extra: Mapping[str, Extra]) -> tuple[dict[str, p
             continue
         block = number(rows, name) if numeric else category(rows, name)
         if block.empty:
-            refused[name] = "the same for all" if numeric else "too few clients in all but one of its categories"
+            refused[name] = (
+                "the same for all"
+                if numeric
+                else "too few clients in all but one of its categories"
+            )
             continue
         blocks[name] = block
     return blocks, refused
@@ -151,14 +175,17 @@ def offered(rows: pd.DataFrame, extra: Mapping[str, Extra]) -> tuple[dict[str, p
 
 def at_signing(extra: Mapping[str, Extra], *kinds: str) -> list[str]:
     """The user's own columns of these kinds that are known at signing."""
-    return [name for name, column in extra.items() if column.kind in kinds and column.known == SIGNING]
+    return [
+        name for name, column in extra.items() if column.kind in kinds and column.known == SIGNING
+    ]
 
 
 def number(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """A number as a natural spline, in logs where these are the more even; blanks at the median, with a column.
+    """A number as a natural spline, in logs where these are the more even; blanks at the median,
+    with a column.
 
-    Values beyond the 1st and 99th percentile count as these. No column for blanks that `go_with_leaving`. No columns
-    where all values are the same.
+    Values beyond the 1st and 99th percentile count as these. No column for blanks that
+    `go_with_leaving`. No columns where all values are the same.
     """
     values = rows[name].astype(float)
     values = values.clip(*values.quantile(list(CUT)))
@@ -168,7 +195,8 @@ def number(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def size(rows: pd.DataFrame, name: str = SIZE) -> pd.DataFrame:
-    """Size as a natural spline of its logarithm; where it is not known at the median, with a column of its own.
+    """Size as a natural spline of its logarithm; where it is not known at the median, with a column
+    of its own.
 
     No such column where not being known goes with leaving (`go_with_leaving`). Source: METHODS 2.
     """
@@ -176,7 +204,9 @@ def size(rows: pd.DataFrame, name: str = SIZE) -> pd.DataFrame:
 
 
 def known_size(rows: pd.DataFrame, name: str = SIZE) -> pd.Series:
-    """Size where it is known: 0 is as good as blank, for nobody plans to spend nothing and hires an agency."""
+    """Size where it is known: 0 is as good as blank, for nobody plans to spend nothing and hires an
+    agency.
+    """
     values = rows[name].astype(float)
     return values.where(values > 0)
 
@@ -195,7 +225,9 @@ def _spline(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
 
 
 def category(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The `levels` of a column, blanks as one of their own; blanks that go with leaving join the commonest level."""
+    """The `levels` of a column, blanks as one of their own; blanks that go with leaving join the
+    commonest level.
+    """
     values = rows[name].astype("string")
     commonest = values.mode()
     if len(commonest) and go_with_leaving(rows, values.isna()):
@@ -204,10 +236,12 @@ def category(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def go_with_leaving(rows: pd.DataFrame, blank: pd.Series) -> bool:
-    """Whether these blanks go with leaving at equal opportunity: what was erased, or never filled in, for who left.
+    """Whether these blanks go with leaving at equal opportunity: what was erased, or never filled
+    in, for who left.
 
-    Such blanks know the outcome. A column of their own would hold a part of it fixed, and bias the ratio as much as a
-    size of 0 does (docs/calibration-held.md); at the median, or the commonest level, they do no harm.
+    Such blanks know the outcome. A column of their own would hold a part of it fixed, and bias the
+    ratio as much as a size of 0 does (docs/calibration-held.md); at the median, or the commonest
+    level, they do no harm.
     """
     if not blank.any() or blank.all():
         return False
@@ -216,9 +250,11 @@ def go_with_leaving(rows: pd.DataFrame, blank: pd.Series) -> bool:
 
 
 def p_of(rows: pd.DataFrame, parts: np.ndarray) -> float:
-    """The p value of `parts` (n, k) telling leavers from stayers among rows of like months of service: a score test.
+    """The p value of `parts` (n, k) telling leavers from stayers among rows of like months of
+    service: a score test.
 
-    It is the log-rank test of opportunities to leave, and needs no fit with `parts`. NaN where all left or none.
+    It is the log-rank test of opportunities to leave, and needs no fit with `parts`. NaN where all
+    left or none.
     """
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     left = rows["left"].to_numpy()
@@ -226,7 +262,8 @@ def p_of(rows: pd.DataFrame, parts: np.ndarray) -> float:
         fit = fit_hazard(left, pd.DataFrame(index=rows.index), exposure, rows["client_id"])
     except NotFittedError:
         return math.nan
-    mu, odds = fit.expected, 1 / np.expm1(fit.expected)
+    mu = fit.expected
+    odds = 1 / np.expm1(fit.expected)
     slopes = parts * (mu * np.sqrt(odds))[:, None]
     across = slopes.T @ fit.slopes
     information = slopes.T @ slopes - across @ fit.bread @ across.T
@@ -236,12 +273,20 @@ def p_of(rows: pd.DataFrame, parts: np.ndarray) -> float:
 
 
 def levels(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
-    """A column for each category with enough clients and ends, but for the commonest; the small ones join that one."""
+    """A column for each category with enough clients and ends, but for the commonest; the small
+    ones join that one.
+    """
     values = values.astype("string").fillna(NOT_KNOWN)
-    told = rows.assign(level=values).groupby("level").agg(clients=("client_id", "nunique"), left=("left", "sum"))
+    told = (
+        rows.assign(level=values)
+        .groupby("level")
+        .agg(clients=("client_id", "nunique"), left=("left", "sum"))
+    )
     large = told[(told["clients"] >= MIN_LEVEL_CLIENTS) & (told["left"] >= MIN_LEVEL_EVENTS)]
     names = large.sort_values("clients", ascending=False, kind="stable").index[1:]
-    return pd.DataFrame({level: (values == level).astype(float) for level in names}, index=rows.index)
+    return pd.DataFrame(
+        {level: (values == level).astype(float) for level in names}, index=rows.index
+    )
 
 
 def listed(names: Sequence[str]) -> str:

@@ -1,14 +1,18 @@
 """Who is in charge of a client on a day: the one rule that every page, list and feature uses.
 
-Rows of the table `assignments` whose role is rep, or blank, are stints. On a day, as far as was on record by then:
+Rows of the table `assignments` whose role is rep, or blank, are stints. On a day, as far as was on
+record by then:
 
-1. A stint runs from its `from_date` to its `to_date`, both included, or without end where that is blank. It ends
-   earlier where the person left the agency (`staff.ended_on`, their last day): who left is in charge of nobody.
-2. Of the stints that run, the one that began last is in charge; of two that began on one day, the person with the
-   higher id. So a stand-in is in charge while the stint lasts, and then the earlier rep is again.
-3. Before the first stint of an engagement, and where it has none, the rep named at signing (`clients.rep_id`) is in
-   charge until their last day. Stints that were over before the engagement began are not of it; nor, where a rep is
-   named at signing, are those that began more than three months before it: nobody closed them when the client left.
+1. A stint runs from its `from_date` to its `to_date`, both included, or without end where that is
+   blank. It ends earlier where the person left the agency (`staff.ended_on`, their last day): who
+   left is in charge of nobody.
+2. Of the stints that run, the one that began last is in charge; of two that began on one day, the
+   person with the higher id. So a stand-in is in charge while the stint lasts, and then the earlier
+   rep is again.
+3. Before the first stint of an engagement, and where it has none, the rep named at signing
+   (`clients.rep_id`) is in charge until their last day. Stints that were over before the engagement
+   began are not of it; nor, where a rep is named at signing, are those that began more than three
+   months before it: nobody closed them when the client left.
 4. Once a stint has begun the stints alone decide: where all of them are over, nobody is in charge.
 
 Who was rated by a client is on the survey (`surveys.rep_id`), which this rule leaves alone.
@@ -37,15 +41,23 @@ COLUMNS = ("client_id", "staff_id", "role", "from_date", "to_date", "recorded_at
 Lazy = nw.LazyFrame[Any]
 
 
-def with_reps(asked: Lazy, assignments: Lazy | None, staff: Lazy | None, key: Sequence[str]) -> Lazy:
-    """The rows of `asked` with `rep`, null where nobody is in charge, and `rep_since`, the month its stint began in.
+def with_reps(
+    asked: Lazy, assignments: Lazy | None, staff: Lazy | None, key: Sequence[str]
+) -> Lazy:
+    """The rows of `asked` with `rep`, null where nobody is in charge, and `rep_since`, the month
+    its stint began in.
 
-    `asked` has `client_id`, `day`, `began` (first day of the engagement), both as `calendar.day_number`, and `named`
-    (the rep at signing); stints count that were on record on `day`. `key` names columns that tell its rows apart.
-    `rep_since` is a `calendar.month_number`, null where nobody is in charge or the rep is the one named at signing.
-    Tables have all columns that they may have.
+    `asked` has `client_id`, `day`, `began` (first day of the engagement), both as
+    `calendar.day_number`, and `named` (the rep at signing); stints count that were on record on
+    `day`. `key` names columns that tell its rows apart. `rep_since` is a `calendar.month_number`,
+    null where nobody is in charge or the rep is the one named at signing. Tables have all columns
+    that they may have.
     """
-    last_days = None if staff is None else staff.select("staff_id", last_there=day_number(nw.col("ended_on")))
+    last_days = (
+        None
+        if staff is None
+        else staff.select("staff_id", last_there=day_number(nw.col("ended_on")))
+    )
     rows = _until_gone(asked, last_days)
     if assignments is None:
         return rows.with_columns(rep=nw.col("named"), rep_since=nw.lit(None, nw.Float64))
@@ -79,8 +91,12 @@ def _until_gone(asked: Lazy, last_days: Lazy | None) -> Lazy:
 
 
 def _stints(assignments: Lazy, last_days: Lazy | None) -> Lazy:
-    """Each stint of a rep with its `first` and `last` day, and its `number` among the client's by the day it began."""
-    rows = assignments.filter((nw.col("role") == REP) | (nw.col("role") == "") | nw.col("role").is_null())
+    """Each stint of a rep with its `first` and `last` day, and its `number` among the client's by
+    the day it began.
+    """
+    rows = assignments.filter(
+        (nw.col("role") == REP) | (nw.col("role") == "") | nw.col("role").is_null()
+    )
     rows = rows.select(
         "client_id",
         "staff_id",
@@ -104,8 +120,8 @@ def reps_on(
 ) -> pd.Series:
     """The rep in charge of each row's client on its `day`, index as `at`; missing where nobody is.
 
-    `at` has `client_id`, the column `day`, and, as far as known, `start_date` of the engagement and `rep_id`, the rep
-    named at signing. A row without a day has nobody.
+    `at` has `client_id`, the column `day`, and, as far as known, `start_date` of the engagement and
+    `rep_id`, the rep named at signing. A row without a day has nobody.
     """
     days = pd.to_datetime(at[day])
     start = pd.to_datetime(at["start_date"]) if "start_date" in at else days
@@ -114,7 +130,9 @@ def reps_on(
             "client_id": at["client_id"].astype("string"),
             "day": days,
             "began": start.where(start <= days, days),  # a day before it belongs to what was then
-            "named": at["rep_id"].astype("string") if "rep_id" in at else pd.Series(pd.NA, at.index, dtype="string"),
+            "named": at["rep_id"].astype("string")
+            if "rep_id" in at
+            else pd.Series(pd.NA, at.index, dtype="string"),
             "row": np.arange(len(at)),
         }
     )
@@ -122,15 +140,23 @@ def reps_on(
     rows = _lazy(asked[asked["day"].notna()]).with_columns(**numbers)
     stints = None if assignments is None else _lazy(_typed("assignments", assignments, COLUMNS))
     people = None if staff is None else _lazy(_typed("staff", staff, ("staff_id", "ended_on")))
-    made = with_reps(rows, stints, people, ["row"]).select("row", "rep").collect("polars").to_pandas()
+    made = (
+        with_reps(rows, stints, people, ["row"]).select("row", "rep").collect("polars").to_pandas()
+    )
     reps = made.set_index("row")["rep"].reindex(range(len(at)))
     return reps.astype(object).where(reps.notna(), None).set_axis(at.index)
 
 
 def _typed(name: str, rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """These columns of a table, texts as texts and days as days even where all of them are blank."""
+    """These columns of a table, texts as texts and days as days even where all of them are
+    blank.
+    """
     rows = columns_of({name: rows}, name, *columns)
-    texts = {column: "string" for column in columns if not pd.api.types.is_datetime64_any_dtype(rows[column])}
+    texts = {
+        column: "string"
+        for column in columns
+        if not pd.api.types.is_datetime64_any_dtype(rows[column])
+    }
     return rows.astype(texts)
 
 
@@ -147,7 +173,8 @@ def reps_by_month(
 ) -> np.ndarray:
     """Who was in charge in each month of service, shape (n, months); `NOBODY` where nobody was.
 
-    A month is its last rep's: the day is its last one, but none after the client's last day or the cut-off.
+    A month is its last rep's: the day is its last one, but none after the client's last day or the
+    cut-off.
     """
     row = np.repeat(np.arange(len(spells)), months)
     month = np.tile(np.arange(months), len(spells))
@@ -159,8 +186,11 @@ def reps_by_month(
     return np.asarray(reps.to_numpy(object).reshape(len(spells), months))
 
 
-def spans(spells: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.DataFrame | None) -> pd.Series:
-    """Who was in charge from which month of service on: ((0, "ann"), (7, "bob")), or "" for nobody; index as `spells`.
+def spans(
+    spells: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.DataFrame | None
+) -> pd.Series:
+    """Who was in charge from which month of service on: ((0, "ann"), (7, "bob")), or "" for nobody;
+    index as `spells`.
 
     A month is its last rep's, as in `reps_by_month`.
     """
@@ -171,21 +201,27 @@ def spans(spells: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.Data
     days = pd.concat(parts, ignore_index=True)
     days = days.assign(rep=reps_on(days, "day", assignments, staff).fillna(NOBODY))
     days["month"] = whole_months(days["start_date"], days["day"])
-    days = days.sort_values(["row", "day"], kind="stable").drop_duplicates(["row", "month"], keep="last")
+    days = days.sort_values(["row", "day"], kind="stable").drop_duplicates(
+        ["row", "month"], keep="last"
+    )
     same = (days["rep"] == days["rep"].shift()) & (days["row"] == days["row"].shift())
     days = days[~same.astype(bool)]
     days["span"] = list(zip(days["month"].astype(int), days["rep"], strict=True))
     return days.groupby("row")["span"].agg(tuple).reindex(range(len(spells))).set_axis(spells.index)
 
 
-def _changes(about: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.DataFrame | None) -> pd.DataFrame:
+def _changes(
+    about: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.DataFrame | None
+) -> pd.DataFrame:
     """The days within each engagement on which another person may have come to be in charge."""
     people = [about[["client_id", "rep_id"]].rename(columns={"rep_id": "staff_id"})]
     days = []
     if assignments is not None:
         stints = _typed("assignments", assignments, COLUMNS)
         people.append(stints[["client_id", "staff_id"]])
-        begins, ends, noted = (pd.to_datetime(stints[name]) for name in ("from_date", "to_date", "recorded_at"))
+        begins, ends, noted = (
+            pd.to_datetime(stints[name]) for name in ("from_date", "to_date", "recorded_at")
+        )
         days += [stints[["client_id"]].assign(day=day) for day in (begins, ends + DAY, noted)]
     if staff is not None and "ended_on" in staff:
         gone = staff.drop_duplicates("staff_id").set_index("staff_id")["ended_on"]
@@ -200,7 +236,9 @@ def _changes(about: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.Da
 
 
 def rep_in(reps: pd.Series, month: pd.Series) -> np.ndarray:
-    """Who was in charge in a month of service (the first is 1), from `spans`; shape (n,), "" where nobody was."""
+    """Who was in charge in a month of service (the first is 1), from `spans`; shape (n,), "" where
+    nobody was.
+    """
     codes, kinds = pd.factorize(reps.to_numpy(object))
     first = np.array([spans_[0][1] for spans_ in kinds], dtype=object)
     found = first[codes]
@@ -215,7 +253,8 @@ def rep_in(reps: pd.Series, month: pd.Series) -> np.ndarray:
 
 
 def rep_codes(reps: pd.Series, months: int) -> tuple[np.ndarray, list[str]]:
-    """Who was in charge in each of so many months of service, from `spans`: codes (n, months), and the names coded.
+    """Who was in charge in each of so many months of service, from `spans`: codes (n, months), and
+    the names coded.
 
     -1 where nobody was.
     """
@@ -230,7 +269,8 @@ def rep_codes(reps: pd.Series, months: int) -> tuple[np.ndarray, list[str]]:
 
 
 def rep_by(spells: pd.DataFrame, day: pd.Timestamp = NOW) -> np.ndarray | None:
-    """Who was in charge of each engagement on a day (now), or at its end where that came first; None if not on record.
+    """Who was in charge of each engagement on a day (now), or at its end where that came first;
+    None if not on record.
 
     Shape (n,), "" where nobody was.
     """
@@ -242,7 +282,9 @@ def rep_by(spells: pd.DataFrame, day: pd.Timestamp = NOW) -> np.ndarray | None:
 
 
 def last_rep(spells: pd.DataFrame, clients: pd.Index) -> pd.Series | None:
-    """Who is in charge of each of these clients, or was at its end; index `clients`; None if not on record."""
+    """Who is in charge of each of these clients, or was at its end; index `clients`; None if not on
+    record.
+    """
     reps = rep_by(spells)
     if reps is None:
         return None
@@ -251,37 +293,59 @@ def last_rep(spells: pd.DataFrame, clients: pd.Index) -> pd.Series | None:
 
 
 def closed(assignments: pd.DataFrame, staff: pd.DataFrame | None) -> pd.DataFrame:
-    """The assignments of any role, `to_date` being the day on which a person left the agency where it came earlier."""
+    """The assignments of any role, `to_date` being the day on which a person left the agency where
+    it came earlier.
+    """
     rows = columns_of({"assignments": assignments}, "assignments", *COLUMNS)
     if staff is None or "ended_on" not in staff:
         return rows
-    gone = pd.to_datetime(rows["staff_id"].map(staff.drop_duplicates("staff_id").set_index("staff_id")["ended_on"]))
-    return rows.assign(to_date=rows["to_date"].where(~(gone < rows["to_date"].fillna(pd.Timestamp.max)), gone))
+    gone = pd.to_datetime(
+        rows["staff_id"].map(staff.drop_duplicates("staff_id").set_index("staff_id")["ended_on"])
+    )
+    return rows.assign(
+        to_date=rows["to_date"].where(~(gone < rows["to_date"].fillna(pd.Timestamp.max)), gone)
+    )
 
 
-def new_reps(spells: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.DataFrame | None) -> pd.DataFrame:
-    """Each day on which a client came to a rep who had not had it in that engagement: `client_id, day, rep`.
+def new_reps(
+    spells: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.DataFrame | None
+) -> pd.DataFrame:
+    """Each day on which a client came to a rep who had not had it in that engagement: `client_id,
+    day, rep`.
 
     The first rep of an engagement is not new.
     """
     columns = ["client_id", "day", "rep"]
     if assignments is None:
         return pd.DataFrame(columns=columns)
-    begin = _typed("assignments", assignments, COLUMNS)[["client_id", "from_date"]].rename(columns={"from_date": "day"})
-    who = spells.reindex(columns=["client_id", "start_date", "end_date", "rep_id"]).assign(row=np.arange(len(spells)))
+    begin = _typed("assignments", assignments, COLUMNS)[["client_id", "from_date"]].rename(
+        columns={"from_date": "day"}
+    )
+    who = spells.reindex(columns=["client_id", "start_date", "end_date", "rep_id"]).assign(
+        row=np.arange(len(spells))
+    )
     who["client_id"] = who["client_id"].astype("string")
     later = begin.merge(who, on="client_id")
     inside = (later["day"] > later["start_date"]) & ~(later["day"] > later["end_date"])
     days = pd.concat([who.assign(day=who["start_date"]), later[inside]], ignore_index=True)
     days = days.assign(rep=reps_on(days, "day", assignments, staff)).dropna(subset=["rep"])
     days = days.sort_values(["row", "day"], kind="stable").drop_duplicates(["row", "rep"])
-    return days[days["row"].duplicated()].sort_values(["client_id", "day"])[columns].reset_index(drop=True)
+    return (
+        days[days["row"].duplicated()]
+        .sort_values(["client_id", "day"])[columns]
+        .reset_index(drop=True)
+    )
 
 
 def with_people_who_left(
-    at: pd.DataFrame, day: pd.Timestamp, assignments: pd.DataFrame | None, staff: pd.DataFrame | None
+    at: pd.DataFrame,
+    day: pd.Timestamp,
+    assignments: pd.DataFrame | None,
+    staff: pd.DataFrame | None,
 ) -> pd.Series:
-    """Of each row's client the person who would be in charge on `day` had they not left; missing for all others."""
+    """Of each row's client the person who would be in charge on `day` had they not left; missing
+    for all others.
+    """
     on_day = at.assign(day=day)
     on_paper = reps_on(on_day, "day", assignments)
     if staff is None or "ended_on" not in staff:

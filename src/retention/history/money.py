@@ -12,18 +12,24 @@ from retention.history.prepaid import by_term
 from retention.history.snapshots import WORTH, month_of
 
 WORTH_MONTHS = 3  # as the features of a month's end have it
-FEES, MARGINS = "fees", "fees less hours at their cost"
-USUAL_MONTHS, MOST = 6, 0.8  # (ours) months that say how many clients' hours are usual; share that must be in
+FEES = "fees"
+MARGINS = "fees less hours at their cost"
+USUAL_MONTHS, MOST = (
+    6,
+    0.8,
+)  # (ours) months that say how many clients' hours are usual; share that must be in
 NEEDS = "what clients pay (fee_pct in clients, or fee in account_months)"
 
 
 def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """A row an engagement and calendar month with a fee on record: `client_id, engagement, month, fee, cost, margin`.
+    """A row an engagement and calendar month with a fee on record: `client_id, engagement, month,
+    fee, cost, margin`.
 
-    `month` counts from the year 0. A fee counts in the months it is for (`prepaid.by_term`). Cost is hours at what they
-    cost (of people whose cost is not known, the usual). A month without hours cost nothing if hours were kept then, and
-    for this client at some time; else cost and margin are NaN, as they are where the source holds no hours with their
-    cost, and in the newest months while hours are still coming in. Empty without fees by month.
+    `month` counts from the year 0. A fee counts in the months it is for (`prepaid.by_term`). Cost
+    is hours at what they cost (of people whose cost is not known, the usual). A month without hours
+    cost nothing if hours were kept then, and for this client at some time; else cost and margin are
+    NaN, as they are where the source holds no hours with their cost, and in the newest months while
+    hours are still coming in. Empty without fees by month.
     """
     columns = [*KEY, "month", "fee", "cost", "margin"]
     fees = tables.get("account_months")
@@ -31,23 +37,37 @@ def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> p
         return pd.DataFrame(columns=columns)
     fees = by_term(spells, fees, tables.get("contracts")).table
     rows = _summed(spells, fees.assign(fee=fees["fee"].astype(float)), "fee")
-    hours, staff = tables.get("hours"), tables.get("staff")
-    if hours is None or staff is None or "hourly_cost" not in staff or staff["hourly_cost"].isna().all():
+    hours = tables.get("hours")
+    staff = tables.get("staff")
+    if (
+        hours is None
+        or staff is None
+        or "hourly_cost" not in staff
+        or staff["hourly_cost"].isna().all()
+    ):
         return rows.assign(cost=np.nan, margin=np.nan)[columns]
     spent = hours.merge(staff[["staff_id", "hourly_cost"]], on="staff_id", how="left")
     hourly = spent["hourly_cost"].astype(float)
     if hourly.isna().all():  # what those cost who did the work is not on record
         return rows.assign(cost=np.nan, margin=np.nan)[columns]
-    cost = _summed(spells, spent.assign(cost=spent["hours"].astype(float) * hourly.fillna(hourly.median())), "cost")
+    cost = _summed(
+        spells,
+        spent.assign(cost=spent["hours"].astype(float) * hourly.fillna(hourly.median())),
+        "cost",
+    )
     rows = rows.merge(cost, on=[*KEY, "month"], how="left")
     last = _written_down(cost)
-    kept = rows["month"].between(cost["month"].min(), last) & rows["client_id"].isin(cost["client_id"])
+    kept = rows["month"].between(cost["month"].min(), last) & rows["client_id"].isin(
+        cost["client_id"]
+    )
     rows["cost"] = rows["cost"].mask(rows["cost"].isna() & kept, 0.0).mask(rows["month"] > last)
     return rows.assign(margin=rows["fee"] - rows["cost"])[columns]
 
 
 def _written_down(cost: pd.DataFrame) -> float:
-    """The last month of which hours are in for about as many clients as usual; later ones are still coming in."""
+    """The last month of which hours are in for about as many clients as usual; later ones are still
+    coming in.
+    """
     clients = cost.groupby("month")["client_id"].nunique()
     usual = clients.rolling(USUAL_MONTHS, min_periods=1).median().shift()
     return float(clients.index[~(clients < MOST * usual)].max()) if len(clients) else float("nan")
@@ -58,12 +78,15 @@ def _summed(spells: pd.DataFrame, dated: pd.DataFrame, column: str) -> pd.DataFr
     rows = dated[["client_id", "month", column]].assign(month=month_of(dated["month"]))
     about = spells[[*KEY, "start_date", "end_date"]]
     rows = rows.merge(about, on="client_id")
-    inside = (rows["month"] >= month_of(rows["start_date"])) & ~(rows["month"] > month_of(rows["end_date"]))
+    inside = (rows["month"] >= month_of(rows["start_date"])) & ~(
+        rows["month"] > month_of(rows["end_date"])
+    )
     return rows[inside].groupby([*KEY, "month"], as_index=False)[column].sum(min_count=1)
 
 
 def worth_by_month(money: pd.DataFrame) -> pd.DataFrame:
-    """What each client leaves a month, mean of three months: `client_id, engagement, month, worth_a_month`.
+    """What each client leaves a month, mean of three months: `client_id, engagement, month,
+    worth_a_month`.
 
     The margin, where hours are known; else the fee. `money` as from `monthly_money`.
     """
@@ -74,7 +97,9 @@ def worth_by_month(money: pd.DataFrame) -> pd.DataFrame:
 
 
 def planned_fees(spells: pd.DataFrame) -> pd.Series:
-    """What each engagement was to pay a month as signed (percent of planned spend), shape (n,); NaN where not known."""
+    """What each engagement was to pay a month as signed (percent of planned spend), shape (n,); NaN
+    where not known.
+    """
     if "fee_pct" not in spells:
         return pd.Series(np.nan, spells.index)
     return spells["fee_pct"].astype(float) / 100 * spells["monthly_ad_spend"].astype(float)

@@ -1,7 +1,8 @@
-"""Like for like: who left at an opportunity to leave, among clients of the same size, source, industry and time.
+"""Like for like: who left at an opportunity to leave, among clients of the same size, source,
+industry and time.
 
-A row is an opportunity: a month of a month-to-month client, a whole term of a fixed one. Which rows there are is
-decided by the calendar alone (METHODS 2).
+A row is an opportunity: a month of a month-to-month client, a whole term of a fixed one. Which rows
+there are is decided by the calendar alone (METHODS 2).
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from retention.history.held import EVENTS_A_PARAMETER, Held, Model, category, known_size, levels, listed, offered, size
+from retention.history.held import (
+    EVENTS_A_PARAMETER,
+    Held,
+    Model,
+    category,
+    known_size,
+    levels,
+    listed,
+    offered,
+    size,
+)
 from retention.history.in_charge import rep_in
 from retention.history.spells import CLIENT, UNKNOWN, contract_cycles
 from retention.results import NO_SPREAD, Contrast, Finding, Spread
@@ -21,7 +32,15 @@ from retention.settings import Extra
 from retention.stats.hazards import Fit, NotFittedError, band_exposure, varying
 from retention.words import say
 
-__all__ = ["EVENTS_A_PARAMETER", "Adjusted", "compare", "exit_rows", "levels", "month_rows", "renewals_known"]
+__all__ = [
+    "EVENTS_A_PARAMETER",
+    "Adjusted",
+    "compare",
+    "exit_rows",
+    "levels",
+    "month_rows",
+    "renewals_known",
+]
 
 BY_CHOICE = ("left at renewal", "left early")
 MIN_OVERLAP = 0.10  # share of a group that is of a size found in the other
@@ -30,10 +49,11 @@ UNADJUSTED = say("claims.caveat.not_adjusted")
 
 @dataclass(frozen=True)
 class Adjusted:
-    """A fitted comparison: the contrast to be judged, and the regression behind it (None where there is none).
+    """A fitted comparison: the contrast to be judged, and the regression behind it (None where
+    there is none).
 
-    `rows` are the opportunities to leave, as in the fit. `held` names what was held fixed, `refused` what was offered
-    and was not, with why.
+    `rows` are the opportunities to leave, as in the fit. `held` names what was held fixed,
+    `refused` what was offered and was not, with why.
     """
 
     contrast: Contrast
@@ -51,11 +71,12 @@ def exit_rows(
     unknown: str = CLIENT,
     more: Iterable[str] = (),
 ) -> pd.DataFrame:
-    """A row an opportunity to leave, with `left` (0 or 1), `from_month`, `to_month` and the columns of its spell.
+    """A row an opportunity to leave, with `left` (0 or 1), `from_month`, `to_month` and the columns
+    of its spell.
 
-    Ends of `kinds` count; rows in which another kind of end fell are left out. Without `contracts` the term signed
-    first is taken to be renewed: what the client chose. With them the term is the one in force. `more` names further
-    columns of the spells to carry, where there are such.
+    Ends of `kinds` count; rows in which another kind of end fell are left out. Without `contracts`
+    the term signed first is taken to be renewed: what the client chose. With them the term is the
+    one in force. `more` names further columns of the spells to carry, where there are such.
     """
     told = spells.assign(end_kind=spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown))
     rows = contract_cycles(told, contracts)
@@ -68,7 +89,9 @@ def exit_rows(
 
 
 def _with_rep(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with `rep`, who was in charge in the last month of each; no such column where nobody knows."""
+    """The rows with `rep`, who was in charge in the last month of each; no such column where nobody
+    knows.
+    """
     return rows.assign(rep=rep_in(rows["reps"], rows["to_month"])) if "reps" in rows else rows
 
 
@@ -77,15 +100,21 @@ def renewals_known(spells: pd.DataFrame) -> bool:
     return "renewals_known" not in spells or bool(spells["renewals_known"].all())
 
 
-def month_rows(spells: pd.DataFrame, *, kinds: Sequence[str] = (CLIENT,), unknown: str = CLIENT) -> pd.DataFrame:
-    """A row a month of service under observation, with the columns of `exit_rows`; other ends stop the clock."""
+def month_rows(
+    spells: pd.DataFrame, *, kinds: Sequence[str] = (CLIENT,), unknown: str = CLIENT
+) -> pd.DataFrame:
+    """A row a month of service under observation, with the columns of `exit_rows`; other ends stop
+    the clock.
+    """
     kind = spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown)
     months = (spells["stop_months"] - spells["entry_months"]).clip(lower=0).astype(int)
     rows = spells.assign(counted=spells["ended"] & kind.isin(kinds))
     rows = rows.loc[rows.index.repeat(months)]
     start = rows["entry_months"] + rows.groupby(level=0).cumcount()
     left = (rows["counted"] & (start + 1 == rows["stop_months"])).astype(int)
-    return _with_rep(rows.assign(from_month=start, to_month=start + 1, left=left).reset_index(drop=True))
+    return _with_rep(
+        rows.assign(from_month=start, to_month=start + 1, left=left).reset_index(drop=True)
+    )
 
 
 def compare(
@@ -100,21 +129,27 @@ def compare(
     adjust: bool = True,
     extra: Mapping[str, Extra] | None = None,
 ) -> Adjusted:
-    """The log ratio of cumulative rates of leaving, rows marked `first` over those marked `second`, clients alike.
+    """The log ratio of cumulative rates of leaving, rows marked `first` over those marked `second`,
+    clients alike.
 
-    `second` is all other rows unless told; `others` are further columns that are always held fixed. `leave_out` names
-    blocks not to adjust for; `extra` are columns of the user's own that are held too (`held.Model.hold`). Blocks are
-    taken in while there are ten ends a parameter; the caveat says what was adjusted for, and what was offered and has
-    no place.
+    `second` is all other rows unless told; `others` are further columns that are always held fixed.
+    `leave_out` names blocks not to adjust for; `extra` are columns of the user's own that are held
+    too (`held.Model.hold`). Blocks are taken in while there are ten ends a parameter; the caveat
+    says what was adjusted for, and what was offered and has no place.
     """
     marks = first.to_numpy(bool)
     against = ~marks if second is None else second.to_numpy(bool)
     ends = rows["left"].to_numpy()
-    events = {f"{group} clients": int(ends[mask].sum()) for group, mask in zip(groups, (marks, against), strict=True)}
+    events = {
+        f"{group} clients": int(ends[mask].sum())
+        for group, mask in zip(groups, (marks, against), strict=True)
+    }
     compared = rows[marks | against]
     lacking = _lacking(rows, (marks, against), groups, "size" not in leave_out and adjust)
     if lacking or not all(events.values()):
-        events = events if marks.any() and against.any() else {}  # of nobody no number of ends is too small
+        events = (
+            events if marks.any() and against.any() else {}
+        )  # of nobody no number of ends is too small
         return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
     fixed = pd.DataFrame(index=rows.index) if others is None else varying(others)
     covariates = pd.concat([first.astype(float).rename("first"), fixed], axis=1)
@@ -128,7 +163,9 @@ def compare(
         lacking = [f"No ratio could be computed: {error}."]
         return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
     held = replace(held, refused={**held.refused, **refused})
-    return Adjusted(_contrast(name, held, compared, rows, events, ()), held.fit, rows, held.blocks, held.refused)
+    return Adjusted(
+        _contrast(name, held, compared, rows, events, ()), held.fit, rows, held.blocks, held.refused
+    )
 
 
 def _contrast(
@@ -145,13 +182,17 @@ def _contrast(
         return Contrast(name, math.nan, math.nan, clients, events, tuple(lacking), said)
     theta = held.fit.coefficient("first")
     spread, by_rep = spreads(held.fit, {"first": 1.0}, all_rows.get("rep"), tuple(events.values()))
-    return Contrast(name, theta, spread.se, clients, events, tuple(lacking), said, None, spread.df, by_rep)
+    return Contrast(
+        name, theta, spread.se, clients, events, tuple(lacking), said, None, spread.df, by_rep
+    )
 
 
 def spreads(
     fit: Fit, parts: Mapping[str, float], reps: pd.Series | None, events: Sequence[int]
 ) -> tuple[Spread, Spread]:
-    """The spread of a weighted sum of coefficients by client and by rep; `reps` (n,) of the fit's rows, if known."""
+    """The spread of a weighted sum of coefficients by client and by rep; `reps` (n,) of the fit's
+    rows, if known.
+    """
     by_rep = NO_SPREAD if reps is None else fit.by_rep(parts, reps.to_numpy(object))
     return fit.by_client(parts, events), by_rep
 
@@ -163,7 +204,9 @@ def _said(blocks: Sequence[str], refused: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def with_why(refused: Mapping[str, str]) -> str:
-    """The names refused, those of one reason together: "staff and traffic (too few have left for one more)"."""
+    """The names refused, those of one reason together: "staff and traffic (too few have left for
+    one more)".
+    """
     by_reason: dict[str, list[str]] = {}
     for name, why in refused.items():
         by_reason.setdefault(why, []).append(name)
@@ -171,11 +214,15 @@ def with_why(refused: Mapping[str, str]) -> str:
 
 
 def in_words(row_id: str, found: Adjusted) -> Finding:
-    """What a comparison holds fixed, and what was offered and is not, with why, in sentences; empty without one."""
+    """What a comparison holds fixed, and what was offered and is not, with why, in sentences; empty
+    without one.
+    """
     if found.fit is None:
         return Finding(row_id, "")
     held = f"Held fixed: {listed(found.held)}." if found.held else "Nothing is held fixed."
-    return Finding(row_id, held + (f" Not held fixed: {with_why(found.refused)}." if found.refused else ""))
+    return Finding(
+        row_id, held + (f" Not held fixed: {with_why(found.refused)}." if found.refused else "")
+    )
 
 
 def _lacking(
@@ -187,12 +234,16 @@ def _lacking(
         return [f"No term of {group} clients came due while they could be seen." for group in empty]
     size = known_size(rows)
     for mask, other in (marks, marks[::-1]):
-        own, theirs = size[mask].dropna(), size[other].dropna()
+        own = size[mask].dropna()
+        theirs = size[other].dropna()
         if not by_size or own.empty or theirs.empty:
             continue
         low, high = theirs.quantile([0.05, 0.95])
         if own.between(low, high).mean() < MIN_OVERLAP:
-            return [f"Hardly any {groups[0]} client is of a size at which {groups[1]} clients are found too."]
+            return [
+                f"Hardly any {groups[0]} client is of a size at which {groups[1]} clients are "
+                "found too."
+            ]
     return []
 
 
@@ -200,7 +251,9 @@ def _blocks(rows: pd.DataFrame, leave_out: Sequence[str]) -> dict[str, pd.DataFr
     """The study's own covariates by what they adjust for, in the order of their weight."""
     blocks = {"size": size(rows)}
     blocks |= {name: category(rows, name) for name in ("source", "industry") if name in rows}
-    if renewals_known(rows):  # of a snapshot the start is counted back from the stay: it would be held fixed too
+    if renewals_known(
+        rows
+    ):  # of a snapshot the start is counted back from the stay: it would be held fixed too
         start = rows["start_date"]
         halves = start.dt.year.astype(str) + np.where(start.dt.month <= 6, " first", " second")
         blocks |= {"calendar time": calendar(rows), "half-year of signing": levels(rows, halves)}
@@ -208,7 +261,11 @@ def _blocks(rows: pd.DataFrame, leave_out: Sequence[str]) -> dict[str, pd.DataFr
 
 
 def calendar(rows: pd.DataFrame) -> pd.DataFrame:
-    """The calendar time of the middle of each row in years, as one column: a trend in leaving (METHODS 2)."""
+    """The calendar time of the middle of each row in years, as one column: a trend in leaving
+    (METHODS 2).
+    """
     start = rows["start_date"]
-    middle = start.dt.year + start.dt.dayofyear / 365.25 + (rows["from_month"] + rows["to_month"]) / 24
+    middle = (
+        start.dt.year + start.dt.dayofyear / 365.25 + (rows["from_month"] + rows["to_month"]) / 24
+    )
     return (middle - middle.mean()).rename("year").to_frame()

@@ -1,7 +1,9 @@
-"""What a client thought and got some months before it could leave: ratings and results beside each opportunity.
+"""What a client thought and got some months before it could leave: ratings and results beside each
+opportunity.
 
-Two kinds of rows, because the wish of a locked client can be months old when it may act on it (METHODS 4): the months
-in which a client was free to leave from the rating on, and whole fixed terms, with what was known as they began.
+Two kinds of rows, because the wish of a locked client can be months old when it may act on it
+(METHODS 4): the months in which a client was free to leave from the rating on, and whole fixed
+terms, with what was known as they began.
 """
 
 import math
@@ -31,12 +33,13 @@ TAILS = (0.01, 0.99)  # quantiles beyond which a result is drawn in
 
 @dataclass(frozen=True)
 class Panel:
-    """Ratings and results by engagement (row, as in `spells`) and month of service (column), shape (n, months).
+    """Ratings and results by engagement (row, as in `spells`) and month of service (column), shape
+    (n, months).
 
-    `liking` and `nps` are the last answer of the month, `results` the account against its target (higher is better),
-    `gap` the result promised at signing over the one delivered, both NaN where unknown; `rep` is the rep in charge, ""
-    where nobody was.
-    `asked` counts invitations, `answered` those with a rating; `window` is how many months of results go with one.
+    `liking` and `nps` are the last answer of the month, `results` the account against its target
+    (higher is better), `gap` the result promised at signing over the one delivered, both NaN where
+    unknown; `rep` is the rep in charge, "" where nobody was. `asked` counts invitations, `answered`
+    those with a rating; `window` is how many months of results go with one.
     """
 
     spells: pd.DataFrame
@@ -58,7 +61,9 @@ class Panel:
 
     @property
     def lag(self) -> int:
-        """Months from what is known to the decision: two, or the notice and one more. Source: METHODS 4."""
+        """Months from what is known to the decision: two, or the notice and one more. Source:
+        METHODS 4.
+        """
         return max(LAG, self.notice + 1)
 
     @cached_property
@@ -79,17 +84,25 @@ def build_panel(
     cutoff: pd.Timestamp | None = None,
     notice_days: int = NOTICE_DAYS,
 ) -> Panel:
-    """The panel of these engagements. `told` names the metric that counts as results, and which way is better.
+    """The panel of these engagements. `told` names the metric that counts as results, and which way
+    is better.
 
-    A rating belongs to the month of service in which it was given, a result to the one that began in its month. The rep
-    of a month is the one in charge on its last day (`in_charge`), or on the cut-off where that comes first.
+    A rating belongs to the month of service in which it was given, a result to the one that began
+    in its month. The rep of a month is the one in charge on its last day (`in_charge`), or on the
+    cut-off where that comes first.
     """
     blank = np.full((len(spells), int(spells["observed_months"].max()) + 1), np.nan)
-    nobody = pd.DataFrame({"client_id": pd.Series(dtype=object), "invited_on": pd.NaT, "answered_on": pd.NaT})
+    nobody = pd.DataFrame(
+        {"client_id": pd.Series(dtype=object), "invited_on": pd.NaT, "answered_on": pd.NaT}
+    )
     asked = nobody if surveys is None else surveys
     answers = asked[asked["answered_on"].notna()].sort_values("answered_on", kind="stable")
-    month = asked["invited_on"].dt.to_period("M")  # of several people asked in one month the client counts once
-    once = asked[~pd.DataFrame({"c": asked["client_id"], "m": month}).duplicated()].sort_values("invited_on")
+    month = asked["invited_on"].dt.to_period(
+        "M"
+    )  # of several people asked in one month the client counts once
+    once = asked[~pd.DataFrame({"c": asked["client_id"], "m": month}).duplicated()].sort_values(
+        "invited_on"
+    )
     gaps = once.groupby("client_id")["invited_on"].diff().dt.days
     grids = dict.fromkeys(("liking", "nps", "results", "gap"), blank)
     for name, column in (("liking", "rep_liking"), ("nps", "nps")):
@@ -97,7 +110,10 @@ def build_panel(
             grids[name] = placed(blank, spells, answers, "answered_on", answers[column])
     if results is not None and told.primary:
         rows = results[results["metric"] == told.primary]
-        grids |= {"results": result_grid(blank, spells, rows, told), "gap": _gap(blank, spells, rows, told)}
+        grids |= {
+            "results": result_grid(blank, spells, rows, told),
+            "gap": _gap(blank, spells, rows, told),
+        }
     return Panel(
         spells.reset_index(drop=True),
         **grids,
@@ -116,13 +132,19 @@ def _taken_together(gaps: pd.Series) -> int:
     return WINDOW if len(known) and known.median() <= MONTHLY_WITHIN else 1
 
 
-def result_grid(blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings) -> np.ndarray:
+def result_grid(
+    blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings
+) -> np.ndarray:
     """The results of one metric on the grid, each against its target."""
     return placed(blank, spells, rows, "month", against_target(rows, told))
 
 
-def _gap(blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings) -> np.ndarray:
-    """Log of the result promised at signing over the one of each month, better being higher; outermost drawn in."""
+def _gap(
+    blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings
+) -> np.ndarray:
+    """Log of the result promised at signing over the one of each month, better being higher;
+    outermost drawn in.
+    """
     if "promised_result" not in spells:
         return blank
     promised = spells["promised_result"].astype(float)
@@ -133,15 +155,23 @@ def _gap(blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: Resu
 
 
 def against_target(rows: pd.DataFrame, told: ResultsSettings) -> pd.Series:
-    """Log of the result over its target, better being higher; a client without targets: over its own first months.
+    """Log of the result over its target, better being higher; a client without targets: over its
+    own first months.
 
-    Those first months then have no value of their own: each would be held against months that were still to come. The
-    outermost hundredth on either side is drawn in, for one odd month would outweigh the rest. METHODS 4.
+    Those first months then have no value of their own: each would be held against months that were
+    still to come. The outermost hundredth on either side is drawn in, for one odd month would
+    outweigh the rest. METHODS 4.
     """
-    value, target = _logs(rows["value"]), pd.Series(np.nan, rows.index)
+    value = _logs(rows["value"])
+    target = pd.Series(np.nan, rows.index)
     if "target" in rows:
         target = np.log(rows["target"].where(rows["target"] > 0).astype(float))
-    started = rows.assign(value=value).sort_values("month", kind="stable").groupby("client_id").head(WINDOW)
+    started = (
+        rows.assign(value=value)
+        .sort_values("month", kind="stable")
+        .groupby("client_id")
+        .head(WINDOW)
+    )
     own = rows["client_id"].map(started.groupby("client_id")["value"].mean()).astype(float)
     own[started.index] = np.nan
     target = target.where(target.groupby(rows["client_id"]).transform("count") > 0, own)
@@ -150,19 +180,29 @@ def against_target(rows: pd.DataFrame, told: ResultsSettings) -> pd.Series:
 
 
 def _logs(values: pd.Series) -> pd.Series:
-    """Logarithms of results; nought counts as half of the smallest that is more, for it is the worst or the best."""
+    """Logarithms of results; nought counts as half of the smallest that is more, for it is the
+    worst or the best.
+    """
     values = values.astype(float)
     least = values[values > 0].min()
     return np.log(values.where(values != 0, least / 2).where(values >= 0))
 
 
-def placed(blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, day: str, values: pd.Series) -> np.ndarray:
-    """The values on the grid; of several in one month the last; those outside the engagement have no place."""
+def placed(
+    blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, day: str, values: pd.Series
+) -> np.ndarray:
+    """The values on the grid; of several in one month the last; those outside the engagement have
+    no place.
+    """
     who = spells[["client_id", "start_date", "end_date"]].assign(row=np.arange(len(spells)))
     at = pd.DataFrame({"client_id": rows["client_id"], "day": rows[day], "value": values}).dropna()
     at = at.merge(who, on="client_id")
     if day == "month":
-        month = (at["day"].dt.year - at["start_date"].dt.year) * 12 + at["day"].dt.month - at["start_date"].dt.month
+        month = (
+            (at["day"].dt.year - at["start_date"].dt.year) * 12
+            + at["day"].dt.month
+            - at["start_date"].dt.month
+        )
     else:
         month = whole_months(at["start_date"], at["day"])
     inside = (month >= 0) & (month < blank.shape[1]) & ~(at["day"] > at["end_date"])
@@ -172,54 +212,79 @@ def placed(blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, day: str
 
 
 def in_deviations(grid: np.ndarray) -> np.ndarray:
-    """The grid in standard deviations from the mean of all that is known; a blank one stays blank."""
+    """The grid in standard deviations from the mean of all that is known; a blank one stays
+    blank.
+    """
     known = grid[~np.isnan(grid)]
-    return (grid - known.mean()) / known.std() if known.size and known.std() > 0 else np.full_like(grid, np.nan)
+    return (
+        (grid - known.mean()) / known.std()
+        if known.size and known.std() > 0
+        else np.full_like(grid, np.nan)
+    )
 
 
 def lagged_rows(
-    panel: Panel, *, lag: int = 0, window: int | None = None, unknown: str = CLIENT, rating: str = "liking"
+    panel: Panel,
+    *,
+    lag: int = 0,
+    window: int | None = None,
+    unknown: str = CLIENT,
+    rating: str = "liking",
 ) -> pd.DataFrame:
-    """A row an opportunity to leave, with what was known `lag` months before a free month, or before a term began.
+    """A row an opportunity to leave, with what was known `lag` months before a free month, or
+    before a term began.
 
-    The columns of `exit_rows`, and `free` (a month of a client free to leave since the rating), the last `rating`
-    (liking or nps), `results` (mean of the `window` months that end with it), `rep`, `given` (the rating's month of
-    service), `silent` (months that it was carried); and `gap` and `delivered`, means of the three months that end with
-    the lag, rating or none. Free months count at the month of decision, terms at their end. NaN where nothing was
-    known. Source: METHODS 4.
+    The columns of `exit_rows`, and `free` (a month of a client free to leave since the rating), the
+    last `rating` (liking or nps), `results` (mean of the `window` months that end with it), `rep`,
+    `given` (the rating's month of service), `silent` (months that it was carried); and `gap` and
+    `delivered`, means of the three months that end with the lag, rating or none. Free months count
+    at the month of decision, terms at their end. NaN where nothing was known. Source: METHODS 4.
 
-    The rating of a term comes from before the notice that the client could have given of the term before, not from the
-    term's first month: by then some wish to leave already and rate accordingly, and among equals liking would win
-    (by .17 against .03 in 30 made-up agencies where both matter alike). A first term has only its first month.
+    The rating of a term comes from before the notice that the client could have given of the term
+    before, not from the term's first month: by then some wish to leave already and rate
+    accordingly, and among equals liking would win (by .17 against .03 in 30 made-up agencies where
+    both matter alike). A first term has only its first month.
     """
-    spells, lag = panel.spells, lag or panel.lag
+    spells = panel.spells
+    lag = lag or panel.lag
     rows = exit_rows(spells, panel.contracts, unknown=unknown)
     key = ["client_id", "engagement"]
-    rows["row"] = pd.MultiIndex.from_frame(spells[key]).get_indexer(pd.MultiIndex.from_frame(rows[key]))
+    rows["row"] = pd.MultiIndex.from_frame(spells[key]).get_indexer(
+        pd.MultiIndex.from_frame(rows[key])
+    )
     rows["free"] = rows["to_month"] - rows["from_month"] == 1
     rows = _at_decision(rows, spells, unknown)
-    ratings, span = getattr(panel, rating), window or panel.window
+    ratings = getattr(panel, rating)
+    span = window or panel.window
     run = _free_run(rows, ratings.shape)
     at, month, free = (rows[name].to_numpy() for name in ("row", "to_month", "free"))
     renewed = np.maximum(rows["from_month"] - panel.notice, 1)
     newest = np.where(free, month - lag, renewed).astype(int)
-    # A rating may come from the window alone, and in free months only from those since which the client was free.
+    # A rating may come from the window alone, and in free months only from those since which the
+    # client was free.
     reach = np.where(free, np.minimum(REACH, run[at, month - 1] - lag), TERM_RATINGS)
     age = _age(~np.isnan(ratings), at, newest, reach)
-    found, given = ~np.isnan(age), newest - np.nan_to_num(age).astype(int)
+    found = ~np.isnan(age)
+    given = newest - np.nan_to_num(age).astype(int)
     latest = np.clip(newest - 1, 0, None)
     last = np.where(found, np.clip(given - 1, 0, None), latest)
-    values = {rating: np.where(found, ratings[at, last], np.nan), "results": _mean(panel.results, at, last, span)}
+    values = {
+        rating: np.where(found, ratings[at, last], np.nan),
+        "results": _mean(panel.results, at, last, span),
+    }
     values["gap"] = _mean(panel.gap, at, latest, window or WINDOW)
     values["delivered"] = _mean(panel.results, at, latest, window or WINDOW)
-    return rows.assign(**values, rep=panel.rep[at, last], silent=age, given=given)[newest >= 1].reset_index(drop=True)
+    return rows.assign(**values, rep=panel.rep[at, last], silent=age, given=given)[
+        newest >= 1
+    ].reset_index(drop=True)
 
 
 def _at_decision(rows: pd.DataFrame, spells: pd.DataFrame, unknown: str) -> pd.DataFrame:
-    """Free months by the day of decision: an end counts when notice was received, and no month after it.
+    """Free months by the day of decision: an end counts when notice was received, and no month
+    after it.
 
-    Who gave notice while still locked, and left in a later month that was free, counts in the first free one. Who had
-    given notice before it could be watched has no free month.
+    Who gave notice while still locked, and left in a later month that was free, counts in the first
+    free one. Who had given notice before it could be watched has no free month.
     """
     decided = started_months(spells["start_date"], spells["decision_date"] + DAY)
     decided = decided.where(decided <= spells["observed_months"]).to_numpy(float)[rows["row"]]
@@ -244,42 +309,56 @@ def _free_run(rows: pd.DataFrame, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _age(told: np.ndarray, at: np.ndarray, newest: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """Months from the last month with an answer to `newest`, within `reach` months; NaN where there is none."""
+    """Months from the last month with an answer to `newest`, within `reach` months; NaN where there
+    is none.
+    """
     answered = np.fmax.accumulate(np.where(told, np.arange(1, told.shape[1] + 1), np.nan), axis=1)
     age = newest - answered[at, np.clip(newest - 1, 0, None)]
     return np.where((newest >= 1) & (age < reach), age, np.nan)
 
 
 def _mean(grid: np.ndarray, at: np.ndarray, last: np.ndarray, span: int) -> np.ndarray:
-    """The mean of the known values in the `span` columns that end with `last`; NaN where none is known."""
+    """The mean of the known values in the `span` columns that end with `last`; NaN where none is
+    known.
+    """
     columns = last[:, None] - np.arange(span)
     values = np.where(columns >= 0, grid[at[:, None], np.clip(columns, 0, None)], np.nan)
     known = (~np.isnan(values)).sum(axis=1)
-    return np.divide(np.nansum(values, axis=1), known, out=np.full(len(at), np.nan), where=known > 0)
+    return np.divide(
+        np.nansum(values, axis=1), known, out=np.full(len(at), np.nan), where=known > 0
+    )
 
 
 @dataclass(frozen=True)
 class Design:
-    """Rows made ready for a regression: `covariates` (n, k), `exposure` (n, bands) and the rows themselves."""
+    """Rows made ready for a regression: `covariates` (n, k), `exposure` (n, bands) and the rows
+    themselves.
+    """
 
     rows: pd.DataFrame
     covariates: pd.DataFrame
     exposure: np.ndarray
 
     def fit(self, without: Sequence[str] = (), weights: np.ndarray | None = None) -> Fit:
-        """The hazard of leaving, some covariates left out and rows counted by `weights`. NotFittedError."""
+        """The hazard of leaving, some covariates left out and rows counted by `weights`.
+        NotFittedError.
+        """
         if weights is None and "weight" in self.rows:
             weights = self.rows["weight"].to_numpy()
         chosen = self.covariates.drop(columns=list(without))
-        return fit_hazard(self.rows["left"].to_numpy(), chosen, self.exposure, self.rows["client_id"], weights)
+        return fit_hazard(
+            self.rows["left"].to_numpy(), chosen, self.exposure, self.rows["client_id"], weights
+        )
 
 
 def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()) -> Design:
-    """Covariates of the hazard of leaving: `columns` per standard deviation, `plain` ones as they are, and controls.
+    """Covariates of the hazard of leaving: `columns` per standard deviation, `plain` ones as they
+    are, and controls.
 
-    Rows where one of them is unknown are left out. Tenure is held fixed, and the term, the size and whether the rating
-    had to be carried forward as far as ten ends a parameter allow, and unless tenure says the same (of two terms alone,
-    the later months of service belong to the longer). NotFittedError where no row is left.
+    Rows where one of them is unknown are left out. Tenure is held fixed, and the term, the size and
+    whether the rating had to be carried forward as far as ten ends a parameter allow, and unless
+    tenure says the same (of two terms alone, the later months of service belong to the longer).
+    NotFittedError where no row is left.
     """
     used = rows.dropna(subset=[*columns, *plain]).reset_index(drop=True)
     if used.empty:
@@ -287,7 +366,10 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
     if alike := [name for name in (*columns, *plain) if used[name].nunique() == 1]:
         raise NotFittedError(f"{' and '.join(alike)} is the same wherever it is known")
     spread = used[list(columns)].std().fillna(0).replace(0, 1)
-    covariates = [(used[list(columns)] - used[list(columns)].mean()) / spread, used[list(plain)].astype(float)]
+    covariates = [
+        (used[list(columns)] - used[list(columns)].mean()) / spread,
+        used[list(plain)].astype(float),
+    ]
     controls = [levels(used, used["term_months"].astype(str)).add_prefix("term ")]
     controls.append(np.log(used["monthly_ad_spend"].clip(lower=1)).rename("size").to_frame())
     if "silent" in used:
@@ -303,15 +385,21 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
     return Design(used, pd.concat(covariates, axis=1), exposure)
 
 
-def wider(fit: Fit, parts: Mapping[str, float], used: pd.DataFrame, level: float = 0.95) -> tuple[float, float]:
-    """A weighted sum of coefficients, and the standard error that gives an interval of this level its width.
+def wider(
+    fit: Fit, parts: Mapping[str, float], used: pd.DataFrame, level: float = 0.95
+) -> tuple[float, float]:
+    """A weighted sum of coefficients, and the standard error that gives an interval of this level
+    its width.
 
-    The interval is Student's, as clients or, from six reps on, reps are left out one after the other: the wider
-    (METHODS 6). `used` are the rows of the fit, with `rep` (in charge) and `left`.
+    The interval is Student's, as clients or, from six reps on, reps are left out one after the
+    other: the wider (METHODS 6). `used` are the rows of the fit, with `rep` (in charge) and `left`.
     """
     theta = sum(weight * fit.coefficient(name) for name, weight in parts.items())
     tail = (1 + level) / 2
-    spreads = fit.by_client(parts, [used["left"].sum()]), fit.by_rep(parts, used["rep"].to_numpy(object))
+    spreads = (
+        fit.by_client(parts, [used["left"].sum()]),
+        fit.by_rep(parts, used["rep"].to_numpy(object)),
+    )
     return theta, max(float(spread.reach(tail)) for spread in spreads) / float(stats.norm.ppf(tail))
 
 
@@ -333,17 +421,26 @@ def lagged_contrasts(
     lacking: Sequence[str] = (),
     level: float = 0.95,
 ) -> list[Contrast]:
-    """Weighted sums of effects of one regression; `groups` names columns (0 or 1) of which each needs ends enough."""
+    """Weighted sums of effects of one regression; `groups` names columns (0 or 1) of which each
+    needs ends enough.
+    """
     told = rows.dropna(subset=[*columns, *plain])
-    counts, compared = {"clients with what is compared": int(told["left"].sum())}, told
+    counts = {"clients with what is compared": int(told["left"].sum())}
+    compared = told
     if groups:
-        counts = {what: int(told.loc[told[column] == 1, "left"].sum()) for column, what in groups.items()}
+        counts = {
+            what: int(told.loc[told[column] == 1, "left"].sum()) for column, what in groups.items()
+        }
         compared = told[(told[list(groups)] == 1).any(axis=1)]
     clients = compared["client_id"].nunique()
     try:
         made = design(rows, columns, plain)
-        fit, used = made.fit(), made.rows
+        fit = made.fit()
+        used = made.rows
     except NotFittedError as error:
         why = (*lacking, f"No estimate could be made: {error}.")
         return [Contrast(name, math.nan, math.nan, clients, counts, why) for _ in sums]
-    return [Contrast(name, *wider(fit, parts, used, level), clients, counts, tuple(lacking)) for parts in sums]
+    return [
+        Contrast(name, *wider(fit, parts, used, level), clients, counts, tuple(lacking))
+        for parts in sums
+    ]

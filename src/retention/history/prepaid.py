@@ -1,10 +1,11 @@
 """Fees by the months they are for: a year paid in one month is a twelfth of it in each of twelve.
 
-A payment is one for several months where nothing, or next to nothing, is paid in the months after it. It is spread
-where the records settle how many months it is for: payments at regular intervals of some months, the contract's term,
-as many months as lie between payments, or a quarter, half a year or a year, by what the client usually pays a month (in
-months paid one by one, else as planned at signing). Where they do not it stays where it is and is told. Fees paid month
-by month are never touched: neither is a free month, a month's credit note, nor a client that stopped paying.
+A payment is one for several months where nothing, or next to nothing, is paid in the months after
+it. It is spread where the records settle how many months it is for: payments at regular intervals
+of some months, the contract's term, as many months as lie between payments, or a quarter, half a
+year or a year, by what the client usually pays a month (in months paid one by one, else as planned
+at signing). Where they do not it stays where it is and is told. Fees paid month by month are never
+touched: neither is a free month, a month's credit note, nor a client that stopped paying.
 """
 
 from __future__ import annotations
@@ -19,17 +20,24 @@ import pandas as pd
 from retention.history.features import KEY
 from retention.history.snapshots import month_of
 
-NEXT_TO_NOTHING = 0.02  # (ours) share of the largest fee of a client up to which a month counts as not paid
+NEXT_TO_NOTHING = (
+    0.02  # (ours) share of the largest fee of a client up to which a month counts as not paid
+)
 LEAST_SILENCE = 2  # months to the next payment from which one may be for more than its month
 USUAL_MONTHS = 3  # (ours) months paid one by one from which they say what is usual
 ABOVE_USUAL = 1.5  # (ours) times the usual fee from which a payment is more than a month's
 LARGE = 3.0  # (ours) times the usual fee from which a payment that nothing explains is told
-OF_TERM = (0.5, 1.5)  # (ours) payment over the term's usual fees: a discount for prepayment, or growth since signing
+OF_TERM = (
+    0.5,
+    1.5,
+)  # (ours) payment over the term's usual fees: a discount for prepayment, or growth since signing
 OF_PERIOD = (0.8, 1.1)  # (ours) the same of a period that no contract names
 LIKE_BEFORE = (0.5, 2.0)  # (ours) payment over the one before it, for as many months
 PERIODS = (12, 6, 3)  # months
 LONGEST = 24  # months between payments that may still be a period
-REGULAR = 3  # (ours) payments that must come at equal intervals before the interval says what each is for
+REGULAR = (
+    3  # (ours) payments that must come at equal intervals before the interval says what each is for
+)
 AHEAD = 3  # (ours) months before a term begins in which it may be paid for
 LUMPS = [*KEY, "month", "amount", "months"]
 
@@ -38,8 +46,9 @@ LUMPS = [*KEY, "month", "amount", "months"]
 class ByTerm:
     """Fees by the months they are for, and what was done for it.
 
-    `table` is account_months with the fees so moved; `spread` and `left` have a row a payment: `client_id, engagement,
-    month` (since the year 0), `amount`, and `months` that it is for (0 where that is not known).
+    `table` is account_months with the fees so moved; `spread` and `left` have a row a payment:
+    `client_id, engagement, month` (since the year 0), `amount`, and `months` that it is for (0
+    where that is not known).
     """
 
     table: pd.DataFrame
@@ -49,10 +58,12 @@ class ByTerm:
 
 @dataclass(frozen=True)
 class Payer:
-    """What one engagement paid: positions are months of service from 0 (before it began: down to -3).
+    """What one engagement paid: positions are months of service from 0 (before it began: down to
+    -3).
 
-    `at` are the positions with a payment, `amounts` what was paid; `known` how many months are on record; `last` the
-    position of its end, or None; `terms` where each term begins, and its months; `planned` a month's fee as signed.
+    `at` are the positions with a payment, `amounts` what was paid; `known` how many months are on
+    record; `last` the position of its end, or None; `terms` where each term begins, and its months;
+    `planned` a month's fee as signed.
     """
 
     at: Sequence[int]
@@ -72,26 +83,42 @@ class Payer:
         return k + 1 < len(self.at)
 
     def term(self, position: int) -> tuple[int, int]:
-        """Where the term in force begins, and its months; a payment a month ahead is for the term to come."""
+        """Where the term in force begins, and its months; a payment a month ahead is for the term
+        to come.
+        """
         begun = [term for term in self.terms if term[0] <= position + 1]
         return begun[-1] if begun else self.terms[0]
 
     @property
     def cadence(self) -> int:
-        """Months between payments where they come at regular intervals of two months or more, three times at least."""
+        """Months between payments where they come at regular intervals of two months or more, three
+        times at least.
+        """
         gaps = {after - before for before, after in zip(self.at, self.at[1:], strict=False)}
         regular = len(self.at) >= REGULAR and len(gaps) == 1
         months = gaps.pop() if regular else 0
-        return months if LEAST_SILENCE <= months <= LONGEST and self.known - self.at[-1] <= months else 0
+        return (
+            months
+            if LEAST_SILENCE <= months <= LONGEST and self.known - self.at[-1] <= months
+            else 0
+        )
 
     @property
     def usual(self) -> float:
-        """A month's fee, from months paid one by one, else as planned; NaN where neither is known."""
-        single = [self.amounts[k] for k in range(len(self.at)) if self.followed(k) and self.silence(k) == 1]
+        """A month's fee, from months paid one by one, else as planned; NaN where neither is
+        known.
+        """
+        single = [
+            self.amounts[k]
+            for k in range(len(self.at))
+            if self.followed(k) and self.silence(k) == 1
+        ]
         return float(np.median(single)) if len(single) >= USUAL_MONTHS else self.planned
 
 
-def by_term(spells: pd.DataFrame, table: pd.DataFrame, contracts: pd.DataFrame | None = None) -> ByTerm:
+def by_term(
+    spells: pd.DataFrame, table: pd.DataFrame, contracts: pd.DataFrame | None = None
+) -> ByTerm:
     """The fees of `table` (account_months) by the months they are for: `ByTerm`.
 
     As known by the newest month in `table`: months after it are not filled.
@@ -101,7 +128,8 @@ def by_term(spells: pd.DataFrame, table: pd.DataFrame, contracts: pd.DataFrame |
         return ByTerm(table, nothing, nothing)
     rows = _paid(spells, table)
     newest = int(month_of(table.loc[table["fee"].notna(), "month"]).max())
-    lumps, moved = [], []
+    lumps = []
+    moved = []
     for spell, payer in _payers(rows, spells, contracts, newest):
         covered: set[int] = set()
         for k, months in _lumps(payer):
@@ -117,10 +145,16 @@ def by_term(spells: pd.DataFrame, table: pd.DataFrame, contracts: pd.DataFrame |
 
 
 def _paid(spells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Fees by engagement (`spell`, its row number) and `position`, those of the month before it began included."""
-    rows = table[["client_id"]].assign(month=month_of(table["month"]), fee=table["fee"].astype(float))
+    """Fees by engagement (`spell`, its row number) and `position`, those of the month before it
+    began included.
+    """
+    rows = table[["client_id"]].assign(
+        month=month_of(table["month"]), fee=table["fee"].astype(float)
+    )
     about = spells[["client_id"]].assign(
-        spell=np.arange(len(spells)), first=month_of(spells["start_date"]), last=month_of(spells["end_date"])
+        spell=np.arange(len(spells)),
+        first=month_of(spells["start_date"]),
+        last=month_of(spells["end_date"]),
     )
     rows = rows.dropna().merge(about, on="client_id")
     rows = rows.assign(position=rows["month"] - rows["first"])
@@ -131,27 +165,43 @@ def _paid(spells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 def _payers(
     rows: pd.DataFrame, spells: pd.DataFrame, contracts: pd.DataFrame | None, newest: int
 ) -> Iterator[tuple[int, Payer]]:
-    """The engagements in which a payment is followed by months without one; as few as may be, for each is looked at."""
+    """The engagements in which a payment is followed by months without one; as few as may be, for
+    each is looked at.
+    """
     largest = rows.groupby("spell")["fee"].transform("max")
-    rows = rows[(rows["fee"] > 0) & (rows["fee"] > NEXT_TO_NOTHING * largest)].sort_values(["spell", "position"])
-    first, end = month_of(spells["start_date"]).to_numpy(), month_of(spells["end_date"]).to_numpy(float)
+    rows = rows[(rows["fee"] > 0) & (rows["fee"] > NEXT_TO_NOTHING * largest)].sort_values(
+        ["spell", "position"]
+    )
+    first = month_of(spells["start_date"]).to_numpy()
+    end = month_of(spells["end_date"]).to_numpy(float)
     last = np.where(end <= newest, end, np.nan) - first
     known = np.where(np.isnan(last), newest - first, last) + 1
-    after = rows.groupby("spell")["position"].shift(-1).fillna(pd.Series(known[rows["spell"]], rows.index))
+    after = (
+        rows.groupby("spell")["position"]
+        .shift(-1)
+        .fillna(pd.Series(known[rows["spell"]], rows.index))
+    )
     planned = _planned(spells)
-    typical = rows.groupby("spell")["fee"].transform("median").clip(upper=pd.Series(planned[rows["spell"]], rows.index))
+    typical = (
+        rows.groupby("spell")["fee"]
+        .transform("median")
+        .clip(upper=pd.Series(planned[rows["spell"]], rows.index))
+    )
     newest_large = rows["spell"].ne(rows["spell"].shift(-1)) & (rows["fee"] >= LARGE * typical)
     silent = rows.loc[(after - rows["position"] >= LEAST_SILENCE) | newest_large, "spell"].unique()
     terms = _terms(spells.iloc[silent], silent, contracts)
     for spell, own in rows[rows["spell"].isin(silent)].groupby("spell"):
         number = int(spell)
         ended = None if math.isnan(last[number]) else int(last[number])
-        at, amounts = own["position"].astype(int).tolist(), own["fee"].tolist()
+        at = own["position"].astype(int).tolist()
+        amounts = own["fee"].tolist()
         yield number, Payer(at, amounts, int(known[number]), ended, terms[number], planned[number])
 
 
 def _planned(spells: pd.DataFrame) -> np.ndarray:
-    """What each engagement was to pay a month, as signed; NaN where that is not known or nothing."""
+    """What each engagement was to pay a month, as signed; NaN where that is not known or
+    nothing.
+    """
     if "fee_pct" not in spells:
         return np.full(len(spells), np.nan)
     fee = spells["fee_pct"].astype(float) / 100 * spells["monthly_ad_spend"].astype(float)
@@ -161,14 +211,20 @@ def _planned(spells: pd.DataFrame) -> np.ndarray:
 def _terms(
     spells: pd.DataFrame, numbers: np.ndarray, contracts: pd.DataFrame | None
 ) -> Mapping[int, list[tuple[int, int]]]:
-    """The terms of each engagement, by its row number: the position at which each begins, and its months."""
+    """The terms of each engagement, by its row number: the position at which each begins, and its
+    months.
+    """
     signed = spells["contract_term_months"].astype(int)
     terms = {int(number): [(0, term)] for number, term in zip(numbers, signed, strict=True)}
     if contracts is None:
         return terms
     about = spells[["client_id"]].assign(spell=numbers, first=month_of(spells["start_date"]))
-    rows = contracts[["client_id", "term_start", "term_months"]].dropna().merge(about, on="client_id")
-    rows = rows.assign(position=month_of(rows["term_start"]) - rows["first"]).sort_values("position", kind="stable")
+    rows = (
+        contracts[["client_id", "term_start", "term_months"]].dropna().merge(about, on="client_id")
+    )
+    rows = rows.assign(position=month_of(rows["term_start"]) - rows["first"]).sort_values(
+        "position", kind="stable"
+    )
     for row in rows[rows["position"] >= 0].itertuples():
         terms[int(row.spell)].append((int(row.position), int(row.term_months)))
     return terms
@@ -179,7 +235,9 @@ def _lumps(payer: Payer) -> Iterator[tuple[int, int]]:
     if payer.cadence:
         yield from ((k, payer.cadence) for k in range(len(payer.at)))
         return
-    usual, before = payer.usual, (0, math.nan)  # months and amount of the last one that was settled
+    # months and amount of the last one that was settled
+    usual = payer.usual
+    before = (0, math.nan)
     for k, amount in enumerate(payer.amounts):
         silence = payer.silence(k)
         if usual > 0 and amount < ABOVE_USUAL * usual:
@@ -191,12 +249,16 @@ def _lumps(payer: Payer) -> Iterator[tuple[int, int]]:
         if months:
             before = months, amount
             yield k, months
-        elif silence >= LEAST_SILENCE and (amount >= LARGE * usual if usual > 0 else silence > LEAST_SILENCE):
+        elif silence >= LEAST_SILENCE and (
+            amount >= LARGE * usual if usual > 0 else silence > LEAST_SILENCE
+        ):
             yield k, 0
 
 
 def _just_paid(payer: Payer, k: int, usual: float, before: tuple[int, float]) -> int:
-    """For how many months a payment of the newest month is: as many as the one before, or the term that begins."""
+    """For how many months a payment of the newest month is: as many as the one before, or the term
+    that begins.
+    """
     months, amount = before
     if months and LIKE_BEFORE[0] <= payer.amounts[k] / amount <= LIKE_BEFORE[1]:
         return months
@@ -206,21 +268,28 @@ def _just_paid(payer: Payer, k: int, usual: float, before: tuple[int, float]) ->
 
 
 def _by_size(payer: Payer, k: int, usual: float) -> int:
-    """For how many months a payment is, by how many usual fees it comes to; 0 where nothing fits, else the best fit."""
-    times, term, silence = payer.amounts[k] / usual, payer.term(payer.at[k])[1], payer.silence(k)
+    """For how many months a payment is, by how many usual fees it comes to; 0 where nothing fits,
+    else the best fit.
+    """
+    times = payer.amounts[k] / usual
+    term = payer.term(payer.at[k])[1]
+    silence = payer.silence(k)
     options = [(term, OF_TERM)] if term > 1 else []
     options += [(silence, OF_PERIOD)] if payer.followed(k) and silence <= LONGEST else []
     options += [(period, OF_PERIOD) for period in PERIODS]
     fits = []
     for months, (low, high) in options:
-        early = payer.followed(k) and silence < months - 1  # the next one came before these months were over
+        early = (
+            payer.followed(k) and silence < months - 1
+        )  # the next one came before these months were over
         if low <= times / months <= high and not early:
             fits.append((abs(math.log(times / months)), months))
     return min(fits)[1] if fits else 0
 
 
 def _by_calendar(payer: Payer, k: int, before: int) -> int:
-    """For how many months a payment is, by when the next came, where nothing says what is usual; 0 where none fits.
+    """For how many months a payment is, by when the next came, where nothing says what is usual; 0
+    where none fits.
 
     `before`: for how many the one before was.
     """
@@ -239,16 +308,19 @@ def _by_calendar(payer: Payer, k: int, before: int) -> int:
 def _shares(payer: Payer, k: int, months: int, covered: set[int]) -> dict[int, float]:
     """What of a payment is for each position; adds the positions to those `covered`.
 
-    It is for the term, or part of it, in which it was paid; where that is paid for already, for the next one if it came
-    in its last month (its last three where all of it is paid for), else for the months from the payment on. All of it
-    is for the months until the client's end.
+    It is for the term, or part of it, in which it was paid; where that is paid for already, for the
+    next one if it came in its last month (its last three where all of it is paid for), else for the
+    months from the payment on. All of it is for the months until the client's end.
     """
-    position, begins = payer.at[k], payer.term(payer.at[k])[0]
+    position = payer.at[k]
+    begins = payer.term(payer.at[k])[0]
     start = begins + max(position - begins, 0) // months * months
     others = covered | {at for at in payer.at if at != position}
     own = set(range(start, start + months))
     if others & own:
-        early = position == start + months - 1 or (own <= covered and position >= start + months - AHEAD)
+        early = position == start + months - 1 or (
+            own <= covered and position >= start + months - AHEAD
+        )
         ahead = early and not covered & set(range(start + months, start + 2 * months))
         start = start + months if ahead else max(position, 0)
     window = list(range(start, start + months))
@@ -268,7 +340,9 @@ def _told(lumps: Sequence[tuple[int, int, float, int]], spells: pd.DataFrame) ->
 def _moved(
     table: pd.DataFrame, moved: Sequence[tuple[int, int, float]], spells: pd.DataFrame, newest: int
 ) -> pd.DataFrame:
-    """The table with these amounts added to the fees of their months, a row a client and month where any was."""
+    """The table with these amounts added to the fees of their months, a row a client and month
+    where any was.
+    """
     if not moved:
         return table
     changes = pd.DataFrame(moved, columns=["spell", "position", "fee"])
@@ -276,11 +350,17 @@ def _moved(
     number = first[changes["spell"]] + changes["position"]
     day = pd.to_datetime({"year": number // 12, "month": number % 12 + 1, "day": 1})
     changes = pd.DataFrame(
-        {"client_id": spells["client_id"].to_numpy()[changes["spell"]], "month": day, "fee": changes["fee"]}
+        {
+            "client_id": spells["client_id"].to_numpy()[changes["spell"]],
+            "month": day,
+            "fee": changes["fee"],
+        }
     )[number.to_numpy() <= newest]
     touched = table["client_id"].isin(changes["client_id"])
     every = pd.concat([table[touched], changes.astype({"client_id": table["client_id"].dtype})])
-    others = {name: "max" if name == "recorded_at" else "first" for name in table if name not in changes}
+    others = {
+        name: "max" if name == "recorded_at" else "first" for name in table if name not in changes
+    }
     sums = every.groupby(["client_id", "month"], as_index=False)
     rows = sums.agg({"fee": lambda fees: fees.sum(min_count=1), **others})
     return pd.concat([table[~touched], rows[table.columns]], ignore_index=True)

@@ -1,7 +1,8 @@
-"""Month's ends with what was known then and what came of it; and the only ways in which they may be split (METHODS 7).
+"""Month's ends with what was known then and what came of it; and the only ways in which they may be
+split (METHODS 7).
 
-A random split cannot be had here: training always lies before what is foretold, by as much as an outcome needs to be
-known.
+A random split cannot be had here: training always lies before what is foretold, by as much as an
+outcome needs to be known.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from retention.settings import Extra, ResultsSettings
 BLOCK = 3  # months foretold by one fitted model, as if it were made anew each quarter
 GROUPS = 5  # parts of the clients, each foretold by a model that never saw it
 WORTH = "worth_a_month"  # what a client leaves a month
-LEFT, STAYED, TOO_LATE, OTHER_END, NOT_YET = "left", "stayed", "too late", "another end", "not known yet"
+LEFT = "left"
+STAYED = "stayed"
+TOO_LATE = "too late"
+OTHER_END = "another end"
+NOT_YET = "not known yet"
 
 
 def month_of(day: pd.Series) -> pd.Series:
@@ -45,43 +50,59 @@ def build_snapshots(
     extra: Mapping[str, Extra] | None = None,
     worth: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """A row a client and month's end from `begin` to `cutoff`, while there and not known to be under notice.
+    """A row a client and month's end from `begin` to `cutoff`, while there and not known to be
+    under notice.
 
-    `tables`: frames, or (all but that of the clients) Polars' scans of what need not be there whole.
+    `tables`: frames, or (all but that of the clients) Polars' scans of what need not be there
+    whole.
 
-    Columns: `client_id, engagement, month`, the features, `worth_a_month` (the client's margin; where its hours are not
-    known its fee, else its planned fee; what the table `worth` says, by `client_id, engagement, month`, comes first)
-    and `outcome`: left (by choice, in the window), stayed, too late (decided before the window begins), another end, or
-    not known yet. Source: METHODS 7.
+    Columns: `client_id, engagement, month`, the features, `worth_a_month` (the client's margin;
+    where its hours are not known its fee, else its planned fee; what the table `worth` says, by
+    `client_id, engagement, month`, comes first) and `outcome`: left (by choice, in the window),
+    stayed, too late (decided before the window begins), another end, or not known yet. Source:
+    METHODS 7.
     """
-    last, first = last_month(cutoff), int(month_of(spells["start_date"]).min())
+    last = last_month(cutoff)
+    first = int(month_of(spells["start_date"]).min())
     frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
     frames |= {
         "engagements": _polars(spells.assign(spell=range(len(spells)))),
         "months": pl.DataFrame({"month": range(first - BEFORE, last + 1)}).lazy(),
     }
     made = month_features(frames, window, told, int(begin.year * 12 + begin.month - 1))
-    made = made.join(signing_features(frames["engagements"], extra), on=KEY, how="left").sort(*KEY, "month")
+    made = made.join(signing_features(frames["engagements"], extra), on=KEY, how="left").sort(
+        *KEY, "month"
+    )
     rows = made.collect().to_pandas()
     rows[WORTH] = _worth(rows, spells)
     if worth is not None:
-        rows[WORTH] = rows[[*KEY, "month"]].merge(worth, on=[*KEY, "month"], how="left")[WORTH].fillna(rows[WORTH])
+        rows[WORTH] = (
+            rows[[*KEY, "month"]]
+            .merge(worth, on=[*KEY, "month"], how="left")[WORTH]
+            .fillna(rows[WORTH])
+        )
     rows = rows.merge(_decisions(spells), on=KEY, how="left")
     noticed = (rows["decided"] <= rows["month"]) & (rows["told"] <= rows["month"])
     noticed |= _noticed_by(rows, spells, cutoff) | _away(rows, tables.get("clients"))
     noticed |= _before_record(rows, spells)
     # Who is back before its end was written down is there once, not twice.
-    rows = rows[~noticed].drop_duplicates(["client_id", "month"], keep="last").reset_index(drop=True)
+    rows = (
+        rows[~noticed].drop_duplicates(["client_id", "month"], keep="last").reset_index(drop=True)
+    )
     ended = spells["end_date"].notna()
     # Where the day of decision is counted back from the end, it is known as late as the end itself.
     late = window.notice if spells.loc[ended, "decision_assumed"].mean() > 0.5 else 0
-    return rows.assign(outcome=_outcome(rows, window, last - late)).drop(columns=["decided", "told", "kind"])
+    return rows.assign(outcome=_outcome(rows, window, last - late)).drop(
+        columns=["decided", "told", "kind"]
+    )
 
 
 def _worth(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
     worth = pd.Series(np.nan, rows.index)
     if "fee_pct" in spells:
-        planned = spells[KEY].assign(fee=spells["fee_pct"].astype(float) / 100 * spells["monthly_ad_spend"])
+        planned = spells[KEY].assign(
+            fee=spells["fee_pct"].astype(float) / 100 * spells["monthly_ad_spend"]
+        )
         worth = rows[KEY].merge(planned, on=KEY, how="left")["fee"].astype(float)
     for name in ("fee_a_month", "margin_a_month"):
         worth = rows[name].fillna(worth) if name in rows else worth
@@ -89,7 +110,9 @@ def _worth(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
 
 
 def _noticed_by(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
-    """The last month's rows of clients who gave notice since, in the month that the cut-off cuts."""
+    """The last month's rows of clients who gave notice since, in the month that the cut-off
+    cuts.
+    """
     told = spells["recorded_date"].fillna(spells["decision_date"])
     gone = spells[(spells["decision_date"] <= cutoff) & (told <= cutoff)]
     key = pd.MultiIndex.from_frame(rows[KEY]).isin(pd.MultiIndex.from_frame(gone[KEY]))
@@ -97,9 +120,11 @@ def _noticed_by(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: pd.Timestamp) 
 
 
 def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
-    """Rows of clients in a pause: known to have given notice, and not yet known to come back (METHODS 0 merges it).
+    """Rows of clients in a pause: known to have given notice, and not yet known to come back
+    (METHODS 0 merges it).
 
-    An end that nobody decided or wrote down is that of a renewal, and what comes after it no absence.
+    An end that nobody decided or wrote down is that of a renewal, and what comes after it no
+    absence.
     """
     gone = pd.Series(False, rows.index)
     if clients is None or "end_date" not in clients:
@@ -107,15 +132,23 @@ def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
     told = plain_text(clients).sort_values(["client_id", "start_date"], kind="stable")
     days = told.reindex(columns=["decision_date", "recorded_date"]).apply(pd.to_datetime)
     since = month_of(days.max(axis=1))
-    back = month_of(told["start_date"].shift(-1)).where(told["client_id"] == told["client_id"].shift(-1))
+    back = month_of(told["start_date"].shift(-1)).where(
+        told["client_id"] == told["client_id"].shift(-1)
+    )
     gaps = told[["client_id"]].assign(first=since, until=back)[(since < back).to_numpy()]
     inside = rows[["client_id", "month"]].reset_index().merge(gaps, on="client_id")
-    gone[inside.loc[inside["month"].ge(inside["first"]) & inside["month"].lt(inside["until"]), "index"]] = True
+    gone[
+        inside.loc[
+            inside["month"].ge(inside["first"]) & inside["month"].lt(inside["until"]), "index"
+        ]
+    ] = True
     return gone
 
 
 def _before_record(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
-    """Rows of months in which an end would not have been on record (`known_from`), so that nobody seems to leave."""
+    """Rows of months in which an end would not have been on record (`known_from`), so that nobody
+    seems to leave.
+    """
     if "known_from" not in spells:
         return pd.Series(False, rows.index)
     since = spells[KEY].assign(since=month_of(pd.to_datetime(spells["known_from"])))
@@ -130,40 +163,62 @@ def _polars(frame: pd.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _decisions(spells: pd.DataFrame) -> pd.DataFrame:
-    """The month of each engagement's decision, the month from which it was on record, and whose it was."""
+    """The month of each engagement's decision, the month from which it was on record, and whose it
+    was.
+    """
     told = spells["recorded_date"].fillna(spells["decision_date"])
     kind = spells["end_kind"].replace(UNKNOWN, CLIENT)
-    return spells[KEY].assign(decided=month_of(spells["decision_date"]), told=month_of(told), kind=kind)
+    return spells[KEY].assign(
+        decided=month_of(spells["decision_date"]), told=month_of(told), kind=kind
+    )
 
 
 def _outcome(rows: pd.DataFrame, window: Window, last: int) -> np.ndarray:
     ahead = rows["decided"] - rows["month"]
     inside = ahead <= window.ahead
-    conditions = [rows["month"] + window.ahead > last, inside & (rows["kind"] != CLIENT), ahead <= window.gap, inside]
+    conditions = [
+        rows["month"] + window.ahead > last,
+        inside & (rows["kind"] != CLIENT),
+        ahead <= window.gap,
+        inside,
+    ]
     return np.select(conditions, [NOT_YET, OTHER_END, TOO_LATE, LEFT], STAYED)
 
 
 def known(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows whose outcome is leaving or staying, with `left` (1 or 0): what a model may learn from."""
+    """The rows whose outcome is leaving or staying, with `left` (1 or 0): what a model may learn
+    from.
+    """
     chosen = rows[rows["outcome"].isin([LEFT, STAYED])]
     return chosen.assign(left=(chosen["outcome"] == LEFT).astype(int)).reset_index(drop=True)
 
 
 def splits(
-    rows: pd.DataFrame, window: Window, min_events: int, *, unseen: bool = False, block: int = BLOCK, blocks: int = 0
+    rows: pd.DataFrame,
+    window: Window,
+    min_events: int,
+    *,
+    unseen: bool = False,
+    block: int = BLOCK,
+    blocks: int = 0,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Masks of training and test rows, `block` of months after block, the training always growing.
 
-    A training row's outcome was known by the first month's end of the test (embargo: gap and horizon). The first block
-    is the first with `min_events` clients who left in its training; `blocks` keeps only so many of the last. `unseen`:
-    in turn, for each of five parts of the clients, trained on the others.
+    A training row's outcome was known by the first month's end of the test (embargo: gap and
+    horizon). The first block is the first with `min_events` clients who left in its training;
+    `blocks` keeps only so many of the last. `unseen`: in turn, for each of five parts of the
+    clients, trained on the others.
     """
-    month, part = rows["month"].to_numpy(), pd.factorize(rows["client_id"])[0] % GROUPS
+    month = rows["month"].to_numpy()
+    part = pd.factorize(rows["client_id"])[0] % GROUPS
     gone = rows[rows["left"] == 1].groupby("client_id")["month"].min() + window.ahead
     counts = [m for m in np.unique(month) if (gone <= m).sum() >= min_events]
-    starts = list(range(int(counts[-1]) + 1 - block, int(counts[0]) - 1, -block))[::-1] if counts else []
+    starts = (
+        list(range(int(counts[-1]) + 1 - block, int(counts[0]) - 1, -block))[::-1] if counts else []
+    )
     for start in starts[-blocks:]:
-        train, test = month + window.ahead <= start, (month >= start) & (month < start + block)
+        train = month + window.ahead <= start
+        test = (month >= start) & (month < start + block)
         for own in range(GROUPS) if unseen else (None,):
             if own is None:
                 yield train, test

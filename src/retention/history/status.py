@@ -1,9 +1,10 @@
-"""Who is active, under notice, gone and lost: the one definition that every page, list and sentence counts by.
+"""Who is active, under notice, gone and lost: the one definition that every page, list and sentence
+counts by.
 
-An engagement is *gone* when its last paid day is on or before the cut-off, and *active* until then. An active one is
-*under notice* when its end is on record, and *staying* otherwise. It is *lost* when it is gone by the client's choice
-or nobody recorded whose choice it was. Curves and rates leave out ends in a month that the cut-off cuts (METHODS 0);
-counts of what happened never do.
+An engagement is *gone* when its last paid day is on or before the cut-off, and *active* until then.
+An active one is *under notice* when its end is on record, and *staying* otherwise. It is *lost*
+when it is gone by the client's choice or nobody recorded whose choice it was. Curves and rates
+leave out ends in a month that the cut-off cuts (METHODS 0); counts of what happened never do.
 """
 
 import pandas as pd
@@ -42,10 +43,14 @@ def active_on(spells: pd.DataFrame, day: pd.Timestamp) -> pd.Series:
 
 
 def there_on(spells: pd.DataFrame, day: pd.Timestamp) -> pd.Series:
-    """Whether each was active on this day, and its end would have been recorded had it ended then."""
+    """Whether each was active on this day, and its end would have been recorded had it ended
+    then.
+    """
     return active_on(spells, day) & (on_record_since(spells) <= day + 31 * DAY)
 
 
 def year_before(cutoff: pd.Timestamp) -> pd.Timestamp:
-    """The day on which the year to the cut-off begins: who was there then is kept or lost by the cut-off."""
+    """The day on which the year to the cut-off begins: who was there then is kept or lost by the
+    cut-off.
+    """
     return cutoff - pd.DateOffset(years=1)

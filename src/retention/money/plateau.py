@@ -1,8 +1,8 @@
 """Where revenue levels off and when (B3), and what the present clients will still bring.
 
-Revenue is what those signed so far pay: R(t) = sum over u of a(t - u) S(u) paid(u). It stops growing where those who
-leave take as much as those who sign bring: at sign-ups a month times what one brings in its whole life (Little's law).
-Source: METHODS 5.
+Revenue is what those signed so far pay: R(t) = sum over u of a(t - u) S(u) paid(u). It stops
+growing where those who leave take as much as those who sign bring: at sign-ups a month times what
+one brings in its whole life (Little's law). Source: METHODS 5.
 """
 
 from __future__ import annotations
@@ -24,24 +24,37 @@ from retention.history.opportunities import renewals_known
 from retention.history.snapshots import last_month, month_of
 from retention.history.spells import DAY
 from retention.history.status import active, active_on, staying, there_on, year_before
-from retention.money.lifetimes import DISCOUNT, DRAWS, LONGEST, SEED, Course, extended, paid_there, survival
+from retention.money.lifetimes import (
+    DISCOUNT,
+    DRAWS,
+    LONGEST,
+    SEED,
+    Course,
+    extended,
+    paid_there,
+    survival,
+)
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.stats.curves import MIN_AT_RISK
 from retention.stats.intervals import NO_REPS, Weights, over, with_limits
 
 YEAR = 12
-SIGNED_MONTHS = 24  # (ours) sign-ups a month are those of the last two years, or of the records where they are shorter
+# (ours) sign-ups a month are those of the last two years, or of the records where they are shorter
+SIGNED_MONTHS = 24
 AHEAD = 120  # months that are looked ahead
 NEARLY = 0.95  # share of the plateau at which revenue counts as levelled off: METHODS 5
 HEAVY = 0.25  # (ours) share of the plateau beyond what was watched, from which none can be promised
 LATEST = 3  # months on record whose mean is what a client pays now
 MIN_FOR_THIRDS = 90  # (ours) engagements from which thirds of what they pay are told apart
-NEAR = 0.20  # (ours) share of today's revenue within which the whole interval must lie for it to be there already
+# (ours) share of today's revenue within which the whole interval must lie for it to be there
+# already
+NEAR = 0.20
 Floats = np.ndarray
 
 
 def levelled_off(path: Floats, level: float) -> float:
-    """The first month (from 1) from which revenue stays within a twentieth of its level; inf if never.
+    """The first month (from 1) from which revenue stays within a twentieth of its level; inf if
+    never.
 
     A twelfth of 20 a month is added, and a twelfth of what there is leaves:
 
@@ -55,12 +68,14 @@ def levelled_off(path: Floats, level: float) -> float:
 
 @dataclass(frozen=True)
 class Outlook:
-    """Revenue to come, arrays by the rows of `Weights` and by month from the cut-off on, shape (m, AHEAD + 1).
+    """Revenue to come, arrays by the rows of `Weights` and by month from the cut-off on, shape (m,
+    AHEAD + 1).
 
-    `book` is what the present clients (month 0) will still pay, `new` those signed from now on. `within` and `level`
-    (shape (m,)) are the plateau from what was watched (`known` months), and with clients who stay longer leaving as
-    those longest watched did lately; `tails` the same by parametric curves. `signed` sign-ups a month; `fee` what a
-    client pays in the mean of its months; `sizes` are those of the reps.
+    `book` is what the present clients (month 0) will still pay, `new` those signed from now on.
+    `within` and `level` (shape (m,)) are the plateau from what was watched (`known` months), and
+    with clients who stay longer leaving as those longest watched did lately; `tails` the same by
+    parametric curves. `signed` sign-ups a month; `fee` what a client pays in the mean of its
+    months; `sizes` are those of the reps.
     """
 
     cutoff: dt.date
@@ -93,46 +108,78 @@ class Outlook:
     @property
     def months(self) -> Floats:
         """Months until revenue stays within a twentieth of its level, by draw."""
-        return np.array([levelled_off(path[1:], level) for path, level in zip(self.path, self.level, strict=True)])
+        return np.array(
+            [
+                levelled_off(path[1:], level)
+                for path, level in zip(self.path, self.level, strict=True)
+            ]
+        )
 
 
 def outlook(found: Course, cutoff: dt.date, draws: int = DRAWS, notice: int = 1) -> Outlook | None:
-    """What is to come if clients sign as lately, pay as they did and leave as they did; None where too little is known.
+    """What is to come if clients sign as lately, pay as they did and leave as they did; None where
+    too little is known.
 
-    Every draw resamples the clients: sign-ups, lifetimes and fees move together. As a rep is left out, as many sign and
-    are there as before: how many clients a rep has is no luck of the rep's. None too of a snapshot, whose starts
-    are counted back: it does not tell who signed lately.
+    Every draw resamples the clients: sign-ups, lifetimes and fees move together. As a rep is left
+    out, as many sign and are there as before: how many clients a rep has is no luck of the rep's.
+    None too of a snapshot, whose starts are counted back: it does not tell who signed lately.
     """
     known = found.known
     if not found.has_money or known < YEAR or found.few or not renewals_known(found.spells):
         return None
     weights = found.weights(draws)
-    stay, signed = extended(found, weights), signups(found, weights, cutoff)
+    stay = extended(found, weights)
+    signed = signups(found, weights, cutoff)
     if signed[0] <= 0:  # nobody signs: revenue levels off at nothing, and no plateau is to be told
         return None
     paid = paid_all_along(found, weights)
     brings = stay[:, :-1] * paid
     within, level = (signed * brings[:, :months].sum(axis=1) for months in (known, LONGEST))
-    new = np.hstack([np.zeros((len(signed), 1)), signed[:, None] * np.cumsum(brings, axis=1)[:, :AHEAD]])
-    rest = {name: within[0] + float(signed[0] * paid[0, -1] * months) for name, months in _tails(found, known).items()}
+    new = np.hstack(
+        [np.zeros((len(signed), 1)), signed[:, None] * np.cumsum(brings, axis=1)[:, :AHEAD]]
+    )
+    rest = {
+        name: within[0] + float(signed[0] * paid[0, -1] * months)
+        for name, months in _tails(found, known).items()
+    }
     fee = brings[:, :known].sum(axis=1) / stay[:, :known].sum(axis=1)
     counts = (len(found.spells), int(found.left.sum()))
     ahead = book(found, weights, cutoff, notice)
-    return Outlook(cutoff, known, ahead, new, signed, fee, within, level, rest, found.counts, counts, weights.sizes)
+    return Outlook(
+        cutoff,
+        known,
+        ahead,
+        new,
+        signed,
+        fee,
+        within,
+        level,
+        rest,
+        found.counts,
+        counts,
+        weights.sizes,
+    )
 
 
 def paid_all_along(found: Course, weights: Weights) -> Floats:
-    """What a client still there pays in each month, shape (m, LONGEST); after those watched as in their last year."""
+    """What a client still there pays in each month, shape (m, LONGEST); after those watched as in
+    their last year.
+    """
     paid = paid_there(found, weights)[:, : found.known]
     usual = paid[:, -YEAR:].mean(axis=1, keepdims=True)
     return np.hstack([paid, np.repeat(usual, LONGEST - found.known, axis=1)])
 
 
 def signups(found: Course, weights: Weights, cutoff: dt.date) -> Floats:
-    """Clients signed a month lately, shape (m,); as many as each rep is left out, for reps do not sign clients."""
-    spells, months = found.spells, signing_months(found.spells)
+    """Clients signed a month lately, shape (m,); as many as each rep is left out, for reps do not
+    sign clients.
+    """
+    spells = found.spells
+    months = signing_months(found.spells)
     lately = spells["start_date"] >= pd.Timestamp(cutoff) + DAY - pd.DateOffset(months=months)
-    return weights.apart_from_reps(weights.times @ (lately & (spells["entry_months"] == 0)).to_numpy(float) / months)
+    return weights.apart_from_reps(
+        weights.times @ (lately & (spells["entry_months"] == 0)).to_numpy(float) / months
+    )
 
 
 def signing_months(spells: pd.DataFrame) -> int:
@@ -141,16 +188,23 @@ def signing_months(spells: pd.DataFrame) -> int:
 
 
 def _tails(found: Course, known: int) -> dict[str, float]:
-    """Months that a new client stays beyond those watched, in the mean, by curves fitted to all of it.
+    """Months that a new client stays beyond those watched, in the mean, by curves fitted to all of
+    it.
 
-    The share still there is that of the data; how long those stay is the curve's. Late entry is allowed for; an end in
-    month k lies between k - 1 and k. A curve that cannot be fitted is left out.
+    The share still there is that of the data; how long those stay is the curve's. Late entry is
+    allowed for; an end in month k lies between k - 1 and k. A curve that cannot be fitted is left
+    out.
     """
     outcome = follow_up(found.spells)
     seen = outcome.stop > outcome.entry
-    stop, entry, ended = outcome.stop[seen], outcome.entry[seen], outcome.kind[seen] > 0
-    lower, upper = np.where(ended, stop - 1, stop), np.where(ended, stop, np.inf)
-    share, grid, told = survival(found, np.ones((1, len(found.spells))))[0, known], np.arange(known, 2400.0), {}
+    stop = outcome.stop[seen]
+    entry = outcome.entry[seen]
+    ended = outcome.kind[seen] > 0
+    lower = np.where(ended, stop - 1, stop)
+    upper = np.where(ended, stop, np.inf)
+    share = survival(found, np.ones((1, len(found.spells))))[0, known]
+    grid = np.arange(known, 2400.0)
+    told = {}
     for name, fitter in (("Weibull", WeibullFitter()), ("log-normal", LogNormalFitter())):
         limits = (np.maximum(lower, 1e-3), np.maximum(upper, 2e-3))
         try:
@@ -164,14 +218,17 @@ def _tails(found: Course, known: int) -> dict[str, float]:
 
 
 def book(found: Course, weights: Weights, cutoff: dt.date, notice: int) -> Floats:
-    """What the present clients pay now and will in each coming month, shape (m, AHEAD + 1), given how long they stayed.
+    """What the present clients pay now and will in each coming month, shape (m, AHEAD + 1), given
+    how long they stayed.
 
-    Who has given no notice stays for that long: a client of age a is there h months on with chance S(a + h) / S(a +
-    notice), by the curve of those who pay about as much (thirds), and pays what it pays now. Who has given notice pays
-    until its end.
+    Who has given no notice stays for that long: a client of age a is there h months on with chance
+    S(a + h) / S(a + notice), by the curve of those who pay about as much (thirds), and pays what it
+    pays now. Who has given notice pays until its end.
     """
     spells, (present, now) = found.spells, present_clients(found, cutoff)
-    leaves = month_of(spells["end_date"] + DAY) - month_of(pd.Series(pd.Timestamp(cutoff) + DAY, spells.index))
+    leaves = month_of(spells["end_date"] + DAY) - month_of(
+        pd.Series(pd.Timestamp(cutoff) + DAY, spells.index)
+    )
     path = np.zeros((len(weights), AHEAD + 1))
     for h in range(AHEAD + 1):
         noticed = present & (leaves > h).to_numpy()
@@ -186,7 +243,8 @@ def _as_much_now(path: Floats, reps: int) -> Floats:
     """The paths, those without a rep scaled to today's revenue."""
     if not reps:
         return path
-    drawn, without = path[:-reps], path[-reps:]
+    drawn = path[:-reps]
+    without = path[-reps:]
     today = np.where(without[:, :1] > 0, without[:, :1], np.nan)
     return np.vstack([drawn, without / today * path[0, 0]])
 
@@ -199,14 +257,19 @@ def _thirds(pays: Floats) -> list[Floats]:
     return [place == k for k in np.unique(place)]
 
 
-def _decays(found: Course, weights: Weights, chosen: Floats, now: Floats, like: Floats, notice: int) -> Floats:
+def _decays(
+    found: Course, weights: Weights, chosen: Floats, now: Floats, like: Floats, notice: int
+) -> Floats:
     """What the chosen will pay, leaving by the curve of those alike."""
     part = found.where(like)
-    stay = extended(part if part.known >= YEAR else found, weights[:, like] if part.known >= YEAR else weights)
+    stay = extended(
+        part if part.known >= YEAR else found, weights[:, like] if part.known >= YEAR else weights
+    )
     ages = found.spells["observed_months"].to_numpy(int)
     path = np.zeros((len(weights), AHEAD + 1))
     for age in np.unique(ages[chosen]):
-        mask, at = chosen & (ages == age), min(int(age), LONGEST - AHEAD - notice)
+        mask = chosen & (ages == age)
+        at = min(int(age), LONGEST - AHEAD - notice)
         left = np.maximum(stay[:, at + notice : at + notice + 1], 1e-12)
         later = np.minimum(stay[:, at : at + AHEAD + 1] / left, 1.0)
         path += (weights[:, mask] @ now[mask])[:, None] * later
@@ -214,7 +277,9 @@ def _decays(found: Course, weights: Weights, chosen: Floats, now: Floats, like: 
 
 
 def present_clients(found: Course, cutoff: dt.date) -> tuple[Floats, Floats]:
-    """Who is there (mask of shape (n,)), and what each pays a month now: the mean of its last months on record."""
+    """Who is there (mask of shape (n,)), and what each pays a month now: the mean of its last
+    months on record.
+    """
     spells = found.spells
     present = active(spells).to_numpy()
     now = np.full(len(spells), np.nan)
@@ -228,7 +293,9 @@ def present_clients(found: Course, cutoff: dt.date) -> tuple[Floats, Floats]:
 
 
 def plateau_table(found: Outlook | None) -> Estimates:
-    """Revenue now, in a year and in two, the plateau and its bounds, and when it is reached (B3)."""
+    """Revenue now, in a year and in two, the plateau and its bounds, and when it is reached
+    (B3).
+    """
     if found is None:
         return Estimates((), "Where revenue levels off")
     told = {
@@ -245,22 +312,36 @@ def plateau_table(found: Outlook | None) -> Estimates:
         ),
         "worth of the present clients, over ten years": (present_worth(found), "money"),
     }
-    rows = [Estimate.of("B3", name, "all", found.limits(v, u), u, found.clients) for name, (v, u) in told.items()]
+    rows = [
+        Estimate.of("B3", name, "all", found.limits(v, u), u, found.clients)
+        for name, (v, u) in told.items()
+    ]
     for name, level in found.tails.items():
-        rows.append(Estimate.of("B3", f"plateau, if lifetimes follow a {name} curve", "all", (level,), "money"))
-    return Estimates(tuple(rows), f"Revenue to come ({found.counts}), if clients sign, pay and leave as they did")
+        rows.append(
+            Estimate.of(
+                "B3", f"plateau, if lifetimes follow a {name} curve", "all", (level,), "money"
+            )
+        )
+    return Estimates(
+        tuple(rows), f"Revenue to come ({found.counts}), if clients sign, pay and leave as they did"
+    )
 
 
 def present_worth(found: Outlook) -> Floats:
-    """What the present clients will still bring in ten years, discounted by a tenth a year, shape (m,) (B7)."""
-    return np.asarray((found.book[:, 1:] / (1 + DISCOUNT) ** (np.arange(1, AHEAD + 1) / YEAR)).sum(axis=1))
+    """What the present clients will still bring in ten years, discounted by a tenth a year, shape
+    (m,) (B7).
+    """
+    return np.asarray(
+        (found.book[:, 1:] / (1 + DISCOUNT) ** (np.arange(1, AHEAD + 1) / YEAR)).sum(axis=1)
+    )
 
 
 def plateau_words(found: Outlook | None, currency: str = "") -> Finding:
     """Where revenue levels off and when, in a sentence; or that no plateau can be promised."""
     if found is None:
         why = (
-            f"It takes {NEEDS}, dates of start and end, clients signed lately, and a year of service watched in which "
+            f"It takes {NEEDS}, dates of start and end, clients signed lately, and a year of "
+            "service watched in which "
             "ten clients left."
         )
         return Finding("B3", f"Where revenue levels off cannot be told yet. {why}")
@@ -271,41 +352,57 @@ def plateau_words(found: Outlook | None, currency: str = "") -> Finding:
     if found.beyond > HEAVY:
         least = f"{quantity(found.within[0], 'money')} {currency}".strip()
         text = (
-            f"No plateau can be promised: {found.beyond:.0%} of it would come from clients staying longer than the "
-            f"{found.known} months that could be watched. It is at least {least} a month; if the longest go on leaving "
+            f"No plateau can be promised: {found.beyond:.0%} of it would come from clients "
+            "staying longer than the "
+            f"{found.known} months that could be watched. It is at least {least} a month; if the "
+            "longest go on leaving "
             f"as lately, {money} ({limits})."
         )
         return Finding("B3", text)
     today = f"{quantity(now, 'money')} {currency}".strip()
-    grown, lowest, most = (limit - 1 for limit in found.limits(over(found.level, found.path[:, 1]), "ratio"))
+    grown, lowest, most = (
+        limit - 1 for limit in found.limits(over(found.level, found.path[:, 1]), "ratio")
+    )
     if lowest <= 0 <= most:
-        there = "so it is there already" if max(-lowest, most) <= NEAR else "so it may grow or shrink from there"
-        text = f"Revenue levels off at {money} a month ({limits}), where those who leave take what those who sign bring"
+        there = (
+            "so it is there already"
+            if max(-lowest, most) <= NEAR
+            else "so it may grow or shrink from there"
+        )
+        text = (
+            f"Revenue levels off at {money} a month ({limits}), where those who leave take "
+            "what those who sign bring"
+        )
         return Finding("B3", f"{text}. Now it is {today}, {there}.")
     when = "in more than ten years"
     if math.isfinite(months):
         when = f"by {pd.Timestamp(found.cutoff) + pd.DateOffset(months=int(months)):%B %Y}"
     text = (
-        f"Revenue {'grows' if grown > 0 else 'shrinks'} from {today} to {money} a month ({limits}) and is nearly there"
+        f"Revenue {'grows' if grown > 0 else 'shrinks'} from {today} to {money} a month "
+        f"({limits}) and is nearly there"
     )
     return Finding("B3", f"{text} {when}, if clients sign, pay and leave as they did.")
 
 
 def retained(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Estimates:
-    """Of last year's clients: the share still here, and the share of their fees still paid, up-sells included or not.
+    """Of last year's clients: the share still here, and the share of their fees still paid,
+    up-sells included or not.
 
-    The year to the cut-off, and the year before. One who left counts as nothing. Fees are those of the last whole month
-    on record and of the same month a year before, of clients with a fee in the one and, if still here, the other.
-    Source: METHODS 5.
+    The year to the cut-off, and the year before. One who left counts as nothing. Fees are those of
+    the last whole month on record and of the same month a year before, of clients with a fee in the
+    one and, if still here, the other. Source: METHODS 5.
     """
-    today, rows = pd.Timestamp(cutoff), []
+    today = pd.Timestamp(cutoff)
+    rows = []
     years = (("the last twelve months", today), ("the twelve before", year_before(today)))
     for group, day in years if renewals_known(spells) else ():
         there = there_on(spells, year_before(day))
         if there.sum() < MIN_AT_RISK:
             continue
         now = last_month(day)
-        now = now if money.empty else min(now, int(money["month"].max()))  # fees are written down late
+        now = (
+            now if money.empty else min(now, int(money["month"].max()))
+        )  # fees are written down late
         then = now - YEAR
         part = spells[there]
         kept = active_on(part, day).to_numpy(float)
@@ -316,12 +413,18 @@ def retained(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Esti
         known = np.isfinite(before) & np.isfinite(after)
         values = {"clients kept (logo retention)": over(weights @ kept, weights.sum(axis=1))}
         if known.sum() >= MIN_AT_RISK and before[known].sum() > 0:
-            before, after, mine = before[known], after[known], weights[:, known]
+            before = before[known]
+            after = after[known]
+            mine = weights[:, known]
             values["fees kept, raises and cuts included (net)"] = over(mine @ after, mine @ before)
-            values["fees kept, raises not counted (gross)"] = over(mine @ np.minimum(after, before), mine @ before)
+            values["fees kept, raises not counted (gross)"] = over(
+                mine @ np.minimum(after, before), mine @ before
+            )
         counts = (len(part), int(len(part) - kept.sum()))
         for name, value in values.items():
-            rows.append(Estimate.of("B3", name, group, weights.limits(value, "share"), "share", counts))
+            rows.append(
+                Estimate.of("B3", name, group, weights.limits(value, "share"), "share", counts)
+            )
     return Estimates(tuple(rows), "Of the clients of a year before: how many and how much is left")
 
 
@@ -331,15 +434,22 @@ def _fees_in(part: pd.DataFrame, money: pd.DataFrame, month: int) -> Floats:
 
 
 def outlook_rows(found: Outlook | None) -> pd.DataFrame:
-    """Revenue to come for the chart: `group, month, mean, low, high, level, level_low, level_high`."""
+    """Revenue to come for the chart: `group, month, mean, low, high, level, level_low,
+    level_high`.
+    """
     names = ["group", "month", "mean", "low", "high", "level", "level_low", "level_high"]
     if found is None:
         return pd.DataFrame(columns=names)
-    level, parts = dict(zip(names[-3:], found.limits(found.level, "money"), strict=True)), []
+    level = dict(zip(names[-3:], found.limits(found.level, "money"), strict=True))
+    parts = []
     for group, every in (("all clients", found.path), ("those here now", found.book)):
-        path = every[:, 1:]  # the month after the cut-off is the first in which some sign as well as leave
+        path = every[
+            :, 1:
+        ]  # the month after the cut-off is the first in which some sign as well as leave
         limits = [found.limits(values, "money") for values in path.T]
-        frame = pd.DataFrame(limits, columns=["mean", "low", "high"]).assign(month=np.arange(1, path.shape[1] + 1))
+        frame = pd.DataFrame(limits, columns=["mean", "low", "high"]).assign(
+            month=np.arange(1, path.shape[1] + 1)
+        )
         parts.append(frame.assign(group=group, **level))
     return pd.concat(parts, ignore_index=True)
 
@@ -347,5 +457,8 @@ def outlook_rows(found: Outlook | None) -> pd.DataFrame:
 def outlook_alt(rows: pd.DataFrame, currency: str = "") -> str:
     """The chart in words."""
     told = rows[rows["month"].isin([1, YEAR, 2 * YEAR, 5 * YEAR])]
-    words = [f"{row.group}, month {row.month}: {row.mean:,.0f} {currency}".strip() for row in told.itertuples()]
+    words = [
+        f"{row.group}, month {row.month}: {row.mean:,.0f} {currency}".strip()
+        for row in told.itertuples()
+    ]
     return f"Revenue a month to come. {'; '.join(words) or 'Not known'}."

@@ -1,4 +1,6 @@
-"""All that is known of the clients as of one day, opened with one call; what was recorded later changes nothing."""
+"""All that is known of the clients as of one day, opened with one call; what was recorded later
+changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,16 @@ def as_known(tables: Tables, day: pd.Timestamp) -> dict[str, pd.DataFrame]:
     """
     known = {name: known_by(name, rows, day) for name, rows in tables.items() if name != "clients"}
     return {
-        n: rows[rows["month"] + pd.offsets.MonthEnd(0) <= day] if "month" in rows else rows for n, rows in known.items()
+        n: rows[rows["month"] + pd.offsets.MonthEnd(0) <= day] if "month" in rows else rows
+        for n, rows in known.items()
     }
 
 
 @dataclass(frozen=True)
 class Book:
-    """The clients as of the cut-off: frames with a row a client (index `client_id`), made when first asked for."""
+    """The clients as of the cut-off: frames with a row a client (index `client_id`), made when
+    first asked for.
+    """
 
     spells: pd.DataFrame
     tables: Tables
@@ -49,7 +54,9 @@ class Book:
 
     @cached_property
     def known(self) -> dict[str, pd.DataFrame]:
-        """The tables as they stood on the day, fees in the months they are for (`prepaid.by_term`)."""
+        """The tables as they stood on the day, fees in the months they are for
+        (`prepaid.by_term`).
+        """
         known = dict(self.recorded)
         if "account_months" in known:
             fees = by_term(self.spells, known["account_months"], known.get("contracts"))
@@ -64,12 +71,18 @@ class Book:
     @cached_property
     def money(self) -> pd.DataFrame:
         """Fee, cost and margin by engagement and month."""
-        return monthly_money(self.spells, self.recorded)  # which puts fees in their months itself, and once
+        return monthly_money(
+            self.spells, self.recorded
+        )  # which puts fees in their months itself, and once
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """The engagements under way as the day ends, one a client; `noticed`: an end is on record."""
-        rows = self.spells[active_on(self.spells, self.cutoff)].drop_duplicates("client_id", keep="last")
+        """The engagements under way as the day ends, one a client; `noticed`: an end is on
+        record.
+        """
+        rows = self.spells[active_on(self.spells, self.cutoff)].drop_duplicates(
+            "client_id", keep="last"
+        )
         return rows.assign(noticed=rows["end_date"].notna()).reset_index(drop=True)
 
     @property
@@ -84,7 +97,9 @@ class Book:
 
     @cached_property
     def told(self) -> pd.DataFrame:
-        """What each client leaves a month, with the `cause` where it is too little: `margins.current`."""
+        """What each client leaves a month, with the `cause` where it is too little:
+        `margins.current`.
+        """
         told = margins.current(self.money, self.rows, self.cutoff, self.limits)
         return told.assign(cause=margins.causes(told, self.unraised, self.limits))
 
@@ -114,9 +129,13 @@ class Book:
 
     @cached_property
     def fairness(self) -> pd.DataFrame:
-        """What of the team's own work may explain what is held against each client: `evidence.fairness`."""
+        """What of the team's own work may explain what is held against each client:
+        `evidence.fairness`.
+        """
         told = self.settings.results
-        return evidence.fairness(self.rows, self.known, self.lately, told, self.cutoff, self.limits, self.team)
+        return evidence.fairness(
+            self.rows, self.known, self.lately, told, self.cutoff, self.limits, self.team
+        )
 
     def last_rep(self, clients: pd.Index) -> pd.Series | None:
         """Who is in charge of each of these clients, or was at its end: `in_charge.last_rep`."""
@@ -130,24 +149,34 @@ class Book:
 
     @cached_property
     def owner_words(self) -> pd.Series:
-        """What lists call the rep in charge of each client; "Bea, who left" where nobody took over, else empty."""
-        last, rows = self.cutoff, self.rows.set_index("client_id", drop=False)
-        left = with_people_who_left(rows, last, self.known.get("assignments"), self.known.get("staff"))
+        """What lists call the rep in charge of each client; "Bea, who left" where nobody took over,
+        else empty.
+        """
+        last = self.cutoff
+        rows = self.rows.set_index("client_id", drop=False)
+        left = with_people_who_left(
+            rows, last, self.known.get("assignments"), self.known.get("staff")
+        )
         gone = evidence.people(left, self.known) + ", who left"
-        return evidence.people(self.owners, self.known).mask(self.owners.isna() & left.notna(), gone)
+        return evidence.people(self.owners, self.known).mask(
+            self.owners.isna() & left.notna(), gone
+        )
 
     @cached_property
     def ends(self) -> pd.DataFrame:
-        """When each client can next be parted from well (D5): `ends_on`, the last paid day of a term, and `notice_by`.
+        """When each client can next be parted from well (D5): `ends_on`, the last paid day of a
+        term, and `notice_by`.
 
-        The term is the newest on record, else the one at signing; one that does not renew runs on month by month.
-        Notice is the contract's, and never less than a month; its last day lies after the cut-off, and where the client
-        goes on month by month a fortnight after it or more.
+        The term is the newest on record, else the one at signing; one that does not renew runs on
+        month by month. Notice is the contract's, and never less than a month; its last day lies
+        after the cut-off, and where the client goes on month by month a fortnight after it or more.
         """
         own = self.rows.set_index("client_id")
         about = ("client_id", "term_start", "term_months", "notice_days", "auto_renew")
         terms = columns_of(self.known, "contracts", *about)
-        latest = terms.sort_values("term_start", kind="stable").drop_duplicates("client_id", keep="last")
+        latest = terms.sort_values("term_start", kind="stable").drop_duplicates(
+            "client_id", keep="last"
+        )
         latest = latest.set_index("client_id").reindex(own.index)
         latest = latest.where(latest["term_start"] > own["start_date"] - 31 * DAY)
         term = latest["term_months"].fillna(own["contract_term_months"]).astype(int)
@@ -157,5 +186,10 @@ class Book:
         room = pd.to_timedelta(np.where(term == 1, self.limits["least_days_to_act"], 0), unit="D")
         gone = whole_months(start, self.cutoff + DAY + notice + room).clip(lower=0)
         rolls = latest["auto_renew"].eq(False).fillna(False).astype(bool) & (gone >= term)
-        ends = add_months(start, pd.Series(np.where(rolls, gone + 1, (gone // term + 1) * term), own.index)) - DAY
+        ends = (
+            add_months(
+                start, pd.Series(np.where(rolls, gone + 1, (gone // term + 1) * term), own.index)
+            )
+            - DAY
+        )
         return pd.DataFrame({"ends_on": ends, "notice_by": ends - notice})

@@ -1,9 +1,10 @@
-"""What clients owe: invoices less what was paid of them, credits set off, by client and the oldest invoice first.
+"""What clients owe: invoices less what was paid of them, credits set off, by client and the oldest
+invoice first.
 
-A payment counts for the invoice that it names. What is left over counts as a credit of the client: a credit note (an
-invoice under zero) that was not paid out, and what was paid beyond an invoice. Credits settle the client's open
-invoices, the one due first before the others, whether due already or not. Features of a month's end (`arrears` in
-features.toml) follow the same rule by month.
+A payment counts for the invoice that it names. What is left over counts as a credit of the client:
+a credit note (an invoice under zero) that was not paid out, and what was paid beyond an invoice.
+Credits settle the client's open invoices, the one due first before the others, whether due already
+or not. Features of a month's end (`arrears` in features.toml) follow the same rule by month.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ OPEN = ["invoice_id", "client_id", "issued_on", "due_on", "amount", "open", "set
 def invoices_on(known: Mapping[str, pd.DataFrame], day: pd.Timestamp) -> pd.DataFrame:
     """A row an invoice above zero issued by this day, with what is still `open` of it, in money.
 
-    `settled_on` is the day on which nothing was open any more; missing while something is. Rows are in the order in
-    which credits settle them. Empty without the tables invoices and payments.
+    `settled_on` is the day on which nothing was open any more; missing while something is. Rows are
+    in the order in which credits settle them. Empty without the tables invoices and payments.
     """
     if not {"invoices", "payments"} <= set(known):
         return pd.DataFrame(columns=OPEN)
@@ -28,33 +29,51 @@ def invoices_on(known: Mapping[str, pd.DataFrame], day: pd.Timestamp) -> pd.Data
     paid = known["payments"][known["payments"]["paid_on"] <= day].groupby("invoice_id")
     paid = paid.agg(sum=("amount", "sum"), last=("paid_on", "max")).reindex(bills["invoice_id"])
     bills = bills.assign(paid=paid["sum"].fillna(0.0).to_numpy(float), last=paid["last"].to_numpy())
-    due = bills[bills["amount"] > 0].sort_values(["client_id", "due_on", "issued_on", "invoice_id"], kind="stable")
+    due = bills[bills["amount"] > 0].sort_values(
+        ["client_id", "due_on", "issued_on", "invoice_id"], kind="stable"
+    )
     need = (due["amount"] - due["paid"]).clip(lower=0).round(2)
     credits = _credits(bills)
     granted = due["client_id"].map(credits.groupby("client_id")["amount"].sum()).fillna(0.0)
     through = need.groupby(due["client_id"]).cumsum()
     left = (through - granted).clip(lower=0)
-    due = due.assign(open=left.where(left < need, need).round(2), through=through.where(need > CENT))
+    due = due.assign(
+        open=left.where(left < need, need).round(2), through=through.where(need > CENT)
+    )
     return due.assign(settled_on=_settled(due, credits))[OPEN].reset_index(drop=True)
 
 
 def _credits(bills: pd.DataFrame) -> pd.DataFrame:
-    """Credit notes that were not paid out, and payments beyond an invoice: `client_id, day, amount` above zero."""
+    """Credit notes that were not paid out, and payments beyond an invoice: `client_id, day, amount`
+    above zero.
+    """
     note = bills["amount"] < 0
-    # A credit note is paid out by a payment of either sign: books differ in how they write a refund.
+    # A credit note is paid out by a payment of either sign: books differ in how they write a
+    # refund.
     kept = (-bills["amount"] - bills["paid"].abs()).where(note, bills["paid"] - bills["amount"])
     days = bills["issued_on"].where(note, bills["last"])
     rows = pd.DataFrame({"client_id": bills["client_id"], "day": days, "amount": kept.round(2)})
-    return rows[rows["amount"] > CENT].sort_values(["client_id", "day"], kind="stable").reset_index(drop=True)
+    return (
+        rows[rows["amount"] > CENT]
+        .sort_values(["client_id", "day"], kind="stable")
+        .reset_index(drop=True)
+    )
 
 
 def _settled(due: pd.DataFrame, credits: pd.DataFrame) -> pd.Series:
-    """The day on which each invoice was settled, by its own last payment or by the credit that covered the rest."""
+    """The day on which each invoice was settled, by its own last payment or by the credit that
+    covered the rest.
+    """
     granted = credits.assign(sum=credits.groupby("client_id")["amount"].cumsum())
     sides = (
-        due[["client_id", "through"]].assign(row=due.index).dropna(subset=["through"]).merge(granted, on="client_id")
+        due[["client_id", "through"]]
+        .assign(row=due.index)
+        .dropna(subset=["through"])
+        .merge(granted, on="client_id")
     )
-    covering = sides[sides["sum"] > sides["through"] - CENT].groupby("row")["day"].min().reindex(due.index)
+    covering = (
+        sides[sides["sum"] > sides["through"] - CENT].groupby("row")["day"].min().reindex(due.index)
+    )
     by_credit = covering.where(~(covering < due["last"]), due["last"])
     by_credit = by_credit.where(by_credit >= due["issued_on"], due["issued_on"])
     day = due["last"].where(due["through"].isna(), by_credit)
@@ -62,7 +81,9 @@ def _settled(due: pd.DataFrame, credits: pd.DataFrame) -> pd.Series:
 
 
 def arrears(known: Mapping[str, pd.DataFrame], days: list[pd.Timestamp]) -> pd.DataFrame:
-    """What each client owes overdue on each of these days, in money: a column a day, a row a client."""
+    """What each client owes overdue on each of these days, in money: a column a day, a row a
+    client.
+    """
     owed = {}
     for day in days:
         rows = invoices_on(known, day)
@@ -73,8 +94,12 @@ def arrears(known: Mapping[str, pd.DataFrame], days: list[pd.Timestamp]) -> pd.D
     return pd.DataFrame(owed).fillna(0.0)
 
 
-def usual_invoice(known: Mapping[str, pd.DataFrame], since: pd.Timestamp | None = None) -> pd.Series:
-    """What one invoice of each client comes to: the mean of those `since` a day, or the last one; credits left out."""
+def usual_invoice(
+    known: Mapping[str, pd.DataFrame], since: pd.Timestamp | None = None
+) -> pd.Series:
+    """What one invoice of each client comes to: the mean of those `since` a day, or the last one;
+    credits left out.
+    """
     bills = known.get("invoices", pd.DataFrame(columns=["client_id", "issued_on", "amount"]))
     bills = bills[bills["amount"] > 0].sort_values("issued_on", kind="stable")
     if since is None:

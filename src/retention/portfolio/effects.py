@@ -1,7 +1,9 @@
-"""What goes with leaving, being let go, late payment and margin: signs at signing, flags, raises, new reps.
+"""What goes with leaving, being let go, late payment and margin: signs at signing, flags, raises,
+new reps.
 
-Exploratory (METHODS 1 and 5): effect and interval for all that is looked at, corrected for how much that is, no
-verdict. What may follow from a wish to leave is taken from before the decision. All of it is association.
+Exploratory (METHODS 1 and 5): effect and interval for all that is looked at, corrected for how much
+that is, no verdict. What may follow from a wish to leave is taken from before the decision. All of
+it is association.
 """
 
 from __future__ import annotations
@@ -24,23 +26,36 @@ from retention.history.spells import AGENCY, add_months
 from retention.portfolio.book import Book
 from retention.portfolio.evidence import NOTED, RED_FLAG, days_late
 from retention.portfolio.margins import raises
-from retention.results import FALSE_DISCOVERIES, NO_SPREAD, Z95, Estimate, Estimates, Finding, Spread
+from retention.results import (
+    FALSE_DISCOVERIES,
+    NO_SPREAD,
+    Z95,
+    Estimate,
+    Estimates,
+    Finding,
+    Spread,
+)
 from retention.settings import study_plan
 from retention.stats.intervals import Weights, leaving_out
 
 SIGNS: Mapping[str, Mapping[str, Any]] = study_plan()["signs"]
 STUDY = {about["words"]: about["study"] for about in SIGNS.values()}
-LEFT, LET_GO, LATE, MARGIN = "leave by choice, ratio", "let go, ratio", "days paid late", "margin a month"
+LEFT = "leave by choice, ratio"
+LET_GO = "let go, ratio"
+LATE = "days paid late"
+MARGIN = "margin a month"
 ENDS = "ends after it"
 DRAWN = "leave by choice, drawn in"
 MONTHS_AFTER = 3  # METHODS 5: months in which a raise (or a new rep) is looked at
 PRIOR_SD = 0.25  # (ours) of a sign's log ratio: two in three lie between 0.8 and 1.3
 MIN_CLIENTS = 10  # (ours) of a group whose mean is told
-WITH, WITHOUT = "clients with it", "clients without"
+WITH = "clients with it"
+WITHOUT = "clients without"
 
 
 def signs(spells: pd.DataFrame) -> pd.DataFrame:
-    """The bad signs of each engagement at signing, in the words of plan.toml: True, False, or missing where not known.
+    """The bad signs of each engagement at signing, in the words of plan.toml: True, False, or
+    missing where not known.
 
     Many approval layers are more than the median client has.
     """
@@ -48,54 +63,85 @@ def signs(spells: pd.DataFrame) -> pd.DataFrame:
     for column, about in SIGNS.items():
         if column in spells and spells[column].notna().any():
             values = spells[column].astype("Float64")
-            bad = values > values.median() if about["worse"] == "many" else values == (about["worse"] == "yes")
+            bad = (
+                values > values.median()
+                if about["worse"] == "many"
+                else values == (about["worse"] == "yes")
+            )
             found[about["words"]] = bad
     return pd.DataFrame(found, index=spells.index)
 
 
 def sign_effects(book: Book) -> Estimates:
-    """Of each bad sign at signing: ratios of leaving by choice and of being let go, later payment, margin (D7, D10).
+    """Of each bad sign at signing: ratios of leaving by choice and of being let go, later payment,
+    margin (D7, D10).
 
-    Ratios are among clients alike in size, source and time (`opportunities.compare`); a further column draws those of
-    leaving towards 1, the more the less is known (ridge). Differences in days and money (clients under way) are
-    Welch's, or by rep.
+    Ratios are among clients alike in size, source and time (`opportunities.compare`); a further
+    column draws those of leaving towards 1, the more the less is known (ridge). Differences in days
+    and money (clients under way) are Welch's, or by rep.
     """
-    bad, found = signs(book.spells), []
+    bad = signs(book.spells)
+    found = []
     rows = {LEFT: exit_rows(book.spells), LET_GO: exit_rows(book.spells, kinds=(AGENCY,))}
     late = days_late(book.known, book.cutoff - pd.DateOffset(months=24))
     for sign in bad:
         marks = bad[sign].set_axis(pd.MultiIndex.from_frame(book.spells[KEY]))
         for outcome, at in rows.items():
-            own = marks.reindex(pd.MultiIndex.from_frame(at[KEY])).set_axis(at.index).dropna().astype(bool)
+            own = (
+                marks.reindex(pd.MultiIndex.from_frame(at[KEY]))
+                .set_axis(at.index)
+                .dropna()
+                .astype(bool)
+            )
             told = at.loc[own.index].reset_index(drop=True)
-            contrast = compare(told, own.reset_index(drop=True), (WITH, WITHOUT), name=sign).contrast
+            contrast = compare(
+                told, own.reset_index(drop=True), (WITH, WITHOUT), name=sign
+            ).contrast
             found += [] if contrast.gate else [contrast.estimate(STUDY[sign], sign, outcome)]
         newest = marks.groupby(level=0).last()
-        for outcome, values, unit in ((LATE, late, "number"), (MARGIN, book.told["margin"], "money")):
+        for outcome, values, unit in (
+            (LATE, late, "number"),
+            (MARGIN, book.told["margin"], "money"),
+        ):
             found += _difference(sign, outcome, values, newest.reindex(values.index), unit, book)
     return Estimates((*found, *_drawn_in(found)), "What goes with each bad sign at signing")
 
 
-def _difference(name: str, group: str, values: pd.Series, marks: pd.Series, unit: str, book: Book) -> list[Estimate]:
-    """The difference of two means, with it less without, with Welch's interval, or by rep, the wider.
+def _difference(
+    name: str, group: str, values: pd.Series, marks: pd.Series, unit: str, book: Book
+) -> list[Estimate]:
+    """The difference of two means, with it less without, with Welch's interval, or by rep, the
+    wider.
 
     `values` and `marks` by client; nothing where a group has under ten.
     """
     by = values.groupby(marks)
-    means, ses, n = by.mean(), by.sem(), by.count()
+    means = by.mean()
+    ses = by.sem()
+    n = by.count()
     if len(n) < 2 or n.min() < MIN_CLIENTS:
         return []
-    gap, half = means[True] - means[False], Z95 * float(np.hypot(ses[True], ses[False]))
+    gap = means[True] - means[False]
+    half = Z95 * float(np.hypot(ses[True], ses[False]))
     known = (values.notna() & marks.notna()).to_numpy()
     reps = book.last_rep(values.index[known])
     half = max(half, _gap_by_rep(values[known], marks[known].astype(bool), reps).reach(0.975))
-    return [Estimate.of(STUDY[name], name, group, (gap, gap - half, gap + half), unit, (int(n.sum()), 0))]
+    return [
+        Estimate.of(
+            STUDY[name], name, group, (gap, gap - half, gap + half), unit, (int(n.sum()), 0)
+        )
+    ]
 
 
 def _gap_by_rep(values: pd.Series, marks: pd.Series, reps: Any) -> Spread:
-    """The spread of the difference of the means of marked values and others, as each rep's are left out."""
+    """The spread of the difference of the means of marked values and others, as each rep's are left
+    out.
+    """
     weights = Weights.of_rows(np.ones((1, len(values))), reps)
-    first, second = (weights[:, own].mean(values.to_numpy(float)[own]) for own in (marks.to_numpy(), ~marks.to_numpy()))
+    first, second = (
+        weights[:, own].mean(values.to_numpy(float)[own])
+        for own in (marks.to_numpy(), ~marks.to_numpy())
+    )
     return leaving_out((first - second)[1:], weights.sizes) if len(weights.sizes) else NO_SPREAD
 
 
@@ -108,13 +154,22 @@ def _drawn_in(rows: list[Estimate]) -> list[Estimate]:
     made = []
     for row, share, t, s in zip(left, keep, theta, se, strict=True):
         limits = [exp(share * t + z * np.sqrt(share) * s) for z in (0.0, -Z95, Z95)]
-        made.append(Estimate.of(row.id, row.name, DRAWN, limits, "ratio", (row.n_clients, row.n_events)))
+        made.append(
+            Estimate.of(row.id, row.name, DRAWN, limits, "ratio", (row.n_clients, row.n_events))
+        )
     return made
 
 
 def beyond_luck(*found: Estimates) -> Finding:
-    """Which effects stand out beyond what so many looks would find by luck (Benjamini-Hochberg at a tenth)."""
-    rows = [row for part in found for row in part.rows if row.group not in (DRAWN, ENDS) and _has_width(row)]
+    """Which effects stand out beyond what so many looks would find by luck (Benjamini-Hochberg at a
+    tenth).
+    """
+    rows = [
+        row
+        for part in found
+        for row in part.rows
+        if row.group not in (DRAWN, ENDS) and _has_width(row)
+    ]
     if not rows:
         return Finding("D7", "Too little is on record to tell what goes with any sign.")
     ratio = np.array([row.unit == "ratio" for row in rows])
@@ -129,19 +184,24 @@ def beyond_luck(*found: Estimates) -> Finding:
 
 
 def _has_width(row: Estimate) -> bool:
-    """Whether the interval of an effect says how sure it is: finite and not a point (all values alike)."""
+    """Whether the interval of an effect says how sure it is: finite and not a point (all values
+    alike).
+    """
     limits = np.array([row.low, row.high])
     if row.unit == "ratio" and limits[0] <= 0:
         return False
     return bool(np.isfinite(limits).all() and limits[1] > limits[0])
 
 
-def after_events(spells: pd.DataFrame, days: Mapping[str, pd.DataFrame], notice: int, months: int = 0) -> Estimates:
-    """Ratios of leaving by choice once something has happened to a client (D7, D8, D4): a row each name of `days`.
+def after_events(
+    spells: pd.DataFrame, days: Mapping[str, pd.DataFrame], notice: int, months: int = 0
+) -> Estimates:
+    """Ratios of leaving by choice once something has happened to a client (D7, D8, D4): a row each
+    name of `days`.
 
-    `days` has frames of `client_id` and `day`. A month counts where the client was free to leave, and as one after the
-    event where that lay before the decision (`notice` months earlier), at most `months` before it if told; an event
-    from before the client signed counts as well.
+    `days` has frames of `client_id` and `day`. A month counts where the client was free to leave,
+    and as one after the event where that lay before the decision (`notice` months earlier), at most
+    `months` before it if told; an event from before the client signed counts as well.
     """
     rows = month_rows(spells)
     term = rows["contract_term_months"].astype(int)
@@ -156,54 +216,95 @@ def after_events(spells: pd.DataFrame, days: Mapping[str, pd.DataFrame], notice:
         if months:
             hit &= at["day"] >= at["decided"] - pd.DateOffset(months=months)
         marks = pd.Series(rows.index.isin(at.loc[hit, "row"]), rows.index)
-        hits, row = rows[marks], "D4" if months else "D7"
+        hits = rows[marks]
+        row = "D4" if months else "D7"
         counts = hits["client_id"].nunique(), int(hits["left"].sum())
         if counts[0]:
             found.append(Estimate.of(row, name, ENDS, (counts[1],), "count", counts))
             ratio = compare(rows, marks, (WITH, WITHOUT), name=name, others=others)
             found += [] if ratio.contrast.gate else [ratio.contrast.estimate(row, name, LEFT)]
     when = f"within {months} months after it" if months else "once it had happened"
-    return Estimates(tuple(found), f"Leaving by choice {when}, against all others (a dash: too few ends)")
+    return Estimates(
+        tuple(found), f"Leaving by choice {when}, against all others (a dash: too few ends)"
+    )
 
 
 def new_rep(panel: Panel) -> Estimates:
-    """What the rating did after a change of rep, beyond what it did without, by whether the former was loved (A6, D4).
+    """What the rating did after a change of rep, beyond what it did without, by whether the former
+    was loved (A6, D4).
 
-    Mean of three months after less three before; loved: a rating in the upper third before. Interval by client (t), or
-    by the rep in charge then, the wider.
+    Mean of three months after less three before; loved: a rating in the upper third before.
+    Interval by client (t), or by the rep in charge then, the wider.
     """
-    rep, span, rows = panel.rep, MONTHS_AFTER, []
+    rep = panel.rep
+    span = MONTHS_AFTER
+    rows = []
     for m in range(span, rep.shape[1] - span):
-        before, after = (pd.DataFrame(panel.liking[:, a : a + span]).mean(axis=1) for a in (m - span, m))
-        old, new = rep[:, m - span : m] == rep[:, [m - 1]], rep[:, m : m + span] == rep[:, [m]]
+        before, after = (
+            pd.DataFrame(panel.liking[:, a : a + span]).mean(axis=1) for a in (m - span, m)
+        )
+        old = rep[:, m - span : m] == rep[:, [m - 1]]
+        new = rep[:, m : m + span] == rep[:, [m]]
         known = (rep[:, m - 1] != NOBODY) & (rep[:, m] != NOBODY)
         steady = old.all(axis=1) & new.all(axis=1) & known
-        at = {"client": before.index, "before": before, "moved": after - before, "new": rep[:, m] != rep[:, m - 1]}
+        at = {
+            "client": before.index,
+            "before": before,
+            "moved": after - before,
+            "new": rep[:, m] != rep[:, m - 1],
+        }
         at |= {"rep": rep[:, m]}
         rows.append(pd.DataFrame(at)[steady])
-    every = (pd.concat(rows) if rows else pd.DataFrame(columns=["client", "before", "moved", "new", "rep"])).dropna()
-    loved, told = every["before"] >= every["before"].quantile(2 / 3), []
-    for name, part in (("clients who loved the rep before", every[loved]), ("all others", every[~loved])):
+    every = (
+        pd.concat(rows)
+        if rows
+        else pd.DataFrame(columns=["client", "before", "moved", "new", "rep"])
+    ).dropna()
+    loved = every["before"] >= every["before"].quantile(2 / 3)
+    told = []
+    for name, part in (
+        ("clients who loved the rep before", every[loved]),
+        ("all others", every[~loved]),
+    ):
         new = part["new"].astype(bool)
         gap = part[new].groupby("client")["moved"].mean() - part.loc[~new, "moved"].mean()
         if len(gap) >= MIN_CLIENTS:
             half = stats.t.ppf(0.975, len(gap) - 1) * gap.sem()
             half = max(half, _gap_by_rep(part["moved"], new, part["rep"]).reach(0.975))
             values = (gap.mean(), gap.mean() - half, gap.mean() + half)
-            told.append(Estimate.of("D4", "change of the rating", name, values, "points", (len(gap), 0)))
+            told.append(
+                Estimate.of("D4", "change of the rating", name, values, "points", (len(gap), 0))
+            )
     return Estimates(tuple(told), "After a new rep: the rating, beyond what it did without one")
 
 
 def happenings(book: Book) -> dict[str, pd.DataFrame]:
-    """What happened to clients, for `after_events`: `client_id, day`, by what was noted (D7, D8, D11)."""
-    flags = columns_of(book.known, "flags", "client_id", "noted_on", "flag").rename(columns={"noted_on": "day"})
-    group = flags["flag"].astype(str).str.casefold().map(lambda flag: NOTED.get(flag, {}).get("group", RED_FLAG))
-    return {"anything noted": flags} | {f"{name} noted": rows for name, rows in flags.groupby(group)}
+    """What happened to clients, for `after_events`: `client_id, day`, by what was noted (D7, D8,
+    D11).
+    """
+    flags = columns_of(book.known, "flags", "client_id", "noted_on", "flag").rename(
+        columns={"noted_on": "day"}
+    )
+    group = (
+        flags["flag"]
+        .astype(str)
+        .str.casefold()
+        .map(lambda flag: NOTED.get(flag, {}).get("group", RED_FLAG))
+    )
+    return {"anything noted": flags} | {
+        f"{name} noted": rows for name, rows in flags.groupby(group)
+    }
 
 
 def changes(book: Book) -> dict[str, pd.DataFrame]:
     """Raises of the fee, new reps and free work, for `after_events`: `client_id, day` (D4, C9)."""
     reps = new_reps(book.spells, book.known.get("assignments"), book.known.get("staff"))
     asked = columns_of(book.known, "requests", "client_id", "requested_on", "in_scope", "billed")
-    free = asked[asked["in_scope"].eq(False) & asked["billed"].eq(False)].rename(columns={"requested_on": "day"})
-    return {"a raise of the fee": raises(book.known), "a new rep": reps, "work out of scope for nothing": free}
+    free = asked[asked["in_scope"].eq(False) & asked["billed"].eq(False)].rename(
+        columns={"requested_on": "day"}
+    )
+    return {
+        "a raise of the fee": raises(book.known),
+        "a new rep": reps,
+        "work out of scope for nothing": free,
+    }

@@ -1,6 +1,8 @@
-"""What each client leaves after the hours it takes, why it may be too little, and what would mend it (D3 to D5).
+"""What each client leaves after the hours it takes, why it may be too little, and what would mend
+it (D3 to D5).
 
-Margin is the fee less hours at what people cost, a month. Changes billed beside the fee are not in it.
+Margin is the fee less hours at what people cost, a month. Changes billed beside the fee are not in
+it.
 """
 
 from __future__ import annotations
@@ -21,22 +23,29 @@ from retention.results import Estimate, Estimates
 from retention.settings import study_plan
 from retention.stats.intervals import Weights, over
 
-LIMITS: Mapping[str, float] = {name: float(about["value"]) for name, about in study_plan()["portfolio"].items()}
+LIMITS: Mapping[str, float] = {
+    name: float(about["value"]) for name, about in study_plan()["portfolio"].items()
+}
 MULTIPLES: tuple[float, ...] = tuple(study_plan()["D5"]["price_multiples"])
 RAISE = "yearly_raise"
 REMEDIES: Mapping[str, str] = study_plan()["remedies"]  # in the study's order
-UNDERPRICED, OUTGREW, LATELY = "under-priced at signing", "costs outgrew an old fee", "costs rose within the year"
+UNDERPRICED = "under-priced at signing"
+OUTGREW = "costs outgrew an old fee"
+LATELY = "costs rose within the year"
 UNSEEN = "its first months are not on record"
 MIN_RAISES = 5  # (ours) under five raises on record there is no usual raise of one's own
-DRAWS, SEED = 1000, 1
+DRAWS = 1000
+SEED = 1
 Limits = Mapping[str, float]
 Tables = Mapping[str, pd.DataFrame]
 
 
 def months_of(money: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """The months of these engagements whose margin is known, oldest first; of clients without any hours, none.
+    """The months of these engagements whose margin is known, oldest first; of clients without any
+    hours, none.
 
-    Fees after the newest month that anybody's hours are on record for are left out: its hours are still to come.
+    Fees after the newest month that anybody's hours are on record for are left out: its hours are
+    still to come.
     """
     at = money.dropna(subset=["margin"]).merge(rows[[*KEY, "start_date"]], on=KEY)
     worked = at.groupby(KEY)["cost"].transform("sum") > 0
@@ -45,18 +54,25 @@ def months_of(money: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def newest(
-    at: pd.DataFrame, rows: pd.DataFrame, until: pd.Series, cutoff: pd.Timestamp, limits: Limits = LIMITS
+    at: pd.DataFrame,
+    rows: pd.DataFrame,
+    until: pd.Series,
+    cutoff: pd.Timestamp,
+    limits: Limits = LIMITS,
 ) -> pd.DataFrame:
-    """The mean month of each engagement over its newest months up to a day: a row each, index as `rows`.
+    """The mean month of each engagement over its newest months up to a day: a row each, index as
+    `rows`.
 
-    Columns: `months` (counted), `fee, cost, margin` (means), `low, high` (95 % interval of the mean margin, t). `at` as
-    from `months_of`, `until` the days, none after the cut-off. NaN with too few months, or where the newest of them is
-    not among the last before the day.
+    Columns: `months` (counted), `fee, cost, margin` (means), `low, high` (95 % interval of the mean
+    margin, t). `at` as from `months_of`, `until` the days, none after the cut-off. NaN with too few
+    months, or where the newest of them is not among the last before the day.
     """
     last = month_of(until).where(until < cutoff, last_month(cutoff))
     told = at.merge(rows[KEY].assign(row=rows.index, last=last), on=KEY)
     told = told[told["month"] <= told["last"]].sort_values(["row", "month"])
-    grouped = told[told.groupby("row").cumcount(ascending=False) < limits["margin_months"]].groupby("row")
+    grouped = told[told.groupby("row").cumcount(ascending=False) < limits["margin_months"]].groupby(
+        "row"
+    )
     means = grouped[["fee", "cost", "margin"]].mean()
     means.insert(0, "months", grouped.size())
     half = grouped["margin"].sem() * stats.t.ppf(0.975, means["months"].clip(lower=2) - 1)
@@ -66,31 +82,47 @@ def newest(
     return means[(means["months"] >= least) & (late <= least)].reindex(rows.index)
 
 
-def current(money: pd.DataFrame, rows: pd.DataFrame, cutoff: pd.Timestamp, limits: Limits = LIMITS) -> pd.DataFrame:
-    """What each of these engagements leaves a month now: `newest`, a row a client, index `client_id`.
+def current(
+    money: pd.DataFrame, rows: pd.DataFrame, cutoff: pd.Timestamp, limits: Limits = LIMITS
+) -> pd.DataFrame:
+    """What each of these engagements leaves a month now: `newest`, a row a client, index
+    `client_id`.
 
-    And `early` (mean margin of the first months of service; NaN where not on record), `too_long` (months on end, up to
-    the last, in which the mean of the newest months was under nought) and `lost` (what those months cost). `money` as
-    from `history.money`. Clients with too few months, or none lately, are not in it.
+    And `early` (mean margin of the first months of service; NaN where not on record), `too_long`
+    (months on end, up to the last, in which the mean of the newest months was under nought) and
+    `lost` (what those months cost). `money` as from `history.money`. Clients with too few months,
+    or none lately, are not in it.
     """
-    window, least = int(limits["margin_months"]), int(limits["least_margin_months"])
+    window = int(limits["margin_months"])
+    least = int(limits["least_margin_months"])
     at = months_of(money, rows)
-    told = newest(at, rows, pd.Series(cutoff, rows.index), cutoff, limits).set_axis(rows["client_id"])
+    told = newest(at, rows, pd.Series(cutoff, rows.index), cutoff, limits).set_axis(
+        rows["client_id"]
+    )
     told = told.dropna(subset=["margin"]).sort_index().astype({"months": int})
     early = at[at["month"] - month_of(at["start_date"]) < window].groupby("client_id")["margin"]
     told["early"] = early.mean().where(early.size() >= least).reindex(told.index)
-    under = at.groupby("client_id")["margin"].rolling(window).mean().droplevel(0).reindex(at.index) < 0
+    under = (
+        at.groupby("client_id")["margin"].rolling(window).mean().droplevel(0).reindex(at.index) < 0
+    )
     run = at[under[::-1].groupby(at["client_id"]).cummin()[::-1]].groupby("client_id")["margin"]
     told["too_long"], told["lost"] = run.size().reindex(told.index), -run.sum().reindex(told.index)
     return told.fillna({"too_long": 0, "lost": 0.0})
 
 
 def raises(known: Tables) -> pd.DataFrame:
-    """Each time a fee went up: `client_id`, `day` (from when), `step` (0.05: by a twentieth); needs fees by term."""
+    """Each time a fee went up: `client_id`, `day` (from when), `step` (0.05: by a twentieth); needs
+    fees by term.
+    """
     terms = columns_of(known, "contracts", "client_id", "term_start", "fee_pct")
     rows = terms.dropna().sort_values(["client_id", "term_start"], kind="stable")
-    step = rows["fee_pct"].astype(float) / rows.groupby("client_id")["fee_pct"].shift().astype(float) - 1
-    return rows.assign(step=step, day=pd.to_datetime(rows["term_start"]))[step > 0].reset_index(drop=True)
+    step = (
+        rows["fee_pct"].astype(float) / rows.groupby("client_id")["fee_pct"].shift().astype(float)
+        - 1
+    )
+    return rows.assign(step=step, day=pd.to_datetime(rows["term_start"]))[step > 0].reset_index(
+        drop=True
+    )
 
 
 def since_raise(rows: pd.DataFrame, raised: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
@@ -104,9 +136,13 @@ def since_raise(rows: pd.DataFrame, raised: pd.DataFrame, cutoff: pd.Timestamp) 
 
 
 def causes(told: pd.DataFrame, unraised: pd.Series, limits: Limits = LIMITS) -> pd.Series:
-    """Why each client costs more than it pays: one of the study's two causes (D3), or what hinders telling it."""
+    """Why each client costs more than it pays: one of the study's two causes (D3), or what hinders
+    telling it.
+    """
     old = unraised.reindex(told.index) >= limits["raise_months"]
-    cause = np.select([told["early"] < 0, told["early"].isna(), old], [UNDERPRICED, UNSEEN, OUTGREW], LATELY)
+    cause = np.select(
+        [told["early"] < 0, told["early"].isna(), old], [UNDERPRICED, UNSEEN, OUTGREW], LATELY
+    )
     return pd.Series(cause, told.index, dtype=object).where(told["margin"] < 0)
 
 
@@ -118,47 +154,67 @@ def remedies(
     keep: pd.Series,
     limits: Limits = LIMITS,
 ) -> pd.DataFrame:
-    """What each remedy would bring a month for each client that costs more than it pays, in money; index `client_id`.
+    """What each remedy would bring a month for each client that costs more than it pays, in money;
+    index `client_id`.
 
-    Columns: `shortfall`, one for each of `REMEDIES` (nought where it does not fit) and `recovered` (all together, at
-    most the shortfall). Clients that `keep` marks keep their people (A6). Nobody's leaving over it is reckoned with,
-    nor what the dearer people cost where they go.
+    Columns: `shortfall`, one for each of `REMEDIES` (nought where it does not fit) and `recovered`
+    (all together, at most the shortfall). Clients that `keep` marks keep their people (A6).
+    Nobody's leaving over it is reckoned with, nor what the dearer people cost where they go.
     """
     short = told[told["margin"] < 0]
-    raised, begin = raises(known), cutoff + DAY - pd.DateOffset(months=int(limits["margin_months"]))
+    raised = raises(known)
+    begin = cutoff + DAY - pd.DateOffset(months=int(limits["margin_months"]))
     usual = raised["step"].median() if len(raised) >= MIN_RAISES else limits["usual_raise"]
     years = since_raise(rows, raised, cutoff) // limits["raise_months"]
     parts = {
-        RAISE: short["fee"] * ((1 + usual) ** years.reindex(short.index) - 1).clip(upper=limits["most_raise"]),
-        "people": _dearer(known, begin).reindex(short.index).mask(keep.reindex(short.index, fill_value=False), 0),
+        RAISE: short["fee"]
+        * ((1 + usual) ** years.reindex(short.index) - 1).clip(upper=limits["most_raise"]),
+        "people": _dearer(known, begin)
+        .reindex(short.index)
+        .mask(keep.reindex(short.index, fill_value=False), 0),
         "changes": _unbilled(known, begin).reindex(short.index) / short["months"],
         "discount": _given_away(rows.set_index("client_id"), known, begin),
     }
-    found = pd.DataFrame({name: part.reindex(short.index) for name, part in parts.items()}, short.index).fillna(0.0)
-    return found.assign(shortfall=-short["margin"], recovered=found.sum(axis=1).clip(upper=-short["margin"]))
+    found = pd.DataFrame(
+        {name: part.reindex(short.index) for name, part in parts.items()}, short.index
+    ).fillna(0.0)
+    return found.assign(
+        shortfall=-short["margin"], recovered=found.sum(axis=1).clip(upper=-short["margin"])
+    )
 
 
 def _dearer(known: Tables, begin: pd.Timestamp) -> pd.Series:
-    """What people cost a month beyond the median of their role, on each client's hours since `begin`."""
-    hours, staff = known.get("hours"), known.get("staff")
+    """What people cost a month beyond the median of their role, on each client's hours since
+    `begin`.
+    """
+    hours = known.get("hours")
+    staff = known.get("staff")
     if hours is None or staff is None or "hourly_cost" not in staff:
         return pd.Series(dtype=float)
-    usual = staff.assign(role=staff.get("role", "all")).groupby("role")["hourly_cost"].transform("median")
+    usual = (
+        staff.assign(role=staff.get("role", "all"))
+        .groupby("role")["hourly_cost"]
+        .transform("median")
+    )
     beyond = (staff["hourly_cost"] - usual).clip(lower=0).fillna(0).set_axis(staff["staff_id"])
     spent = hours[hours["month"] >= begin]
-    saved = (spent["hours"] * spent["staff_id"].map(beyond).fillna(0)).groupby(spent["client_id"]).sum()
+    saved = (
+        (spent["hours"] * spent["staff_id"].map(beyond).fillna(0)).groupby(spent["client_id"]).sum()
+    )
     return saved / spent.groupby("client_id")["month"].nunique()
 
 
 def _unbilled(known: Tables, begin: pd.Timestamp) -> pd.Series:
-    """The worth of work out of scope that was not billed since `begin`, at what billed hours have brought.
+    """The worth of work out of scope that was not billed since `begin`, at what billed hours have
+    brought.
 
     Empty where no billed request has both its hours and its amount.
     """
     requests = known.get("requests", pd.DataFrame())
     if not {"in_scope", "billed", "amount", "hours"} <= set(requests):
         return pd.Series(dtype=float)
-    billed, outside = requests["billed"].eq(True), requests["in_scope"].eq(False)
+    billed = requests["billed"].eq(True)
+    outside = requests["in_scope"].eq(False)
     priced = requests[billed & (requests["amount"] > 0) & (requests["hours"] > 0)]
     if priced.empty:
         return pd.Series(dtype=float)
@@ -168,64 +224,99 @@ def _unbilled(known: Tables, begin: pd.Timestamp) -> pd.Series:
 
 
 def _given_away(own: pd.DataFrame, known: Tables, begin: pd.Timestamp) -> pd.Series:
-    """What a discount still takes off the agreed fee a month, of clients who have one and did not prepay."""
-    months, terms = (
-        known.get("account_months", {}),
-        columns_of(known, "contracts", "client_id", "term_start", "fee_pct"),
-    )
+    """What a discount still takes off the agreed fee a month, of clients who have one and did not
+    prepay.
+    """
+    months = known.get("account_months", {})
+    terms = columns_of(known, "contracts", "client_id", "term_start", "fee_pct")
     if not {"discount_pct", "fee_pct"} <= set(own) or not {"fee", "ad_spend"} <= set(months):
         return pd.Series(dtype=float)
-    terms = terms[terms["term_start"] <= begin].sort_values("term_start", kind="stable")  # what is paid since then
-    agreed = terms.groupby("client_id")["fee_pct"].last().reindex(own.index).fillna(own["fee_pct"]).astype(float)
-    lately = months[months["month"] >= begin].groupby("client_id")[["fee", "ad_spend"]].mean().reindex(own.index)
+    terms = terms[terms["term_start"] <= begin].sort_values(
+        "term_start", kind="stable"
+    )  # what is paid since then
+    agreed = (
+        terms.groupby("client_id")["fee_pct"]
+        .last()
+        .reindex(own.index)
+        .fillna(own["fee_pct"])
+        .astype(float)
+    )
+    lately = (
+        months[months["month"] >= begin]
+        .groupby("client_id")[["fee", "ad_spend"]]
+        .mean()
+        .reindex(own.index)
+    )
     off = agreed / 100 * lately["ad_spend"] - lately["fee"]
     prepaid = own["prepaid"].eq(True) if "prepaid" in own else False
-    return off.where((own["discount_pct"] > 0) & ~prepaid & (off > 0.01 * lately["fee"]), 0.0)  # less is rounding
+    return off.where(
+        (own["discount_pct"] > 0) & ~prepaid & (off > 0.01 * lately["fee"]), 0.0
+    )  # less is rounding
 
 
 def mended(found: pd.DataFrame) -> Estimates:
-    """The share of the shortfall that each remedy would recover alone and all together, beside the published 80 % (D4).
+    """The share of the shortfall that each remedy would recover alone and all together, beside the
+    published 80 % (D4).
 
-    Intervals: clients resampled, or by rep, the wider. `clients mended`: the share whose whole shortfall is recovered.
+    Intervals: clients resampled, or by rep, the wider. `clients mended`: the share whose whole
+    shortfall is recovered.
     """
-    caption = f"What the four remedies would recover (published: {LIMITS['mended_share']:.0%} of the problems mended)"
+    caption = (
+        f"What the four remedies would recover (published: {LIMITS['mended_share']:.0%} of "
+        "the problems mended)"
+    )
     if found.empty:
         return Estimates((), caption)
-    short, n = found["shortfall"].to_numpy(float), len(found)
-    parts = {words: np.minimum(found[name].to_numpy(float), short) for name, words in REMEDIES.items()}
+    short = found["shortfall"].to_numpy(float)
+    n = len(found)
+    parts = {
+        words: np.minimum(found[name].to_numpy(float), short) for name, words in REMEDIES.items()
+    }
     parts |= {"all four together": found["recovered"].to_numpy(float)}
-    weights, rows = resamples(n, found.get("rep")), []
+    weights = resamples(n, found.get("rep"))
+    rows = []
     for name, part in parts.items():
         whole = (part >= short - 0.005).astype(float)
         recovered = over(weights @ part, weights @ short)
         shares = {"share of the shortfall": recovered, "clients mended": weights.mean(whole)}
         for group, values in shares.items():
-            rows.append(Estimate.of("D4", name, group, weights.limits(values, "share"), "share", (n, 0)))
+            rows.append(
+                Estimate.of("D4", name, group, weights.limits(values, "share"), "share", (n, 0))
+            )
     return Estimates(tuple(rows), caption)
 
 
 def resamples(n: int, reps: Any = None) -> Weights:
-    """How often each of n clients counts: once, in resamples of the clients, and as each rep is left out.
+    """How often each of n clients counts: once, in resamples of the clients, and as each rep is
+    left out.
 
     `reps` (n,) say who is in charge of each, "" for nobody; None where that is not on record.
     """
-    times = np.vstack([np.ones(n), np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), DRAWS)])
+    times = np.vstack(
+        [np.ones(n), np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), DRAWS)]
+    )
     return Weights.of_rows(times, reps)
 
 
 def worsening(money: pd.DataFrame, rows: pd.DataFrame, limits: Limits = LIMITS) -> pd.DataFrame:
-    """Work that only gets worse (D5): clients whose margin fell from stretch to stretch of months, all under nought.
+    """Work that only gets worse (D5): clients whose margin fell from stretch to stretch of months,
+    all under nought.
 
-    Index `client_id`; columns `first, second, third` (mean margin a month of three stretches, the newest last) and
-    `sunk` (what they cost together), where that passes the threshold.
+    Index `client_id`; columns `first, second, third` (mean margin a month of three stretches, the
+    newest last) and `sunk` (what they cost together), where that passes the threshold.
     """
-    span, names = int(limits["write_off_stretch"]), ["third", "second", "first"]
+    span = int(limits["write_off_stretch"])
+    names = ["third", "second", "first"]
     at = months_of(money, rows)
     back = at.groupby("client_id").cumcount(ascending=False) // span
     at = at.assign(stretch=back.map(dict(enumerate(names)))).dropna(subset=["stretch"])
     grouped = at.groupby(["client_id", "stretch"])["margin"]
     means = grouped.mean().where(grouped.size() == span).unstack().reindex(columns=names[::-1])
-    falls = (means["first"] < 0) & (means["second"] < means["first"]) & (means["third"] < means["second"])
+    falls = (
+        (means["first"] < 0)
+        & (means["second"] < means["first"])
+        & (means["third"] < means["second"])
+    )
     means["sunk"] = -means.sum(axis=1) * span
     return means[falls & (means["sunk"] >= limits["write_off_loss"])]
 
@@ -233,10 +324,12 @@ def worsening(money: pd.DataFrame, rows: pd.DataFrame, limits: Limits = LIMITS) 
 def worth_staying(told: pd.DataFrame) -> pd.DataFrame:
     """Prices at which a client would be worth keeping (D5), in money a month; index `client_id`.
 
-    `usual_margin` leaves the share that the median client with any margin leaves; then the study's multiples of today's
-    fee (`2 times`, ...). Break-even is the `cost`.
+    `usual_margin` leaves the share that the median client with any margin leaves; then the study's
+    multiples of today's fee (`2 times`, ...). Break-even is the `cost`.
     """
     share = (told["margin"] / told["fee"])[told["margin"] > 0].median()
     share = 0.0 if math.isnan(share) else share
     usual = told["cost"] / (1 - share) if share < 1 else math.nan  # 1: the others cost nothing
-    return pd.DataFrame({"usual_margin": usual} | {f"{m:g} times": told["fee"] * m for m in MULTIPLES}, told.index)
+    return pd.DataFrame(
+        {"usual_margin": usual} | {f"{m:g} times": told["fee"] * m for m in MULTIPLES}, told.index
+    )

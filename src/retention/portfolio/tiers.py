@@ -1,7 +1,9 @@
-"""Tiers of clients, best to worst (D6), who moved between them, and how long their invoices wait (D8).
+"""Tiers of clients, best to worst (D6), who moved between them, and how long their invoices wait
+(D8).
 
-A tier is the share of good signs among those on record, at signing or in how a client behaves; who has too few on
-record has none. An invoice not yet paid in full has waited until now and is not left out (Kaplan-Meier, METHODS 5).
+A tier is the share of good signs among those on record, at signing or in how a client behaves; who
+has too few on record has none. An invoice not yet paid in full has waited until now and is not left
+out (Kaplan-Meier, METHODS 5).
 """
 
 from __future__ import annotations
@@ -26,20 +28,32 @@ from retention.stats.hazards import NotFittedError, band_exposure, fit_hazard, v
 from retention.stats.intervals import Weights
 
 TIERS = ("best", "very good", "workable", "tolerable", "worst")
-WAITED, SALES_DAYS = (30, 60, 90), 90  # days from the invoice, and of sales that count as outstanding
+WAITED, SALES_DAYS = (
+    (30, 60, 90),
+    90,
+)  # days from the invoice, and of sales that count as outstanding
 TREND = "Does a worse tier at signing go with leaving?"
 MIN_SIGNS = 3  # (ours) signs on record under which there is no tier
 
 
 def by_share(good: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
-    """The tier for the share of True among what is known in each row; missing where too little is."""
-    share = good.astype("Float64").mean(axis=1).where(good.notna().sum(axis=1) >= MIN_SIGNS).astype(float)
+    """The tier for the share of True among what is known in each row; missing where too
+    little is.
+    """
+    share = (
+        good.astype("Float64")
+        .mean(axis=1)
+        .where(good.notna().sum(axis=1) >= MIN_SIGNS)
+        .astype(float)
+    )
     edges = [-np.inf, *(limits[f"tier_{name.replace(' ', '_')}"] for name in TIERS[3::-1]), np.inf]
     return pd.cut(share, edges, labels=TIERS[::-1], right=False).astype("string")
 
 
 def at_signing(spells: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
-    """The tier of each engagement by what was known at signing: the good answers, and spend in the upper half."""
+    """The tier of each engagement by what was known at signing: the good answers, and spend in the
+    upper half.
+    """
     good = ~signs(spells).astype("boolean")
     if good.empty or not len(good.columns):
         return pd.Series(pd.NA, spells.index, dtype="string")
@@ -48,12 +62,15 @@ def at_signing(spells: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
 
 
 def behaving(book: Book) -> pd.Series:
-    """The tier of each client under way on the book's day, by its records until then; index `client_id`.
+    """The tier of each client under way on the book's day, by its records until then; index
+    `client_id`.
 
-    Good signs: it pays for its hours, pays on time, owes nothing overdue, answers when asked, asks within scope, lets
-    work stand, and nothing is noted against it. Those that no table tells do not count.
+    Good signs: it pays for its hours, pays on time, owes nothing overdue, answers when asked, asks
+    within scope, lets work stand, and nothing is noted against it. Those that no table tells do not
+    count.
     """
-    known, clients = book.known, pd.Index(book.rows["client_id"])
+    known = book.known
+    clients = pd.Index(book.rows["client_id"])
     begin = book.cutoff - pd.DateOffset(months=int(book.limits["margin_months"]))
     good = {"pays for its hours": book.told["margin"] >= 0}
     if {"invoices", "payments"} <= set(known):
@@ -70,13 +87,18 @@ def behaving(book: Book) -> pd.Series:
     if "flags" in known:
         noted = book.lately[book.lately["evidence"] == NOTED_BY]
         good["nothing noted"] = pd.Series(~clients.isin(noted["client_id"]), clients)
-    frame = pd.DataFrame({name: told.reindex(clients).astype("boolean") for name, told in good.items()}, index=clients)
+    frame = pd.DataFrame(
+        {name: told.reindex(clients).astype("boolean") for name, told in good.items()},
+        index=clients,
+    )
     return by_share(frame, book.limits)
 
 
 def moves(before: pd.Series, after: pd.Series, gone: str = "left since") -> pd.DataFrame:
     """How many went from each tier to each; rows are the tiers before, columns those after."""
-    both = pd.DataFrame({"before": before, "after": after.reindex(before.index)}).dropna(subset=["before"])
+    both = pd.DataFrame({"before": before, "after": after.reindex(before.index)}).dropna(
+        subset=["before"]
+    )
     table = pd.crosstab(both["before"], both["after"].fillna(gone))
     order = [name for name in (*TIERS, gone) if name in table]
     table = table.reindex([name for name in TIERS if name in table.index])[order]
@@ -84,9 +106,16 @@ def moves(before: pd.Series, after: pd.Series, gone: str = "left since") -> pd.D
 
 
 def trend(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
-    """The ratio of leaving by choice for each tier worse at signing, among clients alike in size (D6)."""
+    """The ratio of leaving by choice for each tier worse at signing, among clients alike in size
+    (D6).
+    """
     rank = at_signing(spells, limits).map({name: float(k) for k, name in enumerate(TIERS)})
-    rows = exit_rows(spells).merge(spells[KEY].assign(tier=rank), on=KEY).dropna(subset=["tier"]).reset_index(drop=True)
+    rows = (
+        exit_rows(spells)
+        .merge(spells[KEY].assign(tier=rank), on=KEY)
+        .dropna(subset=["tier"])
+        .reset_index(drop=True)
+    )
     X = rows[["tier"]].assign(size=np.log(rows["monthly_ad_spend"].clip(lower=1))).astype(float)
     if rows["left"].sum() < MIN_EVENTS or rows["tier"].nunique() < 2:
         return Estimates((), TREND)
@@ -96,20 +125,28 @@ def trend(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
     except NotFittedError:
         return Estimates((), TREND)
     counts = (rows["client_id"].nunique(), int(rows["left"].sum()))
-    half = max(spread.reach(0.975) for spread in spreads(fit, {"tier": 1.0}, rows.get("rep"), counts[1:]))
+    half = max(
+        spread.reach(0.975) for spread in spreads(fit, {"tier": 1.0}, rows.get("rep"), counts[1:])
+    )
     values = [float(np.exp(fit.coefficient("tier") + step)) for step in (0.0, -half, half)]
-    return Estimates((Estimate.of("D6", "leave by choice, ratio a tier", "all", values, "ratio", counts),), TREND)
+    return Estimates(
+        (Estimate.of("D6", "leave by choice, ratio a tier", "all", values, "ratio", counts),), TREND
+    )
 
 
 def by_source(spells: pd.DataFrame, told: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
-    """Engagements by how they came: of high quality, or merely tolerable (C3 against D6)? Clients resampled, or by rep.
+    """Engagements by how they came: of high quality, or merely tolerable (C3 against D6)? Clients
+    resampled, or by rep.
 
-    Margins are those of clients under way whose fees and hours are known; no rows of a source with fewer than two.
+    Margins are those of clients under way whose fees and hours are known; no rows of a source with
+    fewer than two.
     """
-    caption, rows = "Clients by how they came (means; margins of those under way whose hours are known)", []
+    caption = "Clients by how they came (means; margins of those under way whose hours are known)"
+    rows = []
     if "source" not in spells:
         return Estimates((), caption)
-    tier, here = at_signing(spells, limits), active(spells)
+    tier = at_signing(spells, limits)
+    here = active(spells)
     margin = spells["client_id"].map(told["margin"]).where(here)
     good = tier.isin(TIERS[:2]).astype(float).where(tier.notna())
     reps = rep_by(spells)
@@ -132,16 +169,25 @@ def a_year_ago(book: Book) -> pd.Series:
 
 
 def waits(known: Tables, cutoff: pd.Timestamp) -> pd.DataFrame:
-    """A row an invoice: `client_id, issued_on, amount, days` (until settled, or till now), `paid`, `open`.
+    """A row an invoice: `client_id, issued_on, amount, days` (until settled, or till now), `paid`,
+    `open`.
 
-    One that a credit settled, a credit note that cancels it for one, has waited until then and was not `paid`.
+    One that a credit settled, a credit note that cancels it for one, has waited until then and was
+    not `paid`.
     """
     columns = ["client_id", "issued_on", "amount", "days", "paid", "open"]
     rows = invoices_on(known, cutoff)
     if rows.empty:
         return pd.DataFrame(columns=columns)
     until = rows["settled_on"].fillna(cutoff)
-    paid = known["payments"].groupby("invoice_id")["amount"].sum().reindex(rows["invoice_id"]).fillna(0).to_numpy()
+    paid = (
+        known["payments"]
+        .groupby("invoice_id")["amount"]
+        .sum()
+        .reindex(rows["invoice_id"])
+        .fillna(0)
+        .to_numpy()
+    )
     days = (until - rows["issued_on"]).dt.days.clip(lower=0)
     return rows.assign(days=days, paid=paid >= rows["amount"] - CENT)[columns]
 
@@ -149,11 +195,13 @@ def waits(known: Tables, cutoff: pd.Timestamp) -> pd.DataFrame:
 def days_to_pay(
     rows: pd.DataFrame, tier: pd.Series, cutoff: pd.Timestamp, spells: pd.DataFrame | None = None
 ) -> Estimates:
-    """Share of invoices unpaid after 30, 60 and 90 days, and days of sales outstanding, by tier and for all (D8).
+    """Share of invoices unpaid after 30, 60 and 90 days, and days of sales outstanding, by tier and
+    for all (D8).
 
     Clients resampled, or by rep, the wider; `spells` say who is in charge.
     """
-    told, now = [], rows["client_id"].map(tier)
+    told = []
+    now = rows["client_id"].map(tier)
     for group in ("all", *TIERS):
         part = rows if group == "all" else rows[now == group]
         codes, clients = pd.factorize(part["client_id"])
@@ -163,20 +211,28 @@ def days_to_pay(
         unpaid = _unpaid(part, codes, weights)
         for day in WAITED:
             limits = weights.limits(unpaid[:, day], "share")
-            told.append(Estimate.of("D8", f"unpaid after {day} days", group, limits, "share", (n, 0)))
+            told.append(
+                Estimate.of("D8", f"unpaid after {day} days", group, limits, "share", (n, 0))
+            )
         sales = part.loc[part["issued_on"] > cutoff - pd.Timedelta(days=SALES_DAYS), "amount"].sum()
         owed = SALES_DAYS * part["open"].sum() / sales if sales else math.nan
-        told.append(Estimate.of("D8", "days of sales outstanding", group, (owed,), "number", (n, 0)))
+        told.append(
+            Estimate.of("D8", "days of sales outstanding", group, (owed,), "number", (n, 0))
+        )
     return Estimates(tuple(told), "How long invoices wait, by the client's tier now")
 
 
 def _unpaid(rows: pd.DataFrame, codes: np.ndarray, weights: Weights) -> np.ndarray:
     """Kaplan-Meier's share unpaid after each day, shape (1 + draws + reps, days)."""
-    last, clients = max(WAITED), weights.times.shape[1]
+    last = max(WAITED)
+    clients = weights.times.shape[1]
     days = rows["days"].clip(upper=last + 1).to_numpy(int)
-    paid, there = np.zeros((clients, last + 2)), np.zeros((clients, last + 2))
+    paid = np.zeros((clients, last + 2))
+    there = np.zeros((clients, last + 2))
     np.add.at(paid, (codes[rows["paid"]], days[rows["paid"]]), 1)
     np.add.at(there, (codes, days), 1)
     at_risk = weights @ there[:, ::-1].cumsum(axis=1)[:, ::-1]
-    share = np.divide(weights @ paid, at_risk, out=np.zeros_like(at_risk, dtype=float), where=at_risk > 0)
+    share = np.divide(
+        weights @ paid, at_risk, out=np.zeros_like(at_risk, dtype=float), where=at_risk > 0
+    )
     return np.cumprod(1 - share, axis=1)

@@ -1,1 +1,3 @@
-"""Notebooks and parameters in, a published folder of HTML pages out. Knows nothing of statistics."""
+"""Notebooks and parameters in, a published folder of HTML pages out. Knows nothing of
+statistics.
+"""

@@ -1,4 +1,6 @@
-"""Running notebooks: papermill, one process a notebook, parameters checked strictly, results collected."""
+"""Running notebooks: papermill, one process a notebook, parameters checked strictly, results
+collected.
+"""
 
 import ast
 import contextlib
@@ -22,14 +24,18 @@ from retention.report import kernels
 from retention.results import MIME
 
 NOISE = "kernels.log"  # what notebook processes write to the terminal; kept only when a run fails
-OWN = "own"  # where each notebook writes its lists until it is done, and where kernels keep their sockets
-WARNED = re.compile(r"^\S.*?:\d+: (\w*Warning: .*)$")  # how Python prints a warning; its line of source is indented
+# where each notebook writes its lists until it is done, and where kernels keep their sockets
+OWN = "own"
+WARNED = re.compile(
+    r"^\S.*?:\d+: (\w*Warning: .*)$"
+)  # how Python prints a warning; its line of source is indented
 COLOURS = re.compile(r"\x1b\[[\d;]*m")
 
 
 @dataclass(frozen=True)
 class Executed:
-    """One notebook after its run: where it is, how it went, what it displayed for the run to collect.
+    """One notebook after its run: where it is, how it went, what it displayed for the run to
+    collect.
 
     `warnings`: what libraries wrote to standard error while it ran, a line each, without paths.
     """
@@ -45,14 +51,19 @@ class Executed:
 
 
 def check_parameters(notebook: Path) -> None:
-    """ConfigError unless the notebook has one parameters cell that sets exactly the four fixed parameters."""
+    """ConfigError unless the notebook has one parameters cell that sets exactly the four fixed
+    parameters.
+    """
     cells = nbformat.read(notebook, as_version=4).cells
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     nodes = ast.walk(ast.parse(tagged[0].source)) if len(tagged) == 1 else ()
-    names = tuple(node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    names = tuple(
+        node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    )
     if names != PARAMETERS:
         raise ConfigError(
-            f"{notebook.name} needs one cell tagged 'parameters' that sets {', '.join(PARAMETERS)} and nothing else; "
+            f"{notebook.name} needs one cell tagged 'parameters' that sets "
+            f"{', '.join(PARAMETERS)} and nothing else; "
             f"it has {len(tagged)} such cell(s) setting {', '.join(names) or 'none of them'}."
         )
 
@@ -65,10 +76,11 @@ def run_all(
     done: Callable[[Executed], None],
     seal: str = "",
 ) -> list[Executed]:
-    """Run the notebooks in `work`, at most `jobs` at once, each in a process of its own; in their own order.
+    """Run the notebooks in `work`, at most `jobs` at once, each in a process of its own; in their
+    own order.
 
-    What a notebook writes is taken into `work` once it is done; nothing is taken of one that fails. `seal` opens the
-    folder that the run prepared (`prepared.opened`).
+    What a notebook writes is taken into `work` once it is done; nothing is taken of one that fails.
+    `seal` opens the folder that the run prepared (`prepared.opened`).
     """
     for notebook in notebooks:
         check_parameters(notebook)
@@ -112,7 +124,8 @@ def _run_one(notebook: Path, parameters: dict[str, str], work: Path, seal: str =
     error, cell = _execute(notebook, target, parameters, work)
     seconds = time.perf_counter() - started
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    cpu = used.ru_utime + used.ru_stime
+    peak = used.ru_maxrss / 1024
     payloads: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     try:
@@ -124,7 +137,9 @@ def _run_one(notebook: Path, parameters: dict[str, str], work: Path, seal: str =
     return Executed(notebook.stem, *usage, without_paths(error), cell, payloads, warnings)
 
 
-def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Path) -> tuple[str, str]:
+def _execute(
+    notebook: Path, target: Path, parameters: dict[str, str], work: Path
+) -> tuple[str, str]:
     """The error and the source of the failing cell; two empty strings when all went well."""
     import papermill
     from traitlets.config import Config
@@ -132,8 +147,9 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
     os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = kernels.PROVISIONER
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     os.environ.pop("JUPYTER_PATH", None)  # the kernel of this environment and no other
-    # Kernels talk over files in a private folder of the run, not over open TCP ports. The path of a socket starts at
-    # `work`, where papermill and kernel both are: from the root it might be longer than the system allows.
+    # Kernels talk over files in a private folder of the run, not over open TCP ports. The path of a
+    # socket starts at `work`, where papermill and kernel both are: from the root it might be longer
+    # than the system allows.
     private = tempfile.mkdtemp(prefix="k", dir=work / OWN)
     os.environ["JUPYTER_RUNTIME_DIR"] = private  # the key by which the two know each other
     config = Config()
@@ -141,7 +157,9 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
     config.KernelManager.ip = str(Path(private).relative_to(work) / "k")
     try:
         how = {"cwd": str(work), "kernel_name": "python3", "progress_bar": False, "config": config}
-        how["request_save_on_cell_execute"] = False  # saved when done or failed, not after every cell
+        how["request_save_on_cell_execute"] = (
+            False  # saved when done or failed, not after every cell
+        )
         papermill.execute_notebook(str(notebook), str(target), parameters, **how)
     except papermill.PapermillExecutionError as failure:
         return f"{failure.ename}: {failure.evalue}", failure.source
@@ -155,8 +173,8 @@ def _execute(notebook: Path, target: Path, parameters: dict[str, str], work: Pat
 def _read_back(executed: Path) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
     """What a notebook displayed for the run, and what libraries warned of.
 
-    It is rewritten to name itself and not the folders of this machine, and without the times of day and the random
-    mark that would make every run another file.
+    It is rewritten to name itself and not the folders of this machine, and without the times of day
+    and the random mark that would make every run another file.
     """
     notebook = nbformat.read(executed, as_version=4)
     notebook.metadata.papermill.update(input_path=executed.name, output_path=executed.name)
@@ -168,12 +186,16 @@ def _read_back(executed: Path) -> tuple[tuple[Mapping[str, Any], ...], tuple[str
             part.id = "injected-parameters"
     warnings = [line for cell in notebook.cells for line in _without_noise(cell)]
     nbformat.write(notebook, executed)
-    shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    shown = [
+        output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])
+    ]
     return tuple(data[MIME] for data in shown if MIME in data), tuple(dict.fromkeys(warnings))
 
 
 def _without_noise(cell: Any) -> list[str]:
-    """What the cell wrote to standard error, as lines for a log; it is taken out of the cell, and paths with it."""
+    """What the cell wrote to standard error, as lines for a log; it is taken out of the cell, and
+    paths with it.
+    """
     lines: list[str] = []
     for output in cell.get("outputs", []):
         if output.output_type == "error":
@@ -189,7 +211,8 @@ def _without_noise(cell: Any) -> list[str]:
 
 
 def log_lines(noise: str) -> list[str]:
-    """Warnings of libraries by kind and words, and what else stands in the noise; without paths and lines of source.
+    """Warnings of libraries by kind and words, and what else stands in the noise; without paths and
+    lines of source.
 
     >>> log_lines("/opt/lib/x.py:3: RuntimeWarning: divide by zero in log\\n  y = np.log(x)\\n")
     ['RuntimeWarning: divide by zero in log']

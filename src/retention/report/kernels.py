@@ -1,8 +1,10 @@
-"""Notebooks on kernels forked from one warm process; to Jupyter this is an ordinary kernel provisioner.
+"""Notebooks on kernels forked from one warm process; to Jupyter this is an ordinary kernel
+provisioner.
 
-Importing pandas, scikit-learn and matplotlib costs more than most notebooks do, so one process imports them once. It
-forks a driver for each notebook, and a driver forks its kernel before it opens a socket or starts a thread. Each dies
-with its parent, down from the run, so that nothing outlives a killed run. Papermill and nbclient are as they come.
+Importing pandas, scikit-learn and matplotlib costs more than most notebooks do, so one process
+imports them once. It forks a driver for each notebook, and a driver forks its kernel before it
+opens a socket or starts a thread. Each dies with its parent, down from the run, so that nothing
+outlives a killed run. Papermill and nbclient are as they come.
 """
 
 import contextlib
@@ -25,31 +27,46 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
 
 PROVISIONER = "retention-warm"  # its name among the entry points of pyproject.toml
-# The libraries of macOS may not be forked, Windows cannot: there, kernels are started as Jupyter always does.
+# The libraries of macOS may not be forked, Windows cannot: there, kernels are started as Jupyter
+# always does.
 FORKS = sys.platform == "linux"
 DEATH_SIGNAL = 1  # prctl(PR_SET_PDEATHSIG): a process dies with its parent
 LAUNCHER = "ipykernel_launcher"
-HEAVY = ("papermill", "ipykernel.kernelapp", "matplotlib_inline.backend_inline", "pyarrow.parquet", "pyarrow.dataset")
-# Threads that libraries start when imported and that a forked process can do without: jemalloc starts its own anew,
-# and polars only tidies files that it never writes here.
+HEAVY = (
+    "papermill",
+    "ipykernel.kernelapp",
+    "matplotlib_inline.backend_inline",
+    "pyarrow.parquet",
+    "pyarrow.dataset",
+)
+# Threads that libraries start when imported and that a forked process can do without: jemalloc
+# starts its own anew, and polars only tidies files that it never writes here.
 HARMLESS = ("jemalloc", "polars-ooc")
 
 
 def each(
-    step: Callable[..., Any], calls: Sequence[tuple[Any, ...]], at_once: int, noise: Path, forks: bool = FORKS
+    step: Callable[..., Any],
+    calls: Sequence[tuple[Any, ...]],
+    at_once: int,
+    noise: Path,
+    forks: bool = FORKS,
 ) -> Generator[tuple[int, Any], None, None]:
     """What `step(*call)` gives back for each call, with its place in `calls`, as they are done.
 
-    Each call has a process of its own, `at_once` at a time; None stands for one that was killed. An exception that
-    `step` raises is raised here. What processes write to the terminal goes to the file `noise`. Closing the generator
-    ends all that still runs.
+    Each call has a process of its own, `at_once` at a time; None stands for one that was killed. An
+    exception that `step` raises is raised here. What processes write to the terminal goes to the
+    file `noise`. Closing the generator ends all that still runs.
     """
     ours, theirs = Pipe()
-    warm = subprocess.Popen([sys.executable, "-c", _START.format(theirs.fileno())], pass_fds=[theirs.fileno()])
+    warm = subprocess.Popen(
+        [sys.executable, "-c", _START.format(theirs.fileno())], pass_fds=[theirs.fileno()]
+    )
     theirs.close()
     waiting = set(range(len(calls)))
     try:
-        with contextlib.suppress(ConnectionError):  # of a warm process that is gone already: told below
+        with contextlib.suppress(
+            ConnectionError
+        ):  # of a warm process that is gone already: told below
             ours.send((sys.path, os.getpid(), str(noise), forks))
             ours.send((step, calls, at_once))
         while waiting:
@@ -104,7 +121,9 @@ def _warm_up() -> bool:
     """Import what kernels and drivers need; whether it is safe to fork after that."""
     import retention
 
-    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as a kernel has it
+    os.environ.setdefault(
+        "MPLBACKEND", "module://matplotlib_inline.backend_inline"
+    )  # as a kernel has it
     ours = [module.name for module in pkgutil.walk_packages(retention.__path__, "retention.")]
     for name in (*HEAVY, *ours):
         import_module(name)
@@ -132,7 +151,9 @@ def _hand_over(running: dict[Any, tuple[int, Any]], run: Connection) -> None:
         run.send((number, result))
 
 
-def _drive(results: Connection, step: Callable[..., Any], call: tuple[Any, ...], warm: int, forks: bool) -> None:
+def _drive(
+    results: Connection, step: Callable[..., Any], call: tuple[Any, ...], warm: int, forks: bool
+) -> None:
     """A driver: its kernel is forked before anything else happens, and ended whatever happens."""
     _die_with(warm)
     if forks:
@@ -156,7 +177,9 @@ def _die_with(parent: int) -> None:
 
 
 class _Forked:
-    """A forked process that waits to be told which kernel to be; with what a provisioner asks of a Popen."""
+    """A forked process that waits to be told which kernel to be; with what a provisioner asks of a
+    Popen.
+    """
 
     stdin = stdout = stderr = None
 
@@ -204,14 +227,19 @@ def _become_kernel(orders: Connection, driver: int) -> None:
 
 
 class WarmProvisioner(LocalProvisioner):
-    """Gives a Python kernel the forked process that waits for it; without one, starts it as Jupyter always does."""
+    """Gives a Python kernel the forked process that waits for it; without one, starts it as Jupyter
+    always does.
+    """
 
     async def launch_kernel(self, cmd: list[str], **how: Any) -> KernelConnectionInfo:
         """Launch a kernel by its command line."""
         if LAUNCHER not in cmd or not _WAITING:
             return await super().launch_kernel(cmd, **how)
-        process, folder = _WAITING.pop(), str(how.get("cwd") or Path.cwd())
-        process.orders.send((cmd[cmd.index(LAUNCHER) + 1 :], dict(how.get("env") or os.environ), folder))
+        process = _WAITING.pop()
+        folder = str(how.get("cwd") or Path.cwd())
+        process.orders.send(
+            (cmd[cmd.index(LAUNCHER) + 1 :], dict(how.get("env") or os.environ), folder)
+        )
         self.process = process  # type: ignore[assignment]
         self.pid = self.pgid = process.pid
         self.cwd = folder

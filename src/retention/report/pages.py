@@ -1,4 +1,6 @@
-"""HTML: a page for each executed notebook, the index that answers first, and the page of a failed run."""
+"""HTML: a page for each executed notebook, the index that answers first, and the page of a failed
+run.
+"""
 
 import math
 import re
@@ -15,7 +17,17 @@ from markupsafe import Markup
 from retention.data.schema import read_list
 from retention.errors import printable, without_paths
 from retention.report.execute import Executed
-from retention.results import EMPTY, MARKS, MIME, NOT_ENOUGH, Listing, badge, between, quantity, verdict_class
+from retention.results import (
+    EMPTY,
+    MARKS,
+    MIME,
+    NOT_ENOUGH,
+    Listing,
+    badge,
+    between,
+    quantity,
+    verdict_class,
+)
 
 LEADS = 5  # findings that stand open at the top of the index; the rest is folded
 NUMBERS = ("risk", "low", "high", "at_stake")  # columns of the lists that are no words
@@ -23,9 +35,15 @@ FIRST_LISTS = ("save", "scores", "care")  # the others follow by name
 FIRST_ROWS = 5  # of each list on the index
 LISTS = {
     "scores": "Who may leave, the most at stake first",
-    "like_those_who_left": "Most like those who have left: describes who has left, does not predict who will",
+    "like_those_who_left": "Most like those who have left: describes who has left, does not "
+    "predict who will",
 }  # captions; other lists are called by their files
-SPARE = {"rep_id", "months_to_renewal", "margin_a_month", "contact"}  # columns for which the file is the place
+SPARE = {
+    "rep_id",
+    "months_to_renewal",
+    "margin_a_month",
+    "contact",
+}  # columns for which the file is the place
 SNAPSHOT, DATED = "snapshot", "dated"  # tags of cells for one sort of data alone
 TEMPLATES = Path(__file__).parent / "templates"
 STYLE, SCRIPT = ((TEMPLATES / name).read_text("utf-8") for name in ("style.css", "page.js"))
@@ -33,7 +51,9 @@ STYLE, SCRIPT = ((TEMPLATES / name).read_text("utf-8") for name in ("style.css",
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
+    )
     environment.globals.update(MARKS=MARKS, badge=badge, verdict_class=verdict_class)
     environment.globals.update(between=between, quantity=quantity, axis=axis)
     environment.filters.update(plainly=plainly)
@@ -46,14 +66,20 @@ def _write(folder: Path, template: str, page: str = "index.html", **what: Any) -
 
 
 def plainly(text: str) -> str:
-    """A message as a page may show it: no character that hides or reorders others, and no path of this machine."""
+    """A message as a page may show it: no character that hides or reorders others, and no path of
+    this machine.
+    """
     return without_paths(printable(text))
 
 
-def write_pages(executed: Iterable[Path], folder: Path, failed: Iterable[Executed] = ()) -> dict[str, str]:
-    """The title (first heading) of each page by its name, once one HTML page a notebook is written into `folder`.
+def write_pages(
+    executed: Iterable[Path], folder: Path, failed: Iterable[Executed] = ()
+) -> dict[str, str]:
+    """The title (first heading) of each page by its name, once one HTML page a notebook is written
+    into `folder`.
 
-    The page of a notebook that failed says so. One exporter makes the others: what it loads, it loads once.
+    The page of a notebook that failed says so. One exporter makes the others: what it loads, it
+    loads once.
     """
     from nbconvert import HTMLExporter
 
@@ -73,7 +99,14 @@ def write_pages(executed: Iterable[Path], folder: Path, failed: Iterable[Execute
     for before, after, (name, notebook) in zip(order, order[2:], notebooks.items(), strict=False):
         if name in stopped:
             around: dict[str, Any] = {"title": titles[name], "before": before, "after": after}
-            _write(folder, "stopped.html.j2", f"{name}.html", result=stopped[name], kept=_kept(folder), **around)
+            _write(
+                folder,
+                "stopped.html.j2",
+                f"{name}.html",
+                result=stopped[name],
+                kept=_kept(folder),
+                **around,
+            )
             continue
         leave_out_empty_sections(notebook)
         known: dict[str, Any] = {"page_title": titles[name], "style": STYLE, "script": SCRIPT}
@@ -84,8 +117,15 @@ def write_pages(executed: Iterable[Path], folder: Path, failed: Iterable[Execute
 
 
 def contents_of(notebook: Any) -> list[tuple[str, str]]:
-    """(mark, words) of each second-level heading, in order; marks as `with_marks` puts them on the page."""
-    lines = (line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines())
+    """(mark, words) of each second-level heading, in order; marks as `with_marks` puts them on the
+    page.
+    """
+    lines = (
+        line
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for line in cell.source.splitlines()
+    )
     heads = [line.removeprefix("## ").strip() for line in lines if line.startswith("## ")]
     return [(mark_of(head), head) for head in heads]
 
@@ -106,20 +146,27 @@ def with_marks(body: str) -> str:
 
 
 def leave_out_other_data(notebook: Any) -> None:
-    """Drop the cells tagged for the other sort of data: `dated` of a snapshot, `snapshot` of data with dates.
+    """Drop the cells tagged for the other sort of data: `dated` of a snapshot, `snapshot` of data
+    with dates.
 
     It is a snapshot where a finding of that id was shown. The notebook is changed in place.
     """
-    shown = [output.get("data", {}).get(MIME, {}) for cell in notebook.cells for output in cell.get("outputs", ())]
+    shown = [
+        output.get("data", {}).get(MIME, {})
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+    ]
     found = {finding["id"] for payload in shown for finding in payload.get("findings", ())}
     other = DATED if SNAPSHOT in found else SNAPSHOT
     notebook.cells = [cell for cell in notebook.cells if other not in cell.metadata.get("tags", ())]
 
 
 def leave_out_empty_sections(notebook: Any) -> None:
-    """Drop the sections of which every output is an empty table or chart, and say at the end which these are.
+    """Drop the sections of which every output is an empty table or chart, and say at the end which
+    these are.
 
-    The notebook is changed in place. The opening, before the first second-level heading, always stays.
+    The notebook is changed in place. The opening, before the first second-level heading, always
+    stays.
     """
     sections: list[list[Any]] = [[]]
     for cell in notebook.cells:
@@ -129,8 +176,16 @@ def leave_out_empty_sections(notebook: Any) -> None:
     bare = [section for section in sections[1:] if _is_bare(section)]
     notebook.cells = [cell for section in sections if section not in bare for cell in section]
     if bare:
-        names = [section[0].source.splitlines()[0].removeprefix("## ").rstrip(".") for section in bare]
-        lines = ["## Left out", "", "For these, the data are lacking or too few:", "", *(f"- {n}" for n in names)]
+        names = [
+            section[0].source.splitlines()[0].removeprefix("## ").rstrip(".") for section in bare
+        ]
+        lines = [
+            "## Left out",
+            "",
+            "For these, the data are lacking or too few:",
+            "",
+            *(f"- {n}" for n in names),
+        ]
         notebook.cells.append(nbformat.v4.new_markdown_cell("\n".join(lines), id="left-out"))
 
 
@@ -143,34 +198,55 @@ def _is_bare(section: list[Any]) -> bool:
 
 def title_of(notebook: Any) -> str:
     """The notebook's first heading, which is the question it answers."""
-    lines = (line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines())
+    lines = (
+        line
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for line in cell.source.splitlines()
+    )
     return next((line.lstrip("# ").strip() for line in lines if line.startswith("# ")), "Untitled")
 
 
-def write_index(folder: Path, results: Mapping[str, Any], titles: Mapping[str, str], about: Mapping[str, Any]) -> None:
+def write_index(
+    folder: Path, results: Mapping[str, Any], titles: Mapping[str, str], about: Mapping[str, Any]
+) -> None:
     """Write index.html from the contents of results.json and what is known of the run."""
-    findings, cutoff = results["findings"], f"data to {about['cutoff']}"
+    findings = results["findings"]
+    cutoff = f"data to {about['cutoff']}"
     headlines = [finding for finding in findings if finding["kind"] == "headline"]
-    # One of each part of the study first, the last parts before the others: they are about what to do.
+    # One of each part of the study first, the last parts before the others: they are about what to
+    # do.
     parts = {finding["id"].rstrip("0123456789"): finding for finding in reversed(headlines)}
     ordered = [finding for finding in headlines[::-1] if finding in parts.values()]
     ordered += [finding for finding in headlines if finding not in ordered]
-    # The claims that matter most, then what else was found; a secondary claim that is still open has its card alone.
+    # The claims that matter most, then what else was found; a secondary claim that is still open
+    # has its card alone.
     spoken = [claim for claim in results["claims"] if claim["sentence"]]
     told = [claim["sentence"] for claim in spoken if claim["tier"] == "primary"]
     told += [finding["text"] for finding in ordered if finding["id"] != "data"]
     told += [c["sentence"] for c in spoken if c["tier"] != "primary" and c["verdict"] != NOT_ENOUGH]
     gate = " ".join(finding["text"] for finding in headlines if finding["id"] == "data") or cutoff
     warnings = [finding["text"] for finding in findings if finding["kind"] == "warning"]
-    said: dict[str, Any] = {"gate": gate, "headlines": told, "warnings": warnings, "lists": lists(folder)}
+    said: dict[str, Any] = {
+        "gate": gate,
+        "headlines": told,
+        "warnings": warnings,
+        "lists": lists(folder),
+    }
     _write(folder, "index.html.j2", results=results, titles=titles, about=about, **said)
 
 
 def lists(folder: Path) -> list[dict[str, Any]]:
-    """The lists to act on that a run has written: where each is, how long, and its first rows as a table."""
+    """The lists to act on that a run has written: where each is, how long, and its first rows as a
+    table.
+    """
     made = []
-    paths = sorted([folder / "scores.csv", *(folder / "lists").glob("*.csv")], key=lambda path: path.stem)
-    for path in sorted(paths, key=lambda path: FIRST_LISTS.index(path.stem) if path.stem in FIRST_LISTS else 9):
+    paths = sorted(
+        [folder / "scores.csv", *(folder / "lists").glob("*.csv")], key=lambda path: path.stem
+    )
+    for path in sorted(
+        paths, key=lambda path: FIRST_LISTS.index(path.stem) if path.stem in FIRST_LISTS else 9
+    ):
         rows = read_list(path, NUMBERS) if path.is_file() else pd.DataFrame()
         if rows.empty:
             continue
@@ -210,18 +286,22 @@ def _kept(folder: Path) -> set[str]:
 
 
 def axis(claim: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Where the marks of a claim's small axis stand, in per cent of its width; None where there is no estimate.
+    """Where the marks of a claim's small axis stand, in per cent of its width; None where there is
+    no estimate.
 
-    Ratios are drawn on a log axis. The axis holds the interval, no difference and the published value.
+    Ratios are drawn on a log axis. The axis holds the interval, no difference and the published
+    value.
     """
     numbers = [claim[key] for key in ("estimate", "low", "high")]
     if any(number is None for number in numbers):
         return None
     ratio = claim["scale"] == "ratio"
-    none, published = 1.0 if ratio else 0.0, claim["published"]
+    none = 1.0 if ratio else 0.0
+    published = claim["published"]
     scale = math.log if ratio else float
     shown = [scale(number) for number in [*numbers, none, *([published] if published else [])]]
-    low, width = min(shown), (max(shown) - min(shown)) or 1.0
+    low = min(shown)
+    width = (max(shown) - min(shown)) or 1.0
     place = [round(6 + 88 * (value - low) / width, 1) for value in shown]
     names = ("estimate", "low", "high", "none", "published")
     return dict(zip(names, place, strict=False)) | {"none_label": f"{none:g}"}

@@ -1,4 +1,5 @@
-"""The output folder: one run at a time, written out of sight, published by a rename and the swing of a link.
+"""The output folder: one run at a time, written out of sight, published by a rename and the swing
+of a link.
 
 Whatever kills a run, `latest` goes on pointing at a whole one.
 """
@@ -21,7 +22,8 @@ from retention.results import to_json
 
 AT_CWD, RENAME_EXCHANGE = -100, 2  # renameat2(2)
 HIDDEN = ".run-"
-LATEST, FAILED = "latest", "failed"
+LATEST = "latest"
+FAILED = "failed"
 RUN_ID = re.compile(r"\d{4}-\d\d-\d\d-[0-9a-f]{8}")
 
 
@@ -75,7 +77,9 @@ def about(folder: Path) -> dict[str, Any]:
 
 
 def whole(folder: Path) -> bool:
-    """Whether a published run has all its pages, and all its files unchanged since it was sealed."""
+    """Whether a published run has all its pages, and all its files unchanged since it was
+    sealed.
+    """
     run = about(folder)
     return bool(run) and not failed(run) and not damage(folder, run["files"])
 
@@ -91,19 +95,27 @@ def damage(folder: Path, files: Mapping[str, str]) -> list[str]:
     What others left there since (a thumbnail, a checkpoint) is no damage.
     """
     now = _hashes(folder)
-    return [f"{name} {'differs' if name in now else 'is missing'}" for name in files if now.get(name) != files[name]]
+    return [
+        f"{name} {'differs' if name in now else 'is missing'}"
+        for name in files
+        if now.get(name) != files[name]
+    ]
 
 
 def _hashes(folder: Path) -> dict[str, str]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+    }
 
 
 def previous(final: Path) -> Path | None:
-    """The run before the one that will be `final`: where `latest` points; None where it points to no whole run.
+    """The run before the one that will be `final`: where `latest` points; None where it points to
+    no whole run.
 
-    A run that is made again, for it was damaged or partial, has the predecessor that it had; and where `latest` is a
-    partial run, that of the partial run comes before the next.
+    A run that is made again, for it was damaged or partial, has the predecessor that it had; and
+    where `latest` is a partial run, that of the partial run comes before the next.
     """
     latest = final.with_name(LATEST).resolve()
     if latest.name == final.name or failed(about(latest)):
@@ -118,12 +130,18 @@ def previous(final: Path) -> Path | None:
 def prune(out: Path, keep: int) -> list[str]:
     """Remove all but the `keep` runs made last; names of those removed.
 
-    Never that of `latest`, never the last one with all its pages, never what is no run. A run goes out of sight first,
-    so that none is ever seen half removed.
+    Never that of `latest`, never the last one with all its pages, never what is no run. A run goes
+    out of sight first, so that none is ever seen half removed.
     """
-    runs = [path for path in out.iterdir() if RUN_ID.fullmatch(path.name) and not path.is_symlink() and about(path)]
+    runs = [
+        path
+        for path in out.iterdir()
+        if RUN_ID.fullmatch(path.name) and not path.is_symlink() and about(path)
+    ]
     latest = (out / LATEST).resolve().name
-    runs.sort(key=lambda run: (run.name == latest, (run / "run.json").stat().st_mtime_ns), reverse=True)
+    runs.sort(
+        key=lambda run: (run.name == latest, (run / "run.json").stat().st_mtime_ns), reverse=True
+    )
     complete = [run for run in runs if not failed(about(run))]
     removed = [run for run in runs[keep:] if run not in complete[:1]]
     for run in removed:
@@ -134,20 +152,26 @@ def prune(out: Path, keep: int) -> list[str]:
 
 
 def publish(work: Path, final: Path) -> None:
-    """Rename the finished work folder into place, swing the link `latest` to it, and clear an older failure away."""
+    """Rename the finished work folder into place, swing the link `latest` to it, and clear an older
+    failure away.
+    """
     show(work, final)
     swing(final)
     remove(final.with_name(FAILED))
 
 
 def show(work: Path, final: Path) -> None:
-    """Let those read the finished work folder who may read this user's folders, and rename it into place."""
+    """Let those read the finished work folder who may read this user's folders, and rename it into
+    place.
+    """
     readable(work)
     place(work, final)
 
 
 def place(work: Path, final: Path) -> None:
-    """Rename into place; a folder of that name changes places with the new one in one step, and is then removed."""
+    """Rename into place; a folder of that name changes places with the new one in one step, and is
+    then removed.
+    """
     if final.exists():
         _exchange(work, final)
         remove(work)
@@ -156,9 +180,16 @@ def place(work: Path, final: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Let two folders change places; in one step where the system can (Linux), else with a moment between."""
+    """Let two folders change places; in one step where the system can (Linux), else with a moment
+    between.
+    """
     with contextlib.suppress(AttributeError, OSError):
-        if ctypes.CDLL(None).renameat2(AT_CWD, os.fsencode(one), AT_CWD, os.fsencode(other), RENAME_EXCHANGE) == 0:
+        if (
+            ctypes.CDLL(None).renameat2(
+                AT_CWD, os.fsencode(one), AT_CWD, os.fsencode(other), RENAME_EXCHANGE
+            )
+            == 0
+        ):
             return
     spare = one.with_name(f"{one.name}-old")
     other.rename(spare)
@@ -168,9 +199,12 @@ def _exchange(one: Path, other: Path) -> None:
 
 def swing(final: Path) -> None:
     """Point `latest` at a published run, in one step."""
-    link, latest = final.with_name(f"{HIDDEN}link"), final.with_name(LATEST)
+    link = final.with_name(f"{HIDDEN}link")
+    latest = final.with_name(LATEST)
     if latest.exists() and not latest.is_symlink():
-        raise ConfigError(f"{latest} is a folder of its own, not a link to a run. Move it away, then run again.")
+        raise ConfigError(
+            f"{latest} is a folder of its own, not a link to a run. Move it away, then run again."
+        )
     remove(link)
     link.symlink_to(final.name, target_is_directory=True)
     link.replace(latest)

@@ -1,4 +1,6 @@
-"""One run of the report: read and check once, run the notebooks, collect, compare, render, publish."""
+"""One run of the report: read and check once, run the notebooks, collect, compare, render,
+publish.
+"""
 
 import contextlib
 import datetime as dt
@@ -38,8 +40,14 @@ RUN_ID_DIGITS = 8
 FULL = (errno.ENOSPC, errno.EDQUOT)
 PREPARED = "prepared"  # the tables that the notebooks read, in the hidden folder of a run
 NO_ROOM = 2**20  # bytes: with less left, a notebook that failed failed for want of room
-# Warnings of libraries that say that numbers met what they cannot use; others are about the libraries themselves.
-NUMERICAL = ("RuntimeWarning", "ConvergenceWarning", "HessianInversionWarning", "PerfectSeparationWarning")
+# Warnings of libraries that say that numbers met what they cannot use; others are about the
+# libraries themselves.
+NUMERICAL = (
+    "RuntimeWarning",
+    "ConvergenceWarning",
+    "HessianInversionWarning",
+    "PerfectSeparationWarning",
+)
 MADE_OF = (
     "cutoff",
     "records_begin",
@@ -55,8 +63,9 @@ MADE_OF = (
 class Options:
     """What a run was asked for; empty strings mean: not said.
 
-    `keep`: how many runs stay in the folder (0: all). `if_changed`: do nothing where the last run is of the same.
-    `publish_partial`: let `latest` point to a run that lacks the pages of notebooks that failed.
+    `keep`: how many runs stay in the folder (0: all). `if_changed`: do nothing where the last run
+    is of the same. `publish_partial`: let `latest` point to a run that lacks the pages of notebooks
+    that failed.
     """
 
     data: str = ""
@@ -73,12 +82,13 @@ class Options:
 
 
 def run_report(options: Options, tell: Told = lambda text: None) -> Path:
-    """Run the report and give back the path of its index page; `tell` hears of progress, a line at a time.
+    """Run the report and give back the path of its index page; `tell` hears of progress, a line at
+    a time.
 
-    An unchanged run is kept and only linked again. Errors: DataError and ConfigError for bad input, NotebookError
-    when a notebook fails, DiskFullError, RunLockedError when another run holds the folder; `latest` is untouched by
-    all of them, but for a run that was asked to be published though a notebook failed. The pages of the other notebooks
-    are then at the error's `page`.
+    An unchanged run is kept and only linked again. Errors: DataError and ConfigError for bad input,
+    NotebookError when a notebook fails, DiskFullError, RunLockedError when another run holds the
+    folder; `latest` is untouched by all of them, but for a run that was asked to be published
+    though a notebook failed. The pages of the other notebooks are then at the error's `page`.
     """
     out = options.out.absolute()
     try:
@@ -96,12 +106,16 @@ def run_report(options: Options, tell: Told = lambda text: None) -> Path:
 
 
 def _plain(error: RetentionError | OSError, out: Path) -> RetentionError:
-    """The error as users are told it: a full disk by its name, whatever it was that failed for it."""
+    """The error as users are told it: a full disk by its name, whatever it was that failed
+    for it.
+    """
     if isinstance(error, _Partial):
         return error
     failed = isinstance(error, NotebookError) and shutil.disk_usage(out).free < NO_ROOM
     if failed or os.strerror(errno.ENOSPC) in str(error) or getattr(error, "errno", None) in FULL:
-        return DiskFullError(f"The disk that holds {out} is full. Make room, or give --out another folder.")
+        return DiskFullError(
+            f"The disk that holds {out} is full. Make room, or give --out another folder."
+        )
     if isinstance(error, RetentionError):
         return error
     problem = f"{error.filename or out}: {error.strerror or error}."
@@ -118,7 +132,9 @@ def _run(options: Options, out: Path, tell: Told) -> None:
         tell(f"Nothing has changed since run {same}")
         return
     tell("Reading and checking the data")
-    study = replace(open_study(options.data, options.config, options.cutoff, tell), settings=settings)
+    study = replace(
+        open_study(options.data, options.config, options.cutoff, tell), settings=settings
+    )
     if key:
         tables = privacy.without_names(study.tables, settings, key)
         study = replace(study, tables=tables, settings=privacy.without_places(settings))
@@ -147,11 +163,17 @@ def _run(options: Options, out: Path, tell: Told) -> None:
 
 
 def _unchanged(settings: Settings, notebooks: list[Path], key: bytes, out: Path) -> str:
-    """The name of the last run where a new one would be made of the same; else empty. No row is read for it."""
+    """The name of the last run where a new one would be made of the same; else empty. No row is
+    read for it.
+    """
     latest = (out / publish.LATEST).resolve()
     now = json.loads(json.dumps(_parts(settings, fingerprints(settings), notebooks, key)))
     about = publish.about(latest)
-    return latest.name if all(about.get(name) == now[name] for name in now) and publish.whole(latest) else ""
+    return (
+        latest.name
+        if all(about.get(name) == now[name] for name in now) and publish.whole(latest)
+        else ""
+    )
 
 
 def _private(settings: Settings, options: Options) -> Settings:
@@ -162,7 +184,9 @@ def _private(settings: Settings, options: Options) -> Settings:
 
 
 def _unnamed(error: RetentionError, options: Options) -> RetentionError:
-    """The error as the page of a failed run may tell it: where names give way to codes, without what was read."""
+    """The error as the page of a failed run may tell it: where names give way to codes, without
+    what was read.
+    """
     if isinstance(error, NotebookError | DiskFullError):  # said of tables that have codes already
         return error
     try:
@@ -172,7 +196,8 @@ def _unnamed(error: RetentionError, options: Options) -> RetentionError:
     if not (private or options.pseudonyms):
         return error
     return ConfigError(
-        "The input or a setting cannot be used. Why is said on standard error, and by `retention check`."
+        "The input or a setting cannot be used. Why is said on standard error, and by `retention "
+        "check`."
     )
 
 
@@ -181,26 +206,45 @@ def _chosen(wanted: tuple[str, ...]) -> list[Path]:
     paths = sorted((project_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     known = {key: path for path in paths for key in (path.stem, path.stem[:2])}
     if unknown := [name for name in wanted if name not in known]:
-        raise ConfigError(f"No notebook {', '.join(unknown)}. There are: {', '.join(path.stem for path in paths)}.")
+        raise ConfigError(
+            f"No notebook {', '.join(unknown)}. There are: "
+            f"{', '.join(path.stem for path in paths)}."
+        )
     return sorted({known[name] for name in wanted}) if wanted else paths
 
 
 def _about(study: Study, notebooks: list[Path], key: bytes) -> dict[str, Any]:
-    """What the run is made of; its id is the cut-off and a hash of exactly that, so the same run has the same name."""
+    """What the run is made of; its id is the cut-off and a hash of exactly that, so the same run
+    has the same name.
+    """
     begin = study.records_begin and study.records_begin.isoformat()
     made_of = {"cutoff": study.cutoff.isoformat(), "records_begin": begin}
     made_of |= _parts(study.settings, study.tables.hashes, notebooks, key)
     tables = {
-        name: {"rows": len(frame), "filled": {column: int(n) for column, n in frame.notna().sum().items()}}
+        name: {
+            "rows": len(frame),
+            "filled": {column: int(n) for column, n in frame.notna().sum().items()},
+        }
         for name, frame in study.tables.frames.items()
     }
-    days = [study.newest_date(), *(_newest(frame, study.cutoff) for frame in study.tables.frames.values())]
+    days = [
+        study.newest_date(),
+        *(_newest(frame, study.cutoff) for frame in study.tables.frames.values()),
+    ]
     last = pd.Series(days).max().date().isoformat()
-    return {"run_id": run_id(made_of), "whose": study.whose, **made_of, "newest": last, "tables": tables}
+    return {
+        "run_id": run_id(made_of),
+        "whose": study.whose,
+        **made_of,
+        "newest": last,
+        "tables": tables,
+    }
 
 
 def _newest(frame: pd.DataFrame, cutoff: dt.date) -> pd.Timestamp:
-    """The newest day up to the cut-off on which a row of the table was recorded; NaT where it has none."""
+    """The newest day up to the cut-off on which a row of the table was recorded; NaT where it has
+    none.
+    """
     days = frame[[name for name in RECORDED if name in frame]]
     return pd.Timestamp(days.where(days <= pd.Timestamp(cutoff)).max().max())
 
@@ -212,7 +256,9 @@ def run_id(about: Mapping[str, Any]) -> str:
     return f"{about['cutoff']}-{digest[:RUN_ID_DIGITS]}"
 
 
-def _parts(settings: Settings, hashes: dict[str, str], notebooks: list[Path], key: bytes) -> dict[str, Any]:
+def _parts(
+    settings: Settings, hashes: dict[str, str], notebooks: list[Path], key: bytes
+) -> dict[str, Any]:
     """What a run is made of, as far as it is known before a row is read."""
     return {
         "notebooks": [path.stem for path in notebooks],
@@ -227,7 +273,11 @@ def _parts(settings: Settings, hashes: dict[str, str], notebooks: list[Path], ke
 
 
 def _code_hash(notebooks: list[Path]) -> str:
-    files = [path for path in sorted(Path(__file__).parents[1].rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    files = [
+        path
+        for path in sorted(Path(__file__).parents[1].rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    ]
     parts = [path.name.encode() + b"\0" + path.read_bytes() for path in [*files, *notebooks]]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
@@ -248,7 +298,8 @@ def _make(
     seal: str,
     tell: Told,
 ) -> list[Executed]:
-    """Everything between reading and publishing, inside the hidden folder `work`, where the tables are prepared.
+    """Everything between reading and publishing, inside the hidden folder `work`, where the tables
+    are prepared.
 
     The notebooks that failed; where no page is left to publish, or a disk is full, they are raised.
     """
@@ -263,7 +314,10 @@ def _make(
     parameters = {"data_dir": PREPARED, "config": "", "cutoff": about["cutoff"], "out_dir": "."}
     executed = run_all(notebooks, parameters, work, options.jobs, done, seal)
     failed = [result for result in executed if result.error]
-    if failed and (len(failed) == len(executed) or isinstance(_plain(_Failed(work, failed), work), DiskFullError)):
+    if failed and (
+        len(failed) == len(executed)
+        or isinstance(_plain(_Failed(work, failed), work), DiskFullError)
+    ):
         raise _Failed(work, failed)
     tell("Writing the pages")
     titles = pages.write_pages([_shown(work, path, failed) for path in notebooks], work, failed)
@@ -271,7 +325,8 @@ def _make(
     (work / "results.json").write_text(to_json(_results(executed, about)), "utf-8")
     (work / "run.log").write_text("\n".join(log) + "\n", "utf-8")
     took = {
-        result.name: {"seconds": result.seconds, "cpu": result.cpu, "peak_mb": result.peak_mb} for result in executed
+        result.name: {"seconds": result.seconds, "cpu": result.cpu, "peak_mb": result.peak_mb}
+        for result in executed
     }
     partial = {"failed": _reasons(failed)} if failed else {}
     _finish(work, {**about, "titles": titles, "took": took, **partial}, before)
@@ -281,7 +336,9 @@ def _make(
 def _log_lines(result: Executed) -> list[str]:
     """What run.log says of a notebook: how it went, then what libraries warned of."""
     word = f"failed: {result.error}" if result.error else "done"
-    first = one_line(f"{result.name}: {word}, {result.seconds:.1f} s, {result.peak_mb:.0f} MB at most")
+    first = one_line(
+        f"{result.name}: {word}, {result.seconds:.1f} s, {result.peak_mb:.0f} MB at most"
+    )
     return [first, *(f"{result.name}: {line}" for line in result.warnings)]
 
 
@@ -292,24 +349,34 @@ def _shown(work: Path, notebook: Path, failed: list[Executed]) -> Path:
 
 
 def _results(executed: list[Executed], about: dict[str, Any]) -> dict[str, Any]:
-    """The contents of results.json: what the notebooks that came to their end displayed, and who failed."""
+    """The contents of results.json: what the notebooks that came to their end displayed, and who
+    failed.
+    """
     ended = [result for result in executed if not result.error]
-    results = collect((payload for result in ended for payload in result.payloads), about["run_id"], about["cutoff"])
+    results = collect(
+        (payload for result in ended for payload in result.payloads),
+        about["run_id"],
+        about["cutoff"],
+    )
     results["findings"] += [asdict(doubt) for doubt in _doubts(ended)]
     failed = [result for result in executed if result.error]
     return dict(finite(results | ({"failed": _reasons(failed)} if failed else {})))
 
 
 def _doubts(ended: list[Executed]) -> list[Finding]:
-    """What libraries' warnings say about the data, in plain words: that a calculation met what it cannot use.
+    """What libraries' warnings say about the data, in plain words: that a calculation met what it
+    cannot use.
 
-    No page is named: whichever notebook comes first makes what several share, and meets the warning.
+    No page is named: whichever notebook comes first makes what several share, and meets the
+    warning.
     """
     if not any(line.startswith(NUMERICAL) for result in ended for line in result.warnings):
         return []
     text = (
-        "A calculation met values that it cannot use, such as amounts of zero: numbers that rest on it may leave some "
-        "clients out, or be off. Look for zeros and extreme values in the data; the run's log says more."
+        "A calculation met values that it cannot use, such as amounts of zero: numbers that rest "
+        "on it may leave some "
+        "clients out, or be off. Look for zeros and extreme values in the data; the run's log "
+        "says more."
     )
     return [Finding("data", text, "warning")]
 
@@ -320,7 +387,9 @@ def _reasons(failed: list[Executed]) -> dict[str, str]:
 
 
 def _clear(work: Path, keep_noise: bool) -> None:
-    """Remove what the notebooks of a run needed and no reader does; what processes wrote is kept where some failed."""
+    """Remove what the notebooks of a run needed and no reader does; what processes wrote is kept
+    where some failed.
+    """
     publish.remove(work / PREPARED)
     publish.remove(work / OWN)
     noise = work / NOISE
@@ -341,7 +410,9 @@ def _finish(work: Path, about: dict[str, Any], before: Path | None) -> None:
 
 
 def _compare_again(work: Path, final: Path, before: Path | None) -> None:
-    """Where a run that is kept now follows another one, write its index anew, in one step for whoever reads it."""
+    """Where a run that is kept now follows another one, write its index anew, in one step for
+    whoever reads it.
+    """
     if before is None or json.loads((final / CHANGES).read_text("utf-8"))["before"] == before.name:
         return
     shutil.copytree(final, private(work), dirs_exist_ok=True)  # with the mode that the run has
@@ -354,7 +425,8 @@ class _Failed(NotebookError):
     """Notebooks that failed, with the folder that holds them as executed."""
 
     def __init__(self, work: Path, failed: list[Executed]) -> None:
-        self.work, self.failed = work, failed
+        self.work = work
+        self.failed = failed
         super().__init__(_lines(failed))
 
 
@@ -371,9 +443,13 @@ def _lines(failed: list[Executed]) -> str:
 
 
 def _explain(out: Path, error: RetentionError) -> None:
-    """Publish failed/index.html for a run that stopped; executed notebooks stay beside it, prepared data do not."""
+    """Publish failed/index.html for a run that stopped; executed notebooks stay beside it, prepared
+    data do not.
+    """
     work = getattr(error, "work", out / f"{publish.HIDDEN}failed-{os.getpid()}")
-    if full := isinstance(error, DiskFullError):  # what the run wrote makes room for the page that says so
+    if full := isinstance(
+        error, DiskFullError
+    ):  # what the run wrote makes room for the page that says so
         publish.sweep(out)
     with contextlib.suppress(*[OSError] * full):
         if not work.is_dir():

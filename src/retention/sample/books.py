@@ -1,8 +1,10 @@
-"""What the agency writes down of its clients' lives: every input table, as it would be known on the last day.
+"""What the agency writes down of its clients' lives: every input table, as it would be known on the
+last day.
 
-Monthly tables have a row for each month of service after the records begin, and are recorded a few days into the next
-month; nothing recorded after the last day is in them, and nothing is dated after an end except what an end leaves
-behind (invoices and payments). Chances and sizes are given in docs/sample-agency.md.
+Monthly tables have a row for each month of service after the records begin, and are recorded a few
+days into the next month; nothing recorded after the last day is in them, and nothing is dated after
+an end except what an end leaves behind (invoices and payments). Chances and sizes are given in
+docs/sample-agency.md.
 """
 
 from collections import Counter
@@ -16,7 +18,16 @@ import pandas as pd
 
 from retention.data.schema import known_by
 from retention.sample.life import Lives, Rng
-from retention.sample.world import AGENCY, BURN_IN_MONTHS, FACTS, FEES, FIRST_RECORDED, KINDS, Agency, numbered
+from retention.sample.world import (
+    AGENCY,
+    BURN_IN_MONTHS,
+    FACTS,
+    FEES,
+    FIRST_RECORDED,
+    KINDS,
+    Agency,
+    numbered,
+)
 
 DAY = np.timedelta64(1, "D")
 NO_DAY = np.datetime64("NaT", "D")
@@ -37,10 +48,12 @@ class Books:
     def table(self, name: str) -> pd.DataFrame:
         """The named input table. The same seed gives the same rows, whichever tables are made.
 
-        What became known after the last day is left out: a row by what is declared of its first column, else the value.
+        What became known after the last day is left out: a row by what is declared of its first
+        column, else the value.
         """
         make: Callable[[Rng], Any] = getattr(self, f"_{name}")
-        frame, last = pd.DataFrame(make(self._rng(*name.encode()))), self.agency.last_day
+        frame = pd.DataFrame(make(self._rng(*name.encode())))
+        last = self.agency.last_day
         return known_by(name, frame, last).reset_index(drop=True)
 
     def _rng(self, *purpose: int) -> Rng:
@@ -58,7 +71,9 @@ class Books:
         # Haggled down for some: the seller who promises most also gives most away.
         fee_pct = known["term"].map(FEES) - 1.5 * ((known["seller"] == 0) & (known["day"] % 4 == 3))
         served = np.where(known["kind"] > 0, known["ended"], self.agency.total)
-        return known.assign(client_id=ids, name=_names(rng, known["industry"]), fee_pct=fee_pct, served=served)
+        return known.assign(
+            client_id=ids, name=_names(rng, known["industry"]), fee_pct=fee_pct, served=served
+        )
 
     @cached_property
     def signs(self) -> pd.DataFrame:
@@ -67,15 +82,26 @@ class Books:
 
     @cached_property
     def service(self) -> pd.DataFrame:
-        """A row for each client and month of service: `row`, `t` from 0, `month` and the day it `opens`."""
+        """A row for each client and month of service: `row`, `t` from 0, `month` and the day it
+        `opens`.
+        """
         rows = self.rows
         row, t = np.nonzero(np.arange(self.agency.total) < rows["served"].to_numpy()[:, None])
         month = rows["month"].to_numpy()[row] + t
-        return pd.DataFrame({"row": row, "t": t, "month": month, "opens": _day_of(month, rows["day"].to_numpy()[row])})
+        return pd.DataFrame(
+            {
+                "row": row,
+                "t": t,
+                "month": month,
+                "opens": _day_of(month, rows["day"].to_numpy()[row]),
+            }
+        )
 
     @cached_property
     def cells(self) -> pd.DataFrame:
-        """The months of service that the monthly tables have: from the begin of the records to the last day."""
+        """The months of service that the monthly tables have: from the begin of the records to the
+        last day.
+        """
         recorded = self.service["month"].between(BURN_IN_MONTHS, self.agency.total - 1)
         return self.service[recorded].reset_index(drop=True)
 
@@ -90,13 +116,17 @@ class Books:
 
     @cached_property
     def steps(self) -> np.ndarray:
-        """Points of fee added to each client by years of service: at an anniversary a third pay half a point more."""
+        """Points of fee added to each client by years of service: at an anniversary a third pay
+        half a point more.
+        """
         raised = self._rng(98).random((len(self.rows), self.agency.total // 12 + 1)) < 0.35
         return np.insert(np.cumsum(raised, axis=1) * 0.5, 0, 0.0, axis=1)
 
     @cached_property
     def money(self) -> dict[str, np.ndarray]:
-        """Ad spend and fee of each cell: the planned spend, up and down with the season and by chance."""
+        """Ad spend and fee of each cell: the planned spend, up and down with the season and by
+        chance.
+        """
         t = self.cells["t"].to_numpy()
         season = 1 + 0.12 * np.sin(2 * np.pi * (self.cells["month"].to_numpy() % 12 - 8) / 12)
         spend = self.column("planned") * season * np.exp(0.12 * self._rng(97).normal(size=len(t)))
@@ -107,8 +137,13 @@ class Books:
 
     @cached_property
     def bills(self) -> pd.DataFrame:
-        """An invoice for each cell, by its number, on the first of the next month, due in 30 days."""
-        number = np.char.add(np.char.add(self.column("client_id").astype(str), "-"), (self.cells["t"] + 1).astype(str))
+        """An invoice for each cell, by its number, on the first of the next month, due in 30
+        days.
+        """
+        number = np.char.add(
+            np.char.add(self.column("client_id").astype(str), "-"),
+            (self.cells["t"] + 1).astype(str),
+        )
         issued = _day_of(self.cells["month"].to_numpy() + 1, 1)
         table = {"invoice_id": number, "client_id": self.column("client_id"), "issued_on": issued}
         frame = pd.DataFrame(table | {"due_on": issued + 30 * DAY, "amount": self.money["fee"]})
@@ -121,8 +156,14 @@ class Books:
 
     def _clients(self, rng: Rng) -> pd.DataFrame:
         rows = self.rows
-        cost = rng.lognormal(np.log(900), 0.5, len(rows)) * rows["source"].map(FACTS["sources"]["cost"])
-        names = {"term": "contract_term_months", "planned": "monthly_ad_spend", "discount": "discount_pct"}
+        cost = rng.lognormal(np.log(900), 0.5, len(rows)) * rows["source"].map(
+            FACTS["sources"]["cost"]
+        )
+        names = {
+            "term": "contract_term_months",
+            "planned": "monthly_ad_spend",
+            "discount": "discount_pct",
+        }
         table = rows.rename(columns=names).assign(
             seller_id=self._sellers(),
             rep_id=_id("r", self.lives.states["rep"][rows["life"], 0]),
@@ -136,14 +177,23 @@ class Books:
         return np.array(list(FACTS["sellers"]["share"]), dtype=object)[self.rows["seller"]]
 
     def _contracts(self, rng: Rng) -> pd.DataFrame:
-        """One row a term, a new one at every renewal; of monthly clients the first, and one where the fee is raised."""
+        """One row a term, a new one at every renewal; of monthly clients the first, and one where
+        the fee is raised.
+        """
         step = self.rows["term"].replace(1, 12)
-        terms = self.rows.loc[self.rows.index.repeat(np.ceil(self.rows["served"] / step).astype(int))]
-        row, number = terms.index.to_numpy(), terms.groupby(level=0).cumcount().to_numpy()
+        terms = self.rows.loc[
+            self.rows.index.repeat(np.ceil(self.rows["served"] / step).astype(int))
+        ]
+        row = terms.index.to_numpy()
+        number = terms.groupby(level=0).cumcount().to_numpy()
         t = number * step.to_numpy()[row]
         year = np.minimum(t // 12, self.steps.shape[1] - 1)
         raised = self.steps[row, year]
-        changed = (number == 0) | (terms["term"].to_numpy() > 1) | (raised > self.steps[row, np.maximum(year - 1, 0)])
+        changed = (
+            (number == 0)
+            | (terms["term"].to_numpy() > 1)
+            | (raised > self.steps[row, np.maximum(year - 1, 0)])
+        )
         start = _day_of(terms["month"].to_numpy() + t, terms["day"].to_numpy())
         notice = NOTICE_DAYS * self.agency.world.notice_months
         table = {
@@ -158,9 +208,14 @@ class Books:
         return pd.DataFrame(table)[changed]
 
     def _monthly(self, rng: Rng, **values: Any) -> pd.DataFrame:
-        """The values of each cell under client and calendar month, recorded three to nine days into the next month."""
+        """The values of each cell under client and calendar month, recorded three to nine days into
+        the next month.
+        """
         month = self.cells["month"].to_numpy()
-        keys = {"client_id": self.column("client_id"), "month": np.datetime_as_string(_day_of(month, 1), unit="M")}
+        keys = {
+            "client_id": self.column("client_id"),
+            "month": np.datetime_as_string(_day_of(month, 1), unit="M"),
+        }
         recorded = _day_of(month + 1, 1) + rng.integers(2, 9, len(month)) * DAY
         return pd.DataFrame({**keys, **values, "recorded_at": recorded})
 
@@ -168,16 +223,22 @@ class Books:
         return self._monthly(rng, **self.money)
 
     def _results(self, rng: Rng) -> pd.DataFrame:
-        """Cost per lead against its target (lower is better), and the leads that the spend brought."""
+        """Cost per lead against its target (lower is better), and the leads that the spend
+        brought.
+        """
         target = 40 * np.exp(self.column("trade"))
         cpa = target * np.exp(-0.25 * self.state("results") + 0.05 * rng.normal(size=len(target)))
         cost = self._monthly(rng, metric="cpa", value=cpa.round(2), target=target.round(2))
-        leads = self._monthly(rng, metric="leads", value=np.floor(self.money["ad_spend"] / cpa), target=np.nan)
+        leads = self._monthly(
+            rng, metric="leads", value=np.floor(self.money["ad_spend"] / cpa), target=np.nan
+        )
         return pd.concat([cost, leads]).sort_index(kind="stable")
 
     def _hours(self, rng: Rng) -> pd.DataFrame:
-        hours, share = np.minimum(self.state("hours"), LONGEST_MONTH), rng.uniform(0.3, 0.5, len(self.cells))
-        rep, analyst = _id("r", self.state("rep")), self.analysts[self.cells["row"]]
+        hours = np.minimum(self.state("hours"), LONGEST_MONTH)
+        share = rng.uniform(0.3, 0.5, len(self.cells))
+        rep = _id("r", self.state("rep"))
+        analyst = self.analysts[self.cells["row"]]
         of_rep = self._monthly(rng, staff_id=rep, hours=(hours * share).round(2))
         of_analyst = self._monthly(rng, staff_id=analyst, hours=(hours * (1 - share)).round(2))
         return pd.concat([of_rep, of_analyst]).sort_index(kind="stable")
@@ -191,89 +252,131 @@ class Books:
         return np.where(days > self.column("end_date")[at], NO_DAY, days)
 
     def _surveys(self, rng: Rng) -> dict[str, Any]:
-        """A pulse each month: a tenth is never sent, none in quiet months; who likes the rep answers more."""
-        n, reported = len(self.cells), self.state("reported")
+        """A pulse each month: a tenth is never sent, none in quiet months; who likes the rep
+        answers more.
+        """
+        n = len(self.cells)
+        reported = self.state("reported")
         sent = rng.random(n) < 0.9
         answers = rng.random(n) < 1 / (1 + np.exp(-(1.1 + self.agency.world.answer * reported)))
         noise = rng.normal(size=(2, n))
         liking = np.clip(np.round(7.2 + 1.6 * reported + 0.7 * noise[0]), 0, 10)
-        nps = np.clip(np.round(7.0 + 1.2 * reported + 0.8 * self.state("results") + noise[1]), 0, 10)
+        nps = np.clip(
+            np.round(7.0 + 1.2 * reported + 0.8 * self.state("results") + noise[1]), 0, 10
+        )
         about_rep = rng.random(n) < 1 / (1 + np.exp(reported - self.state("results")))
         complaints = [rng.choice(FACTS["complaints"][about], n) for about in ("rep", "results")]
         at = np.flatnonzero(sent)
         invited = self._within(rng, at, 21)
         asked = ~pd.DatetimeIndex(invited).month.isin(QUIET_MONTHS)
-        at, invited = at[asked], invited[asked]
+        at = at[asked]
+        invited = invited[asked]
         answered = self._by_the_end(invited + rng.integers(0, 8, len(at)) * DAY, at)
         role = np.where(rng.random(n) < 0.4, "buyer", "daily contact")
         return {
-            "client_id": self.column("client_id")[at], "invited_on": invited,
+            "client_id": self.column("client_id")[at],
+            "invited_on": invited,
             "answered_on": np.where(answers[at], answered, NO_DAY),
-            "nps": pd.array(nps[at], dtype="Int64"), "rep_liking": pd.array(liking[at], dtype="Int64"),
-            "respondent_role": role[at], "rep_id": _id("r", self.state("rep"))[at],
+            "nps": pd.array(nps[at], dtype="Int64"),
+            "rep_liking": pd.array(liking[at], dtype="Int64"),
+            "respondent_role": role[at],
+            "rep_id": _id("r", self.state("rep"))[at],
             "reason": pd.Series(np.where(about_rep, *complaints)[at]).mask(nps[at] > 6, None),
-        }  # fmt: skip
+        }
 
     def _staff(self, rng: Rng) -> pd.DataFrame:
         return self.agency.staff
 
     def _assignments(self, rng: Rng) -> pd.DataFrame:
-        """Seller, analyst and rep of each client; a new row where the rep changes. Open ends are blank."""
+        """Seller, analyst and rep of each client; a new row where the rep changes. Open ends are
+        blank.
+        """
         rows = self.rows
-        months = self.service[self.service["month"] < self.agency.total].rename(columns={"opens": "from_date"})
+        months = self.service[self.service["month"] < self.agency.total].rename(
+            columns={"opens": "from_date"}
+        )
         rep = self.state("rep", months)
-        turns = months.assign(staff_id=_id("r", rep), role="rep")[(months["t"] == 0) | (rep != np.roll(rep, 1))]
+        turns = months.assign(staff_id=_id("r", rep), role="rep")[
+            (months["t"] == 0) | (rep != np.roll(rep, 1))
+        ]
         turns["to_date"] = turns.groupby("row")["from_date"].shift(-1) - DAY
-        whole = pd.DataFrame({"row": rows.index, "from_date": rows["start_date"], "to_date": rows["end_date"]})
-        sellers = whole.assign(staff_id=self._sellers(), role="seller", to_date=rows["start_date"] + 30 * DAY)
+        whole = pd.DataFrame(
+            {"row": rows.index, "from_date": rows["start_date"], "to_date": rows["end_date"]}
+        )
+        sellers = whole.assign(
+            staff_id=self._sellers(), role="seller", to_date=rows["start_date"] + 30 * DAY
+        )
         analysts = whole.assign(staff_id=self.analysts, role="analyst")
-        frame = pd.concat([turns, sellers, analysts]).sort_values(["row", "from_date"], kind="stable")
+        frame = pd.concat([turns, sellers, analysts]).sort_values(
+            ["row", "from_date"], kind="stable"
+        )
         client = rows.loc[frame["row"], ["client_id", "end_date"]].set_index(frame.index)
         frame = frame.assign(client_id=client["client_id"], recorded_at=frame["from_date"])
         frame["to_date"] = np.fmin(frame["to_date"].to_numpy(), client["end_date"].to_numpy())
         return frame[["client_id", "staff_id", "role", "from_date", "to_date", "recorded_at"]]
 
     def _requests(self, rng: Rng) -> pd.DataFrame:
-        """What clients ask for: the difficult ask for more outside the scope, and free work raises later requests."""
-        n, difficult = len(self.cells), self.column("difficult")
+        """What clients ask for: the difficult ask for more outside the scope, and free work raises
+        later requests.
+        """
+        n = len(self.cells)
+        difficult = self.column("difficult")
         outside = rng.random(n) < np.where(difficult, 0.5, 0.25)
         free = outside & (rng.random(n) < 0.5)
         before = pd.Series(free).groupby(self.cells["row"]).shift(fill_value=False).to_numpy()
-        count = np.maximum(rng.poisson((0.9 + 0.5 * difficult) * np.where(before, 1.4, 1.0)), outside)
+        count = np.maximum(
+            rng.poisson((0.9 + 0.5 * difficult) * np.where(before, 1.4, 1.0)), outside
+        )
         at = np.repeat(np.arange(n), count)
         beyond = outside[at] & ~pd.Series(at).duplicated().to_numpy()
         slow = self.agency.reps["slowness"][self.state("rep")][at]
         asked = self._within(rng, at)
         days = np.floor(rng.exponential(1.5 * np.exp(0.35 * slow))).astype(int)
-        billed, hours = beyond & ~free[at], rng.lognormal(0.5, 0.6, len(at)).round(1)
+        billed = beyond & ~free[at]
+        hours = rng.lognormal(0.5, 0.6, len(at)).round(1)
         table = {
-            "client_id": self.column("client_id")[at], "requested_on": asked,
-            "answered_on": self._by_the_end(asked + days * DAY, at), "in_scope": np.where(beyond, "no", "yes"),
+            "client_id": self.column("client_id")[at],
+            "requested_on": asked,
+            "answered_on": self._by_the_end(asked + days * DAY, at),
+            "in_scope": np.where(beyond, "no", "yes"),
             "billed": np.where(billed, "yes", "no"),
-            "revision": np.where(rng.random(len(at)) < np.where(difficult[at], 0.35, 0.15), "yes", "no"),
-            "amount": np.where(billed, (hours * 110).round(2), 0.0), "hours": hours,
-        }  # fmt: skip
+            "revision": np.where(
+                rng.random(len(at)) < np.where(difficult[at], 0.35, 0.15), "yes", "no"
+            ),
+            "amount": np.where(billed, (hours * 110).round(2), 0.0),
+            "hours": hours,
+        }
         return pd.DataFrame(table).sort_values(["client_id", "requested_on"])
 
     def _invoices(self, rng: Rng) -> pd.DataFrame:
         return self.bills
 
     def _payments(self, rng: Rng) -> pd.DataFrame:
-        """Paid after four weeks or so; late payers after two months, part by part; debtors leave the last unpaid."""
-        at, n, amount = self.bills.index, len(self.bills), self.bills["amount"]
-        late, let_go = self.column("late_payer")[at], self.column("kind")[at] == AGENCY
+        """Paid after four weeks or so; late payers after two months, part by part; debtors leave
+        the last unpaid.
+        """
+        at = self.bills.index
+        n = len(self.bills)
+        amount = self.bills["amount"]
+        late = self.column("late_payer")[at]
+        let_go = self.column("kind")[at] == AGENCY
         wait = rng.gamma(4, 6.5, n) + late * rng.gamma(2, 18, n) + 10 * self.state("wished")[at]
         owes = late & let_go & (self.column("ended")[at] - self.cells["t"].to_numpy()[at] <= 3)
         parts = np.where(rng.random(n) < np.where(late, 0.25, 0.03), 2, 1) * ~owes
         first = (amount * np.where(parts == 2, rng.uniform(0.3, 0.7, n), 1.0)).round(2)
-        once = self.bills[["invoice_id"]].assign(paid_on=self.bills["issued_on"] + wait.astype(int) * DAY, amount=first)
+        once = self.bills[["invoice_id"]].assign(
+            paid_on=self.bills["issued_on"] + wait.astype(int) * DAY, amount=first
+        )
         rest = once.assign(paid_on=once["paid_on"] + 25 * DAY, amount=(amount - first).round(2))
         both = pd.concat([once[parts > 0], rest[parts == 2]]).sort_index(kind="stable")
         return both[both["amount"] > 0]
 
     def _meetings(self, rng: Rng) -> pd.DataFrame:
-        """Calls (more of them where there is trouble), a monthly report, visits, events, and a kick-off."""
-        n, trouble = len(self.cells), self.state("reported") < -1
+        """Calls (more of them where there is trouble), a monthly report, visits, events, and a
+        kick-off.
+        """
+        n = len(self.cells)
+        trouble = self.state("reported") < -1
         counts = {
             "kickoff": self.cells["t"] == 0,
             "call": rng.poisson(1.5 + 1.5 * trouble),
@@ -288,7 +391,12 @@ class Books:
         slow = self.agency.reps["slowness"][self.state("rep")][at]
         recap = rng.random(len(at)) < np.clip(0.7 - 0.15 * slow, 0.05, 0.95)
         written = pd.Series(np.where(recap, "yes", "no")).mask(kind == "report", None)
-        table = {"client_id": self.column("client_id")[at], "held_on": held, "kind": kind, "recap_sent": written}
+        table = {
+            "client_id": self.column("client_id")[at],
+            "held_on": held,
+            "kind": kind,
+            "recap_sent": written,
+        }
         return pd.DataFrame(table).sort_values(["client_id", "held_on"])
 
     def _flags(self, rng: Rng) -> dict[str, Any]:
@@ -302,39 +410,63 @@ class Books:
         }
 
     def _leads(self, rng: Rng) -> pd.DataFrame:
-        """Each recorded client was a lead; for each, those of the same source that were not won (C3)."""
+        """Each recorded client was a lead; for each, those of the same source that were not won
+        (C3).
+        """
         won = self.rows.join(self.signs)[self.rows["month"] >= BURN_IN_MONTHS]
         chance = won["source"].map(FACTS["sources"]["close_rate"]).to_numpy()
         lost = won.loc[won.index.repeat(rng.geometric(chance) - 1)]
         both = pd.concat([won.assign(won=True), lost.assign(won=False)], ignore_index=True)
-        n, is_won, start = len(both), both["won"].to_numpy(), both["start_date"]
-        created = np.where(is_won, start - rng.integers(12, 70, n) * DAY, start + rng.integers(-30, 31, n) * DAY)
-        quoted = np.where(is_won | (rng.random(n) < 0.5), created + rng.integers(3, 11, n) * DAY, NO_DAY)
-        asked = np.where(both["source"] == "referral", created - rng.integers(1, 15, n) * DAY, NO_DAY)
+        n = len(both)
+        is_won = both["won"].to_numpy()
+        start = both["start_date"]
+        created = np.where(
+            is_won, start - rng.integers(12, 70, n) * DAY, start + rng.integers(-30, 31, n) * DAY
+        )
+        quoted = np.where(
+            is_won | (rng.random(n) < 0.5), created + rng.integers(3, 11, n) * DAY, NO_DAY
+        )
+        asked = np.where(
+            both["source"] == "referral", created - rng.integers(1, 15, n) * DAY, NO_DAY
+        )
         weaker = -0.4 + rng.normal(size=n)
         drawn = _signs(rng, rng.normal(-0.5, 1, n))
         table = {
             "created_on": created,
-            "monthly_ad_spend": np.where(is_won, both["planned"], np.exp(weaker) * 8000 // 50 * 50 + 50),
-            "source": both["source"], "asked_on": asked, "quoted_on": quoted, "signed_on": start.where(is_won),
+            "monthly_ad_spend": np.where(
+                is_won, both["planned"], np.exp(weaker) * 8000 // 50 * 50 + 50
+            ),
+            "source": both["source"],
+            "asked_on": asked,
+            "quoted_on": quoted,
+            "signed_on": start.where(is_won),
             "client_id": both["client_id"],
             **{name: np.where(is_won, both[name], drawn[name]) for name in drawn},
-        }  # fmt: skip
-        frame = pd.DataFrame(table)[created >= FIRST_RECORDED.start_time].sort_values("created_on", kind="stable")
+        }
+        frame = pd.DataFrame(table)[created >= FIRST_RECORDED.start_time].sort_values(
+            "created_on", kind="stable"
+        )
         frame.insert(0, "lead_id", [f"l{self.prefix[1:]}{k:05d}" for k in range(1, len(frame) + 1)])
         return frame
 
 
 def _dated(rng: Rng, people: pd.DataFrame) -> pd.DataFrame:
-    """Months of service turned into dates: end on the last paid day, decision a notice ahead, recorded days later."""
-    n, gone = len(people), (people["kind"] > 0).to_numpy()
-    month, day = people["month"].to_numpy(), people["day"].to_numpy()
+    """Months of service turned into dates: end on the last paid day, decision a notice ahead,
+    recorded days later.
+    """
+    n = len(people)
+    gone = (people["kind"] > 0).to_numpy()
+    month = people["month"].to_numpy()
+    day = people["day"].to_numpy()
     end = np.where(gone, _day_of(month + people["ended"].to_numpy(), day) - DAY, NO_DAY)
     decided = _day_of(month + people["decided"].to_numpy() - 1, day) + rng.integers(0, 28, n) * DAY
     decided = np.where(gone, np.minimum(decided, end), NO_DAY)
     unknown = rng.random(n) < 0.05
     initiator = people["kind"].map(KINDS)
-    reason = [rng.choice(FACTS["reasons"][who]) if there else None for who, there in zip(initiator, gone, strict=True)]
+    reason = [
+        rng.choice(FACTS["reasons"][who]) if there else None
+        for who, there in zip(initiator, gone, strict=True)
+    ]
     return people.assign(
         start_date=_day_of(month, day),
         end_date=end,
@@ -355,7 +487,9 @@ def _day_of(month: np.ndarray, day: np.ndarray | int) -> np.ndarray:
 
 
 def _signs(rng: Rng, quality: np.ndarray) -> pd.DataFrame:
-    """What is known at signing of how well prepared a client came; better clients have more of the good signs."""
+    """What is known at signing of how well prepared a client came; better clients have more of the
+    good signs.
+    """
     signs = {}
     for name, usual in FACTS["signing"]["usual"].items():
         pull = -quality if name in FACTS["signing"]["worse"] else quality
@@ -372,11 +506,16 @@ def _id(letter: str, number: np.ndarray) -> np.ndarray:
 def _names(rng: Rng, industries: pd.Series) -> list[str]:
     """A made-up name for each client, none twice: "Harbor & Wren Dental", "Kestrel Cycles"."""
     seen: Counter[str] = Counter()
-    names, places, n = [], FACTS["places"], len(industries)
-    first, step = rng.integers(0, len(places), n), rng.integers(1, len(places), n)
-    two, trade = rng.random(n) < 0.3, rng.integers(0, 3, n)
+    names = []
+    places = FACTS["places"]
+    n = len(industries)
+    first = rng.integers(0, len(places), n)
+    step = rng.integers(1, len(places), n)
+    two = rng.random(n) < 0.3
+    trade = rng.integers(0, 3, n)
     for k, industry in enumerate(industries):
-        one, other = places[first[k]], places[(first[k] + step[k]) % len(places)]
+        one = places[first[k]]
+        other = places[(first[k] + step[k]) % len(places)]
         word = FACTS["industries"][industry][trade[k]]
         name = f"{one} & {other} {word}" if two[k] or f"{one} {word}" in seen else f"{one} {word}"
         seen[name] += 1

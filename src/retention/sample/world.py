@@ -1,4 +1,6 @@
-"""What is planted: the worlds, the people who work at the agency, and the words its books are written in."""
+"""What is planted: the worlds, the people who work at the agency, and the words its books are
+written in.
+"""
 
 import math
 import tomllib
@@ -9,9 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-FACTS: dict[str, Any] = tomllib.loads(files("retention.sample").joinpath("agency.toml").read_text("utf-8"))
+FACTS: dict[str, Any] = tomllib.loads(
+    files("retention.sample").joinpath("agency.toml").read_text("utf-8")
+)
 BURN_IN_MONTHS = 36
-SURVIVORS_MONTHS = 15  # of signings before the records begin, whose clients are still there when they do
+SURVIVORS_MONTHS = (
+    15  # of signings before the records begin, whose clients are still there when they do
+)
 FIRST_RECORDED = pd.Period("2021-01", "M")
 FEES = {1: 10.0, 6: 8.0, 12: 6.0}  # percent of ad spend by term: STUDY A2
 KINDS = {1: "client", 2: "agency", 3: "neutral"}  # by whose choice an end was
@@ -50,12 +56,20 @@ class World:
 
 
 WORLDS = {name: World(**planted) for name, planted in FACTS["worlds"].items()}
-PLAIN = {"promise": 0.0, "flag": 0.0, "far": 0.0, "quality": 0.0, "season": False}  # METHODS 10 as it stands
+PLAIN = {
+    "promise": 0.0,
+    "flag": 0.0,
+    "far": 0.0,
+    "quality": 0.0,
+    "season": False,
+}  # METHODS 10 as it stands
 
 
 @dataclass(frozen=True)
 class Agency:
-    """The people: which rep sits on each seat in each month (from the burn-in on), and what each brings."""
+    """The people: which rep sits on each seat in each month (from the burn-in on), and what each
+    brings.
+    """
 
     world: World
     months: int
@@ -75,12 +89,16 @@ class Agency:
 
 
 def signings_a_month(clients: int, months: int) -> float:
-    """The rate at which about so many clients are on record: those who sign then, and survivors of the burn-in."""
+    """The rate at which about so many clients are on record: those who sign then, and survivors of
+    the burn-in.
+    """
     return clients / (months + SURVIVORS_MONTHS)
 
 
 def found(world: World, clients: int, months: int, seed: int) -> Agency:
-    """An agency staffed for so many clients; a rep stays for about four years, then a new one takes the seat."""
+    """An agency staffed for so many clients; a rep stays for about four years, then a new one takes
+    the seat.
+    """
     rng = np.random.default_rng([seed, 0])
     total = BURN_IN_MONTHS + months
     seats = max(world.reps, round(world.reps * signings_a_month(clients, months) / 8))
@@ -88,25 +106,42 @@ def found(world: World, clients: int, months: int, seed: int) -> Agency:
     leaves[:, 0] = True
     number = np.cumsum(leaves).reshape(leaves.shape) - 1
     since = np.nonzero(leaves)[1]
-    until = np.where(np.roll(since, -1) == 0, total, np.roll(since, -1))  # each seat's first rep comes in month 0
+    until = np.where(
+        np.roll(since, -1) == 0, total, np.roll(since, -1)
+    )  # each seat's first rep comes in month 0
     spread = {"liking": world.rep_liking_sd, "leaving": world.rep_sd, "slowness": 1.0}
     reps = {name: sd * rng.normal(size=len(since)) for name, sd in spread.items()}
     return Agency(world, months, number, reps, _staff(rng, since, until, total, seats))
 
 
-def _staff(rng: np.random.Generator, since: np.ndarray, until: np.ndarray, total: int, seats: int) -> pd.DataFrame:
-    """Everybody who works there: reps in the order of their numbers, two analysts a seat, five sellers, a manager."""
-    sellers, first_names = list(FACTS["sellers"]["share"]), FACTS["first_names"]
-    ids = {"rep": numbered("r", len(since)), "analyst": numbered("a", 2 * seats), "seller": sellers, "manager": ["m01"]}
-    people = pd.DataFrame([(name, role) for role, names in ids.items() for name in names], columns=["staff_id", "role"])
-    n, others = len(people), len(people) - len(since)
+def _staff(
+    rng: np.random.Generator, since: np.ndarray, until: np.ndarray, total: int, seats: int
+) -> pd.DataFrame:
+    """Everybody who works there: reps in the order of their numbers, two analysts a seat, five
+    sellers, a manager.
+    """
+    sellers = list(FACTS["sellers"]["share"])
+    first_names = FACTS["first_names"]
+    ids = {
+        "rep": numbered("r", len(since)),
+        "analyst": numbered("a", 2 * seats),
+        "seller": sellers,
+        "manager": ["m01"],
+    }
+    people = pd.DataFrame(
+        [(name, role) for role, names in ids.items() for name in names],
+        columns=["staff_id", "role"],
+    )
+    n = len(people)
+    others = len(people) - len(since)
     months = pd.period_range(FIRST_RECORDED - BURN_IN_MONTHS, periods=total + 1, freq="M")
     started = pd.Series(months.start_time[np.append(since, [0] * others)])
     # A month to hand over: clients change on the day their month of service begins.
     until = np.append(until, [total] * others)
     ended = pd.Series(months.end_time.normalize()[until]).where(until < total)
     trained = started + pd.Timedelta(days=60)
-    letters, mixed = rng.integers(0, 26, n), rng.permutation(n) % len(first_names)
+    letters = rng.integers(0, 26, n)
+    mixed = rng.permutation(n) % len(first_names)
     return people.assign(
         started_on=started,
         ended_on=ended,

@@ -1,4 +1,6 @@
-"""The agency as frames or as files, with the truth beside it; of any size, a batch of clients at a time."""
+"""The agency as frames or as files, with the truth beside it; of any size, a batch of clients at a
+time.
+"""
 
 import json
 from collections.abc import Iterable
@@ -16,7 +18,16 @@ from retention.data.schema import TABLES, dictionary, write_csv
 from retention.errors import ConfigError
 from retention.sample.books import Books
 from retention.sample.life import live
-from retention.sample.world import FACTS, KINDS, WORLDS, Agency, World, found, numbered, signings_a_month
+from retention.sample.world import (
+    FACTS,
+    KINDS,
+    WORLDS,
+    Agency,
+    World,
+    found,
+    numbered,
+    signings_a_month,
+)
 
 BATCH = 10_000  # clients simulated at once: bounds the memory, whatever the size of the agency
 STATES_UP_TO = 2_000  # clients whose month-by-month truth is written
@@ -31,10 +42,12 @@ def simulate(
     tables: tuple[str, ...] = tuple(TABLES),
     force_term: int | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """The tables as the agency would hold them after `months` months; `clients` has about `clients` rows.
+    """The tables as the agency would hold them after `months` months; `clients` has about `clients`
+    rows.
 
-    Records begin on 1 January 2021; what happened earlier to clients already lost, and what was recorded after the last
-    day, is not in them. `force_term` gives everybody that term and otherwise the same luck: a potential outcome.
+    Records begin on 1 January 2021; what happened earlier to clients already lost, and what was
+    recorded after the last day, is not in them. `force_term` gives everybody that term and
+    otherwise the same luck: a potential outcome.
     """
     agency = found(world, clients, months, seed)
     made: dict[str, list[pd.DataFrame]] = {name: [] for name in tables}
@@ -46,7 +59,9 @@ def simulate(
 
 
 def _of_clients(tables: Iterable[str]) -> list[str]:
-    """The tables that every batch of clients has its own rows of: all but the staff, who serve all of them."""
+    """The tables that every batch of clients has its own rows of: all but the staff, who serve all
+    of them.
+    """
     return [name for name in tables if name != "staff"]
 
 
@@ -54,22 +69,35 @@ def _count(clients: int) -> int:
     return -(-clients // BATCH)
 
 
-def _batch(agency: Agency, clients: int, seed: int, number: int, force_term: int | None = None) -> Books:
-    """One batch of clients with seeds of its own; the ids of later batches begin with c1_, c2_, ..."""
+def _batch(
+    agency: Agency, clients: int, seed: int, number: int, force_term: int | None = None
+) -> Books:
+    """One batch of clients with seeds of its own; the ids of later batches begin with c1_,
+    c2_, ...
+    """
     rate = signings_a_month(clients, agency.months) / _count(clients)
     lives = live(agency, rate, (seed, 1, number), force_term)
     return Books(agency, lives, (seed, 2, number), "c" if number == 0 else f"c{number}_")
 
 
 def write_sample(
-    out: Path, world: World = WORLDS["study"], *, clients: int = 600, months: int = 60, seed: int = 1, form: str = "csv"
+    out: Path,
+    world: World = WORLDS["study"],
+    *,
+    clients: int = 600,
+    months: int = 60,
+    seed: int = 1,
+    form: str = "csv",
 ) -> None:
-    """Write all tables (CSV, or Parquet in parts), retention.toml, data dictionary and truth.json into `out`.
+    """Write all tables (CSV, or Parquet in parts), retention.toml, data dictionary and truth.json
+    into `out`.
 
     Large agencies are made batch by batch on both cores, in bounded memory.
     """
     if form == "csv" and clients > BATCH:
-        raise ConfigError(f"CSV is written for up to {BATCH:,} clients; for more, say --format parquet.")
+        raise ConfigError(
+            f"CSV is written for up to {BATCH:,} clients; for more, say --format parquet."
+        )
     _clear(out)
     agency = found(world, clients, months, seed)
     write = partial(_write_batch, out, agency, clients, seed, form)
@@ -86,19 +114,27 @@ def write_sample(
 
 
 def _clear(out: Path) -> None:
-    """An empty folder, or one whose earlier made-up agency is taken away; ConfigError where it holds other tables."""
+    """An empty folder, or one whose earlier made-up agency is taken away; ConfigError where it
+    holds other tables.
+    """
     out.mkdir(parents=True, exist_ok=True)
     old = [path for name in TABLES for path in (out / f"{name}.csv", out / name) if path.exists()]
     if old and not (out / "truth.json").is_file():
-        raise ConfigError(f"{out} holds {old[0].name}, which is no made-up agency's. Give --out another folder.")
+        raise ConfigError(
+            f"{out} holds {old[0].name}, which is no made-up agency's. Give --out another folder."
+        )
     for path in old:
         for part in path.glob("part-*.parquet"):
             part.unlink()
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def _write_batch(out: Path, agency: Agency, clients: int, seed: int, form: str, number: int) -> list[dict[str, Any]]:
-    """Write one batch's tables; the truth about its clients comes back where there are few enough."""
+def _write_batch(
+    out: Path, agency: Agency, clients: int, seed: int, form: str, number: int
+) -> list[dict[str, Any]]:
+    """Write one batch's tables; the truth about its clients comes back where there are few
+    enough.
+    """
     books = _batch(agency, clients, seed, number)
     for name in TABLES if number == 0 else _of_clients(TABLES):
         frame = books.table(name)
@@ -111,19 +147,31 @@ def _write_batch(out: Path, agency: Agency, clients: int, seed: int, form: str, 
 
 
 def _typed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Months as dates and yes and no as true and false: Parquet has types for them, where CSV has words."""
+    """Months as dates and yes and no as true and false: Parquet has types for them, where CSV has
+    words.
+    """
     kinds = {column.name: column.kind for column in TABLES[name].columns if column.name in frame}
     told = {c: pd.to_datetime(frame[c]) for c, kind in kinds.items() if kind == "month"}
-    told |= {c: frame[c].map({"yes": True, "no": False}).astype("boolean") for c, k in kinds.items() if k == "flag"}
+    told |= {
+        c: frame[c].map({"yes": True, "no": False}).astype("boolean")
+        for c, k in kinds.items()
+        if k == "flag"
+    }
     return frame.assign(**told)
 
 
-def _truth(agency: Agency, seed: int, clients: int, made: list[list[dict[str, Any]]]) -> dict[str, Any]:
-    """What was planted: effects, each rep's and seller's own, and (of small agencies) the states of each client."""
-    reps, promises = pd.DataFrame(agency.reps), pd.Series(FACTS["sellers"]["promise"])
+def _truth(
+    agency: Agency, seed: int, clients: int, made: list[list[dict[str, Any]]]
+) -> dict[str, Any]:
+    """What was planted: effects, each rep's and seller's own, and (of small agencies) the states of
+    each client.
+    """
+    reps = pd.DataFrame(agency.reps)
+    promises = pd.Series(FACTS["sellers"]["promise"])
     sellers = pd.DataFrame({"promise": promises, "early_leaving": promises * agency.world.promise})
     return {
-        "about": "Planted truth, for tests of the analyses; no analysis reads it. Effects are on the log-hazard scale.",
+        "about": "Planted truth, for tests of the analyses; no analysis reads it. Effects are on "
+        "the log-hazard scale.",
         "seed": seed,
         "clients": clients,
         "months": agency.months,
@@ -135,13 +183,21 @@ def _truth(agency: Agency, seed: int, clients: int, made: list[list[dict[str, An
 
 
 def _states(books: Books) -> list[dict[str, Any]]:
-    """Of each client: what was hidden, when the wish to leave arose, whose choice the end was, and months' states."""
-    rows, months = books.rows, books.cells.groupby("row")["t"]
+    """Of each client: what was hidden, when the wish to leave arose, whose choice the end was, and
+    months' states.
+    """
+    rows = books.rows
+    months = books.cells.groupby("row")["t"]
     first = months.min().reindex(rows.index, fill_value=0)
     after = (months.max() + 1).reindex(rows.index, fill_value=0)
     spans = list(zip(rows["life"], first, after, strict=True))
-    states = {name: books.lives.states[name].astype(float).round(2) for name in ("liking", "results")}
-    shown = {name: [state[life, since:to].tolist() for life, since, to in spans] for name, state in states.items()}
+    states = {
+        name: books.lives.states[name].astype(float).round(2) for name in ("liking", "results")
+    }
+    shown = {
+        name: [state[life, since:to].tolist() for life, since, to in spans]
+        for name, state in states.items()
+    }
     kind = rows["kind"].map(KINDS).where(rows["kind"] > 0, None)
     names = {"z": "size", "wish": "wish_month", "decided": "decided_month", "ended": "ended_month"}
     table = rows.rename(columns=names).assign(kind=kind, first_month=first + 1, **shown)

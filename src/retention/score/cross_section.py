@@ -1,11 +1,14 @@
-"""Who has left, of a snapshot: a tenure and a flag, without dates (METHODS 7, as far as no time runs).
+"""Who has left, of a snapshot: a tenure and a flag, without dates (METHODS 7, as far as no time
+runs).
 
-It describes who has left and does not predict who will. No month lies ahead of another here, so clients are judged by
-models that learned from other clients, and the columns are those of the day of the snapshot.
+It describes who has left and does not predict who will. No month lies ahead of another here, so
+clients are judged by models that learned from other clients, and the columns are those of the day
+of the snapshot.
 
-Months of service are taken as a feature, because they describe: those who left had stayed so long. They could not
-predict. Of a client who left they end with its leaving, of one who stays they go on, so that part of what they tell is
-the outcome itself. The figures without them stand beside; where they alone part the two, they are left out.
+Months of service are taken as a feature, because they describe: those who left had stayed so long.
+They could not predict. Of a client who left they end with its leaving, of one who stays they go on,
+so that part of what they tell is the outcome itself. The figures without them stand beside; where
+they alone part the two, they are left out.
 """
 
 from __future__ import annotations
@@ -36,25 +39,37 @@ from retention.score.model import (
     logistic,
     room_for,
 )
-from retention.score.validation import MODEL, area_draws, area_under_curve, average_precision, calibration, reliability
+from retention.score.validation import (
+    MODEL,
+    area_draws,
+    area_under_curve,
+    average_precision,
+    calibration,
+    reliability,
+)
 from retention.score.validation import interval_of as interval
 from retention.settings import Extra
 
 FOLDS, REPEATS, INNER_FOLDS = 5, 2, 3  # (ours)
 SEED = 1
 SERVICE = "tenure_months"
-ALIKE = 0.8  # (ours) correlation from which columns are shuffled together: alone, each would stand in for the other
-WITH, WITHOUT = "with months of service", "without"
+# (ours) correlation from which columns are shuffled together: alone, each would stand in for the
+# other
+ALIKE = 0.8
+WITH = "with months of service"
+WITHOUT = "without"
 Judged = tuple[pd.DataFrame, dict[str, np.ndarray]]
 NOT_PREDICTED = "describes who has left, does not predict who will"
 
 
 @dataclass(frozen=True)
 class Described:
-    """How well columns of a snapshot part those who left: `told` and `without` (months of service), `drivers`, `rows`.
+    """How well columns of a snapshot part those who left: `told` and `without` (months of service),
+    `drivers`, `rows`.
 
-    `told` has a row a client and repeat: `client_id, left` and the share given to it by a model of other clients. `why`
-    says what is lacking; then there is nothing else. `note` says what was made of the months of service.
+    `told` has a row a client and repeat: `client_id, left` and the share given to it by a model of
+    other clients. `why` says what is lacking; then there is nothing else. `note` says what was made
+    of the months of service.
     """
 
     rows: pd.DataFrame
@@ -70,25 +85,30 @@ class Described:
             return Finding("snapshot", f"Who has left cannot be described. {self.why}", "headline")
         value, low, high = area_under_curve(self.told)
         text = (
-            f"Of a client who left and one who stays, the columns of this snapshot name the right one in "
+            "Of a client who left and one who stays, the columns of this snapshot name the right "
+            "one in "
             f"{quantity(value, 'share')} of pairs (95% interval {between(low, high, 'share')}). "
             f"It {NOT_PREDICTED}."
         )
         return Finding("snapshot", text, "headline")
 
     def about_service(self) -> Findings:
-        """What was made of the months of service, in a sentence or two; nothing where nothing is described."""
+        """What was made of the months of service, in a sentence or two; nothing where nothing is
+        described.
+        """
         return Findings((Finding("snapshot", self.note),) if self.note else (), "")
 
 
 def described(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Described:
-    """The description of a snapshot: every client judged by models of the others, and what tells them apart.
+    """The description of a snapshot: every client judged by models of the others, and what tells
+    them apart.
 
-    `extra` holds the user's own columns that may be used (`Study.at_signing`). Folds over clients, stratified by who
-    left, repeated; the kind of model is chosen within each training part.
+    `extra` holds the user's own columns that may be used (`Study.at_signing`). Folds over clients,
+    stratified by who left, repeated; the kind of model is chosen within each training part.
     """
     rows = people(spells, extra)
-    leavers, stayers = int(rows["left"].sum()), int((rows["left"] == 0).sum())
+    leavers = int(rows["left"].sum())
+    stayers = int((rows["left"] == 0).sum())
     empty = rows.head(0)
     if min(leavers, stayers) < MIN_EVENTS:
         why = (
@@ -102,7 +122,8 @@ def described(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Described:
         rows = others
     else:
         note = (
-            "Months of service are used, because they describe who has left. They could not predict: those of a "
+            "Months of service are used, because they describe who has left. They could not "
+            "predict: those of a "
             "client who left end with its leaving."
         )
     told, shuffled = judged(rows)
@@ -120,14 +141,18 @@ def people(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.DataFrame:
     rows = pd.DataFrame(signing_features(spells.astype(texts), extra))
     size = spells["monthly_ad_spend"].astype(float)
     term = spells["contract_term_months"].astype("Int64").astype("string")
-    rows = rows.assign(log_size=np.log(size.where(size > 0)).to_numpy(), term_months=term.to_numpy())
+    rows = rows.assign(
+        log_size=np.log(size.where(size > 0)).to_numpy(), term_months=term.to_numpy()
+    )
     return rows.assign(
-        tenure_months=spells["stop_months"].to_numpy(float), left=spells["end_date"].notna().to_numpy(int)
+        tenure_months=spells["stop_months"].to_numpy(float),
+        left=spells["end_date"].notna().to_numpy(int),
     )
 
 
 class SnapshotModel(ClassifierMixin, BaseEstimator):
-    """The share that left among clients like this one: ridge logistic regression, or boosting where many left.
+    """The share that left among clients like this one: ridge logistic regression, or boosting where
+    many left.
 
     The kind is the one with the least log loss in folds of the rows it is given.
     """
@@ -138,12 +163,16 @@ class SnapshotModel(ClassifierMixin, BaseEstimator):
     def fit(self, rows: pd.DataFrame, y: Any = None) -> Self:
         """Choose columns and kind, and fit. `y`: rows["left"]."""
         rows = by_lot(rows, self.seed)
-        leavers, left = distinct_leavers(rows), rows["left"].to_numpy()
+        leavers = distinct_leavers(rows)
+        left = rows["left"].to_numpy()
         self.features_ = room_for(rows, leavers)
-        prepared = Prepared().fit(rows[self.features_])  # knows no outcome: medians, scales and levels
+        prepared = Prepared().fit(
+            rows[self.features_]
+        )  # knows no outcome: medians, scales and levels
         X = prepared.transform(rows[self.features_])
         folds = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=self.seed)
-        offered, losses = self._offered(leavers), {}
+        offered = self._offered(leavers)
+        losses = {}
         for name, way in offered.items():
             shares = cross_val_predict(way, X, left, cv=folds, method="predict_proba")[:, 1]
             losses[name] = log_loss(left, shares)
@@ -164,9 +193,11 @@ class SnapshotModel(ClassifierMixin, BaseEstimator):
 
 
 def judged(rows: pd.DataFrame, repeats: int = REPEATS, shuffle: bool = True) -> Judged:
-    """Each client's share by models of the others, a row a client and repeat; the same with columns shuffled.
+    """Each client's share by models of the others, a row a client and repeat; the same with columns
+    shuffled.
 
-    The second holds, by the names of columns that go together, the shares where these are another client's.
+    The second holds, by the names of columns that go together, the shares where these are another
+    client's.
     """
     groups = _together(rows) if shuffle else {}
     parts: list[pd.DataFrame] = []
@@ -175,7 +206,8 @@ def judged(rows: pd.DataFrame, repeats: int = REPEATS, shuffle: bool = True) -> 
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED + repeat)
         rng = np.random.default_rng(SEED + repeat)
         for train, test in folds.split(rows, rows["left"]):
-            model, held_out = SnapshotModel().fit(rows.iloc[train]), rows.iloc[test]
+            model = SnapshotModel().fit(rows.iloc[train])
+            held_out = rows.iloc[test]
             shares = model.predict_proba(held_out)[:, 1]
             parts.append(held_out[["client_id", "left"]].assign(**{MODEL: shares}))
             order = rng.permutation(len(held_out))
@@ -187,13 +219,16 @@ def judged(rows: pd.DataFrame, repeats: int = REPEATS, shuffle: bool = True) -> 
 
 
 def _together(rows: pd.DataFrame) -> dict[str, list[str]]:
-    """Columns by the words for the group they belong to: those that say nearly the same are one group."""
+    """Columns by the words for the group they belong to: those that say nearly the same are one
+    group.
+    """
     names = room_for(rows, distinct_leavers(rows))
     coded = {name: Prepared().fit(rows[[name]]).transform(rows[[name]]) for name in names}
     group = {name: name for name in names}
     for first, second in ((a, b) for k, a in enumerate(names) for b in names[:k]):
         if group[first] != group[second] and _alike(coded[first], coded[second]):
-            old, new = group[first], group[second]
+            old = group[first]
+            new = group[second]
             group = {name: new if of == old else of for name, of in group.items()}
     members: dict[str, list[str]] = {}
     for name, of in group.items():
@@ -213,8 +248,11 @@ def _words(name: str) -> str:
 
 
 def _drivers(told: pd.DataFrame, shuffled: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """What the area loses where columns are shuffled, with its 95 % interval by client, most first."""
-    whole, found = area_draws(told), []
+    """What the area loses where columns are shuffled, with its 95 % interval by client, most
+    first.
+    """
+    whole = area_draws(told)
+    found = []
     for name, shares in shuffled.items():
         lost = whole - area_draws(told.assign(**{MODEL: shares}))
         found.append((name, *interval(lost)))
@@ -223,9 +261,15 @@ def _drivers(told: pd.DataFrame, shuffled: Mapping[str, np.ndarray]) -> pd.DataF
 
 
 def table(found: Described) -> Estimates:
-    """AUC, average precision and calibration, with and without the months of service; 95 % intervals by client."""
+    """AUC, average precision and calibration, with and without the months of service; 95 %
+    intervals by client.
+    """
     rows = []
-    views = {WITH: found.told, WITHOUT: found.without} if SERVICE in found.rows else {WITHOUT: found.told}
+    views = (
+        {WITH: found.told, WITHOUT: found.without}
+        if SERVICE in found.rows
+        else {WITHOUT: found.told}
+    )
     for view, told in views.items() if not found.why else ():
         counts = (told["client_id"].nunique(), distinct_leavers(told))
         for name, values, unit in _figures(told):
@@ -241,18 +285,27 @@ def _figures(told: pd.DataFrame) -> Iterator[tuple[str, list[float], str]]:
 
 
 def by_group(found: Described) -> pd.DataFrame:
-    """Calibration: by groups of as many clients, the share by the model and the share who have left, with intervals."""
+    """Calibration: by groups of as many clients, the share by the model and the share who have
+    left, with intervals.
+    """
     groups = reliability(found.told)
-    span = [between(low, high, "share") for low, high in zip(groups["low"], groups["high"], strict=True)]
-    shown = {"Clients": groups["rows"] // REPEATS, "By the model": groups["foretold"], "Have left": groups["came"]}
+    span = [
+        between(low, high, "share") for low, high in zip(groups["low"], groups["high"], strict=True)
+    ]
+    shown = {
+        "Clients": groups["rows"] // REPEATS,
+        "By the model": groups["foretold"],
+        "Have left": groups["came"],
+    }
     return pd.DataFrame({**shown, "95% interval": span})
 
 
 def present(found: Described, spells: pd.DataFrame) -> pd.DataFrame:
     """Present clients, those most like the ones who have left first.
 
-    Columns `client_id, client, rep_id, term_months, months_so_far, have_left_of_100`, and `low, high` of that share: of
-    the group of clients whom models of others give a like share, how many in a hundred have left. Not a prediction.
+    Columns `client_id, client, rep_id, term_months, months_so_far, have_left_of_100`, and `low,
+    high` of that share: of the group of clients whom models of others give a like share, how many
+    in a hundred have left. Not a prediction.
     """
     if found.why or found.told.empty:
         return pd.DataFrame()
@@ -280,7 +333,9 @@ def present(found: Described, spells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _groups_of(leavers: int) -> int:
-    """Into how many groups clients are put for the list: 4 to 20, of twenty leavers each on average (ours)."""
+    """Into how many groups clients are put for the list: 4 to 20, of twenty leavers each on average
+    (ours).
+    """
     return int(np.clip(leavers // 20, 4, 20))
 
 
@@ -291,5 +346,8 @@ def shown(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
     top = table.head(rows)
     span = [f"{low:.0f} to {high:.0f}" for low, high in zip(top["low"], top["high"], strict=True)]
     columns = {"Client": top["client"], "Rep": top["rep_id"], "Term": top["term_months"]}
-    columns |= {"Months so far": top["months_so_far"], "Of 100 like it, have left": top["have_left_of_100"]}
+    columns |= {
+        "Months so far": top["months_so_far"],
+        "Of 100 like it, have left": top["have_left_of_100"],
+    }
     return pd.DataFrame({**columns, "95% interval of that group": span})

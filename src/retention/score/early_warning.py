@@ -1,9 +1,11 @@
-"""Has churn risen lately? Ends by choice of the last months against those expected from the renewal calendar.
+"""Has churn risen lately? Ends by choice of the last months against those expected from the renewal
+calendar.
 
-What is expected is made of the months before the last twelve: the share who give notice in the month that follows, by
-contract term, months to renewal, and months of service. A client on a fixed term decides at its renewal for the whole
-term. So a renewal counts by the part of its term that lies in the months that are looked at; a client who is free to
-leave counts in full. Source: METHODS 7; limits from the null distribution as in Spiegelhalter 2005.
+What is expected is made of the months before the last twelve: the share who give notice in the
+month that follows, by contract term, months to renewal, and months of service. A client on a fixed
+term decides at its renewal for the whole term. So a renewal counts by the part of its term that
+lies in the months that are looked at; a client who is free to leave counts in full. Source: METHODS
+7; limits from the null distribution as in Spiegelhalter 2005.
 """
 
 from __future__ import annotations
@@ -21,28 +23,37 @@ from retention.history.snapshots import last_month, month_of
 from retention.history.spells import CLIENT, UNKNOWN
 from retention.results import Finding
 
-# (ours) Months that are looked at, up to the cut-off, with the prior weight of a rise that long ago.
-# A recent one weighs most, for an older one has been told before.
+# (ours) Months that are looked at, up to the cut-off, with the prior weight of a rise that long
+# ago. A recent one weighs most, for an older one has been told before.
 PRIOR = {3: 0.8, 6: 0.2}
 WINDOWS = tuple(PRIOR)
-APART = 12  # (ours) months before the cut-off from which nothing is learned, so that a rise is not taken for usual
+# (ours) months before the cut-off from which nothing is learned, so that a rise is not taken for
+# usual
+APART = 12
 SHOWN = 24  # (ours) months on the chart
-MIN_EVENTS, MIN_MONTHS = 40, 12  # (ours) clients who left, and months, from which the usual is learned
+MIN_EVENTS, MIN_MONTHS = (
+    40,
+    12,
+)  # (ours) clients who left, and months, from which the usual is learned
 FALSE_ALARM = 0.045  # (ours) of reports without a change: under one in twenty
 BANDS = (6, 18)  # months of service at which leaving changes: METHODS 7
 NEAR = 4  # (ours) months to renewal from which clients on a fixed term are one group
-SHRINK = 20.0  # (ours) client-months by which a group's share is drawn to that of its kind of contract
+SHRINK = (
+    20.0  # (ours) client-months by which a group's share is drawn to that of its kind of contract
+)
 RISE = 2.0  # (ours) times as much churn: the rise that the chart is made to see
-DRAWS, SEED = 20_000, 1
+DRAWS = 20_000
+SEED = 1
 
 
 @dataclass(frozen=True)
 class Watch:
-    """Observed and expected ends by choice, `months` of the chart, and how unusual the last of them are.
+    """Observed and expected ends by choice, `months` of the chart, and how unusual the last of them
+    are.
 
-    `months`: `month, observed, expected`. `window` is the stretch of the last months that stands out most, with its
-    `observed` and `expected` ends; `chance` is how often as much stands out where nothing has changed. `why` says what
-    is lacking; then there is nothing else.
+    `months`: `month, observed, expected`. `window` is the stretch of the last months that stands
+    out most, with its `observed` and `expected` ends; `chance` is how often as much stands out
+    where nothing has changed. `why` says what is lacking; then there is nothing else.
     """
 
     months: pd.DataFrame
@@ -62,9 +73,14 @@ class Watch:
         if self.why:
             return Finding("risk", f"Whether churn has risen lately cannot be said. {self.why}")
         span = f"the last {self.window} months" if self.window > 1 else "the last month"
-        counts = f"In {span} {self.observed} clients chose to leave; {self.expected:.1f} were expected"
+        counts = (
+            f"In {span} {self.observed} clients chose to leave; {self.expected:.1f} were expected"
+        )
         if self.risen:
-            text = f"Churn has risen. {counts}. Without a change such a warning comes in {FALSE_ALARM:.1%} of reports."
+            text = (
+                f"Churn has risen. {counts}. Without a change such a warning comes in "
+                f"{FALSE_ALARM:.1%} of reports."
+            )
             return Finding("risk", text, "warning")
         return Finding("risk", f"No sign that churn has risen. {counts}.")
 
@@ -81,7 +97,8 @@ def watch(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: dt.date) -> Watch:
     learned = table[table["month"] <= last - APART]
     if learned["left"].sum() < MIN_EVENTS or learned["month"].nunique() < MIN_MONTHS:
         why = (
-            f"That takes {MIN_EVENTS} clients who left by choice in {MIN_MONTHS} months or more, a year before the "
+            f"That takes {MIN_EVENTS} clients who left by choice in {MIN_MONTHS} months or more, "
+            "a year before the "
             f"last day; {int(learned['left'].sum())} are on record."
         )
         return Watch(_no_months(), why=why)
@@ -89,7 +106,11 @@ def watch(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: dt.date) -> Watch:
     share, error = _expected(learned, table)
     reported = (last - table["month"]).map(known).astype(float)
     table = table.assign(expected=share * reported, error=error * reported**2)
-    months = table.groupby("month").agg(observed=("left", "sum"), expected=("expected", "sum")).reset_index()
+    months = (
+        table.groupby("month")
+        .agg(observed=("left", "sum"), expected=("expected", "sum"))
+        .reset_index()
+    )
     spread = _overdispersion(months[months["month"] <= last - APART])
     window, chance = _unusual(table[table["month"] > last - max(WINDOWS)], last, spread)
     inside = table[table["month"] > last - window]
@@ -102,13 +123,17 @@ def _no_months() -> pd.DataFrame:
 
 
 def _followed(rows: pd.DataFrame, spells: pd.DataFrame, last: int) -> pd.DataFrame:
-    """A row a client and month in which it could be seen to give notice: `month, left, late, kind, group, term`.
+    """A row a client and month in which it could be seen to give notice: `month, left, late, kind,
+    group, term`.
 
-    It was there, and not known to be under notice, at the end of the month before. `late` is how many months later a
-    decision was on record. Of a day of decision that is counted back, that is the month of the end.
+    It was there, and not known to be under notice, at the end of the month before. `late` is how
+    many months later a decision was on record. Of a day of decision that is counted back, that is
+    the month of the end.
     """
     chosen = spells["end_kind"].isin([CLIENT, UNKNOWN])
-    told = spells["recorded_date"].fillna(spells["end_date"].where(spells["decision_assumed"], spells["decision_date"]))
+    told = spells["recorded_date"].fillna(
+        spells["end_date"].where(spells["decision_assumed"], spells["decision_date"])
+    )
     decided = month_of(spells["decision_date"]).where(chosen)
     ends = spells[KEY].assign(decided=decided, late=(month_of(told) - decided).clip(lower=0))
     columns = [*KEY, "month", "monthly", "term_months", "months_to_renewal", "tenure_months"]
@@ -120,15 +145,23 @@ def _followed(rows: pd.DataFrame, spells: pd.DataFrame, last: int) -> pd.DataFra
     service = np.digitize(table["tenure_months"].astype(float), BANDS)
     near = table["months_to_renewal"].astype(float).clip(upper=NEAR).fillna(NEAR)
     kind = np.where(free, 0, 1 + near)
-    bound = ~free & (near < NEAR)  # who breaks a contract long before its renewal decides then and there
+    bound = ~free & (
+        near < NEAR
+    )  # who breaks a contract long before its renewal decides then and there
     term = table["term_months"].astype(float).where(bound, 1.0).fillna(1.0)
     length = table["term_months"].astype(float).where(~free, 1.0).fillna(1.0)
-    return table.assign(left=left.astype(int), kind=kind, group=service + 10 * kind + 1000 * length, term=term)
+    return table.assign(
+        left=left.astype(int), kind=kind, group=service + 10 * kind + 1000 * length, term=term
+    )
 
 
 def _on_record(table: pd.DataFrame, last: int) -> Mapping[int, float]:
-    """The share of decisions that are on record so many months after their own, from those that all are by now."""
-    late = table.loc[(table["decided"] == table["month"]) & (table["month"] <= last - APART), "late"]
+    """The share of decisions that are on record so many months after their own, from those that all
+    are by now.
+    """
+    late = table.loc[
+        (table["decided"] == table["month"]) & (table["month"] <= last - APART), "late"
+    ]
     ages = range(int(last - table["month"].min()) + 1)
     return {age: float((late <= age).mean()) if len(late) else 1.0 for age in ages}
 
@@ -136,7 +169,8 @@ def _on_record(table: pd.DataFrame, last: int) -> Mapping[int, float]:
 def _expected(learned: pd.DataFrame, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Each row's expected share who give notice, and the variance of that share, by group.
 
-    A group's share is drawn to that of its kind (free, or so near to renewal), as far as it has few client-months.
+    A group's share is drawn to that of its kind (free, or so near to renewal), as far as it has few
+    client-months.
     """
     kinds = learned.groupby("kind")["left"].mean()
     sums = learned.groupby(["kind", "group"])["left"].agg(["sum", "size"]).reset_index()
@@ -150,7 +184,9 @@ def _expected(learned: pd.DataFrame, table: pd.DataFrame) -> tuple[np.ndarray, n
 
 
 def _overdispersion(months: pd.DataFrame) -> float:
-    """How much more than Poisson's the months before have varied around what was expected; 1 where luck can be it."""
+    """How much more than Poisson's the months before have varied around what was expected; 1 where
+    luck can be it.
+    """
     enough = months[months["expected"] > 0]
     squares = (enough["observed"] - enough["expected"]) ** 2 / enough["expected"]
     free = max(len(enough) - 1, 1)
@@ -160,15 +196,19 @@ def _overdispersion(months: pd.DataFrame) -> float:
 def _unusual(table: pd.DataFrame, last: int, spread: float) -> tuple[int, float]:
     """The window that stands out most, and how often as much does where nothing has changed.
 
-    Counts by month and kind of contract are drawn from what is expected (Poisson, as overdispersed as the months
-    before), the expected ones with the error of the shares that they are made of.
+    Counts by month and kind of contract are drawn from what is expected (Poisson, as overdispersed
+    as the months before), the expected ones with the error of the shares that they are made of.
     """
     cells = table.groupby(["month", "term"]).agg(
-        left=("left", "sum"), expected=("expected", "sum"), error=("error", "sum"), rows=("left", "size")
+        left=("left", "sum"),
+        expected=("expected", "sum"),
+        error=("error", "sum"),
+        rows=("left", "size"),
     )
     cells = cells.reset_index()
     parts = np.stack([_parts(cells, last, window) for window in WINDOWS])
-    observed, expected = cells["left"].to_numpy(float), cells["expected"].to_numpy(float)
+    observed = cells["left"].to_numpy(float)
+    expected = cells["expected"].to_numpy(float)
     marks = _evidence(observed[None], expected, parts)[0]
     rng = np.random.default_rng(SEED)
     off = _errors(table, cells, rng)
@@ -180,22 +220,28 @@ def _unusual(table: pd.DataFrame, last: int, spread: float) -> tuple[int, float]
 
 
 def _parts(cells: pd.DataFrame, last: int, window: int) -> np.ndarray:
-    """The part of what a decision answers for that lies in the window: months since it began over the term."""
+    """The part of what a decision answers for that lies in the window: months since it began over
+    the term.
+    """
     since = cells["month"] - (last - window)
     return np.asarray((since / cells["term"]).clip(0, 1), dtype=float)
 
 
 def _evidence(counts: np.ndarray, expected: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """The log likelihood ratio of a rise by RISE within each window against none, a column a window.
+    """The log likelihood ratio of a rise by RISE within each window against none, a column a
+    window.
 
-    Its largest value over windows is the CUSUM of Poisson counts (Lucas 1985), each window weighed by its prior.
+    Its largest value over windows is the CUSUM of Poisson counts (Lucas 1985), each window weighed
+    by its prior.
     """
     ratio = np.log(RISE) * counts @ parts.T - (RISE**parts - 1) @ expected
     return np.asarray(ratio + np.log([PRIOR[window] for window in WINDOWS]))
 
 
 def _errors(table: pd.DataFrame, cells: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
-    """Draws of how far the expected ends of each cell are off, shape (DRAWS, cells): a group errs alike in all."""
+    """Draws of how far the expected ends of each cell are off, shape (DRAWS, cells): a group errs
+    alike in all.
+    """
     sums = table.assign(root=np.sqrt(table["error"])).pivot_table(
         index=["month", "term"], columns="group", values="root", aggfunc="sum", fill_value=0.0
     )
@@ -214,4 +260,7 @@ def _counts(rng: np.random.Generator, expected: np.ndarray, spread: float) -> np
 def in_words(found: Watch) -> str:
     """The chart in words."""
     months = [f"{row.observed:.0f} ({row.expected:.1f})" for row in found.months.itertuples()]
-    return f"Clients who chose to leave by month, expected in brackets: {', '.join(months) or 'too few to say'}."
+    return (
+        "Clients who chose to leave by month, expected in brackets: "
+        f"{', '.join(months) or 'too few to say'}."
+    )

@@ -1,8 +1,10 @@
-"""Month-end features of any number of clients, written as Parquet: part by part on one machine, or on Spark.
+"""Month-end features of any number of clients, written as Parquet: part by part on one machine, or
+on Spark.
 
-The feature code is that of the report (`features.month_features`); here is only where the rows come from and go to. On
-Polars and DuckDB the clients are taken part by part in the order of their ids, so that memory hangs on the size of a
-part and not on theirs; a table sorted by client is then read once, otherwise once a part.
+The feature code is that of the report (`features.month_features`); here is only where the rows come
+from and go to. On Polars and DuckDB the clients are taken part by part in the order of their ids,
+so that memory hangs on the size of a part and not on theirs; a table sorted by client is then read
+once, otherwise once a part.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ ENGINES = ("polars", "duckdb", "spark")
 PART_MONTHS = 1_000_000  # client-months that are held at once
 SPILL = ".spill"  # what does not fit into memory, or is handed to an engine, beside what is written
 NEEDS = {"duckdb": "pip install duckdb", "spark": "pip install pyspark, and Java 17"}
-TYPES = dict.fromkeys(("date", "month"), "dates") | dict.fromkeys(("number", "integer", "term"), "numbers")
+TYPES = dict.fromkeys(("date", "month"), "dates") | dict.fromkeys(
+    ("number", "integer", "term"), "numbers"
+)
 TYPES |= {"flag": "true and false"}
 FITS: dict[str, Callable[[pl.DataType], bool]] = {
     "dates": lambda kind: kind.is_temporal(),
@@ -56,24 +60,33 @@ def write_features(
 ) -> Path:
     """The folder `out` with the features of every month's end, in Parquet files.
 
-    `folder` holds a Parquet file, or a folder of them, for each table; `spells` as `build_spells` makes them. An `out`
-    that exists is replaced once all is written. ConfigError where the engine is not known or not installed, and with
-    every column that is missing or of another type than declared. Source: METHODS 7.
+    `folder` holds a Parquet file, or a folder of them, for each table; `spells` as `build_spells`
+    makes them. An `out` that exists is replaced once all is written. ConfigError where the engine
+    is not known or not installed, and with every column that is missing or of another type than
+    declared. Source: METHODS 7.
     """
     if engine not in ENGINES:
         raise ConfigError(f"There is no engine {engine!r}; it is one of {', '.join(ENGINES)}.")
-    found = [*folder.glob("*.parquet"), *(path for path in folder.iterdir() if any(path.glob("*.parquet")))]
+    found = [
+        *folder.glob("*.parquet"),
+        *(path for path in folder.iterdir() if any(path.glob("*.parquet"))),
+    ]
     tables = {path.stem: path for path in sorted(found) if path.stem in {*TABLES} - {"clients"}}
     if wrong := [
-        fault for name, path in tables.items() for fault in faults(name, pl.scan_parquet(_files(path)).collect_schema())
+        fault
+        for name, path in tables.items()
+        for fault in faults(name, pl.scan_parquet(_files(path)).collect_schema())
     ]:
         raise ConfigError("\n".join([f"{len(wrong)} fault(s) in the Parquet files:", *wrong]))
     spells = spells.assign(spell=range(len(spells)))
-    since, last = int(begin.year * 12 + begin.month - 1), last_month(cutoff)
+    since = int(begin.year * 12 + begin.month - 1)
+    last = last_month(cutoff)
     first = int(month_of(spells["start_date"]).min()) - BEFORE
     months = pd.DataFrame({"month": range(first, last + 1)})
     fresh = out.with_name(f".{out.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)  # what a command that was killed left, its spilled rows too
+    shutil.rmtree(
+        fresh, ignore_errors=True
+    )  # what a command that was killed left, its spilled rows too
     spill = private(private(fresh) / SPILL)
 
     def make(frames: Mapping[str, Any]) -> Any:
@@ -108,7 +121,8 @@ def faults(name: str, schema: Mapping[str, pl.DataType]) -> list[str]:
     """Columns of a table that are missing, or of another type than declared, in sentences."""
     told = []
     for column in TABLES[name].columns:
-        kind, found = TYPES.get(column.kind, "text"), schema.get(column.name)
+        kind = TYPES.get(column.kind, "text")
+        found = schema.get(column.name)
         if found is None and column.required:
             told.append(f"  {name}: the column {column.name} is missing")
         elif found is not None and not FITS[kind](found):
@@ -117,11 +131,15 @@ def faults(name: str, schema: Mapping[str, pl.DataType]) -> list[str]:
 
 
 def _parts(spells: pd.DataFrame, last: int, part_months: int) -> list[pd.DataFrame]:
-    """The engagements in the order of the clients' ids, cut where so many months have come together."""
+    """The engagements in the order of the clients' ids, cut where so many months have come
+    together.
+    """
     ordered = spells.sort_values(["client_id", "engagement"], kind="stable")
-    there = (month_of(ordered["end_date"]).fillna(last).clip(upper=last) - month_of(ordered["start_date"]) + 1).clip(
-        lower=1
-    )
+    there = (
+        month_of(ordered["end_date"]).fillna(last).clip(upper=last)
+        - month_of(ordered["start_date"])
+        + 1
+    ).clip(lower=1)
     number = (there.groupby(ordered["client_id"]).sum().cumsum() - 1) // part_months
     return [part for _, part in ordered.groupby(ordered["client_id"].map(number))]
 
@@ -138,13 +156,18 @@ class _Polars:
 
     def between(self, first: str, last: str) -> dict[str, Any]:
         inside = pl.col("client_id").is_between(pl.lit(first), pl.lit(last))
-        return {n: t.filter(inside) if "client_id" in t.collect_schema() else t for n, t in self.tables.items()}
+        return {
+            n: t.filter(inside) if "client_id" in t.collect_schema() else t
+            for n, t in self.tables.items()
+        }
 
     def pandas(self, found: Any) -> pd.DataFrame:
         return found.collect().to_pandas()
 
     def write(self, found: Any, path: Path) -> None:
-        found.sink_parquet(path, compression="snappy")  # as the other engines do; half the time of the default
+        found.sink_parquet(
+            path, compression="snappy"
+        )  # as the other engines do; half the time of the default
 
 
 class _DuckDB:
@@ -165,7 +188,9 @@ class _DuckDB:
     def between(self, first: str, last: str) -> dict[str, Any]:
         low, high = (text.replace("'", "''") for text in (first, last))
         inside = f"client_id BETWEEN '{low}' AND '{high}'"
-        return {n: t.filter(inside) if "client_id" in t.columns else t for n, t in self.tables.items()}
+        return {
+            n: t.filter(inside) if "client_id" in t.columns else t for n, t in self.tables.items()
+        }
 
     def pandas(self, found: Any) -> pd.DataFrame:
         return found.df()
@@ -175,35 +200,58 @@ class _DuckDB:
 
 
 def _part_by_part(
-    engine: _Polars | _DuckDB, parts: list[pd.DataFrame], months: pd.DataFrame, make: Make, out: Path, told: Told
+    engine: _Polars | _DuckDB,
+    parts: list[pd.DataFrame],
+    months: pd.DataFrame,
+    make: Make,
+    out: Path,
+    told: Told,
 ) -> None:
     """Each part's features; how many clients a rep has is counted over all parts first."""
     given = [engine.frame(part) for part in parts]
-    read = [engine.between(str(part["client_id"].iloc[0]), str(part["client_id"].iloc[-1])) for part in parts]
+    read = [
+        engine.between(str(part["client_id"].iloc[0]), str(part["client_id"].iloc[-1]))
+        for part in parts
+    ]
     about = {"months": engine.frame(months)}
     if len(parts) > 1:
         told("Counting the clients of each rep")
         loads = [
-            _loads(engine, {**tables, "engagements": rows, **about}) for rows, tables in zip(given, read, strict=True)
+            _loads(engine, {**tables, "engagements": rows, **about})
+            for rows, tables in zip(given, read, strict=True)
         ]
         every = pd.concat(loads).groupby(["rep", "month"], as_index=False)["rep_load"].sum()
-        about["loads"] = engine.frame(every.astype({"rep": object, "month": "int64", "rep_load": float}))
+        about["loads"] = engine.frame(
+            every.astype({"rep": object, "month": "int64", "rep_load": float})
+        )
     for number, (rows, tables) in enumerate(zip(given, read, strict=True), 1):
-        engine.write(make({**tables, "engagements": rows, **about}), out / f"part-{number:04d}.parquet")
+        engine.write(
+            make({**tables, "engagements": rows, **about}), out / f"part-{number:04d}.parquet"
+        )
         told(f"part {number} of {len(parts)}")
 
 
 def _loads(engine: _Polars | _DuckDB, tables: Mapping[str, Any]) -> pd.DataFrame:
     """The clients of each rep by month among these; none where nobody's rep is known."""
     named = {"assignments", "staff", "engagements", "months"}
-    known = "assignments" in tables or "rep_id" in nw.from_native(tables["engagements"]).lazy().collect_schema()
+    known = (
+        "assignments" in tables
+        or "rep_id" in nw.from_native(tables["engagements"]).lazy().collect_schema()
+    )
     if not known:
         return pd.DataFrame({"rep": [], "month": [], "rep_load": []})
-    return engine.pandas(rep_loads({name: table for name, table in tables.items() if name in named}))
+    return engine.pandas(
+        rep_loads({name: table for name, table in tables.items() if name in named})
+    )
 
 
 def _on_spark(
-    tables: Mapping[str, Path], spells: pd.DataFrame, months: pd.DataFrame, make: Make, out: Path, spill: Path
+    tables: Mapping[str, Path],
+    spells: pd.DataFrame,
+    months: pd.DataFrame,
+    make: Make,
+    out: Path,
+    spill: Path,
 ) -> None:
     """All of it in one plan; the session is the one there is, else a local one."""
     from pyspark.sql import SparkSession

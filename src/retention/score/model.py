@@ -1,7 +1,8 @@
 """Who will leave next: the model, and the simple rules that it must beat (METHODS 7).
 
-Everything that is fitted is fitted inside these estimators, on the rows they are given and no others: which features
-there is room for, scaling, the penalty, the kind of model and its calibration.
+Everything that is fitted is fitted inside these estimators, on the rows they are given and no
+others: which features there is room for, scaling, the penalty, the kind of model and its
+calibration.
 """
 
 from __future__ import annotations
@@ -26,36 +27,46 @@ MIN_EVENTS = 40  # (ours) clients who left, under which no model is made
 BOOSTING_FROM = 300  # clients who left: METHODS 7
 EVENTS_A_FEATURE = 10  # METHODS 7
 PENALTIES = (0.001, 0.01, 0.1)  # inverse strengths of the ridge, features in standard deviations
-INNER_BLOCKS, INNER_MONTHS = 4, 6  # the last of the training, on which penalty and calibration are found
+INNER_BLOCKS, INNER_MONTHS = (
+    4,
+    6,
+)  # the last of the training, on which penalty and calibration are found
 FEWER_BLOCKS = 2  # (ours) the same where so many left that boosting is tried
 BLANK = "not known"
 MOST_MISSING = 0.6  # share of missing values above which a feature is left out
 MIN_LEVEL = 0.02  # share of rows under which a category joins the rest
 NOT_FEATURES = (*KEY, *BESIDE, WORTH, "month", "outcome", "left")
 CALIBRATION_FROM = 200  # (ours) clients who left at which half of the calibration found is believed
-MOST_ROWS = 30_000  # (ours) month's ends from which a model learns; of more, those of clients drawn by lot
+MOST_ROWS = (
+    30_000  # (ours) month's ends from which a model learns; of more, those of clients drawn by lot
+)
 SHRINK = 20.0  # rows by which a rule's rate in a group is drawn to that of all
 
 
 class RiskModel(ClassifierMixin, BaseEstimator):
-    """The chance of leaving by choice in the window: ridge logistic regression, or boosting where ends are many.
+    """The chance of leaving by choice in the window: ridge logistic regression, or boosting where
+    ends are many.
 
-    Takes rows as `snapshots.known` makes them. Boosting is tried from 300 clients who left on, and taken where it
-    foretells the last months of the training better. One feature for every ten clients who left, in the order of
-    features.toml. Of very many rows it learns from those of clients drawn by lot (`by_lot`). NotFittedError under
-    forty.
+    Takes rows as `snapshots.known` makes them. Boosting is tried from 300 clients who left on, and
+    taken where it foretells the last months of the training better. One feature for every ten
+    clients who left, in the order of features.toml. Of very many rows it learns from those of
+    clients drawn by lot (`by_lot`). NotFittedError under forty.
     """
 
     def __init__(self, window: Window, seed: int = 1) -> None:
-        self.window, self.seed = window, seed
+        self.window = window
+        self.seed = seed
 
     def fit(self, rows: pd.DataFrame, y: Any = None) -> Self:
-        """Choose features, kind and penalty on the training months alone; fit and calibrate. `y`: rows["left"]."""
+        """Choose features, kind and penalty on the training months alone; fit and calibrate. `y`:
+        rows["left"].
+        """
         rows = by_lot(rows, self.seed)
         self.n_events_ = distinct_leavers(rows)
         if self.n_events_ < MIN_EVENTS:
             raise NotFittedError(
-                f"{self.n_events_} clients left by choice in months that can be learned from; {MIN_EVENTS} are needed"
+                f"{self.n_events_} clients left by choice in months that can be learned from; "
+                f"{MIN_EVENTS} are needed"
             )
         self.features_ = room_for(rows, self.n_events_)
         offered = self._offered()
@@ -63,22 +74,32 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         inner = list(splits(rows, self.window, MIN_EVENTS // 2, block=INNER_MONTHS, blocks=blocks))
         tried = _foretold(offered, rows, self.features_, inner)
         tried = {name: found for name, found in tried.items() if found["left"].nunique() == 2}
-        self.kind_, self.calibration_ = f"ridge {PENALTIES[1]}", (0.0, 1.0)
+        self.kind_ = f"ridge {PENALTIES[1]}"
+        self.calibration_ = (0.0, 1.0)
         if tried:
-            self.kind_ = min(tried, key=lambda name: log_loss(tried[name]["left"], special.expit(tried[name]["odds"])))
+            self.kind_ = min(
+                tried,
+                key=lambda name: log_loss(tried[name]["left"], special.expit(tried[name]["odds"])),
+            )
             self.calibration_ = _calibration(tried[self.kind_])
-        self.pipeline_ = make_pipeline(Prepared(), offered[self.kind_]).fit(rows[self.features_], rows["left"])
+        self.pipeline_ = make_pipeline(Prepared(), offered[self.kind_]).fit(
+            rows[self.features_], rows["left"]
+        )
         self.classes_ = np.array([0, 1])
         return self
 
     def _offered(self) -> dict[str, BaseEstimator]:
         ridges = {f"ridge {C}": logistic(C) for C in PENALTIES}
-        return ridges | ({"boosting": boosting(self.seed)} if self.n_events_ >= BOOSTING_FROM else {})
+        return ridges | (
+            {"boosting": boosting(self.seed)} if self.n_events_ >= BOOSTING_FROM else {}
+        )
 
     def decision_function(self, rows: pd.DataFrame) -> np.ndarray:
         """Log-odds of leaving, calibrated, shape (n,)."""
         intercept, slope = self.calibration_
-        return intercept + slope * np.asarray(self.pipeline_.decision_function(rows[self.features_]))
+        return intercept + slope * np.asarray(
+            self.pipeline_.decision_function(rows[self.features_])
+        )
 
     def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
         """Chances of staying and of leaving, shape (n, 2)."""
@@ -86,7 +107,9 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         return np.column_stack([1 - p, p])
 
     def refitted(self, rows: pd.DataFrame) -> Self:
-        """The same model, its choices kept, on other rows (a resample of the clients, to see how firm it stands)."""
+        """The same model, its choices kept, on other rows (a resample of the clients, to see how
+        firm it stands).
+        """
         other = clone(self)
         for name in ("n_events_", "features_", "kind_", "calibration_", "classes_"):
             setattr(other, name, getattr(self, name))
@@ -95,7 +118,8 @@ class RiskModel(ClassifierMixin, BaseEstimator):
 
 
 def by_lot(rows: pd.DataFrame, seed: int, most: int = MOST_ROWS) -> pd.DataFrame:
-    """At most so many of the rows: those of clients drawn by lot, each with all of its own, so that shares stay right.
+    """At most so many of the rows: those of clients drawn by lot, each with all of its own, so that
+    shares stay right.
 
     What a fit costs then no longer grows with the clients.
     """
@@ -113,14 +137,23 @@ def distinct_leavers(rows: pd.DataFrame) -> int:
 
 
 def room_for(rows: pd.DataFrame, events: int) -> list[str]:
-    """The features, in the order of features.toml and then those of signing, for which there are ends enough."""
+    """The features, in the order of features.toml and then those of signing, for which there are
+    ends enough.
+    """
     names = [name for name in FEATURES if name in rows]
-    names += sorted(name for name in rows if name not in (*FEATURES, *NOT_FEATURES) and not name.startswith(AGE))
-    chosen, room = [], events // EVENTS_A_FEATURE
+    names += sorted(
+        name for name in rows if name not in (*FEATURES, *NOT_FEATURES) and not name.startswith(AGE)
+    )
+    chosen = []
+    room = events // EVENTS_A_FEATURE
     for name in names:
         if rows[name].isna().mean() > MOST_MISSING or rows[name].nunique() < 2:
             continue
-        size = 1 if is_number(rows[name]) else int((rows[name].value_counts(normalize=True) >= MIN_LEVEL).sum())
+        size = (
+            1
+            if is_number(rows[name])
+            else int((rows[name].value_counts(normalize=True) >= MIN_LEVEL).sum())
+        )
         if size <= room:
             chosen.append(name)
             room -= size
@@ -133,10 +166,12 @@ def is_number(values: pd.Series) -> bool:
 
 
 class Prepared(TransformerMixin, BaseEstimator):
-    """Features as numbers, shape (n, p): first the counted ones, blanks filled with the median, in standard deviations;
-    then a column for each category, those of under two in a hundred rows together in one.
+    """Features as numbers, shape (n, p): first the counted ones, blanks filled with the median, in
+    standard deviations; then a column for each category, those of under two in a hundred rows
+    together in one.
 
-    scikit-learn's transformers give the same and take four times as long, most of the cost of a model refitted often.
+    scikit-learn's transformers give the same and take four times as long, most of the cost of a
+    model refitted often.
     """
 
     def fit(self, rows: pd.DataFrame, y: Any = None) -> Self:
@@ -146,7 +181,8 @@ class Prepared(TransformerMixin, BaseEstimator):
         blank = np.isnan(X)
         self.median_ = np.nan_to_num(np.nanmedian(np.where(blank.all(axis=0), 0.0, X), axis=0))
         X = np.where(blank, self.median_, X)
-        self.mean_, spread = X.mean(axis=0), X.std(axis=0)
+        self.mean_ = X.mean(axis=0)
+        spread = X.std(axis=0)
         self.scale_ = np.where(spread > 1e-12 * (1 + np.abs(self.mean_)), spread, 1.0)
         self.levels_: dict[str, tuple[pd.Index, bool]] = {}
         for name in (name for name in rows if name not in self.numbers_):
@@ -194,8 +230,11 @@ def _foretold(
     features: list[str],
     inner: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> dict[str, pd.DataFrame]:
-    """The last months of the training, each foretold from the months before: `client_id, left, odds` by candidate."""
-    told, odds = [rows.loc[[], ["client_id", "left"]]], {name: [np.zeros(0)] for name in offered}
+    """The last months of the training, each foretold from the months before: `client_id, left,
+    odds` by candidate.
+    """
+    told = [rows.loc[[], ["client_id", "left"]]]
+    odds = {name: [np.zeros(0)] for name in offered}
     for train, test in inner:
         prepared = Prepared().fit(rows.loc[train, features])
         learned, ahead = (prepared.transform(rows.loc[part, features]) for part in (train, test))
@@ -208,7 +247,8 @@ def _foretold(
 
 
 def _calibration(foretold: pd.DataFrame) -> tuple[float, float]:
-    """Intercept and slope that turn foretold log-odds into those that came true, as far as ends are enough to tell.
+    """Intercept and slope that turn foretold log-odds into those that came true, as far as ends are
+    enough to tell.
 
     Platt's, drawn to none (0 and 1): of a few dozen clients it would follow luck.
     """
@@ -219,10 +259,11 @@ def _calibration(foretold: pd.DataFrame) -> tuple[float, float]:
 
 
 class Rule(ClassifierMixin, BaseEstimator):
-    """A simple rule: the share of each group that left, in training; `columns` make the groups, none makes one.
+    """A simple rule: the share of each group that left, in training; `columns` make the groups,
+    none makes one.
 
-    Groups are nested: each further column parts those of the columns before it, and a small group is drawn to the share
-    of the one that it is part of (partial pooling).
+    Groups are nested: each further column parts those of the columns before it, and a small group
+    is drawn to the share of the one that it is part of (partial pooling).
     """
 
     def __init__(self, columns: Sequence[str] = ()) -> None:
@@ -235,21 +276,29 @@ class Rule(ClassifierMixin, BaseEstimator):
         for depth in range(1, len(self.columns) + 1):
             wider = self._share(rows)
             groups = _groups(rows, self.columns[:depth])
-            sums = rows.assign(wider=wider).groupby(groups).agg(left=("left", "sum"), wider=("wider", "mean"))
+            sums = (
+                rows.assign(wider=wider)
+                .groupby(groups)
+                .agg(left=("left", "sum"), wider=("wider", "mean"))
+            )
             size = groups.groupby(groups).size()
             self.shares_.append((sums["left"] + SHRINK * sums["wider"]) / (size + SHRINK))
         self.classes_ = np.array([0, 1])
         return self
 
     def _share(self, rows: pd.DataFrame) -> np.ndarray:
-        """The share of each row's group, as far as groups are counted; of one never seen, that of the wider one."""
+        """The share of each row's group, as far as groups are counted; of one never seen, that of
+        the wider one.
+        """
         share = pd.Series(self.share_, rows.index)
         for depth, shares in enumerate(self.shares_, 1):
             share = _groups(rows, self.columns[:depth]).map(shares).fillna(share)
         return share.to_numpy(float)
 
     def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
-        """Shares of staying and of leaving, shape (n, 2); of a group never seen, those of the wider one."""
+        """Shares of staying and of leaving, shape (n, 2); of a group never seen, those of the wider
+        one.
+        """
         p = self._share(rows)
         return np.column_stack([1 - p, p])
 

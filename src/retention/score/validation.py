@@ -1,7 +1,8 @@
-"""Is the model worth using? What it foretold held against what came, beside the simple rules (METHODS 7).
+"""Is the model worth using? What it foretold held against what came, beside the simple rules
+(METHODS 7).
 
-Every figure rests on months that lay ahead of the training. Intervals: clients resampled, for one client is in many
-months.
+Every figure rests on months that lay ahead of the training. Intervals: clients resampled, for one
+client is in many months.
 """
 
 from __future__ import annotations
@@ -19,45 +20,71 @@ from scipy import special, stats
 from retention.history.features import Window
 from retention.history.snapshots import BLOCK, WORTH, known, splits
 from retention.results import Estimate, Estimates, Finding, between, quantity
-from retention.score.model import MIN_EVENTS, RULES, RiskModel, Rule, distinct_leavers, offered_rules
+from retention.score.model import (
+    MIN_EVENTS,
+    RULES,
+    RiskModel,
+    Rule,
+    distinct_leavers,
+    offered_rules,
+)
 from retention.settings import RiskSettings
 from retention.stats.hazards import bunched
 
 MODEL = "the model"
 CALENDAR = "renewal calendar"
-DRAWS, SEED = 500, 1
+DRAWS = 500
+SEED = 1
 LEAST = 1e-6  # no chance is taken to be nought or one
 QUARTER = 3  # months
-ENOUGH, YEAR = 1000, 12  # (ours) clients who left, and months, in which a model is tried at least where more could be
+ENOUGH, YEAR = (
+    1000,
+    12,
+)  # (ours) clients who left, and months, in which a model is tried at least where more could be
 # Share of those about to leave whom a contact keeps: unknown, so varied (METHODS 7).
 UPLIFTS = (0.0, 0.1, 0.2, 0.3, 0.4)
 CUTS = (0.05, 0.1, 0.2, 0.3)  # chances from which somebody might act
-GRID = tuple(float(cut) for cut in np.arange(1, 51) / 100)  # (ours) chances at which model and calendar are compared
+GRID = tuple(
+    float(cut) for cut in np.arange(1, 51) / 100
+)  # (ours) chances at which model and calendar are compared
 
 
 def foretold(rows: pd.DataFrame, window: Window, *, unseen: bool = False) -> pd.DataFrame:
-    """Every month that could be foretold: `client_id, month, left, exit_possible, worth_a_month`, and chances by way.
+    """Every month that could be foretold: `client_id, month, left, exit_possible, worth_a_month`,
+    and chances by way.
 
-    The ways: the model and the simple rules, each fitted anew for every block of months on what was known by then;
-    with `unseen`, on other clients, in blocks twice as long. Empty where too few left before any block. Where very many
-    left, only the last blocks are foretold (`_blocks`).
+    The ways: the model and the simple rules, each fitted anew for every block of months on what was
+    known by then; with `unseen`, on other clients, in blocks twice as long. Empty where too few
+    left before any block. Where very many left, only the last blocks are foretold (`_blocks`).
     """
-    rows, block = known(rows), BLOCK * (1 + unseen)
+    rows = known(rows)
+    block = BLOCK * (1 + unseen)
     parts = [rows.loc[[], ["client_id", "month", "left", "exit_possible", WORTH]]]
-    for train, test in splits(rows, window, MIN_EVENTS, unseen=unseen, block=block, blocks=_blocks(rows, block)):
-        learned, ahead = rows[train], rows[test]
+    for train, test in splits(
+        rows, window, MIN_EVENTS, unseen=unseen, block=block, blocks=_blocks(rows, block)
+    ):
+        learned = rows[train]
+        ahead = rows[test]
         if distinct_leavers(learned) < MIN_EVENTS:
             continue
         offered: dict[str, RiskModel | Rule] = {MODEL: RiskModel(window), **offered_rules(rows)}
-        chances = {name: way.fit(learned).predict_proba(ahead)[:, 1] for name, way in offered.items()}
+        chances = {
+            name: way.fit(learned).predict_proba(ahead)[:, 1] for name, way in offered.items()
+        }
         parts.append(ahead[list(parts[0].columns)].assign(**chances))
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
 def _blocks(rows: pd.DataFrame, block: int) -> int:
-    """How many of the last blocks are foretold: those in which a thousand clients left, a year at least; 0 is all."""
+    """How many of the last blocks are foretold: those in which a thousand clients left, a year at
+    least; 0 is all.
+    """
     last = rows[rows["left"] == 1].groupby("client_id")["month"].max().sort_values()
-    return -(-max(rows["month"].max() + 1 - last.iloc[-ENOUGH], YEAR) // block) if len(last) >= ENOUGH else 0
+    return (
+        -(-max(rows["month"].max() + 1 - last.iloc[-ENOUGH], YEAR) // block)
+        if len(last) >= ENOUGH
+        else 0
+    )
 
 
 def ways(told: pd.DataFrame) -> list[str]:
@@ -78,13 +105,21 @@ def squared_losses(left: pd.Series, chances: pd.Series) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _draws(clients: int) -> np.ndarray:
-    """How often each client counts when clients are resampled, shape (DRAWS + 1, clients); in the first row, once."""
-    drawn = np.random.default_rng(SEED).multinomial(clients, np.full(clients, 1 / clients), size=DRAWS)
+    """How often each client counts when clients are resampled, shape (DRAWS + 1, clients); in the
+    first row, once.
+    """
+    drawn = np.random.default_rng(SEED).multinomial(
+        clients, np.full(clients, 1 / clients), size=DRAWS
+    )
     return np.vstack([np.ones(clients), drawn])
 
 
-def _of_sums(told: pd.DataFrame, rows: Sequence[np.ndarray], figure: Callable[..., np.ndarray]) -> list[float]:
-    """A figure made of sums over rows, with its 95 % interval by client (of very many: by `bunched` clients)."""
+def _of_sums(
+    told: pd.DataFrame, rows: Sequence[np.ndarray], figure: Callable[..., np.ndarray]
+) -> list[float]:
+    """A figure made of sums over rows, with its 95 % interval by client (of very many: by `bunched`
+    clients).
+    """
     codes = bunched(pd.factorize(told["client_id"])[0])
     sums = np.stack([np.bincount(codes, values) for values in rows]) @ _draws(codes.max() + 1).T
     with np.errstate(divide="ignore", invalid="ignore"):  # NaN in a resample in which nobody left
@@ -98,14 +133,21 @@ def interval_of(values: np.ndarray) -> list[float]:
     return [values[0], *limits]
 
 
-def skill(told: pd.DataFrame, over: str, losses: Callable[..., np.ndarray] = log_losses) -> list[float]:
-    """Share of a rule's loss that the model saves, with its 95 % interval; above 0 the model foretells better."""
-    return _of_sums(told, [losses(told["left"], told[name]) for name in (MODEL, over)], lambda m, r: 1 - m / r)
+def skill(
+    told: pd.DataFrame, over: str, losses: Callable[..., np.ndarray] = log_losses
+) -> list[float]:
+    """Share of a rule's loss that the model saves, with its 95 % interval; above 0 the model
+    foretells better.
+    """
+    return _of_sums(
+        told, [losses(told["left"], told[name]) for name in (MODEL, over)], lambda m, r: 1 - m / r
+    )
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was foretold, and how far the model beats each rule (`skills`: share of the log loss saved, low, high).
+    """What was foretold, and how far the model beats each rule (`skills`: share of the log loss
+    saved, low, high).
 
     `why` says what there is too little of for a model; then there is nothing else.
     """
@@ -117,7 +159,9 @@ class Judgement:
 
     @property
     def beats(self) -> bool:
-        """Whether to use the model: it predicts better than every rule, and is worth more where acting pays."""
+        """Whether to use the model: it predicts better than every rule, and is worth more where
+        acting pays.
+        """
         return self.predicts_better and self.worth_more
 
     @property
@@ -127,7 +171,9 @@ class Judgement:
 
     @property
     def worth_more(self) -> bool:
-        """Whether the model's net benefit is ahead of the calendar's at the chances from which acting pays."""
+        """Whether the model's net benefit is ahead of the calendar's at the chances from which
+        acting pays.
+        """
         if CALENDAR not in self.told:
             return True
         return bool(benefit_ahead(self.told, self.pays_from)[:, 0].mean() > 0)
@@ -139,8 +185,14 @@ class Judgement:
 
     @property
     def fallback(self) -> str:
-        """The rule to use in place of a model: the calendar, or the best where all clients' calendars are alike."""
-        within = self.told.groupby("month")[CALENDAR].nunique() if CALENDAR in self.told else pd.Series(dtype=int)
+        """The rule to use in place of a model: the calendar, or the best where all clients'
+        calendars are alike.
+        """
+        within = (
+            self.told.groupby("month")[CALENDAR].nunique()
+            if CALENDAR in self.told
+            else pd.Series(dtype=int)
+        )
         return CALENDAR if (within > 1).any() else self.best_rule
 
     @property
@@ -149,7 +201,9 @@ class Judgement:
         return between(min(self.pays_from), max(self.pays_from), "share")
 
     def ahead(self) -> Finding:
-        """From which predicted chance on the model's net benefit is ahead of the calendar's, in a sentence or two."""
+        """From which predicted chance on the model's net benefit is ahead of the calendar's, in a
+        sentence or two.
+        """
         if self.why or CALENDAR not in self.told:
             return Finding("risk", "")
         first, low, high = ahead_from(self.told)
@@ -160,8 +214,10 @@ class Judgement:
             text = "The model's net benefit is ahead of the renewal calendar's at every chance."
         else:
             text = (
-                f"From a predicted chance of {first:.0%} on the model's net benefit is ahead of the renewal calendar's "
-                f"(95% interval {_grid_words(low)} to {_grid_words(high)}). Below that the calendar is ahead."
+                f"From a predicted chance of {first:.0%} on the model's net benefit is ahead of "
+                "the renewal calendar's "
+                f"(95% interval {_grid_words(low)} to {_grid_words(high)}). Below that the "
+                "calendar is ahead."
             )
         return Finding("risk", f"{text} {matter}")
 
@@ -170,19 +226,23 @@ class Judgement:
         if self.why:
             return Finding("risk", f"No model can be made. {self.why}", "headline")
         saved, low, high = self.skills[self.best_rule]
-        figures = f"{quantity(saved, 'share')} less loss (95% interval {between(low, high, 'share')})"
+        figures = (
+            f"{quantity(saved, 'share')} less loss (95% interval {between(low, high, 'share')})"
+        )
         best = f"the best simple rule ({self.best_rule})"
         if self.beats:
             text = f"Use the model: it predicts who leaves better than {best}, with {figures}."
             return Finding("risk", text, "headline")
         if self.predicts_better:
             text = (
-                f"Use the {self.fallback}: at the chances from which a contact pays ({self.pays}) its net benefit is "
+                f"Use the {self.fallback}: at the chances from which a contact pays ({self.pays}) "
+                "its net benefit is "
                 f"ahead of the model's, though the model predicts better over all, with {figures}."
             )
             return Finding("risk", text, "headline")
         text = (
-            f"Use the {self.fallback}: no model beats every simple rule on these data by more than luck would. "
+            f"Use the {self.fallback}: no model beats every simple rule on these data by more "
+            "than luck would. "
             f"Held against {best} the model has {figures}."
         )
         return Finding("risk", text, "headline")
@@ -197,28 +257,41 @@ def judged(rows: pd.DataFrame, window: Window, costs: RiskSettings | None = None
     if told.empty or not 0 < told["left"].sum() < len(told):
         few = distinct_leavers(known(rows)) if len(rows) else 0
         why = (
-            f"A model learns from {MIN_EVENTS} clients or more who left by choice, and is tried on others who left "
+            f"A model learns from {MIN_EVENTS} clients or more who left by choice, and is tried "
+            "on others who left "
             f"later; {few} are on record in all. Until there are enough, use the renewal calendar."
         )
         if rows.empty:
-            why = "No client can be followed from month to month: that takes dates of start and end."
+            why = (
+                "No client can be followed from month to month: that takes dates of start and end."
+            )
         return Judgement(told, {}, why)
-    return Judgement(told, {name: skill(told, name) for name in ways(told)[1:]}, "", pays_from(told, costs))
+    return Judgement(
+        told, {name: skill(told, name) for name in ways(told)[1:]}, "", pays_from(told, costs)
+    )
 
 
 def skills(judgement: Judgement) -> Estimates:
     """Log-loss and Brier skill of the model over each rule."""
-    told, rows = judgement.told, []
+    told = judgement.told
+    rows = []
     counts = (told["client_id"].nunique(), distinct_leavers(told))
     for rule, values in judgement.skills.items():
         rows.append(Estimate.of("risk", "log loss saved", f"over: {rule}", values, "share", counts))
         squared = skill(told, rule, squared_losses)
-        rows.append(Estimate.of("risk", "squared error saved", f"over: {rule}", squared, "share", counts))
-    return Estimates(tuple(rows), "How much better the model foretells than each simple rule; above nought it does")
+        rows.append(
+            Estimate.of("risk", "squared error saved", f"over: {rule}", squared, "share", counts)
+        )
+    return Estimates(
+        tuple(rows),
+        "How much better the model foretells than each simple rule; above nought it does",
+    )
 
 
 def table(views: dict[str, pd.DataFrame], capacity: int) -> Estimates:
-    """The model's figures by view: precision, loss, calibration, and whom the team's capacity would reach."""
+    """The model's figures by view: precision, loss, calibration, and whom the team's capacity would
+    reach.
+    """
     rows = []
     for view, told in views.items():
         if not 0 < told["left"].sum() < len(told):
@@ -230,14 +303,21 @@ def table(views: dict[str, pd.DataFrame], capacity: int) -> Estimates:
 
 
 def _figures(told: pd.DataFrame, capacity: int) -> Iterator[tuple[str, list[float], str]]:
-    left, p, one = told["left"].to_numpy(float), told[MODEL].to_numpy(), np.ones(len(told))
+    left = told["left"].to_numpy(float)
+    p = told[MODEL].to_numpy()
+    one = np.ones(len(told))
     reached = _top(told, MODEL, capacity)
     for name, values, over, unit in (
         ("share who leave", left, one, "share"),
         ("log loss", log_losses(told["left"], told[MODEL]), one, ""),
         ("squared error (Brier)", (left - p) ** 2, one, ""),
         ("came true over foretold", left, p, "ratio"),
-        (f"of those who leave, among the {capacity} a month at most risk", left * reached, left, "share"),
+        (
+            f"of those who leave, among the {capacity} a month at most risk",
+            left * reached,
+            left,
+            "share",
+        ),
     ):
         yield name, _of_sums(told, [values, over], np.divide), unit
         if name == "share who leave":
@@ -253,21 +333,26 @@ def _figures(told: pd.DataFrame, capacity: int) -> Iterator[tuple[str, list[floa
 
 
 def average_precision(told: pd.DataFrame) -> list[float]:
-    """Mean of the share who left among those at higher chances, over all who left; interval by client. METHODS 7."""
+    """Mean of the share who left among those at higher chances, over all who left; interval by
+    client. METHODS 7.
+    """
     codes = bunched(pd.factorize(told["client_id"])[0])
     order = np.argsort(-told[MODEL].to_numpy(), kind="stable")
-    gone, whose = told["left"].to_numpy(float)[order], codes[order]
+    gone = told["left"].to_numpy(float)[order]
+    whose = codes[order]
     last = np.flatnonzero(np.diff(told[MODEL].to_numpy()[order], append=np.nan))  # of each chance
     found = []
     for times in _draws(codes.max() + 1):
         weight = times[whose]
-        left, every = np.cumsum(weight * gone)[last], np.cumsum(weight)[last]
+        left = np.cumsum(weight * gone)[last]
+        every = np.cumsum(weight)[last]
         found.append(np.diff(left, prepend=0) @ (left / np.maximum(every, LEAST)) / left[-1])
     return interval_of(np.array(found))
 
 
 def area_under_curve(told: pd.DataFrame) -> list[float]:
-    """Share of pairs of one who left and one who did not in which the former has the higher chance; interval by client.
+    """Share of pairs of one who left and one who did not in which the former has the higher chance;
+    interval by client.
 
     Ties count as a half (AUC).
     """
@@ -275,60 +360,80 @@ def area_under_curve(told: pd.DataFrame) -> list[float]:
 
 
 def area_draws(told: pd.DataFrame) -> np.ndarray:
-    """The area of `area_under_curve`, then the same in each resample of the clients, shape (DRAWS + 1,)."""
+    """The area of `area_under_curve`, then the same in each resample of the clients, shape (DRAWS +
+    1,).
+    """
     codes = bunched(pd.factorize(told["client_id"])[0])
     order = np.argsort(told[MODEL].to_numpy(), kind="stable")
-    gone, whose = told["left"].to_numpy(float)[order], codes[order]
+    gone = told["left"].to_numpy(float)[order]
+    whose = codes[order]
     last = np.flatnonzero(np.diff(told[MODEL].to_numpy()[order], append=np.nan))  # of each chance
     found = []
     for times in _draws(codes.max() + 1):
         weight = times[whose]
-        left, stayed = np.cumsum(weight * gone)[last], np.cumsum(weight * (1 - gone))[last]
+        left = np.cumsum(weight * gone)[last]
+        stayed = np.cumsum(weight * (1 - gone))[last]
         below = (stayed + np.append(0, stayed[:-1])) / 2
         found.append(np.diff(left, prepend=0) @ below / max(left[-1] * stayed[-1], LEAST))
     return np.array(found)
 
 
 def _top(told: pd.DataFrame, way: str, capacity: int) -> np.ndarray:
-    """1 for the clients of each month with the highest chances, as many as there is capacity for; else 0."""
+    """1 for the clients of each month with the highest chances, as many as there is capacity for;
+    else 0.
+    """
     rank = told.groupby("month")[way].rank(method="first", ascending=False)
     return np.asarray(rank <= capacity, float)
 
 
 def calibration(told: pd.DataFrame) -> Iterator[tuple[str, list[float], str]]:
-    """Intercept (0 is right) and slope (1) of what came on the log-odds foretold; intervals by client."""
+    """Intercept (0 is right) and slope (1) of what came on the log-odds foretold; intervals by
+    client.
+    """
     odds = special.logit(np.clip(told[MODEL], LEAST, 1 - LEAST))
     if odds.nunique() < 2:  # one chance for all has no slope
         return
     groups = pd.factorize(told["client_id"])[0]
-    model = sm.GLM(told["left"].to_numpy(), sm.add_constant(odds.to_numpy()), family=sm.families.Binomial())
+    model = sm.GLM(
+        told["left"].to_numpy(), sm.add_constant(odds.to_numpy()), family=sm.families.Binomial()
+    )
     fit = model.fit(cov_type="cluster", cov_kwds={"groups": groups})
     for k, name in enumerate(("calibration intercept (right: 0)", "calibration slope (right: 1)")):
         yield name, [fit.params[k], *fit.conf_int()[k]], ""
 
 
 def views(rows: pd.DataFrame, window: Window, judgement: Judgement) -> dict[str, pd.DataFrame]:
-    """The predictions as used, of clients never seen in training, and of months in which the client was free to go."""
+    """The predictions as used, of clients never seen in training, and of months in which the client
+    was free to go.
+    """
     told = judgement.told
     if judgement.why:
         return {}
-    unseen, free = foretold(rows, window, unseen=True), told[told["exit_possible"] == 1]
+    unseen = foretold(rows, window, unseen=True)
+    free = told[told["exit_possible"] == 1]
     return {"all, as used": told, "clients never seen": unseen, "free to leave in the window": free}
 
 
 def reliability(told: pd.DataFrame, bins: int = 8) -> pd.DataFrame:
-    """Chances foretold against shares that came true, by bins of as many rows: `foretold, came, low, high, rows`.
+    """Chances foretold against shares that came true, by bins of as many rows: `foretold, came,
+    low, high, rows`.
 
-    Wilson intervals with the number of distinct clients in the bin, for a client's months are not independent news.
+    Wilson intervals with the number of distinct clients in the bin, for a client's months are not
+    independent news.
     """
     if told.empty:
         return pd.DataFrame(columns=["foretold", "came", "low", "high", "rows"])
-    binned = told.assign(bin=pd.qcut(told[MODEL].rank(method="first"), min(bins, len(told)), labels=False))
+    binned = told.assign(
+        bin=pd.qcut(told[MODEL].rank(method="first"), min(bins, len(told)), labels=False)
+    )
     found = []
     for _, part in binned.groupby("bin"):
-        share, clients = float(part["left"].mean()), part["client_id"].nunique()
+        share = float(part["left"].mean())
+        clients = part["client_id"].nunique()
         low, high = stats.binomtest(round(share * clients), clients).proportion_ci(method="wilson")
-        found.append((float(part[MODEL].mean()), share, min(low, share), max(high, share), len(part)))
+        found.append(
+            (float(part[MODEL].mean()), share, min(low, share), max(high, share), len(part))
+        )
     return pd.DataFrame(found, columns=["foretold", "came", "low", "high", "rows"])
 
 
@@ -339,11 +444,14 @@ def reliability_words(frame: pd.DataFrame) -> str:
 
 
 def net_benefit(told: pd.DataFrame) -> pd.DataFrame:
-    """Net benefit per hundred clients a month of acting from a chance on: by the model, by the calendar, on everybody.
+    """Net benefit per hundred clients a month of acting from a chance on: by the model, by the
+    calendar, on everybody.
 
-    Those rightly acted on, less those wrongly, each at the odds of the chance (Vickers 2006): acting on nobody is 0.
+    Those rightly acted on, less those wrongly, each at the odds of the chance (Vickers 2006):
+    acting on nobody is 0.
     """
-    left, rows = told["left"].to_numpy(), []
+    left = told["left"].to_numpy()
+    rows = []
     for cut in CUTS if len(told) else ():
         row: dict[str, float | str] = {"Act from a chance of": f"{cut:.0%}"}
         for name, acts in {
@@ -360,9 +468,11 @@ def net_benefit(told: pd.DataFrame) -> pd.DataFrame:
 
 
 def pays_from(told: pd.DataFrame, costs: RiskSettings | None) -> tuple[float, ...]:
-    """The chances from which contacting the median client pays, one for each share that a contact may keep.
+    """The chances from which contacting the median client pays, one for each share that a contact
+    may keep.
 
-    Cost over share times worth, less the incentive (METHODS 7); CUTS where nothing is known of worth, or never is.
+    Cost over share times worth, less the incentive (METHODS 7); CUTS where nothing is known of
+    worth, or never is.
     """
     if costs is None:
         return CUTS
@@ -373,12 +483,15 @@ def pays_from(told: pd.DataFrame, costs: RiskSettings | None) -> tuple[float, ..
 
 
 def benefit_ahead(told: pd.DataFrame, cuts: Sequence[float]) -> np.ndarray:
-    """By how much the model's net benefit is ahead of the calendar's for every hundred clients and month.
+    """By how much the model's net benefit is ahead of the calendar's for every hundred clients and
+    month.
 
-    Shape (cuts, DRAWS + 1): a row a chance from which one acts; first as it is, then in resamples of the clients.
+    Shape (cuts, DRAWS + 1): a row a chance from which one acts; first as it is, then in resamples
+    of the clients.
     """
     codes = bunched(pd.factorize(told["client_id"])[0])
-    left, sums = told["left"].to_numpy() == 1, []
+    left = told["left"].to_numpy() == 1
+    sums = []
     for cut in cuts:
         gains = np.where(left, 1.0, -cut / (1 - cut))
         more = (told[MODEL] >= cut).to_numpy(float) - (told[CALENDAR] >= cut).to_numpy(float)
@@ -388,10 +501,11 @@ def benefit_ahead(told: pd.DataFrame, cuts: Sequence[float]) -> np.ndarray:
 
 
 def ahead_from(told: pd.DataFrame) -> list[float]:
-    """The chance from which on the model's net benefit is ahead of the calendar's, with its 95 % interval by client.
+    """The chance from which on the model's net benefit is ahead of the calendar's, with its 95 %
+    interval by client.
 
-    The chance that parts best where the one and the other is ahead: the sum of what the model is ahead from there on is
-    the largest. Infinite where it is ahead nowhere.
+    The chance that parts best where the one and the other is ahead: the sum of what the model is
+    ahead from there on is the largest. Infinite where it is ahead nowhere.
     """
     ahead = benefit_ahead(told, GRID)
     from_here = np.cumsum(ahead[::-1], axis=0)[::-1]
@@ -406,24 +520,34 @@ def _grid_words(chance: float) -> str:
 
 
 def profit(told: pd.DataFrame, months: int, cost: float, incentive: float) -> pd.DataFrame:
-    """What contacting would have earned a month, were it to keep a given share of those about to leave (unknown).
+    """What contacting would have earned a month, were it to keep a given share of those about to
+    leave (unknown).
 
-    Keeping a client is worth what it leaves in so many `months`. It is contacted from the chance at which that pays for
-    this client: p = cost / (share (worth - incentive)); one whose worth is not known is not. Source: METHODS 7.
+    Keeping a client is worth what it leaves in so many `months`. It is contacted from the chance at
+    which that pays for this client: p = cost / (share (worth - incentive)); one whose worth is not
+    known is not. Source: METHODS 7.
     """
-    span, rows, worth = told["month"].nunique(), [], told[WORTH].astype(float) * months
+    span = told["month"].nunique()
+    rows = []
+    worth = told[WORTH].astype(float) * months
     for share in UPLIFTS if worth.notna().any() else ():
         gain = share * (worth - incentive)
         cut = (cost / gain).where(gain > 0, math.inf)
         acts = told[MODEL] >= cut
         earned = (gain * told["left"] - cost)[acts].sum() / span
         rows.append((f"{share:.0%}", acts.sum() / span, told.loc[acts, MODEL].min(), float(earned)))
-    columns = ["Share kept by a contact", "Contacts a month", "Least chance contacted", "Earned a month"]
+    columns = [
+        "Share kept by a contact",
+        "Contacts a month",
+        "Least chance contacted",
+        "Earned a month",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
 def observed_over_expected(told: pd.DataFrame) -> pd.DataFrame:
-    """By quarter, who left over those foretold, with exact Poisson limits: `Quarter, Foretold, Left, Ratio, Low, High`.
+    """By quarter, who left over those foretold, with exact Poisson limits: `Quarter, Foretold,
+    Left, Ratio, Low, High`.
 
     Clients count once a quarter (at its first month's end), so that one end is not counted thrice.
     """
@@ -434,7 +558,8 @@ def observed_over_expected(told: pd.DataFrame) -> pd.DataFrame:
     low = np.where(sums["Left"] > 0, stats.chi2.ppf(0.025, 2 * sums["Left"]) / 2, 0)
     high = stats.chi2.ppf(0.975, 2 * sums["Left"] + 2) / 2
     rates = {
-        name: values / sums["Foretold"] for name, values in (("Ratio", sums["Left"]), ("Low", low), ("High", high))
+        name: values / sums["Foretold"]
+        for name, values in (("Ratio", sums["Left"]), ("Low", low), ("High", high))
     }
     frame = sums.assign(**rates).reset_index()
     frame.insert(0, "From", [f"{month // 12}-{month % 12 + 1:02d}" for month in frame.pop("month")])
@@ -442,17 +567,23 @@ def observed_over_expected(told: pd.DataFrame) -> pd.DataFrame:
 
 
 def drifted(quarters: pd.DataFrame) -> Finding:
-    """Whether the model has lost touch: the interval of a quarter's ratio misses 1 twice running. METHODS 7."""
+    """Whether the model has lost touch: the interval of a quarter's ratio misses 1 twice running.
+    METHODS 7.
+    """
     if quarters.empty:
         return Finding("risk", "Nothing was foretold that could have come true.")
     off = ((quarters["Low"] > 1) | (quarters["High"] < 1)).to_numpy()
     if len(off) > 1 and off[-1] and off[-2]:
         return Finding(
             "risk",
-            "What came has differed from what was foretold for two quarters running: do not trust the chances.",
+            "What came has differed from what was foretold for two quarters running: do not trust "
+            "the chances.",
             "warning",
         )
     last = quarters.iloc[-1]
     limits = between(last["Low"], last["High"], "ratio")
-    text = f"In the last quarter that is known {last['Left']:.0f} left where {last['Foretold']:.1f} were foretold"
+    text = (
+        f"In the last quarter that is known {last['Left']:.0f} left where "
+        f"{last['Foretold']:.1f} were foretold"
+    )
     return Finding("risk", f"{text} (ratio {last['Ratio']:.2f}, 95% interval {limits}).")

@@ -1,8 +1,10 @@
-"""What of the service goes with leaving (C6 to C9): load, calls, recaps, visits, requests, from before the decision.
+"""What of the service goes with leaving (C6 to C9): load, calls, recaps, visits, requests, from
+before the decision.
 
-Exploratory: nothing here is judged. Every factor is taken as of the month that a rating would be taken from, the lag
-before a free month or before a term began, and not before a client had been on record for three months. Clients in
-trouble get more calls, and large ones more visits: what goes with leaving need not bring it about. Source: METHODS 5.
+Exploratory: nothing here is judged. Every factor is taken as of the month that a rating would be
+taken from, the lag before a free month or before a term began, and not before a client had been on
+record for three months. Clients in trouble get more calls, and large ones more visits: what goes
+with leaving need not bring it about. Source: METHODS 5.
 """
 
 from __future__ import annotations
@@ -33,10 +35,13 @@ ANALYST = "analyst"
 LANDMARK_DAYS = 92  # three months on record: METHODS 5
 QUARTER, HALF = 92, 183  # days over which things are counted
 FALSE_SHARE = 0.10  # q of Benjamini and Hochberg: METHODS 1
-ALIKE, RATED, OWN = "alike in contract, size, tenure", "and in last rating and results", "against the client's own past"
+ALIKE = "alike in contract, size, tenure"
+RATED = "and in last rating and results"
+OWN = "against the client's own past"
 LOAD = "clients of its analyst, each one more"
 INDICATED = (
-    "This is a place to look, not an answer: clients in trouble are called more, large ones are visited more, and a "
+    "This is a place to look, not an answer: clients in trouble are called more, large ones are "
+    "visited more, and a "
     "client about to go asks for less. What goes with leaving here need not bring it about."
 )
 Tables = Mapping[str, pd.DataFrame | None]
@@ -44,24 +49,37 @@ Ways = Mapping[str, Contrast]
 
 
 def served_months(panel: Panel) -> pd.DataFrame:
-    """A row a whole month of service: `row, client_id, month, start_date, day` (its last), `remote`."""
+    """A row a whole month of service: `row, client_id, month, start_date, day` (its last),
+    `remote`.
+    """
     spells = panel.spells
     until = whole_months(spells["start_date"], spells["end_date"] + DAY).fillna(np.inf)
     count = np.minimum(until, spells["observed_months"]).astype(int)
     columns = [name for name in ("client_id", "start_date", "remote") if name in spells]
     rows = spells.loc[spells.index.repeat(count), columns]
     rows = rows.assign(row=rows.index, month=rows.groupby(level=0).cumcount() + 1)
-    return rows.assign(day=add_months(rows["start_date"], rows["month"]) - DAY).reset_index(drop=True)
+    return rows.assign(day=add_months(rows["start_date"], rows["month"]) - DAY).reset_index(
+        drop=True
+    )
 
 
-def as_of(at: pd.DataFrame, rows: pd.DataFrame, day: str, back: int = 0, by: str = "client_id") -> pd.DataFrame:
-    """For each of the days `at`, or `back` days earlier, the last of the rows by then; `n`: how many there were."""
+def as_of(
+    at: pd.DataFrame, rows: pd.DataFrame, day: str, back: int = 0, by: str = "client_id"
+) -> pd.DataFrame:
+    """For each of the days `at`, or `back` days earlier, the last of the rows by then; `n`: how
+    many there were.
+    """
     kinds = {by: "str", day: "datetime64[ns]"}  # one unit on both sides
     told = rows.dropna(subset=[by, day]).astype(kinds).sort_values(day, kind="stable")
     told = told.assign(n=told.groupby(by).cumcount() + 1)
-    asked = pd.DataFrame({by: at[by].to_numpy(), day: (at["day"] - back * DAY).to_numpy(), "at": np.arange(len(at))})
+    asked = pd.DataFrame(
+        {by: at[by].to_numpy(), day: (at["day"] - back * DAY).to_numpy(), "at": np.arange(len(at))}
+    )
     found = pd.merge_asof(
-        asked.astype(kinds).sort_values(day, kind="stable"), told.assign(last=told[day]), on=day, by=by
+        asked.astype(kinds).sort_values(day, kind="stable"),
+        told.assign(last=told[day]),
+        on=day,
+        by=by,
     )
     return found.sort_values("at").reset_index(drop=True).fillna({"n": 0})
 
@@ -78,7 +96,8 @@ def days_since(at: pd.DataFrame, rows: pd.DataFrame, day: str) -> np.ndarray:
 
 
 def factors(at: pd.DataFrame, tables: Tables) -> dict[tuple[str, str], np.ndarray]:
-    """Everything that is looked at, by study row and name: its values on the days `at`, as far as the tables go.
+    """Everything that is looked at, by study row and name: its values on the days `at`, as far as
+    the tables go.
 
     NaN where it is not known: of new clients, and in a table's first three months.
     """
@@ -94,9 +113,15 @@ def factors(at: pd.DataFrame, tables: Tables) -> dict[tuple[str, str], np.ndarra
 
 
 def _with_people_gone(tables: Tables) -> Tables:
-    """The tables with the assignments of people who left closed, as far as the table staff is there."""
+    """The tables with the assignments of people who left closed, as far as the table staff is
+    there.
+    """
     assignments = tables.get("assignments")
-    return tables if assignments is None else {**tables, "assignments": closed(assignments, tables.get("staff"))}
+    return (
+        tables
+        if assignments is None
+        else {**tables, "assignments": closed(assignments, tables.get("staff"))}
+    )
 
 
 Values = Iterator[tuple[tuple[str, str], np.ndarray]]
@@ -108,7 +133,8 @@ def _of_load(at: pd.DataFrame, assignments: pd.DataFrame) -> Values:
 
 
 def analyst_load(at: pd.DataFrame, assignments: pd.DataFrame) -> pd.DataFrame:
-    """The `analyst` of each client on each of the days `at`, by the rule of `in_charge`, and its clients then (`load`).
+    """The `analyst` of each client on each of the days `at`, by the rule of `in_charge`, and its
+    clients then (`load`).
 
     `assignments` as `in_charge.closed` gives them.
     """
@@ -122,18 +148,25 @@ def analyst_load(at: pd.DataFrame, assignments: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_meetings(at: pd.DataFrame, meetings: pd.DataFrame) -> Values:
-    kind, day = meetings["kind"], "held_on"
-    yield ("C7", "calls in three months, each one more"), lately(at, meetings[kind == "call"], day, QUARTER)
+    kind = meetings["kind"]
+    day = "held_on"
+    yield (
+        ("C7", "calls in three months, each one more"),
+        lately(at, meetings[kind == "call"], day, QUARTER),
+    )
     yield (
         ("C7", f"not spoken to for over {CALL_DAYS} days"),
         days_since(at, meetings[kind != "report"], day) > CALL_DAYS,
     )
     if "recap_sent" in meetings and meetings["recap_sent"].notna().any():
         asked = lately(at, meetings[meetings["recap_sent"].notna()], day, HALF)
-        share = lately(at, meetings[yes(meetings["recap_sent"])], day, HALF) / np.where(asked > 0, asked, np.nan)
+        share = lately(at, meetings[yes(meetings["recap_sent"])], day, HALF) / np.where(
+            asked > 0, asked, np.nan
+        )
         yield ("C7", "share of meetings with a recap, from none to all"), share
     if (face := meetings[kind.isin(FACE)]).size:
-        far, weeks = days_since(at, face, day) > VISIT_DAYS, f"not met face to face for over {VISIT_DAYS // 7} weeks"
+        far = days_since(at, face, day) > VISIT_DAYS
+        weeks = f"not met face to face for over {VISIT_DAYS // 7} weeks"
         yield ("C8", f"{weeks}, all clients"), far
         if "remote" in at:
             yield ("C8", f"{weeks}, remote clients"), np.where(yes(at["remote"]), far, np.nan)
@@ -141,28 +174,40 @@ def _of_meetings(at: pd.DataFrame, meetings: pd.DataFrame) -> Values:
 
 def _of_requests(at: pd.DataFrame, requests: pd.DataFrame) -> Values:
     if "in_scope" in requests and requests["in_scope"].notna().any():
-        outside, day = requests[~yes(requests["in_scope"], True)], "requested_on"
-        yield ("C9", "requests out of scope in three months, each one more"), lately(at, outside, day, QUARTER)
+        outside = requests[~yes(requests["in_scope"], True)]
+        day = "requested_on"
+        yield (
+            ("C9", "requests out of scope in three months, each one more"),
+            lately(at, outside, day, QUARTER),
+        )
         if "billed" in requests:
             free = outside[~yes(outside["billed"])]
             yield ("C9", "of these done for nothing, each one more"), lately(at, free, day, QUARTER)
 
 
 def contrasts(panel: Panel, tables: Tables) -> dict[tuple[str, str], Ways]:
-    """For each factor (`factors`) the log ratio of leaving, in up to three ways: ALIKE, RATED and OWN.
+    """For each factor (`factors`) the log ratio of leaving, in up to three ways: ALIKE, RATED and
+    OWN.
 
-    The second holds the last rating and the results fixed, as far as they are known. The third sets the client against
-    its own earlier months, its usual level held fixed.
+    The second holds the last rating and the results fixed, as far as they are known. The third sets
+    the client against its own earlier months, its usual level held fixed.
     """
-    at, rows = served_months(panel), panel.rows
-    newest = np.where(rows["free"], rows["to_month"] - panel.lag, np.maximum(rows["from_month"] - panel.notice, 1))
+    at = served_months(panel)
+    rows = panel.rows
+    newest = np.where(
+        rows["free"], rows["to_month"] - panel.lag, np.maximum(rows["from_month"] - panel.notice, 1)
+    )
     tables = _with_people_gone(tables)
-    place = pd.MultiIndex.from_frame(at[["row", "month"]]).get_indexer(pd.MultiIndex.from_arrays([rows["row"], newest]))
+    place = pd.MultiIndex.from_frame(at[["row", "month"]]).get_indexer(
+        pd.MultiIndex.from_arrays([rows["row"], newest])
+    )
     found = {}
     for (study_row, name), values in factors(at, tables).items():
         usual = _mean_before(values, at["row"])
         taken = {"factor": values, "usual": usual, "change": values - usual}
-        told = rows.assign(**{key: np.where(place >= 0, column[place], np.nan) for key, column in taken.items()})
+        told = rows.assign(
+            **{key: np.where(place >= 0, column[place], np.nan) for key, column in taken.items()}
+        )
         assigned = tables.get("assignments")
         if name == LOAD and assigned is not None:  # the analyst, not the rep, is shared
             told = told.assign(rep=analyst_load(at, assigned)["analyst"].to_numpy(object)[place])
@@ -178,12 +223,19 @@ def _mean_before(values: np.ndarray, by: pd.Series) -> np.ndarray:
 
 
 def _ways(rows: pd.DataFrame, name: str) -> Ways:
-    plain, past = ("factor",), ("usual", "change")
-    ways = {ALIKE: lagged_contrast(rows.drop(columns="silent"), (), {"factor": 1.0}, name, plain=plain)}
+    plain = ("factor",)
+    past = ("usual", "change")
+    ways = {
+        ALIKE: lagged_contrast(rows.drop(columns="silent"), (), {"factor": 1.0}, name, plain=plain)
+    }
     if held := [column for column in ("liking", "results") if rows[column].notna().any()]:
         ways[RATED] = lagged_contrast(rows, held, {"factor": 1.0}, name, plain=plain)
         ways[OWN] = lagged_contrast(rows, held, {"change": 1.0}, name, plain=past)
-    return {way: contrast for way, contrast in ways.items() if math.isfinite(contrast.theta) and not contrast.gate}
+    return {
+        way: contrast
+        for way, contrast in ways.items()
+        if math.isfinite(contrast.theta) and not contrast.gate
+    }
 
 
 def _ratio(contrast: Contrast, level: float) -> list[float]:
@@ -193,64 +245,100 @@ def _ratio(contrast: Contrast, level: float) -> list[float]:
 
 
 def _level(found: Mapping[tuple[str, str], Ways]) -> float:
-    """The level of each interval at which all of them hold together in 95 % of cases (Bonferroni)."""
+    """The level of each interval at which all of them hold together in 95 % of cases
+    (Bonferroni).
+    """
     return 1 - 0.05 / max(len(found), 1)
 
 
 def estimates(found: Mapping[tuple[str, str], Ways]) -> Estimates:
-    """Ratios of leaving, every factor in every way; intervals widened for their number (Bonferroni)."""
+    """Ratios of leaving, every factor in every way; intervals widened for their number
+    (Bonferroni).
+    """
     level = _level(found)
     rows = [
         Estimate.of(row, name, way, _ratio(told, level), "ratio", (told.n_clients, told.n_events))
         for (row, name), ways in found.items()
         for way, told in ways.items()
     ]
-    about = f"Ratio of leaving by choice that goes with each of {len(found)} things, all in one look"
+    about = (
+        f"Ratio of leaving by choice that goes with each of {len(found)} things, all in one look"
+    )
     return Estimates(tuple(replace(row, level=level) for row in rows), about)
 
 
 def words(found: Mapping[tuple[str, str], Ways]) -> Finding:
-    """What stands out when all factors are looked at together, in sentences that claim no more than that."""
+    """What stands out when all factors are looked at together, in sentences that claim no more than
+    that.
+    """
     told = {name: ways.get(RATED, ways.get(ALIKE)) for (_, name), ways in found.items()}
     known = {name: contrast for name, contrast in told.items() if contrast is not None}
     if not known:
-        return Finding("C7", "What of the service goes with leaving cannot be told: too little is on record.")
+        return Finding(
+            "C7", "What of the service goes with leaving cannot be told: too little is on record."
+        )
     chances = [2 * stats.norm.sf(abs(contrast.theta / contrast.se)) for contrast in known.values()]
     out = multipletests(chances, alpha=FALSE_SHARE, method="fdr_bh")[0]
     names = []
     for (name, contrast), stands_out in zip(known.items(), out, strict=True):
         ratio, low, high = _ratio(contrast, _level(found))
         names += [f"{name} (ratio {ratio:.2f}, {between(low, high, 'ratio')})"] * bool(stands_out)
-    start = f"Of {len(known)} things looked at together, last rating and results held fixed where known, "
+    start = (
+        f"Of {len(known)} things looked at together, last rating and results held fixed where "
+        "known, "
+    )
     start += f"these stand out: {'; '.join(names)}. " if names else "none stands out from luck. "
-    start += f"Of those that stand out, about one in {1 / FALSE_SHARE:.0f} would do so by luck. " * bool(names)
+    start += (
+        f"Of those that stand out, about one in {1 / FALSE_SHARE:.0f} would do so by luck. "
+        * bool(names)
+    )
     return Finding("C7", start + INDICATED)
 
 
 def month_pairs(panel: Panel, requests: pd.DataFrame) -> pd.DataFrame:
-    """A row a month of service followed by another: `client_id, kind` of out-of-scope work in it, `later` requests.
+    """A row a month of service followed by another: `client_id, kind` of out-of-scope work in it,
+    `later` requests.
 
-    `kind`: free (some done for nothing), charged (all of it billed) or none. Months before the first request on record
-    are left out.
+    `kind`: free (some done for nothing), charged (all of it billed) or none. Months before the
+    first request on record are left out.
     """
-    at, day = served_months(panel), "requested_on"
+    at = served_months(panel)
+    day = "requested_on"
     opens = add_months(at["start_date"], at["month"] - 1)
     seen = opens >= requests[day].min()
-    at, before = at[seen].reset_index(drop=True), at.assign(day=opens - DAY)[seen].reset_index(drop=True)
-    outside, billed = ~yes(requests["in_scope"], True), yes(requests["billed"])
-    kinds = {"free": requests[outside & ~billed], "charged": requests[outside & billed], "all": requests}
-    n = {kind: as_of(at, rows, day)["n"] - as_of(before, rows, day)["n"] for kind, rows in kinds.items()}
+    at, before = (
+        at[seen].reset_index(drop=True),
+        at.assign(day=opens - DAY)[seen].reset_index(drop=True),
+    )
+    outside = ~yes(requests["in_scope"], True)
+    billed = yes(requests["billed"])
+    kinds = {
+        "free": requests[outside & ~billed],
+        "charged": requests[outside & billed],
+        "all": requests,
+    }
+    n = {
+        kind: as_of(at, rows, day)["n"] - as_of(before, rows, day)["n"]
+        for kind, rows in kinds.items()
+    }
     kind = np.select([n["free"] > 0, n["charged"] > 0], ["free", "charged"], "none")
-    return at[["client_id"]].assign(kind=kind, later=n["all"].groupby(at["row"]).shift(-1)).dropna(subset=["later"])
+    return (
+        at[["client_id"]]
+        .assign(kind=kind, later=n["all"].groupby(at["row"]).shift(-1))
+        .dropna(subset=["later"])
+    )
 
 
 def within_ratio(pairs: pd.DataFrame, first: str, second: str) -> tuple[float, float, int]:
-    """Log ratio of requests in the month after, `first` over `second` within the same client, its SE, and clients.
+    """Log ratio of requests in the month after, `first` over `second` within the same client, its
+    SE, and clients.
 
-    Mantel and Haenszel over clients; the standard error by client (delta method). NaN where no client has both.
+    Mantel and Haenszel over clients; the standard error by client (delta method). NaN where no
+    client has both.
     """
     both = _within(pairs, first, second)
-    over, under = both["over"], both["under"]
+    over = both["over"]
+    under = both["under"]
     if not over.sum() or not under.sum():
         return math.nan, math.nan, len(both)
     parts = over / over.sum() - under / under.sum()
@@ -258,17 +346,22 @@ def within_ratio(pairs: pd.DataFrame, first: str, second: str) -> tuple[float, f
 
 
 def _within(pairs: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
-    """What each client who has both adds to Mantel and Haenszel's sums: `over` and `under`, index client_id."""
+    """What each client who has both adds to Mantel and Haenszel's sums: `over` and `under`, index
+    client_id.
+    """
     by_client = pairs.groupby(["client_id", "kind"])["later"]
     sums, months = (
-        table.unstack().reindex(columns=[first, second]).dropna() for table in (by_client.sum(), by_client.size())
+        table.unstack().reindex(columns=[first, second]).dropna()
+        for table in (by_client.sum(), by_client.size())
     )
     share = months.div(months.sum(axis=1), axis=0)
     return pd.DataFrame({"over": sums[first] * share[second], "under": sums[second] * share[first]})
 
 
 def _reach_by_rep(pairs: pd.DataFrame, first: str, second: str, spells: pd.DataFrame) -> float:
-    """How far the interval of the log of `within_ratio` goes to either side as each rep's clients are left out."""
+    """How far the interval of the log of `within_ratio` goes to either side as each rep's clients
+    are left out.
+    """
     both = _within(pairs, first, second)
     weights = Weights.of_rows(np.ones((1, len(both))), last_rep(spells, both.index))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -277,8 +370,11 @@ def _reach_by_rep(pairs: pd.DataFrame, first: str, second: str, spells: pd.DataF
 
 
 def after_free_work(panel: Panel, requests: pd.DataFrame | None) -> Estimates:
-    """Do clients ask for more in the month after free work? Ratios within the same client, by client or rep (C9)."""
-    caption, found = "Requests in the month after out-of-scope work, within the same client", []
+    """Do clients ask for more in the month after free work? Ratios within the same client, by
+    client or rep (C9).
+    """
+    caption = "Requests in the month after out-of-scope work, within the same client"
+    found = []
     if requests is not None and {"in_scope", "billed"} <= {*requests.columns}:
         pairs = month_pairs(panel, requests)
         for second, against in (("none", "none"), ("charged", "work that was charged")):
@@ -287,7 +383,11 @@ def after_free_work(panel: Panel, requests: pd.DataFrame | None) -> Estimates:
             if math.isfinite(theta):
                 half = max(Z95 * se, _reach_by_rep(pairs, "free", second, panel.spells))
                 values = theta + np.array([0, -half, half])
-                found.append(Estimate.of("C9", name, "all clients", list(np.exp(values)), "ratio", (clients, 0)))
+                found.append(
+                    Estimate.of(
+                        "C9", name, "all clients", list(np.exp(values)), "ratio", (clients, 0)
+                    )
+                )
     return Estimates(tuple(found), caption)
 
 
@@ -298,14 +398,28 @@ def margin_by_free_work(
 
     Student's intervals, by client or by rep, the wider; `spells` say who is in charge.
     """
-    caption, found = "Margin over fee, by free out-of-scope work a month", []
-    if requests is not None and {"in_scope", "billed"} <= {*requests.columns} and "margin_3" in snapshots:
-        free = requests[~yes(requests["in_scope"], True) & ~yes(requests["billed"])].groupby("client_id").size()
-        told = snapshots.groupby("client_id").agg(months=("month", "size"), margin=("margin_3", "mean")).dropna()
+    caption = "Margin over fee, by free out-of-scope work a month"
+    found = []
+    if (
+        requests is not None
+        and {"in_scope", "billed"} <= {*requests.columns}
+        and "margin_3" in snapshots
+    ):
+        free = (
+            requests[~yes(requests["in_scope"], True) & ~yes(requests["billed"])]
+            .groupby("client_id")
+            .size()
+        )
+        told = (
+            snapshots.groupby("client_id")
+            .agg(months=("month", "size"), margin=("margin_3", "mean"))
+            .dropna()
+        )
         rate = free.reindex(told.index, fill_value=0) / told["months"]
         third = np.searchsorted(rate.quantile([1 / 3, 2 / 3]), rate, side="left")
         reps = None if spells is None else last_rep(spells, told.index)
         for k, name in enumerate(("least free work", "middle", "most free work")):
-            margins, in_charge = told.loc[third == k, "margin"], None if reps is None else reps[third == k]
+            margins = told.loc[third == k, "margin"]
+            in_charge = None if reps is None else reps[third == k]
             found.append(mean_of("C9", "margin over fee", name, margins, "share", in_charge))
     return Estimates(tuple(row for row in found if math.isfinite(row.low)), caption)

@@ -1,4 +1,6 @@
-"""What became of detractors, and how clients of each source fare (C3, C4): counts, intervals, and plain cautions."""
+"""What became of detractors, and how clients of each source fare (C3, C4): counts, intervals, and
+plain cautions.
+"""
 
 from __future__ import annotations
 
@@ -25,28 +27,47 @@ LATER = 6  # further months in which it may answer anew
 YEAR = 12
 CLOSE_DAYS = 90  # (ours) a lead counts as closed if it signs within so many days
 PUBLISHED_RATIO = float(study_plan()["thresholds"]["referral_close_ratio"]["value"])  # STUDY C3
-REFERRAL, COLD = "referral", "cold"
-CHANGED, SAME = "another rep since", "the same rep"
-OUTCOMES = ("recovered: answered 7 or more", "a detractor still", "left by choice", "another end", "gave no answer")
+REFERRAL = "referral"
+COLD = "cold"
+CHANGED = "another rep since"
+SAME = "the same rep"
+OUTCOMES = (
+    "recovered: answered 7 or more",
+    "a detractor still",
+    "left by choice",
+    "another end",
+    "gave no answer",
+)
 
 
 def episodes(panel: Panel) -> pd.DataFrame:
-    """Each client's first detractor's answer that could be followed: `client_id, group` (rep changed?), `outcome`.
+    """Each client's first detractor's answer that could be followed: `client_id, group` (rep
+    changed?), `outcome`.
 
-    The rep may change in the three months after the answer, and has changed where another one is in charge as they end
-    (a stand-in who came and went is no change); what is told comes from the six months after those, so that nobody
-    counts as changed because it stayed to see the change. `rep` is the one in charge then. Whoever left before is in
-    neither group, and answers too late to be followed for the nine months are left out.
+    The rep may change in the three months after the answer, and has changed where another one is in
+    charge as they end (a stand-in who came and went is no change); what is told comes from the six
+    months after those, so that nobody counts as changed because it stayed to see the change. `rep`
+    is the one in charge then. Whoever left before is in neither group, and answers too late to be
+    followed for the nine months are left out.
     """
     spells = panel.spells
     low = panel.nps <= DETRACTOR
     rows = np.flatnonzero(low.any(axis=1))
     first = low[rows].argmax(axis=1)
-    stop = (whole_months(spells["start_date"], spells["end_date"]) + 1).fillna(np.inf).to_numpy(float)[rows]
-    seen = (spells["observed_months"].to_numpy()[rows] > first + TURN + LATER) & (stop > first + TURN + 1)
-    rows, first, stop = rows[seen], first[seen], stop[seen]
+    stop = (
+        (whole_months(spells["start_date"], spells["end_date"]) + 1)
+        .fillna(np.inf)
+        .to_numpy(float)[rows]
+    )
+    seen = (spells["observed_months"].to_numpy()[rows] > first + TURN + LATER) & (
+        stop > first + TURN + 1
+    )
+    rows = rows[seen]
+    first = first[seen]
+    stop = stop[seen]
     kind = spells["end_kind"].replace(UNKNOWN, CLIENT).to_numpy()[rows]
-    before, since = panel.rep[rows, first], panel.rep[rows, first + TURN]
+    before = panel.rep[rows, first]
+    since = panel.rep[rows, first + TURN]
     changed = (before != since) & (before != NOBODY) & (since != NOBODY)
     answers = panel.nps[rows[:, None], first[:, None] + TURN + np.arange(1, LATER + 1)]
     ended = stop <= first + TURN + LATER + 1
@@ -54,65 +75,117 @@ def episodes(panel: Panel) -> pd.DataFrame:
     last = answers[np.arange(len(rows)), LATER - 1 - told[:, ::-1].argmax(axis=1)]
     cases = [ended & (kind == CLIENT), ended, ~told.any(axis=1), last > DETRACTOR]
     outcome = np.select(cases, [*OUTCOMES[2:], OUTCOMES[0]], OUTCOMES[1])
-    table = {"client_id": spells["client_id"].to_numpy()[rows], "group": np.where(changed, CHANGED, SAME)}
+    table = {
+        "client_id": spells["client_id"].to_numpy()[rows],
+        "group": np.where(changed, CHANGED, SAME),
+    }
     return pd.DataFrame({**table, "outcome": outcome, "rep": since})
 
 
 def share_of(row_id: str, name: str, group: str, counted: Any, reps: Any = None) -> Estimate:
-    """The share of rows that are `counted` (n,), with Wilson's interval or that by rep: `intervals.share_limits`."""
+    """The share of rows that are `counted` (n,), with Wilson's interval or that by rep:
+    `intervals.share_limits`.
+    """
     n = len(counted)
     values = (float(np.mean(counted)), *share_limits(counted, reps))
     return Estimate.of(row_id, name, group, values, "share", (n, 0))
 
 
-def mean_of(row_id: str, name: str, group: str, values: pd.Series, unit: str, reps: Any = None) -> Estimate:
-    """A mean with its interval, Student's by value or by rep, the wider; without one for fewer than two values."""
+def mean_of(
+    row_id: str, name: str, group: str, values: pd.Series, unit: str, reps: Any = None
+) -> Estimate:
+    """A mean with its interval, Student's by value or by rep, the wider; without one for fewer than
+    two values.
+    """
     n = len(values)
     half = stats.t.ppf(0.975, n - 1) * values.sem() if n > 1 else np.nan
     if reps is not None and n > 1:
         half = max(half, ratio_by_rep(values.to_numpy(float), np.ones(n), reps).reach(0.975))
-    return Estimate.of(row_id, name, group, (values.mean(), values.mean() - half, values.mean() + half), unit, (n, 0))
+    return Estimate.of(
+        row_id,
+        name,
+        group,
+        (values.mean(), values.mean() - half, values.mean() + half),
+        unit,
+        (n, 0),
+    )
 
 
 def recovery(panel: Panel) -> Estimates:
-    """Shares of detractors by what became of them, with and without a change of rep, by client or rep (C4)."""
-    table, found = episodes(panel), []
+    """Shares of detractors by what became of them, with and without a change of rep, by client or
+    rep (C4).
+    """
+    table = episodes(panel)
+    found = []
     for group, part in table.groupby("group", sort=False):
-        found.append(Estimate.of("C4", "clients", str(group), (len(part),), "count", (len(part), 0)))
-        found += [share_of("C4", name, str(group), part["outcome"] == name, part["rep"]) for name in OUTCOMES]
+        found.append(
+            Estimate.of("C4", "clients", str(group), (len(part),), "count", (len(part), 0))
+        )
+        found += [
+            share_of("C4", name, str(group), part["outcome"] == name, part["rep"])
+            for name in OUTCOMES
+        ]
     return Estimates(tuple(found), "What became of detractors in the months after")
 
 
 def close_rates(leads: pd.DataFrame | None, cutoff: pd.Timestamp) -> pd.DataFrame:
-    """Leads and signings within the days by source, of leads old enough to tell: index source; `leads, signed`."""
+    """Leads and signings within the days by source, of leads old enough to tell: index source;
+    `leads, signed`.
+    """
     if leads is None or not {"source", "signed_on"} <= {*leads.columns}:
         return pd.DataFrame(columns=["leads", "signed"])
-    rows = leads[leads["source"].notna() & (leads["created_on"] <= cutoff - pd.Timedelta(days=CLOSE_DAYS))]
+    rows = leads[
+        leads["source"].notna() & (leads["created_on"] <= cutoff - pd.Timedelta(days=CLOSE_DAYS))
+    ]
     signed = (rows["signed_on"] - rows["created_on"]).dt.days <= CLOSE_DAYS
-    return rows.assign(leads=1, signed=signed).groupby(rows["source"].str.lower())[["leads", "signed"]].sum()
+    return (
+        rows.assign(leads=1, signed=signed)
+        .groupby(rows["source"].str.lower())[["leads", "signed"]]
+        .sum()
+    )
 
 
 def close_ratio(rates: pd.DataFrame) -> list[Estimate]:
-    """How many times as often referrals close as cold leads, beside the study's figure; no verdict (C3)."""
+    """How many times as often referrals close as cold leads, beside the study's figure; no verdict
+    (C3).
+    """
     found = []
     if {REFERRAL, COLD} <= set(rates.index[rates["signed"] > 0]):
-        (a, n), (b, m) = (rates.loc[source, ["signed", "leads"]].astype(int) for source in (REFERRAL, COLD))
-        values = (a / n / (b / m), *confint_proportions_2indep(a, n, b, m, compare="ratio", method="log"))
-        name = f"that share over the share of cold leads (the study: about {PUBLISHED_RATIO:g} times)"
+        (a, n), (b, m) = (
+            rates.loc[source, ["signed", "leads"]].astype(int) for source in (REFERRAL, COLD)
+        )
+        values = (
+            a / n / (b / m),
+            *confint_proportions_2indep(a, n, b, m, compare="ratio", method="log"),
+        )
+        name = (
+            f"that share over the share of cold leads (the study: about {PUBLISHED_RATIO:g} times)"
+        )
         found.append(Estimate.of("C3", name, REFERRAL, values, "ratio", (n + m, 0)))
     return found
 
 
 def by_source(rates: pd.DataFrame, spells: pd.DataFrame, snapshots: pd.DataFrame) -> Estimates:
-    """By source: the share of leads that sign, the share of clients with you after a year, and margin a month (C3)."""
-    source = spells["source"].str.lower() if "source" in spells else pd.Series(pd.NA, spells.index, dtype="string")
-    parts = {name: spells[(source == name).fillna(False)] for name in sorted({*rates.index, *source.dropna()})}
+    """By source: the share of leads that sign, the share of clients with you after a year, and
+    margin a month (C3).
+    """
+    source = (
+        spells["source"].str.lower()
+        if "source" in spells
+        else pd.Series(pd.NA, spells.index, dtype="string")
+    )
+    parts = {
+        name: spells[(source == name).fillna(False)]
+        for name in sorted({*rates.index, *source.dropna()})
+    }
     rows = [row for name, part in parts.items() for row in _of_source(name, rates, part, snapshots)]
     rows[1:1] = close_ratio(rates)
     return Estimates(tuple(rows), "How clients of each source come and stay")
 
 
-def _of_source(name: str, rates: pd.DataFrame, part: pd.DataFrame, snapshots: pd.DataFrame) -> Iterator[Estimate]:
+def _of_source(
+    name: str, rates: pd.DataFrame, part: pd.DataFrame, snapshots: pd.DataFrame
+) -> Iterator[Estimate]:
     if name in rates.index:
         signed, n = (int(rates.loc[name, column]) for column in ("signed", "leads"))
         counted = np.arange(n) < signed
@@ -120,9 +193,15 @@ def _of_source(name: str, rates: pd.DataFrame, part: pd.DataFrame, snapshots: pd
     if len(part) and known_through(outcome := follow_up(part), MIN_AT_RISK) >= YEAR:
         values = after(kaplan_meier(outcome), YEAR)[["survival", "low", "high"]]
         counts = (part["client_id"].nunique(), int(part["ended"].sum()))
-        yield Estimate.of("C3", f"clients still there after {YEAR} months", name, list(values), "share", counts)
+        yield Estimate.of(
+            "C3", f"clients still there after {YEAR} months", name, list(values), "share", counts
+        )
     if len(snapshots):
-        worth = snapshots[snapshots["client_id"].isin(part["client_id"])].groupby("client_id")["worth_a_month"].mean()
+        worth = (
+            snapshots[snapshots["client_id"].isin(part["client_id"])]
+            .groupby("client_id")["worth_a_month"]
+            .mean()
+        )
         worth = worth.dropna()
         what = "margin a month (fee where hours are not known)"
         made = mean_of("C3", what, name, worth, "money", last_rep(part, worth.index))

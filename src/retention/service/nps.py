@@ -1,6 +1,8 @@
-"""Would clients recommend you (C1, C2)? The score with its interval, who answered, and the chance of each band.
+"""Would clients recommend you (C1, C2)? The score with its interval, who answered, and the chance
+of each band.
 
-A wave is a calendar month of invitations; of several answers of a client in a wave the last counts. Source: METHODS 5.
+A wave is a calendar month of invitations; of several answers of a client in a wave the last counts.
+Source: METHODS 5.
 """
 
 from __future__ import annotations
@@ -21,17 +23,23 @@ from retention.stats.intervals import FEWEST_REPS, ratio_by_rep
 EDGES = tuple(float(edge) for edge in study_plan()["thresholds"]["nps_bands"]["value"])  # STUDY C2
 BANDS = ("bad", "needs work", "good", "a unicorn")
 RECENT = 3  # months of waves that make up the score of today, each client once
-DRAWS, SEED = 4000, 1
+DRAWS = 4000
+SEED = 1
 PRIOR = 0.5  # of each class, in answers: METHODS 5
-INDEPENDENT = f"With fewer than {FEWEST_REPS} reps on record, clients are taken to be independent of each other."
+INDEPENDENT = (
+    f"With fewer than {FEWEST_REPS} reps on record, clients are taken to be independent "
+    "of each other."
+)
 COUNTS = ["promoters", "passives", "detractors"]
 
 
 def waves(surveys: pd.DataFrame | None, scale: str | None = None) -> pd.DataFrame:
-    """A row a client and wave: `client_id, wave, invited_on, answered_on, nps` in points from 0 to 10 (NaN: no answer),
-    `given` (the answer in words, on the scale on which it was given: [scales] nps in retention.toml) and the rest.
+    """A row a client and wave: `client_id, wave, invited_on, answered_on, nps` in points from 0 to
+    10 (NaN: no answer), `given` (the answer in words, on the scale on which it was given: [scales]
+    nps in retention.toml) and the rest.
 
-    Of several people of a client who answer in one wave the last answer counts; on one day, the lowest.
+    Of several people of a client who answer in one wave the last answer counts; on one day, the
+    lowest.
     """
     blank = pd.DataFrame(columns=["client_id", "invited_on", "answered_on", "nps"])
     rows = blank if surveys is None or "nps" not in surveys else surveys
@@ -41,55 +49,79 @@ def waves(surveys: pd.DataFrame | None, scale: str | None = None) -> pd.DataFram
     if scale == "1-10":  # where the reading has not left it out
         answers = answers.where(answers >= 1)
     rows = rows.assign(nps=answers, given=as_given(answers, scale), told=answers.notna())
-    rows = rows.sort_values(["told", "answered_on", "nps"], ascending=[True, True, False], kind="stable")
-    return rows.drop_duplicates(["client_id", "wave"], keep="last").drop(columns="told").reset_index(drop=True)
+    rows = rows.sort_values(
+        ["told", "answered_on", "nps"], ascending=[True, True, False], kind="stable"
+    )
+    return (
+        rows.drop_duplicates(["client_id", "wave"], keep="last")
+        .drop(columns="told")
+        .reset_index(drop=True)
+    )
 
 
 def latest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The waves' last answer of each client, who may have been asked since; a client who never answered has no row."""
+    """The waves' last answer of each client, who may have been asked since; a client who never
+    answered has no row.
+    """
     answers = rows[rows["nps"].notna()].sort_values("answered_on", kind="stable")
     return answers.drop_duplicates("client_id", keep="last").reset_index(drop=True)
 
 
 def recent(rows: pd.DataFrame, cutoff: pd.Timestamp, months: int = RECENT) -> pd.DataFrame:
-    """One row a client asked in the last so many months: its last answer in them, or that it gave none.
+    """One row a client asked in the last so many months: its last answer in them, or that it gave
+    none.
 
     Those who left since are in it: without them every score would look better than it was.
     """
     first = (cutoff + pd.Timedelta(days=1)).to_period("M") - months
     rows = rows[rows["wave"] >= first] if len(rows) else rows
-    order = rows.assign(told=rows["nps"].notna()).sort_values(["told", "answered_on"], kind="stable")
-    return order.drop_duplicates("client_id", keep="last").drop(columns="told").reset_index(drop=True)
+    order = rows.assign(told=rows["nps"].notna()).sort_values(
+        ["told", "answered_on"], kind="stable"
+    )
+    return (
+        order.drop_duplicates("client_id", keep="last").drop(columns="told").reset_index(drop=True)
+    )
 
 
 def score(promoters: np.ndarray, detractors: np.ndarray, answered: np.ndarray) -> np.ndarray:
-    """Percent of promoters less percent of detractors; counted before it is divided, so that 30 is 30 exactly."""
+    """Percent of promoters less percent of detractors; counted before it is divided, so that 30 is
+    30 exactly.
+    """
     n = np.asarray(answered, float)
-    return np.divide(100.0 * (np.asarray(promoters) - detractors), n, out=np.full(n.shape, np.nan), where=n > 0)
+    return np.divide(
+        100.0 * (np.asarray(promoters) - detractors), n, out=np.full(n.shape, np.nan), where=n > 0
+    )
 
 
-def standard_error(promoters: np.ndarray, detractors: np.ndarray, answered: np.ndarray) -> np.ndarray:
+def standard_error(
+    promoters: np.ndarray, detractors: np.ndarray, answered: np.ndarray
+) -> np.ndarray:
     """The standard error of the score in points (METHODS 5).
 
     >>> float(standard_error(np.array([20]), np.array([8]), np.array([40])).round(2)[0])
     12.35
     """
     n = np.where(np.asarray(answered) > 0, answered, np.nan).astype(float)
-    p, d = promoters / n, detractors / n
+    p = promoters / n
+    d = detractors / n
     return np.asarray(100 * np.sqrt((p + d - (p - d) ** 2) / n))
 
 
 def draws(counts: np.ndarray, seed: int = SEED) -> np.ndarray:
-    """Scores that the truth may have, shape (draws, groups): half an answer of each class and what was answered.
+    """Scores that the truth may have, shape (draws, groups): half an answer of each class and what
+    was answered.
 
     `counts` (groups, 3): promoters, passives, detractors.
     """
-    parts = np.random.default_rng(seed).standard_gamma(np.asarray(counts, float) + PRIOR, (DRAWS, *np.shape(counts)))
+    parts = np.random.default_rng(seed).standard_gamma(
+        np.asarray(counts, float) + PRIOR, (DRAWS, *np.shape(counts))
+    )
     return np.asarray(100 * (parts[..., 0] - parts[..., 2]) / parts.sum(axis=-1))
 
 
 def band(value: float) -> str:
-    """The study's word for a score: 0 or below, above 0 to under 20, 20 to under 30, 30 and above (C2).
+    """The study's word for a score: 0 or below, above 0 to under 20, 20 to under 30, 30 and above
+    (C2).
 
     >>> [band(x) for x in (0, 0.1, 19.9, 20, 29.9, 30)]
     ['bad', 'needs work', 'needs work', 'good', 'good', 'a unicorn']
@@ -104,7 +136,8 @@ def chances(counts: Sequence[int]) -> np.ndarray:
 
 
 def by_reps(rows: pd.DataFrame) -> Spread:
-    """The spread of the score as its reps are left out, one after the other; `rows`: one a client, with `rep`.
+    """The spread of the score as its reps are left out, one after the other; `rows`: one a client,
+    with `rep`.
 
     A client whose rep is unknown ("") belongs to none, and always counts.
     """
@@ -125,17 +158,22 @@ def band_chances(row: pd.Series) -> np.ndarray:
 
 
 def tally(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
-    """The score of each group of rows: `asked, answered, promoters, passives, detractors, nps, se, low, high`.
+    """The score of each group of rows: `asked, answered, promoters, passives, detractors, nps, se,
+    low, high`.
 
-    The interval is that of the draws (95 %), drawn out to the score where everybody says the same. `nps` is NaN where
-    nobody answered.
+    The interval is that of the draws (95 %), drawn out to the score where everybody says the same.
+    `nps` is NaN where nobody answered.
     """
     value = rows["nps"].astype(float)
-    classes = {"promoters": value >= PROMOTER, "passives": value.between(DETRACTOR, PROMOTER, inclusive="neither")}
+    classes = {
+        "promoters": value >= PROMOTER,
+        "passives": value.between(DETRACTOR, PROMOTER, inclusive="neither"),
+    }
     counted = rows.assign(asked=1, answered=value.notna(), **classes, detractors=value <= DETRACTOR)
     table = counted.groupby(by)[["asked", "answered", *COUNTS]].sum().astype(int)
     sums = [table[name].to_numpy() for name in ("promoters", "detractors", "answered")]
-    table["nps"], table["se"] = score(*sums), standard_error(*sums)
+    table["nps"] = score(*sums)
+    table["se"] = standard_error(*sums)
     limits = np.quantile(draws(table[COUNTS].to_numpy()), [0.025, 0.975], axis=0)
     known = table["nps"].notna()
     table["low"] = np.where(known, np.minimum(limits[0], table["nps"]), np.nan)
@@ -144,44 +182,62 @@ def tally(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
 
 
 def today(rows: pd.DataFrame, cutoff: pd.Timestamp, group: str = "all clients") -> pd.DataFrame:
-    """The score of the last three months' waves in one row, each client once (`tally`); empty where nobody answered.
+    """The score of the last three months' waves in one row, each client once (`tally`); empty where
+    nobody answered.
 
-    The interval is the wider of client and rep (`by_rep` says which, `df` the degrees of freedom of the latter), from
-    six reps on. Needs the column `rep` (`reps.with_rep`); without it clients are taken to be independent.
+    The interval is the wider of client and rep (`by_rep` says which, `df` the degrees of freedom of
+    the latter), from six reps on. Needs the column `rep` (`reps.with_rep`); without it clients are
+    taken to be independent.
     """
     now = recent(rows, cutoff)
     table = tally(now.assign(group=group), "group")
     spread = by_reps(now)
-    table = table[table["answered"] > 0].assign(by_rep=False, df=spread.df, reps_known=spread is not NO_SPREAD)
+    table = table[table["answered"] > 0].assign(
+        by_rep=False, df=spread.df, reps_known=spread is not NO_SPREAD
+    )
     half = float(spread.reach(0.975))
     if table.empty or not 2 * half > (table["high"] - table["low"]).iloc[0]:
         return table
-    limits = {"low": (table["nps"] - half).clip(lower=-100), "high": (table["nps"] + half).clip(upper=100)}
+    limits = {
+        "low": (table["nps"] - half).clip(lower=-100),
+        "high": (table["nps"] + half).clip(upper=100),
+    }
     return table.assign(**limits, se=float(spread.se), by_rep=True)
 
 
 def words(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
-    """The score in a sentence, with its interval, who answered, and how sure the band is (C1, C2)."""
+    """The score in a sentence, with its interval, who answered, and how sure the band is (C1,
+    C2).
+    """
     table = today(rows, cutoff)
     if table.empty:
-        return Finding("C1", f"No client answered the question of recommendation in the last {RECENT} months.")
+        return Finding(
+            "C1", f"No client answered the question of recommendation in the last {RECENT} months."
+        )
     row = table.iloc[0]
     parts = [f"{what} {chance:.0%}" for what, chance in zip(BANDS, band_chances(row), strict=True)]
-    share = f"{row['answered']:.0f} of {row['asked']:.0f} clients asked answered ({row['answered'] / row['asked']:.0%})"
+    share = (
+        f"{row['answered']:.0f} of {row['asked']:.0f} clients asked answered "
+        f"({row['answered'] / row['asked']:.0%})"
+    )
     interval = f"95% confidence interval {row['low']:.0f} to {row['high']:.0f}"
     alone = "" if row["reps_known"] else f" {INDEPENDENT}"
     counts = ", ".join(f"{row[name]:.0f} {name}" for name in COUNTS)
     return Finding(
         "C1",
-        f"The NPS of the last {RECENT} months is {row['nps']:.0f} ({interval}), which the study calls "
-        f"{band(row['nps'])}: {counts}. {share}; those who did not may think otherwise. How sure the word is: "
+        f"The NPS of the last {RECENT} months is {row['nps']:.0f} ({interval}), which the study "
+        "calls "
+        f"{band(row['nps'])}: {counts}. {share}; those who did not may think otherwise. How sure "
+        "the word is: "
         f"{', '.join(parts)}.{alone}",
         "headline",
     )
 
 
 def estimates(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Estimates:
-    """The score, its standard error, who answered and the chance of each band, of the last waves and those before."""
+    """The score, its standard error, who answered and the chance of each band, of the last waves
+    and those before.
+    """
     before = cutoff + pd.Timedelta(days=1) - pd.DateOffset(months=RECENT) - pd.Timedelta(days=1)
     times = {f"the last {RECENT} months": cutoff, f"the {RECENT} months before": before}
     found = [
@@ -198,16 +254,25 @@ def _told(row: Any, group: str) -> Iterator[Estimate]:
     yield Estimate.of("C1", "NPS", group, (row.nps, row.low, row.high), "number", n)
     yield Estimate.of("C1", "standard error of the NPS, points", group, (row.se,), "number", n)
     yield Estimate.of("C1", "clients asked", group, (row.asked,), "count", (row.asked, 0))
-    yield Estimate.of("C1", "share who answered", group, (row.answered / row.asked,), "share", (row.asked, 0))
+    yield Estimate.of(
+        "C1", "share who answered", group, (row.answered / row.asked,), "share", (row.asked, 0)
+    )
     low, middle, high = (f"{edge:g}" for edge in EDGES)
-    limits = (f"{low} or below", f"above {low} to under {middle}", f"{middle} to under {high}", f"{high} and above")
+    limits = (
+        f"{low} or below",
+        f"above {low} to under {middle}",
+        f"{middle} to under {high}",
+        f"{high} and above",
+    )
     shares = band_chances(row)
     for word, limit, share in zip(BANDS, limits, shares, strict=True):
         yield Estimate.of("C2", f"chance of “{word}” ({limit})", group, (share,), "share", n)
 
 
 def by_month(rows: pd.DataFrame) -> pd.DataFrame:
-    """The score of every wave, oldest first: `tally` by `wave`; waves that nobody answered are left out."""
+    """The score of every wave, oldest first: `tally` by `wave`; waves that nobody answered are left
+    out.
+    """
     if rows.empty:
         return pd.DataFrame()
     table = tally(rows, "wave").reset_index()
@@ -219,5 +284,6 @@ def month_words(months: pd.DataFrame) -> str:
     if months.empty:
         return "No client answered."
     said = [f"{row.nps:.0f} in {row.wave}" for row in months[["nps", "wave"]].itertuples()]
-    low, high = (said[months["nps"].to_numpy().argmin()], said[months["nps"].to_numpy().argmax()])
+    low = said[months["nps"].to_numpy().argmin()]
+    high = said[months["nps"].to_numpy().argmax()]
     return f"NPS by month, from {said[0]} to {said[-1]}; lowest {low}, highest {high}."

@@ -1,4 +1,6 @@
-"""Charts: each function draws one frame on one axes and computes nothing; `Picture` shows it with words."""
+"""Charts: each function draws one frame on one axes and computes nothing; `Picture` shows it with
+words.
+"""
 
 import base64
 import html
@@ -17,10 +19,20 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from matplotlib.transforms import Bbox
 
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]  # Okabe and Ito
+PALETTE = [
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#E69F00",
+    "#000000",
+]  # Okabe and Ito
 DASHES = ["-", "--", "-.", ":"]
 PUBLISHED = "#8a5a00"
-warnings.filterwarnings("ignore", "Glyph .* missing from")  # a name in a script that the font lacks shows as boxes
+warnings.filterwarnings(
+    "ignore", "Glyph .* missing from"
+)  # a name in a script that the font lacks shows as boxes
 LABEL = 26  # letters of a label's line: a longer one would leave no room for the chart on a phone
 DPI = 192  # two dots for each of a page's 96 to the inch: crisp on a phone and on paper
 
@@ -38,17 +50,27 @@ class Picture:
             plt.close(self.axes.figure)  # type: ignore[arg-type]
             return {"text/plain": self.alt, "text/html": '<p class="finding empty" hidden></p>'}
         buffer = io.BytesIO()
-        how: dict[str, Any] = {"dpi": DPI, "bbox_inches": "tight", "pad_inches": 0.15, "metadata": {"Software": None}}
+        how: dict[str, Any] = {
+            "dpi": DPI,
+            "bbox_inches": "tight",
+            "pad_inches": 0.15,
+            "metadata": {"Software": None},
+        }
         self.axes.figure.savefig(buffer, format="png", **how)  # type: ignore[union-attr]
         plt.close(self.axes.figure)  # type: ignore[arg-type]
         data = base64.b64encode(buffer.getvalue()).decode("ascii")
-        size = [int.from_bytes(buffer.getvalue()[at : at + 4]) * 96 // DPI for at in (16, 20)]  # as a PNG begins
+        size = [
+            int.from_bytes(buffer.getvalue()[at : at + 4]) * 96 // DPI for at in (16, 20)
+        ]  # as a PNG begins
         image = '<img src="data:image/png;base64,{}" width="{}" height="{}" alt="{}">'
         image = image.format(data, *size, html.escape(self.alt))
         caption = html.escape(
             self.caption
         )  # the box: on a phone a chart may be wider than the screen, so that one can read it
-        box = f'<div class="scroll" tabindex="0" role="region" aria-label="Chart: {caption}">{image}</div>'
+        box = (
+            '<div class="scroll" tabindex="0" role="region" aria-label="Chart: '
+            f'{caption}">{image}</div>'
+        )
         body = f"<figure>{box}<figcaption>{caption}</figcaption></figure>"
         return {"text/plain": self.alt, "text/html": body}
 
@@ -56,7 +78,9 @@ class Picture:
 def _axes(ax: Axes | None, height: float = 4.2) -> Axes:
     if ax is not None:
         return ax
-    sns.set_theme(style="ticks", font_scale=0.85, rc={"axes.spines.top": False, "axes.spines.right": False})
+    sns.set_theme(
+        style="ticks", font_scale=0.85, rc={"axes.spines.top": False, "axes.spines.right": False}
+    )
     return plt.subplots(figsize=(7, height))[1]
 
 
@@ -65,7 +89,11 @@ def _style(number: int) -> dict[str, Any]:
 
 
 def plot_survival(
-    curves: pd.DataFrame, at_risk: pd.DataFrame, title: str = "Signed for", *, ax: Axes | None = None
+    curves: pd.DataFrame,
+    at_risk: pd.DataFrame,
+    title: str = "Signed for",
+    *,
+    ax: Axes | None = None,
 ) -> Axes:
     """Curves of the share still with us, intervals shaded, the numbers at risk below each month.
 
@@ -77,9 +105,23 @@ def plot_survival(
         last["month"] = curve["followed"].iloc[0]
         steps = pd.concat([curve, last.to_frame().T], ignore_index=True)
         month, low, high = (steps[c].astype(float) for c in ("month", "low", "high"))
-        ax.step(month, steps["survival"].astype(float), where="post", label=str(group), linewidth=2, **_style(number))
-        ax.fill_between(month, low, high, step="post", alpha=0.13, color=_style(number)["color"], linewidth=0)
-    ax.set(xlabel="Months of service", ylabel="Had not left by choice", ylim=(0, 1.02), xlim=(0, max(at_risk.columns)))
+        ax.step(
+            month,
+            steps["survival"].astype(float),
+            where="post",
+            label=str(group),
+            linewidth=2,
+            **_style(number),
+        )
+        ax.fill_between(
+            month, low, high, step="post", alpha=0.13, color=_style(number)["color"], linewidth=0
+        )
+    ax.set(
+        xlabel="Months of service",
+        ylabel="Had not left by choice",
+        ylim=(0, 1.02),
+        xlim=(0, max(at_risk.columns)),
+    )
     ax.set_xticks(list(at_risk.columns))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     if len(curves):
@@ -95,15 +137,31 @@ def _numbers_below(ax: Axes, at_risk: pd.DataFrame) -> None:
     for number, (group, row) in enumerate(at_risk.iterrows()):
         y = -0.265 - 0.06 * number
         ax.annotate(
-            str(group), (0, y), (-24, 0), ("axes fraction", "axes fraction"), "offset points",
-            ha="right", va="top", fontsize=9, color=_style(number)["color"],
-        )  # fmt: skip
+            str(group),
+            (0, y),
+            (-24, 0),
+            ("axes fraction", "axes fraction"),
+            "offset points",
+            ha="right",
+            va="top",
+            fontsize=9,
+            color=_style(number)["color"],
+        )
         for month, count in row.items():
-            ax.text(float(str(month)), y, f"{count:,}", ha="center", color=_style(number)["color"], **style)
+            ax.text(
+                float(str(month)),
+                y,
+                f"{count:,}",
+                ha="center",
+                color=_style(number)["color"],
+                **style,
+            )
 
 
 def _bars(middle: Any, low: Any, high: Any) -> np.ndarray:
-    """How far the bars of intervals reach, down and up: shape (2, n). An array, for Matplotlib warns of one Series."""
+    """How far the bars of intervals reach, down and up: shape (2, n). An array, for Matplotlib
+    warns of one Series.
+    """
     return np.array([middle - low, high - middle], dtype=float)
 
 
@@ -118,10 +176,25 @@ def plot_hazard(frame: pd.DataFrame, renewals: Sequence[int], *, ax: Axes | None
     for number, (group, part) in enumerate(frame.groupby("group", sort=False)):
         months = part["month"] + 0.25 * number - 0.12
         bars = _bars(part["hazard"], part["low"], part["high"])
-        color, mark = _style(number)["color"], "os"[number % 2]
-        ax.errorbar(months, part["hazard"], yerr=bars, fmt=mark, color=color, alpha=0.25, markersize=0)
-        ax.plot(months, part["hazard"], marker=mark, markersize=5, linewidth=1, label=str(group), color=color)
-    ax.set(xlabel="Month of service (grey: a fixed term comes due)", ylabel="Leave in that month", ylim=(0, None))
+        color = _style(number)["color"]
+        mark = "os"[number % 2]
+        ax.errorbar(
+            months, part["hazard"], yerr=bars, fmt=mark, color=color, alpha=0.25, markersize=0
+        )
+        ax.plot(
+            months,
+            part["hazard"],
+            marker=mark,
+            markersize=5,
+            linewidth=1,
+            label=str(group),
+            color=color,
+        )
+    ax.set(
+        xlabel="Month of service (grey: a fixed term comes due)",
+        ylabel="Leave in that month",
+        ylim=(0, None),
+    )
     ax.set_xticks(range(0, int(frame["month"].max() if len(frame) else 12) + 1, 6))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     if len(frame):
@@ -130,29 +203,46 @@ def plot_hazard(frame: pd.DataFrame, renewals: Sequence[int], *, ax: Axes | None
 
 
 def plot_effects(
-    rows: pd.DataFrame, published: float | None = None, scale: str = "ratio", *, ax: Axes | None = None
+    rows: pd.DataFrame,
+    published: float | None = None,
+    scale: str = "ratio",
+    *,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Estimates with their intervals, first row on top; the published value and no difference are lines.
+    """Estimates with their intervals, first row on top; the published value and no difference are
+    lines.
 
     `rows`: `choice, estimate, low, high`, ratios (drawn on a log axis) or differences.
     """
     rows = rows.dropna(subset="low").reset_index(drop=True)
-    ax, none = _axes(ax, 1.3 + 0.42 * max(len(rows), 1)), 1.0 if scale == "ratio" else 0.0
+    ax = _axes(ax, 1.3 + 0.42 * max(len(rows), 1))
+    none = 1.0 if scale == "ratio" else 0.0
     if rows.empty:
         return ax
     y = -rows.index.to_numpy(dtype=float)
     middle, low, high = (rows[name].to_numpy(float) for name in ("estimate", "low", "high"))
     bars = _bars(middle, low, high)
-    ax.errorbar(middle, y, xerr=bars, fmt="o", color=PALETTE[0], capsize=3, markersize=6, linewidth=2)
+    ax.errorbar(
+        middle, y, xerr=bars, fmt="o", color=PALETTE[0], capsize=3, markersize=6, linewidth=2
+    )
     ax.axvline(none, color="0.4", linewidth=1)
     edge = ax.get_xaxis_transform()
     ax.text(none, 1.01, "no difference", transform=edge, ha="center", fontsize=9, color="0.35")
     if published:
         ax.axvline(published, color=PUBLISHED, linestyle="--", linewidth=1.4)
-        ax.text(published, 1.01, f" published {published:g}", transform=edge, ha="left", fontsize=9, color=PUBLISHED)
+        ax.text(
+            published,
+            1.01,
+            f" published {published:g}",
+            transform=edge,
+            ha="left",
+            fontsize=9,
+            color=PUBLISHED,
+        )
     if scale == "ratio":
         ax.set_xscale("log")
-        least, most = 0.9 * min(rows["low"].min(), 1), 1.1 * max(rows["high"].max(), 2)
+        least = 0.9 * min(rows["low"].min(), 1)
+        most = 1.1 * max(rows["high"].max(), 2)
         ticks = [t for t in (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 10) if least <= t <= most]
         ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
         ax.minorticks_off()
@@ -162,16 +252,22 @@ def plot_effects(
 
 
 def effect_words(rows: pd.DataFrame, scale: str = "ratio") -> str:
-    """What `plot_effects` shows, in words: the first row, the span of the others, how many leave no difference open.
+    """What `plot_effects` shows, in words: the first row, the span of the others, how many leave no
+    difference open.
 
-    >>> effect_words(pd.DataFrame({"choice": ["a", "b"], "estimate": [2, 1.5], "low": [1.5, 0.9], "high": [3, 2]}))
-    'a: 2.00 (1.50 to 3.00). Other ways lie between 1.50 and 1.50; of all 2, 1 leave no difference possible.'
+    >>> rows = {"choice": ["a", "b"], "estimate": [2, 1.5], "low": [1.5, 0.9], "high": [3, 2]}
+    >>> effect_words(pd.DataFrame(rows)).split(". ")[0]
+    'a: 2.00 (1.50 to 3.00)'
     """
-    rows, none = rows.dropna(subset="low"), 1.0 if scale == "ratio" else 0.0
+    rows = rows.dropna(subset="low")
+    none = 1.0 if scale == "ratio" else 0.0
     if rows.empty:
         return "Nothing could be computed."
-    first, others = rows.iloc[0], rows["estimate"].iloc[1:]
-    text = f"{first['choice']}: {first['estimate']:.2f} ({first['low']:.2f} to {first['high']:.2f})."
+    first = rows.iloc[0]
+    others = rows["estimate"].iloc[1:]
+    text = (
+        f"{first['choice']}: {first['estimate']:.2f} ({first['low']:.2f} to {first['high']:.2f})."
+    )
     if others.empty:
         return text
     wide = int(((rows["low"] <= none) & (rows["high"] >= none)).sum())
@@ -187,8 +283,22 @@ def plot_before(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = _axes(ax, 3.8)
     for number, (measure, part) in enumerate(frame.groupby("measure", sort=False)):
         style = _style(number)
-        ax.plot(part["months_before"], part["mean"], marker="os"[number % 2], label=str(measure), linewidth=2, **style)
-        ax.fill_between(part["months_before"], part["low"], part["high"], alpha=0.13, color=style["color"], linewidth=0)
+        ax.plot(
+            part["months_before"],
+            part["mean"],
+            marker="os"[number % 2],
+            label=str(measure),
+            linewidth=2,
+            **style,
+        )
+        ax.fill_between(
+            part["months_before"],
+            part["low"],
+            part["high"],
+            alpha=0.13,
+            color=style["color"],
+            linewidth=0,
+        )
     ax.set(xlabel="Months to the decision", ylabel="SD from the mean of all clients")
     if len(frame):
         ax.axhline(0, color="0.4", linewidth=1)
@@ -197,34 +307,49 @@ def plot_before(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_funnel(frame: pd.DataFrame, limits: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Ends over those expected, by how many were expected, inside limits that luck alone would rarely leave.
+    """Ends over those expected, by how many were expected, inside limits that luck alone would
+    rarely leave.
 
-    `frame`: people by `expected, ratio, few` (too few expected to say anything: drawn grey); `limits`: `expected,
-    low_95, high_95, low_998, high_998`.
+    `frame`: people by `expected, ratio, few` (too few expected to say anything: drawn grey);
+    `limits`: `expected, low_95, high_95, low_998, high_998`.
     """
     ax = _axes(ax, 4.0)
     if frame.empty:
         return ax
     for level, dash in (("95", "--"), ("998", ":")):
-        ax.plot(limits["expected"], limits[[f"low_{level}", f"high_{level}"]], dash, color="0.45", linewidth=1)
+        ax.plot(
+            limits["expected"],
+            limits[[f"low_{level}", f"high_{level}"]],
+            dash,
+            color="0.45",
+            linewidth=1,
+        )
     ax.axhline(1, color="0.4", linewidth=1)
     for row in frame.itertuples():
         color = "0.6" if row.few else PALETTE[0]
         ax.plot(row.expected, row.ratio, "o", color=color, markersize=7)
-    ax.set(xlabel="Ends expected (dashed: 95% limits of luck; dotted: 99.8%)", ylabel="Ends over expected")
+    ax.set(
+        xlabel="Ends expected (dashed: 95% limits of luck; dotted: 99.8%)",
+        ylabel="Ends over expected",
+    )
     ax.set_ylim(0, None)
     _names(ax, frame.sort_values(["few", "expected"]))
     return ax
 
 
 def _names(ax: Axes, frame: pd.DataFrame) -> None:
-    """The name beside each dot where there is room on one of its sides; the tables name everybody."""
+    """The name beside each dot where there is room on one of its sides; the tables name
+    everybody.
+    """
     dots = ax.transData.transform(frame[["expected", "ratio"]].to_numpy(float))
     taken = [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in dots]
     for who, row in frame.iterrows():
         for x, y, side in ((5, 5, "left"), (-5, 5, "right"), (5, -13, "left"), (-5, -13, "right")):
-            color, at = "0.5" if row.few else PALETTE[0], (row.expected, row.ratio)
-            name = ax.annotate(str(who), at, (x, y), textcoords="offset points", fontsize=9, color=color, ha=side)
+            color = "0.5" if row.few else PALETTE[0]
+            at = (row.expected, row.ratio)
+            name = ax.annotate(
+                str(who), at, (x, y), textcoords="offset points", fontsize=9, color=color, ha=side
+            )
             box = name.get_window_extent()
             if not any(box.overlaps(other) for other in taken) and ax.bbox.contains(*box.min):
                 taken.append(box)
@@ -250,7 +375,8 @@ def plot_scores(frame: pd.DataFrame, edges: Sequence[float], *, ax: Axes | None 
 
 
 def plot_reliability(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Shares that came true against chances foretold, with intervals; the line is a model that is never off.
+    """Shares that came true against chances foretold, with intervals; the line is a model that is
+    never off.
 
     `frame`: `foretold, came, low, high`.
     """
@@ -260,8 +386,21 @@ def plot_reliability(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     top = float(frame[["foretold", "high"]].max().max()) * 1.05
     ax.plot([0, top], [0, top], color="0.4", linewidth=1)
     bars = _bars(frame["came"], frame["low"], frame["high"])
-    ax.errorbar(frame["foretold"], frame["came"], yerr=bars, fmt="o-", color=PALETTE[0], capsize=3, linewidth=1.5)
-    ax.set(xlabel="Chance foretold", ylabel="Left by choice in the window", xlim=(0, top), ylim=(0, top))
+    ax.errorbar(
+        frame["foretold"],
+        frame["came"],
+        yerr=bars,
+        fmt="o-",
+        color=PALETTE[0],
+        capsize=3,
+        linewidth=1.5,
+    )
+    ax.set(
+        xlabel="Chance foretold",
+        ylabel="Left by choice in the window",
+        xlim=(0, top),
+        ylim=(0, top),
+    )
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     return ax
@@ -277,7 +416,15 @@ def plot_expected(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         return ax
     place = np.arange(len(frame))
     ax.bar(place, frame["observed"], color=PALETTE[0], alpha=0.6, label="chose to leave")
-    ax.plot(place, frame["expected"], color="0.2", marker="o", markersize=3, linewidth=1.5, label="expected")
+    ax.plot(
+        place,
+        frame["expected"],
+        color="0.2",
+        marker="o",
+        markersize=3,
+        linewidth=1.5,
+        label="expected",
+    )
     names = [f"{month // 12}-{month % 12 + 1:02d}" for month in frame["month"]]
     ax.set_xticks(place[::-3][::-1], names[::-3][::-1])
     ax.set(ylabel="Clients", ylim=(0, None))
@@ -286,22 +433,37 @@ def plot_expected(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_stacked(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Shares that add up, one on top of the other, by month of service. `frame`: `group, month, share`."""
+    """Shares that add up, one on top of the other, by month of service. `frame`: `group, month,
+    share`.
+    """
     ax = _axes(ax, 3.8)
     if frame.empty:
         return ax
-    wide = frame.pivot(index="month", columns="group", values="share")[list(dict.fromkeys(frame["group"]))]
-    areas = ax.stackplot(wide.index, wide.to_numpy().T, labels=wide.columns, colors=PALETTE, alpha=0.75)
-    for area, hatch in zip(areas, ("", "//", "..", "xx"), strict=False):  # colour is never the only sign
+    wide = frame.pivot(index="month", columns="group", values="share")[
+        list(dict.fromkeys(frame["group"]))
+    ]
+    areas = ax.stackplot(
+        wide.index, wide.to_numpy().T, labels=wide.columns, colors=PALETTE, alpha=0.75
+    )
+    for area, hatch in zip(
+        areas, ("", "//", "..", "xx"), strict=False
+    ):  # colour is never the only sign
         area.set(hatch=hatch, edgecolor="white")
-    ax.set(xlabel="Months of service", ylabel="Gone by then", ylim=(0, 1), xlim=(wide.index.min(), wide.index.max()))
+    ax.set(
+        xlabel="Months of service",
+        ylabel="Gone by then",
+        ylim=(0, 1),
+        xlim=(wide.index.min(), wide.index.max()),
+    )
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(frameon=False, loc="upper left")
     return ax
 
 
 def plot_flow(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Engagements started (up) and ended (down) each quarter. `frame`: `quarter, started, ended`."""
+    """Engagements started (up) and ended (down) each quarter. `frame`: `quarter, started,
+    ended`.
+    """
     ax = _axes(ax, 3.4)
     labels = frame["quarter"].astype(str)
     ax.bar(labels, frame["started"], color=PALETTE[0], label="started")
@@ -316,7 +478,8 @@ def plot_flow(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def plot_outlook(frame: pd.DataFrame, unit: str = "", *, ax: Axes | None = None) -> Axes:
-    """Money a month to come, by group, with intervals; the level it tends to is a line with its own interval.
+    """Money a month to come, by group, with intervals; the level it tends to is a line with its own
+    interval.
 
     `frame`: `group, month` (0: now)`, mean, low, high, level, level_low, level_high`.
     """
@@ -326,11 +489,21 @@ def plot_outlook(frame: pd.DataFrame, unit: str = "", *, ax: Axes | None = None)
     level = frame.iloc[0]
     ax.axhspan(level["level_low"], level["level_high"], color="0.93", zorder=0)
     ax.axhline(level["level"], color="0.4", linewidth=1)
-    ax.text(1, level["level"], "levels off", transform=ax.get_yaxis_transform(), ha="right", va="bottom", fontsize=9)
+    ax.text(
+        1,
+        level["level"],
+        "levels off",
+        transform=ax.get_yaxis_transform(),
+        ha="right",
+        va="bottom",
+        fontsize=9,
+    )
     for number, (group, part) in enumerate(frame.groupby("group", sort=False)):
         style = _style(number)
         ax.plot(part["month"], part["mean"], linewidth=2, label=str(group), **style)
-        ax.fill_between(part["month"], part["low"], part["high"], alpha=0.13, color=style["color"], linewidth=0)
+        ax.fill_between(
+            part["month"], part["low"], part["high"], alpha=0.13, color=style["color"], linewidth=0
+        )
     ax.set(xlabel="Months from the cut-off", ylabel=f"{unit or 'Money'} a month", ylim=(0, None))
     ax.set_xlim(0, float(frame["month"].max()))
     ax.set_xticks(range(0, int(frame["month"].max()) + 1, 12))

@@ -1,1 +1,3 @@
-"""Statistics that know no agency: curves, hazards, funnels, correlations, and how far each may be off."""
+"""Statistics that know no agency: curves, hazards, funnels, correlations, and how far each may be
+off.
+"""

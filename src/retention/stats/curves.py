@@ -1,13 +1,13 @@
 """Survival curves, competing ends, restricted means and rates, all counted from one event table.
 
-Convention everywhere: time is tenure, whole months for an agency's clients, and a client is at risk of leaving in
-month t when `entry < t <= stop` (strict on the left, so a client first seen at tenure 7 is at risk from month 8 on).
-Kind 0 is censored; 1, 2, 3, ... are kinds of end.
+Convention everywhere: time is tenure, whole months for an agency's clients, and a client is at risk
+of leaving in month t when `entry < t <= stop` (strict on the left, so a client first seen at tenure
+7 is at risk from month 8 on). Kind 0 is censored; 1, 2, 3, ... are kinds of end.
 
-Why not lifelines throughout: no library's log-rank takes late entry; on monthly data, all ties, lifelines' table counts
-a client who enters at t as at risk at t, and its Aalen-Johansen adds random noise; its variance of the restricted mean
-is that of another quantity (METHODS 8). The tests hold every function here to R, and to lifelines and statsmodels where
-those are right.
+Why not lifelines throughout: no library's log-rank takes late entry; on monthly data, all ties,
+lifelines' table counts a client who enters at t as at risk at t, and its Aalen-Johansen adds random
+noise; its variance of the restricted mean is that of another quantity (METHODS 8). The tests hold
+every function here to R, and to lifelines and statsmodels where those are right.
 """
 
 from __future__ import annotations
@@ -30,16 +30,19 @@ MIN_AT_RISK = 10  # METHODS 6: a curve starts where at least ten clients are at 
 CURVE = ["month", "at_risk", "ended", "survival", "se", "low", "high"]
 
 
-CELLS = 4_000_000  # a table of all (entry, stop, kind) that could be is counted into while it is no larger than this
+# a table of all (entry, stop, kind) that could be is counted into while it is no larger than this
+CELLS = 4_000_000
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Follow-up of n engagements: `stop` and `entry` in months, `kind` of end (0: censored); each of shape (n,).
+    """Follow-up of n engagements: `stop` and `entry` in months, `kind` of end (0: censored); each
+    of shape (n,).
 
-    A row stands for `count` engagements alike (shape (n,); None: one each). Everything is computed from the counted
-    table, in which no two rows are alike: exact, and as fast for a million clients as for a few thousand. `reps` (n,)
-    say who was in charge from which month on (`in_charge.spans`), for intervals by rep; None where nobody knows.
+    A row stands for `count` engagements alike (shape (n,); None: one each). Everything is computed
+    from the counted table, in which no two rows are alike: exact, and as fast for a million clients
+    as for a few thousand. `reps` (n,) say who was in charge from which month on
+    (`in_charge.spans`), for intervals by rep; None where nobody knows.
     """
 
     stop: Floats
@@ -50,13 +53,23 @@ class Outcome:
 
     @classmethod
     def of(cls, stop: Any, kind: Any, entry: Any = None, reps: Any = None) -> Outcome:
-        """Validated follow-up; who is never at risk (`stop <= entry`) never counts. ValueError lists what is wrong."""
+        """Validated follow-up; who is never at risk (`stop <= entry`) never counts. ValueError
+        lists what is wrong.
+        """
         stop = np.asarray(stop, dtype=float)
         kind = np.asarray(kind).astype(np.int64)
         entry = np.full_like(stop, -np.inf) if entry is None else np.asarray(entry, dtype=float)
         shapes = {"kind": kind.shape, "entry": entry.shape}
-        wrong = [f"{name} has shape {s}, stop has {stop.shape}" for name, s in shapes.items() if s != stop.shape]
-        wrong += [f"{name} has missing values" for name, a in (("stop", stop), ("entry", entry)) if np.isnan(a).any()]
+        wrong = [
+            f"{name} has shape {s}, stop has {stop.shape}"
+            for name, s in shapes.items()
+            if s != stop.shape
+        ]
+        wrong += [
+            f"{name} has missing values"
+            for name, a in (("stop", stop), ("entry", entry))
+            if np.isnan(a).any()
+        ]
         wrong += ["kind is negative"] if (kind < 0).any() else []
         if wrong:
             raise ValueError("; ".join(wrong))
@@ -75,7 +88,9 @@ class Outcome:
 
     def within(self, month: float) -> Outcome:
         """The follow-up up to `month` alone: who leaves later is censored there."""
-        cut = Outcome.of(np.minimum(self.stop, month), np.where(self.stop <= month, self.kind, 0), self.entry)
+        cut = Outcome.of(
+            np.minimum(self.stop, month), np.where(self.stop <= month, self.kind, 0), self.entry
+        )
         return replace(cut, count=self.count, reps=self.reps)
 
     def since(self, month: float) -> Outcome:
@@ -90,13 +105,16 @@ class Outcome:
 
     @cached_property
     def counted(self) -> Outcome:
-        """The same follow-up with a row for each (entry, stop, kind) that occurs, and how often it does."""
+        """The same follow-up with a row for each (entry, stop, kind) that occurs, and how often it
+        does.
+        """
         if self.count is not None:
             return self
         entry = np.maximum(self.entry, -1.0)  # before month 0 is before all of it
         sizes = [int(a.max(initial=0)) + 2 for a in (entry, self.stop, self.kind)]
         whole = np.prod(sizes, dtype=float) <= CELLS and (self.stop >= 0).all()
-        first, last = entry.astype(np.int64), self.stop.astype(np.int64) if whole else self.kind
+        first = entry.astype(np.int64)
+        last = self.stop.astype(np.int64) if whole else self.kind
         if whole and (first == entry).all() and (last == self.stop).all():
             found = np.bincount(((first + 1) * sizes[1] + last) * sizes[2] + self.kind)
             cells = np.flatnonzero(found)
@@ -109,7 +127,9 @@ class Outcome:
 
     @cached_property
     def by_rep(self) -> ByRep:
-        """Client-months and ends by rep and month, from which those of one rep after the other are left out."""
+        """Client-months and ends by rep and month, from which those of one rep after the other are
+        left out.
+        """
         return _by_rep(self)
 
     @property
@@ -141,14 +161,18 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Counts:
-    """Clients at risk in months 1, 2, ... of service, (m, months), and ends by kind 1, 2, ..., (m, kinds, months)."""
+    """Clients at risk in months 1, 2, ... of service, (m, months), and ends by kind 1, 2, ..., (m,
+    kinds, months).
+    """
 
     at_risk: Floats
     ended: Floats
 
     @property
     def stay(self) -> Floats:
-        """Share still there after 0, 1, 2, ... months, every kind of end counted; shape (m, months + 1)."""
+        """Share still there after 0, 1, 2, ... months, every kind of end counted; shape (m, months
+        + 1).
+        """
         left = self.ended.sum(axis=1)
         pace = np.divide(left, self.at_risk, out=np.zeros_like(left), where=self.at_risk > 0)
         return np.hstack([np.ones((len(pace), 1)), np.cumprod(1 - pace, axis=1)])
@@ -179,14 +203,18 @@ class ByRep:
     counts: Counts
 
     def without_each(self, names: Sequence[str], months: int) -> Counts:
-        """The counts as the client-months of each of the named reps are left out, over so many months."""
+        """The counts as the client-months of each of the named reps are left out, over so many
+        months.
+        """
         place = {name: k for k, name in enumerate(self.names, start=1)}
         at = [place.get(name, 0) for name in names]
         own = np.array([k > 0 for k in at], dtype=float)
         short = months - self.counts.at_risk.shape[1]
         at_risk = np.pad(self.counts.at_risk, ((0, 0), (0, short)))
         ended = np.pad(self.counts.ended, ((0, 0), (0, 0), (0, short)))
-        return Counts(at_risk[0] - at_risk[at] * own[:, None], ended[0] - ended[at] * own[:, None, None])
+        return Counts(
+            at_risk[0] - at_risk[at] * own[:, None], ended[0] - ended[at] * own[:, None, None]
+        )
 
 
 def _by_rep(outcome: Outcome) -> ByRep:
@@ -199,20 +227,26 @@ def _by_rep(outcome: Outcome) -> ByRep:
     pieces = np.array([len(spans) for spans in kinds], dtype=int)
     first = np.append(0, np.cumsum(pieces))[:-1]
     row = np.repeat(np.arange(len(codes)), pieces[codes])
-    number = np.arange(len(row)) - np.repeat(np.cumsum(pieces[codes]) - pieces[codes], pieces[codes])
+    number = np.arange(len(row)) - np.repeat(
+        np.cumsum(pieces[codes]) - pieces[codes], pieces[codes]
+    )
     spot = first[codes[row]] + number
     begins = np.concatenate(starts)
     ends = np.concatenate([np.append(begin[1:], np.inf) for begin in starts])
     who = np.array([place[name] for spans in kinds for _, name in spans])
-    entry, stop = np.maximum(outcome.entry[row], begins[spot]), np.minimum(outcome.stop[row], ends[spot])
+    entry = np.maximum(outcome.entry[row], begins[spot])
+    stop = np.minimum(outcome.stop[row], ends[spot])
     kind = np.where(outcome.stop[row] <= ends[spot], outcome.kind[row], 0)
     seen = stop > entry
-    return ByRep(tuple(names), _counted(entry[seen], stop[seen], kind[seen], who[spot][seen], len(names) + 1))
+    return ByRep(
+        tuple(names), _counted(entry[seen], stop[seen], kind[seen], who[spot][seen], len(names) + 1)
+    )
 
 
 def _counted(entry: Floats, stop: Floats, kind: Any, who: Any, groups: int) -> Counts:
     """Counts by group; those of all of them in place of the first."""
-    months, kinds = int(stop.max(initial=0)), int(kind.max(initial=0)) or 1
+    months = int(stop.max(initial=0))
+    kinds = int(kind.max(initial=0)) or 1
     change = np.zeros((groups, months + 2))
     np.add.at(change, (who, entry.astype(int) + 1), 1.0)
     np.add.at(change, (who, stop.astype(int) + 1), -1.0)
@@ -220,15 +254,17 @@ def _counted(entry: Floats, stop: Floats, kind: Any, who: Any, groups: int) -> C
     ended = np.zeros((groups, kinds, months))
     left = kind > 0
     np.add.at(ended, (who[left], kind[left] - 1, stop[left].astype(int) - 1), 1.0)
-    at_risk[0], ended[0] = at_risk.sum(axis=0), ended.sum(axis=0)
+    at_risk[0] = at_risk.sum(axis=0)
+    ended[0] = ended.sum(axis=0)
     return Counts(at_risk, ended)
 
 
 def spread_by_rep(outcomes: Sequence[Outcome], of: Callable[..., Floats]) -> Spread:
-    """The spread by rep of a quantity that `of` makes from one Counts for each outcome, shape (m, ...).
+    """The spread by rep of a quantity that `of` makes from one Counts for each outcome, shape (m,
+    ...).
 
-    A rep is left out of all outcomes at once, so that what their clients share cancels in a difference. NO_SPREAD where
-    nobody knows the reps, or they are too few.
+    A rep is left out of all outcomes at once, so that what their clients share cancels in a
+    difference. NO_SPREAD where nobody knows the reps, or they are too few.
     """
     if any(outcome.reps is None or not len(outcome.stop) for outcome in outcomes):
         return NO_SPREAD
@@ -244,11 +280,14 @@ def spread_by_rep(outcomes: Sequence[Outcome], of: Callable[..., Floats]) -> Spr
 
 
 def _cells(stop: Any, kind: Any, entry: Any, count: Any) -> Outcome:
-    return Outcome(stop.astype(float), kind.astype(np.int64), entry.astype(float), count.astype(float))
+    return Outcome(
+        stop.astype(float), kind.astype(np.int64), entry.astype(float), count.astype(float)
+    )
 
 
 def event_table(outcome: Outcome) -> pd.DataFrame:
-    """One row per month in which somebody left: `month`, `at_risk`, `ended`, and `ended_<kind>` for each kind.
+    """One row per month in which somebody left: `month`, `at_risk`, `ended`, and `ended_<kind>` for
+    each kind.
 
     >>> event_table(Outcome.of([2, 3, 3, 5], [1, 1, 0, 2], [0, 0, 2, 0]))
        month  at_risk  ended  ended_1  ended_2
@@ -261,29 +300,37 @@ def event_table(outcome: Outcome) -> pd.DataFrame:
     months, where = np.unique(told.stop[ended], return_inverse=True)
 
     def each(chosen: Any) -> Any:
-        return np.bincount(where[chosen], told.times[ended][chosen], minlength=len(months)).astype(np.int64)
+        return np.bincount(where[chosen], told.times[ended][chosen], minlength=len(months)).astype(
+            np.int64
+        )
 
     columns = {f"ended_{k}": each(told.kind[ended] == k) for k in np.unique(told.kind[ended])}
     every = each(np.ones(len(where), dtype=bool))
-    return pd.DataFrame({"month": months, "at_risk": told.at_risk(months), "ended": every, **columns})
+    return pd.DataFrame(
+        {"month": months, "at_risk": told.at_risk(months), "ended": every, **columns}
+    )
 
 
 def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
-    """Share still with us after each month: `month, at_risk, ended, survival, se, low, high`, from month 0 on.
+    """Share still with us after each month: `month, at_risk, ended, survival, se, low, high`, from
+    month 0 on.
 
-    Every end counts; censor other kinds first with `outcome.only(...)`. Greenwood's variance `se`, by client, and the
-    log-log interval (R: `conf.type = "log-log"`), by client or by rep, the wider. Where nobody or everybody has left
-    the interval is not defined: NaN. Source: METHODS 8; Klein and Moeschberger.
+    Every end counts; censor other kinds first with `outcome.only(...)`. Greenwood's variance `se`,
+    by client, and the log-log interval (R: `conf.type = "log-log"`), by client or by rep, the
+    wider. Where nobody or everybody has left the interval is not defined: NaN. Source: METHODS 8;
+    Klein and Moeschberger.
     """
     table = event_table(outcome)
-    n, d = table["at_risk"].to_numpy(float), table["ended"].to_numpy(float)
+    n = table["at_risk"].to_numpy(float)
+    d = table["ended"].to_numpy(float)
     survival = np.cumprod(1 - d / n)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.sqrt(np.cumsum(d / (n * (n - d))))
         by_rep = _reach_by_rep(outcome, table["month"], (1 + level) / 2) / survival
         reach = np.maximum(stats.norm.ppf((1 + level) / 2) * relative, by_rep)
         half = reach / np.abs(np.log(survival))
-        low, high = survival ** np.exp(half), survival ** np.exp(-half)
+        low = survival ** np.exp(half)
+        high = survival ** np.exp(-half)
         se = survival * relative
     rows = table.assign(survival=survival, se=se, low=low, high=high)[CURVE]
     told = outcome.counted
@@ -308,9 +355,9 @@ def after(curve: pd.DataFrame, month: float) -> pd.Series:
 def known_through(outcome: Outcome, least: int) -> float:
     """The last month up to which a curve may be read: in every month up to it somebody was at risk.
 
-    With late entry at least `least` must be at risk in the first month, for a first risk set of one or two could send
-    the curve to 0 (METHODS 6); later a thin risk set shows in the interval. Inf once everybody has left; 0 where not
-    even the first month can be read.
+    With late entry at least `least` must be at risk in the first month, for a first risk set of one
+    or two could send the curve to 0 (METHODS 6); later a thin risk set shows in the interval. Inf
+    once everybody has left; 0 where not even the first month can be read.
     """
     if not outcome.seen:
         return 0.0
@@ -324,11 +371,15 @@ def known_through(outcome: Outcome, least: int) -> float:
 
 
 def median(curve: pd.DataFrame) -> tuple[float, float, float]:
-    """Month by which half have left, with its interval; inf where the curve (or its limit) stays above one half.
+    """Month by which half have left, with its interval; inf where the curve (or its limit) stays
+    above one half.
 
     A curve that rests exactly on one half gives the middle of that stretch, as R does.
     """
-    return tuple(_crossing(curve["month"].to_numpy(), curve[c].to_numpy()) for c in ("survival", "low", "high"))  # type: ignore[return-value]
+    return tuple(
+        _crossing(curve["month"].to_numpy(), curve[c].to_numpy())
+        for c in ("survival", "low", "high")
+    )  # type: ignore[return-value]
 
 
 def _crossing(months: Floats, values: Floats) -> float:
@@ -341,26 +392,31 @@ def _crossing(months: Floats, values: Floats) -> float:
 
 
 def restricted_mean(outcome: Outcome, horizon: float) -> tuple[float, float]:
-    """Mean months of service within `horizon` months, and its standard error (Greenwood; R `survfit(rmean=)`).
+    """Mean months of service within `horizon` months, and its standard error (Greenwood; R
+    `survfit(rmean=)`).
 
     Source: METHODS 9; Klein and Moeschberger.
     """
     curve = kaplan_meier(outcome)
     curve = curve[curve["month"] < horizon]
     areas = curve["survival"].to_numpy() * np.diff(np.append(curve["month"], horizon))
-    n, d = curve["at_risk"].to_numpy(float), curve["ended"].to_numpy(float)
+    n = curve["at_risk"].to_numpy(float)
+    d = curve["ended"].to_numpy(float)
     left = np.cumsum(areas[::-1])[::-1]
     inside = (d > 0) & (n > d)
     variance = np.sum(left[inside] ** 2 * d[inside] / (n[inside] * (n[inside] - d[inside])))
     return float(areas.sum()), float(np.sqrt(variance))
 
 
-def cumulative_incidence(outcome: Outcome, months: Sequence[float], level: float = 0.95) -> pd.DataFrame:
-    """Share who have left for each kind of reason by each month: `month, kind, share, se, low, high`.
+def cumulative_incidence(
+    outcome: Outcome, months: Sequence[float], level: float = 0.95
+) -> pd.DataFrame:
+    """Share who have left for each kind of reason by each month: `month, kind, share, se, low,
+    high`.
 
-    Aalen-Johansen with late entry. The standard error is the infinitesimal jackknife (what R's `survfit` gives), by
-    client; the interval is log-log, by client or by rep, the wider. With competing ends this, not 1 - Kaplan-Meier, is
-    the probability of leaving (METHODS 6).
+    Aalen-Johansen with late entry. The standard error is the infinitesimal jackknife (what R's
+    `survfit` gives), by client; the interval is log-log, by client or by rep, the wider. With
+    competing ends this, not 1 - Kaplan-Meier, is the probability of leaving (METHODS 6).
     """
     kinds = [int(k) for k in np.unique(outcome.counted.kind) if k > 0]
     tail = (1 + level) / 2
@@ -368,7 +424,9 @@ def cumulative_incidence(outcome: Outcome, months: Sequence[float], level: float
     rows = [_incidence(outcome, table, kind, month) for kind in kinds for month in months]
     frame = pd.DataFrame(rows, columns=["month", "kind", "share", "se"])
     share = frame["share"].to_numpy(float)
-    reach = np.maximum(stats.norm.ppf(tail) * frame["se"].to_numpy(float), _incidence_by_rep(outcome, frame, tail))
+    reach = np.maximum(
+        stats.norm.ppf(tail) * frame["se"].to_numpy(float), _incidence_by_rep(outcome, frame, tail)
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         half = reach / np.abs(share * np.log(share))
         half = np.where((share > 0) & (share < 1), half, np.nan)
@@ -389,19 +447,27 @@ def _incidence_by_rep(outcome: Outcome, rows: pd.DataFrame, tail: float) -> Floa
     return reach
 
 
-def _incidence(outcome: Outcome, table: pd.DataFrame, kind: int, month: float) -> tuple[float, int, float, float]:
-    """The share who left for `kind` by `month`, and the root of the summed squared influence of each engagement."""
-    table, outcome = table[table["month"] <= month], outcome.counted
-    times, n = table["month"].to_numpy(), table["at_risk"].to_numpy(float)
-    ended, chosen = table["ended"].to_numpy() / n, table[f"ended_{kind}"].to_numpy() / n
+def _incidence(
+    outcome: Outcome, table: pd.DataFrame, kind: int, month: float
+) -> tuple[float, int, float, float]:
+    """The share who left for `kind` by `month`, and the root of the summed squared influence of
+    each engagement.
+    """
+    table = table[table["month"] <= month]
+    outcome = outcome.counted
+    times = table["month"].to_numpy()
+    n = table["at_risk"].to_numpy(float)
+    ended = table["ended"].to_numpy() / n
+    chosen = table[f"ended_{kind}"].to_numpy() / n
     before = np.cumprod(np.append(1.0, 1 - ended))[:-1]
     reached = np.cumsum(before * chosen)
     share = reached[-1] if len(reached) else 0.0
-    # What one more end at each time would do to the share: through this kind directly, through all kinds by leaving
-    # fewer clients for later.
+    # What one more end at each time would do to the share: through this kind directly, through all
+    # kinds by leaving fewer clients for later.
     later = np.divide(share - reached, 1 - ended, out=np.zeros_like(ended), where=ended < 1)
     drift = np.append(0.0, np.cumsum((before * chosen - later * ended) / n))
-    own, other = np.append(before - later, 0.0) / np.append(n, 1.0), np.append(-later, 0.0) / np.append(n, 1.0)
+    own = np.append(before - later, 0.0) / np.append(n, 1.0)
+    other = np.append(-later, 0.0) / np.append(n, 1.0)
     last = np.searchsorted(times, outcome.stop, side="left")
     in_time = (outcome.kind > 0) & (outcome.stop <= month)
     gain = np.where(in_time, np.where(outcome.kind == kind, own[last], other[last]), 0.0)
@@ -420,20 +486,27 @@ class LogRank:
 
 
 def logrank(outcome: Outcome, group: Any, strata: Any = None) -> LogRank:
-    """Log-rank test that all groups leave at the same rate, with late entry, within strata where given.
+    """Log-rank test that all groups leave at the same rate, with late entry, within strata where
+    given.
 
-    `group` and `strata` have shape (n,). Source: METHODS 8 (R `survdiff`); ValueError with fewer than two groups.
+    `group` and `strata` have shape (n,). Source: METHODS 8 (R `survdiff`); ValueError with fewer
+    than two groups.
     """
     codes, labels = pd.factorize(np.asarray(group), sort=True)
     if len(labels) < 2:
         raise ValueError("a log-rank test compares at least two groups; only one was given")
     strata = np.zeros(len(codes)) if strata is None else np.asarray(strata)
-    parts = [_logrank_stratum(outcome.where(strata == s), codes[strata == s], len(labels)) for s in np.unique(strata)]
+    parts = [
+        _logrank_stratum(outcome.where(strata == s), codes[strata == s], len(labels))
+        for s in np.unique(strata)
+    ]
     excess, variance = (sum(column) for column in zip(*parts, strict=True))
     # A group that was never at risk when somebody left says nothing and costs no degree of freedom.
     seen = np.flatnonzero(np.diag(variance) > 0)[:-1]
-    excess, variance = excess[seen], variance[np.ix_(seen, seen)]
-    chi2, df = float(excess @ np.linalg.lstsq(variance, excess, rcond=None)[0]), len(seen)
+    excess = excess[seen]
+    variance = variance[np.ix_(seen, seen)]
+    chi2 = float(excess @ np.linalg.lstsq(variance, excess, rcond=None)[0])
+    df = len(seen)
     return LogRank(chi2, df, float(stats.chi2.sf(chi2, df)) if df else math.nan)
 
 
@@ -458,8 +531,11 @@ class RateRatio:
     p: float
 
 
-def rate_ratio(ended: tuple[int, int], months: tuple[float, float], level: float = 0.95) -> RateRatio:
-    """First rate over second, from ends and client-months, by the exact conditional method (R `poisson.test`).
+def rate_ratio(
+    ended: tuple[int, int], months: tuple[float, float], level: float = 0.95
+) -> RateRatio:
+    """First rate over second, from ends and client-months, by the exact conditional method (R
+    `poisson.test`).
 
     >>> rate_ratio((24, 12), (300, 310)).ratio.__round__(4)
     2.0667
@@ -468,28 +544,42 @@ def rate_ratio(ended: tuple[int, int], months: tuple[float, float], level: float
     test = stats.binomtest(ended[0], sum(ended), ratio / (1 + ratio))
     ends = test.proportion_ci(level)
     low, high = (p / (1 - p) / ratio if p < 1 else np.inf for p in (ends.low, ends.high))
-    first, second = ended[0] / months[0], ended[1] / months[1]
-    return RateRatio(first / second if second else np.inf, float(low), float(high), float(test.pvalue))
+    first = ended[0] / months[0]
+    second = ended[1] / months[1]
+    return RateRatio(
+        first / second if second else np.inf, float(low), float(high), float(test.pvalue)
+    )
 
 
 def _log_rates(first: Counts, second: Counts) -> Floats:
     """The log ratio of two rates, a value for each rep left out."""
-    rates = [part.ended.sum(axis=(1, 2)) / np.maximum(part.at_risk.sum(axis=1), 1) for part in (first, second)]
+    rates = [
+        part.ended.sum(axis=(1, 2)) / np.maximum(part.at_risk.sum(axis=1), 1)
+        for part in (first, second)
+    ]
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(rates[0]) - np.log(rates[1]))
 
 
 def raw_ratio(row_id: str, group: str, first: Outcome, second: Outcome) -> Estimate:
-    """The article's own number: ends per client-month, first group over second, exact interval; NaN where one is empty.
+    """The article's own number: ends per client-month, first group over second, exact interval; NaN
+    where one is empty.
 
-    Descriptive only: it compares months in which one group could not leave (METHODS 2). The exact interval, or that by
-    rep on the log scale, the wider.
+    Descriptive only: it compares months in which one group could not leave (METHODS 2). The exact
+    interval, or that by rep on the log scale, the wider.
     """
-    ended, months = (first.ended, second.ended), (first.months, second.months)
+    ended = (first.ended, second.ended)
+    months = (first.months, second.months)
     found = rate_ratio(ended, months) if all(months) and any(ended) else None
     numbers = (math.nan,) * 3
     if found:
-        factor = math.exp(spread_by_rep([first, second], _log_rates).reach(0.975)) if all(ended) else 1.0
-        numbers = (found.ratio, min(found.low, found.ratio / factor), max(found.high, found.ratio * factor))
+        factor = (
+            math.exp(spread_by_rep([first, second], _log_rates).reach(0.975)) if all(ended) else 1.0
+        )
+        numbers = (
+            found.ratio,
+            min(found.low, found.ratio / factor),
+            max(found.high, found.ratio * factor),
+        )
     counts = (first.seen + second.seen, first.ended + second.ended)
     return Estimate.of(row_id, "ends per client-month, ratio", group, numbers, "ratio", counts)

@@ -1,7 +1,8 @@
-"""Observed over expected ends for people or groups, told apart from luck: funnel limits, over-dispersion, shrinkage.
+"""Observed over expected ends for people or groups, told apart from luck: funnel limits,
+over-dispersion, shrinkage.
 
-Nothing is ranked by its raw rate, and nobody with fewer than five expected ends is ranked at all. Source: METHODS 5;
-Spiegelhalter 2005.
+Nothing is ranked by its raw rate, and nobody with fewer than five expected ends is ranked at all.
+Source: METHODS 5; Spiegelhalter 2005.
 """
 
 from __future__ import annotations
@@ -23,26 +24,34 @@ LARGEST = 3.0  # SD of the log rate beyond which the likelihood is not searched
 
 
 def funnel(observed: pd.Series, expected: pd.Series) -> pd.DataFrame:
-    """A row a person: `observed, expected, ratio, low, high, shrunk, few, beyond, unusual`, worst shrunken ratio first.
+    """A row a person: `observed, expected, ratio, low, high, shrunk, few, beyond, unusual`, worst
+    shrunken ratio first.
 
-    `low` and `high` are exact 95 % limits (Poisson); `shrunk` draws each ratio towards that of all as far as luck
-    explains the spread (gamma-Poisson); `few` marks under five expected, who come last; `beyond` and `unusual` those
-    outside the 99.8 % and 95 % limits of luck, inflated where the ratios spread more than luck would let them.
+    `low` and `high` are exact 95 % limits (Poisson); `shrunk` draws each ratio towards that of all
+    as far as luck explains the spread (gamma-Poisson); `few` marks under five expected, who come
+    last; `beyond` and `unusual` those outside the 99.8 % and 95 % limits of luck, inflated where
+    the ratios spread more than luck would let them.
     """
-    ends, due = observed.to_numpy(float), expected.to_numpy(float)
+    ends = observed.to_numpy(float)
+    due = expected.to_numpy(float)
     low = np.where(ends > 0, stats.chi2.ppf(0.025, 2 * ends) / 2, 0) / due
     high = stats.chi2.ppf(0.975, 2 * ends + 2) / 2 / due
     table = {"observed": ends, "expected": due, "ratio": ends / due, "low": low, "high": high}
-    frame = pd.DataFrame(table, observed.index).assign(shrunk=_shrunk(ends, due), few=due < MIN_EXPECTED)
+    frame = pd.DataFrame(table, observed.index).assign(
+        shrunk=_shrunk(ends, due), few=due < MIN_EXPECTED
+    )
     limits = luck(due, over_dispersion(ends, due)).set_index(observed.index)
     for name, level in (("beyond", "998"), ("unusual", "95")):
-        outside = (frame["ratio"] < limits[f"low_{level}"]) | (frame["ratio"] > limits[f"high_{level}"])
+        outside = (frame["ratio"] < limits[f"low_{level}"]) | (
+            frame["ratio"] > limits[f"high_{level}"]
+        )
         frame[name] = outside & ~frame["few"]
     return frame.sort_values(["few", "shrunk"], ascending=[True, False], kind="stable")
 
 
 def luck(expected: np.ndarray, phi: float = 1.0) -> pd.DataFrame:
-    """Limits of observed over expected that luck alone crosses in 5 % and .2 % of cases, inflated by root `phi`.
+    """Limits of observed over expected that luck alone crosses in 5 % and .2 % of cases, inflated
+    by root `phi`.
 
     Columns `expected, low_95, high_95, low_998, high_998`.
     """
@@ -50,13 +59,16 @@ def luck(expected: np.ndarray, phi: float = 1.0) -> pd.DataFrame:
     frame = {"expected": E}
     for name, tail in (("95", 0.025), ("998", 0.001)):
         for side, p in (("low", tail), ("high", 1 - tail)):
-            ends = np.nan_to_num(special.pdtrik(p, E)) + (side == "high")  # where the exact interval ends to hold 1
+            ends = np.nan_to_num(special.pdtrik(p, E)) + (
+                side == "high"
+            )  # where the exact interval ends to hold 1
             frame[f"{side}_{name}"] = 1 + (ends / E - 1) * math.sqrt(phi)
     return pd.DataFrame(frame).clip(lower=0)
 
 
 def over_dispersion(observed: np.ndarray, expected: np.ndarray) -> float:
-    """How much more the ratios spread than luck lets them: 1 unless clearly more (Spiegelhalter's phi).
+    """How much more the ratios spread than luck lets them: 1 unless clearly more (Spiegelhalter's
+    phi).
 
     Of a handful of people the one who differs would widen the limits for itself: there it is 1.
     """
@@ -68,7 +80,9 @@ def over_dispersion(observed: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _shrunk(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Ratios drawn towards that of all: posterior means under a gamma prior whose strength the data choose."""
+    """Ratios drawn towards that of all: posterior means under a gamma prior whose strength the data
+    choose.
+    """
     if not observed.sum():
         return np.zeros_like(expected)
     mean = observed.sum() / expected.sum()
@@ -82,19 +96,23 @@ def _shrunk(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 
 def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float, float, Profile]:
-    """Log of the ratio that a client would typically meet on moving from the better to the worse of two people.
+    """Log of the ratio that a client would typically meet on moving from the better to the worse of
+    two people.
 
-    The logs of the true ratios are taken to be normal; returned with a standard error and the interval as a function
-    of z, from the profile likelihood, which ends at 0 where luck may explain all. Source: METHODS 1 (A7).
+    The logs of the true ratios are taken to be normal; returned with a standard error and the
+    interval as a function of z, from the profile likelihood, which ends at 0 where luck may explain
+    all. Source: METHODS 1 (A7).
     """
-    ends, due = np.asarray(observed, float), np.asarray(expected, float)
+    ends = np.asarray(observed, float)
+    due = np.asarray(expected, float)
     constant = float(special.gammaln(ends + 1).sum() + len(ends) * np.log(WEIGHTS.sum()))
 
     def depth(sigma: float) -> float:
         """The log-likelihood at this spread, the common level at its best."""
 
         def against(level: float) -> float:
-            # Nodes around each one's own peak, which is narrow where many ends are expected (adaptive quadrature).
+            # Nodes around each one's own peak, which is narrow where many ends are expected
+            # (adaptive quadrature).
             peak, width = _peaks(ends, due * math.exp(level), sigma)
             z = peak[:, None] + width[:, None] * NODES
             rates = (due * math.exp(level))[:, None] * np.exp(sigma * z)
@@ -123,7 +141,9 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
 
 
 def _peaks(ends: np.ndarray, due: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where each one's likelihood times the normal curve is highest in z, and how wide it is there (Newton's steps)."""
+    """Where each one's likelihood times the normal curve is highest in z, and how wide it is there
+    (Newton's steps).
+    """
     z = np.zeros_like(due)
     for _ in range(50):
         rate = due * np.exp(np.clip(sigma * z, -30, 30))

@@ -1,9 +1,11 @@
-"""Regressions on the hazard of leaving, for rows that each cover some months: one month, or a whole contract term.
+"""Regressions on the hazard of leaving, for rows that each cover some months: one month, or a whole
+contract term.
 
-A row says whether its client left in it by choice. The chance is 1 - exp(-mu), with mu = exp(x'b) times the months
-that the row spends in each tenure band, weighted by the band's own rate. A row a month gives the complementary log-log
-regression; a row a term gives interval proportional hazards: exp(b) is the ratio of cumulative hazards over a
-term, whatever the shape within it (METHODS 2, estimator 1).
+A row says whether its client left in it by choice. The chance is 1 - exp(-mu), with mu = exp(x'b)
+times the months that the row spends in each tenure band, weighted by the band's own rate. A row a
+month gives the complementary log-log regression; a row a term gives interval proportional hazards:
+exp(b) is the ratio of cumulative hazards over a term, whatever the shape within it (METHODS 2,
+estimator 1).
 """
 
 from __future__ import annotations
@@ -19,26 +21,34 @@ from retention.stats.intervals import FEWEST_REPS, NO_REPS, jackknife, leaving_o
 
 BANDS = (3, 6, 12, 18, 24)  # months of service at which a tenure band ends: METHODS 2
 MIN_BAND_EVENTS = 2
-STEPS, TOLERANCE = 100, 1e-10
-SCORING = 15  # steps of Fisher scoring, which finds the way from afar; then Newton's, where bands share their rows
+STEPS = 100
+TOLERANCE = 1e-10
+# steps of Fisher scoring, which finds the way from afar; then Newton's, where bands share their
+# rows
+SCORING = 15
 SEPARATED = 12.0  # a coefficient this large on a scaled covariate has no finite optimum
 ROUNDING = 1e-12  # the standard deviation of equal numbers, over their size, is less
 BUNCHES = 5000  # (ours) clusters that are resampled each by itself; more are resampled in bunches
 MANY_CLUSTERS = 2000  # (ours) from so many on leaving out each says what the sandwich says
-BOOTSTRAP_FROM = 200  # clients from which the one-step bootstrap is as good as full refits: METHODS 2
+BOOTSTRAP_FROM = (
+    200  # clients from which the one-step bootstrap is as good as full refits: METHODS 2
+)
 
 
 class NotFittedError(Exception):
-    """A regression without a finite answer: nobody left, everybody left, or a covariate that tells them apart."""
+    """A regression without a finite answer: nobody left, everybody left, or a covariate that tells
+    them apart.
+    """
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted hazard regression: `theta` of shape (p,), covariates first (`names`), then the logs of the band rates.
+    """A fitted hazard regression: `theta` of shape (p,), covariates first (`names`), then the logs
+    of the band rates.
 
-    `scores` and `slopes` (dmu/dtheta, scaled by the root of its weight) have a row for each row of the data; `cluster`
-    numbers the clients; `expected` is the cumulative hazard of each row; `bands` are the first columns of the exposure
-    whose rates are told apart.
+    `scores` and `slopes` (dmu/dtheta, scaled by the root of its weight) have a row for each row of
+    the data; `cluster` numbers the clients; `expected` is the cumulative hazard of each row;
+    `bands` are the first columns of the exposure whose rates are told apart.
     """
 
     names: tuple[str, ...]
@@ -57,13 +67,17 @@ class Fit:
 
     @property
     def bread(self) -> np.ndarray:
-        """The inverse of the expected information: the covariance if rows were independent. Shape (p, p)."""
+        """The inverse of the expected information: the covariance if rows were independent. Shape
+        (p, p).
+        """
         return np.linalg.inv(self.slopes.T @ self.slopes)
 
     def sandwich(self, cluster: np.ndarray | None = None) -> np.ndarray:
-        """The covariance of theta that is right whatever goes on within clusters (default: clients). Shape (p, p).
+        """The covariance of theta that is right whatever goes on within clusters (default:
+        clients). Shape (p, p).
 
-        No small-sample factor, as R's `crossprod(rowsum(...))`; scaled by G / (G - 1) for fewer than 50 clusters.
+        No small-sample factor, as R's `crossprod(rowsum(...))`; scaled by G / (G - 1) for fewer
+        than 50 clusters.
         """
         codes = self.cluster if cluster is None else pd.factorize(cluster)[0]
         sums = _sums(self.scores, codes)
@@ -78,13 +92,20 @@ class Fit:
         """Its standard error, clustered by client or as told."""
         return self.combined({name: 1.0}, cluster)[1]
 
-    def combined(self, parts: Mapping[str, float], cluster: np.ndarray | None = None) -> tuple[float, float]:
-        """A weighted sum of coefficients, and its standard error, clustered by client or as told."""
+    def combined(
+        self, parts: Mapping[str, float], cluster: np.ndarray | None = None
+    ) -> tuple[float, float]:
+        """A weighted sum of coefficients, and its standard error, clustered by client or as
+        told.
+        """
         weights = self._weights(parts)
-        return float(weights @ self.theta), float(np.sqrt(weights @ self.sandwich(cluster) @ weights))
+        return float(weights @ self.theta), float(
+            np.sqrt(weights @ self.sandwich(cluster) @ weights)
+        )
 
     def by_client(self, parts: Mapping[str, float], events: Sequence[float]) -> Spread:
-        """The spread of a weighted sum of coefficients as clients are left out; t by the `events` in each group.
+        """The spread of a weighted sum of coefficients as clients are left out; t by the `events`
+        in each group.
 
         Of very many clients the sandwich says the same.
         """
@@ -99,9 +120,11 @@ class Fit:
         return leaving_out(without @ self._weights(parts), sizes) if len(sizes) else NO_SPREAD
 
     def without_reps(self, reps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Theta as the rows of each rep are left out, (reps, p), and the ends expected of each, (reps,).
+        """Theta as the rows of each rep are left out, (reps, p), and the ends expected of each,
+        (reps,).
 
-        `reps` (n,) are names, "" for nobody, who is never left out. Empty where there are too few reps to tell.
+        `reps` (n,) are names, "" for nobody, who is never left out. Empty where there are too few
+        reps to tell.
         """
         codes = pd.factorize(pd.Series(reps).replace("", None))[0]
         sizes = np.bincount(codes[codes >= 0], self.expected[codes >= 0]).astype(float)
@@ -114,18 +137,25 @@ class Fit:
         weights[[self.names.index(name) for name in parts]] = list(parts.values())
         return weights
 
-    def expected_for(self, covariates: np.ndarray, exposure: np.ndarray, theta: np.ndarray | None = None) -> np.ndarray:
-        """The cumulative hazard expected of other rows, shape (n,); the chance of leaving is 1 - exp(-it).
+    def expected_for(
+        self, covariates: np.ndarray, exposure: np.ndarray, theta: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The cumulative hazard expected of other rows, shape (n,); the chance of leaving is 1 -
+        exp(-it).
 
         With `theta` (n, p), or (1, p) for all, by other coefficients than the estimate.
         """
-        k, months = covariates.shape[1], np.add.reduceat(exposure, self.bands, axis=1)
+        k = covariates.shape[1]
+        months = np.add.reduceat(exposure, self.bands, axis=1)
         at = self.theta[None, :] if theta is None else theta
-        total: np.ndarray = np.exp((covariates * at[:, :k]).sum(axis=1)) * (months * np.exp(at[:, k:])).sum(axis=1)
+        total: np.ndarray = np.exp((covariates * at[:, :k]).sum(axis=1)) * (
+            months * np.exp(at[:, k:])
+        ).sum(axis=1)
         return total
 
     def totals(self, chosen: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """The cumulative hazard expected of the chosen rows together, at other `theta` (m, p); shape (m,).
+        """The cumulative hazard expected of the chosen rows together, at other `theta` (m, p);
+        shape (m,).
 
         To first order on the log scale, which is as far as one-step draws are good for.
         """
@@ -135,51 +165,74 @@ class Fit:
         return total
 
     def draws(self, count: int, seed: int) -> np.ndarray:
-        """Bootstrap draws of theta, shape (count, p): clients resampled, one Newton step each from the estimate.
+        """Bootstrap draws of theta, shape (count, p): clients resampled, one Newton step each from
+        the estimate.
 
-        Scores and information are summed by client (of very many: by `bunched` clients) and reweighted (METHODS 2); no
-        refit is made. NaN where a resample holds too little to tell.
+        Scores and information are summed by client (of very many: by `bunched` clients) and
+        reweighted (METHODS 2); no refit is made. NaN where a resample holds too little to tell.
         """
         _, pull, bend = self._resampled(count, seed, np.zeros(len(self.scores)))
         return np.asarray(self.theta + _solved(bend, pull))
 
     def reached(self, left: np.ndarray, count: int, seed: int) -> np.ndarray:
-        """Log-likelihoods that refits to the resamples of `draws` would reach, shape (count,), to second order.
+        """Log-likelihoods that refits to the resamples of `draws` would reach, shape (count,), to
+        second order.
 
         `left` (n,) as in the fit. Every fit to the same rows is given the same resamples.
         """
-        own = np.where(left > 0, np.log(np.maximum(-np.expm1(-self.expected), 1e-300)), -self.expected)
+        own = np.where(
+            left > 0, np.log(np.maximum(-np.expm1(-self.expected), 1e-300)), -self.expected
+        )
         here, pull, bend = self._resampled(count, seed, own)
         return np.asarray(here + (pull * _solved(bend, pull)).sum(axis=1) / 2)
 
-    def _resampled(self, count: int, seed: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sums of `values` (n,), scores and information over resampled clients: (count,), (count, p), (count, p, p)."""
-        codes, p = bunched(self.cluster), len(self.theta)
+    def _resampled(
+        self, count: int, seed: int, values: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sums of `values` (n,), scores and information over resampled clients: (count,), (count,
+        p), (count, p, p).
+        """
+        codes = bunched(self.cluster)
+        p = len(self.theta)
         sums = _sums(np.column_stack([values, self.scores]), codes)
         groups = len(sums)
-        weights = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1 / groups), size=count).astype(float)
+        weights = (
+            np.random.default_rng(seed)
+            .multinomial(groups, np.full(groups, 1 / groups), size=count)
+            .astype(float)
+        )
         told = weights @ sums
         return told[:, 0], told[:, 1:], (weights @ self._information(codes)).reshape(-1, p, p)
 
     def without_each(self, group: np.ndarray) -> np.ndarray:
-        """Theta as each group's rows are left out, shape (groups, p): one Newton step each, no refit.
+        """Theta as each group's rows are left out, shape (groups, p): one Newton step each, no
+        refit.
 
         `group` (n,) are codes from 0, -1 for rows that belong to none.
         """
-        known, p = group >= 0, len(self.theta)
-        scores, information = _sums(self.scores[known], group[known]), self._information(group)
+        known = group >= 0
+        p = len(self.theta)
+        scores = _sums(self.scores[known], group[known])
+        information = self._information(group)
         rest = (self.slopes.T @ self.slopes).ravel() - information
-        return np.asarray(self.theta + _solved(rest.reshape(-1, p, p), self.scores.sum(axis=0) - scores))
+        return np.asarray(
+            self.theta + _solved(rest.reshape(-1, p, p), self.scores.sum(axis=0) - scores)
+        )
 
     def _information(self, codes: np.ndarray) -> np.ndarray:
-        """The expected information of each code's rows, shape (codes, p * p); of those under 0 none."""
-        columns, known = self.slopes[codes >= 0], codes[codes >= 0]
+        """The expected information of each code's rows, shape (codes, p * p); of those under 0
+        none.
+        """
+        columns = self.slopes[codes >= 0]
+        known = codes[codes >= 0]
         parts = [_sums(columns * columns[:, [k]], known) for k in range(columns.shape[1])]
         return np.concatenate(parts, axis=1)
 
 
 def varying(covariates: pd.DataFrame) -> pd.DataFrame:
-    """The covariates that are not the same for all rows: what is alike for all need not be held fixed."""
+    """The covariates that are not the same for all rows: what is alike for all need not be held
+    fixed.
+    """
     return covariates.loc[:, covariates.nunique() > 1]
 
 
@@ -191,30 +244,39 @@ def fit_hazard(
     weights: np.ndarray | None = None,
     bands: np.ndarray | None = None,
 ) -> Fit:
-    """Fit by Fisher scoring. `left` (n,) 0 or 1; `covariates` (n, k); `exposure` (n, bands) months in each band.
+    """Fit by Fisher scoring. `left` (n,) 0 or 1; `covariates` (n, k); `exposure` (n, bands) months
+    in each band.
 
-    `weights` (n,) say how often each row counts (default: once); the sandwich takes them as known. A tenure band whose
-    rate runs to nought joins the one before it, for it has no rate of its own to tell (`bands`: those still apart).
+    `weights` (n,) say how often each row counts (default: once); the sandwich takes them as known.
+    A tenure band whose rate runs to nought joins the one before it, for it has no rate of its own
+    to tell (`bands`: those still apart).
 
-    NotFittedError where the optimum is not finite; its text says which covariate tells leavers and stayers apart.
+    NotFittedError where the optimum is not finite; its text says which covariate tells leavers and
+    stayers apart.
     """
     bands = np.arange(exposure.shape[1]) if bands is None else bands
-    y, X, E = np.asarray(left, float), covariates.to_numpy(float), np.add.reduceat(exposure, bands, axis=1)
+    y = np.asarray(left, float)
+    X = covariates.to_numpy(float)
+    E = np.add.reduceat(exposure, bands, axis=1)
     if not 0 < y.sum() < len(y):
         raise NotFittedError("nobody left" if not y.sum() else "everybody left")
-    middle, scale = X.mean(axis=0), X.std(axis=0)
+    middle = X.mean(axis=0)
+    scale = X.std(axis=0)
     alike = scale <= ROUNDING * (1 + np.abs(middle))
     if alike.any():
         raise NotFittedError(f"{covariates.columns[int(alike.argmax())]} is the same for all")
     Z = (X - middle) / scale
-    k, w = X.shape[1], np.ones(len(y)) if weights is None else np.asarray(weights, float)
+    k = X.shape[1]
+    w = np.ones(len(y)) if weights is None else np.asarray(weights, float)
     start = float(np.log(w @ y / (w @ E).sum()))
     theta = np.append(np.zeros(k), np.full(E.shape[1], start))
     likelihood = _likelihood(theta, y, Z, E, w)
     for number in range(STEPS):
         score, information = _summed(theta, y, Z, E, w)
         try:
-            step = np.linalg.solve(information if number < SCORING else _bend(theta, y, Z, E, w), score)
+            step = np.linalg.solve(
+                information if number < SCORING else _bend(theta, y, Z, E, w), score
+            )
         except np.linalg.LinAlgError:
             raise NotFittedError("some covariates say the same") from None
         for _ in range(20):  # half as far until the likelihood no longer falls
@@ -222,7 +284,8 @@ def fit_hazard(
             if tried >= likelihood - abs(likelihood) * 1e-14:
                 break
             step = step / 2
-        theta, likelihood = theta + step, tried
+        theta = theta + step
+        likelihood = tried
         if E.shape[1] > 1 and theta[k:].min() < start - SEPARATED:
             into = max(int(theta[k:].argmin()), 1)
             return fit_hazard(left, covariates, exposure, cluster, weights, np.delete(bands, into))
@@ -237,15 +300,20 @@ def fit_hazard(
     theta = np.append(own, theta[k:] - middle @ own)
     ratio, base, mu, pull, weight = _parts(theta, y, X, E, w)
     slopes = np.column_stack([mu[:, None] * X, ratio[:, None] * base])
-    likelihood, score = _likelihood(theta, y, X, E, w), pull[:, None] * slopes
+    likelihood = _likelihood(theta, y, X, E, w)
+    score = pull[:, None] * slopes
     slopes *= np.sqrt(weight)[:, None]
     codes = pd.factorize(pd.Series(cluster))[0]
     expected = np.exp(X @ theta[:k]) * (E @ np.exp(theta[k:]))
     return Fit(tuple(covariates.columns), theta, score, slopes, codes, likelihood, expected, bands)
 
 
-def _parts(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Each row's hazard ratio, months by band times their rates, mu, dlikelihood/dmu and Fisher weight of mu."""
+def _parts(
+    theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Each row's hazard ratio, months by band times their rates, mu, dlikelihood/dmu and Fisher
+    weight of mu.
+    """
     k = X.shape[1]
     base = E * np.exp(np.clip(theta[k:], -40, 40))
     ratio = np.exp(np.clip(X @ theta[:k], -40, 40))
@@ -254,7 +322,9 @@ def _parts(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np
     return ratio, base, mu, w * np.where(y > 0, odds, -1.0), w * odds
 
 
-def _likelihood(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray) -> float:
+def _likelihood(
+    theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
+) -> float:
     """The log-likelihood."""
     mu = _parts(theta, y, X, E, w)[2]
     return float(w @ np.where(y > 0, np.log(np.maximum(-np.expm1(-mu), 1e-300)), -mu))
@@ -273,9 +343,11 @@ def _summed(
 
 
 def bunched(codes: np.ndarray, most: int = BUNCHES) -> np.ndarray:
-    """The clusters to be resampled: codes from 0, or, of very many, bunches of as many of them each, made by lot.
+    """The clusters to be resampled: codes from 0, or, of very many, bunches of as many of them
+    each, made by lot.
 
-    The variance that resampled bunches tell is that of resampled clusters, itself told to 100 * sqrt(2 / most) %.
+    The variance that resampled bunches tell is that of resampled clusters, itself told to 100 *
+    sqrt(2 / most) %.
     """
     count = int(codes.max(initial=-1)) + 1
     return codes if count <= most else (np.random.default_rng(0).permutation(count) % most)[codes]
@@ -292,12 +364,18 @@ def _solved(left: np.ndarray, right: np.ndarray) -> np.ndarray:
         return found
 
 
-def _bend(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """The observed information; made positive where the log-likelihood does not bend down. Shape (p, p)."""
+def _bend(
+    theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
+) -> np.ndarray:
+    """The observed information; made positive where the log-likelihood does not bend down. Shape
+    (p, p).
+    """
     k = X.shape[1]
-    ratio, base = np.exp(np.clip(X @ theta[:k], -40, 40)), E * np.exp(np.clip(theta[k:], -40, 40))
+    ratio = np.exp(np.clip(X @ theta[:k], -40, 40))
+    base = E * np.exp(np.clip(theta[k:], -40, 40))
     mu = np.maximum(ratio * base.sum(axis=1), 1e-300)
-    rates, leave = ratio[:, None] * base, -np.expm1(-mu)
+    rates = ratio[:, None] * base
+    leave = -np.expm1(-mu)
     raw = np.column_stack([mu[:, None] * X, rates])
     pull = w * np.where(y > 0, np.exp(-mu) / leave, -1.0)
     second = np.zeros((raw.shape[1],) * 2)
@@ -305,7 +383,9 @@ def _bend(theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.
     second[:k, k:] = (X * pull[:, None]).T @ rates
     second[k:, :k] = second[:k, k:].T
     second[k:, k:] = np.diag(pull @ rates)
-    values, vectors = np.linalg.eigh((raw * (w * y * np.exp(-mu) / leave**2)[:, None]).T @ raw - second)
+    values, vectors = np.linalg.eigh(
+        (raw * (w * y * np.exp(-mu) / leave**2)[:, None]).T @ raw - second
+    )
     return (vectors * np.maximum(np.abs(values), 1e-8)) @ vectors.T
 
 
@@ -319,8 +399,9 @@ def _sums(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
 def band_exposure(from_month: np.ndarray, to_month: np.ndarray, left: np.ndarray) -> np.ndarray:
     """Months of each row in each tenure band, shape (n, bands).
 
-    Bands with fewer than two ends join their neighbour, and so do bands that every row visits in the same proportion
-    (the first two, where all rows are whole terms): their rates could not be told apart.
+    Bands with fewer than two ends join their neighbour, and so do bands that every row visits in
+    the same proportion (the first two, where all rows are whole terms): their rates could not be
+    told apart.
     """
     edges = [0, *BANDS, np.inf]
     start, stop, gone = (np.asarray(values, float) for values in (from_month, to_month, left))
@@ -332,27 +413,36 @@ def band_exposure(from_month: np.ndarray, to_month: np.ndarray, left: np.ndarray
         few = np.flatnonzero((ends < MIN_BAND_EVENTS) | np.append(False, alike))
         if not len(few):
             break
-        edges.pop(int(few[0]) if few[0] else 1)  # its lower edge goes; of the first band, the upper one
+        edges.pop(
+            int(few[0]) if few[0] else 1
+        )  # its lower edge goes; of the first band, the upper one
     return _overlap(start, stop, edges)
 
 
 def _overlap(start: np.ndarray, stop: np.ndarray, edges: Sequence[float]) -> np.ndarray:
     bands = zip(edges[:-1], edges[1:], strict=True)
-    return np.column_stack([np.clip(np.minimum(stop, high) - np.maximum(start, low), 0, None) for low, high in bands])
+    return np.column_stack(
+        [np.clip(np.minimum(stop, high) - np.maximum(start, low), 0, None) for low, high in bands]
+    )
 
 
 def natural_spline(values: pd.Series, knots: int = 3) -> pd.DataFrame:
-    """A restricted cubic spline: `linear`, and knots - 2 further columns, straight beyond the outer knots.
+    """A restricted cubic spline: `linear`, and knots - 2 further columns, straight beyond the outer
+    knots.
 
-    Knots at the 10th, 50th and 90th percentiles for three (Harrell); fewer columns where values tie.
+    Knots at the 10th, 50th and 90th percentiles for three (Harrell); fewer columns where values
+    tie.
     """
     at = np.unique(np.quantile(values, np.linspace(0.1, 0.9, knots)))
     columns = {"linear": values - values.mean()}
-    x, width = values.to_numpy(float), max(at[-1] - at[0], 1e-12)
+    x = values.to_numpy(float)
+    width = max(at[-1] - at[0], 1e-12)
     for j in range(len(at) - 2):
-        last, before = at[-1], at[-2]
+        last = at[-1]
+        before = at[-2]
         cubic = np.clip(x - at[j], 0, None) ** 3 - (
-            np.clip(x - before, 0, None) ** 3 * (last - at[j]) - np.clip(x - last, 0, None) ** 3 * (before - at[j])
+            np.clip(x - before, 0, None) ** 3 * (last - at[j])
+            - np.clip(x - last, 0, None) ** 3 * (before - at[j])
         ) / (last - before)
         columns[f"curve {j + 1}"] = pd.Series(cubic / width**2, values.index)
     return pd.DataFrame(columns)

@@ -1,8 +1,8 @@
 """How far an estimate may be off: by client, by rep, and the wider of both.
 
-Clients of one rep rise and fall together, so intervals that take clients to be independent are too narrow where reps
-differ. Leaving one rep out after the other, with Student's t, covers what it says from six reps on; a bootstrap of ten
-reps does not (docs/calibration-spread.md).
+Clients of one rep rise and fall together, so intervals that take clients to be independent are too
+narrow where reps differ. Leaving one rep out after the other, with Student's t, covers what it says
+from six reps on; a bootstrap of ten reps does not (docs/calibration-spread.md).
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ FEWEST_EFFECTIVE = 4.0  # (ours) nor do six of whom one has nearly all clients
 def effective_number(sizes: Floats) -> float:
     """How many groups of one size would say as much as groups of these sizes.
 
-    >>> effective_number(np.array([10.0, 10, 10])), round(effective_number(np.array([28.0, 1, 1])), 2)
-    (3.0, 1.15)
+    >>> effective_number(np.array([10.0, 10, 10]))
+    3.0
+    >>> round(effective_number(np.array([28.0, 1, 1])), 2)
+    1.15
     """
     return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else 0.0
 
@@ -42,10 +44,12 @@ def tells(sizes: Floats) -> bool:
 
 
 def leaving_out(without: Floats, sizes: Floats) -> Spread:
-    """The spread of an estimate from its values as each group is left out, shape (groups, ...), by the jackknife.
+    """The spread of an estimate from its values as each group is left out, shape (groups, ...), by
+    the jackknife.
 
-    `sizes` (groups,) are client-months or ends; a group of size 0 is none. NO_SPREAD where there are too few groups to
-    tell. The degrees of freedom are one less than the effective number of groups. Source: METHODS 6.
+    `sizes` (groups,) are client-months or ends; a group of size 0 is none. NO_SPREAD where there
+    are too few groups to tell. The degrees of freedom are one less than the effective number of
+    groups. Source: METHODS 6.
 
     >>> leaving_out(np.array([1.0, 2, 3, 4, 5, 6]), np.ones(6)).se.round(4)  # sqrt(5 / 6 * 17.5)
     np.float64(3.8188)
@@ -56,10 +60,11 @@ def leaving_out(without: Floats, sizes: Floats) -> Spread:
 
 
 def jackknife(without: Floats) -> Floats:
-    """The standard error from estimates as each of the groups is left out, shape (groups, ...) to (...).
+    """The standard error from estimates as each of the groups is left out, shape (groups, ...) to
+    (...).
 
-    A group without which there is no estimate is passed over. One without which it is infinite (a payback that never
-    comes) makes the error infinite.
+    A group without which there is no estimate is passed over. One without which it is infinite (a
+    payback that never comes) makes the error infinite.
 
     >>> jackknife(np.array([1.0, 2, 3, np.nan])) == jackknife(np.array([1.0, 2, 3]))
     np.True_
@@ -80,7 +85,8 @@ def wilson(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
 
 
 def share_limits(counted: Any, reps: Any = None, level: float = 0.95) -> tuple[float, float]:
-    """The interval of the share of rows that are `counted` (n,): Wilson's, or by rep on the logit scale, the wider.
+    """The interval of the share of rows that are `counted` (n,): Wilson's, or by rep on the logit
+    scale, the wider.
 
     `reps` (n,) names who was in charge, "" for nobody; None where nobody knows.
     """
@@ -96,27 +102,37 @@ def share_limits(counted: Any, reps: Any = None, level: float = 0.95) -> tuple[f
 
 
 def ratio_by_rep(part: Floats, whole: Floats, reps: Any) -> Spread:
-    """The spread by rep of the sum of `part` over that of `whole`, both (n,), as each rep's rows are left out."""
+    """The spread by rep of the sum of `part` over that of `whole`, both (n,), as each rep's rows
+    are left out.
+    """
     names, codes = np.unique(np.asarray(reps, dtype=object).astype(str), return_inverse=True)
     parts, wholes = (np.bincount(codes, values, len(names)) for values in (part, whole))
     named = names != ""
     rest = wholes.sum() - wholes[named]
-    without = np.divide(part.sum() - parts[named], rest, out=np.full(len(rest), np.nan), where=rest > 0)
+    without = np.divide(
+        part.sum() - parts[named], rest, out=np.full(len(rest), np.nan), where=rest > 0
+    )
     return leaving_out(without, np.bincount(codes, minlength=len(names))[named].astype(float))
 
 
 NO_REPS: Floats = np.zeros(0)
-ON_LOG_SCALE = ("money", "number", "ratio")  # units whose estimates are near normal there: METHODS 6
+ON_LOG_SCALE = (
+    "money",
+    "number",
+    "ratio",
+)  # units whose estimates are near normal there: METHODS 6
 
 
 @dataclass(frozen=True)
 class Weights:
-    """How often each of n rows counts: once, then in resamples of the clients, then as each rep is left out.
+    """How often each of n rows counts: once, then in resamples of the clients, then as each rep is
+    left out.
 
-    It stands for a matrix of shape (1 + draws + reps, n). `times` are its first 1 + draws rows. `codes` (n,) say whose
-    row each is, from 0, -1 for nobody's. With `monthly` codes (n, months), columns of values are months of service, and
-    a rep's own client-months are left out. `first` (n,) are the codes at signing. `sizes` (reps,) are client-months, or
-    rows, of each rep. Source: METHODS 6.
+    It stands for a matrix of shape (1 + draws + reps, n). `times` are its first 1 + draws rows.
+    `codes` (n,) say whose row each is, from 0, -1 for nobody's. With `monthly` codes (n, months),
+    columns of values are months of service, and a rep's own client-months are left out. `first`
+    (n,) are the codes at signing. `sizes` (reps,) are client-months, or rows, of each rep. Source:
+    METHODS 6.
 
     >>> weights = Weights(np.ones((1, 3)), np.array([0, 1, -1]), np.ones(2))
     >>> (weights @ np.array([5.0, 7.0, 1.0])).tolist(), len(weights)
@@ -131,7 +147,9 @@ class Weights:
 
     @classmethod
     def of_rows(cls, times: Floats, reps: Any = None) -> Weights:
-        """Weights of rows that belong to one rep each; `reps` (n,) are names, "" for nobody, None if not on record."""
+        """Weights of rows that belong to one rep each; `reps` (n,) are names, "" for nobody, None
+        if not on record.
+        """
         if reps is None:
             return cls(times, np.full(times.shape[1], -1))
         names, codes = np.unique(np.asarray(reps, dtype=object).astype(str), return_inverse=True)
@@ -160,7 +178,9 @@ class Weights:
         return np.asarray(sums, dtype=float).reshape(len(self.sizes), *values.shape[1:])
 
     def __getitem__(self, key: Any) -> Weights:
-        """`weights[:1]`: the estimate alone; `weights[:, chosen]`: the weights of the chosen rows."""
+        """`weights[:1]`: the estimate alone; `weights[:, chosen]`: the weights of the chosen
+        rows.
+        """
         if not isinstance(key, tuple):
             return Weights(self.times[key], self.codes)
         chosen = key[1]
@@ -185,10 +205,13 @@ class Weights:
         return over(self @ values, self.sum())
 
     def medians(self, values: Floats) -> Floats:
-        """The value (n,) that half of all lie under, shape (1 + draws + reps,); of those that are finite."""
+        """The value (n,) that half of all lie under, shape (1 + draws + reps,); of those that are
+        finite.
+        """
         order = np.argsort(values)
         order = order[np.isfinite(values[order])]
-        codes, ordered = self.codes[order], values[order]
+        codes = self.codes[order]
+        ordered = values[order]
 
         def middle(weights: Any) -> Any:
             mass = np.cumsum(weights)
@@ -198,7 +221,9 @@ class Weights:
         return np.array(drawn + [middle(codes != rep) for rep in range(len(self.sizes))])
 
     def apart_from_reps(self, drawn: Floats) -> Floats:
-        """Values by draw of what does not depend on reps, shape (1 + draws,): the first once more for each rep."""
+        """Values by draw of what does not depend on reps, shape (1 + draws,): the first once more
+        for each rep.
+        """
         return np.concatenate([drawn, np.full(len(self.sizes), drawn[0])])
 
     def limits(self, values: Floats, unit: str = "") -> list[float]:
@@ -207,19 +232,24 @@ class Weights:
 
 
 def over(part: Any, whole: Any) -> Floats:
-    """The part as a share of the whole; NaN where the whole is not above 0 (nobody signed, nothing paid)."""
-    part, whole = np.asarray(part, dtype=float), np.asarray(whole, dtype=float)
+    """The part as a share of the whole; NaN where the whole is not above 0 (nobody signed, nothing
+    paid).
+    """
+    part = np.asarray(part, dtype=float)
+    whole = np.asarray(whole, dtype=float)
     return np.divide(part, whole, out=np.full(part.shape, math.nan), where=whole > 0)
 
 
 def with_limits(values: Floats, sizes: Floats = NO_REPS, unit: str = "") -> list[float]:
     """The first value with its 95 % limits, by resampled clients or by rep, the wider on each side.
 
-    `values` has shape (1 + draws + reps,), the last ones as each rep of these `sizes` is left out. The limits by rep
-    are those of Student on the scale on which the unit is near normal (METHODS 6): logit for shares, log for money and
-    ratios above 0. They stay within 0 (and, for shares, 1) where all values do. Limits that are not finite stay so.
+    `values` has shape (1 + draws + reps,), the last ones as each rep of these `sizes` is left out.
+    The limits by rep are those of Student on the scale on which the unit is near normal (METHODS
+    6): logit for shares, log for money and ratios above 0. They stay within 0 (and, for shares, 1)
+    where all values do. Limits that are not finite stay so.
     """
-    value, drawn = float(values[0]), values[1 : len(values) - len(sizes)]
+    value = float(values[0])
+    drawn = values[1 : len(values) - len(sizes)]
     if math.isnan(value):
         return [math.nan] * 3
     drawn = drawn[~np.isnan(drawn)]
@@ -235,22 +265,26 @@ def _limits_by_rep(value: float, without: Floats, sizes: Floats, unit: str) -> t
     kept = without[sizes > 0]
     every = np.append(kept, value)
     if unit == "share" and ((every > 0) & (every < 1)).all():
-        to, back = special.logit, special.expit
+        to = special.logit
+        back = special.expit
     elif unit in ON_LOG_SCALE and ((every > 0) & np.isfinite(every)).all():
-        to, back = np.log, np.exp
+        to = np.log
+        back = np.exp
     else:
         to = back = np.positive
     half = leaving_out(to(kept), sizes[sizes > 0]).reach(0.975)
     if not half > 0:  # too few reps, or all values alike
         return value, value
-    low, high = float(back(to(value) - half)), float(back(to(value) + half))
+    low = float(back(to(value) - half))
+    high = float(back(to(value) + half))
     least = 0.0 if (every >= 0).all() else -math.inf
     most = 1.0 if unit == "share" and (every <= 1).all() else math.inf
     return max(low, least), min(high, most)
 
 
 def welch(*events: float) -> float:
-    """Degrees of freedom of a difference of logs of counts, by Welch's formula with a count's ends as observations.
+    """Degrees of freedom of a difference of logs of counts, by Welch's formula with a count's ends
+    as observations.
 
     >>> round(welch(10, 10)), round(welch(10, 1000))
     (18, 9)

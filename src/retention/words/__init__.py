@@ -1,7 +1,8 @@
-"""Every phrase and sentence that readers meet, by id: a file a page, and `glossary.toml` for the field's terms.
+"""Every phrase and sentence that readers meet, by id: a file a page, and `glossary.toml` for the
+field's terms.
 
-Code computes ids and numbers and asks for the words here; no decision looks at them. An id is the file, the section and
-the name of a text, such as `sellers.funnel.caption`.
+Code computes ids and numbers and asks for the words here; no decision looks at them. An id is the
+file, the section and the name of a text, such as `sellers.funnel.caption`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Said(str):
 
 
 class _Words(string.Formatter):
-    """Python's format fields, and one more: `{n:client|clients}` is the first word where n is 1, else the second."""
+    """Python's format fields, and one more: `{n:client|clients}` is the first word where n is 1,
+    else the second.
+    """
 
     def format_field(self, value: Any, format_spec: str) -> Any:
         if "|" in format_spec:
@@ -52,8 +55,8 @@ def texts() -> Mapping[str, str]:
 def say(key: str, /, **fields: Any) -> Said:
     """The text of this id with its fields filled in. KeyError where there is no such text or field.
 
-    The id of the result is that of the text, with the values of its fields behind it: `sellers.gone_by:6`. That is the
-    identity of an estimate by which runs are compared.
+    The id of the result is that of the text, with the values of its fields behind it:
+    `sellers.gone_by:6`. That is the identity of an estimate by which runs are compared.
 
     >>> say("claims.why.beyond", smallest=1.25)
     'The whole interval lies beyond 1.25, the smallest effect worth acting on.'
@@ -70,7 +73,9 @@ def key_of(text: str) -> str:
 
 
 def heading(column: str) -> str:
-    """The heading of a column by the column's id, from columns.toml; of the user's own columns their name."""
+    """The heading of a column by the column's id, from columns.toml; of the user's own columns
+    their name.
+    """
     return texts().get(f"columns.{column}", column[:1].upper() + column[1:].replace("_", " "))
 
 
