@@ -21,7 +21,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from scipy import stats
 
-from retention.words import Said, key_of, say
+from retention.words import Said, heading, key_of, say
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,8 @@ SCHEMA = 2
 EMPTY = "empty"
 ALL = "all"  # the group of an estimate about everybody: a table of such has no column for it
 SIDE_BY_SIDE = 5  # groups that a table shows in columns; more make rows
-COUNTS = re.compile(
-    r"(?i)\b(n_)?(clients|engagements|ends)\b"
-)  # headings of columns that count clients
+# ids of columns that count clients
+COUNTS = re.compile(r"(?i)(^|[_ ])(clients|engagements|ends)($|[_ ,])")
 Profile = Callable[[float], tuple[float, float]]  # an interval as a function of z
 Z95 = NormalDist().inv_cdf(0.975)
 FALSE_DISCOVERIES = 0.10  # METHODS 1: Benjamini-Hochberg
@@ -87,6 +86,10 @@ def leave_out_below(clients: int) -> None:
     the run.
     """
     _fewest[0] = clients
+
+
+def _counts_clients(column: str) -> bool:
+    return bool(COUNTS.search(column))
 
 
 def _small(count: Any) -> bool:
@@ -463,7 +466,7 @@ class Listing:
         where = f"; all are in {self.file}" * bool(self.file)
         cut = f" (the first {MOST_SHOWN} of {len(every):,} rows{where})" * (len(every) > MOST_SHOWN)
         numeric = {name: pd.api.types.is_numeric_dtype(shown[name]) for name in shown.columns}
-        heads = [(str(name), told) for name, told in numeric.items()]
+        heads = [(heading(str(name)), is_number) for name, is_number in numeric.items()]
         records = shown.to_dict("records")
         rows = [
             [(self._text(name, value), numeric[name]) for name, value in row.items()]
@@ -480,7 +483,7 @@ class Listing:
         counts = [
             c
             for c in self.rows
-            if COUNTS.search(str(c)) and pd.api.types.is_integer_dtype(self.rows[c])
+            if _counts_clients(str(c)) and pd.api.types.is_integer_dtype(self.rows[c])
         ]
         return (
             self.rows[~self.rows[counts].map(_small).any(axis=1)]
