@@ -28,8 +28,9 @@ from retention.service import nps, reps
 from retention.settings import ResultsSettings
 from retention.show import plots
 from retention.stats import hazards
-from retention.stats.curves import Outcome, kaplan_meier
+from retention.stats.curves import kaplan_meier
 from retention.stats.intervals import over
+from retention.stats.outcomes import Outcome
 
 CASES = ROOT / "tests" / "cases"
 NOBODY = pd.Series(dtype=object)

@@ -31,8 +31,8 @@ from retention.history.opportunities import (
 from retention.history.spells import AGENCY, CLIENT, KINDS, NEUTRAL
 from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
 from retention.settings import Extra
-from retention.stats.curves import raw_ratio
 from retention.stats.hazards import NotFittedError, band_exposure
+from retention.stats.rates import raw_ratio
 from retention.words import say
 
 SPEND = "monthly_ad_spend"

@@ -29,7 +29,7 @@ from retention.results import (
     quantity,
 )
 from retention.settings import Extra
-from retention.stats import curves
+from retention.stats import curves, outcomes, rates
 from retention.stats.curves import MIN_AT_RISK
 from retention.stats.intervals import share_limits, welch, wilson
 from retention.words import say
@@ -135,14 +135,14 @@ def curve_hazard_ratio(
     n_clients = sum(part.seen for part in early.values())
     theta = parts[MONTHLY][0] - parts[FIXED][0]
     se = math.hypot(parts[MONTHLY][1], parts[FIXED][1])
-    by_rep = curves.spread_by_rep(
+    by_rep = outcomes.spread_by_rep(
         [early[MONTHLY], early[FIXED]], partial(_log_ratio, horizon=horizon)
     )
     df = welch(*events.values())
     return Contrast(name, theta, se, n_clients, events, lacking, (UNADJUSTED,), None, df, by_rep)
 
 
-def _log_ratio(monthly: curves.Counts, fixed: curves.Counts, horizon: int) -> np.ndarray:
+def _log_ratio(monthly: outcomes.Counts, fixed: outcomes.Counts, horizon: int) -> np.ndarray:
     """The log ratio of the cumulative hazards at the horizon, a value for each rep left out.
 
     NaN without a rep whose clients alone have left: there is then no ratio.
@@ -153,7 +153,7 @@ def _log_ratio(monthly: curves.Counts, fixed: curves.Counts, horizon: int) -> np
     return np.where(np.isfinite(ratios), ratios, np.nan)
 
 
-def _log_cumulative_hazard(outcome: curves.Outcome, horizon: float) -> tuple[float, float]:
+def _log_cumulative_hazard(outcome: outcomes.Outcome, horizon: float) -> tuple[float, float]:
     """log(-log S(horizon)) and its standard error; NaN where nobody or everybody has left."""
     row = curves.after(curves.kaplan_meier(outcome), horizon)
     if not 0 < row["survival"] < 1:
@@ -162,7 +162,7 @@ def _log_cumulative_hazard(outcome: curves.Outcome, horizon: float) -> tuple[flo
     return math.log(-log_survival), abs(row["se"] / row["survival"] / log_survival)
 
 
-def _lacking(arm: str, outcome: curves.Outcome, horizon: int) -> list[str]:
+def _lacking(arm: str, outcome: outcomes.Outcome, horizon: int) -> list[str]:
     """Why this arm cannot be read at the horizon; empty where it can."""
     if not outcome.seen:
         return [f"There are no {arm} clients whose term comes due by month {horizon}."]
@@ -255,7 +255,7 @@ def survival_by_term(spells: pd.DataFrame, groups: pd.Series | None = None) -> p
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def _each(outcome: curves.Outcome, groups: pd.Series) -> list[tuple[str, curves.Outcome]]:
+def _each(outcome: outcomes.Outcome, groups: pd.Series) -> list[tuple[str, outcomes.Outcome]]:
     return [
         (str(group), outcome.where((groups == group).to_numpy())) for group in groups.cat.categories
     ]
@@ -288,7 +288,7 @@ def survival_estimates(spells: pd.DataFrame) -> Estimates:
         outcome, groups, "had not left by choice", "median months to leaving by choice"
     )
     if len(groups.cat.categories) > 1:
-        test = curves.logrank(outcome, groups)
+        test = rates.logrank(outcome, groups)
         name = f"log-rank chi-squared on {test.df} df"
         counts = (outcome.seen, outcome.ended)
         rows.append(Estimate.of("A1", name, "all terms", (test.chi2,), "chi2", counts))
@@ -310,14 +310,14 @@ def service_estimates(spells: pd.DataFrame) -> Estimates:
 
 
 def _shares_and_medians(
-    outcome: curves.Outcome, groups: pd.Series, share: str, middle: str
+    outcome: outcomes.Outcome, groups: pd.Series, share: str, middle: str
 ) -> list[Estimate]:
     parts = _each(outcome, groups)
     rows = [row for group, part in parts for row in _survival_rows(share, group, part)]
     return rows + [row for group, part in parts for row in _median_row(middle, group, part)]
 
 
-def _survival_rows(what: str, group: str, part: curves.Outcome) -> list[Estimate]:
+def _survival_rows(what: str, group: str, part: outcomes.Outcome) -> list[Estimate]:
     curve = curves.kaplan_meier(part)
     known = curves.known_through(part, MIN_AT_RISK)
     rows = []
@@ -330,7 +330,7 @@ def _survival_rows(what: str, group: str, part: curves.Outcome) -> list[Estimate
     return rows
 
 
-def _median_row(name: str, group: str, part: curves.Outcome) -> list[Estimate]:
+def _median_row(name: str, group: str, part: outcomes.Outcome) -> list[Estimate]:
     """The median, where the curve may be read that far (inf: half have not left yet); nothing where
     it may not.
     """
@@ -367,11 +367,11 @@ def restricted_mean_estimates(spells: pd.DataFrame) -> Estimates:
     return Estimates(tuple(rows), "Mean months of service within a horizon, whatever ends it")
 
 
-def _mean(counts: curves.Counts, horizon: int) -> np.ndarray:
+def _mean(counts: outcomes.Counts, horizon: int) -> np.ndarray:
     return counts.mean(horizon)
 
 
-def _gain(monthly: curves.Counts, fixed: curves.Counts, horizon: int) -> np.ndarray:
+def _gain(monthly: outcomes.Counts, fixed: outcomes.Counts, horizon: int) -> np.ndarray:
     return np.asarray(fixed.mean(horizon) - monthly.mean(horizon))
 
 
@@ -380,14 +380,14 @@ def _normal(
     group: str,
     value: float,
     se: float,
-    parts: list[curves.Outcome],
+    parts: list[outcomes.Outcome],
     of: Callable[..., np.ndarray],
 ) -> Estimate:
     """A mean with its interval by client or by rep, the wider; none where a part has fewer than ten
     ends.
     """
     enough = min(part.ended for part in parts) >= MIN_EVENTS_GROUP
-    half = max(Z95 * se, curves.spread_by_rep(parts, of).reach(0.975)) if enough else math.nan
+    half = max(Z95 * se, outcomes.spread_by_rep(parts, of).reach(0.975)) if enough else math.nan
     counts = (sum(part.seen for part in parts), sum(part.ended for part in parts))
     return Estimate.of("A1", name, group, (value, value - half, value + half), "months", counts)
 
@@ -508,7 +508,7 @@ def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
     """
     outcome = follow_up(spells).only(BY_CHOICE)
     monthly = (spells["contract_term_months"] == 1).to_numpy()
-    row = curves.raw_ratio(
+    row = rates.raw_ratio(
         "A1", "month-to-month over fixed term", outcome.where(monthly), outcome.where(~monthly)
     )
     return Estimates(

@@ -17,8 +17,9 @@ from retention.history.spells import CLIENT, KINDS
 from retention.history.status import staying
 from retention.results import Z95, Estimate, Estimates, Finding
 from retention.settings import study_plan
-from retention.stats.curves import MIN_AT_RISK, Outcome, kaplan_meier, known_through
+from retention.stats.curves import MIN_AT_RISK, kaplan_meier, known_through
 from retention.stats.intervals import with_limits
+from retention.stats.outcomes import Outcome
 
 PUBLISHED_FEES = {
     int(term): float(fee) for term, fee in study_plan()["A2"]["published_fee_pct"].items()
