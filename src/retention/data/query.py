@@ -19,7 +19,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 
 from retention.data.delimited import PIECE_ROWS, NotATableError
@@ -81,6 +80,8 @@ class Files:
         ConfigError where it is no single SELECT, fails, reads what is not a file of the source, or
         runs for more than SECONDS; NotATableError where it gives nothing.
         """
+        import duckdb  # here: it starts threads, after which no kernel can be forked
+
         with ExitStack() as closing:
             database = closing.enter_context(self._opened(query))
             stop = threading.Timer(SECONDS, database.interrupt)
@@ -97,6 +98,8 @@ class Files:
 
     def _opened(self, query: str) -> Any:
         """A database with the views that the query names, which can reach nothing else."""
+        import duckdb
+
         used = [alias for alias in self.used_by(query) if self._is_read(alias)]
         spill = str(self.folder / "spill")
         database = duckdb.connect(":memory:", config=SAFE | {"temp_directory": spill})
@@ -123,9 +126,9 @@ class Files:
                 self.unreadable[alias] = f"{path.name} {problem}"
         return alias in self.views
 
-    def _refusal(self, table: str, error: duckdb.Error) -> str:
+    def _refusal(self, table: str, error: Exception) -> str:
         """Our words for what DuckDB says, with the files and columns that there are."""
-        if self.unreadable and isinstance(error, duckdb.CatalogException):
+        if self.unreadable and type(error).__name__ == "CatalogException":
             alias, why = next(iter(self.unreadable.items()))
             return sentence("query file", alias=alias, error=why)
         text = without_paths(str(error).strip().splitlines()[0])
@@ -139,7 +142,7 @@ class Files:
 
 def _rows(database: Any, table: str, query: str) -> Iterator[pd.DataFrame]:
     statements = database.extract_statements(query)
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
         raise ConfigError(sentence("query no select", table=table))
     reader = database.sql(query).to_arrow_reader(PIECE_ROWS)
     some = False
