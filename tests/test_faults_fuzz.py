@@ -299,3 +299,20 @@ def test_without_the_rep_whose_clients_alone_left_a_ratio_stays_finite(tmp_path)
     assert all(math.isfinite(way.reach()) for way in ways if not way.gate)
     primary = contract_hazard_ratio(study.spells, contracts=study.contracts, extra=study.at_signing)
     assert judge(CLAIMS["A1"], primary, ways).verdict == "not enough data"
+
+
+# No rep is named at signing, and people of the records left.
+
+
+def test_reps_are_those_of_the_assignments_where_none_is_named_at_signing(tmp_path):
+    write_sample(tmp_path, WORLDS["study"], clients=60, seed=2)
+    clients = pd.read_csv(tmp_path / "clients.csv").assign(rep_id=None)
+    clients.to_csv(tmp_path / "clients.csv", index=False)
+    staff = pd.read_csv(tmp_path / "staff.csv")
+    staff.loc[staff["role"].eq("rep").idxmax(), "ended_on"] = "2024-06-30"
+    staff.to_csv(tmp_path / "staff.csv", index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        reps_of_months = open_study(str(tmp_path)).spells["reps"]
+    named = {name for row in reps_of_months for _, name in row}
+    assert len(named - {""}) > 3
