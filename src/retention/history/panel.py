@@ -22,6 +22,7 @@ from retention.history.spells import CLIENT, DAY, UNKNOWN, started_months, whole
 from retention.results import Contrast
 from retention.settings import NOTICE_DAYS, ResultsSettings
 from retention.stats.hazards import Fit, NotFittedError, band_exposure, fit_hazard
+from retention.words import say
 
 LAG = 2  # months from the rating to the decision, at least the notice and one more: METHODS 4
 REACH = 6  # months for which a rating is carried forward
@@ -180,7 +181,7 @@ def against_target(rows: pd.DataFrame, told: ResultsSettings) -> pd.Series:
 
 
 def _logs(values: pd.Series) -> pd.Series:
-    """Logarithms of results; nought counts as half of the smallest that is more, for it is the
+    """Logarithms of results; 0 counts as half of the smallest that is more, for it is the
     worst or the best.
     """
     values = values.astype(float)
@@ -362,9 +363,10 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
     """
     used = rows.dropna(subset=[*columns, *plain]).reset_index(drop=True)
     if used.empty:
-        raise NotFittedError("no opportunity to leave comes with what is compared")
-    if alike := [name for name in (*columns, *plain) if used[name].nunique() == 1]:
-        raise NotFittedError(f"{' and '.join(alike)} is the same wherever it is known")
+        raise NotFittedError(say("rep_liking.lacking.nothing_known"))
+    alike = [name for name in (*columns, *plain) if used[name].nunique() == 1]
+    if alike:
+        raise NotFittedError(say("rep_liking.lacking.no_variation", measures=", ".join(alike)))
     spread = used[list(columns)].std().fillna(0).replace(0, 1)
     covariates = [
         (used[list(columns)] - used[list(columns)].mean()) / spread,
@@ -421,24 +423,26 @@ def lagged_contrasts(
     lacking: Sequence[str] = (),
     level: float = 0.95,
 ) -> list[Contrast]:
-    """Weighted sums of effects of one regression; `groups` names columns (0 or 1) of which each
-    needs ends enough.
+    """Weighted sums of effects of one regression, to be judged.
+
+    `groups` names columns (0 or 1) for readers, of which each needs ends enough.
     """
-    told = rows.dropna(subset=[*columns, *plain])
-    counts = {"clients with what is compared": int(told["left"].sum())}
-    compared = told
+    known = rows.dropna(subset=[*columns, *plain])
+    counts: dict[str, int] = {say("rep_liking.group.compared"): int(known["left"].sum())}
+    compared = known
     if groups:
         counts = {
-            what: int(told.loc[told[column] == 1, "left"].sum()) for column, what in groups.items()
+            group: int(known.loc[known[column] == 1, "left"].sum())
+            for column, group in groups.items()
         }
-        compared = told[(told[list(groups)] == 1).any(axis=1)]
+        compared = known[(known[list(groups)] == 1).any(axis=1)]
     clients = compared["client_id"].nunique()
     try:
         made = design(rows, columns, plain)
         fit = made.fit()
         used = made.rows
     except NotFittedError as error:
-        why = (*lacking, f"No estimate could be made: {error}.")
+        why = (*lacking, say("rep_liking.lacking.no_estimate", why=error))
         return [Contrast(name, math.nan, math.nan, clients, counts, why) for _ in sums]
     return [
         Contrast(name, *wider(fit, parts, used, level), clients, counts, tuple(lacking))
