@@ -274,16 +274,7 @@ def naive_correlations(panel: Panel, month: int = 12) -> Estimates:
     Naive: it averages over different lengths, and over months after the decision was made. METHODS
     4.
     """
-    spells = panel.spells
-    with np.errstate(invalid="ignore"):
-        means = pd.DataFrame(
-            {name: pd.DataFrame(getattr(panel, name)).mean(axis=1) for name in BOTH}
-        )
-    stayed = (spells["stop_months"] >= month) & ~(
-        spells["ended"] & (spells["stop_months"] == month)
-    )
-    seen = (spells["observed_months"] >= month) & (spells["entry_months"] == 0)
-    table = means.assign(stayed=stayed.astype(float))[seen & means.notna().all(axis=1)]
+    table = _means_and_staying(panel, month)
     n = len(table)
     r = table.corr("spearman")
     first = r.loc["stayed", "liking"]
@@ -303,6 +294,22 @@ def naive_correlations(panel: Panel, month: int = 12) -> Estimates:
     rows.append(Estimate.of("A6", staying, say("rep_liking.naive.gap"), gap, "", counts))
     p = stats.norm.sf(abs(steiger(first, second, both, n))) * 2
     return Estimates(tuple(rows), _naive_caption(p))
+
+
+def _means_and_staying(panel: Panel, month: int) -> pd.DataFrame:
+    """A row a client who could be observed to this month: mean `liking` and `results`, and whether
+    it `stayed` (0 or 1).
+    """
+    spells = panel.spells
+    with np.errstate(invalid="ignore"):
+        means = pd.DataFrame(
+            {name: pd.DataFrame(getattr(panel, name)).mean(axis=1) for name in BOTH}
+        )
+    stayed = (spells["stop_months"] >= month) & ~(
+        spells["ended"] & (spells["stop_months"] == month)
+    )
+    seen = (spells["observed_months"] >= month) & (spells["entry_months"] == 0)
+    return means.assign(stayed=stayed.astype(float))[seen & means.notna().all(axis=1)]
 
 
 def _naive_caption(p: float) -> str:

@@ -102,7 +102,7 @@ def _left_out(
     """Effects and reliabilities on all data, then without each group: shape (1 + groups, 5).
 
     `rows` (n,) names the group of each opportunity to leave, `cells` that of each engagement, or of
-    each of its months. Effects are NaN where what is left of both measures cannot be told apart.
+    each of its months. Effects are NaN where what is left of both measures cannot be separated.
     """
     names = pd.Index(rows.unique())
     group = names.get_indexer(rows)

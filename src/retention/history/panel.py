@@ -77,7 +77,7 @@ def build_panel(
     spells: pd.DataFrame,
     surveys: pd.DataFrame | None,
     results: pd.DataFrame | None,
-    told: ResultsSettings,
+    settings: ResultsSettings,
     *,
     assignments: pd.DataFrame | None = None,
     contracts: pd.DataFrame | None = None,
@@ -85,8 +85,8 @@ def build_panel(
     cutoff: pd.Timestamp | None = None,
     notice_days: int = NOTICE_DAYS,
 ) -> Panel:
-    """The panel of these engagements. `told` names the metric that counts as results, and which way
-    is better.
+    """The panel of these engagements. `settings` names the metric that counts as results, and
+    which way is better.
 
     A rating belongs to the month of service in which it was given, a result to the one that began
     in its month. The rep of a month is the one in charge on its last day (`in_charge`), or on the
@@ -109,11 +109,11 @@ def build_panel(
     for name, column in (("liking", "rep_liking"), ("nps", "nps")):
         if column in answers:
             grids[name] = placed(blank, spells, answers, "answered_on", answers[column])
-    if results is not None and told.primary:
-        rows = results[results["metric"] == told.primary]
+    if results is not None and settings.primary:
+        rows = results[results["metric"] == settings.primary]
         grids |= {
-            "results": result_grid(blank, spells, rows, told),
-            "gap": _gap(blank, spells, rows, told),
+            "results": result_grid(blank, spells, rows, settings),
+            "gap": _gap(blank, spells, rows, settings),
         }
     return Panel(
         spells.reset_index(drop=True),
@@ -134,14 +134,14 @@ def _taken_together(gaps: pd.Series) -> int:
 
 
 def result_grid(
-    blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings
+    blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, settings: ResultsSettings
 ) -> np.ndarray:
     """The results of one metric on the grid, each against its target."""
-    return placed(blank, spells, rows, "month", against_target(rows, told))
+    return placed(blank, spells, rows, "month", against_target(rows, settings))
 
 
 def _gap(
-    blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings
+    blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, settings: ResultsSettings
 ) -> np.ndarray:
     """Log of the result promised at signing over the one of each month, better being higher;
     outermost drawn in.
@@ -150,12 +150,12 @@ def _gap(
         return blank
     promised = spells["promised_result"].astype(float)
     value = placed(blank, spells, rows, "month", _logs(rows["value"]))
-    gap = told.sign * (np.log(promised.where(promised > 0)).to_numpy()[:, None] - value)
+    gap = settings.sign * (np.log(promised.where(promised > 0)).to_numpy()[:, None] - value)
     known = gap[~np.isnan(gap)]
     return np.clip(gap, *np.quantile(known, TAILS)) if known.size else gap
 
 
-def against_target(rows: pd.DataFrame, told: ResultsSettings) -> pd.Series:
+def against_target(rows: pd.DataFrame, settings: ResultsSettings) -> pd.Series:
     """Log of the result over its target, better being higher; a client without targets: over its
     own first months.
 
@@ -176,7 +176,7 @@ def against_target(rows: pd.DataFrame, told: ResultsSettings) -> pd.Series:
     own = rows["client_id"].map(started.groupby("client_id")["value"].mean()).astype(float)
     own[started.index] = np.nan
     target = target.where(target.groupby(rows["client_id"]).transform("count") > 0, own)
-    index = told.sign * (value - target)
+    index = settings.sign * (value - target)
     return index.clip(*index.quantile(list(TAILS))) if index.notna().any() else index
 
 
@@ -309,11 +309,11 @@ def _free_run(rows: pd.DataFrame, shape: tuple[int, int]) -> np.ndarray:
     return free
 
 
-def _age(told: np.ndarray, at: np.ndarray, newest: np.ndarray, reach: np.ndarray) -> np.ndarray:
+def _age(known: np.ndarray, at: np.ndarray, newest: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """Months from the last month with an answer to `newest`, within `reach` months; NaN where there
     is none.
     """
-    answered = np.fmax.accumulate(np.where(told, np.arange(1, told.shape[1] + 1), np.nan), axis=1)
+    answered = np.fmax.accumulate(np.where(known, np.arange(1, known.shape[1] + 1), np.nan), axis=1)
     age = newest - answered[at, np.clip(newest - 1, 0, None)]
     return np.where((newest >= 1) & (age < reach), age, np.nan)
 
