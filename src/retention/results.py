@@ -547,6 +547,17 @@ def between(low: float, high: float, unit: str) -> str:
     return f"{quantity(low, unit).removesuffix(' months')} to {quantity(high, unit)}"
 
 
+def interval_words(low: float, high: float, unit: str) -> Said:
+    """The 95 % confidence interval in words, or that there is none.
+
+    >>> interval_words(6, 10.5, "months")
+    '95% confidence interval 6.0 to 10.5 months'
+    """
+    if low is None or math.isnan(low):
+        return say("shown.interval.none")
+    return say("shown.interval.known", interval=between(low, high, unit))
+
+
 @cache
 def _template() -> Any:
     environment = Environment(autoescape=True, undefined=StrictUndefined)

@@ -72,6 +72,11 @@ def key_of(text: str) -> str:
     return text.key if isinstance(text, Said) else text
 
 
+def sentences(*parts: str) -> Said:
+    """These texts one after the other, with the id of the first; empty ones are left out."""
+    return Said(" ".join(part for part in parts if part), key_of(parts[0]))
+
+
 def heading(column: str) -> str:
     """The heading of a column by the column's id, from columns.toml; of the user's own columns
     their name.
