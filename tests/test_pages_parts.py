@@ -40,7 +40,7 @@ def test_tables_escape_whatever_is_in_them():
 def test_groups_stand_side_by_side():
     rows = tuple(Estimate("A1", "share", g, 0.5, 0.4, 0.6, 0.95, "share", 9, 3) for g in ("a", "b"))
     assert Estimates(rows, "c").frame().to_dict("records") == [
-        {"Quantity": "share"} | dict.fromkeys("ab", "50.0% (40.0% to 60.0%)")
+        {"quantity": "share"} | dict.fromkeys("ab", "50.0% (40.0% to 60.0%)")
     ]
 
 
