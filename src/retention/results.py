@@ -21,7 +21,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from scipy import stats
 
-from retention.words import Said, heading, key_of, say, sentences
+from retention.words import Said, heading, key_of, say, together
 
 
 @dataclass(frozen=True)
@@ -438,7 +438,7 @@ class Estimates:
         left_out = _left_out(len(self.rows) - len(self._kept))
         level = self.rows[0].level if self.rows else 0
         brackets = say("shown.listing.interval", level=100 * level) if self.rows else ""
-        table = Listing(self.frame(), sentences(self.caption, left_out, brackets))
+        table = Listing(self.frame(), together(self.caption, left_out, brackets))
         payload = {"estimates": [row.payload() for row in self._kept]}
         return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(payload)}
 
@@ -469,7 +469,7 @@ class Listing:
             for row in records
         ]
         small = len(self.rows) - len(every)
-        caption = sentences(self.caption, _left_out(small), self._cut(len(every)))
+        caption = together(self.caption, _left_out(small), self._cut(len(every)))
         return _shown("listing", caption, heads, rows, small)
 
     def _cut(self, rows: int) -> str:

@@ -17,7 +17,7 @@ from retention.money.plateau import AHEAD, Outlook
 from retention.results import ALL, Estimate, Estimates, Finding, interval_words
 from retention.settings import WhatIfSettings
 from retention.stats.funnel import MIN_EXPECTED, funnel
-from retention.words import Said, say, sentences
+from retention.words import Said, say, together
 
 HALF_YEAR = 6  # months: STUDY B5
 YEAR = 12
@@ -121,7 +121,7 @@ def _rule_words(who: Sellers, ahead: Outlook, months: Floats) -> Finding:
         low, high = ahead.limits(months, "months")[1:]
         limits = interval_words(low, high, "months")
         when = say("economics.seller.pays", months=months[0], limits=limits)
-    return Finding("B4", sentences(rule, quota, when, say("economics.seller.single")))
+    return Finding("B4", together(rule, quota, when, say("economics.seller.single")))
 
 
 def longevity_bonus(followed: Course, margins: Course, asked: WhatIfSettings) -> Estimates:

@@ -25,7 +25,7 @@ from retention.money.plateau import signups
 from retention.results import Estimate, Estimates, Finding, interval_words, quantity
 from retention.settings import WhatIfSettings
 from retention.stats.intervals import NO_REPS, Weights, over, with_limits
-from retention.words import Said, say, sentences
+from retention.words import Said, say, together
 
 Floats = np.ndarray
 MOST_MORE = 10.0  # times as much leaving as is tried to see what a raise can bear
@@ -166,7 +166,7 @@ def _more_sellers(
     gain = more * (today - who.commission * revenue) - salary
     name = say("economics.change.sellers", n=asked.sellers_added)
     paid = "economics.assumes.sellers_paid" if salary else "economics.assumes.sellers_unpaid"
-    assumes = sentences(say("economics.assumes.sellers", n=who.number), say(paid))
+    assumes = together(say("economics.assumes.sellers", n=who.number), say(paid))
     return Lever(name, gain, base.swing(rate=1 + more), assumes)
 
 
@@ -185,7 +185,7 @@ def _raise_rates(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lever:
         else say("economics.assumes.rates_unbound")
     )
     name = say("economics.change.rates", share=asked.rates_raised)
-    assumes = sentences(say("economics.assumes.rates"), bound)
+    assumes = together(say("economics.assumes.rates"), bound)
     return Lever(name, asked.rates_raised * revenue, base.swing(), assumes)
 
 
@@ -295,4 +295,4 @@ def lever_words(effects: Levers | None, currency: str = "") -> Finding:
     of_today = say("economics.levers.of_today", share=share, counts=effects.counts)
     close = [x.name for x in others if effects.limits(best.gain - x.gain)[1] <= 0]
     apart = say("economics.levers.close", others=", ".join(close)) if close else ""
-    return Finding("B3", sentences(lead, of_today, best.assumes, apart))
+    return Finding("B3", together(lead, of_today, best.assumes, apart))

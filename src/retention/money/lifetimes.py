@@ -31,7 +31,7 @@ from retention.results import (
 from retention.settings import study_plan
 from retention.stats.curves import MIN_AT_RISK, kaplan_meier, known_through, median
 from retention.stats.intervals import NO_REPS, Weights, with_limits
-from retention.words import Said, key_of, say, sentences
+from retention.words import Said, key_of, say, together
 
 BANDS: dict[str, float] = study_plan()["B1"][
     "bands_from_months"
@@ -400,7 +400,7 @@ def _shortcut_words(simple: float, mean: list[float], off: list[float]) -> Findi
         verdict = say("economics.churn.harmless", close=CLOSE)
     else:
         verdict = say("economics.churn.unclear", close=CLOSE)
-    return Finding("B2", sentences(lead, verdict))
+    return Finding("B2", together(lead, verdict))
 
 
 def segments(spells: pd.DataFrame) -> dict[Said, Floats]:
@@ -484,10 +484,10 @@ def value_words(values: Values, currency: str = "") -> Finding:
             limits=limits,
             counts=values.counts,
         )
-        return Finding("B7", sentences(lead, _extremes(segments)))
+        return Finding("B7", together(lead, _extremes(segments)))
     lead = say("economics.value.stays", stayed=value, months=values.horizon, limits=limits)
     alone = say("economics.value.months_alone", needs=NEEDS)
-    return Finding("B7", sentences(lead, _extremes(segments), alone))
+    return Finding("B7", together(lead, _extremes(segments), alone))
 
 
 def _extremes(segments: list[Estimate]) -> str:

@@ -37,7 +37,7 @@ from retention.money.lifetimes import (
 from retention.results import ALL, Estimate, Estimates, Finding, interval_words, quantity
 from retention.stats.curves import MIN_AT_RISK
 from retention.stats.intervals import NO_REPS, Weights, over, with_limits
-from retention.words import Said, say, sentences
+from retention.words import Said, say, together
 
 YEAR = 12
 # (ours) sign-ups a month are those of the last two years, or of the records where they are shorter
@@ -348,7 +348,7 @@ def plateau_words(ahead: Outlook | None, currency: str = "") -> Finding:
     """Where revenue levels off and when, in a sentence; or that no plateau can be promised."""
     if ahead is None:
         needs = say("economics.revenue.needs", needs=NEEDS)
-        return Finding("B3", sentences(say("economics.revenue.lacking"), needs))
+        return Finding("B3", together(say("economics.revenue.lacking"), needs))
     level, low, high = ahead.limits(ahead.level, "money")
     money = _money(level, currency)
     limits = interval_words(low, high, "money")
@@ -356,7 +356,7 @@ def plateau_words(ahead: Outlook | None, currency: str = "") -> Finding:
         lead = say("economics.revenue.no_plateau", beyond=ahead.beyond, months=ahead.known)
         least = _money(ahead.within[0], currency)
         bound = say("economics.revenue.at_least", least=least, money=money, limits=limits)
-        return Finding("B3", sentences(lead, bound))
+        return Finding("B3", together(lead, bound))
     today = _money(ahead.path[0, 1], currency)
     ratio = ahead.limits(over(ahead.level, ahead.path[:, 1]), "ratio")
     grown, lowest, most = (limit - 1 for limit in ratio)
@@ -364,10 +364,10 @@ def plateau_words(ahead: Outlook | None, currency: str = "") -> Finding:
         there = max(-lowest, most) <= NEAR
         now = "economics.revenue.there" if there else "economics.revenue.either_way"
         lead = say("economics.revenue.steady", money=money, limits=limits)
-        return Finding("B3", sentences(lead, say(now, today=today)))
+        return Finding("B3", together(lead, say(now, today=today)))
     way = "economics.revenue.grows" if grown > 0 else "economics.revenue.shrinks"
     lead = say(way, today=today, money=money, limits=limits)
-    return Finding("B3", sentences(lead, _when_words(ahead)))
+    return Finding("B3", together(lead, _when_words(ahead)))
 
 
 def _money(value: float, currency: str) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 from retention.data.schema import read_list
 from retention.errors import ConfigError
 from retention.results import NOT_RUN, between, quantity
-from retention.words import fields_of, say, sentences, texts
+from retention.words import fields_of, say, together, texts
 
 CHANGES = "changes.json"
 SCHEMA = 2  # of changes.json
@@ -407,7 +407,7 @@ def _opening(differences: Mapping[str, Any], old: Run, new: Run) -> list[str]:
         if changed
         else say("report.changes.alike")
     )
-    opening: list[str] = [sentences(compared, differs)]
+    opening: list[str] = [together(compared, differs)]
     others = [words[part] for part in changed if part not in ("cutoff", "data")]
     if others:
         opening.append(say("report.changes.not_only_data", parts="; ".join(others)))
@@ -434,7 +434,7 @@ def _claim_words(claim: Mapping[str, Any]) -> str:
     if [NOT_RUN] in verdicts:
         return head
     if claim["beyond_noise"] is None:
-        return sentences(head, say("report.changes.no_estimate"))
+        return together(head, say("report.changes.no_estimate"))
     scale = claim["scale"]
     low, high = claim["interval_before"]
     how = say(
@@ -443,7 +443,7 @@ def _claim_words(claim: Mapping[str, Any]) -> str:
         after=quantity(claim["estimate_after"], scale),
         interval=between(low, high, scale),
     )
-    return sentences(head, how)
+    return together(head, how)
 
 
 def _estimates_words(rows: list[Mapping[str, Any]]) -> Iterable[str]:
