@@ -20,7 +20,7 @@ from typing import Any
 from retention.data.schema import read_list
 from retention.errors import ConfigError
 from retention.results import NOT_RUN, between, quantity
-from retention.words import fields_of, say, together, texts
+from retention.words import fields_of, say, texts, together
 
 CHANGES = "changes.json"
 SCHEMA = 2  # of changes.json
