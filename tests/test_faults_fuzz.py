@@ -26,7 +26,7 @@ from retention.results import Contrast
 from retention.sample import WORLDS, write_sample
 from retention.service import nps, reps
 from retention.settings import ResultsSettings
-from retention.show import plots
+from retention.show import picture, survival
 from retention.stats import hazards
 from retention.stats.curves import kaplan_meier
 from retention.stats.intervals import over
@@ -213,8 +213,8 @@ def test_one_bar_is_drawn_without_a_warning():
     frame = pd.DataFrame(
         {"group": ["x"], "month": [1], "hazard": [0.1], "low": [0.0], "high": [0.2]}
     )
-    axes = plots.plot_hazard(frame, [])
-    plots.plt.close(axes.figure)
+    axes = survival.plot_hazard(frame, [])
+    picture.plt.close(axes.figure)
 
 
 def test_a_seller_who_has_just_begun_is_no_seller_at_work_yet():
