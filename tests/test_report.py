@@ -55,6 +55,7 @@ def test_the_published_folder_is_as_designed(out):
     lists = {name for name in names if name.startswith("lists/")}
     assert len(pages) == 9 and names - lists == written | told | {
         "index.html",
+        "glossary.html",
         "scores.csv",
         "leads.csv",
     }

@@ -18,6 +18,8 @@ from retention.data.schema import read_list
 from retention.errors import printable, without_paths
 from retention.report.compare import list_name
 from retention.report.execute import Executed
+from retention.report.glossary import PAGE as GLOSSARY
+from retention.report.glossary import mark, with_terms
 from retention.results import (
     EMPTY,
     MARKS,
@@ -29,7 +31,7 @@ from retention.results import (
     quantity,
     verdict_class,
 )
-from retention.words import say, texts
+from retention.words import say, terms, texts
 
 LEADS = 5  # findings that stand open at the top of the index; the rest is folded
 NUMBERS = ("risk", "low", "high", "at_stake")  # columns of the lists that are no words
@@ -109,7 +111,8 @@ def write_pages(
         known: dict[str, Any] = {"page_title": titles[name], "style": STYLE, "script": SCRIPT}
         known |= {"contents": contents_of(notebook), "before": before, "after": after, "say": say}
         body, _ = exporter.from_notebook_node(notebook, resources=known)
-        (folder / f"{name}.html").write_text(body, "utf-8")
+        (folder / f"{name}.html").write_text(with_terms(body), "utf-8")
+    _write(folder, "glossary.html.j2", GLOSSARY, terms=terms(), mark=mark)
     return titles
 
 
