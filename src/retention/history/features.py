@@ -29,13 +29,12 @@ FEATURES: Mapping[str, Mapping[str, Any]] = FACTS["features"]
 THEMES: Mapping[str, str] = FACTS["themes"]
 KEY = ["client_id", "engagement"]
 SHORT, LONG = 3, 6  # months of the means that a change compares
-# Told beside the features: what a client pays and leaves, in money; the day on which its term
+# Beside the features: what a client pays and leaves, in money; the day on which its term
 # turns; its own notice.
 BESIDE = ("fee_a_month", "margin_a_month", "turn_day", "notice_days")
-AGE = "age: "  # told beside them too: months since anything of a theme was known
-CLIENT = (
-    "client"  # of what a measure is: all that is known of the client, or of the engagement alone
-)
+AGE = "age: "  # beside them too: months since anything of a theme was known
+# of what a measure is: all that is known of the client, or of the engagement alone
+CLIENT = "client"
 MONTH_DAYS = 31  # the days of notice that a month of notice covers
 BEFORE = 120  # (ours) months before the first engagement on record that are looked at
 SOON = 3  # months to renewal that count as due: METHODS 7
@@ -55,7 +54,7 @@ Expr = nw.Expr
 
 @dataclass(frozen=True)
 class Window:
-    """What is foretold at a month's end: leaving by choice in the `horizon` months after `gap`
+    """What is predicted at a month's end: leaving by choice in the `horizon` months after `gap`
     more. METHODS 7.
     """
 
@@ -66,7 +65,7 @@ class Window:
     def __post_init__(self) -> None:
         if self.gap < 0 or self.horizon < 1:
             raise ValueError(
-                f"gap {self.gap}, horizon {self.horizon}: foretell at least one month, and none "
+                f"gap {self.gap}, horizon {self.horizon}: predict at least one month, and none "
                 "that is over"
             )
 
@@ -74,6 +73,13 @@ class Window:
     def ahead(self) -> int:
         """Months from the month's end until the outcome is known."""
         return self.gap + self.horizon
+
+
+def feature_words(name: str) -> str:
+    """What a feature is called: by features.toml, and the user's own columns by their names."""
+    if name in FEATURES:
+        return str(FEATURES[name]["words"])
+    return name.removesuffix("_id").replace("_", " ")
 
 
 def _known_from(rows: Lazy, days: Sequence[str]) -> Lazy:
@@ -129,7 +135,7 @@ def month_features(
     column `month`, as `calendar.month_number`, from `BEFORE` months before the first engagement on)
     and any of the input tables; without a table its features are missing. A column `spell` that
     numbers the engagements makes it quicker. With `loads` (`rep_loads` of everybody) the tables may
-    be those of part of the clients. A row a month that an engagement was under way as far as then
+    be those of part of the clients. A row a month that an engagement was running as far as then
     known, from month `since` on; a native frame of that engine.
     """
     frames = {name: _whole(name, lazy(frame)) for name, frame in tables.items() if name in TABLES}

@@ -1,7 +1,7 @@
 """Month's ends with what was known then and what came of it; and the only ways in which they may be
 split (METHODS 7).
 
-A random split cannot be had here: training always lies before what is foretold, by as much as an
+A random split cannot be had here: training always lies before what is predicted, by as much as an
 outcome needs to be known.
 """
 
@@ -18,8 +18,8 @@ from retention.history.features import BEFORE, KEY, Window, month_features, sign
 from retention.history.spells import CLIENT, DAY, UNKNOWN, plain_text
 from retention.settings import Extra, ResultsSettings
 
-BLOCK = 3  # months foretold by one fitted model, as if it were made anew each quarter
-GROUPS = 5  # parts of the clients, each foretold by a model that never saw it
+BLOCK = 3  # months predicted by one fitted model, as if it were made anew each quarter
+GROUPS = 5  # parts of the clients, each predicted by a model that never saw it
 WORTH = "worth_a_month"  # what a client leaves a month
 LEFT = "left"
 STAYED = "stayed"

@@ -375,20 +375,20 @@ def plot_scores(frame: pd.DataFrame, edges: Sequence[float], *, ax: Axes | None 
 
 
 def plot_reliability(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Shares that came true against chances foretold, with intervals; the line is a model that is
-    never off.
+    """Shares that left against predicted risks, with intervals; the line is a model that is never
+    off.
 
-    `frame`: `foretold, came, low, high`.
+    `frame`: `predicted, observed, low, high`.
     """
     ax = _axes(ax, 4.0)
     if frame.empty:
         return ax
-    top = float(frame[["foretold", "high"]].max().max()) * 1.05
+    top = float(frame[["predicted", "high"]].max().max()) * 1.05
     ax.plot([0, top], [0, top], color="0.4", linewidth=1)
-    bars = _bars(frame["came"], frame["low"], frame["high"])
+    bars = _bars(frame["observed"], frame["low"], frame["high"])
     ax.errorbar(
-        frame["foretold"],
-        frame["came"],
+        frame["predicted"],
+        frame["observed"],
         yerr=bars,
         fmt="o-",
         color=PALETTE[0],
@@ -396,7 +396,7 @@ def plot_reliability(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         linewidth=1.5,
     )
     ax.set(
-        xlabel="Chance foretold",
+        xlabel="Predicted churn risk",
         ylabel="Left by choice in the window",
         xlim=(0, top),
         ylim=(0, top),
