@@ -369,7 +369,7 @@ def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> Non
             cutoff=pd.Timestamp(study.cutoff),
             engine=engine or settings.engine.name,
             part_months=settings.engine.part_months,
-            told=tell,
+            tell=tell,
         )
     _say(out)
 
