@@ -79,7 +79,7 @@ def ours(folder: Path, out: Path) -> None:
         window=Window(),
         results=ResultsSettings(),
         **dates,
-        told=lambda _: None,
+        tell=lambda _: None,
     )
 
 

@@ -22,9 +22,9 @@ from retention.data.schema import write_csv
 from retention.history import held
 from retention.history.opportunities import compare, exit_rows
 from retention.history.spells import build_spells
+from retention.notices import PAST_ONLY
 from retention.results import NOT_ENOUGH
 from retention.settings import Extra, study_plan
-from retention.study import PAST_ONLY
 from simulate_held import CUTOFF, NULL, TWICE, Planted, agency, followed
 
 NUMBER, CATEGORY = Extra(kind="number"), Extra(kind="category")

@@ -14,7 +14,7 @@ FLOORS = [
     {"sample", "stats", "show"},
     {"history"},
     {"claims", "score", "service"},
-    {"money", "portfolio"},
+    {"money", "portfolio", "notices"},
     {"lists", "study"},
     {"report"},
     {"cli"},

@@ -267,7 +267,7 @@ class DateSettings(_Strict):
 
 
 class RiskSettings(_Strict):
-    """The churn score: the window that is foretold, how many clients the team can see to a month,
+    """The churn score: the window that is predicted, how many clients the team can see to a month,
     and what that costs.
 
     `worth_months`: months of margin that count as lost with a client. Money in the data's currency.
