@@ -83,7 +83,7 @@ class Described:
     note: str = ""
 
     def answer(self) -> Finding:
-        """How well those who left are told apart; the headline of the page."""
+        """How well the model separates those who left from the others; the headline of the page."""
         if self.why:
             return Finding("snapshot", self.why, "headline")
         value, low, high = area_under_curve(self.shares)
