@@ -431,7 +431,7 @@ class Estimates:
         return ", ".join(
             f"{row.group} {quantity(row.estimate, row.unit)}"
             for row in self._kept
-            if row.name == name
+            if key_of(row.name) == key_of(name)
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
