@@ -26,9 +26,10 @@ from scipy import stats
 
 from retention.claims.ad_spend import size_hazard_ratio
 from retention.claims.contract_term import MONTHLY, arms, contract_hazard_ratio
+from retention.claims.detractors import detractor_ratio
 from retention.claims.judge import CLAIMS, judge
 from retention.claims.promises import gap_ratio
-from retention.claims.rep_liking import detractor_ratio, liking_difference
+from retention.claims.rep_liking import liking_difference
 from retention.history.features import Window
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import spans

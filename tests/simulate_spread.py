@@ -223,7 +223,7 @@ def of_shares(spells: pd.DataFrame) -> Iterator[tuple[str, Limits]]:
     healthy.
     """
     rows = plateau.retained(spells, monthly_money(spells, {}), CUTOFF).rows
-    kept = next(row for row in rows if row.group.startswith("the last"))
+    kept = next(row for row in rows if row.key[2] == "economics.retained.lately")
     yield "clients kept in a year", (kept.estimate, kept.low, kept.high)
     ends = spells[spells["gone"] & (spells["end_date"] > year_before(pd.Timestamp(CUTOFF)))]
     year = ends.assign(kind=ends["end_kind"], content=np.nan)

@@ -120,14 +120,14 @@ def adds_up(study) -> None:
     kept = [
         row
         for row in plateau.retained(spells, study.money, study.cutoff).rows
-        if "clients kept" in row.name
+        if row.key[1] == "economics.retained.clients"
     ]
     left = [
         row
         for row in healthy.churn(year).rows
         if (row.name, row.group) == ("all ends", "share of clients")
     ]
-    if kept and kept[0].group == "the last twelve months":
+    if kept and kept[0].key[2] == "economics.retained.lately":
         assert kept[0].estimate + left[0].estimate == pytest.approx(1)
 
 

@@ -25,7 +25,8 @@ from retention.results import (
     quantity,
     to_json,
 )
-from retention.show.plots import Picture, effect_words, plot_effects
+from retention.show.picture import Picture
+from retention.show.survival import effect_words, plot_effects
 from retention.words import key_of
 
 NAMED = "<img src=x onerror=alert(1)>"
@@ -41,7 +42,7 @@ def test_tables_escape_whatever_is_in_them():
 def test_groups_stand_side_by_side():
     rows = tuple(Estimate("A1", "share", g, 0.5, 0.4, 0.6, 0.95, "share", 9, 3) for g in ("a", "b"))
     assert Estimates(rows, "c").frame().to_dict("records") == [
-        {"Quantity": "share"} | dict.fromkeys("ab", "50.0% (40.0% to 60.0%)")
+        {"quantity": "share"} | dict.fromkeys("ab", "50.0% (40.0% to 60.0%)")
     ]
 
 
@@ -180,8 +181,8 @@ def test_charts_of_effects_in_words():
     rows = pd.DataFrame({"choice": ["as planned", "b", "none"], "estimate": [0.3, -0.1, 1.0]})
     rows[["low", "high"]] = [(0.1, 0.5), (-0.3, 0.1), (float("nan"), 2.0)]
     assert effect_words(rows, "difference") == (
-        "as planned: 0.30 (0.10 to 0.50). Other ways lie between -0.10 and -0.10; "
-        "of all 2, 1 leave no difference possible."
+        "as planned: 0.30 (0.10 to 0.50). Other ways lie between -0.10 and -0.10. "
+        "Of all 2, 1 includes no difference."
     )
     assert effect_words(rows.head(1)) == "as planned: 0.30 (0.10 to 0.50)."
     assert effect_words(rows.tail(1)) == "Nothing could be computed."

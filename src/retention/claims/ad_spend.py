@@ -32,8 +32,8 @@ from retention.history.opportunities import (
 from retention.history.spells import AGENCY, CLIENT, KINDS, NEUTRAL
 from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
 from retention.settings import Extra
-from retention.stats.curves import raw_ratio
 from retention.stats.hazards import NotFittedError, band_exposure
+from retention.stats.rates import raw_ratio
 from retention.words import key_of, say
 
 SPEND = "monthly_ad_spend"
@@ -270,7 +270,7 @@ def size_sensitivities(
         ratio(spells, by_month=True, name=say("ad_spend.way.by_month")),
         ratio(spells, kinds=(CLIENT, NEUTRAL), name=neutral),
         ratio(spells, kinds=tuple(KINDS), name=say("ad_spend.way.every_end")),
-        ratio(spells, unknown=AGENCY, name=say("ad_spend.way.agency_choice")),
+        ratio(spells, unknown=AGENCY, name=say("ad_spend.way.unknown_is_agency")),
         ratio(spells, adjust=False, name=say("ad_spend.way.not_adjusted")),
     ]
     if renewals_known(spells):  # a start that was counted back says how long the client stayed

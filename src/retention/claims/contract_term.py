@@ -30,7 +30,7 @@ from retention.results import (
     quantity,
 )
 from retention.settings import Extra
-from retention.stats import curves
+from retention.stats import curves, outcomes, rates
 from retention.stats.curves import MIN_AT_RISK
 from retention.stats.intervals import share_limits, welch, wilson
 from retention.words import say
@@ -150,14 +150,14 @@ def curve_hazard_ratio(
     n_clients = sum(part.seen for part in early.values())
     theta = parts[MONTHLY][0] - parts[FIXED][0]
     se = math.hypot(parts[MONTHLY][1], parts[FIXED][1])
-    by_rep = curves.spread_by_rep(
+    by_rep = outcomes.spread_by_rep(
         [early[MONTHLY], early[FIXED]], partial(_log_ratio, horizon=horizon)
     )
     df = welch(*events.values())
     return Contrast(name, theta, se, n_clients, events, lacking, (UNADJUSTED,), None, df, by_rep)
 
 
-def _log_ratio(monthly: curves.Counts, fixed: curves.Counts, horizon: int) -> np.ndarray:
+def _log_ratio(monthly: outcomes.Counts, fixed: outcomes.Counts, horizon: int) -> np.ndarray:
     """The log ratio of the cumulative hazards at the horizon, a value for each rep left out.
 
     NaN without a rep whose clients alone have left: there is then no ratio.
@@ -168,7 +168,7 @@ def _log_ratio(monthly: curves.Counts, fixed: curves.Counts, horizon: int) -> np
     return np.where(np.isfinite(ratios), ratios, np.nan)
 
 
-def _log_cumulative_hazard(outcome: curves.Outcome, horizon: float) -> tuple[float, float]:
+def _log_cumulative_hazard(outcome: outcomes.Outcome, horizon: float) -> tuple[float, float]:
     """log(-log S(horizon)) and its standard error; NaN where nobody or everybody has left."""
     row = curves.after(curves.kaplan_meier(outcome), horizon)
     if not 0 < row["survival"] < 1:
@@ -177,7 +177,7 @@ def _log_cumulative_hazard(outcome: curves.Outcome, horizon: float) -> tuple[flo
     return math.log(-log_survival), abs(row["se"] / row["survival"] / log_survival)
 
 
-def _lacking(arm: str, outcome: curves.Outcome, horizon: int) -> list[str]:
+def _lacking(arm: str, outcome: outcomes.Outcome, horizon: int) -> list[str]:
     """Why this arm cannot be read at the horizon; empty where it can."""
     group = ARMS[arm]
     if not outcome.seen:
@@ -222,7 +222,7 @@ def contract_sensitivities(
         curve_hazard_ratio(spells, horizon=24),
         ratio(spells, kinds=(CLIENT, NEUTRAL), name=neutral),
         ratio(spells, kinds=tuple(KINDS), name=say("contract_term.way.every_end")),
-        ratio(spells, unknown=AGENCY, name=say("contract_term.way.agency_choice")),
+        ratio(spells, unknown=AGENCY, name=say("contract_term.way.unknown_is_agency")),
     ]
     if not renewals_known(spells):
         return chosen
@@ -284,7 +284,7 @@ def survival_by_term(
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def _each(outcome: curves.Outcome, groups: pd.Series) -> list[tuple[Any, curves.Outcome]]:
+def _each(outcome: outcomes.Outcome, groups: pd.Series) -> list[tuple[Any, outcomes.Outcome]]:
     """The part of the outcome that belongs to each category, by category."""
     return [(group, outcome.where((groups == group).to_numpy())) for group in groups.cat.categories]
 
@@ -318,7 +318,7 @@ def survival_estimates(spells: pd.DataFrame) -> Estimates:
     rows = _shares(outcome, groups, "contract_term.estimate.not_left")
     rows += _medians(outcome, groups, say("contract_term.estimate.median_choice")).values()
     if len(groups.cat.categories) > 1:
-        test = curves.logrank(outcome, groups)
+        test = rates.logrank(outcome, groups)
         name = say("contract_term.estimate.logrank", df=test.df)
         group = say("contract_term.group.all_terms")
         counts = (outcome.seen, outcome.ended)
@@ -343,7 +343,7 @@ def _service_medians(spells: pd.DataFrame) -> dict[int, Estimate]:
     return _medians(follow_up(spells), term_group(spells), name)
 
 
-def _shares(outcome: curves.Outcome, groups: pd.Series, name: str) -> list[Estimate]:
+def _shares(outcome: outcomes.Outcome, groups: pd.Series, name: str) -> list[Estimate]:
     """The share of each term that is left after each landmark, as far as its curve may be read;
     `name` is the id of what such a share is called.
     """
@@ -359,7 +359,7 @@ def _shares(outcome: curves.Outcome, groups: pd.Series, name: str) -> list[Estim
     return rows
 
 
-def _medians(outcome: curves.Outcome, groups: pd.Series, name: str) -> dict[int, Estimate]:
+def _medians(outcome: outcomes.Outcome, groups: pd.Series, name: str) -> dict[int, Estimate]:
     """The median of each term whose curve may be read at all; inf where half have not left by the
     last month that may be read.
     """
@@ -406,11 +406,11 @@ def _means_within(spells: pd.DataFrame, horizon: int) -> list[Estimate]:
     return [*rows, _normal(name, DIFFERENCE, gain, se, both, of_both)]
 
 
-def _mean(counts: curves.Counts, horizon: int) -> np.ndarray:
+def _mean(counts: outcomes.Counts, horizon: int) -> np.ndarray:
     return counts.mean(horizon)
 
 
-def _gain(monthly: curves.Counts, fixed: curves.Counts, horizon: int) -> np.ndarray:
+def _gain(monthly: outcomes.Counts, fixed: outcomes.Counts, horizon: int) -> np.ndarray:
     return np.asarray(fixed.mean(horizon) - monthly.mean(horizon))
 
 
@@ -419,14 +419,14 @@ def _normal(
     group: str,
     value: float,
     se: float,
-    parts: list[curves.Outcome],
+    parts: list[outcomes.Outcome],
     of: Callable[..., np.ndarray],
 ) -> Estimate:
     """A mean with its interval by client or by rep, the wider; none where a part has fewer than ten
     ends.
     """
     enough = min(part.ended for part in parts) >= MIN_EVENTS_GROUP
-    half = max(Z95 * se, curves.spread_by_rep(parts, of).reach(0.975)) if enough else math.nan
+    half = max(Z95 * se, outcomes.spread_by_rep(parts, of).reach(0.975)) if enough else math.nan
     counts = (sum(part.seen for part in parts), sum(part.ended for part in parts))
     return Estimate.of("A1", name, group, (value, value - half, value + half), "months", counts)
 
@@ -544,9 +544,7 @@ def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
     """
     outcome = follow_up(spells).only(BY_CHOICE)
     monthly = (spells["contract_term_months"] == 1).to_numpy()
-    row = curves.raw_ratio(
-        "A1", MONTHLY_OVER_FIXED, outcome.where(monthly), outcome.where(~monthly)
-    )
+    row = rates.raw_ratio("A1", MONTHLY_OVER_FIXED, outcome.where(monthly), outcome.where(~monthly))
     return Estimates((row,), say("contract_term.caption.raw_ratio"))
 
 

@@ -25,7 +25,8 @@ from retention.history.opportunities import exit_rows, month_rows, renewals_know
 from retention.history.spells import KINDS
 from retention.results import FALSE_DISCOVERIES, Estimate, Estimates, Finding
 from retention.settings import Extra
-from retention.stats.curves import MIN_AT_RISK, Outcome, after, kaplan_meier, known_through
+from retention.stats.curves import MIN_AT_RISK, after, kaplan_meier, known_through
+from retention.stats.outcomes import Outcome
 from retention.words import Said, say
 
 EARLY, SWEET_SPOT = 6, 18  # months: STUDY A9

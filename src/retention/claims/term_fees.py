@@ -18,8 +18,9 @@ from retention.history.spells import CLIENT, KINDS
 from retention.history.status import staying
 from retention.results import Z95, Estimate, Estimates, Finding
 from retention.settings import study_plan
-from retention.stats.curves import MIN_AT_RISK, Outcome, kaplan_meier, known_through
+from retention.stats.curves import MIN_AT_RISK, kaplan_meier, known_through
 from retention.stats.intervals import with_limits
+from retention.stats.outcomes import Outcome
 from retention.words import say
 
 PUBLISHED_FEES = {

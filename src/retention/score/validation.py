@@ -415,14 +415,14 @@ def views(rows: pd.DataFrame, window: Window, judgement: Judgement) -> dict[str,
 
 
 def reliability(told: pd.DataFrame, bins: int = 8) -> pd.DataFrame:
-    """Chances foretold against shares that came true, by bins of as many rows: `foretold, came,
-    low, high, rows`.
+    """Chances foretold against shares that came true, by bins of as many rows: `predicted,
+    observed, low, high, rows`.
 
     Wilson intervals with the number of distinct clients in the bin, for a client's months are not
     independent news.
     """
     if told.empty:
-        return pd.DataFrame(columns=["foretold", "came", "low", "high", "rows"])
+        return pd.DataFrame(columns=["predicted", "observed", "low", "high", "rows"])
     binned = told.assign(
         bin=pd.qcut(told[MODEL].rank(method="first"), min(bins, len(told)), labels=False)
     )
@@ -434,12 +434,12 @@ def reliability(told: pd.DataFrame, bins: int = 8) -> pd.DataFrame:
         found.append(
             (float(part[MODEL].mean()), share, min(low, share), max(high, share), len(part))
         )
-    return pd.DataFrame(found, columns=["foretold", "came", "low", "high", "rows"])
+    return pd.DataFrame(found, columns=["predicted", "observed", "low", "high", "rows"])
 
 
 def reliability_words(frame: pd.DataFrame) -> str:
     """The chart of chances against what came, in words."""
-    told = [f"{row.foretold:.0%} foretold, {row.came:.0%} came" for row in frame.itertuples()]
+    told = [f"{row.predicted:.0%} foretold, {row.observed:.0%} came" for row in frame.itertuples()]
     return f"By groups of as many months: {'; '.join(told) or 'nothing was foretold'}."
 
 
