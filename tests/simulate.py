@@ -25,7 +25,7 @@ import pandas as pd
 from scipy import stats
 
 from retention.claims.ad_spend import size_hazard_ratio
-from retention.claims.contract_term import arms, contract_hazard_ratio
+from retention.claims.contract_term import MONTHLY, arms, contract_hazard_ratio
 from retention.claims.detractors import detractor_ratio
 from retention.claims.judge import CLAIMS, judge
 from retention.claims.promises import gap_ratio
@@ -125,7 +125,7 @@ def contract(world: str, clients: int, seed: int) -> dict[str, float | str]:
     ratio = contract_hazard_ratio(spells)
     every, masks = follow_up(spells), arms(spells, 24)
     means = [restricted_mean(every.where(mask), 24) for mask in masks.values()]
-    curve = kaplan_meier(every.only([1]).where(masks["month-to-month"]))
+    curve = kaplan_meier(every.only([1]).where(masks[MONTHLY]))
     row = curve[curve["month"] <= 12].iloc[-1]
     found = {
         "estimate 0": ratio.theta,

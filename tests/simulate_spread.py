@@ -189,7 +189,7 @@ def of_curves(spells: pd.DataFrame) -> Iterator[tuple[str, Limits]]:
     found = curves.cumulative_incidence(outcome, [12]).iloc[0]
     yield "left by choice by month 12", (found["share"], found["low"], found["high"])
     for row in contract_term.restricted_mean_estimates(spells).rows:
-        if row.name.endswith("24"):
+        if row.key[1] == "contract_term.estimate.mean_service:24":
             yield f"mean months in 24, {row.group}", (row.estimate, row.low, row.high)
 
 

@@ -31,6 +31,7 @@ from retention.stats import hazards
 from retention.stats.curves import kaplan_meier
 from retention.stats.intervals import over
 from retention.stats.outcomes import Outcome
+from retention.words import key_of, say
 
 CASES = ROOT / "tests" / "cases"
 NOBODY = pd.Series(dtype=object)
@@ -139,8 +140,10 @@ def test_B5_a_fixed_term_without_a_fee_has_no_break_even_and_it_is_said():
     spells = study_of("case-07").spells
     free = sorted(spells.loc[spells["fee_pct"] == 0, "contract_term_months"].unique())
     table = term_fees.break_even(spells)
-    assert not {f"{term}-month term" for term in free} & {row.group for row in table.rows}
-    assert f"there is none for {free[0]}-month" in table.caption
+    groups = {key_of(row.group) for row in table.rows}
+    assert not {f"contract_term.group.term:{term}" for term in free} & groups
+    assert key_of(table.caption).startswith("contract_term.caption.break_even_some:")
+    assert say("contract_term.fees.free_term", months=free[0]) in table.caption
 
 
 def test_B5_a_monthly_fee_of_0_is_said():
@@ -148,14 +151,15 @@ def test_B5_a_monthly_fee_of_0_is_said():
     spells = spells.assign(fee_pct=spells["fee_pct"].where(spells["contract_term_months"] > 1, 0.0))
     table = term_fees.break_even(spells)
     assert table.rows == ()
-    assert table.caption.endswith("the usual fee month-to-month is 0")
+    assert key_of(table.caption).startswith("contract_term.caption.break_even_no_monthly:")
 
 
 @pytest.mark.parametrize("column", ["fee_pct", "monthly_ad_spend"])
 def test_B5_fees_or_spend_of_0_throughout_leave_no_what_if(sample_study, column):
     spells = sample_study.spells.assign(**{column: 0.0})
     table, finding = term_fees.without_monthly(spells)
-    assert table.rows == () and "too little is known of fees above 0" in finding.text
+    assert table.rows == ()
+    assert key_of(finding.text) == "contract_term.without_monthly.unknown"
     assert term_fees.monthly_stopped(spells, 0.75) is None
 
 

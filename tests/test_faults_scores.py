@@ -132,10 +132,10 @@ def test_S8_one_scan_and_what_leaks_is_used_nowhere(tmp_path):
     named = [item.text for item in study.warnings().items if "health" in item.text]
     assert len(named) == 1 and key_of(named[0]).startswith("churn_risk.leak.columns:health")
     groups = profile.known_at_signing(study.spells, study.at_signing)
-    assert "visits" in groups and not {"health", "exit talk"} & set(groups)
-    assert {
-        row.name.split()[-1] for row in ad_spend.other_sizes(study.spells, study.at_signing).rows
-    } == {"visits"}
+    assert "visits" in groups and not {"health", "exit_talk"} & set(groups)
+    assert {row.key[1] for row in ad_spend.other_sizes(study.spells, study.at_signing).rows} == {
+        "ad_spend.estimate.twice_the:visits"
+    }
     held = {row.group for row in ad_spend.per_doubling(study.spells, study.at_signing).rows}
     assert not any("exit_talk" in group for group in held)
 
