@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from retention import notices
+from retention.claims import registry
 from retention.claims.judge import Claim, load_plan
 from retention.data import Tables, ask_records_begin, prepared, read, warnings_of
 from retention.data.prepared import Frames, Made
@@ -323,6 +324,10 @@ class Study:
     def about_intervals(self) -> Finding:
         """Whether intervals allow for reps who differ: `notices.about_intervals`."""
         return notices.about_intervals(self.reps_known)
+
+    def judge(self, name: str) -> registry.Judged:
+        """The claim of this id (A1, A4, ...) as it stands in these data, with its verdict."""
+        return registry.judged(name, self)
 
     @property
     def whose(self) -> str:

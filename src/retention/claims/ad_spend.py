@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from retention.claims.contract_term import at_risk_by_term, curves_words, survival_by_term
+from retention.claims.registry import Studied, Ways, claim
 from retention.history.follow_up import follow_up
 from retention.history.held import Model, at_signing, category, known_size, offered, things
 from retention.history.opportunities import (
@@ -158,6 +159,18 @@ def pace_without_size(spells: pd.DataFrame, contracts: pd.DataFrame | None = Non
     if contrast.gate or 2 * stats.norm.sf(abs(contrast.theta) / contrast.se) >= BLANK_P:
         return None
     return math.exp(contrast.theta)
+
+
+@claim("A4")
+def larger_clients(study: Studied) -> Ways:
+    """Clients of the top quarter by planned spend against the bottom quarter (A4)."""
+    spells = study.spells
+    contracts = study.contracts
+    extra = study.at_signing
+    primary = size_hazard_ratio(spells, contracts=contracts, extra=extra)
+    planned = size_sensitivities(spells, contracts=contracts, extra=extra)
+    held = per_doubling(spells, extra, contracts=contracts)
+    return Ways(primary, planned, caveats(held))
 
 
 def size_hazard_ratio(

@@ -24,6 +24,7 @@ from retention.claims.contract_term import (
     contract_hazard_ratio,
     contract_sensitivities,
 )
+from retention.claims.registry import Studied, Ways, claim
 from retention.history import opportunities
 from retention.history.follow_up import follow_up
 from retention.history.held import NOT_KNOWN, known_size, offered, size, thing
@@ -49,6 +50,14 @@ WEIGHTED = say("contract_term.caveat.weighted")
 OWN, YEAR_SIGNED, ALL_ALIKE = "own ", "year signed", "all alike"
 PLANTED = 2  # the ratio of the simulated agencies in which changes of term are not on record
 WEAK_PENALTY = 100.0  # logistic regression: enough to stay finite where a group is all of one kind
+
+
+@claim("A1")
+def month_to_month(study: Studied) -> Ways:
+    """Month-to-month clients against clients on a fixed term (A1)."""
+    about = study.contracts, study.at_signing
+    primary = contract_hazard_ratio(study.spells, contracts=about[0], extra=about[1])
+    return Ways(primary, all_sensitivities(study.spells, *about))
 
 
 def all_sensitivities(

@@ -1,6 +1,7 @@
 """The NPS class (A10): do detractors leave sooner than promoters? Source: METHODS 4."""
 
-from retention.claims.rep_liking import AS_PLANNED, EARLIER, UNKNOWN_IS_AGENCY
+from retention.claims.registry import Studied, Ways, claim
+from retention.claims.rep_liking import AS_PLANNED, EARLIER, UNKNOWN_IS_AGENCY, missing
 from retention.history.features import DETRACTOR, PROMOTER
 from retention.history.panel import Panel, lagged_contrast, lagged_rows
 from retention.history.spells import AGENCY, CLIENT
@@ -11,6 +12,15 @@ GROUPS = {
     "detractor": say("rep_liking.group.detractors"),
     "promoter": say("rep_liking.group.promoters"),
 }
+
+
+@claim("A10")
+def detractors(study: Studied) -> Ways:
+    """Detractors against promoters (A10)."""
+    panel = study.panel
+    return Ways(
+        detractor_ratio(panel), detractor_sensitivities(panel), missing=missing(panel, "nps")
+    )
 
 
 def detractor_ratio(

@@ -55,6 +55,8 @@ class Claim:
     published: float | None = None
     band: tuple[float, float] | None = None
     page: str = ""
+    by_hand: str = ""
+    world: str = ""
     sensitivities: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
     advice: Mapping[str, str] = field(default_factory=dict)

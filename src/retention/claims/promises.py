@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from retention.claims.registry import Studied, Ways, claim
 from retention.claims.rep_liking import NEEDS
 from retention.history.expected import EARLY
 from retention.history.panel import Panel, lagged_contrast, lagged_rows
@@ -19,6 +20,13 @@ AS_PLANNED = say("claims.way.as_planned")
 EARLIER = say("sellers.way.earlier")
 RESULTS_FIXED = say("sellers.way.results_fixed")
 UNKNOWN_IS_AGENCY = say("sellers.way.unknown_is_agency")
+
+
+@claim("A8")
+def broken_promises(study: Studied) -> Ways:
+    """Leaving by what was promised beyond what was delivered (A8)."""
+    panel = study.panel
+    return Ways(gap_ratio(panel), gap_sensitivities(panel), missing=missing_promises(panel))
 
 
 def missing_promises(panel: Panel) -> list[str]:

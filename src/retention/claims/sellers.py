@@ -9,6 +9,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from retention.claims.registry import Studied, Ways, claim
 from retention.history.expected import EARLY, expected_ends
 from retention.history.follow_up import follow_up
 from retention.history.spells import AGENCY, CLIENT
@@ -25,6 +26,14 @@ UNKNOWN_IS_AGENCY = say("sellers.way.unknown_is_agency")
 CLIENTS = say("sellers.group.clients")
 EARLY_ENDS = say("sellers.funnel.early_ends")
 SELLER = say("sellers.funnel.seller")
+
+
+@claim("A7")
+def sellers_differ(study: Studied) -> Ways:
+    """Early leaving between sellers (A7)."""
+    spells = study.spells
+    planned = seller_sensitivities(spells)
+    return Ways(seller_spread(spells), planned, missing=missing_sellers(spells))
 
 
 def seller_spread(
