@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from retention.data.schema import read_list
 from retention.errors import printable, without_paths
+from retention.lists import registry
 from retention.report.execute import Executed
 from retention.results import (
     EMPTY,
@@ -31,13 +32,13 @@ from retention.results import (
 
 LEADS = 5  # findings that stand open at the top of the index; the rest is folded
 NUMBERS = ("risk", "low", "high", "at_stake")  # columns of the lists that are no words
-FIRST_LISTS = ("save", "scores", "care")  # the others follow by name
+FIRST_LISTS = ("save", "scores", "care")  # the others follow in the order of the registry
 FIRST_ROWS = 5  # of each list on the index
 LISTS = {
     "scores": "Who may leave, the most at stake first",
     "like_those_who_left": "Most like those who have left: describes who has left, does not "
     "predict who will",
-}  # captions; other lists are called by their files
+}  # captions of lists that are not in the registry
 SPARE = {
     "rep_id",
     "months_to_renewal",
@@ -241,16 +242,14 @@ def lists(folder: Path) -> list[dict[str, Any]]:
     table.
     """
     made = []
-    paths = sorted(
-        [folder / "scores.csv", *(folder / "lists").glob("*.csv")], key=lambda path: path.stem
-    )
-    for path in sorted(
-        paths, key=lambda path: FIRST_LISTS.index(path.stem) if path.stem in FIRST_LISTS else 9
-    ):
+    paths = {path.stem: path for path in (folder / "lists").glob("*.csv")}
+    paths["scores"] = folder / "scores.csv"
+    names = [*FIRST_LISTS, *registry.in_order(set(paths) - set(FIRST_LISTS))]
+    for path in (paths[name] for name in names if name in paths):
         rows = read_list(path, NUMBERS) if path.is_file() else pd.DataFrame()
         if rows.empty:
             continue
-        caption = LISTS.get(path.stem, path.stem.replace("_", " ").capitalize())
+        caption = LISTS.get(path.stem) or registry.caption_of(path.stem)
         table = Listing(_for_readers(rows.head(FIRST_ROWS)), caption, {"at_stake": ",.0f"})
         made.append(
             {
@@ -271,6 +270,8 @@ def _for_readers(rows: pd.DataFrame) -> pd.DataFrame:
             for risk, low, high in rows[["risk", "low", "high"]].to_numpy()
         ]
         rows = rows.assign(risk=chance).drop(columns=["low", "high"])
+    if "action" in rows:
+        rows = rows.assign(action=rows["action"].map(registry.action_words))
     spare = [name for name in rows if name in SPARE or (name == "client_id" and "client" in rows)]
     return rows.drop(columns=spare)
 

@@ -67,6 +67,15 @@ def say(key: str, /, **fields: Any) -> Said:
     return Said(_FORMATTER.vformat(texts()[key], (), fields), f"{key}:{values}" if values else key)
 
 
+def together(first: str, *more: str) -> Said:
+    """Several texts as one, under the id of the first; empty ones leave nothing behind.
+
+    >>> together(say("claims.checks.planned"), "", "and so on").key
+    'claims.checks.planned'
+    """
+    return Said(" ".join(filter(None, (first, *more))), key_of(first))
+
+
 def key_of(text: str) -> str:
     """The id of a text from `say`; any other text (a name in the data) stands for itself."""
     return text.key if isinstance(text, Said) else text
