@@ -26,7 +26,8 @@ def decide(rows: pd.DataFrame, lists: Lists, otherwise: pd.Series | None = None)
     Clients of the lists that are not among `rows` are passed over; `otherwise` (index `client_id`)
     is the reason given for none. ValueError for an unknown list.
     """
-    if unknown := sorted(set(lists) - set(IDS)):
+    unknown = sorted(set(lists) - set(IDS))
+    if unknown:
         raise ValueError(f"no such action: {', '.join(unknown)}; there are {', '.join(IDS)}")
     first = _first(_all(lists))
     table = rows[["client_id"]].assign(client=client_names(rows))

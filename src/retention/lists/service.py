@@ -226,24 +226,33 @@ def overdue_list(
     parts = []
     for what, those, limit, days, whom in rules:
         last = pd.to_datetime(clients["client_id"].map(last_days(held[those], "held_on")))
-        age = (cutoff - last.fillna(clients["start_date"])).dt.days
         # What nobody ever writes down is not overdue.
-        late = (age > limit) & those.any() & whom
-        reason = say(f"lists.waits.{what}")
-        rows = clients.assign(
-            reason=reason,
-            evidence=[_since_words(reason, day) for day in last],
-            age_days=age,
-            act_by=cutoff + days * DAY,
-        )
-        parts.append(rows[late])
-    every = pd.concat(parts)
+        asked = whom & those.any()
+        late = _late(clients[asked], last[asked], cutoff, limit, what)
+        parts.append(late.assign(act_by=cutoff + days * DAY))
+    return _one_row_each(pd.concat(parts))
+
+
+def _late(
+    clients: pd.DataFrame, last: pd.Series, cutoff: pd.Timestamp, limit: int, what: str
+) -> pd.DataFrame:
+    """The clients with whom it has been longer than the limit (days) since `last`, or since they
+    signed.
+
+    `what` they wait for is an id of lists.waits.
+    """
+    age = (cutoff - last.fillna(clients["start_date"])).dt.days
+    reason = say(f"lists.waits.{what}")
+    evidence = [_since_words(reason, day) for day in last]
+    rows = clients.assign(reason=reason, evidence=evidence, age_days=age)
+    return rows[age > limit]
+
+
+def _one_row_each(every: pd.DataFrame) -> pd.DataFrame:
+    """A row a client with all its reasons, the most urgent first."""
+    by = every.groupby("client_id", sort=False)
     joined = {"client": "first", "owner": "first", "reason": "; ".join, "evidence": "; ".join}
-    rows = (
-        every.groupby("client_id", sort=False)
-        .agg(joined | {"age_days": "max", "act_by": "min"})
-        .reset_index()
-    )
+    rows = by.agg(joined | {"age_days": "max", "act_by": "min"}).reset_index()
     rows = rows.sort_values(["act_by", "age_days"], ascending=[True, False], kind="stable")
     return rows[LISTED].reset_index(drop=True)
 

@@ -246,30 +246,7 @@ def new_rep(panel: Panel) -> Estimates:
     Mean of three months after less three before; loved: a rating in the upper third before.
     Interval by client (t), or by the rep in charge then, the wider.
     """
-    rep = panel.rep
-    span = MONTHS_AFTER
-    rows = []
-    for m in range(span, rep.shape[1] - span):
-        before, after = (
-            pd.DataFrame(panel.liking[:, a : a + span]).mean(axis=1) for a in (m - span, m)
-        )
-        old = rep[:, m - span : m] == rep[:, [m - 1]]
-        new = rep[:, m : m + span] == rep[:, [m]]
-        known = (rep[:, m - 1] != NOBODY) & (rep[:, m] != NOBODY)
-        steady = old.all(axis=1) & new.all(axis=1) & known
-        at = {
-            "client": before.index,
-            "before": before,
-            "moved": after - before,
-            "new": rep[:, m] != rep[:, m - 1],
-        }
-        at |= {"rep": rep[:, m]}
-        rows.append(pd.DataFrame(at)[steady])
-    every = (
-        pd.concat(rows)
-        if rows
-        else pd.DataFrame(columns=["client", "before", "moved", "new", "rep"])
-    ).dropna()
+    every = _ratings_moved(panel)
     loved = every["before"] >= every["before"].quantile(2 / 3)
     made = []
     change = say("portfolio.new_rep.change")
@@ -283,6 +260,28 @@ def new_rep(panel: Panel) -> Estimates:
             group = say(f"portfolio.new_rep.{who}")
             made.append(Estimate.of("D4", change, group, values, "points", (len(gap), 0)))
     return Estimates(tuple(made), say("portfolio.new_rep.caption"))
+
+
+def _ratings_moved(panel: Panel) -> pd.DataFrame:
+    """A row a client and month before and after which one rep each was in charge for
+    `MONTHS_AFTER` months.
+
+    Columns: `client, before` (mean rating), `moved` (after less before), `new` (the rep changed),
+    `rep` (then).
+    """
+    rep = panel.rep
+    span = MONTHS_AFTER
+    rows = [pd.DataFrame(columns=["client", "before", "moved", "new", "rep"])]
+    for month in range(span, rep.shape[1] - span):
+        before = pd.DataFrame(panel.liking[:, month - span : month]).mean(axis=1)
+        after = pd.DataFrame(panel.liking[:, month : month + span]).mean(axis=1)
+        last, first = rep[:, month - 1], rep[:, month]
+        old = (rep[:, month - span : month] == last[:, None]).all(axis=1)
+        new = (rep[:, month : month + span] == first[:, None]).all(axis=1)
+        steady = old & new & (last != NOBODY) & (first != NOBODY)
+        moved = {"client": before.index, "before": before, "moved": after - before}
+        rows.append(pd.DataFrame({**moved, "new": first != last, "rep": first})[steady])
+    return pd.concat(rows[1:] or rows).dropna()
 
 
 def happenings(book: Book) -> dict[str, pd.DataFrame]:

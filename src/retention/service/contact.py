@@ -100,7 +100,8 @@ def factors(at: pd.DataFrame, tables: Tables) -> dict[tuple[str, str], np.ndarra
     found: dict[tuple[str, str], np.ndarray] = {}
     tables = _with_people_gone(tables)
     for name, (make, day) in parts.items():
-        if (rows := tables.get(name)) is not None and len(rows):
+        rows = tables.get(name)
+        if rows is not None and len(rows):
             known = at["day"] >= at["start_date"].clip(lower=rows[day].min()) + LANDMARK_DAYS * DAY
             found |= {key: np.where(known, values, np.nan) for key, values in make(at, rows)}
     return found

@@ -48,32 +48,35 @@ def episodes(panel: Panel) -> pd.DataFrame:
     low = panel.nps <= DETRACTOR
     rows = np.flatnonzero(low.any(axis=1))
     first = low[rows].argmax(axis=1)
-    stop = (
-        (whole_months(spells["start_date"], spells["end_date"]) + 1)
-        .fillna(np.inf)
-        .to_numpy(float)[rows]
-    )
-    seen = (spells["observed_months"].to_numpy()[rows] > first + TURN + LATER) & (
-        stop > first + TURN + 1
-    )
-    rows = rows[seen]
-    first = first[seen]
-    stop = stop[seen]
-    kind = spells["end_kind"].replace(UNKNOWN, CLIENT).to_numpy()[rows]
+    months = whole_months(spells["start_date"], spells["end_date"]) + 1
+    stop = months.fillna(np.inf).to_numpy(float)[rows]
+    observed = spells["observed_months"].to_numpy()[rows]
+    seen = (observed > first + TURN + LATER) & (stop > first + TURN + 1)
+    rows, first, stop = rows[seen], first[seen], stop[seen]
     before = panel.rep[rows, first]
     since = panel.rep[rows, first + TURN]
     changed = (before != since) & (before != NOBODY) & (since != NOBODY)
-    answers = panel.nps[rows[:, None], first[:, None] + TURN + np.arange(1, LATER + 1)]
-    ended = stop <= first + TURN + LATER + 1
-    known = ~np.isnan(answers)
-    last = answers[np.arange(len(rows)), LATER - 1 - known[:, ::-1].argmax(axis=1)]
-    cases = [ended & (kind == CLIENT), ended, ~known.any(axis=1), last > DETRACTOR]
-    outcome = np.select(cases, [*OUTCOMES[2:], OUTCOMES[0]], OUTCOMES[1])
     table = {
         "client_id": spells["client_id"].to_numpy()[rows],
         "group": np.where(changed, CHANGED, SAME),
+        "outcome": _outcomes(panel, rows, first + TURN, stop),
+        "rep": since,
     }
-    return pd.DataFrame({**table, "outcome": outcome, "rep": since})
+    return pd.DataFrame(table)
+
+
+def _outcomes(panel: Panel, rows: np.ndarray, begin: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """What became of clients in the `LATER` months after the month `begin`, as ids of `OUTCOMES`.
+
+    All of shape (n,): `rows` of the panel, `begin` and `stop` (the end) in months of service.
+    """
+    kind = panel.spells["end_kind"].replace(UNKNOWN, CLIENT).to_numpy()[rows]
+    answers = panel.nps[rows[:, None], begin[:, None] + np.arange(1, LATER + 1)]
+    ended = stop <= begin + LATER + 1
+    known = ~np.isnan(answers)
+    last = answers[np.arange(len(rows)), LATER - 1 - known[:, ::-1].argmax(axis=1)]
+    cases = [ended & (kind == CLIENT), ended, ~known.any(axis=1), last > DETRACTOR]
+    return np.asarray(np.select(cases, [*OUTCOMES[2:], OUTCOMES[0]], OUTCOMES[1]))
 
 
 def share_of(row_id: str, name: str, group: str, counted: Any, reps: Any = None) -> Estimate:

@@ -217,30 +217,33 @@ def words(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
     if table.empty:
         return Finding("C1", say("service.nps.nobody", months=RECENT))
     row = table.iloc[0]
-    chances = [
-        say("service.nps.band_chance", band=band_words(name), chance=chance)
-        for name, chance in zip(BANDS, band_chances(row), strict=True)
-    ]
     parts = [
-        say(
-            "service.nps.lead",
-            months=RECENT,
-            nps=round(row["nps"]),
-            low=round(row["low"]),
-            high=round(row["high"]),
-            band=band_words(band(row["nps"])),
-        ),
+        _lead_words(row),
         say("service.nps.counts", **{name: int(row[name]) for name in COUNTS}),
-        say(
-            "service.nps.response",
-            answered=int(row["answered"]),
-            asked=int(row["asked"]),
-            share=row["answered"] / row["asked"],
-        ),
-        say("service.nps.sure", chances=", ".join(chances)),
+        _response_words(int(row["answered"]), int(row["asked"])),
+        _chance_words(band_chances(row)),
         "" if row["reps_known"] else INDEPENDENT,
     ]
     return Finding("C1", together(*parts), "headline")
+
+
+def _lead_words(row: pd.Series) -> Said:
+    score_, low, high = (round(row[name]) for name in ("nps", "low", "high"))
+    about = {"nps": score_, "low": low, "high": high, "band": band_words(band(row["nps"]))}
+    return say("service.nps.lead", months=RECENT, **about)
+
+
+def _response_words(answered: int, asked: int) -> Said:
+    share = answered / asked
+    return say("service.nps.response", answered=answered, asked=asked, share=share)
+
+
+def _chance_words(shares: np.ndarray) -> Said:
+    chances_ = [
+        say("service.nps.band_chance", band=band_words(name), chance=share)
+        for name, share in zip(BANDS, shares, strict=True)
+    ]
+    return say("service.nps.sure", chances=", ".join(chances_))
 
 
 def estimates(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Estimates:

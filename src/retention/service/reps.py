@@ -74,7 +74,7 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
     looked at together.
 
     One-sided, each rep against all others (exact: of the ends of both, the share that falls to the
-    rep), drawn in where reps spread more than luck; Benjamini-Hochberg at 5 %: of equal reps one is
+    rep), shrunk where reps spread more than luck; Benjamini-Hochberg at 5 %: of equal reps one is
     named in at most 5 % of agencies.
     """
     ranked = table[~table["few"]]
