@@ -12,7 +12,7 @@ from retention import open_study
 from retention.claims import gate
 from retention.data.schema import write_csv
 from retention.history import clients_now, status
-from retention.lists import actions
+from retention.lists import decision
 from retention.money import plateau
 from retention.portfolio import healthy
 from retention.portfolio.book import Book
@@ -108,11 +108,11 @@ def adds_up(study) -> None:
     assert len(present) + clients_now.under_notice(study.panel) == active
     book = Book(spells, study.tables.frames, study.settings, last)
     assert len(book.rows) == active
-    table = actions.decide(book.rows, {}, actions.why_nothing(book))
+    table = decision.decide(book.rows, {}, decision.why_nothing(book))
     assert sorted(table["client_id"]) == sorted(book.rows["client_id"])
     if study.is_snapshot:
         return
-    assert healthy.quarters(spells, last, 100).drop(columns="Quarter").to_numpy().sum() == gone
+    assert healthy.quarters(spells, last, 100).drop(columns="quarter").to_numpy().sum() == gone
     year = healthy.last_year(book)
     began = last - pd.DateOffset(years=1)
     assert year["kind"].notna().sum() == (spells["gone"] & (spells["end_date"] > began)).sum()
@@ -125,7 +125,8 @@ def adds_up(study) -> None:
     left = [
         row
         for row in healthy.churn(year).rows
-        if (row.name, row.group) == ("all ends", "share of clients")
+        if (key_of(row.name), key_of(row.group))
+        == ("portfolio.ends.all", "portfolio.churn.clients")
     ]
     if kept and kept[0].key[2] == "economics.retained.lately":
         assert kept[0].estimate + left[0].estimate == pytest.approx(1)

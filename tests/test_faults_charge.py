@@ -30,7 +30,8 @@ from retention.history.panel import build_panel
 from retention.history.prepaid import by_term
 from retention.history.snapshots import build_snapshots
 from retention.history.spells import build_spells
-from retention.lists import actions, service
+from retention.lists import decision, registry, service, views
+from retention.lists.desk import Desk, care_of
 from retention.money import bonuses
 from retention.portfolio import debts, effects, evidence, tiers
 from retention.portfolio.book import Book
@@ -115,8 +116,8 @@ def test_B16_who_left_is_in_charge_of_nobody_and_is_counted():
     book = Book(study.spells, study.tables.frames, study.settings, last)
     assert book.owners.isna().sum() == 21 and "r1" not in set(book.owners)
     assert book.owner_words.value_counts().to_dict() == {"Cem": 22, "Bea, who left": 21, "Ada": 16}
-    lists = actions.own_lists(book, others=actions.of_service(study))
-    owners = lists[actions.CARE].set_index("client_id")["owner"]
+    lists = registry.made(Desk(book, care=care_of(study)))
+    owners = lists["care"].set_index("client_id")["owner"]
     assert (owners == book.owner_words.reindex(owners.index)).all() and "Bea, who left" in set(
         owners
     )
@@ -299,7 +300,7 @@ def test_B17_who_owes_nothing_after_credit_notes_is_not_dunned():
     owed = debts.arrears(study.tables.frames, [last])[last]
     assert owed["c01"] == 0 and owed["c02"] == 0 and owed.max() == 0
     book = Book(study.spells, study.tables.frames, study.settings, last)
-    assert actions.own_lists(book)[actions.COLLECT].empty
+    assert registry.made(Desk(book))["collect"].empty
 
 
 def test_B17_debts_by_hand():
@@ -523,14 +524,13 @@ def test_B3_a_year_paid_ahead_leaves_what_it_leaves_and_calls_for_nothing(paid_i
     own = months["fee"].mask(months["client_id"].eq("c00"), 0.5).mask(lump, 9594.5)
     tables = dict(study.tables.frames) | {"account_months": months.assign(fee=own)}
     book = Book(study.spells, tables, study.settings, pd.Timestamp(study.cutoff))
-    assert book.told.loc["c00", "margin"] == pytest.approx(370, abs=0.1)
-    table = actions.decide(book.rows, actions.own_lists(book), actions.why_nothing(book)).set_index(
-        "client_id"
-    )
-    assert (
-        table.loc["c00", "action"] == actions.NONE
-        and "it leaves 370 a month" in table.loc["c00", "reason"]
-    )
+    assert book.monthly.loc["c00", "margin"] == pytest.approx(370, abs=0.1)
+    table = decision.decide(
+        book.rows, registry.made(Desk(book)), decision.why_nothing(book)
+    ).set_index("client_id")
+    assert table.loc["c00", "action"] == registry.NONE and key_of(
+        table.loc["c00", "reason"]
+    ).startswith("lists.reason.earns:370,")
     own = book.money.query("client_id == 'c00'")
     assert own["fee"].round().eq(800).all() and len(own) == 24
     worth = worth_by_month(own)["worth_a_month"].to_numpy()
@@ -616,7 +616,7 @@ def test_R15_what_was_noted_before_signing_is_evidence():
     assert told["group"].tolist() == ["abuse"]
     spells = build_spells(rows, cutoff=pd.Timestamp("2025-06-30").date())
     [ends] = effects.after_events(
-        spells, {"noted": flags.rename(columns={"noted_on": "day"})}, 1
+        spells, {"anything": flags.rename(columns={"noted_on": "day"})}, 1
     ).rows
     assert ends.n_clients == 1
 
@@ -664,7 +664,7 @@ def test_R14_any_optional_column_of_people_may_be_absent_or_blank(table, column,
     clients = clients_now.present(panel, last)
     assert clients["owner"].tolist() == ["r1", left]
     book = Book(spells, tables, Settings(), last)
-    assert book.owners.fillna(NOBODY).tolist() == ["r1", left] and book.told.empty
+    assert book.owners.fillna(NOBODY).tolist() == ["r1", left] and book.monthly.empty
     serving = clients_now.serving(tables["assignments"], tables["staff"], last)
     assert (
         len(service.held_alone(clients, serving, clients_now.people_names(tables["staff"]), last))
@@ -672,7 +672,7 @@ def test_R14_any_optional_column_of_people_may_be_absent_or_blank(table, column,
     )
     assert (
         service.loads(clients, serving, pd.Series(dtype=object)).empty
-        and len(actions.our_part(book)) == 0
+        and len(views.our_part(book)) == 0
     )
     frames = {"engagements": spells, **tables}
     made = features_of({name: frame.dropna(axis=1, how="all") if name == table else frame

@@ -18,7 +18,8 @@ from retention.data.schema import columns_of
 from retention.history import clients_now, expected, money
 from retention.history.panel import build_panel
 from retention.history.spells import build_spells
-from retention.lists import actions
+from retention.lists import cases, reasons, registry
+from retention.lists.desk import Desk
 from retention.money import bonuses, lifetimes
 from retention.portfolio import effects, evidence, margins
 from retention.portfolio.book import Book
@@ -74,7 +75,7 @@ def test_B1_every_end_still_to_come_leaves_a_review_that_says_so(tmp_path):
         file.write('[dates]\nends_ahead = "notice"\n')
     table = review_of(open_study(str(tmp_path)))
     assert table.empty
-    assert "cannot be compared" in reps.help_words(table, NOBODY).text
+    assert reps.help_words(table, NOBODY).text.key == "service.help.not_comparable"
 
 
 # B2: a client that pays nothing.
@@ -89,24 +90,23 @@ def test_B2_a_client_that_pays_nothing_has_its_row(tmp_path):
     )  # pro bono: its one payment is gone too
     months.to_csv(tmp_path / "account_months.csv", index=False)
     study = open_study(str(tmp_path))
-    lists = actions.own_lists(
-        Book(study.spells, study.tables.frames, study.settings, pd.Timestamp(study.cutoff))
-    )
+    book = Book(study.spells, study.tables.frames, study.settings, pd.Timestamp(study.cutoff))
+    lists = registry.made(Desk(book))
     told = " ".join(str(text) for rows in lists.values() for text in rows["reason"])
-    assert "it pays nothing; offer 430 a month" in told
+    assert say("lists.reason.offer_price", cost="430") in told
     assert "inf" not in told and "nan" not in told
 
 
 def test_B2_a_fee_of_0_is_no_base_for_a_share():
     short = pd.DataFrame({"shortfall": [400.0, 100.0, 50.0], "fee": [0.0, 1000.0, 0.0]})
     own = short.assign(people=[0.0, 0.0, 50.0], changes=0.0, discount=0.0)
-    assert actions._raise_needed(own).tolist() == [math.inf, 0.1, 0.0]
+    assert cases.raise_needed(own).tolist() == [math.inf, 0.1, 0.0]
 
 
 @pytest.mark.parametrize("usual", [0.0, -50.0, math.nan])
 def test_B2_a_debt_is_counted_in_invoices_only_where_they_are_above_0(usual):
-    assert actions._owes(500.0, usual) == "owes 500 overdue"
-    assert actions._owes(500.0, 250.0) == "owes 500 overdue, 2.0 invoices"
+    assert reasons.owes_words(500.0, usual).key == "lists.reason.owes:500"
+    assert reasons.owes_words(500.0, 250.0).key == "lists.reason.owes_invoices:500,2.0"
 
 
 def test_B2_no_price_is_infinite_where_the_others_cost_nothing():
@@ -120,7 +120,7 @@ def test_B2_no_price_is_infinite_where_the_others_cost_nothing():
 def test_B4_fees_hours_and_costs_without_any_rep():
     book = book_of("case-04")
     assert book.team.empty
-    assert len(actions.own_lists(book)) > 0
+    assert len(registry.made(Desk(book))) > 0
 
 
 def test_B4_clients_without_a_rep_beside_those_with_one():
@@ -266,8 +266,8 @@ def test_what_is_held_fixed_and_alike_for_all_costs_no_comparison(sample_study):
     spells = sample_study.spells
     monthly = spells[spells["contract_term_months"] == 1].reset_index(drop=True)
     days = monthly.loc[::2, ["client_id"]].assign(day=monthly["start_date"])
-    table = effects.after_events(monthly, {"something": days}, notice=1)
-    assert effects.LEFT in {row.group for row in table.rows}
+    table = effects.after_events(monthly, {"anything": days}, notice=1)
+    assert effects.LEFT.key in {key_of(row.group) for row in table.rows}
 
 
 def test_hours_of_people_whose_cost_is_not_known_leave_no_margin():

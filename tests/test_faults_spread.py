@@ -26,6 +26,7 @@ from retention.settings import WhatIfSettings
 from retention.stats.hazards import fit_hazard
 from retention.stats.intervals import jackknife, with_limits
 from retention.stats.outcomes import spread_by_rep
+from retention.words import key_of
 from simulate_spread import World, agency
 
 CUTOFF = dt.date(2024, 12, 31)
@@ -348,9 +349,13 @@ def test_S1_remedies_and_invoices_are_by_rep_too():
     mends = np.concatenate([np.arange(10) < k for k in (1, 9, 1, 9, 1, 9)])
     names = dict.fromkeys(("yearly_raise", "people", "changes", "discount"), 0.0)
     found = pd.DataFrame({**names, "shortfall": 1.0, "recovered": mends.astype(float), "rep": reps})
-    rows = {row.group: row for row in mended(found).rows if row.name == "all four together"}
+    rows = {
+        key_of(row.group): row
+        for row in mended(found).rows
+        if key_of(row.name) == "portfolio.remedy.all"
+    }
     by_hand = logit_limits(0.5, (30 - np.array([1, 9, 1, 9, 1, 9])) / 50)
-    told = rows["clients mended"]
+    told = rows["portfolio.recovered.mended"]
     assert [told.estimate, told.low, told.high] == pytest.approx(by_hand)
     clients = [f"c{k:02}" for k in range(60)]
     spells = build_spells(clients_of([(c, "2024-01-01", None, 1) for c in clients]), cutoff=CUTOFF)

@@ -24,6 +24,7 @@ FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 ALONE = {"show"}  # takes frames, knows nothing of the package but its words
 PUBLISHING = {
     "errors",
+    "lists",
     "results",
     "settings",
     "parameters",

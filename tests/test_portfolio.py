@@ -14,18 +14,21 @@ from hypothesis import strategies as st
 
 from conftest import clients_of
 from retention import open_study
-from retention.data.schema import TABLES
+from retention.data.schema import TABLES, read_list, write_csv
 from retention.errors import ConfigError
 from retention.history.follow_up import follow_up
 from retention.history.panel import Panel
 from retention.history.spells import build_spells
-from retention.lists import actions
+from retention.lists import cases, decision, registry, views
+from retention.lists.desk import Desk, care_of
+from retention.lists.shape import COLUMNS, with_owner_names
 from retention.portfolio import debts, effects, evidence, healthy, margins, tiers
 from retention.portfolio.book import Book, as_known
 from retention.sample import write
 from retention.sample.world import FEES, WORLDS, found
 from retention.settings import ResultsSettings, Settings
 from retention.stats.curves import kaplan_meier
+from retention.words import Said, key_of, say
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 
@@ -84,8 +87,8 @@ def sample(sample_study):
 
 @pytest.fixture(scope="module")
 def decided(sample, sample_study):
-    lists = actions.own_lists(sample, others=actions.of_service(sample_study))
-    return lists, actions.decide(sample.rows, lists, actions.why_nothing(sample))
+    lists = registry.made(Desk(sample, care=care_of(sample_study)))
+    return lists, decision.decide(sample.rows, lists, decision.why_nothing(sample))
 
 
 # Five clients by hand: months July to December 2025, an hour of p1 costs 50, of p2 (same role) 70;
@@ -156,13 +159,18 @@ def five() -> dict[str, pd.DataFrame]:
     }
 
 
+def by_key(estimates) -> dict:
+    """The rows of estimates by the ids of their names and groups."""
+    return {(key_of(row.name), key_of(row.group)): row for row in estimates.rows}
+
+
 def later(day: str) -> dt.date:
     return dt.date.fromisoformat(day)
 
 
 def test_margins_by_hand(five):
     """On 10 February all six months are on record: a leaves 1000 - 10 x 50, and so on."""
-    told = book_of(five, later("2026-02-10"), None).told
+    told = book_of(five, later("2026-02-10"), None).monthly
     assert told["margin"].to_dict() == {"a": 500, "b": -80, "c": -200, "d": -200, "e": 500}
     assert told["cost"].to_dict() == {"a": 500, "b": 480, "c": 500, "d": 700, "e": 100}
     assert told["months"].to_dict() == {"a": 6, "b": 6, "c": 6, "d": 6, "e": 3}
@@ -177,13 +185,13 @@ def test_causes_by_hand(five):
     under-priced.
     """
     book = book_of(five, later("2026-02-10"), None)
-    assert book.told["cause"].dropna().to_dict() == dict.fromkeys("bcd", margins.UNSEEN)
+    assert book.monthly["cause"].dropna().to_dict() == dict.fromkeys("bcd", margins.UNSEEN)
     spells = five["clients"].assign(
         start_date=pd.to_datetime(
             ["2024-03-01", "2025-07-01", "2023-01-01", "2025-01-10", "2025-10-01"]
         )
     )
-    told = book_of(five | {"clients": spells}, later("2026-02-10"), None).told
+    told = book_of(five | {"clients": spells}, later("2026-02-10"), None).monthly
     assert told.loc["b", "cause"] == margins.UNDERPRICED
     early = told.assign(early=100.0)
     months = pd.Series({"b": 13, "c": 12, "d": 11})
@@ -200,7 +208,7 @@ def test_the_interval_of_a_margin_is_student_s(five):
         290,
         300.0,
     ]
-    row = book_of(five, later("2026-02-10"), None).told.loc["c"]
+    row = book_of(five, later("2026-02-10"), None).monthly.loc["c"]
     spread = np.std([300, 320, 280, 310, 290, 300], ddof=1) / math.sqrt(6)
     assert row["margin"] == pytest.approx(-200) and row["high"] == pytest.approx(
         -200 + 2.5706 * spread, rel=1e-4
@@ -227,17 +235,17 @@ def test_remedies_by_hand(five):
     assert found_["people"].to_dict() == pytest.approx({"b": 4 * 10, "c": 0, "d": 10 * 10})
     assert found_["recovered"].to_dict() == pytest.approx({"b": 80, "c": 30.75, "d": 125})
     assert (book.mending["discount"] == 0).all()
-    kept = margins.remedies(book.told, book.rows, book.known, book.cutoff, pd.Series({"d": True}))
+    kept = margins.remedies(
+        book.monthly, book.rows, book.known, book.cutoff, pd.Series({"d": True})
+    )
     assert kept.loc["d", "people"] == 0 and kept.loc["b", "people"] == 40
 
 
 def test_the_share_mended_by_hand(five):
-    rows = {
-        (r.name, r.group): r
-        for r in margins.mended(book_of(five, later("2026-02-10"), None).mending).rows
-    }
+    rows = by_key(margins.mended(book_of(five, later("2026-02-10"), None).mending))
     share, whole = (
-        rows["all four together", group] for group in ("share of the shortfall", "clients mended")
+        rows["portfolio.remedy.all", f"portfolio.recovered.{what}"]
+        for what in ("shortfall", "mended")
     )
     assert share.estimate == pytest.approx(235.75 / 480) and share.low < share.estimate < share.high
     assert whole.estimate == pytest.approx(1 / 3) and share.n_clients == 3
@@ -287,25 +295,25 @@ def test_five_clients_get_the_action_that_arithmetic_says(five):
     our part.
     """
     book = book_of(five, later("2026-02-10"), None)
-    table = actions.decide(book.rows, actions.own_lists(book), actions.why_nothing(book)).set_index(
-        "client_id"
-    )
+    table = decision.decide(
+        book.rows, registry.made(Desk(book)), decision.why_nothing(book)
+    ).set_index("client_id")
     assert table["action"].to_dict() == {
-        "a": actions.RAISE_FEE, "b": actions.REPRICE, "c": actions.REPRICE, "d": actions.REPRICE, "e": actions.NONE
+        "a": "raise_rate", "b": "re_price", "c": "re_price", "d": "re_price", "e": registry.NONE
     }  # fmt: skip
-    assert "ask 500 a month (+67%)" in table.loc["c", "reason"]
-    held = "not to let go before our part is mended: no other rep's hours at like fees to look at"
-    assert table.loc["c", "evidence"].endswith(held)
-    assert table.loc["b", "reason"].endswith(
-        "dearer people to newer accounts (40), charge for changes (50)"
-    )
-    assert (
-        "ask 600 a month (+20%)" in table.loc["d", "reason"]
-        and table.loc["d", "act_by"] == "2026-02-24"
-    )
-    assert (
-        table.loc["e", "reason"] == "it leaves 500 a month; nothing on this page calls for action"
-    )
+    assert say("lists.reason.ask_more", price="500", more=2 / 3) in table.loc["c", "reason"]
+    evidence_ = table.loc["c", "evidence"]
+    assert key_of(evidence_).startswith("lists.evidence.our_part_first:")
+    assert evidence_.endswith(say("lists.evidence.no_hours_to_look_at"))
+    steps = (("people", "40"), ("changes", "50"))
+    told = [
+        say("lists.reason.remedy", remedy=margins.remedy_words(name), money=money)
+        for name, money in steps
+    ]
+    assert table.loc["b", "reason"].endswith(", ".join(told))
+    assert say("lists.reason.ask_more", price="600", more=0.2) in table.loc["d", "reason"]
+    assert table.loc["d", "act_by"] == "2026-02-24"
+    assert key_of(table.loc["e", "reason"]).startswith("lists.reason.earns:500,")
     assert table.loc["d", "owner"] == "Ann"
     two = five["clients"].assign(
         rep_id=five["clients"]["client_id"].map({"a": "p2", "e": "p2"}).fillna("p1")
@@ -317,11 +325,11 @@ def test_five_clients_get_the_action_that_arithmetic_says(five):
         "requests": slow.assign(answered_on=slow["requested_on"] + waited, hours=0.0),
     }
     asked = book_of(looked, later("2026-02-10"), None, heavy_hours=9.0)
-    told = actions.decide(asked.rows, actions.own_lists(asked)).set_index("client_id").loc["c"]
+    told = decision.decide(asked.rows, registry.made(Desk(asked))).set_index("client_id").loc["c"]
     assert (
-        told["action"] == actions.LET_GO
+        told["action"] == "let_go"
         and told["act_by"] == "2026-03-01"
-        and told["reason"].endswith("else part on 30\u00a0Apr\u00a02026")
+        and told["reason"].endswith(say("lists.reason.else_part", day="30\u00a0Apr\u00a02026"))
     )
 
 
@@ -341,7 +349,8 @@ def test_hours_may_explain_a_cost_and_answers_a_note(five):
     )
     money = pd.DataFrame({"fee": fees, "cost": cost})
     told = evidence.of_reps(rows, {}, pd.Timestamp("2025-12-31"), margins.LIMITS, money)
-    assert told.loc["x", "hours"] == "'s clients take 50% more than others at like fees"
+    key, _, more = key_of(told.loc["x", "hours"]).partition(":")
+    assert key == "portfolio.team.heavy" and float(more) == pytest.approx(0.5, abs=0.005)
     assert told.loc[["y", "z"], "hours"].eq("").all() and told[["rep", "response"]].isna().all(
         axis=None
     )
@@ -351,6 +360,7 @@ def test_hours_may_explain_a_cost_and_answers_a_note(five):
         {
             "client_id": ["a"],
             "reason": "r; s",
+            "charge": "r",
             "evidence": "e",
             "owner": "o",
             "act_by": "2026-03-01",
@@ -359,15 +369,15 @@ def test_hours_may_explain_a_cost_and_answers_a_note(five):
     book = book_of(five, later("2026-02-10"), None)
     found_ = {"results": "", "rep": "", "response": " is slow", "hours": ""}
     book.__dict__["fairness"] = pd.DataFrame(found_, index=["a"])
-    assert len(actions.fair(listed, book, actions.OF_MONEY)[0]) == 1
-    mine = actions.fair(listed, book, actions.OF_NOTES)[1].iloc[0]
-    assert mine["reason"] == "held against it: r" and mine["evidence"] == " is slow"
+    assert len(cases.fair(listed, book, cases.OF_MONEY)[0]) == 1
+    mine = cases.fair(listed, book, cases.OF_NOTES)[1].iloc[0]
+    assert key_of(mine["reason"]) == "lists.reason.charged:r" and mine["evidence"] == " is slow"
     book.__dict__["fairness"] = pd.DataFrame(
         found_ | {"response": np.nan, "hours": " takes more"}, index=["a"]
     )
     assert (
-        len(actions.fair(listed, book, actions.OF_NOTES)[0])
-        == len(actions.fair(listed, book, actions.OF_MONEY)[1])
+        len(cases.fair(listed, book, cases.OF_NOTES)[0])
+        == len(cases.fair(listed, book, cases.OF_MONEY)[1])
         == 1
     )
 
@@ -376,12 +386,14 @@ def test_what_the_contract_leaves_to_us_is_done_within_a_fortnight(five):
     """b is bound to May and d free in March: their changes and people are ours; c's price waits for
     its day.
     """
-    listed = actions.own_lists(book_of(five, later("2026-02-10"), None))[actions.REPRICE].set_index(
+    listed = registry.made(Desk(book_of(five, later("2026-02-10"), None)))["re_price"].set_index(
         "client_id"
     )
     days = listed["act_by"].dt.strftime("%Y-%m-%d").to_dict()
     assert days == {"b": "2026-02-24", "c": "2026-03-01", "d": "2026-02-24"}
-    assert listed.loc["d", "reason"].endswith("ask 600 a month (+20%) by 10\u00a0Mar\u00a02026")
+    price = say("lists.reason.ask_more", price="600", more=0.2)
+    by = say("lists.reason.ask_by", price=price, day="10\u00a0Mar\u00a02026")
+    assert listed.loc["d", "reason"].endswith(by)
     # A day later c's notice (sixty days) would have been due within a fortnight: it is given a
     # month on.
     ends = book_of(five, later("2026-02-16"), None).ends
@@ -398,18 +410,19 @@ def test_healthy_churn_by_hand():
     year = year.assign(margin=[-50, 10, 20, 30, -70, 40, np.nan, -1], fee=100.0)
     year.loc[0, "content"] = 1.0
     rows = healthy.healthy(year).rows
-    assert [(row.group, row.n_clients) for row in rows] == [
-        ("all ends", 6)
+    assert [(row.group.key, row.n_clients) for row in rows] == [
+        ("portfolio.ends.all", 6)
     ]  # fewer than five are told as no share
     assert rows[0].estimate == pytest.approx(2 / 6) and rows[0].low < 2 / 6 < rows[0].high
     text = healthy.healthy_words(year, "EUR").text
-    assert (
-        "2 cost more than they paid (33.3%, 95% interval" in text
-        and "120 EUR a month together" in text
-    )
-    assert "as 1 of the 1 did who had answered lately" in text and text.endswith(
-        "had paid 100 EUR a month more than their hours took: that was lost."
-    )
+    assert text.key == "portfolio.healthy.lead:2,6"
+    interval = healthy.between(rows[0].low, rows[0].high, "share")
+    share = {"share": "33.3%", "interval": interval, "money": "120 EUR"}
+    assert say("portfolio.healthy.share_interval", **share) in text
+    assert say("portfolio.healthy.answered", content=1, answered=1) in text
+    assert say("portfolio.healthy.others", money="100 EUR") in text
+    bare = healthy.healthy_words(year.assign(content=np.nan), "EUR").text
+    assert say("portfolio.healthy.where_content") in bare
 
 
 def test_a_rep_without_another_to_be_held_against_is_not_cleared(five):
@@ -422,7 +435,7 @@ def test_a_rep_without_another_to_be_held_against_is_not_cleared(five):
     silent = book_of(
         five | {"requests": answered.assign(answered_on=pd.NaT)}, later("2026-02-10"), None
     ).fairness
-    assert silent["response"].str.contains("leaves most requests unanswered").all()
+    assert silent["response"].map(lambda words: say("portfolio.team.silent") in words).all()
 
 
 def test_no_price_is_made_of_work_whose_hours_nobody_wrote_down(five):
@@ -446,29 +459,25 @@ def test_what_else_is_to_be_done_is_said_and_the_earliest_day_counts():
         }
     )
     care = listed.assign(reason="unhappy", act_by="2025-01-07")
-    table = actions.decide(
-        rows, {actions.SAVE: listed.head(1), actions.CARE: care, actions.REPRICE: listed.tail(1)}
+    table = decision.decide(
+        rows, {"save": listed.head(1), "care": care, "re_price": listed.tail(1)}
     )
     told = table.set_index("client_id")
-    assert told.loc["a", "action"] == actions.SAVE and told.loc["a", "act_by"] == "2025-01-07"
+    assert told.loc["a", "action"] == "save" and told.loc["a", "act_by"] == "2025-01-07"
     assert told.loc["a", "reason"] == "x; also care: unhappy"
-    assert told.loc["b", "action"] == actions.REPRICE and told.loc["b", "act_by"] == "2025-03-01"
+    assert told.loc["b", "action"] == "re_price" and told.loc["b", "act_by"] == "2025-03-01"
     assert told.loc["b", "reason"] == "x; also care: unhappy"
-    parted = {
-        actions.LET_GO: listed.head(1),
-        actions.CARE: care,
-        actions.COLLECT: listed.assign(reason="owes"),
-    }
-    assert actions.decide(rows.head(1), parted)["reason"].tolist() == ["x; also collect: owes"]
+    parted = {"let_go": listed.head(1), "care": care, "collect": listed.assign(reason="owes")}
+    assert decision.decide(rows.head(1), parted)["reason"].tolist() == ["x; also collect: owes"]
 
 
 def test_prices_worth_staying_at_by_hand(five):
     """a leaves half of its fee and e five sixths: the middle is two thirds, so that costs are a
     third of the price.
     """
-    prices = margins.worth_staying(book_of(five, later("2026-02-10"), None).told)
+    prices = margins.worth_staying(book_of(five, later("2026-02-10"), None).monthly)
     assert prices.loc["c"].to_dict() == pytest.approx(
-        {"usual_margin": 1500, "2 times": 600, "5 times": 1500, "10 times": 3000}
+        {"usual_margin": 1500, "times_2": 600, "times_5": 1500, "times_10": 3000}
     )
 
 
@@ -496,44 +505,43 @@ def test_more_is_counted_as_leaving_by_choice_where_other_ends_are_taken_for_sta
     shows the latter.
     """
     spells = book_of(made("fired", 600, 3)).spells
-    rows = {(r.name, r.group): r.estimate for r in healthy.ends_estimates(spells).rows}
+    rows = {key: row.estimate for key, row in by_key(healthy.ends_estimates(spells)).items()}
     for month in (12, 24, 36):
         curve = kaplan_meier(follow_up(spells).only([1]))
         naive = 1 - curve.loc[curve["month"] <= month, "survival"].iloc[-1]
-        assert naive - rows["the client's choice", f"after {month} months"] > 0.02
+        assert naive - rows["portfolio.whose.client", f"portfolio.ends.after:{month}"] > 0.02
     whole = (
         1 - kaplan_meier(follow_up(spells)).pipe(lambda c: c[c["month"] <= 24])["survival"].iloc[-1]
     )
-    assert sum(rows[whose, "after 24 months"] for whose in healthy.WHOSE.values()) == pytest.approx(
-        whole
-    )
+    parts = [rows[f"portfolio.whose.{kind}", "portfolio.ends.after:24"] for kind in healthy.WHOSE]
+    assert sum(parts) == pytest.approx(whole)
 
 
 def test_churn_adds_up_and_the_table_of_kept_and_lost_too(sample):
     year = healthy.last_year(sample)
-    rows = {(r.name, r.group): r.estimate for r in healthy.churn(year).rows}
+    rows = {key: row.estimate for key, row in by_key(healthy.churn(year)).items()}
     for what in ("clients", "fees", "margin"):
-        parts = sum(rows[whose, f"share of {what}"] for whose in healthy.ALL.values())
-        assert parts == pytest.approx(rows["all ends", f"share of {what}"])
+        group = f"portfolio.churn.{what}"
+        parts = sum(rows[f"portfolio.whose.{kind}", group] for kind in healthy.EVERY)
+        assert parts == pytest.approx(rows["portfolio.ends.all", group])
     table = healthy.kept_and_lost(year)
-    assert table.drop(columns=["How it ended", "Margin a month"]).to_numpy().sum() == len(year)
-    assert table.loc[
-        0, ["Cost more than they paid", "Not known", "Paid for their hours"]
-    ].sum() == len(sample.rows)
+    assert table[list(healthy.PAID)].to_numpy().sum() == len(year)
+    assert table.loc[0, list(healthy.PAID)].sum() == len(sample.rows)
     assert (
-        table.loc[0, "Cost more than they paid"] == (sample.told["margin"] < 0).sum()
+        table.loc[0, "engagements_unprofitable"] == (sample.monthly["margin"] < 0).sum()
     )  # as the first screen has it
-    assert table.loc[0, "Margin a month"] == pytest.approx(sample.told["margin"].sum())
+    assert table.loc[0, "margin"] == pytest.approx(sample.monthly["margin"].sum())
     ends = year[year["kind"].notna()]
-    assert f"{len(ends)} engagements ended" in healthy.healthy_words(year).text
-    assert (
-        f"{(ends['margin'] < 0).sum()} cost more than they paid" in healthy.healthy_words(year).text
-    )
+    said = healthy.healthy_words(year).text
+    under, known = (ends["margin"] < 0).sum(), ends["margin"].notna().sum()
+    assert said.key == f"portfolio.healthy.lead:{under},{known}"
+    assert say("portfolio.healthy.in_all", ends=len(ends)) in said
     snapshot = replace(sample, spells=sample.spells.assign(renewals_known=False))
     assert (
         healthy.last_year(snapshot).empty and healthy.quarters(snapshot.spells, sample.cutoff).empty
     )
-    assert "without the days of ends" in healthy.healthy_words(healthy.last_year(snapshot)).text
+    undated = healthy.healthy_words(healthy.last_year(snapshot)).text
+    assert undated.key == "portfolio.healthy.no_dates"
 
 
 def test_every_client_has_one_action_and_no_ended_one_has_any(sample, decided):
@@ -542,18 +550,17 @@ def test_every_client_has_one_action_and_no_ended_one_has_any(sample, decided):
     under_way = set(spells.loc[~(spells["end_date"] <= last), "client_id"])
     assert table["client_id"].is_unique and set(table["client_id"]) == under_way
     assert (
-        table["action"].isin([*actions.ACTIONS, actions.NONE]).all()
-        and (table["reason"] != "").all()
+        table["action"].isin([*registry.IDS, registry.NONE]).all() and (table["reason"] != "").all()
     )
-    acted = table[table["action"] != actions.NONE]
+    acted = table[table["action"] != registry.NONE]
     assert (acted["act_by"] > str(last.date())).all() and (acted["owner"] != "").all()
     noticed = set(sample.rows.loc[sample.rows["noticed"], "client_id"])
-    assert set(table.loc[table["action"] == actions.HAND_OVER, "client_id"]) == noticed
-    assert int(actions.counts(table)["Clients"].sum()) == len(table)
-    assert {actions.CARE, actions.TOUCH, actions.REFERRAL} <= set(table["action"])
-    for name, own in table[table["action"] != actions.NONE].groupby("action"):
+    assert set(table.loc[table["action"] == "hand_over", "client_id"]) == noticed
+    assert int(views.counts(table)["clients"].sum()) == len(table)
+    assert {"care", "get_in_touch", "ask_for_referral"} <= set(table["action"])
+    for name, own in table[table["action"] != registry.NONE].groupby("action"):
         assert set(own["client_id"]) <= set(lists[name]["client_id"])
-        before = list(actions.ACTIONS)[: list(actions.ACTIONS).index(name)]
+        before = list(registry.IDS)[: list(registry.IDS).index(name)]
         assert not any(
             set(own["client_id"]) & set(lists[earlier]["client_id"])
             for earlier in before
@@ -562,7 +569,7 @@ def test_every_client_has_one_action_and_no_ended_one_has_any(sample, decided):
 
 
 WHO = st.sampled_from(["a", "b", "c", "d", "gone"])
-NAMES = st.sampled_from(list(actions.ACTIONS))
+NAMES = st.sampled_from(list(registry.IDS))
 
 
 @settings(max_examples=60, deadline=None)
@@ -578,11 +585,11 @@ def test_lists_of_any_kind_give_one_action_each(lists, seed):
         )
         for name, who in lists.items()
     }
-    table = actions.decide(rows, frames).set_index("client_id")
+    table = decision.decide(rows, frames).set_index("client_id")
     assert sorted(table.index) == list("abcd")
     for who in "abcd":
-        on = [name for name in actions.ACTIONS if who in lists.get(name, [])]
-        assert table.loc[who, "action"] == (on[0] if on else actions.NONE)
+        on = [name for name in registry.IDS if who in lists.get(name, [])]
+        assert table.loc[who, "action"] == (on[0] if on else registry.NONE)
     assert table["act_by"].isin(["", "2026-01-31"]).all()
 
 
@@ -599,18 +606,12 @@ def test_lists_made_elsewhere_take_their_place_in_the_order(five):
         }
     )
     care = care.assign(owner="p2", act_by=day, age_days=9)
-    lists = actions.own_lists(
-        book, others={actions.CARE: care, actions.REFERRAL: care.assign(client_id=["e", "a", "e"])}
-    )
-    table = actions.decide(book.rows, lists).set_index("client_id")
-    assert table.loc["a", ["action", "owner", "act_by"]].tolist() == [
-        actions.CARE,
-        "Bo",
-        "2026-02-17",
-    ]
-    assert (
-        table.loc["c", "action"] == actions.REPRICE and table.loc["e", "action"] == actions.REFERRAL
-    )
+    others = {"care": care, "ask_for_referral": care.assign(client_id=["e", "a", "e"])}
+    made = {name: registry.tidy(with_owner_names(rows, book)) for name, rows in others.items()}
+    lists = registry.made(Desk(book)) | made
+    table = decision.decide(book.rows, lists).set_index("client_id")
+    assert table.loc["a", ["action", "owner", "act_by"]].tolist() == ["care", "Bo", "2026-02-17"]
+    assert table.loc["c", "action"] == "re_price" and table.loc["e", "action"] == "ask_for_referral"
     assert "gone" not in table.index
 
 
@@ -625,17 +626,17 @@ def test_each_table_may_be_missing_empty_or_tell_of_some(sample, name):
         book = replace(
             sample, tables={n: t for n, t in sample.tables.items() if n != name} | tables
         )
-        table = actions.decide(book.rows, actions.own_lists(book), actions.why_nothing(book))
+        table = decision.decide(book.rows, registry.made(Desk(book)), decision.why_nothing(book))
         assert len(table) == len(book.rows) and table["client_id"].is_unique
         assert (
-            table.loc[table["action"] != actions.NONE, "act_by"] > str(book.cutoff.date())
+            table.loc[table["action"] != registry.NONE, "act_by"] > str(book.cutoff.date())
         ).all()
-        assert len(tiers.behaving(book)) == len(book.rows) and actions.first_words(table, book).text
+        assert len(tiers.behaving(book)) == len(book.rows) and views.owner_words(table, book).text
 
 
 def test_an_unknown_list_is_refused():
-    with pytest.raises(ValueError, match="no such action: flatter; there are hand over well"):
-        actions.decide(clients_of([]), {"flatter": pd.DataFrame()})
+    with pytest.raises(ValueError, match="no such action: flatter; there are hand_over"):
+        decision.decide(clients_of([]), {"flatter": pd.DataFrame()})
 
 
 def test_an_unknown_or_impossible_threshold_is_refused():
@@ -651,11 +652,11 @@ def test_an_unknown_or_impossible_threshold_is_refused():
 
 def test_a_threshold_of_one_s_own_is_used_and_told(five):
     book = book_of(five, later("2026-02-10"), None, most_raise=0.9)
-    lists = actions.own_lists(book)
-    held = lists[actions.REPRICE].set_index("client_id").loc["c", "evidence"]
-    assert not len(lists[actions.LET_GO]) and "not to let go" not in held
-    told = actions.thresholds(book).set_index("threshold").loc["most_raise"]
-    assert told["in force"] == 0.9 and told["default"] == 0.25 and told["study"] == "D4"
+    lists = registry.made(Desk(book))
+    held = lists["re_price"].set_index("client_id").loc["c", "evidence"]
+    assert not len(lists["let_go"]) and key_of(held).startswith("lists.evidence.costly:")
+    told = views.thresholds(book).set_index("threshold").loc["most_raise"]
+    assert told["in_force"] == 0.9 and told["default"] == 0.25 and told["study"] == "D4"
 
 
 def test_what_is_recorded_later_changes_nothing(sample_study):
@@ -665,10 +666,10 @@ def test_what_is_recorded_later_changes_nothing(sample_study):
     s, day = sample_study, pd.Timestamp("2025-03-31")
     spells = build_spells(s.tables.frames["clients"], cutoff=day.date(), records_begin=BEGIN)
     book = Book(spells, s.tables.frames, s.settings, day)
-    table = actions.decide(book.rows, actions.own_lists(book))
+    table = decision.decide(book.rows, registry.made(Desk(book)))
     only = as_known(s.tables.frames, day)
     cut = Book(spells, only, s.settings, day)
-    pd.testing.assert_frame_equal(actions.decide(cut.rows, actions.own_lists(cut)), table)
+    pd.testing.assert_frame_equal(decision.decide(cut.rows, registry.made(Desk(cut))), table)
     more = dict(s.tables.frames)
     flags = pd.DataFrame({"client_id": spells["client_id"], "noted_on": day + pd.Timedelta(days=1)})
     more["flags"] = pd.concat(
@@ -686,14 +687,16 @@ def test_what_is_recorded_later_changes_nothing(sample_study):
             **{column: more[name][column].where(~after, more[name][column] * 9)}
         )
     changed = Book(spells, more, s.settings, day)
-    pd.testing.assert_frame_equal(actions.decide(changed.rows, actions.own_lists(changed)), table)
-    pd.testing.assert_frame_equal(changed.found, book.found)
+    pd.testing.assert_frame_equal(
+        decision.decide(changed.rows, registry.made(Desk(changed))), table
+    )
+    pd.testing.assert_frame_equal(changed.noted, book.noted)
     assert tiers.behaving(changed).equals(tiers.behaving(book))
     # The same flags a day earlier do change it.
     sooner = more | {
         "flags": more["flags"].assign(noted_on=more["flags"]["noted_on"].clip(upper=day))
     }
-    assert not Book(spells, sooner, s.settings, day).found.equals(book.found)
+    assert not Book(spells, sooner, s.settings, day).noted.equals(book.noted)
 
 
 def test_the_order_of_rows_changes_nothing(sample_study, decided):
@@ -701,9 +704,10 @@ def test_the_order_of_rows_changes_nothing(sample_study, decided):
     shuffled = {name: rows.sample(frac=1, random_state=5) for name, rows in s.tables.frames.items()}
     book = Book(s.spells, shuffled, s.settings, pd.Timestamp(s.cutoff))
     others = {name: rows.sample(frac=1, random_state=5) for name, rows in decided[0].items()}
-    again = actions.own_lists(book, others={name: others[name] for name in actions.of_service(s)})
+    of_service = ("care", "get_in_touch", "ask_for_referral")
+    again = registry.made(Desk(book)) | {name: others[name] for name in of_service}
     pd.testing.assert_frame_equal(
-        actions.decide(book.rows, again, actions.why_nothing(book)), decided[1]
+        decision.decide(book.rows, again, decision.why_nothing(book)), decided[1]
     )
 
 
@@ -711,14 +715,14 @@ def wronged(book: Book, world: str, clients: int, seed: int) -> set[str]:
     """Clients under way who were noted as a problem lately, under a rep who is slow."""
     slowness = found(WORLDS[world], clients, 60, seed).reps["slowness"]
     slow = {f"r{k:02d}" for k, value in enumerate(slowness, 1) if value > 0.8}
-    noted = book.lately[book.lately["evidence"] == evidence.NOTED_BY]
+    noted = book.lately[book.lately["source"] == evidence.NOTED_BY]
     here = set(book.rows.loc[~book.rows["noticed"], "client_id"])
     return set(noted.loc[noted["rep_id"].isin(slow), "client_id"]) & here
 
 
 def let_go(book: Book) -> set[str]:
-    table = actions.decide(book.rows, actions.own_lists(book))
-    return set(table.loc[table["action"].isin([actions.AT_ONCE, actions.LET_GO]), "client_id"])
+    table = decision.decide(book.rows, registry.made(Desk(book)))
+    return set(table.loc[table["action"].isin(["let_go_at_once", "let_go"]), "client_id"])
 
 
 def test_the_fairness_check_keeps_wronged_clients_off_the_list(made):
@@ -746,11 +750,11 @@ def test_the_check_does_not_excuse_everybody(made):
     No rep's hours are planted to be more than another's.
     """
     book = book_of(made("study", 2400, 7))
-    looks = book.fairness[list(actions.OF_NOTES)]
+    looks = book.fairness[list(cases.OF_NOTES)]
     assert (
         looks.fillna("").ne("").any(axis=1).mean() < 0.6 and (looks.notna().sum(axis=1) >= 2).all()
     )
-    beyond = set(actions._beyond_mending(book)["client_id"])
+    beyond = set(cases.beyond_mending(book)["client_id"])
     assert len(beyond) >= 20 and len(beyond & let_go(book)) / len(beyond) > 0.7
     assert book.fairness["hours"].fillna("").ne("").mean() < 0.05
 
@@ -771,14 +775,15 @@ def test_planted_unprofitable_clients_are_found(made):
     latest = (
         book.known["contracts"].sort_values("term_start").groupby("client_id")["fee_pct"].last()
     )
-    planted = (rows["planned"] * latest / 100 < 60 * hours.clip(upper=60)).reindex(book.told.index)
-    under = book.told["margin"] < 0
+    planted = (rows["planned"] * latest / 100 < 60 * hours.clip(upper=60)).reindex(
+        book.monthly.index
+    )
+    under = book.monthly["margin"] < 0
     assert (planted & under).sum() / planted.sum() >= 0.80
     assert (planted & under).sum() / under.sum() >= 0.75
-    table = actions.decide(book.rows, actions.own_lists(book))
-    gone = table[(table["action"] == actions.LET_GO) & table["reason"].str.startswith("costs")][
-        "client_id"
-    ]
+    table = decision.decide(book.rows, registry.made(Desk(book)))
+    for_costs = set(cases.beyond_mending(book)["client_id"])
+    gone = table.loc[table["action"].eq("let_go") & table["client_id"].isin(for_costs), "client_id"]
     assert len(gone) >= 10 and planted.reindex(gone).mean() >= 0.9
 
 
@@ -788,9 +793,9 @@ def test_notes_that_matter_are_found_and_those_that_do_not_are_not(made):
     for world in ("study", "no_flags"):
         book = book_of(made(world, 1200, 7))
         ends, rows[world] = effects.after_events(
-            book.spells, {"any": effects.happenings(book)["anything noted"]}, 1
+            book.spells, {"anything": effects.happenings(book)["anything"]}, 1
         ).rows
-        assert ends.group == effects.ENDS and ends.estimate == ends.n_events > 20
+        assert key_of(ends.group) == effects.ENDS.key and ends.estimate == ends.n_events > 20
     assert rows["study"].low > 1.1 and rows["study"].low < math.exp(0.5) < rows["study"].high
     assert rows["no_flags"].low < 1 < rows["no_flags"].high
 
@@ -807,11 +812,12 @@ def test_effects_that_are_luck_alone_are_not_named(sample_study, sample):
     }
     dealt = replace(sample, spells=sample.spells.assign(**lots).drop(columns="approval_layers"))
     told = effects.sign_effects(dealt)
-    assert "none stands out" in effects.beyond_luck(told).text
-    drawn = {r.name: r for r in told.rows if r.group == effects.DRAWN}
-    for row in (r for r in told.rows if r.group == effects.LEFT):
-        assert abs(math.log(drawn[row.name].estimate)) < abs(math.log(row.estimate)) + 1e-12
-    assert "Too little" in effects.beyond_luck(effects.Estimates((), "")).text
+    assert key_of(effects.beyond_luck(told).text).startswith("portfolio.effects.none:")
+    shrunk = {r.name: r for r in told.rows if key_of(r.group) == effects.SHRUNK.key}
+    for row in (r for r in told.rows if key_of(r.group) == effects.LEFT.key):
+        assert abs(math.log(shrunk[row.name].estimate)) < abs(math.log(row.estimate)) + 1e-12
+    nothing = effects.beyond_luck(effects.Estimates((), "")).text
+    assert key_of(nothing) == "portfolio.effects.too_little"
     planted = tuple(
         replace(row, estimate=4.0, low=3.0, high=5.33) if row is told.rows[0] else row
         for row in told.rows
@@ -847,11 +853,13 @@ def test_evidence_by_hand():
     told = evidence.evidence(rows, known, day)
     assert told[["client_id", "what", "group"]].to_numpy().tolist() == [
         # rude before it signed: known by then
-        ["x", "debtor", "kind to avoid"], ["y", "rude", "red flag"],
-        ["y", "Undecided", "kind to avoid"], ["y", "undecided", "kind to avoid"],
+        ["x", "debtor", "kind_to_avoid"], ["y", "rude", "red_flag"],
+        ["y", "Undecided", "kind_to_avoid"], ["y", "undecided", "kind_to_avoid"],
     ]  # fmt: skip
-    assert told["evidence"].tolist()[0] == "arrears grew 3 months on end to 3.6 invoices"
-    assert "67%" in told["evidence"].tolist()[3]
+    first, *_, last = told["evidence"].map(key_of)
+    assert first == f"portfolio.evidence.debts:3,{360 / 100}"
+    assert last == f"portfolio.evidence.revisions:{4 / 6}"
+    assert told["source"].tolist() == ["debts", "noted", "noted", "requests"]
     assert evidence.evidence(rows, {}, day).empty
 
 
@@ -877,11 +885,11 @@ def test_days_to_pay_by_hand():
         False,
     ]
     assert rows["open"].tolist() == [0, 0, 100, 40]
-    told = {r.name: r.estimate for r in tiers.days_to_pay(rows, pd.Series(dtype=str), day).rows}
-    assert told["unpaid after 30 days"] == pytest.approx(3 / 4) and told[
-        "unpaid after 60 days"
-    ] == pytest.approx(3 / 8)
-    assert told["days of sales outstanding"] == pytest.approx(90 * 140 / 100)
+    estimates = tiers.days_to_pay(rows, pd.Series(dtype=str), day)
+    told = {name: row.estimate for (name, _), row in by_key(estimates).items()}
+    assert told["portfolio.tiers.unpaid:30"] == pytest.approx(3 / 4)
+    assert told["portfolio.tiers.unpaid:60"] == pytest.approx(3 / 8)
+    assert told["portfolio.tiers.sales"] == pytest.approx(90 * 140 / 100)
     assert not tiers.days_to_pay(tiers.waits({}, day), pd.Series(dtype=str), day).rows
 
 
@@ -894,7 +902,7 @@ def test_tiers_by_hand():
             "d": [True, True, False, True],
         }
     )
-    assert tiers.by_share(good.astype("boolean")).tolist()[:3] == ["best", "very good", "worst"]
+    assert tiers.by_share(good.astype("boolean")).tolist()[:3] == ["best", "very_good", "worst"]
     assert pd.isna(tiers.by_share(good.astype("boolean"))[3])  # two signs are too few
     before, after = (
         pd.Series(["best", "best", "worst"], list("xyz")),
@@ -906,7 +914,7 @@ def test_tiers_by_hand():
 def test_tiers_add_up_and_move(sample):
     now, then = tiers.behaving(sample), tiers.a_year_ago(sample)
     assert len(now) == len(sample.rows) and now.notna().mean() > 0.9
-    table = tiers.moves(then, now).drop(columns="From")
+    table = tiers.moves(then, now).drop(columns="tier_before")
     assert int(table.to_numpy().sum()) == int(then.notna().sum())
     assert tiers.trend(sample.spells).rows[0].n_events > 100
 
@@ -922,10 +930,10 @@ def test_a_new_rep_moves_ratings_where_that_is_planted():
     liking[:40:3, 8:] -= 2.0
     spells = clients_of([(str(k), "2024-01-01", None, 1) for k in range(60)])
     panel = Panel(spells, liking, liking, liking, liking, rep)
-    rows = {row.group: row for row in effects.new_rep(panel).rows}
-    assert rows["clients who loved the rep before"].estimate == pytest.approx(-2, abs=0.15)
-    assert rows["all others"].estimate == pytest.approx(0, abs=0.1)
-    assert rows["clients who loved the rep before"].n_clients == 14
+    rows = {group: row for (_, group), row in by_key(effects.new_rep(panel)).items()}
+    assert rows["portfolio.new_rep.loved"].estimate == pytest.approx(-2, abs=0.15)
+    assert rows["portfolio.new_rep.others"].estimate == pytest.approx(0, abs=0.1)
+    assert rows["portfolio.new_rep.loved"].n_clients == 14
     assert effects.new_rep(replace(panel, rep=np.full((60, 16), "r1", dtype=object))).rows == ()
 
 
@@ -939,13 +947,11 @@ def test_with_clients_alone_it_says_what_it_lacks(tmp_path):
     (tmp_path / "retention.toml").write_text('records_begin = "all history"')
     study = open_study(str(tmp_path), cutoff="2025-06-30")
     book = Book(study.spells, study.tables.frames, study.settings, pd.Timestamp(study.cutoff))
-    lists = actions.own_lists(book, others=actions.of_service(study))
-    table = actions.decide(book.rows, lists, actions.why_nothing(book))
-    assert (table["action"] == actions.NONE).all() and len(table) == 26
-    assert (
-        table["reason"] == "what it costs is not known; nothing on this page calls for action"
-    ).all()
-    told = " ".join(item.text for item in actions.lacking(study.tables.frames).items)
+    lists = registry.made(Desk(book, care=care_of(study)))
+    table = decision.decide(book.rows, lists, decision.why_nothing(book))
+    assert (table["action"] == registry.NONE).all() and len(table) == 26
+    assert table["reason"].map(key_of).str.startswith("lists.reason.unknown_cost").all()
+    told = " ".join(item.text for item in views.lacking(study.tables.frames).items)
     for need in (
         "account_months.fee",
         "hours.hours",
@@ -955,9 +961,9 @@ def test_with_clients_alone_it_says_what_it_lacks(tmp_path):
         "clients.prepaid",
     ):
         assert need in told
-    assert "cannot be told without fees by month" in actions.first_words(table, book).text
+    assert views.owner_words(table, book).text.key == f"lists.owner.unknown:{len(table)}"
     year = healthy.last_year(book)
-    assert "cannot be told without fees and hours" in healthy.healthy_words(year).text
+    assert say("portfolio.healthy.no_money") in healthy.healthy_words(year).text
     assert (
         healthy.kept_and_lost(year).empty
         and healthy.too_long(book).empty
@@ -965,35 +971,35 @@ def test_with_clients_alone_it_says_what_it_lacks(tmp_path):
     )
     assert (
         not effects.sign_effects(book).rows
-        and actions.noted(book).empty
+        and views.noted(book).empty
         and tiers.behaving(book).isna().all()
     )
     assert (
-        actions.parting(table, book).empty
-        and actions.written_off(book).empty
-        and actions.stood(table, lists).empty
+        views.parting(table, book).empty
+        and views.written_off(book).empty
+        and views.stood(table, lists).empty
     )
     assert (
         not effects.after_events(study.spells, effects.happenings(book), 1).rows
-        and not tiers.by_source(study.spells, book.told).rows
+        and not tiers.by_source(study.spells, book.monthly).rows
     )
     assert (
         not effects.after_events(study.spells, effects.changes(book), 1, 3).rows
         and not tiers.trend(study.spells).rows
     )
     assert (
-        healthy.stacked_words(study.spells).startswith("Gone after")
+        healthy.stacked_words(study.spells).key.startswith("portfolio.ends.alt:")
         and len(healthy.quarters(study.spells, book.cutoff)) == 1
     )
 
 
 def test_lists_are_written_and_add_up(decided, tmp_path):
     table = decided[1]
-    actions.save(table, str(tmp_path))
+    registry.save(table, str(tmp_path))
     files = {path.stem: pd.read_csv(path) for path in (tmp_path / "lists").glob("*.csv")}
     whole = files.pop("portfolio")
     assert len(whole) == len(table) and sum(map(len, files.values())) == int(
-        (table["action"] != actions.NONE).sum()
+        (table["action"] != registry.NONE).sum()
     )
     assert list(files["let_go"].columns) == [
         "client_id",
@@ -1003,7 +1009,33 @@ def test_lists_are_written_and_add_up(decided, tmp_path):
         "owner",
         "act_by",
     ]
-    actions.save(table, "")
+    registry.save(table, "")
+
+
+def test_every_list_is_declared_once_with_its_words(decided, tmp_path):
+    """Ids and files are each used once; a list that is written is an entry's; each has its words,
+    and comes before those it goes before.
+    """
+    ids, files = zip(*((entry.id, entry.file) for entry in registry.LISTS), strict=True)
+    assert len(set(ids)) == len(set(files)) == len(ids) and registry.DECISION not in files
+    lists, table = decided
+    assert tuple(lists) == ids and all(list(rows) == COLUMNS for rows in lists.values())
+    registry.save(table, str(tmp_path))
+    written = {path.stem for path in (tmp_path / "lists").glob("*.csv")}
+    taken = [entry.file for entry in registry.LISTS if entry.id in set(table["action"])]
+    assert written == {*taken, registry.DECISION}
+    assert registry.in_order(written)[:-1] == taken
+    for entry in registry.LISTS:
+        assert registry.caption_of(entry.file) == entry.caption
+        assert registry.action_words(entry.id) and entry.table in ("", "costly", "others")
+    assert registry.caption_of("like_mine") == "Like mine"
+
+
+def test_a_list_whose_words_begin_like_a_formula_is_written_as_text(tmp_path):
+    rows = pd.DataFrame({"client_id": ["a"], "owner": [Said("=SUM(A1), who left", "any")]})
+    write_csv(rows, tmp_path / "x.csv")
+    assert "'=SUM" in (tmp_path / "x.csv").read_text()
+    assert read_list(tmp_path / "x.csv")["owner"].tolist() == ["=SUM(A1), who left"]
 
 
 def test_one_s_own_threshold_in_the_settings_is_an_error_that_names_it(tmp_path):

@@ -18,6 +18,7 @@ from scipy import stats
 
 from conftest import ROOT, clients_of
 from retention import open_study
+from retention.data.schema import TABLES
 from retention.history import clients_now, expected
 from retention.history.expected import expected_ends
 from retention.history.panel import build_panel
@@ -27,6 +28,7 @@ from retention.sample import WORLDS, simulate, write_sample
 from retention.sample.world import found, numbered
 from retention.service import contact, loyalty, nps, reps
 from retention.settings import ResultsSettings
+from retention.words import key_of, say, texts
 
 BEGIN, CUTOFF = dt.date(2021, 1, 1), dt.date(2025, 12, 31)
 LAST = pd.Timestamp(CUTOFF)
@@ -97,7 +99,7 @@ def test_the_example_of_forty_answers():
 
 def test_the_bands_meet_exactly_where_the_study_says():
     words = [nps.band(x) for x in (-100, 0, 1e-9, 20 - 1e-9, 20, 30 - 1e-9, 30, 100)]
-    unsure, good, best = "needs work", "good", "a unicorn"
+    unsure, good, best = "needs_work", "good", "unicorn"
     assert words == ["bad", "bad", unsure, unsure, good, good, best, best]
     for n in range(1, 120):  # whole counts that make exactly 20 or 30 points are never a hair below
         for points, word in ((20, good), (30, best)):
@@ -146,18 +148,19 @@ def test_one_answer_a_client_and_wave_and_who_did_not_answer_is_counted():
         0,
         1,
     ]
-    assert (
-        row["nps"] == 0
-        and "bad" in nps.words(rows, LAST).text
-        and "2 of 3 clients asked" in nps.words(rows, LAST).text
-    )
+    said = nps.words(rows, LAST).text
+    low, high = round(row["low"]), round(row["high"])
+    assert row["nps"] == 0 and said.key == f"service.nps.lead:3,0,{low},{high},bad"
+    assert say("service.nps.response", answered=2, asked=3, share=2 / 3) in said
     months = nps.by_month(rows)
     assert months["nps"].tolist() == [100.0, -100.0, 100.0]
-    first, middle, last = months["wave"].astype(str)
-    told = f"from 100 in {first} to 100 in {last}; lowest -100 in {middle}, highest 100 in {first}."
-    assert nps.month_words(months) == f"NPS by month, {told}" and "No client" in nps.month_words(
-        months.head(0)
+    first, middle, last = (
+        say("service.months.point", nps=points, month=f"{month}\u00a02025")
+        for month, points in (("Jun", 100), ("Nov", -100), ("Dec", 100))
     )
+    about = {"first": first, "last": last, "low": middle, "high": first}
+    assert nps.month_words(months) == say("service.months.alt", **about)
+    assert nps.month_words(months.head(0)).key == "service.months.nobody"
     shuffled = nps.waves(rows.drop(columns="wave").sample(frac=1, random_state=1))
     pd.testing.assert_frame_equal(nps.tally(shuffled, "wave"), nps.tally(rows, "wave"))
 
@@ -176,7 +179,7 @@ def test_a_scale_from_one_has_no_nought():
 def test_nobody_asked_is_said():
     for surveys in (None, pd.DataFrame(columns=["client_id", "invited_on", "answered_on"])):
         rows = nps.waves(surveys)
-        assert "No client answered" in nps.words(rows, LAST).text and nps.by_month(rows).empty
+        assert nps.words(rows, LAST).text.key == "service.nps.nobody:3" and nps.by_month(rows).empty
         assert nps.estimates(rows, LAST).rows == ()
         panel = panel_of([("c1", "2025-01-01", None, 1, "x")])
         clients = clients_now.present(panel, LAST)
@@ -231,34 +234,35 @@ def test_few_are_not_ranked_and_nobody_is_blamed(sample_study):
     table = reps.review(panel, clients, waves, LAST)
     shown = reps.review_list(table, NOBODY)
     few = table["expected"] < 5
-    assert few.any() and (shown.loc[few.to_numpy(), "Reading"] == "too few to say").all()
-    assert shown.loc[few.to_numpy(), ["Over expected", "Allowing for luck"]].isna().all(axis=None)
+    unranked = shown[few.to_numpy()]
+    assert few.any() and (unranked["reading"].map(key_of) == "service.reading.few").all()
+    assert (reps.reading(table)[few.to_numpy()] == reps.FEW).all()
+    assert unranked[["over_expected", "allowing_for_luck"]].isna().all(axis=None)
     assert table["few"].is_monotonic_increasing and not table.loc[few, ["beyond", "unusual"]].any(
         axis=None
     )
     assert table["clients"].sum() == (clients["owner"] != "").sum()
     said = reps.help_words(table, NOBODY).text
-    worst = table.index[0]
-    assert (
-        said.startswith("Offer help, not blame") and worst in said and "Were all reps alike" in said
-    )
+    worst = table.iloc[0]
+    assert said.key == f"service.help.lead:{table['named'].sum()},{len(table)}"
+    ends = {"left": worst["observed"], "expected": worst["expected"]}
+    assert say("service.help.ends", rep=table.index[0], **ends) in said
+    assert say("service.help.luck", chance=reps.NAMED) in said
     calm = reps.help_words(table.assign(named=False), NOBODY).text
-    assert (
-        calm.startswith("No present rep loses more clients than luck explains")
-        and "no reason to act" in calm
-    )
-    assert "luck" in reps.help_words(table.assign(few=True), NOBODY).text
-    assert "cannot be compared" in reps.help_words(table.head(0), NOBODY).text
+    assert calm.key == f"service.help.nobody:{(~few).sum()}"
+    unranked = reps.help_words(table.assign(few=True), NOBODY).text
+    assert unranked.key == "service.help.too_few"
+    assert reps.help_words(table.head(0), NOBODY).text.key == "service.help.not_comparable"
 
 
 def test_a_hard_lot_is_told_before_the_person():
     row = pd.Series({"clients": 20.0, "results": -0.5, "observed": 30.0, "expected": 15.0})
     others = pd.DataFrame({"clients": [10.0, 10.0, 20.0]})
-    assert "worse than those of others: look at the accounts before the person" in reps._lot(
-        row, others
-    )
-    fair = reps._lot(row.replace({20.0: 10.0, -0.5: 0.1}), others)
-    assert "about as good as" in fair and "ask how the work" in fair
+    clients = "service.lot.clients:"
+    hard = [text.key for text in reps.lot_words(row, others)]
+    assert hard == [f"{clients}20.0,10.0", "service.lot.worse", "service.lot.accounts_first"]
+    fair = [text.key for text in reps.lot_words(row.replace({20.0: 10.0, -0.5: 0.1}), others)]
+    assert fair == [f"{clients}10.0,10.0", "service.lot.alike", "service.lot.ask"]
 
 
 def test_months_of_reps_add_up(sample_study):
@@ -393,24 +397,19 @@ def test_the_care_list_by_hand():
     )
     assert found["client"].tolist() == ["D", "A"]  # the one who is free to leave first
     assert found["act_by"].tolist() == [LAST + pd.Timedelta(days=7), LAST + pd.Timedelta(days=30)]
-    assert found["reason"].tolist() == ["rude", service.NO_REASON] and found[
-        "running"
-    ].tolist() == [1, 2]
-    assert found["age_days"].tolist() == [273, 59] and found["next_step"].iloc[0].startswith(
-        "ask again"
-    )
-    assert (
-        "6 of 10" in found["evidence"].iloc[1]
-        and "2 such answers running" in found["evidence"].iloc[1]
-    )
+    assert found["reason"].map(key_of).tolist() == ["rude", service.NO_REASON.key]
+    assert found["running"].tolist() == [1, 2] and found["age_days"].tolist() == [273, 59]
+    assert found["next_step"].map(key_of).tolist() == ["lists.next.ask_again", "lists.next.agree"]
+    answer = "lists.answer.several:6 of 10,02\u00a0Nov\u00a02025,2"
+    assert key_of(found["evidence"].iloc[1]) == answer
     said = service.care_words(found, LAST, 2, len(rows)).text
-    assert (
-        "Call this week, in this order: D (“rude”)" in said
-        and "1 further" in said
-        and "2 clients who gave notice" in said
-    )
-    assert "nobody to call" in service.care_words(found.head(0), LAST, 0, 5).text
-    assert "Nobody was asked" in service.care_words(found.head(0), LAST, 0, 0).text
+    assert said.key.startswith("lists.calls.call:D (") and "rude" in said
+    assert say("lists.calls.bound", bound=1) in said
+    assert say("lists.calls.not_on_list", noticed=2) in said
+    nobody = service.care_words(found.head(0), LAST, 0, 5).text
+    assert nobody.key == "lists.calls.no_detractor"
+    unasked = service.care_words(found.head(0), LAST, 0, 0).text
+    assert unasked.key == "lists.calls.nobody_asked"
 
 
 def test_who_was_asked_lately_is_not_asked_again():
@@ -462,7 +461,8 @@ def test_overdue_by_hand():
     meetings = days([*rows], ("client_id", "held_on", "kind", "recap_sent"))
     found = service.overdue_list(clients, meetings, LAST)
     assert found["client"].tolist() == ["B", "A"]  # a new client is not late yet; B is not remote
-    assert found["reason"].tolist() == ["not spoken to; no written recap", "remote and not met"]
+    call, recap, visit = (say(f"lists.waits.{what}") for what in ("call", "recap", "visit"))
+    assert found["reason"].tolist() == [f"{call}; {recap}", visit]
     assert "10\u00a0Nov\u00a02025" in found["evidence"].iloc[0] and found["age_days"].tolist() == [
         152,
         121,
@@ -491,13 +491,15 @@ def test_who_rests_on_one_person_by_hand():
     staff = days([("a2", "2025-11-30"), ("r1", None)], ("staff_id", "ended_on"))
     served = clients_now.serving(table, staff, LAST)
     found = service.held_alone(clients, served, pd.Series({"r1": "Ann"}), LAST).set_index("client")
-    assert found["reason"].to_dict() == {
-        "D": "nobody on record",
-        "B": "one person alone",
-        "C": "one person alone",
+    assert found["reason"].map(key_of).to_dict() == {
+        "D": "lists.alone.nobody",
+        "B": "lists.alone.one",
+        "C": "lists.alone.one",
     }
-    assert found["evidence"]["B"].startswith("Ann since 01\u00a0Feb")
-    assert service.loads(clients, served, NOBODY).to_numpy().tolist() == [["a1", 1, "within"]]
+    since = "lists.alone.one_since:Ann,01\u00a0Feb\u00a02025"
+    assert key_of(found["evidence"]["B"]) == since
+    (load,) = service.loads(clients, served, NOBODY).to_numpy().tolist()
+    assert load[:2] == ["a1", 1] and key_of(load[2]) == "lists.alone.within"
     assert service.held_alone(clients, clients_now.serving(None, None, LAST), NOBODY, LAST).empty
 
 
@@ -604,15 +606,14 @@ def test_detractors_are_followed_by_hand():
         "left within": left, "silent": silent,
     }  # fmt: skip
     assert found.index[found["group"] == loyalty.CHANGED].tolist() == ["changed, still"]
-    shares = {(row.name, row.group): row for row in loyalty.recovery(panel).rows}
-    half = shares[recovered, loyalty.SAME]
+    shares = {(key_of(row.name), key_of(row.group)): row for row in loyalty.recovery(panel).rows}
+    same, changed = (f"service.rep_since.{rep}" for rep in (loyalty.SAME, loyalty.CHANGED))
+    half = shares[f"service.outcome.{recovered}", same]
     assert (half.estimate, half.n_clients) == (0.5, 4) and half.low == pytest.approx(
         0.150, abs=0.001
     )  # Wilson, 2 of 4
-    assert (
-        shares[recovered, loyalty.CHANGED].n_clients,
-        shares[recovered, loyalty.CHANGED].estimate,
-    ) == (1, 0)
+    other = shares[f"service.outcome.{recovered}", changed]
+    assert (other.n_clients, other.estimate) == (1, 0)
 
 
 def test_close_rates_by_hand_and_as_planted(sample_study):
@@ -629,7 +630,7 @@ def test_close_rates_by_hand_and_as_planted(sample_study):
     rates = loyalty.close_rates(sample_study.known("leads"), LAST)
     (row,) = loyalty.close_ratio(rates)
     assert (
-        row.low < 5 < row.high and "about 5 times" in row.name
+        row.low < 5 < row.high and key_of(row.name) == "service.sources.ratio:5.0"
     )  # planted: one in two against one in ten
     a, n, b, m = (
         int(rates.loc[name, column])
@@ -712,7 +713,7 @@ def test_calls_follow_trouble_and_are_not_made_out_to_drive_clients_away(trouble
     panel, made = troubled
     found = contact.contrasts(panel, {"meetings": made["meetings"], "requests": made["requests"]})
     ways = {name: told for (_, name), told in found.items()}
-    calls = ways["calls in three months, each one more"]
+    calls = ways["calls"]
     # As it stands more calls go with leaving; with the rating of the time held fixed what is left
     # is less, and luck.
     assert calls[contact.RATED].theta < calls[contact.ALIKE].theta
@@ -725,7 +726,7 @@ def test_calls_follow_trouble_and_are_not_made_out_to_drive_clients_away(trouble
     text = " ".join(
         [said, *(cell.source for cell in cells if cell.cell_type == "markdown")]
     )  # all that the page says of it
-    assert "clients in trouble are called more" in said and "no reason to call less" in text
+    assert say("service.factors.indicated") in said and "no reason to call less" in text
     assert not re.search(
         r"calls? (makes?|drives?|leads?|causes?|pushe?s?)\b|because of (the )?calls",
         text,
@@ -762,9 +763,9 @@ def test_too_long_without_a_visit_is_found_where_it_matters():
     )
     found = contact.contrasts(panel, {"meetings": made["meetings"]})
     ways = {name: told for (_, name), told in found.items()}
-    remote = ways["not met face to face for over 8 weeks, remote clients"]
+    remote = ways["not_met_remote"]
     assert remote[contact.RATED].theta > 2.6 * remote[contact.RATED].se
-    assert "too little is on record" in contact.words({}).text
+    assert contact.words({}).text.key == "service.factors.too_little"
 
 
 @pytest.mark.parametrize("cutoff", ["2021-02-26", "2021-08-26", "2023-08-26", "2025-02-26"])
@@ -789,7 +790,7 @@ def test_nothing_fails_where_hardly_anybody_is_there(tiny, cutoff):
         service.overdue_list(clients, meetings, last),
     )
     alone = service.held_alone(clients, served, NOBODY, last)
-    assert all(len(service.shown(rows, NOBODY, {}, 5)) <= 5 for rows in (care, ask, late, alone))
+    assert all(len(service.shown(rows, NOBODY, (), 5)) <= 5 for rows in (care, ask, late, alone))
     review, every = reps.review(panel, clients, waves, last), reps.reps(panel)
     views = [
         reps.review_list(review, NOBODY),
@@ -855,18 +856,21 @@ def page(data: Path, out: Path) -> str:
     return re.sub(r"\s+", " ", soup.main.get_text(" "))
 
 
+def opening(key: str) -> str:
+    """How a text begins, up to its first field."""
+    return texts()[key].partition("{")[0]
+
+
 def test_clients_and_surveys_alone_run_in_part(tmp_path):
     write_sample(tmp_path / "data", clients=150, seed=3)
     for path in (tmp_path / "data").glob("*.csv"):
         if path.stem not in ("clients", "surveys"):
             path.unlink()
     text = page(tmp_path / "data", tmp_path / "out")
-    assert "Call this week, in this order" in text and "The NPS of the last 3 months is" in text
-    assert (
-        text.index("Call this week")
-        < text.index("No present rep loses more clients than luck explains")
-        < 1500
+    call, score, calm = (
+        opening(key) for key in ("lists.calls.call", "service.nps.lead", "service.help.nobody")
     )
+    assert score in text and text.index(call) < text.index(calm) < 1500
     for table in (
         "assignments",
         "meetings",
@@ -877,7 +881,8 @@ def test_clients_and_surveys_alone_run_in_part(tmp_path):
         "account_months",
         "hours",
     ):
-        assert f"The table {table} is not in the data. It would tell of" in text
+        what = TABLES[table].unlocks
+        assert say("lists.lacking.table", table=table, what=what) in text
     assert (
         "The table surveys" not in text and "Who has waited too long?" in text.split("Left out")[1]
     )

@@ -181,7 +181,11 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
     Reading takes the mark off again.
     """
-    words = {c: frame[c].astype("string") for c in frame if frame[c].map(type).eq(str).any()}
+    words = {
+        c: frame[c].astype("string")
+        for c in frame
+        if frame[c].map(lambda cell: isinstance(cell, str)).any()
+    }
     marked = {
         c: text.str.replace(FORMULA, r"'\1", regex=True).where(text.notna(), frame[c])
         for c, text in words.items()

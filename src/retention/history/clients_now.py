@@ -62,7 +62,7 @@ def standing(snapshots: pd.DataFrame) -> pd.DataFrame:
 
 
 def yes(values: pd.Series, unknown: bool = False) -> pd.Series:
-    """A column of yes and no with what is unknown taken as told."""
+    """A column of yes and no, what is not known taken as `unknown`."""
     return values.astype("boolean").fillna(unknown).astype(bool)
 
 

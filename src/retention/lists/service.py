@@ -8,7 +8,8 @@ none. Each row has `client_id, client, owner, reason, evidence, age_days` (of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,21 +18,57 @@ from retention.data.schema import TABLES
 from retention.history.clients_now import last_days, yes
 from retention.history.features import DETRACTOR, PROMOTER
 from retention.history.spells import DAY
+from retention.lists.shape import DATED, MONTH, WEEK, day_words, with_owner_names
 from retention.results import Finding, Findings
 from retention.service.contact import CALL_DAYS, FACE, VISIT_DAYS
 from retention.settings import study_plan
+from retention.words import Said, key_of, say, together
+
+if TYPE_CHECKING:
+    from retention.lists.desk import Desk
 
 _PLAN = study_plan()["thresholds"]
-WEEK, MONTH = 7, 30  # days in which a list asks somebody to act
 OLD_DAYS = 183  # (ours) an answer older than this is asked for anew before anything is made of it
 ASK_AGAIN_DAYS = 180  # (ours) who was asked for a referral is left alone for so long
 LISTED = ["client_id", "client", "owner", "reason", "evidence", "age_days", "act_by"]
 REPORT_DAYS, RECAP_DAYS = 62, 62  # (ours) two months without a monthly report, or a written recap
 MOST_CLIENTS = int(_PLAN["clients_an_analyst"]["value"])  # STUDY C6
 TOP = 10  # points: STUDY C3, the tens first
-LONG = 3  # (ours) detractor's answers running from which another rep is worth talking over
-DATED = "%d\u00a0%b\u00a0%Y"
-NO_REASON = "gave no reason: ask"
+LONG = 3  # (ours) detractor's answers in a row from which another rep is worth discussing
+NAMED = 3  # clients named in the sentence above the care list
+NO_REASON = say("lists.calls.no_reason")
+ASK_AGAIN = say("lists.next.ask_again")
+OTHER_REP = say("lists.next.other_rep")
+AGREE = say("lists.next.agree")
+NO_ASSIGNMENT = say("lists.alone.no_assignment")
+
+
+def care(desk: Desk) -> pd.DataFrame:
+    """The care list for the decision (C4), owners by name; empty where no answers are at hand."""
+    if desk.care is None:
+        return pd.DataFrame(columns=LISTED)
+    of = desk.care
+    cutoff = desk.book.cutoff
+    rows = care_list(of.clients, of.waves, cutoff, stand=of.stand, contact=of.seen)
+    return with_owner_names(rows, desk.book)
+
+
+def overdue(desk: Desk) -> pd.DataFrame:
+    """The overdue list for the decision (C7, C8), owners by name."""
+    if desk.care is None:
+        return pd.DataFrame(columns=LISTED)
+    rows = overdue_list(desk.care.clients, desk.care.meetings, desk.book.cutoff)
+    return with_owner_names(rows, desk.book)
+
+
+def referrals(desk: Desk) -> pd.DataFrame:
+    """The referral list for the decision (C3), owners by name."""
+    if desk.care is None:
+        return pd.DataFrame(columns=LISTED)
+    of = desk.care
+    cutoff = desk.book.cutoff
+    rows = referral_list(of.clients, of.waves, cutoff, asked=of.asked, stand=of.stand)
+    return with_owner_names(rows, desk.book)
 
 
 def last_answers(
@@ -55,14 +92,21 @@ def last_answers(
     turns = (~such).groupby(answers["client_id"]).cumsum()
     rows = answers.assign(running=such.astype(int).groupby([answers["client_id"], turns]).cumsum())
     rows = rows.drop_duplicates("client_id", keep="last").loc[lambda last: last["running"] > 0]
-    day = rows["answered_on"].dt.strftime(DATED)
-    run = rows["running"].astype(str)
-    told = rows["given"].astype(str) + ", " + day.astype(str)
-    told += ("; " + run + " such answers running").where(rows["running"] > 1, "")
     margin = rows["client_id"].map({} if stand is None else stand["margin"]).astype(float)
     return rows.assign(
-        evidence=told, age_days=(cutoff - rows["answered_on"]).dt.days, margin=margin
+        evidence=[
+            _answer_words(row.given, row.answered_on, row.running) for row in rows.itertuples()
+        ],
+        age_days=(cutoff - rows["answered_on"]).dt.days,
+        margin=margin,
     )
+
+
+def _answer_words(given: str, day: pd.Timestamp, running: int) -> Said:
+    """An answer with its day, and how many such answers there are in a row."""
+    if running > 1:
+        return say("lists.answer.several", given=given, day=day_words(day), running=running)
+    return say("lists.answer.one", given=given, day=day_words(day))
 
 
 def care_list(
@@ -81,29 +125,33 @@ def care_list(
     within the month.
     """
     rows = last_answers(clients, waves, cutoff, (0, DETRACTOR), stand)
-    given = (
-        rows["reason"].astype("string").str.strip()
-        if "reason" in rows
-        else pd.Series(pd.NA, rows.index)
-    )
-    bound = (
-        rows["client_id"].map({} if stand is None else stand["free"]).eq(False)
-    )  # who is not known to be is not
-    old = rows["age_days"] > OLD_DAYS
-    long = rows["running"] >= LONG
-    steps = ["ask again, the answer is old", "ask why; talk over another rep"]
+    # Who is not known to be bound is taken to be free.
+    bound = rows["client_id"].map({} if stand is None else stand["free"]).eq(False)
     rows = rows.assign(
-        reason=given.where(given.fillna("") != "", NO_REASON),
+        reason=_reasons(rows),
         act_by=cutoff + pd.to_timedelta(np.where(bound, MONTH, WEEK), unit="D"),
         last_contact=pd.to_datetime(rows["client_id"].map({} if contact is None else contact)),
-        next_step=np.select([old, long], steps, "ask why; agree on a change"),
+        next_step=[_next_step(row.age_days, row.running) for row in rows.itertuples()],
     )
-    rows = rows.sort_values(
-        ["act_by", "margin", "nps"], ascending=[True, False, True], kind="stable"
-    )
-    return rows[[*LISTED, "nps", "running", "last_contact", "margin", "next_step"]].reset_index(
-        drop=True
-    )
+    order = ["act_by", "margin", "nps"]
+    rows = rows.sort_values(order, ascending=[True, False, True], kind="stable")
+    columns = [*LISTED, "nps", "running", "last_contact", "margin", "next_step"]
+    return rows[columns].reset_index(drop=True)
+
+
+def _reasons(rows: pd.DataFrame) -> pd.Series:
+    """The reason that each client gave, or `NO_REASON`."""
+    if "reason" not in rows:
+        return pd.Series(NO_REASON, rows.index, dtype=object)
+    given = rows["reason"].astype("string").str.strip().fillna("")
+    return pd.Series([reason or NO_REASON for reason in given], rows.index, dtype=object)
+
+
+def _next_step(age_days: int, running: int) -> Said:
+    """What to do about a detractor, by the age of its answer and how many it gave in a row."""
+    if age_days > OLD_DAYS:
+        return ASK_AGAIN
+    return OTHER_REP if running >= LONG else AGREE
 
 
 def last_asked(spells: pd.DataFrame, leads: pd.DataFrame | None) -> pd.Series | None:
@@ -141,9 +189,7 @@ def referral_list(
     `asked_on`, `margin`.
     """
     rows = last_answers(clients, waves, cutoff, (PROMOTER, TOP), stand)
-    ten = rows["given"].str.endswith(f" of {TOP}")
-    on_ten = np.where(rows["nps"] >= TOP, "gave a ten", "gave a nine")
-    reason = np.where(ten, on_ten, "gave " + rows["given"].astype(str))
+    reason = [say("lists.answer.gave", given=given) for given in rows["given"]]
     day = pd.to_datetime(rows["client_id"].map({} if asked is None else asked))
     rows = rows.assign(reason=reason, act_by=cutoff + MONTH * DAY, asked_on=day)
     rows = rows[
@@ -170,34 +216,52 @@ def overdue_list(
     held = held[held["held_on"] >= held["start_date"]]
     kind = held["kind"]
     written = yes(held["recap_sent"]) if "recap_sent" in held else pd.Series(False, held.index)
+    everybody = pd.Series(True, clients.index)
     rules = [
-        ("not spoken to", kind != "report", CALL_DAYS, WEEK),
-        ("no report sent", kind == "report", REPORT_DAYS, WEEK),
-        ("no written recap", written, RECAP_DAYS, WEEK),
-        ("remote and not met", kind.isin(FACE), VISIT_DAYS, MONTH),
+        ("call", kind != "report", CALL_DAYS, WEEK, everybody),
+        ("report", kind == "report", REPORT_DAYS, WEEK, everybody),
+        ("recap", written, RECAP_DAYS, WEEK, everybody),
+        ("visit", kind.isin(FACE), VISIT_DAYS, MONTH, clients["remote"]),
     ]
-    found = []
-    for reason, those, limit, days in rules:
+    parts = []
+    for what, those, limit, days, whom in rules:
         last = pd.to_datetime(clients["client_id"].map(last_days(held[those], "held_on")))
-        age = (cutoff - last.fillna(clients["start_date"])).dt.days
         # What nobody ever writes down is not overdue.
-        late = (age > limit) & those.any() & (clients["remote"] | (reason != "remote and not met"))
-        told = f"{reason} since " + last.dt.strftime(DATED).fillna(
-            "it signed, as far as is on record"
-        )
-        rows = clients.assign(
-            reason=reason, evidence=told, age_days=age, act_by=cutoff + days * DAY
-        )
-        found.append(rows[late])
-    every = pd.concat(found)
+        asked = whom & those.any()
+        late = _late(clients[asked], last[asked], cutoff, limit, what)
+        parts.append(late.assign(act_by=cutoff + days * DAY))
+    return _one_row_each(pd.concat(parts))
+
+
+def _late(
+    clients: pd.DataFrame, last: pd.Series, cutoff: pd.Timestamp, limit: int, what: str
+) -> pd.DataFrame:
+    """The clients with whom it has been longer than the limit (days) since `last`, or since they
+    signed.
+
+    `what` they wait for is an id of lists.waits.
+    """
+    age = (cutoff - last.fillna(clients["start_date"])).dt.days
+    reason = say(f"lists.waits.{what}")
+    evidence = [_since_words(reason, day) for day in last]
+    rows = clients.assign(reason=reason, evidence=evidence, age_days=age)
+    return rows[age > limit]
+
+
+def _one_row_each(every: pd.DataFrame) -> pd.DataFrame:
+    """A row a client with all its reasons, the most urgent first."""
+    by = every.groupby("client_id", sort=False)
     joined = {"client": "first", "owner": "first", "reason": "; ".join, "evidence": "; ".join}
-    rows = (
-        every.groupby("client_id", sort=False)
-        .agg(joined | {"age_days": "max", "act_by": "min"})
-        .reset_index()
-    )
+    rows = by.agg(joined | {"age_days": "max", "act_by": "min"}).reset_index()
     rows = rows.sort_values(["act_by", "age_days"], ascending=[True, False], kind="stable")
     return rows[LISTED].reset_index(drop=True)
+
+
+def _since_words(what: Said, day: pd.Timestamp) -> Said:
+    """What a client has waited for, and since when; without a day, since it signed."""
+    if pd.isna(day):
+        return say("lists.waits.since_signing", what=what)
+    return say("lists.waits.since", what=what, day=day_words(day))
 
 
 def held_alone(
@@ -214,59 +278,60 @@ def held_alone(
     )
     rows = rows[~(rows["nunique"] > 1)].assign(act_by=cutoff + MONTH * DAY)
     since = rows["from_date"].fillna(rows["start_date"])
-    one = rows["nunique"].eq(1)
-    told = (
-        rows["first"].map(lambda who: names.get(who, who)).astype("string")
-        + " since "
-        + since.dt.strftime(DATED)
+    person = rows["first"].map(lambda who: names.get(who, who))
+    words = [
+        _alone_words(name, day) if one else (say("lists.alone.nobody"), NO_ASSIGNMENT)
+        for name, day, one in zip(person, since, rows["nunique"].eq(1), strict=True)
+    ]
+    rows = rows.assign(
+        reason=[reason for reason, _ in words],
+        evidence=[evidence for _, evidence in words],
+        age_days=(cutoff - since).dt.days,
     )
-    rows["reason"] = np.where(one, "one person alone", "nobody on record")
-    rows["evidence"] = told.where(one, "no open assignment")
-    rows["age_days"] = (cutoff - since).dt.days
-    return rows.sort_values("age_days", ascending=False, kind="stable")[LISTED].reset_index(
-        drop=True
-    )
+    rows = rows.sort_values("age_days", ascending=False, kind="stable")
+    return rows[LISTED].reset_index(drop=True)
+
+
+def _alone_words(person: str, day: pd.Timestamp) -> tuple[Said, Said]:
+    """Reason and evidence of a client whom one person alone serves since this day."""
+    evidence = say("lists.alone.one_since", person=person, day=day_words(day))
+    return say("lists.alone.one"), evidence
 
 
 def loads(clients: pd.DataFrame, served: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
-    """How many present clients each analyst serves, beside the study's limit (C6); most first."""
+    """How many present clients each analyst serves, beside the study's limit (C6); most first:
+    `analyst, clients, limit`.
+    """
     rows = served[
         served["client_id"].isin(clients["client_id"]) & served["role"].eq("analyst").fillna(False)
     ]
-    count = (
-        rows.groupby("staff_id")["client_id"].nunique().sort_values(ascending=False, kind="stable")
-    )
-    over = np.where(count > MOST_CLIENTS, f"over {MOST_CLIENTS}", "within")
+    count = rows.groupby("staff_id")["client_id"].nunique()
+    count = count.sort_values(ascending=False, kind="stable")
+    over = say("lists.alone.over", limit=MOST_CLIENTS)
+    within = say("lists.alone.within")
     return pd.DataFrame(
         {
-            "Analyst": [names.get(w, w) for w in count.index],
-            "Clients": count.to_numpy(),
-            "Study": over,
+            "analyst": [names.get(who, who) for who in count.index],
+            "clients": count.to_numpy(),
+            "limit": [over if clients > MOST_CLIENTS else within for clients in count],
         }
     )
 
 
 def shown(
-    rows: pd.DataFrame, names: pd.Series, more: Mapping[str, str], most: int | None = None
+    rows: pd.DataFrame, names: pd.Series, more: Sequence[str] = (), most: int | None = None
 ) -> pd.DataFrame:
-    """The first rows of a list as a team reads them; `more` are further columns and their
-    headings.
+    """The first rows of a list as a team reads them: `client, act_by, rep, reason, evidence,
+    age_days`, and of the columns `more` those that hold anything.
     """
     rows = rows.head(len(rows) if most is None else most)
-    owner = rows["owner"].map(lambda who: names.get(who, who) or "nobody on record")
-    table = {
-        "Client": rows["client"],
-        "Act by": _day(rows["act_by"]),
-        "Rep": owner,
-        "Why": rows["reason"],
-    }
-    table |= {"Evidence": rows["evidence"], "Days old": rows["age_days"]}
-    for column, heading in more.items():
-        if rows[column].isna().all():
-            continue
-        dated = pd.api.types.is_datetime64_any_dtype(rows[column])
-        table[heading] = _day(rows[column]) if dated else rows[column]
-    return pd.DataFrame(table)
+    nobody = say("lists.alone.nobody_in_charge")
+    table = rows.assign(rep=rows["owner"].map(lambda who: names.get(who, who) or nobody))
+    columns = ["client", "act_by", "rep", "reason", "evidence", "age_days"]
+    columns += [column for column in more if rows[column].notna().any()]
+    table = table[columns]
+    dated = [name for name in columns if pd.api.types.is_datetime64_any_dtype(table[name])]
+    return table.assign(**{name: _day(table[name]) for name in {*dated, "act_by"}})
 
 
 def _day(days: pd.Series) -> pd.Series:
@@ -274,36 +339,44 @@ def _day(days: pd.Series) -> pd.Series:
 
 
 def care_words(rows: pd.DataFrame, cutoff: pd.Timestamp, noticed: int, answers: int) -> Finding:
-    """Whom to call this week, in a sentence."""
+    """Whom to call this week, in sentences; `rows` as from `care_list`.
+
+    `noticed`: how many clients gave notice; `answers`: how many were asked at all.
+    """
     soon = rows[rows["act_by"] <= cutoff + WEEK * DAY]
     bound = len(rows) - len(soon)
-    first = "; ".join(f"{row.client} ({_quoted(row.reason)})" for row in soon.head(3).itertuples())
+    parts = [_whom_to_call(rows, soon, answers)]
+    if len(soon) and answers:
+        parts.append(say("lists.calls.why"))
+    if bound:
+        parts.append(say("lists.calls.bound", bound=bound))
+    if noticed and answers:
+        parts.append(say("lists.calls.not_on_list", noticed=noticed))
+    return Finding("C4", together(*parts), "headline")
+
+
+def _whom_to_call(rows: pd.DataFrame, soon: pd.DataFrame, answers: int) -> Said:
+    """The first sentence: the first clients of the list by name, or why there are none."""
     if not answers:
-        told = "Nobody was asked whether it would recommend you, so nobody can be named here."
-    elif rows.empty:
-        told = "No present client's last answer is a detractor's: nobody to call for that."
-    elif soon.empty:
-        told = "Nobody has to be called this week."
-    else:
-        told = (
-            f"Call this week, in this order: {first}"
-            + f"; and {len(soon) - 3} more on the list" * (len(soon) > 3)
-        )
-        told += (
-            ". Their last answer is a detractor's, and they are free to leave in the months ahead."
-        )
-    are = "further detractor is" if bound == 1 else "further detractors are"
-    told += f" {bound} {are} bound by contract for now: to be called within the month." * bool(
-        bound
+        return say("lists.calls.nobody_asked")
+    if rows.empty:
+        return say("lists.calls.no_detractor")
+    if soon.empty:
+        return say("lists.calls.none_this_week")
+    first = "; ".join(
+        say("lists.calls.client", client=row.client, reason=_quoted(row.reason))
+        for row in soon.head(NAMED).itertuples()
     )
-    told += f" The {noticed} clients who gave notice are not on the list." * bool(
-        noticed and answers
-    )
-    return Finding("C4", told, "headline")
+    if len(soon) > NAMED:
+        return say("lists.calls.call_more", first=first, more=len(soon) - NAMED)
+    return say("lists.calls.call", first=first)
 
 
 def _quoted(reason: str) -> str:
-    return reason if reason == NO_REASON else f"“{reason.rstrip('.')}”"
+    """A client's own reason in quotes."""
+    if key_of(reason) == NO_REASON.key:
+        return reason
+    return say("lists.calls.quoted", reason=reason.rstrip("."))
 
 
 USED = (
@@ -321,11 +394,9 @@ USED = (
 
 def lacking(tables: Mapping[str, pd.DataFrame]) -> Findings:
     """What this page lacks, and what each table would answer if it were added."""
-    lacks = {name: TABLES[name].unlocks for name in USED if name not in tables}
     texts = [
-        f"The table {name} is not in the data. It would tell of {what}."
-        for name, what in lacks.items()
+        say("lists.lacking.table", table=name, what=TABLES[name].unlocks)
+        for name in USED
+        if name not in tables
     ]
-    return Findings(
-        tuple(Finding("C", text) for text in texts), "Every table that this page can use is there."
-    )
+    return Findings(tuple(Finding("C", text) for text in texts), say("lists.lacking.no_table"))

@@ -2,7 +2,7 @@
 action for each.
 
 `book` opens it all as of a day; `margins` what clients leave and what would mend it, `evidence`
-what is noted of them and whether the team's own work explains it; `lists.actions` is the one place
+what is noted of them and whether the team's own work explains it; `lists.decision` is the one place
 that decides; `healthy` which churn was good, `effects` what signs go with, `tiers` best to worst,
 and how long invoices wait.
 """

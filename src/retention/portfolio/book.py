@@ -20,6 +20,7 @@ from retention.history.spells import DAY, add_months, whole_months
 from retention.history.status import active_on
 from retention.portfolio import evidence, margins
 from retention.settings import Settings
+from retention.words import say
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -77,7 +78,7 @@ class Book:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """The engagements under way as the day ends, one a client; `noticed`: an end is on
+        """The engagements active as the day ends, one a client; `noticed`: an end is on
         record.
         """
         rows = self.spells[active_on(self.spells, self.cutoff)].drop_duplicates(
@@ -96,23 +97,25 @@ class Book:
         return margins.since_raise(self.rows, margins.raises(self.known), self.cutoff)
 
     @cached_property
-    def told(self) -> pd.DataFrame:
+    def monthly(self) -> pd.DataFrame:
         """What each client leaves a month, with the `cause` where it is too little:
         `margins.current`.
         """
-        told = margins.current(self.money, self.rows, self.cutoff, self.limits)
-        return told.assign(cause=margins.causes(told, self.unraised, self.limits))
+        monthly = margins.current(self.money, self.rows, self.cutoff, self.limits)
+        return monthly.assign(cause=margins.causes(monthly, self.unraised, self.limits))
 
     @cached_property
     def mending(self) -> pd.DataFrame:
         """What the remedies would bring: `margins.remedies`."""
         loved = evidence.loved(self.known, self.cutoff, self.limits)
-        made = margins.remedies(self.told, self.rows, self.known, self.cutoff, loved, self.limits)
+        made = margins.remedies(
+            self.monthly, self.rows, self.known, self.cutoff, loved, self.limits
+        )
         reps = self.last_rep(made.index)
         return made if reps is None else made.assign(rep=reps)
 
     @cached_property
-    def found(self) -> pd.DataFrame:
+    def noted(self) -> pd.DataFrame:
         """A row a piece of evidence: `evidence.evidence`."""
         return evidence.evidence(self.rows, self.known, self.cutoff, self.limits)
 
@@ -120,21 +123,26 @@ class Book:
     def lately(self) -> pd.DataFrame:
         """The evidence that still counts."""
         begin = self.cutoff + DAY - pd.DateOffset(months=int(self.limits["evidence_months"]))
-        return self.found[self.found["noted_on"] >= begin]
+        return self.noted[self.noted["noted_on"] >= begin]
 
     @cached_property
     def team(self) -> pd.DataFrame:
         """What stands out in each rep's work: `evidence.of_reps`."""
-        return evidence.of_reps(self.rows, self.known, self.cutoff, self.limits, self.told)
+        return evidence.of_reps(self.rows, self.known, self.cutoff, self.limits, self.monthly)
 
     @cached_property
     def fairness(self) -> pd.DataFrame:
         """What of the team's own work may explain what is held against each client:
         `evidence.fairness`.
         """
-        told = self.settings.results
         return evidence.fairness(
-            self.rows, self.known, self.lately, told, self.cutoff, self.limits, self.team
+            self.rows,
+            self.known,
+            self.lately,
+            self.settings.results,
+            self.cutoff,
+            self.limits,
+            self.team,
         )
 
     def last_rep(self, clients: pd.Index) -> pd.Series | None:
@@ -157,7 +165,8 @@ class Book:
         left = with_people_who_left(
             rows, last, self.known.get("assignments"), self.known.get("staff")
         )
-        gone = evidence.people(left, self.known) + ", who left"
+        names = evidence.people(left, self.known)
+        gone = names.map(lambda name: say("portfolio.team.who_left", rep=name))
         return evidence.people(self.owners, self.known).mask(
             self.owners.isna() & left.notna(), gone
         )

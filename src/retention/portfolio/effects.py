@@ -37,25 +37,25 @@ from retention.results import (
 )
 from retention.settings import study_plan
 from retention.stats.intervals import Weights, leaving_out
+from retention.words import Said, key_of, say, together
 
 SIGNS: Mapping[str, Mapping[str, Any]] = study_plan()["signs"]
-STUDY = {about["words"]: about["study"] for about in SIGNS.values()}
-LEFT = "leave by choice, ratio"
-LET_GO = "let go, ratio"
-LATE = "days paid late"
-MARGIN = "margin a month"
-ENDS = "ends after it"
-DRAWN = "leave by choice, drawn in"
+LEFT = say("portfolio.effect.left")
+LET_GO = say("portfolio.effect.let_go")
+LATE = say("portfolio.effect.late")
+MARGIN = say("portfolio.effect.margin")
+ENDS = say("portfolio.effect.ends")
+SHRUNK = say("portfolio.effect.shrunk")
 MONTHS_AFTER = 3  # METHODS 5: months in which a raise (or a new rep) is looked at
 PRIOR_SD = 0.25  # (ours) of a sign's log ratio: two in three lie between 0.8 and 1.3
-MIN_CLIENTS = 10  # (ours) of a group whose mean is told
-WITH = "clients with it"
-WITHOUT = "clients without"
+MIN_CLIENTS = 10  # (ours) of a group whose mean is shown
+WITH = say("portfolio.signs.with")
+WITHOUT = say("portfolio.signs.without")
 
 
 def signs(spells: pd.DataFrame) -> pd.DataFrame:
-    """The bad signs of each engagement at signing, in the words of plan.toml: True, False, or
-    missing where not known.
+    """The bad signs of each engagement at signing, a column each, by their ids in plan.toml: True,
+    False, or missing where not known.
 
     Many approval layers are more than the median client has.
     """
@@ -68,8 +68,13 @@ def signs(spells: pd.DataFrame) -> pd.DataFrame:
                 if about["worse"] == "many"
                 else values == (about["worse"] == "yes")
             )
-            found[about["words"]] = bad
+            found[column] = bad
     return pd.DataFrame(found, index=spells.index)
+
+
+def sign_words(sign: str) -> Said:
+    """What a bad sign at signing is called, by its id."""
+    return say(f"portfolio.sign.{sign}")
 
 
 def sign_effects(book: Book) -> Estimates:
@@ -77,38 +82,39 @@ def sign_effects(book: Book) -> Estimates:
     margin (D7, D10).
 
     Ratios are among clients alike in size, source and time (`opportunities.compare`); a further
-    column draws those of leaving towards 1, the more the less is known (ridge). Differences in days
-    and money (clients under way) are Welch's, or by rep.
+    column shrinks those of leaving towards 1, the more the less is known (ridge). Differences in
+    days and money (active clients) are Welch's, or by rep.
     """
     bad = signs(book.spells)
     found = []
-    rows = {LEFT: exit_rows(book.spells), LET_GO: exit_rows(book.spells, kinds=(AGENCY,))}
+    chances = [(LEFT, exit_rows(book.spells)), (LET_GO, exit_rows(book.spells, kinds=(AGENCY,)))]
     late = days_late(book.known, book.cutoff - pd.DateOffset(months=24))
+    amounts = [(LATE, late, "number"), (MARGIN, book.monthly["margin"], "money")]
     for sign in bad:
         marks = bad[sign].set_axis(pd.MultiIndex.from_frame(book.spells[KEY]))
-        for outcome, at in rows.items():
-            own = (
-                marks.reindex(pd.MultiIndex.from_frame(at[KEY]))
-                .set_axis(at.index)
-                .dropna()
-                .astype(bool)
-            )
-            told = at.loc[own.index].reset_index(drop=True)
-            contrast = compare(
-                told, own.reset_index(drop=True), (WITH, WITHOUT), name=sign
-            ).contrast
-            found += [] if contrast.gate else [contrast.estimate(STUDY[sign], sign, outcome)]
+        for outcome, at in chances:
+            found += _sign_ratio(sign, outcome, at, marks)
         newest = marks.groupby(level=0).last()
-        for outcome, values, unit in (
-            (LATE, late, "number"),
-            (MARGIN, book.told["margin"], "money"),
-        ):
+        for outcome, values, unit in amounts:
             found += _difference(sign, outcome, values, newest.reindex(values.index), unit, book)
-    return Estimates((*found, *_drawn_in(found)), "What goes with each bad sign at signing")
+    return Estimates((*found, *_shrunk(found)), say("portfolio.signs.caption"))
+
+
+def _sign_ratio(sign: str, outcome: Said, at: pd.DataFrame, marks: pd.Series) -> list[Estimate]:
+    """The ratio of leaving with the sign against without; nothing where too few left.
+
+    `at`: rows of `exit_rows`; `marks`: whether each engagement has the sign, by `KEY`.
+    """
+    own = marks.reindex(pd.MultiIndex.from_frame(at[KEY])).set_axis(at.index)
+    own = own.dropna().astype(bool)
+    rows = at.loc[own.index].reset_index(drop=True)
+    words = sign_words(sign)
+    contrast = compare(rows, own.reset_index(drop=True), (WITH, WITHOUT), name=words).contrast
+    return [] if contrast.gate else [contrast.estimate(SIGNS[sign]["study"], words, outcome)]
 
 
 def _difference(
-    name: str, group: str, values: pd.Series, marks: pd.Series, unit: str, book: Book
+    sign: str, outcome: Said, values: pd.Series, marks: pd.Series, unit: str, book: Book
 ) -> list[Estimate]:
     """The difference of two means, with it less without, with Welch's interval, or by rep, the
     wider.
@@ -126,11 +132,9 @@ def _difference(
     known = (values.notna() & marks.notna()).to_numpy()
     reps = book.last_rep(values.index[known])
     half = max(half, _gap_by_rep(values[known], marks[known].astype(bool), reps).reach(0.975))
-    return [
-        Estimate.of(
-            STUDY[name], name, group, (gap, gap - half, gap + half), unit, (int(n.sum()), 0)
-        )
-    ]
+    limits = (gap, gap - half, gap + half)
+    counts = (int(n.sum()), 0)
+    return [Estimate.of(SIGNS[sign]["study"], sign_words(sign), outcome, limits, unit, counts)]
 
 
 def _gap_by_rep(values: pd.Series, marks: pd.Series, reps: Any) -> Spread:
@@ -145,42 +149,47 @@ def _gap_by_rep(values: pd.Series, marks: pd.Series, reps: Any) -> Spread:
     return leaving_out((first - second)[1:], weights.sizes) if len(weights.sizes) else NO_SPREAD
 
 
-def _drawn_in(rows: list[Estimate]) -> list[Estimate]:
-    """The ratios of leaving drawn towards 1 by a normal prior on their logs (ridge)."""
-    left = [row for row in rows if row.group == LEFT and row.low > 0 and isfinite(row.high)]
-    theta = np.log([row.estimate for row in left])
-    se = np.log([row.high / row.low for row in left]) / (2 * Z95)
+def _shrunk(rows: list[Estimate]) -> list[Estimate]:
+    """The ratios of leaving shrunk towards 1 by a normal prior on their logs (ridge)."""
+    ratios = [row for row in rows if _is(row, LEFT) and row.low > 0 and isfinite(row.high)]
+    theta = np.log([row.estimate for row in ratios])
+    se = np.log([row.high / row.low for row in ratios]) / (2 * Z95)
     keep = PRIOR_SD**2 / (PRIOR_SD**2 + se**2)
     made = []
-    for row, share, t, s in zip(left, keep, theta, se, strict=True):
+    for row, share, t, s in zip(ratios, keep, theta, se, strict=True):
         limits = [exp(share * t + z * np.sqrt(share) * s) for z in (0.0, -Z95, Z95)]
-        made.append(
-            Estimate.of(row.id, row.name, DRAWN, limits, "ratio", (row.n_clients, row.n_events))
-        )
+        counts = (row.n_clients, row.n_events)
+        made.append(Estimate.of(row.id, row.name, SHRUNK, limits, "ratio", counts))
     return made
+
+
+def _is(row: Estimate, *outcomes: Said) -> bool:
+    """Whether an estimate is about one of these outcomes."""
+    return key_of(row.group) in {outcome.key for outcome in outcomes}
 
 
 def beyond_luck(*found: Estimates) -> Finding:
     """Which effects stand out beyond what so many looks would find by luck (Benjamini-Hochberg at a
     tenth).
     """
-    rows = [
-        row
-        for part in found
-        for row in part.rows
-        if row.group not in (DRAWN, ENDS) and _has_width(row)
-    ]
+    every = [row for part in found for row in part.rows]
+    rows = [row for row in every if not _is(row, SHRUNK, ENDS) and _has_width(row)]
     if not rows:
-        return Finding("D7", "Too little is on record to tell what goes with any sign.")
+        return Finding("D7", say("portfolio.effects.too_little"))
     ratio = np.array([row.unit == "ratio" for row in rows])
     values = np.array([(row.estimate, row.low, row.high) for row in rows])
     values[ratio] = np.log(values[ratio])
     p = 2 * stats.norm.sf(np.abs(values[:, 0]) / ((values[:, 2] - values[:, 1]) / (2 * Z95)))
     kept = multipletests(p, alpha=FALSE_DISCOVERIES, method="fdr_bh")[0]
-    names = [f"{row.name} ({row.group})" for row, keep in zip(rows, kept, strict=True) if keep]
-    luck = "(at most one in ten of these is expected to be luck)"
-    told = f"these stand out: {', '.join(names)} {luck}" if names else "none stands out from luck"
-    return Finding("D7", f"Of {len(rows)} effects looked at, {told}.")
+    return _luck_words([row for row, keep in zip(rows, kept, strict=True) if keep], len(rows))
+
+
+def _luck_words(out: list[Estimate], looked: int) -> Finding:
+    if not out:
+        return Finding("D7", say("portfolio.effects.none", looked=looked))
+    names = [say("portfolio.effects.one", effect=row.name, outcome=row.group) for row in out]
+    some = say("portfolio.effects.some", out=len(out), looked=looked, names=", ".join(names))
+    return Finding("D7", together(some, say("portfolio.effects.luck")))
 
 
 def _has_width(row: Estimate) -> bool:
@@ -197,11 +206,12 @@ def after_events(
     spells: pd.DataFrame, days: Mapping[str, pd.DataFrame], notice: int, months: int = 0
 ) -> Estimates:
     """Ratios of leaving by choice once something has happened to a client (D7, D8, D4): a row each
-    name of `days`.
+    event of `days`.
 
-    `days` has frames of `client_id` and `day`. A month counts where the client was free to leave,
-    and as one after the event where that lay before the decision (`notice` months earlier), at most
-    `months` before it if told; an event from before the client signed counts as well.
+    `days` has frames of `client_id` and `day`, by the id of the event. A month counts where the
+    client was free to leave, and as one after the event where that lay before the decision
+    (`notice` months earlier), at most `months` before it if given; an event from before the client
+    signed counts as well.
     """
     rows = month_rows(spells)
     term = rows["contract_term_months"].astype(int)
@@ -209,7 +219,7 @@ def after_events(
     decided = add_months(rows["start_date"], (rows["from_month"] - notice).clip(lower=0))
     others = pd.DataFrame({"fixed": (rows["contract_term_months"] > 1).astype(float)})
     found = []
-    for name, dated in days.items():
+    for event, dated in days.items():
         at = rows[["client_id"]].assign(row=rows.index, decided=decided)
         at = at.merge(dated.assign(day=pd.to_datetime(dated["day"])), on="client_id")
         hit = at["day"] < at["decided"]
@@ -218,15 +228,15 @@ def after_events(
         marks = pd.Series(rows.index.isin(at.loc[hit, "row"]), rows.index)
         hits = rows[marks]
         row = "D4" if months else "D7"
+        words = say(f"portfolio.event.{event}")
         counts = hits["client_id"].nunique(), int(hits["left"].sum())
         if counts[0]:
-            found.append(Estimate.of(row, name, ENDS, (counts[1],), "count", counts))
-            ratio = compare(rows, marks, (WITH, WITHOUT), name=name, others=others)
-            found += [] if ratio.contrast.gate else [ratio.contrast.estimate(row, name, LEFT)]
-    when = f"within {months} months after it" if months else "once it had happened"
-    return Estimates(
-        tuple(found), f"Leaving by choice {when}, against all others (a dash: too few ends)"
-    )
+            found.append(Estimate.of(row, words, ENDS, (counts[1],), "count", counts))
+            contrast = compare(rows, marks, (WITH, WITHOUT), name=words, others=others).contrast
+            found += [] if contrast.gate else [contrast.estimate(row, words, LEFT)]
+    once = say("portfolio.events.once")
+    caption = say("portfolio.events.within", months=months) if months else once
+    return Estimates(tuple(found), caption)
 
 
 def new_rep(panel: Panel) -> Estimates:
@@ -236,51 +246,47 @@ def new_rep(panel: Panel) -> Estimates:
     Mean of three months after less three before; loved: a rating in the upper third before.
     Interval by client (t), or by the rep in charge then, the wider.
     """
-    rep = panel.rep
-    span = MONTHS_AFTER
-    rows = []
-    for m in range(span, rep.shape[1] - span):
-        before, after = (
-            pd.DataFrame(panel.liking[:, a : a + span]).mean(axis=1) for a in (m - span, m)
-        )
-        old = rep[:, m - span : m] == rep[:, [m - 1]]
-        new = rep[:, m : m + span] == rep[:, [m]]
-        known = (rep[:, m - 1] != NOBODY) & (rep[:, m] != NOBODY)
-        steady = old.all(axis=1) & new.all(axis=1) & known
-        at = {
-            "client": before.index,
-            "before": before,
-            "moved": after - before,
-            "new": rep[:, m] != rep[:, m - 1],
-        }
-        at |= {"rep": rep[:, m]}
-        rows.append(pd.DataFrame(at)[steady])
-    every = (
-        pd.concat(rows)
-        if rows
-        else pd.DataFrame(columns=["client", "before", "moved", "new", "rep"])
-    ).dropna()
+    every = _ratings_moved(panel)
     loved = every["before"] >= every["before"].quantile(2 / 3)
-    told = []
-    for name, part in (
-        ("clients who loved the rep before", every[loved]),
-        ("all others", every[~loved]),
-    ):
+    made = []
+    change = say("portfolio.new_rep.change")
+    for who, part in (("loved", every[loved]), ("others", every[~loved])):
         new = part["new"].astype(bool)
         gap = part[new].groupby("client")["moved"].mean() - part.loc[~new, "moved"].mean()
         if len(gap) >= MIN_CLIENTS:
             half = stats.t.ppf(0.975, len(gap) - 1) * gap.sem()
             half = max(half, _gap_by_rep(part["moved"], new, part["rep"]).reach(0.975))
             values = (gap.mean(), gap.mean() - half, gap.mean() + half)
-            told.append(
-                Estimate.of("D4", "change of the rating", name, values, "points", (len(gap), 0))
-            )
-    return Estimates(tuple(told), "After a new rep: the rating, beyond what it did without one")
+            group = say(f"portfolio.new_rep.{who}")
+            made.append(Estimate.of("D4", change, group, values, "points", (len(gap), 0)))
+    return Estimates(tuple(made), say("portfolio.new_rep.caption"))
+
+
+def _ratings_moved(panel: Panel) -> pd.DataFrame:
+    """A row a client and month before and after which one rep each was in charge for
+    `MONTHS_AFTER` months.
+
+    Columns: `client, before` (mean rating), `moved` (after less before), `new` (the rep changed),
+    `rep` (then).
+    """
+    rep = panel.rep
+    span = MONTHS_AFTER
+    rows = [pd.DataFrame(columns=["client", "before", "moved", "new", "rep"])]
+    for month in range(span, rep.shape[1] - span):
+        before = pd.DataFrame(panel.liking[:, month - span : month]).mean(axis=1)
+        after = pd.DataFrame(panel.liking[:, month : month + span]).mean(axis=1)
+        last, first = rep[:, month - 1], rep[:, month]
+        old = (rep[:, month - span : month] == last[:, None]).all(axis=1)
+        new = (rep[:, month : month + span] == first[:, None]).all(axis=1)
+        steady = old & new & (last != NOBODY) & (first != NOBODY)
+        moved = {"client": before.index, "before": before, "moved": after - before}
+        rows.append(pd.DataFrame({**moved, "new": first != last, "rep": first})[steady])
+    return pd.concat(rows[1:] or rows).dropna()
 
 
 def happenings(book: Book) -> dict[str, pd.DataFrame]:
-    """What happened to clients, for `after_events`: `client_id, day`, by what was noted (D7, D8,
-    D11).
+    """What happened to clients, for `after_events`: `client_id, day`, by the group of what was
+    noted (D7, D8, D11).
     """
     flags = columns_of(book.known, "flags", "client_id", "noted_on", "flag").rename(
         columns={"noted_on": "day"}
@@ -291,9 +297,7 @@ def happenings(book: Book) -> dict[str, pd.DataFrame]:
         .str.casefold()
         .map(lambda flag: NOTED.get(flag, {}).get("group", RED_FLAG))
     )
-    return {"anything noted": flags} | {
-        f"{name} noted": rows for name, rows in flags.groupby(group)
-    }
+    return {"anything": flags} | {str(name): rows for name, rows in flags.groupby(group)}
 
 
 def changes(book: Book) -> dict[str, pd.DataFrame]:
@@ -303,8 +307,4 @@ def changes(book: Book) -> dict[str, pd.DataFrame]:
     free = asked[asked["in_scope"].eq(False) & asked["billed"].eq(False)].rename(
         columns={"requested_on": "day"}
     )
-    return {
-        "a raise of the fee": raises(book.known),
-        "a new rep": reps,
-        "work out of scope for nothing": free,
-    }
+    return {"raise": raises(book.known), "new_rep": reps, "free_work": free}

@@ -9,7 +9,7 @@ what a client costs, a rep whose clients all take more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,11 @@ from retention.portfolio.debts import arrears, usual_invoice
 from retention.portfolio.margins import LIMITS, Limits, Tables
 from retention.results import Z95
 from retention.settings import ResultsSettings, study_plan
+from retention.words import Said, say
 
 NOTED: Mapping[str, Mapping[str, Any]] = study_plan()["noted"]
-EVIDENCE = ["client_id", "noted_on", "what", "group", "evidence", "severity", "rep_id"]
-NOTED_BY = "noted by the team"
+EVIDENCE = ["client_id", "noted_on", "what", "group", "evidence", "severity", "rep_id", "source"]
+NOTED_BY = "noted"  # the source of what the team wrote down itself
 LEAST_FEES = 5  # (ours) different fees under which there is no slope of cost on fee
 LEAST_SPREAD = 1e-9  # nothing is divided by less
 MOST_DAYS, HALF = (
@@ -34,9 +35,9 @@ MOST_DAYS, HALF = (
     0.5,
 )  # (ours) days after which a request counts as not answered; share of such that is most
 ABUSE = "abuse"
-KIND = "kind to avoid"
-HOPELESS = "hopeless cause"
-RED_FLAG = "red flag"
+KIND = "kind_to_avoid"
+HOPELESS = "hopeless_cause"
+RED_FLAG = "red_flag"
 DEBTOR = "debtor"
 UNDECIDED = "undecided"
 NO_PREPAYMENT = "won't prepay"
@@ -58,8 +59,9 @@ def evidence(
     """Everything noted of these clients, or shown by their records, by the day it was: a row a
     piece of evidence.
 
-    Columns: `client_id, noted_on, what, group` (abuse, kind to avoid, hopeless cause, red flag),
-    `evidence` (in words), `severity` (1 to 5; NaN: nobody said), `rep_id` (in charge on that day).
+    Columns: `client_id, noted_on, what` (as in the table flags), `group` (ids of plan.toml),
+    `evidence` (in words), `severity` (1 to 5; NaN: nobody said), `rep_id` (in charge on that day)
+    and `source` (`NOTED_BY`, or which records show it).
     """
     flags = columns_of(known, "flags", "client_id", "noted_on", "flag", "severity")
     flags = flags.assign(
@@ -68,7 +70,9 @@ def evidence(
         .str.replace("\u2019", "'"),  # as word processors write it
         severity=flags["severity"].astype(float),
     )
-    parts = [flags.rename(columns={"flag": "what"}).assign(evidence=NOTED_BY)]
+    written = say("portfolio.evidence.noted")
+    flags = flags.rename(columns={"flag": "what"})
+    parts = [flags.assign(evidence=written, source=NOTED_BY)]
     parts += [_growing_debts(known, cutoff, limits), _unsecured(rows, known, cutoff, limits)]
     parts = [part.astype(object) for part in (*parts, *_requests(known, cutoff, limits))]
     every = pd.concat([part for part in parts if len(part)] or parts[:1])
@@ -83,12 +87,13 @@ def evidence(
     return every.sort_values(["client_id", "noted_on", "what"], ignore_index=True)[EVIDENCE]
 
 
-def _shown(found: pd.Series, day: pd.Timestamp, what: str, words: str) -> pd.DataFrame:
-    """Evidence from the records: a row for each client of `found`, whose value goes into the
-    words.
-    """
-    told = {"client_id": found.index, "noted_on": day, "what": what, "severity": np.nan}
-    return pd.DataFrame({**told, "evidence": [words.format(value) for value in found]})
+def _from_records(
+    values: pd.Series, day: pd.Timestamp, what: str, source: str, words: Callable[[float], Said]
+) -> pd.DataFrame:
+    """Evidence from the records: a row for each client of `values`, each put into `words`."""
+    about = {"client_id": values.index, "noted_on": day, "what": what, "severity": np.nan}
+    evidence = [words(value) for value in values]
+    return pd.DataFrame({**about, "evidence": evidence, "source": source})
 
 
 def _growing_debts(known: Tables, last: pd.Timestamp, limits: Limits) -> pd.DataFrame:
@@ -103,8 +108,12 @@ def _growing_debts(known: Tables, last: pd.Timestamp, limits: Limits) -> pd.Data
         owed.index
     )
     grown = (owed.diff(axis=1).iloc[:, 1:] > 0).all(axis=1) & (fees >= limits["debtor_fees"])
-    return _shown(
-        fees[grown], last, DEBTOR, f"arrears grew {steps} months on end to {{:.1f}} invoices"
+    return _from_records(
+        fees[grown],
+        last,
+        DEBTOR,
+        "debts",
+        lambda invoices: say("portfolio.evidence.debts", months=steps, invoices=invoices),
     )
 
 
@@ -118,18 +127,30 @@ def _requests(known: Tables, last: pd.Timestamp, limits: Limits) -> list[pd.Data
     asked = asked[asked["requested_on"] > last - pd.DateOffset(months=int(limits["margin_months"]))]
     found = []
     looks = (
-        ("revision", True, UNDECIDED, "revisions"),
-        ("in_scope", False, OUT_OF_SCOPE, "out of scope"),
+        ("revision", True, UNDECIDED, _of_revisions),
+        ("in_scope", False, OUT_OF_SCOPE, _of_scope),
     )
     for column, bad, what, words in looks:
-        told = asked.dropna(subset=[column])
-        by = told[column].eq(bad).groupby(told["client_id"]).agg(["mean", "size"])
+        answered = asked.dropna(subset=[column])
+        by = answered[column].eq(bad).groupby(answered["client_id"]).agg(["mean", "size"])
         much = by.loc[
             (by["size"] >= limits["least_requests"]) & (by["mean"] >= limits["request_share"]),
             "mean",
         ]
-        found.append(_shown(much, last, what, f"{{:.0%}} of requests lately were {words}"))
+        found.append(_from_records(much, last, what, "requests", words))
     return found
+
+
+def _of_revisions(share: float) -> Said:
+    return say("portfolio.evidence.revisions", share=share)
+
+
+def _of_scope(share: float) -> Said:
+    return say("portfolio.evidence.out_of_scope", share=share)
+
+
+def _of_late_pay(days: float) -> Said:
+    return say("portfolio.evidence.unsecured", days=days)
 
 
 def _unsecured(
@@ -143,7 +164,7 @@ def _unsecured(
     refused = rows.set_index("client_id")[["deposit_paid", "prepaid"]].eq(False).all(axis=1)
     late = days_late(known, last - pd.DateOffset(months=12))
     late = late[late.index.isin(refused.index[refused]) & (late > limits["late_days"])]
-    return _shown(late, last, NO_PREPAYMENT, "no deposit, no prepayment, and pays {:.0f} days late")
+    return _from_records(late, last, NO_PREPAYMENT, "payments", _of_late_pay)
 
 
 def days_late(known: Tables, begin: pd.Timestamp) -> pd.Series:
@@ -187,7 +208,7 @@ def fairness(
     rows: pd.DataFrame,
     known: Tables,
     found: pd.DataFrame,
-    told: ResultsSettings,
+    aims: ResultsSettings,
     cutoff: pd.Timestamp,
     limits: Limits,
     reps: pd.DataFrame,
@@ -204,32 +225,35 @@ def fairness(
     now = now.assign(rep_id=in_charge(rows, known, now, "day"))
     served = [at[["client_id", "rep_id"]].astype(object).dropna() for at in (now, found)]
     served = pd.concat([at for at in served if len(at)] or served).drop_duplicates()
-    table = pd.DataFrame({"results": _under_target(known, told, cutoff, limits)}).reindex(
+    table = pd.DataFrame({"results": _under_target(known, aims, cutoff, limits)}).reindex(
         rows["client_id"]
     )
     for name, words in reps.items():
         own = served.assign(words=served["rep_id"].map(words)).dropna(subset=["words"])
-        own["words"] = (people(own["rep_id"], known) + own["words"]).where(own["words"] != "", "")
-        table[name] = (
-            own.sort_values("words").groupby("client_id")["words"].last().reindex(table.index)
-        )
+        own = own.assign(rep=people(own["rep_id"], known), found=own["words"] != "")
+        own["words"] = [
+            say("portfolio.team.of_rep", rep=row.rep, what=row.words) if row.found else ""
+            for row in own.itertuples()
+        ]
+        ordered = own.sort_values(["found", "rep"]).groupby("client_id")["words"]
+        table[name] = ordered.last().reindex(table.index)
     return table
 
 
 def _under_target(
-    known: Tables, told: ResultsSettings, last: pd.Timestamp, limits: Limits
+    known: Tables, aims: ResultsSettings, last: pd.Timestamp, limits: Limits
 ) -> pd.Series:
     """Of each client with results of the last months: in words, how far under target they were;
     else empty.
     """
-    if "results" not in known or not told.primary:
+    if "results" not in known or not aims.primary:
         return pd.Series(dtype=object)
-    own = known["results"][known["results"]["metric"] == told.primary]
-    own = own.assign(index=against_target(own, told))
+    own = known["results"][known["results"]["metric"] == aims.primary]
+    own = own.assign(index=against_target(own, aims))
     lately = own[own["month"] > last - pd.DateOffset(months=int(limits["margin_months"]) + 1)]
     share = np.expm1(lately.groupby("client_id")["index"].mean().dropna())
     poor = limits["poor_results"]
-    return share.map(lambda x: f"results {-x:.0%} under target" if x <= -poor else "")
+    return share.map(lambda x: say("portfolio.team.results", share=-x) if x <= -poor else "")
 
 
 def _disliked(
@@ -240,14 +264,14 @@ def _disliked(
     """
     if "rep_liking" not in known.get("surveys", {}):
         return pd.Series(dtype=object)
-    told = known["surveys"][known["surveys"]["answered_on"].between(begin, cutoff)]
-    by = _by_rep(rows, known, told, "answered_on", told["rep_liking"])
+    asked = known["surveys"][known["surveys"]["answered_on"].between(begin, cutoff)]
+    by = _by_rep(rows, known, asked, "answered_on", asked["rep_liking"])
     looks = by["mean"] <= by["other"] - limits["disliked_sd"] * by["spread"]
     low = looks & (by["mean"] + Z95 * by["sem"] < by["other"])
     words = [
-        f" is rated {r.mean:.1f} by clients, the typical rep {r.other:.1f}" for r in by.itertuples()
+        say("portfolio.team.disliked", mean=row.mean, other=row.other) for row in by.itertuples()
     ]
-    return _compared(pd.Series(words, by.index).where(low, ""), looks, by)
+    return _compared(pd.Series(words, by.index, dtype=object).where(low, ""), looks, by)
 
 
 def _slow(
@@ -260,25 +284,24 @@ def _slow(
     """
     if "answered_on" not in known.get("requests", {}):
         return pd.Series(dtype=object)
-    told = known["requests"][known["requests"]["requested_on"] >= begin]
+    asked = known["requests"][known["requests"]["requested_on"] >= begin]
     by = _by_rep(
-        rows, known, told, "requested_on", (told["answered_on"] - told["requested_on"]).dt.days
+        rows, known, asked, "requested_on", (asked["answered_on"] - asked["requested_on"]).dt.days
     )
     looks = by["mean"] >= np.maximum(
         limits["slow_ratio"] * by["other"], by["other"] + limits["slow_days"]
     )
     slow = looks & (by["mean"] - Z95 * by["sem"] > by["other"])
-    words = [
-        f" takes {r.mean:.1f} days to answer, the typical rep {r.other:.1f}"
-        for r in by.itertuples()
-    ]
-    found = _compared(pd.Series(words, by.index).where(slow, ""), looks, by)
-    old = told[told["requested_on"] < cutoff - MOST_DAYS * DAY].reset_index(drop=True)
+    words = [say("portfolio.team.slow", mean=row.mean, other=row.other) for row in by.itertuples()]
+    found = _compared(pd.Series(words, by.index, dtype=object).where(slow, ""), looks, by)
+    old = asked[asked["requested_on"] < cutoff - MOST_DAYS * DAY].reset_index(drop=True)
     silent = (
         old["answered_on"].isna().groupby(in_charge(rows, known, old, "requested_on")).mean() > HALF
     )
-    mute = pd.Series(" leaves most requests unanswered", silent.index[silent])
-    return found.drop(mute.index, errors="ignore").pipe(lambda rest: pd.concat([rest, mute]))
+    unanswered = say("portfolio.team.silent")
+    mute = pd.Series(unanswered, silent.index[silent], dtype=object)
+    others = found.drop(mute.index, errors="ignore")
+    return pd.concat([others, mute])
 
 
 def _heavy(
@@ -293,21 +316,19 @@ def _heavy(
     at = money[(money["fee"] > 0) & (money["cost"] > 0)]
     if len(at) < LEAST_FEES or at["fee"].nunique() < LEAST_FEES:
         return pd.Series(dtype=object)
-    told = at.reset_index()[["client_id"]].assign(day=cutoff)
+    asked = at.reset_index()[["client_id"]].assign(day=cutoff)
     logs = np.log(at[["fee", "cost"]].astype(float)).reset_index(drop=True)
-    reps = in_charge(rows, known, told, "day")
+    reps = in_charge(rows, known, asked, "day")
     if reps.isna().all():
         return pd.Series(dtype=object)
     within = logs - logs.groupby(reps).transform("mean")
     slope = (within["fee"] * within["cost"]).sum() / max((within["fee"] ** 2).sum(), LEAST_SPREAD)
     beyond = logs["cost"] - slope * logs["fee"]
-    by = _by_rep(rows, known, told, "day", beyond)
+    by = _by_rep(rows, known, asked, "day", beyond)
     looks = by["mean"] >= by["other"] + np.log1p(limits["heavy_hours"])
     heavy = looks & (by["mean"] - Z95 * by["sem"] > by["other"])
-    words = [
-        f"'s clients take {np.expm1(r.mean - r.other):.0%} more than others at like fees"
-        for r in by.itertuples()
-    ]
+    more = np.expm1(by["mean"] - by["other"])
+    words = [say("portfolio.team.heavy", more=share) for share in more]
     return _compared(pd.Series(words, by.index, dtype=object).where(heavy, ""), looks, by)
 
 
@@ -319,7 +340,7 @@ def _compared(words: pd.Series, looks: pd.Series, by: pd.DataFrame) -> pd.Series
 
 
 def _by_rep(
-    rows: pd.DataFrame, known: Tables, told: pd.DataFrame, day: str, values: pd.Series
+    rows: pd.DataFrame, known: Tables, asked: pd.DataFrame, day: str, values: pd.Series
 ) -> pd.DataFrame:
     """Of each rep the `mean` of its clients' means with its standard error, and the median rep's of
     all `other` reps.
@@ -327,8 +348,8 @@ def _by_rep(
     And `spread`, the standard deviation between clients. The median: where one is very quick,
     others are not slow.
     """
-    rep = in_charge(rows, known, told.reset_index(drop=True), day).set_axis(told.index)
-    means = values.astype(float).groupby([rep, told["client_id"]]).mean().dropna()
+    rep = in_charge(rows, known, asked.reset_index(drop=True), day).set_axis(asked.index)
+    means = values.astype(float).groupby([rep, asked["client_id"]]).mean().dropna()
     by = means.groupby(level=0).agg(["mean", "sem"])
     return by.assign(other=[by["mean"].drop(who).median() for who in by.index], spread=means.std())
 

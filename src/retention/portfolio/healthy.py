@@ -20,26 +20,32 @@ from retention.history.opportunities import renewals_known
 from retention.history.spells import AGENCY, CLIENT, KINDS, NEUTRAL, UNKNOWN
 from retention.history.status import there_on, year_before
 from retention.portfolio.book import Book
-from retention.portfolio.margins import months_of, newest, resamples
+from retention.portfolio.margins import cause_words, months_of, newest, resamples
 from retention.results import Estimate, Estimates, Finding, between, quantity
 from retention.stats.curves import cumulative_incidence
+from retention.words import Said, say, together
 
-WHOSE = {
-    CLIENT: "the client's choice",
-    AGENCY: "the agency's choice",
-    NEUTRAL: "neither's (closed, finished)",
-}
-ALL = WHOSE | {UNKNOWN: "nobody recorded whose"}
+WHOSE = (CLIENT, AGENCY, NEUTRAL)
+EVERY = (*WHOSE, UNKNOWN)
 AFTER = (6, 12, 24, 36)  # months of service
-YEAR, LEAST = 12, 5  # months; (ours) ends under which no share of them is told
+LEAVES = {"clients": "at_start", "fees": "fee_then", "margin": "margin_then"}  # what, its column
+STILL = "still_client"
+PAID = ("engagements_unprofitable", "engagements_unknown", "engagements_profitable")
+YEAR, LEAST = 12, 5  # months; (ours) ends under which no share of them is given
+
+
+def whose_choice(kind: str) -> Said:
+    """By whose choice an engagement ended, in words, by the kind of its end."""
+    return say(f"portfolio.whose.{kind}")
 
 
 def ends_by_kind(spells: pd.DataFrame, months: Sequence[float] = AFTER) -> pd.DataFrame:
-    """Share gone by each month of service, by whose choice: `month, whose, share, low, high`
-    (D2).
+    """Share gone by each month of service, by whose choice (D2).
+
+    Columns: `month, kind` (a code of `KINDS`), `whose` (in words), `share, low, high`.
     """
     outcome = follow_up(spells)
-    whose = {code: WHOSE[kind] for kind, code in KINDS.items()}
+    whose = {code: whose_choice(kind) for kind, code in KINDS.items()}
     last = [month for month in months if month <= outcome.stop.max()]
     return cumulative_incidence(outcome, last).assign(whose=lambda rows: rows["kind"].map(whose))
 
@@ -55,15 +61,14 @@ def stacked(spells: pd.DataFrame) -> pd.DataFrame:
 def stacked_words(spells: pd.DataFrame) -> str:
     """The picture in words, for those who cannot see it."""
     rows = ends_by_kind(spells)
-    told = [
-        f"{row.share:.0%} by {row.whose}"
-        for row in rows[rows["month"] == rows["month"].max()].itertuples()
+    if rows.empty:
+        return say("portfolio.ends.alt_none")
+    months = rows["month"].max()
+    shares = [
+        say("portfolio.ends.alt_share", share=row.share, whose=row.whose)
+        for row in rows[rows["month"] == months].itertuples()
     ]
-    return (
-        f"Gone after {rows['month'].max():.0f} months: {', '.join(told)}."
-        if len(rows)
-        else "Nobody has left."
-    )
+    return say("portfolio.ends.alt", months=months, shares=", ".join(shares))
 
 
 def ends_estimates(spells: pd.DataFrame) -> Estimates:
@@ -71,16 +76,16 @@ def ends_estimates(spells: pd.DataFrame) -> Estimates:
     rows = ends_by_kind(spells)
     outcome = follow_up(spells)
     counts = {code: (outcome.seen, int(np.sum(outcome.kind == code))) for code in KINDS.values()}
-    told = []
+    made = []
     for row in rows.itertuples():
-        when = f"after {row.month:.0f} months"
+        when = say("portfolio.ends.after", months=row.month)
         values = (row.share, row.low, row.high)
-        told.append(Estimate.of("D2", row.whose, when, values, "share", counts[row.kind]))
-    return Estimates(tuple(told), "Share of clients gone, by whose choice")
+        made.append(Estimate.of("D2", row.whose, when, values, "share", counts[row.kind]))
+    return Estimates(tuple(made), say("portfolio.ends.caption"))
 
 
 def last_year(book: Book) -> pd.DataFrame:
-    """Engagements under way at some time in the year to the cut-off: a row each, with what it was
+    """Engagements active at some time in the year to the cut-off: a row each, with what it was
     worth.
 
     Columns: `client_id, rep` (in charge now, or at the end; left out if not on record), `kind`
@@ -95,10 +100,11 @@ def last_year(book: Book) -> pd.DataFrame:
     gone = rows["gone"]
     kind = rows["end_kind"].where(gone)
     until = rows["decision_date"].where(gone, book.cutoff)
-    told = rows[["client_id"]].assign(kind=kind, at_start=there_on(rows, begin))
-    told = told.assign(rep=rep_by(rows, book.cutoff)) if "reps" in rows else told
-    told = told.assign(content=_content(book, rows, until)).join(_worth(book, rows, until))
-    return told.join(_worth(book, rows, pd.Series(begin, rows.index)).add_suffix("_then"))
+    year = rows[["client_id"]].assign(kind=kind, at_start=there_on(rows, begin))
+    if "reps" in rows:
+        year = year.assign(rep=rep_by(rows, book.cutoff))
+    year = year.assign(content=_content(book, rows, until)).join(_worth(book, rows, until))
+    return year.join(_worth(book, rows, pd.Series(begin, rows.index)).add_suffix("_then"))
 
 
 def _worth(book: Book, rows: pd.DataFrame, days: pd.Series) -> pd.DataFrame:
@@ -133,37 +139,36 @@ def churn(year: pd.DataFrame) -> Estimates:
     (D2).
 
     Fees and margins are those as the year began; clients resampled, or by rep, the wider. A share
-    of margin is of the sum of all margins, those under nought included, so that it is below nought
+    of margin is of the sum of all margins, those below zero included, so that it is below zero
     where what left cost more than it paid.
     """
     rows = year[year["at_start"]]
-    caption = "What left within the year, of the clients there when it began"
-    if rows.empty:
-        return Estimates((), caption)
-    told = []
-    for kind, whose in (*ALL.items(), ("", "all ends")):
-        left = (rows["kind"].eq(kind) if kind else rows["kind"].notna()).to_numpy(float)
-        for name, column in (
-            ("clients", "at_start"),
-            ("fees", "fee_then"),
-            ("margin", "margin_then"),
-        ):
-            known = rows[column].notna().to_numpy()
-            worth = rows.loc[known, column].to_numpy(float)
-            part = left[known]
-            if n := len(worth):
-                weights = resamples(n, rows.loc[known, "rep"] if "rep" in rows else None)
-                counts = (n, int(part.sum()))
-                whole = weights @ worth
-                share = np.divide(
-                    weights @ (worth * part),
-                    whole,
-                    out=np.full(len(whole), np.nan),
-                    where=whole != 0,
-                )
-                limits = weights.limits(share, "share")
-                told.append(Estimate.of("D2", whose, f"share of {name}", limits, "share", counts))
-    return Estimates(tuple(told), caption)
+    ended = {kind: rows["kind"].eq(kind) for kind in EVERY}
+    made = []
+    for kind, marks in (*ended.items(), (None, rows["kind"].notna())):
+        whose = whose_choice(kind) if kind else say("portfolio.ends.all")
+        for what, column in LEAVES.items():
+            known = rows[column].notna()
+            if known.any():
+                values, counts = _share_of_worth(rows[known], column, marks[known])
+                group = say(f"portfolio.churn.{what}")
+                made.append(Estimate.of("D2", whose, group, values, "share", counts))
+    return Estimates(tuple(made), say("portfolio.churn.caption"))
+
+
+def _share_of_worth(
+    rows: pd.DataFrame, column: str, marks: pd.Series
+) -> tuple[Sequence[float], tuple[int, int]]:
+    """The share of a column's sum that falls to the marked rows, with its interval; and how many
+    rows there are, and how many are marked.
+    """
+    worth = rows[column].to_numpy(float)
+    part = marks.to_numpy(float)
+    weights = resamples(len(rows), rows.get("rep"))
+    whole = weights @ worth
+    blank = np.full(len(whole), np.nan)
+    share = np.divide(weights @ (worth * part), whole, out=blank, where=whole != 0)
+    return weights.limits(share, "share"), (len(rows), int(part.sum()))
 
 
 def healthy(year: pd.DataFrame) -> Estimates:
@@ -173,45 +178,52 @@ def healthy(year: pd.DataFrame) -> Estimates:
     Clients resampled, or by rep, the wider; no rows for fewer than five.
     """
     ends = year[year["kind"].notna() & year["margin"].notna()]
-    told = []
     under = ends["margin"] < 0
-    parts = [
-        ("cost more than they paid", ALL[kind], under[ends["kind"] == kind])
-        for kind in (CLIENT, AGENCY)
-    ]
-    parts = [("cost more than they paid", "all ends", under), *parts]
-    parts.append(("content, of those who did", "all ends", ends.loc[under, "content"].dropna()))
+    unprofitable = say("portfolio.healthy.unprofitable")
+    every = say("portfolio.ends.all")
+    parts = [(unprofitable, every, under)]
+    for kind in (CLIENT, AGENCY):
+        parts.append((unprofitable, whose_choice(kind), under[ends["kind"] == kind]))
+    content = ends.loc[under, "content"].dropna()
+    parts.append((say("portfolio.healthy.content"), every, content))
+    made = []
     for name, group, values in parts:
-        if (n := len(values)) >= LEAST:
+        n = len(values)
+        if n >= LEAST:
             weights = resamples(n, ends["rep"].reindex(values.index) if "rep" in ends else None)
             limits = weights.limits(weights.mean(values.to_numpy(float)), "share")
-            told.append(Estimate.of("D2", name, group, limits, "share", (n, n)))
-    return Estimates(
-        tuple(told),
-        "How much of the year's churn was healthy, of ends whose fees and hours are known",
-    )
+            made.append(Estimate.of("D2", name, group, limits, "share", (n, n)))
+    return Estimates(tuple(made), say("portfolio.healthy.caption"))
 
 
 def kept_and_lost(year: pd.DataFrame) -> pd.DataFrame:
     """Engagements of the year by how they ended, and by whether they paid for their hours; without
     margins, empty.
+
+    Columns: `how_it_ended`, those of `PAID` that hold anything, and `margin` (money a month).
     """
     if year["margin"].isna().all():
         return pd.DataFrame()
-    how = year["kind"].map(ALL).fillna("still a client")
-    sign = np.where(year["margin"] < 0, "Cost more than they paid", "Paid for their hours")
-    sign = np.where(year["margin"].isna(), "Not known", sign)
-    table = pd.crosstab(how, sign).reindex(["still a client", *ALL.values()], fill_value=0)
-    table["Margin a month"] = year.groupby(how)["margin"].sum().reindex(table.index).fillna(0)
-    return table.rename_axis("How it ended").rename_axis(None, axis=1).reset_index()
+    how = year["kind"].fillna(STILL).astype(str)
+    under = np.where(year["margin"] < 0, PAID[0], PAID[2])
+    paid = np.where(year["margin"].isna(), PAID[1], under)
+    table = pd.crosstab(how, paid).reindex([STILL, *EVERY], fill_value=0)
+    table = table[[name for name in PAID if name in table]]
+    table["margin"] = year.groupby(how)["margin"].sum().reindex(table.index).fillna(0)
+    words = [say("portfolio.kept.still_client"), *map(whose_choice, EVERY)]
+    return (
+        table.reset_index(drop=True)
+        .rename_axis(None, axis=1)
+        .assign(how_it_ended=words)[["how_it_ended", *table.columns]]
+    )
 
 
 def joiners_and_leavers(year: pd.DataFrame) -> Estimates:
     """Whether new clients pay and leave more than those who left, and whether these were content:
     D2's conditions.
     """
-    told = []
-    groups = {"who came": ~year["at_start"].astype(bool), "who left": year["kind"].notna()}
+    made = []
+    groups = {"came": ~year["at_start"].astype(bool), "left": year["kind"].notna()}
     for name, unit in (("fee", "money"), ("margin", "money"), ("content", "share")):
         masks = {group: mask & year[name].notna() for group, mask in groups.items()}
         if min(mask.sum() for mask in masks.values()) < 2:
@@ -221,81 +233,94 @@ def joiners_and_leavers(year: pd.DataFrame) -> Estimates:
         means = {
             group: weights[:, mask.to_numpy()].mean(values[mask]) for group, mask in masks.items()
         }
-        means["difference"] = means["who came"] - means["who left"]
+        means["difference"] = means["came"] - means["left"]
+        what = say(f"portfolio.joiners.{name}")
         for group, drawn in means.items():
             counts = (int(masks[group].sum()) if group in masks else 0, 0)
-            told.append(Estimate.of("D2", name, group, weights.limits(drawn, unit), unit, counts))
-    return Estimates(tuple(told), "Who came and who left within the year (means)")
+            who = say(f"portfolio.joiners.{group}")
+            made.append(Estimate.of("D2", what, who, weights.limits(drawn, unit), unit, counts))
+    return Estimates(tuple(made), say("portfolio.joiners.caption"))
 
 
 def quarters(spells: pd.DataFrame, cutoff: pd.Timestamp, count: int = 8) -> pd.DataFrame:
-    """Ends by whose choice in each of the last quarters: parting is for every quarter, not once a
-    year (D2).
+    """Ends by whose choice in each of the last quarters (D2): `quarter`, and a column each of
+    `EVERY`, such as `ends_by_client`.
     """
     ended = spells[spells["gone"] & renewals_known(spells)]
     quarter = ended["end_date"].dt.to_period("Q").astype(str)
-    kind = ended["end_kind"].map(ALL)
-    table = pd.crosstab(quarter, kind).reindex(columns=list(ALL.values()), fill_value=0).tail(count)
-    return table.rename_axis("Quarter").rename_axis(None, axis=1).reset_index()
+    table = pd.crosstab(quarter, ended["end_kind"]).reindex(columns=list(EVERY), fill_value=0)
+    table = table.tail(count).add_prefix("ends_by_")
+    return table.rename_axis("quarter").rename_axis(None, axis=1).reset_index()
 
 
 def too_long(book: Book) -> pd.DataFrame:
-    """Clients kept too long (METHODS 5): under nought month after month, no raise since, no notice
-    given.
+    """Clients kept too long (METHODS 5): below zero month after month, no raise since, no notice
+    given; who lost most first.
+
+    Columns: `client, months_in_a_row, lost` (in them), `margin` (a month), `cause`, in words.
     """
-    own = book.told[
-        (book.told["lost"] > 0)
-        & ~book.told.index.isin(book.rows.loc[book.rows["noticed"], "client_id"])
-    ]
-    own = own[book.unraised.reindex(own.index) >= own["too_long"]].sort_values(
-        "lost", ascending=False
+    leaving = book.rows.loc[book.rows["noticed"], "client_id"]
+    own = book.monthly[(book.monthly["lost"] > 0) & ~book.monthly.index.isin(leaving)]
+    own = own[book.unraised.reindex(own.index) >= own["too_long"]]
+    own = own.sort_values("lost", ascending=False)
+    rows = own.assign(
+        client=own.index.map(book.names),
+        months_in_a_row=own["too_long"].astype(int),
+        cause=own["cause"].map(cause_words, na_action="ignore"),
     )
-    told = own.assign(client=own.index.map(book.names), too_long=own["too_long"].astype(int))
-    heads = ["Client", "Months on end", "Lost in them", "Margin a month", "Cause"]
-    return (
-        told[["client", "too_long", "lost", "margin", "cause"]]
-        .set_axis(heads, axis=1)
-        .reset_index(drop=True)
-    )
+    return rows[["client", "months_in_a_row", "lost", "margin", "cause"]].reset_index(drop=True)
 
 
 def healthy_words(year: pd.DataFrame, currency: str = "") -> Finding:
-    """How much of the year's churn was healthy, in a sentence."""
+    """How much of the year's churn was healthy, in sentences."""
     if year.empty:
-        return Finding(
-            "D2",
-            "How much of the churn was healthy cannot be told without the days of ends.",
-            "headline",
-        )
+        return Finding("D2", say("portfolio.healthy.no_dates"), "headline")
     ends = year[year["kind"].notna()]
-    by = ends["kind"].value_counts()
-    counted = "1 engagement" if len(ends) == 1 else f"{len(ends)} engagements"
-    text = f"Within the last year {counted} ended: {by.get(CLIENT, 0)} by the client's choice, "
-    text += f"{by.get(AGENCY, 0)} by yours, {by.get(NEUTRAL, 0)} by neither's"
-    text += f", and of {by[UNKNOWN]} nobody recorded whose choice it was." if UNKNOWN in by else "."
-    known = ends["margin"].dropna()
+    known = ends[ends["margin"].notna()]
     if known.empty:
-        text += " Which of them cost more than they paid cannot be told without fees and hours."
-        return Finding("D2", text, "headline")
-    under = known < 0
+        ended = say("portfolio.healthy.ended", ends=len(ends))
+        unsaid = say("portfolio.healthy.no_money")
+        return Finding("D2", together(ended, *_by_whom(ends), unsaid), "headline")
+    under = known["margin"] < 0
+    parts = [
+        say("portfolio.healthy.lead", under=int(under.sum()), known=len(known)),
+        _share_words(year, under, _money(-known.loc[under, "margin"].sum(), currency)),
+        _content_words(known.loc[under, "content"].dropna()),
+        say("portfolio.healthy.others", money=_money(known.loc[~under, "margin"].sum(), currency)),
+        say("portfolio.healthy.in_all", ends=len(ends)),
+        *_by_whom(ends),
+    ]
+    return Finding("D2", together(*parts), "headline")
+
+
+def _money(value: float, currency: str) -> str:
+    return f"{quantity(value, 'money')} {currency}".strip()
+
+
+def _share_words(year: pd.DataFrame, under: pd.Series, money: str) -> Said:
+    """The share of ends that cost more than they paid, with its interval where there are enough."""
     share = quantity(under.mean(), "share")
-    answers = ends.loc[known.index[under], "content"].dropna()
-    for row in healthy(year).rows[:1]:
-        share += f", 95% interval {between(row.low, row.high, row.unit)}"
-    text += (
-        f" Of {len(known)} whose fees and hours are known, {under.sum()} cost more than they "
-        f"paid ({share}; "
-    )
-    text += (
-        f"{-known[under].sum():,.0f} {currency} a month together): healthy churn, by the "
-        "study's word, where they "
-    )
-    text += (
-        f"left content, as {answers.sum():.0f} of the {len(answers)} did who had answered "
-        "lately. The others had "
-    )
-    text += (
-        f"paid {known[~under].sum():,.0f} {currency} a month more than their hours took: that "
-        "was lost."
-    )
-    return Finding("D2", " ".join(text.split()), "headline")
+    estimates = healthy(year).rows
+    if not estimates:
+        return say("portfolio.healthy.share", share=share, money=money)
+    interval = between(estimates[0].low, estimates[0].high, "share")
+    return say("portfolio.healthy.share_interval", share=share, interval=interval, money=money)
+
+
+def _content_words(answers: pd.Series) -> Said:
+    """When such churn is healthy, and how many of those who answered lately (1: content) left
+    content.
+    """
+    if answers.empty:
+        return say("portfolio.healthy.where_content")
+    content = int(answers.sum())
+    return say("portfolio.healthy.answered", content=content, answered=len(answers))
+
+
+def _by_whom(ends: pd.DataFrame) -> list[Said]:
+    counts = ends["kind"].value_counts()
+    by = {kind: int(counts.get(kind, 0)) for kind in WHOSE}
+    whom = [say("portfolio.healthy.by_whom", **by)]
+    if UNKNOWN in counts:
+        whom.append(say("portfolio.healthy.not_recorded", unknown=int(counts[UNKNOWN])))
+    return whom

@@ -22,17 +22,18 @@ from retention.history.spells import DAY, whole_months
 from retention.results import Estimate, Estimates
 from retention.settings import study_plan
 from retention.stats.intervals import Weights, over
+from retention.words import Said, say
 
 LIMITS: Mapping[str, float] = {
     name: float(about["value"]) for name, about in study_plan()["portfolio"].items()
 }
 MULTIPLES: tuple[float, ...] = tuple(study_plan()["D5"]["price_multiples"])
 RAISE = "yearly_raise"
-REMEDIES: Mapping[str, str] = study_plan()["remedies"]  # in the study's order
-UNDERPRICED = "under-priced at signing"
-OUTGREW = "costs outgrew an old fee"
-LATELY = "costs rose within the year"
-UNSEEN = "its first months are not on record"
+REMEDIES: tuple[str, ...] = tuple(study_plan()["remedies"]["order"])
+UNDERPRICED = "underpriced"  # ids of causes: words/portfolio.toml
+OUTGREW = "outgrew"
+LATELY = "lately"
+UNSEEN = "unseen"
 MIN_RAISES = 5  # (ours) under five raises on record there is no usual raise of one's own
 DRAWS = 1000
 SEED = 1
@@ -68,11 +69,11 @@ def newest(
     months, or where the newest of them is not among the last before the day.
     """
     last = month_of(until).where(until < cutoff, last_month(cutoff))
-    told = at.merge(rows[KEY].assign(row=rows.index, last=last), on=KEY)
-    told = told[told["month"] <= told["last"]].sort_values(["row", "month"])
-    grouped = told[told.groupby("row").cumcount(ascending=False) < limits["margin_months"]].groupby(
-        "row"
-    )
+    counted = at.merge(rows[KEY].assign(row=rows.index, last=last), on=KEY)
+    counted = counted[counted["month"] <= counted["last"]].sort_values(["row", "month"])
+    grouped = counted[
+        counted.groupby("row").cumcount(ascending=False) < limits["margin_months"]
+    ].groupby("row")
     means = grouped[["fee", "cost", "margin"]].mean()
     means.insert(0, "months", grouped.size())
     half = grouped["margin"].sem() * stats.t.ppf(0.975, means["months"].clip(lower=2) - 1)
@@ -89,25 +90,28 @@ def current(
     `client_id`.
 
     And `early` (mean margin of the first months of service; NaN where not on record), `too_long`
-    (months on end, up to the last, in which the mean of the newest months was under nought) and
+    (months on end, up to the last, in which the mean of the newest months was below zero) and
     `lost` (what those months cost). `money` as from `history.money`. Clients with too few months,
     or none lately, are not in it.
     """
     window = int(limits["margin_months"])
     least = int(limits["least_margin_months"])
     at = months_of(money, rows)
-    told = newest(at, rows, pd.Series(cutoff, rows.index), cutoff, limits).set_axis(
+    monthly = newest(at, rows, pd.Series(cutoff, rows.index), cutoff, limits).set_axis(
         rows["client_id"]
     )
-    told = told.dropna(subset=["margin"]).sort_index().astype({"months": int})
+    monthly = monthly.dropna(subset=["margin"]).sort_index().astype({"months": int})
     early = at[at["month"] - month_of(at["start_date"]) < window].groupby("client_id")["margin"]
-    told["early"] = early.mean().where(early.size() >= least).reindex(told.index)
+    monthly["early"] = early.mean().where(early.size() >= least).reindex(monthly.index)
     under = (
         at.groupby("client_id")["margin"].rolling(window).mean().droplevel(0).reindex(at.index) < 0
     )
     run = at[under[::-1].groupby(at["client_id"]).cummin()[::-1]].groupby("client_id")["margin"]
-    told["too_long"], told["lost"] = run.size().reindex(told.index), -run.sum().reindex(told.index)
-    return told.fillna({"too_long": 0, "lost": 0.0})
+    monthly["too_long"], monthly["lost"] = (
+        run.size().reindex(monthly.index),
+        -run.sum().reindex(monthly.index),
+    )
+    return monthly.fillna({"too_long": 0, "lost": 0.0})
 
 
 def raises(known: Tables) -> pd.DataFrame:
@@ -135,19 +139,19 @@ def since_raise(rows: pd.DataFrame, raised: pd.DataFrame, cutoff: pd.Timestamp) 
     return whole_months(day, cutoff + DAY).set_axis(rows["client_id"])
 
 
-def causes(told: pd.DataFrame, unraised: pd.Series, limits: Limits = LIMITS) -> pd.Series:
-    """Why each client costs more than it pays: one of the study's two causes (D3), or what hinders
-    telling it.
+def causes(monthly: pd.DataFrame, unraised: pd.Series, limits: Limits = LIMITS) -> pd.Series:
+    """Why each client costs more than it pays, as an id (`cause_words`): one of the study's two
+    causes (D3), or why it cannot be said; missing where it pays.
     """
-    old = unraised.reindex(told.index) >= limits["raise_months"]
+    old = unraised.reindex(monthly.index) >= limits["raise_months"]
     cause = np.select(
-        [told["early"] < 0, told["early"].isna(), old], [UNDERPRICED, UNSEEN, OUTGREW], LATELY
+        [monthly["early"] < 0, monthly["early"].isna(), old], [UNDERPRICED, UNSEEN, OUTGREW], LATELY
     )
-    return pd.Series(cause, told.index, dtype=object).where(told["margin"] < 0)
+    return pd.Series(cause, monthly.index, dtype=object).where(monthly["margin"] < 0)
 
 
 def remedies(
-    told: pd.DataFrame,
+    monthly: pd.DataFrame,
     rows: pd.DataFrame,
     known: Tables,
     cutoff: pd.Timestamp,
@@ -157,11 +161,11 @@ def remedies(
     """What each remedy would bring a month for each client that costs more than it pays, in money;
     index `client_id`.
 
-    Columns: `shortfall`, one for each of `REMEDIES` (nought where it does not fit) and `recovered`
-    (all together, at most the shortfall). Clients that `keep` marks keep their people (A6).
-    Nobody's leaving over it is reckoned with, nor what the dearer people cost where they go.
+    Columns: `shortfall`, one for each of `REMEDIES` (zero where it does not fit) and `recovered`
+    (all together, at most the shortfall). Clients that `keep` marks keep their people (A6). That
+    clients may leave over it is not counted, nor what the costlier people cost where they go.
     """
-    short = told[told["margin"] < 0]
+    short = monthly[monthly["margin"] < 0]
     raised = raises(known)
     begin = cutoff + DAY - pd.DateOffset(months=int(limits["margin_months"]))
     usual = raised["step"].median() if len(raised) >= MIN_RAISES else limits["usual_raise"]
@@ -169,7 +173,7 @@ def remedies(
     parts = {
         RAISE: short["fee"]
         * ((1 + usual) ** years.reindex(short.index) - 1).clip(upper=limits["most_raise"]),
-        "people": _dearer(known, begin)
+        "people": _costlier(known, begin)
         .reindex(short.index)
         .mask(keep.reindex(short.index, fill_value=False), 0),
         "changes": _unbilled(known, begin).reindex(short.index) / short["months"],
@@ -183,7 +187,7 @@ def remedies(
     )
 
 
-def _dearer(known: Tables, begin: pd.Timestamp) -> pd.Series:
+def _costlier(known: Tables, begin: pd.Timestamp) -> pd.Series:
     """What people cost a month beyond the median of their role, on each client's hours since
     `begin`.
     """
@@ -261,29 +265,34 @@ def mended(found: pd.DataFrame) -> Estimates:
     Intervals: clients resampled, or by rep, the wider. `clients mended`: the share whose whole
     shortfall is recovered.
     """
-    caption = (
-        f"What the four remedies would recover (published: {LIMITS['mended_share']:.0%} of "
-        "the problems mended)"
-    )
+    caption = say("portfolio.remedies.caption", published=LIMITS["mended_share"])
     if found.empty:
         return Estimates((), caption)
     short = found["shortfall"].to_numpy(float)
     n = len(found)
-    parts = {
-        words: np.minimum(found[name].to_numpy(float), short) for name, words in REMEDIES.items()
-    }
-    parts |= {"all four together": found["recovered"].to_numpy(float)}
+    parts = {name: np.minimum(found[name], short) for name in REMEDIES}
+    parts["all"] = found["recovered"]
     weights = resamples(n, found.get("rep"))
     rows = []
-    for name, part in parts.items():
+    for name, column in parts.items():
+        part = column.to_numpy(float)
         whole = (part >= short - 0.005).astype(float)
-        recovered = over(weights @ part, weights @ short)
-        shares = {"share of the shortfall": recovered, "clients mended": weights.mean(whole)}
-        for group, values in shares.items():
-            rows.append(
-                Estimate.of("D4", name, group, weights.limits(values, "share"), "share", (n, 0))
-            )
+        shares = {"shortfall": over(weights @ part, weights @ short), "mended": weights.mean(whole)}
+        for share, values in shares.items():
+            limits = weights.limits(values, "share")
+            group = say(f"portfolio.recovered.{share}")
+            rows.append(Estimate.of("D4", remedy_words(name), group, limits, "share", (n, 0)))
     return Estimates(tuple(rows), caption)
+
+
+def remedy_words(name: str) -> Said:
+    """What a remedy is called, by its id in `REMEDIES`; `all`: all of them together."""
+    return say(f"portfolio.remedy.{name}")
+
+
+def cause_words(name: str) -> Said:
+    """A cause (`causes`) in words, by its id."""
+    return say(f"portfolio.cause.{name}")
 
 
 def resamples(n: int, reps: Any = None) -> Weights:
@@ -300,7 +309,7 @@ def resamples(n: int, reps: Any = None) -> Weights:
 
 def worsening(money: pd.DataFrame, rows: pd.DataFrame, limits: Limits = LIMITS) -> pd.DataFrame:
     """Work that only gets worse (D5): clients whose margin fell from stretch to stretch of months,
-    all under nought.
+    all below zero.
 
     Index `client_id`; columns `first, second, third` (mean margin a month of three stretches, the
     newest last) and `sunk` (what they cost together), where that passes the threshold.
@@ -321,15 +330,16 @@ def worsening(money: pd.DataFrame, rows: pd.DataFrame, limits: Limits = LIMITS) 
     return means[falls & (means["sunk"] >= limits["write_off_loss"])]
 
 
-def worth_staying(told: pd.DataFrame) -> pd.DataFrame:
+def worth_staying(monthly: pd.DataFrame) -> pd.DataFrame:
     """Prices at which a client would be worth keeping (D5), in money a month; index `client_id`.
 
     `usual_margin` leaves the share that the median client with any margin leaves; then the study's
-    multiples of today's fee (`2 times`, ...). Break-even is the `cost`.
+    multiples of today's fee (`times_2`, ...). Break-even is the `cost`. `monthly` as from
+    `current`.
     """
-    share = (told["margin"] / told["fee"])[told["margin"] > 0].median()
+    share = (monthly["margin"] / monthly["fee"])[monthly["margin"] > 0].median()
     share = 0.0 if math.isnan(share) else share
-    usual = told["cost"] / (1 - share) if share < 1 else math.nan  # 1: the others cost nothing
-    return pd.DataFrame(
-        {"usual_margin": usual} | {f"{m:g} times": told["fee"] * m for m in MULTIPLES}, told.index
-    )
+    usual = monthly["cost"] / (1 - share) if share < 1 else math.nan  # 1: the others cost nothing
+    prices = {"usual_margin": usual}
+    prices |= {f"times_{multiple:g}": monthly["fee"] * multiple for multiple in MULTIPLES}
+    return pd.DataFrame(prices, monthly.index)

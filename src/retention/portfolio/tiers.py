@@ -23,17 +23,21 @@ from retention.portfolio.debts import CENT, arrears, invoices_on
 from retention.portfolio.effects import signs
 from retention.portfolio.evidence import NOTED_BY, days_late
 from retention.portfolio.margins import LIMITS, Limits, Tables, resamples
-from retention.results import MIN_EVENTS, Estimate, Estimates
+from retention.results import ALL, MIN_EVENTS, Estimate, Estimates
 from retention.stats.hazards import NotFittedError, band_exposure, fit_hazard, varying
 from retention.stats.intervals import Weights
+from retention.words import Said, say
 
-TIERS = ("best", "very good", "workable", "tolerable", "worst")
-WAITED, SALES_DAYS = (
-    (30, 60, 90),
-    90,
-)  # days from the invoice, and of sales that count as outstanding
-TREND = "Does a worse tier at signing go with leaving?"
+TIERS = ("best", "very_good", "workable", "tolerable", "worst")
+WAITED = (30, 60, 90)  # days from the invoice
+SALES_DAYS = 90  # days of sales that count as outstanding
+TREND = say("portfolio.tiers.trend")
 MIN_SIGNS = 3  # (ours) signs on record under which there is no tier
+
+
+def tier_words(tier: str) -> Said:
+    """What a tier is called, by its id in `TIERS`."""
+    return say(f"portfolio.tier.{tier}")
 
 
 def by_share(good: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
@@ -46,7 +50,7 @@ def by_share(good: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
         .where(good.notna().sum(axis=1) >= MIN_SIGNS)
         .astype(float)
     )
-    edges = [-np.inf, *(limits[f"tier_{name.replace(' ', '_')}"] for name in TIERS[3::-1]), np.inf]
+    edges = [-np.inf, *(limits[f"tier_{name}"] for name in TIERS[3::-1]), np.inf]
     return pd.cut(share, edges, labels=TIERS[::-1], right=False).astype("string")
 
 
@@ -62,20 +66,20 @@ def at_signing(spells: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
 
 
 def behaving(book: Book) -> pd.Series:
-    """The tier of each client under way on the book's day, by its records until then; index
+    """The tier of each client active on the book's day, by its records until then; index
     `client_id`.
 
     Good signs: it pays for its hours, pays on time, owes nothing overdue, answers when asked, asks
-    within scope, lets work stand, and nothing is noted against it. Those that no table tells do not
+    within scope, lets work stand, and nothing is noted against it. Those that no table holds do not
     count.
     """
     known = book.known
     clients = pd.Index(book.rows["client_id"])
     begin = book.cutoff - pd.DateOffset(months=int(book.limits["margin_months"]))
-    good = {"pays for its hours": book.told["margin"] >= 0}
+    good = {"profitable": book.monthly["margin"] >= 0}
     if {"invoices", "payments"} <= set(known):
-        good["pays on time"] = days_late(known, begin) <= 0
-        good["owes nothing"] = arrears(known, [book.cutoff]).sum(axis=1) == 0
+        good["on_time"] = days_late(known, begin) <= 0
+        good["owes_nothing"] = arrears(known, [book.cutoff]).sum(axis=1) == 0
     if "surveys" in known:
         asked = known["surveys"][known["surveys"]["invited_on"] >= begin]
         good["answers"] = asked["answered_on"].notna().groupby(asked["client_id"]).mean() >= 0.5
@@ -85,24 +89,25 @@ def behaving(book: Book) -> pd.Series:
         hit = asked[column].eq(wanted).groupby(asked["client_id"]).mean()
         good[column] = hit >= 1 - book.limits["tier_requests"]
     if "flags" in known:
-        noted = book.lately[book.lately["evidence"] == NOTED_BY]
-        good["nothing noted"] = pd.Series(~clients.isin(noted["client_id"]), clients)
-    frame = pd.DataFrame(
-        {name: told.reindex(clients).astype("boolean") for name, told in good.items()},
-        index=clients,
-    )
-    return by_share(frame, book.limits)
+        noted = book.lately[book.lately["source"] == NOTED_BY]
+        good["nothing_noted"] = pd.Series(~clients.isin(noted["client_id"]), clients)
+    signs = {name: sign.reindex(clients).astype("boolean") for name, sign in good.items()}
+    return by_share(pd.DataFrame(signs, index=clients), book.limits)
 
 
-def moves(before: pd.Series, after: pd.Series, gone: str = "left since") -> pd.DataFrame:
-    """How many went from each tier to each; rows are the tiers before, columns those after."""
-    both = pd.DataFrame({"before": before, "after": after.reindex(before.index)}).dropna(
-        subset=["before"]
-    )
-    table = pd.crosstab(both["before"], both["after"].fillna(gone))
-    order = [name for name in (*TIERS, gone) if name in table]
-    table = table.reindex([name for name in TIERS if name in table.index])[order]
-    return table.rename_axis("From").rename_axis(None, axis=1).reset_index()
+def moves(before: pd.Series, after: pd.Series) -> pd.DataFrame:
+    """How many clients went from each tier to each.
+
+    Columns: `tier_before` (in words), and one each tier after, such as `clients_best`, or
+    `clients_left`.
+    """
+    both = pd.DataFrame({"before": before, "after": after.reindex(before.index)})
+    both = both.dropna(subset=["before"])
+    table = pd.crosstab(both["before"], both["after"].fillna("left"))
+    table = table.reindex([name for name in TIERS if name in table.index])
+    table = table[[name for name in (*TIERS, "left") if name in table]].add_prefix("clients_")
+    table = table.rename(index=tier_words).rename_axis("tier_before").rename_axis(None, axis=1)
+    return table.reset_index()
 
 
 def trend(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
@@ -129,34 +134,34 @@ def trend(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
         spread.reach(0.975) for spread in spreads(fit, {"tier": 1.0}, rows.get("rep"), counts[1:])
     )
     values = [float(np.exp(fit.coefficient("tier") + step)) for step in (0.0, -half, half)]
-    return Estimates(
-        (Estimate.of("D6", "leave by choice, ratio a tier", "all", values, "ratio", counts),), TREND
-    )
+    ratio = say("portfolio.tiers.ratio")
+    return Estimates((Estimate.of("D6", ratio, ALL, values, "ratio", counts),), TREND)
 
 
-def by_source(spells: pd.DataFrame, told: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
+def by_source(spells: pd.DataFrame, monthly: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
     """Engagements by how they came: of high quality, or merely tolerable (C3 against D6)? Clients
     resampled, or by rep.
 
-    Margins are those of clients under way whose fees and hours are known; no rows of a source with
-    fewer than two.
+    Margins are those of active clients whose fees and hours are known (`monthly`:
+    `margins.current`); no rows of a source with fewer than two.
     """
-    caption = "Clients by how they came (means; margins of those under way whose hours are known)"
+    caption = say("portfolio.tiers.by_source")
     rows = []
     if "source" not in spells:
         return Estimates((), caption)
     tier = at_signing(spells, limits)
     here = active(spells)
-    margin = spells["client_id"].map(told["margin"]).where(here)
+    margin = spells["client_id"].map(monthly["margin"]).where(here)
     good = tier.isin(TIERS[:2]).astype(float).where(tier.notna())
     reps = rep_by(spells)
     in_charge = None if reps is None else pd.Series(reps, spells.index)
     for name, values, unit in (
-        ("best or very good at signing", good, "share"),
-        ("margin a month now", margin, "money"),
+        (say("portfolio.tiers.good"), good, "share"),
+        (say("portfolio.tiers.margin"), margin, "money"),
     ):
         for source, own in values.dropna().groupby(spells["source"]):
-            if (n := len(own)) > 1:
+            n = len(own)
+            if n > 1:
                 weights = resamples(n, None if in_charge is None else in_charge[own.index])
                 values = weights.limits(weights.mean(own.to_numpy()), unit)
                 rows.append(Estimate.of("C3", name, str(source), values, unit, (n, 0)))
@@ -164,7 +169,7 @@ def by_source(spells: pd.DataFrame, told: pd.DataFrame, limits: Limits = LIMITS)
 
 
 def a_year_ago(book: Book) -> pd.Series:
-    """The tier of each client then under way, by the records a year before the book's day."""
+    """The tier of each client then active, by the records a year before the book's day."""
     return behaving(replace(book, cutoff=book.cutoff - pd.DateOffset(months=12)))
 
 
@@ -200,26 +205,26 @@ def days_to_pay(
 
     Clients resampled, or by rep, the wider; `spells` say who is in charge.
     """
-    told = []
+    made = []
     now = rows["client_id"].map(tier)
-    for group in ("all", *TIERS):
-        part = rows if group == "all" else rows[now == group]
+    for group in (ALL, *TIERS):
+        part = rows if group == ALL else rows[now == group]
+        words = ALL if group == ALL else tier_words(group)
         codes, clients = pd.factorize(part["client_id"])
-        if (n := len(clients)) < 2:
+        n = len(clients)
+        if n < 2:
             continue
         weights = resamples(n, None if spells is None else last_rep(spells, clients))
         unpaid = _unpaid(part, codes, weights)
         for day in WAITED:
             limits = weights.limits(unpaid[:, day], "share")
-            told.append(
-                Estimate.of("D8", f"unpaid after {day} days", group, limits, "share", (n, 0))
-            )
+            name = say("portfolio.tiers.unpaid", days=day)
+            made.append(Estimate.of("D8", name, words, limits, "share", (n, 0)))
         sales = part.loc[part["issued_on"] > cutoff - pd.Timedelta(days=SALES_DAYS), "amount"].sum()
         owed = SALES_DAYS * part["open"].sum() / sales if sales else math.nan
-        told.append(
-            Estimate.of("D8", "days of sales outstanding", group, (owed,), "number", (n, 0))
-        )
-    return Estimates(tuple(told), "How long invoices wait, by the client's tier now")
+        outstanding = say("portfolio.tiers.sales")
+        made.append(Estimate.of("D8", outstanding, words, (owed,), "number", (n, 0)))
+    return Estimates(tuple(made), say("portfolio.tiers.waits"))
 
 
 def _unpaid(rows: pd.DataFrame, codes: np.ndarray, weights: Weights) -> np.ndarray:

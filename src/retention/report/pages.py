@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from retention.data.schema import read_list
 from retention.errors import printable, without_paths
-from retention.report.compare import list_name
+from retention.lists import registry
 from retention.report.execute import Executed
 from retention.report.glossary import PAGE as GLOSSARY
 from retention.report.glossary import mark, with_terms
@@ -35,7 +35,7 @@ from retention.words import say, terms, texts
 
 LEADS = 5  # findings that stand open at the top of the index; the rest is folded
 NUMBERS = ("risk", "low", "high", "at_stake")  # columns of the lists that are no words
-FIRST_LISTS = ("save", "scores", "care")  # the others follow by name
+FIRST_LISTS = ("save", "scores", "care")  # the others follow in the order of the registry
 FIRST_ROWS = 5  # of each list on the index
 SPARE = {
     "rep_id",
@@ -245,12 +245,10 @@ def lists(folder: Path) -> list[dict[str, Any]]:
     table.
     """
     made = []
-    paths = sorted(
-        [folder / "scores.csv", *(folder / "lists").glob("*.csv")], key=lambda path: path.stem
-    )
-    for path in sorted(
-        paths, key=lambda path: FIRST_LISTS.index(path.stem) if path.stem in FIRST_LISTS else 9
-    ):
+    paths = {path.stem: path for path in (folder / "lists").glob("*.csv")}
+    paths["scores"] = folder / "scores.csv"
+    names = [*FIRST_LISTS, *registry.in_order(set(paths) - set(FIRST_LISTS))]
+    for path in (paths[name] for name in names if name in paths):
         rows = read_list(path, NUMBERS) if path.is_file() else pd.DataFrame()
         if rows.empty:
             continue
@@ -270,7 +268,7 @@ def lists(folder: Path) -> list[dict[str, Any]]:
 def _list_caption(stem: str) -> str:
     """The caption of a list, by the name of its file: its own, else what the list is called."""
     has_own = f"report.caption.{stem}" in texts()
-    return say(f"report.caption.{stem}") if has_own else list_name(stem)
+    return say(f"report.caption.{stem}") if has_own else registry.caption_of(stem)
 
 
 def _for_readers(rows: pd.DataFrame) -> pd.DataFrame:
@@ -281,6 +279,8 @@ def _for_readers(rows: pd.DataFrame) -> pd.DataFrame:
             for risk, low, high in rows[["risk", "low", "high"]].to_numpy()
         ]
         rows = rows.assign(risk=chance).drop(columns=["low", "high"])
+    if "action" in rows:
+        rows = rows.assign(action=rows["action"].map(registry.action_words))
     spare = [name for name in rows if name in SPARE or (name == "client_id" and "client" in rows)]
     return rows.drop(columns=spare)
 

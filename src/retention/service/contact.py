@@ -10,7 +10,7 @@ with leaving need not bring it about. Source: METHODS 5.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,10 +22,11 @@ from retention.history.clients_now import yes
 from retention.history.in_charge import REP, closed, last_rep, reps_on
 from retention.history.panel import Panel, lagged_contrast
 from retention.history.spells import DAY, add_months, whole_months
-from retention.results import Z95, Contrast, Estimate, Estimates, Finding, as_ratio, between
+from retention.results import ALL, Z95, Contrast, Estimate, Estimates, Finding, as_ratio, between
 from retention.service.loyalty import mean_of
 from retention.settings import study_plan
 from retention.stats.intervals import Weights, leaving_out
+from retention.words import Said, say, together
 
 _PLAN = study_plan()["thresholds"]
 CALL_DAYS = int(_PLAN["call_days"]["value"])  # STUDY C7
@@ -35,15 +36,8 @@ ANALYST = "analyst"
 LANDMARK_DAYS = 92  # three months on record: METHODS 5
 QUARTER, HALF = 92, 183  # days over which things are counted
 FALSE_SHARE = 0.10  # q of Benjamini and Hochberg: METHODS 1
-ALIKE = "alike in contract, size, tenure"
-RATED = "and in last rating and results"
-OWN = "against the client's own past"
-LOAD = "clients of its analyst, each one more"
-INDICATED = (
-    "This is a place to look, not an answer: clients in trouble are called more, large ones are "
-    "visited more, and a "
-    "client about to go asks for less. What goes with leaving here need not bring it about."
-)
+ALIKE, RATED, OWN = ("alike", "rated", "own")  # ways of comparing: `contrasts`
+LOAD = "load"
 Tables = Mapping[str, pd.DataFrame | None]
 Ways = Mapping[str, Contrast]
 
@@ -70,14 +64,14 @@ def as_of(
     many there were.
     """
     kinds = {by: "str", day: "datetime64[ns]"}  # one unit on both sides
-    told = rows.dropna(subset=[by, day]).astype(kinds).sort_values(day, kind="stable")
-    told = told.assign(n=told.groupby(by).cumcount() + 1)
+    dated = rows.dropna(subset=[by, day]).astype(kinds).sort_values(day, kind="stable")
+    dated = dated.assign(n=dated.groupby(by).cumcount() + 1)
     asked = pd.DataFrame(
         {by: at[by].to_numpy(), day: (at["day"] - back * DAY).to_numpy(), "at": np.arange(len(at))}
     )
     found = pd.merge_asof(
         asked.astype(kinds).sort_values(day, kind="stable"),
-        told.assign(last=told[day]),
+        dated.assign(last=dated[day]),
         on=day,
         by=by,
     )
@@ -96,8 +90,8 @@ def days_since(at: pd.DataFrame, rows: pd.DataFrame, day: str) -> np.ndarray:
 
 
 def factors(at: pd.DataFrame, tables: Tables) -> dict[tuple[str, str], np.ndarray]:
-    """Everything that is looked at, by study row and name: its values on the days `at`, as far as
-    the tables go.
+    """Everything that is looked at, by study row and id (`factor_words`): its values on the days
+    `at`, as far as the tables go.
 
     NaN where it is not known: of new clients, and in a table's first three months.
     """
@@ -106,7 +100,8 @@ def factors(at: pd.DataFrame, tables: Tables) -> dict[tuple[str, str], np.ndarra
     found: dict[tuple[str, str], np.ndarray] = {}
     tables = _with_people_gone(tables)
     for name, (make, day) in parts.items():
-        if (rows := tables.get(name)) is not None and len(rows):
+        rows = tables.get(name)
+        if rows is not None and len(rows):
             known = at["day"] >= at["start_date"].clip(lower=rows[day].min()) + LANDMARK_DAYS * DAY
             found |= {key: np.where(known, values, np.nan) for key, values in make(at, rows)}
     return found
@@ -150,39 +145,44 @@ def analyst_load(at: pd.DataFrame, assignments: pd.DataFrame) -> pd.DataFrame:
 def _of_meetings(at: pd.DataFrame, meetings: pd.DataFrame) -> Values:
     kind = meetings["kind"]
     day = "held_on"
-    yield (
-        ("C7", "calls in three months, each one more"),
-        lately(at, meetings[kind == "call"], day, QUARTER),
-    )
-    yield (
-        ("C7", f"not spoken to for over {CALL_DAYS} days"),
-        days_since(at, meetings[kind != "report"], day) > CALL_DAYS,
-    )
+    yield (("C7", "calls"), lately(at, meetings[kind == "call"], day, QUARTER))
+    yield (("C7", "silence"), days_since(at, meetings[kind != "report"], day) > CALL_DAYS)
     if "recap_sent" in meetings and meetings["recap_sent"].notna().any():
         asked = lately(at, meetings[meetings["recap_sent"].notna()], day, HALF)
         share = lately(at, meetings[yes(meetings["recap_sent"])], day, HALF) / np.where(
             asked > 0, asked, np.nan
         )
-        yield ("C7", "share of meetings with a recap, from none to all"), share
-    if (face := meetings[kind.isin(FACE)]).size:
+        yield ("C7", "recaps"), share
+    face = meetings[kind.isin(FACE)]
+    if len(face):
         far = days_since(at, face, day) > VISIT_DAYS
-        weeks = f"not met face to face for over {VISIT_DAYS // 7} weeks"
-        yield ("C8", f"{weeks}, all clients"), far
+        yield ("C8", "not_met"), far
         if "remote" in at:
-            yield ("C8", f"{weeks}, remote clients"), np.where(yes(at["remote"]), far, np.nan)
+            yield ("C8", "not_met_remote"), np.where(yes(at["remote"]), far, np.nan)
 
 
 def _of_requests(at: pd.DataFrame, requests: pd.DataFrame) -> Values:
     if "in_scope" in requests and requests["in_scope"].notna().any():
         outside = requests[~yes(requests["in_scope"], True)]
         day = "requested_on"
-        yield (
-            ("C9", "requests out of scope in three months, each one more"),
-            lately(at, outside, day, QUARTER),
-        )
+        yield (("C9", "out_of_scope"), lately(at, outside, day, QUARTER))
         if "billed" in requests:
             free = outside[~yes(outside["billed"])]
-            yield ("C9", "of these done for nothing, each one more"), lately(at, free, day, QUARTER)
+            yield ("C9", "free_work"), lately(at, free, day, QUARTER)
+
+
+def factor_words(name: str) -> Said:
+    """What a factor is called, by its id."""
+    if name == "silence":
+        return say("service.factor.silence", days=CALL_DAYS)
+    if name in ("not_met", "not_met_remote"):
+        return say(f"service.factor.{name}", weeks=VISIT_DAYS // 7)
+    return say(f"service.factor.{name}")
+
+
+def way_words(way: str) -> Said:
+    """What a way of comparing is called, by its id."""
+    return say(f"service.way.{way}")
 
 
 def contrasts(panel: Panel, tables: Tables) -> dict[tuple[str, str], Ways]:
@@ -205,13 +205,13 @@ def contrasts(panel: Panel, tables: Tables) -> dict[tuple[str, str], Ways]:
     for (study_row, name), values in factors(at, tables).items():
         usual = _mean_before(values, at["row"])
         taken = {"factor": values, "usual": usual, "change": values - usual}
-        told = rows.assign(
+        own = rows.assign(
             **{key: np.where(place >= 0, column[place], np.nan) for key, column in taken.items()}
         )
         assigned = tables.get("assignments")
         if name == LOAD and assigned is not None:  # the analyst, not the rep, is shared
-            told = told.assign(rep=analyst_load(at, assigned)["analyst"].to_numpy(object)[place])
-        found[study_row, name] = _ways(told, name)
+            own = own.assign(rep=analyst_load(at, assigned)["analyst"].to_numpy(object)[place])
+        found[study_row, name] = _ways(own, name)
     return found
 
 
@@ -223,14 +223,16 @@ def _mean_before(values: np.ndarray, by: pd.Series) -> np.ndarray:
 
 
 def _ways(rows: pd.DataFrame, name: str) -> Ways:
+    """The contrast of a factor in each way that can be computed; none where too few left."""
+    words = factor_words(name)
     plain = ("factor",)
     past = ("usual", "change")
-    ways = {
-        ALIKE: lagged_contrast(rows.drop(columns="silent"), (), {"factor": 1.0}, name, plain=plain)
-    }
-    if held := [column for column in ("liking", "results") if rows[column].notna().any()]:
-        ways[RATED] = lagged_contrast(rows, held, {"factor": 1.0}, name, plain=plain)
-        ways[OWN] = lagged_contrast(rows, held, {"change": 1.0}, name, plain=past)
+    unrated = rows.drop(columns="silent")
+    ways = {ALIKE: lagged_contrast(unrated, (), {"factor": 1.0}, words, plain=plain)}
+    held = [column for column in ("liking", "results") if rows[column].notna().any()]
+    if held:
+        ways[RATED] = lagged_contrast(rows, held, {"factor": 1.0}, words, plain=plain)
+        ways[OWN] = lagged_contrast(rows, held, {"change": 1.0}, words, plain=past)
     return {
         way: contrast
         for way, contrast in ways.items()
@@ -256,43 +258,56 @@ def estimates(found: Mapping[tuple[str, str], Ways]) -> Estimates:
     (Bonferroni).
     """
     level = _level(found)
-    rows = [
-        Estimate.of(row, name, way, _ratio(told, level), "ratio", (told.n_clients, told.n_events))
-        for (row, name), ways in found.items()
-        for way, told in ways.items()
-    ]
-    about = (
-        f"Ratio of leaving by choice that goes with each of {len(found)} things, all in one look"
-    )
-    return Estimates(tuple(replace(row, level=level) for row in rows), about)
+    rows = []
+    for (study_row, name), ways in found.items():
+        for way, contrast in ways.items():
+            ratio = _ratio(contrast, level)
+            counts = (contrast.n_clients, contrast.n_events)
+            words = factor_words(name)
+            row = Estimate.of(study_row, words, way_words(way), ratio, "ratio", counts)
+            rows.append(replace(row, level=level))
+    return Estimates(tuple(rows), say("service.factors.caption", factors=len(found)))
 
 
 def words(found: Mapping[tuple[str, str], Ways]) -> Finding:
     """What stands out when all factors are looked at together, in sentences that claim no more than
     that.
     """
-    told = {name: ways.get(RATED, ways.get(ALIKE)) for (_, name), ways in found.items()}
-    known = {name: contrast for name, contrast in told.items() if contrast is not None}
+    known = _best_ways(found)
     if not known:
-        return Finding(
-            "C7", "What of the service goes with leaving cannot be told: too little is on record."
-        )
-    chances = [2 * stats.norm.sf(abs(contrast.theta / contrast.se)) for contrast in known.values()]
-    out = multipletests(chances, alpha=FALSE_SHARE, method="fdr_bh")[0]
+        return Finding("C7", say("service.factors.too_little"))
+    out = _stands_out(list(known.values()))
     names = []
     for (name, contrast), stands_out in zip(known.items(), out, strict=True):
-        ratio, low, high = _ratio(contrast, _level(found))
-        names += [f"{name} (ratio {ratio:.2f}, {between(low, high, 'ratio')})"] * bool(stands_out)
-    start = (
-        f"Of {len(known)} things looked at together, last rating and results held fixed where "
-        "known, "
-    )
-    start += f"these stand out: {'; '.join(names)}. " if names else "none stands out from luck. "
-    start += (
-        f"Of those that stand out, about one in {1 / FALSE_SHARE:.0f} would do so by luck. "
-        * bool(names)
-    )
-    return Finding("C7", start + INDICATED)
+        if stands_out:
+            names.append(_named(name, contrast, _level(found)))
+    if names:
+        parts = [
+            say("service.factors.some", factors=len(known), out=len(names), names="; ".join(names)),
+            say("service.factors.luck", one_in=round(1 / FALSE_SHARE)),
+        ]
+    else:
+        parts = [say("service.factors.none", factors=len(known))]
+    adjusted = say("service.factors.adjusted")
+    return Finding("C7", together(*parts, adjusted, say("service.factors.indicated")))
+
+
+def _best_ways(found: Mapping[tuple[str, str], Ways]) -> dict[str, Contrast]:
+    """The contrast of each factor that holds most fixed, by the id of the factor."""
+    best = {name: ways.get(RATED, ways.get(ALIKE)) for (_, name), ways in found.items()}
+    return {name: contrast for name, contrast in best.items() if contrast is not None}
+
+
+def _stands_out(rows: Sequence[Contrast]) -> np.ndarray:
+    """Which contrasts stand out from luck, all looked at together (Benjamini-Hochberg)."""
+    chances = [2 * stats.norm.sf(abs(contrast.theta / contrast.se)) for contrast in rows]
+    return np.asarray(multipletests(chances, alpha=FALSE_SHARE, method="fdr_bh")[0])
+
+
+def _named(name: str, contrast: Contrast, level: float) -> Said:
+    ratio, low, high = _ratio(contrast, level)
+    interval = between(low, high, "ratio")
+    return say("service.factors.one", factor=factor_words(name), ratio=ratio, interval=interval)
 
 
 def month_pairs(panel: Panel, requests: pd.DataFrame) -> pd.DataFrame:
@@ -373,22 +388,17 @@ def after_free_work(panel: Panel, requests: pd.DataFrame | None) -> Estimates:
     """Do clients ask for more in the month after free work? Ratios within the same client, by
     client or rep (C9).
     """
-    caption = "Requests in the month after out-of-scope work, within the same client"
-    found = []
+    made = []
     if requests is not None and {"in_scope", "billed"} <= {*requests.columns}:
         pairs = month_pairs(panel, requests)
-        for second, against in (("none", "none"), ("charged", "work that was charged")):
+        for second in ("none", "charged"):
             theta, se, clients = within_ratio(pairs, "free", second)
-            name = f"in the month after free work, against after {against}"
             if math.isfinite(theta):
                 half = max(Z95 * se, _reach_by_rep(pairs, "free", second, panel.spells))
-                values = theta + np.array([0, -half, half])
-                found.append(
-                    Estimate.of(
-                        "C9", name, "all clients", list(np.exp(values)), "ratio", (clients, 0)
-                    )
-                )
-    return Estimates(tuple(found), caption)
+                ratio = list(np.exp(theta + np.array([0, -half, half])))
+                name = say(f"service.after_free.{second}")
+                made.append(Estimate.of("C9", name, ALL, ratio, "ratio", (clients, 0)))
+    return Estimates(tuple(made), say("service.free.requests"))
 
 
 def margin_by_free_work(
@@ -398,28 +408,21 @@ def margin_by_free_work(
 
     Student's intervals, by client or by rep, the wider; `spells` say who is in charge.
     """
-    caption = "Margin over fee, by free out-of-scope work a month"
-    found = []
-    if (
-        requests is not None
-        and {"in_scope", "billed"} <= {*requests.columns}
-        and "margin_3" in snapshots
-    ):
-        free = (
-            requests[~yes(requests["in_scope"], True) & ~yes(requests["billed"])]
-            .groupby("client_id")
-            .size()
-        )
-        told = (
-            snapshots.groupby("client_id")
-            .agg(months=("month", "size"), margin=("margin_3", "mean"))
-            .dropna()
-        )
-        rate = free.reindex(told.index, fill_value=0) / told["months"]
-        third = np.searchsorted(rate.quantile([1 / 3, 2 / 3]), rate, side="left")
-        reps = None if spells is None else last_rep(spells, told.index)
-        for k, name in enumerate(("least free work", "middle", "most free work")):
-            margins = told.loc[third == k, "margin"]
-            in_charge = None if reps is None else reps[third == k]
-            found.append(mean_of("C9", "margin over fee", name, margins, "share", in_charge))
-    return Estimates(tuple(row for row in found if math.isfinite(row.low)), caption)
+    caption = say("service.free.margins")
+    known = requests is not None and {"in_scope", "billed"} <= {*requests.columns}
+    if requests is None or not known or "margin_3" not in snapshots:
+        return Estimates((), caption)
+    outside = ~yes(requests["in_scope"], True) & ~yes(requests["billed"])
+    free = requests[outside].groupby("client_id").size()
+    by_client = snapshots.groupby("client_id")
+    clients = by_client.agg(months=("month", "size"), margin=("margin_3", "mean")).dropna()
+    rate = free.reindex(clients.index, fill_value=0) / clients["months"]
+    third = np.searchsorted(rate.quantile([1 / 3, 2 / 3]), rate, side="left")
+    reps = None if spells is None else last_rep(spells, clients.index)
+    made = []
+    for number, name in enumerate(("least", "middle", "most")):
+        margins = clients.loc[third == number, "margin"]
+        in_charge = None if reps is None else reps[third == number]
+        group = say(f"service.free_work.{name}")
+        made.append(mean_of("C9", say("service.free.margin"), group, margins, "share", in_charge))
+    return Estimates(tuple(row for row in made if math.isfinite(row.low)), caption)

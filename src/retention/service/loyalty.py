@@ -21,6 +21,7 @@ from retention.results import Estimate, Estimates
 from retention.settings import study_plan
 from retention.stats.curves import MIN_AT_RISK, after, kaplan_meier, known_through
 from retention.stats.intervals import ratio_by_rep, share_limits
+from retention.words import say
 
 TURN = 3  # months after a detractor's answer in which its rep may change
 LATER = 6  # further months in which it may answer anew
@@ -29,23 +30,16 @@ CLOSE_DAYS = 90  # (ours) a lead counts as closed if it signs within so many day
 PUBLISHED_RATIO = float(study_plan()["thresholds"]["referral_close_ratio"]["value"])  # STUDY C3
 REFERRAL = "referral"
 COLD = "cold"
-CHANGED = "another rep since"
-SAME = "the same rep"
-OUTCOMES = (
-    "recovered: answered 7 or more",
-    "a detractor still",
-    "left by choice",
-    "another end",
-    "gave no answer",
-)
+CHANGED, SAME = ("changed", "same")  # the rep, since the answer
+OUTCOMES = ("recovered", "detractor", "left", "other_end", "no_answer")
 
 
 def episodes(panel: Panel) -> pd.DataFrame:
-    """Each client's first detractor's answer that could be followed: `client_id, group` (rep
-    changed?), `outcome`.
+    """Each client's first detractor's answer that could be followed: `client_id`, `group`
+    (`CHANGED` or `SAME`), `outcome` (one of `OUTCOMES`), `rep`.
 
     The rep may change in the three months after the answer, and has changed where another one is in
-    charge as they end (a stand-in who came and went is no change); what is told comes from the six
+    charge as they end (a stand-in who came and went is no change); the outcome comes from the six
     months after those, so that nobody counts as changed because it stayed to see the change. `rep`
     is the one in charge then. Whoever left before is in neither group, and answers too late to be
     followed for the nine months are left out.
@@ -54,32 +48,35 @@ def episodes(panel: Panel) -> pd.DataFrame:
     low = panel.nps <= DETRACTOR
     rows = np.flatnonzero(low.any(axis=1))
     first = low[rows].argmax(axis=1)
-    stop = (
-        (whole_months(spells["start_date"], spells["end_date"]) + 1)
-        .fillna(np.inf)
-        .to_numpy(float)[rows]
-    )
-    seen = (spells["observed_months"].to_numpy()[rows] > first + TURN + LATER) & (
-        stop > first + TURN + 1
-    )
-    rows = rows[seen]
-    first = first[seen]
-    stop = stop[seen]
-    kind = spells["end_kind"].replace(UNKNOWN, CLIENT).to_numpy()[rows]
+    months = whole_months(spells["start_date"], spells["end_date"]) + 1
+    stop = months.fillna(np.inf).to_numpy(float)[rows]
+    observed = spells["observed_months"].to_numpy()[rows]
+    seen = (observed > first + TURN + LATER) & (stop > first + TURN + 1)
+    rows, first, stop = rows[seen], first[seen], stop[seen]
     before = panel.rep[rows, first]
     since = panel.rep[rows, first + TURN]
     changed = (before != since) & (before != NOBODY) & (since != NOBODY)
-    answers = panel.nps[rows[:, None], first[:, None] + TURN + np.arange(1, LATER + 1)]
-    ended = stop <= first + TURN + LATER + 1
-    told = ~np.isnan(answers)
-    last = answers[np.arange(len(rows)), LATER - 1 - told[:, ::-1].argmax(axis=1)]
-    cases = [ended & (kind == CLIENT), ended, ~told.any(axis=1), last > DETRACTOR]
-    outcome = np.select(cases, [*OUTCOMES[2:], OUTCOMES[0]], OUTCOMES[1])
     table = {
         "client_id": spells["client_id"].to_numpy()[rows],
         "group": np.where(changed, CHANGED, SAME),
+        "outcome": _outcomes(panel, rows, first + TURN, stop),
+        "rep": since,
     }
-    return pd.DataFrame({**table, "outcome": outcome, "rep": since})
+    return pd.DataFrame(table)
+
+
+def _outcomes(panel: Panel, rows: np.ndarray, begin: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """What became of clients in the `LATER` months after the month `begin`, as ids of `OUTCOMES`.
+
+    All of shape (n,): `rows` of the panel, `begin` and `stop` (the end) in months of service.
+    """
+    kind = panel.spells["end_kind"].replace(UNKNOWN, CLIENT).to_numpy()[rows]
+    answers = panel.nps[rows[:, None], begin[:, None] + np.arange(1, LATER + 1)]
+    ended = stop <= begin + LATER + 1
+    known = ~np.isnan(answers)
+    last = answers[np.arange(len(rows)), LATER - 1 - known[:, ::-1].argmax(axis=1)]
+    cases = [ended & (kind == CLIENT), ended, ~known.any(axis=1), last > DETRACTOR]
+    return np.asarray(np.select(cases, [*OUTCOMES[2:], OUTCOMES[0]], OUTCOMES[1]))
 
 
 def share_of(row_id: str, name: str, group: str, counted: Any, reps: Any = None) -> Estimate:
@@ -116,16 +113,16 @@ def recovery(panel: Panel) -> Estimates:
     rep (C4).
     """
     table = episodes(panel)
-    found = []
-    for group, part in table.groupby("group", sort=False):
-        found.append(
-            Estimate.of("C4", "clients", str(group), (len(part),), "count", (len(part), 0))
-        )
-        found += [
-            share_of("C4", name, str(group), part["outcome"] == name, part["rep"])
-            for name in OUTCOMES
-        ]
-    return Estimates(tuple(found), "What became of detractors in the months after")
+    made = []
+    clients = say("service.recovery.clients")
+    for rep, part in table.groupby("group", sort=False):
+        group = say(f"service.rep_since.{rep}")
+        count = len(part)
+        made.append(Estimate.of("C4", clients, group, (count,), "count", (count, 0)))
+        for name in OUTCOMES:
+            outcome = say(f"service.outcome.{name}")
+            made.append(share_of("C4", outcome, group, part["outcome"] == name, part["rep"]))
+    return Estimates(tuple(made), say("service.recovery.caption"))
 
 
 def close_rates(leads: pd.DataFrame | None, cutoff: pd.Timestamp) -> pd.DataFrame:
@@ -158,9 +155,7 @@ def close_ratio(rates: pd.DataFrame) -> list[Estimate]:
             a / n / (b / m),
             *confint_proportions_2indep(a, n, b, m, compare="ratio", method="log"),
         )
-        name = (
-            f"that share over the share of cold leads (the study: about {PUBLISHED_RATIO:g} times)"
-        )
+        name = say("service.sources.ratio", published=PUBLISHED_RATIO)
         found.append(Estimate.of("C3", name, REFERRAL, values, "ratio", (n + m, 0)))
     return found
 
@@ -180,7 +175,7 @@ def by_source(rates: pd.DataFrame, spells: pd.DataFrame, snapshots: pd.DataFrame
     }
     rows = [row for name, part in parts.items() for row in _of_source(name, rates, part, snapshots)]
     rows[1:1] = close_ratio(rates)
-    return Estimates(tuple(rows), "How clients of each source come and stay")
+    return Estimates(tuple(rows), say("service.sources.caption"))
 
 
 def _of_source(
@@ -189,13 +184,13 @@ def _of_source(
     if name in rates.index:
         signed, n = (int(rates.loc[name, column]) for column in ("signed", "leads"))
         counted = np.arange(n) < signed
-        yield share_of("C3", f"leads that sign within {CLOSE_DAYS} days", name, counted)
-    if len(part) and known_through(outcome := follow_up(part), MIN_AT_RISK) >= YEAR:
+        yield share_of("C3", say("service.sources.signed", days=CLOSE_DAYS), name, counted)
+    outcome = follow_up(part) if len(part) else None
+    if outcome is not None and known_through(outcome, MIN_AT_RISK) >= YEAR:
         values = after(kaplan_meier(outcome), YEAR)[["survival", "low", "high"]]
         counts = (part["client_id"].nunique(), int(part["ended"].sum()))
-        yield Estimate.of(
-            "C3", f"clients still there after {YEAR} months", name, list(values), "share", counts
-        )
+        kept = say("service.sources.retained", months=YEAR)
+        yield Estimate.of("C3", kept, name, list(values), "share", counts)
     if len(snapshots):
         worth = (
             snapshots[snapshots["client_id"].isin(part["client_id"])]
@@ -203,6 +198,7 @@ def _of_source(
             .mean()
         )
         worth = worth.dropna()
-        what = "margin a month (fee where hours are not known)"
+        what = say("service.sources.margin")
         made = mean_of("C3", what, name, worth, "money", last_rep(part, worth.index))
-        yield from [made] * bool(np.isfinite(made.low))
+        if np.isfinite(made.low):
+            yield made

@@ -19,17 +19,16 @@ from retention.history.features import DETRACTOR, PROMOTER
 from retention.results import NO_SPREAD, Estimate, Estimates, Finding, Spread
 from retention.settings import study_plan
 from retention.stats.intervals import FEWEST_REPS, ratio_by_rep
+from retention.words import Said, say, together
 
 EDGES = tuple(float(edge) for edge in study_plan()["thresholds"]["nps_bands"]["value"])  # STUDY C2
-BANDS = ("bad", "needs work", "good", "a unicorn")
+BANDS = ("bad", "needs_work", "good", "unicorn")
 RECENT = 3  # months of waves that make up the score of today, each client once
 DRAWS = 4000
 SEED = 1
 PRIOR = 0.5  # of each class, in answers: METHODS 5
-INDEPENDENT = (
-    f"With fewer than {FEWEST_REPS} reps on record, clients are taken to be independent "
-    "of each other."
-)
+INDEPENDENT = say("service.nps.independent", fewest=FEWEST_REPS)
+GROUP = "all"  # the one row of `today`
 COUNTS = ["promoters", "passives", "detractors"]
 
 
@@ -48,13 +47,13 @@ def waves(surveys: pd.DataFrame | None, scale: str | None = None) -> pd.DataFram
     answers = rows["nps"].where(rows["answered_on"].notna()).astype(float)
     if scale == "1-10":  # where the reading has not left it out
         answers = answers.where(answers >= 1)
-    rows = rows.assign(nps=answers, given=as_given(answers, scale), told=answers.notna())
+    rows = rows.assign(nps=answers, given=as_given(answers, scale), known=answers.notna())
     rows = rows.sort_values(
-        ["told", "answered_on", "nps"], ascending=[True, True, False], kind="stable"
+        ["known", "answered_on", "nps"], ascending=[True, True, False], kind="stable"
     )
     return (
         rows.drop_duplicates(["client_id", "wave"], keep="last")
-        .drop(columns="told")
+        .drop(columns="known")
         .reset_index(drop=True)
     )
 
@@ -75,11 +74,11 @@ def recent(rows: pd.DataFrame, cutoff: pd.Timestamp, months: int = RECENT) -> pd
     """
     first = (cutoff + pd.Timedelta(days=1)).to_period("M") - months
     rows = rows[rows["wave"] >= first] if len(rows) else rows
-    order = rows.assign(told=rows["nps"].notna()).sort_values(
-        ["told", "answered_on"], kind="stable"
+    order = rows.assign(known=rows["nps"].notna()).sort_values(
+        ["known", "answered_on"], kind="stable"
     )
     return (
-        order.drop_duplicates("client_id", keep="last").drop(columns="told").reset_index(drop=True)
+        order.drop_duplicates("client_id", keep="last").drop(columns="known").reset_index(drop=True)
     )
 
 
@@ -120,13 +119,18 @@ def draws(counts: np.ndarray, seed: int = SEED) -> np.ndarray:
 
 
 def band(value: float) -> str:
-    """The study's word for a score: 0 or below, above 0 to under 20, 20 to under 30, 30 and above
-    (C2).
+    """The study's band of a score, as an id of `BANDS`: 0 or below, above 0 to under 20, 20 to
+    under 30, 30 and above (C2).
 
     >>> [band(x) for x in (0, 0.1, 19.9, 20, 29.9, 30)]
-    ['bad', 'needs work', 'needs work', 'good', 'good', 'a unicorn']
+    ['bad', 'needs_work', 'needs_work', 'good', 'good', 'unicorn']
     """
     return BANDS[int(value > EDGES[0]) + sum(value >= edge for edge in EDGES[1:])]
+
+
+def band_words(name: str) -> Said:
+    """What the study calls a band."""
+    return say(f"service.band.{name}")
 
 
 def chances(counts: Sequence[int]) -> np.ndarray:
@@ -181,7 +185,7 @@ def tally(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
     return table
 
 
-def today(rows: pd.DataFrame, cutoff: pd.Timestamp, group: str = "all clients") -> pd.DataFrame:
+def today(rows: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
     """The score of the last three months' waves in one row, each client once (`tally`); empty where
     nobody answered.
 
@@ -190,7 +194,7 @@ def today(rows: pd.DataFrame, cutoff: pd.Timestamp, group: str = "all clients") 
     taken to be independent.
     """
     now = recent(rows, cutoff)
-    table = tally(now.assign(group=group), "group")
+    table = tally(now.assign(group=GROUP), "group")
     spread = by_reps(now)
     table = table[table["answered"] > 0].assign(
         by_rep=False, df=spread.df, reps_known=spread is not NO_SPREAD
@@ -206,67 +210,74 @@ def today(rows: pd.DataFrame, cutoff: pd.Timestamp, group: str = "all clients") 
 
 
 def words(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
-    """The score in a sentence, with its interval, who answered, and how sure the band is (C1,
+    """The score in sentences, with its interval, who answered, and how sure the band is (C1,
     C2).
     """
     table = today(rows, cutoff)
     if table.empty:
-        return Finding(
-            "C1", f"No client answered the question of recommendation in the last {RECENT} months."
-        )
+        return Finding("C1", say("service.nps.nobody", months=RECENT))
     row = table.iloc[0]
-    parts = [f"{what} {chance:.0%}" for what, chance in zip(BANDS, band_chances(row), strict=True)]
-    share = (
-        f"{row['answered']:.0f} of {row['asked']:.0f} clients asked answered "
-        f"({row['answered'] / row['asked']:.0%})"
-    )
-    interval = f"95% confidence interval {row['low']:.0f} to {row['high']:.0f}"
-    alone = "" if row["reps_known"] else f" {INDEPENDENT}"
-    counts = ", ".join(f"{row[name]:.0f} {name}" for name in COUNTS)
-    return Finding(
-        "C1",
-        f"The NPS of the last {RECENT} months is {row['nps']:.0f} ({interval}), which the study "
-        "calls "
-        f"{band(row['nps'])}: {counts}. {share}; those who did not may think otherwise. How sure "
-        "the word is: "
-        f"{', '.join(parts)}.{alone}",
-        "headline",
-    )
+    parts = [
+        _lead_words(row),
+        say("service.nps.counts", **{name: int(row[name]) for name in COUNTS}),
+        _response_words(int(row["answered"]), int(row["asked"])),
+        _chance_words(band_chances(row)),
+        "" if row["reps_known"] else INDEPENDENT,
+    ]
+    return Finding("C1", together(*parts), "headline")
+
+
+def _lead_words(row: pd.Series) -> Said:
+    score_, low, high = (round(row[name]) for name in ("nps", "low", "high"))
+    about = {"nps": score_, "low": low, "high": high, "band": band_words(band(row["nps"]))}
+    return say("service.nps.lead", months=RECENT, **about)
+
+
+def _response_words(answered: int, asked: int) -> Said:
+    share = answered / asked
+    return say("service.nps.response", answered=answered, asked=asked, share=share)
+
+
+def _chance_words(shares: np.ndarray) -> Said:
+    chances_ = [
+        say("service.nps.band_chance", band=band_words(name), chance=share)
+        for name, share in zip(BANDS, shares, strict=True)
+    ]
+    return say("service.nps.sure", chances=", ".join(chances_))
 
 
 def estimates(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Estimates:
     """The score, its standard error, who answered and the chance of each band, of the last waves
     and those before.
     """
-    before = cutoff + pd.Timedelta(days=1) - pd.DateOffset(months=RECENT) - pd.Timedelta(days=1)
-    times = {f"the last {RECENT} months": cutoff, f"the {RECENT} months before": before}
-    found = [
-        estimate
-        for group, day in times.items()
-        for _, row in today(rows[rows["wave"] <= day.to_period("M")], day).iterrows()
-        for estimate in _told(row, group)
+    day = pd.Timedelta(days=1)
+    before = cutoff + day - pd.DateOffset(months=RECENT) - day
+    times = [
+        (say("service.nps.lately", months=RECENT), cutoff),
+        (say("service.nps.before", months=RECENT), before),
     ]
-    return Estimates(tuple(found), "The score and its bands, each client once")
+    made: list[Estimate] = []
+    for group, last in times:
+        table = today(rows[rows["wave"] <= last.to_period("M")], last)
+        for _, row in table.iterrows():
+            made += _estimates(row, group)
+    return Estimates(tuple(made), say("service.nps.caption"))
 
 
-def _told(row: Any, group: str) -> Iterator[Estimate]:
+def _estimates(row: Any, group: Said) -> Iterator[Estimate]:
+    """What is known of a row of `today`: the score, who answered, and the chance of each band."""
     n = (row.answered, 0)
-    yield Estimate.of("C1", "NPS", group, (row.nps, row.low, row.high), "number", n)
-    yield Estimate.of("C1", "standard error of the NPS, points", group, (row.se,), "number", n)
-    yield Estimate.of("C1", "clients asked", group, (row.asked,), "count", (row.asked, 0))
-    yield Estimate.of(
-        "C1", "share who answered", group, (row.answered / row.asked,), "share", (row.asked, 0)
-    )
-    low, middle, high = (f"{edge:g}" for edge in EDGES)
-    limits = (
-        f"{low} or below",
-        f"above {low} to under {middle}",
-        f"{middle} to under {high}",
-        f"{high} and above",
-    )
-    shares = band_chances(row)
-    for word, limit, share in zip(BANDS, limits, shares, strict=True):
-        yield Estimate.of("C2", f"chance of “{word}” ({limit})", group, (share,), "share", n)
+    asked = (row.asked, 0)
+    score_ = (row.nps, row.low, row.high)
+    yield Estimate.of("C1", say("service.nps.score"), group, score_, "number", n)
+    yield Estimate.of("C1", say("service.nps.error"), group, (row.se,), "number", n)
+    yield Estimate.of("C1", say("service.nps.asked"), group, (row.asked,), "count", asked)
+    share = row.answered / row.asked
+    yield Estimate.of("C1", say("service.nps.answered"), group, (share,), "share", asked)
+    edges = dict(zip(("low", "middle", "high"), EDGES, strict=True))
+    for name, chance in zip(BANDS, band_chances(row), strict=True):
+        chance_of = say(f"service.chance.{name}", **edges)
+        yield Estimate.of("C2", chance_of, group, (chance,), "share", n)
 
 
 def by_month(rows: pd.DataFrame) -> pd.DataFrame:
@@ -279,11 +290,14 @@ def by_month(rows: pd.DataFrame) -> pd.DataFrame:
     return table[table["answered"] > 0]
 
 
-def month_words(months: pd.DataFrame) -> str:
+def month_words(months: pd.DataFrame) -> Said:
     """What the chart of `by_month` shows, in words: its ends, its lowest and its highest month."""
     if months.empty:
-        return "No client answered."
-    said = [f"{row.nps:.0f} in {row.wave}" for row in months[["nps", "wave"]].itertuples()]
-    low = said[months["nps"].to_numpy().argmin()]
-    high = said[months["nps"].to_numpy().argmax()]
-    return f"NPS by month, from {said[0]} to {said[-1]}; lowest {low}, highest {high}."
+        return say("service.months.nobody")
+    points = [
+        say("service.months.point", nps=round(row.nps), month=row.wave.strftime("%b\u00a0%Y"))
+        for row in months[["nps", "wave"]].itertuples()
+    ]
+    low = points[months["nps"].to_numpy().argmin()]
+    high = points[months["nps"].to_numpy().argmax()]
+    return say("service.months.alt", first=points[0], last=points[-1], low=low, high=high)

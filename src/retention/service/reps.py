@@ -9,6 +9,7 @@ the client made up its mind.
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from retention.history.spells import CLIENT, DAY, add_months, whole_months
 from retention.results import Finding
 from retention.service import nps
 from retention.stats.funnel import funnel, over_dispersion
+from retention.words import Said, say, together
 
 YEAR = 12  # months of the rolling view
 ABOUT = ["client_id", "start_date", "contract_term_months", "monthly_ad_spend"]
@@ -31,6 +33,8 @@ HALF = 6  # months of answers and results beside it
 NAMED = 0.05  # METHODS 5: false finds among the reps named on a first page (Benjamini-Hochberg)
 # (ours) standard deviations of results, and share of load, from which a rep's lot counts as harder
 HARDER = 0.25
+FEW, HELP, LOOK, LEARN, LUCK = ("few", "help", "look", "learn", "luck")  # readings of a rep
+DASH = "–"
 
 
 def rep_rows(
@@ -70,7 +74,7 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
     looked at together.
 
     One-sided, each rep against all others (exact: of the ends of both, the share that falls to the
-    rep), drawn in where reps spread more than luck; Benjamini-Hochberg at 5 %: of equal reps one is
+    rep), shrunk where reps spread more than luck; Benjamini-Hochberg at 5 %: of equal reps one is
     named in at most 5 % of agencies.
     """
     ranked = table[~table["few"]]
@@ -106,21 +110,21 @@ def review(
     table = table[table.index.isin(now["owner"])]
     if table.empty:  # nobody who serves clients now has served long enough
         return table
-    told = nps.tally(nps.recent(in_charge(waves, panel), cutoff, HALF), "rep")
+    scores = nps.tally(nps.recent(in_charge(waves, panel), cutoff, HALF), "rep")
     for name, column in (
         ("nps", "nps"),
         ("nps_low", "low"),
         ("nps_high", "high"),
         ("answered", "answered"),
     ):
-        table[name] = told.get(column, np.nan)
+        table[name] = scores.get(column, np.nan)
     table["clients"] = now.groupby("owner").size()
     single = single_clients(panel, now, waves, cutoff)
     return table.assign(results=single.groupby("owner")["results"].mean())
 
 
 def reading(table: pd.DataFrame) -> np.ndarray:
-    """What the review says of each rep, in words."""
+    """What the review says of each rep, as ids: `FEW`, `HELP`, `LOOK`, `LEARN` or `LUCK`."""
     more = table["ratio"] > 1
     cases = [
         table["few"],
@@ -128,44 +132,47 @@ def reading(table: pd.DataFrame) -> np.ndarray:
         table["unusual"] & more,
         table["beyond"] | table["unusual"],
     ]
-    words = [
-        "too few to say",
-        "more than luck does: help",
-        "more than usual: look",
-        "fewer than usual: learn from",
-    ]
-    return np.select(cases, words, "within what luck does")
+    return np.select(cases, [FEW, HELP, LOOK, LEARN], LUCK)
 
 
 def review_list(table: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
-    """The review as an account lead reads it; whoever has under five expected ends is not
-    ranked.
+    """The review as an account lead reads it, a row a rep; columns with nothing in them are left
+    out.
+
+    Whoever has under five expected ends is not ranked.
     """
     if table.empty:
         return pd.DataFrame()
-    ranges = {
-        "limits": ("low", "high", "{:.2f} to {:.2f}"),
-        "score": ("nps_low", "nps_high", "{:.0f} to {:.0f}"),
+    few = table["few"]
+    rows = {
+        "rep": [names.get(who, who) for who in table.index],
+        "clients_now": table["clients"],
+        "ends_by_choice": table["observed"],
+        "expected": table["expected"],
+        "over_expected": table["ratio"].mask(few),
+        "interval": [_interval_words(row) for row in table.itertuples()],
+        "allowing_for_luck": table["shrunk"].mask(few),
+        "last_year": table["year"],
+        "nps_half_year": [_score_words(row) for row in table.itertuples()],
+        "results_sd": table["results"],
+        "reading": [say(f"service.reading.{name}") for name in reading(table)],
     }
-    told = {
-        n: [f.format(*pair) for pair in table[[a, b]].to_numpy()] for n, (a, b, f) in ranges.items()
-    }
-    score = table["nps"].map("{:.0f}".format) + " (" + pd.Series(told["score"], table.index) + ")"
-    columns = {
-        "Clients now": table["clients"],
-        "Left": table["observed"],
-        "Expected": table["expected"],
-        "Over expected": table["ratio"].mask(table["few"]),
-        "Interval": np.where(table["few"], "–", told["limits"]),
-        "Allowing for luck": table["shrunk"].mask(table["few"]),
-        "Last year": table["year"],
-        "NPS, half a year": score.where(table["answered"] > 0, "–"),
-        "Results, SD": table["results"],
-        "Reading": reading(table),
-    }
-    return pd.DataFrame({"Rep": [names.get(who, who) for who in table.index], **columns}).dropna(
-        axis=1, how="all"
-    )
+    return pd.DataFrame(rows).dropna(axis=1, how="all")
+
+
+def _interval_words(row: Any) -> str:
+    """The interval of ends over expected; a dash where too few were expected."""
+    if row.few:
+        return DASH
+    return say("service.review.interval", low=row.low, high=row.high)
+
+
+def _score_words(row: Any) -> str:
+    """The score of half a year with its interval; a dash where nobody answered."""
+    if not row.answered > 0:
+        return DASH
+    low, high = round(row.nps_low), round(row.nps_high)
+    return say("service.review.score", nps=round(row.nps), low=low, high=high)
 
 
 def shown(table: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
@@ -177,66 +184,52 @@ def shown(table: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
     )
 
 
+def funnel_words(table: pd.DataFrame) -> Said:
+    """The funnel of `shown` in words, for those who cannot see it."""
+    if table.empty:
+        return say("service.funnel.none")
+    reps_ = [
+        say("service.funnel.rep", rep=who, ratio=row.ratio, expected=row.expected)
+        for who, row in table.iterrows()
+    ]
+    return say("service.funnel.alt", reps="; ".join(reps_))
+
+
 def help_words(table: pd.DataFrame, names: pd.Series) -> Finding:
     """Which rep needs help, in sentences: what its clients do beyond luck, and what its lot is."""
     if table.empty:
-        why = "who served whom is not on record, too few have left, or all reps are new"
-        return Finding("C5", f"The reps who serve clients now cannot be compared: {why}.")
+        return Finding("C5", say("service.help.not_comparable"))
     ranked = table[~table["few"]]
     if ranked.empty:
-        return Finding(
-            "C5",
-            "No rep has clients enough to be compared; an order of them now would be luck.",
-            "headline",
-        )
+        return Finding("C5", say("service.help.too_few"), "headline")
     worse = ranked[ranked["named"]]
     if worse.empty:
-        start = (
-            f"No present rep loses more clients than luck explains, among {len(ranked)} who "
-            "can be compared"
-        )
-        return Finding("C5", f"{start}: the order below is no reason to act.", "headline")
-    told = " ".join(
-        f"{names.get(who, who)}: {_so_many(row)}. {_lot(row, ranked)}"
-        for who, row in worse.iterrows()
-    )
-    chance = f"Were all reps alike, any would be named here in at most {NAMED:.0%} of agencies."
-    return Finding(
-        "C5",
-        f"Offer help, not blame, to {len(worse)} of {len(table)} reps. {told} {chance}",
-        "headline",
-    )
+        return Finding("C5", say("service.help.nobody", reps=len(ranked)), "headline")
+    parts = [say("service.help.lead", named=len(worse), reps=len(table))]
+    for who, row in worse.iterrows():
+        rep = names.get(who, who)
+        left, expected = row["observed"], row["expected"]
+        parts.append(say("service.help.ends", rep=rep, left=left, expected=expected))
+        parts += lot_words(row, ranked)
+    parts.append(say("service.help.luck", chance=NAMED))
+    return Finding("C5", together(*parts), "headline")
 
 
-def _so_many(row: pd.Series) -> str:
-    return (
-        f"{row['observed']:.0f} of this rep's clients left where {row['expected']:.0f} were to "
-        "be expected"
-    )
+def lot_words(row: pd.Series, others: pd.DataFrame) -> list[Said]:
+    """What of a rep's lot is harder or not than that of the others: what to look at before the
+    person.
 
-
-def _lot(row: pd.Series, others: pd.DataFrame) -> str:
-    """What of a rep's lot is harder or not than that of the others, in words: what to look at
-    before the person.
+    `row` of `review`; `others`: all that can be compared.
     """
     typical = others["clients"].median()
     results = row["results"]
-    told = f"There are {row['clients']:.0f} clients now (a typical rep has {typical:.0f})"
+    parts = [say("service.lot.clients", clients=row["clients"], typical=typical)]
     if np.isfinite(results):
-        how = (
-            "worse than"
-            if results < -HARDER
-            else "better than"
-            if results > HARDER
-            else "about as good as"
-        )
-        told += f", whose results are {how} those of others"
+        how = "worse" if results < -HARDER else "better" if results > HARDER else "alike"
+        parts.append(say(f"service.lot.{how}"))
     harder = row["clients"] > typical * (1 + HARDER) or results < -HARDER
-    return told + (
-        ": look at the accounts before the person."
-        if harder
-        else ": ask how the work with them goes."
-    )
+    parts.append(say("service.lot.accounts_first" if harder else "service.lot.ask"))
+    return parts
 
 
 def rep_months(panel: Panel, waves: pd.DataFrame, months: int = HALF) -> pd.DataFrame:
@@ -250,8 +243,8 @@ def rep_months(panel: Panel, waves: pd.DataFrame, months: int = HALF) -> pd.Data
     if rows.empty:
         return pd.DataFrame()
     last = add_months(rows["start_date"], rows["to_month"]) - DAY
-    told = month_of(last)
-    lately = told > told.max() - months
+    number = month_of(last)
+    lately = number > number.max() - months
     rows = rows[lately].assign(month=last[lately].dt.to_period("M"))
     served = rows.groupby(["rep", "month"]).agg(
         clients=("client_id", "nunique"), left=("left", "sum")
@@ -268,8 +261,8 @@ def with_rep(waves: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """All waves, each with the `rep` of `in_charge`, "" where nobody is known."""
     known = in_charge(waves, panel).drop_duplicates(["client_id", "wave"], keep="last")
     kept = waves.drop(columns=["rep"], errors="ignore")
-    told = kept.merge(known[["client_id", "wave", "rep"]], on=["client_id", "wave"], how="left")
-    return told.assign(rep=told["rep"].fillna(""))
+    rows = kept.merge(known[["client_id", "wave", "rep"]], on=["client_id", "wave"], how="left")
+    return rows.assign(rep=rows["rep"].fillna(""))
 
 
 def in_charge(waves: pd.DataFrame, panel: Panel) -> pd.DataFrame:
@@ -295,22 +288,22 @@ def months_list(table: pd.DataFrame, names: pd.Series, months: int = 4) -> pd.Da
     """
     if table.empty:
         return pd.DataFrame()
-    kept = [f"{row.clients - row.left:.0f} of {row.clients} kept" for row in table.itertuples()]
-    told = [
-        f"NPS {row.nps:.0f} ({row.answered:.0f}); " * (row.answered > 0)
-        for row in table.itertuples()
-    ]
-    cells = table.assign(told=np.char.add(told, kept))
-    wide = (
-        cells.pivot(index="rep", columns="month", values="told")
-        .sort_index(axis=1, ascending=False)
-        .iloc[:, :months]
-    )
-    wide = wide[wide.iloc[:, 0].notna()].fillna(
-        "–"
-    )  # who serves nobody any more is no part of a month's review
-    wide.columns = [f"{month.strftime('%b')}\u00a0{month.year}" for month in wide.columns]
-    return wide.rename(index=lambda who: names.get(who, who)).rename_axis("Rep").reset_index()
+    cells = table.assign(words=[_month_words(row) for row in table.itertuples()])
+    wide = cells.pivot(index="rep", columns="month", values="words")
+    wide = wide.sort_index(axis=1, ascending=False).iloc[:, :months]
+    # Who serves nobody any more is no part of a month's review.
+    wide = wide[wide.iloc[:, 0].notna()].fillna(DASH)
+    wide.columns = [month.strftime("%b\u00a0%Y") for month in wide.columns]
+    return wide.rename(index=lambda who: names.get(who, who)).rename_axis("rep").reset_index()
+
+
+def _month_words(row: Any) -> Said:
+    """A rep's month: how many clients were kept, and the score where anybody answered."""
+    kept = say("service.months.kept", kept=row.clients - row.left, clients=row.clients)
+    if not row.answered > 0:
+        return kept
+    answered = int(row.answered)
+    return say("service.months.cell", nps=round(row.nps), answered=answered, kept=kept)
 
 
 def single_clients(
@@ -338,11 +331,10 @@ def single_clients(
             _last_known(panel.liking[row, : at + 1], 1) for row, at in zip(rows, last, strict=True)
         ],
     )
-    told = nps.latest(waves).set_index("client_id")
-    table["nps"] = table["client_id"].map(told["nps"]).astype(float)
-    table["age_days"] = (
-        cutoff - pd.to_datetime(table["client_id"].map(told["answered_on"]))
-    ).dt.days
+    latest = nps.latest(waves).set_index("client_id")
+    table["nps"] = table["client_id"].map(latest["nps"]).astype(float)
+    answered = pd.to_datetime(table["client_id"].map(latest["answered_on"]))
+    table["age_days"] = (cutoff - answered).dt.days
     return table.sort_values("results", kind="stable").reset_index(drop=True)
 
 
@@ -354,12 +346,15 @@ def _last_known(values: np.ndarray, count: int) -> float:
 
 def single_list(table: pd.DataFrame, names: pd.Series, most: int = 12) -> pd.DataFrame:
     """The clients with the worst results as readers see them; empty where no results are known."""
-    told = table[table["results"].notna()].head(most)
-    shown = {"Client": told["client"], "Rep": [names.get(who, who) for who in told["owner"]]}
-    shown |= {"Months with the rep": told["with_rep"], "Results, SD": told["results"]}
-    shown |= {
-        "Rating of the rep": told["liking"],
-        "NPS answer": told["nps"],
-        "Days old": told["age_days"],
-    }
-    return pd.DataFrame(shown)
+    rows = table[table["results"].notna()].head(most)
+    return pd.DataFrame(
+        {
+            "client": rows["client"],
+            "rep": [names.get(who, who) for who in rows["owner"]],
+            "months_with_rep": rows["with_rep"],
+            "results_sd": rows["results"],
+            "rep_rating": rows["liking"],
+            "nps_answer": rows["nps"],
+            "age_days": rows["age_days"],
+        }
+    )

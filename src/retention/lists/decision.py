@@ -1,0 +1,82 @@
+"""The one place that decides what is done about each client: at most one action, in the order of
+the lists (D2 to D11).
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from retention.history.clients_now import client_names
+from retention.lists.reasons import QUIET, quiet_words
+from retention.lists.registry import IDS, NONE, Lists, action_words, ids
+from retention.lists.shape import COLUMNS
+from retention.portfolio.book import Book
+from retention.words import say
+
+BESIDE = ids(lambda entry: entry.beside)
+FAREWELLS = ids(lambda entry: entry.farewell)
+EVEN_THEN = ids(lambda entry: entry.even_then)
+
+
+def decide(rows: pd.DataFrame, lists: Lists, otherwise: pd.Series | None = None) -> pd.DataFrame:
+    """Each client's one action, or the reason for none: a row for each of `rows`, in the order of
+    the lists.
+
+    Columns: `client_id, client, action` (the id of a list, or `NONE`), then those of the lists.
+    Clients of the lists that are not among `rows` are passed over; `otherwise` (index `client_id`)
+    is the reason given for none. ValueError for an unknown list.
+    """
+    unknown = sorted(set(lists) - set(IDS))
+    if unknown:
+        raise ValueError(f"no such action: {', '.join(unknown)}; there are {', '.join(IDS)}")
+    first = _first(_all(lists))
+    table = rows[["client_id"]].assign(client=client_names(rows))
+    table = table.merge(first, on="client_id", how="left")
+    none = table["client_id"].map({} if otherwise is None else otherwise).fillna(QUIET)
+    action = table["action"].fillna(NONE)
+    table = table.assign(action=action, reason=table["reason"].fillna(none)).fillna("")
+    rank = table["action"].map({name: place for place, name in enumerate([*IDS, NONE])})
+    order = table.assign(rank=rank).sort_values(["rank", "act_by", "client_id"], kind="stable")
+    return order[["client_id", "client", "action", *COLUMNS[1:]]].reset_index(drop=True)
+
+
+def why_nothing(book: Book) -> pd.Series:
+    """What is known of each client, as the reason for doing nothing where no list holds it; index
+    `client_id`.
+    """
+    margin = book.monthly["margin"].reindex(book.rows["client_id"])
+    return pd.Series([quiet_words(value) for value in margin], margin.index, dtype=object)
+
+
+def _all(lists: Lists) -> pd.DataFrame:
+    """The rows of all lists in the order of the decision, with their `action`."""
+    chosen = []
+    for name in IDS:
+        if name in lists and len(lists[name]):
+            chosen.append(lists[name][COLUMNS].assign(action=name))
+    every = pd.concat(chosen) if chosen else pd.DataFrame(columns=[*COLUMNS, "action"])
+    return every.assign(act_by=pd.to_datetime(every["act_by"]).dt.strftime("%Y-%m-%d"))
+
+
+def _first(every: pd.DataFrame) -> pd.DataFrame:
+    """Each client's first row, with what else is to be done, and by the earliest day."""
+    first = every.drop_duplicates("client_id").set_index("client_id")
+    beside = every[every["action"].isin(BESIDE)]
+    chosen = first["action"].reindex(beside["client_id"]).to_numpy()
+    parting = pd.Series(chosen).isin(FAREWELLS).to_numpy()
+    kept = (beside["action"].to_numpy() != chosen) & (
+        ~parting | beside["action"].isin(EVEN_THEN).to_numpy()
+    )
+    reasons = first["reason"].to_dict()
+    for row in beside[kept].itertuples():
+        reasons[row.client_id] = say(
+            "lists.reason.also",
+            reason=reasons[row.client_id],
+            action=action_words(row.action),
+            other=row.reason,
+        )
+    soonest = beside.groupby("client_id")["act_by"].min()
+    mine = first["action"].isin(BESIDE)
+    act_by = first["act_by"].mask(mine, soonest.reindex(first.index))
+    reason = pd.Series(reasons, dtype=object).reindex(first.index)
+    return first.assign(reason=reason, act_by=act_by).reset_index()

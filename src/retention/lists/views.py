@@ -1,0 +1,167 @@
+"""The lists of the portfolio as readers see them: tables whose columns are ids, and the sentences
+above them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from retention.lists.registry import IDS, NONE, Lists, action_words, ids
+from retention.lists.shape import DATED, day_words, money_words
+from retention.portfolio.book import Book
+from retention.portfolio.evidence import people
+from retention.portfolio.margins import MULTIPLES, worsening, worth_staying
+from retention.results import Finding, Findings
+from retention.settings import study_plan
+from retention.words import Said, say, together
+
+COSTLY = ids(lambda entry: entry.table == "costly")
+OTHERS = ids(lambda entry: entry.table == "others")
+PARTING = ("let_go_at_once", "let_go")
+NEEDS: Mapping[str, Sequence[str]] = study_plan()["needs"]
+PRICES = dict.fromkeys(
+    ("fee", "cost", "usual_margin", *(f"times_{multiple:g}" for multiple in MULTIPLES)), ",.0f"
+)
+SUNK = dict.fromkeys(("first", "second", "third", "sunk"), ",.0f")
+
+
+def owner_words(table: pd.DataFrame, book: Book, currency: str = "") -> Finding:
+    """Who costs money and what to do about each, by when, in sentences for an owner.
+
+    `table` as from `decision.decide`.
+    """
+    active = len(book.rows)
+    parts = [_cost_words(active, book.monthly, currency)]
+    counts = table["action"].value_counts()
+    named = [name for name in COSTLY if name in counts]
+    if named:
+        acts = [
+            say("lists.owner.action", action=action_words(name), count=int(counts[name]))
+            for name in named
+        ]
+        first = pd.to_datetime(table.loc[table["action"].isin(COSTLY), "act_by"]).min()
+        parts.append(say("lists.owner.todo", actions="; ".join(acts), day=day_words(first)))
+    return Finding("D3", together(*parts), "headline")
+
+
+def _cost_words(active: int, monthly: pd.DataFrame, currency: str) -> Said:
+    """How many clients cost more than they pay, and how much; `monthly`: `Book.monthly`."""
+    if monthly.empty:
+        return say("lists.owner.unknown", active=active)
+    under = monthly[monthly["margin"] < 0]
+    first = say("lists.owner.first", active=active, costly=len(under))
+    if under.empty:
+        return first
+    money = f"{money_words(-under['margin'].sum())} {currency}".strip()
+    sure = int((under["high"] < 0).sum())
+    return together(first, say("lists.owner.money", money=money, known=len(monthly), sure=sure))
+
+
+def shown(table: pd.DataFrame, actions: Sequence[str] = IDS) -> pd.DataFrame:
+    """The clients of these actions as a team reads them: `client, to_do, act_by, owner, reason,
+    evidence`.
+    """
+    rows = table[table["action"].isin(actions)]
+    words = [action_words(name).replace(" ", "\u00a0") for name in rows["action"]]
+    rows = rows.assign(to_do=words, act_by=pd.to_datetime(rows["act_by"]))
+    return _dated(rows[["client", "to_do", "act_by", "owner", "reason", "evidence"]])
+
+
+def counts(table: pd.DataFrame) -> pd.DataFrame:
+    """How many clients get each action, in the order of the decision, and what it stands for:
+    `to_do, clients, when`.
+    """
+    found = table["action"].value_counts()
+    rows = [
+        (action_words(name), int(found[name]), say(f"lists.when.{name}"))
+        for name in (*IDS, NONE)
+        if name in found
+    ]
+    return pd.DataFrame(rows, columns=["to_do", "clients", "when"])
+
+
+def lacking(tables: Mapping[str, pd.DataFrame]) -> Findings:
+    """What the records lack, and what adding it would answer; nothing where all is there."""
+    have = set()
+    for name, rows in tables.items():
+        have |= {f"{name}.{column}" for column in rows if rows[column].notna().any()}
+    texts = []
+    for need, columns in NEEDS.items():
+        gone = [column for column in columns if column not in have]
+        if gone:
+            what = say(f"lists.need.{need}")
+            texts.append(say("lists.lacking.columns", columns=", ".join(gone), what=what))
+    return Findings(tuple(Finding("D", text) for text in texts), say("lists.lacking.no_columns"))
+
+
+def parting(table: pd.DataFrame, book: Book) -> pd.DataFrame:
+    """Clients to let go with today's fee, what they take, and the prices worth staying at (D5)."""
+    own = table.loc[table["action"].isin(PARTING), ["client_id", "client"]].set_index("client_id")
+    prices = book.monthly.join(worth_staying(book.monthly))[list(PRICES)]
+    return _dated(own.join(prices).join(book.ends))
+
+
+def written_off(book: Book) -> pd.DataFrame:
+    """Work that only gets worse, by client, with the mean margin of three stretches and what it
+    cost (D5).
+    """
+    rows = worsening(book.money, book.rows, book.limits)
+    return rows.set_axis(rows.index.map(book.names).rename("client")).reset_index()
+
+
+def noted(book: Book) -> pd.DataFrame:
+    """The evidence that still counts, newest first: `client, what, group, noted_on, evidence,
+    rep`.
+    """
+    rows = book.lately.sort_values(["noted_on", "client_id"], ascending=[False, True])
+    rows = rows.assign(
+        client=rows["client_id"].map(book.names),
+        rep=people(rows["rep_id"], book.known),
+        group=[say(f"portfolio.group.{name}") for name in rows["group"]],
+    )
+    return _dated(rows[["client", "what", "group", "noted_on", "evidence", "rep"]])
+
+
+def stood(table: pd.DataFrame, lists: Lists) -> pd.DataFrame:
+    """Clients whose fee has stood for a year or more, and what is to be done about them first
+    (D4).
+    """
+    chosen = table[["client_id", "client", "action"]]
+    rows = lists["raise_rate"].merge(chosen, on="client_id").sort_values("act_by")
+    rows = rows.assign(to_do_first=[action_words(name) for name in rows["action"]])
+    return _dated(rows[["client", "reason", "act_by", "to_do_first"]])
+
+
+def our_part(book: Book) -> pd.DataFrame:
+    """What the check finds in the work of reps now in charge (D9), and how many clients they serve:
+    `rep, clients, stands_out`.
+    """
+    clients = book.owners.value_counts()
+    found = book.team.reindex(clients.index).fillna("")
+    rows = pd.DataFrame(
+        {
+            "rep": people(clients.index.to_series(), book.known),
+            "clients": clients,
+            "stands_out": ["; ".join(filter(None, row)) for row in found.to_numpy()],
+        }
+    )
+    rows = rows[found.ne("").any(axis=1)].reset_index(drop=True)
+    return rows.sort_values("rep", ignore_index=True)
+
+
+def thresholds(book: Book) -> pd.DataFrame:
+    """Every threshold that the portfolio page decides by: its value, the study's row, and why."""
+    plan = study_plan()["portfolio"]
+    rows = [
+        (name, book.limits[name], about["value"], about["study"], about["why"])
+        for name, about in plan.items()
+    ]
+    return pd.DataFrame(rows, columns=["threshold", "in_force", "default", "study", "what_it_is"])
+
+
+def _dated(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with their days as readers see them."""
+    days = rows.select_dtypes("datetime").apply(lambda day: day.dt.strftime(DATED))
+    return rows.assign(**days).reset_index(drop=True)
