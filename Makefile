@@ -11,7 +11,7 @@ help:
 	@echo "make report    rerun the study and write reports/latest/index.html (ARGS=\"--config my/retention.toml\")"
 	@echo "make test      run the tests"
 	@echo "make lab       open the notebooks in JupyterLab"
-	@echo "make check     format, lint, types, notebook shape, layers"
+	@echo "make check     format, lint, types, density, notebook shape, layers, words, citations"
 	@echo "make simulate  coverage and error rates on simulated agencies (long); writes docs/calibration.md"
 	@echo "make fuzz      every notebook on agencies that are odd in some way (long; ARGS=\"--part 1/4 --seed 1\")"
 	@echo "make torture   kill runs, fill disks, change clocks; the published report must stay whole (long)"
@@ -33,7 +33,9 @@ check: .venv/dev-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/test_layers.py tests/test_notebooks.py tests/test_environment.py
+	$(BIN)/python tests/density.py
+	$(BIN)/python -m pytest tests/test_layers.py tests/test_notebooks.py tests/test_environment.py \
+	  tests/test_texts.py tests/test_citations.py tests/test_density.py
 
 simulate: .venv/dev-ready
 	$(BIN)/python tests/simulate.py $(ARGS)
