@@ -79,7 +79,7 @@ def ours(folder: Path, out: Path) -> None:
         window=Window(),
         results=ResultsSettings(),
         **dates,
-        told=lambda _: None,
+        tell=lambda _: None,
     )
 
 
@@ -197,7 +197,9 @@ def curves() -> list[tuple[str, float, float, float, float]]:
     from sksurv.nonparametric import kaplan_meier_estimator
     from sksurv.util import Surv
 
-    from retention.stats.curves import Outcome, kaplan_meier, logrank
+    from retention.stats.curves import kaplan_meier
+    from retention.stats.outcomes import Outcome
+    from retention.stats.rates import logrank
 
     def timed(step: Callable[[], Any], number: int = 1) -> tuple[Any, float]:
         start = time.process_time()

@@ -65,7 +65,7 @@ def main() -> None:
 
 Made by `make bench`: the made-up agency with that many engagements, every table given, in Parquet; `retention report
 --jobs 1`. CPU seconds of all processes, and the largest memory of any one process (GB). Beyond some size a model learns
-from clients drawn by lot and is tried on the last months alone, so the score's page grows least. The largest page has
+from clients drawn at random and is tested on the last months alone, so the score's page grows least. The largest page has
 {pages}.
 
 | {" | ".join(heads)} |

@@ -25,10 +25,11 @@ import pandas as pd
 from scipy import stats
 
 from retention.claims.ad_spend import size_hazard_ratio
-from retention.claims.contract_term import arms, contract_hazard_ratio
+from retention.claims.contract_term import MONTHLY, arms, contract_hazard_ratio
+from retention.claims.detractors import detractor_ratio
 from retention.claims.judge import CLAIMS, judge
 from retention.claims.promises import gap_ratio
-from retention.claims.rep_liking import detractor_ratio, liking_difference
+from retention.claims.rep_liking import liking_difference
 from retention.history.features import Window
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import spans
@@ -78,7 +79,7 @@ HAZARD_WORLDS = {
 }
 # METHODS 10 (i): nothing sets clients apart, and everybody is free to leave; and the study's own
 # world.
-FORETOLD_WORLDS = {
+PREDICTED_WORLDS = {
     "nothing planted": World(
         contract=0.0,
         early=0.0,
@@ -92,7 +93,7 @@ FORETOLD_WORLDS = {
     ),
     "study": WORLDS["study"],
 }
-FORETOLD_RUNS = 200
+PREDICTED_RUNS = 200
 REVIEW_WORLDS, REVIEW_RUNS = ("equal_reps", "study"), 200
 COEFFICIENTS = ("contract", "spend", "liking", "results")
 QUANTITIES = (
@@ -124,7 +125,7 @@ def contract(world: str, clients: int, seed: int) -> dict[str, float | str]:
     ratio = contract_hazard_ratio(spells)
     every, masks = follow_up(spells), arms(spells, 24)
     means = [restricted_mean(every.where(mask), 24) for mask in masks.values()]
-    curve = kaplan_meier(every.only([1]).where(masks["month-to-month"]))
+    curve = kaplan_meier(every.only([1]).where(masks[MONTHLY]))
     row = curve[curve["month"] <= 12].iloc[-1]
     found = {
         "estimate 0": ratio.theta,
@@ -255,11 +256,11 @@ def prototype(world: str, clients: int, seed: int) -> dict[str, float | str]:
     return {"term": rate(monthly) / rate(~monthly), "size": rate(size > high) / rate(size <= low)}
 
 
-def foretell(world: str, clients: int, seed: int) -> dict[str, float | str]:
+def predict(world: str, clients: int, seed: int) -> dict[str, float | str]:
     """The classifier judged on an agency's tables: skill over the best rule with its interval,
     calibration slope.
     """
-    tables = simulate(FORETOLD_WORLDS[world], clients=clients, seed=seed)
+    tables = simulate(PREDICTED_WORLDS[world], clients=clients, seed=seed)
     frames = {name: rows.apply(_typed) for name, rows in tables.items()}
     spells = build_spells(frames["clients"], cutoff=CUTOFF, records_begin=BEGIN)
     told = ResultsSettings(primary="cpa", better="lower")
@@ -269,7 +270,9 @@ def foretell(world: str, clients: int, seed: int) -> dict[str, float | str]:
         return {"skill": math.nan, "low": math.nan, "slope": math.nan, "uses": "too few"}
     saved, low, _ = found.skills[found.best_rule]
     slope = next(
-        values[0] for name, values, _ in validation.calibration(found.told) if "slope" in name
+        values[0]
+        for name, values, _ in validation.calibration(found.predictions)
+        if name == "slope"
     )
     figures = {"skill": float(saved), "low": float(low), "slope": float(slope)}
     return {**figures, "uses": "model" if found.beats else "calendar"}
@@ -315,7 +318,7 @@ def _typed(column: pd.Series) -> pd.Series:
 
 
 EXPERIMENTS = {
-    "foretell": foretell,
+    "predict": predict,
     "contract": contract,
     "forced": forced,
     "claims": claims,
@@ -343,9 +346,9 @@ def plan(runs: int) -> Iterator[Key]:
             for clients in (600, 80)
             for seed in range(1, runs + 1)
         )
-    for world in FORETOLD_WORLDS:
+    for world in PREDICTED_WORLDS:
         yield from (
-            ("foretell", world, 600, seed) for seed in range(1, min(runs, FORETOLD_RUNS) + 1)
+            ("predict", world, 600, seed) for seed in range(1, min(runs, PREDICTED_RUNS) + 1)
         )
     for world in REVIEW_WORLDS:
         yield from (("review", world, 600, seed) for seed in range(1, min(runs, REVIEW_RUNS) + 1))
@@ -666,8 +669,8 @@ def demands(results: dict[Key, dict], runs: int) -> Iterator[str]:
     yield row("(f) A1 not enough data, small world", small, "more than 45 %", small > 0.45)
     turned = share("claims", "reversed", "verdict A6", (HOLDS,))
     yield row("(g) A6 'holds', reversed world", turned, "never", turned == 0)
-    tried = min(runs, FORETOLD_RUNS)
-    idle, real = (every(results, "foretell", world, tried) for world in FORETOLD_WORLDS)
+    tried = min(runs, PREDICTED_RUNS)
+    idle, real = (every(results, "predict", world, tried) for world in PREDICTED_WORLDS)
     luck = float(np.mean([run["low"] > 0 for run in idle]))
     most = 0.05 + 3 * math.sqrt(0.05 * 0.95 / tried)
     yield row(

@@ -52,7 +52,7 @@ Where reps differ the true value is that of an agency with ever new reps. No rep
 intervals take clients to be independent and cover less there. `calibration-spread.md` has the intervals that pages show
 where reps are on record.
 
-| world | clients | quantity | true value | bias | middling width of the interval | coverage |
+| world | clients | quantity | true value | bias | median width of the interval | coverage |
 |---|---|---|---|---|---|---|
 {rows}
 """

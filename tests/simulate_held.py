@@ -25,7 +25,7 @@ from retention.claims.ad_spend import missing_sizes, size_hazard_ratio
 from retention.claims.contract_checks import on_time
 from retention.claims.contract_term import contract_hazard_ratio
 from retention.claims.judge import CLAIMS, judge
-from retention.claims.profile import NOTHING_TELLS, what_tells
+from retention.claims.profile import SIZE, TERM, beyond_chance, p_values
 from retention.history.opportunities import compare, exit_rows
 from retention.history.spells import build_spells
 from retention.results import Contrast
@@ -193,12 +193,11 @@ def apart(planted: Planted, clients: int, seed: int) -> Told:
     )
     flags = ("rush", "champion", "prepaid", "written_brief")
     table = table.assign(**{name: rng.random(clients) < 0.4 for name in flags})
-    text = what_tells(followed(table), {}, contracts).text
-    named = "" if NOTHING_TELLS in text else text.split(": ")[1]
+    named = beyond_chance(p_values(followed(table), {}, contracts))
     return {
         "something named": bool(named),
-        "the term named": "term" in named,
-        "the size named": "size" in named,
+        "the term named": TERM in named,
+        "the size named": SIZE in named,
     }
 
 
@@ -210,7 +209,7 @@ def dates(planted: Planted, clients: int, seed: int) -> Told:
     spells = followed(table)
     rows = exit_rows(spells, contracts)
     monthly, names = rows["contract_term_months"] == 1, ("month-to-month", "fixed term")
-    blocks = ("calendar time", "half-year of signing")
+    blocks = ("calendar_time", "half_year")
     found = {"A1, as planned": contract_hazard_ratio(spells, contracts=contracts)}
     found["A1, ends near a renewal at it"] = contract_hazard_ratio(
         on_time(spells), contracts=contracts

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from retention.claims import rep_liking
+from retention.claims import rep_liking, results_shape
 from retention.claims.judge import CLAIMS, judge
 from retention.history.panel import Panel, build_panel, result_grid
 from retention.history.spells import build_spells
@@ -86,7 +86,7 @@ def measured(row: str, seed: int) -> dict[str, dict]:
 def judged(panel: Panel) -> dict[str, float | str]:
     """A6 of one panel as measured and corrected, and the bend of results."""
     plain, true = rep_liking.liking_difference(panel), rep_liking.without_error(panel)
-    bend, *_ = rep_liking.results_shape(panel)
+    bend = results_shape.results_shape(panel).bend
     found = {"theta": plain.theta, "se": plain.se, "true theta": true.theta, "true se": true.se}
     found |= {"bend": bend.theta, "bend se": bend.se}
     words = {

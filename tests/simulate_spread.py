@@ -189,7 +189,7 @@ def of_curves(spells: pd.DataFrame) -> Iterator[tuple[str, Limits]]:
     found = curves.cumulative_incidence(outcome, [12]).iloc[0]
     yield "left by choice by month 12", (found["share"], found["low"], found["high"])
     for row in contract_term.restricted_mean_estimates(spells).rows:
-        if row.name.endswith("24"):
+        if row.key[1] == "contract_term.estimate.mean_service:24":
             yield f"mean months in 24, {row.group}", (row.estimate, row.low, row.high)
 
 
@@ -223,7 +223,7 @@ def of_shares(spells: pd.DataFrame) -> Iterator[tuple[str, Limits]]:
     healthy.
     """
     rows = plateau.retained(spells, monthly_money(spells, {}), CUTOFF).rows
-    kept = next(row for row in rows if row.group.startswith("the last"))
+    kept = next(row for row in rows if row.key[2] == "economics.retained.lately")
     yield "clients kept in a year", (kept.estimate, kept.low, kept.high)
     ends = spells[spells["gone"] & (spells["end_date"] > year_before(pd.Timestamp(CUTOFF)))]
     year = ends.assign(kind=ends["end_kind"], content=np.nan)

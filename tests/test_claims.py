@@ -144,6 +144,11 @@ def test_advice_follows_the_qualifier():
     assert judge(A1, contrast(2.0, 0.6), (), snapshot).advice == A1.advice[NOT_ENOUGH]
 
 
+def test_a_column_of_the_user_s_own_is_never_taken_for_a_caveat():
+    alike = (say("claims.caveat.alike_in", columns="x.snapshot"),)
+    assert judge(A1, contrast(2.0, 0.1), (), alike).advice == A1.advice["holds"]
+
+
 def test_a_lead_sentence_gives_no_number_where_there_is_not_enough():
     assert "2.00 times as fast" in judge(A1, contrast(2.0, 0.1)).sentence
     for few in (contrast(6.75, 0.1, (40, 3)), contrast(2.0, 0.6)):

@@ -9,7 +9,8 @@ from retention.data.schema import write_csv
 from retention.errors import ConfigError
 from retention.report import compare
 from retention.report.pages import write_index
-from retention.results import to_json
+from retention.results import Estimate, Finding, to_json
+from retention.words import Said, key_of, say
 
 CLAIM = {"id": "A1", "question": "Sooner?", "tier": "primary", "qualifiers": [], "scale": "ratio"}
 SCRIPT = "<script>alert(1)</script>"
@@ -42,6 +43,11 @@ def table(rows, **filled):
     return {"clients": {"rows": rows, "filled": filled}}
 
 
+def ids(found) -> list[str]:
+    """The ids of the sentences, without the values of their fields."""
+    return [key_of(line).partition(":")[0] for _, told in found["told"] for line in told]
+
+
 def lines(found) -> str:
     return "\n".join(line for _, told in found["told"] for line in told)
 
@@ -50,6 +56,9 @@ def test_a_verdict_that_moved_is_told_with_whether_chance_could_have_done_it():
     old = run("2025-11-30-aa", [claim("holds")])
     chance = compare.compare(old, run("2025-12-31-bb", [claim("does not hold", 1.6)]))
     assert chance["moved"] and chance["claims"][0]["beyond_noise"] is False
+    assert chance["claims"][0]["verdict_before"] == ["holds"]
+    assert chance["claims"][0]["verdict_after"] == ["does not hold"]
+    assert "report.changes.moved" in ids(chance)
     assert "Was “holds”, is now “does not hold”." in lines(chance)
     assert "from 2.00 to 1.60, inside the interval of the run before (1.50 to 3.00)" in lines(
         chance
@@ -58,15 +67,57 @@ def test_a_verdict_that_moved_is_told_with_whether_chance_could_have_done_it():
     assert more["moved"] and more["claims"][0]["beyond_noise"] is True
     assert "Still “holds”. The estimate went from 2.00 to 3.10, outside" in lines(more)
     none = compare.compare(old, run("2025-12-31-bb", [claim("not enough data", None, None, None)]))
-    assert none["claims"][0][
-        "beyond_noise"
-    ] is None and "nobody can say whether chance did it" in lines(none)
+    assert none["claims"][0]["beyond_noise"] is None
+    assert "nobody can say whether chance did it" in lines(none)
     still = compare.compare(old, run("2025-12-31-bb", [claim("holds", 2.9)]))
-    assert not still["moved"] and "No verdict moved." in lines(still)
+    assert not still["moved"] and "report.changes.no_verdict" in ids(still)
     words = compare.compare(
         old, run("2025-12-31-bb", [claim("holds", qualifiers=["about as large as claimed"])])
     )
     assert words["moved"] and "is now “holds, about as large as claimed”" in lines(words)
+
+
+def test_a_verdict_in_other_words_has_not_moved():
+    def with_words(name, words):
+        keys = {"qualifiers": [words], "qualifier_keys": ["claims.qualifier.smaller"]}
+        return run(name, [claim("holds", **keys)])
+
+    old = with_words("2025-11-30-aa", "smaller than published")
+    new = with_words("2025-12-31-bb", "not as large as published")
+    assert not compare.compare(old, new)["moved"]
+
+
+def test_a_run_of_the_first_schema_can_still_be_compared():
+    """It has words alone: of verdicts, estimates and warnings; those of today have ids beside."""
+
+    def seller(name, value, low):
+        return Estimate.of("B4", name, "all", (value, low, 2 * value), "number").payload()
+
+    signs = say("economics.seller.signs")
+    within = say("economics.revenue.within", months=68)
+    new_names = [seller(signs, 2.5, 2.0), seller(within, 9.0, 8.0) | {"id": "B3"}]
+    old_names = [
+        seller("clients that one seller signs a month", 1.6, 1.4),
+        seller("plateau, from lifetimes of up to 68 months", 9.0, 8.0) | {"id": "B3"},
+    ]
+    for row in old_names:
+        del row["key"]
+    warned = [{"id": "data", "kind": "warning", "text": "For 1 of 65 ends nobody knows."}]
+    text = Said("For 2 of 80 ends nobody knows.", "data.ends.unknown:2,80")
+    smaller = ["smaller than published"]
+    keys = ["claims.qualifier.smaller"]
+    old = run("2025-11-30-aa", [claim("holds", qualifiers=smaller)], old_names, None, warned)
+    new = run(
+        "2025-12-31-bb",
+        [claim("holds", qualifiers=["not as large"], qualifier_keys=keys)],
+        new_names,
+        None,
+        Finding("data", text, "warning").payload()["findings"],
+    )
+    found = compare.compare(old, new)
+    assert not found["claims"][0]["moved"] and found["warnings"] == {"came": [], "went": []}
+    moved = [(row["name"], row["before"], row["after"]) for row in found["estimates"]]
+    assert moved == [(signs, 1.6, 2.5)] and found["estimates"][0]["beyond_noise"] is False
 
 
 def test_the_ordinary_interval_is_the_one_that_judges():
@@ -131,14 +182,15 @@ def test_who_entered_and_who_left_each_list():
     found = compare.compare(old, new)
     assert found["lists"][0]["entered"] == [{"client_id": "c3", "client": SCRIPT}]
     assert found["lists"][0]["left"] == [{"client_id": "c1", "client": "Acme"}]
-    assert found["moved"] and "care" not in lines(found)
+    assert found["moved"] and "care" not in lines(found).lower()
     gone = lines(compare.compare(old, run("2025-12-31-bb")))
-    assert "care: 1 were on it, and nobody is now (Iota)." in gone
-    assert "care: 1 on it, and nobody before (Iota)." in lines(
+    assert [row["list"] for row in found["lists"]] == ["save", "care"]
+    assert "Care: 1 were on it, and nobody is now (Iota)." in gone
+    assert "Care: 1 on it, and nobody before (Iota)." in lines(
         compare.compare(run("2025-10-31-zz"), old)
     )
     many = run("2025-12-31-bb", lists={"save": {f"c{n}": f"n{n}" for n in range(1, 14)}})
-    assert "save: 11 entered (n3, n4, n5, n6, n7, n8, n9, n10, n11, n12 and 1 more)." in lines(
+    assert "Save: 11 entered (n3, n4, n5, n6, n7, n8, n9, n10, n11, n12 and 1 more)." in lines(
         compare.compare(old, many)
     )
 
@@ -171,6 +223,20 @@ def test_a_warning_with_other_numbers_is_no_news_and_a_new_one_is():
     assert compare.compare(old, new)["warnings"] == {"came": ["Drift."], "went": ["Stale."]}
 
 
+def test_a_warning_is_known_by_its_id_however_it_is_worded():
+    def warned(*texts):
+        made = [Finding("data", text, "warning").payload() for text in texts]
+        return [row for payload in made for row in payload["findings"]]
+
+    unknown = Said("For 1 of 65 ends nobody knows.", "data.ends.unknown:1,65")
+    reworded = Said("Of 80 ends, 2 have no reason.", "data.ends.unknown:2,80")
+    fees, hours = (Said(f"No {what}.", f"data.lacking:{what}") for what in ("fees", "hours"))
+    old = run("2025-11-30-aa", findings=warned(unknown, fees))
+    new = run("2025-12-31-bb", findings=warned(reworded, hours))
+    found = compare.compare(old, new)["warnings"]
+    assert found == {"came": ["No hours."], "went": ["No fees."]}
+
+
 def test_what_else_changed_is_named_for_it_may_be_the_reason():
     old = run(
         "2025-11-30-aa",
@@ -185,21 +251,20 @@ def test_what_else_changed_is_named_for_it_may_be_the_reason():
         code="a",
     )
     found = compare.compare(old, new)
-    assert found["made_of"] == ["the cut-off", "the settings (notice_days)", "the data files"]
+    assert found["made_of"] == ["cutoff", "settings", "data"]
+    assert found["settings"] == ["notice_days"]
     assert (
         "Not only the data changed (the settings (notice_days)), so what moved may come from that."
         in lines(found)
     )
     new.about["settings"]["notice_days"] = 30
-    assert "Not only the data" not in lines(compare.compare(old, new))
+    assert "report.changes.not_only_data" not in ids(compare.compare(old, new))
 
 
 def test_no_run_before_and_the_same_run_are_said_plainly():
     one = run("2025-12-31-bb", [claim("holds")])
-    assert (
-        lines(compare.compare(None, one)) == "There is no run before this one to compare it with."
-    )
-    assert lines(compare.compare(one, one)) == "Both are the same run."
+    assert ids(compare.compare(None, one)) == ["report.changes.none_before"]
+    assert ids(compare.compare(one, one)) == ["report.changes.same"]
 
 
 def test_a_run_with_codes_learns_no_name_from_one_without():
@@ -218,9 +283,9 @@ def test_a_run_with_codes_learns_no_name_from_one_without():
         pseudonyms="ab12",
     )
     old.results["findings"] = [{"id": "data", "kind": "warning", "text": "Left out: Acme."}]
-    assert "Acme" not in to_json(compare.compare(old, new)) and "are not compared" in lines(
-        compare.compare(old, new)
-    )
+    found = compare.compare(old, new)
+    assert "Acme" not in to_json(found) and "report.changes.other_codes" in ids(found)
+    assert not found["names_compared"]
     same = run("2025-11-30-aa", lists={"save": {"k1": "client-x"}}, pseudonyms="ab12")
     assert compare.compare(same, new)["lists"][0]["entered"] == []
 
@@ -239,9 +304,9 @@ def test_lists_are_read_from_the_files_of_a_run(tmp_path):
     (tmp_path / "lists" / "get_in_touch.csv").write_text("client_id,name\nc3,Iota\n")
     (tmp_path / "lists" / "other.csv").write_text("seller\ns1\n")
     lists = compare.open_run(tmp_path).lists
-    assert lists["Clients with a score"] == {"001": "=Acme", "c2": "c2"}
-    assert lists["Clients to contact"] == {"001": "=Acme"}
-    assert lists["get in touch"] == {"c3": "Iota"} and lists["other"] == {}
+    assert lists["scores"] == {"001": "=Acme", "c2": "c2"}
+    assert lists["to_contact"] == {"001": "=Acme"}
+    assert lists["get_in_touch"] == {"c3": "Iota"} and lists["other"] == {}
     with pytest.raises(ConfigError, match="holds no run of this report"):
         compare.open_run(tmp_path / "lists")
 

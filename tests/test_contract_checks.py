@@ -13,14 +13,20 @@ import pytest
 from conftest import clients_of
 from retention import contract_hazard_ratio
 from retention.claims import contract_checks, profile, term_fees
-from retention.claims.contract_term import contract_sensitivities
+from retention.claims.contract_term import FIXED, MONTHLY, contract_sensitivities
+from retention.claims.contract_term import clients_of as clients_of_arm
 from retention.claims.judge import CLAIMS
+from retention.claims.term_fees import STILL_SIGN
 from retention.history.spells import build_spells
 from retention.results import Contrast
 from retention.sample import PLAIN, WORLDS, World, simulate
 from retention.settings import Extra
+from retention.words import key_of
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
+PAYS = "contract_term.estimate.chance_it_pays"
+REVENUE = "contract_term.estimate.revenue"
+AS_TODAY = "contract_term.group.as_today"
 ALIKE = {"rep_sd": 0.0, "rep_liking_sd": 0.0, "liking": 0.0, "results": 0.0, **PLAIN}
 
 
@@ -37,11 +43,12 @@ def confounded() -> pd.DataFrame:
 
 def test_weights_undo_what_size_does(confounded):
     weights, balance = contract_checks.overlap_weights(confounded)
-    assert balance["Before"].abs().max() > 0.4 and balance["After"].abs().max() < 0.02
+    assert balance["before"].abs().max() > 0.4 and balance["after"].abs().max() < 0.02
     assert ((weights > 0) & (weights < 1)).all() and len(weights) == len(confounded)
     found = contract_checks.overlap_weighted(confounded)
     assert abs(found.theta) < 2.6 * found.se and found.se < 0.1
-    raw = next(c for c in contract_sensitivities(confounded) if c.name == "cycles, not adjusted")
+    ways = {key_of(other.name): other for other in contract_sensitivities(confounded)}
+    raw = ways["contract_term.way.not_adjusted"]
     assert raw.theta > 2.6 * raw.se  # without weights the bent ratio is seen
 
 
@@ -70,17 +77,15 @@ def test_whole_years_by_hand():
     ]
     spells = build_spells(clients_of(rows, ("end_initiator",)), cutoff=dt.date(2024, 1, 31))
     found = contract_checks.grouped_cycles(spells)
-    assert (
-        found.events == {"month-to-month clients": 1, "fixed term clients": 1}
-        and found.n_clients == 5
-    )
+    assert found.events == {clients_of_arm(MONTHLY): 1, clients_of_arm(FIXED): 1}
+    assert found.n_clients == 5
     # Both remaining monthly clients weigh 3/2, so half of them left; a third of the others.
     assert found.theta == pytest.approx(math.log(math.log(1 / 2) / math.log(2 / 3)), abs=1e-6)
 
 
 def test_the_pre_listed_checks_are_those_that_run(sample_study):
     found = contract_checks.all_sensitivities(sample_study.spells, sample_study.contracts)
-    assert sorted(c.name for c in found) == sorted(CLAIMS["A1"].sensitivities)
+    assert sorted(key_of(c.name) for c in found) == sorted(CLAIMS["A1"].sensitivities)
 
 
 def test_a_ratio_that_changes_with_the_years_is_found():
@@ -106,21 +111,30 @@ def test_e_value_by_formula():
     """VanderWeele and Ding: hazard ratio 2 is a risk ratio of 1.61 for common ends, and an E-value
     of 2.60.
     """
-    text = contract_checks.e_value(Contrast("x", math.log(2), 0.01, 100, {"a": 50, "b": 50})).text
+    contrast = Contrast("x", math.log(2), 0.01, 100, {"a": 50, "b": 50})
     risk = (1 - 0.5 ** math.sqrt(2)) / (1 - 0.5 ** math.sqrt(0.5))
-    assert f"ratio of {risk + math.sqrt(risk * (risk - 1)):.2f} each" in text
-    crossing = contract_checks.e_value(Contrast("x", 0.1, 0.1, 100, {"a": 50, "b": 50})).text
-    assert "of 1.00 each to bring" in crossing
+    point, limit = contract_checks.e_values(contrast)
+    assert point == pytest.approx(risk + math.sqrt(risk * (risk - 1))) and limit < point
+    text = contract_checks.e_value(contrast).text
+    assert key_of(text) == f"contract_term.e_value.some:{point:.2f},{limit:.2f}"
+    crossing = Contrast("x", 0.1, 0.1, 100, {"a": 50, "b": 50})
+    assert contract_checks.e_values(crossing)[1] == 1
+    assert key_of(contract_checks.e_value(crossing).text).endswith(",1.00")
 
 
 def test_people_left_out_and_clustered(sample_study):
-    told = contract_checks.without_each_rep(sample_study.spells).text
-    low, high = (
-        float(word) for word in told.replace(",", "").split() if word.replace(".", "", 1).isdigit()
-    )
+    (lowest, low), (highest, high) = contract_checks.ratios_without_a_rep(sample_study.spells)
     assert low < math.exp(contract_hazard_ratio(sample_study.spells).theta) < high
+    text = contract_checks.without_each_rep(sample_study.spells).text
+    said = f"contract_term.without_reps.range:{low},{lowest},{high},{highest}"
+    assert key_of(text) == said and f"{low:.2f}" in text and f"{high:.2f}" in text
     rows = contract_checks.ways_of_clustering(sample_study.spells).rows
-    assert [row.group.split(" (")[0] for row in rows] == ["by client", "by rep"]
+    in_charge = contract_checks.adjusted(sample_study.spells).rows["rep"]
+    reps = in_charge[in_charge != ""].nunique()
+    assert [key_of(row.group) for row in rows] == [
+        "contract_term.group.by_client",
+        f"contract_term.group.by_rep:{reps}",
+    ]
     assert rows[0].estimate == pytest.approx(rows[1].estimate) and rows[0].low != rows[1].low
 
 
@@ -141,11 +155,13 @@ def test_the_chance_that_a_lower_fee_pays():
     rows = term_fees.break_even(
         simulated(World(spend=0.0, contract=math.log(3), **ALIKE), 6000)
     ).rows
-    found = {(row.name, row.group): row.estimate for row in rows}
-    assert found["chance that it pays", "12-month term"] > 0.95
-    assert 1.6 < found["ratio at which the lower fee pays", "12-month term"] < 2.5
+    found = {row.key[1:]: row.estimate for row in rows}
+    year = "contract_term.group.term:12"
+    assert found[PAYS, year] > 0.95
+    assert 1.6 < found["contract_term.estimate.ratio_needed", year] < 2.5
     rows = term_fees.break_even(simulated(World(spend=0.0, contract=0.0, **ALIKE), 6000)).rows
-    assert all(row.estimate < 0.05 for row in rows if row.name == "chance that it pays")
+    chances = [row.estimate for row in rows if key_of(row.name) == PAYS]
+    assert chances and max(chances) < 0.05
 
 
 def test_without_monthly_terms_by_formula():
@@ -154,14 +170,13 @@ def test_without_monthly_terms_by_formula():
     """
     spells = simulated(World(contract=0.0, spend=0.0, **ALIKE), 8000).assign(fee_pct=10.0)
     table, needed = term_fees.without_monthly(spells)
-    share = float(needed.text.split("by ")[1].split("%")[0]) / 100
-    assert share == pytest.approx(1, abs=0.06)
-    rows = {(row.name.split(",")[0], row.group): row.estimate for row in table.rows}
-    groups = [row.group for row in table.rows if row.name.startswith("revenue")]
-    assert groups == ["as today", "100%", "75%", "50%", "25%"]
+    share = term_fees.share_needed(term_fees.streams(spells))[0]
+    assert share == pytest.approx(1, abs=0.06) and f"{share:.0%}" in needed.text
+    rows = {row.key[1:]: row.estimate for row in table.rows}
+    groups = [key_of(row.group) for row in table.rows if key_of(row.name) == REVENUE]
+    assert groups == [AS_TODAY, *(f"contract_term.group.still_sign:{s}" for s in STILL_SIGN)]
     revenue, swing = (
-        [rows[name, g] for g in groups]
-        for name in ("revenue a month", "usual change from month to month")
+        [rows[name, g] for g in groups] for name in (REVENUE, "contract_term.estimate.swing")
     )
     assert (
         revenue[1] == pytest.approx(revenue[0], rel=0.05)
@@ -178,26 +193,28 @@ def test_revenue_as_today_is_what_the_books_count():
     """
     spells = simulated(WORLDS["study"], 20_000)
     table = term_fees.without_monthly(spells)[0]
-    last, months = pd.Timestamp(CUTOFF), int(table.caption.split()[1])
+    last, months = pd.Timestamp(CUTOFF), term_fees.streams(spells).horizon
+    assert key_of(table.caption) == f"contract_term.caption.what_if:{months}"
     fee = spells["fee_pct"] / 100 * spells["monthly_ad_spend"]
     signed = spells["start_date"] > last - pd.DateOffset(months=months)
     counted = fee[signed & ~(spells["end_date"] < last)].sum()
-    rows = {(row.name, row.group): row.estimate for row in table.rows}
+    rows = {row.key[1:]: row.estimate for row in table.rows}
     assert months == 60
-    assert rows["revenue a month, all terms", "as today"] == pytest.approx(counted, rel=0.06)
+    assert rows[REVENUE, AS_TODAY] == pytest.approx(counted, rel=0.06)
 
 
 def test_early_and_late_count_the_living(sample_study):
-    rows = profile.early_and_late(sample_study.spells, {}).rows
-    month = next(
-        row for row in rows if row.name == "term: month-to-month" and row.group.startswith("gone")
-    )
-    year = next(
-        row for row in rows if row.name == "term: 12 months" and row.group.startswith("stays")
-    )
+    rows = {row.key[1:]: row for row in profile.early_and_late(sample_study.spells, {}).rows}
+    month = rows[f"data.signed.level:{profile.TERM},1", f"data.stay.early:{profile.EARLY}"]
+    year = rows[f"data.signed.level:{profile.TERM},12", f"data.stay.late:{profile.SWEET_SPOT}"]
     assert 0.4 < month.estimate < 0.6 and month.low < month.estimate < month.high
     assert 0.4 < year.estimate < 0.6
-    assert "term" in profile.what_tells(sample_study.spells, {}).text
+    tests = profile.p_values(sample_study.spells, {})
+    named = profile.beyond_chance(tests)
+    assert profile.TERM in named
+    names = ", ".join(profile.thing_name(about) for about in named)
+    text = profile.what_tells(sample_study.spells, {}).text
+    assert key_of(text) == f"data.tells.some:{len(tests)},{names}"
 
 
 def test_false_discoveries_stay_few():
@@ -230,10 +247,10 @@ def test_false_discoveries_stay_few():
     ]
     for _ in range(60):
         noise = {name: rng.random(len(spells)) < 0.5 for name in flags}
-        told = profile.what_tells(
-            spells.assign(contract_term_months=1, monthly_ad_spend=1.0, **noise), {}
-        ).text
-        named += "these go with" in told
+        alike = spells.assign(contract_term_months=1, monthly_ad_spend=1.0, **noise)
+        tests = profile.p_values(alike, {})
+        assert set(tests) <= set(flags) and tests
+        named += bool(profile.beyond_chance(tests))
     assert named <= 13  # 10 % of 60, and three standard errors
 
 
@@ -242,8 +259,8 @@ def test_what_was_known_later_is_no_thing_of_signing(sample_study):
         saved=sample_study.spells["ended"].map({True: "yes", False: "no"})
     )
     later, then = (Extra(kind="category", known=known) for known in ("recorded_date", "signing"))
-    assert "saved" not in profile.what_tells(spells, {"saved": later}).text
-    assert "saved" in profile.what_tells(spells, {"saved": then}).text
+    assert "saved" not in profile.p_values(spells, {"saved": later})
+    assert "saved" in profile.beyond_chance(profile.p_values(spells, {"saved": then}))
 
 
 def test_a_what_if_reads_no_further_than_clients_were_watched():
@@ -252,6 +269,8 @@ def test_a_what_if_reads_no_further_than_clients_were_watched():
         simulate(World(spend=0.0, **ALIKE), clients=3000, seed=1, tables=("clients",))["clients"],
         cutoff=dt.date(2022, 6, 30), records_begin=BEGIN,
     )  # fmt: skip
-    assert "After 60 months" in term_fees.without_monthly(spells)[0].caption
+    caption = term_fees.without_monthly(spells)[0].caption
+    assert key_of(caption) == "contract_term.caption.what_if:60" and "60 months" in caption
     fresh = short[short["entry_months"] == 0]
-    assert "After 12 months" in term_fees.without_monthly(fresh)[0].caption
+    caption = term_fees.without_monthly(fresh)[0].caption
+    assert key_of(caption) == "contract_term.caption.what_if:12" and "12 months" in caption

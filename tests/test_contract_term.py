@@ -11,17 +11,23 @@ import pytest
 from conftest import clients_of
 from retention import contract_hazard_ratio, judge, open_study
 from retention.claims import contract_term
-from retention.claims.contract_term import CHANGES_UNKNOWN, curve_hazard_ratio
+from retention.claims.contract_term import CHANGES_UNKNOWN, FIXED, MONTHLY, curve_hazard_ratio
 from retention.claims.judge import CLAIMS
 from retention.history.conventions import questions
 from retention.history.follow_up import follow_up
+from retention.history.held import things
 from retention.history.spells import KINDS, add_months, build_spells, contract_cycles
-from retention.results import NOT_ENOUGH
+from retention.results import NOT_ENOUGH, quantity
 from retention.sample import PLAIN, WORLDS, World, simulate
 from retention.settings import Settings
 from retention.stats.curves import after, kaplan_meier
+from retention.words import key_of, say
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
+MONTHLY_CLIENTS, FIXED_CLIENTS = map(contract_term.clients_of, (MONTHLY, FIXED))
+MONTHLY_GROUP = "contract_term.group.monthly"
+NOT_LEFT = "contract_term.estimate.not_left"
+STILL = "contract_term.estimate.still_client"
 
 
 def simulated(world: World, clients: int, seed: int) -> pd.DataFrame:
@@ -58,7 +64,7 @@ def test_the_ratio_by_hand():
     assert by_hand(found) == pytest.approx(math.log(0.5) / math.log(0.8))
     parts = [(5 / (10 * 5)) / math.log(0.5) ** 2, (2 / (10 * 8)) / math.log(0.8) ** 2]
     assert found.se == pytest.approx(math.sqrt(sum(parts)))
-    assert found.events == {"month-to-month clients": 5, "fixed term clients": 2}
+    assert found.events == {MONTHLY_CLIENTS: 5, FIXED_CLIENTS: 2}
 
 
 def test_the_ratio_over_opportunities_by_hand():
@@ -69,10 +75,7 @@ def test_the_ratio_over_opportunities_by_hand():
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
     found = contract_hazard_ratio(spells)
     assert by_hand(found) == pytest.approx(12 * math.log(100 / 105) / math.log(0.8))
-    assert (
-        found.events == {"month-to-month clients": 5, "fixed term clients": 2}
-        and found.n_clients == 20
-    )
+    assert found.events == {MONTHLY_CLIENTS: 5, FIXED_CLIENTS: 2} and found.n_clients == 20
     rows += [("fired", "2023-01-01", "2023-06-30", 12), ("not due", "2023-12-01", None, 12)]
     fired = clients_of(rows).assign(end_initiator="client")
     fired.loc[fired["client_id"] == "fired", "end_initiator"] = "agency"
@@ -82,9 +85,7 @@ def test_the_ratio_over_opportunities_by_hand():
         spells
     )  # neither the one let go nor the one whose term is not over counts
     assert again.theta == pytest.approx(found.theta) and again.n_clients == 20
-    assert (
-        contract_hazard_ratio(spells, kinds=("client", "agency")).events["fixed term clients"] == 3
-    )
+    assert contract_hazard_ratio(spells, kinds=("client", "agency")).events[FIXED_CLIENTS] == 3
     snapshot = contract_hazard_ratio(spells.assign(renewals_known=False))
     assert (
         by_hand(snapshot) != pytest.approx(by_hand(found))
@@ -99,10 +100,9 @@ def test_who_chooses_which_term_is_taken_out():
     spells = simulated(WORLDS["confounded"], 12_000, seed=4)
     raw, found = contract_hazard_ratio(spells, adjust=False), contract_hazard_ratio(spells)
     assert raw.theta > 3 * raw.se and abs(found.theta) < 3.3 * found.se
-    assert found.caveats == (
-        "among clients alike in size, source, industry, calendar time and half-year of signing",
-        CHANGES_UNKNOWN,
-    )
+    blocks = things(["size", "source", "industry", "calendar_time", "half_year"])
+    assert key_of(found.caveats[0]) == f"claims.caveat.alike_in:{blocks}"
+    assert found.caveats[1:] == (CHANGES_UNKNOWN,)
 
 
 def test_a_planted_term_is_found_among_clients_who_differ_in_nothing_else():
@@ -113,10 +113,9 @@ def test_a_planted_term_is_found_among_clients_who_differ_in_nothing_else():
 
 def test_few_clients_are_adjusted_for_little():
     small = contract_hazard_ratio(simulated(World(), 80, seed=3))
-    assert (
-        small.caveats == ("among clients alike in size and source", CHANGES_UNKNOWN)
-        and small.se > 0.2
-    )
+    blocks = things(["size", "source"])
+    assert key_of(small.caveats[0]) == f"claims.caveat.alike_in:{blocks}" and small.se > 0.2
+    assert small.caveats[1:] == (CHANGES_UNKNOWN,)
 
 
 def test_groups_of_quite_different_sizes_are_not_compared():
@@ -126,7 +125,7 @@ def test_groups_of_quite_different_sizes_are_not_compared():
         monthly_ad_spend=[10.0 + i for i in range(40)] + [9000.0 + i for i in range(40)]
     )
     found = contract_hazard_ratio(build_spells(clients, cutoff=dt.date(2024, 6, 30)))
-    assert "Hardly any month-to-month client is of a size" in found.gate[0]
+    assert key_of(found.gate[0]).startswith("held.lacking.sizes_apart:")
 
 
 def constant_wish(term: int, notice: int, n: int, seed: int) -> pd.DataFrame:
@@ -235,7 +234,7 @@ def test_curves_leave_out_terms_that_cannot_come_due_by_the_horizon():
     ]
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
     masks = contract_term.arms(spells, 12)
-    assert (masks["month-to-month"].sum(), masks["fixed term"].sum()) == (6, 2)
+    assert (masks[MONTHLY].sum(), masks[FIXED].sum()) == (6, 2)
     assert curve_hazard_ratio(spells).n_clients == 8
     only = contract_hazard_ratio(spells[spells["contract_term_months"] != 12])
     assert judge(CLAIMS["A1"], only).verdict == NOT_ENOUGH
@@ -283,33 +282,28 @@ def test_per_renewal_shares_by_hand():
     ]
     spells = build_spells(clients_of(rows, ("end_initiator",)), cutoff=dt.date(2023, 12, 31))
     found = {
-        row.group: row
+        key_of(row.group): row
         for row in contract_term.renewal_estimates(spells, contract_cycles(spells)).rows
     }
-    assert found["6-month terms"].estimate == pytest.approx(
-        1 / 3
-    )  # a left, b stayed twice; c was let go
-    assert found["month-to-month"].estimate == pytest.approx(1 - (1 - 1 / 2) ** 6)
+    # a left, b stayed twice; c was let go
+    assert found["contract_term.group.terms:6"].estimate == pytest.approx(1 / 3)
+    assert found[MONTHLY_GROUP].estimate == pytest.approx(1 - (1 - 1 / 2) ** 6)
 
 
 def test_shares_of_all_kinds_and_staying_make_a_whole(sample_study):
     rows = contract_term.incidence_estimates(sample_study.spells).rows
-    for group in {row.group for row in rows}:
-        part = sample_study.spells[contract_term.term_group(sample_study.spells) == group]
-        gone = sum(
-            row.estimate for row in rows if row.group == group and row.name.endswith("month 12")
-        )
-        assert gone == pytest.approx(1 - after(kaplan_meier(follow_up(part)), 12)["survival"])
-    still = {
-        row.group: row.estimate
-        for row in contract_term.service_estimates(sample_study.spells).rows[:9]
-        if row.name.endswith("month 12")
-    }
-    for group, share in still.items():
-        gone = sum(
-            row.estimate for row in rows if row.group == group and row.name.endswith("month 12")
-        )
-        assert share + gone == pytest.approx(1)
+    service = contract_term.service_estimates(sample_study.spells).rows
+    still = {row.key[2]: row.estimate for row in service if row.key[1] == f"{STILL}:12"}
+    terms = contract_term.term_group(sample_study.spells)
+    assert len(still) == len(terms.cat.categories) == 3
+    year = [f"contract_term.gone.{kind}:12" for kind in KINDS]
+    for term in terms.cat.categories:
+        group = key_of(contract_term.term_name(term))
+        shares = [row.estimate for row in rows if row.key[2] == group and row.key[1] in year]
+        survival = after(kaplan_meier(follow_up(sample_study.spells[terms == term])), 12)
+        assert len(shares) == 3
+        assert sum(shares) == pytest.approx(1 - survival["survival"])
+        assert still[group] + sum(shares) == pytest.approx(1)
 
 
 def test_only_ends_the_estimate_rests_on_pass_the_gate():
@@ -322,7 +316,7 @@ def test_only_ends_the_estimate_rests_on_pass_the_gate():
     rows += [(f"h{i}", "2022-01-01", None, 12) for i in range(30)]
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 12, 31))
     found = curve_hazard_ratio(spells)
-    assert found.events == {"month-to-month clients": 50, "fixed term clients": 1}
+    assert found.events == {MONTHLY_CLIENTS: 50, FIXED_CLIENTS: 1}
     assert judge(CLAIMS["A1"], found).verdict == NOT_ENOUGH
     assert contract_term.ratio_by_term(spells).rows == ()
 
@@ -340,8 +334,8 @@ def test_nothing_is_read_where_nobody_was_at_risk():
     spells = build_spells(
         clients_of(rows), cutoff=dt.date(2024, 6, 30), records_begin=dt.date(2024, 1, 1)
     )
-    shown = [row.name for row in contract_term.service_estimates(spells).rows]
-    assert {name for name in shown if "after month" in name} == {"still a client after month 6"}
+    rows = contract_term.service_estimates(spells).rows
+    assert {row.key[1] for row in rows if row.unit == "share"} == {f"{STILL}:6"}
     assert contract_term.restricted_mean_estimates(spells).rows == ()
     assert contract_term.survival_by_term(spells)["followed"].max() == 6
     assert (
@@ -359,23 +353,23 @@ def test_a_group_in_which_all_left_is_shown_and_told_as_such():
     rows += [(f"f{i}", "2023-01-01", None, 12) for i in range(20)]
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
     found = judge(CLAIMS["A1"], curve_hazard_ratio(spells))
-    assert "By month 12 every month-to-month client had left by choice." in found.why
-    table = {(row.group, row.name): row for row in contract_term.survival_estimates(spells).rows}
-    gone = table["month-to-month", "had not left by choice after month 12"]
+    group = contract_term.ARMS[MONTHLY]
+    assert say("contract_term.lacking.all_left", month=12, group=group) in found.why
+    table = {row.key[1:]: row for row in contract_term.survival_estimates(spells).rows}
+    gone = table[f"{NOT_LEFT}:12", MONTHLY_GROUP]
     assert gone.estimate == 0 and math.isnan(gone.low)
 
 
 def test_a_fixed_term_that_serves_shorter_is_told_as_such():
     rows = [(f"m{i}", "2022-01-01", "2022-11-30" if i < 12 else None, 1) for i in range(40)]
     rows += [(f"f{i}", "2022-01-01", "2022-06-30" if i < 20 else None, 6) for i in range(40)]
-    told = (
-        contract_term.headlines(build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30)))
-        .items[1]
-        .text
-    )
-    assert (
-        "months shorter than month-to-month clients" in told and " -" not in told.split("(95%")[0]
-    )
+    spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
+    text = contract_term.headlines(spells).items[1].text
+    gain = contract_term.restricted_mean_estimates(spells).rows[-1]
+    assert gain.high < 0
+    shorter = quantity(-gain.estimate, "months")
+    assert key_of(text).startswith(f"contract_term.headline.shorter:{shorter},24,")
+    assert f" {shorter} shorter" in text
 
 
 def test_lead_sentences_need_ten_ends():
@@ -430,24 +424,20 @@ def test_a_strangers_export_gives_the_known_numbers(tmp_path):
     (tmp_path / "retention.toml").write_text(text)
     study = open_study(config=str(tmp_path / "retention.toml"))
     table = contract_term.survival_estimates(study.spells)
-    found = {(row.group, row.name): row for row in table.rows}
-    year = found["month-to-month", "had not left by choice after month 12"]
+    found = {row.key[1:]: row for row in table.rows}
+    year = found[f"{NOT_LEFT}:12", MONTHLY_GROUP]
     assert [round(value, 4) for value in (year.estimate, year.low, year.high)] == [
         0.7031,
         0.6873,
         0.7183,
     ]
-    assert (
-        round(found["month-to-month", "had not left by choice after month 24"].estimate, 4)
-        == 0.5859
-    )
-    assert found["month-to-month", "median months to leaving by choice"].estimate == 35
-    assert round(found["all terms", "log-rank chi-squared on 2 df"].estimate, 2) == 2352.87
+    assert round(found[f"{NOT_LEFT}:24", MONTHLY_GROUP].estimate, 4) == 0.5859
+    assert found["contract_term.estimate.median_choice", MONTHLY_GROUP].estimate == 35
+    test = found["contract_term.estimate.logrank:2", "contract_term.group.all_terms"]
+    assert round(test.estimate, 2) == 2352.87
     assert len(study.spells) == 7043 and study.spells["ended"].sum() == 1869
     assert any("snapshot, not a cohort" in warning.text for warning in study.warnings().items)
     assert study.cycles.empty
     assert not any(row.low == row.high for row in table.rows if row.unit == "share")
-    assert (
-        "snapshot"
-        in judge(CLAIMS["A1"], contract_hazard_ratio(study.spells), (), study.caveats).words
-    )
+    verdict = judge(CLAIMS["A1"], contract_hazard_ratio(study.spells), (), study.caveats)
+    assert "claims.caveat.snapshot" in map(key_of, verdict.qualifiers)

@@ -87,17 +87,16 @@ def adds_up(study) -> None:
     """Every count of every page against the engagements themselves."""
     spells, last = study.spells, pd.Timestamp(study.cutoff)
     gone, lost = int(spells["gone"].sum()), int(status.lost(spells).sum())
-    count = gate.counts(spells, study.tables.frames["clients"]).set_index("What")["Count"]
-    whole = count["engagements followed (pauses merged)"]
-    assert whole == len(spells) == count["active at the cut-off"] + count["ended"]
+    count = gate.counts(spells, study.tables.frames["clients"])["count"]
+    whole = count["engagements"]
+    assert whole == len(spells) == count["active"] + count["ended"]
+    assert count["lost"] == lost
     assert count["ended"] == gone == spells["ended"].sum() + spells["cut_short"].sum()
-    assert (
-        f"{gone:,} ended, {lost:,} of them"
-        in gate.headline(spells, study.cutoff, study.newest_date()).text
-    )
-    assert gate.ends_by_kind(spells)["Ends"].sum() == gone
+    text = gate.headline(spells, study.cutoff, study.newest_date()).text
+    assert key_of(text).startswith(f"data.headline.followed:{gone},{whole},{lost},")
+    assert gate.ends_by_kind(spells)["ends"].sum() == gone
     terms = gate.follow_up_by_term(spells)
-    assert (terms["Engagements"].sum(), terms["Left by choice"].sum()) == (whole, lost)
+    assert (terms["engagements"].sum(), terms["left_by_choice"].sum()) == (whole, lost)
     flow = gate.starts_and_ends(spells, study.records_begin)
     assert (flow["started"].sum(), flow["ended"].sum()) == (
         (spells["entry_months"] == 0).sum(),
@@ -121,7 +120,7 @@ def adds_up(study) -> None:
     kept = [
         row
         for row in plateau.retained(spells, study.money, study.cutoff).rows
-        if "clients kept" in row.name
+        if row.key[1] == "economics.retained.clients"
     ]
     left = [
         row
@@ -129,7 +128,7 @@ def adds_up(study) -> None:
         if (key_of(row.name), key_of(row.group))
         == ("portfolio.ends.all", "portfolio.churn.clients")
     ]
-    if kept and kept[0].group == "the last twelve months":
+    if kept and kept[0].key[2] == "economics.retained.lately":
         assert kept[0].estimate + left[0].estimate == pytest.approx(1)
 
 

@@ -12,17 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retention.stats.curves import (
-    Outcome,
     after,
     cumulative_incidence,
-    event_table,
     kaplan_meier,
     known_through,
-    logrank,
     median,
-    rate_ratio,
     restricted_mean,
 )
+from retention.stats.outcomes import Outcome, event_table
+from retention.stats.rates import logrank, rate_ratio
 
 # Five clients: gone in months 1, 2, 2; two stay, followed for 3 and 4 months.
 FIVE = Outcome.of([1, 2, 2, 3, 4], [1, 1, 2, 0, 0])

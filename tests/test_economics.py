@@ -20,6 +20,7 @@ from retention.money import bonuses, levers, lifetimes, plateau
 from retention.sample import World, simulate
 from retention.settings import WhatIfSettings
 from retention.stats.curves import after, kaplan_meier, restricted_mean
+from retention.words import key_of, texts
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 
@@ -27,6 +28,16 @@ CUTOFF, NOTHING = (
     dt.date(2024, 12, 31),
     pd.DataFrame(columns=["client_id", "engagement", "month", "fee", "margin"]),
 )
+
+
+def said(finding) -> str:
+    """The id of the text of a finding, without the values of its fields."""
+    return finding.text.key.partition(":")[0]
+
+
+def by_name(table, page: str) -> dict[str, object]:
+    """The estimates of a table by the ids of their names, without the page's."""
+    return {row.key[1].removeprefix(f"economics.{page}."): row for row in table.rows}
 
 
 def five() -> pd.DataFrame:
@@ -115,7 +126,7 @@ def test_fees_by_month_lose_nothing_of_an_ended_client():
         np.nansum(row["c"]) == 450 and row["b"][:12].tolist() == [100] * 12
     )  # of b none is on record: as planned
     assert np.nansum(row["d"]) == 60  # what is dated after its end is not its own
-    assert found.counts == "fees; as planned where none are on record"
+    assert found.counts.key == "economics.counts.fees_or_planned"
     middle = build_spells(clients_of([("m", "2023-01-15", "2023-03-14", 1)]), cutoff=CUTOFF)
     assert lifetimes.course(middle, paying(middle, {"m": [50, 100, 50]})).paid[0].tolist() == [
         50,
@@ -161,10 +172,9 @@ def test_shares_add_up_and_are_not_those_of_the_ended(sample_study):
         part = found.where(mask)
         assert sum(row.estimate for row in lifetimes.bands(part).rows) == pytest.approx(1.0)
     parts = lifetimes.segments(spells)
-    by_term = np.sum(
-        [mask for name, mask in parts.items() if "term" in name or "month-to" in name], axis=0
-    )
-    by_size = np.sum([mask for name, mask in parts.items() if "third" in name], axis=0)
+    by_id = {name.key.removeprefix("economics.segment."): mask for name, mask in parts.items()}
+    by_term = np.sum([by_id[name] for name in ("monthly", "term:6", "term:12")], axis=0)
+    by_size = np.sum([by_id[name] for name in ("smallest", "middle", "largest")], axis=0)
     assert (by_term == 1).all() and (by_size == 1).all()
 
 
@@ -197,8 +207,8 @@ def test_a_planted_pace_gives_its_plateau_and_its_churn():
     value, low, high = lifetimes.with_limits(ahead.level)
     assert low < 6000 < high and high - low < 2500 and ahead.beyond < 0.1
     assert all(abs(level / 6000 - 1) < 0.2 for level in ahead.tails.values())
-    assert "Revenue levels off at" in plateau.plateau_words(ahead, "USD").text
-    assert "misleads" not in lifetimes.shortcut(found)[1].text
+    assert said(plateau.plateau_words(ahead, "USD")) == "economics.revenue.steady"
+    assert texts()["economics.churn.misleads"] not in lifetimes.shortcut(found)[1].text
     book = ahead.book[0]  # nobody leaves in the month of notice
     assert book[1] == book[0] and book[12] / book[0] == pytest.approx((11 / 12) ** 11, abs=0.1)
 
@@ -209,7 +219,7 @@ def test_the_shortcut_is_said_to_fail_where_it_does():
     told = lifetimes.shortcut(
         lifetimes.course(pd.concat([early, late], ignore_index=True), NOTHING)
     )[1]
-    assert "shortcut misleads" in told.text
+    assert texts()["economics.churn.misleads"] in told.text
 
 
 def test_the_intervals_cover_what_was_planted():
@@ -238,23 +248,25 @@ def test_the_intervals_cover_what_was_planted():
 
 def test_another_seller_by_hand():
     ahead = plateau.outlook(lifetimes.course(constant(600, 1 / 12, seed=5), NOTHING), CUTOFF)
-    rule = {
-        row.name: row
-        for row in bonuses.seller_rule(ahead, ahead, bonuses.Sellers(5, 600.0, 0.1, 4.0))[0].rows
-    }
-    assert rule["clients that one seller signs a month"].estimate == pytest.approx(1.0)
-    assert rule["what a client pays a month, in the mean"].estimate == pytest.approx(100.0)
-    after_year = rule["what one seller's clients bring a month after a year"].estimate
+    table, words = bonuses.seller_rule(ahead, ahead, bonuses.Sellers(5, 600.0, 0.1, 4.0))
+    rule = by_name(table, "seller")
+    assert said(words) == "economics.seller.more" and "against a quota of 4" in words.text
+    assert rule["signs"].estimate == pytest.approx(1.0)
+    assert rule["fee"].estimate == pytest.approx(100.0)
+    after_year = rule["after_a_year"].estimate
     assert after_year == pytest.approx(0.9 * ahead.new[0, 12] / 5)
     # Brings 90, 172.5, ... less a twelfth a month: 600 a month is reached, in the sum, when sum
     # R(h) >= 600 h.
     brings = 0.9 * ahead.new[0, 1:] / 5
     first = int(np.argmax(np.cumsum(brings) >= 600 * np.arange(1, 121))) + 1
-    assert rule["months until what a seller brought covers what it cost"].estimate == first
+    assert rule["payback"].estimate == first
     table, told = bonuses.seller_rule(ahead, ahead, None)
-    assert not table.rows and "staff table" in told.text
+    assert not table.rows and said(told) == "economics.seller.lacking_staff"
+    assert said(bonuses.seller_rule(None, None, None)[1]) == "economics.seller.lacking_fees"
     costly = bonuses.seller_rule(ahead, ahead, bonuses.Sellers(5, 6000.0, 0.1, math.nan))[1]
-    assert "not paid for itself" in costly.text
+    assert texts()["economics.seller.does_not_pay"] in costly.text
+    cheap = bonuses.seller_rule(ahead, ahead, bonuses.Sellers(5, 60.0, 0.1, math.nan))[1]
+    assert said(cheap) == "economics.seller.less" and "quota" not in cheap.text
 
 
 def test_sellers_count_by_how_long_they_were_there():
@@ -286,25 +298,30 @@ def test_a_bonus_among_equals_is_luck_and_among_unequals_is_not():
     apart = pd.DataFrame({"observed": np.where(np.arange(30) < 15, 5.0, 35.0), "expected": due})
     luck = []
     for ends in (equal, apart):
-        rows = {
-            (row.name, row.group): row.estimate
-            for row in bonuses.rep_bonus(ends, salary, told)[0].rows
-        }
-        luck.append(rows["share of the pay-out that is luck", "by the ends as they are"])
-        assert rows["paid out in a year", "by the ends as they are"] <= 0.15 * salary * 12 * 30
+        rows = {row.key[1:]: row.estimate for row in bonuses.rep_bonus(ends, salary, told)[0].rows}
+        as_is = "economics.rep_bonus.as_is"
+        luck.append(rows["economics.rep_bonus.luck", as_is])
+        assert rows["economics.rep_bonus.paid", as_is] <= 0.15 * salary * 12 * 30
     # Of fifteen whole bonuses earned among unequals, luck would pay what thirty equals earn: E (1 -
     # O / 20) / .5.
     lost = np.arange(20)
     by_luck = 30 * float(np.clip((1 - lost / 20) / 0.5, 0, 1) @ stats.poisson.pmf(lost, 20))
     assert luck[0] > 0.7 and luck[1] == pytest.approx(by_luck / 15, rel=0.05)
     few = pd.DataFrame({"observed": [0.0], "expected": [4.9]})
-    assert "No bonus can be tried out" in bonuses.rep_bonus(few, salary, told)[1].text
+    assert said(bonuses.rep_bonus(few, salary, told)[1]) == "economics.rep_bonus.lacking"
+    words = [bonuses.rep_bonus(ends, salary, told)[1] for ends in (equal, apart)]
+    assert [said(one) for one in words] == [
+        "economics.rep_bonus.all_luck",
+        "economics.rep_bonus.part_luck",
+    ]
+    nobody = pd.DataFrame({"observed": [20.0], "expected": [10.0]})
+    assert said(bonuses.rep_bonus(nobody, salary, told)[1]) == "economics.rep_bonus.nothing"
 
 
 def test_the_seller_bonus_pays_from_where_it_costs_as_much_as_it_brings():
     found = lifetimes.course(constant(600, 1 / 12, seed=6), NOTHING)
-    rows = {row.name: row for row in bonuses.longevity_bonus(found, found, WhatIfSettings()).rows}
-    needed = rows["leaving by choice must fall by, for it to pay"].estimate
+    rows = by_name(bonuses.longevity_bonus(found, found, WhatIfSettings()), "longevity")
+    needed = rows["needed"].estimate
     once = np.ones((1, 600))
     chose, other = lifetimes.paces(found, once)
     paid, due = lifetimes.paid_there(found, once), np.arange(6, found.known + 1, 6)
@@ -313,6 +330,10 @@ def test_the_seller_bonus_pays_from_where_it_costs_as_much_as_it_brings():
         0
     ]
     assert gained == pytest.approx(0.5 * 100 * (slow[0, due] / 1.1 ** (due / 12)).sum(), rel=1e-3)
+
+
+def change_of(lever) -> str:
+    return lever.name.key.partition(":")[0].removeprefix("economics.change.")
 
 
 def test_levers_by_hand():
@@ -325,19 +346,20 @@ def test_levers_by_hand():
         bonuses.Sellers(5, 40.0, 0.1, 4.0),
     )
     tried = levers.levers(found, found, who, told, CUTOFF)
-    gain = {lever.name: lever.gain[0] / tried.today[0] for lever in tried.tried}
-    assert gain["rates raised by 5%"] == pytest.approx(0.05)
-    assert gain["1 seller more"] == pytest.approx(0.2 * 0.9 - 40 / tried.today[0])
+    gain = {change_of(lever): lever.gain[0] / tried.today[0] for lever in tried.tried}
+    assert gain["rates"] == pytest.approx(0.05)
+    assert gain["sellers"] == pytest.approx(0.2 * 0.9 - 40 / tried.today[0])
     stay, h = lifetimes.survival(found, np.ones((1, 600)))[0], tried.horizon
     slower = np.append(1, np.cumprod((stay[1 : h + 1] / stay[:h]) ** 0.9))
-    assert gain["leaving lowered by 10%"] == pytest.approx(slower[:h].sum() / stay[:h].sum() - 1)
+    assert gain["leaving"] == pytest.approx(slower[:h].sum() / stay[:h].sum() - 1)
     assert tried.today[0] == pytest.approx(5 * 100 * stay[:h].sum())
     table = levers.lever_table(tried)
-    assert {row.group for row in table.rows} == {"as today", *gain}
-    assert levers.lever_words(tried).text.startswith(
-        f"Of the changes tried, {max(gain, key=gain.get)}"
-    )
-    eaten = next(lever.assumes for lever in tried.tried if lever.name.startswith("rates"))
+    names = {key_of(lever.name) for lever in tried.tried}
+    assert {row.key[2] for row in table.rows} == {"economics.levers.today", *names}
+    best = next(lever for lever in tried.tried if change_of(lever) == max(gain, key=gain.get))
+    words = levers.lever_words(tried).text
+    assert words.key.startswith(f"economics.levers.best:{best.name},") and best.assumes in words
+    eaten = next(lever.assumes for lever in tried.tried if change_of(lever) == "rates")
     more = float(eaten.split("rises by ")[1].rstrip("%.")) / 100
     faster = np.append(1, np.cumprod((stay[1 : h + 1] / stay[:h]) ** (1 + more)))
     assert 1.05 * faster[:h].sum() == pytest.approx(stay[:h].sum(), rel=0.01)
@@ -352,10 +374,10 @@ def test_levers_that_take_work_are_held_against_those_that_do_not_after_their_ho
     margins = replace(fees, paid=fees.paid * 0.1)
     told = WhatIfSettings(rates_raised=0.05)
     gain = {
-        x.name: x.gain[0]
+        change_of(x): x.gain[0]
         for x in levers.levers(fees, margins, bonuses.Sellers(5, 0.0, 0.0, 4.0), told, CUTOFF).tried
     }
-    assert gain["rates raised by 5%"] == pytest.approx(2.5 * gain["1 seller more"])
+    assert gain["rates"] == pytest.approx(2.5 * gain["sellers"])
 
 
 def test_retention_of_clients_and_of_fees_by_hand():
@@ -364,17 +386,22 @@ def test_retention_of_clients_and_of_fees_by_hand():
     spells = build_spells(clients_of(rows), cutoff=CUTOFF)
     fee = {f"c{k:02}": [100.0] * 36 for k in range(12)}
     fee["c02"], fee["c03"] = [100.0] * 24 + [200.0] * 12, [100.0] * 24 + [50.0] * 12
-    found = {
-        (row.name.split(" (")[0], row.group): row.estimate
-        for row in plateau.retained(spells, paying(spells, fee), CUTOFF).rows
-    }
-    now = "the last twelve months"
-    assert found["clients kept", now] == pytest.approx(10 / 12)
-    assert found["fees kept, raises and cuts included", now] == pytest.approx((8 + 2 + 0.5) / 12)
-    assert found["fees kept, raises not counted", now] == pytest.approx((9 + 0.5) / 12)
-    assert found["clients kept", "the twelve before"] == 1
+    found = retained_of(plateau.retained(spells, paying(spells, fee), CUTOFF))
+    assert found["clients", "lately"] == pytest.approx(10 / 12)
+    assert found["net", "lately"] == pytest.approx((8 + 2 + 0.5) / 12)
+    assert found["gross", "lately"] == pytest.approx((9 + 0.5) / 12)
+    assert found["clients", "before"] == 1
     alone = plateau.retained(spells, monthly_money(spells, {}), CUTOFF)
-    assert {row.name for row in alone.rows} == {"clients kept (logo retention)"}
+    assert {name for name, _ in retained_of(alone)} == {"clients"}
+
+
+def retained_of(table) -> dict[tuple[str, str], float]:
+    """Estimates by the ids of quantity and year."""
+    begin = "economics.retained."
+    return {
+        (row.key[1].removeprefix(begin), row.key[2].removeprefix(begin)): row.estimate
+        for row in table.rows
+    }
 
 
 def test_present_clients_under_notice_pay_until_their_end():
@@ -397,37 +424,43 @@ def test_clients_alone_run_in_part():
     found = lifetimes.course(spells, monthly_money(spells, {}))
     assert not found.has_money and lifetimes.bands(found).rows
     assert "fee_pct" in lifetimes.value_words(lifetimes.value_by_segment(found)).text
-    assert plateau.outlook(found, CUTOFF) is None and "fee_pct" in plateau.plateau_words(None).text
+    assert plateau.outlook(found, CUTOFF) is None
+    assert said(plateau.plateau_words(None)) == "economics.revenue.lacking"
+    assert "fee_pct" in plateau.plateau_words(None).text
     assert levers.levers(found, found, None, WhatIfSettings(), CUTOFF) is None
-    assert "without what clients pay" in levers.lever_words(None).text
+    assert said(levers.lever_words(None)) == "economics.levers.lacking"
     assert plateau.outlook_rows(None).empty and not plateau.plateau_table(None).rows
+    assert plateau.outlook_alt(plateau.outlook_rows(None)).key == "economics.chart.unknown"
     assert not bonuses.longevity_bonus(found, found, WhatIfSettings()).rows
-    told = " ".join(item.text for item in lifetimes.lacking(found, found, spells, None).items)
-    assert all(word in told for word in ("fee_pct", "hours", "acquisition_cost", "staff"))
+    absent = [said(item) for item in lifetimes.lacking(found, found, spells, None).items]
+    assert absent == [f"economics.lacking.{what}" for what in ("fees", "hours", "cost", "sellers")]
 
 
 def test_the_grade_is_the_band_of_the_median_and_says_where_it_is_not_reached():
-    assert "Too few clients" in lifetimes.grade(lifetimes.course(five(), NOTHING)).text
+    few = lifetimes.grade(lifetimes.course(five(), NOTHING))
+    assert few.text.key == "economics.grade.lacking"
     found = lifetimes.course(
         constant(6000, 0.1, seed=13), NOTHING
     )  # .9 to the sixth is .53, to the seventh .48
-    assert lifetimes.grade(found).text.startswith("Half of the clients leave within 7.0 months")
+    assert lifetimes.grade(found).text.key.startswith("economics.grade.median:7.0,fair")
     staying = build_spells(
         clients_of([(f"s{k}", "2022-01-01", None, 1) for k in range(12)]), cutoff=CUTOFF
     )
     assert (
-        "have not left within 36.0 months: excellent"
-        in lifetimes.grade(lifetimes.course(staying, NOTHING)).text
+        lifetimes.grade(lifetimes.course(staying, NOTHING)).text.key
+        == "economics.grade.best:36,excellent"
     )
 
 
 def test_the_sample_s_worth_is_told_by_segment_with_margins():
     study = open_study("", "", "")
     table = lifetimes.value_by_segment(lifetimes.best_course(study.spells, study.money))
-    rows = {(row.name, row.group): row for row in table.rows}
-    worth = "worth over 24 months"
-    small, large = rows[worth, "smallest third by spend"], rows[worth, "largest third"]
-    assert small.high < 0 < large.low and "fees less hours" in table.caption
+    rows = {row.key[1:]: row for row in table.rows}
+    worth = "economics.value.worth:24"
+    small, large = (rows[worth, f"economics.segment.{name}"] for name in ("smallest", "largest"))
+    assert small.high < 0 < large.low and table.counts.key == "economics.counts.margins"
+    assert said(lifetimes.value_words(table)) == "economics.value.brings"
+    assert f"{large.group} ({large.estimate:,.0f})" in lifetimes.value_words(table).text
     for name, value in ((row.name, row) for row in table.rows if math.isfinite(row.low)):
         assert value.low <= value.estimate <= value.high, name
 
@@ -455,7 +488,8 @@ def test_a_few_fees_do_not_stand_for_all():
     one = spells[spells["stop_months"] >= 24].iloc[0]["client_id"]
     money = paying(spells, {one: [5000.0] * 24})
     found = lifetimes.course(spells, money)
-    assert np.nanmedian(found.paid) == 100 and "as planned where none are on record" in found.counts
+    assert np.nanmedian(found.paid) == 100
+    assert found.counts.key == "economics.counts.fees_or_planned"
     unknown = lifetimes.course(spells.drop(columns="fee_pct"), money)
     assert not unknown.has_money and plateau.outlook(unknown, CUTOFF) is None
 
@@ -471,11 +505,8 @@ def test_fees_that_are_not_on_record_are_no_growth():
     late = money["client_id"].isin([f"c{k:02}" for k in range(10)]) & (
         money["month"] < 2024 * 12 + 6
     )
-    rows = {
-        (row.name, row.group): row.estimate
-        for row in plateau.retained(spells, money[~late], CUTOFF).rows
-    }
-    assert rows["fees kept, raises and cuts included (net)", "the last twelve months"] == 1
+    found = retained_of(plateau.retained(spells, money[~late], CUTOFF))
+    assert found["net", "lately"] == 1
 
 
 def test_hours_kept_for_part_of_the_time_are_not_taken_for_nothing():
@@ -506,7 +537,7 @@ def test_hours_kept_for_part_of_the_time_are_not_taken_for_nothing():
         10,
     ]
     assert money["margin"].iloc[24:].isna().all()  # of b none were ever kept
-    assert lifetimes.best_course(spells, money).counts.startswith("fees")
+    assert lifetimes.best_course(spells, money).counts.key == "economics.counts.fees"
 
 
 def test_few_ends_are_described_without_an_interval():
@@ -519,14 +550,12 @@ def test_few_ends_are_described_without_an_interval():
         for row in (*lifetimes.bands(found).rows, *lifetimes.value_by_segment(found).rows)
     )
     assert plateau.outlook(found, CUTOFF) is None
-    assert lifetimes.bands(found).rows[-1].group == "excellent: over 18 months"
+    assert lifetimes.bands(found).rows[-1].key[2] == "economics.bands.over:excellent,18"
     young = build_spells(
         clients_of([(f"s{k}", "2024-04-01", None, 1) for k in range(12)]), cutoff=CUTOFF
     )
-    assert (
-        lifetimes.bands(lifetimes.course(young, NOTHING)).rows[-1].group
-        == "fair or better: over 6 months"
-    )
+    young_bands = lifetimes.bands(lifetimes.course(young, NOTHING))
+    assert young_bands.rows[-1].key[2] == "economics.bands.or_better:fair,6"
 
 
 def test_how_many_sign_is_uncertain_however_young_the_agency():

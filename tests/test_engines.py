@@ -40,7 +40,7 @@ def made(stored, out, **how):
         "results": COST,
         "begin": BEGIN,
         "cutoff": CUTOFF,
-        "told": lambda _: None,
+        "tell": lambda _: None,
     }
     write_features(folder, spells, out, **{**told, **how})
     rows = pl.read_parquet(sorted(out.rglob("*.parquet"))).to_pandas()

@@ -17,6 +17,7 @@ CONDA_NAMES = {
     "seaborn-base": "seaborn",
     "nbconvert-core": "nbconvert",
     "pandera-pandas": "pandera",
+    "python-duckdb": "duckdb",
 }
 
 

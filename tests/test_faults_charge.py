@@ -110,8 +110,9 @@ def test_B16_who_left_is_in_charge_of_nobody_and_is_counted():
     assert clients["owner"].value_counts().to_dict() == {"r2": 22, NOBODY: 21, "r0": 16}
     left = study.reps_now["left"]
     assert left.dropna().eq("r1").all() and left.notna().sum() == 21
-    [told] = [row.text for row in study.warnings().items if "who has left" in row.text]
-    assert told.startswith("21 present clients (") and "(Bea)" in told
+    keys = [key_of(row.text) for row in study.warnings().items]
+    [charge] = [key for key in keys if key.startswith("study.charge.left:")]
+    assert charge.startswith("study.charge.left:21,") and charge.endswith(",Bea")
     book = Book(study.spells, study.tables.frames, study.settings, last)
     assert book.owners.isna().sum() == 21 and "r1" not in set(book.owners)
     assert book.owner_words.value_counts().to_dict() == {"Cem": 22, "Bea, who left": 21, "Ada": 16}

@@ -27,10 +27,11 @@ from retention.results import Contrast
 from retention.sample import WORLDS, write_sample
 from retention.service import nps, reps
 from retention.settings import ResultsSettings
-from retention.show import plots
+from retention.show import picture, survival
 from retention.stats import hazards
-from retention.stats.curves import Outcome, kaplan_meier
+from retention.stats.curves import kaplan_meier
 from retention.stats.intervals import over
+from retention.stats.outcomes import Outcome
 from retention.words import key_of, say
 
 CASES = ROOT / "tests" / "cases"
@@ -138,8 +139,10 @@ def test_B5_a_fixed_term_without_a_fee_has_no_break_even_and_it_is_said():
     spells = study_of("case-07").spells
     free = sorted(spells.loc[spells["fee_pct"] == 0, "contract_term_months"].unique())
     table = term_fees.break_even(spells)
-    assert not {f"{term}-month term" for term in free} & {row.group for row in table.rows}
-    assert f"there is none for {free[0]}-month" in table.caption
+    groups = {key_of(row.group) for row in table.rows}
+    assert not {f"contract_term.group.term:{term}" for term in free} & groups
+    assert key_of(table.caption).startswith("contract_term.caption.break_even_some:")
+    assert say("contract_term.fees.free_term", months=free[0]) in table.caption
 
 
 def test_B5_a_monthly_fee_of_0_is_said():
@@ -147,14 +150,15 @@ def test_B5_a_monthly_fee_of_0_is_said():
     spells = spells.assign(fee_pct=spells["fee_pct"].where(spells["contract_term_months"] > 1, 0.0))
     table = term_fees.break_even(spells)
     assert table.rows == ()
-    assert table.caption.endswith("the usual fee month-to-month is 0")
+    assert key_of(table.caption).startswith("contract_term.caption.break_even_no_monthly:")
 
 
 @pytest.mark.parametrize("column", ["fee_pct", "monthly_ad_spend"])
 def test_B5_fees_or_spend_of_0_throughout_leave_no_what_if(sample_study, column):
     spells = sample_study.spells.assign(**{column: 0.0})
     table, finding = term_fees.without_monthly(spells)
-    assert table.rows == () and "too little is known of fees above 0" in finding.text
+    assert table.rows == ()
+    assert key_of(finding.text) == "contract_term.without_monthly.unknown"
     assert term_fees.monthly_stopped(spells, 0.75) is None
 
 
@@ -212,8 +216,8 @@ def test_one_bar_is_drawn_without_a_warning():
     frame = pd.DataFrame(
         {"group": ["x"], "month": [1], "hazard": [0.1], "low": [0.0], "high": [0.2]}
     )
-    axes = plots.plot_hazard(frame, [])
-    plots.plt.close(axes.figure)
+    axes = survival.plot_hazard(frame, [])
+    picture.plt.close(axes.figure)
 
 
 def test_a_seller_who_has_just_begun_is_no_seller_at_work_yet():
@@ -298,3 +302,20 @@ def test_without_the_rep_whose_clients_alone_left_a_ratio_stays_finite(tmp_path)
     assert all(math.isfinite(way.reach()) for way in ways if not way.gate)
     primary = contract_hazard_ratio(study.spells, contracts=study.contracts, extra=study.at_signing)
     assert judge(CLAIMS["A1"], primary, ways).verdict == "not enough data"
+
+
+# No rep is named at signing, and people of the records left.
+
+
+def test_reps_are_those_of_the_assignments_where_none_is_named_at_signing(tmp_path):
+    write_sample(tmp_path, WORLDS["study"], clients=60, seed=2)
+    clients = pd.read_csv(tmp_path / "clients.csv").assign(rep_id=None)
+    clients.to_csv(tmp_path / "clients.csv", index=False)
+    staff = pd.read_csv(tmp_path / "staff.csv")
+    staff.loc[staff["role"].eq("rep").idxmax(), "ended_on"] = "2024-06-30"
+    staff.to_csv(tmp_path / "staff.csv", index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        reps_of_months = open_study(str(tmp_path)).spells["reps"]
+    named = {name for row in reps_of_months for _, name in row}
+    assert len(named - {""}) > 3

@@ -20,14 +20,17 @@ from retention.claims.contract_term import CHANGES_UNKNOWN, contract_sensitiviti
 from retention.claims.judge import CLAIMS
 from retention.data.schema import write_csv
 from retention.history import held
-from retention.history.opportunities import compare, exit_rows
+from retention.history.opportunities import compare, exit_rows, with_why
 from retention.history.spells import build_spells
+from retention.notices import PAST_ONLY
 from retention.results import NOT_ENOUGH
 from retention.settings import Extra, study_plan
-from retention.study import PAST_ONLY
+from retention.words import key_of, say
 from simulate_held import CUTOFF, NULL, TWICE, Planted, agency, followed
 
 NUMBER, CATEGORY = Extra(kind="number"), Extra(kind="category")
+# advice to look again when there are more data
+NO_DATA = [text for key, text in CLAIMS["A4"].advice.items() if key.startswith(NOT_ENOUGH)]
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +46,20 @@ def test_S4_a_number_of_the_users_own_is_held_fixed(hidden):
     found = ad_spend.size_hazard_ratio(spells, contracts=contracts, extra={"number_1": NUMBER})
     assert math.exp(without.theta) < 0.65 and without.theta < -2.6 * without.se
     assert abs(found.theta) < 2.6 * found.se and abs(found.theta) < 0.3
-    assert found.caveats == (
-        "among clients alike in calendar time, half-year of signing and number_1",
-    )
+    blocks = held.things(["calendar_time", "half_year", "number_1"])
+    assert [key_of(said) for said in found.caveats] == [f"claims.caveat.alike_in:{blocks}"]
     assert "number_1" in judge(CLAIMS["A4"], found).words
 
 
 def test_S4_the_reversal_table_holds_numbers_too(hidden):
     spells, contracts = hidden
     table = ad_spend.per_doubling(spells, {"number_1": NUMBER}, contracts=contracts)
-    rows = {row.group: row for row in table.rows}
-    assert rows["pooled"].high < 0.9
-    assert rows["number_1 held fixed"].low < 1 < rows["number_1 held fixed"].high
-    assert rows["contract and number_1 held fixed"].low < 1
+    rows = {key_of(row.group): row for row in table.rows}
+    alone = rows["ad_spend.group.adjusted:number_1"]
+    both = held.things(["contract", "number_1"])
+    assert rows["ad_spend.group.pooled"].high < 0.9
+    assert alone.low < 1 < alone.high
+    assert rows[f"ad_spend.group.adjusted:{both}"].low < 1
 
 
 def test_S4_where_room_is_short_what_moves_the_ratio_comes_first_either_way():
@@ -66,9 +70,10 @@ def test_S4_where_room_is_short_what_moves_the_ratio_comes_first_either_way():
     for drives in (-0.6, 0.6):
         clients, contracts = agency(Planted(hidden=drives, numbers=3), 100, 5)
         found = ad_spend.size_hazard_ratio(followed(clients), contracts=contracts, extra=extra)
-        assert "number_1" in found.caveats[0]
-        assert found.caveats[1].startswith("not adjusted for number_")
-        assert found.caveats[1].endswith("(too few have left for one more)")
+        alike, left_out = found.caveats
+        assert key_of(alike).startswith("claims.caveat.alike_in:") and "number_1" in alike
+        assert key_of(left_out).startswith("held.caveat.left_out:") and "number_" in left_out
+        assert str(held.NO_ROOM) in left_out and "number_1" not in left_out
 
 
 def test_S4_what_has_no_place_is_named_with_the_reason():
@@ -85,15 +90,20 @@ def test_S4_what_has_no_place_is_named_with_the_reason():
     }
     clients = clients.assign(rush=np.arange(300) % 2 == 0, later=1.0)
     extra["later"] = Extra(kind="number", known="recorded_date")
-    told = contract_checks.what_was_held(followed(clients), None, extra).text
-    assert told.startswith("Held fixed: size, calendar time") and "rush." in told
-    assert "Not held fixed: budget (blank for 67% of clients), one (the same for all)" in told
-    assert "alike (too few clients in all but one of its categories)" in told
-    assert "later" not in told
+    found = contract_checks.adjusted(followed(clients), None, extra)
+    assert found.held[:2] == ("size", "calendar_time") and found.held[-1] == "rush"
+    assert {name: key_of(why) for name, why in found.refused.items()} == {
+        "budget": "held.why.blank:0.67",
+        "one": "held.why.all_the_same",
+        "alike": "held.why.one_category",
+    }
+    text = contract_checks.what_was_held(followed(clients), None, extra).text
+    others = with_why(found.refused)
+    assert key_of(text).startswith("held.adjusted.things_but:size") and others in text
+    assert all(name in others for name in ("budget", "67%", "one", "alike"))
+    assert "later" not in text
     said = contract_hazard_ratio(followed(clients), extra=extra).caveats
-    assert said[1].startswith(
-        "not adjusted for budget (blank for 67% of clients), one (the same for all)"
-    )
+    assert key_of(said[1]) == f"held.caveat.left_out:{others}"
 
 
 def test_S4_blanks_of_a_number_stand_at_the_median_with_a_column_of_their_own():
@@ -104,8 +114,8 @@ def test_S4_blanks_of_a_number_stand_at_the_median_with_a_column_of_their_own():
     )
     rows = rows.assign(from_month=0, to_month=1)
     block = held.number(rows, "staff")
-    assert list(block) == ["linear", "not known"]
-    assert block["not known"].tolist() == [0.0] * 20 + [1.0] * 10
+    assert list(block) == ["linear", held.NOT_KNOWN]
+    assert block[held.NOT_KNOWN].tolist() == [0.0] * 20 + [1.0] * 10
     assert block["linear"][20:].nunique() == 1
     assert block["linear"][9] < block["linear"][20] < block["linear"][10]
     gone = rows.assign(
@@ -147,7 +157,7 @@ def test_S4_a_column_that_knows_too_much_is_not_held_and_named(tmp_path):
     verdict = judge(
         CLAIMS["A1"], contract_hazard_ratio(study.spells, extra=study.at_signing), (), study.caveats
     )
-    assert "not adjusted for bill (not known at signing, by what it tells)" in verdict.qualifiers
+    assert "claims.caveat.not_at_signing:bill" in map(key_of, verdict.qualifiers)
     assert "staff" in verdict.words
 
 
@@ -172,11 +182,9 @@ def test_S14_a_size_of_zero_is_not_known():
         and ad_spend.quarters(spells)[~gone].notna().all()
     )
     assert contract_hazard_ratio(spells).theta == pytest.approx(contract_hazard_ratio(blank).theta)
-    assert (
-        f"{gone.sum():,} clients whose size is blank or 0 are left out."
-        in ad_spend.cut_points(spells).text
-    )
-    assert "not known" not in held.size(
+    said = key_of(ad_spend.cut_points(spells).text)
+    assert said.startswith("ad_spend.cuts.quarters_but:") and said.endswith(f",{gone.sum()}")
+    assert held.NOT_KNOWN not in held.size(
         exit_rows(spells)
     )  # it goes with leaving: it would hold the outcome fixed
     nobody = spells.assign(monthly_ad_spend=0.0)
@@ -201,11 +209,11 @@ def test_S14_every_other_way_is_computed_with_sizes_of_zero():
 
 def test_S14_blanks_that_go_with_leaving_are_warned_of_and_others_are_not():
     clients, contracts = agency(replace(TWICE, zeros=0.5), 600, 1)
-    told = ad_spend.missing_sizes(followed(clients), contracts)
-    gone = clients["monthly_ad_spend"] == 0
-    assert told.startswith(
-        f"Planned spend is blank or 0 for {gone.sum():,} of 600 engagements, and {gone.sum():,} of"
-    )
+    text = ad_spend.missing_sizes(followed(clients), contracts)
+    gone = (clients["monthly_ad_spend"] == 0).sum()
+    ratio = ad_spend.pace_without_size(followed(clients), contracts)
+    assert key_of(text) == f"ad_spend.missing_sizes.warning:{gone},600,{gone},{ratio}"
+    assert ratio > 1 and f"{gone:,} of 600 " in text and f"{ratio:.2f} times" in text
     whole, contracts = agency(TWICE, 600, 1)
     old = whole["start_date"] < "2022-01-01"  # blank because the record is old, whoever left
     assert (
@@ -223,30 +231,32 @@ def test_S15_being_locked_in_sets_nobody_apart():
     """
     clients, contracts = agency(NULL, 3000, 1)
     spells = followed(clients)
-    assert profile.NOTHING_TELLS in profile.what_tells(spells, {}, contracts).text
-    assert profile.NOTHING_TELLS in profile.what_tells(spells, {}).text
+    for known in (contracts, None):
+        tests = profile.p_values(spells, {}, known)
+        assert tests and profile.beyond_chance(tests) == []
+        text = profile.what_tells(spells, {}, known).text
+        assert key_of(text) == f"data.tells.none:{len(tests)}"
     clients, contracts = agency(replace(TWICE, spend=-0.25), 800, 1)
-    named = profile.what_tells(followed(clients), {}, contracts).text.split(": ")[1]
-    assert all(word in named for word in ("term", "size", "fee pct"))
+    named = profile.beyond_chance(profile.p_values(followed(clients), {}, contracts))
+    assert {profile.TERM, profile.SIZE, "fee_pct"} <= set(named)
+    text = profile.what_tells(followed(clients), {}, contracts).text
+    assert key_of(text).startswith("data.tells.some:")
+    assert ", ".join(profile.thing_name(name) for name in named) in text
 
 
 def test_S15_false_finds_in_at_most_a_tenth_of_agencies():
     named = 0
     for seed in range(25):
         clients, contracts = agency(NULL, 150, seed)
-        named += (
-            profile.NOTHING_TELLS not in profile.what_tells(followed(clients), {}, contracts).text
-        )
+        named += bool(profile.beyond_chance(profile.p_values(followed(clients), {}, contracts)))
     assert named <= 25 * (0.1 + 3 * math.sqrt(0.1 * 0.9 / 25))
 
 
 def test_S15_a_level_that_nobody_leaves_is_found():
     clients, contracts = agency(NULL, 400, 1)
     stayed = clients["end_date"].isna()
-    told = profile.what_tells(
-        followed(clients.assign(source=np.where(stayed, "friend", "cold"))), {}, contracts
-    ).text
-    assert "source" in told.split(": ")[1]
+    spells = followed(clients.assign(source=np.where(stayed, "friend", "cold")))
+    assert "source" in profile.beyond_chance(profile.p_values(spells, {}, contracts))
 
 
 def test_S17_sizes_in_steps_make_natural_groups():
@@ -255,14 +265,11 @@ def test_S17_sizes_in_steps_make_natural_groups():
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
     spells = spells.assign(monthly_ad_spend=[100.0] * 5 + [200.0] * 3 + [300.0] * 2)
     assert ad_spend.quarters(spells).value_counts().to_dict() == {
-        "smallest sizes": 5, "sizes between": 3, "largest sizes": 2
+        "smallest_sizes": 5, "middle_sizes": 3, "largest_sizes": 2
     }  # fmt: skip
     text = ad_spend.cut_points(spells).text
-    assert (
-        text
-        == "Sizes come in steps. Compared are the sizes up to 100 a month (50% of clients) with "
-        "300 or more (20%)."
-    )
+    assert key_of(text) == "ad_spend.cuts.steps:100.0,0.5,300.0,0.2"
+    assert all(number in text for number in (" 100 ", "(50%)", " 300 ", "(20%)"))
 
 
 @pytest.mark.parametrize("sizes", ["packages", "minimum"])
@@ -271,8 +278,8 @@ def test_S17_packages_and_a_minimum_fee_are_compared(sizes):
     found = ad_spend.size_hazard_ratio(followed(clients), contracts=contracts)
     verdict = judge(CLAIMS["A4"], found)
     assert verdict.high < 1 and ad_spend.IN_STEPS in verdict.qualifiers
-    assert verdict.sentence.startswith("Clients of the largest sizes leave")
-    assert "look again" not in verdict.advice
+    assert verdict.sentence.startswith(CLAIMS["A4"].words["in_steps"].partition("{")[0])
+    assert verdict.advice not in NO_DATA
 
 
 def test_S17_one_size_for_nearly_all_is_never_told_to_look_again():
@@ -281,8 +288,8 @@ def test_S17_one_size_for_nearly_all_is_never_told_to_look_again():
     verdict = judge(
         CLAIMS["A4"], ad_spend.size_hazard_ratio(followed(clients.assign(monthly_ad_spend=spend)))
     )
-    assert verdict.verdict == NOT_ENOUGH and "more time gives none" in verdict.why
-    assert "look again" not in verdict.advice and "another measure of size" in verdict.advice
+    assert verdict.verdict == NOT_ENOUGH and ad_spend.ALIKE in verdict.why
+    assert verdict.advice == CLAIMS["A4"].advice[f"{NOT_ENOUGH} + one_size"]
     assert verdict.would_change == ""
 
 
@@ -296,14 +303,15 @@ def test_S17_past_clients_alone_are_said_in_verdict_and_advice(tmp_path):
     for claim, ratio in (("A1", contract_hazard_ratio), ("A4", ad_spend.size_hazard_ratio)):
         verdict = judge(CLAIMS[claim], ratio(study.spells), (), study.caveats)
         assert PAST_ONLY in verdict.qualifiers
-        assert "clients who are still there too" in verdict.advice
+        advice = CLAIMS[claim].advice
+        assert verdict.advice in (advice["past_only"], advice[f"{NOT_ENOUGH} + past_only"])
 
 
 def test_S17_a_trend_in_leaving_is_held_fixed_where_half_years_cannot_be():
     clients, contracts = agency(replace(TWICE, trend=-0.4), 12_000, 1)
     rows = exit_rows(followed(clients), contracts)
     first, names = rows["contract_term_months"] == 1, ("month-to-month", "fixed term")
-    blocks = ("calendar time", "half-year of signing")
+    blocks = ("calendar_time", "half_year")
     none, line = (
         compare(rows, first, names, name="x", leave_out=out).contrast
         for out in (blocks, blocks[1:])
@@ -319,7 +327,9 @@ def test_S17_dates_off_by_days_are_a_sensitivity_and_told():
     mended = contract_hazard_ratio(contract_checks.on_time(spells), contracts=contracts)
     assert as_told.theta > math.log(2) + 0.1
     assert abs(mended.theta - math.log(2)) < abs(as_told.theta - math.log(2)) / 2
-    assert "lie after it and count in the next term" in contract_checks.near_renewals(spells).text
+    text = contract_checks.near_renewals(spells).text
+    assert key_of(text).startswith("contract_term.near_renewals.some:")
+    assert say("contract_term.way.on_time", days=contract_checks.NEAR_DAYS) in text
     assert contract_checks.near_renewals(followed(agency(TWICE, 600, 1)[0])).text == ""
 
 
@@ -344,18 +354,18 @@ def test_S3_rows_by_the_term_in_force_and_groups_by_the_term_signed(ratio):
     as_signed = contract_hazard_ratio(spells)
     assert abs(found.theta - math.log(ratio)) < 2 * found.se
     assert as_signed.theta < math.log(ratio) - 0.1
-    others = {other.name: other for other in contract_sensitivities(spells, contracts)}
-    assert others["the term signed first, taken to be renewed"].theta == pytest.approx(
-        as_signed.theta
-    )
+    others = {key_of(other.name): other for other in contract_sensitivities(spells, contracts)}
+    assert others["contract_term.way.as_signed"].theta == pytest.approx(as_signed.theta)
 
 
 def test_S3_without_contracts_it_is_said_how_far_the_ratio_may_be_off():
     clients, contracts = agency(TWICE, 300, 1)
     spells = followed(clients)
     read = study_plan()["unrecorded_terms"]["ratio_read"]
-    told = contract_checks.unrecorded_terms(spells).text
-    assert all(f"{value:.2f}" in told for value in read.values()) and "1%, 2% or 5%" in told
+    text = contract_checks.unrecorded_terms(spells).text
+    assert key_of(text).startswith("contract_term.unrecorded_terms.some:")
+    assert all(f"{value:.2f}" in text for value in read.values())
+    assert all(f"{share}%" in text for share in read)
     assert CHANGES_UNKNOWN in judge(CLAIMS["A1"], contract_hazard_ratio(spells)).qualifiers
     assert contract_checks.unrecorded_terms(spells, contracts).text == ""
     assert (

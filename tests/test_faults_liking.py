@@ -15,7 +15,14 @@ import pytest
 from scipy import stats
 
 from retention import judge
-from retention.claims import importance, measurement, rep_liking
+from retention.claims import (
+    importance,
+    liking_views,
+    measurement,
+    reliability,
+    rep_liking,
+    results_shape,
+)
 from retention.claims.contract_term import _gain_words
 from retention.claims.judge import CLAIMS
 from retention.history.panel import Panel, build_panel, design, result_grid
@@ -28,6 +35,7 @@ from retention.results import (
     Contrast,
     Estimate,
     Estimates,
+    Findings,
     collect,
     finite,
     schema,
@@ -36,7 +44,7 @@ from retention.sample import WORLDS, simulate
 from retention.service import nps, reps
 from retention.settings import ResultsSettings
 from retention.stats.funnel import funnel
-from retention.words import say
+from retention.words import key_of, say, texts
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 COST = ResultsSettings(primary="cpa", better="lower")
@@ -67,6 +75,11 @@ def noisy(alike) -> Panel:
     return replace(
         panel, results=result_grid(np.full_like(panel.liking, np.nan), panel.spells, worse, COST)
     )
+
+
+def sentences(said: Findings) -> list[str]:
+    """The ids of the sentences, without what fills them in."""
+    return [key_of(item.text).partition(":")[0] for item in said.items]
 
 
 # S5, error of measurement
@@ -101,7 +114,7 @@ def test_S5_noise_in_results_lets_liking_win_and_the_correction_does_not(alike, 
     true, without = rep_liking.without_error(noisy), rep_liking.without_error(alike[0])
     assert judge(CLAIMS["A6"], plain).verdict in (HOLDS, DIRECTION)
     verdict = judge(CLAIMS["A6"], plain, [true])
-    assert verdict.fragile and rep_liking.WITHOUT_ERROR in verdict.flips
+    assert verdict.fragile and "rep_liking.way.without_error" in map(key_of, verdict.flips)
     assert (
         abs(true.theta) < 2 * true.se and true.se > plain.se
     )  # what is not known of the errors counts
@@ -109,7 +122,12 @@ def test_S5_noise_in_results_lets_liking_win_and_the_correction_does_not(alike, 
     made = design(noisy.rows, rep_liking.BOTH)
     found = measurement.corrected(noisy, made, made.fit())
     assert found.reliable[1] < 0.55 < 0.7 < found.reliable[0]
-    assert "Noise in results favours liking" in rep_liking.measured_words(noisy).text
+    assert sentences(reliability.measured_words(noisy)) == [
+        "rep_liking.measured.verdict",
+        "rep_liking.measured.repeats",
+        "rep_liking.measured.favours",
+        "rep_liking.measured.corrected",
+    ]
 
 
 def test_S5_leaving_out_a_client_is_a_fit_without_it(alike):
@@ -149,8 +167,10 @@ def test_S5_too_few_repeats_are_said(alike):
     once[:, ::13] = panel.results[:, ::13]
     rare = replace(panel, results=once)
     assert measurement.distances(once).size == 0
-    found = rep_liking.without_error(rare)
-    assert found.gate and rep_liking.measured_words(rare).text.startswith(measurement.TOO_FEW)
+    assert list(map(key_of, rep_liking.without_error(rare).gate)) == ["rep_liking.measured.too_few"]
+    said = sentences(reliability.measured_words(rare))
+    assert said == ["rep_liking.measured.too_few", "rep_liking.measured.favours"]
+    assert reliability.reliabilities(rare).rows == ()
 
 
 # S10, the badge and the counts
@@ -239,34 +259,49 @@ def test_S9_an_interval_that_excludes_none_names_it(name):
 
 def test_S9_other_sentences_of_the_pages(alike):
     gain = Estimate.of("A1", "months gained in 24", "gain", (0.4, -0.6, 1.4), "months")
-    assert not told_direction(_gain_words(gain, "24")) and "no clear difference" in _gain_words(
-        gain, "24"
-    )
-    assert "1.4 months longer" in _gain_words(replace(gain, estimate=1.4, low=0.4, high=2.4), "24")
+    unclear = _gain_words(gain, 24)
+    assert not told_direction(unclear)
+    assert key_of(unclear).startswith("contract_term.headline.unclear:0.4 months,24,")
+    assert "1.4 months longer" in _gain_words(replace(gain, estimate=1.4, low=0.4, high=2.4), 24)
     assert "1.4 months shorter" in _gain_words(
-        replace(gain, estimate=-1.4, low=-2.4, high=-0.4), "24"
+        replace(gain, estimate=-1.4, low=-2.4, high=-0.4), 24
     )
     panel = alike[0]
-    shares = Estimates(tuple(Estimate.of("A6", n, "", (v,), "") for n, v in AGREED), "")
-    shuffled = Estimates(
-        tuple(
-            Estimate.of("A6", "", g, (1.0,), "")
-            for g in ("liking", "results", "liking over results")
-        ),
-        "",
-    )
-    said = importance.agreement(contrast(0.1, 0.1), shares, shuffled).text
-    assert "no clear difference" in said and "liking tells" not in said
-    assert "liking tells more" in importance.agreement(contrast(0.3, 0.1), shares, shuffled).text
-    words = rep_liking.total_words(panel).text
-    assert ("no clear difference" in words) != told_direction(words)
+    words = liking_views.total_words(panel).text
+    _, low, high = liking_views.total_effect(panel)
+    assert told_direction(words) != (low <= 0 <= high)
+    unclear = {"rep_liking.through.unclear", "rep_liking.agreement.unclear"}
+    assert (key_of(words).partition(":")[0] in unclear) == (low <= 0 <= high)
+    for key in unclear:
+        assert "no clear difference" in texts()[key].lower() and not told_direction(texts()[key])
 
 
-AGREED = (
-    ("liking's share", 0.7),
-    ("fit lost without liking", 9.0),
-    ("fit lost without results", 3.0),
-)
+def agreed(theta: float, **other: float) -> str:
+    """The id of what is said of four views: a difference, and three that favour liking unless
+    `other`.
+    """
+    seen = {"liking_share": 0.7, "lost_liking": 9.0, "lost_results": 3.0, "gap": 1.0} | other
+    shares = [
+        Estimate.of("A6", say(f"rep_liking.importance.{name}"), "", (seen[name],), "")
+        for name in ("liking_share", "lost_liking", "lost_results")
+    ]
+    shuffled = [
+        Estimate.of("A6", "", say(f"rep_liking.shuffled.{name}"), (seen.get(name, 1.0),), "")
+        for name in ("liking", "results", "gap")
+    ]
+    views = (Estimates(tuple(shares), ""), Estimates(tuple(shuffled), ""))
+    return key_of(importance.agreement(contrast(theta, 0.1), *views).text).partition(":")[0]
+
+
+def test_S9_four_views_that_agree_name_a_direction_only_where_it_is_clear():
+    assert agreed(0.1) == "rep_liking.agreement.unclear"
+    assert agreed(0.3) == "rep_liking.agreement.liking"
+    against = {"liking_share": 0.3, "lost_liking": 3.0, "lost_results": 9.0, "gap": -1.0}
+    assert agreed(-0.3, **against) == "rep_liking.agreement.results"
+    assert agreed(-0.3) == agreed(0.3, gap=-1.0) == "rep_liking.agreement.apart"
+    none = Estimates((), "")
+    lacking = importance.agreement(contrast(0.3, 0.1), none, none)
+    assert key_of(lacking.text) == "rep_liking.agreement.lacking"
 
 
 # S13, the shape of results
@@ -287,19 +322,20 @@ def with_shape(panel: Panel, bend: float, slope: float, seed: int) -> Panel:
 
 def test_S13_leavers_at_both_ends_are_found_and_said(alike):
     bent = with_shape(alike[0], 0.4, 0.0, 1)
-    assert rep_liking.shape_caveats(bent) == (rep_liking.BOTH_ENDS,)
-    assert rep_liking.shape_words(bent).text.startswith("Results matter at both ends")
-    verdict = judge(
-        CLAIMS["A6"], rep_liking.liking_difference(bent), (), rep_liking.shape_caveats(bent)
-    )
-    assert rep_liking.BOTH_ENDS in verdict.words
+    caveats = results_shape.shape_caveats(bent)
+    assert list(map(key_of, caveats)) == ["claims.caveat.both_ends"]
+    said = key_of(results_shape.shape_words(bent).text)
+    assert said.startswith("rep_liking.shape.both_ends:")
+    verdict = judge(CLAIMS["A6"], rep_liking.liking_difference(bent), (), caveats)
+    assert caveats[0] in verdict.words
 
 
 def test_S13_a_straight_line_is_seldom_called_bent(alike):
     panel = alike[0]
-    found = [rep_liking.shape_caveats(with_shape(panel, 0.0, -0.4, seed)) for seed in range(12)]
+    found = [results_shape.shape_caveats(with_shape(panel, 0.0, -0.4, seed)) for seed in range(12)]
     assert sum(map(bool, found)) <= stats.binom.ppf(0.995, 12, 0.05)
-    assert "No clear bend" in rep_liking.shape_words(with_shape(panel, 0.0, -0.4, 0)).text
+    said = key_of(results_shape.shape_words(with_shape(panel, 0.0, -0.4, 0)).text)
+    assert said.startswith("rep_liking.shape.straight:")
 
 
 # S16, names on the first page

@@ -548,7 +548,7 @@ def test_B14_a_check_of_large_tables_asks_what_the_report_asks(
 ):
     folder = write(tmp_path, **{name: text})
     for large in (10, 10**9):
-        monkeypatch.setattr("retention.sources.reader.LARGE_BYTES", large)
+        monkeypatch.setattr("retention.data.reader.LARGE_BYTES", large)
         try:
             read(resolve(str(folder)), only_check=True)
             refused = ""

@@ -17,6 +17,7 @@ from retention.score import cross_section, early_warning, guards, scores, valida
 from retention.score import model as risk
 from retention.settings import Extra, Settings
 from retention.study import open_study
+from retention.words import key_of
 
 NUMBER, CATEGORY = Extra(kind="number"), Extra(kind="category")
 
@@ -96,7 +97,7 @@ def test_S8_levels_that_never_mix_and_columns_filled_in_at_the_end():
     rows["why"] = pd.Series("price", rows.index).where(rows["ended"] & (rng.random(300) < 0.4))
     rows["many"] = rng.integers(0, 90, 300).astype(str)
     found = guards.leaky(rows, {"state": CATEGORY, "why": CATEGORY, "many": CATEGORY})
-    assert set(found) == {"state", "why"} and "filled in only" in found["why"]
+    assert set(found) == {"state", "why"} and found["why"] == "filled"
 
 
 def leaking_agency(folder: Path) -> Path:
@@ -129,12 +130,12 @@ def test_S8_one_scan_and_what_leaks_is_used_nowhere(tmp_path):
     assert not {"health", "exit_talk"} & (set(study.spells) | set(study.snapshots))
     assert "visits" in study.snapshots
     named = [item.text for item in study.warnings().items if "health" in item.text]
-    assert len(named) == 1 and "are left out" in named[0]
+    assert len(named) == 1 and key_of(named[0]).startswith("churn_risk.leak.columns:health")
     groups = profile.known_at_signing(study.spells, study.at_signing)
-    assert "visits" in groups and not {"health", "exit talk"} & set(groups)
-    assert {
-        row.name.split()[-1] for row in ad_spend.other_sizes(study.spells, study.at_signing).rows
-    } == {"visits"}
+    assert "visits" in groups and not {"health", "exit_talk"} & set(groups)
+    assert {row.key[1] for row in ad_spend.other_sizes(study.spells, study.at_signing).rows} == {
+        "ad_spend.estimate.twice_the:visits"
+    }
     held = {row.group for row in ad_spend.per_doubling(study.spells, study.at_signing).rows}
     assert not any("exit_talk" in group for group in held)
 
@@ -146,10 +147,11 @@ def test_S8_every_page_takes_the_columns_that_were_scanned():
     root = Path(__file__).parents[1]
     for page in (root / "notebooks").glob("*.ipynb"):
         assert 'table(\\"clients\\").extra' not in page.read_text("utf-8"), page.name
-    for name in ("cli", "signing", "size", "snapshots", "scores", "leads"):
-        assert 'table("clients").extra' not in (
-            root / "src" / "retention" / f"{name}.py"
-        ).read_text("utf-8")
+    package = root / "src" / "retention"
+    modules = [package / "cli.py", package / "claims" / "profile.py"]
+    modules += [package / "claims" / "ad_spend.py", package / "history" / "snapshots.py"]
+    for module in (*modules, *(package / "score").glob("*.py")):
+        assert 'table("clients").extra' not in module.read_text("utf-8"), module.name
 
 
 TELCO = Path(__file__).parents[2] / "shared" / "data" / "telco" / "Telco-Customer-Churn.csv"
@@ -188,7 +190,7 @@ def telco(folder: Path):
 def test_S8_the_bill_of_a_whole_stay_is_named(tmp_path):
     study = telco(tmp_path)
     assert set(study.leaking) == {"TotalCharges"} and len(study.at_signing) == 15
-    assert "grows with how long a client stayed" in study.leaking["TotalCharges"]
+    assert study.leaking["TotalCharges"] == "grows"
 
 
 @no_telco
@@ -198,18 +200,19 @@ def test_S12_the_public_file_is_described(tmp_path):
     """
     study = telco(tmp_path)
     found = study.described
-    rows = {(row.name, row.group): row for row in cross_section.table(found).rows}
-    area, precision = rows["AUC", cross_section.WITH], rows["average precision", cross_section.WITH]
+    rows = {row.key[1:]: row for row in cross_section.table(found).rows}
+    used, left_out = key_of(cross_section.WITH), key_of(cross_section.WITHOUT)
+    area = rows["churn_risk.figure.auc", used]
+    precision = rows["churn_risk.figure.average_precision", used]
     assert area.estimate >= 0.83 and precision.estimate >= 0.63
     assert (
         area.low < area.estimate < area.high and precision.low < precision.estimate < precision.high
     )
-    assert rows["AUC", cross_section.WITHOUT].high < area.low
-    slope = rows["calibration slope (right: 1)", cross_section.WITH]
+    assert rows["churn_risk.figure.auc", left_out].high < area.low
+    slope = rows["churn_risk.figure.slope", used]
     assert 0.9 < slope.low < slope.estimate < slope.high < 1.1
-    assert "TotalCharges" not in found.rows and set(found.drivers["Columns"].head(3)) >= {
-        "contract term, months"
-    }
+    assert "TotalCharges" not in found.rows
+    assert "term_months" in set(found.drivers["feature"].head(3))
     listed = cross_section.present(found, study.spells)
     assert len(listed) == 5174 and listed["low"].iloc[0] > 75 > 5 > listed["high"].iloc[-1]
 
@@ -252,40 +255,38 @@ def snapshot_study(folder: Path, rows: pd.DataFrame):
 
 def test_S12_what_is_planted_is_found_and_what_is_not_is_not(tmp_path):
     planted = snapshot_study(tmp_path / "planted", snapshot(500, 1, 2.0)).described
-    assert planted.drivers.loc[0, "Columns"] == "trade" and planted.drivers.loc[0, "Low"] > 0.05
-    assert (planted.drivers.loc[1:, "Low"] < 0.01).all()
-    low = validation.area_under_curve(planted.told)[1]
+    assert planted.drivers.loc[0, "feature"] == "trade" and planted.drivers.loc[0, "low"] > 0.05
+    assert (planted.drivers.loc[1:, "low"] < 0.01).all()
+    low = validation.area_under_curve(planted.shares)[1]
     assert low > 0.6
     nothing = snapshot_study(tmp_path / "nothing", snapshot(500, 2, 0.0)).described
-    assert (
-        validation.area_under_curve(nothing.told)[1]
-        < 0.5
-        < validation.area_under_curve(nothing.told)[2] + 0.05
-    )
+    _, low, high = validation.area_under_curve(nothing.shares)
+    assert low < 0.5 < high + 0.05
 
 
 def test_S12_each_client_has_a_share_a_repeat_and_figures_are_those_of_the_library(tmp_path):
     found = snapshot_study(tmp_path / "data", snapshot(300, 3, 1.0)).described
-    assert found.told["client_id"].value_counts().eq(cross_section.REPEATS).all()
+    shares = found.shares
+    assert shares["client_id"].value_counts().eq(cross_section.REPEATS).all()
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    told = found.told
-    assert validation.area_under_curve(told)[0] == pytest.approx(
-        roc_auc_score(told["left"], told[validation.MODEL])
-    )
-    precision = average_precision_score(told["left"], told[validation.MODEL])
-    assert validation.average_precision(told)[0] == pytest.approx(precision)
+    area = roc_auc_score(shares["left"], shares[validation.MODEL])
+    assert validation.area_under_curve(shares)[0] == pytest.approx(area)
+    precision = average_precision_score(shares["left"], shares[validation.MODEL])
+    assert validation.average_precision(shares)[0] == pytest.approx(precision)
 
 
 def test_S12_months_that_know_the_outcome_are_left_out_and_too_few_is_said(tmp_path):
     rows = snapshot(300, 4, 1.0)
     rows["tenure"] = np.where(rows["left"] == "yes", 1, 20) + np.arange(300) % 3
     found = snapshot_study(tmp_path / "known", rows).described
-    assert cross_section.SERVICE not in found.rows and "are left out" in found.note
+    assert cross_section.SERVICE not in found.rows
+    assert key_of(found.note) == "churn_risk.snapshot.service_left_out"
     few = snapshot(300, 5, 1.0)
     few.loc[few.index[few["left"] == "yes"][30:], "left"] = "no"
     short = snapshot_study(tmp_path / "few", few).described
-    assert "30 left and 270 stay" in short.answer().text and cross_section.table(short).rows == ()
+    assert key_of(short.answer().text) == "churn_risk.snapshot.lacking:40,30,270"
+    assert cross_section.table(short).rows == ()
     assert cross_section.present(short, snapshot_study(tmp_path / "few", few).spells).empty
 
 
@@ -348,7 +349,7 @@ def test_S12_each_sort_of_data_has_its_own_cells(sample_study):
         assert len({tag for cell in notebook.cells for tag in cell.metadata.get("tags", ())}) == 2
 
 
-def test_S6_a_small_group_is_drawn_to_the_one_it_is_part_of():
+def test_S6_a_small_group_is_shrunk_towards_the_one_it_is_part_of():
     """Renewals: 30 of 100 on a year, 2 of 10 on two years; the free: 5 of 100. By hand, with 20
     rows of the wider.
     """
@@ -374,7 +375,7 @@ def test_S6_a_small_group_is_drawn_to_the_one_it_is_part_of():
     assert unseen == pytest.approx(due)
 
 
-def test_S6_the_calendar_tells_lengths_of_term_apart():
+def test_S6_the_calendar_distinguishes_lengths_of_term():
     """Of 12-month renewals 25 in a hundred leave, of 6-month ones 12: the calendar says so of
     each.
     """
@@ -395,10 +396,10 @@ def test_S6_the_interval_is_said_to_be_that_of_a_group():
         {"client": ["Ann"], "rep_id": "r1", "risk": 0.33, "low": 0.25, "high": 0.42}
     )
     table = table.assign(act_by="2026-01-31", at_stake=1.0, contact="yes", reasons="up: x")
-    shown = scores.monday(table, "USD")
-    assert scores.OF_A_HUNDRED in shown and "Interval" not in shown
-    assert shown.loc[0, scores.OF_A_HUNDRED] == "25 to 42"
+    shown = scores.monday(table)
+    assert shown.loc[0, "of_100"] == "25 to 42" and not {"low", "high"} & set(shown)
     text = scores.about_interval(table).text
+    assert key_of(text) == "churn_risk.list.interval:25.0,42.0"
     assert (
         "of 100 clients scored like this, 25 to 42 leave" in text and "may lie outside it" in text
     )
@@ -406,7 +407,7 @@ def test_S6_the_interval_is_said_to_be_that_of_a_group():
     assert "of 100 scored like this, 25 to 42 leave" in pages._for_readers(table).loc[0, "risk"]
 
 
-def told_of(left: list[int], model: list[float], calendar: list[float]) -> pd.DataFrame:
+def predicted(left: list[int], model: list[float], calendar: list[float]) -> pd.DataFrame:
     frame = pd.DataFrame(
         {"left": left, validation.MODEL: model, validation.CALENDAR: calendar, "month": 1}
     )
@@ -415,16 +416,14 @@ def told_of(left: list[int], model: list[float], calendar: list[float]) -> pd.Da
 
 def test_S11_ahead_by_hand_and_the_same_as_net_benefit():
     """At 20 % the model acts on the first two clients, the calendar on the last three."""
-    told = told_of([1, 0, 1, 0, 0], [0.5, 0.3, 0.1, 0.1, 0.1], [0.1, 0.1, 0.4, 0.4, 0.4])
-    ahead = validation.benefit_ahead(told, (0.2,))[0, 0]
+    frame = predicted([1, 0, 1, 0, 0], [0.5, 0.3, 0.1, 0.1, 0.1], [0.1, 0.1, 0.4, 0.4, 0.4])
+    ahead = validation.benefit_ahead(frame, (0.2,))[0, 0]
     assert ahead == pytest.approx(100 / 5 * ((1 - 0.25) - (1 - 2 * 0.25)))
-    row = validation.net_benefit(told).set_index("Act from a chance of").loc["20%"]
-    assert ahead == pytest.approx(
-        row["Net benefit by the model"] - row["Net benefit by the calendar"]
-    )
+    row = validation.net_benefit(frame).set_index("act_from").loc[0.2]
+    assert ahead == pytest.approx(row["net_benefit_model"] - row["net_benefit_calendar"])
 
 
-def test_S11_the_model_is_told_from_where_it_is_ahead():
+def test_S11_the_risk_from_which_the_model_is_ahead_is_found():
     """High chances of the model come true, its low ones are luck; the calendar knows who is
     locked.
     """
@@ -434,30 +433,29 @@ def test_S11_the_model_is_told_from_where_it_is_ahead():
     truth = np.where(high, 0.4, np.where(free, 0.08, 0.005))
     left = (rng.random(n) < truth).astype(int)
     blurred = np.where(high, 0.4, rng.permutation(np.where(free, 0.08, 0.005)))
-    told = told_of(list(left), list(blurred), list(np.where(free, 0.176, 0.005)))
-    first, low, high_ = validation.ahead_from(told)
+    frame = predicted(list(left), list(blurred), list(np.where(free, 0.176, 0.005)))
+    first, low, high_ = validation.ahead_from(frame)
     assert 0.08 < first <= 0.18 and low <= first <= high_
-    found = validation.Judgement(told, {"everybody alike": [0.1, 0.05, 0.15]}, "", (0.25, 0.35))
-    assert found.beats and f"From a predicted chance of {first:.0%} on" in found.ahead().text
-    assert "Below that the calendar is ahead" in found.ahead().text
-    cheap = validation.Judgement(told, found.skills, "", (0.01, 0.02))
+    found = validation.Judgement(frame, {"everybody": [0.1, 0.05, 0.15]}, "", (0.25, 0.35))
+    text = found.ahead().text
+    assert found.beats and key_of(text).startswith(f"churn_risk.ahead.model_from:{first},")
+    assert f"{first:.0%}" in text and "Below that the calendar is ahead" in text
+    cheap = validation.Judgement(frame, found.skills, "", (0.01, 0.02))
     assert cheap.predicts_better and not cheap.beats
-    assert (
-        cheap.answer().text.startswith("Use the renewal calendar")
-        and "1.0% to 2.0%" in cheap.answer().text
-    )
+    answer = cheap.answer().text
+    assert key_of(answer).startswith("churn_risk.answer.rule_pays:renewal calendar,1.0% to 2.0%")
+    assert answer.startswith("Use the renewal calendar") and "1.0% to 2.0%" in answer
 
 
 def test_S11_the_chances_that_matter_are_those_at_which_a_contact_pays():
-    told = told_of([1, 0], [0.5, 0.5], [0.5, 0.5])
+    frame = predicted([1, 0], [0.5, 0.5], [0.5, 0.5])
     costs = Settings().risk.model_copy(
         update={"contact_cost": 60.0, "incentive": 0.0, "worth_months": 12}
     )
-    assert validation.pays_from(told, costs) == pytest.approx((0.5, 0.25, 1 / 6, 0.125))
-    unknown = told.assign(worth_a_month=np.nan)
-    assert (
-        validation.pays_from(unknown, costs) == validation.CUTS == validation.pays_from(told, None)
-    )
+    assert validation.pays_from(frame, costs) == pytest.approx((0.5, 0.25, 1 / 6, 0.125))
+    unknown = frame.assign(worth_a_month=np.nan)
+    assert validation.pays_from(unknown, costs) == validation.CUTS
+    assert validation.pays_from(frame, None) == validation.CUTS
 
 
 CUT = pd.Timestamp("2024-12-31")
@@ -522,7 +520,7 @@ def test_S7_observed_and_expected_by_hand():
     )  # by months of service, drawn to one share
     assert len(found.months) == early_warning.SHOWN
     calm = early_warning.Watch(found.months, 3, 9, 8.8, 0.5).answer()
-    assert calm.kind == "text"
+    assert calm.kind == "text" and key_of(calm.text).startswith("churn_risk.lately.calm:")
     assert (
         calm.text
         == "No sign that churn has risen. In the last 3 months 9 clients chose to leave; 8.8 were "
@@ -530,15 +528,16 @@ def test_S7_observed_and_expected_by_hand():
     )
 
 
-def test_S7_a_doubling_three_months_ago_is_told():
+def test_S7_a_doubling_three_months_ago_is_found():
     found = [
         early_warning.watch(*month_ends(60, 0.05, rise=2.0, since=3, seed=seed), CUT)
         for seed in range(12)
     ]
     assert sum(each.risen for each in found) >= 8
-    told = next(each for each in found if each.risen).answer()
-    assert told.kind == "warning" and told.text.startswith("Churn has risen. In the last 3 months")
-    assert f"{early_warning.FALSE_ALARM:.1%} of reports" in told.text
+    answer = next(each for each in found if each.risen).answer()
+    assert answer.kind == "warning" and key_of(answer.text).startswith("churn_risk.lately.risen:")
+    assert "In the last 3 months" in answer.text
+    assert f"{early_warning.FALSE_ALARM:.1%} of reports" in answer.text
 
 
 def test_S7_no_change_gives_no_more_warnings_than_stated():
@@ -600,10 +599,9 @@ def test_S7_a_wave_of_renewals_is_no_rise():
 def test_S7_too_little_is_said():
     rows, ends = month_ends(5, 0.02)
     found = early_warning.watch(rows, ends, CUT)
-    assert (
-        "cannot be said" in found.answer().text
-        and found.answer().kind == "text"
-        and found.months.empty
-    )
-    assert "dates of start" in early_warning.watch(rows.head(0), ends, CUT).answer().text
-    assert early_warning.in_words(found).endswith("too few to say.")
+    assert key_of(found.why).startswith("churn_risk.lately.few:40,12,")
+    assert key_of(found.answer().text) == f"churn_risk.lately.unknown:{found.why}"
+    assert found.answer().kind == "text" and found.months.empty
+    undated = early_warning.watch(rows.head(0), ends, CUT)
+    assert key_of(undated.why) == "churn_risk.lately.no_dates"
+    assert key_of(early_warning.in_words(found)) == "churn_risk.lately.alt_few"

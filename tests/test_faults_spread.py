@@ -23,9 +23,9 @@ from retention.portfolio.margins import mended
 from retention.portfolio.tiers import days_to_pay
 from retention.service.loyalty import mean_of, share_of
 from retention.settings import WhatIfSettings
-from retention.stats.curves import spread_by_rep
 from retention.stats.hazards import fit_hazard
 from retention.stats.intervals import jackknife, with_limits
+from retention.stats.outcomes import spread_by_rep
 from retention.words import key_of
 from simulate_spread import World, agency
 

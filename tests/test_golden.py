@@ -14,18 +14,17 @@ from statsmodels.duration.hazard_regression import PHReg
 from golden.datasets import COLUMNS, load
 from retention.stats.correlations import steiger, zou
 from retention.stats.curves import (
-    Outcome,
     after,
     cumulative_incidence,
     kaplan_meier,
-    logrank,
     median,
-    rate_ratio,
     restricted_mean,
 )
 from retention.stats.funnel import funnel
 from retention.stats.hazards import fit_hazard
 from retention.stats.intervals import wilson
+from retention.stats.outcomes import Outcome
+from retention.stats.rates import logrank, rate_ratio
 
 GOLDEN = pd.read_csv(
     Path(__file__).parent / "golden" / "golden.csv", dtype={"group": str}, keep_default_na=False

@@ -111,7 +111,7 @@ def test_the_one_step_bootstrap_spreads_as_full_refits_do(n):
     [
         ([0, 0, 0, 0], [1, 2, 3, 4], "nobody left"),
         ([1, 1, 1, 1], [1, 2, 3, 4], "everybody left"),
-        ([0, 0, 1, 1], [0, 0, 1, 1], "x tells those who left"),
+        ([0, 0, 1, 1], [0, 0, 1, 1], "x separates those who left"),
         ([0, 1, 0, 1], [1, 1, 1, 1], "the same"),
     ],
 )

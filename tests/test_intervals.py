@@ -18,9 +18,10 @@ from retention.history.follow_up import follow_up
 from retention.history.in_charge import rep_in, reps_by_month, spans
 from retention.history.opportunities import compare, exit_rows
 from retention.results import NO_SPREAD, Contrast
-from retention.stats.curves import Outcome, cumulative_incidence, kaplan_meier, spread_by_rep
+from retention.stats.curves import cumulative_incidence, kaplan_meier
 from retention.stats.hazards import fit_hazard
 from retention.stats.intervals import effective_number, jackknife, leaving_out, share_limits, wilson
+from retention.stats.outcomes import Outcome, spread_by_rep
 
 DAY = pd.Timedelta(days=1)
 

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import clients_of
 from retention import judge, open_study
-from retention.claims import importance, rep_liking
+from retention.claims import detractors, importance, liking_views, rep_liking
 from retention.claims.judge import CLAIMS, sensitivity_table
 from retention.errors import ConfigError
 from retention.history.panel import (
@@ -27,6 +27,7 @@ from retention.history.spells import build_spells
 from retention.results import HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
 from retention.sample import PLAIN, WORLDS, simulate, write_sample
 from retention.settings import ResultsSettings
+from retention.words import key_of, say
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 COST = ResultsSettings(primary="cpa", better="lower")
@@ -195,7 +196,8 @@ def test_the_order_of_liking_and_results_is_found(large):
     assert abs(found["null"].theta) < 0.10
     assert -0.35 < found["reversed"].theta < -0.12
     assert judge(CLAIMS["A6"], found["study"]).verdict == HOLDS
-    assert "reversed" in judge(CLAIMS["A6"], found["reversed"]).qualifiers
+    qualifiers = judge(CLAIMS["A6"], found["reversed"]).qualifiers
+    assert "claims.qualifier.reversed" in map(key_of, qualifiers)
 
 
 def test_ratings_of_the_deciding_month_would_double_what_liking_does(large):
@@ -213,20 +215,20 @@ def test_views_of_importance_agree_where_the_truth_is_plain(large):
     panel = large["study"]
     share = importance.dominance(replace(panel, spells=panel.spells)).rows[0]
     assert share.low > 0.5
-    shuffled = {row.group: row for row in importance.held_out_importance(panel).rows}
-    assert shuffled["liking"].low > 0 and shuffled["liking over results"].estimate > 0
+    shuffled = {key_of(row.group): row for row in importance.held_out_importance(panel).rows}
+    assert shuffled["rep_liking.shuffled.liking"].low > 0
+    assert shuffled["rep_liking.shuffled.gap"].estimate > 0
     within = {row.group: row.estimate for row in importance.within_and_between(panel).rows}
     assert len(within) == 4 and all(ratio < 1 for ratio in within.values())
 
 
 def test_a_month_owes_to_the_month_before_what_was_planted(large):
     """Liking and results keep .85 of themselves; ratings are noisy, which takes some of it away."""
-    rows = {
-        (row.name, row.group): row.estimate for row in rep_liking.carried_over(large["null"]).rows
-    }
-    assert 0.75 < rows["results this month", "results the month before"] < 0.87
-    assert 0.6 < rows["liking this month", "liking the month before"] < 0.86
-    assert abs(rows["liking this month", "results the month before"]) < 0.05
+    rows = {row.key[1:]: row.estimate for row in liking_views.carried_over(large["null"]).rows}
+    now, before = "rep_liking.carried.now_", "rep_liking.carried.before_"
+    assert 0.75 < rows[now + "results", before + "results"] < 0.87
+    assert 0.6 < rows[now + "liking", before + "liking"] < 0.86
+    assert abs(rows[now + "liking", before + "results"]) < 0.05
 
 
 def test_liking_with_the_wrong_sign_never_holds():
@@ -237,33 +239,39 @@ def test_liking_with_the_wrong_sign_never_holds():
     assert lagged_contrast(rows, rep_liking.BOTH, rep_liking.DIFFERENCE, "").theta > 0.2
     verdict = judge(CLAIMS["A6"], found, rep_liking.liking_sensitivities(panel))
     assert found.theta < 0 and verdict.verdict != HOLDS and not verdict.fragile
-    assert (
-        rep_liking.LIKING_HARMS in verdict.words
-        and "do not leave less often but more" in verdict.sentence
-    )
-    assert "Do not lean on ratings" in verdict.advice
+    claim = CLAIMS["A6"]
+    assert "claims.caveat.liking_harms" in map(key_of, verdict.qualifiers)
+    assert claim.words["liking_harms"].partition("{")[0] in verdict.sentence
+    assert verdict.advice == claim.advice["liking_harms"]
 
 
 def test_too_few_answers_are_no_data(sample_study):
     panel = replace(sample_study.panel, asked=sample_study.panel.asked * 2)
-    verdict = judge(CLAIMS["A6"], rep_liking.liking_difference(panel))
-    assert verdict.verdict == NOT_ENOUGH and "36% of invitations" in verdict.why
+    found = rep_liking.liking_difference(panel)
+    verdict = judge(CLAIMS["A6"], found)
+    few = say("rep_liking.lacking.response", share=panel.response, least=rep_liking.MIN_RESPONSE)
+    assert verdict.verdict == NOT_ENOUGH and verdict.why == few
+    assert key_of(found.gate[0]) == few.key and panel.response == pytest.approx(0.36, abs=0.005)
 
 
 def test_the_sample_has_every_view(sample_study):
     panel, claim = sample_study.panel, CLAIMS["A6"]
     others = rep_liking.liking_sensitivities(panel)
-    assert [other.name for other in others] == list(claim.sensitivities)
-    assert [other.name for other in rep_liking.detractor_sensitivities(panel)] == list(
-        CLAIMS["A10"].sensitivities
-    )
-    assert rep_liking.detractor_ratio(panel).theta > 0.5
+    assert [key_of(other.name) for other in others] == list(claim.sensitivities)
+    others = detractors.detractor_sensitivities(panel)
+    assert [key_of(other.name) for other in others] == list(CLAIMS["A10"].sensitivities)
+    assert detractors.detractor_ratio(panel).theta > 0.5
     curve = importance.specification_curve(panel, sample_study.tables.get("results"), COST)
     assert len(curve) == 6 and sorted(c.theta for c in curve) == [c.theta for c in curve]
-    table = rep_liking.liking_by_results(panel)
+    thirds = liking_views.liking_by_results(panel)
+    assert thirds["left"].sum() == rep_liking.liking_difference(panel).n_events
+    table = liking_views.thirds_table(panel)
     assert table.shape == (3, 4)
-    left = sum(int(cell.split("(")[1].split()[0]) for cell in table.iloc[:, 1:].to_numpy().ravel())
-    assert left == rep_liking.liking_difference(panel).n_events  # the table splits the whole
+    for liking, row in zip(liking_views.THIRDS, table.itertuples(index=False), strict=True):
+        for results in liking_views.THIRDS:
+            cell = thirds.loc[(liking, results)]
+            said = say("rep_liking.thirds.cell", ratio=cell["ratio"], left=cell["left"])
+            assert getattr(row, f"{results}_results") == said
     assert (
         len(importance.tipping(panel)) == 5
         and importance.months_to_decision(panel)["clients"].min() >= 10
@@ -283,8 +291,9 @@ def test_the_curve_of_measures_holds_the_verdict(sample_study):
         COST,
         contracts=sample_study.contracts,
     )
-    curve = {c.name: c.theta for c in importance.specification_curve(panel, some, COST)}
-    assert curve["cpa, 3 months"] == pytest.approx(rep_liking.liking_difference(panel).theta)
+    curve = {key_of(c.name): c.theta for c in importance.specification_curve(panel, some, COST)}
+    planned = rep_liking.liking_difference(panel).theta
+    assert curve["rep_liking.curve.choice:cpa,3"] == pytest.approx(planned)
 
 
 def test_scores_asked_apart_from_ratings_are_used(sample_study):
@@ -294,12 +303,12 @@ def test_scores_asked_apart_from_ratings_are_used(sample_study):
     surveys.loc[odd, "nps"], surveys.loc[~odd, "rep_liking"] = pd.NA, np.nan
     panel = build_panel(sample_study.spells, surveys, sample_study.tables.get("results"), COST)
     assert (
-        not rep_liking.detractor_ratio(panel).lacking
+        not detractors.detractor_ratio(panel).lacking
         and rep_liking.liking_difference(panel).n_events > 50
     )
     assert panel.response == pytest.approx(0.36, abs=0.03)  # half of the answers hold no rating
     nobody = replace(panel, nps=np.where((panel.nps == 7) | (panel.nps == 8), 9, panel.nps))
-    assert math.isfinite(rep_liking.detractor_ratio(nobody).theta)  # no passives at all
+    assert math.isfinite(detractors.detractor_ratio(nobody).theta)  # no passives at all
 
 
 def test_the_table_expects_as_many_as_left(sample_study):
@@ -335,7 +344,7 @@ def test_nothing_recorded_after_the_cutoff_is_used(sample_study):
     assert (~np.isnan(back.panel.results)).sum() <= ((known["metric"] == "cpa") & ~late).sum()
 
 
-def test_nought_is_a_bad_month_and_clients_without_targets_have_their_own():
+def test_zero_is_a_bad_month_and_clients_without_targets_have_their_own():
     more = ResultsSettings(primary="cpa", better="higher")
     zero = against_target(
         measured([("a", f"2023-{m:02d}", v) for m, v in ((1, 100.0), (2, 50.0), (3, 0.0))]), more
@@ -349,24 +358,24 @@ def test_nought_is_a_bad_month_and_clients_without_targets_have_their_own():
 
 
 def test_ways_to_the_interval_agree(sample_study):
-    rows = {row.group: row for row in rep_liking.ways_of_interval(sample_study.panel).rows}
+    found = liking_views.ways_of_interval(sample_study.panel).rows
+    rows = {key_of(row.group).rpartition(".")[2]: row for row in found}
     assert list(rows) == [
-        f"{who}, {way}" for who in ("by client", "by rep") for way in ("formula", "resampled")
+        f"{who}_{way}" for who in ("by_client", "by_rep") for way in ("formula", "resampled")
     ]
     widths = {group: row.high - row.low for group, row in rows.items()}
-    assert widths["by client, resampled"] == pytest.approx(widths["by client, formula"], rel=0.1)
-    planned = rep_liking.effects(sample_study.panel).rows[2]
-    assert rows["by client, formula"].estimate == pytest.approx(planned.estimate)
-    assert (
-        planned.high - planned.low
-        >= max(widths["by client, formula"], widths["by rep, formula"]) * 0.999
-    )
+    assert widths["by_client_resampled"] == pytest.approx(widths["by_client_formula"], rel=0.1)
+    planned = liking_views.effects(sample_study.panel).rows[2]
+    assert planned.key[1:] == ("rep_liking.effects.difference", "claims.way.as_planned")
+    assert rows["by_client_formula"].estimate == pytest.approx(planned.estimate)
+    widest = max(widths["by_client_formula"], widths["by_rep_formula"])
+    assert planned.high - planned.low >= widest * 0.999
 
 
 def test_without_surveys_it_says_what_is_lacking(sample_study):
     panel = build_panel(sample_study.spells, None, None, ResultsSettings())
     lacking = rep_liking.missing(panel)
-    assert len(lacking) == 2 and "rep_liking" in lacking[0] and "primary" in lacking[1]
+    assert list(map(key_of, lacking)) == ["rep_liking.needs.liking", "rep_liking.needs.results"]
     verdict = judge(
         CLAIMS["A6"],
         rep_liking.liking_difference(panel),
@@ -374,19 +383,19 @@ def test_without_surveys_it_says_what_is_lacking(sample_study):
         (),
         lacking,
     )
-    assert verdict.verdict == NOT_RUN and "rep_liking" in verdict.why
+    assert verdict.verdict == NOT_RUN and lacking[0] in verdict.why
     for view in (
-        rep_liking.effects,
-        rep_liking.carried_over,
+        liking_views.effects,
+        liking_views.carried_over,
         importance.dominance,
         importance.naive_correlations,
     ):
         assert view(panel).rows == ()
-    assert rep_liking.liking_by_results(panel).empty and importance.months_to_decision(panel).empty
+    assert liking_views.thirds_table(panel).empty and importance.months_to_decision(panel).empty
     assert sensitivity_table(CLAIMS["A6"], []).empty
 
 
-def test_a_metric_that_there_is_not_is_told(tmp_path):
+def test_a_metric_that_there_is_not_is_said(tmp_path):
     write_sample(tmp_path / "agency", clients=60, seed=8)
     settings = tmp_path / "agency" / "retention.toml"
     settings.write_text(settings.read_text().replace('primary = "cpa"', 'primary = "CPA"'))
@@ -402,18 +411,21 @@ def test_ratings_that_are_all_alike_are_said_to_be(sample_study):
         sample_study.panel, liking=np.where(np.isnan(sample_study.panel.liking), np.nan, 8.0)
     )
     found = rep_liking.liking_difference(panel)
-    assert found.n_events > 100 and "liking is the same wherever it is known" in found.gate[0]
+    alike = say("rep_liking.lacking.no_variation", measures="liking")
+    assert found.n_events > 100
+    assert found.gate == (say("rep_liking.lacking.no_estimate", why=alike),)
     assert judge(CLAIMS["A6"], found).would_change == ""
 
 
 def test_those_compared_are_those_counted(sample_study):
-    found = rep_liking.detractor_ratio(sample_study.panel)
+    found = detractors.detractor_ratio(sample_study.panel)
     rows = lagged_rows(sample_study.panel, rating="nps").dropna(subset=["nps"])
-    told = rows[(rows["nps"] <= 6) | (rows["nps"] >= 9)]
-    assert found.n_clients == told["client_id"].nunique() and found.n_events == told["left"].sum()
+    compared = rows[(rows["nps"] <= 6) | (rows["nps"] >= 9)]
+    assert found.n_clients == compared["client_id"].nunique()
+    assert found.n_events == compared["left"].sum()
 
 
-def test_a_sign_that_luck_could_give_is_not_told():
+def test_a_sign_that_chance_could_give_is_not_said():
     """Better results go with leaving here only where the interval is clear of none; so for
     liking.
     """

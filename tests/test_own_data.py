@@ -797,8 +797,8 @@ def test_a_returning_client_has_two_engagements(tmp_path):
 
 
 def test_large_tables_are_only_checked(tmp_path, monkeypatch):
-    monkeypatch.setattr("retention.sources.reader.LARGE_BYTES", 10)
-    monkeypatch.setattr("retention.sources.delimited.PIECE_ROWS", 7)
+    monkeypatch.setattr("retention.data.reader.LARGE_BYTES", 10)
+    monkeypatch.setattr("retention.data.delimited.PIECE_ROWS", 7)
     rows = "".join(f"c{i % 50:02d},2020-{1 + i // 50:02d},{i}\n" for i in range(600))
     ids = "".join(f"c{i:02d},2020-01-01,,1,5\n" for i in range(50))
     where = folder(tmp_path, f"{HEAD}\n{ids}")

@@ -25,7 +25,9 @@ from retention.results import (
     quantity,
     to_json,
 )
-from retention.show.plots import Picture, effect_words, plot_effects
+from retention.show.picture import Picture
+from retention.show.survival import effect_words, plot_effects
+from retention.words import key_of
 
 NAMED = "<img src=x onerror=alert(1)>"
 
@@ -40,7 +42,7 @@ def test_tables_escape_whatever_is_in_them():
 def test_groups_stand_side_by_side():
     rows = tuple(Estimate("A1", "share", g, 0.5, 0.4, 0.6, 0.95, "share", 9, 3) for g in ("a", "b"))
     assert Estimates(rows, "c").frame().to_dict("records") == [
-        {"Quantity": "share"} | dict.fromkeys("ab", "50.0% (40.0% to 60.0%)")
+        {"quantity": "share"} | dict.fromkeys("ab", "50.0% (40.0% to 60.0%)")
     ]
 
 
@@ -61,34 +63,30 @@ def test_collect_keeps_order_and_says_nothing_twice():
 
 def test_the_gate_counts_add_up(sample_study):
     spells = sample_study.spells
-    head = gate.counts(spells, sample_study.tables.frames["clients"]).set_index("What")["Count"]
-    assert (
-        "Enough to try the contract term (A1): 206 of the month-to-month clients"
-        in gate.enough(spells).text
-    )
-    assert "Not enough yet" in gate.enough(spells.head(15)).text
+    head = gate.counts(spells, sample_study.tables.frames["clients"])["count"]
+    text = gate.enough(spells).text
+    assert key_of(text).startswith("data.enough.yes:") and "206 of the month-to-month" in text
+    assert key_of(gate.enough(spells.head(15)).text).startswith("data.enough.not_yet:")
     kinds = gate.ends_by_kind(spells)
-    assert kinds["Ends"].sum() == head["ended"] and kinds["Share"].sum() == pytest.approx(1)
+    assert kinds["ends"].sum() == head["ended"] and kinds["share"].sum() == pytest.approx(1)
     follow = gate.follow_up_by_term(spells)
-    assert (
-        follow["Engagements"].sum() == len(spells) == head["engagements followed (pauses merged)"]
-    )
+    assert follow["engagements"].sum() == len(spells) == head["engagements"]
     flow = gate.starts_and_ends(spells, sample_study.records_begin)
     assert flow["ended"].sum() == head["ended"]
 
 
 def test_absent_tables_and_missing_values_are_told(sample_study):
     frames = dict(sample_study.tables.frames)
-    assert gate.absent(frames)["Adding"].tolist() == ["clients: referred_by", "clients: known_from"]
+    assert [key_of(text) for text in gate.absent(frames)["adding"]] == [
+        "data.absent.columns:referred_by",
+        "data.absent.columns:known_from",
+    ]
     del frames["surveys"]
     frames["clients"] = frames["clients"].drop(columns=["single_contact", "champion"])
-    told = gate.absent(frames)["Adding"].tolist()
-    assert (
-        "table surveys" in told
-        and "table contracts" not in told
-        and "clients: single_contact, champion" in told
-    )
-    missing = gate.missing_by_field(sample_study.tables.frames).set_index("Column")["Missing"]
+    adding = [key_of(text) for text in gate.absent(frames)["adding"]]
+    assert "data.absent.table:surveys" in adding and "data.absent.table:contracts" not in adding
+    assert "data.absent.columns:single_contact, champion" in adding
+    missing = gate.missing_by_field(sample_study.tables.frames).set_index("column")["missing"]
     assert missing["clients.end_initiator"] == sample_study.tables.frames["clients"][
         "end_initiator"
     ].isna().sum() - (sample_study.tables.frames["clients"]["end_date"].isna().sum())
@@ -183,8 +181,8 @@ def test_charts_of_effects_in_words():
     rows = pd.DataFrame({"choice": ["as planned", "b", "none"], "estimate": [0.3, -0.1, 1.0]})
     rows[["low", "high"]] = [(0.1, 0.5), (-0.3, 0.1), (float("nan"), 2.0)]
     assert effect_words(rows, "difference") == (
-        "as planned: 0.30 (0.10 to 0.50). Other ways lie between -0.10 and -0.10; "
-        "of all 2, 1 leave no difference possible."
+        "as planned: 0.30 (0.10 to 0.50). Other ways lie between -0.10 and -0.10. "
+        "Of all 2, 1 includes no difference."
     )
     assert effect_words(rows.head(1)) == "as planned: 0.30 (0.10 to 0.50)."
     assert effect_words(rows.tail(1)) == "Nothing could be computed."

@@ -1,5 +1,5 @@
 """Sellers and promises: funnels by hand and against R, planted over-promising found, equal sellers
-not told apart.
+not separated.
 """
 
 import datetime as dt
@@ -12,7 +12,7 @@ import pytest
 
 from conftest import clients_of
 from retention import judge, open_study
-from retention.claims import importance, promises, rep_liking, sellers
+from retention.claims import detractors, importance, liking_views, promises, rep_liking, sellers
 from retention.claims.judge import CLAIMS
 from retention.history.expected import expected_ends
 from retention.history.panel import build_panel
@@ -20,6 +20,7 @@ from retention.history.spells import build_spells
 from retention.results import NOT_RUN, Z95
 from retention.sample import WORLDS, simulate, write_sample
 from retention.stats.funnel import MEDIAN_STEP, funnel, luck, median_rate_ratio, over_dispersion
+from retention.words import key_of
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 
@@ -63,14 +64,10 @@ def test_the_planted_over_promiser_is_found(sample_study):
     table = sellers.sellers(sample_study.spells)
     assert table.index[0] == "s01" and table.loc["s01", "unusual"] and table.loc["s01", "low"] > 1
     promised = promises.promised_and_delivered(sample_study.panel, "seller_id")
-    assert (
-        promised["Who"].iloc[0] == "s01"
-        and promised["Promised above delivered, %"].is_monotonic_decreasing
-    )
+    above = promised[promises.PROMISED]
+    assert promised["who"].iloc[0] == "s01" and above.is_monotonic_decreasing
     # Planted: s01 promises a standard deviation more, that is a quarter on the log scale.
-    assert promised["Promised above delivered, %"].iloc[0] == pytest.approx(
-        100 * math.expm1(0.25), abs=6
-    )
+    assert above.iloc[0] == pytest.approx(100 * math.expm1(0.25), abs=6)
 
 
 def test_who_has_too_few_is_not_ranked():
@@ -142,11 +139,13 @@ def test_the_spread_between_sellers_covers_what_was_planted():
             assert above <= 6
 
 
-def test_equal_sellers_are_not_told_apart_and_few_are_no_data():
+def test_equal_sellers_are_not_separated_and_few_are_no_data():
     rng = np.random.default_rng(2)
     tables = simulate(WORLDS["study"], clients=1500, seed=9, tables=("clients",))
     spells = build_spells(tables["clients"], cutoff=CUTOFF, records_begin=BEGIN)
-    assert "8 such sellers" in judge(CLAIMS["A7"], sellers.seller_spread(spells)).why
+    few = sellers.seller_spread(spells)
+    assert key_of(few.gate[1]).startswith("sellers.lacking.ends_and_sellers:8,")
+    assert few.gate[1] in judge(CLAIMS["A7"], few).why
     dealt = spells.assign(seller_id=rng.choice([f"s{k:02d}" for k in range(12)], len(spells)))
     found = sellers.seller_spread(dealt)
     assert not found.gate and found.interval()[0] == 0
@@ -181,18 +180,18 @@ def test_nothing_fails_where_hardly_anybody_has_left(tiny, cutoff):
     ):
         assert judge(claims["A6"], contrast).verdict != NOT_RUN
     views = [
-        getattr(rep_liking, name)
+        getattr(liking_views, name)
         for name in ("effects", "total_and_direct", "carried_over", "interaction")
     ]
     views += [importance.dominance, importance.held_out_importance, importance.naive_correlations]
     assert all(view(panel)._repr_mimebundle_() for view in [*views, importance.within_and_between])
     assert (
         importance.dip_words(importance.months_to_decision(panel))
-        and len(rep_liking.who_answers(panel)) == 2
+        and len(liking_views.who_answers(panel)) == 2
     )
-    assert rep_liking.liking_by_results(panel).shape[1] in (0, 4)
+    assert liking_views.thirds_table(panel).shape[1] in (0, 4)
     found = [
-        rep_liking.detractor_ratio(panel),
+        detractors.detractor_ratio(panel),
         promises.gap_ratio(panel),
         sellers.seller_spread(study.spells),
     ]
@@ -213,11 +212,37 @@ def tiny(tmp_path_factory) -> str:
 
 def test_lacking_columns_are_said(sample_study):
     spells = sample_study.spells.drop(columns=["seller_id", "promised_result"])
-    assert "seller_id" in sellers.missing_sellers(spells)[0]
-    assert sellers.sellers(spells).empty and sellers.seller_list(sellers.sellers(spells)).empty
-    assert "Too few" in sellers.seller_words(sellers.sellers(spells)).text
-    assert len(sellers.seller_sensitivities(sample_study.spells)) == len(CLAIMS["A7"].sensitivities)
-    assert len(promises.gap_sensitivities(sample_study.panel)) == len(CLAIMS["A8"].sensitivities)
+    assert list(map(key_of, sellers.missing_sellers(spells))) == ["sellers.needs.seller"]
+    table = sellers.sellers(spells)
+    assert table.empty and sellers.seller_list(table).empty
+    assert said(table) == ["sellers.answer.too_few"]
+    ways = sellers.seller_sensitivities(sample_study.spells)
+    assert [key_of(way.name) for way in ways] == list(CLAIMS["A7"].sensitivities)
+    ways = promises.gap_sensitivities(sample_study.panel)
+    assert [key_of(way.name) for way in ways] == list(CLAIMS["A8"].sensitivities)
+
+
+def said(table: pd.DataFrame) -> list[str]:
+    """The ids of the sentences about the sellers, without what fills them in."""
+    return [key_of(item.text).partition(":")[0] for item in sellers.seller_words(table).items]
+
+
+def test_the_answer_about_sellers_follows_their_readings():
+    """One beyond chance, one who is unusual, one too small to compare; then nobody to compare."""
+    ends = pd.Series([80.0, 35, 30, 3], ["a", "b", "c", "d"])
+    table = funnel(ends, pd.Series([40.0, 24, 30, 3], ends.index))
+    assert dict(zip(table.index, sellers.readings(table), strict=True)) == {
+        "a": "beyond",
+        "b": "unusual",
+        "c": "within",
+        "d": "few",
+    }
+    parts = [f"sellers.answer.{part}" for part in ("beyond", "look", "compared")]
+    assert said(table) == parts
+    sentences = [item.text for item in sellers.seller_words(table).items]
+    assert "a (2.0 times" in sentences[0] and "b" in sentences[1] and "3 of 4" in sentences[2]
+    assert said(table[table.index == "c"]) == ["sellers.answer.within", "sellers.answer.compared"]
+    assert said(table[table.index == "d"]) == ["sellers.answer.none_compared"]
 
 
 def test_the_spread_is_measured_against_all_clients_together(sample_study):
@@ -230,17 +255,15 @@ def test_the_spread_is_measured_against_all_clients_together(sample_study):
     assert pooled["expected"].sum() == pytest.approx(pooled["observed"].sum(), rel=0.02)
     assert not np.allclose(pooled["expected"], apart["expected"], rtol=1e-3)
     alone = sellers.seller_spread(spells.assign(seller_id="s1"))
-    assert (
-        alone.events == {"the sellers' clients": pooled["observed"].sum()}
-        and "7 more to compare" in alone.gate[0]
-    )
-    told = judge(CLAIMS["A7"], sellers.seller_spread(spells))
-    assert (
-        "more early ends" in told.why and told.would_change == ""
-    )  # so many ends alone would not open it
+    assert alone.events == {sellers.CLIENTS: pooled["observed"].sum()}
+    assert key_of(alone.gate[1]) == "sellers.lacking.ends_and_sellers:8,105.0,7"
+    found = sellers.seller_spread(spells)
+    verdict = judge(CLAIMS["A7"], found)
+    assert found.gate[1] in verdict.why
+    assert verdict.would_change == ""  # so many ends alone would not open it
 
 
-def test_many_people_are_told_by_one_step_as_by_a_fit_each(sample_study, monkeypatch):
+def test_many_people_are_expected_by_one_step_as_by_a_fit_each(sample_study, monkeypatch):
     """Expected ends of each rep's clients from the others': one Newton step from the fit of all,
     against refits.
     """

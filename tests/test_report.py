@@ -55,6 +55,7 @@ def test_the_published_folder_is_as_designed(out):
     lists = {name for name in names if name.startswith("lists/")}
     assert len(pages) == 9 and names - lists == written | told | {
         "index.html",
+        "glossary.html",
         "scores.csv",
         "leads.csv",
     }
@@ -159,7 +160,7 @@ def test_each_run_says_what_changed_since_the_one_before(chain):
         and "no run before this one" in (runs_in(chain)[CUTOFFS[0]] / "index.html").read_text()
     )
     assert (second["before"], third["before"]) == (first["after"], second["after"])
-    assert "the cut-off" in third["made_of"] and third["rows"][0]["table"] == "clients"
+    assert "cutoff" in third["made_of"] and third["rows"][0]["table"] == "clients"
     assert f"Compared with run {second['after']}" in (chain / "latest" / "index.html").read_text()
     told = retention("compare", runs_in(chain)[CUTOFFS[0]], chain / "latest")
     assert told.returncode == 0 and f"Compared with run {first['after']}" in told.stdout
@@ -256,7 +257,7 @@ def test_data_that_changed_are_run_and_old_runs_are_cleared_away(chain, data, tm
     }
     assert kept == {runs_in(chain)[CUTOFFS[2]].name, (tmp_path / "out" / "latest").resolve().name}
     changed = json.loads((tmp_path / "out" / "latest" / "changes.json").read_text())
-    assert changed["made_of"] == ["the data files"]
+    assert changed["made_of"] == ["data"]
     grown = [
         (row["table"], row["after"] - row["before"])
         for row in changed["rows"]

@@ -24,6 +24,7 @@ from retention.score import model as risk
 from retention.settings import Extra, Settings
 from retention.stats.hazards import NotFittedError
 from retention.study import Study, open_study, prepare
+from retention.words import key_of, say
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def scored(sample_study, found):
 
 
 def test_outcomes_by_hand():
-    """Two to four months ahead; decided in May of one year, foretold from December to May; cut-off
+    """Two to four months ahead; decided in May of one year, predicted from December to May; cut-off
     in June.
     """
     start = 2024 * 12
@@ -48,8 +49,8 @@ def test_outcomes_by_hand():
         {"month": range(start - 1, start + 5), "decided": start + 4.0, "kind": "client"}
     )
     last = start + 5
-    told = snapshots._outcome(rows, Window(), last)
-    assert told.tolist() == [STAYED, LEFT, LEFT, NOT_YET, NOT_YET, NOT_YET]
+    outcome = snapshots._outcome(rows, Window(), last)
+    assert outcome.tolist() == [STAYED, LEFT, LEFT, NOT_YET, NOT_YET, NOT_YET]
     assert snapshots._outcome(rows, Window(), last + 9).tolist() == [
         STAYED,
         LEFT,
@@ -159,7 +160,9 @@ def test_too_few_ends_are_refused(sample_study):
     judged = validation.judged(
         sample_study.snapshots[sample_study.snapshots["client_id"].isin(few["client_id"])], Window()
     )
-    assert "30 are on record in all" in judged.answer().text and not judged.beats
+    lacking = say("churn_risk.lacking.leavers", needed=risk.MIN_EVENTS, few=30)
+    assert key_of(judged.why) == key_of(lacking) and not judged.beats
+    assert key_of(judged.answer().text) == f"churn_risk.answer.none:{lacking}"
     assert scores.scorer(few, judged, Window()) is None and scores.weights(None).empty
     assert scores.scores(few, sample_study.spells, None, Settings(), sample_study.cutoff).empty
     assert validation.views(few, Window(), judged) == {} and not validation.skills(judged).rows
@@ -168,92 +171,92 @@ def test_too_few_ends_are_refused(sample_study):
         validation.observed_over_expected,
         validation.reliability,
     ):
-        assert table(judged.told).empty
-    assert validation.profit(judged.told, 12, 10, 0).empty
+        assert table(judged.predictions).empty
+    assert validation.profit(judged.predictions, 12, 10, 0).empty
 
 
 def test_the_sample_s_model_beats_every_rule(found):
     """The made-up agency has liking and results planted, which no rule knows together."""
-    assert (
-        found.beats
-        and found.best_rule == "renewal calendar"
-        and "Use the model" in found.answer().text
-    )
+    assert found.beats and found.best_rule == risk.CALENDAR
+    assert said(found.answer()) == "churn_risk.answer.model"
     for name, (saved, low, high) in found.skills.items():
-        told = found.told
-        assert (
-            saved == pytest.approx(1 - _loss(told, "the model") / _loss(told, name))
-            and low < saved < high
-        )
-    assert found.skills["everybody alike"][0] > found.skills["renewal calendar"][0]
+        losses = [_loss(found.predictions, way) for way in (validation.MODEL, name)]
+        assert saved == pytest.approx(1 - losses[0] / losses[1]) and low < saved < high
+    assert found.skills["everybody"][0] > found.skills[risk.CALENDAR][0]
 
 
-def _loss(told: pd.DataFrame, way: str) -> float:
-    return float(log_loss(told["left"], told[way]))
+def said(finding) -> str:
+    """The id of what a finding says, without the values of its fields."""
+    return key_of(finding.text).partition(":")[0]
+
+
+def _loss(predictions: pd.DataFrame, way: str) -> float:
+    return float(log_loss(predictions["left"], predictions[way]))
 
 
 def test_a_model_that_knows_nothing_is_not_recommended(found):
     """The same chances given to other rows: no skill, and the page recommends the calendar."""
-    rng, told = np.random.default_rng(1), found.told.copy()
-    told[validation.MODEL] = rng.permutation(told[validation.MODEL])
-    idle = validation.Judgement(
-        told, {name: validation.skill(told, name) for name in validation.ways(told)[1:]}
-    )
-    assert not idle.beats and idle.answer().text.startswith(
-        "Use the renewal calendar: no model beats"
-    )
+    rng, shuffled = np.random.default_rng(1), found.predictions.copy()
+    shuffled[validation.MODEL] = rng.permutation(shuffled[validation.MODEL])
+    skills = {name: validation.skill(shuffled, name) for name in validation.ways(shuffled)[1:]}
+    idle = validation.Judgement(shuffled, skills)
+    assert not idle.beats and idle.fallback == risk.CALENDAR
+    assert said(idle.answer()) == "churn_risk.answer.rule"
+    assert idle.answer().text.startswith("Use the renewal calendar:")
 
 
 def test_figures_against_the_library(found):
-    told = found.told
-    rows = {row.name: row for row in validation.table({"all": told}, 10).rows}
-    left, p = told["left"], told[validation.MODEL]
-    assert rows["average precision"].estimate == pytest.approx(average_precision_score(left, p))
-    assert rows["squared error (Brier)"].estimate == pytest.approx(brier_score_loss(left, p))
-    top = told.sort_values(validation.MODEL, ascending=False).groupby("month").head(10)
+    predictions = found.predictions
+    table = validation.table({"all": predictions}, 10)
+    rows = {key_of(row.name).removeprefix("churn_risk."): row for row in table.rows}
+    left, p = predictions["left"], predictions[validation.MODEL]
+    precision = rows["figure.average_precision"].estimate
+    assert precision == pytest.approx(average_precision_score(left, p))
+    assert rows["figure.brier"].estimate == pytest.approx(brier_score_loss(left, p))
+    assert rows["figure.log_loss"].estimate == pytest.approx(log_loss(left, p))
+    ranked = predictions.sort_values(validation.MODEL, ascending=False)
+    top = ranked.groupby("month").head(10)
     reached = top["left"].sum() / left.sum()
-    assert rows["of those who leave, among the 10 a month at most risk"].estimate == pytest.approx(
-        reached
-    )
+    assert rows["figure_of_top.reached:10"].estimate == pytest.approx(reached)
+    lift = top["left"].mean() / left.mean()
+    assert rows["figure_of_top.lift:10"].estimate == pytest.approx(lift)
     assert all(row.low < row.estimate < row.high for row in rows.values())
-    assert 0.7 < rows["calibration slope (right: 1)"].estimate < 1.3
-    assert validation.reliability(told)["rows"].sum() == len(told)
+    assert 0.7 < rows["figure.slope"].estimate < 1.3
+    assert validation.reliability(predictions)["rows"].sum() == len(predictions)
 
 
 def test_net_benefit_and_profit_by_hand():
-    told = pd.DataFrame(
+    predictions = pd.DataFrame(
         {"left": [1, 1, 0, 0, 0], "month": 1, validation.MODEL: [0.9, 0.04, 0.3, 0.01, 0.01]}
     )
-    told["worth_a_month"] = [100, 1000, 100, 100, np.nan]
-    row = validation.net_benefit(told).set_index("Act from a chance of").loc["20%"]
-    assert row["Net benefit by the model"] == pytest.approx(100 * (1 / 5 - 1 / 5 * 0.25))
-    assert row["Net benefit on everybody"] == pytest.approx(100 * (2 / 5 - 3 / 5 * 0.25))
-    earned = validation.profit(told, months=10, cost=40, incentive=200).set_index(
-        "Share kept by a contact"
-    )
-    assert earned.loc["0%", "Earned a month"] == 0 and earned.loc["0%", "Contacts a month"] == 0
+    predictions["worth_a_month"] = [100, 1000, 100, 100, np.nan]
+    row = validation.net_benefit(predictions).set_index("act_from").loc[0.2]
+    assert row["net_benefit_model"] == pytest.approx(100 * (1 / 5 - 1 / 5 * 0.25))
+    assert row["net_benefit_everybody"] == pytest.approx(100 * (2 / 5 - 3 / 5 * 0.25))
+    earned = validation.profit(predictions, months=10, cost=40, incentive=200)
+    earned = earned.set_index("share_kept")
+    assert earned.loc[0, "earned_a_month"] == 0 and earned.loc[0, "contacts_a_month"] == 0
     # Worth 1,000: from 40 / (.2 x 800) = 25 % on, the first and the third. Worth 10,000: from 2 %
     # on, the second.
-    assert (
-        earned.loc["20%", "Contacts a month"] == 3
-        and earned.loc["20%", "Least chance contacted"] == 0.04
-    )
-    assert earned.loc["20%", "Earned a month"] == pytest.approx(0.2 * (800 + 9800) - 3 * 40)
+    assert earned.loc[0.2, "contacts_a_month"] == 3 and earned.loc[0.2, "least_risk"] == 0.04
+    assert earned.loc[0.2, "earned_a_month"] == pytest.approx(0.2 * (800 + 9800) - 3 * 40)
 
 
 def test_drift_alarm_needs_two_quarters_running():
     quarters = pd.DataFrame(
         {
-            "Left": [9, 9, 30.0],
-            "Foretold": 10.0,
-            "Ratio": [0.9, 0.9, 3],
-            "Low": [0.4, 0.4, 2.0],
-            "High": [1.6, 1.6, 4],
+            "clients_left": [9, 9, 30.0],
+            "clients_predicted": 10.0,
+            "ratio": [0.9, 0.9, 3],
+            "low": [0.4, 0.4, 2.0],
+            "high": [1.6, 1.6, 4],
         }
     )
     assert validation.drifted(quarters).kind == "text"
-    quarters.loc[1, ["Low", "High"]] = [1.2, 3]
+    assert said(validation.drifted(quarters)) == "churn_risk.quarters.last"
+    quarters.loc[1, ["low", "high"]] = [1.2, 3]
     assert validation.drifted(quarters).kind == "warning"
+    assert said(validation.drifted(quarters)) == "churn_risk.quarters.off"
 
 
 def test_scores_hold_every_active_client_once(sample_study, scored):
@@ -351,15 +354,14 @@ def test_leaks_are_named(sample_study):
 
 def test_drift_sees_a_shift_and_no_other(sample_study):
     rows = sample_study.snapshots
-    calm = guards.drift(rows).set_index("Feature")["Reading"]
+    calm = guards.drift(rows).set_index("feature")["reading"]
     assert (calm == "little").mean() > 0.7
     moved = rows.assign(
         liking_now=rows["liking_now"] - 3.0 * (rows["month"] > rows["month"].max() - 3)
     )
-    assert (
-        guards.drift(moved).iloc[0]["Feature"] == "last rating of the rep"
-        and guards.drift(moved).iloc[0]["Reading"] == "much"
-    )
+    first = guards.drift(moved).iloc[0]
+    assert (first["feature"], first["reading"]) == ("liking_now", "much")
+    assert guards.drift_words(guards.drift(moved)).iloc[0]["feature"] == "last rating of the rep"
 
 
 def clients_worth(n: int, crossing: float) -> leads.Worth:
@@ -382,16 +384,15 @@ def test_the_threshold_of_spend_is_found():
     found = clients_worth(600, crossing=6000)
     row = leads.threshold(found).rows[0]
     assert row.low < 6000 < row.high and row.high - row.low < 4000 and 4500 < row.estimate < 7500
-    assert (
-        "under" in leads.threshold_words(found, "USD").text
-        and leads.by_spend(found)["Clients"].sum() == 600
-    )
+    assert said(leads.threshold_words(found, "USD")) == "churn_risk.signing.answer"
+    assert f"{row.estimate:,.0f} USD a month" in leads.threshold_words(found, "USD").text
+    assert leads.by_spend(found)["clients"].sum() == 600
     all_pay = leads.Worth(found.clients.assign(worth=1.0, good=True), "fees")
-    assert "of every size pay" in leads.threshold_words(all_pay).text
-    assert (
-        "cannot be told"
-        in leads.threshold_words(leads.Worth(found.clients, "", "It needs fees.")).text
-    )
+    assert said(leads.threshold_words(all_pay)) == "churn_risk.signing.every_size"
+    none_pay = leads.Worth(found.clients.assign(worth=-1.0, good=False), "fees")
+    assert said(leads.threshold_words(none_pay)) == "churn_risk.signing.no_size"
+    lacking = leads.Worth(found.clients, "", "It needs fees.")
+    assert said(leads.threshold_words(lacking)) == "churn_risk.signing.unknown"
 
 
 def test_worth_by_hand_and_only_of_whole_first_years(sample_study):
@@ -418,18 +419,17 @@ def test_open_leads_are_nurtured_under_the_threshold(sample_study):
     table = leads.nurture(found, sample_study.tables.get("leads"), sample_study.cutoff)
     limits = leads.threshold(found).rows[0]
     todo = np.select(
-        [table["Planned spend"] < limits.low, table["Planned spend"] >= limits.high],
-        ["nurture", "pursue"],
-        "look closer",
+        [table["planned_spend"] < limits.low, table["planned_spend"] >= limits.high],
+        [leads.NURTURE, leads.PURSUE],
+        leads.LOOK_CLOSER,
     )
-    assert (table["To do"] == todo).all() and set(table["To do"]) == {
-        "nurture",
-        "pursue",
-        "look closer",
-    }
+    assert (table["to_do"] == todo).all()
+    assert set(table["to_do"]) == {leads.NURTURE, leads.PURSUE, leads.LOOK_CLOSER}
+    words = {key_of(text) for text in leads.nurture_words(table)["to_do"]}
+    assert words == {f"churn_risk.lead.{to_do}" for to_do in set(table["to_do"])}
     every = sample_study.tables.get("leads").set_index("lead_id")
-    assert every.loc[table["Lead"], "signed_on"].isna().all()
-    assert table["Chance to pay for itself"].between(0, 1).all()
+    assert every.loc[table["lead"], "signed_on"].isna().all()
+    assert table["pays_probability"].between(0, 1).all()
     assert leads.nurture(found, None, sample_study.cutoff).empty
 
 
@@ -449,9 +449,9 @@ def test_tables_without_their_optional_columns(sample_study, tmp_path):
     assert rows["margin_3"].isna().all() and rows["hours_3"].notna().any()
     frames["staff"] = sample_study.tables.get("staff").drop(columns="hourly_cost")
     found = leads.first_year(sample_study.spells, frames, sample_study.cutoff)
-    assert found.counts.startswith("fees less what winning") and not found.why
+    assert found.counts == "fees_less_cost" and not found.why
     bare = sample_study.tables.get("leads")[["lead_id", "created_on"]]
-    assert set(leads.nurture(found, bare, sample_study.cutoff)["To do"]) == {"ask for the budget"}
+    assert set(leads.nurture(found, bare, sample_study.cutoff)["to_do"]) == {leads.ASK}
     alike = clients_worth(100, crossing=6000).clients.assign(monthly_ad_spend=500.0, worth=1.0)
     assert (
         leads.break_even_spend(alike["monthly_ad_spend"].to_numpy(), alike["worth"].to_numpy()) == 0
@@ -481,21 +481,19 @@ def test_reasons_go_the_way_that_their_feature_goes(sample_study, scored):
     """Month-to-month clients leave sooner, here and in general: nobody is told that it keeps
     them.
     """
-    told = scored["reasons"].str.split("; ").explode()
-    assert "up: month-to-month" in set(told) and "down: month-to-month" not in set(told)
-    assert not told.str.match(
+    reasons = scored["reasons"].str.split("; ").explode()
+    assert "up: month-to-month" in set(reasons) and "down: month-to-month" not in set(reasons)
+    assert not reasons.str.match(
         r"down: (detractor|red flags noted so far [1-9]|in the first six months)"
     ).any()
 
 
 def test_the_calendar_is_no_refuge_where_all_are_alike(found):
-    told = found.told.assign(**{validation.CALENDAR: 0.2})
+    alike = found.predictions.assign(**{validation.CALENDAR: 0.2})
     skills = {name: [-0.1 * k, -0.2, -0.01] for k, name in enumerate(found.skills)}
-    idle = validation.Judgement(told, skills)
-    assert (
-        idle.fallback == idle.best_rule != validation.CALENDAR
-        and f"Use the {idle.best_rule}" in idle.answer().text
-    )
+    idle = validation.Judgement(alike, skills)
+    assert idle.fallback == idle.best_rule != validation.CALENDAR
+    assert f"Use the {say(f'churn_risk.rule.{idle.best_rule}')}" in idle.answer().text
 
 
 def test_who_is_away_for_a_pause_is_no_row_and_nobody_is_there_twice(sample_study):
@@ -535,16 +533,16 @@ def test_who_is_away_for_a_pause_is_no_row_and_nobody_is_there_twice(sample_stud
 
 def test_of_very_many_rows_those_of_whole_clients_are_learned_from(sample_study):
     rows = known(sample_study.snapshots)
-    few = risk.by_lot(rows, 1, most=2000)
+    few = risk.sampled(rows, 1, most=2000)
     assert (
         1800 < len(few) <= 2000
-        and few.equals(risk.by_lot(rows, 1, most=2000))
-        and risk.by_lot(rows, 1) is rows
+        and few.equals(risk.sampled(rows, 1, most=2000))
+        and risk.sampled(rows, 1) is rows
     )
     assert len(few) == rows["client_id"].isin(few["client_id"]).sum()
 
 
-def test_where_very_many_left_the_last_of_them_are_foretold():
+def test_where_very_many_left_the_last_of_them_are_predicted():
     """Fifty leave in each of thirty months: a thousand in the last twenty; where all left in one, a
     year is tried.
     """

@@ -14,11 +14,13 @@ from conftest import clients_of
 from retention import judge, open_study
 from retention.claims import ad_spend
 from retention.claims.judge import CLAIMS
+from retention.history import held
 from retention.history.opportunities import month_rows
 from retention.history.spells import build_spells
 from retention.results import NOT_ENOUGH
 from retention.sample import PLAIN, WORLDS, World, simulate
 from retention.settings import Extra
+from retention.words import key_of
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
 ALIKE = {"liking": 0.0, "results": 0.0, "rep_sd": 0.0, "rep_liking_sd": 0.0, **PLAIN}
@@ -43,13 +45,16 @@ def test_quarters_and_rates_by_hand():
     )
     groups = ad_spend.quarters(spells)
     assert groups.value_counts().to_dict() == dict.fromkeys(ad_spend.QUARTERS, 2)
-    assert groups.iloc[0] == "smallest quarter" and groups.iloc[-1] == "largest quarter"
-    table = ad_spend.rates_by_quarter(spells).set_index("Quarter by size")
-    assert table.loc[
-        "smallest quarter", ["Clients", "Client-months", "Left by choice"]
-    ].tolist() == [2, 20, 1]
-    assert table.loc["largest quarter", "Left a month"] == pytest.approx(1 / 21)
-    assert ad_spend.cut_points(spells).text == "The quarters part at 20, 40, 60 a month."
+    assert groups.iloc[0] == "smallest_quarter" and groups.iloc[-1] == "largest_quarter"
+    table = ad_spend.rates_by_quarter(spells)
+    first = table.loc["smallest_quarter", ["clients", "client_months", "left_by_choice"]]
+    assert first.tolist() == [2, 20, 1]
+    assert table.loc["largest_quarter", "left_a_month"] == pytest.approx(1 / 21)
+    assert [key_of(name) for name in table["size_group"]] == [
+        f"ad_spend.group.{quarter}" for quarter in ad_spend.QUARTERS
+    ]
+    text = ad_spend.cut_points(spells).text
+    assert key_of(text) == "ad_spend.cuts.quarters:20, 40, 60" and "20, 40, 60 a month" in text
     rows = month_rows(spells)
     assert rows["left"].sum() == 2 and len(rows) == 20 + 36 + 36 + 21
     assert ad_spend.raw_rate_ratio(spells).rows[0].estimate == pytest.approx(20 / 21)
@@ -58,9 +63,9 @@ def test_quarters_and_rates_by_hand():
 def test_sizes_that_tie_are_not_parted():
     spells = sized([5.0] * 40, ["2023-02-28" if i % 2 else None for i in range(40)])
     assert ad_spend.quarters(spells).isna().all()
-    assert "of one size" in ad_spend.cut_points(spells).text
+    assert ad_spend.cut_points(spells).text == ad_spend.ALIKE
     verdict = judge(CLAIMS["A4"], ad_spend.size_hazard_ratio(spells))
-    assert verdict.verdict == NOT_ENOUGH and "of one size" in verdict.why
+    assert verdict.verdict == NOT_ENOUGH and ad_spend.ALIKE in verdict.why
     assert ad_spend.size_effects(spells).rows == ()
 
 
@@ -107,21 +112,22 @@ def test_an_answer_that_turns_round_is_told_first():
     )
     spells = build_spells(clients, cutoff=dt.date(2023, 12, 31))
     table = ad_spend.per_doubling(spells, {"product": Extra(kind="category")})
-    assert [row.group for row in table.rows] == ["pooled", "product held fixed"]
-    told = ad_spend.turns_round(table).items[0]
-    assert told.kind == "warning" and told.text.startswith(
-        "The answer turns round. Over all clients, twice the size"
-    )
-    assert (
-        "leaving sooner" in told.text and "with product held fixed, with leaving later" in told.text
-    )
+    groups = ["ad_spend.group.pooled", "ad_spend.group.adjusted:product"]
+    assert [key_of(row.group) for row in table.rows] == groups
+    finding = ad_spend.turns_round(table).items[0]
+    assert finding.kind == "warning"
+    assert key_of(finding.text).startswith("ad_spend.turns_round.later:")
+    pooled, adjusted = ad_spend.turned(table)
+    assert (pooled, adjusted) == table.rows and pooled.low > 1 > adjusted.high
+    assert all(f"{row.estimate:.2f} times" in finding.text for row in table.rows)
     verdict = judge(CLAIMS["A4"], ad_spend.size_hazard_ratio(spells), (), ad_spend.caveats(table))
-    assert ad_spend.TURNS in verdict.words and "Do not act on size alone" in verdict.advice
+    assert ad_spend.TURNS in verdict.words and verdict.advice == CLAIMS["A4"].advice["turns"]
     assert ad_spend.turns_round(ad_spend.per_doubling(spells, {})).items == ()
 
 
 def test_the_sensitivities_are_those_of_the_plan(sample_study):
-    names = [contrast.name for contrast in ad_spend.size_sensitivities(sample_study.spells)]
+    found = ad_spend.size_sensitivities(sample_study.spells)
+    names = [key_of(contrast.name) for contrast in found]
     assert names == list(CLAIMS["A4"].sensitivities)
 
 
@@ -139,10 +145,10 @@ def test_a_stranger_s_export_is_told_to_turn_round(tmp_path):
     study = open_study(config=str(tmp_path / "retention.toml"))
     table = ad_spend.per_doubling(study.spells, study.settings.table("clients").extra)
     assert table.rows[0].low > 1 > table.rows[-1].high
-    assert (
-        "with contract and InternetService held fixed, with leaving later"
-        in ad_spend.turns_round(table).items[0].text
-    )
+    things = held.things(["contract", "InternetService"])
+    assert key_of(table.rows[-1].group) == f"ad_spend.group.adjusted:{things}"
+    text = ad_spend.turns_round(table).items[0].text
+    assert key_of(text).startswith("ad_spend.turns_round.later:") and things in text
 
 
 def test_other_measures_of_size_stand_by_themselves(sample_study):
@@ -157,9 +163,9 @@ def test_other_measures_of_size_stand_by_themselves(sample_study):
         "absent": number,
     }
     found = ad_spend.other_sizes(spells, extra)
-    assert [(row.id, row.name, row.group) for row in found.rows] == [
-        ("A5", "ratio of leaving for twice the traffic", group)
-        for group in ("pooled", "contract held fixed")
+    assert [row.key for row in found.rows] == [
+        ("A5", "ad_spend.estimate.twice_the:traffic", f"ad_spend.group.{group}")
+        for group in ("pooled", "adjusted:contract")
     ]
     # Twice the traffic is the root of twice the spend.
     pooled = ad_spend.per_doubling(spells, {}).rows[0]
@@ -192,7 +198,6 @@ def test_a_snapshot_is_not_adjusted_for_how_long_a_client_stayed():
     spells = build_spells(rows, cutoff=cut.date(), notice_days=0).assign(renewals_known=False)
     found = ad_spend.size_hazard_ratio(spells)
     assert math.exp(found.theta) == pytest.approx(2.0, rel=0.12)
-    assert all("half-year" not in said for said in found.caveats)
-    assert "size against others of its year" not in {
-        other.name for other in ad_spend.size_sensitivities(spells)
-    }
+    assert all(held.thing("half_year") not in said for said in found.caveats)
+    ways = {key_of(other.name) for other in ad_spend.size_sensitivities(spells)}
+    assert ways and "ad_spend.way.of_its_year" not in ways

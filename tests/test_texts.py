@@ -4,6 +4,7 @@ fields.
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,24 @@ def _ids(node: ast.expr) -> list[tuple[str, bool]]:
     return []
 
 
+def in_template(text: str) -> list[str]:
+    """Every call of `say` in a template, each as Python."""
+    found = []
+    for start in (match.start() for match in re.finditer(r"\bsay\(", text)):
+        depth = 0
+        for end in range(start, len(text)):
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            if text[end] == ")" and not depth:
+                found.append(text[start : end + 1])
+                break
+    return found
+
+
 def sources() -> list[str]:
-    """The code of the package and of the notebooks."""
+    """The code of the package, of its templates and of the notebooks."""
     found = [path.read_text() for path in SOURCES]
+    for path in (ROOT / "src" / "retention").rglob("*.j2"):
+        found += in_template(path.read_text())
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         cells = json.loads(path.read_text())["cells"]
         found += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]

@@ -25,25 +25,20 @@ import click
 
 from retention.errors import ConfigError, NotebookError, RetentionError, one_line, printable
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # small matrices: threads that wait for each other cost six times more
-gc.set_threshold(
-    50_000
-)  # while modules are imported there is no garbage, and looking for it costs a third of the time
+# small matrices: threads that wait for each other cost six times more
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# while modules are imported there is no garbage, and looking for it costs a third of the time
+gc.set_threshold(50_000)
 SECONDS_BETWEEN = 5.0
-STALE_AFTER = (
-    45  # (ours) days: data that come in monthly are older than this only when a month was missed
-)
+# (ours) days: data that come in monthly are older than this only when a month was missed
+STALE_AFTER = 45
 
 
 class _Folder(click.Path):
-    """A folder; an empty name is a variable that nobody set, and no word for the folder one
-    is in.
-    """
+    """A folder; an empty name is a variable that nobody set, not the folder one is in."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path that was named."""
+        """The path with this name."""
         if value == "":
             self.fail("an empty name; say . for the folder you are in", param, ctx)
         return super().convert(value, param, ctx)
@@ -63,7 +58,7 @@ def _warn(message: Warning | str, category: type[Warning], *where: object, **mor
 
 
 def _about_data(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options by which a command is told where the data are."""
+    """The options that say where the data are."""
     data = click.option(
         "--data", default="", help="Folder with clients.csv (default: data/sample)."
     )
@@ -84,7 +79,7 @@ _verbose = click.option(
 
 
 class _Plain(click.Group):
-    """Says in plain words what stopped a command, or with --verbose where, and exits with its
+    """Says in plain words what stopped a command (with --verbose, where), and exits with its
     code.
     """
 
@@ -115,11 +110,20 @@ def cli() -> None:
 @cli.command()
 @_about_data
 @click.option(
-    "--out", type=_FOLDER, default=Path("reports"), envvar="RETENTION_OUT", show_default=True
+    "--out",
+    type=_FOLDER,
+    default=Path("reports"),
+    envvar="RETENTION_OUT",
+    show_default=True,
+    help="Folder to write into.",
 )
-@click.option("--notebooks", default="", help="Only these, for example 00,01.")
+@click.option("--notebooks", default="", help="Run only these, for example 00,01.")
 @click.option(
-    "--jobs", type=click.IntRange(1), default=min(2, os.cpu_count() or 1), show_default=True
+    "--jobs",
+    type=click.IntRange(1),
+    default=min(2, os.cpu_count() or 1),
+    show_default=True,
+    help="Notebooks to run at the same time.",
 )
 @click.option(
     "--keep",
@@ -130,7 +134,7 @@ def cli() -> None:
 @click.option(
     "--if-changed",
     is_flag=True,
-    help="Do nothing where data, code and parameters are those of the last run.",
+    help="Do nothing if data, code and parameters are those of the last run.",
 )
 @click.option(
     "--publish-partial",
@@ -140,23 +144,21 @@ def cli() -> None:
 @click.option(
     "--pseudonyms",
     is_flag=True,
-    help="Codes for names, ids and free text; see docs/privacy.md for the key.",
+    help="Show codes instead of names, ids and free text; see docs/privacy.md for the key.",
 )
 @click.option(
     "--smallest",
     type=click.IntRange(0, 100),
-    help="Show no row on fewer clients. [default: 5 with codes]",
+    help="Show no row on fewer clients than this. [default: 5 with codes]",
 )
 @click.option(
     "--stale-after",
     type=click.IntRange(0),
     default=STALE_AFTER,
     show_default=True,
-    help="Days; 0: never.",
+    help="Warn if the newest entry is more days old than this; 0: never.",
 )
-@click.option(
-    "--quiet", is_flag=True, help="Say nothing on standard error unless something is wrong."
-)
+@click.option("--quiet", is_flag=True, help="Write to standard error only if something is wrong.")
 @_verbose
 def report(quiet: bool, stale_after: int, **asked: Any) -> None:
     """Rerun the study and write the HTML report."""
@@ -215,7 +217,7 @@ def _tell_stale(run: Path, days: int) -> None:
 @cli.command()
 @click.argument("old", type=_FOLDER)
 @click.argument("new", type=_FOLDER)
-@click.option("--json", "as_json", is_flag=True, help="All of it, as in changes.json.")
+@click.option("--json", "as_json", is_flag=True, help="Show all of it, as in changes.json.")
 @_verbose
 def compare(old: Path, new: Path, as_json: bool) -> None:
     """What changed between two runs (folders of reports/): verdicts, estimates, lists, data."""
@@ -223,21 +225,21 @@ def compare(old: Path, new: Path, as_json: bool) -> None:
     from retention.results import to_json
 
     found = comparing.compare(comparing.open_run(old), comparing.open_run(new))
-    told = [
-        line
-        for head, lines in found["told"]
-        for line in ([head] * bool(head) + [f"  {text}" for text in lines])
-    ]
-    _say(to_json(found).rstrip() if as_json else "\n".join(map(one_line, told)))
+    if as_json:
+        _say(to_json(found).rstrip())
+        return
+    lines = []
+    for head, texts in found["told"]:
+        lines += [head] if head else []
+        lines += [f"  {text}" for text in texts]
+    _say("\n".join(map(one_line, lines)))
 
 
 @cli.command()
 @click.argument("run", type=_FOLDER)
 @_verbose
 def verify(run: Path) -> None:
-    """Recompute the sha256 of every file of a run, and its name from what run.json says it is made
-    of.
-    """
+    """Recompute the sha256 of every file of a run, and the run's name from its run.json."""
     from retention.report import publish
     from retention.report.run import run_id
 
@@ -247,9 +249,8 @@ def verify(run: Path) -> None:
     found = publish.damage(run, about["files"])
     found += [f"{name} could not be made; its page says why" for name in publish.failed(about)]
     try:
-        found += ["run.json does not say what the run's name was made from"] * (
-            run_id(about) != about["run_id"]
-        )
+        if run_id(about) != about["run_id"]:
+            found.append("run.json does not say what the run's name was made from")
     except KeyError as lacking:
         found.append(f"run.json lacks {lacking}")
     for line in found:
@@ -263,7 +264,7 @@ def verify(run: Path) -> None:
 
 @cli.command()
 @_about_data
-@click.option("--json", "as_json", is_flag=True, help="A machine-readable copy on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
 @_verbose
 def check(data: str, config: str, cutoff: str, as_json: bool) -> None:
     """Read the data and list every fault and repair, without running anything."""
@@ -293,21 +294,22 @@ def check(data: str, config: str, cutoff: str, as_json: bool) -> None:
     _say(
         json.dumps(found, indent=1, ensure_ascii=False)
         if as_json
-        else _told(found, study.records_begin)
+        else _in_lines(found, study.records_begin)
     )
 
 
-def _told(found: dict[str, Any], begin: object) -> str:
+def _in_lines(found: dict[str, Any], begin: object) -> str:
     """What a check found, in lines."""
     lines = [f"{name}: {rows:,} rows, no faults" for name, rows in found["tables"].items()]
     lines += [f"cut-off {found['cutoff']}, records begin {begin or 'with the first client'}"]
     lines += [f"repaired: {one_line(text)}" for text in found["repaired"]]
     lines += [f"note: {one_line(text)}" for text in (*found["notes"], *found["warnings"])]
-    many = (
-        "these data are large: they were checked, but what they mean (warnings) is told by the "
-        "report"
-    )
-    return "\n".join([*lines, f"note: {many}"] if found["partial"] else lines)
+    if found["partial"]:
+        lines.append(
+            "note: these data are large: they were checked, but warnings about what they mean are "
+            "in the report only"
+        )
+    return "\n".join(lines)
 
 
 @cli.command()
@@ -317,7 +319,7 @@ def _told(found: dict[str, Any], begin: object) -> str:
 )
 @_verbose
 def score(data: str, config: str, cutoff: str, out: Path) -> None:
-    """Write every client's chance of leaving in the coming months, why, and by when to act."""
+    """Write every client's predicted churn risk for the coming months, why, and by when to act."""
     from retention.data.schema import write_csv
     from retention.score.guards import leaks
     from retention.study import open_study
@@ -326,7 +328,7 @@ def score(data: str, config: str, cutoff: str, out: Path) -> None:
         raise ConfigError(f"There is no folder {out.absolute().parent} to write {out.name} into.")
     with _progress() as tell:
         study = open_study(data, config, cutoff, tell)
-        tell("Scoring, and holding the model against simple rules")
+        tell("Scoring, and comparing the model with simple rules")
         judgement, _, table = study.risk
         if judgement.why:
             raise ConfigError(f"No client can be scored: {judgement.why}")
@@ -346,7 +348,7 @@ def score(data: str, config: str, cutoff: str, out: Path) -> None:
 )
 @_verbose
 def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> None:
-    """Write every month's features of every client, of any number, from a folder of Parquet files
+    """Write the features of every client and month from a folder of Parquet files, however large
     (docs/scale.md).
     """
     import pandas as pd
@@ -367,7 +369,7 @@ def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> Non
             cutoff=pd.Timestamp(study.cutoff),
             engine=engine or settings.engine.name,
             part_months=settings.engine.part_months,
-            told=tell,
+            tell=tell,
         )
     _say(out)
 
@@ -378,9 +380,7 @@ def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> Non
     "--out", type=_FOLDER, default=Path("retention.toml"), show_default=True, help="File to write."
 )
 def init(export: Path, out: Path) -> None:
-    """Look at an export (a file, a workbook, a folder) and draft the retention.toml that
-    reads it.
-    """
+    """Look at an export (a file, workbook or folder) and draft the retention.toml to read it."""
     from retention.data.draft import draft
 
     if out.exists():
@@ -402,25 +402,38 @@ def init(export: Path, out: Path) -> None:
     "--world",
     default="study",
     show_default=True,
-    help="What is planted: see docs/sample-agency.md.",
+    help="Which effects are built in: see docs/sample-agency.md.",
 )
 @click.option(
     "--clients",
     type=click.IntRange(10, 5_000_000),
     default=600,
     show_default=True,
-    help="About how many.",
+    help="About how many clients.",
 )
-@click.option("--months", type=click.IntRange(6, 240), default=60, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option(
+    "--months",
+    type=click.IntRange(6, 240),
+    default=60,
+    show_default=True,
+    help="How many months of records.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the random draws."
+)
 @click.option("--no-lock-in", is_flag=True, help="Clients on fixed terms may leave in any month.")
 @click.option(
-    "--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["csv", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="Of the tables.",
 )
 def sample(
     out: Path, world: str, clients: int, months: int, seed: int, no_lock_in: bool, form: str
 ) -> None:
-    """Write a made-up agency whose truth is known, with its retention.toml and data dictionary."""
+    """Write a made-up agency with known effects, its retention.toml and data dictionary."""
     from retention.sample import WORLDS, write_sample
 
     if world not in WORLDS:
@@ -432,8 +445,8 @@ def sample(
 
 @contextmanager
 def _progress(quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """A teller of how far a command is: on a terminal the last word stays, elsewhere a line a step,
-    or each 5 s.
+    """A function that shows how far a command is: on a terminal the last message stays, elsewhere a
+    line a step, or every 5 s.
     """
     from rich.console import Console
     from rich.text import Text

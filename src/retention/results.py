@@ -21,7 +21,7 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from scipy import stats
 
-from retention.words import Said, heading, key_of, say
+from retention.words import Said, heading, key_of, say, together
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,9 @@ def _small(count: Any) -> bool:
     return bool(0 < count < _fewest[0])
 
 
-def _said_of(small: int) -> str:
+def _left_out(small: int) -> str:
     """What a caption says of rows that were left out."""
-    return (
-        f" ({small} row{'s' * (small > 1)} of fewer than {_fewest[0]} clients left out)"
-        if small
-        else ""
-    )
+    return say("shown.listing.left_out", n=small, fewest=_fewest[0]) if small else ""
 
 
 def to_json(value: Any) -> str:
@@ -171,34 +167,28 @@ class Contrast:
         """
         if self.lacking and not self.events:
             return self.lacking
-        thin = [
-            f"{count} among {group}"
-            for group, count in self.events.items()
-            if count < MIN_EVENTS_GROUP
-        ]
+        thin = {group: n for group, n in self.events.items() if n < MIN_EVENTS_GROUP}
         if thin:
-            few = (
-                f"Too few left by choice: {', '.join(thin)}; at least {MIN_EVENTS_GROUP} in "
-                "each group are needed."
-            )
-            return (*self.lacking, few)
+            return (*self.lacking, _too_few(thin))
         if self.n_events < MIN_EVENTS:
-            return (
-                *self.lacking,
-                f"Only {self.n_events} left by choice; at least {MIN_EVENTS} are needed.",
-            )
-        fine = math.isfinite(self.theta) and math.isfinite(self.se) and self.se > 0
-        return (
-            self.lacking
-            if fine or self.lacking
-            else ("The difference or its uncertainty cannot be computed.",)
-        )
+            few = say("shown.gate.too_few", n=self.n_events, least=MIN_EVENTS)
+            return (*self.lacking, few)
+        computed = math.isfinite(self.theta) and math.isfinite(self.se) and self.se > 0
+        if computed or self.lacking:
+            return self.lacking
+        return (say("shown.gate.not_computed"),)
 
     @property
     def short_of(self) -> int:
         """How many further ends the gate asks for."""
         in_groups = sum(max(0, MIN_EVENTS_GROUP - count) for count in self.events.values())
         return max(in_groups, MIN_EVENTS - self.n_events)
+
+
+def _too_few(thin: Mapping[str, int]) -> Said:
+    """That too few left in these groups, given how many did."""
+    counts = [say("shown.gate.in_group", n=n, group=group) for group, n in thin.items()]
+    return say("shown.gate.too_few_in_group", counts=", ".join(counts), least=MIN_EVENTS_GROUP)
 
 
 def as_ratio(log: float) -> float:
@@ -285,7 +275,7 @@ class Findings:
     """Several findings shown one under the other; `otherwise` is said where there are none."""
 
     items: tuple[Finding, ...]
-    otherwise: str = "Nothing to report."
+    otherwise: str = say("shown.finding.nothing")
 
     def payload(self) -> dict[str, Any]:
         """What the run collects."""
@@ -365,7 +355,7 @@ class Verdict:
 
     def what_to_do(self) -> Finding:
         """The advice that follows from the verdict (plan.toml), as a sentence for the page."""
-        return Finding(self.id, self.advice or "First bring in what is missing.")
+        return Finding(self.id, self.advice or say("shown.finding.bring_in"))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         body = _shown("verdict", self, math.isfinite(self.estimate))
@@ -409,20 +399,30 @@ class Estimates:
         """
         if len(self._kept) < len(self.rows):
             return Estimates(self._kept, self.caption).frame()
-        groups = list(dict.fromkeys(row.group for row in self.rows))
+        groups = {row.key[2]: row.group for row in self.rows}
         if len(groups) > 1:
-            cells = {(row.name, row.group): _with_interval(row) for row in self.rows}
-            names = dict.fromkeys(row.name for row in self.rows)
-            if len(groups) > SIDE_BY_SIDE:
-                return pd.DataFrame(
-                    [{"Group": g} | {n: cells.get((n, g), "–") for n in names} for g in groups]
-                )
-            return pd.DataFrame(
-                [{"Quantity": n} | {g: cells.get((n, g), "–") for g in groups} for n in names]
-            )
+            return self._by_group(groups)
         shown = [(r.name, r.group, _with_interval(r), r.n_clients, r.n_events) for r in self.rows]
-        frame = pd.DataFrame(shown, columns=["Quantity", "Group", "Estimate", "Clients", "Ends"])
-        return frame.drop(columns="Group") if groups == [ALL] else frame
+        frame = pd.DataFrame(shown, columns=["quantity", "group", "estimate", "clients", "ends"])
+        return frame.drop(columns="group") if list(groups) == [ALL] else frame
+
+    def _by_group(self, groups: Mapping[str, str]) -> pd.DataFrame:
+        """A column a group and a row a quantity, or, of many groups, the other way round; `groups`
+        are names by id.
+        """
+        cells = {row.key[1:]: _with_interval(row) for row in self.rows}
+        names = {row.key[1]: row.name for row in self.rows}
+        if len(groups) > SIDE_BY_SIDE:
+            rows = [
+                {"group": group} | {name: cells.get((n, g), "–") for n, name in names.items()}
+                for g, group in groups.items()
+            ]
+        else:
+            rows = [
+                {"quantity": name} | {group: cells.get((n, g), "–") for g, group in groups.items()}
+                for n, name in names.items()
+            ]
+        return pd.DataFrame(rows)
 
     def says(self, name: str) -> str:
         """One quantity over all groups, in words: "month-to-month 35.0%, 12 months 65.6%"; empty
@@ -431,16 +431,14 @@ class Estimates:
         return ", ".join(
             f"{row.group} {quantity(row.estimate, row.unit)}"
             for row in self._kept
-            if row.name == name
+            if row.key[1] == key_of(name)
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        level = f"{100 * self.rows[0].level:.3g}%" if self.rows else ""
-        left_out = _said_of(len(self.rows) - len(self._kept))
-        table = Listing(
-            self.frame(),
-            self.caption + left_out + f" (in brackets: {level} interval)" * bool(self.rows),
-        )
+        left_out = _left_out(len(self.rows) - len(self._kept))
+        level = self.rows[0].level if self.rows else 0
+        brackets = say("shown.listing.interval", level=100 * level) if self.rows else ""
+        table = Listing(self.frame(), together(self.caption, left_out, brackets))
         payload = {"estimates": [row.payload() for row in self._kept]}
         return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(payload)}
 
@@ -463,8 +461,6 @@ class Listing:
         """The table as HTML with scoped headings; every value is text, never markup."""
         every = self._shown()
         shown = every.head(MOST_SHOWN)
-        where = f"; all are in {self.file}" * bool(self.file)
-        cut = f" (the first {MOST_SHOWN} of {len(every):,} rows{where})" * (len(every) > MOST_SHOWN)
         numeric = {name: pd.api.types.is_numeric_dtype(shown[name]) for name in shown.columns}
         heads = [(heading(str(name)), is_number) for name, is_number in numeric.items()]
         records = shown.to_dict("records")
@@ -472,9 +468,17 @@ class Listing:
             [(self._text(name, value), numeric[name]) for name, value in row.items()]
             for row in records
         ]
-        return _shown(
-            "listing", self.caption + _said_of(len(self.rows) - len(every)) + cut, heads, rows
-        )
+        small = len(self.rows) - len(every)
+        caption = together(self.caption, _left_out(small), self._cut(len(every)))
+        return _shown("listing", caption, heads, rows, small)
+
+    def _cut(self, rows: int) -> str:
+        """What the caption says of a table of which only the first rows are shown."""
+        if rows <= MOST_SHOWN:
+            return ""
+        if self.file:
+            return say("shown.listing.first_in", shown=MOST_SHOWN, n=rows, file=self.file)
+        return say("shown.listing.first", shown=MOST_SHOWN, n=rows)
 
     def _shown(self) -> pd.DataFrame:
         """The rows without those on too few clients, by whatever column counts clients, engagements
@@ -547,18 +551,30 @@ def between(low: float, high: float, unit: str) -> str:
     return f"{quantity(low, unit).removesuffix(' months')} to {quantity(high, unit)}"
 
 
+def interval_words(low: float, high: float, unit: str) -> Said:
+    """The 95 % confidence interval in words, or that there is none.
+
+    >>> interval_words(6, 10.5, "months")
+    '95% confidence interval 6.0 to 10.5 months'
+    """
+    if low is None or math.isnan(low):
+        return say("shown.interval.none")
+    return say("shown.interval.known", interval=between(low, high, unit))
+
+
 @cache
 def _template() -> Any:
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    told = {
+    known = {
         "MARKS": MARKS,
         "EMPTY": EMPTY,
         "verdict_class": verdict_class,
         "between": between,
         "quantity": quantity,
+        "say": say,
     }
     text = files("retention").joinpath("results.html.j2").read_text("utf-8")
-    return environment.from_string(text, told).module
+    return environment.from_string(text, known).module
 
 
 def _no_minus_zero(text: str) -> str:

@@ -80,6 +80,21 @@ def _is_date_format(form: str) -> bool:
         return False
 
 
+class FileSettings(_Strict):
+    """How a file that a query reads is laid out, under the alias by which the query calls it.
+
+    `skip_lines` stand above the headings (nothing said: as the first lines show); `heading_lines`
+    are joined; rows whose first cell begins with a word of `stop_at` are no data.
+    """
+
+    file: str
+    sheet: str = ""
+    encoding: str = ""
+    skip_lines: int | None = Field(default=None, ge=0)
+    heading_lines: int = Field(default=1, ge=1, le=3)
+    stop_at: list[str] = Field(default_factory=list)
+
+
 class Source(_Strict):
     """Where the data are: a file (the clients, or a workbook), a folder with a file for each table,
     or a database.
@@ -91,6 +106,7 @@ class Source(_Strict):
     folder: str = ""
     file: str = ""
     database: str = ""
+    files: dict[str, FileSettings] = Field(default_factory=dict)
 
     @field_validator("folder", "file")
     @classmethod
@@ -251,7 +267,7 @@ class DateSettings(_Strict):
 
 
 class RiskSettings(_Strict):
-    """The churn score: the window that is foretold, how many clients the team can see to a month,
+    """The churn score: the window that is predicted, how many clients the team can see to a month,
     and what that costs.
 
     `worth_months`: months of margin that count as lost with a client. Money in the data's currency.

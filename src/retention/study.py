@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from retention.claims.ad_spend import missing_sizes
-from retention.claims.judge import Claim, load_plan, plan_hash
-from retention.data import (
-    Tables,
-    ask_records_begin,
-    in_words,
-    last_whole_month,
-    prepared,
-    read,
-    warnings_of,
-)
+from retention import notices
+from retention.claims import registry
+from retention.claims.judge import Claim, load_plan
+from retention.data import Tables, ask_records_begin, prepared, read, warnings_of
 from retention.data.prepared import Frames, Made
 from retention.data.schema import SIGNING, TABLES, known_by
 from retention.errors import ConfigError, Fault
-from retention.history import conventions
-from retention.history.clients_now import people_names
-from retention.history.conventions import some
+from retention.history import conventions, last_day
 from retention.history.features import Window
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import reps_on, spans, with_people_who_left
+from retention.history.last_day import RECORDED as RECORDED
 from retention.history.money import monthly_money, worth_by_month
 from retention.history.panel import Panel, build_panel
 from retention.history.prepaid import ByTerm, by_term
@@ -41,22 +32,13 @@ from retention.history.spells import build_spells, contract_cycles, row_terms
 from retention.parameters import checked
 from retention.results import Finding, Findings, Listing, leave_out_below
 from retention.score.cross_section import Described, described
-from retention.score.guards import KEPT, leaks, leaky
+from retention.score.guards import KEPT, leaky
 from retention.score.scores import scorer, scores, weights
 from retention.score.validation import Judgement, judged
 from retention.settings import Extra, Settings, TableSettings, resolve
-from retention.stats.intervals import FEWEST_REPS, NO_REPS, Floats, tells
+from retention.stats.intervals import NO_REPS, Floats
 from retention.words import say
 
-# (ours) a date this far beyond nearly all others is a typing error until somebody says otherwise
-YEARS_AHEAD = 2
-STALE_DAYS = 92  # (ours) nothing dated in the last quarter before the cut-off deserves a warning
-MANY_RULES = (
-    3  # (ours) more broken rules than this are one sentence on every page but that of the data
-)
-PAST_ONLY = say("claims.caveat.past_only")
-MIN_TOLD, FEW_PRESENT = 20, 0.05  # (ours) so few clients still there look like a list of past ones
-RECORDED = ("recorded_date", "recorded_at")
 Told = Callable[[str], None]
 
 
@@ -114,11 +96,11 @@ class Study:
             notice_days=0 if self.is_snapshot else self.settings.notice_days,
             pause_days=self.settings.pause_days,
             # An end on the first day without service was read as the last paid day before it.
-            end_grace_days=self._late_by,
+            end_grace_days=self.late_by,
         ).assign(renewals_known=not self.is_snapshot)
 
     @property
-    def _late_by(self) -> int:
+    def late_by(self) -> int:
         """By how many days ends may be written down late and still belong to the month before."""
         return 0 if self.settings.first_day_without_service else self.settings.end_grace_days or 0
 
@@ -139,18 +121,17 @@ class Study:
         several; else None.
         """
         signed = self._known("contracts", "signed_on")
-        told_by_rows = row_terms(self.spells)
-        if signed is None or told_by_rows is None:
-            return told_by_rows if signed is None else signed
-        silent = told_by_rows[~told_by_rows["client_id"].isin(signed["client_id"])]
-        return pd.concat(
-            [signed, silent.astype({"client_id": signed["client_id"].dtype})], ignore_index=True
-        )
+        of_rows = row_terms(self.spells)
+        if signed is None or of_rows is None:
+            return of_rows if signed is None else signed
+        silent = of_rows[~of_rows["client_id"].isin(signed["client_id"])]
+        silent = silent.astype({"client_id": signed["client_id"].dtype})
+        return pd.concat([signed, silent], ignore_index=True)
 
     @property
     def past_only(self) -> bool:
         """Whether so few clients are still there that the list looks like one of past clients."""
-        return len(self.spells) >= MIN_TOLD and 1 - self.spells["gone"].mean() < FEW_PRESENT
+        return notices.past_only(self.spells)
 
     @cached_property
     def claims(self) -> dict[str, Claim]:
@@ -223,9 +204,9 @@ class Study:
 
     @property
     def window(self) -> Window:
-        """The months ahead in which leaving is foretold ([risk] in retention.toml)."""
-        told = self.settings.risk
-        return Window(told.gap, told.horizon, math.ceil(self.settings.notice_days / 31))
+        """The months ahead in which leaving is predicted ([risk] in retention.toml)."""
+        risk = self.settings.risk
+        return Window(risk.gap, risk.horizon, math.ceil(self.settings.notice_days / 31))
 
     @cached_property
     def snapshots(self) -> pd.DataFrame:
@@ -237,11 +218,7 @@ class Study:
         return self._once("snapshots", lambda: Made({"rows": self._snapshots()})).frames["rows"]
 
     def _snapshots(self) -> pd.DataFrame:
-        begin = (
-            pd.Timestamp(self.records_begin)
-            if self.records_begin
-            else self.spells["start_date"].min()
-        )
+        begin = self.records_begin or self.spells["start_date"].min()
         frames = self.tables.frames
         tables = frames.scanned() if isinstance(frames, Frames) else dict(frames)
         if "contracts" not in tables and self.contracts is not None:
@@ -252,7 +229,7 @@ class Study:
             self.window,
             self.settings.results,
             cutoff=pd.Timestamp(self.cutoff),
-            begin=begin,
+            begin=pd.Timestamp(begin),
             extra=self.at_signing,
             worth=self._worth_of_prepaid(),
         )
@@ -270,17 +247,14 @@ class Study:
 
     @cached_property
     def risk(self) -> tuple[Judgement, pd.DataFrame, pd.DataFrame]:
-        """How well leaving is predicted, what moves the chances, and the scores of who is there
-        now.
+        """How well leaving is predicted, what moves the predicted risk, and the scores of who is
+        there now.
 
         The second is `scores.weights`, the third `scores.scores`.
         """
         made = self._once("risk", self._risk)
-        return (
-            Judgement(made.frames["told"], **made.facts),
-            made.frames["weights"],
-            made.frames["scores"],
-        )
+        judgement = Judgement(made.frames["predictions"], **made.facts)
+        return judgement, made.frames["weights"], made.frames["scores"]
 
     def _risk(self) -> Made:
         judgement = judged(self.snapshots, self.window, self.settings.risk)
@@ -288,7 +262,8 @@ class Study:
         reps = self.reps_now["rep_id"].fillna("")
         table = scores(self.snapshots, self.spells, way, self.settings, self.cutoff, reps)
         facts = {"skills": judgement.skills, "why": judgement.why, "pays_from": judgement.pays_from}
-        return Made({"told": judgement.told, "weights": weights(way), "scores": table}, facts)
+        frames = {"predictions": judgement.predictions, "weights": weights(way), "scores": table}
+        return Made(frames, facts)
 
     @cached_property
     def described(self) -> Described:
@@ -301,11 +276,11 @@ class Study:
         found = described(spells, self.at_signing)
         frames = {
             "rows": found.rows,
-            "told": found.told,
+            "shares": found.shares,
             "without": found.without,
             "drivers": found.drivers,
         }
-        return Made(frames, {"why": found.why, "note": found.note})
+        return Made(frames, {"why": found.why, "note": found.note, "together": found.together})
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` gives back; in a run the first notebook that asks makes it for all
@@ -331,11 +306,6 @@ class Study:
             rows = rows[~(rows[day] > pd.Timestamp(self.cutoff))]
         return rows
 
-    def _categories(self) -> list[str]:
-        """Columns of the clients by which parts of the book may have come from elsewhere."""
-        own = [name for name, column in self.at_signing.items() if column.kind == "category"]
-        return [name for name in ("source", "industry", "seller_id", *own) if name in self.spells]
-
     @property
     def is_snapshot(self) -> bool:
         """Whether dates were counted back from a tenure and a flag."""
@@ -352,25 +322,12 @@ class Study:
         return np.asarray(months[months > 0])
 
     def about_intervals(self) -> Finding:
-        """Whether the intervals of all pages allow for clients of one rep who rise and fall
-        together (METHODS 6).
-        """
-        reps = len(self.reps_known)
-        if tells(self.reps_known):
-            return Finding("data", f"Intervals allow for reps who differ ({reps} reps).")
-        why = "who serves which client is not on record"
-        if reps:
-            why = (
-                f"{reps} {'rep is' if reps == 1 else 'reps are'} on record, at least "
-                f"{FEWEST_REPS} are needed"
-            )
-        if reps >= FEWEST_REPS:
-            why = f"most clients of the {reps} reps on record are those of a few"
-        text = (
-            f"Intervals take clients to be independent: {why}. Where reps differ, intervals "
-            "are too narrow."
-        )
-        return Finding("data", text)
+        """Whether intervals allow for reps who differ: `notices.about_intervals`."""
+        return notices.about_intervals(self.reps_known)
+
+    def judge(self, name: str) -> registry.Judged:
+        """The claim of this id (A1, A4, ...) as it stands in these data, with its verdict."""
+        return registry.judged(name, self)
 
     @property
     def whose(self) -> str:
@@ -379,202 +336,23 @@ class Study:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What must be said with every verdict on these data."""
-        said = [say("claims.caveat.snapshot")] if self.is_snapshot else []
-        said += [PAST_ONLY] if self.past_only else []
-        leaking = [name for name in self.leaking if name in self.settings.table("clients").extra]
-        if leaking:
-            said.append(say("claims.caveat.not_at_signing", columns=", ".join(leaking)))
-        return tuple(said)
+        """What must be said with every verdict on these data: `notices.caveats`."""
+        return notices.caveats(self)
 
     def warnings(self, every_rule: bool = False) -> Findings:
-        """What a reader must know before trusting any number, most serious first.
+        """What a reader must know before trusting any number: `notices.warnings`.
 
-        Rules that many rows break are one sentence, unless `every_rule` asks for one each (page 00,
-        `retention check`).
+        `every_rule` asks for a sentence for each broken rule (page 00, `retention check`).
         """
-        rules = [Finding("data", text, "warning") for text in self._about_rules()]
-        if len(rules) > MANY_RULES and not every_rule:
-            rules = [Finding("data", self._many_rules())]
-        texts = [*self._about_time(), *self._about_ends()]
-        plan = [Finding("data", text, "warning") for text in load_plan(self.settings.plan)[1]]
-        about_time = [Finding("data", text, "warning") for text in texts]
-        items = [*leaks(self.leaking).items, *about_time, *rules, *plan]
-        return Findings(tuple(items), "Nothing gives reason to doubt.")
+        return notices.warnings(self, every_rule)
 
     def notes(self) -> Findings:
-        """What was read but not used, and what was mended without asking."""
-        texts = [
-            *self.tables.notes,
-            *(f"Mended without asking: {text}." for text in self.tables.repairs),
-        ]
-        spread = None if self.fees_by_term is None else self.fees_by_term.spread
-        if spread is not None and len(spread):
-            texts.append(
-                f"Payments for several months: {_of_clients(spread)}. Each counts in the months "
-                "it is for (by the "
-                "contract's term, the months between payments, or the usual fee)."
-            )
-        return Findings(
-            tuple(Finding("data", text) for text in texts),
-            "Every column was read, and nothing mended.",
-        )
+        """What was read but not used, and what was mended without asking: `notices.notes`."""
+        return notices.notes(self)
 
     def provenance(self) -> Listing:
-        """Where the numbers come from: the files by hash, the dates, the settings and the plan in
-        force.
-        """
-        rows = {f"{name} (sha256)": digest[:16] for name, digest in self.tables.hashes.items()}
-        rows |= {
-            "cut-off": str(self.cutoff),
-            "records begin": str(self.records_begin or "with the first client"),
-        }
-        pause = str(self.settings.pause_days)
-        rows |= {"pause that is not an end, days": pause, "plan (sha256)": plan_hash(self.claims)}
-        rows |= {"retention version": version("retention")}
-        return Listing(
-            pd.DataFrame({"What": rows.keys(), "Value": rows.values()}),
-            "Where these numbers come from",
-        )
-
-    def _about_time(self) -> list[str]:
-        texts = []
-        if self.is_snapshot:
-            texts.append(
-                "These data are a snapshot, not a cohort: a tenure and a flag, without dates. If "
-                "the flag marks all "
-                "who ever left, the curves are right; if it marks only those who left lately, "
-                "clients lost earlier are "
-                "missing, and both the curves and the ratio mislead. The term is the one at the "
-                "snapshot, not at "
-                "signing, and renewal dates are unknown. Dates of start and end would make them "
-                "an answer."
-            )
-        elif self.records_begin is None:
-            texts.append(
-                "All history is taken to be here. If clients lost before some date were never "
-                "recorded, set "
-                "records_begin: without it retention looks better than it was."
-            )
-        late = "" if self.is_snapshot else conventions.past_due(self.spells, self._late_by)
-        if late:
-            texts.append(f"{late} Check end_grace_days.")
-        texts += (
-            [] if self.is_snapshot else conventions.late_groups(self.spells, self._categories())
-        )
-        newest = self.newest_date()
-        if (pd.Timestamp(self.cutoff) - newest).days > STALE_DAYS:
-            texts.append(
-                f"Nothing is dated after {newest:%d %B %Y}, long before the cut-off: the data may "
-                "be stale."
-            )
-        return texts
-
-    def _about_ends(self) -> list[str]:
-        spells = self.spells
-        texts = []
-        ended = int(spells["end_date"].notna().sum())
-        if not self.is_snapshot and self.settings.dates.ends_ahead is None:
-            texts += conventions.note_of_ends_ahead(self.tables.frames["clients"], self.cutoff)
-        unknown = int((spells["end_kind"] == "unknown").sum())
-        if unknown:
-            who = (
-                f"For {unknown:,} of {ended:,} ends on record, those to come included,"
-                if unknown < ended
-                else "For all ends"
-            )
-            texts.append(
-                f"{who} nobody recorded whose choice they were (end_initiator); they count as the "
-                "client's choice, and "
-                "to see what that does, as the agency's."
-            )
-        if self.past_only:
-            there = len(spells) - int(spells["gone"].sum())
-            texts.append(
-                f"{there:,} of {len(spells):,} clients are still there. If only past clients are "
-                "listed, or clients "
-                "who stay have the day of their last invoice as an end, every "
-                "figure misleads: those who stayed are missing, and clients seem to leave sooner "
-                "than they do."
-            )
-        missing = "" if self.is_snapshot else missing_sizes(spells, self.contracts)
-        texts += [missing] if missing else []
-        assumed = int(spells["decision_assumed"].sum())
-        if assumed and not self.is_snapshot:
-            texts.append(
-                f"For {assumed:,} of {ended:,} ends the day of decision is taken to be "
-                f"{self.settings.notice_days} days before the end (notice_days)."
-            )
-        return [*texts, *self._about_charge(), *self._about_fees(), *self._about_rows()]
-
-    def _about_charge(self) -> list[str]:
-        """How many clients are assigned to somebody who has left the agency."""
-        left = self.reps_now["left"].dropna()
-        if left.empty:
-            return []
-        called = people_names(self.tables.get("staff"))
-        names = [called.get(who, who) for who in left.unique()]
-        ids = ", ".join(left.index[:5]) + (", ..." if len(left) > 5 else "")
-        return [
-            f"{len(left):,} present clients ({ids}) are assigned to somebody who has left "
-            f"({', '.join(names)}), who is "
-            "in charge of nobody. Add to assignments who took over, from the day on which they did."
-        ]
-
-    def _about_fees(self) -> list[str]:
-        """Which payments look like fees of several months, and stay in one because nothing says of
-        how many.
-        """
-        left = None if self.fees_by_term is None else self.fees_by_term.left
-        if left is None or left.empty:
-            return []
-        return [
-            f"Payments with months of nothing after them: {_of_clients(left)}. Nothing on record "
-            "says for which "
-            "months they are: they count in the one they are written down in, and the money of "
-            "these clients misleads. "
-            "Write the fee of each month into account_months, or the term into contracts."
-        ]
-
-    def _about_rows(self) -> list[str]:
-        """Which rows of the clients table have no spell of their own, or a date that is hard to
-        believe.
-        """
-        rows = self.tables.frames["clients"]
-        spells = self.spells
-        last = pd.Timestamp(self.cutoff)
-        later = rows["start_date"] > last
-        ahead = rows["end_date"] > last + pd.DateOffset(years=YEARS_AHEAD)
-        merged = int(spells["rows_merged"].sum())
-        earlier = len(rows) - int(later.sum()) - merged - len(spells)
-        texts = []
-        if later.any():
-            texts.append(
-                "Clients rows that start after the cut-off and are left out, unless they carry on "
-                "an earlier one: "
-                f"{some(rows, later)}."
-            )
-        if earlier:
-            texts.append(
-                f"Clients rows that ended before the records begin and are left out: {earlier:,}."
-            )
-        if ahead.any():
-            texts.append(
-                f"Clients rows that end more than {YEARS_AHEAD} years after the cut-off; until "
-                "then they count as "
-                f"clients: {some(rows, ahead)}."
-            )
-        if merged:
-            texts.append(f"Rows merged with an earlier one of the same client: {merged:,}.")
-        changed = int((spells["later_terms"] != "").sum())
-        if changed:
-            texts.append(
-                f"In {changed:,} engagements a later row has another contract term; from its "
-                "start on that term counts "
-                "for when the client may leave, and the term signed first says which group the "
-                "client belongs to."
-            )
-        return texts
+        """Where the numbers come from: `notices.provenance`."""
+        return notices.provenance(self)
 
     @cached_property
     def broken_rules(self) -> tuple[Fault, ...]:
@@ -585,23 +363,9 @@ class Study:
             return self.tables.warnings
         return (*self.tables.warnings, *warnings_of(self.tables.frames, self.cutoff))
 
-    def _about_rules(self) -> list[str]:
-        """Rows that contradict each other or cannot be believed, a sentence for each rule."""
-        return [in_words(warning) for warning in self.broken_rules]
-
-    def _many_rules(self) -> str:
-        places = dict.fromkeys(f"{warning.table}.{warning.column}" for warning in self.broken_rules)
-        first = ", ".join(list(places)[:MANY_RULES])
-        more = ", ..." if len(places) > MANY_RULES else ""
-        return (
-            f"{len(self.broken_rules)} things in the records look wrong ({first}{more}): page "
-            "00 lists them."
-        )
-
     def newest_date(self) -> pd.Timestamp:
         """The newest day, up to the cut-off, on which anything happened to a client."""
-        dates = self.spells[["start_date", "end_date", "decision_date", "recorded_date"]]
-        return dates.where(dates <= pd.Timestamp(self.cutoff)).max().max()
+        return last_day.newest_date(self.spells, self.cutoff)
 
 
 def check_data(
@@ -635,24 +399,19 @@ def open_study(
     study = _study_of(settings, read(settings, tell, only_check))
     if study.tables.partial:
         return study
-    tables = study.tables
-    metrics = (
-        sorted(tables.frames["results"]["metric"].dropna().unique())
-        if "results" in tables.frames
-        else []
-    )
-    if metrics and settings.results.primary not in ("", *metrics):
-        raise ConfigError(
-            f"[results] primary is {settings.results.primary!r}, and the results table has no "
-            "such metric. "
-            f"There are: {', '.join(metrics)}."
-        )
-    if study.spells.empty:
-        raise ConfigError(
-            f"No client had started by the cut-off, {study.cutoff}. Check the cut-off and the "
-            "dates."
-        )
+    _refuse_unusable(study)
     return study
+
+
+def _refuse_unusable(study: Study) -> None:
+    """ConfigError where the primary metric is not in the results, or no client had started yet."""
+    results = study.tables.frames.get("results")
+    metrics = [] if results is None else sorted(results["metric"].dropna().unique())
+    primary = study.settings.results.primary
+    if metrics and primary not in ("", *metrics):
+        raise ConfigError(say("study.refused.primary", primary=primary, metrics=", ".join(metrics)))
+    if study.spells.empty:
+        raise ConfigError(say("study.refused.no_client", cutoff=study.cutoff))
 
 
 def open_clients(data_dir: str, config: str, cutoff: str, tell: Told = lambda text: None) -> Study:
@@ -699,7 +458,7 @@ def _study_of(settings: Settings, tables: Tables) -> Study:
     """The study of these tables, their dates read as they are meant; ConfigError asks all that the
     data leave open.
     """
-    cutoff, asks = _cutoff(settings, tables.frames)
+    cutoff, asks = last_day.last_day(settings, tables.frames)
     clients = tables.frames["clients"]
     if cutoff and not tables.partial:
         clients, notes = conventions.meant(clients, settings, cutoff)
@@ -707,61 +466,13 @@ def _study_of(settings: Settings, tables: Tables) -> Study:
             tables, frames={**tables.frames, "clients": clients}, notes=(*tables.notes, *notes)
         )
     begin = settings.records_begin
-    if begin is None and not settings.is_snapshot and (ask := ask_records_begin(clients)):
-        asks.append(ask)
+    if begin is None and not settings.is_snapshot:
+        ask = ask_records_begin(clients)
+        asks += [ask] if ask else []
     if isinstance(begin, dt.date) and cutoff and begin > cutoff:
-        asks.append(f"records_begin {begin} is after the cut-off {cutoff}.")
+        asks.append(say("study.refused.begin_late", begin=begin, cutoff=cutoff))
     if cutoff and not tables.partial:
         asks += conventions.questions(clients, settings, cutoff)
     if asks or cutoff is None:
         raise ConfigError("\n".join(asks))
     return Study(settings, tables, cutoff, begin if isinstance(begin, dt.date) else None)
-
-
-def _cutoff(
-    settings: Settings, frames: Mapping[str, pd.DataFrame]
-) -> tuple[dt.date | None, list[str]]:
-    """The last day observed, and what has to be asked about it."""
-    taken = settings.table("clients").snapshot_date
-    snapshot = last_whole_month(taken) if taken else None
-    if snapshot and settings.cutoff not in (None, snapshot, taken):
-        ask = (
-            f"A snapshot has one cut-off, the end of its last whole month ({snapshot}), not "
-            f"{settings.cutoff}."
-        )
-        return snapshot, [ask]
-    cutoff = snapshot or settings.cutoff or _newest_recorded(frames)
-    if cutoff is None:
-        ask = (
-            "The cut-off is not known: on which day was this data true? No recorded dates are in "
-            "it. "
-            "Give --cutoff YYYY-MM-DD, or cutoff = YYYY-MM-DD in retention.toml."
-        )
-        return None, [ask]
-    return cutoff, []
-
-
-def _newest_recorded(frames: Mapping[str, pd.DataFrame]) -> dt.date | None:
-    """The newest recorded date: never an end, term, due or scheduled date, which may lie ahead."""
-    recorded = [frame[c].dropna() for frame in frames.values() for c in RECORDED if c in frame]
-    if not sum(map(len, recorded)):
-        return None
-    days = pd.concat([*recorded, frames["clients"]["start_date"].dropna()])
-    newest = pd.concat(recorded).max()
-    bulk = days.quantile(0.95, interpolation="lower")
-    if newest - bulk > pd.Timedelta(days=YEARS_AHEAD * 366):
-        raise ConfigError(
-            f"The newest recorded date, {newest.date()}, is years after nearly all others (95% by "
-            f"{bulk.date()}). "
-            "If it is a typing error, correct it; otherwise set cutoff in retention.toml to the "
-            "day of the data."
-        )
-    return newest.date()
-
-
-def _of_clients(payments: pd.DataFrame) -> str:
-    """How many payments, of how many clients, and the first five of their ids."""
-    ids = payments["client_id"].drop_duplicates()
-    return (
-        f"{len(payments):,}, of clients {some(payments.loc[ids.index], pd.Series(True, ids.index))}"
-    )

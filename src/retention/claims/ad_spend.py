@@ -2,8 +2,8 @@
 comes with it?
 
 Size is what was planned at signing. The total effect is not adjusted for the contract, which
-follows from size; the direct effect is. Where the answer turns round once the contract or a product
-is held fixed, that is told first (Simpson's paradox). Source: METHODS 3.
+follows from size; the direct effect is. Where the answer turns round once it is adjusted for the
+contract or a product, that is said first (Simpson's paradox). Source: METHODS 3.
 """
 
 import math
@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from retention.claims.contract_term import at_risk_by_term, curves_words, survival_by_term
+from retention.claims.registry import Studied, Ways, claim
 from retention.history.follow_up import follow_up
-from retention.history.held import Model, at_signing, category, known_size, listed, offered
+from retention.history.held import Model, at_signing, category, known_size, offered, things
 from retention.history.opportunities import (
     Adjusted,
     compare,
@@ -31,29 +33,29 @@ from retention.history.opportunities import (
 from retention.history.spells import AGENCY, CLIENT, KINDS, NEUTRAL
 from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
 from retention.settings import Extra
-from retention.stats.curves import raw_ratio
 from retention.stats.hazards import NotFittedError, band_exposure
-from retention.words import say
+from retention.stats.rates import raw_ratio
+from retention.words import key_of, say
 
 SPEND = "monthly_ad_spend"
-QUARTERS = ("smallest quarter", "second quarter", "third quarter", "largest quarter")
-NATURAL = ("smallest sizes", "sizes between", "largest sizes")
+QUARTERS = ("smallest_quarter", "second_quarter", "third_quarter", "largest_quarter")
+NATURAL = ("smallest_sizes", "middle_sizes", "largest_sizes")
 LEAST_GROUP = 0.10  # METHODS 3: the groups compared hold at least a tenth of the clients each
 TERM = "contract_term_months"
 TURNS = say("claims.caveat.turns")
 IN_STEPS = say("claims.caveat.in_steps")
 ONE_SIZE = say("claims.caveat.one_size")
-ALIKE = (
-    "Nearly all clients are of one size: there are no large and small ones to compare, and "
-    "more time gives none."
-)
+ALIKE = say("ad_spend.lacking.one_size")
+AS_PLANNED = say("claims.way.as_planned")
+POOLED = say("ad_spend.group.pooled")
+TWICE_THE_SIZE = say("ad_spend.estimate.twice_the_size")
 # (ours) a missing size goes with leaving where chance would show as much once in a hundred
 BLANK_P = 0.01
 
 
 def quarters(spells: pd.DataFrame, column: str = SPEND) -> pd.Series:
-    """The quarter of each client by size at signing, ordered; where sizes tie, three natural groups
-    (METHODS 3).
+    """The quarter of each client by size at signing, an ordered categorical of ids; where sizes
+    tie, three natural groups (METHODS 3).
 
     Missing where size is not known, and for all where nearly all are of one size.
     """
@@ -86,8 +88,13 @@ def _nearest_quarter(shares: pd.Series) -> float:
     return float((enough - 0.25).abs().idxmin()) if len(enough) else math.nan
 
 
-def compared(groups: pd.Series) -> tuple[str, str]:
-    """The names of the largest and the smallest group."""
+def group_name(group: str) -> str:
+    """What a group of `quarters` is called."""
+    return say(f"ad_spend.group.{group}")
+
+
+def ends_of(groups: pd.Series) -> tuple[str, str]:
+    """The ids of the group of the largest clients and of that of the smallest."""
     names = groups.cat.categories
     return str(names[-1]), str(names[0])
 
@@ -98,50 +105,72 @@ def cut_points(spells: pd.DataFrame, column: str = SPEND) -> Finding:
     if groups.isna().all():
         return Finding("A4", ALIKE)
     missing = int(groups.isna().sum())
-    left_out = f" {missing:,} clients whose size is blank or 0 are left out." if missing else ""
     sizes = spells[column].groupby(groups, observed=True)
     if list(groups.cat.categories) == list(NATURAL):
-        low = sizes.max().iloc[0]
-        high = sizes.min().iloc[-1]
         share = groups.value_counts(normalize=True)
-        parts = (
-            f"up to {low:,.0f} a month ({share[NATURAL[0]]:.0%} of clients) with {high:,.0f} "
-            "or more"
-        )
-        text = f"Sizes come in steps. Compared are the sizes {parts} ({share[NATURAL[2]]:.0%})."
-        return Finding("A4", text + left_out)
+        steps = {
+            "low": sizes.max().iloc[0],
+            "smallest": share[NATURAL[0]],
+            "high": sizes.min().iloc[-1],
+            "largest": share[NATURAL[2]],
+        }
+        if missing:
+            return Finding("A4", say("ad_spend.cuts.steps_but", missing=missing, **steps))
+        return Finding("A4", say("ad_spend.cuts.steps", **steps))
     edges = ", ".join(f"{edge:,.0f}" for edge in sizes.max().iloc[:-1])
-    return Finding("A4", f"The quarters part at {edges} a month.{left_out}")
+    if missing:
+        return Finding("A4", say("ad_spend.cuts.quarters_but", edges=edges, missing=missing))
+    return Finding("A4", say("ad_spend.cuts.quarters", edges=edges))
 
 
 def missing_sizes(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> str:
     """A warning where clients whose size is blank or 0 leave at another pace than the others; else
-    empty.
+    empty. Engagements are counted.
+    """
+    ratio = pace_without_size(spells, contracts)
+    if ratio is None:
+        return ""
+    missing = known_size(spells, SPEND).isna()
+    return say(
+        "ad_spend.missing_sizes.warning",
+        missing=int(missing.sum()),
+        engagements=len(spells),
+        ended=int((spells["gone"] & missing).sum()),
+        ratio=ratio,
+    )
+
+
+def pace_without_size(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> float | None:
+    """How many times as fast clients leave whose size is blank or 0; None where chance alone may
+    explain that they leave at another pace (two-sided, at 1 %).
 
     At equal months of service, term and time of signing, on the same opportunities to leave, so
-    that it is not the age of a record (two-sided, at 1 %). Counted are engagements.
+    that it is not the age of a record.
     """
     missing = known_size(spells, SPEND).isna()
     if missing.all() or not missing.any():
-        return ""
+        return None
     rows = _rows(spells.assign(missing=missing), False, (CLIENT,), CLIENT, contracts)
     terms = levels(rows, rows[TERM].astype(str)).add_prefix("term ")
-    groups = ("without a size", "with a size")
-    found = compare(
+    groups = (say("ad_spend.group.without_size"), say("ad_spend.group.with_size"))
+    contrast = compare(
         rows, rows["missing"], groups, name="size", others=terms, leave_out=("size",)
     ).contrast
-    if found.gate or 2 * stats.norm.sf(abs(found.theta) / found.se) >= BLANK_P:
-        return ""
-    left = int((spells["gone"] & missing).sum())
-    return (
-        f"Planned spend is blank or 0 for {missing.sum():,} of {len(spells):,} engagements, and "
-        f"{left:,} of those are "
-        "over. At equal months of service and term their clients leave "
-        f"{math.exp(found.theta):.2f} times as fast as "
-        "those with a size. Sizes that were erased, or never written down, because a client left "
-        "bend what is said of "
-        "size. Fill in what was planned at signing."
-    )
+    if contrast.gate or 2 * stats.norm.sf(abs(contrast.theta) / contrast.se) >= BLANK_P:
+        return None
+    return math.exp(contrast.theta)
+
+
+@claim("A4")
+def larger_clients(study: Studied) -> Ways:
+    """Clients of the top quarter by planned spend against the bottom quarter (A4)."""
+    spells = study.spells
+    contracts = study.contracts
+    extra = study.at_signing
+    primary = size_hazard_ratio(spells, contracts=contracts, extra=extra)
+    planned = size_sensitivities(spells, contracts=contracts, extra=extra)
+    held = per_doubling(spells, extra, contracts=contracts)
+    return Ways(primary, planned, caveats(held))
 
 
 def size_hazard_ratio(
@@ -155,7 +184,7 @@ def size_hazard_ratio(
     adjust: bool = True,
     contracts: pd.DataFrame | None = None,
     extra: Mapping[str, Extra] | None = None,
-    name: str = "as planned",
+    name: str = AS_PLANNED,
 ) -> Contrast:
     """Log ratio of cumulative rates of leaving, largest over smallest quarter by size at signing.
 
@@ -165,11 +194,11 @@ def size_hazard_ratio(
     """
     spells = spells.assign(quarter=quarters(spells, column))
     rows = _rows(spells, by_month, kinds, unknown, contracts)
-    found = _compared(rows, hold_term, adjust, _without(extra, column), name).contrast
-    in_steps = (
-        list(spells["quarter"].cat.categories) == list(NATURAL) and spells["quarter"].notna().any()
-    )
-    return replace(found, caveats=(IN_STEPS, *found.caveats)) if in_steps else found
+    contrast = _compared(rows, hold_term, adjust, _without(extra, column), name).contrast
+    natural = list(spells["quarter"].cat.categories) == list(NATURAL)
+    if natural and spells["quarter"].notna().any():
+        return replace(contrast, caveats=(IN_STEPS, *contrast.caveats))
+    return contrast
 
 
 def _compared(
@@ -177,29 +206,34 @@ def _compared(
     hold_term: bool,
     adjust: bool,
     extra: Mapping[str, Extra],
-    name: str = "as planned",
+    name: str = AS_PLANNED,
 ) -> Adjusted:
     """The comparison of the largest with the smallest group (column `quarter`) on these
     opportunities to leave.
     """
     rows = rows[rows["quarter"].notna()].reset_index(drop=True)
     if rows.empty:
-        return Adjusted(
-            Contrast(name, math.nan, math.nan, 0, {}, (ALIKE,), (ONE_SIZE,)), None, rows
-        )
-    groups = compared(rows["quarter"])
+        nothing = Contrast(name, math.nan, math.nan, 0, {}, (ALIKE,), (ONE_SIZE,))
+        return Adjusted(nothing, None, rows)
     between_them = {
         q: (rows["quarter"] == q).astype(float) for q in rows["quarter"].cat.categories[1:-1]
     }
-    terms = (
-        levels(rows, rows[TERM].astype(str)).add_prefix("term ")
-        if hold_term
-        else pd.DataFrame(index=rows.index)
-    )
+    terms = pd.DataFrame(index=rows.index)
+    if hold_term:
+        terms = levels(rows, rows[TERM].astype(str)).add_prefix("term ")
     others = pd.concat([pd.DataFrame(between_them, index=rows.index), terms], axis=1)
-    first, second = (rows["quarter"] == group for group in groups)
-    held = partial(compare, others=others, leave_out=("size",), adjust=adjust, extra=extra)
-    return held(rows, first, groups, second=second, name=name)
+    largest, smallest = ends_of(rows["quarter"])
+    return compare(
+        rows,
+        rows["quarter"] == largest,
+        (group_name(largest), group_name(smallest)),
+        name=name,
+        second=rows["quarter"] == smallest,
+        others=others,
+        leave_out=("size",),
+        adjust=adjust,
+        extra=extra,
+    )
 
 
 def what_was_held(
@@ -244,19 +278,25 @@ def size_sensitivities(
 ) -> list[Contrast]:
     """The pre-listed other ways to compute the contrast (plan.toml, A4), each named."""
     ratio = partial(size_hazard_ratio, column=column, contracts=contracts, extra=extra)
-    found = [
-        ratio(spells, by_month=True, name="month by month"),
-        ratio(spells, kinds=(CLIENT, NEUTRAL), name="neutral ends count too"),
-        ratio(spells, kinds=tuple(KINDS), name="every end counts"),
-        ratio(spells, unknown=AGENCY, name="unknown choice counts as the agency's"),
-        ratio(spells, adjust=False, name="not adjusted"),
+    neutral = say("ad_spend.way.neutral_ends")
+    ways = [
+        ratio(spells, by_month=True, name=say("ad_spend.way.by_month")),
+        ratio(spells, kinds=(CLIENT, NEUTRAL), name=neutral),
+        ratio(spells, kinds=tuple(KINDS), name=say("ad_spend.way.every_end")),
+        ratio(spells, unknown=AGENCY, name=say("ad_spend.way.unknown_is_agency")),
+        ratio(spells, adjust=False, name=say("ad_spend.way.not_adjusted")),
     ]
     if renewals_known(spells):  # a start that was counted back says how long the client stayed
         known = known_size(spells, column)
         level = known / known.groupby(spells["start_date"].dt.year).transform("median")
         own = spells.assign(**{column: level})
-        found.append(ratio(own, name="size against others of its year"))
-    return found
+        ways.append(ratio(own, name=say("ad_spend.way.of_its_year")))
+    return ways
+
+
+def adjusted_for(blocks: Sequence[str]) -> str:
+    """What an estimate that is adjusted for these blocks is called."""
+    return say("ad_spend.group.adjusted", things=things(blocks))
 
 
 def per_doubling(
@@ -265,54 +305,56 @@ def per_doubling(
     column: str = SPEND,
     contracts: pd.DataFrame | None = None,
 ) -> Estimates:
-    """The ratio of leaving for twice the size: pooled, with each thing known at signing held fixed,
-    and with all.
+    """The ratio of leaving for twice the size: pooled, adjusted for each thing known at signing,
+    and for all.
 
-    Groups `pooled`, `contract held fixed`, `<column> held fixed`, and as many together as there are
-    ends for (`held.Model.hold`); the caption names what is not among them. 95 % intervals, by
-    client or by rep, the wider.
+    Groups: pooled, adjusted for each block alone, and for as many together as there are ends for
+    (`held.Model.hold`); the caption names what is not among them. 95 % intervals, by client or by
+    rep, the wider.
     """
-    rows = _rows(
-        spells[known_size(spells, column).notna()], False, (CLIENT,), CLIENT, contracts
-    ).reset_index(drop=True)
+    sized = spells[known_size(spells, column).notna()]
+    rows = _rows(sized, False, (CLIENT,), CLIENT, contracts).reset_index(drop=True)
     own = {"contract": levels(rows, rows[TERM].astype(str))}
     own |= {name: category(rows, name) for name in ("industry", "source") if name in rows}
     own = {name: block for name, block in own.items() if block.shape[1]}
     mine, refused = offered(rows, _without(extra, column))
+    every = own | mine
     model = _doubling(rows, column)
-    found = [_estimate(model, "pooled", {})]
-    found += [
-        _estimate(model, f"{name} held fixed", {name: block})
-        for name, block in (own | mine).items()
-    ]
-    caption = "Ratio of leaving for twice the size, with what is held fixed"
+    found = [_estimate(model, POOLED, {})]
+    found += [_estimate(model, adjusted_for([name]), {name: b}) for name, b in every.items()]
     try:
         held = model.hold(own, mine)
     except NotFittedError:
-        return Estimates(tuple(row for row in found if row), caption)
+        return Estimates(tuple(row for row in found if row), say("ad_spend.caption.doubling"))
     if len(held.blocks) > 1:
-        chosen = {name: (own | mine)[name] for name in held.blocks}
-        found.append(_estimate(model, f"{listed(held.blocks)} held fixed", chosen))
-    told = with_why({**held.refused, **refused})
-    caption += f"; not held fixed with the others: {told}" if told else ""
+        chosen = {name: every[name] for name in held.blocks}
+        found.append(_estimate(model, adjusted_for(held.blocks), chosen))
+    caption = _doubling_caption({**held.refused, **refused})
     return Estimates(tuple(row for row in found if row), caption)
+
+
+def _doubling_caption(refused: Mapping[str, str]) -> str:
+    """The caption of `per_doubling`, with what has no place beside the others, and why."""
+    if not refused:
+        return say("ad_spend.caption.doubling")
+    return say("ad_spend.caption.doubling_but", things=with_why(refused))
 
 
 def other_sizes(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Estimates:
     """The ratio of leaving for twice each further number known at signing (A5): site size, traffic,
     revenue, ...
 
-    Pooled, and with the contract held fixed. Exploratory: 95 % intervals, no verdict.
+    Pooled, and adjusted for the contract. Exploratory: 95 % intervals, no verdict.
     """
     found = []
     for column in [name for name in at_signing(extra, "number", "integer") if name in spells]:
         rows = _rows(spells[spells[column] > 0], False, (CLIENT,), CLIENT).reset_index(drop=True)
         model = _doubling(rows, column)
-        name = f"ratio of leaving for twice the {column}"
+        name = say("ad_spend.estimate.twice_the", column=column)
         contract = {"contract": levels(rows, rows[TERM].astype(str))}
-        for group, held in (("pooled", {}), ("contract held fixed", contract)):
-            found.append(_estimate(model, group, held, "A5", name))
-    return Estimates(tuple(row for row in found if row), "Other measures of size")
+        found.append(_estimate(model, POOLED, {}, "A5", name))
+        found.append(_estimate(model, adjusted_for(["contract"]), contract, "A5", name))
+    return Estimates(tuple(row for row in found if row), say("ad_spend.caption.other_sizes"))
 
 
 def _doubling(rows: pd.DataFrame, column: str) -> Model:
@@ -329,7 +371,7 @@ def _estimate(
     group: str,
     held: Mapping[str, pd.DataFrame],
     row_id: str = "A4",
-    name: str = "ratio of leaving for twice the size",
+    name: str = TWICE_THE_SIZE,
 ) -> Estimate | None:
     """The ratio with these blocks held fixed; None where it cannot be computed, or the ends are too
     few for them.
@@ -344,30 +386,49 @@ def _estimate(
     spread, by_rep = spreads(fit, {model.target: 1.0}, model.reps, tuple(events.values()))
     theta = fit.coefficient(model.target)
     clients = model.clients.nunique()
-    found = Contrast(name, theta, spread.se, clients, events, df=spread.df, by_rep=by_rep)
-    return found.estimate(row_id, name, group)
+    contrast = Contrast(name, theta, spread.se, clients, events, df=spread.df, by_rep=by_rep)
+    return contrast.estimate(row_id, name, group)
+
+
+def turned(table: Estimates) -> tuple[Estimate, Estimate] | None:
+    """The pooled estimate and the one that is adjusted for most of those that point the other way;
+    None where none does.
+    """
+    pooled = table.rows[0]
+    others = [
+        row for row in table.rows[1:] if pooled.low > 1 > row.high or pooled.high < 1 < row.low
+    ]
+    return (pooled, others[-1]) if others else None
+
+
+def _has_pooled(table: Estimates) -> bool:
+    """Whether there is a pooled estimate for others to be compared with."""
+    return bool(table.rows) and key_of(table.rows[0].group) == key_of(POOLED)
 
 
 def turns_round(table: Estimates) -> Findings:
-    """What must be said first: where the pooled answer and an answer with something held fixed
-    point opposite ways.
+    """What must be said first: where the pooled answer and an adjusted answer point opposite
+    ways.
     """
-    if not table.rows or table.rows[0].group != "pooled":
-        return Findings(
-            (),
-            "The sizes are too much alike, or too few clients have left, to hold anything fixed.",
-        )
-    pooled = table.rows[0]
-    turned = [
-        row for row in table.rows[1:] if pooled.low > 1 > row.high or pooled.high < 1 < row.low
-    ]
-    texts = [
-        f"The answer turns round. Over all clients, twice the size goes with {_pace(pooled)}; "
-        f"with {row.group}, with "
-        f"{_pace(row)}. Size stands for something else here: do not act on the pooled answer."
-        for row in turned[-1:]
-    ]
-    return Findings(tuple(Finding("A4", text, "warning") for text in texts), "")
+    if not _has_pooled(table):
+        return Findings((), say("ad_spend.turns_round.unknown"))
+    rows = turned(table)
+    if rows is None:
+        return Findings((), "")
+    return Findings((Finding("A4", _turned_words(*rows), "warning"),), "")
+
+
+def _turned_words(pooled: Estimate, adjusted: Estimate) -> str:
+    """That the answer turns round, in sentences."""
+    key = "ad_spend.turns_round.later" if pooled.estimate > 1 else "ad_spend.turns_round.sooner"
+    group = adjusted.group[:1].upper() + adjusted.group[1:]
+    return say(key, pooled=_pace(pooled), group=group, adjusted=_pace(adjusted))
+
+
+def _pace(row: Estimate) -> str:
+    """A ratio with its interval, in words."""
+    interval = between(row.low, row.high, "ratio")
+    return say("ad_spend.turns_round.pace", ratio=row.estimate, interval=interval)
 
 
 def caveats(table: Estimates) -> tuple[str, ...]:
@@ -382,67 +443,62 @@ def size_effects(
     contracts: pd.DataFrame | None = None,
     extra: Mapping[str, Extra] | None = None,
 ) -> Estimates:
-    """Total and direct effect: largest over smallest quarter, with the contract left free and held
-    fixed. METHODS 3.
+    """Total and direct effect: largest over smallest quarter, not adjusted and adjusted for the
+    contract. METHODS 3.
     """
+    name = say("ad_spend.estimate.ratio_of_quarters")
+    groups = {False: say("ad_spend.group.total"), True: say("ad_spend.group.direct")}
     rows = []
-    for name, hold in (("total: contract left free", False), ("direct: contract held fixed", True)):
-        found = size_hazard_ratio(spells, column, hold_term=hold, contracts=contracts, extra=extra)
-        if not found.gate:
-            rows.append(found.estimate("A4", "ratio, largest over smallest quarter", name))
-    return Estimates(
-        tuple(rows), "Largest against smallest quarter, with and without the contract's share"
-    )
+    for hold, group in groups.items():
+        ratio = size_hazard_ratio(spells, column, hold_term=hold, contracts=contracts, extra=extra)
+        if not ratio.gate:
+            rows.append(ratio.estimate("A4", name, group))
+    return Estimates(tuple(rows), say("ad_spend.caption.effects"))
+
+
+def survival_by_quarter(spells: pd.DataFrame, column: str = SPEND) -> pd.DataFrame:
+    """The curves of `contract_term.survival_by_term`, by quarter of size."""
+    return survival_by_term(spells, quarters(spells, column), group_name)
+
+
+def at_risk_by_quarter(
+    spells: pd.DataFrame, months: Sequence[int], column: str = SPEND
+) -> pd.DataFrame:
+    """Clients at risk just after each of `months`: a row a quarter of size, a column a month."""
+    return at_risk_by_term(spells, months, quarters(spells, column), group_name)
 
 
 def survival_words(curves: pd.DataFrame, month: int = 12) -> str:
     """The curves in words: the share who had not left by choice after a year, by quarter."""
     read = curves[(curves["month"] <= month) & (curves["followed"] >= month)]
     shares = read.groupby("group", sort=False)["survival"].last()
-    told = ", ".join(f"{group} {share:.1%}" for group, share in shares.items())
-    return (
-        "Curves of the share who had not left by choice. After a year: "
-        f"{told or 'too few clients to say'}."
-    )
-
-
-def _pace(row: Estimate) -> str:
-    word = "leaving sooner" if row.estimate > 1 else "leaving later"
-    return (
-        f"{word} ({row.estimate:.2f} times as fast, 95% interval "
-        f"{between(row.low, row.high, 'ratio')})"
+    return curves_words(
+        say("ad_spend.alt.share", group=group, share=share) for group, share in shares.items()
     )
 
 
 def rates_by_quarter(spells: pd.DataFrame, column: str = SPEND) -> pd.DataFrame:
-    """Clients, client-months and ends by quarter: by choice, by the agency, neutral; ends by choice
-    a month.
+    """Clients, client-months and ends by quarter of size, a row each: by choice, by the agency,
+    neutral; ends by choice a month.
+
+    Indexed by the ids of the quarters; `size_group` is what they are called.
     """
     groups = quarters(spells, column)
     outcome = follow_up(spells)
-    rows = []
+    rows = {}
     for quarter in groups.cat.categories:
         part = outcome.where((groups == quarter).to_numpy())
-        ends = [part.only([kind]).ended for kind in KINDS.values()]
-        rows.append(
-            (
-                quarter,
-                part.seen,
-                part.months,
-                *ends,
-                ends[0] / part.months if part.months else math.nan,
-            )
-        )
-    names = [
-        "Quarter by size",
-        "Clients",
-        "Client-months",
-        "Left by choice",
-        "Let go",
-        "Neutral",
-        "Left a month",
-    ]
-    return pd.DataFrame(rows, columns=names)
+        by_choice, let_go, neutral = (part.only([kind]).ended for kind in KINDS.values())
+        rows[quarter] = {
+            "size_group": group_name(quarter),
+            "clients": part.seen,
+            "client_months": part.months,
+            "left_by_choice": by_choice,
+            "let_go": let_go,
+            "neutral": neutral,
+            "left_a_month": by_choice / part.months if part.months else math.nan,
+        }
+    return pd.DataFrame.from_records(list(rows.values()), index=list(rows))
 
 
 def raw_rate_ratio(spells: pd.DataFrame, column: str = SPEND) -> Estimates:
@@ -452,9 +508,9 @@ def raw_rate_ratio(spells: pd.DataFrame, column: str = SPEND) -> Estimates:
     groups = quarters(spells, column)
     outcome = follow_up(spells).only([KINDS[CLIENT]])
     largest, smallest = (
-        outcome.where((groups == quarter).to_numpy()) for quarter in compared(groups)
+        outcome.where((groups == quarter).to_numpy()) for quarter in ends_of(groups)
     )
-    row = raw_ratio("A4", "largest over smallest quarter", largest, smallest)
+    row = raw_ratio("A4", say("ad_spend.group.largest_over_smallest"), largest, smallest)
     if math.isnan(row.estimate):
-        return Estimates((), "Too few clients for the raw ratio")
-    return Estimates((row,), "Descriptive only: ends by choice per client-month")
+        return Estimates((), say("ad_spend.caption.raw_ratio_none"))
+    return Estimates((row,), say("ad_spend.caption.raw_ratio"))

@@ -6,7 +6,7 @@ Each is weaker than the verdict's own estimator in one way and stronger in anoth
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -19,30 +19,45 @@ from retention.claims.contract_term import (
     FIXED,
     MONTHLY,
     arms,
+    clients_of,
     compared,
     contract_hazard_ratio,
     contract_sensitivities,
 )
+from retention.claims.registry import Studied, Ways, claim
 from retention.history import opportunities
 from retention.history.follow_up import follow_up
-from retention.history.held import known_size, offered, size
+from retention.history.held import NOT_KNOWN, known_size, offered, size, thing
 from retention.history.in_charge import rep_in
 from retention.history.opportunities import Adjusted, exit_rows, levels, renewals_known, spreads
 from retention.history.spells import CLIENT, KINDS, UNKNOWN, ends_near_due, month_of_end, row_terms
-from retention.results import NO_SPREAD, Contrast, Estimates, Finding, quantity
+from retention.results import NO_SPREAD, Contrast, Estimate, Estimates, Finding, quantity
 from retention.settings import Extra, study_plan
 from retention.stats.curves import after, kaplan_meier
 from retention.stats.hazards import Fit, NotFittedError, band_exposure, fit_hazard
+from retention.words import say
 
 YEAR = 12  # months in a grouped cycle, which terms of 1, 6 and 12 months divide
 LARGEST = 0.90  # quantile of size above which clients are left out to see what the largest carry
 SEEN_AT_SIGNING = ("source", "industry", "seller_id")
 NEAR_DAYS = 10  # (ours) days by which an end may miss the day it is meant for
-MANY_NEAR, LEAST_NEAR = (
-    0.10,
-    5,
-)  # (ours) share and number of ends just after a renewal from which it is said
+# (ours) share and number of ends just after a renewal from which it is said
+MANY_NEAR, LEAST_NEAR = 0.10, 5
+OVERLAP = say("contract_term.way.overlap_weights")
+WHOLE_YEARS = say("contract_term.way.whole_years")
+WEIGHTED = say("contract_term.caveat.weighted")
+# Ids of blocks of what was known at signing, beside those named after a column.
+OWN, YEAR_SIGNED, ALL_ALIKE = "own ", "year signed", "all alike"
+PLANTED = 2  # the ratio of the simulated agencies in which changes of term are not on record
 WEAK_PENALTY = 100.0  # logistic regression: enough to stay finite where a group is all of one kind
+
+
+@claim("A1")
+def month_to_month(study: Studied) -> Ways:
+    """Month-to-month clients against clients on a fixed term (A1)."""
+    about = study.contracts, study.at_signing
+    primary = contract_hazard_ratio(study.spells, contracts=about[0], extra=about[1])
+    return Ways(primary, all_sensitivities(study.spells, *about))
 
 
 def all_sensitivities(
@@ -53,16 +68,19 @@ def all_sensitivities(
     """The pre-listed other ways to compute A1's contrast (plan.toml), those of this module
     included.
     """
-    found = contract_sensitivities(spells, contracts, extra)
+    ways = contract_sensitivities(spells, contracts, extra)
+    if not renewals_known(spells):
+        return ways
     ratio = partial(contract_hazard_ratio, contracts=contracts, extra=extra)
-    if renewals_known(spells):
-        found += [overlap_weighted(spells, contracts, extra), grouped_cycles(spells, extra=extra)]
-        known = known_size(spells)
-        smaller = spells[~(known > known.quantile(LARGEST))]
-        found.append(ratio(smaller, name="without the largest tenth"))
-        name = f"ends within {NEAR_DAYS} days of a renewal count as at it"
-        found.append(ratio(on_time(spells), name=name))
-    return found
+    known = known_size(spells)
+    smaller = spells[~(known > known.quantile(LARGEST))]
+    return [
+        *ways,
+        overlap_weighted(spells, contracts, extra),
+        grouped_cycles(spells, extra=extra),
+        ratio(smaller, name=say("contract_term.way.without_largest")),
+        ratio(on_time(spells), name=say("contract_term.way.on_time", days=NEAR_DAYS)),
+    ]
 
 
 def on_time(spells: pd.DataFrame) -> pd.DataFrame:
@@ -89,13 +107,10 @@ def near_renewals(spells: pd.DataFrame) -> Finding:
     )
     if late < max(LEAST_NEAR, MANY_NEAR * (early + at + late)):
         return Finding("A1", "")
+    way = say("contract_term.way.on_time", days=NEAR_DAYS)
+    ends = early + at + late
     return Finding(
-        "A1",
-        f"Of {early + at + late:,} ends of fixed terms within {NEAR_DAYS} days of a renewal, "
-        f"{late:,} lie after it and "
-        "count in the next term. If they were written down late, the ratio is too high; the line "
-        "'ends within "
-        f"{NEAR_DAYS} days of a renewal count as at it' below shows it without that.",
+        "A1", say("contract_term.near_renewals.some", late=late, ends=ends, days=NEAR_DAYS, way=way)
     )
 
 
@@ -109,16 +124,20 @@ def unrecorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame | None = None
     if contracts is not None or row_terms(spells) is not None or not renewals_known(spells):
         return Finding("A1", "")
     read = study_plan()["unrecorded_terms"]["ratio_read"]
-    shares = [f"{share}%" for share in read]
-    ratios = [f"{ratio:.2f}" for ratio in read.values()]
-    return Finding(
-        "A1",
-        "The data do not tell which clients changed their term. In simulated agencies with a "
-        "ratio of 2 it would read "
-        f"{', '.join(ratios[:-1])} or {ratios[-1]} if {', '.join(shares[:-1])} or {shares[-1]} of "
-        "month-to-month "
-        "clients went over to a year each month. A table of contracts mends this.",
+    text = say(
+        "contract_term.unrecorded_terms.some",
+        truth=PLANTED,
+        ratios=_either([f"{ratio:.2f}" for ratio in read.values()]),
+        shares=_either([f"{share}%" for share in read]),
     )
+    return Finding("A1", text)
+
+
+def _either(values: Sequence[str]) -> str:
+    """Several values in a row: "1%, 2% or 5%"."""
+    if len(values) < 2:
+        return "".join(values)
+    return say("contract_term.list.or", first=", ".join(values[:-1]), last=values[-1])
 
 
 def what_was_held(
@@ -138,29 +157,56 @@ def overlap_weights(
     """A weight for each engagement, shape (n,), and the balance that the weights bring.
 
     The weight is the chance of the term *not* taken, by what was known at signing: it favours
-    clients who could have signed either. The table: `About, Before, After`, standardised
+    clients who could have signed either. The table: `about, before, after`, standardised
     differences of means; below .1 is balanced.
     """
     monthly = (spells["contract_term_months"] == 1).to_numpy()
-    told = spells.assign(left=spells["ended"].astype(int))
-    told = told.assign(from_month=spells["entry_months"], to_month=spells["stop_months"])
-    parts = [size(told).add_prefix("size ")]
-    parts += [
-        levels(told, told[name]).add_prefix(f"{name} ") for name in SEEN_AT_SIGNING if name in told
-    ]
-    parts += [block.add_prefix(f"{name} ") for name, block in offered(told, extra or {})[0].items()]
-    quarter = told["start_date"].dt.year * 4 + told["start_date"].dt.quarter
-    if renewals_known(spells):  # a start that was counted back says how long the client stayed
-        parts.append(((quarter - quarter.mean()) / 4).rename("year of signing").to_frame())
-    X = pd.concat(parts, axis=1).astype(float)
-    X = X if X.shape[1] else X.assign(**{"all alike": 0.0})
+    X = _at_signing(spells, extra or {})
     X = (X - X.mean()) / X.std().replace(0, 1)
-    chance = (
-        LogisticRegression(C=WEAK_PENALTY, max_iter=1000).fit(X, monthly).predict_proba(X)[:, 1]
-    )
+    model = LogisticRegression(C=WEAK_PENALTY, max_iter=1000)
+    chance = model.fit(X.to_numpy(), monthly).predict_proba(X.to_numpy())[:, 1]
     weights = np.where(monthly, 1 - chance, chance)
-    gap = [_difference(X, monthly, w) for w in (np.ones(len(X)), weights)]
-    return weights, pd.DataFrame({"About": X.columns, "Before": gap[0], "After": gap[1]})
+    before, after_it = (_difference(X, monthly, w) for w in (np.ones(len(X)), weights))
+    about = [_covariate(block, column) for block, column in X.columns]
+    return weights, pd.DataFrame({"about": about, "before": before, "after": after_it})
+
+
+def _at_signing(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.DataFrame:
+    """What was known at signing as numbers, a row an engagement; columns by the ids of block and
+    column.
+    """
+    rows = spells.assign(
+        left=spells["ended"].astype(int),
+        from_month=spells["entry_months"],
+        to_month=spells["stop_months"],
+    )
+    blocks = {"size": size(rows)}
+    blocks |= {name: levels(rows, rows[name]) for name in SEEN_AT_SIGNING if name in rows}
+    blocks |= {f"{OWN}{name}": block for name, block in offered(rows, extra)[0].items()}
+    if renewals_known(spells):  # a start that was counted back says how long the client stayed
+        quarter = rows["start_date"].dt.year * 4 + rows["start_date"].dt.quarter
+        blocks[YEAR_SIGNED] = ((quarter - quarter.mean()) / 4).rename("linear").to_frame()
+    blocks = {name: block for name, block in blocks.items() if block.shape[1]}
+    if not blocks:
+        blocks[ALL_ALIKE] = pd.DataFrame({"linear": 0.0}, index=rows.index)
+    return pd.concat(blocks, axis=1).astype(float)
+
+
+def _covariate(block: str, column: str) -> str:
+    """What a column of `_at_signing` is called."""
+    if block == YEAR_SIGNED:
+        return say("contract_term.balance.year")
+    if block == ALL_ALIKE:
+        return say("contract_term.balance.all_alike")
+    name = thing(block.removeprefix(OWN))
+    return say("contract_term.balance.category", thing=name, part=_part(column))
+
+
+def _part(column: str) -> str:
+    """What a column of a block is called: a part of a curve, blanks, or a category of the data."""
+    if column == NOT_KNOWN:
+        return say("contract_term.balance.not_known")
+    return column
 
 
 def balance(spells: pd.DataFrame, extra: Mapping[str, Extra] | None = None) -> pd.DataFrame:
@@ -183,7 +229,7 @@ def overlap_weighted(
     spells: pd.DataFrame,
     contracts: pd.DataFrame | None = None,
     extra: Mapping[str, Extra] | None = None,
-    name: str = "overlap weights",
+    name: str = OVERLAP,
 ) -> Contrast:
     """The verdict's contrast with weights in place of covariates, by client; the weights are taken
     as known.
@@ -197,7 +243,7 @@ def overlap_weighted(
         spells[keys].assign(weight=overlap_weights(spells, extra)[0]), on=keys, how="left"
     )["weight"]
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    return _fitted(name, rows, first, exposure, weights.to_numpy(), ("weighted to clients alike",))
+    return _fitted(name, rows, first, exposure, weights.to_numpy(), (WEIGHTED,))
 
 
 def _fitted(
@@ -214,23 +260,20 @@ def _fitted(
     clients = rows["client_id"].nunique()
     y = rows["left"].to_numpy()
     events = {
-        f"{arm} clients": int(y[first == flag].sum()) for arm, flag in ((MONTHLY, 1), (FIXED, 0))
+        clients_of(arm): int(y[first == flag].sum()) for arm, flag in ((MONTHLY, 1), (FIXED, 0))
     }
     try:
         fit = fit_hazard(y, first.rename("first").to_frame(), exposure, rows["client_id"], weights)
     except NotFittedError as error:
-        return Contrast(
-            name, math.nan, math.nan, clients, events, (f"No ratio could be computed: {error}.",)
-        )
+        lacking = (say("held.lacking.no_ratio", error=error),)
+        return Contrast(name, math.nan, math.nan, clients, events, lacking)
     spread, by_rep = spreads(fit, {"first": 1.0}, rows.get("rep"), tuple(events.values()))
     theta = fit.coefficient("first")
     return Contrast(name, theta, spread.se, clients, events, (), said, None, spread.df, by_rep)
 
 
 def grouped_cycles(
-    spells: pd.DataFrame,
-    extra: Mapping[str, Extra] | None = None,
-    name: str = "whole years, weighted",
+    spells: pd.DataFrame, extra: Mapping[str, Extra] | None = None, name: str = WHOLE_YEARS
 ) -> Contrast:
     """The contrast on whole years of service: who left by choice within one, weighted for those
     whom other ends took.
@@ -276,18 +319,16 @@ def grouped_cycles(
                 frame["rep"] = rep_in(spells["reps"].iloc[chosen], pd.Series(until))
             parts.append(frame.assign(first=float(arm == MONTHLY), left=left, weight=weight))
     if not sum(len(part) for part in parts):
-        empty = {f"{arm} clients": 0 for arm in (MONTHLY, FIXED)}
-        return Contrast(name, math.nan, math.nan, 0, empty, ("No year of service was seen whole.",))
+        empty = {clients_of(arm): 0 for arm in (MONTHLY, FIXED)}
+        lacking = (say("contract_term.lacking.no_year"),)
+        return Contrast(name, math.nan, math.nan, 0, empty, lacking)
     rows = pd.concat(parts, ignore_index=True)
     count = rows.groupby("year")["left"].agg(["sum", "size"])
-    told = (count["sum"] >= 2) & (count["size"] - count["sum"] >= 2)
-    last = (
-        count.index[told].max() if told.any() else 0
-    )  # later years, of a handful of clients, share a rate with it
+    enough = (count["sum"] >= 2) & (count["size"] - count["sum"] >= 2)
+    # Later years, of a handful of clients, share a rate with the last one that has enough.
+    last = count.index[enough].max() if enough.any() else 0
     years = pd.get_dummies(rows["year"].clip(upper=last)).to_numpy(float)
-    return _fitted(
-        name, rows, rows["first"], years, rows["weight"].to_numpy(), ("weighted to clients alike",)
-    )
+    return _fitted(name, rows, rows["first"], years, rows["weight"].to_numpy(), (WEIGHTED,))
 
 
 def adjusted(
@@ -313,24 +354,24 @@ def ways_of_clustering(
     """
     found = adjusted(spells, contracts, extra)
     if found.contrast.gate or found.fit is None:
-        return Estimates((), "Too few clients have left to compare ways to count the uncertainty")
-    about = "ratio of leaving over a cycle"
+        return Estimates((), say("contract_term.caption.clustering_none"))
+    name = say("contract_term.estimate.ratio_over_cycle")
     contrast = found.contrast
-    told = [replace(contrast, by_rep=NO_SPREAD).estimate("A1", about, "by client")]
+    by_client = say("contract_term.group.by_client")
+    rows = [replace(contrast, by_rep=NO_SPREAD).estimate("A1", name, by_client)]
     if contrast.by_rep.se:
         reps = found.rows["rep"].replace("", None).nunique()
-        by_rep = replace(contrast, se=0.0, df=math.inf)
-        told.append(by_rep.estimate("A1", about, f"by rep ({reps} of them)"))
-    return Estimates(tuple(told), "Who is taken to rise and fall together")
+        by_rep = say("contract_term.group.by_rep", reps=reps)
+        rows.append(replace(contrast, se=0.0, df=math.inf).estimate("A1", name, by_rep))
+    return Estimates(tuple(rows), say("contract_term.caption.clustering"))
 
 
 def by_year_of_service(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> Estimates:
     """The ratio in the first year of service and after it, and whether the two differ
     (likelihood-ratio test).
     """
-    caption = "Does the ratio change with the years of service?"
     if not renewals_known(spells):
-        return Estimates((), f"{caption} Without renewal dates it cannot be told")
+        return Estimates((), say("contract_term.caption.years_unknown"))
     rows = exit_rows(spells, contracts)
     first = (rows["contract_term_months"] == 1).astype(float)
     X = pd.DataFrame({"first": first, "later": first * (rows["from_month"] >= YEAR)})
@@ -338,22 +379,55 @@ def by_year_of_service(spells: pd.DataFrame, contracts: pd.DataFrame | None = No
     try:
         both, one = (_plain(rows, X[names], exposure) for names in (["first", "later"], ["first"]))
     except NotFittedError:
-        return Estimates((), caption)
+        return Estimates((), say("contract_term.caption.years_none"))
     p = stats.chi2.sf(2 * (both.log_likelihood - one.log_likelihood), 1)
-    told = []
-    for group, parts in (
-        ("first year", {"first": 1.0}),
-        ("later years", {"first": 1.0, "later": 1.0}),
-    ):
-        inside = rows[(rows["from_month"] < YEAR) == (group == "first year")]
-        left = {group: int(inside["left"].sum())}
-        found = Contrast(group, *both.combined(parts), inside["client_id"].nunique(), left)
-        told.append(found.estimate("A1", "ratio of leaving over a cycle, not adjusted", group))
-    return Estimates(tuple(told), f"{caption} (test of no change: p = {p:.2f})")
+    early = rows["from_month"] < YEAR
+    first_year = say("contract_term.group.first_year")
+    later_years = say("contract_term.group.later_years")
+    found = (
+        _in_years(both, {"first": 1.0}, rows[early], first_year),
+        _in_years(both, {"first": 1.0, "later": 1.0}, rows[~early], later_years),
+    )
+    return Estimates(found, say("contract_term.caption.years", p=p))
+
+
+def _in_years(fit: Fit, parts: Mapping[str, float], rows: pd.DataFrame, group: str) -> Estimate:
+    """The ratio that these coefficients add up to, with the clients and ends of these rows."""
+    ends = {group: int(rows["left"].sum())}
+    contrast = Contrast(group, *fit.combined(parts), rows["client_id"].nunique(), ends)
+    return contrast.estimate("A1", say("contract_term.estimate.ratio_not_adjusted"), group)
 
 
 def _plain(rows: pd.DataFrame, X: pd.DataFrame, exposure: np.ndarray) -> Fit:
     return fit_hazard(rows["left"].to_numpy(), X, exposure, rows["client_id"])
+
+
+def ratios_without_a_rep(
+    spells: pd.DataFrame,
+    contracts: pd.DataFrame | None = None,
+    extra: Mapping[str, Extra] | None = None,
+) -> list[tuple[str, float]]:
+    """The lowest and the highest ratio as the clients of one rep after the other are left out, each
+    with the rep; empty where there are too few reps or ends.
+
+    Which two reps matter most is told by one step from the estimate; without them it is fitted
+    anew.
+    """
+    found = adjusted(spells, contracts, extra)
+    if found.contrast.gate or found.fit is None or "rep_id" not in found.rows:
+        return []
+    codes, reps = pd.factorize(found.rows["rep_id"], sort=True)
+    if len(reps) < 2:
+        return []
+    theta = found.fit.without_each(codes)[:, found.fit.names.index("first")]
+    ends = [reps[int(pick(theta))] for pick in (np.nanargmin, np.nanargmax)]
+    again = {}
+    for rep in dict.fromkeys(ends):
+        others = spells[~(spells["rep_id"] == rep).fillna(False)]
+        again[rep] = adjusted(others, contracts, extra).contrast
+    if any(contrast.gate for contrast in again.values()):
+        return []
+    return [(rep, math.exp(again[rep].theta)) for rep in ends]
 
 
 def without_each_rep(
@@ -361,59 +435,38 @@ def without_each_rep(
     contracts: pd.DataFrame | None = None,
     extra: Mapping[str, Extra] | None = None,
 ) -> Finding:
-    """The range of the ratio as the clients of one rep after the other are left out, in a sentence.
-
-    Which two reps matter most is told by one step from the estimate; without them it is fitted
-    anew.
+    """The range of the ratio as the clients of one rep after the other are left out, in a
+    sentence.
     """
-    found = adjusted(spells, contracts, extra)
-    few = Finding("A1", "Too few reps or ends to see what leaving out one rep would do.")
-    if found.contrast.gate or found.fit is None or "rep_id" not in found.rows:
-        return few
-    codes, reps = pd.factorize(found.rows["rep_id"], sort=True)
-    if len(reps) < 2:
-        return few
-    theta = found.fit.without_each(codes)[:, found.fit.names.index("first")]
-    ends = [reps[int(pick(theta))] for pick in (np.nanargmin, np.nanargmax)]
-    again = {
-        rep: adjusted(spells[~(spells["rep_id"] == rep).fillna(False)], contracts, extra).contrast
-        for rep in dict.fromkeys(ends)
-    }
-    told = [
-        f"{math.exp(again[rep].theta):.2f} (without {rep})" for rep in ends if not again[rep].gate
-    ]
-    if len(told) < 2:
-        return few
-    return Finding(
-        "A1",
-        f"Leaving out one rep's clients at a time, the ratio lies between {' and '.join(told)}.",
+    ends = ratios_without_a_rep(spells, contracts, extra)
+    if not ends:
+        return Finding("A1", say("contract_term.without_reps.few"))
+    (lowest, low), (highest, high) = ends
+    text = say(
+        "contract_term.without_reps.range", low=low, lowest=lowest, high=high, highest=highest
     )
+    return Finding("A1", text)
 
 
-def e_value(contrast: Contrast) -> Finding:
-    """How strong something unrecorded would have to be to explain the ratio away, in a sentence
-    (E-value).
+def e_values(contrast: Contrast) -> tuple[float, float]:
+    """The E-values of a ratio and of the end of its 95 % interval that is nearer to no difference.
 
     The hazard ratio is turned into a risk ratio first, as for common ends. VanderWeele and Ding
     2017.
     """
-    if contrast.gate:
-        return Finding("A1", "Without an estimate there is nothing to explain away.")
     low, high = contrast.interval()
     nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
-    point, limit = (
-        quantity(_e_value(math.exp(value)), "ratio") for value in (abs(contrast.theta), nearest)
-    )
-    text = (
-        "Something that the data do not tell, say how committed a client was, would have to go "
-        "with both the term and "
-        f"leaving by a ratio of {point} each to explain the whole estimate, and of {limit} each "
-        "to bring the 95% "
-        "interval to no difference."
-    )
-    return Finding("A1", text)
+    return _e_value(math.exp(abs(contrast.theta))), _e_value(math.exp(nearest))
 
 
 def _e_value(ratio: float) -> float:
     risk = (1 - 0.5 ** math.sqrt(ratio)) / (1 - 0.5 ** math.sqrt(1 / ratio))
     return risk + math.sqrt(risk * (risk - 1))
+
+
+def e_value(contrast: Contrast) -> Finding:
+    """How strong something unrecorded would have to be to explain the ratio away, in a sentence."""
+    if contrast.gate:
+        return Finding("A1", say("contract_term.e_value.none"))
+    point, limit = (quantity(value, "ratio") for value in e_values(contrast))
+    return Finding("A1", say("contract_term.e_value.some", point=point, limit=limit))

@@ -6,9 +6,10 @@ to leave and not the wish to (METHODS 2).
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,30 +30,41 @@ from retention.results import (
     quantity,
 )
 from retention.settings import Extra
-from retention.stats import curves
+from retention.stats import curves, outcomes, rates
 from retention.stats.curves import MIN_AT_RISK
 from retention.stats.intervals import share_limits, welch, wilson
 from retention.words import say
 
-MONTHLY = "month-to-month"
-FIXED = "fixed term"
-EXCESS = "fixed term, in excess"
+MONTHLY, FIXED = "monthly", "fixed"  # the two groups of the verdict
+ARMS = {MONTHLY: say("contract_term.group.monthly"), FIXED: say("contract_term.group.fixed")}
+DIFFERENCE = say("contract_term.group.difference")
+MONTHLY_OVER_FIXED = say("contract_term.group.monthly_over_fixed")
+AS_PLANNED = say("claims.way.as_planned")
 LANDMARKS = (6, 12, 24)  # months: METHODS 2
 PLOT_MONTHS = (0, 6, 12, 18, 24, 30, 36)
 BY_CHOICE = (KINDS[CLIENT],)
+HORIZONS = (12, 24)  # months within which mean service is compared
 CHANGES_UNKNOWN = say("claims.caveat.changes_unknown")
 
 
 def term_group(spells: pd.DataFrame) -> pd.Series:
-    """The term at signing in words, ordered by length: "month-to-month", "6 months", "12 months",
-    ...
-    """
+    """The term at signing in months, as a categorical ordered by length."""
     terms = spells["contract_term_months"].astype(int)
-    names = {term: MONTHLY if term == 1 else f"{term} months" for term in sorted(terms.unique())}
     return pd.Series(
-        pd.Categorical(terms.map(names), categories=list(names.values()), ordered=True),
-        spells.index,
+        pd.Categorical(terms, categories=sorted(terms.unique()), ordered=True), spells.index
     )
+
+
+def term_name(months: int) -> str:
+    """What a term at signing is called: "month-to-month", "6 months", "12 months", ..."""
+    if months == 1:
+        return ARMS[MONTHLY]
+    return say("contract_term.group.months", months=months)
+
+
+def clients_of(arm: str) -> str:
+    """What the clients of one of the two groups are called."""
+    return say("held.group.clients", group=ARMS[arm])
 
 
 def arms(spells: pd.DataFrame, horizon: int) -> dict[str, np.ndarray]:
@@ -74,7 +86,7 @@ def contract_hazard_ratio(
     contracts: pd.DataFrame | None = None,
     extra: Mapping[str, Extra] | None = None,
     adjust: bool = True,
-    name: str = "as planned",
+    name: str = AS_PLANNED,
 ) -> Contrast:
     """Log ratio of cumulative rates of leaving over a contract cycle, month-to-month over fixed,
     among clients alike.
@@ -89,22 +101,23 @@ def contract_hazard_ratio(
     if not renewals_known(spells):
         return curve_hazard_ratio(spells, kinds=kinds, unknown=unknown, name=name)
     rows = exit_rows(spells, contracts, kinds=kinds, unknown=unknown, more=extra or ())
-    found = compared(rows, extra, adjust, name).contrast
-    on_record = contracts is not None or row_terms(spells) is not None
-    return found if on_record else replace(found, caveats=(*found.caveats, CHANGES_UNKNOWN))
+    contrast = compared(rows, extra, adjust, name).contrast
+    if contracts is not None or row_terms(spells) is not None:
+        return contrast
+    return replace(contrast, caveats=(*contrast.caveats, CHANGES_UNKNOWN))
 
 
 def compared(
     rows: pd.DataFrame,
     extra: Mapping[str, Extra] | None = None,
     adjust: bool = True,
-    name: str = "as planned",
+    name: str = AS_PLANNED,
 ) -> Adjusted:
     """The comparison of clients who signed month-to-month with all others, on these opportunities
     to leave.
     """
     first = rows["contract_term_months"] == 1
-    return compare(rows, first, (MONTHLY, FIXED), name=name, adjust=adjust, extra=extra)
+    return compare(rows, first, (ARMS[MONTHLY], ARMS[FIXED]), name=name, adjust=adjust, extra=extra)
 
 
 def curve_hazard_ratio(
@@ -114,15 +127,17 @@ def curve_hazard_ratio(
     kinds: Sequence[str] = (CLIENT,),
     unknown: str = CLIENT,
     by: str = "end",
-    name: str = "curves at month 12, not adjusted",
+    name: str | None = None,
 ) -> Contrast:
     """Log ratio of the cumulative rate of leaving by month `horizon`, month-to-month over fixed
     term at signing.
 
     log(-log S1) - log(-log S2) from two Kaplan-Meier curves read just after the horizon,
     delta-method standard error; ends of other kinds are censored. Without covariates: METHODS 2,
-    estimator 2. `lacking` says what stops a verdict.
+    estimator 2. `lacking` says what stops a verdict. It is called after its horizon unless by
+    another `name`.
     """
+    name = name or say("contract_term.way.curves", month=horizon)
     outcome = follow_up(spells, unknown=unknown, by=by).only([KINDS[kind] for kind in kinds])
     groups = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
     parts = {arm: _log_cumulative_hazard(part, horizon) for arm, part in groups.items()}
@@ -131,18 +146,18 @@ def curve_hazard_ratio(
     )
     # Only ends and clients that the curves up to the horizon rest on count for the gate.
     early = {arm: part.within(horizon) for arm, part in groups.items()}
-    events = {f"{arm} clients": part.ended for arm, part in early.items()}
+    events = {clients_of(arm): part.ended for arm, part in early.items()}
     n_clients = sum(part.seen for part in early.values())
     theta = parts[MONTHLY][0] - parts[FIXED][0]
     se = math.hypot(parts[MONTHLY][1], parts[FIXED][1])
-    by_rep = curves.spread_by_rep(
+    by_rep = outcomes.spread_by_rep(
         [early[MONTHLY], early[FIXED]], partial(_log_ratio, horizon=horizon)
     )
     df = welch(*events.values())
     return Contrast(name, theta, se, n_clients, events, lacking, (UNADJUSTED,), None, df, by_rep)
 
 
-def _log_ratio(monthly: curves.Counts, fixed: curves.Counts, horizon: int) -> np.ndarray:
+def _log_ratio(monthly: outcomes.Counts, fixed: outcomes.Counts, horizon: int) -> np.ndarray:
     """The log ratio of the cumulative hazards at the horizon, a value for each rep left out.
 
     NaN without a rep whose clients alone have left: there is then no ratio.
@@ -153,7 +168,7 @@ def _log_ratio(monthly: curves.Counts, fixed: curves.Counts, horizon: int) -> np
     return np.where(np.isfinite(ratios), ratios, np.nan)
 
 
-def _log_cumulative_hazard(outcome: curves.Outcome, horizon: float) -> tuple[float, float]:
+def _log_cumulative_hazard(outcome: outcomes.Outcome, horizon: float) -> tuple[float, float]:
     """log(-log S(horizon)) and its standard error; NaN where nobody or everybody has left."""
     row = curves.after(curves.kaplan_meier(outcome), horizon)
     if not 0 < row["survival"] < 1:
@@ -162,24 +177,34 @@ def _log_cumulative_hazard(outcome: curves.Outcome, horizon: float) -> tuple[flo
     return math.log(-log_survival), abs(row["se"] / row["survival"] / log_survival)
 
 
-def _lacking(arm: str, outcome: curves.Outcome, horizon: int) -> list[str]:
+def _lacking(arm: str, outcome: outcomes.Outcome, horizon: int) -> list[str]:
     """Why this arm cannot be read at the horizon; empty where it can."""
+    group = ARMS[arm]
     if not outcome.seen:
-        return [f"There are no {arm} clients whose term comes due by month {horizon}."]
+        return [say("contract_term.lacking.no_arm", group=group, month=horizon)]
     known = curves.known_through(outcome, MIN_AT_RISK)
     if known < horizon:
-        fewer = f"fewer than {MIN_AT_RISK} {arm} clients" if known == 0 else f"no {arm} client"
-        return [
-            f"In month {known + 1:g} of service {fewer} could be seen; a whole cycle of {horizon} "
-            "is needed."
-        ]
+        return [_not_seen(group, known, horizon)]
     survival = curves.after(curves.kaplan_meier(outcome), horizon)["survival"]
-    if survival in (0, 1):
-        return [
-            f"By month {horizon} {'every' if survival == 0 else 'no'} {arm} client had left by "
-            "choice."
-        ]
+    if survival == 0:
+        return [say("contract_term.lacking.all_left", month=horizon, group=group)]
+    if survival == 1:
+        return [say("contract_term.lacking.none_left", month=horizon, group=group)]
     return []
+
+
+def _not_seen(group: str, known: float, horizon: int) -> str:
+    """That a curve which may be read up to month `known` stops short of the horizon."""
+    month = f"{known + 1:g}"
+    if known:
+        return say("contract_term.lacking.none_seen", month=month, group=group, horizon=horizon)
+    return say(
+        "contract_term.lacking.few_seen",
+        month=month,
+        least=MIN_AT_RISK,
+        group=group,
+        horizon=horizon,
+    )
 
 
 def contract_sensitivities(
@@ -191,28 +216,28 @@ def contract_sensitivities(
     input is there.
     """
     ratio = partial(contract_hazard_ratio, contracts=contracts, extra=extra)
+    neutral = say("contract_term.way.neutral_ends")
     chosen = [
         curve_hazard_ratio(spells),
-        curve_hazard_ratio(spells, horizon=24, name="curves at month 24, not adjusted"),
-        ratio(spells, kinds=(CLIENT, NEUTRAL), name="neutral ends count too"),
-        ratio(spells, kinds=tuple(KINDS), name="every end counts"),
-        ratio(spells, unknown=AGENCY, name="unknown choice counts as the agency's"),
+        curve_hazard_ratio(spells, horizon=24),
+        ratio(spells, kinds=(CLIENT, NEUTRAL), name=neutral),
+        ratio(spells, kinds=tuple(KINDS), name=say("contract_term.way.every_end")),
+        ratio(spells, unknown=AGENCY, name=say("contract_term.way.unknown_is_agency")),
     ]
     if not renewals_known(spells):
         return chosen
     rows = exit_rows(spells, contracts, more=extra or ())
-    chosen.append(
-        compared(rows[rows["seen_whole"]], extra, name="terms seen from their start only").contrast
-    )
-    chosen.append(compared(rows, adjust=False, name="cycles, not adjusted").contrast)
+    whole = rows[rows["seen_whole"]]
+    from_start = compared(whole, extra, name=say("contract_term.way.from_start"))
+    plain = compared(rows, adjust=False, name=say("contract_term.way.not_adjusted"))
+    chosen += [from_start.contrast, plain.contrast]
     if contracts is not None:
         as_signed = exit_rows(spells.assign(later_terms=""), more=extra or ())
-        chosen.append(
-            compared(as_signed, extra, name="the term signed first, taken to be renewed").contrast
-        )
+        name = say("contract_term.way.as_signed")
+        chosen.append(compared(as_signed, extra, name=name).contrast)
     if "discount_pct" in spells:
         full = spells[spells["discount_pct"].fillna(0) == 0]
-        chosen.append(ratio(full, name="no discount at signing"))
+        chosen.append(ratio(full, name=say("contract_term.way.no_discount")))
     return chosen
 
 
@@ -226,19 +251,22 @@ def ratio_by_term(spells: pd.DataFrame) -> Estimates:
     rows = []
     for term in sorted(t for t in terms.unique() if t > 1):
         horizon = 12 if 12 % term == 0 else int(term)
-        found = curve_hazard_ratio(spells[terms.isin([1, term])], horizon=horizon)
-        if not found.gate:
-            about = f"ratio of cumulative leaving by month {horizon}"
-            group = f"month-to-month over {term} months"
-            rows.append(found.estimate("A1", about, group))
-    return Estimates(tuple(rows), "The same ratio for each term on its own")
+        contrast = curve_hazard_ratio(spells[terms.isin([1, term])], horizon=horizon)
+        if not contrast.gate:
+            name = say("contract_term.estimate.ratio_by_month", month=horizon)
+            group = say("contract_term.group.monthly_over", months=term)
+            rows.append(contrast.estimate("A1", name, group))
+    return Estimates(tuple(rows), say("contract_term.caption.ratio_by_term"))
 
 
-def survival_by_term(spells: pd.DataFrame, groups: pd.Series | None = None) -> pd.DataFrame:
+def survival_by_term(
+    spells: pd.DataFrame, groups: pd.Series | None = None, called: Callable[..., str] = term_name
+) -> pd.DataFrame:
     """Kaplan-Meier curves of leaving by choice, stacked: `group`, `followed` and the columns of
     `kaplan_meier`.
 
-    By the term at signing, or by other `groups` (categorical, one for each spell).
+    By the term at signing, or by other `groups` (categorical, one for each spell); `group` is in
+    words, for a chart: what each category is `called`.
 
     Each curve stops at the last month (`followed`) up to which it may be read; one that may never
     be read is left out.
@@ -250,26 +278,29 @@ def survival_by_term(spells: pd.DataFrame, groups: pd.Series | None = None) -> p
         followed = min(curves.known_through(part, MIN_AT_RISK), part.stop.max(initial=0))
         curve = curves.kaplan_meier(part)
         if followed > 0:
-            parts.append(curve[curve["month"] <= followed].assign(group=group, followed=followed))
+            curve = curve[curve["month"] <= followed]
+            parts.append(curve.assign(group=called(group), followed=followed))
     columns = ["group", *curves.CURVE, "followed"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def _each(outcome: curves.Outcome, groups: pd.Series) -> list[tuple[str, curves.Outcome]]:
-    return [
-        (str(group), outcome.where((groups == group).to_numpy())) for group in groups.cat.categories
-    ]
+def _each(outcome: outcomes.Outcome, groups: pd.Series) -> list[tuple[Any, outcomes.Outcome]]:
+    """The part of the outcome that belongs to each category, by category."""
+    return [(group, outcome.where((groups == group).to_numpy())) for group in groups.cat.categories]
 
 
 def at_risk_by_term(
-    spells: pd.DataFrame, months: Sequence[int], groups: pd.Series | None = None
+    spells: pd.DataFrame,
+    months: Sequence[int],
+    groups: pd.Series | None = None,
+    called: Callable[..., str] = term_name,
 ) -> pd.DataFrame:
-    """Clients at risk just after each of `months`: one row a term (or group), one column a
-    month.
+    """Clients at risk just after each of `months`: one row a term (or group, as it is `called`),
+    one column a month.
     """
     groups = term_group(spells) if groups is None else groups
     counts = {
-        group: part.at_risk(np.asarray(months) + 1)
+        called(group): part.at_risk(np.asarray(months) + 1)
         for group, part in _each(follow_up(spells), groups)
     }
     return pd.DataFrame.from_dict(counts, orient="index", columns=list(months))
@@ -284,17 +315,15 @@ def survival_estimates(spells: pd.DataFrame) -> Estimates:
     """
     outcome = follow_up(spells).only(BY_CHOICE)
     groups = term_group(spells)
-    rows = _shares_and_medians(
-        outcome, groups, "had not left by choice", "median months to leaving by choice"
-    )
+    rows = _shares(outcome, groups, "contract_term.estimate.not_left")
+    rows += _medians(outcome, groups, say("contract_term.estimate.median_choice")).values()
     if len(groups.cat.categories) > 1:
-        test = curves.logrank(outcome, groups)
-        name = f"log-rank chi-squared on {test.df} df"
+        test = rates.logrank(outcome, groups)
+        name = say("contract_term.estimate.logrank", df=test.df)
+        group = say("contract_term.group.all_terms")
         counts = (outcome.seen, outcome.ended)
-        rows.append(Estimate.of("A1", name, "all terms", (test.chi2,), "chi2", counts))
-    return Estimates(
-        tuple(rows), "Share who had not left by choice, other ends set aside, by term at signing"
-    )
+        rows.append(Estimate.of("A1", name, group, (test.chi2,), "chi2", counts))
+    return Estimates(tuple(rows), say("contract_term.caption.survival"))
 
 
 def service_estimates(spells: pd.DataFrame) -> Estimates:
@@ -303,75 +332,85 @@ def service_estimates(spells: pd.DataFrame) -> Estimates:
     """
     outcome = follow_up(spells)
     groups = term_group(spells)
-    rows = _shares_and_medians(outcome, groups, "still a client", "median months of service")
-    return Estimates(
-        tuple(rows), "Share still a client, every kind of end counted, by term at signing"
-    )
+    rows = _shares(outcome, groups, "contract_term.estimate.still_client")
+    rows += _service_medians(spells).values()
+    return Estimates(tuple(rows), say("contract_term.caption.service"))
 
 
-def _shares_and_medians(
-    outcome: curves.Outcome, groups: pd.Series, share: str, middle: str
-) -> list[Estimate]:
-    parts = _each(outcome, groups)
-    rows = [row for group, part in parts for row in _survival_rows(share, group, part)]
-    return rows + [row for group, part in parts for row in _median_row(middle, group, part)]
+def _service_medians(spells: pd.DataFrame) -> dict[int, Estimate]:
+    """Median months of service by term at signing, whatever ends it."""
+    name = say("contract_term.estimate.median_service")
+    return _medians(follow_up(spells), term_group(spells), name)
 
 
-def _survival_rows(what: str, group: str, part: curves.Outcome) -> list[Estimate]:
-    curve = curves.kaplan_meier(part)
-    known = curves.known_through(part, MIN_AT_RISK)
+def _shares(outcome: outcomes.Outcome, groups: pd.Series, name: str) -> list[Estimate]:
+    """The share of each term that is left after each landmark, as far as its curve may be read;
+    `name` is the id of what such a share is called.
+    """
     rows = []
-    for month in (m for m in LANDMARKS if m <= known):
-        values = curves.after(curve, month)[["survival", "low", "high"]]
-        counts = (part.seen, part.within(month).ended)
-        rows.append(
-            Estimate.of("A1", f"{what} after month {month}", group, values, "share", counts)
-        )
+    for term, part in _each(outcome, groups):
+        curve = curves.kaplan_meier(part)
+        known = curves.known_through(part, MIN_AT_RISK)
+        for month in (m for m in LANDMARKS if m <= known):
+            values = curves.after(curve, month)[["survival", "low", "high"]]
+            counts = (part.seen, part.within(month).ended)
+            about = say(name, month=month)
+            rows.append(Estimate.of("A1", about, term_name(term), values, "share", counts))
     return rows
 
 
-def _median_row(name: str, group: str, part: curves.Outcome) -> list[Estimate]:
-    """The median, where the curve may be read that far (inf: half have not left yet); nothing where
-    it may not.
+def _medians(outcome: outcomes.Outcome, groups: pd.Series, name: str) -> dict[int, Estimate]:
+    """The median of each term whose curve may be read at all; inf where half have not left by the
+    last month that may be read.
     """
-    known = curves.known_through(part, MIN_AT_RISK)
-    middle, low, high = (
-        value if value <= known else math.inf for value in curves.median(curves.kaplan_meier(part))
-    )
-    if not part.seen or not known:
-        return []
-    return [Estimate.of("A1", name, group, (middle, low, high), "months", (part.seen, part.ended))]
+    rows = {}
+    for term, part in _each(outcome, groups):
+        known = curves.known_through(part, MIN_AT_RISK)
+        if not part.seen or not known:
+            continue
+        median = curves.median(curves.kaplan_meier(part))
+        values = [value if value <= known else math.inf for value in median]
+        counts = (part.seen, part.ended)
+        rows[int(term)] = Estimate.of("A1", name, term_name(term), values, "months", counts)
+    return rows
 
 
 def restricted_mean_estimates(spells: pd.DataFrame) -> Estimates:
     """Mean months of service within each horizon, whatever ends it, for both arms and their
     difference (METHODS 2).
     """
+    rows = [row for horizon in HORIZONS for row in _means_within(spells, horizon)]
+    return Estimates(tuple(rows), say("contract_term.caption.mean_service"))
+
+
+def _means_within(spells: pd.DataFrame, horizon: int) -> list[Estimate]:
+    """Mean months of service within a horizon: month-to-month, fixed, and the difference; empty
+    where an arm was not followed that long.
+    """
     outcome = follow_up(spells)
-    rows = []
-    for horizon in (12, 24):
-        parts = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
-        if any(curves.known_through(part, MIN_AT_RISK) < horizon for part in parts.values()):
-            continue
-        means = {arm: curves.restricted_mean(part, horizon) for arm, part in parts.items()}
-        name = f"mean months of service in the first {horizon}"
-        parts = {arm: part.within(horizon) for arm, part in parts.items()}
-        of_arm = partial(_mean, horizon=horizon)
-        of_both = partial(_gain, horizon=horizon)
-        rows += [
-            _normal(name, arm, mean, se, [parts[arm]], of_arm) for arm, (mean, se) in means.items()
-        ]
-        gain = means[FIXED][0] - means[MONTHLY][0]
-        spread = math.hypot(means[FIXED][1], means[MONTHLY][1])
-        rows.append(_normal(name, EXCESS, gain, spread, [parts[MONTHLY], parts[FIXED]], of_both))
-    return Estimates(tuple(rows), "Mean months of service within a horizon, whatever ends it")
+    parts = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
+    if any(curves.known_through(part, MIN_AT_RISK) < horizon for part in parts.values()):
+        return []
+    means = {arm: curves.restricted_mean(part, horizon) for arm, part in parts.items()}
+    parts = {arm: part.within(horizon) for arm, part in parts.items()}
+    name = say("contract_term.estimate.mean_service", months=horizon)
+    of_arm = partial(_mean, horizon=horizon)
+    of_both = partial(_gain, horizon=horizon)
+    rows = [
+        _normal(name, ARMS[arm], mean, se, [parts[arm]], of_arm)
+        for arm, (mean, se) in means.items()
+    ]
+    gain = means[FIXED][0] - means[MONTHLY][0]
+    se = math.hypot(means[FIXED][1], means[MONTHLY][1])
+    both = [parts[MONTHLY], parts[FIXED]]
+    return [*rows, _normal(name, DIFFERENCE, gain, se, both, of_both)]
 
 
-def _mean(counts: curves.Counts, horizon: int) -> np.ndarray:
+def _mean(counts: outcomes.Counts, horizon: int) -> np.ndarray:
     return counts.mean(horizon)
 
 
-def _gain(monthly: curves.Counts, fixed: curves.Counts, horizon: int) -> np.ndarray:
+def _gain(monthly: outcomes.Counts, fixed: outcomes.Counts, horizon: int) -> np.ndarray:
     return np.asarray(fixed.mean(horizon) - monthly.mean(horizon))
 
 
@@ -380,14 +419,14 @@ def _normal(
     group: str,
     value: float,
     se: float,
-    parts: list[curves.Outcome],
+    parts: list[outcomes.Outcome],
     of: Callable[..., np.ndarray],
 ) -> Estimate:
     """A mean with its interval by client or by rep, the wider; none where a part has fewer than ten
     ends.
     """
     enough = min(part.ended for part in parts) >= MIN_EVENTS_GROUP
-    half = max(Z95 * se, curves.spread_by_rep(parts, of).reach(0.975)) if enough else math.nan
+    half = max(Z95 * se, outcomes.spread_by_rep(parts, of).reach(0.975)) if enough else math.nan
     counts = (sum(part.seen for part in parts), sum(part.ended for part in parts))
     return Estimate.of("A1", name, group, (value, value - half, value + half), "months", counts)
 
@@ -396,8 +435,8 @@ def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
     """Share of those at risk who leave by choice in each month of service, with Wilson's interval,
     by arm.
 
-    Columns: `group, month, at_risk, ended, hazard, low, high`; months with fewer than ten at risk
-    are left out.
+    Columns: `group` (in words, for a chart), `month, at_risk, ended, hazard, low, high`; months
+    with fewer than ten at risk are left out.
     """
     outcome = follow_up(spells).only(BY_CHOICE)
     monthly = (spells["contract_term_months"] == 1).to_numpy()
@@ -406,7 +445,8 @@ def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
         for month, n in enumerate(part.at_risk(np.arange(1, last + 1)), start=1):
             ended = int(np.sum((part.kind > 0) & (part.stop == month)))
             if n >= MIN_AT_RISK:
-                rows.append((arm, month, int(n), ended, ended / n, *wilson(ended, int(n))))
+                shares = (ended / n, *wilson(ended, int(n)))
+                rows.append((ARMS[arm], month, int(n), ended, *shares))
     return pd.DataFrame(
         rows, columns=["group", "month", "at_risk", "ended", "hazard", "low", "high"]
     )
@@ -429,16 +469,13 @@ def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
     limits = share_limits(left[monthly], own.loc[monthly, "rep"]) if months else ()
     for term in sorted(own.loc[~monthly, "term_months"].unique()):
         part = own[own["term_months"] == term]
-        name = f"leave by choice per {term} months"
+        name = say("contract_term.estimate.left_within_term", months=int(term))
         rows.append(_share(name, part, left[part.index]))
         if months:
             values = [1 - (1 - p) ** term for p in (gone / months, *limits)]
             counts = (own.loc[monthly, "client_id"].nunique(), gone)
-            rows.append(Estimate.of("A1", name, MONTHLY, values, "share", counts))
-    caption = (
-        "Leaving by choice when a term comes due, beside month-to-month clients over as many months"
-    )
-    return Estimates(tuple(rows), caption)
+            rows.append(Estimate.of("A1", name, ARMS[MONTHLY], values, "share", counts))
+    return Estimates(tuple(rows), say("contract_term.caption.renewals"))
 
 
 def _with_rep(cycles: pd.DataFrame, spells: pd.DataFrame) -> pd.DataFrame:
@@ -457,7 +494,7 @@ def _share(name: str, cycles: pd.DataFrame, counted: pd.Series) -> Estimate:
     is known.
     """
     count = int(counted.sum())
-    group = f"{cycles['term_months'].iloc[0]}-month terms"
+    group = say("contract_term.group.terms", months=int(cycles["term_months"].iloc[0]))
     limits = share_limits(counted, cycles.get("rep"))
     values = (count / len(cycles), *limits)
     counts = (cycles["client_id"].nunique(), count)
@@ -472,11 +509,12 @@ def early_exit_estimates(cycles: pd.DataFrame) -> Estimates:
     would know of them.
     """
     fixed = cycles[(cycles["term_months"] > 1) & cycles["seen_whole"]]
-    parts = [part for _, part in fixed.groupby("term_months")]
+    name = say("contract_term.estimate.broken")
     rows = [
-        _share("term broken by the client", part, part["outcome"] == "left early") for part in parts
+        _share(name, part, part["outcome"] == "left early")
+        for _, part in fixed.groupby("term_months")
     ]
-    return Estimates(tuple(rows), "Fixed terms that the client broke before they were over")
+    return Estimates(tuple(rows), say("contract_term.caption.broken"))
 
 
 def incidence_estimates(spells: pd.DataFrame) -> Estimates:
@@ -484,19 +522,17 @@ def incidence_estimates(spells: pd.DataFrame) -> Estimates:
     (Aalen-Johansen).
     """
     outcome = follow_up(spells)
-    groups = term_group(spells)
-    words = {1: "left by choice", 2: "ended by the agency", 3: "ended for neutral reasons"}
+    kinds = {number: kind for kind, number in KINDS.items()}
     rows = []
-    for group, part in _each(outcome, groups):
+    for term, part in _each(outcome, term_group(spells)):
         known = curves.known_through(part, MIN_AT_RISK)
-        for row in curves.cumulative_incidence(
-            part, [m for m in LANDMARKS if m <= known]
-        ).itertuples():
+        months = [m for m in LANDMARKS if m <= known]
+        for row in curves.cumulative_incidence(part, months).itertuples():
             counts = (part.seen, part.within(row.month).only([row.kind]).ended)
             values = (row.share, row.low, row.high)
-            name = f"{words[row.kind]} by month {row.month}"
-            rows.append(Estimate.of("A1", name, group, values, "share", counts))
-    return Estimates(tuple(rows), "Share gone for each kind of reason, by term at signing")
+            name = say(f"contract_term.gone.{kinds[row.kind]}", month=int(row.month))
+            rows.append(Estimate.of("A1", name, term_name(term), values, "share", counts))
+    return Estimates(tuple(rows), say("contract_term.caption.gone"))
 
 
 def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
@@ -508,12 +544,8 @@ def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
     """
     outcome = follow_up(spells).only(BY_CHOICE)
     monthly = (spells["contract_term_months"] == 1).to_numpy()
-    row = curves.raw_ratio(
-        "A1", "month-to-month over fixed term", outcome.where(monthly), outcome.where(~monthly)
-    )
-    return Estimates(
-        (row,), "Descriptive only: ends by choice per client-month, first group over second"
-    )
+    row = rates.raw_ratio("A1", MONTHLY_OVER_FIXED, outcome.where(monthly), outcome.where(~monthly))
+    return Estimates((row,), say("contract_term.caption.raw_ratio"))
 
 
 def headlines(spells: pd.DataFrame) -> Findings:
@@ -523,49 +555,59 @@ def headlines(spells: pd.DataFrame) -> Findings:
     Only groups of which ten clients are gone have a say; a lead sentence must be able to stand
     alone.
     """
-    medians = [row for row in service_estimates(spells).rows if row.unit == "months"]
-    enough = [row for row in medians if row.n_events >= MIN_EVENTS_GROUP]
-    told = ", ".join(f"{_months_or_not_yet(m.estimate)} ({_signed_for(m.group)})" for m in enough)
-    gains = [
-        row
-        for row in restricted_mean_estimates(spells).rows
-        if row.group == EXCESS and math.isfinite(row.low)
-    ]
-    texts = [f"Half of the clients are gone, for whatever reason, after: {told}."] if told else []
-    if gains:
-        last = gains[-1]
-        horizon = last.name.rsplit(" ", 1)[-1]
-        texts.append(_gain_words(last, horizon))
+    medians = {
+        term: row
+        for term, row in _service_medians(spells).items()
+        if row.n_events >= MIN_EVENTS_GROUP
+    }
+    texts = [_median_words(medians)] if medians else []
+    gain, horizon = _longest_gain(spells)
+    if gain is not None:
+        texts.append(_gain_words(gain, horizon))
     return Findings(
-        tuple(Finding("A1", text, "headline") for text in texts),
-        "Too few clients have left for a lead sentence.",
+        tuple(Finding("A1", text, "headline") for text in texts), say("contract_term.headline.none")
     )
 
 
-def _gain_words(gain: Estimate, horizon: str) -> str:
+def _longest_gain(spells: pd.DataFrame) -> tuple[Estimate | None, int]:
+    """The months gained on a fixed term within the longest horizon that gives an interval, and
+    that horizon; None where none does.
+    """
+    for horizon in reversed(HORIZONS):
+        rows = _means_within(spells, horizon)
+        if rows and math.isfinite(rows[-1].low):
+            return rows[-1], horizon
+    return None, 0
+
+
+def _median_words(medians: Mapping[int, Estimate]) -> str:
+    """The median months of service by term, in a sentence."""
+    parts = []
+    for term, row in medians.items():
+        if term == 1 and math.isinf(row.estimate):
+            parts.append(say("contract_term.median.monthly_not_yet"))
+        elif term == 1:
+            parts.append(say("contract_term.median.monthly", months=row.estimate))
+        elif math.isinf(row.estimate):
+            parts.append(say("contract_term.median.fixed_not_yet", term=term))
+        else:
+            parts.append(say("contract_term.median.fixed", months=row.estimate, term=term))
+    return say("contract_term.headline.medians", medians=", ".join(parts))
+
+
+def _gain_words(gain: Estimate, horizon: int) -> str:
     """The months that a fixed term gains, in a sentence; without a direction where the interval
     includes none.
     """
-    start = f"Within their first {horizon} months, "
-    interval = f"(95% confidence interval {between(gain.low, gain.high, 'months')})"
+    interval = between(gain.low, gain.high, "months")
     if gain.low <= 0 <= gain.high:
-        difference = quantity(gain.estimate, "months")
-        return (
-            f"{start}no clear difference in months of service between the terms is seen: "
-            f"{difference} {interval}."
+        months = quantity(gain.estimate, "months")
+        return say(
+            "contract_term.headline.unclear", months=months, horizon=horizon, interval=interval
         )
-    word = "longer" if gain.estimate > 0 else "shorter"
-    months = f"{quantity(abs(gain.estimate), 'months')} {word}"
-    told = f"{start}clients on a fixed term stay {months} than month-to-month clients {interval}."
-    return f"{told} Part of any gain is delay: who may leave only at a renewal stays until it."
-
-
-def _months_or_not_yet(months: float) -> str:
-    return "not yet" if math.isinf(months) else f"{months:g} months"
-
-
-def _signed_for(group: str) -> str:
-    return group if group == MONTHLY else f"signed for {group}"
+    key = "contract_term.headline.longer" if gain.estimate > 0 else "contract_term.headline.shorter"
+    months = quantity(abs(gain.estimate), "months")
+    return say(key, months=months, horizon=horizon, interval=interval)
 
 
 def renewal_months(spells: pd.DataFrame, last: int = 36) -> list[int]:
@@ -576,22 +618,25 @@ def renewal_months(spells: pd.DataFrame, last: int = 36) -> list[int]:
 
 def hazard_words(hazard: pd.DataFrame) -> str:
     """The chart of leaving by month in words: the month in which most of each group leave."""
-    tops = (
-        hazard.loc[hazard.groupby("group", sort=False)["hazard"].idxmax()]
-        if len(hazard)
-        else hazard
-    )
-    peaks = [f"{row.group} {row.hazard:.1%} in month {row.month}" for row in tops.itertuples()]
-    return (
-        "Share leaving by month of service. Highest: "
-        f"{', '.join(peaks) or 'too few clients to say'}."
-    )
+    if hazard.empty:
+        return say("contract_term.alt.hazard_none")
+    highest = hazard.loc[hazard.groupby("group", sort=False)["hazard"].idxmax()]
+    peaks = [
+        say("contract_term.alt.hazard_peak", group=row.group, share=row.hazard, month=row.month)
+        for row in highest.itertuples()
+    ]
+    return say("contract_term.alt.hazard", peaks=", ".join(peaks))
 
 
 def survival_words(table: Estimates) -> str:
-    """The survival chart in words: the share still with us after a year, by term."""
-    shares = table.says(f"had not left by choice after month {LANDMARKS[1]}")
-    return (
-        "Curves of the share who had not left by choice. After a year: "
-        f"{shares or 'too few clients to say'}."
-    )
+    """The survival chart in words: the share who had not left by choice after a year, by term."""
+    shares = table.says(say("contract_term.estimate.not_left", month=LANDMARKS[1]))
+    return curves_words([shares] if shares else [])
+
+
+def curves_words(shares: Iterable[str]) -> str:
+    """What survival curves show after a year, in words, from each group's share in words."""
+    told = ", ".join(shares)
+    if not told:
+        return say("contract_term.alt.survival_none")
+    return say("contract_term.alt.survival", shares=told)

@@ -11,71 +11,71 @@ from retention.claims.contract_term import contract_hazard_ratio
 from retention.data.schema import TABLES
 from retention.history import status
 from retention.history.follow_up import follow_up
+from retention.history.held import listed
 from retention.history.spells import AGENCY, CLIENT, NEUTRAL, UNKNOWN
 from retention.results import MIN_EVENTS, MIN_EVENTS_GROUP, Finding
+from retention.words import Said, say
 
-KIND_WORDS = {
-    CLIENT: "the client chose",
-    AGENCY: "the agency chose",
-    NEUTRAL: "neutral (closed, finished as agreed)",
-    UNKNOWN: "nobody recorded whose choice",
-}
-CUT = "of these, in a month that the cut-off or the start of the records cuts (not in curves)"
+CHOICES = (CLIENT, AGENCY, NEUTRAL, UNKNOWN)
 
 
 def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
-    """The head count: `What, Count, Share` (of engagements) of what was read, followed and set
-    aside.
+    """The head count: `what, count, share` (of engagements) of what was read, followed and set
+    aside, by the ids of the counts.
     """
     outcome = follow_up(spells)
     whole = {
-        "rows in the clients table": len(clients),
-        "different clients": spells["client_id"].nunique(),
-        "client-months under observation": int(outcome.months),
-        "engagements followed (pauses merged)": len(spells),
+        "rows_in_table": len(clients),
+        "different_clients": spells["client_id"].nunique(),
+        "client_months": int(outcome.months),
+        "engagements": len(spells),
     }
     parts = {
-        "already clients when records begin": spells["entry_months"] > 0,
-        "active at the cut-off": status.active(spells),
-        "of these, under notice": status.under_notice(spells),
+        "already_clients": spells["entry_months"] > 0,
+        "active": status.active(spells),
+        "under_notice": status.under_notice(spells),
         "ended": spells["gone"],
-        CUT: spells["cut_short"],
-        "of these, lost (by the client's choice, or nobody recorded whose)": status.lost(spells),
+        "cut_short": spells["cut_short"],
+        "lost": status.lost(spells),
     }
-    rows = [(what, count, float("nan")) for what, count in whole.items()]
-    rows += [(what, int(mask.sum()), mask.mean()) for what, mask in parts.items()]
-    return pd.DataFrame(rows, columns=["What", "Count", "Share"])
+    rows = {name: (count, float("nan")) for name, count in whole.items()}
+    rows |= {name: (int(mask.sum()), mask.mean()) for name, mask in parts.items()}
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["count", "share"])
+    frame["count"] = frame["count"].astype(int)
+    frame.insert(0, "what", [say(f"data.count.{name}") for name in frame.index])
+    return frame
 
 
 def ends_by_kind(spells: pd.DataFrame) -> pd.DataFrame:
-    """Ends up to the cut-off, by whose choice they were: `Whose choice, Ends, Share`."""
+    """Ends up to the cut-off, by whose choice they were: `whose_choice, ends, share`, by the ids of
+    the choices.
+    """
     ended = spells.loc[spells["gone"], "end_kind"]
-    ends = ended.value_counts().reindex(list(KIND_WORDS), fill_value=0).rename(KIND_WORDS)
-    return (
-        pd.DataFrame({"Ends": ends, "Share": ends / max(len(ended), 1)})
-        .rename_axis("Whose choice")
-        .reset_index()
+    ends = ended.value_counts().reindex(list(CHOICES), fill_value=0)
+    names = [say(f"data.choice.{kind}") for kind in CHOICES]
+    return pd.DataFrame(
+        {"whose_choice": names, "ends": ends, "share": ends / max(len(ended), 1)}, index=CHOICES
     )
 
 
 def follow_up_by_term(spells: pd.DataFrame) -> pd.DataFrame:
-    """Follow-up by term at signing: engagements, ends by the client, longest and median months
-    followed.
+    """Follow-up by term at signing: `term_at_signing, engagements, left_by_choice,
+    longest_follow_up, median_follow_up`, terms and follow-up in months.
     """
     terms = spells["contract_term_months"].astype(int)
     followed = (spells["stop_months"] - spells["entry_months"]).clip(lower=0).groupby(terms)
     by_client = status.lost(spells)
     table = {
-        "Engagements": spells.groupby(terms).size(),
-        "Left by choice": by_client.groupby(terms).sum(),
-        "Longest follow-up, months": followed.max(),
-        "Median follow-up, months": followed.median(),
+        "engagements": spells.groupby(terms).size(),
+        "left_by_choice": by_client.groupby(terms).sum(),
+        "longest_follow_up": followed.max(),
+        "median_follow_up": followed.median(),
     }
-    return pd.DataFrame(table).rename_axis("Term at signing, months").reset_index()
+    return pd.DataFrame(table).rename_axis("term_at_signing").reset_index()
 
 
 def missing_by_field(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Blank values in the columns that are there: `Column, Missing, Share`, most first; blank ends
+    """Blank values in the columns that are there: `column, missing, share`, most first; blank ends
     are no gap.
     """
     of_ends = [
@@ -84,20 +84,18 @@ def missing_by_field(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for name, frame in frames.items():
         for column in frame.columns:
-            told = (
-                frame["end_date"].notna()
-                if name == "clients" and column in of_ends
-                else slice(None)
-            )
-            values = frame.loc[told, column]
-            if count := int(values.isna().sum()):
+            values = frame[column]
+            if name == "clients" and column in of_ends:
+                values = values[frame["end_date"].notna()]
+            count = int(values.isna().sum())
+            if count:
                 rows.append((f"{name}.{column}", count, count / len(values)))
-    table = pd.DataFrame(rows, columns=["Column", "Missing", "Share"])
-    return table.sort_values("Share", ascending=False, ignore_index=True)
+    table = pd.DataFrame(rows, columns=["column", "missing", "share"])
+    return table.sort_values("share", ascending=False, ignore_index=True)
 
 
 def absent(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """What would be answered by adding what is not there: `Adding`, `Would answer`; columns of one
+    """What would be answered by adding what is not there: `adding, would_answer`; columns of one
     use in one row.
     """
     have = frames["clients"].columns
@@ -106,26 +104,28 @@ def absent(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         if column.name not in have:
             uses.setdefault(column.unlocks, []).append(column.name)
     rows = [
-        (f"table {table.name}", table.unlocks)
+        (say("data.absent.table", table=table.name), table.unlocks)
         for name, table in TABLES.items()
         if name not in frames
     ]
-    rows += [(f"clients: {', '.join(names)}", use) for use, names in uses.items()]
-    return pd.DataFrame(rows, columns=["Adding", "Would answer"])
+    rows += [
+        (say("data.absent.columns", columns=", ".join(names)), use) for use, names in uses.items()
+    ]
+    return pd.DataFrame(rows, columns=["adding", "would_answer"])
 
 
 def headline(spells: pd.DataFrame, cutoff: dt.date, newest: pd.Timestamp) -> Finding:
     """The gate in a sentence: how many engagements, how fresh, how many ended, how many by the
     client's choice.
     """
-    outcome = follow_up(spells)
-    ended = int(spells["gone"].sum())
-    chose = int(status.lost(spells).sum())
-    text = (
-        f"{len(spells):,} engagements followed to {cutoff:%d %B %Y} (newest entry "
-        f"{newest:%d %B %Y}), over "
-        f"{int(outcome.months):,} client-months; {ended:,} ended, {chose:,} of them by the "
-        "client's choice or nobody knows whose."
+    text = say(
+        "data.headline.followed",
+        ended=int(spells["gone"].sum()),
+        engagements=len(spells),
+        lost=int(status.lost(spells).sum()),
+        cutoff=f"{cutoff:%d %B %Y}",
+        months=int(follow_up(spells).months),
+        newest=f"{newest:%d %B %Y}",
     )
     return Finding("data", text, "headline")
 
@@ -135,16 +135,19 @@ def enough(spells: pd.DataFrame) -> Finding:
     (METHODS 1, the gate).
     """
     contrast = contract_hazard_ratio(spells)
-    told = " and ".join(f"{count:,} of the {group}" for group, count in contrast.events.items())
-    least = f"a verdict needs {MIN_EVENTS_GROUP} of each and {MIN_EVENTS} in all"
-    word = "Not enough yet to judge" if contrast.gate else "Enough to try"
-    text = (
-        f"{word} the contract term (A1): {told or 'nobody'} left by choice where it counts; "
-        f"{least}."
-    )
-    return Finding(
-        "data", " ".join([text, *contrast.lacking, "Every other page says whether it has enough."])
-    )
+    text = _enough_words(contrast.events, bool(contrast.gate))
+    more = (*contrast.lacking, say("data.enough.elsewhere"))
+    return Finding("data", Said(" ".join((text, *more)), text.key))
+
+
+def _enough_words(ends: Mapping[str, int], too_few: bool) -> Said:
+    """How many left by choice in each group, and whether that is enough, in sentences."""
+    least = {"each": MIN_EVENTS_GROUP, "all": MIN_EVENTS}
+    if not ends:
+        return say("data.enough.nobody", **least)
+    groups = [say("data.enough.group", count=n, group=group) for group, n in ends.items()]
+    key = "data.enough.not_yet" if too_few else "data.enough.yes"
+    return say(key, groups=listed(groups), **least)
 
 
 def starts_and_ends(spells: pd.DataFrame, records_begin: dt.date | None) -> pd.DataFrame:
@@ -164,8 +167,10 @@ def starts_and_ends(spells: pd.DataFrame, records_begin: dt.date | None) -> pd.D
 
 def flow_words(flow: pd.DataFrame) -> str:
     """The chart of starts and ends in words, for those who cannot see it."""
-    return (
-        f"Bars by quarter, {flow['quarter'].min()} to {flow['quarter'].max()}: "
-        f"{flow['started'].sum():,} engagements "
-        f"started and {flow['ended'].sum():,} ended."
+    return say(
+        "data.alt.flow",
+        first=flow["quarter"].min(),
+        last=flow["quarter"].max(),
+        started=int(flow["started"].sum()),
+        ended=int(flow["ended"].sum()),
     )

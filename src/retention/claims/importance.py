@@ -1,5 +1,5 @@
-"""How far liking or results each help to tell who leaves (A6): importance, whose liking, who does
-not answer.
+"""How far liking and results each help to predict who leaves (A6): importance, whose liking, who
+does not answer.
 
 Views beside the verdict: where they agree with it, it is robust; each can mislead alone. Source:
 METHODS 4.
@@ -31,27 +31,34 @@ from retention.settings import ResultsSettings
 from retention.stats.correlations import steiger, zou
 from retention.stats.hazards import (
     BOOTSTRAP_FROM,
+    Fit,
     NotFittedError,
     band_exposure,
     bunched,
     fit_hazard,
     varying,
 )
+from retention.words import key_of, say
 
 COSTS = ("cp", "cost")  # metrics so named are better when lower
 HELD_OUT = 1 / 3  # the last of the decisions, on which importance is measured
 SHUFFLES = 20
+MIN_SHOWN = 10  # (ours) clients from which a mean of a month before the decision is shown
 DRAWS = 200
-ONE_STEP_FROM = (
-    2000  # (ours) clients from which resamples are told from the estimate and not by refits
-)
-SHIFTS = (
-    0.0,
-    -0.5,
-    -1.0,
-    -1.5,
-    -2.0,
-)  # standard deviations by which those who do not answer may like the rep less
+ONE_STEP_FROM = 2000  # (ours) clients from which resamples start at the estimate, without refits
+# standard deviations by which those who do not answer may like the rep less
+SHIFTS = (0.0, -0.5, -1.0, -1.5, -2.0)
+QUANTILES = (0.025, 0.975)
+SHARE = say("rep_liking.importance.liking_share")
+LOST = {
+    "liking": say("rep_liking.importance.lost_liking"),
+    "results": say("rep_liking.importance.lost_results"),
+}
+SHUFFLED = {
+    "liking": say("rep_liking.shuffled.liking"),
+    "results": say("rep_liking.shuffled.results"),
+    "gap": say("rep_liking.shuffled.gap"),
+}
 
 
 def dominance(panel: Panel, seed: int = 1) -> Estimates:
@@ -60,32 +67,30 @@ def dominance(panel: Panel, seed: int = 1) -> Estimates:
 
     General dominance: each one's gain in log-likelihood, averaged over being entered first and
     last. Interval of the share: clients resampled, full refits; from two thousand clients on the
-    gains are told to second order from the estimate (`Fit.reached`). METHODS 4.
+    gains are approximated to second order from the estimate (`Fit.reached`). METHODS 4.
     """
     try:
         made = design(panel.rows, BOTH)
         gains = _gains(made)
     except NotFittedError:
-        return Estimates((), "Not computed: ratings, results or clients who left are lacking")
+        return Estimates((), say("rep_liking.importance.lacking"))
     codes, names = pd.factorize(made.rows["client_id"])
     draws = _refits(made, codes, seed) if len(names) < ONE_STEP_FROM else _one_step(made, seed)
     draws = draws[~np.isnan(draws)]
     counts = (len(names), int(made.rows["left"].sum()))
-    limits = np.quantile(draws, [0.025, 0.975]) if len(draws) else (math.nan, math.nan)
-    found = [
-        Estimate.of("A6", "liking's share", "of both", (_share(gains), *limits), "share", counts)
-    ]
+    limits = np.quantile(draws, QUANTILES) if len(draws) else (math.nan, math.nan)
+    share = (_share(gains), *limits)
+    rows = [Estimate.of("A6", SHARE, say("rep_liking.importance.of_both"), share, "share", counts)]
     lost = {"liking": gains["both"] - gains["results"], "results": gains["both"] - gains["liking"]}
-    found += [
-        Estimate.of("A6", f"fit lost without {x}", "log-likelihood", (n,), "", counts)
-        for x, n in lost.items()
-    ]
-    failed = (
-        f"; {DRAWS - len(draws)} of {DRAWS} resamples could not be fitted"
-        if len(draws) < DRAWS
-        else ""
-    )
-    return Estimates(tuple(found), f"What each adds to the other in telling who leaves{failed}")
+    group = say("rep_liking.importance.log_likelihood")
+    rows += [Estimate.of("A6", LOST[x], group, (fit,), "", counts) for x, fit in lost.items()]
+    return Estimates(tuple(rows), _dominance_caption(DRAWS - len(draws)))
+
+
+def _dominance_caption(failed: int) -> str:
+    if failed:
+        return say("rep_liking.importance.caption_failed", failed=failed, draws=DRAWS)
+    return say("rep_liking.importance.caption")
 
 
 LEFT_OUT: Mapping[str, Sequence[str]] = {
@@ -136,63 +141,88 @@ def _share(gains: Mapping[str, float]) -> float:
 
 
 def held_out_importance(panel: Panel, seed: int = 1) -> Estimates:
-    """How much worse later leaving is told when one measure is shuffled among the clients of the
-    same month.
+    """How much worse later leaving is predicted when one measure is shuffled among the clients of
+    the same month.
 
     Fitted on the earlier two thirds of the rows by calendar, measured on the rest: log loss per
     thousand rows. Interval: clients of the later rows resampled. METHODS 4.
     """
     rows = panel.rows.dropna(subset=list(BOTH)).reset_index(drop=True)
-    month = (
-        rows["start_date"].dt.year * 12 + rows["start_date"].dt.month + rows["to_month"]
-    ).to_numpy(int)
+    started = rows["start_date"].dt.year * 12 + rows["start_date"].dt.month
+    month = (started + rows["to_month"]).to_numpy(int)
     later = month > np.quantile(month, 1 - HELD_OUT) if len(rows) else np.array([], dtype=bool)
-    scaled = (rows[list(BOTH)] - rows[list(BOTH)].mean()) / rows[list(BOTH)].std()
-    fixed = (rows["term_months"] > 1).astype(float)
-    size = np.log(rows["monthly_ad_spend"].clip(lower=1))
-    controls = pd.concat([fixed, size], axis=1)
-    X = pd.concat([scaled, controls[varying(controls[~later]).columns]], axis=1)
+    X = _held_out_covariates(rows, later)
     E = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     y = rows["left"].to_numpy()
     try:
         fit = fit_hazard(y[~later], X[~later], E[~later], rows.loc[~later, "client_id"])
     except NotFittedError:
-        return Estimates(
-            (), "Not computed on later clients: ratings, results or clients who left are lacking"
-        )
+        return Estimates((), say("rep_liking.shuffled.lacking"))
     if not later.any():  # all of one calendar month
-        return Estimates(
-            (), "Not computed on later clients: every opportunity to leave fell into one month"
-        )
-    test = X[later].reset_index(drop=True)
+        return Estimates((), say("rep_liking.shuffled.one_month"))
     rng = np.random.default_rng(seed)
-    loss = {"": _losses(fit.expected_for(test.to_numpy(), E[later]), y[later])}
+    test = X[later].reset_index(drop=True)
+    worse = _worse_by_shuffling(fit, test, E[later], y[later], month[later], rng)
+    codes, clients = pd.factorize(rows.loc[later, "client_id"])
+    limits = _mean_limits(worse, codes, rng)
+    counts = (len(clients), int(y[later].sum()))
+    loss = say("rep_liking.shuffled.loss")
+    estimates = [
+        Estimate.of("A6", loss, SHUFFLED[name], (values.mean(), *limits[name]), "", counts)
+        for name, values in worse.items()
+    ]
+    return Estimates(tuple(estimates), say("rep_liking.shuffled.caption"))
+
+
+def _held_out_covariates(rows: pd.DataFrame, later: np.ndarray) -> pd.DataFrame:
+    """Both measures in standard deviations, and term and size as far as they vary before `later`
+    (n,).
+    """
+    scaled = (rows[list(BOTH)] - rows[list(BOTH)].mean()) / rows[list(BOTH)].std()
+    fixed = (rows["term_months"] > 1).astype(float)
+    size = np.log(rows["monthly_ad_spend"].clip(lower=1))
+    controls = pd.concat([fixed, size], axis=1)
+    return pd.concat([scaled, controls[varying(controls[~later]).columns]], axis=1)
+
+
+def _worse_by_shuffling(
+    fit: Fit,
+    test: pd.DataFrame,
+    exposure: np.ndarray,
+    left: np.ndarray,
+    month: np.ndarray,
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """How much log loss each row gains (per thousand) when a measure is shuffled within `month`
+    (n,).
+
+    For liking, results and their `gap`, liking's less results'; each the mean of `SHUFFLES`.
+    """
+    plain = _losses(fit.expected_for(test.to_numpy(), exposure), left)
     worse = {}
     for name in BOTH:
         total = np.zeros(len(test))
         for _ in range(SHUFFLES):
-            shuffled = test.assign(
-                **{name: test.groupby(month[later])[name].transform(rng.permutation)}
-            )
-            total += _losses(fit.expected_for(shuffled.to_numpy(), E[later]), y[later]) - loss[""]
+            other = test.groupby(month)[name].transform(rng.permutation)
+            shuffled = test.assign(**{name: other}).to_numpy()
+            total += _losses(fit.expected_for(shuffled, exposure), left) - plain
         worse[name] = 1000 * total / SHUFFLES
-    codes, names = pd.factorize(rows.loc[later, "client_id"])
+    worse["gap"] = worse["liking"] - worse["results"]
+    return worse
+
+
+def _mean_limits(
+    worse: Mapping[str, np.ndarray], codes: np.ndarray, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """95 % limits of each mean over rows, clients (`codes`, from 0) resampled."""
     bunch = bunched(codes)
     count = bunch.max() + 1
     times = rng.multinomial(count, np.full(count, 1 / count), size=1000)
-    found = []
-    for name, values in {
-        **worse,
-        "liking over results": worse["liking"] - worse["results"],
-    }.items():
-        limits = np.quantile(
-            times @ np.bincount(bunch, values) / (times @ np.bincount(bunch)), [0.025, 0.975]
-        )
-        counts = (len(names), int(y[later].sum()))
-        found.append(
-            Estimate.of("A6", "loss by shuffling", name, (values.mean(), *limits), "", counts)
-        )
-    return Estimates(tuple(found), "What telling later leavers loses, per thousand opportunities")
+    rows_drawn = times @ np.bincount(bunch)
+    return {
+        name: np.quantile(times @ np.bincount(bunch, values) / rows_drawn, QUANTILES)
+        for name, values in worse.items()
+    }
 
 
 def _losses(expected: np.ndarray, left: np.ndarray) -> np.ndarray:
@@ -204,33 +234,36 @@ def agreement(difference: Contrast, shares: Estimates, shuffled: Estimates) -> F
     """Whether the four views of importance point the same way, in a sentence: only then is the
     answer robust.
     """
-    told = {row.name: row.estimate for row in shares.rows} | {
-        row.group: row.estimate for row in shuffled.rows
-    }
-    if difference.gate or len(told) < 6:
-        return Finding(
-            "A6",
-            "The four views cannot be held against each other: ratings, results or clients who "
-            "left are lacking.",
-        )
-    views = [difference.theta > 0, told["liking's share"] > 0.5, told["liking over results"] > 0]
-    views.append(told["fit lost without liking"] > told["fit lost without results"])
-    if sum(views) in (0, 4):
-        low, high = difference.interval()
-        if low <= 0 <= high:
-            interval = (
-                f"{difference.theta:.2f} (95% confidence interval "
-                f"{between(low, high, 'difference')})"
-            )
-            return Finding(
-                "A6",
-                f"All four views point the same way, but no clear difference is found: {interval}.",
-            )
-        which = "liking tells" if all(views) else "results tell"
-        return Finding("A6", f"All four views say that {which} more about leaving.")
-    return Finding(
-        "A6", "The four views do not agree: the answer depends on how importance is measured."
-    )
+    views = _for_liking(difference, shares, shuffled)
+    if not views:
+        return Finding("A6", say("rep_liking.agreement.lacking"))
+    if any(views) and not all(views):
+        return Finding("A6", say("rep_liking.agreement.apart"))
+    low, high = difference.interval()
+    if low <= 0 <= high:
+        interval = between(low, high, "difference")
+        unclear = say("rep_liking.agreement.unclear", gap=difference.theta, interval=interval)
+        return Finding("A6", unclear)
+    if all(views):
+        return Finding("A6", say("rep_liking.agreement.liking"))
+    return Finding("A6", say("rep_liking.agreement.results"))
+
+
+def _for_liking(difference: Contrast, shares: Estimates, shuffled: Estimates) -> list[bool]:
+    """Of each of the four views whether it favours liking; empty where one is lacking."""
+    by_name = {key_of(row.name): row.estimate for row in shares.rows}
+    by_group = {key_of(row.group): row.estimate for row in shuffled.rows}
+    needed = [SHARE, *LOST.values()]
+    if difference.gate or any(key_of(name) not in by_name for name in needed):
+        return []
+    if any(key_of(group) not in by_group for group in SHUFFLED.values()):
+        return []
+    return [
+        difference.theta > 0,
+        by_name[key_of(SHARE)] > 0.5,
+        by_group[key_of(SHUFFLED["gap"])] > 0,
+        by_name[key_of(LOST["liking"])] > by_name[key_of(LOST["results"])],
+    ]
 
 
 def naive_correlations(panel: Panel, month: int = 12) -> Estimates:
@@ -241,6 +274,32 @@ def naive_correlations(panel: Panel, month: int = 12) -> Estimates:
     Naive: it averages over different lengths, and over months after the decision was made. METHODS
     4.
     """
+    table = _means_and_staying(panel, month)
+    n = len(table)
+    r = table.corr("spearman")
+    first = r.loc["stayed", "liking"]
+    second = r.loc["stayed", "results"]
+    both = r.loc["liking", "results"]
+    if n < BOOTSTRAP_FROM / 10 or not math.isfinite(first + second + both):
+        return Estimates((), say("rep_liking.naive.too_few"))
+    counts = (n, int((table["stayed"] == 0).sum()))
+    half = Z95 / math.sqrt(n - 3)
+    staying = say("rep_liking.naive.staying")
+    rows = []
+    for name, x in (("liking", first), ("results", second)):
+        limits = [math.tanh(math.atanh(x) + k * half) for k in (-1, 1)]
+        group = say(f"rep_liking.naive.{name}")
+        rows.append(Estimate.of("A6", staying, group, (x, *limits), "", counts))
+    gap = (first - second, *zou(first, second, both, n))
+    rows.append(Estimate.of("A6", staying, say("rep_liking.naive.gap"), gap, "", counts))
+    p = stats.norm.sf(abs(steiger(first, second, both, n))) * 2
+    return Estimates(tuple(rows), _naive_caption(p))
+
+
+def _means_and_staying(panel: Panel, month: int) -> pd.DataFrame:
+    """A row a client who could be observed to this month: mean `liking` and `results`, and whether
+    it `stayed` (0 or 1).
+    """
     spells = panel.spells
     with np.errstate(invalid="ignore"):
         means = pd.DataFrame(
@@ -250,28 +309,13 @@ def naive_correlations(panel: Panel, month: int = 12) -> Estimates:
         spells["ended"] & (spells["stop_months"] == month)
     )
     seen = (spells["observed_months"] >= month) & (spells["entry_months"] == 0)
-    table = means.assign(stayed=stayed.astype(float))[seen & means.notna().all(axis=1)]
-    n = len(table)
-    r = table.corr("spearman")
-    first = r.loc["stayed", "liking"]
-    second = r.loc["stayed", "results"]
-    both = r.loc["liking", "results"]
-    if n < BOOTSTRAP_FROM / 10 or not math.isfinite(first + second + both):
-        return Estimates((), "Too few clients could be observed for a year")
-    counts = (n, int((table["stayed"] == 0).sum()))
-    left = stats.norm.sf(abs(steiger(first, second, both, n))) * 2
-    half = Z95 / math.sqrt(n - 3)
-    rows = []
-    for name, x in (("liking", first), ("results", second)):
-        limits = [math.tanh(math.atanh(x) + k * half) for k in (-1, 1)]
-        rows.append(Estimate.of("A6", "with staying a year", name, (x, *limits), "", counts))
-    gap = (first - second, *zou(first, second, both, n))
-    rows.append(Estimate.of("A6", "with staying a year", "liking's over results'", gap, "", counts))
-    shown = "p < 0.001" if left < 0.001 else f"p = {left:.3f}"
-    return Estimates(
-        tuple(rows),
-        f"Naive: correlations over whole stays (Steiger's test of the difference: {shown})",
-    )
+    return means.assign(stayed=stayed.astype(float))[seen & means.notna().all(axis=1)]
+
+
+def _naive_caption(p: float) -> str:
+    if p < 0.001:
+        return say("rep_liking.naive.caption_small")
+    return say("rep_liking.naive.caption", p=p)
 
 
 def months_to_decision(panel: Panel, back: int = 12) -> pd.DataFrame:
@@ -291,31 +335,31 @@ def months_to_decision(panel: Panel, back: int = 12) -> pd.DataFrame:
             month = decided.to_numpy()[at] - before
             values = scaled[at[month >= 0], np.clip(month[month >= 0], 0, scaled.shape[1] - 1)]
             values = values[~np.isnan(values)]
-            if len(values) >= 10:
+            if len(values) >= MIN_SHOWN:
+                mean = values.mean()
                 half = Z95 * values.std(ddof=1) / math.sqrt(len(values))
-                rows.append(
-                    (
-                        name,
-                        -before,
-                        values.mean(),
-                        values.mean() - half,
-                        values.mean() + half,
-                        len(values),
-                    )
-                )
-    return pd.DataFrame(
-        rows, columns=["measure", "months_before", "mean", "low", "high", "clients"]
-    )
+                label = say(f"rep_liking.measure.{name}")
+                rows.append((label, -before, mean, mean - half, mean + half, len(values)))
+    columns = ["measure", "months_before", "mean", "low", "high", "clients"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def dip_words(frame: pd.DataFrame) -> str:
-    """The chart of the months before the decision in words."""
-    told = [
-        f"{name} {part['mean'].iloc[-1]:+.2f} SD {-part['months_before'].min()} months before and "
-        f"{part['mean'].iloc[0]:+.2f} SD {-part['months_before'].max()} months before"
-        for name, part in frame.groupby("measure", sort=False)
-    ]
-    return f"Those who left by choice, against all clients: {'; '.join(told) or 'too few to say'}."
+    """The chart of the months before the decision in words, for those who cannot see it."""
+    if frame.empty:
+        return say("rep_liking.dip.nothing")
+    lines = []
+    for measure, part in frame.groupby("measure", sort=False):
+        line = say(
+            "rep_liking.dip.line",
+            measure=measure,
+            early=part["mean"].iloc[-1],
+            farthest=-part["months_before"].min(),
+            late=part["mean"].iloc[0],
+            nearest=-part["months_before"].max(),
+        )
+        lines.append(line)
+    return say("rep_liking.dip.alt", lines="; ".join(lines))
 
 
 def tipping(panel: Panel) -> list[Contrast]:
@@ -324,26 +368,25 @@ def tipping(panel: Panel) -> list[Contrast]:
     """
     rows = panel.rows
     known = rows.dropna(subset=list(BOTH))
-    varied = known["results"].nunique() > 1
-    slope, level = (
-        np.polyfit(known["results"], known["liking"], 1)
-        if varied
-        else (0.0, known["liking"].mean())
-    )
-    guess = level + slope * rows["results"]
+    slope, level = (0.0, known["liking"].mean())
+    if known["results"].nunique() > 1:
+        slope, level = np.polyfit(known["results"], known["liking"], 1)
+    predicted = level + slope * rows["results"]
     spread = known["liking"].std()
-    found = []
+    silent = rows["silent"].fillna(9)
+    contrasts = []
     for shift in SHIFTS:
-        filled = rows.assign(
-            liking=rows["liking"].fillna(guess + shift * spread), silent=rows["silent"].fillna(9)
-        )
-        name = (
-            f"{abs(shift):g} SD less liking"
-            if shift
-            else "who did not answer rated as its results let expect"
-        )
-        found.append(liking_difference(panel, filled, name=name))
-    return found
+        liking = rows["liking"].fillna(predicted + shift * spread)
+        filled = rows.assign(liking=liking, silent=silent)
+        contrasts.append(liking_difference(panel, filled, name=_silent_name(shift)))
+    return contrasts
+
+
+def _silent_name(shift: float) -> str:
+    """What a shift of so many standard deviations (0 or below) is called."""
+    if shift:
+        return say("rep_liking.silent.less", sd=abs(shift))
+    return say("rep_liking.silent.as_predicted")
 
 
 def within_and_between(panel: Panel) -> Estimates:
@@ -356,73 +399,63 @@ def within_and_between(panel: Panel) -> Estimates:
     """
     rows = panel.rows.dropna(subset=list(BOTH)).reset_index(drop=True)
     past, rep = _past_means(panel, rows)
-    pairs = {
-        ("the rep's other clients", "the client beside them"): np.where(
-            rows["rep"] != "", rep, np.nan
-        ),
-        ("the client's own past", "the change since"): past,
-    }
-    found = []
-    for names, mean in pairs.items():
+    usual_means = {"rep": np.where(rows["rep"] != "", rep, np.nan), "own": past}
+    ratio = say("rep_liking.whose.ratio")
+    estimates = []
+    for whose, mean in usual_means.items():
         split = rows.assign(usual=mean, change=rows["liking"] - mean)
-        for name, column in zip(names, ("usual", "change"), strict=True):
+        for part in ("usual", "change"):
+            name = say(f"rep_liking.whose.{whose}_{part}")
             contrast = lagged_contrast(
-                split, ("results",), {column: 1.0}, name, plain=("usual", "change")
+                split, ("results",), {part: 1.0}, name, plain=("usual", "change")
             )
             if math.isfinite(contrast.theta):
-                found.append(contrast.estimate("A6", "ratio of leaving per point of liking", name))
-    return Estimates(
-        tuple(found), "Whose liking is it? The rep's with all clients, or this client's"
-    )
+                estimates.append(contrast.estimate("A6", ratio, name))
+    return Estimates(tuple(estimates), say("rep_liking.whose.caption"))
 
 
 def _past_means(panel: Panel, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """For each row, from earlier months alone: the client's mean rating, and that of its rep's
     other clients.
     """
-    start = (
-        panel.spells["start_date"].dt.year * 12 + panel.spells["start_date"].dt.month
-    ).to_numpy()
+    spells = panel.spells
+    start = (spells["start_date"].dt.year * 12 + spells["start_date"].dt.month).to_numpy()
     who, month = np.nonzero(~np.isnan(panel.liking))
-    names = panel.spells["client_id"].to_numpy()
-    ratings = {
-        "rep": panel.rep[who, month],
-        "at": start[who] + month,
-        "x": panel.liking[who, month],
-    }
-    told = pd.DataFrame({"who": names[who], **ratings})
-    given = rows["given"] - 1
-    asked = pd.DataFrame(
-        {"who": names[rows["row"]], "rep": rows["rep"], "at": start[rows["row"]] + given.to_numpy()}
+    clients = spells["client_id"].to_numpy()
+    ratings = pd.DataFrame(
+        {
+            "who": clients[who],
+            "rep": panel.rep[who, month],
+            "at": start[who] + month,
+            "rating": panel.liking[who, month],
+        }
     )
-    own, by_rep, both = (_before(told, asked, key) for key in (["who"], ["rep"], ["who", "rep"]))
+    given = rows["given"].to_numpy() - 1
+    at = start[rows["row"]] + given
+    asked = pd.DataFrame({"who": clients[rows["row"]], "rep": rows["rep"], "at": at})
+    own = _before(ratings, asked, ["who"])
+    by_rep = _before(ratings, asked, ["rep"])
+    both = _before(ratings, asked, ["who", "rep"])
     with np.errstate(invalid="ignore", divide="ignore"):
         return own[0] / own[1], (by_rep[0] - both[0]) / (by_rep[1] - both[1])
 
 
-def _before(told: pd.DataFrame, asked: pd.DataFrame, key: list[str]) -> np.ndarray:
+def _before(ratings: pd.DataFrame, asked: pd.DataFrame, key: list[str]) -> np.ndarray:
     """Sum and number of the ratings with the same `key` in months before each of `asked`; shape (2,
     len(asked)).
     """
-    sums = (
-        told.groupby([*key, "at"])["x"]
-        .agg(["sum", "size"])
-        .groupby(level=key)
-        .cumsum()
-        .reset_index()
-    )
-    left = asked.assign(order=np.arange(len(asked)), at=asked["at"].astype(float)).sort_values(
-        "at", kind="stable"
-    )
-    right = sums.astype({"at": float}).sort_values("at", kind="stable")
-    joined = pd.merge_asof(left, right, on="at", by=key, allow_exact_matches=False).sort_values(
-        "order"
-    )
+    monthly = ratings.groupby([*key, "at"])["rating"].agg(["sum", "size"])
+    running = monthly.groupby(level=key).cumsum().reset_index().astype({"at": float})
+    ordered = asked.assign(order=np.arange(len(asked)), at=asked["at"].astype(float))
+    ordered = ordered.sort_values("at", kind="stable")
+    running = running.sort_values("at", kind="stable")
+    joined = pd.merge_asof(ordered, running, on="at", by=key, allow_exact_matches=False)
+    joined = joined.sort_values("order")
     return joined[["sum", "size"]].fillna(0).to_numpy(float).T
 
 
 def specification_curve(
-    panel: Panel, results: pd.DataFrame | None, told: ResultsSettings
+    panel: Panel, results: pd.DataFrame | None, settings: ResultsSettings
 ) -> list[Contrast]:
     """The difference for each metric in the data and each window of 1, 3 and 6 months, smallest
     first.
@@ -432,18 +465,15 @@ def specification_curve(
     """
     if results is None:
         return []
-    found = []
+    blank = np.full_like(panel.liking, np.nan)
+    contrasts = []
     for metric in sorted(results["metric"].dropna().unique()):
         cost = str(metric).casefold().startswith(COSTS)
-        better = told.better if metric == told.primary else "lower" if cost else "higher"
+        better = settings.better if metric == settings.primary else "lower" if cost else "higher"
         other = ResultsSettings(primary=str(metric), better=better)
-        rows = results[results["metric"] == metric]
-        grid = result_grid(np.full_like(panel.liking, np.nan), panel.spells, rows, other)
+        grid = result_grid(blank, panel.spells, results[results["metric"] == metric], other)
         for window in (1, WINDOW, 6):
-            name = f"{metric}, {window} month{'s' * (window > 1)}"
-            found.append(
-                liking_difference(
-                    panel, lagged_rows(replace(panel, results=grid), window=window), name=name
-                )
-            )
-    return sorted(found, key=lambda contrast: contrast.theta)
+            name = say("rep_liking.curve.choice", metric=metric, window=window)
+            rows = lagged_rows(replace(panel, results=grid), window=window)
+            contrasts.append(liking_difference(panel, rows, name=name))
+    return sorted(contrasts, key=lambda contrast: contrast.theta)

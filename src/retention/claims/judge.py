@@ -55,6 +55,8 @@ class Claim:
     published: float | None = None
     band: tuple[float, float] | None = None
     page: str = ""
+    by_hand: str = ""
+    world: str = ""
     sensitivities: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
     advice: Mapping[str, str] = field(default_factory=dict)
@@ -203,9 +205,14 @@ def _advice(claim: Claim, word: str, said: Sequence[str]) -> str:
     """The plan's advice: for what was said with the verdict where the plan has words for that, else
     for its word.
     """
-    ids = [key_of(text).rpartition(".")[2] for text in said]
+    ids = [_name(text) for text in said]
     keys = [*([] if word == NOT_ENOUGH else ids), *(f"{word} + {name}" for name in ids), word]
     return next((claim.advice[key] for key in keys if key in claim.advice), "")
+
+
+def _name(text: str) -> str:
+    """The last part of a text's id, whatever its fields hold: `past_only` of a caveat."""
+    return key_of(text).partition(":")[0].rpartition(".")[2]
 
 
 def _not_run(claim: Claim, missing: tuple[str, ...]) -> Verdict:
@@ -316,7 +323,7 @@ def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Se
         return ""
     low, high = contrast.interval(z)
     side = "above" if low > 0 else "below" if high < 0 else "none"
-    ids = [key_of(text).rpartition(".")[2] for text in caveats]
+    ids = [_name(text) for text in caveats]
     chosen = next((name for name in ids if name in claim.words), side)
     words = claim.words[chosen].format(
         estimate=f"{claim.shown(contrast.theta):.2f}", ratio=f"{math.exp(contrast.theta):.2f}"

@@ -17,6 +17,7 @@ from scipy import stats
 from retention.history.panel import Design, Panel
 from retention.stats.hazards import Fit
 from retention.stats.intervals import FEWEST_REPS, jackknife
+from retention.words import say
 
 BOTH = ("liking", "results")
 REPEATS = 4  # (ours) distances in months, the shortest first, that agreement is read from
@@ -24,7 +25,7 @@ LEAST_REPEATS = 2  # distances that a line needs
 FARTHEST = 12  # (ours) months beyond which no two values are compared
 LEAST_PAIRS = 200  # (ours) pairs of values under which a distance is not used
 LEAST_RELIABLE = 0.1  # (ours) share of the variance below which reliability is not taken to fall
-TOO_FEW = "Too few ratings or results of one client some months apart to tell error from change."
+TOO_FEW = say("rep_liking.measured.too_few")
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _left_out(
     """Effects and reliabilities on all data, then without each group: shape (1 + groups, 5).
 
     `rows` (n,) names the group of each opportunity to leave, `cells` that of each engagement, or of
-    each of its months. Effects are NaN where what is left of both measures cannot be told apart.
+    each of its months. Effects are NaN where what is left of both measures cannot be separated.
     """
     names = pd.Index(rows.unique())
     group = names.get_indexer(rows)

@@ -9,70 +9,89 @@ corrected for how much was looked at.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from retention.claims.ad_spend import quarters
-from retention.claims.contract_term import term_group
-from retention.data.schema import TABLES
+from retention.claims.ad_spend import group_name, quarters
+from retention.claims.contract_term import term_group, term_name
+from retention.data.schema import SIGNING, TABLES
 from retention.history.follow_up import follow_up
 from retention.history.held import p_of
 from retention.history.opportunities import exit_rows, month_rows, renewals_known
 from retention.history.spells import KINDS
 from retention.results import FALSE_DISCOVERIES, Estimate, Estimates, Finding
 from retention.settings import Extra
-from retention.stats.curves import MIN_AT_RISK, Outcome, after, kaplan_meier, known_through
+from retention.stats.curves import MIN_AT_RISK, after, kaplan_meier, known_through
+from retention.stats.outcomes import Outcome
+from retention.words import Said, say
 
 EARLY, SWEET_SPOT = 6, 18  # months: STUDY A9
 MIN_CLIENTS = 20
 MOST_LEVELS = 12
 KINDS_OF_COLUMN = ("category", "flag")
-NOTHING_TELLS = "none goes with how long a client stays, as far as these data can show"
 PART = "part by"  # before the names of columns that hold groups
+TERM, SIZE = "our term", "our size"  # ids of what is no column of the clients table
+THIRDS = ("lowest", "middle", "highest")
+NUMBERS = ("number", "integer")
 NOT_AT_SIGNING = ("end_initiator", "end_reason")
 
 
 def known_at_signing(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.DataFrame:
-    """What was known at signing in groups: a column each for term, size, and every category and
-    yes-or-no column.
+    """What was known at signing in groups: a column each for term, size, every number (in thirds),
+    and every category and yes-or-no column, by their ids.
     """
-    groups = {"term": term_group(spells).astype(str), "size": quarters(spells).astype("string")}
-    told = [
-        c.name
-        for c in TABLES["clients"].columns
-        if c.known == "signing" and c.kind in KINDS_OF_COLUMN
-    ]
-    mine = [
-        name
-        for name, column in extra.items()
-        if column.kind in KINDS_OF_COLUMN and column.known == "signing"
-    ]
-    told += ["seller_id", *mine]
-    numbers = [
-        c.name
-        for c in TABLES["clients"].columns
-        if c.known == "signing" and c.kind in ("number", "integer")
-    ]
-    numbers += [
-        name
-        for name, column in extra.items()
-        if column.kind in ("number", "integer") and column.known == "signing"
-    ]
-    for name in (name for name in numbers if name in spells and name != "monthly_ad_spend"):
+    groups: dict[str, pd.Series] = {TERM: term_group(spells), SIZE: quarters(spells)}
+    numbers = [name for name in _columns(extra, NUMBERS) if name != "monthly_ad_spend"]
+    for name in (name for name in numbers if name in spells):
         rank = spells[name].astype(float).rank(pct=True)  # values that tie stay together
-        thirds = pd.cut(
-            rank, [0, 1 / 3, 2 / 3, 1], labels=["lowest third", "middle third", "highest third"]
-        )
+        thirds = pd.cut(rank, [0, 1 / 3, 2 / 3, 1], labels=list(THIRDS))
         if thirds.nunique() > 1:
-            groups[name.replace("_", " ")] = thirds.astype("string")
-    for name in (name for name in told if name in spells and name not in NOT_AT_SIGNING):
+            groups[name] = thirds
+    for name in _columns(extra, KINDS_OF_COLUMN, "seller_id"):
+        if name not in spells or name in NOT_AT_SIGNING:
+            continue
         values = spells[name].astype("string").replace({"True": "yes", "False": "no"})
         if 1 < values.nunique() <= MOST_LEVELS:
-            groups[name.removesuffix("_id").replace("_", " ")] = values
+            groups[name] = values
     return pd.DataFrame(groups, index=spells.index)
+
+
+def _columns(extra: Mapping[str, Extra], kinds: tuple[str, ...], *more: str) -> list[str]:
+    """The columns of these kinds that are known at signing: the study's, `more`, the user's own."""
+    ours = [c.name for c in TABLES["clients"].columns if c.known == SIGNING and c.kind in kinds]
+    theirs = [name for name, c in extra.items() if c.known == SIGNING and c.kind in kinds]
+    return [*ours, *more, *theirs]
+
+
+def thing_name(about: str) -> str:
+    """What a column of `known_at_signing` is called."""
+    if about == TERM:
+        return say("data.signed.term")
+    if about == SIZE:
+        return say("data.signed.size")
+    return about.removesuffix("_id").replace("_", " ")
+
+
+def _level_name(about: str, values: pd.Series, level: Any) -> str:
+    """What a group of a column of `known_at_signing` is called."""
+    if about == TERM:
+        return term_name(level)
+    if about == SIZE:
+        return group_name(level)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return say(f"data.third.{level}")
+    return str(level)
+
+
+def _named(about: str, values: pd.Series, level: Any) -> Said:
+    """What an estimate about a group is called; its id is that of column and group."""
+    name = _level_name(about, values, level)
+    text = say("data.signed.level", about=thing_name(about), level=name)
+    return Said(text, f"data.signed.level:{about},{level}")
 
 
 def early_and_late(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Estimates:
@@ -85,15 +104,18 @@ def early_and_late(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Estimate
     groups = known_at_signing(spells, extra)
     rows = []
     for about in groups:
-        for level in sorted(groups[about].dropna().unique()):
-            rows += _shares(
-                f"{about}: {level}",
-                outcome.where((groups[about] == level).fillna(False).to_numpy(bool)),
-            )
-    return Estimates(
-        tuple(rows),
-        "Gone early, and there to stay, by what was known at signing (every kind of end)",
-    )
+        values = groups[about]
+        for level in sorted(values.dropna().unique(), key=_order(values)):
+            part = outcome.where((values == level).fillna(False).to_numpy(bool))
+            rows += _shares(_named(about, values, level), part)
+    return Estimates(tuple(rows), say("data.caption.early_and_late"))
+
+
+def _order(values: pd.Series) -> Callable[[Any], Any]:
+    """The key by which the groups of a column are sorted: as they are ordered, else by name."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return list(values.cat.categories).index
+    return str
 
 
 def _shares(name: str, part: Outcome) -> list[Estimate]:
@@ -103,10 +125,9 @@ def _shares(name: str, part: Outcome) -> list[Estimate]:
     rows = []
     if part.seen < MIN_CLIENTS:
         return []
-    for month, group in (
-        (EARLY, f"gone within {EARLY} months"),
-        (SWEET_SPOT, f"stays beyond {SWEET_SPOT} months"),
-    ):
+    early = say("data.stay.early", months=EARLY)
+    late = say("data.stay.late", months=SWEET_SPOT)
+    for month, group in ((EARLY, early), (SWEET_SPOT, late)):
         row = after(curve, month)
         counts = (part.seen, int(np.sum(part.within(month).kind > 0)))
         shares = row[["survival", "low", "high"]].to_numpy(float)
@@ -120,29 +141,37 @@ def _shares(name: str, part: Outcome) -> list[Estimate]:
 def what_tells(
     spells: pd.DataFrame, extra: Mapping[str, Extra], contracts: pd.DataFrame | None = None
 ) -> Finding:
-    """Which of the things known at signing tell how long clients stay, beyond what so many looks
-    would find by luck.
+    """Which of the things known at signing go with how long clients stay, in a sentence."""
+    tests = p_values(spells, extra, contracts)
+    if not tests:
+        return Finding("A9", say("data.tells.nothing"))
+    names = beyond_chance(tests)
+    if not names:
+        return Finding("A9", say("data.tells.none", things=len(tests)))
+    named = ", ".join(thing_name(about) for about in names)
+    return Finding("A9", say("data.tells.some", things=len(tests), names=named))
+
+
+def beyond_chance(tests: Mapping[str, float]) -> list[str]:
+    """The ids whose p values stand out beyond what so many looks would find by chance
+    (Benjamini-Hochberg at a tenth of false discoveries).
+    """
+    if not tests:
+        return []
+    kept = multipletests(list(tests.values()), alpha=FALSE_DISCOVERIES, method="fdr_bh")[0]
+    return [about for about, keep in zip(tests, kept, strict=True) if keep]
+
+
+def p_values(
+    spells: pd.DataFrame, extra: Mapping[str, Extra], contracts: pd.DataFrame | None = None
+) -> dict[str, float]:
+    """The p value of each thing known at signing that can be tested, by its id.
 
     Compared at equal opportunity to leave, on months and whole terms (`opportunities.exit_rows`),
     whatever ends them: who cannot leave within a term is not said to stay for it. A score test for
-    each, which is the log-rank test of such rows; Benjamini-Hochberg at a tenth of false
-    discoveries. Source: METHODS 5.
+    each, which is the log-rank test of such rows. Source: METHODS 5.
     """
-    groups = known_at_signing(spells, extra)
-    tests = _tests(spells, groups, contracts)
-    if not tests:
-        return Finding("A9", "Nothing that was known at signing can be told apart in these data.")
-    kept = multipletests(list(tests.values()), alpha=FALSE_DISCOVERIES, method="fdr_bh")[0]
-    names = [about for about, keep in zip(tests, kept, strict=True) if keep]
-    luck = "at most one in ten of those named is expected to be luck; not adjusted for each other"
-    told = (
-        f"these go with how long a client stays: {', '.join(names)} ({luck})"
-        if names
-        else NOTHING_TELLS
-    )
-    return Finding(
-        "A9", f"Of {len(tests)} things known at signing, at equal opportunity to leave, {told}."
-    )
+    return _tests(spells, known_at_signing(spells, extra), contracts)
 
 
 def _tests(

@@ -6,46 +6,55 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from retention.claims.registry import Studied, Ways, claim
 from retention.claims.rep_liking import NEEDS
 from retention.history.expected import EARLY
 from retention.history.panel import Panel, lagged_contrast, lagged_rows
 from retention.history.spells import AGENCY, CLIENT
 from retention.results import Contrast
+from retention.words import say
 
+PROMISED = "promised_above_delivered"
 MIN_GAPS = 5  # (ours) clients from which a mean gap is shown
+AS_PLANNED = say("claims.way.as_planned")
+EARLIER = say("sellers.way.earlier")
+RESULTS_FIXED = say("sellers.way.results_fixed")
+UNKNOWN_IS_AGENCY = say("sellers.way.unknown_is_agency")
+
+
+@claim("A8")
+def broken_promises(study: Studied) -> Ways:
+    """Leaving by what was promised beyond what was delivered (A8)."""
+    panel = study.panel
+    return Ways(gap_ratio(panel), gap_sensitivities(panel), missing=missing_promises(panel))
 
 
 def missing_promises(panel: Panel) -> list[str]:
     """What the comparison of promises and results lacks."""
-    promised = "what was promised at signing, in the unit of the result (column promised_result)"
-    return [promised, NEEDS["results"]] if np.isnan(panel.gap).all() else []
+    lacking = bool(np.isnan(panel.gap).all())
+    return [say("sellers.needs.promised"), NEEDS["results"]] if lacking else []
 
 
 def gap_ratio(
-    panel: Panel,
-    *,
-    lag: int = 0,
-    unknown: str = CLIENT,
-    held: bool = False,
-    name: str = "as planned",
+    panel: Panel, *, lag: int = 0, unknown: str = CLIENT, held: bool = False, name: str = AS_PLANNED
 ) -> Contrast:
     """Log ratio of leaving per standard deviation more promised than delivered, lagged like liking
     (A8).
 
     `held` holds the results themselves fixed: then only the promise differs.
     """
-    rows = lagged_rows(panel, lag=lag, unknown=unknown).drop(
-        columns="silent"
-    )  # whoever was asked, and answered or not
-    return lagged_contrast(rows, ("gap", "delivered") if held else ("gap",), {"gap": 1.0}, name)
+    rows = lagged_rows(panel, lag=lag, unknown=unknown)
+    rows = rows.drop(columns="silent")  # whoever was asked, and answered or not
+    columns = ("gap", "delivered") if held else ("gap",)
+    return lagged_contrast(rows, columns, {"gap": 1.0}, name)
 
 
 def gap_sensitivities(panel: Panel) -> list[Contrast]:
     """The pre-listed other ways to compute the effect of the gap (plan.toml, A8)."""
     return [
-        gap_ratio(panel, lag=panel.lag + 1, name="a month earlier"),
-        gap_ratio(panel, held=True, name="results held fixed"),
-        gap_ratio(panel, unknown=AGENCY, name="unknown choice counts as the agency's"),
+        gap_ratio(panel, lag=panel.lag + 1, name=EARLIER),
+        gap_ratio(panel, held=True, name=RESULTS_FIXED),
+        gap_ratio(panel, unknown=AGENCY, name=UNKNOWN_IS_AGENCY),
     ]
 
 
@@ -66,12 +75,19 @@ def promised_and_delivered(panel: Panel, by: str) -> pd.DataFrame:
     for who, part in mean.groupby(spells[by]):
         values = part.dropna()
         if len(values) >= MIN_GAPS:
-            half = stats.t.ppf(0.975, len(values) - 1) * values.std() / math.sqrt(len(values))
-            low, middle, high = (100 * math.expm1(values.mean() + k * half) for k in (-1, 0, 1))
-            rows.append(
-                (who, len(values), round(middle) + 0.0, f"{low + 0:.0f}% to {high + 0:.0f}%")
-            )
-    table = pd.DataFrame(
-        rows, columns=["Who", "Clients", "Promised above delivered, %", "Interval"]
+            middle, low, high = _in_percent(values)
+            interval = say("sellers.promises.interval", low=round(low), high=round(high))
+            rows.append((who, len(values), round(middle) + 0.0, interval))
+    table = pd.DataFrame(rows, columns=["who", "clients", PROMISED, "interval"])
+    return table.sort_values(PROMISED, ascending=False, ignore_index=True)
+
+
+def _in_percent(values: pd.Series) -> tuple[float, float, float]:
+    """The mean of gaps (log scale) with its 95 % limits, in per cent promised above delivered."""
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / math.sqrt(len(values))
+    middle = values.mean()
+    return (
+        100 * math.expm1(middle),
+        100 * math.expm1(middle - half),
+        100 * math.expm1(middle + half),
     )
-    return table.sort_values("Promised above delivered, %", ascending=False, ignore_index=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 
@@ -17,8 +18,10 @@ from retention.history.spells import CLIENT, KINDS
 from retention.history.status import staying
 from retention.results import Z95, Estimate, Estimates, Finding
 from retention.settings import study_plan
-from retention.stats.curves import MIN_AT_RISK, Outcome, kaplan_meier, known_through
+from retention.stats.curves import MIN_AT_RISK, kaplan_meier, known_through
 from retention.stats.intervals import with_limits
+from retention.stats.outcomes import Outcome
+from retention.words import say
 
 PUBLISHED_FEES = {
     int(term): float(fee) for term, fee in study_plan()["A2"]["published_fee_pct"].items()
@@ -29,20 +32,11 @@ FEE_DEPARTURE_POINTS = float(
 DISCOUNT = 0.10  # a year: METHODS 5
 DRAWS = 1000
 SEED = 1
-HORIZONS = (
-    60,
-    48,
-    36,
-    24,
-    12,
-)  # months over which revenue is counted, as far as clients could be watched: METHODS 2
-MIN_FOR_THIRDS = 90  # (ours) clients from which thirds of the fee are told apart
-STILL_SIGN = (
-    1.0,
-    0.75,
-    0.5,
-    0.25,
-)  # shares of today's monthly clients who would sign a fixed term: a what-if (A3)
+# months over which revenue is counted, as far as clients could be watched: METHODS 2
+HORIZONS = (60, 48, 36, 24, 12)
+MIN_FOR_THIRDS = 90  # (ours) clients from which thirds of the fee are kept apart
+# shares of today's monthly clients who would sign a fixed term: a what-if (A3)
+STILL_SIGN = (1.0, 0.75, 0.5, 0.25)
 MIN_FEES = 5  # (ours) under five clients on a term have no usual fee to depart from
 
 
@@ -67,37 +61,35 @@ def fee_estimates(spells: pd.DataFrame) -> Estimates | Finding:
     """
     table = fee_table(spells)
     if table.empty:
-        return Finding(
-            "A2",
-            "Fees are not in the data. With a column fee_pct (percent of ad spend) this would "
-            "show them.",
-        )
-    off = f"clients more than {FEE_DEPARTURE_POINTS:g} points off it"
+        return Finding("A2", say("contract_term.fees.none"))
+    usual = say("contract_term.estimate.usual_fee")
+    off = say("contract_term.estimate.off_fee", points=FEE_DEPARTURE_POINTS)
+    rest = (nan, nan, 0.95)
     rows = []
     for row in table.itertuples():
-        group = f"{row.term_months}-month term"
-        rest = (nan, nan, 0.95)
-        rows.append(
-            Estimate("A2", "usual fee", group, row.usual_fee, *rest, "% of spend", row.clients, 0)
-        )
-        rows.append(
-            Estimate("A2", off, group, row.departures / row.clients, *rest, "share", row.clients, 0)
-        )
-    published = ", ".join(
-        f"{fee:g}% for {term} month{'s' if term > 1 else ''}"
+        group = say("contract_term.group.term", months=row.term_months)
+        share = row.departures / row.clients
+        rows += [
+            Estimate("A2", usual, group, row.usual_fee, *rest, "% of spend", row.clients, 0),
+            Estimate("A2", off, group, share, *rest, "share", row.clients, 0),
+        ]
+    return Estimates(tuple(rows), say("contract_term.caption.fees", published=_published()))
+
+
+def _published() -> str:
+    """The study's fee table in words."""
+    return ", ".join(
+        say("contract_term.fees.published", fee=fee, months=term)
         for term, fee in PUBLISHED_FEES.items()
     )
-    return Estimates(
-        tuple(rows), f"Usual (median) fee by term at signing; the study's table: {published}"
-    )
 
 
-def fee_departures(spells: pd.DataFrame, currency: str = "") -> pd.DataFrame:
+def fee_departures(spells: pd.DataFrame) -> pd.DataFrame:
     """Present clients whose fee departs from the agency's own table, largest monthly difference
     first (A2).
 
-    Columns: `client, term_months, fee, %, usual_fee, %, monthly_difference` (in `currency`;
-    negative: less than usual).
+    Columns: `client, term_months, fee_pct, usual_fee, monthly_difference` (fees in percent of ad
+    spend; the difference in money, negative: less than usual).
     """
     rows = _with_usual_fee(spells)
     rows = rows[rows["departs"] & staying(rows)]
@@ -105,13 +97,8 @@ def fee_departures(spells: pd.DataFrame, currency: str = "") -> pd.DataFrame:
         monthly_difference=(rows["fee_pct"] - rows["usual_fee"]) / 100 * rows["monthly_ad_spend"]
     )
     rows = rows.sort_values("monthly_difference", key=lambda gap: -gap.abs(), kind="stable")
-    rows = rows[
-        ["client", "term_months", "fee_pct", "usual_fee", "monthly_difference"]
-    ].reset_index(drop=True)
-    money = f"monthly_difference, {currency}" if currency else "monthly_difference"
-    return rows.rename(
-        columns={"fee_pct": "fee, %", "usual_fee": "usual_fee, %", "monthly_difference": money}
-    )
+    columns = ["client", "term_months", "fee_pct", "usual_fee", "monthly_difference"]
+    return rows[columns].reset_index(drop=True)
 
 
 def _with_usual_fee(spells: pd.DataFrame) -> pd.DataFrame:
@@ -156,43 +143,46 @@ def break_even(spells: pd.DataFrame) -> Estimates:
     terms = spells["contract_term_months"].astype(int)
     usual = fee_table(spells)
     fees = PUBLISHED_FEES | dict(zip(usual["term_months"], usual["usual_fee"], strict=True))
-    rows = []
     known = sorted(t for t in terms.unique() if t > 1 and t in fees)
     free = [term for term in known if min(fees[term], fees[1]) <= 0]
+    rows = []
     for term in (term for term in known if term not in free):
-        part = spells[terms.isin([1, term])]
-        found = adjusted(part)
-        if found.fit is None or found.contrast.gate:
-            continue
-        fixed = (found.rows["contract_term_months"] > 1).to_numpy()
-        outcome = follow_up(part).where((terms[part.index] == term).to_numpy())
-        months = float(np.sum(outcome.stop - outcome.entry))
-        other = float(np.sum(outcome.kind > KINDS[CLIENT])) / months
-        reps = (
-            found.rows["rep"].to_numpy(object)
-            if "rep" in found.rows
-            else np.full(len(found.rows), "")
-        )
-        without, sizes = found.fit.without_reps(reps)
-        theta = np.vstack([found.fit.theta, found.fit.draws(DRAWS, SEED), without])
-        watched = float((found.rows["to_month"] - found.rows["from_month"])[fixed].sum())
-        chance = -np.expm1(-found.fit.totals(fixed, theta) / watched)
-        most = np.minimum(
-            chance * break_even_ratio(fees[1], fees[term], chance, other), 1
-        )  # 1: it always pays
-        with np.errstate(divide="ignore"):
-            needed = np.log1p(-most) / np.log1p(-chance)
-        ratio = np.exp(theta[:, found.fit.names.index("first")])
-        group = f"{term}-month term"
-        counts = (found.contrast.n_clients, found.contrast.n_events)
-        for name, values in (("ratio at which the lower fee pays", needed), ("ratio found", ratio)):
-            rows.append(
-                Estimate.of("A2", name, group, with_limits(values, sizes, "ratio"), "ratio", counts)
-            )
-        often = _chance_above_nothing(ratio - needed, sizes)
-        rows.append(Estimate.of("A2", "chance that it pays", group, (often,), "share", counts))
-    caption = "When a longer term's lower fee pays, at ten percent interest a year"
-    return Estimates(tuple(rows), caption + _without_fee(free, fees))
+        rows += _break_even_of(spells, terms, term, fees)
+    return Estimates(tuple(rows), _break_even_caption(free, fees))
+
+
+def _break_even_of(
+    spells: pd.DataFrame, terms: pd.Series, term: int, fees: Mapping[int, float]
+) -> list[Estimate]:
+    """The three estimates of `break_even` for one term; empty where there is no ratio."""
+    part = spells[terms.isin([1, term])]
+    found = adjusted(part)
+    if found.fit is None or found.contrast.gate:
+        return []
+    fixed = (found.rows["contract_term_months"] > 1).to_numpy()
+    outcome = follow_up(part).where((terms[part.index] == term).to_numpy())
+    months = float(np.sum(outcome.stop - outcome.entry))
+    other = float(np.sum(outcome.kind > KINDS[CLIENT])) / months
+    nobody = np.full(len(found.rows), "")
+    reps = found.rows["rep"].to_numpy(object) if "rep" in found.rows else nobody
+    without, sizes = found.fit.without_reps(reps)
+    theta = np.vstack([found.fit.theta, found.fit.draws(DRAWS, SEED), without])
+    watched = float((found.rows["to_month"] - found.rows["from_month"])[fixed].sum())
+    chance = -np.expm1(-found.fit.totals(fixed, theta) / watched)
+    most = chance * break_even_ratio(fees[1], fees[term], chance, other)
+    with np.errstate(divide="ignore"):
+        needed = np.log1p(-np.minimum(most, 1)) / np.log1p(-chance)  # 1: it always pays
+    ratio = np.exp(theta[:, found.fit.names.index("first")])
+    group = say("contract_term.group.term", months=int(term))
+    counts = (found.contrast.n_clients, found.contrast.n_events)
+    often = _chance_above_nothing(ratio - needed, sizes)
+    values = {
+        say("contract_term.estimate.ratio_needed"): with_limits(needed, sizes, "ratio"),
+        say("contract_term.estimate.ratio_found"): with_limits(ratio, sizes, "ratio"),
+    }
+    rows = [Estimate.of("A2", name, group, v, "ratio", counts) for name, v in values.items()]
+    pays = say("contract_term.estimate.chance_it_pays")
+    return [*rows, Estimate.of("A2", pays, group, (often,), "share", counts)]
 
 
 def _chance_above_nothing(values: np.ndarray, sizes: np.ndarray) -> float:
@@ -208,16 +198,14 @@ def _chance_above_nothing(values: np.ndarray, sizes: np.ndarray) -> float:
     return float(np.mean(values[0] + stretch * (drawn - values[0]) > 0))
 
 
-def _without_fee(free: list[int], fees: dict[int, float]) -> str:
-    """Which fixed terms have no break-even, for a usual fee of 0, in words; empty where all have
-    one.
-    """
+def _break_even_caption(free: Sequence[int], fees: Mapping[int, float]) -> str:
+    """The caption, with the fixed terms that have no break-even because their usual fee is 0."""
     if not free:
-        return ""
+        return say("contract_term.caption.break_even", interest=DISCOUNT)
     if fees[1] <= 0:
-        return "; there is none, for the usual fee month-to-month is 0"
-    terms = ", ".join(f"{term}-month" for term in free)
-    return f"; there is none for {terms} terms, where the usual fee is 0"
+        return say("contract_term.caption.break_even_no_monthly", interest=DISCOUNT)
+    terms = ", ".join(say("contract_term.fees.free_term", months=term) for term in free)
+    return say("contract_term.caption.break_even_some", interest=DISCOUNT, terms=terms)
 
 
 @dataclass(frozen=True)
@@ -247,7 +235,7 @@ class Streams:
     horizon: int
 
 
-def _streams(spells: pd.DataFrame) -> Streams | None:
+def streams(spells: pd.DataFrame) -> Streams | None:
     """What A3 compares; None where too little is known of fees, of who left, or of clients watched
     for a year.
 
@@ -260,15 +248,13 @@ def _streams(spells: pd.DataFrame) -> Streams | None:
     known = min(known_through(outcome.where(arm), MIN_AT_RISK) for arm in (fixed, ~fixed))
     horizon = next((months for months in HORIZONS if months <= known), 0)
     recorded = (spells["observed_months"] - spells["entry_months"]).max()
-    signed = (
-        spells["entry_months"] == 0
-    ).to_numpy()  # survivors from before the records are larger than who signs
+    # Survivors from before the records are larger than who signs.
+    signed = (spells["entry_months"] == 0).to_numpy()
     signings = {arm: float(np.sum((fixed == arm) & signed)) for arm in (False, True)}
     if contrast.gate or not horizon or fees.isna().any() or not all(signings.values()):
         return None
-    rates = {
-        arm: count / recorded for arm, count in signings.items()
-    }  # months were recorded, for some signed in them
+    # Months were recorded, for some signed in them.
+    rates = {arm: count / recorded for arm, count in signings.items()}
     rng = np.random.default_rng(SEED)
     spend = spells["monthly_ad_spend"].astype(float)
     spread = contrast.reach() / Z95  # by client or by rep, the wider
@@ -300,31 +286,37 @@ def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
     the fixed terms' usual fee, and to arrive at random as today's do. The finding: which share must
     still sign for revenue to stay as it is.
     """
-    found = _streams(spells)
-    if found is None:
-        why = (
-            "For this what-if too little is known of fees above 0, of who left, or of clients "
-            "watched for a year."
-        )
-        return Estimates((), "A what-if"), Finding("A3", why)
-    rows = _outlook("as today", 1.0, found.monthly, found.kept, found.horizon)
-    rows += [
-        row
-        for share in STILL_SIGN
-        for row in _outlook(f"{share:.0%}", share, found.moved, found.kept, found.horizon)
-    ]
-    needed = found.monthly.worth / found.moved.worth
-    low, high = np.quantile(needed, [0.025, 0.975])
-    all_sign = "Even if all of them signed, revenue would be lower. " if low > 1 else ""
-    text = (
-        f"{all_sign}After {found.horizon} months revenue is what it is today if a fixed term is "
-        "signed by "
-        f"{needed[0]:.0%} of as many clients as now sign month-to-month (95% interval {low:.0%} "
-        f"to {high:.0%}, from "
-        "the uncertainty of the ratio alone)."
-    )
-    caption = f"After {found.horizon} months, by the share of monthly clients who would still sign"
+    compared = streams(spells)
+    if compared is None:
+        unknown = say("contract_term.without_monthly.unknown")
+        return Estimates((), say("contract_term.caption.what_if_none")), Finding("A3", unknown)
+    months = compared.horizon
+    today = say("contract_term.group.as_today")
+    rows = _outlook(today, 1.0, compared.monthly, compared.kept, months)
+    for share in STILL_SIGN:
+        group = say("contract_term.group.still_sign", share=share)
+        rows += _outlook(group, share, compared.moved, compared.kept, months)
+    text = _needed_words(share_needed(compared), months)
+    caption = say("contract_term.caption.what_if", months=months)
     return Estimates(tuple(rows), caption), Finding("A3", text)
+
+
+def share_needed(compared: Streams) -> tuple[float, float, float]:
+    """The share of today's monthly sign-ups who must take a fixed term for revenue to stay as it
+    is, with its 95 % interval.
+    """
+    needed = compared.monthly.worth / compared.moved.worth
+    low, high = np.quantile(needed, [0.025, 0.975])
+    return float(needed[0]), float(low), float(high)
+
+
+def _needed_words(needed: tuple[float, float, float], months: int) -> str:
+    """The share that must still sign, in a sentence."""
+    share, low, high = needed
+    key = "contract_term.without_monthly.needed"
+    if low > 1:
+        key = "contract_term.without_monthly.never"
+    return say(key, months=months, share=share, low=low, high=high)
 
 
 @dataclass(frozen=True)
@@ -346,15 +338,13 @@ def monthly_stopped(spells: pd.DataFrame, share: float) -> Stopped | None:
     """What stopping month-to-month does if that share still signs; None where `without_monthly`
     says nothing.
     """
-    found = _streams(spells)
-    if found is None:
+    compared = streams(spells)
+    if compared is None:
         return None
-    (level, swing), today = (
-        _level(share, found.moved, found.kept),
-        _level(1.0, found.monthly, found.kept)[0],
-    )
-    months = found.monthly.rate * (share * found.moved.months - found.monthly.months)
-    return Stopped(level / today - 1, months, swing, found.horizon)
+    level, swing = _level(share, compared.moved, compared.kept)
+    today, _ = _level(1.0, compared.monthly, compared.kept)
+    months = compared.monthly.rate * (share * compared.moved.months - compared.monthly.months)
+    return Stopped(level / today - 1, months, swing, compared.horizon)
 
 
 def _level(share: float, stream: Stream, kept: Stream) -> tuple[np.ndarray, float]:
@@ -377,8 +367,8 @@ def _stream(
     """The clients of one arm as a stream, by thirds of the fee where there are enough: who pays
     more stays longer.
 
-    How many there are of each third, and what they pay, is told by those `signed` within the
-    records; how long they stay, by all.
+    How many there are of each third, and what they pay, comes from those `signed` within the
+    records; how long they stay, from all.
     """
     fee = fees.to_numpy(float)
     new = arm & signed
@@ -403,14 +393,18 @@ def _outlook(
     """One way of the what-if: a share of a stream beside that of today's fixed terms."""
     level, swing = _level(share, stream, kept)
     interval = np.quantile(level, [0.025, 0.975]) if len(level) > 1 else ()
-    told = {
-        "sign-ups a month, all terms": ((share * stream.rate + kept.rate,), "number"),
-        f"months stayed in the first {horizon}, now monthly": ((stream.months[0],), "months"),
-        "worth of a sign-up, now monthly": ((stream.worth[0],), "money"),
-        "revenue a month, all terms": ((level[0], *interval), "money"),
-        "usual change from month to month": ((swing,), "share"),
-    }
-    return [Estimate.of("A3", name, group, values, unit) for name, (values, unit) in told.items()]
+    values = [
+        (say("contract_term.estimate.sign_ups"), (share * stream.rate + kept.rate,), "number"),
+        (
+            say("contract_term.estimate.months_stayed", months=horizon),
+            (stream.months[0],),
+            "months",
+        ),
+        (say("contract_term.estimate.worth"), (stream.worth[0],), "money"),
+        (say("contract_term.estimate.revenue"), (level[0], *interval), "money"),
+        (say("contract_term.estimate.swing"), (swing,), "share"),
+    ]
+    return [Estimate.of("A3", name, group, value, unit) for name, value, unit in values]
 
 
 def _monthly_fees(spells: pd.DataFrame) -> pd.Series:

@@ -53,7 +53,7 @@ def delimited(path: Path, encoding: str = "") -> Iterator[pd.DataFrame]:
     it is no table.
     """
     try:
-        with _opened(path, encoding) as stream:
+        with opened(path, encoding) as stream:
             yield from _pieces(_lines(stream))
     except (UnicodeError, LookupError) as error:
         raise NotATableError("encoding", error=error) from None
@@ -64,7 +64,7 @@ def delimited(path: Path, encoding: str = "") -> Iterator[pd.DataFrame]:
 
 
 @contextmanager
-def _opened(path: Path, encoding: str) -> Iterator[IO[str]]:
+def opened(path: Path, encoding: str) -> Iterator[IO[str]]:
     """The file as text, unpacked where it is gzip; UTF-16 by its mark, else UTF-8 unless told
     otherwise.
     """

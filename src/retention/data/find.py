@@ -3,6 +3,7 @@ tell it from others.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ import pandas as pd
 
 from retention.data import stores
 from retention.data.delimited import NotATableError, delimited
+from retention.data.query import Files
 from retention.data.schema import TABLES
 from retention.data.words import sentence
 from retention.errors import ConfigError
-from retention.settings import Settings, TableSettings
+from retention.settings import FileSettings, Settings, TableSettings
 
 TEXT = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET = (".parquet", ".pq")
@@ -47,18 +49,19 @@ def find(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     """
     if unknown := [name for name in settings.tables if name not in TABLES]:
         raise ConfigError(sentence("unknown", names=", ".join(unknown), known=", ".join(TABLES)))
-    if queries := [
-        name for name, how in settings.tables.items() if how.query and not settings.source.database
-    ]:
-        raise ConfigError(sentence("query", table=queries[0]))
-    found = _in_database(settings, stack) if settings.source.database else _in_files(settings)
+    if settings.source.database:
+        found = _in_database(settings, stack)
+    else:
+        found = _in_files(settings, stack)
     if lost := [name for name, how in settings.tables.items() if name not in found and how.use]:
         raise ConfigError(sentence("lost", names=", ".join(lost), table=lost[0]))
     return {name: found[name] for name in TABLES if name in found}
 
 
-def _in_files(settings: Settings) -> dict[str, Place]:
+def _in_files(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     folder = settings.base / settings.source.folder
+    queries = {name: how.query for name, how in settings.tables.items() if how.query and how.use}
+    made = _by_query(settings, queries, stack) if queries else {}
     if settings.source.file:
         named = {"clients": settings.base / settings.source.file}
     else:
@@ -75,14 +78,60 @@ def _in_files(settings: Settings) -> dict[str, Place]:
         and len(books := [path for path in folder.iterdir() if path.suffix.lower() in BOOKS]) == 1
     ):
         named["clients"] = books[0]
-    if "clients" not in named:
+    named = {name: path for name, path in named.items() if name not in made}
+    if not {"clients"} & {*named, *made}:
         raise ConfigError(
             sentence("clients", folder=folder, columns=", ".join(TABLES["clients"].required))
         )
     if absent := [str(path) for path in named.values() if not path.exists()]:
         raise ConfigError(sentence("absent", names=", ".join(absent)))
     places = {name: place_of(path, settings.table(name), name) for name, path in named.items()}
-    return _other_sheets(named["clients"], settings) | places
+    others = _other_sheets(named["clients"], settings) if "clients" in named else {}
+    return others | places | made
+
+
+def _by_query(settings: Settings, queries: dict[str, str], stack: ExitStack) -> dict[str, Place]:
+    """The place of each table that a query makes of the files."""
+    words = {word for query in queries.values() for word in re.findall(r"\w+", query.casefold())}
+    files = Files(_aliases(settings, words), stack)
+    return {
+        name: Place(
+            f"the query for {name}",
+            partial(files.pieces, name, query),
+            partial(files.digest, query),
+            files.size(query),
+        )
+        for name, query in queries.items()
+    }
+
+
+def _aliases(settings: Settings, words: set[str]) -> dict[str, tuple[Path, FileSettings]]:
+    """The files that queries may read, by alias: those of `[source.files]`, and all of the folder
+    by their names.
+
+    ConfigError where one is not there, or two have a name that is one of the queries' `words`.
+    """
+    folder = settings.base / settings.source.folder
+    if settings.source.file:
+        folder = (settings.base / settings.source.file).parent
+    found: dict[str, tuple[Path, FileSettings]] = {}
+    for alias, how in settings.source.files.items():
+        path = folder / how.file
+        if not path.is_file():
+            raise ConfigError(sentence("query names", alias=alias, name=how.file))
+        found[alias] = path, how
+    named = {path for path, _ in found.values()}
+    ends = (*TEXT, *PARQUET, *BOOKS)
+    paths = [p for p in sorted(folder.glob("*")) if p.name.lower().endswith(ends) and p.is_file()]
+    for path in paths:
+        alias = plain(path.name.split(".")[0])
+        if path in named:
+            continue
+        if alias in found and alias in words:
+            names = f"{found[alias][0].name} and {path.name}"
+            raise ConfigError(sentence("query twice", names=names))
+        found[alias] = path, FileSettings(file=path.name)
+    return found
 
 
 def _named(folder: Path, table: str) -> Path | None:

@@ -2,6 +2,7 @@
 values they hold.
 """
 
+import datetime as dt
 import os
 import re
 import sqlite3
@@ -107,6 +108,30 @@ def excel(path: Path, sheet: str) -> Iterator[pd.DataFrame]:
         raise NotATableError("merged", merged)
     head = ["" if pd.isna(name) else str(name) for name in frame.iloc[0]]
     yield _headed(frame.iloc[1:].set_axis(head, axis="columns").reset_index(drop=True))
+
+
+def cells(path: Path, sheet: str) -> Iterator[list[str]]:
+    """The cells of every row of a sheet as text, whatever they are: for a query, which says what
+    is a heading and what is data.
+
+    NotATableError for error values and formulas never worked out.
+    """
+    page = _book(path).wb[sheet]
+    rows = list(page.iter_rows())
+    errors = [cell.coordinate for row in rows for cell in row if cell.data_type == "e"]
+    if wrong := errors + _not_worked_out(path, sheet):
+        raise NotATableError("formulas", wrong)
+    for row in rows:
+        yield ["" if cell.value is None else _as_text(_cell(cell)) for cell in row]
+
+
+def _as_text(value: Any) -> str:
+    """A cell's value in a text file: days as 2025-12-31, whole numbers without a decimal point."""
+    if isinstance(value, dt.datetime) and value.time() == dt.time():
+        return f"{value:%Y-%m-%d}"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)
 
 
 def _cell(cell: Any) -> Any:

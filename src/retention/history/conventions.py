@@ -9,9 +9,7 @@ dates of its own and is never asked. Source: METHODS 0.
 """
 
 import datetime as dt
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -21,8 +19,8 @@ from scipy import stats
 from retention.errors import ConfigError
 from retention.history.spells import CLIENT, DAY, add_months, ends_near_due, whole_months
 from retention.settings import Settings
+from retention.words import say
 
-WORDS = tomllib.loads(files("retention.history").joinpath("conventions.toml").read_text("utf-8"))
 FAR_AHEAD_YEARS = 5  # (ours) nobody gives notice five years ahead: the date stands for no end
 FEW = 5  # (ours) fewer dates than this raise no question
 CHANCE = 0.001  # (ours) how rare a pattern must be, were it chance, to raise one
@@ -75,13 +73,11 @@ def meant(
             clients, clients["end_date"] == day, "on_cutoff", notes, day=_date(day)
         )
     if dates.end == "notice":
-        notes.append(
-            WORDS["notes"]["notice"].format(who=some(clients, clients["end_date"].notna()))
-        )
+        notes.append(say("data.note.notice", who=some(clients, clients["end_date"].notna())))
         clients = _notice_to_last_day(clients, settings.notice_days)
     if dates.unlikely_starts == "leave out":
         odd = placeholder_starts(clients) | piled_starts(clients)
-        notes.append(WORDS["notes"]["left_out"].format(who=some(clients, odd)))
+        notes.append(say("data.note.left_out", who=some(clients, odd)))
         clients = clients[~odd].reset_index(drop=True)
     return clients, notes
 
@@ -157,7 +153,7 @@ def late_groups(spells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     Expected ends: the days for which the group's clients are followed before its first end, at the
     rate of all other clients.
     """
-    texts = []
+    texts: list[str] = []
     ends = spells["end_date"].where(spells["gone"])
     since = spells["start_date"] + pd.to_timedelta(spells["entry_months"] * DAYS_A_MONTH, unit="D")
     until = ends.fillna(
@@ -178,8 +174,16 @@ def late_groups(spells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
             )
             expected = before * ends[other].notna().sum() / max(days[other].sum(), 1)
             if expected >= EXPECTED_ENDS:
-                said = {"column": column, "value": value, "count": len(rows), "expected": expected}
-                texts.append(WORDS["warnings"]["late_group"].format(day=first_end.date(), **said))
+                texts.append(
+                    say(
+                        "data.warning.late_group",
+                        column=column,
+                        value=value,
+                        count=len(rows),
+                        expected=expected,
+                        day=first_end.date(),
+                    )
+                )
     return texts
 
 
@@ -205,7 +209,7 @@ def note_of_ends_ahead(clients: pd.DataFrame, cutoff: dt.date) -> list[str]:
     ahead = undecided_ahead(clients, pd.Timestamp(cutoff)) & (
         clients["start_date"] <= pd.Timestamp(cutoff)
     )
-    return [WORDS["notes"]["ahead"].format(who=some(clients, ahead))] if ahead.any() else []
+    return [say("data.note.ahead", who=some(clients, ahead))] if ahead.any() else []
 
 
 def pile_of_ends(clients: pd.DataFrame, last: pd.Timestamp) -> tuple[pd.Timestamp, int, int]:
@@ -253,7 +257,7 @@ def past_due(spells: pd.DataFrame, grace_days: int) -> str:
     before, on_time, after = ends_near_due(spells, grace_days)
     if after < FEW or _chance(after, after + before, 0.5) > PAST_DUE_CHANCE:
         return ""
-    return str(WORDS["evidence"]["past_due"].format(before=before, on_time=on_time, after=after))
+    return say("data.evidence.past_due", before=before, on_time=on_time, after=after)
 
 
 def on_anniversary(rows: pd.DataFrame) -> tuple[int, int]:
@@ -301,7 +305,7 @@ def _without_ends(
     """The clients without these ends; a note of it is added where there are any."""
     if not blank.any():
         return clients
-    notes.append(WORDS["notes"][kind].format(who=some(clients, blank), **said))
+    notes.append(say(f"data.note.{kind}", who=some(clients, blank), **said))
     return clients.assign(end_date=clients["end_date"].mask(blank))
 
 
@@ -340,7 +344,7 @@ def _about_starts(clients: pd.DataFrame) -> Iterator[str]:
 
 
 def _start_question(kind: str, **said: Any) -> str:
-    return str(WORDS["questions"]["unlikely_starts"].format(why=WORDS["why"][kind].format(**said)))
+    return say("data.question.unlikely_starts", why=say(f"data.start.{kind}", **said))
 
 
 def _about_ends_ahead(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
@@ -348,16 +352,14 @@ def _about_ends_ahead(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str
     ahead = undecided_ahead(clients, last) & present
     if ahead.sum() >= FEW and ahead.sum() >= AHEAD_SHARE * present.sum():
         first = ", ".join(clients.loc[ahead, "client_id"][:SHOWN].astype(str))
-        said = {"count": int(ahead.sum()), "present": int(present.sum()), "first": first}
-        yield str(WORDS["questions"]["ends_ahead"].format(**said))
+        count = int(ahead.sum())
+        yield say("data.question.ends_ahead", count=count, present=int(present.sum()), first=first)
 
 
 def _about_pile(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
     day, count, most = pile_of_ends(clients, last)
     if count >= FEW and count > PILE * max(most, 1):
-        yield str(
-            WORDS["questions"]["ends_on_cutoff"].format(count=count, day=_date(day), most=most)
-        )
+        yield say("data.question.ends_on_cutoff", count=count, day=_date(day), most=most)
 
 
 def _about_notice(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
@@ -383,8 +385,7 @@ def _about_notice(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
     )
     on_time = int((early == 0).sum())
     if gathered >= FEW and gathered > on_time and chance < CHANCE:
-        said = {"count": gathered, "ends": len(rows), "on_time": on_time}
-        yield str(WORDS["questions"]["end"].format(**said))
+        yield say("data.question.end", count=gathered, ends=len(rows), on_time=on_time)
 
 
 def _about_last_days(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
@@ -399,10 +400,11 @@ def _about_last_days(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]
         count >= FEW and count > day_before and _chance(count, len(rows), 1 / DAYS_A_MONTH) < CHANCE
     )
     if more and not evidence:
-        said = {"count": count, "ends": len(rows), "day_before": day_before}
-        evidence = WORDS["evidence"]["anniversary"].format(**said)
+        evidence = say(
+            "data.evidence.anniversary", count=count, ends=len(rows), day_before=day_before
+        )
     if evidence:
-        yield str(WORDS["questions"]["end_grace_days"].format(evidence=evidence))
+        yield say("data.question.end_grace_days", evidence=evidence)
 
 
 def _chance(count: int, of: int, share: float) -> float:

@@ -8,7 +8,7 @@ from retention.history.spells import CLIENT
 from retention.stats.hazards import NotFittedError, band_exposure, fit_hazard, varying
 
 EARLY = 6  # months: STUDY A7
-# (ours) people from which expected ends without each are told by one step and not by a fit each
+# (ours) people from which expected ends without each come from one step and not from a fit each
 MANY = 40
 
 
@@ -60,9 +60,11 @@ def ends_over_expected(
             hazard[own] = _hazard(rows, ~own, size)[own]
     else:
         hazard = _hazard(rows, everybody, size, rows[by] if by_others else None)
-    told = rows[[by, "left", "client_id"]].assign(expected=-np.expm1(-hazard)).groupby(by)
-    table = told.agg(observed=("left", "sum"), clients=("client_id", "nunique"))
-    table.insert(1, "expected", told["expected"].agg(lambda ends: ends.sum(skipna=False)))
+    ends = rows[[by, "left", "client_id"]].assign(expected=-np.expm1(-hazard))
+    by_person = ends.groupby(by)
+    table = by_person.agg(observed=("left", "sum"), clients=("client_id", "nunique"))
+    expected = by_person["expected"].agg(lambda values: values.sum(skipna=False))
+    table.insert(1, "expected", expected)
     table = table.rename_axis(None)
     return table[table["expected"] > 0]  # of whom nothing was expected, nothing can be said
 
@@ -70,11 +72,11 @@ def ends_over_expected(
 def _hazard(
     rows: pd.DataFrame, among: np.ndarray, size: bool, people: pd.Series | None = None
 ) -> np.ndarray:
-    """The cumulative hazard of every row, as the rows `among` tell it, shape (n,); NaN where they
-    cannot.
+    """The cumulative hazard of every row as fitted on the rows `among`, shape (n,); NaN where no
+    fit can be made.
 
-    Where none of those left (most often: while locked) it is nought. With `people` each row is told
-    by the clients of everybody but its own person, one step from the estimate: as good as a fit
+    It is 0 where none of those left (most often: while locked). With `people` each row is expected
+    from the clients of everybody but its own person, one step from the estimate: as good as a fit
     each where they are many.
     """
     alive = rows["freedom"].isin(rows.loc[among & (rows["left"] == 1), "freedom"]).to_numpy()

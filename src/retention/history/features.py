@@ -29,13 +29,12 @@ FEATURES: Mapping[str, Mapping[str, Any]] = FACTS["features"]
 THEMES: Mapping[str, str] = FACTS["themes"]
 KEY = ["client_id", "engagement"]
 SHORT, LONG = 3, 6  # months of the means that a change compares
-# Told beside the features: what a client pays and leaves, in money; the day on which its term
+# Beside the features: what a client pays and leaves, in money; the day on which its term
 # turns; its own notice.
 BESIDE = ("fee_a_month", "margin_a_month", "turn_day", "notice_days")
-AGE = "age: "  # told beside them too: months since anything of a theme was known
-CLIENT = (
-    "client"  # of what a measure is: all that is known of the client, or of the engagement alone
-)
+AGE = "age: "  # beside them too: months since anything of a theme was known
+# of what a measure is: all that is known of the client, or of the engagement alone
+CLIENT = "client"
 MONTH_DAYS = 31  # the days of notice that a month of notice covers
 BEFORE = 120  # (ours) months before the first engagement on record that are looked at
 SOON = 3  # months to renewal that count as due: METHODS 7
@@ -55,7 +54,7 @@ Expr = nw.Expr
 
 @dataclass(frozen=True)
 class Window:
-    """What is foretold at a month's end: leaving by choice in the `horizon` months after `gap`
+    """What is predicted at a month's end: leaving by choice in the `horizon` months after `gap`
     more. METHODS 7.
     """
 
@@ -66,7 +65,7 @@ class Window:
     def __post_init__(self) -> None:
         if self.gap < 0 or self.horizon < 1:
             raise ValueError(
-                f"gap {self.gap}, horizon {self.horizon}: foretell at least one month, and none "
+                f"gap {self.gap}, horizon {self.horizon}: predict at least one month, and none "
                 "that is over"
             )
 
@@ -74,6 +73,13 @@ class Window:
     def ahead(self) -> int:
         """Months from the month's end until the outcome is known."""
         return self.gap + self.horizon
+
+
+def feature_words(name: str) -> str:
+    """What a feature is called: by features.toml, and the user's own columns by their names."""
+    if name in FEATURES:
+        return str(FEATURES[name]["words"])
+    return name.removesuffix("_id").replace("_", " ")
 
 
 def _known_from(rows: Lazy, days: Sequence[str]) -> Lazy:
@@ -111,16 +117,17 @@ def signing_features(engagements: Any, extra: Mapping[str, Extra] | None = None)
         "monthly_ad_spend",
     ):
         kinds.pop(name, None)  # known by month instead, or of one client only
-    told = {name: kind for name, kind in kinds.items() if name in rows.collect_schema().names()}
-    numbers = [nw.col(name).cast(nw.Float64) for name, kind in told.items() if kind in NUMBERS]
+    have = rows.collect_schema().names()
+    there = {name: kind for name, kind in kinds.items() if name in have}
+    numbers = [nw.col(name).cast(nw.Float64) for name, kind in there.items() if kind in NUMBERS]
     texts = [
-        nw.col(name).cast(nw.String) for name, kind in told.items() if kind in ("category", "id")
+        nw.col(name).cast(nw.String) for name, kind in there.items() if kind in ("category", "id")
     ]
     return rows.select(*KEY, *numbers, *texts).to_native()
 
 
 def month_features(
-    tables: Mapping[str, Any], window: Window, told: ResultsSettings, since: int
+    tables: Mapping[str, Any], window: Window, results: ResultsSettings, since: int
 ) -> Any:
     """What was known at each month's end of each engagement: its key, `month`, and a column a
     feature (features.toml).
@@ -129,12 +136,12 @@ def month_features(
     column `month`, as `calendar.month_number`, from `BEFORE` months before the first engagement on)
     and any of the input tables; without a table its features are missing. A column `spell` that
     numbers the engagements makes it quicker. With `loads` (`rep_loads` of everybody) the tables may
-    be those of part of the clients. A row a month that an engagement was under way as far as then
+    be those of part of the clients. A row a month that an engagement was running as far as then
     known, from month `since` on; a native frame of that engine.
     """
     frames = {name: _whole(name, lazy(frame)) for name, frame in tables.items() if name in TABLES}
     engagements = _engagements(lazy(tables["engagements"]))
-    made = _prepared(frames, told)
+    made = _prepared(frames, results)
     groups = list(_groups(made))
     began = _first_on_record(engagements, groups)
     rows = _by_month(began, lazy(tables["months"]), "begins")
@@ -147,13 +154,12 @@ def month_features(
         for name, about in plain.items()
     }
     values |= {
-        name: joined for name, (needs, joined) in _joint(told.sign).items() if have >= set(needs)
+        name: joined for name, (needs, joined) in _joint(results.sign).items() if have >= set(needs)
     }
     values |= _ages(plain)
     rows = rows.with_columns(**values) if values else rows
-    rows = rows.filter(
-        nw.col("month") >= nw.col("first")
-    )  # the months before have told what was known at its start
+    # the months before have shown what was known at its start
+    rows = rows.filter(nw.col("month") >= nw.col("first"))
     rows = _in_charge(rows, frames)
     if "loads" in tables:
         rows = rows.join(lazy(tables["loads"]), on=["rep", "month"], how="left")
@@ -170,7 +176,7 @@ def month_features(
 
 
 def _ages(features: Mapping[str, Mapping[str, Any]]) -> dict[str, Expr]:
-    """Months since anything of a theme was known, by the name under which it is told."""
+    """Months since anything of a theme was known, by the name of its column."""
     ages = {}
     for theme in THEMES:
         seen = sorted(
@@ -249,7 +255,7 @@ def _whole(name: str, rows: Lazy) -> Lazy:
     return rows.with_columns(**absent) if absent else rows
 
 
-def _values(told: ResultsSettings) -> dict[str, dict[str, Expr]]:
+def _values(results: ResultsSettings) -> dict[str, dict[str, Expr]]:
     """What measures are made of that is no column of its table, by table."""
     nps = nw.col("nps")
     one = nw.lit(1.0)
@@ -262,7 +268,7 @@ def _values(told: ResultsSettings) -> dict[str, dict[str, Expr]]:
         "surveys": {"asked": one, "answered": answered.cast(nw.Float64), "detractor": detractor},
         "results": {
             "log_value": _log("value"),
-            "index": told.sign * (_log("value") - _log("target")),
+            "index": results.sign * (_log("value") - _log("target")),
         },
         "account_months": {"log_spend": _log("ad_spend"), "log_fee": _log("fee")},
         "meetings": {"one": one, "visit": nw.when(visit).then(one)},
@@ -271,15 +277,15 @@ def _values(told: ResultsSettings) -> dict[str, dict[str, Expr]]:
     }
 
 
-def _prepared(frames: Mapping[str, Lazy], told: ResultsSettings) -> dict[str, Lazy]:
+def _prepared(frames: Mapping[str, Lazy], results: ResultsSettings) -> dict[str, Lazy]:
     """The tables with the values that measures are made of, each row with its client."""
-    values = _values(told)
+    values = _values(results)
     made = {
         name: rows.with_columns(**values[name]) if name in values else rows
         for name, rows in frames.items()
     }
     if "results" in made:
-        made["results"] = made["results"].filter(nw.col("metric") == told.primary)
+        made["results"] = made["results"].filter(nw.col("metric") == results.primary)
     if "hours" in made:
         unpaid = {
             "hourly_cost": nw.lit(None, nw.Float64),
@@ -440,25 +446,25 @@ def _term_in_force(rows: Lazy, engagements: Lazy, contracts: Lazy | None, notice
         own = nw.col("notice_days").cast(nw.Float64).fill_null(FAR - 1).cast(nw.Int64)
         lapses = (1 - nw.col("auto_renew").cast(nw.Float64)).fill_null(0).cast(nw.Int64)
         signed = ((begins * FAR + nw.col("term_months").cast(nw.Int64)) * FAR + own) * 2 + lapses
-        told = _known_from(contracts, ["signed_on"]).with_columns(
+        terms = _known_from(contracts, ["signed_on"]).with_columns(
             code=signed, turns=day_number(nw.col("term_start"))
         )
-        told = told.select("client_id", "month", "code", "turns")
-        told = told.join(
+        terms = terms.select("client_id", "month", "code", "turns")
+        terms = terms.join(
             engagements.select("client_id", "spell", "first", "first_date"),
             on="client_id",
             how="inner",
         )
-        told = told.filter(nw.col("turns") > nw.col("first_date") - MONTH_DAYS)
-        told = told.with_columns(
+        terms = terms.filter(nw.col("turns") > nw.col("first_date") - MONTH_DAYS)
+        terms = terms.with_columns(
             month=nw.max_horizontal(nw.col("month"), nw.col("first")).cast(nw.Int64)
         )
-        told = told.group_by("spell", "month").agg(told=nw.col("code").max())
-        rows = rows.join(told, on=["spell", "month"], how="left").with_columns(
-            nw.col("told").fill_null(0)
+        terms = terms.group_by("spell", "month").agg(newest=nw.col("code").max())
+        rows = rows.join(terms, on=["spell", "month"], how="left").with_columns(
+            nw.col("newest").fill_null(0)
         )
-        rows = rows.with_columns(told=_over(nw.col("told").cast(nw.Int64).cum_max()))
-        code = nw.when(nw.col("told") > 0).then(nw.col("told")).otherwise(code)
+        rows = rows.with_columns(newest=_over(nw.col("newest").cast(nw.Int64).cum_max()))
+        code = nw.when(nw.col("newest") > 0).then(nw.col("newest")).otherwise(code)
     rows = rows.with_columns(code=code)
     own = nw.col("code") // 2 % FAR
     start = nw.col("code") // (2 * FAR * FAR)
@@ -522,7 +528,7 @@ def _joint(better: int) -> dict[str, tuple[Sequence[str], Expr]]:
     answered = _rolled("answered__sum", SHORT)
     fees = _rolled("paid_fee__sum", SHORT)
     costs = _rolled("cost__sum", SHORT)
-    told = _rolled("paid_fee__n", SHORT)
+    paid = _rolled("paid_fee__n", SHORT)
     worked = _rolled("cost__n", SHORT)
     fee = nw.when(_rolled("paid_fee__n", LONG) > 0).then(
         _rolled("paid_fee__sum", LONG) / _rolled("paid_fee__n", LONG)
@@ -540,10 +546,10 @@ def _joint(better: int) -> dict[str, tuple[Sequence[str], Expr]]:
             ("paid_fee__n", "cost__n"),
             nw.when((fees > 0) & (worked > 0)).then((1 - costs / fees).clip(lower_bound=-2)),
         ),
-        "fee_a_month": (("paid_fee__n",), nw.when(told > 0).then(fees / told)),
+        "fee_a_month": (("paid_fee__n",), nw.when(paid > 0).then(fees / paid)),
         "margin_a_month": (
             ("paid_fee__n", "cost__n"),
-            nw.when((told > 0) & (worked > 0)).then((fees - costs) / told),
+            nw.when((paid > 0) & (worked > 0)).then((fees - costs) / paid),
         ),
         "arrears": (
             ("due__n", "paid__n", "paid_fee__n"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from retention.history.spells import CLIENT, DAY, KINDS, UNKNOWN, started_months
-from retention.stats.curves import Outcome
+from retention.stats.outcomes import Outcome
 
 
 def follow_up(spells: pd.DataFrame, *, unknown: str = CLIENT, by: str = "end") -> Outcome:

@@ -19,6 +19,7 @@ from scipy import stats
 from retention.data.schema import SIGNING
 from retention.settings import Extra
 from retention.stats.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
+from retention.words import say
 
 EVENTS_A_PARAMETER = 10  # METHODS 1: at most a tenth as many parameters as ends
 SPLINE_FROM = 100  # ends from which a number may bend
@@ -27,15 +28,16 @@ MOST_BLANK = 0.5  # (ours) a column blank for more of the clients says too littl
 BLANKS_P = 0.10  # (ours) blanks go with leaving where chance would show as much once in ten times
 CUT = (0.01, 0.99)  # quantiles beyond which a number counts as the quantile: METHODS 2
 SIZE = "monthly_ad_spend"
-NOT_KNOWN = "not known"
-NO_ROOM = "too few have left for one more"
-NOT_FITTED = "no ratio can be computed with it"
+NOT_KNOWN = "not_known"  # id of the column, or level, of blanks
+THINGS = ("contract", "size", "source", "industry", "calendar_time", "half_year")  # our own blocks
+NO_ROOM = say("held.why.no_room")
+NOT_FITTED = say("held.why.not_fitted")
 
 
 @dataclass(frozen=True)
 class Held:
-    """A fitted regression: `blocks` names what is held fixed, `refused` what was offered and is
-    not, with why.
+    """A fitted regression: `blocks` are the ids of what is held fixed, `refused` those of what was
+    offered and is not, with why.
     """
 
     fit: Fit
@@ -152,22 +154,18 @@ def offered(
     dates make none.
     """
     blocks = {}
-    refused = {}
+    refused: dict[str, str] = {}
     for name in at_signing(extra, "category", "flag", "number", "integer"):
         if name not in rows:
             continue
         numeric = extra[name].kind in ("number", "integer")
         blank = rows.drop_duplicates("client_id")[name].isna().mean()
         if blank > MOST_BLANK:
-            refused[name] = f"blank for {blank:.0%} of clients"
+            refused[name] = say("held.why.blank", share=round(blank, 2))
             continue
         block = number(rows, name) if numeric else category(rows, name)
         if block.empty:
-            refused[name] = (
-                "the same for all"
-                if numeric
-                else "too few clients in all but one of its categories"
-            )
+            refused[name] = say("held.why.all_the_same" if numeric else "held.why.one_category")
             continue
         blocks[name] = block
     return blocks, refused
@@ -277,18 +275,30 @@ def levels(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
     ones join that one.
     """
     values = values.astype("string").fillna(NOT_KNOWN)
-    told = (
+    sizes = (
         rows.assign(level=values)
         .groupby("level")
         .agg(clients=("client_id", "nunique"), left=("left", "sum"))
     )
-    large = told[(told["clients"] >= MIN_LEVEL_CLIENTS) & (told["left"] >= MIN_LEVEL_EVENTS)]
+    large = sizes[(sizes["clients"] >= MIN_LEVEL_CLIENTS) & (sizes["left"] >= MIN_LEVEL_EVENTS)]
     names = large.sort_values("clients", ascending=False, kind="stable").index[1:]
     return pd.DataFrame(
         {level: (values == level).astype(float) for level in names}, index=rows.index
     )
 
 
+def thing(name: str) -> str:
+    """What a block is called: in our words, or as the user calls the column."""
+    return say(f"held.thing.{name}") if name in THINGS else name
+
+
+def things(names: Sequence[str]) -> str:
+    """What these blocks are called, in a row."""
+    return listed([thing(name) for name in names])
+
+
 def listed(names: Sequence[str]) -> str:
     """Names in a row: "a, b and c"."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+    if len(names) < 2:
+        return "".join(names)
+    return say("held.list.pair", first=", ".join(names[:-1]), last=names[-1])

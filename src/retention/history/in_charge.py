@@ -214,11 +214,12 @@ def _changes(
     about: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.DataFrame | None
 ) -> pd.DataFrame:
     """The days within each engagement on which another person may have come to be in charge."""
-    people = [about[["client_id", "rep_id"]].rename(columns={"rep_id": "staff_id"})]
+    named = about[["client_id", "rep_id"]].astype("string")
+    people = [named.rename(columns={"rep_id": "staff_id"})]
     days = []
     if assignments is not None:
         stints = _typed("assignments", assignments, COLUMNS)
-        people.append(stints[["client_id", "staff_id"]])
+        people.append(stints[["client_id", "staff_id"]].astype("string"))
         begins, ends, noted = (
             pd.to_datetime(stints[name]) for name in ("from_date", "to_date", "recorded_at")
         )

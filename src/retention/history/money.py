@@ -10,15 +10,16 @@ import pandas as pd
 from retention.history.features import KEY
 from retention.history.prepaid import by_term
 from retention.history.snapshots import WORTH, month_of
+from retention.words import say
 
 WORTH_MONTHS = 3  # as the features of a month's end have it
-FEES = "fees"
-MARGINS = "fees less hours at their cost"
+FEES: str = say("economics.counts.fees")
+MARGINS: str = say("economics.counts.margins")
 USUAL_MONTHS, MOST = (
     6,
     0.8,
 )  # (ours) months that say how many clients' hours are usual; share that must be in
-NEEDS = "what clients pay (fee_pct in clients, or fee in account_months)"
+NEEDS = say("economics.counts.needs")
 
 
 def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -24,13 +24,14 @@ from retention.history.held import (
     listed,
     offered,
     size,
+    things,
 )
 from retention.history.in_charge import rep_in
 from retention.history.spells import CLIENT, UNKNOWN, contract_cycles
 from retention.results import NO_SPREAD, Contrast, Finding, Spread
 from retention.settings import Extra
 from retention.stats.hazards import Fit, NotFittedError, band_exposure, varying
-from retention.words import say
+from retention.words import key_of, say
 
 __all__ = [
     "EVENTS_A_PARAMETER",
@@ -52,8 +53,8 @@ class Adjusted:
     """A fitted comparison: the contrast to be judged, and the regression behind it (None where
     there is none).
 
-    `rows` are the opportunities to leave, as in the fit. `held` names what was held fixed,
-    `refused` what was offered and was not, with why.
+    `rows` are the opportunities to leave, as in the fit. `held` are the ids of what was held fixed,
+    `refused` those of what was offered and was not, with why.
     """
 
     contrast: Contrast
@@ -78,13 +79,13 @@ def exit_rows(
     the term signed first is taken to be renewed: what the client chose. With them the term is the
     one in force. `more` names further columns of the spells to carry, where there are such.
     """
-    told = spells.assign(end_kind=spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown))
-    rows = contract_cycles(told, contracts)
+    kind = spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown)
+    rows = contract_cycles(spells.assign(end_kind=kind), contracts)
     left = (rows["outcome"].isin(BY_CHOICE) & (CLIENT in kinds)) | rows["outcome"].isin(kinds)
     rows = rows.assign(left=left.astype(int))[left | (rows["outcome"] == "stayed")]
     about = ["client_id", "engagement", "start_date", "contract_term_months", "monthly_ad_spend"]
-    told = dict.fromkeys(["industry", "source", "rep_id", "renewals_known", "reps", *more])
-    about += [name for name in told if name in spells and name not in (*about, *rows)]
+    others = dict.fromkeys(["industry", "source", "rep_id", "renewals_known", "reps", *more])
+    about += [name for name in others if name in spells and name not in (*about, *rows)]
     return _with_rep(rows.merge(spells[about], on=["client_id", "engagement"], how="left"))
 
 
@@ -140,16 +141,15 @@ def compare(
     marks = first.to_numpy(bool)
     against = ~marks if second is None else second.to_numpy(bool)
     ends = rows["left"].to_numpy()
-    events = {
-        f"{group} clients": int(ends[mask].sum())
+    events: dict[str, int] = {
+        say("held.group.clients", group=group): int(ends[mask].sum())
         for group, mask in zip(groups, (marks, against), strict=True)
     }
     compared = rows[marks | against]
     lacking = _lacking(rows, (marks, against), groups, "size" not in leave_out and adjust)
     if lacking or not all(events.values()):
-        events = (
-            events if marks.any() and against.any() else {}
-        )  # of nobody no number of ends is too small
+        # Of nobody no number of ends is too small.
+        events = events if marks.any() and against.any() else {}
         return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
     fixed = pd.DataFrame(index=rows.index) if others is None else varying(others)
     covariates = pd.concat([first.astype(float).rename("first"), fixed], axis=1)
@@ -160,7 +160,7 @@ def compare(
     try:
         held = model.hold(own, mine)
     except NotFittedError as error:
-        lacking = [f"No ratio could be computed: {error}."]
+        lacking = [say("held.lacking.no_ratio", error=error)]
         return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
     held = replace(held, refused={**held.refused, **refused})
     return Adjusted(
@@ -199,30 +199,43 @@ def spreads(
 
 def _said(blocks: Sequence[str], refused: Mapping[str, str]) -> tuple[str, ...]:
     """What was adjusted for, and what was offered and was not, with why, as said with a verdict."""
-    alike = say("claims.caveat.alike_in", columns=listed(blocks)) if blocks else UNADJUSTED
-    return (alike, f"not adjusted for {with_why(refused)}") if refused else (alike,)
+    alike = UNADJUSTED
+    if blocks:
+        alike = say("claims.caveat.alike_in", columns=things(blocks))
+    if not refused:
+        return (alike,)
+    return alike, say("held.caveat.left_out", things=with_why(refused))
 
 
 def with_why(refused: Mapping[str, str]) -> str:
-    """The names refused, those of one reason together: "staff and traffic (too few have left for
-    one more)".
+    """The names refused, those of one reason together: "staff and traffic (too few clients have
+    left for one more)".
     """
     by_reason: dict[str, list[str]] = {}
+    reasons = {key_of(why): why for why in refused.values()}
     for name, why in refused.items():
-        by_reason.setdefault(why, []).append(name)
-    return ", ".join(f"{listed(names)} ({why})" for why, names in by_reason.items())
+        by_reason.setdefault(key_of(why), []).append(name)
+    return ", ".join(
+        say("held.list.with_why", names=listed(names), why=reasons[key])
+        for key, names in by_reason.items()
+    )
 
 
 def in_words(row_id: str, found: Adjusted) -> Finding:
-    """What a comparison holds fixed, and what was offered and is not, with why, in sentences; empty
-    without one.
+    """What a comparison is adjusted for, and what was offered and is not, with why, in sentences;
+    empty without a comparison.
     """
     if found.fit is None:
         return Finding(row_id, "")
-    held = f"Held fixed: {listed(found.held)}." if found.held else "Nothing is held fixed."
-    return Finding(
-        row_id, held + (f" Not held fixed: {with_why(found.refused)}." if found.refused else "")
-    )
+    held = things(found.held)
+    others = with_why(found.refused)
+    if held and others:
+        return Finding(row_id, say("held.adjusted.things_but", things=held, others=others))
+    if held:
+        return Finding(row_id, say("held.adjusted.things", things=held))
+    if others:
+        return Finding(row_id, say("held.adjusted.nothing_but", others=others))
+    return Finding(row_id, say("held.adjusted.nothing"))
 
 
 def _lacking(
@@ -231,7 +244,7 @@ def _lacking(
     """Why the two groups cannot be held side by side; empty where they can."""
     empty = [group for group, mask in zip(groups, marks, strict=True) if not mask.any()]
     if empty:
-        return [f"No term of {group} clients came due while they could be seen." for group in empty]
+        return [say("held.lacking.none_due", group=group) for group in empty]
     size = known_size(rows)
     for mask, other in (marks, marks[::-1]):
         own = size[mask].dropna()
@@ -240,10 +253,7 @@ def _lacking(
             continue
         low, high = theirs.quantile([0.05, 0.95])
         if own.between(low, high).mean() < MIN_OVERLAP:
-            return [
-                f"Hardly any {groups[0]} client is of a size at which {groups[1]} clients are "
-                "found too."
-            ]
+            return [say("held.lacking.sizes_apart", first=groups[0], second=groups[1])]
     return []
 
 
@@ -251,12 +261,11 @@ def _blocks(rows: pd.DataFrame, leave_out: Sequence[str]) -> dict[str, pd.DataFr
     """The study's own covariates by what they adjust for, in the order of their weight."""
     blocks = {"size": size(rows)}
     blocks |= {name: category(rows, name) for name in ("source", "industry") if name in rows}
-    if renewals_known(
-        rows
-    ):  # of a snapshot the start is counted back from the stay: it would be held fixed too
+    # Of a snapshot the start is counted back from the stay: it would be held fixed too.
+    if renewals_known(rows):
         start = rows["start_date"]
         halves = start.dt.year.astype(str) + np.where(start.dt.month <= 6, " first", " second")
-        blocks |= {"calendar time": calendar(rows), "half-year of signing": levels(rows, halves)}
+        blocks |= {"calendar_time": calendar(rows), "half_year": levels(rows, halves)}
     return {name: block for name, block in blocks.items() if name not in leave_out}
 
 

@@ -22,6 +22,7 @@ from retention.history.spells import CLIENT, DAY, UNKNOWN, started_months, whole
 from retention.results import Contrast
 from retention.settings import NOTICE_DAYS, ResultsSettings
 from retention.stats.hazards import Fit, NotFittedError, band_exposure, fit_hazard
+from retention.words import say
 
 LAG = 2  # months from the rating to the decision, at least the notice and one more: METHODS 4
 REACH = 6  # months for which a rating is carried forward
@@ -76,7 +77,7 @@ def build_panel(
     spells: pd.DataFrame,
     surveys: pd.DataFrame | None,
     results: pd.DataFrame | None,
-    told: ResultsSettings,
+    settings: ResultsSettings,
     *,
     assignments: pd.DataFrame | None = None,
     contracts: pd.DataFrame | None = None,
@@ -84,8 +85,8 @@ def build_panel(
     cutoff: pd.Timestamp | None = None,
     notice_days: int = NOTICE_DAYS,
 ) -> Panel:
-    """The panel of these engagements. `told` names the metric that counts as results, and which way
-    is better.
+    """The panel of these engagements. `settings` names the metric that counts as results, and
+    which way is better.
 
     A rating belongs to the month of service in which it was given, a result to the one that began
     in its month. The rep of a month is the one in charge on its last day (`in_charge`), or on the
@@ -108,11 +109,11 @@ def build_panel(
     for name, column in (("liking", "rep_liking"), ("nps", "nps")):
         if column in answers:
             grids[name] = placed(blank, spells, answers, "answered_on", answers[column])
-    if results is not None and told.primary:
-        rows = results[results["metric"] == told.primary]
+    if results is not None and settings.primary:
+        rows = results[results["metric"] == settings.primary]
         grids |= {
-            "results": result_grid(blank, spells, rows, told),
-            "gap": _gap(blank, spells, rows, told),
+            "results": result_grid(blank, spells, rows, settings),
+            "gap": _gap(blank, spells, rows, settings),
         }
     return Panel(
         spells.reset_index(drop=True),
@@ -133,14 +134,14 @@ def _taken_together(gaps: pd.Series) -> int:
 
 
 def result_grid(
-    blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings
+    blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, settings: ResultsSettings
 ) -> np.ndarray:
     """The results of one metric on the grid, each against its target."""
-    return placed(blank, spells, rows, "month", against_target(rows, told))
+    return placed(blank, spells, rows, "month", against_target(rows, settings))
 
 
 def _gap(
-    blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, told: ResultsSettings
+    blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, settings: ResultsSettings
 ) -> np.ndarray:
     """Log of the result promised at signing over the one of each month, better being higher;
     outermost drawn in.
@@ -149,12 +150,12 @@ def _gap(
         return blank
     promised = spells["promised_result"].astype(float)
     value = placed(blank, spells, rows, "month", _logs(rows["value"]))
-    gap = told.sign * (np.log(promised.where(promised > 0)).to_numpy()[:, None] - value)
+    gap = settings.sign * (np.log(promised.where(promised > 0)).to_numpy()[:, None] - value)
     known = gap[~np.isnan(gap)]
     return np.clip(gap, *np.quantile(known, TAILS)) if known.size else gap
 
 
-def against_target(rows: pd.DataFrame, told: ResultsSettings) -> pd.Series:
+def against_target(rows: pd.DataFrame, settings: ResultsSettings) -> pd.Series:
     """Log of the result over its target, better being higher; a client without targets: over its
     own first months.
 
@@ -175,12 +176,12 @@ def against_target(rows: pd.DataFrame, told: ResultsSettings) -> pd.Series:
     own = rows["client_id"].map(started.groupby("client_id")["value"].mean()).astype(float)
     own[started.index] = np.nan
     target = target.where(target.groupby(rows["client_id"]).transform("count") > 0, own)
-    index = told.sign * (value - target)
+    index = settings.sign * (value - target)
     return index.clip(*index.quantile(list(TAILS))) if index.notna().any() else index
 
 
 def _logs(values: pd.Series) -> pd.Series:
-    """Logarithms of results; nought counts as half of the smallest that is more, for it is the
+    """Logarithms of results; 0 counts as half of the smallest that is more, for it is the
     worst or the best.
     """
     values = values.astype(float)
@@ -308,11 +309,11 @@ def _free_run(rows: pd.DataFrame, shape: tuple[int, int]) -> np.ndarray:
     return free
 
 
-def _age(told: np.ndarray, at: np.ndarray, newest: np.ndarray, reach: np.ndarray) -> np.ndarray:
+def _age(known: np.ndarray, at: np.ndarray, newest: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """Months from the last month with an answer to `newest`, within `reach` months; NaN where there
     is none.
     """
-    answered = np.fmax.accumulate(np.where(told, np.arange(1, told.shape[1] + 1), np.nan), axis=1)
+    answered = np.fmax.accumulate(np.where(known, np.arange(1, known.shape[1] + 1), np.nan), axis=1)
     age = newest - answered[at, np.clip(newest - 1, 0, None)]
     return np.where((newest >= 1) & (age < reach), age, np.nan)
 
@@ -362,9 +363,10 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
     """
     used = rows.dropna(subset=[*columns, *plain]).reset_index(drop=True)
     if used.empty:
-        raise NotFittedError("no opportunity to leave comes with what is compared")
-    if alike := [name for name in (*columns, *plain) if used[name].nunique() == 1]:
-        raise NotFittedError(f"{' and '.join(alike)} is the same wherever it is known")
+        raise NotFittedError(say("rep_liking.lacking.nothing_known"))
+    alike = [name for name in (*columns, *plain) if used[name].nunique() == 1]
+    if alike:
+        raise NotFittedError(say("rep_liking.lacking.no_variation", measures=", ".join(alike)))
     spread = used[list(columns)].std().fillna(0).replace(0, 1)
     covariates = [
         (used[list(columns)] - used[list(columns)].mean()) / spread,
@@ -421,24 +423,26 @@ def lagged_contrasts(
     lacking: Sequence[str] = (),
     level: float = 0.95,
 ) -> list[Contrast]:
-    """Weighted sums of effects of one regression; `groups` names columns (0 or 1) of which each
-    needs ends enough.
+    """Weighted sums of effects of one regression, to be judged.
+
+    `groups` names columns (0 or 1) for readers, of which each needs ends enough.
     """
-    told = rows.dropna(subset=[*columns, *plain])
-    counts = {"clients with what is compared": int(told["left"].sum())}
-    compared = told
+    known = rows.dropna(subset=[*columns, *plain])
+    counts: dict[str, int] = {say("rep_liking.group.compared"): int(known["left"].sum())}
+    compared = known
     if groups:
         counts = {
-            what: int(told.loc[told[column] == 1, "left"].sum()) for column, what in groups.items()
+            group: int(known.loc[known[column] == 1, "left"].sum())
+            for column, group in groups.items()
         }
-        compared = told[(told[list(groups)] == 1).any(axis=1)]
+        compared = known[(known[list(groups)] == 1).any(axis=1)]
     clients = compared["client_id"].nunique()
     try:
         made = design(rows, columns, plain)
         fit = made.fit()
         used = made.rows
     except NotFittedError as error:
-        why = (*lacking, f"No estimate could be made: {error}.")
+        why = (*lacking, say("rep_liking.lacking.no_estimate", why=error))
         return [Contrast(name, math.nan, math.nan, clients, counts, why) for _ in sums]
     return [
         Contrast(name, *wider(fit, parts, used, level), clients, counts, tuple(lacking))

@@ -138,9 +138,9 @@ def by_term(
                 shares = _shares(payer, k, months, covered)
                 moved += [(spell, position, share) for position, share in shares.items()]
                 moved.append((spell, payer.at[k], -payer.amounts[k]))
-    told = _told(lumps, spells)
-    spread = told[told["months"] > 0].reset_index(drop=True)
-    left = told[told["months"] == 0].reset_index(drop=True)
+    payments = _payments(lumps, spells)
+    spread = payments[payments["months"] > 0].reset_index(drop=True)
+    left = payments[payments["months"] == 0].reset_index(drop=True)
     return ByTerm(_moved(table, moved, spells, newest), spread, left)
 
 
@@ -330,7 +330,8 @@ def _shares(payer: Payer, k: int, months: int, covered: set[int]) -> dict[int, f
     return {at: payer.amounts[k] / len(window) for at in window}
 
 
-def _told(lumps: Sequence[tuple[int, int, float, int]], spells: pd.DataFrame) -> pd.DataFrame:
+def _payments(lumps: Sequence[tuple[int, int, float, int]], spells: pd.DataFrame) -> pd.DataFrame:
+    """The payments for several months, a row each with the columns `LUMPS`."""
     rows = pd.DataFrame(lumps, columns=["spell", "position", "amount", "months"])
     about = spells[KEY].assign(spell=np.arange(len(spells)), first=month_of(spells["start_date"]))
     rows = rows.astype({"spell": int}).merge(about, on="spell")

@@ -1,7 +1,7 @@
 """Month's ends with what was known then and what came of it; and the only ways in which they may be
 split (METHODS 7).
 
-A random split cannot be had here: training always lies before what is foretold, by as much as an
+A random split cannot be had here: training always lies before what is predicted, by as much as an
 outcome needs to be known.
 """
 
@@ -18,8 +18,8 @@ from retention.history.features import BEFORE, KEY, Window, month_features, sign
 from retention.history.spells import CLIENT, DAY, UNKNOWN, plain_text
 from retention.settings import Extra, ResultsSettings
 
-BLOCK = 3  # months foretold by one fitted model, as if it were made anew each quarter
-GROUPS = 5  # parts of the clients, each foretold by a model that never saw it
+BLOCK = 3  # months predicted by one fitted model, as if it were made anew each quarter
+GROUPS = 5  # parts of the clients, each predicted by a model that never saw it
 WORTH = "worth_a_month"  # what a client leaves a month
 LEFT = "left"
 STAYED = "stayed"
@@ -43,7 +43,7 @@ def build_snapshots(
     spells: pd.DataFrame,
     tables: Mapping[str, Any],
     window: Window,
-    told: ResultsSettings,
+    results: ResultsSettings,
     *,
     cutoff: pd.Timestamp,
     begin: pd.Timestamp,
@@ -69,7 +69,7 @@ def build_snapshots(
         "engagements": _polars(spells.assign(spell=range(len(spells)))),
         "months": pl.DataFrame({"month": range(first - BEFORE, last + 1)}).lazy(),
     }
-    made = month_features(frames, window, told, int(begin.year * 12 + begin.month - 1))
+    made = month_features(frames, window, results, int(begin.year * 12 + begin.month - 1))
     made = made.join(signing_features(frames["engagements"], extra), on=KEY, how="left").sort(
         *KEY, "month"
     )
@@ -82,7 +82,7 @@ def build_snapshots(
             .fillna(rows[WORTH])
         )
     rows = rows.merge(_decisions(spells), on=KEY, how="left")
-    noticed = (rows["decided"] <= rows["month"]) & (rows["told"] <= rows["month"])
+    noticed = (rows["decided"] <= rows["month"]) & (rows["recorded"] <= rows["month"])
     noticed |= _noticed_by(rows, spells, cutoff) | _away(rows, tables.get("clients"))
     noticed |= _before_record(rows, spells)
     # Who is back before its end was written down is there once, not twice.
@@ -93,7 +93,7 @@ def build_snapshots(
     # Where the day of decision is counted back from the end, it is known as late as the end itself.
     late = window.notice if spells.loc[ended, "decision_assumed"].mean() > 0.5 else 0
     return rows.assign(outcome=_outcome(rows, window, last - late)).drop(
-        columns=["decided", "told", "kind"]
+        columns=["decided", "recorded", "kind"]
     )
 
 
@@ -113,8 +113,8 @@ def _noticed_by(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: pd.Timestamp) 
     """The last month's rows of clients who gave notice since, in the month that the cut-off
     cuts.
     """
-    told = spells["recorded_date"].fillna(spells["decision_date"])
-    gone = spells[(spells["decision_date"] <= cutoff) & (told <= cutoff)]
+    recorded = spells["recorded_date"].fillna(spells["decision_date"])
+    gone = spells[(spells["decision_date"] <= cutoff) & (recorded <= cutoff)]
     key = pd.MultiIndex.from_frame(rows[KEY]).isin(pd.MultiIndex.from_frame(gone[KEY]))
     return pd.Series(key, rows.index) & (rows["month"] == last_month(cutoff))
 
@@ -129,19 +129,15 @@ def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
     gone = pd.Series(False, rows.index)
     if clients is None or "end_date" not in clients:
         return gone
-    told = plain_text(clients).sort_values(["client_id", "start_date"], kind="stable")
-    days = told.reindex(columns=["decision_date", "recorded_date"]).apply(pd.to_datetime)
+    ordered = plain_text(clients).sort_values(["client_id", "start_date"], kind="stable")
+    days = ordered.reindex(columns=["decision_date", "recorded_date"]).apply(pd.to_datetime)
     since = month_of(days.max(axis=1))
-    back = month_of(told["start_date"].shift(-1)).where(
-        told["client_id"] == told["client_id"].shift(-1)
-    )
-    gaps = told[["client_id"]].assign(first=since, until=back)[(since < back).to_numpy()]
+    same = ordered["client_id"] == ordered["client_id"].shift(-1)
+    back = month_of(ordered["start_date"].shift(-1)).where(same)
+    gaps = ordered[["client_id"]].assign(first=since, until=back)[(since < back).to_numpy()]
     inside = rows[["client_id", "month"]].reset_index().merge(gaps, on="client_id")
-    gone[
-        inside.loc[
-            inside["month"].ge(inside["first"]) & inside["month"].lt(inside["until"]), "index"
-        ]
-    ] = True
+    away = inside["month"].ge(inside["first"]) & inside["month"].lt(inside["until"])
+    gone[inside.loc[away, "index"]] = True
     return gone
 
 
@@ -166,10 +162,10 @@ def _decisions(spells: pd.DataFrame) -> pd.DataFrame:
     """The month of each engagement's decision, the month from which it was on record, and whose it
     was.
     """
-    told = spells["recorded_date"].fillna(spells["decision_date"])
+    recorded = spells["recorded_date"].fillna(spells["decision_date"])
     kind = spells["end_kind"].replace(UNKNOWN, CLIENT)
     return spells[KEY].assign(
-        decided=month_of(spells["decision_date"]), told=month_of(told), kind=kind
+        decided=month_of(spells["decision_date"]), recorded=month_of(recorded), kind=kind
     )
 
 

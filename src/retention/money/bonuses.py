@@ -14,9 +14,10 @@ from retention.history.expected import ends_over_expected
 from retention.history.spells import DAY
 from retention.money.lifetimes import DISCOUNT, SEED, Course, paces, paid_there, stay_by, worth
 from retention.money.plateau import AHEAD, Outlook
-from retention.results import Estimate, Estimates, Finding, between, quantity
+from retention.results import ALL, Estimate, Estimates, Finding, interval_words
 from retention.settings import WhatIfSettings
 from retention.stats.funnel import MIN_EXPECTED, funnel
+from retention.words import Said, say, together
 
 HALF_YEAR = 6  # months: STUDY B5
 YEAR = 12
@@ -48,28 +49,28 @@ def sellers_now(staff: pd.DataFrame | None, cutoff: dt.date, months: int) -> Sel
     """
     if staff is None or "role" not in staff:
         return None
-    last = pd.Timestamp(cutoff) + DAY
-    rows = staff[staff["role"] == "seller"].reindex(
-        columns=[*staff, *{"started_on", "ended_on"} - set(staff)]
-    )
-    begin = pd.to_datetime(rows["started_on"]).clip(lower=last - pd.DateOffset(months=months))
-    end = (pd.to_datetime(rows["ended_on"]) + DAY).fillna(last).clip(upper=last)
-    there = (end - begin.fillna(last - pd.DateOffset(months=months))).dt.days.clip(
-        lower=0
-    ) / 30.4375
-    if there.sum() <= 0:
-        return None
-    told = (
-        rows[there > 0]
-        .reindex(columns=["monthly_salary", "commission_pct", "quota"])
-        .astype(float)
-        .mean()
-    )
-    commission = told["commission_pct"] / 100 if math.isfinite(told["commission_pct"]) else 0.0
+    there = _months_there(staff[staff["role"] == "seller"], cutoff, months)
     number = round(float(there.sum()) / months, 2)
     if number <= 0:
         return None
-    return Sellers(number, float(told["monthly_salary"]), float(commission), float(told["quota"]))
+    present = staff.loc[there.index[there > 0]]
+    terms = present.reindex(columns=["monthly_salary", "commission_pct", "quota"])
+    mean = terms.astype(float).mean()
+    percent = float(mean["commission_pct"])
+    commission = percent / 100 if math.isfinite(percent) else 0.0
+    return Sellers(number, float(mean["monthly_salary"]), commission, float(mean["quota"]))
+
+
+def _months_there(people: pd.DataFrame, cutoff: dt.date, months: int) -> pd.Series:
+    """Months that each of these people was there, of the last `months` before the cut-off; no dates
+    mean all along.
+    """
+    last = pd.Timestamp(cutoff) + DAY
+    first = last - pd.DateOffset(months=months)
+    dated = people.reindex(columns=[*people, *{"started_on", "ended_on"} - set(people)])
+    begin = pd.to_datetime(dated["started_on"]).clip(lower=first).fillna(first)
+    end = (pd.to_datetime(dated["ended_on"]) + DAY).fillna(last).clip(upper=last)
+    return (end - begin).dt.days.clip(lower=0) / 30.4375
 
 
 def seller_rule(
@@ -80,105 +81,99 @@ def seller_rule(
 
     A seller's clients sign at today's rate a seller, stay and pay as clients do. `ahead` in fees,
     of which commission is taken; `worth_ahead` after hours where those are known. Intervals are of
-    the mean seller.
+    the average seller.
     """
-    empty = Estimates((), "What another seller brings")
-    if ahead is None or worth_ahead is None or who is None or not math.isfinite(who.salary):
-        need = (
-            "the staff table with role seller and monthly_salary"
-            if ahead is not None
-            else "what clients pay"
-        )
-        return empty, Finding("B4", f"Whether another seller pays cannot be told: it takes {need}.")
+    empty = Estimates((), say("economics.seller.empty"))
+    if ahead is None:
+        return empty, Finding("B4", say("economics.seller.lacking_fees"))
+    if worth_ahead is None or who is None or not math.isfinite(who.salary):
+        return empty, Finding("B4", say("economics.seller.lacking_staff"))
     kept = (worth_ahead.new - who.commission * ahead.new) / who.number
     paid_back = np.cumsum(kept, axis=1)[:, 1:] >= who.salary * np.arange(1, AHEAD + 1)
     months = np.where(paid_back.any(axis=1), paid_back.argmax(axis=1) + 1.0, np.inf)
-    rows = {
-        "clients that one seller signs a month": (ahead.signed / who.number, "number"),
-        "what a client pays a month, in the mean": (ahead.fee, "money"),
-        "what one seller's clients bring a month after a year": (kept[:, YEAR], "money"),
-        "what one seller's clients bring a month after five years": (kept[:, 5 * YEAR], "money"),
-        "what a seller costs a month": (np.full(1, who.salary), "money"),
-        "months until what a seller brought covers what it cost": (months, "months"),
-    }
+    values = [
+        (say("economics.seller.signs"), ahead.signed / who.number, "number"),
+        (say("economics.seller.fee"), ahead.fee, "money"),
+        (say("economics.seller.after_a_year"), kept[:, YEAR], "money"),
+        (say("economics.seller.after_five_years"), kept[:, 5 * YEAR], "money"),
+        (say("economics.seller.cost"), np.full(1, who.salary), "money"),
+        (say("economics.seller.payback"), months, "months"),
+    ]
     table = []
-    for name, (values, unit) in rows.items():
-        told = ahead.limits(values, unit) if len(values) > 1 else [float(values[0])]
-        table.append(Estimate.of("B4", name, "all", told, unit, ahead.clients))
-    caption = f"Another seller ({worth_ahead.counts}, after commission)"
+    for name, drawn, unit in values:
+        limits = ahead.limits(drawn, unit) if len(drawn) > 1 else [float(drawn[0])]
+        table.append(Estimate.of("B4", name, ALL, limits, unit, ahead.clients))
+    caption = say("economics.seller.caption", counts=worth_ahead.counts)
     return Estimates(tuple(table), caption), _rule_words(who, ahead, months)
 
 
 def _rule_words(who: Sellers, ahead: Outlook, months: Floats) -> Finding:
-    rate = ahead.signed / who.number
-    fee = ahead.fee
-    rule = "less" if who.salary < fee[0] else "more"
-    quota = ""
-    if math.isfinite(who.quota):
-        quota = (
-            f" Today's sign {rate[0]:.1f} clients a month each, against a quota of {who.quota:g}."
-        )
-    low, high = ahead.limits(months, "months")[1:]
-    when = "has not paid for itself in ten years"
+    """The study's rule in words, and when the average seller has paid for itself (`months`, by
+    draw).
+    """
+    cheap = who.salary < ahead.fee[0]
+    rule = say("economics.seller.less" if cheap else "economics.seller.more")
+    rate = float(ahead.signed[0] / who.number)
+    known = math.isfinite(who.quota)
+    quota = say("economics.seller.quota", rate=rate, quota=who.quota) if known else ""
+    when = say("economics.seller.does_not_pay")
     if math.isfinite(months[0]):
-        when = (
-            f"has paid for itself after {months[0]:.0f} months (95% interval "
-            f"{between(low, high, 'months')})"
-        )
-    text = (
-        f"By the study's rule: a seller costs {rule} a month than a client pays.{quota} At "
-        "that pace the mean seller"
-    )
-    return Finding("B4", f"{text} {when}; a single one may do much better or worse.")
+        low, high = ahead.limits(months, "months")[1:]
+        limits = interval_words(low, high, "months")
+        when = say("economics.seller.pays", months=months[0], limits=limits)
+    return Finding("B4", together(rule, quota, when, say("economics.seller.single")))
 
 
-def longevity_bonus(found: Course, margins: Course, told: WhatIfSettings) -> Estimates:
+def longevity_bonus(followed: Course, margins: Course, asked: WhatIfSettings) -> Estimates:
     """What a bonus to the seller for each half year that a client stays would cost, and what it
     must bring (B5).
 
-    The bonus is of fees (`found`); what a longer stay brings is after hours where those are known
-    (`margins`). Both are discounted.
+    The bonus is of fees (`followed`); what a longer stay brings is after hours where those are
+    known (`margins`). Both are discounted.
     """
-    if not found.has_money or found.known < HALF_YEAR:
-        return Estimates((), "A bonus for sellers whose clients stay")
-    weights = found.weights()
-    chose, other = paces(found, weights)
-    fee = paid_there(found, weights)
+    if not followed.has_money or followed.known < HALF_YEAR:
+        return Estimates((), say("economics.longevity.empty"))
+    counts = (len(followed.spells), int(followed.left.sum()))
+    table = [
+        Estimate.of("B5", name, ALL, followed.limits(drawn, unit), unit, counts)
+        for name, drawn, unit in _longevity(followed, margins, asked.longevity_bonus)
+    ]
+    caption = say(
+        "economics.longevity.caption",
+        bonus=asked.longevity_bonus,
+        months=followed.known,
+        counts=margins.counts,
+    )
+    return Estimates((*table, *_luck_of_sellers(followed.spells)), caption)
+
+
+def _longevity(followed: Course, margins: Course, bonus: float) -> list[tuple[Said, Floats, str]]:
+    """What the bonus costs for each client, what a client is worth, and by what share leaving must
+    fall for it to pay: name, values by draw, and unit.
+    """
+    weights = followed.weights()
+    chose, other = paces(followed, weights)
+    fee = paid_there(followed, weights)
     brought = paid_there(margins, weights)
-    due = np.arange(HALF_YEAR, found.known + 1, HALF_YEAR)
+    due = np.arange(HALF_YEAR, followed.known + 1, HALF_YEAR)
+    discount = (1 + DISCOUNT) ** (due / YEAR)
 
     def cost(stay: Floats) -> Floats:
-        return told.longevity_bonus * (
-            stay[:, due] * fee[:, due - 1] / (1 + DISCOUNT) ** (due / YEAR)
-        ).sum(axis=1)
+        return bonus * (stay[:, due] * fee[:, due - 1] / discount).sum(axis=1)
 
     stay = stay_by(chose, other)
-    value = worth(stay, brought, found.known)
+    value = worth(stay, brought, followed.known)
 
     def gain(slower: Floats) -> Floats:
         later = stay_by(chose, other, slower[:, None])
-        return worth(later, brought, found.known) - cost(later) - value
+        return worth(later, brought, followed.known) - cost(later) - value
 
-    counts = (len(found.spells), int(found.left.sum()))
     needed = 1 - _root(gain, len(value))
-    rows = {
-        "cost of the bonus for each client signed": (cost(stay), "money"),
-        "what a client is worth": (value, "money"),
-        "leaving by choice must fall by, for it to pay": (
-            np.where(needed < 1, needed, np.nan),
-            "share",
-        ),
-    }
-    table = [
-        Estimate.of("B5", name, "all", found.limits(v, unit), unit, counts)
-        for name, (v, unit) in rows.items()
+    return [
+        (say("economics.longevity.cost"), cost(stay), "money"),
+        (say("economics.longevity.worth"), value, "money"),
+        (say("economics.longevity.needed"), np.where(needed < 1, needed, np.nan), "share"),
     ]
-    table += _luck_of_sellers(found.spells)
-    words = (
-        f"{told.longevity_bonus:g} of a month's fee for each half year that a client stays, "
-        f"over {found.known} months"
-    )
-    return Estimates(tuple(table), f"A bonus for sellers: {words} ({margins.counts})")
 
 
 def _root(gain: Callable[[Floats], Floats], size: int) -> Floats:
@@ -196,16 +191,13 @@ def _root(gain: Callable[[Floats], Floats], size: int) -> Floats:
 
 
 def _luck_of_sellers(spells: pd.DataFrame) -> list[Estimate]:
-    """How much of the difference between sellers' bonuses luck makes: clients dealt out to the
-    sellers by lot.
+    """How much of the difference between sellers' bonuses luck makes: clients are dealt out to the
+    sellers at random.
     """
     if "seller_id" not in spells:
         return []
-    rows = spells[
-        spells["seller_id"].notna()
-        & (spells["entry_months"] == 0)
-        & (spells["observed_months"] >= HALF_YEAR)
-    ]
+    seen = (spells["entry_months"] == 0) & (spells["observed_months"] >= HALF_YEAR)
+    rows = spells[spells["seller_id"].notna() & seen]
     rows = rows[rows.groupby("seller_id")["seller_id"].transform("size") >= MIN_EACH]
     if rows["seller_id"].nunique() < 2:
         return []
@@ -221,12 +213,12 @@ def _luck_of_sellers(spells: pd.DataFrame) -> list[Estimate]:
     def spread(labels: Floats) -> float:
         return float(np.average((np.bincount(labels, reached) / size) ** 2, weights=size))
 
-    lot = [spread(rng.permutation(who)) for _ in range(SHUFFLES)]
-    found = spread(who)
-    limits = [float(np.mean(lot)), *np.quantile(lot, [0.025, 0.975])]
-    shares = [min(1.0, value / found) if found > 0 else 1.0 for value in limits]
-    name = "of the differences between sellers' bonuses, luck alone makes"
-    return [Estimate.of("B5", name, "all", shares, "share", (len(rows), int(rows["ended"].sum())))]
+    by_chance = [spread(rng.permutation(who)) for _ in range(SHUFFLES)]
+    real = spread(who)
+    limits = [float(np.mean(by_chance)), *np.quantile(by_chance, [0.025, 0.975])]
+    shares = [min(1.0, value / real) if real > 0 else 1.0 for value in limits]
+    counts = (len(rows), int(rows["ended"].sum()))
+    return [Estimate.of("B5", say("economics.longevity.luck"), ALL, shares, "share", counts)]
 
 
 def recent_ends(rows: pd.DataFrame) -> pd.DataFrame:
@@ -240,14 +232,16 @@ def recent_ends(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def rep_salary(staff: pd.DataFrame | None) -> float:
-    """What the middling rep earns a month; NaN where it is not on record."""
+    """The median salary of the reps, a month; NaN where it is not on record."""
     if staff is None or not {"role", "monthly_salary"} <= set(staff):
         return math.nan
     salaries = staff.loc[staff["role"] == "rep", "monthly_salary"].astype(float)
     return float(salaries.quantile())  # the median, without its warning where all are blank
 
 
-def rep_bonus(ends: pd.DataFrame, salary: float, told: WhatIfSettings) -> tuple[Estimates, Finding]:
+def rep_bonus(
+    ends: pd.DataFrame, salary: float, asked: WhatIfSettings
+) -> tuple[Estimates, Finding]:
     """What a bonus on retention would pay the reps in a year, and how much of it would be luck
     (B6).
 
@@ -257,52 +251,42 @@ def rep_bonus(ends: pd.DataFrame, salary: float, told: WhatIfSettings) -> tuple[
     """
     ends = ends[ends["expected"] >= MIN_EXPECTED]
     if ends.empty or not math.isfinite(salary):
-        why = (
-            f"It takes reps with {MIN_EXPECTED:g} expected ends in the last year, and their "
-            "salaries (staff)."
-        )
-        return Estimates((), "A bonus for reps whose clients stay"), Finding(
-            "B6", f"No bonus can be tried out. {why}"
-        )
-    most = told.rep_bonus * salary * YEAR
+        empty = Estimates((), say("economics.rep_bonus.empty"))
+        return empty, Finding("B6", say("economics.rep_bonus.lacking", least=MIN_EXPECTED))
+    most = asked.rep_bonus * salary * YEAR
     due = ends["expected"]
     rng = np.random.default_rng(SEED)
     equal = [_pay(pd.Series(rng.poisson(due), due.index), due) for _ in range(LUCK_DRAWS)]
     paid = _pay(ends["observed"], due)
     rows = []
-    for k, way in enumerate(("by the ends as they are", "allowing for luck")):
+    lucky = []
+    for k, way in enumerate(("economics.rep_bonus.as_is", "economics.rep_bonus.shrunk")):
         alike = [draw[k] for draw in equal]
         luck = [float(np.mean(alike)), *np.quantile(alike, [0.025, 0.975])]
         share = [min(1.0, value / paid[k]) for value in luck] if paid[k] > 0 else [math.nan]
-        rows += [
-            Estimate.of("B6", "paid out in a year", way, (most * paid[k],), "money"),
-            Estimate.of(
-                "B6",
-                "paid out in a year if all reps were equal",
-                way,
-                [most * x for x in luck],
-                "money",
-            ),
-            Estimate.of("B6", "share of the pay-out that is luck", way, share, "share"),
+        lucky.append(share)
+        values = [
+            (say("economics.rep_bonus.paid"), [most * paid[k]], "money"),
+            (say("economics.rep_bonus.equal"), [most * x for x in luck], "money"),
+            (say("economics.rep_bonus.luck"), share, "share"),
         ]
-    caption = (
-        f"A bonus for reps of up to {told.rep_bonus:.0%} of their salary, by the ends of "
-        "the last year"
+        rows += [Estimate.of("B6", name, say(way), limits, unit) for name, limits, unit in values]
+    caption = say("economics.rep_bonus.caption", bonus=asked.rep_bonus)
+    return Estimates(tuple(rows), caption), _luck_words(lucky[0], len(ends))
+
+
+def _luck_words(share: list[float], reps: int) -> Finding:
+    """How much of a bonus by the ends as they are is luck: `share` with its limits, NaN where
+    nothing would have been paid.
+    """
+    if not math.isfinite(share[0]):
+        return Finding("B6", say("economics.rep_bonus.nothing"))
+    if share[-1] >= 1:
+        return Finding("B6", say("economics.rep_bonus.all_luck", n=reps))
+    limits = interval_words(share[1], share[2], "share")
+    return Finding(
+        "B6", say("economics.rep_bonus.part_luck", share=share[0], n=reps, limits=limits)
     )
-    raw = next(row for row in rows if row.name.startswith("share"))
-    text = "A bonus on retention by the ends as they are would have paid nothing."
-    if raw.high >= 1:
-        text = (
-            f"A bonus by the ends as they are pays what it might pay if all {len(ends)} reps "
-            "were equal: for luck."
-        )
-    elif math.isfinite(raw.estimate):
-        part = (
-            f"{quantity(raw.estimate, 'share')} ({between(raw.low, raw.high, 'share')}) of a "
-            "bonus by the ends as they"
-        )
-        text = f"{part} are is luck: so much would be paid if all {len(ends)} reps were equal."
-    return Estimates(tuple(rows), caption), Finding("B6", text)
 
 
 def _pay(observed: pd.Series, expected: pd.Series) -> list[float]:

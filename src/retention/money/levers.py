@@ -22,9 +22,10 @@ from retention.history.opportunities import renewals_known
 from retention.money.bonuses import Sellers
 from retention.money.lifetimes import Course, horizon_of, paces, paid_there, stay_by
 from retention.money.plateau import signups
-from retention.results import Estimate, Estimates, Finding, between, quantity
+from retention.results import Estimate, Estimates, Finding, interval_words, quantity
 from retention.settings import WhatIfSettings
 from retention.stats.intervals import NO_REPS, Weights, over, with_limits
+from retention.words import Said, say, together
 
 Floats = np.ndarray
 MOST_MORE = 10.0  # times as much leaving as is tried to see what a raise can bear
@@ -36,10 +37,10 @@ class Lever:
     what is assumed.
     """
 
-    name: str
+    name: Said
     gain: Floats
     swing: float
-    assumes: str
+    assumes: Said
 
 
 @dataclass(frozen=True)
@@ -119,69 +120,73 @@ class _Base:
 
 
 def levers(
-    found: Course, margins: Course, who: Sellers | None, told: WhatIfSettings, cutoff: dt.date
+    followed: Course, margins: Course, who: Sellers | None, asked: WhatIfSettings, cutoff: dt.date
 ) -> Levers | None:
     """The changes of `[what_if]`, each by itself; None where fees, dates or a year of service are
     not known.
 
-    `found` counts fees, `margins` what is left of them where hours are known.
+    `followed` counts fees, `margins` what is left of them where hours are known.
     """
-    horizon = horizon_of(found)
-    if not found.has_money or not horizon or found.few or not renewals_known(found.spells):
+    horizon = horizon_of(followed)
+    described_only = followed.few or not renewals_known(followed.spells)
+    if not followed.has_money or not horizon or described_only:
         return None
-    weights = found.weights()
-    base = _Base(found, margins, weights, signups(found, weights, cutoff), horizon)
+    weights = followed.weights()
+    signed = signups(followed, weights, cutoff)
+    base = _Base(followed, margins, weights, signed, horizon)
+    if base.level(fees=True)[0] <= 0:
+        return None
+    tried = _tried(base, who, asked, cutoff)
+    counts = (len(followed.spells), int(followed.left.sum()))
+    return Levers(
+        base.level(), base.swing(), horizon, tuple(tried), margins.counts, counts, weights.sizes
+    )
+
+
+def _tried(base: _Base, who: Sellers | None, asked: WhatIfSettings, cutoff: dt.date) -> list[Lever]:
+    """Every change that can be tried on these clients."""
     today = base.level()
     revenue = base.level(fees=True)
-    if revenue[0] <= 0:
-        return None
-    tried = [] if who is None else [_more_sellers(base, who, told, today, revenue)]
-    lowered = base.level(1 - told.leaving_lowered) - today
-    text = (
-        "Every client who chooses to leave does so that much more slowly; how to bring it "
-        "about is left open."
-    )
-    swing = base.swing(1 - told.leaving_lowered)
-    tried.append(Lever(f"leaving lowered by {told.leaving_lowered:.0%}", lowered, swing, text))
-    eaten = _eaten(base.estimate(), told.rates_raised)
-    bound = (
-        f"if leaving by choice rises by {eaten:.0%}"
-        if eaten < MOST_MORE
-        else "by no rise of leaving tried"
-    )
-    text = f"Nobody leaves for it. The gain is eaten up {bound}."
-    tried.append(
-        Lever(
-            f"rates raised by {told.rates_raised:.0%}",
-            told.rates_raised * revenue,
-            base.swing(),
-            text,
-        )
-    )
-    size = found.spells["monthly_ad_spend"].to_numpy(float)
-    least = float(np.nanquantile(size, told.smallest_declined))
+    tried = [] if who is None else [_more_sellers(base, who, asked, today, revenue)]
+    tried.append(_leave_less(base, asked, today))
+    tried.append(_raise_rates(base, asked, revenue))
+    size = base.fees.spells["monthly_ad_spend"].to_numpy(float)
+    least = float(np.nanquantile(size, asked.smallest_declined))
     if (size > least).any():
-        tried.append(_up_market(base, base.where(size > least, cutoff), told, today, least))
-    if (moved := _without_monthly(base, told, today, revenue)) is not None:
-        tried.append(moved)
-    counts = (len(found.spells), int(found.left.sum()))
-    return Levers(today, base.swing(), horizon, tuple(tried), margins.counts, counts, weights.sizes)
+        tried.append(_up_market(base, base.where(size > least, cutoff), asked, today, least))
+    stopped = _without_monthly(base, asked, revenue)
+    return tried if stopped is None else [*tried, stopped]
 
 
 def _more_sellers(
-    base: _Base, who: Sellers, told: WhatIfSettings, today: Floats, revenue: Floats
+    base: _Base, who: Sellers, asked: WhatIfSettings, today: Floats, revenue: Floats
 ) -> Lever:
-    more = told.sellers_added / who.number
-    salary = told.sellers_added * float(np.nan_to_num(who.salary))
-    cost = (
-        "Salary and commission are taken off."
-        if salary
-        else "Their salary is not known and not taken off."
-    )
-    text = f"They sign as many each as today's {who.number:g} do, and find as good clients. {cost}"
+    more = asked.sellers_added / who.number
+    salary = asked.sellers_added * float(np.nan_to_num(who.salary))
     gain = more * (today - who.commission * revenue) - salary
-    name = f"{told.sellers_added:g} seller{'s' * (told.sellers_added != 1)} more"
-    return Lever(name, gain, base.swing(rate=1 + more), text)
+    name = say("economics.change.sellers", n=asked.sellers_added)
+    paid = "economics.assumes.sellers_paid" if salary else "economics.assumes.sellers_unpaid"
+    assumes = together(say("economics.assumes.sellers", n=who.number), say(paid))
+    return Lever(name, gain, base.swing(rate=1 + more), assumes)
+
+
+def _leave_less(base: _Base, asked: WhatIfSettings, today: Floats) -> Lever:
+    slower = 1 - asked.leaving_lowered
+    name = say("economics.change.leaving", share=asked.leaving_lowered)
+    assumes = say("economics.assumes.leaving")
+    return Lever(name, base.level(slower) - today, base.swing(slower), assumes)
+
+
+def _raise_rates(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lever:
+    eaten = _eaten(base.estimate(), asked.rates_raised)
+    bound = (
+        say("economics.assumes.rates_bound", share=eaten)
+        if eaten < MOST_MORE
+        else say("economics.assumes.rates_unbound")
+    )
+    name = say("economics.change.rates", share=asked.rates_raised)
+    assumes = together(say("economics.assumes.rates"), bound)
+    return Lever(name, asked.rates_raised * revenue, base.swing(), assumes)
 
 
 def _eaten(base: _Base, raised: float) -> float:
@@ -198,28 +203,22 @@ def _eaten(base: _Base, raised: float) -> float:
 
 
 def _up_market(
-    base: _Base, rest: _Base, told: WhatIfSettings, today: Floats, least: float
+    base: _Base, rest: _Base, asked: WhatIfSettings, today: Floats, least: float
 ) -> Lever:
     """The smallest clients declined, and part of them replaced by clients like the rest."""
-    signed = rest.signed + told.replaced * (base.signed - rest.signed)
+    signed = rest.signed + asked.replaced * (base.signed - rest.signed)
     each = np.divide(rest.level(), rest.signed, out=np.zeros_like(today), where=rest.signed > 0)
     rate = float(signed[0] / rest.signed[0]) if rest.signed[0] else 1.0
-    text = (
-        f"Clients that plan to spend no more than {least:,.0f} a month are not signed; for "
-        f"{told.replaced:.0%} of them "
-        "another like the rest is found."
-    )
-    name = f"the smallest {told.smallest_declined:.0%} no longer signed"
-    return Lever(name, signed * each - today, rest.swing(rate=rate), text)
+    name = say("economics.change.smallest", share=asked.smallest_declined)
+    assumes = say("economics.assumes.smallest", least=least, share=asked.replaced)
+    return Lever(name, signed * each - today, rest.swing(rate=rate), assumes)
 
 
-def _without_monthly(
-    base: _Base, told: WhatIfSettings, today: Floats, revenue: Floats
-) -> Lever | None:
+def _without_monthly(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lever | None:
     """Month-to-month stopped; the months that clients stay longer take as many hours as monthly
     clients' do.
     """
-    stopped = monthly_stopped(base.fees.spells, told.still_sign)
+    stopped = monthly_stopped(base.fees.spells, asked.still_sign)
     if stopped is None or stopped.horizon != base.horizon:
         return None
     monthly = (base.fees.spells["contract_term_months"] == 1).to_numpy()
@@ -231,77 +230,69 @@ def _without_monthly(
         base.weights.apart_from_reps(values[:draws]) for values in (stopped.gained, stopped.months)
     )
     gain = gained * revenue - hours * months
-    text = (
-        f"{told.still_sign:.0%} of today's monthly clients sign a fixed term instead, and stay "
-        "as the verdict says."
-    )
-    return Lever("month-to-month stopped", gain, stopped.swing, text)
+    assumes = say("economics.assumes.monthly", share=asked.still_sign)
+    return Lever(say("economics.change.monthly"), gain, stopped.swing, assumes)
 
 
-def lever_table(found: Levers | None) -> Estimates:
+def lever_table(effects: Levers | None) -> Estimates:
     """What each change gains a month, as money and share of today's, and how revenue then swings
     (A3, B3).
     """
-    if found is None:
-        return Estimates((), "What would move it")
+    if effects is None:
+        return Estimates((), say("economics.levers.empty"))
+    today = say("economics.levers.today")
+    swing = say("economics.levers.swing")
+    level = effects.limits(effects.today)
     rows = [
-        Estimate.of(
-            "B3", "brought a month", "as today", found.limits(found.today), "money", found.clients
-        ),
-        Estimate.of(
-            "B3", "usual change of revenue from month to month", "as today", (found.swing,), "share"
-        ),
+        Estimate.of("B3", say("economics.levers.brought"), today, level, "money", effects.clients),
+        Estimate.of("B3", swing, today, (effects.swing,), "share"),
     ]
-    for lever in sorted(found.tried, key=lambda lever: -lever.gain[0]):
-        gained = found.limits(lever.gain)
-        share = found.limits(over(lever.gain, found.today), "share")
-        rows.append(Estimate.of("B3", "gained a month", lever.name, gained, "money", found.clients))
-        rows.append(
-            Estimate.of("B3", "as a share of today's", lever.name, share, "share", found.clients)
-        )
-        rows.append(
-            Estimate.of(
-                "B3",
-                "usual change of revenue from month to month",
-                lever.name,
-                (lever.swing,),
-                "share",
-            )
-        )
-    caption = (
-        f"What would move it: brought a month by clients signed within {found.horizon} "
-        f"months ({found.counts})"
-    )
+    for lever in _by_gain(effects):
+        rows += _rows_of(effects, lever)
+    caption = say("economics.levers.caption", months=effects.horizon, counts=effects.counts)
     return Estimates(tuple(rows), caption)
 
 
-def assumptions(found: Levers | None) -> pd.DataFrame:
-    """What each change takes for granted: `Change, What it takes for granted`."""
-    tried = found.tried if found else ()
-    return pd.DataFrame(
-        {"Change": [x.name for x in tried], "What it takes for granted": [x.assumes for x in tried]}
-    )
+def _rows_of(effects: Levers, lever: Lever) -> list[Estimate]:
+    gained = effects.limits(lever.gain)
+    share = effects.limits(over(lever.gain, effects.today), "share")
+    counts = effects.clients
+    return [
+        Estimate.of("B3", say("economics.levers.gained"), lever.name, gained, "money", counts),
+        Estimate.of("B3", say("economics.levers.share"), lever.name, share, "share", counts),
+        Estimate.of("B3", say("economics.levers.swing"), lever.name, (lever.swing,), "share"),
+    ]
 
 
-def lever_words(found: Levers | None, currency: str = "") -> Finding:
-    """The one change that moves most, with its uncertainty and, where they cannot be told apart,
-    the next.
+def _by_gain(effects: Levers) -> list[Lever]:
+    return sorted(effects.tried, key=lambda lever: -lever.gain[0])
+
+
+def assumptions(effects: Levers | None) -> pd.DataFrame:
+    """What each change takes for granted: `change, assumes`."""
+    tried = effects.tried if effects else ()
+    return pd.DataFrame({"change": [x.name for x in tried], "assumes": [x.assumes for x in tried]})
+
+
+def lever_words(effects: Levers | None, currency: str = "") -> Finding:
+    """The one change that moves most, with its uncertainty and, where the data cannot tell them
+    apart, the next.
     """
-    if found is None:
-        return Finding(
-            "B3", "What would move revenue most cannot be told without what clients pay."
-        )
-    best, *others = sorted(found.tried, key=lambda lever: -lever.gain[0])
-    value, low, high = found.limits(best.gain)
+    if effects is None:
+        return Finding("B3", say("economics.levers.lacking"))
+    best, *others = _by_gain(effects)
+    value, low, high = effects.limits(best.gain)
     if value <= 0:
-        return Finding("B3", "None of the changes tried would bring more than today.")
-    money = f"{quantity(value, 'money')} {currency}".strip()
-    limits = f"95% interval {between(low, high, 'money')}"
-    text = (
-        f"Of the changes tried, {best.name} moves most: {money} a month more after "
-        f"{found.horizon} months ({limits}; "
-        f"{value / found.today[0]:+.0%} of {found.counts}). {best.assumes}"
+        return Finding("B3", say("economics.levers.none"))
+    lead = say(
+        "economics.levers.best",
+        change=best.name,
+        money=f"{quantity(value, 'money')} {currency}".strip(),
+        months=effects.horizon,
+        limits=interval_words(low, high, "money"),
     )
-    close = [other.name for other in others if found.limits(best.gain - other.gain)[1] <= 0]
-    text += f" It cannot be told apart from: {', '.join(close)}." if close else ""
-    return Finding("B3", text)
+    share = value / effects.today[0]
+    of_today = say("economics.levers.of_today", share=share, counts=effects.counts)
+    close = [x.name for x in others if effects.limits(best.gain - x.gain)[1] <= 0]
+    apart = say("economics.levers.close", others=", ".join(close)) if close else ""
+    return Finding("B3", together(lead, of_today, best.assumes, apart))

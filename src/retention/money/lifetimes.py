@@ -25,12 +25,13 @@ from retention.results import (
     Estimates,
     Finding,
     Findings,
-    between,
+    interval_words,
     quantity,
 )
 from retention.settings import study_plan
 from retention.stats.curves import MIN_AT_RISK, kaplan_meier, known_through, median
 from retention.stats.intervals import NO_REPS, Weights, with_limits
+from retention.words import Said, key_of, say, together
 
 BANDS: dict[str, float] = study_plan()["B1"][
     "bands_from_months"
@@ -47,11 +48,14 @@ DRAWS = 500
 SEED = 1
 MIN_KNOWN = 0.8  # (ours) share of client-months whose money must be known before it stands for all
 ALL_KNOWN = 0.95  # (ours) share of client-months under which the page says that money is missing
-PLANNED = "fees as planned at signing"
-TAIL_MONTHS = 24  # (ours) months by which the pace of those who stay longest is told
+PLANNED = say("economics.counts.planned")
+FEES_OR_PLANNED = say("economics.counts.fees_or_planned")
+TAIL_MONTHS = 24  # (ours) months from which the pace of those who stay longest is taken
 LONGEST = 480  # months that a curve is carried on to beyond what was watched
 CLOSE = 0.10  # (ours) a shortcut that is off by less does no harm
-MIN_SIGNED = 10  # (ours) clients seen from their start, from which what winning one cost is told
+MIN_SIGNED = (
+    10  # (ours) clients seen from their start, from which the mean cost of winning one is taken
+)
 Floats = np.ndarray
 
 
@@ -182,9 +186,8 @@ def _paid(
     if column != "fee":
         return paid, MARGINS
     silent = np.isnan(paid).all(axis=1) & np.isfinite(planned).any(axis=1)
-    return np.where(
-        silent[:, None], planned, paid
-    ), f"{FEES}; as planned where none are on record" if silent.any() else FEES
+    counts = FEES_OR_PLANNED if silent.any() else FEES
+    return np.where(silent[:, None], planned, paid), counts
 
 
 def best_course(spells: pd.DataFrame, money: pd.DataFrame) -> Course:
@@ -197,18 +200,18 @@ def best_course(spells: pd.DataFrame, money: pd.DataFrame) -> Course:
     return margins if margins is not None and margins.has_money else course(spells, money)
 
 
-def survival(found: Course, weights: Weights | Floats) -> Floats:
+def survival(followed: Course, weights: Weights | Floats) -> Floats:
     """Share still there as each month begins, shape (m, months + 1), by weights of shape (m, n)."""
-    return stay_by(*paces(found, weights))
+    return stay_by(*paces(followed, weights))
 
 
-def paces(found: Course, weights: Weights | Floats) -> tuple[Floats, Floats]:
+def paces(followed: Course, weights: Weights | Floats) -> tuple[Floats, Floats]:
     """Share leaving by choice, and otherwise, of those there in each month of service; each of
     shape (m, months).
     """
-    there = np.maximum(weights @ found.at_risk, 1e-12)
-    chose = weights @ found.of_choice
-    return np.minimum(chose / there, 1), np.minimum((weights @ found.left - chose) / there, 1)
+    there = np.maximum(weights @ followed.at_risk, 1e-12)
+    chose = weights @ followed.of_choice
+    return np.minimum(chose / there, 1), np.minimum((weights @ followed.left - chose) / there, 1)
 
 
 def stay_by(chose: Floats, other: Floats, slower: float | Floats = 1.0) -> Floats:
@@ -223,28 +226,28 @@ def stay_by(chose: Floats, other: Floats, slower: float | Floats = 1.0) -> Float
     return np.hstack([np.ones((len(chose), 1)), np.cumprod(np.clip(kept, 0, 1), axis=1)])
 
 
-def extended(found: Course, weights: Weights | Floats) -> Floats:
+def extended(followed: Course, weights: Weights | Floats) -> Floats:
     """Share still there as each month begins, carried on beyond what was watched; shape (m, LONGEST
     + 1).
 
     Those who stay longer leave at the pace of the last two years that were watched. Half an end is
     added to that pace: that nobody left lately does not mean that nobody ever will.
     """
-    known = found.known
-    stay = survival(found, weights)[:, : known + 1]
+    known = followed.known
+    stay = survival(followed, weights)[:, : known + 1]
     last = slice(max(known - TAIL_MONTHS, 0), known)
-    there = np.maximum((weights @ found.at_risk)[:, last].sum(axis=1), 1.0)
-    pace = np.minimum(((weights @ found.left)[:, last].sum(axis=1) + 0.5) / there, 1.0)
+    there = np.maximum((weights @ followed.at_risk)[:, last].sum(axis=1), 1.0)
+    pace = np.minimum(((weights @ followed.left)[:, last].sum(axis=1) + 0.5) / there, 1.0)
     later = np.arange(1, LONGEST - known + 1)
     return np.hstack([stay, stay[:, -1:] * (1 - pace[:, None]) ** later])
 
 
-def paid_there(found: Course, weights: Weights | Floats) -> Floats:
+def paid_there(followed: Course, weights: Weights | Floats) -> Floats:
     """What a client still there pays in each month of service, mean, shape (m, months); as before
     where unknown.
     """
-    known = np.isfinite(found.paid)
-    sums = weights @ np.where(known, found.paid, 0.0)
+    known = np.isfinite(followed.paid)
+    sums = weights @ np.where(known, followed.paid, 0.0)
     counts = weights @ known.astype(float)
     mean = pd.DataFrame(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
     return mean.ffill(axis=1).bfill(axis=1).to_numpy()
@@ -274,66 +277,66 @@ def horizon_of(*parts: Course) -> int:
     return next((months for months in HORIZONS if known and months <= min(known)), 0)
 
 
-def bands(found: Course) -> Estimates:
-    """Shares of clients by how long they stay (B1), from differences of the curve; and the middling
-    lifetime.
+def bands(followed: Course) -> Estimates:
+    """Shares of clients by how long they stay (B1), from differences of the curve.
 
     A band that the records do not reach is joined with the last one that they do. Shares add up to
     one.
     """
-    weights = found.weights()
-    stay = survival(found, weights)
-    edges = [int(months) for months in BANDS.values() if months < max(found.known, 1)]
-    shares = [stay[:, low] - stay[:, high] for low, high in zip(edges, edges[1:], strict=False)] + [
-        stay[:, edges[-1]]
-    ]
-    counts = (len(found.spells), int(found.left.sum()))
+    stay = survival(followed, followed.weights())
+    edges = [int(months) for months in BANDS.values() if months < max(followed.known, 1)]
+    ends = [*edges[1:], None]
+    counts = (len(followed.spells), int(followed.left.sum()))
     rows = []
+    for place, (low, high) in enumerate(zip(edges, ends, strict=True)):
+        share = stay[:, low] if high is None else stay[:, low] - stay[:, high]
+        limits = followed.limits(share, "share")
+        name = say("economics.bands.share")
+        rows.append(Estimate.of("B1", name, _band_words(place, low, high), limits, "share", counts))
+    return Estimates(tuple(rows), say("economics.bands.caption"))
+
+
+def _band_words(place: int, low: int, high: int | None) -> Said:
+    """The name of the band at this place, from `low` to `high` months; `high` is None for the last
+    that the records reach.
+    """
     names = list(BANDS)
-    for k, (low, share) in enumerate(zip(edges, shares, strict=True)):
-        name = names[k] if k + 1 < len(edges) or k + 1 == len(names) else f"{names[k]} or better"
-        told = f"{low} to {edges[k + 1]} months" if k + 1 < len(edges) else f"over {low} months"
-        group = (
-            f"{name}: {told.replace('0 to', 'under') if low == 0 and k + 1 < len(edges) else told}"
+    band = names[place]
+    if high is None:
+        last = place + 1 == len(names)
+        return say(
+            "economics.bands.over" if last else "economics.bands.or_better", band=band, low=low
         )
-        rows.append(
-            Estimate.of(
-                "B1", "share of clients", group, found.limits(share, "share"), "share", counts
-            )
-        )
-    return Estimates(
-        tuple(rows), "How long clients stay, of all who sign, whether they have left or not"
-    )
+    if low == 0:
+        return say("economics.bands.under", band=band, high=high)
+    return say("economics.bands.between", band=band, low=low, high=high)
 
 
-def grade(found: Course) -> Finding:
+def grade(followed: Course) -> Finding:
     """The agency's grade: the band in which half of its clients have left (B1)."""
-    if not found.known:
-        return Finding("B1", "Too few clients could be watched to say how long half of them stay.")
-    middle, low, high = median(kaplan_meier(follow_up(found.spells)))
-    if not middle <= found.known:
-        least = quantity(float(found.known), "months")
-        name = _band(found.known)
-        more = f"{name} at least" if name != list(BANDS)[-1] else name
-        return Finding(
-            "B1", f"Half of the clients have not left within {least}: {more}, in the study's words."
-        )
+    if not followed.known:
+        return Finding("B1", say("economics.grade.lacking"))
+    middle, low, high = median(kaplan_meier(follow_up(followed.spells)))
+    if not middle <= followed.known:
+        band = _band(followed.known)
+        best = band == list(BANDS)[-1]
+        key = "economics.grade.best" if best else "economics.grade.at_least"
+        return Finding("B1", say(key, months=followed.known, band=band))
     limits = (
-        f"95% interval {between(low, high, 'months')}"
-        if high <= found.known
-        else "no upper limit to be seen"
+        interval_words(low, high, "months")
+        if high <= followed.known
+        else say("economics.grade.no_upper")
     )
-    text = (
-        f"Half of the clients leave within {quantity(middle, 'months')} ({limits}): {_band(middle)}"
+    return Finding(
+        "B1", say("economics.grade.median", months=middle, band=_band(middle), limits=limits)
     )
-    return Finding("B1", f"{text}, in the study's words.")
 
 
 def _band(months: float) -> str:
     return [name for name, first in BANDS.items() if first < months or first == 0][-1]
 
 
-def shortcut(found: Course) -> tuple[Estimates, Finding]:
+def shortcut(followed: Course) -> tuple[Estimates, Finding]:
     """Churn a month by month of service, the lifetime that one over churn gives, and whether that
     may be used (B2).
 
@@ -343,156 +346,191 @@ def shortcut(found: Course) -> tuple[Estimates, Finding]:
     >>> round(100 / 12, 2)  # a lifetime of twelve months: churn of 8.33 % a month
     8.33
     """
-    weights = found.weights()
-    edges = [0, 6, 12, 18, found.at_risk.shape[1]]
-    there = weights @ found.at_risk
-    gone = weights @ found.left
+    weights = followed.weights()
+    there = weights @ followed.at_risk
+    gone = weights @ followed.left
+    table = _churn_table(followed, there, gone)
+    if followed.few or followed.known < min(HORIZONS):
+        return table, Finding("B2", say("economics.churn.lacking"))
+    simple = there.sum(axis=1) / np.maximum(gone.sum(axis=1), 1e-12)
+    mean = extended(followed, weights).sum(axis=1)
+    return table, _shortcut_words(
+        float(simple[0]), followed.limits(mean, "months"), followed.limits(simple / mean, "ratio")
+    )
+
+
+def _churn_table(followed: Course, there: Floats, gone: Floats) -> Estimates:
+    """Churn a month in spans of months of service, from client-months at risk and ends by month,
+    each of shape (m, months).
+    """
+    last = there.shape[1]
+    edges = [0, 6, 12, 18, last]
     rows = []
-    for low, high in [*zip(edges, edges[1:], strict=False), (0, edges[-1])]:
+    for low, high in [*zip(edges, edges[1:], strict=False), (0, last)]:
         months = there[:, low:high].sum(axis=1)
         ends = gone[:, low:high].sum(axis=1)
-        if low < high and months[0]:
-            group = f"after month {low}" if high == edges[-1] else f"months {low + 1} to {high}"
-            group = "all months" if (low, high) == (0, edges[-1]) else group
-            churn = ends / np.maximum(months, 1e-12)
-            counts = (len(found.spells), int(ends[0]))
-            rows.append(
-                Estimate.of(
-                    "B2", "churn a month", group, found.limits(churn, "share"), "share", counts
-                )
-            )
-    table = Estimates(
-        tuple(rows), "Churn a month by month of service: those who left over those who were there"
-    )
-    if found.few or found.known < min(HORIZONS):
-        return table, Finding("B2", "Too few have left to say at what pace clients go.")
-    simple = there.sum(axis=1) / np.maximum(gone.sum(axis=1), 1e-12)
-    mean = extended(found, weights).sum(axis=1)
-    low, high = found.limits(simple / mean, "ratio")[1:]
-    told = [found.limits(values, "months") for values in (simple, mean)]
-    text = (
-        f"One over churn gives a mean lifetime of {told[0][0]:.1f} months, the whole curve "
-        f"{told[1][0]:.1f} (95% "
-        f"interval {between(told[1][1], told[1][2], 'months')}). "
-    )
+        if low >= high or not months[0]:
+            continue
+        limits = followed.limits(ends / np.maximum(months, 1e-12), "share")
+        counts = (len(followed.spells), int(ends[0]))
+        group = _months_words(low, high, last)
+        rows.append(Estimate.of("B2", say("economics.churn.name"), group, limits, "share", counts))
+    return Estimates(tuple(rows), say("economics.churn.caption"))
+
+
+def _months_words(low: int, high: int, last: int) -> Said:
+    """The name of the months of service from `low` up to `high`, of `last` in all."""
+    if (low, high) == (0, last):
+        return say("economics.churn.all")
+    if high == last:
+        return say("economics.churn.after", low=low)
+    return say("economics.churn.months", low=low + 1, high=high)
+
+
+def _shortcut_words(simple: float, mean: list[float], off: list[float]) -> Finding:
+    """Whether one over churn (`simple`, months) may stand for the mean lifetime: `mean` and `off`,
+    their ratio, are values with their limits.
+    """
+    limits = interval_words(mean[1], mean[2], "months")
+    lead = say("economics.churn.lifetimes", shortcut=simple, mean=mean[0], limits=limits)
+    low, high = off[1:]
     if low > 1 + CLOSE or high < 1 - CLOSE:
-        text += "The shortcut misleads here, for clients do not leave at one pace."
+        verdict = say("economics.churn.misleads")
     elif low >= 1 - CLOSE and high <= 1 + CLOSE:
-        text += f"Here the shortcut does no harm: it is off by less than {CLOSE:.0%}."
+        verdict = say("economics.churn.harmless", close=CLOSE)
     else:
-        text += f"Whether the shortcut is off by more than {CLOSE:.0%} cannot be told."
-    return table, Finding("B2", text)
+        verdict = say("economics.churn.unclear", close=CLOSE)
+    return Finding("B2", together(lead, verdict))
 
 
-def segments(spells: pd.DataFrame) -> dict[str, Floats]:
+def segments(spells: pd.DataFrame) -> dict[Said, Floats]:
     """Masks of shape (n,) by term at signing, third by planned spend, and source where known."""
+    masks = {say("economics.segment.all"): np.ones(len(spells), dtype=bool)}
     terms = spells["contract_term_months"].astype(int)
-    found = {"all clients": np.ones(len(spells), dtype=bool)}
     for term in sorted(terms.unique()):
-        name = "month-to-month" if term == 1 else f"{term} months' term"
-        found[name] = (terms == term).to_numpy()
+        monthly = say("economics.segment.monthly")
+        name = monthly if term == 1 else say("economics.segment.term", months=term)
+        masks[name] = (terms == term).to_numpy()
     size = spells["monthly_ad_spend"].astype(float)
     low, high = size.quantile([1 / 3, 2 / 3])
     if low < high:
-        thirds = {
-            "smallest third by spend": size <= low,
-            "middle third": (size > low) & (size <= high),
-        }
-        found |= {
-            name: mask.to_numpy()
-            for name, mask in (thirds | {"largest third": size > high}).items()
-        }
+        masks[say("economics.segment.smallest")] = (size <= low).to_numpy()
+        masks[say("economics.segment.middle")] = ((size > low) & (size <= high)).to_numpy()
+        masks[say("economics.segment.largest")] = (size > high).to_numpy()
     if "source" in spells:
         for source in sorted(spells["source"].dropna().unique()):
-            found[f"from {source}"] = (spells["source"] == source).fillna(False).to_numpy(bool)
-    return found
+            name = say("economics.segment.source", source=source)
+            masks[name] = (spells["source"] == source).fillna(False).to_numpy(bool)
+    return masks
 
 
-def value_by_segment(found: Course) -> Estimates:
+@dataclass(frozen=True)
+class Values(Estimates):
+    """What a new client of each segment is worth, with what `value_words` needs to put it in a
+    sentence: the months counted, and what the money is (empty: fees are not known).
+    """
+
+    horizon: int = 0
+    counts: str = ""
+
+    def about(self, key: str) -> list[Estimate]:
+        """The known estimates of one quantity, by the id of its text; all clients first."""
+        name = say(key, months=self.horizon)
+        return [
+            row for row in self.rows if key_of(row.name) == name.key and math.isfinite(row.estimate)
+        ]
+
+
+def value_by_segment(followed: Course) -> Values:
     """What a new client is worth, how long it stays and when it has paid back what winning it cost,
     by segment (B7).
 
     Over the longest horizon that every segment was watched for; one that was not watched for a year
     shows a dash. Discounted by a tenth a year. Money as `Course.counts` says.
     """
-    parts = {name: found.where(mask) for name, mask in segments(found.spells).items() if mask.any()}
+    masks = segments(followed.spells)
+    parts = {name: followed.where(mask) for name, mask in masks.items() if mask.any()}
     horizon = horizon_of(*parts.values())
+    worth_name = say("economics.value.worth", months=horizon)
     rows = []
     for name, part in parts.items() if horizon else ():
         counts = (len(part.spells), int(part.left.sum()))
-        values = (
-            _valued(part, horizon)
-            if part.known >= horizon
-            else {f"worth over {horizon} months": [math.nan]}
-        )
-        for what, value in values.items():
-            unit = "months" if what.startswith("months") else "money"
-            rows.append(Estimate.of("B7", what, name, value, unit, counts))
-    what = (
-        f"{found.counts}, discounted"
-        if found.has_money
-        else "months of service alone: fees are not known"
-    )
-    return Estimates(tuple(rows), f"What a new client is worth over {horizon} months ({what})")
+        known = part.known >= horizon
+        values = _valued(part, horizon) if known else [(worth_name, [math.nan], "money")]
+        rows += [Estimate.of("B7", what, name, v, unit, counts) for what, v, unit in values]
+    if not followed.has_money:
+        caption = say("economics.value.caption_months", months=horizon)
+        return Values(tuple(rows), caption, horizon)
+    caption = say("economics.value.caption", months=horizon, counts=followed.counts)
+    return Values(tuple(rows), caption, horizon, followed.counts)
 
 
-def value_words(table: Estimates, currency: str = "") -> Finding:
+def value_words(values: Values, currency: str = "") -> Finding:
     """What a new client is worth, in a sentence, with the segments worth most and least; without
     fees, in months.
     """
-    rows = [r for r in table.rows if r.name.startswith("worth over") and math.isfinite(r.estimate)]
-    stays = [r for r in table.rows if r.name.startswith("months stayed")]
-    if not rows and not stays:
-        return Finding(
-            "B7",
-            f"What a client is worth cannot be told yet. It takes {NEEDS}, and a year of service "
-            "watched.",
-        )
-    whole = (rows or stays)[0]
-    rest = sorted((rows or stays)[1:], key=lambda row: -row.estimate)
+    worths = values.about("economics.value.worth")
+    stays = values.about("economics.value.stayed")
+    if not worths and not stays:
+        return Finding("B7", say("economics.value.lacking", needs=NEEDS))
+    whole, *segments = worths or stays
     value = quantity(whole.estimate, whole.unit)
-    limits = f"95% interval {between(whole.low, whole.high, whole.unit)}"
-    text = f"A new client stays {value} {whole.name.removeprefix('months stayed ')} ({limits})"
-    if rows:
-        text = (
-            f"A new client brings {value} {currency} {whole.name.removeprefix('worth ')} ({limits})"
+    limits = interval_words(whole.low, whole.high, whole.unit)
+    if worths:
+        lead = say(
+            "economics.value.brings",
+            money=f"{value} {currency}".strip(),
+            months=values.horizon,
+            limits=limits,
+            counts=values.counts,
         )
-    if (
-        len(rest) > 1 and rest[0].low > rest[-1].high
-    ):  # intervals that do not touch: more than the luck of many looks
-        each = [f"{row.group} ({quantity(row.estimate, row.unit)})" for row in (rest[0], rest[-1])]
-        text += f": most the {each[0]}, least the {each[1]}"
-    tail = (
-        table.caption[table.caption.index("(") + 1 : -1]
-        if rows
-        else f"what that is worth takes {NEEDS}"
+        return Finding("B7", together(lead, _extremes(segments)))
+    lead = say("economics.value.stays", stayed=value, months=values.horizon, limits=limits)
+    alone = say("economics.value.months_alone", needs=NEEDS)
+    return Finding("B7", together(lead, _extremes(segments), alone))
+
+
+def _extremes(segments: list[Estimate]) -> str:
+    """The segments with most and least; empty where their intervals touch, for the best and worst
+    of many looks differ by chance.
+    """
+    ordered = sorted(segments, key=lambda row: -row.estimate)
+    if len(ordered) < 2 or not ordered[0].low > ordered[-1].high:
+        return ""
+    most, least = ordered[0], ordered[-1]
+    return say(
+        "economics.value.extremes",
+        most=most.group,
+        most_value=quantity(most.estimate, most.unit),
+        least=least.group,
+        least_value=quantity(least.estimate, least.unit),
     )
-    return Finding("B7", " ".join(f"{text}; {tail}.".split()))
 
 
-def _valued(part: Course, horizon: int) -> dict[str, list[float]]:
+def _valued(part: Course, horizon: int) -> list[tuple[Said, list[float], str]]:
+    """What a client of this segment is worth: name, value with its limits, and unit of each
+    quantity.
+    """
     weights = part.weights()
     stay = survival(part, weights)
-    values = {}
+    values = []
     if part.has_money:
         paid = paid_there(part, weights)
-        values[f"worth over {horizon} months"] = part.limits(worth(stay, paid, horizon), "money")
-        values["worth of the middling client"] = part.limits(
-            _middling(part, weights, stay, horizon), "money"
-        )
-        if (cost := _won(part, weights)) is not None:
-            values["cost of winning it"] = part.limits(cost, "money")
-            values["months until that is paid back"] = part.limits(
-                payback(stay, paid, cost, part.known), "months"
-            )
-    return values | {
-        f"months stayed of the first {horizon}": part.limits(
-            stay[:, :horizon].sum(axis=1), "months"
-        )
-    }
+        name = say("economics.value.worth", months=horizon)
+        values.append((name, worth(stay, paid, horizon), "money"))
+        median_worth = _median_worth(part, weights, stay, horizon)
+        values.append((say("economics.value.median"), median_worth, "money"))
+        cost = _acquisition_cost(part, weights)
+        if cost is not None:
+            values.append((say("economics.value.cost"), cost, "money"))
+            months = payback(stay, paid, cost, part.known)
+            values.append((say("economics.value.payback"), months, "months"))
+    name = say("economics.value.stayed", months=horizon)
+    values.append((name, stay[:, :horizon].sum(axis=1), "months"))
+    return [(what, part.limits(drawn, unit), unit) for what, drawn, unit in values]
 
 
-def _middling(part: Course, weights: Weights, stay: Floats, horizon: int) -> Floats:
+def _median_worth(part: Course, weights: Weights, stay: Floats, horizon: int) -> Floats:
     """Worth of a client that pays what half pay less than and stays until half have left (or to the
     horizon).
     """
@@ -501,7 +539,7 @@ def _middling(part: Course, weights: Weights, stay: Floats, horizon: int) -> Flo
     return weights.medians(mean) * worth(half, np.ones_like(half), horizon)
 
 
-def _won(part: Course, weights: Weights) -> Floats | None:
+def _acquisition_cost(part: Course, weights: Weights) -> Floats | None:
     """Mean cost of winning those who signed under observation, shape (m,); None where too few are
     known.
     """
@@ -524,29 +562,15 @@ def payback(stay: Floats, paid: Floats, cost: Floats, known: int) -> Floats:
     return np.where(there.any(axis=1), there.argmax(axis=1) + 1.0, np.inf)
 
 
-def lacking(found: Course, margins: Course, spells: pd.DataFrame, sellers: object) -> Findings:
+def lacking(followed: Course, margins: Course, spells: pd.DataFrame, sellers: object) -> Findings:
     """What is not in the data, and what it would answer."""
-    told = {
-        (
-            NEEDS,
-            "what a client is worth, where revenue levels off and what would move it",
-        ): not found.has_money,
-        ("hours with what they cost (tables hours and staff)", "worth after costs"): margins.counts
-        != MARGINS,
-        ("what each client paid in each month", "all of this better"): 0
-        < found.known_share
-        < ALL_KNOWN,
-        ("acquisition_cost in clients", "when winning a client is paid back"): "acquisition_cost"
-        not in spells,
-        ("sellers and their salaries (table staff)", "whether another seller pays"): sellers
-        is None,
-    }
-    lacks = [
-        Finding("B7", f"Not in the data: {what}. It would tell {why}.")
-        for (what, why), no in told.items()
-        if no
+    hours = key_of(margins.counts) == key_of(MARGINS)
+    absent = [
+        (not followed.has_money, say("economics.lacking.fees", needs=NEEDS)),
+        (not hours, say("economics.lacking.hours")),
+        (0 < followed.known_share < ALL_KNOWN, say("economics.lacking.months")),
+        ("acquisition_cost" not in spells, say("economics.lacking.cost")),
+        (sellers is None, say("economics.lacking.sellers")),
     ]
-    return Findings(
-        tuple(lacks),
-        "Nothing is lacking: fees, hours, the cost of winning clients and sellers are known.",
-    )
+    findings = tuple(Finding("B7", text) for lacks, text in absent if lacks)
+    return Findings(findings, say("economics.lacking.nothing"))

@@ -34,9 +34,10 @@ from retention.money.lifetimes import (
     paid_there,
     survival,
 )
-from retention.results import Estimate, Estimates, Finding, between, quantity
+from retention.results import ALL, Estimate, Estimates, Finding, interval_words, quantity
 from retention.stats.curves import MIN_AT_RISK
 from retention.stats.intervals import NO_REPS, Weights, over, with_limits
+from retention.words import Said, say, together
 
 YEAR = 12
 # (ours) sign-ups a month are those of the last two years, or of the records where they are shorter
@@ -45,7 +46,7 @@ AHEAD = 120  # months that are looked ahead
 NEARLY = 0.95  # share of the plateau at which revenue counts as levelled off: METHODS 5
 HEAVY = 0.25  # (ours) share of the plateau beyond what was watched, from which none can be promised
 LATEST = 3  # months on record whose mean is what a client pays now
-MIN_FOR_THIRDS = 90  # (ours) engagements from which thirds of what they pay are told apart
+MIN_FOR_THIRDS = 90  # (ours) engagements from which thirds of what they pay are kept apart
 # (ours) share of today's revenue within which the whole interval must lie for it to be there
 # already
 NEAR = 0.20
@@ -86,7 +87,7 @@ class Outlook:
     fee: Floats
     within: Floats
     level: Floats
-    tails: dict[str, float]
+    tails: dict[Said, float]
     counts: str
     clients: tuple[int, int]
     sizes: Floats = field(default_factory=lambda: NO_REPS)
@@ -116,7 +117,9 @@ class Outlook:
         )
 
 
-def outlook(found: Course, cutoff: dt.date, draws: int = DRAWS, notice: int = 1) -> Outlook | None:
+def outlook(
+    followed: Course, cutoff: dt.date, draws: int = DRAWS, notice: int = 1
+) -> Outlook | None:
     """What is to come if clients sign as lately, pay as they did and leave as they did; None where
     too little is known.
 
@@ -124,27 +127,35 @@ def outlook(found: Course, cutoff: dt.date, draws: int = DRAWS, notice: int = 1)
     out, as many sign and are there as before: how many clients a rep has is no luck of the rep's.
     None too of a snapshot, whose starts are counted back: it does not tell who signed lately.
     """
-    known = found.known
-    if not found.has_money or known < YEAR or found.few or not renewals_known(found.spells):
+    known = followed.known
+    if (
+        not followed.has_money
+        or known < YEAR
+        or followed.few
+        or not renewals_known(followed.spells)
+    ):
         return None
-    weights = found.weights(draws)
-    stay = extended(found, weights)
-    signed = signups(found, weights, cutoff)
-    if signed[0] <= 0:  # nobody signs: revenue levels off at nothing, and no plateau is to be told
+    weights = followed.weights(draws)
+    stay = extended(followed, weights)
+    signed = signups(followed, weights, cutoff)
+    if (
+        signed[0] <= 0
+    ):  # nobody signs: revenue levels off at nothing, and there is no plateau to name
         return None
-    paid = paid_all_along(found, weights)
+    paid = paid_all_along(followed, weights)
     brings = stay[:, :-1] * paid
-    within, level = (signed * brings[:, :months].sum(axis=1) for months in (known, LONGEST))
+    within = signed * brings[:, :known].sum(axis=1)
+    level = signed * brings[:, :LONGEST].sum(axis=1)
     new = np.hstack(
         [np.zeros((len(signed), 1)), signed[:, None] * np.cumsum(brings, axis=1)[:, :AHEAD]]
     )
-    rest = {
+    tails = {
         name: within[0] + float(signed[0] * paid[0, -1] * months)
-        for name, months in _tails(found, known).items()
+        for name, months in _tails(followed, known).items()
     }
     fee = brings[:, :known].sum(axis=1) / stay[:, :known].sum(axis=1)
-    counts = (len(found.spells), int(found.left.sum()))
-    ahead = book(found, weights, cutoff, notice)
+    counts = (len(followed.spells), int(followed.left.sum()))
+    ahead = book(followed, weights, cutoff, notice)
     return Outlook(
         cutoff,
         known,
@@ -154,28 +165,28 @@ def outlook(found: Course, cutoff: dt.date, draws: int = DRAWS, notice: int = 1)
         fee,
         within,
         level,
-        rest,
-        found.counts,
+        tails,
+        followed.counts,
         counts,
         weights.sizes,
     )
 
 
-def paid_all_along(found: Course, weights: Weights) -> Floats:
+def paid_all_along(followed: Course, weights: Weights) -> Floats:
     """What a client still there pays in each month, shape (m, LONGEST); after those watched as in
     their last year.
     """
-    paid = paid_there(found, weights)[:, : found.known]
+    paid = paid_there(followed, weights)[:, : followed.known]
     usual = paid[:, -YEAR:].mean(axis=1, keepdims=True)
-    return np.hstack([paid, np.repeat(usual, LONGEST - found.known, axis=1)])
+    return np.hstack([paid, np.repeat(usual, LONGEST - followed.known, axis=1)])
 
 
-def signups(found: Course, weights: Weights, cutoff: dt.date) -> Floats:
+def signups(followed: Course, weights: Weights, cutoff: dt.date) -> Floats:
     """Clients signed a month lately, shape (m,); as many as each rep is left out, for reps do not
     sign clients.
     """
-    spells = found.spells
-    months = signing_months(found.spells)
+    spells = followed.spells
+    months = signing_months(followed.spells)
     lately = spells["start_date"] >= pd.Timestamp(cutoff) + DAY - pd.DateOffset(months=months)
     return weights.apart_from_reps(
         weights.times @ (lately & (spells["entry_months"] == 0)).to_numpy(float) / months
@@ -187,7 +198,7 @@ def signing_months(spells: pd.DataFrame) -> int:
     return min(SIGNED_MONTHS, int((spells["observed_months"] - spells["entry_months"]).max()))
 
 
-def _tails(found: Course, known: int) -> dict[str, float]:
+def _tails(followed: Course, known: int) -> dict[Said, float]:
     """Months that a new client stays beyond those watched, in the mean, by curves fitted to all of
     it.
 
@@ -195,17 +206,21 @@ def _tails(found: Course, known: int) -> dict[str, float]:
     allowed for; an end in month k lies between k - 1 and k. A curve that cannot be fitted is left
     out.
     """
-    outcome = follow_up(found.spells)
+    outcome = follow_up(followed.spells)
     seen = outcome.stop > outcome.entry
     stop = outcome.stop[seen]
     entry = outcome.entry[seen]
     ended = outcome.kind[seen] > 0
     lower = np.where(ended, stop - 1, stop)
     upper = np.where(ended, stop, np.inf)
-    share = survival(found, np.ones((1, len(found.spells))))[0, known]
+    share = survival(followed, np.ones((1, len(followed.spells))))[0, known]
     grid = np.arange(known, 2400.0)
-    told = {}
-    for name, fitter in (("Weibull", WeibullFitter()), ("log-normal", LogNormalFitter())):
+    curves = {
+        say("economics.revenue.weibull"): WeibullFitter(),
+        say("economics.revenue.lognormal"): LogNormalFitter(),
+    }
+    stays = {}
+    for name, fitter in curves.items():
         limits = (np.maximum(lower, 1e-3), np.maximum(upper, 2e-3))
         try:
             with np.errstate(all="ignore"):  # the search tries curves that no number can hold
@@ -213,11 +228,11 @@ def _tails(found: Course, known: int) -> dict[str, float]:
         except ConvergenceError:
             continue  # a curve that does not fit these lifetimes bounds nothing
         curve = fitter.survival_function_at_times(grid).to_numpy()
-        told[name] = float(share * curve.sum() / curve[0]) if curve[0] > 0 else 0.0
-    return told
+        stays[name] = float(share * curve.sum() / curve[0]) if curve[0] > 0 else 0.0
+    return stays
 
 
-def book(found: Course, weights: Weights, cutoff: dt.date, notice: int) -> Floats:
+def book(followed: Course, weights: Weights, cutoff: dt.date, notice: int) -> Floats:
     """What the present clients pay now and will in each coming month, shape (m, AHEAD + 1), given
     how long they stayed.
 
@@ -225,7 +240,7 @@ def book(found: Course, weights: Weights, cutoff: dt.date, notice: int) -> Float
     S(a + h) / S(a + notice), by the curve of those who pay about as much (thirds), and pays what it
     pays now. Who has given notice pays until its end.
     """
-    spells, (present, now) = found.spells, present_clients(found, cutoff)
+    spells, (present, now) = followed.spells, present_clients(followed, cutoff)
     leaves = month_of(spells["end_date"] + DAY) - month_of(
         pd.Series(pd.Timestamp(cutoff) + DAY, spells.index)
     )
@@ -234,8 +249,8 @@ def book(found: Course, weights: Weights, cutoff: dt.date, notice: int) -> Float
         noticed = present & (leaves > h).to_numpy()
         path[:, h] = weights[:, noticed] @ now[noticed]
     no_notice = present & staying(spells).to_numpy()
-    for third in _thirds(np.where(present, now, pd.DataFrame(found.paid).median(axis=1))):
-        path += _decays(found, weights, no_notice & third, now, third, notice)
+    for third in _thirds(np.where(present, now, pd.DataFrame(followed.paid).median(axis=1))):
+        path += _decays(followed, weights, no_notice & third, now, third, notice)
     return _as_much_now(path, len(weights.sizes))
 
 
@@ -258,14 +273,15 @@ def _thirds(pays: Floats) -> list[Floats]:
 
 
 def _decays(
-    found: Course, weights: Weights, chosen: Floats, now: Floats, like: Floats, notice: int
+    followed: Course, weights: Weights, chosen: Floats, now: Floats, like: Floats, notice: int
 ) -> Floats:
     """What the chosen will pay, leaving by the curve of those alike."""
-    part = found.where(like)
+    part = followed.where(like)
     stay = extended(
-        part if part.known >= YEAR else found, weights[:, like] if part.known >= YEAR else weights
+        part if part.known >= YEAR else followed,
+        weights[:, like] if part.known >= YEAR else weights,
     )
-    ages = found.spells["observed_months"].to_numpy(int)
+    ages = followed.spells["observed_months"].to_numpy(int)
     path = np.zeros((len(weights), AHEAD + 1))
     for age in np.unique(ages[chosen]):
         mask = chosen & (ages == age)
@@ -276,112 +292,95 @@ def _decays(
     return path
 
 
-def present_clients(found: Course, cutoff: dt.date) -> tuple[Floats, Floats]:
+def present_clients(followed: Course, cutoff: dt.date) -> tuple[Floats, Floats]:
     """Who is there (mask of shape (n,)), and what each pays a month now: the mean of its last
     months on record.
     """
-    spells = found.spells
+    spells = followed.spells
     present = active(spells).to_numpy()
     now = np.full(len(spells), np.nan)
     for i in np.flatnonzero(present):
-        told = found.paid[i][np.isfinite(found.paid[i])]
-        now[i] = told[-LATEST:].mean() if len(told) else np.nan
+        on_record = followed.paid[i][np.isfinite(followed.paid[i])]
+        now[i] = on_record[-LATEST:].mean() if len(on_record) else np.nan
     planned = planned_fees(spells).to_numpy()
     now = np.where(np.isnan(now), planned, now)
     usual = float(np.nanmedian(now[present])) if np.isfinite(now[present]).any() else 0.0
     return present, np.where(np.isnan(now), usual, now)
 
 
-def plateau_table(found: Outlook | None) -> Estimates:
+def plateau_table(ahead: Outlook | None) -> Estimates:
     """Revenue now, in a year and in two, the plateau and its bounds, and when it is reached
     (B3).
     """
-    if found is None:
-        return Estimates((), "Where revenue levels off")
-    told = {
-        "clients signed a month": (found.signed, "number"),
-        "revenue in the coming month": (found.path[:, 1], "money"),
-        "revenue a month in a year": (found.path[:, YEAR], "money"),
-        "revenue a month in two years": (found.path[:, 2 * YEAR], "money"),
-        f"plateau, from lifetimes of up to {found.known} months": (found.within, "money"),
-        "plateau, if the longest go on leaving as lately": (found.level, "money"),
-        "months until revenue is within a twentieth of it": (found.months, "months"),
-        "of today's revenue, lost in a year by those who leave": (
-            1 - over(found.book[:, YEAR], found.book[:, 0]),
-            "share",
-        ),
-        "worth of the present clients, over ten years": (present_worth(found), "money"),
-    }
-    rows = [
-        Estimate.of("B3", name, "all", found.limits(v, u), u, found.clients)
-        for name, (v, u) in told.items()
+    if ahead is None:
+        return Estimates((), say("economics.revenue.empty"))
+    lost = 1 - over(ahead.book[:, YEAR], ahead.book[:, 0])
+    values = [
+        (say("economics.revenue.signed"), ahead.signed, "number"),
+        (say("economics.revenue.now"), ahead.path[:, 1], "money"),
+        (say("economics.revenue.in_a_year"), ahead.path[:, YEAR], "money"),
+        (say("economics.revenue.in_two_years"), ahead.path[:, 2 * YEAR], "money"),
+        (say("economics.revenue.within", months=ahead.known), ahead.within, "money"),
+        (say("economics.revenue.level"), ahead.level, "money"),
+        (say("economics.revenue.months"), ahead.months, "months"),
+        (say("economics.revenue.lost"), lost, "share"),
+        (say("economics.revenue.present"), present_worth(ahead), "money"),
     ]
-    for name, level in found.tails.items():
-        rows.append(
-            Estimate.of(
-                "B3", f"plateau, if lifetimes follow a {name} curve", "all", (level,), "money"
-            )
-        )
-    return Estimates(
-        tuple(rows), f"Revenue to come ({found.counts}), if clients sign, pay and leave as they did"
-    )
+    rows = [
+        Estimate.of("B3", name, ALL, ahead.limits(drawn, unit), unit, ahead.clients)
+        for name, drawn, unit in values
+    ]
+    for curve, level in ahead.tails.items():
+        name = say("economics.revenue.tail", curve=curve)
+        rows.append(Estimate.of("B3", name, ALL, (level,), "money"))
+    return Estimates(tuple(rows), say("economics.revenue.caption", counts=ahead.counts))
 
 
-def present_worth(found: Outlook) -> Floats:
+def present_worth(ahead: Outlook) -> Floats:
     """What the present clients will still bring in ten years, discounted by a tenth a year, shape
     (m,) (B7).
     """
-    return np.asarray(
-        (found.book[:, 1:] / (1 + DISCOUNT) ** (np.arange(1, AHEAD + 1) / YEAR)).sum(axis=1)
-    )
+    discount = (1 + DISCOUNT) ** (np.arange(1, AHEAD + 1) / YEAR)
+    return np.asarray((ahead.book[:, 1:] / discount).sum(axis=1))
 
 
-def plateau_words(found: Outlook | None, currency: str = "") -> Finding:
+def plateau_words(ahead: Outlook | None, currency: str = "") -> Finding:
     """Where revenue levels off and when, in a sentence; or that no plateau can be promised."""
-    if found is None:
-        why = (
-            f"It takes {NEEDS}, dates of start and end, clients signed lately, and a year of "
-            "service watched in which "
-            "ten clients left."
-        )
-        return Finding("B3", f"Where revenue levels off cannot be told yet. {why}")
-    now, (level, low, high) = found.path[0, 1], found.limits(found.level, "money")
-    months = found.months[0]
-    money = f"{quantity(level, 'money')} {currency}".strip()
-    limits = f"95% interval {between(low, high, 'money')}"
-    if found.beyond > HEAVY:
-        least = f"{quantity(found.within[0], 'money')} {currency}".strip()
-        text = (
-            f"No plateau can be promised: {found.beyond:.0%} of it would come from clients "
-            "staying longer than the "
-            f"{found.known} months that could be watched. It is at least {least} a month; if the "
-            "longest go on leaving "
-            f"as lately, {money} ({limits})."
-        )
-        return Finding("B3", text)
-    today = f"{quantity(now, 'money')} {currency}".strip()
-    grown, lowest, most = (
-        limit - 1 for limit in found.limits(over(found.level, found.path[:, 1]), "ratio")
-    )
+    if ahead is None:
+        needs = say("economics.revenue.needs", needs=NEEDS)
+        return Finding("B3", together(say("economics.revenue.lacking"), needs))
+    level, low, high = ahead.limits(ahead.level, "money")
+    money = _money(level, currency)
+    limits = interval_words(low, high, "money")
+    if ahead.beyond > HEAVY:
+        lead = say("economics.revenue.no_plateau", beyond=ahead.beyond, months=ahead.known)
+        least = _money(ahead.within[0], currency)
+        bound = say("economics.revenue.at_least", least=least, money=money, limits=limits)
+        return Finding("B3", together(lead, bound))
+    today = _money(ahead.path[0, 1], currency)
+    ratio = ahead.limits(over(ahead.level, ahead.path[:, 1]), "ratio")
+    grown, lowest, most = (limit - 1 for limit in ratio)
     if lowest <= 0 <= most:
-        there = (
-            "so it is there already"
-            if max(-lowest, most) <= NEAR
-            else "so it may grow or shrink from there"
-        )
-        text = (
-            f"Revenue levels off at {money} a month ({limits}), where those who leave take "
-            "what those who sign bring"
-        )
-        return Finding("B3", f"{text}. Now it is {today}, {there}.")
-    when = "in more than ten years"
-    if math.isfinite(months):
-        when = f"by {pd.Timestamp(found.cutoff) + pd.DateOffset(months=int(months)):%B %Y}"
-    text = (
-        f"Revenue {'grows' if grown > 0 else 'shrinks'} from {today} to {money} a month "
-        f"({limits}) and is nearly there"
-    )
-    return Finding("B3", f"{text} {when}, if clients sign, pay and leave as they did.")
+        there = max(-lowest, most) <= NEAR
+        now = "economics.revenue.there" if there else "economics.revenue.either_way"
+        lead = say("economics.revenue.steady", money=money, limits=limits)
+        return Finding("B3", together(lead, say(now, today=today)))
+    way = "economics.revenue.grows" if grown > 0 else "economics.revenue.shrinks"
+    lead = say(way, today=today, money=money, limits=limits)
+    return Finding("B3", together(lead, _when_words(ahead)))
+
+
+def _money(value: float, currency: str) -> str:
+    return f"{quantity(value, 'money')} {currency}".strip()
+
+
+def _when_words(ahead: Outlook) -> Said:
+    """By which month revenue is nearly at its plateau."""
+    months = ahead.months[0]
+    if not math.isfinite(months):
+        return say("economics.revenue.far_off")
+    day = pd.Timestamp(ahead.cutoff) + pd.DateOffset(months=int(months))
+    return say("economics.revenue.when", month=f"{day:%B %Y}")
 
 
 def retained(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Estimates:
@@ -393,39 +392,54 @@ def retained(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Esti
     one and, if still here, the other. Source: METHODS 5.
     """
     today = pd.Timestamp(cutoff)
+    years = {
+        say("economics.retained.lately"): today,
+        say("economics.retained.before"): year_before(today),
+    }
     rows = []
-    years = (("the last twelve months", today), ("the twelve before", year_before(today)))
-    for group, day in years if renewals_known(spells) else ():
-        there = there_on(spells, year_before(day))
-        if there.sum() < MIN_AT_RISK:
-            continue
-        now = last_month(day)
-        now = (
-            now if money.empty else min(now, int(money["month"].max()))
-        )  # fees are written down late
-        then = now - YEAR
-        part = spells[there]
-        kept = active_on(part, day).to_numpy(float)
-        again = np.random.default_rng(SEED).poisson(1.0, (DRAWS, len(part)))
-        weights = Weights.of_rows(np.vstack([np.ones(len(part)), again]), rep_by(part, day))
-        before, after = (_fees_in(part, money, month) for month in (then, now))
-        after = np.where(kept > 0, after, 0.0)
-        known = np.isfinite(before) & np.isfinite(after)
-        values = {"clients kept (logo retention)": over(weights @ kept, weights.sum(axis=1))}
-        if known.sum() >= MIN_AT_RISK and before[known].sum() > 0:
-            before = before[known]
-            after = after[known]
-            mine = weights[:, known]
-            values["fees kept, raises and cuts included (net)"] = over(mine @ after, mine @ before)
-            values["fees kept, raises not counted (gross)"] = over(
-                mine @ np.minimum(after, before), mine @ before
-            )
-        counts = (len(part), int(len(part) - kept.sum()))
-        for name, value in values.items():
-            rows.append(
-                Estimate.of("B3", name, group, weights.limits(value, "share"), "share", counts)
-            )
-    return Estimates(tuple(rows), "Of the clients of a year before: how many and how much is left")
+    for group, day in years.items() if renewals_known(spells) else ():
+        rows += _retained_of(spells, money, day, group)
+    return Estimates(tuple(rows), say("economics.retained.caption"))
+
+
+def _retained_of(
+    spells: pd.DataFrame, money: pd.DataFrame, day: pd.Timestamp, group: Said
+) -> list[Estimate]:
+    """What is retained on a day of the clients of a year before; nothing where they are too few."""
+    there = there_on(spells, year_before(day))
+    if there.sum() < MIN_AT_RISK:
+        return []
+    part = spells[there]
+    kept = active_on(part, day).to_numpy(float)
+    again = np.random.default_rng(SEED).poisson(1.0, (DRAWS, len(part)))
+    weights = Weights.of_rows(np.vstack([np.ones(len(part)), again]), rep_by(part, day))
+    before, after = _fees_of_year(part, money, day)
+    after = np.where(kept > 0, after, 0.0)
+    known = np.isfinite(before) & np.isfinite(after)
+    values = {say("economics.retained.clients"): over(weights @ kept, weights.sum(axis=1))}
+    if known.sum() >= MIN_AT_RISK and before[known].sum() > 0:
+        fees = weights[:, known] @ before[known]
+        still = weights[:, known] @ after[known]
+        without_raises = weights[:, known] @ np.minimum(after[known], before[known])
+        values[say("economics.retained.net")] = over(still, fees)
+        values[say("economics.retained.gross")] = over(without_raises, fees)
+    counts = (len(part), int(len(part) - kept.sum()))
+    return [
+        Estimate.of("B3", name, group, weights.limits(drawn, "share"), "share", counts)
+        for name, drawn in values.items()
+    ]
+
+
+def _fees_of_year(
+    part: pd.DataFrame, money: pd.DataFrame, day: pd.Timestamp
+) -> tuple[Floats, Floats]:
+    """Fees of these engagements a year before, and in the last whole month on record by this day;
+    each of shape (n,), NaN where not known.
+    """
+    now = last_month(day)
+    if not money.empty:
+        now = min(now, int(money["month"].max()))  # fees are written down late
+    return _fees_in(part, money, now - YEAR), _fees_in(part, money, now)
 
 
 def _fees_in(part: pd.DataFrame, money: pd.DataFrame, month: int) -> Floats:
@@ -433,32 +447,38 @@ def _fees_in(part: pd.DataFrame, money: pd.DataFrame, month: int) -> Floats:
     return rows["fee"].to_numpy(float)
 
 
-def outlook_rows(found: Outlook | None) -> pd.DataFrame:
+def outlook_rows(ahead: Outlook | None) -> pd.DataFrame:
     """Revenue to come for the chart: `group, month, mean, low, high, level, level_low,
     level_high`.
     """
     names = ["group", "month", "mean", "low", "high", "level", "level_low", "level_high"]
-    if found is None:
+    if ahead is None:
         return pd.DataFrame(columns=names)
-    level = dict(zip(names[-3:], found.limits(found.level, "money"), strict=True))
+    level = dict(zip(names[-3:], ahead.limits(ahead.level, "money"), strict=True))
+    groups = {say("economics.chart.all"): ahead.path, say("economics.chart.present"): ahead.book}
     parts = []
-    for group, every in (("all clients", found.path), ("those here now", found.book)):
-        path = every[
-            :, 1:
-        ]  # the month after the cut-off is the first in which some sign as well as leave
-        limits = [found.limits(values, "money") for values in path.T]
-        frame = pd.DataFrame(limits, columns=["mean", "low", "high"]).assign(
-            month=np.arange(1, path.shape[1] + 1)
-        )
-        parts.append(frame.assign(group=group, **level))
+    for group, every in groups.items():
+        # the month after the cut-off is the first in which some sign as well as leave
+        path = every[:, 1:]
+        limits = [ahead.limits(values, "money") for values in path.T]
+        months = np.arange(1, path.shape[1] + 1)
+        frame = pd.DataFrame(limits, columns=["mean", "low", "high"])
+        parts.append(frame.assign(month=months, group=group, **level))
     return pd.concat(parts, ignore_index=True)
 
 
-def outlook_alt(rows: pd.DataFrame, currency: str = "") -> str:
-    """The chart in words."""
-    told = rows[rows["month"].isin([1, YEAR, 2 * YEAR, 5 * YEAR])]
-    words = [
-        f"{row.group}, month {row.month}: {row.mean:,.0f} {currency}".strip()
-        for row in told.itertuples()
+def outlook_alt(rows: pd.DataFrame, currency: str = "") -> Said:
+    """The chart in words; `rows` as from `outlook_rows`."""
+    chosen = rows[rows["month"].isin([1, YEAR, 2 * YEAR, 5 * YEAR])]
+    if chosen.empty:
+        return say("economics.chart.unknown")
+    points = [
+        say(
+            "economics.chart.point",
+            group=row.group,
+            month=row.month,
+            money=_money(row.mean, currency),
+        )
+        for row in chosen.itertuples()
     ]
-    return f"Revenue a month to come. {'; '.join(words) or 'Not known'}."
+    return say("economics.chart.alt", points="; ".join(points))

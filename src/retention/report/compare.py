@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,35 +20,31 @@ from typing import Any
 from retention.data.schema import read_list
 from retention.errors import ConfigError
 from retention.results import NOT_RUN, between, quantity
+from retention.words import fields_of, say, texts, together
 
 CHANGES = "changes.json"
+SCHEMA = 2  # of changes.json
+TO_CONTACT = "to_contact"  # of a list that says whom to contact, those
 NAMED = 10  # clients of a list named in a sentence; changes.json names all
-FILLED_MOVE = 0.05  # (ours) a column that is filled this much more or less often is told
-HOW = (
-    "Two runs share most of their clients, so chance moves an estimate by less than its interval "
-    "is wide. "
-    "Outside the interval of the run before means more than chance; inside it, chance alone could "
-    "have done it."
+FILLED_MOVE = 0.05  # (ours) a column that is filled this much more or less often is mentioned
+# ids of the words of runs of schema 1
+FORMER = tomllib.loads(files("retention.report").joinpath("schema1.toml").read_text("utf-8"))
+MADE_OF = (
+    "cutoff",
+    "records_begin",
+    "notebooks",
+    "settings",
+    "data",
+    "code",
+    "packages",
+    "pseudonyms",
 )
-FORMER = tomllib.loads(
-    files("retention.report").joinpath("schema1.toml").read_text("utf-8")
-)  # ids of former words
-MADE_OF = {
-    "cutoff": "the cut-off",
-    "records_begin": "the day records begin",
-    "notebooks": "which notebooks were run",
-    "settings": "the settings",
-    "data": "the data files",
-    "code": "the code",
-    "packages": "the versions of packages",
-    "pseudonyms": "the key of the codes that stand for names",
-}
 
 
 @dataclass(frozen=True)
 class Run:
     """A published run as far as it is compared: what it is made of, its results, and who is on each
-    of its lists.
+    of its lists (names by client id, by the name of the list's file).
     """
 
     about: Mapping[str, Any]
@@ -71,12 +68,11 @@ def open_run(folder: Path) -> Run:
             for path in (folder / "scores.csv", *sorted(folder.glob("lists/*.csv")))
             if path.is_file()
         ]
-        lists = {name: rows for path in files for name, rows in _listed(path).items()}
+        lists = {stem: names for path in files for stem, names in _listed(path).items()}
         return Run({**about, "run_id": results["run_id"]}, results, lists)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{folder} holds no run of this report that can be read ({type(error).__name__})."
-        ) from error
+        reason = type(error).__name__
+        raise ConfigError(say("report.run.unreadable", folder=folder, reason=reason)) from error
 
 
 def _listed(path: Path) -> dict[str, dict[str, str]]:
@@ -87,117 +83,134 @@ def _listed(path: Path) -> dict[str, dict[str, str]]:
     names = {
         row["client_id"]: row.get("client") or row.get("name") or row["client_id"] for row in rows
     }
-    found = {
-        "Clients with a score" if path.stem == "scores" else path.stem.replace("_", " "): names
-    }
+    lists = {path.stem: names}
     if any("contact" in row for row in rows):
         chosen = [row["client_id"] for row in rows if row["contact"] == "yes"]
-        found["Clients to contact"] = {who: names[who] for who in chosen}
-    return found
+        lists[TO_CONTACT] = {who: names[who] for who in chosen}
+    return lists
+
+
+def list_name(stem: str) -> str:
+    """What readers call a list, by the name of its file."""
+    if f"report.list.{stem}" in texts():
+        return say(f"report.list.{stem}")
+    return stem.replace("_", " ").capitalize()
 
 
 def compare(old: Run | None, new: Run) -> dict[str, Any]:
-    """What changes.json holds: everything that differs between two runs, `moved`, and `told`
-    (headings, sentences).
+    """What changes.json holds: everything that differs between two runs, by id; whether anything
+    `moved`; and `told`, all of it as headings with sentences.
     """
+    head = {"schema": SCHEMA, "before": old.name if old else None, "after": new.name}
     if old is None or old.name == new.name:
-        why = (
-            "There is no run before this one to compare it with."
-            if old is None
-            else "Both are the same run."
-        )
-        return {
-            "schema": 1,
-            "before": None,
-            "after": new.name,
-            "moved": False,
-            "told": [["", [why]]],
-        }
+        why = say("report.changes.none_before" if old is None else "report.changes.same")
+        return {**head, "before": None, "moved": False, "told": [["", [why]]]}
     if partial := [_partial(run) for run in (old, new) if run.about.get("failed")]:
-        return {
-            "schema": 1,
-            "before": old.name,
-            "after": new.name,
-            "moved": False,
-            "told": [["", partial]],
-        }
-    # A run with codes for names must not learn names from one without them; codes of two keys never
-    # match.
+        return {**head, "moved": False, "told": [["", partial]]}
+    differences = _differences(old, new)
+    sections = [[title, lines] for title, lines in _sections(differences, old, new) if lines]
+    return {**head, "moved": _moved(differences), **differences, "told": sections}
+
+
+def _differences(old: Run, new: Run) -> dict[str, Any]:
+    """Everything that differs between two runs, by id.
+
+    A run with codes for names must not learn names from one without them, and codes of two keys
+    never match: then neither clients nor what may name them are compared.
+    """
     alike = old.about.get("pseudonyms") == new.about.get("pseudonyms")
-    found = {
+    nothing: dict[str, list[str]] = {"came": [], "went": []}
+    estimates = (old.results["estimates"], new.results["estimates"])
+    return {
+        "names_compared": alike,
         "made_of": list(_differs(old.about, new.about)),
+        "settings": _settings(old.about, new.about),
         "claims": _claims(old.results["claims"], new.results["claims"]),
-        "estimates": _estimates(old.results["estimates"], new.results["estimates"])
-        if alike
-        else [],
+        "estimates": _estimates(*estimates) if alike else [],
         "lists": _lists(old.lists, new.lists) if alike else [],
-        "warnings": _came_and_went(_warnings(old), _warnings(new))
-        if alike
-        else {"came": [], "went": []},
+        "warnings": _came_and_went(_warnings(old), _warnings(new)) if alike else nothing,
         **_tables(old.about.get("tables"), new.about.get("tables")),
     }
-    told = [[heading, lines] for heading, lines in _told(found, old, new, alike) if lines]
-    moved = any(c["moved"] for c in found["claims"]) or any(
-        e["beyond_noise"] for e in found["estimates"]
-    )
-    moved = moved or any(r["entered"] or r["left"] for r in found["lists"])
-    moved = moved or any(
-        found[kind][way] for kind in ("warnings", "columns") for way in ("came", "went")
-    )
-    head = {"schema": 1, "before": old.name, "after": new.name, "moved": bool(moved)}
-    return {**head, "names_compared": alike, **found, "told": told}
+
+
+def _moved(differences: Mapping[str, Any]) -> bool:
+    """Whether a verdict, an estimate, a list, a warning or a column moved."""
+    claims = any(claim["moved"] for claim in differences["claims"])
+    estimates = any(row["beyond_noise"] for row in differences["estimates"])
+    lists = any(row["entered"] or row["left"] for row in differences["lists"])
+    kinds = [differences["warnings"], differences["columns"]]
+    return claims or estimates or lists or any(kind["came"] or kind["went"] for kind in kinds)
 
 
 def _partial(run: Run) -> str:
-    """Why a run is not compared in which a notebook failed: what it lacks would be told as gone."""
-    return (
-        f"Run {run.name} is partial: {', '.join(run.about['failed'])} could not be made. It is "
-        "not compared."
-    )
+    """Why a run is not compared in which a notebook failed: what it lacks would be reported as
+    gone.
+    """
+    return say("report.changes.partial", run=run.name, pages=", ".join(run.about["failed"]))
 
 
 def _differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
-    """What two runs are made of and does not agree, in words; settings are named, and those told
-    apart left out.
+    """The parts (`MADE_OF`) that differ between two runs; settings that are parts of their own
+    are left out of the settings.
     """
-    for name, words in MADE_OF.items():
-        before = old.get(name)
-        after = new.get(name)
-        if name == "settings" and before and after:
-            keys = sorted(
-                key
-                for key in {*before, *after}
-                if before.get(key) != after.get(key) and key not in MADE_OF
-            )
-            words = f"{words} ({', '.join(keys)})"
-            before = after if not keys else before
-        if before != after:
-            yield words
+    for part in MADE_OF:
+        both_set = part == "settings" and old.get(part) and new.get(part)
+        if _settings(old, new) if both_set else old.get(part) != new.get(part):
+            yield part
 
 
-def _warnings(run: Run) -> list[str]:
-    return [row["text"] for row in run.results.get("findings", []) if row["kind"] == "warning"]
-
-
-def _came_and_went(old: Iterable[str], new: Iterable[str]) -> dict[str, list[str]]:
-    """What only one side has; texts that differ in nothing but their numbers, and what is in
-    brackets, are the same.
+def _settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The names of the settings that differ, without those that are parts of a run by
+    themselves.
     """
-    before, after = (
-        {re.sub(r"\(.*?\)|[\d.,]+", "", text): text for text in texts} for texts in (old, new)
-    )
+    before = old.get("settings") or {}
+    after = new.get("settings") or {}
+    if not before or not after:
+        return []
+    names = {*before, *after}.difference(MADE_OF)
+    return sorted(name for name in names if before.get(name) != after.get(name))
+
+
+def _warnings(run: Run) -> list[Mapping[str, Any]]:
+    return [row for row in run.results.get("findings", []) if row["kind"] == "warning"]
+
+
+def _came_and_went(
+    old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]]
+) -> dict[str, list[str]]:
+    """The warnings that only one side has."""
+    before = [(_marks(row), row["text"]) for row in old]
+    after = [(_marks(row), row["text"]) for row in new]
+    known_before = {mark for marks, _ in before for mark in marks}
+    known_after = {mark for marks, _ in after for mark in marks}
     return {
-        "came": [text for key, text in after.items() if key not in before],
-        "went": [text for key, text in before.items() if key not in after],
+        "came": [text for marks, text in after if not marks & known_before],
+        "went": [text for marks, text in before if not marks & known_after],
     }
+
+
+def _marks(row: Mapping[str, Any]) -> set[str]:
+    """What a warning is known by: its id, where the run has one, and its words; both without
+    numbers and what is in brackets. Runs of schema 1 have words alone.
+    """
+    marks = {_without_numbers(row["text"])}
+    if row.get("key"):
+        key, _, values = row["key"].partition(":")
+        fields = {_without_numbers(value).strip() for value in values.split(",")}
+        marks.add(":".join([key, *sorted(fields - {""})]))
+    return marks
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\(.*?\)|[\d.,]+", "", text)
 
 
 def _beyond(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool | None:
     """Whether the new estimate lies outside the old interval; None where either is not known, or
     has no width.
 
-    Resamples of noughts alone are all nought: an interval without width says that too few were
-    there to tell.
+    Resamples of zeros alone are all zero: an interval without width says that too few were there
+    to judge by.
     """
     low, high = _interval(before)
     value = after["estimate"]
@@ -245,13 +258,12 @@ def _claims(
         )
         some = pair[1] or pair[0] or {}
         beyond = _beyond(a, b)
+        verdicts = {"verdict_before": _decided(a), "verdict_after": _decided(b)}
+        changed = verdicts["verdict_before"] != verdicts["verdict_after"]
         rows.append(
             {"id": name, "question": some["question"], "scale": some["scale"]}
-            | {
-                "before": _words(a),
-                "after": _words(b),
-                "moved": bool(_decided(a) != _decided(b) or beyond),
-            }
+            | {"before": _words(a), "after": _words(b), **verdicts}
+            | {"moved": bool(changed or beyond)}
             | {"estimate_before": a["estimate"], "estimate_after": b["estimate"]}
             | {"interval_before": _interval(a), "beyond_noise": beyond}
         )
@@ -283,15 +295,38 @@ def _estimates(
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:
     """What an estimate is, by id; a run of schema 1 has names alone, whose ids are in FORMER."""
-    names = f"{row['name']}/{row['group']}"
-    return row["id"], row.get("key") or FORMER["estimates"].get(f"{row['id']}/{names}", names)
+    if row.get("key"):
+        return row["id"], row["key"]
+    return row["id"], f"{_former(row['id'], row['name'])}/{_former(row['id'], row['group'])}"
+
+
+def _former(row_id: str, name: str) -> str:
+    """The id of a name of schema 1, from FORMER; a name that is not there stands for itself."""
+    for pattern, key in _former_names().get(row_id, ()):
+        match = pattern.fullmatch(name)
+        if match:
+            return ":".join([key, *([",".join(match.groups())] if match.groups() else [])])
+    return name
+
+
+@cache
+def _former_names() -> dict[str, list[tuple[re.Pattern[str], str]]]:
+    """The names of FORMER by the study's row: a pattern with a group for each field, and the id."""
+    names: dict[str, list[tuple[re.Pattern[str], str]]] = {}
+    for row_id, table in FORMER["estimates"].items():
+        for text, key in table.items():
+            pattern = re.escape(text)
+            for field in fields_of(text):
+                pattern = pattern.replace(re.escape(f"{{{field}}}"), "(.+?)")
+            names.setdefault(row_id, []).append((re.compile(pattern), key))
+    return names
 
 
 def _lists(
     old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]]
 ) -> list[dict[str, Any]]:
-    """Who entered and who left each list, by id; a list that one run lacks is told with nobody on
-    it there.
+    """Who entered and who left each list, by id; a list that one run lacks has nobody on it
+    there.
     """
     rows = []
     for name in dict.fromkeys([*new, *old]):
@@ -340,124 +375,135 @@ def _tables(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dic
     }
 
 
-def _told(
-    found: dict[str, Any], old: Run, new: Run, alike: bool
+def _sections(
+    differences: Mapping[str, Any], old: Run, new: Run
 ) -> Iterable[tuple[str, list[str]]]:
     """The headings and sentences of the page."""
-    changed = found["made_of"]
-    first = (
-        f"Compared with run {old.name}, to {old.about['cutoff']}; this one goes to "
-        f"{new.about['cutoff']}."
+    moved = [_claim_words(claim) for claim in differences["claims"] if claim["moved"]]
+    beyond = any(row["beyond_noise"] for row in differences["estimates"])
+    yield "", _opening(differences, old, new)
+    yield say("report.changes.verdicts"), moved or [say("report.changes.no_verdict")]
+    yield say("report.changes.lists"), _lists_words(differences["lists"])
+    yield say("report.changes.estimates"), list(_estimates_words(differences["estimates"]))
+    yield say("report.changes.rows"), [_rows_words(differences["rows"])]
+    yield say("report.changes.columns"), list(_columns_words(differences))
+    yield say("report.changes.warnings"), _warnings_words(differences["warnings"])
+    judged: list[str] = [say("report.changes.judged")] if moved or beyond else []
+    yield say("report.changes.how"), judged
+
+
+def _opening(differences: Mapping[str, Any], old: Run, new: Run) -> list[str]:
+    """Which runs are compared, and what else than the data differs between them."""
+    changed = differences["made_of"]
+    words = {part: _part_words(part, differences["settings"]) for part in changed}
+    compared = say(
+        "report.changes.compared",
+        run=old.name,
+        before=old.about["cutoff"],
+        after=new.about["cutoff"],
     )
     differs = (
-        f"What differs between them: {'; '.join(changed)}."
+        say("report.changes.differs", parts="; ".join(words.values()))
         if changed
-        else "Both are made of the same."
+        else say("report.changes.alike")
     )
-    mixed = [words for words in changed if words not in (MADE_OF["cutoff"], MADE_OF["data"])]
-    blame = (
-        [f"Not only the data changed ({'; '.join(mixed)}), so what moved may come from that."]
-        if mixed
-        else []
-    )
-    apart = (
-        []
-        if alike
-        else [
-            "The codes for names are not those of that run: clients and estimates are not compared."
-        ]
-    )
-    moved = [_claim_told(claim) for claim in found["claims"] if claim["moved"]]
-    beyond = any(row["beyond_noise"] for row in found["estimates"])
-    yield "", [f"{first} {differs}", *blame, *apart]
-    yield "Verdicts", moved or ["No verdict moved."]
-    yield "Lists", [line for row in found["lists"] for line in _list_told(row)]
-    yield "Estimates", list(_estimates_told(found["estimates"]))
-    moves = [
-        f"{r['table']} {r['before']:,} to {r['after']:,}"
-        for r in found["rows"]
-        if r["before"] != r["after"]
-    ]
-    yield (
-        "Rows of the data",
-        [f"{', '.join(moves)}."] if moves else ["As many in each table of the input as before."],
-    )
-    yield "Columns", list(_columns_told(found))
-    ways = (("came", "New warning"), ("went", "No longer said"))
-    yield "Warnings", [f"{word}: {text}" for way, word in ways for text in found["warnings"][way]]
-    yield "How this is judged", [HOW] if moved or beyond else []
+    opening: list[str] = [together(compared, differs)]
+    others = [words[part] for part in changed if part not in ("cutoff", "data")]
+    if others:
+        opening.append(say("report.changes.not_only_data", parts="; ".join(others)))
+    if not differences["names_compared"]:
+        opening.append(say("report.changes.other_codes"))
+    return opening
 
 
-def _claim_told(claim: Mapping[str, Any]) -> str:
+def _part_words(part: str, settings: Iterable[str]) -> str:
+    names = ", ".join(settings)
+    if part == "settings" and names:
+        return say("report.made_of.settings_named", names=names)
+    return say(f"report.made_of.{part}")
+
+
+def _claim_words(claim: Mapping[str, Any]) -> str:
     """A verdict that moved, in sentences."""
-    scale, (low, high) = claim["scale"], claim["interval_before"]
-    stays = claim["before"] == claim["after"]
-    head = f"{claim['id']}, {claim['question']} " + (
-        f"Still “{claim['after']}”."
-        if stays
-        else f"Was “{claim['before']}”, is now “{claim['after']}”."
-    )
-    if NOT_RUN in (claim["before"], claim["after"]):
+    about = {"claim": claim["id"], "question": claim["question"], "after": claim["after"]}
+    verdicts = [claim["verdict_before"], claim["verdict_after"]]
+    if verdicts[0] == verdicts[1]:
+        head = say("report.changes.still", **about)
+    else:
+        head = say("report.changes.moved", before=claim["before"], **about)
+    if [NOT_RUN] in verdicts:
         return head
     if claim["beyond_noise"] is None:
-        return (
-            f"{head} One of the two runs has no estimate to compare, so nobody can say whether "
-            "chance did it."
-        )
-    a, b = (quantity(claim[f"estimate_{when}"], scale) for when in ("before", "after"))
-    where = f"the interval of the run before ({between(low, high, scale)})"
-    if claim["beyond_noise"]:
-        return (
-            f"{head} The estimate went from {a} to {b}, outside {where}: more than chance "
-            "alone would move it."
-        )
-    return (
-        f"{head} The estimate went from {a} to {b}, inside {where}: chance alone could do "
-        "that, near a border."
+        return together(head, say("report.changes.no_estimate"))
+    scale = claim["scale"]
+    low, high = claim["interval_before"]
+    how = say(
+        "report.changes.outside" if claim["beyond_noise"] else "report.changes.inside",
+        before=quantity(claim["estimate_before"], scale),
+        after=quantity(claim["estimate_after"], scale),
+        interval=between(low, high, scale),
     )
+    return together(head, how)
 
 
-def _estimates_told(rows: list[Mapping[str, Any]]) -> Iterable[str]:
+def _estimates_words(rows: list[Mapping[str, Any]]) -> Iterable[str]:
     beyond = [row for row in rows if row["beyond_noise"]]
     for row in beyond:
-        a, b = (quantity(row[when], row["unit"]) for when in ("before", "after"))
         low, high = row["interval_before"]
-        was = between(low, high, row["unit"])
-        yield (
-            f"{row['name']}, {row['group']} ({row['id']}): {a} to {b}, outside the interval "
-            f"before ({was})."
+        yield say(
+            "report.changes.estimate",
+            name=row["name"],
+            group=row["group"],
+            claim=row["id"],
+            before=quantity(row["before"], row["unit"]),
+            after=quantity(row["after"], row["unit"]),
+            interval=between(low, high, row["unit"]),
         )
     inside = sum(row["beyond_noise"] is False for row in rows)
     other = len(rows) - inside - len(beyond)
     if inside:
-        yield f"Moved inside their intervals, as chance alone could move them: {inside:,}."
+        yield say("report.changes.estimates_inside", n=inside)
     if other:
-        yield f"Differ and have no interval, or are in one of the runs only: {other:,}."
+        yield say("report.changes.estimates_other", n=other)
 
 
-def _list_told(row: Mapping[str, Any]) -> Iterable[str]:
-    """Who entered and who left a list, the first ten by name."""
-    told = {"entered": "entered", "left": "left"}
-    if not row["rows_before"]:
-        told["entered"] = "on it, and nobody before"
-    if not row["rows_after"]:
-        told["left"] = "were on it, and nobody is now"
-    for way, words in told.items():
-        who = row[way]
-        more = f" and {len(who) - NAMED:,} more" if len(who) > NAMED else ""
-        if who:
-            yield (
-                f"{row['list']}: {len(who):,} {words} "
-                f"({', '.join(r['client'] for r in who[:NAMED])}{more})."
-            )
+def _lists_words(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Who entered and who left each list, the first ten by name."""
+    lines: list[str] = []
+    for row in rows:
+        entered = "report.changes.entered" if row["rows_before"] else "report.changes.all_new"
+        left = "report.changes.left" if row["rows_after"] else "report.changes.all_gone"
+        for key, people in ((entered, row["entered"]), (left, row["left"])):
+            if people:
+                name = list_name(row["list"])
+                lines.append(say(key, list=name, n=len(people), who=_names(people)))
+    return lines
 
 
-def _columns_told(found: Mapping[str, Any]) -> Iterable[str]:
-    for way, word in (("came", "New"), ("went", "Gone")):
-        if found["columns"][way]:
-            yield f"{word}: {', '.join(found['columns'][way])}."
-    for row in found["filled"]:
-        yield (
-            f"{row['column']} is filled in {row['after']:.0%} of rows; before, in "
-            f"{row['before']:.0%}."
-        )
+def _names(people: list[Mapping[str, str]]) -> str:
+    names = ", ".join(person["client"] for person in people[:NAMED])
+    more = len(people) - NAMED
+    return say("report.changes.and_more", who=names, n=more) if more > 0 else names
+
+
+def _rows_words(rows: Iterable[Mapping[str, Any]]) -> str:
+    grown = [say("report.changes.grown", **row) for row in rows if row["before"] != row["after"]]
+    if not grown:
+        return say("report.changes.no_rows")
+    return say("report.changes.grown_all", tables=", ".join(grown))
+
+
+def _columns_words(differences: Mapping[str, Any]) -> Iterable[str]:
+    columns = differences["columns"]
+    if columns["came"]:
+        yield say("report.changes.columns_came", columns=", ".join(columns["came"]))
+    if columns["went"]:
+        yield say("report.changes.columns_went", columns=", ".join(columns["went"]))
+    for row in differences["filled"]:
+        yield say("report.changes.filled", **row)
+
+
+def _warnings_words(warnings: Mapping[str, list[str]]) -> list[str]:
+    came = [say("report.changes.warning_came", text=text) for text in warnings["came"]]
+    went = [say("report.changes.warning_went", text=text) for text in warnings["went"]]
+    return [*came, *went]

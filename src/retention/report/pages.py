@@ -18,6 +18,8 @@ from retention.data.schema import read_list
 from retention.errors import printable, without_paths
 from retention.lists import registry
 from retention.report.execute import Executed
+from retention.report.glossary import PAGE as GLOSSARY
+from retention.report.glossary import mark, with_terms
 from retention.results import (
     EMPTY,
     MARKS,
@@ -29,16 +31,12 @@ from retention.results import (
     quantity,
     verdict_class,
 )
+from retention.words import say, terms, texts
 
 LEADS = 5  # findings that stand open at the top of the index; the rest is folded
 NUMBERS = ("risk", "low", "high", "at_stake")  # columns of the lists that are no words
 FIRST_LISTS = ("save", "scores", "care")  # the others follow in the order of the registry
 FIRST_ROWS = 5  # of each list on the index
-LISTS = {
-    "scores": "Who may leave, the most at stake first",
-    "like_those_who_left": "Most like those who have left: describes who has left, does not "
-    "predict who will",
-}  # captions of lists that are not in the registry
 SPARE = {
     "rep_id",
     "months_to_renewal",
@@ -58,7 +56,7 @@ def _environment() -> Environment:
     environment.globals.update(MARKS=MARKS, badge=badge, verdict_class=verdict_class)
     environment.globals.update(between=between, quantity=quantity, axis=axis)
     environment.filters.update(plainly=plainly)
-    environment.globals.update(style=STYLE, script=SCRIPT, LEADS=LEADS)
+    environment.globals.update(style=STYLE, script=SCRIPT, LEADS=LEADS, say=say)
     return environment
 
 
@@ -111,9 +109,10 @@ def write_pages(
             continue
         leave_out_empty_sections(notebook)
         known: dict[str, Any] = {"page_title": titles[name], "style": STYLE, "script": SCRIPT}
-        known |= {"contents": contents_of(notebook), "before": before, "after": after}
+        known |= {"contents": contents_of(notebook), "before": before, "after": after, "say": say}
         body, _ = exporter.from_notebook_node(notebook, resources=known)
-        (folder / f"{name}.html").write_text(body, "utf-8")
+        (folder / f"{name}.html").write_text(with_terms(body), "utf-8")
+    _write(folder, "glossary.html.j2", GLOSSARY, terms=terms(), mark=mark)
     return titles
 
 
@@ -180,13 +179,9 @@ def leave_out_empty_sections(notebook: Any) -> None:
         names = [
             section[0].source.splitlines()[0].removeprefix("## ").rstrip(".") for section in bare
         ]
-        lines = [
-            "## Left out",
-            "",
-            "For these, the data are lacking or too few:",
-            "",
-            *(f"- {n}" for n in names),
-        ]
+        head = say("report.page.left_out")
+        why = say("report.page.left_out_why")
+        lines = [f"## {head}", "", why, "", *(f"- {name}" for name in names)]
         notebook.cells.append(nbformat.v4.new_markdown_cell("\n".join(lines), id="left-out"))
 
 
@@ -205,7 +200,8 @@ def title_of(notebook: Any) -> str:
         if cell.cell_type == "markdown"
         for line in cell.source.splitlines()
     )
-    return next((line.lstrip("# ").strip() for line in lines if line.startswith("# ")), "Untitled")
+    titles = (line.lstrip("# ").strip() for line in lines if line.startswith("# "))
+    return next(titles, say("report.page.untitled"))
 
 
 def write_index(
@@ -213,28 +209,35 @@ def write_index(
 ) -> None:
     """Write index.html from the contents of results.json and what is known of the run."""
     findings = results["findings"]
-    cutoff = f"data to {about['cutoff']}"
     headlines = [finding for finding in findings if finding["kind"] == "headline"]
-    # One of each part of the study first, the last parts before the others: they are about what to
-    # do.
-    parts = {finding["id"].rstrip("0123456789"): finding for finding in reversed(headlines)}
-    ordered = [finding for finding in headlines[::-1] if finding in parts.values()]
-    ordered += [finding for finding in headlines if finding not in ordered]
-    # The claims that matter most, then what else was found; a secondary claim that is still open
-    # has its card alone.
-    spoken = [claim for claim in results["claims"] if claim["sentence"]]
-    told = [claim["sentence"] for claim in spoken if claim["tier"] == "primary"]
-    told += [finding["text"] for finding in ordered if finding["id"] != "data"]
-    told += [c["sentence"] for c in spoken if c["tier"] != "primary" and c["verdict"] != NOT_ENOUGH]
-    gate = " ".join(finding["text"] for finding in headlines if finding["id"] == "data") or cutoff
-    warnings = [finding["text"] for finding in findings if finding["kind"] == "warning"]
+    gate = " ".join(finding["text"] for finding in headlines if finding["id"] == "data")
     said: dict[str, Any] = {
-        "gate": gate,
-        "headlines": told,
-        "warnings": warnings,
+        "gate": gate or say("report.index.data_to", cutoff=about["cutoff"]),
+        "headlines": _leads(results["claims"], headlines),
+        "warnings": [finding["text"] for finding in findings if finding["kind"] == "warning"],
         "lists": lists(folder),
     }
     _write(folder, "index.html.j2", results=results, titles=titles, about=about, **said)
+
+
+def _leads(claims: Iterable[Mapping[str, Any]], headlines: list[Mapping[str, Any]]) -> list[str]:
+    """The lead sentences in order: the claims that matter most, then what else was found.
+
+    Of the findings one of each part of the study comes first, the last parts before the others:
+    they are about what to do. A secondary claim that is still open has its card alone.
+    """
+    parts = {finding["id"].rstrip("0123456789"): finding for finding in reversed(headlines)}
+    ordered = [finding for finding in headlines[::-1] if finding in parts.values()]
+    ordered += [finding for finding in headlines if finding not in ordered]
+    spoken = [claim for claim in claims if claim["sentence"]]
+    primary = [claim["sentence"] for claim in spoken if claim["tier"] == "primary"]
+    settled = [
+        claim["sentence"]
+        for claim in spoken
+        if claim["tier"] != "primary" and claim["verdict"] != NOT_ENOUGH
+    ]
+    others = [finding["text"] for finding in ordered if finding["id"] != "data"]
+    return [*primary, *others, *settled]
 
 
 def lists(folder: Path) -> list[dict[str, Any]]:
@@ -249,7 +252,7 @@ def lists(folder: Path) -> list[dict[str, Any]]:
         rows = read_list(path, NUMBERS) if path.is_file() else pd.DataFrame()
         if rows.empty:
             continue
-        caption = LISTS.get(path.stem) or registry.caption_of(path.stem)
+        caption = _list_caption(path.stem)
         table = Listing(_for_readers(rows.head(FIRST_ROWS)), caption, {"at_stake": ",.0f"})
         made.append(
             {
@@ -262,11 +265,17 @@ def lists(folder: Path) -> list[dict[str, Any]]:
     return made
 
 
+def _list_caption(stem: str) -> str:
+    """The caption of a list, by the name of its file: its own, else what the list is called."""
+    has_own = f"report.caption.{stem}" in texts()
+    return say(f"report.caption.{stem}") if has_own else registry.caption_of(stem)
+
+
 def _for_readers(rows: pd.DataFrame) -> pd.DataFrame:
     """The columns of a list that fit a first page, a chance with its interval in one."""
     if {"risk", "low", "high"} <= set(rows):
         chance = [
-            f"{risk:.0%} (of 100 scored like this, {100 * low:.0f} to {100 * high:.0f} leave)"
+            say("report.index.chance", risk=risk, low=100 * low, high=100 * high)
             for risk, low, high in rows[["risk", "low", "high"]].to_numpy()
         ]
         rows = rows.assign(risk=chance).drop(columns=["low", "high"])

@@ -19,6 +19,7 @@ from typing import Any
 from retention.data.folders import readable
 from retention.errors import ConfigError, RunLockedError
 from retention.results import to_json
+from retention.words import say
 
 AT_CWD, RENAME_EXCHANGE = -100, 2  # renameat2(2)
 HIDDEN = ".run-"
@@ -38,8 +39,7 @@ def locked(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            told = f"Another run is writing to {out}. Wait for it, or give --out another folder."
-            raise RunLockedError(told) from None
+            raise RunLockedError(say("report.run.locked", out=out)) from None
         sweep(out)
         try:
             yield
@@ -70,10 +70,10 @@ def seal(folder: Path, about: dict[str, Any]) -> None:
 def about(folder: Path) -> dict[str, Any]:
     """The contents of a run's run.json; empty where there is none that can be read."""
     try:
-        told = json.loads((folder / "run.json").read_text("utf-8"))
+        run = json.loads((folder / "run.json").read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) and isinstance(told.get("files"), dict) else {}
+    return run if isinstance(run, dict) and isinstance(run.get("files"), dict) else {}
 
 
 def whole(folder: Path) -> bool:
@@ -96,7 +96,7 @@ def damage(folder: Path, files: Mapping[str, str]) -> list[str]:
     """
     now = _hashes(folder)
     return [
-        f"{name} {'differs' if name in now else 'is missing'}"
+        say("report.run.differs" if name in now else "report.run.missing", file=name)
         for name in files
         if now.get(name) != files[name]
     ]
@@ -202,9 +202,7 @@ def swing(final: Path) -> None:
     link = final.with_name(f"{HIDDEN}link")
     latest = final.with_name(LATEST)
     if latest.exists() and not latest.is_symlink():
-        raise ConfigError(
-            f"{latest} is a folder of its own, not a link to a run. Move it away, then run again."
-        )
+        raise ConfigError(say("report.run.latest_is_a_folder", latest=latest))
     remove(link)
     link.symlink_to(final.name, target_is_directory=True)
     link.replace(latest)

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from retention.report.execute import NOISE, OWN, Executed, run_all
 from retention.results import Finding, collect, finite, to_json
 from retention.settings import Settings, project_root, resolve
 from retention.study import RECORDED, Study, Told, open_study, prepare
+from retention.words import say
 
 RUN_ID_DIGITS = 8
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -96,10 +97,10 @@ def run_report(options: Options, tell: Told = lambda text: None) -> Path:
             try:
                 _run(options, out, tell)
             except (RetentionError, OSError) as error:
-                told = _plain(error, out)
-                if not isinstance(told, _Partial):
-                    _explain(out, _unnamed(told, options))
-                raise told from error
+                plain = _plain(error, out)
+                if not isinstance(plain, _Partial):
+                    _explain(out, _unnamed(plain, options))
+                raise plain from error
     except OSError as error:
         raise _plain(error, out) from error
     return out / publish.LATEST / "index.html"
@@ -113,13 +114,11 @@ def _plain(error: RetentionError | OSError, out: Path) -> RetentionError:
         return error
     failed = isinstance(error, NotebookError) and shutil.disk_usage(out).free < NO_ROOM
     if failed or os.strerror(errno.ENOSPC) in str(error) or getattr(error, "errno", None) in FULL:
-        return DiskFullError(
-            f"The disk that holds {out} is full. Make room, or give --out another folder."
-        )
+        return DiskFullError(say("report.run.disk_full", out=out))
     if isinstance(error, RetentionError):
         return error
-    problem = f"{error.filename or out}: {error.strerror or error}."
-    return ConfigError(f"{problem} Check that it can be read or written, and that there is room.")
+    place = error.filename or out
+    return ConfigError(say("report.run.cannot_use", place=place, problem=error.strerror or error))
 
 
 def _run(options: Options, out: Path, tell: Told) -> None:
@@ -129,9 +128,9 @@ def _run(options: Options, out: Path, tell: Told) -> None:
     key = privacy.read_key(settings, out) if settings.privacy.pseudonyms else b""
     if options.if_changed and (same := _unchanged(settings, notebooks, key, out)):
         publish.remove(out / publish.FAILED)
-        tell(f"Nothing has changed since run {same}")
+        tell(say("report.run.unchanged", run=same))
         return
-    tell("Reading and checking the data")
+    tell(say("report.run.reading"))
     study = replace(
         open_study(options.data, options.config, options.cutoff, tell), settings=settings
     )
@@ -147,7 +146,7 @@ def _run(options: Options, out: Path, tell: Told) -> None:
         _compare_again(work, final, before)
         publish.swing(final)
         publish.remove(out / publish.FAILED)
-        tell(f"Nothing has changed since run {final.name}; it is kept")
+        tell(say("report.run.kept", run=final.name))
     else:
         seal = prepare(study, private(work) / PREPARED)
         del study  # what the notebooks read is on disk; it need not be held twice
@@ -159,7 +158,7 @@ def _run(options: Options, out: Path, tell: Told) -> None:
         if failed:
             raise _Partial(failed, final)
     for name in publish.prune(out, options.keep) if options.keep else ():
-        tell(f"Removed the older run {name}")
+        tell(say("report.run.removed", run=name))
 
 
 def _unchanged(settings: Settings, notebooks: list[Path], key: bytes, out: Path) -> str:
@@ -178,9 +177,9 @@ def _unchanged(settings: Settings, notebooks: list[Path], key: bytes, out: Path)
 
 def _private(settings: Settings, options: Options) -> Settings:
     """The settings with what the command line says of names and of small numbers."""
-    told: dict[str, Any] = {"pseudonyms": True} if options.pseudonyms else {}
-    told |= {"smallest": options.smallest} if options.smallest is not None else {}
-    return settings.model_copy(update={"privacy": settings.privacy.model_copy(update=told)})
+    asked: dict[str, Any] = {"pseudonyms": True} if options.pseudonyms else {}
+    asked |= {"smallest": options.smallest} if options.smallest is not None else {}
+    return settings.model_copy(update={"privacy": settings.privacy.model_copy(update=asked)})
 
 
 def _unnamed(error: RetentionError, options: Options) -> RetentionError:
@@ -195,10 +194,7 @@ def _unnamed(error: RetentionError, options: Options) -> RetentionError:
         private = False
     if not (private or options.pseudonyms):
         return error
-    return ConfigError(
-        "The input or a setting cannot be used. Why is said on standard error, and by `retention "
-        "check`."
-    )
+    return ConfigError(say("report.run.unnamed"))
 
 
 def _chosen(wanted: tuple[str, ...]) -> list[Path]:
@@ -206,10 +202,8 @@ def _chosen(wanted: tuple[str, ...]) -> list[Path]:
     paths = sorted((project_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     known = {key: path for path in paths for key in (path.stem, path.stem[:2])}
     if unknown := [name for name in wanted if name not in known]:
-        raise ConfigError(
-            f"No notebook {', '.join(unknown)}. There are: "
-            f"{', '.join(path.stem for path in paths)}."
-        )
+        names = ", ".join(path.stem for path in paths)
+        raise ConfigError(say("report.run.no_notebook", unknown=", ".join(unknown), names=names))
     return sorted({known[name] for name in wanted}) if wanted else paths
 
 
@@ -310,7 +304,7 @@ def _make(
         log.extend(lines)
         tell(lines[0])
 
-    tell(f"Running {len(notebooks)} notebooks")
+    tell(say("report.run.running", n=len(notebooks)))
     parameters = {"data_dir": PREPARED, "config": "", "cutoff": about["cutoff"], "out_dir": "."}
     executed = run_all(notebooks, parameters, work, options.jobs, done, seal)
     failed = [result for result in executed if result.error]
@@ -319,7 +313,7 @@ def _make(
         or isinstance(_plain(_Failed(work, failed), work), DiskFullError)
     ):
         raise _Failed(work, failed)
-    tell("Writing the pages")
+    tell(say("report.run.writing"))
     titles = pages.write_pages([_shown(work, path, failed) for path in notebooks], work, failed)
     _clear(work, keep_noise=bool(failed))
     (work / "results.json").write_text(to_json(_results(executed, about)), "utf-8")
@@ -335,11 +329,13 @@ def _make(
 
 def _log_lines(result: Executed) -> list[str]:
     """What run.log says of a notebook: how it went, then what libraries warned of."""
-    word = f"failed: {result.error}" if result.error else "done"
-    first = one_line(
-        f"{result.name}: {word}, {result.seconds:.1f} s, {result.peak_mb:.0f} MB at most"
+    took = {"name": result.name, "seconds": result.seconds, "mb": result.peak_mb}
+    line = (
+        say("report.run.notebook_failed", error=result.error, **took)
+        if result.error
+        else say("report.run.notebook_done", **took)
     )
-    return [first, *(f"{result.name}: {line}" for line in result.warnings)]
+    return [one_line(line), *(f"{result.name}: {warning}" for warning in result.warnings)]
 
 
 def _shown(work: Path, notebook: Path, failed: list[Executed]) -> Path:
@@ -358,7 +354,8 @@ def _results(executed: list[Executed], about: dict[str, Any]) -> dict[str, Any]:
         about["run_id"],
         about["cutoff"],
     )
-    results["findings"] += [asdict(doubt) for doubt in _doubts(ended)]
+    for doubt in _doubts(ended):
+        results["findings"] += doubt.payload()["findings"]
     failed = [result for result in executed if result.error]
     return dict(finite(results | ({"failed": _reasons(failed)} if failed else {})))
 
@@ -372,13 +369,7 @@ def _doubts(ended: list[Executed]) -> list[Finding]:
     """
     if not any(line.startswith(NUMERICAL) for result in ended for line in result.warnings):
         return []
-    text = (
-        "A calculation met values that it cannot use, such as amounts of zero: numbers that rest "
-        "on it may leave some "
-        "clients out, or be off. Look for zeros and extreme values in the data; the run's log "
-        "says more."
-    )
-    return [Finding("data", text, "warning")]
+    return [Finding("data", say("report.run.numerical"), "warning")]
 
 
 def _reasons(failed: list[Executed]) -> dict[str, str]:
@@ -439,7 +430,8 @@ class _Partial(NotebookError):
 
 
 def _lines(failed: list[Executed]) -> str:
-    return "\n".join(f"{name} failed: {reason}" for name, reason in _reasons(failed).items())
+    reasons = _reasons(failed).items()
+    return "\n".join(say("report.run.failed", name=name, reason=why) for name, why in reasons)
 
 
 def _explain(out: Path, error: RetentionError) -> None:

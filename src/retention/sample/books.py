@@ -7,43 +7,26 @@ an end except what an end leaves behind (invoices and payments). Chances and siz
 docs/sample-agency.md.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from retention.data.schema import known_by
-from retention.sample.life import Lives, Rng
-from retention.sample.world import (
-    AGENCY,
-    BURN_IN_MONTHS,
-    FACTS,
-    FEES,
-    FIRST_RECORDED,
-    KINDS,
-    Agency,
-    numbered,
-)
+from retention.sample.ledger import DAY, NO_DAY, Ledger, day_of, ids_of, signs_of
+from retention.sample.life import Rng
+from retention.sample.world import AGENCY, BURN_IN_MONTHS, FACTS, FIRST_RECORDED
 
-DAY = np.timedelta64(1, "D")
-NO_DAY = np.datetime64("NaT", "D")
 NOTICE_DAYS = 30  # for each month of notice
 LONGEST_MONTH = 60.0  # hours that a team books on one client at most
 QUIET_MONTHS = (8, 12)  # nobody sends the survey in August and December
 
 
 @dataclass(frozen=True)
-class Books:
-    """One batch of lives as its books are kept; `prefix` begins the ids of its clients."""
-
-    agency: Agency
-    lives: Lives
-    seed: tuple[int, ...]
-    prefix: str = "c"
+class Books(Ledger):
+    """The books of one batch of lives, a table each."""
 
     def table(self, name: str) -> pd.DataFrame:
         """The named input table. The same seed gives the same rows, whichever tables are made.
@@ -55,104 +38,6 @@ class Books:
         frame = pd.DataFrame(make(self._rng(*name.encode())))
         last = self.agency.last_day
         return known_by(name, frame, last).reset_index(drop=True)
-
-    def _rng(self, *purpose: int) -> Rng:
-        return np.random.default_rng([*self.seed, *purpose])
-
-    @cached_property
-    def rows(self) -> pd.DataFrame:
-        """A row for each client the records know, in the order of signing, with dates and names."""
-        rng = self._rng(99)
-        rows = _dated(rng, self.lives.people)
-        known = rows[~(rows["end_date"] < FIRST_RECORDED.start_time)]
-        known = known.sort_values("start_date", kind="stable").rename_axis("life").reset_index()
-        digits = max(4, len(str(len(known))))
-        ids = [f"{self.prefix}{number:0{digits}d}" for number in range(1, len(known) + 1)]
-        # Haggled down for some: the seller who promises most also gives most away.
-        fee_pct = known["term"].map(FEES) - 1.5 * ((known["seller"] == 0) & (known["day"] % 4 == 3))
-        served = np.where(known["kind"] > 0, known["ended"], self.agency.total)
-        return known.assign(
-            client_id=ids, name=_names(rng, known["industry"]), fee_pct=fee_pct, served=served
-        )
-
-    @cached_property
-    def signs(self) -> pd.DataFrame:
-        """What was known of each client at signing, on the clients table and on the lead it was."""
-        return _signs(self._rng(96), self.rows["quality"].to_numpy())
-
-    @cached_property
-    def service(self) -> pd.DataFrame:
-        """A row for each client and month of service: `row`, `t` from 0, `month` and the day it
-        `opens`.
-        """
-        rows = self.rows
-        row, t = np.nonzero(np.arange(self.agency.total) < rows["served"].to_numpy()[:, None])
-        month = rows["month"].to_numpy()[row] + t
-        return pd.DataFrame(
-            {
-                "row": row,
-                "t": t,
-                "month": month,
-                "opens": _day_of(month, rows["day"].to_numpy()[row]),
-            }
-        )
-
-    @cached_property
-    def cells(self) -> pd.DataFrame:
-        """The months of service that the monthly tables have: from the begin of the records to the
-        last day.
-        """
-        recorded = self.service["month"].between(BURN_IN_MONTHS, self.agency.total - 1)
-        return self.service[recorded].reset_index(drop=True)
-
-    def state(self, name: str, months: pd.DataFrame | None = None) -> np.ndarray:
-        """A state of the lives for each cell, or for other months of service."""
-        months = self.cells if months is None else months
-        return self.lives.states[name][self.rows["life"].to_numpy()[months["row"]], months["t"]]
-
-    def column(self, name: str) -> np.ndarray:
-        """A column of the rows for each cell."""
-        return self.rows[name].to_numpy()[self.cells["row"]]
-
-    @cached_property
-    def steps(self) -> np.ndarray:
-        """Points of fee added to each client by years of service: at an anniversary a third pay
-        half a point more.
-        """
-        raised = self._rng(98).random((len(self.rows), self.agency.total // 12 + 1)) < 0.35
-        return np.insert(np.cumsum(raised, axis=1) * 0.5, 0, 0.0, axis=1)
-
-    @cached_property
-    def money(self) -> dict[str, np.ndarray]:
-        """Ad spend and fee of each cell: the planned spend, up and down with the season and by
-        chance.
-        """
-        t = self.cells["t"].to_numpy()
-        season = 1 + 0.12 * np.sin(2 * np.pi * (self.cells["month"].to_numpy() % 12 - 8) / 12)
-        spend = self.column("planned") * season * np.exp(0.12 * self._rng(97).normal(size=len(t)))
-        raised = self.steps[self.cells["row"], t // 12]
-        new = 1 - self.column("discount") / 100 * (t < 3)
-        fee = spend * (self.column("fee_pct") + raised) / 100 * new
-        return {"ad_spend": spend.round(2), "fee": fee.round(2)}
-
-    @cached_property
-    def bills(self) -> pd.DataFrame:
-        """An invoice for each cell, by its number, on the first of the next month, due in 30
-        days.
-        """
-        number = np.char.add(
-            np.char.add(self.column("client_id").astype(str), "-"),
-            (self.cells["t"] + 1).astype(str),
-        )
-        issued = _day_of(self.cells["month"].to_numpy() + 1, 1)
-        table = {"invoice_id": number, "client_id": self.column("client_id"), "issued_on": issued}
-        frame = pd.DataFrame(table | {"due_on": issued + 30 * DAY, "amount": self.money["fee"]})
-        return frame[frame["issued_on"] <= self.agency.last_day]
-
-    @cached_property
-    def analysts(self) -> np.ndarray:
-        """The id of each client's analyst: two to a seat."""
-        return _id("a", 2 * self.rows["seat"].to_numpy() + self.rows["life"].to_numpy() % 2)
 
     def _clients(self, rng: Rng) -> pd.DataFrame:
         rows = self.rows
@@ -166,7 +51,7 @@ class Books:
         }
         table = rows.rename(columns=names).assign(
             seller_id=self._sellers(),
-            rep_id=_id("r", self.lives.states["rep"][rows["life"], 0]),
+            rep_id=ids_of("r", self.lives.states["rep"][rows["life"], 0]),
             acquisition_cost=cost.round(),
             remote=np.where(rows["remote"], "yes", "no"),
             promised_result=(40 * np.exp(rows["trade"] - 0.25 * rows["promise"])).round(2),
@@ -194,7 +79,7 @@ class Books:
             | (terms["term"].to_numpy() > 1)
             | (raised > self.steps[row, np.maximum(year - 1, 0)])
         )
-        start = _day_of(terms["month"].to_numpy() + t, terms["day"].to_numpy())
+        start = day_of(terms["month"].to_numpy() + t, terms["day"].to_numpy())
         notice = NOTICE_DAYS * self.agency.world.notice_months
         table = {
             "client_id": terms["client_id"],
@@ -214,9 +99,9 @@ class Books:
         month = self.cells["month"].to_numpy()
         keys = {
             "client_id": self.column("client_id"),
-            "month": np.datetime_as_string(_day_of(month, 1), unit="M"),
+            "month": np.datetime_as_string(day_of(month, 1), unit="M"),
         }
-        recorded = _day_of(month + 1, 1) + rng.integers(2, 9, len(month)) * DAY
+        recorded = day_of(month + 1, 1) + rng.integers(2, 9, len(month)) * DAY
         return pd.DataFrame({**keys, **values, "recorded_at": recorded})
 
     def _account_months(self, rng: Rng) -> pd.DataFrame:
@@ -237,19 +122,11 @@ class Books:
     def _hours(self, rng: Rng) -> pd.DataFrame:
         hours = np.minimum(self.state("hours"), LONGEST_MONTH)
         share = rng.uniform(0.3, 0.5, len(self.cells))
-        rep = _id("r", self.state("rep"))
+        rep = ids_of("r", self.state("rep"))
         analyst = self.analysts[self.cells["row"]]
         of_rep = self._monthly(rng, staff_id=rep, hours=(hours * share).round(2))
         of_analyst = self._monthly(rng, staff_id=analyst, hours=(hours * (1 - share)).round(2))
         return pd.concat([of_rep, of_analyst]).sort_index(kind="stable")
-
-    def _within(self, rng: Rng, at: np.ndarray, days: int = 28) -> np.ndarray:
-        """A day within the month of service of each cell `at`."""
-        return self.cells["opens"].to_numpy()[at] + rng.integers(0, days, len(at)) * DAY
-
-    def _by_the_end(self, days: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """The days in cells `at`, blank where they lie after the client's end."""
-        return np.where(days > self.column("end_date")[at], NO_DAY, days)
 
     def _surveys(self, rng: Rng) -> dict[str, Any]:
         """A pulse each month: a tenth is never sent, none in quiet months; who likes the rep
@@ -280,7 +157,7 @@ class Books:
             "nps": pd.array(nps[at], dtype="Int64"),
             "rep_liking": pd.array(liking[at], dtype="Int64"),
             "respondent_role": role[at],
-            "rep_id": _id("r", self.state("rep"))[at],
+            "rep_id": ids_of("r", self.state("rep"))[at],
             "reason": pd.Series(np.where(about_rep, *complaints)[at]).mask(nps[at] > 6, None),
         }
 
@@ -296,7 +173,7 @@ class Books:
             columns={"opens": "from_date"}
         )
         rep = self.state("rep", months)
-        turns = months.assign(staff_id=_id("r", rep), role="rep")[
+        turns = months.assign(staff_id=ids_of("r", rep), role="rep")[
             (months["t"] == 0) | (rep != np.roll(rep, 1))
         ]
         turns["to_date"] = turns.groupby("row")["from_date"].shift(-1) - DAY
@@ -430,7 +307,7 @@ class Books:
             both["source"] == "referral", created - rng.integers(1, 15, n) * DAY, NO_DAY
         )
         weaker = -0.4 + rng.normal(size=n)
-        drawn = _signs(rng, rng.normal(-0.5, 1, n))
+        drawn = signs_of(rng, rng.normal(-0.5, 1, n))
         table = {
             "created_on": created,
             "monthly_ad_spend": np.where(
@@ -448,76 +325,3 @@ class Books:
         )
         frame.insert(0, "lead_id", [f"l{self.prefix[1:]}{k:05d}" for k in range(1, len(frame) + 1)])
         return frame
-
-
-def _dated(rng: Rng, people: pd.DataFrame) -> pd.DataFrame:
-    """Months of service turned into dates: end on the last paid day, decision a notice ahead,
-    recorded days later.
-    """
-    n = len(people)
-    gone = (people["kind"] > 0).to_numpy()
-    month = people["month"].to_numpy()
-    day = people["day"].to_numpy()
-    end = np.where(gone, _day_of(month + people["ended"].to_numpy(), day) - DAY, NO_DAY)
-    decided = _day_of(month + people["decided"].to_numpy() - 1, day) + rng.integers(0, 28, n) * DAY
-    decided = np.where(gone, np.minimum(decided, end), NO_DAY)
-    unknown = rng.random(n) < 0.05
-    initiator = people["kind"].map(KINDS)
-    reason = [
-        rng.choice(FACTS["reasons"][who]) if there else None
-        for who, there in zip(initiator, gone, strict=True)
-    ]
-    return people.assign(
-        start_date=_day_of(month, day),
-        end_date=end,
-        decision_date=decided,
-        recorded_date=decided + rng.integers(0, 6, n) * DAY,
-        end_initiator=initiator.mask(unknown),
-        end_reason=pd.Series(reason, people.index).mask(unknown),
-        planned=(8000 * np.exp(people["z"]) / 50).round().clip(lower=1).astype(int) * 50,
-        trade=0.4 * rng.normal(size=n),
-    )
-
-
-def _day_of(month: np.ndarray, day: np.ndarray | int) -> np.ndarray:
-    """The dates of these days in months counted from the start of the burn-in."""
-    first = np.datetime64((FIRST_RECORDED - BURN_IN_MONTHS).start_time, "M")
-    days: np.ndarray = (first + month).astype("datetime64[D]") + (np.asarray(day) - 1) * DAY
-    return days
-
-
-def _signs(rng: Rng, quality: np.ndarray) -> pd.DataFrame:
-    """What is known at signing of how well prepared a client came; better clients have more of the
-    good signs.
-    """
-    signs = {}
-    for name, usual in FACTS["signing"]["usual"].items():
-        pull = -quality if name in FACTS["signing"]["worse"] else quality
-        chance = 1 / (1 + np.exp(-(usual + 0.8 * pull)))
-        signs[name] = np.where(rng.random(len(quality)) < chance, "yes", "no")
-    return pd.DataFrame({**signs, "approval_layers": rng.poisson(np.exp(0.5 - 0.25 * quality))})
-
-
-def _id(letter: str, number: np.ndarray) -> np.ndarray:
-    """Ids as text for numbers from 0, made once for each person."""
-    return np.array(numbered(letter, int(number.max(initial=-1)) + 1), dtype=object)[number]
-
-
-def _names(rng: Rng, industries: pd.Series) -> list[str]:
-    """A made-up name for each client, none twice: "Harbor & Wren Dental", "Kestrel Cycles"."""
-    seen: Counter[str] = Counter()
-    names = []
-    places = FACTS["places"]
-    n = len(industries)
-    first = rng.integers(0, len(places), n)
-    step = rng.integers(1, len(places), n)
-    two = rng.random(n) < 0.3
-    trade = rng.integers(0, 3, n)
-    for k, industry in enumerate(industries):
-        one = places[first[k]]
-        other = places[(first[k] + step[k]) % len(places)]
-        word = FACTS["industries"][industry][trade[k]]
-        name = f"{one} & {other} {word}" if two[k] or f"{one} {word}" in seen else f"{one} {word}"
-        seen[name] += 1
-        names.append(name if seen[name] == 1 else f"{name} {seen[name]}")
-    return names

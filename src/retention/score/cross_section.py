@@ -8,7 +8,7 @@ of the snapshot.
 Months of service are taken as a feature, because they describe: those who left had stayed so long.
 They could not predict. Of a client who left they end with its leaving, of one who stays they go on,
 so that part of what they tell is the outcome itself. The figures without them stand beside; where
-they alone part the two, they are left out.
+they alone separate the two, they are left out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from retention.history.features import FEATURES, signing_features
+from retention.history.features import feature_words, signing_features
 from retention.history.spells import CLIENT, UNKNOWN
 from retention.results import Estimate, Estimates, Finding, Findings, between, quantity
 from retention.score.guards import TELLS_TOO_MUCH, tells
@@ -34,10 +34,10 @@ from retention.score.model import (
     PENALTIES,
     Prepared,
     boosting,
-    by_lot,
     distinct_leavers,
     logistic,
     room_for,
+    sampled,
 )
 from retention.score.validation import (
     MODEL,
@@ -45,10 +45,12 @@ from retention.score.validation import (
     area_under_curve,
     average_precision,
     calibration,
+    figure_words,
+    interval_of,
     reliability,
 )
-from retention.score.validation import interval_of as interval
 from retention.settings import Extra
+from retention.words import say
 
 FOLDS, REPEATS, INNER_FOLDS = 5, 2, 3  # (ours)
 SEED = 1
@@ -56,79 +58,81 @@ SERVICE = "tenure_months"
 # (ours) correlation from which columns are shuffled together: alone, each would stand in for the
 # other
 ALIKE = 0.8
-WITH = "with months of service"
-WITHOUT = "without"
-Judged = tuple[pd.DataFrame, dict[str, np.ndarray]]
-NOT_PREDICTED = "describes who has left, does not predict who will"
+WITH = say("churn_risk.snapshot.with_service")
+WITHOUT = say("churn_risk.snapshot.without_service")
+NOT_PREDICTED = say("churn_risk.snapshot.not_predicted")
 
 
 @dataclass(frozen=True)
 class Described:
-    """How well columns of a snapshot part those who left: `told` and `without` (months of service),
-    `drivers`, `rows`.
+    """How well columns of a snapshot separate those who left from those who stay.
 
-    `told` has a row a client and repeat: `client_id, left` and the share given to it by a model of
-    other clients. `why` says what is lacking; then there is nothing else. `note` says what was made
-    of the months of service.
+    `shares` has a row a client and repeat: `client_id, left` and the share given to it by a model
+    of other clients; `without` is the same without months of service. `drivers`: `feature` (the id
+    that stands for the group), `auc_lost, low, high`; `together` gives the columns of each group.
+    `why` says what is lacking; then there is nothing else. `note` says what was made of the months
+    of service.
     """
 
     rows: pd.DataFrame
-    told: pd.DataFrame
+    shares: pd.DataFrame
     without: pd.DataFrame
     drivers: pd.DataFrame
+    together: Mapping[str, list[str]]
     why: str = ""
     note: str = ""
 
     def answer(self) -> Finding:
-        """How well those who left are told apart, in a sentence; the headline of the page."""
+        """How well the model separates those who left from the others; the headline of the page."""
         if self.why:
-            return Finding("snapshot", f"Who has left cannot be described. {self.why}", "headline")
-        value, low, high = area_under_curve(self.told)
-        text = (
-            "Of a client who left and one who stays, the columns of this snapshot name the right "
-            "one in "
-            f"{quantity(value, 'share')} of pairs (95% interval {between(low, high, 'share')}). "
-            f"It {NOT_PREDICTED}."
+            return Finding("snapshot", self.why, "headline")
+        value, low, high = area_under_curve(self.shares)
+        text = say(
+            "churn_risk.snapshot.answer",
+            auc=quantity(value, "share"),
+            interval=between(low, high, "share"),
         )
         return Finding("snapshot", text, "headline")
 
     def about_service(self) -> Findings:
-        """What was made of the months of service, in a sentence or two; nothing where nothing is
-        described.
-        """
+        """What was made of the months of service; nothing where nothing is described."""
         return Findings((Finding("snapshot", self.note),) if self.note else (), "")
 
 
 def described(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Described:
-    """The description of a snapshot: every client judged by models of the others, and what tells
-    them apart.
+    """The description of a snapshot: every client judged by models of the others, and what sets
+    those who left apart.
 
     `extra` holds the user's own columns that may be used (`Study.at_signing`). Folds over clients,
     stratified by who left, repeated; the kind of model is chosen within each training part.
     """
     rows = people(spells, extra)
-    leavers = int(rows["left"].sum())
-    stayers = int((rows["left"] == 0).sum())
-    empty = rows.head(0)
-    if min(leavers, stayers) < MIN_EVENTS:
-        why = (
-            f"That takes {MIN_EVENTS} clients who left by choice and as many who stay; "
-            f"{leavers:,} left and {stayers:,} stay."
-        )
-        return Described(rows, empty, empty, pd.DataFrame(), why)
+    lacking = _lacking(rows)
+    if lacking:
+        empty = rows.head(0)
+        return Described(rows, empty, empty, pd.DataFrame(), {}, lacking)
     others = rows.drop(columns=SERVICE)
-    if tells(rows[SERVICE], rows["left"].to_numpy(bool), np.zeros(len(rows))) > TELLS_TOO_MUCH:
-        note = "Months of service are left out: by themselves they tell who has left."
+    left = rows["left"].to_numpy(bool)
+    if tells(rows[SERVICE], left, np.zeros(len(rows))) > TELLS_TOO_MUCH:
         rows = others
-    else:
-        note = (
-            "Months of service are used, because they describe who has left. They could not "
-            "predict: those of a "
-            "client who left end with its leaving."
-        )
-    told, shuffled = judged(rows)
-    without = told if SERVICE not in rows else judged(others, 1, shuffle=False)[0]
-    return Described(rows, told, without, _drivers(told, shuffled), "", note)
+    together = _together(rows)
+    shares, shuffled = judged(rows, together)
+    without = shares if SERVICE not in rows else judged(others, {}, 1)[0]
+    note = say(
+        "churn_risk.snapshot.service_used"
+        if SERVICE in rows
+        else "churn_risk.snapshot.service_left_out"
+    )
+    return Described(rows, shares, without, _drivers(shares, shuffled), together, "", note)
+
+
+def _lacking(rows: pd.DataFrame) -> str:
+    """What there is too little of for a description; empty where there is enough."""
+    left = int(rows["left"].sum())
+    stay = int((rows["left"] == 0).sum())
+    if min(left, stay) >= MIN_EVENTS:
+        return ""
+    return say("churn_risk.snapshot.lacking", needed=MIN_EVENTS, left=left, stay=stay)
 
 
 def people(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.DataFrame:
@@ -162,13 +166,12 @@ class SnapshotModel(ClassifierMixin, BaseEstimator):
 
     def fit(self, rows: pd.DataFrame, y: Any = None) -> Self:
         """Choose columns and kind, and fit. `y`: rows["left"]."""
-        rows = by_lot(rows, self.seed)
+        rows = sampled(rows, self.seed)
         leavers = distinct_leavers(rows)
         left = rows["left"].to_numpy()
         self.features_ = room_for(rows, leavers)
-        prepared = Prepared().fit(
-            rows[self.features_]
-        )  # knows no outcome: medians, scales and levels
+        # Prepared knows no outcome: medians, scales and levels.
+        prepared = Prepared().fit(rows[self.features_])
         X = prepared.transform(rows[self.features_])
         folds = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=self.seed)
         offered = self._offered(leavers)
@@ -192,16 +195,17 @@ class SnapshotModel(ClassifierMixin, BaseEstimator):
         return np.asarray(self.pipeline_.predict_proba(rows[self.features_]))
 
 
-def judged(rows: pd.DataFrame, repeats: int = REPEATS, shuffle: bool = True) -> Judged:
+def judged(
+    rows: pd.DataFrame, together: Mapping[str, list[str]], repeats: int = REPEATS
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Each client's share by models of the others, a row a client and repeat; the same with columns
     shuffled.
 
-    The second holds, by the names of columns that go together, the shares where these are another
-    client's.
+    The second holds, by the id of each group of columns `together`, the shares where these are
+    another client's.
     """
-    groups = _together(rows) if shuffle else {}
     parts: list[pd.DataFrame] = []
-    shuffled: dict[str, list[np.ndarray]] = {name: [] for name in groups}
+    shuffled: dict[str, list[np.ndarray]] = {name: [] for name in together}
     for repeat in range(repeats):
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED + repeat)
         rng = np.random.default_rng(SEED + repeat)
@@ -211,16 +215,16 @@ def judged(rows: pd.DataFrame, repeats: int = REPEATS, shuffle: bool = True) -> 
             shares = model.predict_proba(held_out)[:, 1]
             parts.append(held_out[["client_id", "left"]].assign(**{MODEL: shares}))
             order = rng.permutation(len(held_out))
-            for name, columns in groups.items():
+            for name, columns in together.items():
                 others = held_out.assign(**{c: held_out[c].to_numpy()[order] for c in columns})
                 shuffled[name].append(model.predict_proba(others)[:, 1])
-    told = pd.concat(parts, ignore_index=True)
-    return told, {name: np.concatenate(shares) for name, shares in shuffled.items()}
+    whole = pd.concat(parts, ignore_index=True)
+    return whole, {name: np.concatenate(shares) for name, shares in shuffled.items()}
 
 
 def _together(rows: pd.DataFrame) -> dict[str, list[str]]:
-    """Columns by the words for the group they belong to: those that say nearly the same are one
-    group.
+    """The columns of each group, by the column that stands for it: those that say nearly the same
+    are one group.
     """
     names = room_for(rows, distinct_leavers(rows))
     coded = {name: Prepared().fit(rows[[name]]).transform(rows[[name]]) for name in names}
@@ -233,7 +237,7 @@ def _together(rows: pd.DataFrame) -> dict[str, list[str]]:
     members: dict[str, list[str]] = {}
     for name, of in group.items():
         members.setdefault(of, []).append(name)
-    return {", ".join(map(_words, columns)): columns for columns in members.values()}
+    return members
 
 
 def _alike(first: np.ndarray, second: np.ndarray) -> bool:
@@ -243,61 +247,67 @@ def _alike(first: np.ndarray, second: np.ndarray) -> bool:
     return bool(np.nanmax(np.abs(between_them[: first.shape[1], first.shape[1] :])) >= ALIKE)
 
 
-def _words(name: str) -> str:
-    return str(FEATURES[name]["words"]) if name in FEATURES else name.replace("_", " ")
-
-
-def _drivers(told: pd.DataFrame, shuffled: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def _drivers(shares: pd.DataFrame, shuffled: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """What the area loses where columns are shuffled, with its 95 % interval by client, most
-    first.
+    first: `feature, auc_lost, low, high`.
     """
-    whole = area_draws(told)
-    found = []
-    for name, shares in shuffled.items():
-        lost = whole - area_draws(told.assign(**{MODEL: shares}))
-        found.append((name, *interval(lost)))
-    table = pd.DataFrame(found, columns=["Columns", "AUC lost", "Low", "High"])
-    return table.sort_values("AUC lost", ascending=False, ignore_index=True)
+    whole = area_draws(shares)
+    rows = []
+    for name, other in shuffled.items():
+        lost = whole - area_draws(shares.assign(**{MODEL: other}))
+        rows.append((name, *interval_of(lost)))
+    table = pd.DataFrame(rows, columns=["feature", "auc_lost", "low", "high"])
+    return table.sort_values("auc_lost", ascending=False, ignore_index=True)
+
+
+def drivers_words(found: Described) -> pd.DataFrame:
+    """The drivers with the columns of each group in words; an empty table as it is."""
+    if found.drivers.empty:
+        return found.drivers
+    names = {
+        name: ", ".join(map(feature_words, columns)) for name, columns in found.together.items()
+    }
+    return found.drivers.assign(feature=found.drivers["feature"].map(names))
 
 
 def table(found: Described) -> Estimates:
     """AUC, average precision and calibration, with and without the months of service; 95 %
     intervals by client.
     """
+    views = {WITHOUT: found.shares}
+    if SERVICE in found.rows:
+        views = {WITH: found.shares, WITHOUT: found.without}
     rows = []
-    views = (
-        {WITH: found.told, WITHOUT: found.without}
-        if SERVICE in found.rows
-        else {WITHOUT: found.told}
-    )
-    for view, told in views.items() if not found.why else ():
-        counts = (told["client_id"].nunique(), distinct_leavers(told))
-        for name, values, unit in _figures(told):
+    for view, shares in views.items() if not found.why else ():
+        counts = (shares["client_id"].nunique(), distinct_leavers(shares))
+        for figure, values, unit in _figures(shares):
+            name = figure_words(figure)
             rows.append(Estimate.of("snapshot", name, view, values, unit, counts))
-    return Estimates(tuple(rows), f"How well the columns tell clients apart: {NOT_PREDICTED}")
+    return Estimates(tuple(rows), say("churn_risk.snapshot.caption"))
 
 
-def _figures(told: pd.DataFrame) -> Iterator[tuple[str, list[float], str]]:
-    yield "AUC", area_under_curve(told), ""
-    yield "average precision", average_precision(told), ""
-    yield "share who have left", [float(told["left"].mean())], "share"
-    yield from calibration(told)
+def _figures(shares: pd.DataFrame) -> Iterator[tuple[str, list[float], str]]:
+    """Each figure: its id, (value, low, high) and unit."""
+    yield "auc", area_under_curve(shares), ""
+    yield "average_precision", average_precision(shares), ""
+    yield "share_gone", [float(shares["left"].mean())], "share"
+    yield from calibration(shares)
 
 
 def by_group(found: Described) -> pd.DataFrame:
-    """Calibration: by groups of as many clients, the share by the model and the share who have
-    left, with intervals.
+    """Calibration by groups of as many clients: `clients, by_the_model, have_left` (shares) and
+    `interval_95` in words.
     """
-    groups = reliability(found.told)
-    span = [
-        between(low, high, "share") for low, high in zip(groups["low"], groups["high"], strict=True)
-    ]
-    shown = {
-        "Clients": groups["rows"] // REPEATS,
-        "By the model": groups["foretold"],
-        "Have left": groups["came"],
-    }
-    return pd.DataFrame({**shown, "95% interval": span})
+    groups = reliability(found.shares)
+    limits = zip(groups["low"], groups["high"], strict=True)
+    return pd.DataFrame(
+        {
+            "clients": groups["rows"] // REPEATS,
+            "by_the_model": groups["predicted"],
+            "have_left": groups["observed"],
+            "interval_95": [between(low, high, "share") for low, high in limits],
+        }
+    )
 
 
 def present(found: Described, spells: pd.DataFrame) -> pd.DataFrame:
@@ -307,15 +317,17 @@ def present(found: Described, spells: pd.DataFrame) -> pd.DataFrame:
     high` of that share: of the group of clients whom models of others give a like share, how many
     in a hundred have left. Not a prediction.
     """
-    if found.why or found.told.empty:
+    if found.why or found.shares.empty:
         return pd.DataFrame()
-    share = found.told.groupby("client_id")[MODEL].mean()
-    groups = reliability(found.told, _groups_of(int(found.rows["left"].sum())))
-    there = found.rows.loc[found.rows["left"] == 0, "client_id"]
-    there = share[share.index.isin(there)].sort_index().sort_values(ascending=False, kind="stable")
+    share = found.shares.groupby("client_id")[MODEL].mean()
+    groups = reliability(found.shares, _groups_of(int(found.rows["left"].sum())))
+    staying = found.rows.loc[found.rows["left"] == 0, "client_id"]
+    there = share[share.index.isin(staying)].sort_index()
+    there = there.sort_values(ascending=False, kind="stable")
     about = spells.drop_duplicates("client_id", keep="last").set_index("client_id")
     own = about.reindex(there.index)
-    edges = (groups["foretold"].to_numpy()[1:] + groups["foretold"].to_numpy()[:-1]) / 2
+    predicted = groups["predicted"].to_numpy()
+    edges = (predicted[1:] + predicted[:-1]) / 2
     near = groups.iloc[np.searchsorted(edges, there)]
     names = own.get("name", pd.Series(None, own.index)).fillna(pd.Series(own.index, own.index))
     return pd.DataFrame(
@@ -325,7 +337,7 @@ def present(found: Described, spells: pd.DataFrame) -> pd.DataFrame:
             "rep_id": own.get("rep_id", pd.Series("", own.index)).fillna("").to_numpy(),
             "term_months": own["contract_term_months"].to_numpy(),
             "months_so_far": own["stop_months"].to_numpy(),
-            "have_left_of_100": (100 * near["came"]).round(1).to_numpy(),
+            "have_left_of_100": (100 * near["observed"]).round(1).to_numpy(),
             "low": (100 * near["low"]).round(1).to_numpy(),
             "high": (100 * near["high"]).round(1).to_numpy(),
         }
@@ -340,14 +352,24 @@ def _groups_of(leavers: int) -> int:
 
 
 def shown(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
-    """The first rows of `present` as a reader sees them."""
+    """The first rows of `present` as a reader sees them.
+
+    Columns: `client, rep, term_months, months_so_far, have_left_of_100, group_interval` (of those
+    hundred, in words).
+    """
     if table.empty:
         return table
     top = table.head(rows)
-    span = [f"{low:.0f} to {high:.0f}" for low, high in zip(top["low"], top["high"], strict=True)]
-    columns = {"Client": top["client"], "Rep": top["rep_id"], "Term": top["term_months"]}
-    columns |= {
-        "Months so far": top["months_so_far"],
-        "Of 100 like it, have left": top["have_left_of_100"],
-    }
-    return pd.DataFrame({**columns, "95% interval of that group": span})
+    spans = [
+        say("churn_risk.snapshot.of_100", low=row.low, high=row.high) for row in top.itertuples()
+    ]
+    return pd.DataFrame(
+        {
+            "client": top["client"],
+            "rep": top["rep_id"],
+            "term_months": top["term_months"],
+            "months_so_far": top["months_so_far"],
+            "have_left_of_100": top["have_left_of_100"],
+            "group_interval": spans,
+        }
+    )

@@ -22,25 +22,23 @@ from retention.history.features import KEY
 from retention.history.snapshots import last_month, month_of
 from retention.history.spells import CLIENT, UNKNOWN
 from retention.results import Finding
+from retention.words import Said, say
 
 # (ours) Months that are looked at, up to the cut-off, with the prior weight of a rise that long
-# ago. A recent one weighs most, for an older one has been told before.
+# ago. A recent one weighs most, because an older one has been reported before.
 PRIOR = {3: 0.8, 6: 0.2}
 WINDOWS = tuple(PRIOR)
 # (ours) months before the cut-off from which nothing is learned, so that a rise is not taken for
 # usual
 APART = 12
 SHOWN = 24  # (ours) months on the chart
-MIN_EVENTS, MIN_MONTHS = (
-    40,
-    12,
-)  # (ours) clients who left, and months, from which the usual is learned
+# (ours) clients who left, and months, from which the usual is learned
+MIN_EVENTS, MIN_MONTHS = 40, 12
 FALSE_ALARM = 0.045  # (ours) of reports without a change: under one in twenty
 BANDS = (6, 18)  # months of service at which leaving changes: METHODS 7
 NEAR = 4  # (ours) months to renewal from which clients on a fixed term are one group
-SHRINK = (
-    20.0  # (ours) client-months by which a group's share is drawn to that of its kind of contract
-)
+# (ours) client-months by which a group's share is shrunk towards that of its kind of contract
+SHRINK = 20.0
 RISE = 2.0  # (ours) times as much churn: the rise that the chart is made to see
 DRAWS = 20_000
 SEED = 1
@@ -65,57 +63,57 @@ class Watch:
 
     @property
     def risen(self) -> bool:
-        """Whether luck makes such a rise in no more than FALSE_ALARM of reports."""
+        """Whether chance makes such a rise in no more than FALSE_ALARM of reports."""
         return not self.why and self.chance <= FALSE_ALARM
 
     def answer(self) -> Finding:
-        """Whether churn has risen, in a sentence; a warning where it has."""
+        """Whether churn has risen; a warning where it has."""
         if self.why:
-            return Finding("risk", f"Whether churn has risen lately cannot be said. {self.why}")
-        span = f"the last {self.window} months" if self.window > 1 else "the last month"
-        counts = (
-            f"In {span} {self.observed} clients chose to leave; {self.expected:.1f} were expected"
-        )
+            return Finding("risk", say("churn_risk.lately.unknown", why=self.why))
         if self.risen:
-            text = (
-                f"Churn has risen. {counts}. Without a change such a warning comes in "
-                f"{FALSE_ALARM:.1%} of reports."
-            )
+            text = say("churn_risk.lately.risen", counts=self._counts(), false_alarm=FALSE_ALARM)
             return Finding("risk", text, "warning")
-        return Finding("risk", f"No sign that churn has risen. {counts}.")
+        return Finding("risk", say("churn_risk.lately.calm", counts=self._counts()))
+
+    def _counts(self) -> Said:
+        """Who left in the last months, and how many were expected, in words."""
+        if self.window == 1:
+            return say(
+                "churn_risk.lately.counts_month", observed=self.observed, expected=self.expected
+            )
+        return say(
+            "churn_risk.lately.counts_months",
+            months=self.window,
+            observed=self.observed,
+            expected=self.expected,
+        )
 
 
 def watch(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: dt.date) -> Watch:
-    """The last months held against what the months before let expect.
+    """The last months compared with what the months before lead one to expect.
 
     `rows` as `snapshots.build_snapshots` makes them, a row a client and month's end.
     """
     if rows.empty:
-        return Watch(_no_months(), why="That takes dates of start and end.")
+        return Watch(_no_months(), why=say("churn_risk.lately.no_dates"))
     last = last_month(pd.Timestamp(cutoff))
     table = _followed(rows, spells, last)
     learned = table[table["month"] <= last - APART]
-    if learned["left"].sum() < MIN_EVENTS or learned["month"].nunique() < MIN_MONTHS:
-        why = (
-            f"That takes {MIN_EVENTS} clients who left by choice in {MIN_MONTHS} months or more, "
-            "a year before the "
-            f"last day; {int(learned['left'].sum())} are on record."
-        )
+    left = int(learned["left"].sum())
+    if left < MIN_EVENTS or learned["month"].nunique() < MIN_MONTHS:
+        why = say("churn_risk.lately.few", needed=MIN_EVENTS, months=MIN_MONTHS, left=left)
         return Watch(_no_months(), why=why)
-    known = _on_record(table, last)
     share, error = _expected(learned, table)
-    reported = (last - table["month"]).map(known).astype(float)
+    reported = (last - table["month"]).map(_on_record(table, last)).astype(float)
     table = table.assign(expected=share * reported, error=error * reported**2)
-    months = (
-        table.groupby("month")
-        .agg(observed=("left", "sum"), expected=("expected", "sum"))
-        .reset_index()
-    )
+    sums = table.groupby("month").agg(observed=("left", "sum"), expected=("expected", "sum"))
+    months = sums.reset_index()
     spread = _overdispersion(months[months["month"] <= last - APART])
     window, chance = _unusual(table[table["month"] > last - max(WINDOWS)], last, spread)
     inside = table[table["month"] > last - window]
-    told = int(inside["left"].sum()), float(inside["expected"].sum())
-    return Watch(months[months["month"] > last - SHOWN], window, *told, chance)
+    observed = int(inside["left"].sum())
+    expected = float(inside["expected"].sum())
+    return Watch(months[months["month"] > last - SHOWN], window, observed, expected, chance)
 
 
 def _no_months() -> pd.DataFrame:
@@ -131,11 +129,11 @@ def _followed(rows: pd.DataFrame, spells: pd.DataFrame, last: int) -> pd.DataFra
     the month of the end.
     """
     chosen = spells["end_kind"].isin([CLIENT, UNKNOWN])
-    told = spells["recorded_date"].fillna(
+    recorded = spells["recorded_date"].fillna(
         spells["end_date"].where(spells["decision_assumed"], spells["decision_date"])
     )
     decided = month_of(spells["decision_date"]).where(chosen)
-    ends = spells[KEY].assign(decided=decided, late=(month_of(told) - decided).clip(lower=0))
+    ends = spells[KEY].assign(decided=decided, late=(month_of(recorded) - decided).clip(lower=0))
     columns = [*KEY, "month", "monthly", "term_months", "months_to_renewal", "tenure_months"]
     table = rows[columns].merge(ends, on=KEY, how="left")
     table["month"] += 1
@@ -145,9 +143,8 @@ def _followed(rows: pd.DataFrame, spells: pd.DataFrame, last: int) -> pd.DataFra
     service = np.digitize(table["tenure_months"].astype(float), BANDS)
     near = table["months_to_renewal"].astype(float).clip(upper=NEAR).fillna(NEAR)
     kind = np.where(free, 0, 1 + near)
-    bound = ~free & (
-        near < NEAR
-    )  # who breaks a contract long before its renewal decides then and there
+    # who breaks a contract long before its renewal decides then and there
+    bound = ~free & (near < NEAR)
     term = table["term_months"].astype(float).where(bound, 1.0).fillna(1.0)
     length = table["term_months"].astype(float).where(~free, 1.0).fillna(1.0)
     return table.assign(
@@ -169,8 +166,8 @@ def _on_record(table: pd.DataFrame, last: int) -> Mapping[int, float]:
 def _expected(learned: pd.DataFrame, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Each row's expected share who give notice, and the variance of that share, by group.
 
-    A group's share is drawn to that of its kind (free, or so near to renewal), as far as it has few
-    client-months.
+    A group's share is shrunk towards that of its kind (free, or so near to renewal), as far as it
+    has few client-months.
     """
     kinds = learned.groupby("kind")["left"].mean()
     sums = learned.groupby(["kind", "group"])["left"].agg(["sum", "size"]).reset_index()
@@ -185,7 +182,7 @@ def _expected(learned: pd.DataFrame, table: pd.DataFrame) -> tuple[np.ndarray, n
 
 def _overdispersion(months: pd.DataFrame) -> float:
     """How much more than Poisson's the months before have varied around what was expected; 1 where
-    luck can be it.
+    chance can be it.
     """
     enough = months[months["expected"] > 0]
     squares = (enough["observed"] - enough["expected"]) ** 2 / enough["expected"]
@@ -213,9 +210,9 @@ def _unusual(table: pd.DataFrame, last: int, spread: float) -> tuple[int, float]
     rng = np.random.default_rng(SEED)
     off = _errors(table, cells, rng)
     drawn = _counts(rng, np.clip(expected + off, 0, None), spread)
-    luck = _evidence(drawn, expected, parts).max(axis=1)
+    by_chance = _evidence(drawn, expected, parts).max(axis=1)
     best = int(np.argmax(marks))
-    chance = (1 + np.sum(luck >= marks[best])) / (1 + DRAWS)
+    chance = (1 + np.sum(by_chance >= marks[best])) / (1 + DRAWS)
     return WINDOWS[best], float(chance)
 
 
@@ -259,8 +256,10 @@ def _counts(rng: np.random.Generator, expected: np.ndarray, spread: float) -> np
 
 def in_words(found: Watch) -> str:
     """The chart in words."""
-    months = [f"{row.observed:.0f} ({row.expected:.1f})" for row in found.months.itertuples()]
-    return (
-        "Clients who chose to leave by month, expected in brackets: "
-        f"{', '.join(months) or 'too few to say'}."
-    )
+    if found.months.empty:
+        return say("churn_risk.lately.alt_few")
+    months = [
+        say("churn_risk.lately.alt_month", observed=row.observed, expected=row.expected)
+        for row in found.months.itertuples()
+    ]
+    return say("churn_risk.lately.alt", months=", ".join(months))

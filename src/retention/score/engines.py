@@ -3,8 +3,8 @@ on Spark.
 
 The feature code is that of the report (`features.month_features`); here is only where the rows come
 from and go to. On Polars and DuckDB the clients are taken part by part in the order of their ids,
-so that memory hangs on the size of a part and not on theirs; a table sorted by client is then read
-once, otherwise once a part.
+so that memory depends on the size of a part and not on their number; a table sorted by client is
+then read once, otherwise once a part.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from retention.errors import ConfigError
 from retention.history.features import BEFORE, Window, month_features, rep_loads
 from retention.history.snapshots import last_month, month_of
 from retention.settings import ResultsSettings
+from retention.words import say
 
 ENGINES = ("polars", "duckdb", "spark")
 PART_MONTHS = 1_000_000  # client-months that are held at once
 SPILL = ".spill"  # what does not fit into memory, or is handed to an engine, beside what is written
 NEEDS = {"duckdb": "pip install duckdb", "spark": "pip install pyspark, and Java 17"}
-TYPES = dict.fromkeys(("date", "month"), "dates") | dict.fromkeys(
-    ("number", "integer", "term"), "numbers"
-)
-TYPES |= {"flag": "true and false"}
+# the type in which a column of each kind must be written; text is the rest
+TYPES = dict.fromkeys(("date", "month"), "dates")
+TYPES |= dict.fromkeys(("number", "integer", "term"), "numbers") | {"flag": "flags"}
 FITS: dict[str, Callable[[pl.DataType], bool]] = {
     "dates": lambda kind: kind.is_temporal(),
     "numbers": lambda kind: kind.is_numeric(),
-    "true and false": lambda kind: kind == pl.Boolean,
+    "flags": lambda kind: kind == pl.Boolean,
     "text": lambda kind: kind in (pl.String, pl.Categorical, pl.Enum),
 }
-Told = Callable[[str], None]
+Tell = Callable[[str], None]
 Make = Callable[[Mapping[str, Any]], Any]
 
 
@@ -56,7 +56,7 @@ def write_features(
     cutoff: pd.Timestamp,
     engine: str = "polars",
     part_months: int = PART_MONTHS,
-    told: Told = print,
+    tell: Tell = print,
 ) -> Path:
     """The folder `out` with the features of every month's end, in Parquet files.
 
@@ -66,27 +66,26 @@ def write_features(
     declared. Source: METHODS 7.
     """
     if engine not in ENGINES:
-        raise ConfigError(f"There is no engine {engine!r}; it is one of {', '.join(ENGINES)}.")
+        known = ", ".join(ENGINES)
+        raise ConfigError(say("study.features.no_engine", engine=engine, known=known))
     found = [
         *folder.glob("*.parquet"),
         *(path for path in folder.iterdir() if any(path.glob("*.parquet"))),
     ]
     tables = {path.stem: path for path in sorted(found) if path.stem in {*TABLES} - {"clients"}}
-    if wrong := [
-        fault
-        for name, path in tables.items()
-        for fault in faults(name, pl.scan_parquet(_files(path)).collect_schema())
-    ]:
-        raise ConfigError("\n".join([f"{len(wrong)} fault(s) in the Parquet files:", *wrong]))
+    wrong = []
+    for name, path in tables.items():
+        wrong += faults(name, pl.scan_parquet(_files(path)).collect_schema())
+    if wrong:
+        raise ConfigError("\n".join([say("study.features.faults", faults=len(wrong)), *wrong]))
     spells = spells.assign(spell=range(len(spells)))
     since = int(begin.year * 12 + begin.month - 1)
     last = last_month(cutoff)
     first = int(month_of(spells["start_date"]).min()) - BEFORE
     months = pd.DataFrame({"month": range(first, last + 1)})
     fresh = out.with_name(f".{out.name}.new")
-    shutil.rmtree(
-        fresh, ignore_errors=True
-    )  # what a command that was killed left, its spilled rows too
+    # what a command that was killed left behind, its spilled rows too
+    shutil.rmtree(fresh, ignore_errors=True)
     spill = private(private(fresh) / SPILL)
 
     def make(frames: Mapping[str, Any]) -> Any:
@@ -98,10 +97,12 @@ def write_features(
         else:
             bounds = _parts(spells, last, part_months)
             reader = _Polars(tables) if engine == "polars" else _DuckDB(tables, spill)
-            _part_by_part(reader, bounds, months, make, fresh, told)
+            _part_by_part(reader, bounds, months, make, fresh, tell)
     except ImportError as missing:
         shutil.rmtree(fresh)
-        raise ConfigError(f"The engine {engine} is not installed: {NEEDS[engine]}.") from missing
+        needs = NEEDS[engine]
+        text = say("study.features.not_installed", engine=engine, needs=needs)
+        raise ConfigError(text) from missing
     except BaseException:  # stopped by hand as well: clients' data do not stay behind
         shutil.rmtree(fresh, ignore_errors=True)
         raise
@@ -119,15 +120,17 @@ def _files(path: Path) -> str:
 
 def faults(name: str, schema: Mapping[str, pl.DataType]) -> list[str]:
     """Columns of a table that are missing, or of another type than declared, in sentences."""
-    told = []
+    wrong: list[str] = []
     for column in TABLES[name].columns:
         kind = TYPES.get(column.kind, "text")
         found = schema.get(column.name)
+        about = {"table": name, "column": column.name}
         if found is None and column.required:
-            told.append(f"  {name}: the column {column.name} is missing")
+            wrong.append("  " + say("study.features.missing", **about))
         elif found is not None and not FITS[kind](found):
-            told.append(f"  {name}: the column {column.name} holds {found}; write it as {kind}")
-    return told
+            needed = say(f"study.features.{kind}")
+            wrong.append("  " + say("study.features.type", **about, found=found, needed=needed))
+    return wrong
 
 
 def _parts(spells: pd.DataFrame, last: int, part_months: int) -> list[pd.DataFrame]:
@@ -205,7 +208,7 @@ def _part_by_part(
     months: pd.DataFrame,
     make: Make,
     out: Path,
-    told: Told,
+    tell: Tell,
 ) -> None:
     """Each part's features; how many clients a rep has is counted over all parts first."""
     given = [engine.frame(part) for part in parts]
@@ -215,7 +218,7 @@ def _part_by_part(
     ]
     about = {"months": engine.frame(months)}
     if len(parts) > 1:
-        told("Counting the clients of each rep")
+        tell(say("study.features.counting"))
         loads = [
             _loads(engine, {**tables, "engagements": rows, **about})
             for rows, tables in zip(given, read, strict=True)
@@ -228,7 +231,7 @@ def _part_by_part(
         engine.write(
             make({**tables, "engagements": rows, **about}), out / f"part-{number:04d}.parquet"
         )
-        told(f"part {number} of {len(parts)}")
+        tell(say("study.features.part", number=number, parts=len(parts)))
 
 
 def _loads(engine: _Polars | _DuckDB, tables: Mapping[str, Any]) -> pd.DataFrame:

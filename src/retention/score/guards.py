@@ -11,31 +11,29 @@ import pandas as pd
 from scipy import stats
 
 from retention.data.schema import SIGNING, TABLES
-from retention.history.features import FEATURES
+from retention.history.features import feature_words
 from retention.history.snapshots import known
 from retention.results import Finding, Findings
 from retention.score.model import distinct_leavers, is_number, room_for
 from retention.settings import Extra
+from retention.words import Said, key_of, say
 
-TELLS_TOO_MUCH = (
-    0.85  # (ours) area under the curve that no honest column passes: by its interval's lower end
-)
+# (ours) area under the curve that no honest column passes: by its interval's lower end
+TELLS_TOO_MUCH = 0.85
 GROWS = 0.80  # (ours) rank correlation with the length of stay, likewise
 ENOUGH_EACH = 20  # (ours) leavers and stayers under which a column's area is not judged
-ENOUGH_PURE, LEAST_LEVEL = (
-    10,
-    3,
-)  # (ours) the same of levels that hold one sort of clients alone; clients a level
-BY_CHANCE = (
-    1e-6  # (ours) a column filled in for leavers alone is a leak where chance hardly does it
-)
+# (ours) the same of levels that hold one sort of clients alone; clients a level
+ENOUGH_PURE, LEAST_LEVEL = 10, 3
+# (ours) a column filled in for leavers alone is a leak where chance hardly does it
+BY_CHANCE = 1e-6
 MIN_ROWS = 30
 BINS = 10
 Z95 = stats.norm.ppf(0.975)
 SHIFTED, MOVED = 0.25, 0.10  # population stability index: much, some (the customary limits)
+READINGS = ("little", "some", "much")
 RECENT = 3  # months' ends that count as now
-# What the study cannot do without, or who serves a client: a leak in one is told, and kept from the
-# score alone.
+# What the study cannot do without, or who serves a client: a leak in one is reported, and kept from
+# the score alone.
 KEPT = ("monthly_ad_spend", "rep_id", "seller_id", "referred_by")
 NOT_SCANNED = ("client_id", "contract_term_months")
 
@@ -43,72 +41,65 @@ NOT_SCANNED = ("client_id", "contract_term_months")
 def leaks(leaking: Mapping[str, str]) -> Findings:
     """One warning that names the columns of `leaky`; none where nothing leaks."""
     if not leaking:
-        return Findings((), "No column known at signing knows who left.")
-    named = "; ".join(f"{name} {why}" for name, why in leaking.items())
-    text = (
-        f"Columns that cannot have been known at signing are left out: {named}. "
-        'If one becomes known later, say from which date (known = "...") in retention.toml.'
-    )
+        return Findings((), say("churn_risk.leak.none"))
+    named = [say(f"churn_risk.leak.{why}", column=name) for name, why in leaking.items()]
+    text = say("churn_risk.leak.columns", columns="; ".join(named))
     kept = ", ".join(name for name in leaking if name in KEPT)
-    text += (
-        f" Only the churn score can do without {kept}: do not trust other pages that use it."
-        if kept
-        else ""
-    )
+    if kept:
+        more = say("churn_risk.leak.kept", columns=kept)
+        text = Said(f"{text} {more}", key_of(text))
     return Findings((Finding("data", text, "warning"),))
 
 
 def leaky(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> dict[str, str]:
     """Columns said to be known at signing that know who left, or how long a client would stay: by
-    name, with why.
+    name, the id of why.
 
-    Every column of the clients table that is declared as known at signing is scanned, the user's
-    own included. Each client counts once, with its last engagement. Source: METHODS 7.
+    The ids are `tells`, `never_mixes`, `filled` and `grows` (`_leak`). Every column of the clients
+    table that is declared as known at signing is scanned, the user's own included. Each client
+    counts once, with its last engagement. Source: METHODS 7.
     """
     spells = spells.drop_duplicates("client_id", keep="last").reset_index(drop=True)
-    told = [
-        c.name
-        for c in TABLES["clients"].columns
-        if c.known == SIGNING and c.kind not in ("date", "text")
-    ]
-    told += [
-        name
-        for name, about in extra.items()
-        if about.known == SIGNING and about.kind not in ("date", "text")
-    ]
     size = spells["monthly_ad_spend"].astype(float).where(lambda x: x > 0)
-    if _leak(
-        spells, "monthly_ad_spend", size
-    ):  # whatever is divided by it would look filled in at the end
-        size = size.mask(size.notna())
-    found = {
-        name: _leak(spells, name, size)
-        for name in told
-        if name in spells and name not in NOT_SCANNED
-    }
-    return {name: why for name, why in found.items() if why}
+    if _leak(spells, "monthly_ad_spend", size):
+        size = size.mask(size.notna())  # what is divided by it would look filled in at the end
+    scanned = [name for name in _declared(extra) if name in spells and name not in NOT_SCANNED]
+    reasons = {name: _leak(spells, name, size) for name in scanned}
+    return {name: why for name, why in reasons.items() if why}
+
+
+def _declared(extra: Mapping[str, Extra]) -> list[str]:
+    """Columns declared as known at signing whose values can be scanned, the study's first."""
+    about: list[tuple[str, str, str]] = [
+        (column.name, column.known, column.kind) for column in TABLES["clients"].columns
+    ]
+    about += [(name, column.known, column.kind) for name, column in extra.items()]
+    return [
+        name for name, known, kind in about if known == SIGNING and kind not in ("date", "text")
+    ]
 
 
 def _leak(spells: pd.DataFrame, name: str, size: pd.Series) -> str:
-    """What a column knows that it should not; empty where nothing."""
-    # notice on record is an end too
+    """What a column knows that it should not, an id: it tells who has left, never mixes leavers and
+    stayers, is filled for leavers alone, or grows with the stay. Empty where it knows nothing.
+    """
     values = spells[name]
-    ended = spells["end_date"].notna().to_numpy()
+    ended = spells["end_date"].notna().to_numpy()  # notice on record is an end too
     if len(values) < MIN_ROWS or not 0 < ended.sum() < len(ended):
         return ""
     years = _years(spells)
     if tells(values, ended, years) > TELLS_TOO_MUCH:
-        return "tells who has left almost without fault"
+        return "tells"
     if _never_mixes(values, ended):
-        return "parts those who left from those who stayed without a single exception"
+        return "never_mixes"
     if _filled_for_leavers(values, ended, years):
-        return "is filled in only for clients who left"
-    numbers = (
-        pd.to_numeric(values, errors="coerce") if is_number(values) else pd.Series(dtype=float)
-    )
+        return "filled"
+    if not is_number(values):
+        return ""
+    numbers = pd.to_numeric(values, errors="coerce")
     stay = spells["stop_months"]
-    if any(_grows(what, stay, ended) for what in (numbers, numbers / size)):
-        return "grows with how long a client stayed"
+    if _grows(numbers, stay, ended) or _grows(numbers / size, stay, ended):
+        return "grows"
     return ""
 
 
@@ -243,21 +234,24 @@ def drift(rows: pd.DataFrame) -> pd.DataFrame:
     """How far the clients of the last three months differ from those learned from, a row a feature,
     most first.
 
-    The features are those that a model of these rows would use. Columns `Feature, Shift (PSI),
-    Reading`: the population stability index over tenths of the earlier values, blanks as one more.
-    Under .1 little, above .25 much.
+    The features are those that a model of these rows would use. Columns `feature` (its id), `psi`
+    (population stability index over tenths of the earlier values, blanks as one more) and `reading`
+    (its id): under .1 little, above .25 much.
     """
     learned = known(rows)
     now = rows["month"] > rows["month"].max() - RECENT
-    found = []
-    for name in room_for(learned, distinct_leavers(learned)):
-        shift = _psi(rows.loc[~now, name], rows.loc[now, name])
-        words = FEATURES[name]["words"] if name in FEATURES else name.replace("_", " ")
-        found.append(
-            (words, shift, "much" if shift > SHIFTED else "some" if shift > MOVED else "little")
-        )
-    frame = pd.DataFrame(found, columns=["Feature", "Shift (PSI)", "Reading"])
-    return frame.sort_values("Shift (PSI)", ascending=False, ignore_index=True)
+    names = room_for(learned, distinct_leavers(learned))
+    shifts = [_psi(rows.loc[~now, name], rows.loc[now, name]) for name in names]
+    readings = np.digitize(shifts, [MOVED, SHIFTED], right=True)
+    frame = pd.DataFrame({"feature": names, "psi": shifts, "reading": np.take(READINGS, readings)})
+    return frame.sort_values("psi", ascending=False, ignore_index=True)
+
+
+def drift_words(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table of `drift` with its features and readings in words."""
+    readings = {reading: say(f"churn_risk.drift.{reading}") for reading in READINGS}
+    words = frame["feature"].map(feature_words)
+    return frame.assign(feature=words, reading=frame["reading"].map(readings))
 
 
 def _psi(before: pd.Series, now: pd.Series) -> float:

@@ -18,37 +18,61 @@ import pandas as pd
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from retention.history.features import KEY, signing_features
-from retention.history.money import FEES, MARGINS, monthly_money
+from retention.history.money import monthly_money
 from retention.history.snapshots import month_of
 from retention.history.spells import DAY, whole_months
-from retention.results import Estimate, Estimates, Finding, between, quantity
+from retention.results import ALL, Estimate, Estimates, Finding, between, quantity
 from retention.score.model import EVENTS_A_FEATURE, ridge, room_for
 from retention.settings import Extra
+from retention.words import Said, key_of, say
 
 YEAR = 12  # months over which a client is to pay for itself
 MIN_CLIENTS = 60  # (ours) of whom the year is known
-LATER = (
-    1 / 3
-)  # of clients by day of signing, on which the threshold is tried that the earlier ones gave
+# of clients by day of signing, on which the threshold is tested that the earlier ones gave
+LATER = 1 / 3
 OPEN_DAYS = 180  # (ours) a lead that was not signed in half a year is no longer open
 SMOOTH = 0.4  # share of clients that each point of the curve looks at
 DRAWS = 500
 SEED = 1
-NEEDS = (
-    "fees by month (table account_months, column fee); hours with their cost (tables hours "
-    "and staff) sharpen it"
-)
+PURSUE, NURTURE, LOOK_CLOSER, ASK = "pursue", "nurture", "look_closer", "ask_for_budget"
 
 
 @dataclass(frozen=True)
 class Worth:
-    """Past clients with `worth` (money in the first year, winning them paid) and `good` (above 0);
-    what it counts.
+    """Past clients with `worth` (money in the first year, winning them paid) and `good` (above 0).
+
+    `counts` is what worth is made of (an id: fees or margins, less the cost of winning the client
+    or not); `why` says what is lacking.
     """
 
     clients: pd.DataFrame
     counts: str
     why: str = ""
+
+    @property
+    def counted(self) -> Said:
+        """What worth is made of, in words."""
+        return say(f"churn_risk.signing.{self.counts}")
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The spend under which clients do not pay for themselves, and what declining below it would
+    have cost.
+
+    `spend`: the threshold with its 95 % interval, from all `clients`. `early`: that of the earlier
+    two thirds by day of signing, tested on the `later` ones. Of these, `declined` lie under it and
+    were worth `declined_worth` together; `good` of them paid, worth `good_worth`. Money.
+    """
+
+    spend: tuple[float, float, float]
+    clients: int
+    early: float
+    later: int
+    declined: int
+    declined_worth: float
+    good: int
+    good_worth: float
 
 
 def first_year(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame], cutoff: dt.date) -> Worth:
@@ -57,22 +81,23 @@ def first_year(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame], cutoff:
     """
     money = monthly_money(spells, tables)
     if money.empty:
-        return Worth(spells.head(0), "", f"It needs {NEEDS}.")
-    seen = (spells["entry_months"] == 0) & (
-        whole_months(spells["start_date"], pd.Timestamp(cutoff) + DAY) >= YEAR
-    )
-    rows = spells[seen].reset_index(drop=True)
-    column, counted = ("margin", MARGINS) if money["margin"].notna().any() else ("fee", FEES)
+        return Worth(spells.head(0), "", say("churn_risk.signing.lacking_fees"))
+    followed = whole_months(spells["start_date"], pd.Timestamp(cutoff) + DAY)
+    rows = spells[(spells["entry_months"] == 0) & (followed >= YEAR)].reset_index(drop=True)
+    margins = bool(money["margin"].notna().any())
+    counts = "margins" if margins else "fees"
     at = money.merge(rows[[*KEY, "start_date"]].assign(row=rows.index), on=KEY)
     first = at["month"] - month_of(at["start_date"]) < YEAR
-    left = at[first].groupby("row")[column].sum().reindex(rows.index, fill_value=0.0)
-    won = rows["acquisition_cost"].astype(float).fillna(0) if "acquisition_cost" in rows else 0.0
-    counted += " less what winning the client cost" if "acquisition_cost" in rows else ""
-    rows = rows.assign(worth=left - won).assign(good=lambda told: told["worth"] > 0)
-    few = f"Of {len(rows)} clients a whole first year is on record; {MIN_CLIENTS} are needed."
-    return Worth(
-        rows, counted, few if len(rows) < MIN_CLIENTS or rows["good"].nunique() < 2 else ""
-    )
+    left = at[first].groupby("row")["margin" if margins else "fee"].sum()
+    worth = left.reindex(rows.index, fill_value=0.0)
+    if "acquisition_cost" in rows:
+        worth = worth - rows["acquisition_cost"].astype(float).fillna(0)
+        counts += "_less_cost"
+    rows = rows.assign(worth=worth, good=worth > 0)
+    why = ""
+    if len(rows) < MIN_CLIENTS or rows["good"].nunique() < 2:
+        why = say("churn_risk.signing.lacking_clients", clients=len(rows), needed=MIN_CLIENTS)
+    return Worth(rows, counts, why)
 
 
 def break_even_spend(spend: np.ndarray, worth: np.ndarray) -> float:
@@ -85,9 +110,8 @@ def break_even_spend(spend: np.ndarray, worth: np.ndarray) -> float:
     x = np.log(np.maximum(spend, 1))
     low, high = np.quantile(x, [0.02, 0.98])
     grid = np.linspace(low, high, 100)
-    with np.errstate(
-        invalid="ignore", divide="ignore"
-    ):  # many clients of one size leave no distance to weigh by
+    # many clients of one size leave no distance to weigh by
+    with np.errstate(invalid="ignore", divide="ignore"):
         curve = lowess(worth, x, frac=SMOOTH, it=0, xvals=grid)
     grid = grid[np.isfinite(curve)]
     curve = curve[np.isfinite(curve)]
@@ -100,104 +124,100 @@ def break_even_spend(spend: np.ndarray, worth: np.ndarray) -> float:
     return float(np.exp(grid[k] + (grid[k + 1] - grid[k]) * -curve[k] / (curve[k + 1] - curve[k])))
 
 
-def threshold(found: Worth) -> Estimates:
+def tested(found: Worth) -> Threshold:
     """The threshold with its interval, and what declining under it would have cost among later
-    clients (D1).
-
-    The threshold of the last rows comes from the earlier two thirds of clients by day of signing.
+    clients (D1). `found` must lack nothing.
     """
-    if found.why:
-        return Estimates((), "The spend under which a client does not pay for itself")
     clients = found.clients
-    rng = np.random.default_rng(SEED)
     n = len(clients)
-    spend, worth = (clients[name].to_numpy(float) for name in ("monthly_ad_spend", "worth"))
-    chosen = (rng.integers(0, n, n) for _ in range(DRAWS))
-    draws = [break_even_spend(spend[rows], worth[rows]) for rows in chosen]
-    values = (break_even_spend(spend, worth), *np.quantile(draws, [0.025, 0.975], method="nearest"))
-    rows = [
-        Estimate.of(
-            "D1",
-            "spend a month from which a client pays for itself",
-            "all",
-            values,
-            "money",
-            (n, 0),
-        )
-    ]
+    rng = np.random.default_rng(SEED)
+    spend = clients["monthly_ad_spend"].to_numpy(float)
+    worth = clients["worth"].to_numpy(float)
+    resamples = (rng.integers(0, n, n) for _ in range(DRAWS))
+    draws = [break_even_spend(spend[rows], worth[rows]) for rows in resamples]
+    low, high = np.quantile(draws, [0.025, 0.975], method="nearest")
     early = (clients["start_date"].rank(method="first") <= n * (1 - LATER)).to_numpy()
     limit = break_even_spend(spend[early], worth[early])
     later = clients[~early]
     declined = later[later["monthly_ad_spend"] < limit]
     good = declined[declined["good"]]
-    for name, value, unit in (
-        ("threshold from the earlier clients", limit, "money"),
-        ("later clients under it", float(len(declined)), "count"),
-        ("their worth in the first year, together", float(declined["worth"].sum()), "money"),
-        ("good ones among them", float(len(good)), "count"),
-        (
-            "worth of the good ones, which declining would have cost",
-            float(good["worth"].sum()),
-            "money",
-        ),
+    return Threshold(
+        spend=(break_even_spend(spend, worth), float(low), float(high)),
+        clients=n,
+        early=limit,
+        later=len(later),
+        declined=len(declined),
+        declined_worth=float(declined["worth"].sum()),
+        good=len(good),
+        good_worth=float(good["worth"].sum()),
+    )
+
+
+def threshold(found: Worth) -> Estimates:
+    """The figures of `tested` as estimates; none where something is lacking."""
+    if found.why:
+        return Estimates((), say("churn_risk.signing.caption_none"))
+    limits = tested(found)
+    name = say("churn_risk.threshold.spend")
+    rows = [Estimate.of("D1", name, ALL, limits.spend, "money", (limits.clients, 0))]
+    for figure, value, unit in (
+        ("early", limits.early, "money"),
+        ("declined", limits.declined, "count"),
+        ("declined_worth", limits.declined_worth, "money"),
+        ("good", limits.good, "count"),
+        ("good_worth", limits.good_worth, "money"),
     ):
-        rows.append(Estimate.of("D1", name, "all", (value,), unit, (len(later), 0)))
-    return Estimates(tuple(rows), f"Worth in the first year ({found.counts}) by planned spend")
+        name = say(f"churn_risk.threshold.{figure}")
+        rows.append(Estimate.of("D1", name, ALL, (value,), unit, (limits.later, 0)))
+    return Estimates(tuple(rows), say("churn_risk.signing.caption", counted=found.counted))
 
 
 def threshold_words(found: Worth, currency: str = "") -> Finding:
-    """The threshold in a sentence."""
+    """The threshold in a sentence or two."""
     if found.why:
-        return Finding(
-            "D1", f"From which spend a client pays for itself cannot be told. {found.why}"
-        )
-    rows = {row.name: row for row in threshold(found).rows}
-    whole = rows["spend a month from which a client pays for itself"]
-    if whole.estimate == 0 or np.isinf(whole.estimate):
-        which = "of every size pay" if whole.estimate == 0 else "of no size pay"
-        return Finding(
-            "D1", f"Clients {which} for themselves in the first year, on average ({found.counts})."
-        )
-    count, good = (
-        rows[name].estimate for name in ("later clients under it", "good ones among them")
+        return Finding("D1", say("churn_risk.signing.unknown", why=found.why))
+    limits = tested(found)
+    spend, low, high = limits.spend
+    if spend == 0:
+        return Finding("D1", say("churn_risk.signing.every_size", counted=found.counted))
+    if np.isinf(spend):
+        return Finding("D1", say("churn_risk.signing.no_size", counted=found.counted))
+    text = say(
+        "churn_risk.signing.answer",
+        spend=f"{quantity(spend, 'money')} {currency}".rstrip(),
+        interval=between(low, high, "money"),
+        counted=found.counted,
     )
-    text = (
-        f"Clients under {quantity(whole.estimate, 'money')} {currency} of planned spend a month "
-        "do not pay for "
-        "themselves in the first year, on average (95% interval "
-        f"{between(whole.low, whole.high, 'money')}; "
-        f"{found.counts}). Of {count:.0f} later clients under the threshold that earlier ones "
-        f"gave, {good:.0f} did."
-    )
-    return Finding("D1", " ".join(text.split()))
+    later = say("churn_risk.signing.tested", declined=limits.declined, good=limits.good)
+    return Finding("D1", Said(f"{text} {later}", key_of(text)))
 
 
 def by_spend(found: Worth, groups: int = 8) -> pd.DataFrame:
-    """Worth of the first year by planned spend: `Planned spend, Clients, Worth (mean), Pay for
-    themselves`.
+    """Worth of the first year by planned spend, in groups of as many clients.
+
+    Columns: `planned_spend_range, clients, mean_worth, pay_for_themselves` (a share).
     """
     if found.why:
         return pd.DataFrame()
     spend = found.clients["monthly_ad_spend"].astype(float)
-    binned = pd.qcut(spend.rank(method="first"), groups, labels=False)
+    number = pd.qcut(spend.rank(method="first"), groups, labels=False)
     table = (
         found.clients.assign(spend=spend)
-        .groupby(binned)
+        .groupby(number)
         .agg(
             low=("spend", "min"),
             high=("spend", "max"),
-            Clients=("worth", "size"),
-            worth=("worth", "mean"),
-            good=("good", "mean"),
+            clients=("worth", "size"),
+            mean_worth=("worth", "mean"),
+            pay_for_themselves=("good", "mean"),
         )
     )
-    span = [f"{row.low:,.0f} to {row.high:,.0f}" for row in table.itertuples()]
-    shown = {
-        "Clients": table["Clients"],
-        "Worth (mean)": table["worth"],
-        "Pay for themselves": table["good"],
-    }
-    return pd.DataFrame({"Planned spend a month": span, **shown}).reset_index(drop=True)
+    spans = [
+        say("churn_risk.signing.spend_range", low=row.low, high=row.high)
+        for row in table.itertuples()
+    ]
+    table.insert(0, "planned_spend_range", spans)
+    return table.drop(columns=["low", "high"]).reset_index(drop=True)
 
 
 def nurture(
@@ -206,50 +226,68 @@ def nurture(
     cutoff: dt.date,
     extra: Mapping[str, Extra] | None = None,
 ) -> pd.DataFrame:
-    """Open leads with the chance that they pay for themselves in a year, and what to do: pursue, or
-    nurture.
+    """Open leads with the probability that they pay for themselves in a year, and what to do.
 
-    The chance comes from what was known at signing of past clients (ridge logistic regression);
-    leads under the whole lower limit of the threshold's interval are to nurture, above its upper
-    limit to pursue, between them to look at.
+    Columns: `lead, since, source, planned_spend, pays_probability, to_do` (an id). The probability
+    comes from what was known at signing of past clients (ridge logistic regression). Leads under
+    the whole lower limit of the threshold's interval are to nurture, above its upper limit to
+    pursue, between them to look at; without a planned spend, to ask for it.
     """
-    if found.why or leads is None:
+    open_ = _open(leads, cutoff)
+    if found.why or open_.empty:
         return pd.DataFrame()
-    leads = leads.reindex(
-        columns=[*leads, *{"signed_on", "monthly_ad_spend", "source"} - set(leads)]
+    spend = open_["monthly_ad_spend"].astype(float)
+    table = pd.DataFrame(
+        {
+            "lead": open_["lead_id"],
+            "since": open_["created_on"].dt.strftime("%Y-%m-%d"),
+            "source": open_["source"],
+            "planned_spend": spend,
+            "pays_probability": _pays(found, open_, extra),
+            "to_do": _to_do(spend, tested(found)),
+        }
     )
+    return table.sort_values(
+        ["pays_probability", "lead"], ascending=[False, True], ignore_index=True
+    )
+
+
+def nurture_words(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of `nurture` with what to do in words; an empty one as it is."""
+    if table.empty:
+        return table
+    return table.assign(to_do=[say(f"churn_risk.lead.{to_do}") for to_do in table["to_do"]])
+
+
+def _open(leads: pd.DataFrame | None, cutoff: dt.date) -> pd.DataFrame:
+    """The leads that were neither signed by the cut-off nor made too long ago."""
+    if leads is None:
+        return pd.DataFrame()
+    absent = {"signed_on", "monthly_ad_spend", "source"} - set(leads)
+    leads = leads.reindex(columns=[*leads, *absent])
     age = (pd.Timestamp(cutoff) - leads["created_on"]).dt.days
     signed = pd.to_datetime(leads["signed_on"]) <= pd.Timestamp(cutoff)
-    open_ = leads[~signed & age.between(0, OPEN_DAYS)].reset_index(drop=True)
-    if open_.empty:
-        return pd.DataFrame()
+    return leads[~signed & age.between(0, OPEN_DAYS)].reset_index(drop=True)
+
+
+def _pays(found: Worth, open_: pd.DataFrame, extra: Mapping[str, Extra] | None) -> np.ndarray:
+    """The probability of each open lead to pay for itself, from what sets past clients apart."""
     past = _as_features(found.clients, extra)
     mine = _as_features(open_.assign(client_id=open_["lead_id"], engagement=1), extra)
     shared = past[[name for name in past if name in mine or name in ("client_id", "left")]]
     events = int(min(past["left"].sum(), len(past) - past["left"].sum()))
     names = room_for(shared, max(events, EVENTS_A_FEATURE))
-    chance = np.full(len(mine), past["left"].mean())
-    if names:  # else nothing known at signing sets clients apart
-        fitted = ridge(0.1).fit(past[names], past["left"])
-        chance = fitted.predict_proba(mine[names])[:, 1]
-    limits = next(row for row in threshold(found).rows)
-    spend = open_["monthly_ad_spend"].astype(float)
-    what = np.select(
-        [spend < limits.low, spend >= limits.high], ["nurture", "pursue"], "look closer"
-    )
-    table = pd.DataFrame(
-        {
-            "Lead": open_["lead_id"],
-            "Since": open_["created_on"].dt.strftime("%Y-%m-%d"),
-            "Source": open_["source"],
-            "Planned spend": spend,
-            "Chance to pay for itself": chance,
-            "To do": np.where(spend.isna(), "ask for the budget", what),
-        }
-    )
-    return table.sort_values(
-        ["Chance to pay for itself", "Lead"], ascending=[False, True], ignore_index=True
-    )
+    if not names:  # nothing known at signing sets clients apart
+        return np.full(len(mine), past["left"].mean())
+    fitted = ridge(0.1).fit(past[names], past["left"])
+    return np.asarray(fitted.predict_proba(mine[names])[:, 1])
+
+
+def _to_do(spend: pd.Series, limits: Threshold) -> np.ndarray:
+    """What to do with a lead of each planned spend, an id."""
+    _, low, high = limits.spend
+    conditions = [spend.isna(), spend < low, spend >= high]
+    return np.select(conditions, [ASK, NURTURE, PURSUE], LOOK_CLOSER)
 
 
 def _as_features(rows: pd.DataFrame, extra: Mapping[str, Extra] | None) -> pd.DataFrame:

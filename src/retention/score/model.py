@@ -27,30 +27,27 @@ MIN_EVENTS = 40  # (ours) clients who left, under which no model is made
 BOOSTING_FROM = 300  # clients who left: METHODS 7
 EVENTS_A_FEATURE = 10  # METHODS 7
 PENALTIES = (0.001, 0.01, 0.1)  # inverse strengths of the ridge, features in standard deviations
-INNER_BLOCKS, INNER_MONTHS = (
-    4,
-    6,
-)  # the last of the training, on which penalty and calibration are found
+# the last of the training, on which penalty and calibration are found
+INNER_BLOCKS, INNER_MONTHS = 4, 6
 FEWER_BLOCKS = 2  # (ours) the same where so many left that boosting is tried
-BLANK = "not known"
+BLANK = "not known"  # the level of a category that is blank; no reader meets it
 MOST_MISSING = 0.6  # share of missing values above which a feature is left out
 MIN_LEVEL = 0.02  # share of rows under which a category joins the rest
 NOT_FEATURES = (*KEY, *BESIDE, WORTH, "month", "outcome", "left")
 CALIBRATION_FROM = 200  # (ours) clients who left at which half of the calibration found is believed
-MOST_ROWS = (
-    30_000  # (ours) month's ends from which a model learns; of more, those of clients drawn by lot
-)
-SHRINK = 20.0  # rows by which a rule's rate in a group is drawn to that of all
+# (ours) month's ends from which a model learns; of more, those of clients drawn at random
+MOST_ROWS = 30_000
+SHRINK = 20.0  # rows by which a rule's rate in a group is shrunk towards that of all
 
 
 class RiskModel(ClassifierMixin, BaseEstimator):
-    """The chance of leaving by choice in the window: ridge logistic regression, or boosting where
+    """The risk of leaving by choice in the window: ridge logistic regression, or boosting where
     ends are many.
 
     Takes rows as `snapshots.known` makes them. Boosting is tried from 300 clients who left on, and
-    taken where it foretells the last months of the training better. One feature for every ten
+    taken where it predicts the last months of the training better. One feature for every ten
     clients who left, in the order of features.toml. Of very many rows it learns from those of
-    clients drawn by lot (`by_lot`). NotFittedError under forty.
+    clients drawn at random (`sampled`). NotFittedError under forty.
     """
 
     def __init__(self, window: Window, seed: int = 1) -> None:
@@ -61,7 +58,7 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         """Choose features, kind and penalty on the training months alone; fit and calibrate. `y`:
         rows["left"].
         """
-        rows = by_lot(rows, self.seed)
+        rows = sampled(rows, self.seed)
         self.n_events_ = distinct_leavers(rows)
         if self.n_events_ < MIN_EVENTS:
             raise NotFittedError(
@@ -72,15 +69,19 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         offered = self._offered()
         blocks = FEWER_BLOCKS if "boosting" in offered else INNER_BLOCKS
         inner = list(splits(rows, self.window, MIN_EVENTS // 2, block=INNER_MONTHS, blocks=blocks))
-        tried = _foretold(offered, rows, self.features_, inner)
-        tried = {name: found for name, found in tried.items() if found["left"].nunique() == 2}
+        tried = {
+            name: predicted
+            for name, predicted in _predicted(offered, rows, self.features_, inner).items()
+            if predicted["left"].nunique() == 2
+        }
         self.kind_ = f"ridge {PENALTIES[1]}"
         self.calibration_ = (0.0, 1.0)
         if tried:
-            self.kind_ = min(
-                tried,
-                key=lambda name: log_loss(tried[name]["left"], special.expit(tried[name]["odds"])),
-            )
+            losses = {
+                name: log_loss(predicted["left"], special.expit(predicted["odds"]))
+                for name, predicted in tried.items()
+            }
+            self.kind_ = min(losses, key=lambda name: losses[name])
             self.calibration_ = _calibration(tried[self.kind_])
         self.pipeline_ = make_pipeline(Prepared(), offered[self.kind_]).fit(
             rows[self.features_], rows["left"]
@@ -90,9 +91,9 @@ class RiskModel(ClassifierMixin, BaseEstimator):
 
     def _offered(self) -> dict[str, BaseEstimator]:
         ridges = {f"ridge {C}": logistic(C) for C in PENALTIES}
-        return ridges | (
-            {"boosting": boosting(self.seed)} if self.n_events_ >= BOOSTING_FROM else {}
-        )
+        if self.n_events_ < BOOSTING_FROM:
+            return ridges
+        return ridges | {"boosting": boosting(self.seed)}
 
     def decision_function(self, rows: pd.DataFrame) -> np.ndarray:
         """Log-odds of leaving, calibrated, shape (n,)."""
@@ -102,13 +103,13 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         )
 
     def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
-        """Chances of staying and of leaving, shape (n, 2)."""
+        """Probabilities of staying and of leaving, shape (n, 2)."""
         p = special.expit(self.decision_function(rows))
         return np.column_stack([1 - p, p])
 
     def refitted(self, rows: pd.DataFrame) -> Self:
-        """The same model, its choices kept, on other rows (a resample of the clients, to see how
-        firm it stands).
+        """The same model, its choices kept, fitted on other rows (a resample of the clients, for
+        intervals).
         """
         other = clone(self)
         for name in ("n_events_", "features_", "kind_", "calibration_", "classes_"):
@@ -117,9 +118,9 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         return other
 
 
-def by_lot(rows: pd.DataFrame, seed: int, most: int = MOST_ROWS) -> pd.DataFrame:
-    """At most so many of the rows: those of clients drawn by lot, each with all of its own, so that
-    shares stay right.
+def sampled(rows: pd.DataFrame, seed: int, most: int = MOST_ROWS) -> pd.DataFrame:
+    """At most so many of the rows: those of clients drawn at random, each with all of its own, so
+    that shares stay right.
 
     What a fit costs then no longer grows with the clients.
     """
@@ -161,7 +162,7 @@ def room_for(rows: pd.DataFrame, events: int) -> list[str]:
 
 
 def is_number(values: pd.Series) -> bool:
-    """Whether a feature is counted, not told apart by name."""
+    """Whether a feature is a number, not a category."""
     return bool(pd.api.types.is_numeric_dtype(values))
 
 
@@ -224,36 +225,36 @@ def boosting(seed: int) -> HistGradientBoostingClassifier:
     )
 
 
-def _foretold(
+def _predicted(
     offered: Mapping[str, BaseEstimator],
     rows: pd.DataFrame,
     features: list[str],
     inner: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> dict[str, pd.DataFrame]:
-    """The last months of the training, each foretold from the months before: `client_id, left,
+    """The last months of the training, each predicted from the months before: `client_id, left,
     odds` by candidate.
     """
-    told = [rows.loc[[], ["client_id", "left"]]]
+    tested = [rows.loc[[], ["client_id", "left"]]]
     odds = {name: [np.zeros(0)] for name in offered}
     for train, test in inner:
         prepared = Prepared().fit(rows.loc[train, features])
-        learned, ahead = (prepared.transform(rows.loc[part, features]) for part in (train, test))
-        told.append(rows.loc[test, ["client_id", "left"]])
+        learned = prepared.transform(rows.loc[train, features])
+        ahead = prepared.transform(rows.loc[test, features])
+        tested.append(rows.loc[test, ["client_id", "left"]])
         for name, candidate in offered.items():
             fitted = clone(candidate).fit(learned, rows.loc[train, "left"])
             odds[name].append(fitted.decision_function(ahead))
-    every = pd.concat(told)
+    every = pd.concat(tested)
     return {name: every.assign(odds=np.concatenate(parts)) for name, parts in odds.items()}
 
 
-def _calibration(foretold: pd.DataFrame) -> tuple[float, float]:
-    """Intercept and slope that turn foretold log-odds into those that came true, as far as ends are
-    enough to tell.
+def _calibration(predicted: pd.DataFrame) -> tuple[float, float]:
+    """Intercept and slope that turn predicted log-odds into those that came true.
 
-    Platt's, drawn to none (0 and 1): of a few dozen clients it would follow luck.
+    Platt's, shrunk towards none (0 and 1) where few clients left: a few dozen would follow chance.
     """
-    model = LogisticRegression(C=1.0).fit(foretold[["odds"]].to_numpy(), foretold["left"])
-    events = distinct_leavers(foretold)
+    model = LogisticRegression(C=1.0).fit(predicted[["odds"]].to_numpy(), predicted["left"])
+    events = distinct_leavers(predicted)
     trust = events / (events + CALIBRATION_FROM)
     return trust * float(model.intercept_[0]), 1 + trust * (float(model.coef_[0, 0]) - 1)
 
@@ -262,8 +263,8 @@ class Rule(ClassifierMixin, BaseEstimator):
     """A simple rule: the share of each group that left, in training; `columns` make the groups,
     none makes one.
 
-    Groups are nested: each further column parts those of the columns before it, and a small group
-    is drawn to the share of the one that it is part of (partial pooling).
+    Groups are nested: each further column divides those of the columns before it, and a small group
+    is shrunk towards the share of the one that it is part of (partial pooling).
     """
 
     def __init__(self, columns: Sequence[str] = ()) -> None:
@@ -317,15 +318,17 @@ def _banded(rows: pd.DataFrame, column: str) -> pd.Series:
     return rows[column].round() if column == "liking_now" else rows[column]
 
 
+CALENDAR = "calendar"
+# The columns that make the groups of each rule, by the rule's id.
 RULES: Mapping[str, tuple[str, ...]] = {
-    "everybody alike": (),
-    "months of service and term": ("tenure_months", "term_months"),
-    "renewal calendar": ("monthly", "exit_possible", "renewal_due", "term_months"),
-    "NPS of 6 or less": ("detractor_now",),
-    "last rating of the rep": ("liking_now",),
+    "everybody": (),
+    "tenure_and_term": ("tenure_months", "term_months"),
+    CALENDAR: ("monthly", "exit_possible", "renewal_due", "term_months"),
+    "detractor": ("detractor_now",),
+    "liking": ("liking_now",),
 }
 
 
 def offered_rules(rows: pd.DataFrame) -> dict[str, Rule]:
-    """The rules that these columns allow, by name."""
+    """The rules that these columns allow, by id."""
     return {name: Rule(columns) for name, columns in RULES.items() if set(columns) <= set(rows)}

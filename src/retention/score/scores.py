@@ -1,8 +1,8 @@
-"""The list for Monday: each client's chance of leaving, why, what is at stake and by when to act
+"""The list for Monday: each client's predicted churn risk, why, what is at stake and by when to act
 (METHODS 7).
 
-A score says who is likely to leave, not whom a call would keep: that only a trial can tell, in
-which some of those at risk are left alone by lot.
+A score says who is likely to leave, not whom a call would keep. Only a trial can tell that, in
+which some of those at risk, drawn at random, are left alone.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ import pandas as pd
 from scipy import special
 
 from retention.data.schema import write_csv
-from retention.history.features import AGE, FEATURES, KEY, Window
+from retention.history.features import AGE, FEATURES, KEY, Window, feature_words
 from retention.history.snapshots import NOT_YET, WORTH, known
 from retention.results import Finding
-from retention.score.model import RULES, RiskModel, Rule, by_lot, is_number
+from retention.score.model import RULES, RiskModel, Rule, is_number, sampled
 from retention.score.validation import Judgement
-from retention.settings import Settings
+from retention.settings import RiskSettings, Settings
+from retention.words import say
 
-REFITS = 40  # resamples of the clients by which a chance's interval is found
+REFITS = 40  # resamples of the clients by which a risk's interval is found
 Z95 = 1.96
 DRAWN, SEED = 8, 1  # other clients whose features are tried in a client's place
-REASONS, LEAST_REASON = 3, 0.10  # told at most; log-odds under which a theme is no reason
+REASONS, LEAST_REASON = 3, 0.10  # shown at most; log-odds under which a theme is no reason
 FILE = "scores.csv"
 SIGNING_THEME = "signing"
-OF_A_HUNDRED = "Of 100 scored like this, leave"
+DAY = "%d\u00a0%b\u00a0%Y"  # a date as readers see it, on one line
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """What scores: the model with its refits on resampled clients, or the renewal calendar; and
-    what was learned from.
+    """The fitted model with its refits on resampled clients, or the renewal calendar; and the rows
+    it learned from.
 
     `learned` holds the training's features and `left`: which way each by itself goes with leaving,
     how far it varies.
@@ -67,27 +68,27 @@ def scorer(
     """Fit on the rows whose outcome is known what the judgement says to use; None where no model
     can be made.
 
-    Of very many rows, as the model, on those of clients drawn by lot; refits are as many clients
+    Of very many rows, as the model, on those of clients drawn at random; refits are as many clients
     with replacement.
     """
     if judgement.why:
         return None
-    rows = by_lot(known(rows), seed)
-    way = (
-        RiskModel(window).fit(rows)
-        if judgement.beats
-        else Rule(RULES[judgement.fallback]).fit(rows)
-    )
+    rows = sampled(known(rows), seed)
+    offered = RiskModel(window) if judgement.beats else Rule(RULES[judgement.fallback])
+    way: RiskModel | Rule = offered.fit(rows)
     codes, names = pd.factorize(rows["client_id"])
     where = pd.Series(np.arange(len(rows))).groupby(codes).agg(list).to_numpy()
     rng = np.random.default_rng(seed)
     refits = []
     for _ in range(REFITS):
         again = rows.iloc[np.concatenate(where[rng.integers(0, len(names), len(names))])]
-        refits.append(
-            way.refitted(again) if isinstance(way, RiskModel) else Rule(way.columns).fit(again)
-        )
+        refits.append(_refitted(way, again))
     return Scorer(way, tuple(refits), rows[[*_used(way), "left"]])
+
+
+def _refitted(way: RiskModel | Rule, rows: pd.DataFrame) -> RiskModel | Rule:
+    """The same model or rule, its choices kept, on these rows."""
+    return way.refitted(rows) if isinstance(way, RiskModel) else Rule(way.columns).fit(rows)
 
 
 def _used(way: RiskModel | Rule) -> list[str]:
@@ -112,44 +113,58 @@ def scores(
     `reps`: who is in charge of each client on the cut-off (`in_charge`), index client_id; blank
     without.
 
-    Columns: `client_id, client, rep_id, risk, low, high` (chance of leaving by choice in the
+    Columns: `client_id, client, rep_id, risk, low, high` (probability of leaving by choice in the
     window, and the 95 % interval of the share who leave among clients scored like this one, which
-    need not hold the client's own chance), `months_to_renewal, act_by, margin_a_month, at_stake`
-    (risk times the margin of `worth_months`; the fee where hours are not known), `contact` (within
-    capacity), `reasons`.
+    need not hold the client's own risk), `months_to_renewal, act_by, margin_a_month, at_stake`
+    (risk times the margin of `worth_months`; the fee where hours are not known), `contact` (yes or
+    no: within capacity), `reasons`.
     """
     if made is None:
         return pd.DataFrame()
-    told = settings.risk
-    last = pd.Timestamp(cutoff)
-    now = rows[(rows["outcome"] == NOT_YET) & (rows["month"] == rows["month"].max())].reset_index(
-        drop=True
+    latest = (rows["outcome"] == NOT_YET) & (rows["month"] == rows["month"].max())
+    now = rows[latest].reset_index(drop=True)
+    odds = _odds(made.way, now)
+    table = _who(now, spells, reps).join(_risks(made, now, odds))
+    act_by = _act_by(now, settings.risk.gap, settings.notice_days, pd.Timestamp(cutoff))
+    at_stake = table["risk"] * now[WORTH] * settings.risk.worth_months
+    table = table.assign(
+        months_to_renewal=now["months_to_renewal"],
+        act_by=act_by.dt.strftime("%Y-%m-%d"),
+        margin_a_month=now[WORTH].round(2),
+        at_stake=at_stake.round(2),
+        reasons=_reason_words(_reasons(made, now, odds), len(now)),
     )
+    return _ordered(table, settings.risk)
+
+
+def _who(now: pd.DataFrame, spells: pd.DataFrame, reps: pd.Series | None) -> pd.DataFrame:
+    """The clients of these rows: `client_id, client` (the name where one is known), `rep_id`."""
     about = [name for name in ("name",) if name in spells]
     own = now[KEY].merge(spells[[*KEY, *about]], on=KEY, how="left")
-    odds = _odds(made.way, now)
-    spread = (
-        np.std([_odds(refit, now) for refit in made.refits], axis=0) if len(now) else np.zeros(0)
-    )
-    table = pd.DataFrame(
-        {"client_id": now["client_id"], "client": own.get("name", now["client_id"])}
-    )
-    table["client"] = table["client"].fillna(table["client_id"])
-    table["rep_id"] = "" if reps is None else table["client_id"].map(reps).fillna("")
-    for name, z in (("risk", 0.0), ("low", -Z95), ("high", Z95)):
-        table[name] = special.expit(odds + z * spread).round(4)
-    table["months_to_renewal"] = now["months_to_renewal"]
-    table["act_by"] = _act_by(now, told.gap, settings.notice_days, last).dt.strftime("%Y-%m-%d")
-    table["margin_a_month"] = now[WORTH].round(2)
-    table["at_stake"] = (table["risk"] * now[WORTH] * told.worth_months).round(2)
-    table["reasons"] = _reasons(made, now, odds)
-    order = table.assign(key=table["at_stake"].fillna(-np.inf)).sort_values(
+    client = own.get("name", now["client_id"]).fillna(now["client_id"])
+    table = pd.DataFrame({"client_id": now["client_id"], "client": client})
+    rep = "" if reps is None else table["client_id"].map(reps).fillna("")
+    return table.assign(rep_id=rep)
+
+
+def _risks(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
+    """The risk of each row with its 95 % interval over the refits: `risk, low, high`."""
+    spread = np.zeros(0)
+    if len(now):
+        spread = np.std([_odds(refit, now) for refit in made.refits], axis=0)
+    limits = {"risk": odds, "low": odds - Z95 * spread, "high": odds + Z95 * spread}
+    return pd.DataFrame({name: special.expit(values).round(4) for name, values in limits.items()})
+
+
+def _ordered(table: pd.DataFrame, settings: RiskSettings) -> pd.DataFrame:
+    """The scores, most at stake first, with `contact` for as many as the team has time for."""
+    ranked = table.assign(key=table["at_stake"].fillna(-np.inf)).sort_values(
         ["key", "risk", "act_by", "client_id"], ascending=[False, False, True, True], kind="stable"
     )
-    order = order.drop(columns="key").reset_index(drop=True)
-    wanted = (order.index < told.capacity) & (order["at_stake"].fillna(1) > 0)
-    order.insert(len(order.columns) - 1, "contact", np.where(wanted, "yes", "no"))
-    return order
+    ranked = ranked.drop(columns="key").reset_index(drop=True)
+    wanted = (ranked.index < settings.capacity) & (ranked["at_stake"].fillna(1) > 0)
+    ranked.insert(len(ranked.columns) - 1, "contact", np.where(wanted, "yes", "no"))
+    return ranked
 
 
 def _act_by(now: pd.DataFrame, gap: int, notice_days: int, cutoff: pd.Timestamp) -> pd.Series:
@@ -177,146 +192,157 @@ def _day(month: pd.Series, day: pd.Series) -> pd.Series:
     return first + pd.to_timedelta(np.minimum(day, first.dt.days_in_month) - 1, unit="D")
 
 
-def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> list[str]:
-    """Up to three themes that move each client's risk most against other clients, in words,
-    strongest first.
+def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
+    """Up to three themes that move each client's risk most against other clients, strongest first.
+
+    Columns: `client` (the place in `now`), `moves` (log-odds), `name` (the feature that stands for
+    the theme), `value` and `age` (months since anything of the theme was known).
 
     A theme's share is what the log-odds lose, on average, when its features are those of other
-    clients drawn by lot. It is told by the feature that sets this client most apart, among those
-    that by themselves go with leaving in the same direction: of several that say nearly the same a
-    model may weigh one backwards.
+    clients, drawn at random. The feature that stands for it sets this client most apart, among
+    those that by themselves go with leaving in the same direction: of several that say nearly the
+    same a model may weigh one backwards.
     """
     themes = pd.Series({name: _theme(name) for name in _used(made.way)})
     rng = np.random.default_rng(SEED)
-    parts = [pd.DataFrame(columns=["client", "moves", "theme", "name"])]
     others = [rng.permutation(len(now)) for _ in range(DRAWN)]
     own = now[_used(made.way)]
+    parts = [pd.DataFrame(columns=["client", "moves", "name", "value", "age"])]
     for theme, names in themes.groupby(themes).groups.items():
         swapped = [
             own.assign(**{name: own[name].to_numpy()[order] for name in names}) for order in others
         ]
         moves = odds - np.mean([_odds(made.way, rows) for rows in swapped], axis=0)
-        apart = (
-            pd.DataFrame({name: made.apart(name, now[name]) for name in names}).fillna(0)
-            * np.sign(moves)[:, None]
-        )
-        clear = (apart.max(axis=1) > 0) & (np.abs(moves) >= LEAST_REASON)
+        apart = pd.DataFrame({name: made.apart(name, now[name]) for name in names}).fillna(0)
+        apart = apart * np.sign(moves)[:, None]
         part = pd.DataFrame(
-            {
-                "client": range(len(now)),
-                "moves": moves,
-                "theme": theme,
-                "name": apart.idxmax(axis=1),
-            }
+            {"client": range(len(now)), "moves": moves, "name": apart.idxmax(axis=1), "value": None}
         )
-        parts.append(part[clear.to_numpy()])
-    every = pd.concat(parts[1:] or parts).sort_values(
-        "moves", key=lambda m: -m.abs(), kind="stable"
-    )
-    every = every.groupby("client").head(REASONS).reset_index(drop=True)
-    words = pd.Series("", every.index)
-    for (theme, name), part in every.groupby(["theme", "name"]):
-        rows = now.iloc[part["client"]]
-        ages = rows.get(f"{AGE}{theme}", pd.Series(np.nan, rows.index))
-        words[part.index] = [_said(str(name), *told) for told in zip(rows[name], ages, strict=True)]
-    every["words"] = np.where(every["moves"] > 0, "up: ", "down: ") + words
-    top = every.groupby("client")["words"].agg("; ".join)
-    return top.reindex(range(len(now))).fillna("nothing out of the ordinary").tolist()
+        part["age"] = now.get(f"{AGE}{theme}", pd.Series(np.nan, now.index)).astype(float)
+        clear = (apart.max(axis=1) > 0) & (np.abs(moves) >= LEAST_REASON)
+        part = part[clear.to_numpy()]
+        for name, places in part.groupby("name").groups.items():
+            part.loc[places, "value"] = own.loc[places, name].astype(object)
+        parts.append(part)
+    every = pd.concat(parts[1:] or parts)
+    every = every.sort_values("moves", key=lambda moves: -moves.abs(), kind="stable")
+    return every.groupby("client").head(REASONS).reset_index(drop=True)
+
+
+def _reason_words(reasons: pd.DataFrame, clients: int) -> list[str]:
+    """The reasons (`_reasons`) of each of so many clients in one line."""
+    words = [
+        say(f"churn_risk.reason.{'up' if row.moves > 0 else 'down'}", evidence=_evidence(row))
+        for row in reasons.itertuples()
+    ]
+    lines = pd.Series(words, reasons.index, dtype=object).groupby(reasons["client"]).agg("; ".join)
+    return lines.reindex(range(clients)).fillna(say("churn_risk.reason.none")).tolist()
 
 
 def _theme(name: str) -> str:
     return str(FEATURES[name]["theme"]) if name in FEATURES else SIGNING_THEME
 
 
-def _said(name: str, value: Any, age: float) -> str:
+def _evidence(reason: Any) -> str:
     """One reason: the feature, its value and how old the evidence is (months)."""
-    about = FEATURES.get(name, {})
-    words = about.get("words", name.removesuffix("_id").replace("_", " "))
-    if about.get("unit") == "yes" and pd.notna(value):
-        return words if value else f"not {words}"
-    shown = "not known" if pd.isna(value) else _in_words(value, about.get("unit", ""))
-    months = 0 if about.get("how", "since") == "since" or pd.isna(age) else int(age)
-    old = f" ({months} month{'s' * (months > 1)} old)" if months else ""
-    return f"{words} {shown}{old}"
+    about = FEATURES.get(reason.name, {})
+    feature = feature_words(reason.name)
+    if about.get("unit") == "yes" and pd.notna(reason.value):
+        return say(f"churn_risk.reason.{'yes' if reason.value else 'no'}", feature=feature)
+    value = _value_words(reason.value, about.get("unit", ""))
+    dated = about.get("how", "since") != "since" and pd.notna(reason.age)
+    if dated and int(reason.age):
+        return say("churn_risk.reason.aged", feature=feature, value=value, months=int(reason.age))
+    return say("churn_risk.reason.value", feature=feature, value=value)
 
 
-def _in_words(value: Any, unit: str) -> str:
-    """A feature's value as a reader says it; logarithms are undone."""
+def _value_words(value: Any, unit: str) -> str:
+    """A feature's value as a reader sees it; logarithms are undone."""
+    if pd.isna(value):
+        return say("churn_risk.reason.not_known")
     if isinstance(value, str):
         return value
     if unit == "ratio":
         return f"{np.expm1(value):+.0%}"
-    return (
-        f"{value:.0%}"
-        if unit == "share"
-        else f"{np.exp(value):,.0f}"
-        if unit in ("money", "log")
-        else f"{value:.3g}"
-    )
+    if unit == "share":
+        return f"{value:.0%}"
+    if unit in ("money", "log"):
+        return f"{np.exp(value):,.0f}"
+    return f"{value:.3g}"
 
 
-def monday(table: pd.DataFrame, currency: str, rows: int = 15) -> pd.DataFrame:
-    """The first rows of the scores as a team reads them."""
+def monday(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
+    """The first rows of the scores as a team reads them.
+
+    Columns: `client, rep, risk, of_100` (how many of 100 clients scored like this leave), `act_by,
+    at_stake, contact, reasons`.
+    """
     if table.empty:
         return table
     top = table.head(rows)
-    between = [
-        f"{100 * low:.0f} to {100 * high:.0f}"
-        for low, high in zip(top["low"], top["high"], strict=True)
-    ]
-    shown = {
-        "Client": top["client"],
-        "Rep": top["rep_id"],
-        "May leave": top["risk"],
-        OF_A_HUNDRED: between,
-    }
-    shown |= {
-        "Act by": pd.to_datetime(top["act_by"]).dt.strftime("%d\u00a0%b\u00a0%Y"),
-        f"At stake, {currency}".removesuffix(", "): top["at_stake"],
-    }
-    return pd.DataFrame({**shown, "This week": top["contact"], "Why": top["reasons"]})
+    return pd.DataFrame(
+        {
+            "client": top["client"],
+            "rep": top["rep_id"],
+            "risk": top["risk"],
+            "of_100": [_of_100("churn_risk.list.of_100", row) for row in top.itertuples()],
+            "act_by": pd.to_datetime(top["act_by"]).dt.strftime(DAY),
+            "at_stake": top["at_stake"],
+            "contact": top["contact"],
+            "reasons": top["reasons"],
+        }
+    )
+
+
+def _of_100(key: str, row: Any) -> str:
+    """The text of this id with the limits of the row's interval, clients in a hundred."""
+    return say(key, low=100 * row.low, high=100 * row.high)
+
+
+def monday_caption(currency: str) -> str:
+    """The caption of `monday`, with the currency where it is known."""
+    if currency:
+        return say("churn_risk.list.caption_in", currency=currency)
+    return say("churn_risk.list.caption")
 
 
 def about_interval(table: pd.DataFrame) -> Finding:
-    """What the interval beside each chance is, by the example of the first on the list; nothing
+    """What the interval beside each risk is, by the example of the first on the list; nothing
     without scores.
     """
     if table.empty:
         return Finding("risk", "")
-    first = table.iloc[0]
-    text = (
-        "The interval is that of a group. For the first on the list: of 100 clients scored like "
-        "this, "
-        f"{100 * first['low']:.0f} to {100 * first['high']:.0f} leave (95% interval). "
-        "A client's own chance may lie outside it."
-    )
-    return Finding("risk", text)
+    return Finding("risk", _of_100("churn_risk.list.interval", table.iloc[0]))
 
 
 def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:
-    """What moves the chances most: log-odds per standard deviation of each feature, all others held
-    fixed.
+    """What moves the predicted risk most: log-odds per standard deviation of each feature, adjusted
+    for all others.
 
-    With the interval over resampled clients and the share of resamples that agree on the sign.
-    Empty for a rule or for boosting, which have no such weights. Features that say nearly the same
-    share their weight. Associations.
+    Columns: `feature` (its id), `log_odds_per_sd, low, high` (over resampled clients), `same_sign`
+    (the share of resamples that agree on the sign). Empty for a rule or for boosting, which have no
+    such weights. Features that say nearly the same share their weight. Associations.
     """
     if made is None or not isinstance(made.way, RiskModel) or made.way.kind_ == "boosting":
         return pd.DataFrame()
-    ways = [w for w in (made.way, *made.refits) if isinstance(w, RiskModel)]
+    fitted = [way for way in (made.way, *made.refits) if isinstance(way, RiskModel)]
     numbers = [name for name in made.way.features_ if is_number(made.learned[name])]
-    found = np.array(
-        [way.pipeline_[-1].coef_[0, : len(numbers)] * way.calibration_[1] for way in ways]
+    slopes = np.array(
+        [way.pipeline_[-1].coef_[0, : len(numbers)] * way.calibration_[1] for way in fitted]
     )
-    low, high = np.quantile(found[1:], [0.025, 0.975], axis=0)
-    same = (np.sign(found[1:]) == np.sign(found[0])).mean(axis=0)
-    words = [FEATURES.get(name, {}).get("words", name.replace("_", " ")) for name in numbers]
-    table = pd.DataFrame(
-        {"Feature": words, "Log-odds per SD": found[0], "Low": low, "High": high, "Same sign": same}
-    )
-    return table.sort_values("Log-odds per SD", key=lambda x: -x.abs(), ignore_index=True).head(
-        most
-    )
+    low, high = np.quantile(slopes[1:], [0.025, 0.975], axis=0)
+    same = (np.sign(slopes[1:]) == np.sign(slopes[0])).mean(axis=0)
+    table = pd.DataFrame({"feature": numbers, "log_odds_per_sd": slopes[0]})
+    table = table.assign(low=low, high=high, same_sign=same)
+    table = table.sort_values("log_odds_per_sd", key=lambda x: -x.abs(), ignore_index=True)
+    return table.head(most)
+
+
+def with_words(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with its column `feature` in words; an empty one as it is."""
+    if table.empty:
+        return table
+    return table.assign(feature=table["feature"].map(feature_words))
 
 
 def save(table: pd.DataFrame, out_dir: str, file: str = FILE) -> None:

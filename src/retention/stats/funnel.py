@@ -1,4 +1,4 @@
-"""Observed over expected ends for people or groups, told apart from luck: funnel limits,
+"""Observed over expected ends for people or groups, held against chance: funnel limits,
 over-dispersion, shrinkage.
 
 Nothing is ranked by its raw rate, and nobody with fewer than five expected ends is ranked at all.
@@ -16,7 +16,7 @@ from scipy import optimize, special, stats
 from retention.results import Z95, Profile
 
 MIN_EXPECTED = 5.0  # METHODS 5: below it, too few to say
-MIN_PEOPLE = 10  # (ours) from which the spread of the ratios can be told from one who differs
+MIN_PEOPLE = 10  # (ours) from which the spread of the ratios is more than one who differs
 WINSORISE = 0.10  # share of z scores drawn in before over-dispersion is measured
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
 MEDIAN_STEP = math.sqrt(2) * float(stats.norm.ppf(0.75))  # of two draws, the median log ratio in SD

@@ -36,8 +36,8 @@ BOOTSTRAP_FROM = (
 
 
 class NotFittedError(Exception):
-    """A regression without a finite answer: nobody left, everybody left, or a covariate that tells
-    them apart.
+    """A regression without a finite answer: nobody left, everybody left, or a covariate that
+    separates them.
     """
 
 
@@ -48,7 +48,7 @@ class Fit:
 
     `scores` and `slopes` (dmu/dtheta, scaled by the root of its weight) have a row for each row of
     the data; `cluster` numbers the clients; `expected` is the cumulative hazard of each row;
-    `bands` are the first columns of the exposure whose rates are told apart.
+    `bands` are the first columns of the exposure whose rates are distinguished.
     """
 
     names: tuple[str, ...]
@@ -244,58 +244,27 @@ def fit_hazard(
     weights: np.ndarray | None = None,
     bands: np.ndarray | None = None,
 ) -> Fit:
-    """Fit by Fisher scoring. `left` (n,) 0 or 1; `covariates` (n, k); `exposure` (n, bands) months
-    in each band.
+    """The fit of the hazard of leaving, by Fisher scoring.
 
-    `weights` (n,) say how often each row counts (default: once); the sandwich takes them as known.
-    A tenure band whose rate runs to nought joins the one before it, for it has no rate of its own
-    to tell (`bands`: those still apart).
+    `left` (n,) 0 or 1; `covariates` (n, k); `exposure` (n, bands) months in each band. `weights`
+    (n,) say how often each row counts (default: once); the sandwich takes them as known. A tenure
+    band whose rate goes to zero joins the one before it, because it has no rate of its own
+    (`bands`: those still apart).
 
-    NotFittedError where the optimum is not finite; its text says which covariate tells leavers and
-    stayers apart.
+    NotFittedError where the optimum is not finite; its text says which covariate separates leavers
+    from stayers.
     """
     bands = np.arange(exposure.shape[1]) if bands is None else bands
     y = np.asarray(left, float)
     X = covariates.to_numpy(float)
     E = np.add.reduceat(exposure, bands, axis=1)
-    if not 0 < y.sum() < len(y):
-        raise NotFittedError("nobody left" if not y.sum() else "everybody left")
-    middle = X.mean(axis=0)
-    scale = X.std(axis=0)
-    alike = scale <= ROUNDING * (1 + np.abs(middle))
-    if alike.any():
-        raise NotFittedError(f"{covariates.columns[int(alike.argmax())]} is the same for all")
-    Z = (X - middle) / scale
-    k = X.shape[1]
     w = np.ones(len(y)) if weights is None else np.asarray(weights, float)
-    start = float(np.log(w @ y / (w @ E).sum()))
-    theta = np.append(np.zeros(k), np.full(E.shape[1], start))
-    likelihood = _likelihood(theta, y, Z, E, w)
-    for number in range(STEPS):
-        score, information = _summed(theta, y, Z, E, w)
-        try:
-            step = np.linalg.solve(
-                information if number < SCORING else _bend(theta, y, Z, E, w), score
-            )
-        except np.linalg.LinAlgError:
-            raise NotFittedError("some covariates say the same") from None
-        for _ in range(20):  # half as far until the likelihood no longer falls
-            tried = _likelihood(theta + step, y, Z, E, w)
-            if tried >= likelihood - abs(likelihood) * 1e-14:
-                break
-            step = step / 2
-        theta = theta + step
-        likelihood = tried
-        if E.shape[1] > 1 and theta[k:].min() < start - SEPARATED:
-            into = max(int(theta[k:].argmin()), 1)
-            return fit_hazard(left, covariates, exposure, cluster, weights, np.delete(bands, into))
-        if np.abs(theta[:k]).max(initial=0) > SEPARATED:
-            name = covariates.columns[int(np.abs(theta[:k]).argmax())]
-            raise NotFittedError(f"{name} tells those who left from those who stayed")
-        if np.abs(step).max() < TOLERANCE:
-            break
-    else:
-        raise NotFittedError("no optimum was found")
+    names = list(covariates.columns)
+    middle, scale = _centre_and_scale(X, y, names)
+    theta, empty = _optimum(y, (X - middle) / scale, E, w, names)
+    if empty is not None:
+        return fit_hazard(left, covariates, exposure, cluster, weights, np.delete(bands, empty))
+    k = X.shape[1]
     own = theta[:k] / scale
     theta = np.append(own, theta[k:] - middle @ own)
     ratio, base, mu, pull, weight = _parts(theta, y, X, E, w)
@@ -305,7 +274,77 @@ def fit_hazard(
     slopes *= np.sqrt(weight)[:, None]
     codes = pd.factorize(pd.Series(cluster))[0]
     expected = np.exp(X @ theta[:k]) * (E @ np.exp(theta[k:]))
-    return Fit(tuple(covariates.columns), theta, score, slopes, codes, likelihood, expected, bands)
+    return Fit(tuple(names), theta, score, slopes, codes, likelihood, expected, bands)
+
+
+def _centre_and_scale(
+    X: np.ndarray, y: np.ndarray, names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each covariate; NotFittedError where nothing can be fitted."""
+    if not y.sum():
+        raise NotFittedError("nobody left")
+    if y.sum() == len(y):
+        raise NotFittedError("everybody left")
+    middle = X.mean(axis=0)
+    scale = X.std(axis=0)
+    alike = scale <= ROUNDING * (1 + np.abs(middle))
+    if alike.any():
+        raise NotFittedError(f"{names[int(alike.argmax())]} is the same for all")
+    return middle, scale
+
+
+def _optimum(
+    y: np.ndarray, Z: np.ndarray, E: np.ndarray, w: np.ndarray, names: Sequence[str]
+) -> tuple[np.ndarray, int | None]:
+    """Theta of the largest likelihood for scaled covariates Z, or the band that must join another.
+
+    NotFittedError where a coefficient has no finite optimum.
+    """
+    k = Z.shape[1]
+    start = float(np.log(w @ y / (w @ E).sum()))
+    theta = np.append(np.zeros(k), np.full(E.shape[1], start))
+    likelihood = _likelihood(theta, y, Z, E, w)
+    for number in range(STEPS):
+        step = _step(theta, y, Z, E, w, scoring=number < SCORING)
+        step, likelihood = _halved(theta, step, likelihood, y, Z, E, w)
+        theta = theta + step
+        if E.shape[1] > 1 and theta[k:].min() < start - SEPARATED:
+            return theta, max(int(theta[k:].argmin()), 1)
+        if np.abs(theta[:k]).max(initial=0) > SEPARATED:
+            name = names[int(np.abs(theta[:k]).argmax())]
+            raise NotFittedError(f"{name} separates those who left from those who stayed")
+        if np.abs(step).max() < TOLERANCE:
+            return theta, None
+    raise NotFittedError("no optimum was found")
+
+
+def _step(
+    theta: np.ndarray, y: np.ndarray, Z: np.ndarray, E: np.ndarray, w: np.ndarray, scoring: bool
+) -> np.ndarray:
+    """The step towards the optimum: Fisher's, from afar, or Newton's."""
+    score, information = _summed(theta, y, Z, E, w)
+    try:
+        return np.linalg.solve(information if scoring else _bend(theta, y, Z, E, w), score)
+    except np.linalg.LinAlgError:
+        raise NotFittedError("some covariates say the same") from None
+
+
+def _halved(
+    theta: np.ndarray,
+    step: np.ndarray,
+    likelihood: float,
+    y: np.ndarray,
+    Z: np.ndarray,
+    E: np.ndarray,
+    w: np.ndarray,
+) -> tuple[np.ndarray, float]:
+    """The step, halved until the likelihood no longer falls, and the likelihood there."""
+    for _ in range(20):
+        reached = _likelihood(theta + step, y, Z, E, w)
+        if reached >= likelihood - abs(likelihood) * 1e-14:
+            break
+        step = step / 2
+    return step, reached
 
 
 def _parts(
@@ -344,10 +383,9 @@ def _summed(
 
 def bunched(codes: np.ndarray, most: int = BUNCHES) -> np.ndarray:
     """The clusters to be resampled: codes from 0, or, of very many, bunches of as many of them
-    each, made by lot.
+    each, made at random.
 
-    The variance that resampled bunches tell is that of resampled clusters, itself told to 100 *
-    sqrt(2 / most) %.
+    Resampled bunches have the variance of resampled clusters, known to 100 * sqrt(2 / most) %.
     """
     count = int(codes.max(initial=-1)) + 1
     return codes if count <= most else (np.random.default_rng(0).permutation(count) % most)[codes]
@@ -401,7 +439,7 @@ def band_exposure(from_month: np.ndarray, to_month: np.ndarray, left: np.ndarray
 
     Bands with fewer than two ends join their neighbour, and so do bands that every row visits in
     the same proportion (the first two, where all rows are whole terms): their rates could not be
-    told apart.
+    distinguished.
     """
     edges = [0, *BANDS, np.inf]
     start, stop, gone = (np.asarray(values, float) for values in (from_month, to_month, left))

@@ -76,6 +76,14 @@ def together(first: str, *more: str) -> Said:
     return Said(" ".join(filter(None, (first, *more))), key_of(first))
 
 
+@cache
+def terms() -> Mapping[str, str]:
+    """The field's terms and what each means in plain words, from glossary.toml, by name."""
+    glossary = files("retention.words").joinpath("glossary.toml").read_text("utf-8")
+    found: dict[str, str] = tomllib.loads(glossary)["terms"]
+    return dict(sorted(found.items(), key=lambda term: term[0].lower()))
+
+
 def key_of(text: str) -> str:
     """The id of a text from `say`; any other text (a name in the data) stands for itself."""
     return text.key if isinstance(text, Said) else text

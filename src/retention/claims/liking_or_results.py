@@ -1,0 +1,28 @@
+"""Does liking of the rep keep clients more than results do (A6)? What the verdict is made from."""
+
+from __future__ import annotations
+
+from retention.claims import importance, rep_liking, results_shape
+from retention.claims.registry import Studied, Ways, claim
+from retention.results import Contrast
+from retention.words import say
+
+
+@claim("A6")
+def liking_or_results(study: Studied) -> Ways:
+    """The lead of liking over results, with every planned measure and assumption (A6)."""
+    panel = study.panel
+    results = study.tables.get("results")
+    curve = importance.specification_curve(panel, results, study.settings.results)
+    further: dict[str, list[Contrast]] = {
+        say("rep_liking.checks.measures"): curve,
+        say("rep_liking.checks.silent"): importance.tipping(panel),
+    }
+    return Ways(
+        rep_liking.liking_difference(panel),
+        rep_liking.liking_sensitivities(panel),
+        caveats=results_shape.shape_caveats(panel),
+        missing=rep_liking.missing(panel),
+        opposed=rep_liking.opposite_parts(panel),
+        further=further,
+    )

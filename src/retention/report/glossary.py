@@ -1,0 +1,95 @@
+"""The field's terms on the pages: the first of each on a page says what it means and leads to the
+glossary.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from markupsafe import escape
+
+from retention.words import terms
+
+PAGE = "glossary.html"
+TAG = re.compile(r"(<[^>]*>)")
+CLOSED = (
+    "a",
+    "code",
+    "pre",
+    "script",
+    "style",
+    "h1",
+    "h2",
+    "h3",
+    "th",
+    "button",
+)  # stay as they are
+TEXTS = ("p", "li", "caption")  # where sentences stand; cells of tables hold data
+
+
+def mark(term: str) -> str:
+    """What a link to a term is called.
+
+    >>> mark("net revenue retention")
+    'net-revenue-retention'
+    """
+    return "-".join(re.findall(r"\w+", term.lower()))
+
+
+def with_terms(body: str) -> str:
+    """The HTML with the first of each term in running text made a link that says what it means."""
+    parts = TAG.split(body)
+    open_tags: list[str] = []
+    told: set[str] = set()
+    for place, part in enumerate(parts):
+        if part.startswith("<"):
+            _follow(open_tags, part)
+        elif part.strip() and _is_read(open_tags):
+            parts[place] = _linked(part, told)
+    return "".join(parts)
+
+
+def _follow(open_tags: list[str], tag: str) -> None:
+    """Keep the list of open tags that matter here."""
+    found = re.match(r"<(/?)([a-zA-Z0-9]+)", tag)
+    if not found or tag.endswith("/>"):
+        return
+    name = found[2].lower()
+    if name not in (*CLOSED, *TEXTS):
+        return
+    if not found[1]:
+        open_tags.append(name)
+    elif name in open_tags:
+        del open_tags[len(open_tags) - 1 - open_tags[::-1].index(name) :]
+
+
+def _is_read(open_tags: list[str]) -> bool:
+    return any(tag in TEXTS for tag in open_tags) and not any(tag in CLOSED for tag in open_tags)
+
+
+def _linked(text: str, told: set[str]) -> str:
+    def link(found: re.Match[str]) -> str:
+        term = _by_word()[found[0].lower().removesuffix("s")]
+        if term in told:
+            return found[0]
+        told.add(term)
+        return (
+            f'<a class="term" href="{PAGE}#{mark(term)}" title="{escape(terms()[term])}">'
+            f"{found[0]}</a>"
+        )
+
+    return _pattern().sub(link, text)
+
+
+@cache
+def _by_word() -> dict[str, str]:
+    """Each term by how it is looked up: in lower case, without the s of a plural."""
+    return {term.lower().removesuffix("s"): term for term in terms()}
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    """Any term, the longest first, so that 'churn rate' is not read as 'churn'."""
+    words = sorted(_by_word(), key=len, reverse=True)
+    return re.compile(rf"(?i)\b(?:{'|'.join(map(re.escape, words))})s?\b")
