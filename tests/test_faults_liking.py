@@ -367,9 +367,11 @@ def test_S16_by_hand():
     assert table["named"].to_dict() == {"a": True, "b": False, "c": False, "d": False, "e": False}
     shown = table.assign(clients=5, results=np.nan)
     said = reps.help_words(shown, pd.Series(dtype=object)).text
-    assert said.startswith("Offer help") and "a: 30" in said and "at most 5%" in said
+    assert said.key == "service.help.lead:1,5"
+    assert say("service.help.ends", rep="a", left=30.0, expected=15.0) in said
+    assert say("service.help.luck", chance=0.05) in said
     calm = reps.help_words(shown.assign(named=False), pd.Series(dtype=object)).text
-    assert "no reason to act" in calm and "a" not in calm.split()
+    assert calm.key == "service.help.nobody:5" and "a" not in calm.split()
 
 
 # S17, the band of the score
