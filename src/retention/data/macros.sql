@@ -13,16 +13,18 @@ CREATE MACRO number(t) AS CASE
     * CAST(regexp_extract(replace(_text(t), ',', ''), '\d*\.?\d+(?:[eE][-+]?\d+)?') AS DOUBLE)
   ELSE error('number() cannot read ' || _text(t)) END;
 
--- '2024-01-31', with or without a time; '2024/01/31', 'Jan 31, 2024', '31 January 2024', '31-Jan-2024', '31/Jan/24'
+-- '2024-01-31', with or without a time; 'Jan 2024' is its first day; '2024/01/31', 'Jan 31, 2024', '31 January 2024', '31-Jan-2024', '31/Jan/24'
 CREATE MACRO day(t) AS CASE
   WHEN _text(t) IS NULL OR starts_with(_text(t), '0000') THEN NULL
   WHEN regexp_matches(_text(t), '^\d{4}[-/]\d{1,2}[-/]\d{1,2}')
   THEN CAST(replace(regexp_extract(_text(t), '^\d{4}[-/]\d{1,2}[-/]\d{1,2}'), '/', '-') AS DATE)
+  WHEN regexp_full_match(_text(t), '\d{4}-\d{2}') THEN CAST(_text(t) || '-01' AS DATE)
   ELSE coalesce(
     CAST(try_strptime(
-      regexp_extract(_text(t), '^(?:[A-Za-z]+\.? \d{1,2},? \d{4}|\d{1,2}[- /][A-Za-z]+[- /]\d{2,4})'),
+      regexp_extract(_text(t), '^(?:[A-Za-z]+\.? \d{1,2},? \d{4}|[A-Za-z]+ \d{4}|\d{1,2}[- /][A-Za-z]+[- /]\d{2,4})'),
       ['%d-%b-%y', '%d/%b/%y', '%d %b %y', '%b %d, %Y', '%B %d, %Y', '%b %d %Y', '%B %d %Y',
-       '%d %b %Y', '%d %B %Y', '%d-%b-%Y', '%d/%b/%Y']) AS DATE),
+       '%d %b %Y', '%d %B %Y', '%d-%b-%Y', '%d/%b/%Y',
+       '%b %Y', '%B %Y']) AS DATE),
     CAST(error('day() cannot read ' || _text(t)) AS DATE)) END;
 
 -- '07/23/2024', the month first; a time after it is left off
@@ -90,3 +92,20 @@ CREATE MACRO plain_name(t) AS coalesce(nullif(trim(regexp_replace(regexp_replace
 -- the same without words that a name is often shortened by
 CREATE MACRO core_name(t) AS nullif(trim(regexp_replace(regexp_replace(' ' || plain_name(t) || ' ',
     ' (?:group|sons|holdings|services|agency) ', ' ', 'g'), '\s+', ' ', 'g')), '');
+
+-- a reason for leaving in our words; others stay as they are, and are asked about
+CREATE MACRO reason_of(t) AS CASE
+  WHEN _text(t) IS NULL THEN NULL
+  WHEN regexp_matches(lower(t), 'in.?hous') THEN 'in-housed'
+  WHEN regexp_matches(lower(t), 'non.?pay|unpaid|not paid|didn.t pay') THEN 'non-payment'
+  WHEN regexp_matches(lower(t), 'budget') THEN 'budget'
+  WHEN regexp_matches(lower(t), 'pric|expensive|cost|fee') THEN 'price'
+  WHEN regexp_matches(lower(t), 'out of business|closed|bankrupt|shut') THEN 'closed'
+  WHEN regexp_matches(lower(t), 'expectation') THEN 'expectations'
+  WHEN regexp_matches(lower(t), 'result|performance|roi') THEN 'results'
+  WHEN regexp_matches(lower(t), 'account team|account manager|\brep\b|relationship') THEN 'rep'
+  WHEN regexp_matches(lower(t), 'unprofitable') THEN 'unprofitable'
+  WHEN regexp_matches(lower(t), 'abus') THEN 'abuse'
+  WHEN regexp_matches(lower(t), '\bfit\b') THEN 'fit'
+  WHEN regexp_matches(lower(t), 'finished|completed|project (?:done|over)') THEN 'finished'
+  ELSE t END;

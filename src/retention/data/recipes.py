@@ -53,20 +53,29 @@ class Export:
     kind: str = "other"
     lacks: str = ""
     absent: tuple[str, ...] = ()
+    by_hand: bool = False  # told only where titles stand above the headings, or totals below
     layout: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, Recipe] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # "@end" stands for these headings
 
     def score(self, headings: tuple[str, ...]) -> int:
         """How many headings tell that this is it; 0 where one is lacking."""
         by = by_key(headings)
-        if any(actual(by, name) for name in self.absent):
+        if any(self.actual(by, name) for name in self.absent):
             return 0
-        return len(self.signature) * all(actual(by, name) for name in self.signature)
+        return len(self.signature) * all(self.actual(by, name) for name in self.signature)
+
+    def actual(self, by: dict[str, str], names: str) -> str:
+        """The first of the names that is among the headings; "@end" stands for those of `names`."""
+        spelt = [self.names[n[1:]] if n.startswith("@") else n for n in names.split("|")]
+        return actual(by, "|".join(spelt))
 
     def lacking(self, table: str, headings: tuple[str, ...]) -> list[str]:
         """The headings that the table needs and the file has not."""
         by = by_key(headings)
-        return [name.split("|")[0] for name in self.tables[table].needs if not actual(by, name)]
+        absent = [name for name in self.tables[table].needs if not self.actual(by, name)]
+        spelt = [self.names[name[1:]] if name.startswith("@") else name for name in absent]
+        return [name.split("|")[0] for name in spelt]
 
 
 @cache
@@ -92,7 +101,16 @@ def _exports_of(name: str, text: str) -> Iterator[Export]:
             )
             for table, recipe in how.get("tables", {}).items()
         }
-        given = {"lacks", "kind", "layout", "name", "where", "documented"} & how.keys()
+        given = {
+            "by_hand",
+            "lacks",
+            "kind",
+            "layout",
+            "name",
+            "where",
+            "documented",
+            "names",
+        } & how.keys()
         yield Export(
             told["tool"],
             key if key == stem else f"{stem}_{key}",
@@ -135,8 +153,9 @@ class Drawn:
     """The templates of one file's recipes, filled in from its headings and first rows."""
 
     def __init__(
-        self, alias: str, rows: pd.DataFrame, other: Callable[[str], Drawn | None]
+        self, export: Export, alias: str, rows: pd.DataFrame, other: Callable[[str], Drawn | None]
     ) -> None:
+        self.export = export
         self.file = f'"{alias}"'
         self.rows = rows
         self.by = by_key(tuple(rows.columns))
@@ -149,6 +168,7 @@ class Drawn:
             lstrip_blocks=True,
             undefined=StrictUndefined,
         )
+        self.drawer.tests["search"] = lambda text, words: bool(re.search(words, text))
         self.drawer.globals.update(
             file=self.file,
             has=self.has,
@@ -167,21 +187,21 @@ class Drawn:
 
     def has(self, names: str) -> bool:
         """Whether the file has a heading of one of the names."""
-        return bool(actual(self.by, names))
+        return bool(self.export.actual(self.by, names))
 
     def col(self, names: str) -> str:
         """The heading as a query writes it; NULL where the file has none of the names."""
-        name = actual(self.by, names)
+        name = self.export.actual(self.by, names)
         return '"' + name.replace('"', '""') + '"' if name else "NULL"
 
     def values(self, names: str) -> list[str]:
         """The different values of a column in the first rows, in lower case."""
-        name = actual(self.by, names)
+        name = self.export.actual(self.by, names)
         return sorted(set(texts(self.rows[name]).str.casefold()) - {""}) if name else []
 
     def day(self, names: str) -> str:
         """The macro that reads a column's dates, by how its cells are written."""
-        name = actual(self.by, names)
+        name = self.export.actual(self.by, names)
         if not name:
             return "CAST(NULL AS DATE)"
         cells = [cell for cell in self.values(names) if cell not in ("-", "--")]
@@ -204,6 +224,6 @@ class Drawn:
         """The client's id by the first of these columns that tells it, else as the file names the
         client.
         """
-        given = [self.col(name) for name in names if actual(self.by, name)]
+        given = [self.col(name) for name in names if self.export.actual(self.by, name)]
         known = [f"known_client({column})" for column in given]
         return f"coalesce({', '.join([*known, *given])})"

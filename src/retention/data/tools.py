@@ -18,7 +18,7 @@ import pandas as pd
 from retention.data import stores
 from retention.data.delimited import NotATableError
 from retention.data.find import BOOKS, PARQUET, TEXT
-from retention.data.layout import layout_of
+from retention.data.layout import Sheet, layout_of
 from retention.data.parse import parse, texts
 from retention.data.query import Files
 from retention.data.recipes import KINDS, Drawn, Export, Recipe, exports
@@ -135,11 +135,25 @@ class Plan:
             made.conventions += [
                 text for words in recipe.conventions if (text := drawn.text(words))
             ]
-            made.questions |= dict(_asked(recipe, drawn))
+            made.questions |= dict(self._asked(recipe, drawn))
             for column in drawn.unsure:
                 made.questions["dates"] = sentence("two orders", column=column)
         made.query = queries[0] if len(queries) == 1 else _joined(name, queries)
         return made
+
+    def _asked(self, recipe: Recipe, drawn: Drawn) -> Iterator[tuple[str, str]]:
+        """The questions of a recipe that these rows raise; of those with a `count`, where it is
+        not 0.
+        """
+        for question in recipe.questions:
+            if not drawn.text(question.get("when", "yes")):
+                continue
+            count = 0
+            if "count" in question:
+                rows = next(self.files.pieces("clients", drawn.text(question["count"])))
+                count = int(rows.iloc[0, 0])
+            if count or "count" not in question:
+                yield question["key"], drawn.text(question["ask"]).replace("COUNT", f"{count:,}")
 
     def drawn(self, one: Found) -> Drawn:
         """The templates of one file, with those of the same tool's other exports."""
@@ -149,7 +163,7 @@ class Plan:
             beside = [o for o in self.found if o.alias == f"{stem}_{key}"]
             return self.drawn(beside[0]) if beside else None
 
-        return Drawn(one.alias, self._first_rows(one.alias), other)
+        return Drawn(one.export, one.alias, self._first_rows(one.alias), other)
 
     def _first_rows(self, alias: str) -> pd.DataFrame:
         headings = next(one.headings for one in self.found if one.alias == alias)
@@ -218,20 +232,24 @@ class Plan:
             for encoding in ("", "cp1252"):
                 with suppress(NotATableError, ConfigError):
                     how = how.model_copy(update={"encoding": encoding})
-                    headings = layout_of(path, how, self.files.folder).headings
+                    sheet_ = layout_of(path, how, self.files.folder)
+                    by_hand = _by_hand(sheet_)
                     scored += [
-                        (score, Found(export, path, how, headings))
+                        (score, Found(export, path, how, sheet_.headings))
                         for export in exports()
-                        if export.layout == layout and (score := export.score(headings))
+                        if export.layout == layout
+                        and export.by_hand <= by_hand
+                        and (score := export.score(sheet_.headings))
                     ]
                     break
         return max(scored, key=lambda pair: pair[0])[1] if scored else None
 
 
-def _asked(recipe: Recipe, drawn: Drawn) -> Iterator[tuple[str, str]]:
-    for question in recipe.questions:
-        if drawn.text(question.get("when", "yes")):
-            yield question["key"], drawn.text(question["ask"])
+def _by_hand(sheet: Sheet) -> bool:
+    """Whether a person keeps the file: titles stand above its headings, or totals below."""
+    with sheet.path.open(encoding="utf-8-sig", newline="") as stream:
+        firsts = [line.split(sheet.mark)[0].strip(' "').casefold() for line in stream]
+    return sheet.skip > 1 or any(first in ("total", "totals", "grand total") for first in firsts)
 
 
 def _joined(name: str, queries: list[str]) -> str:
