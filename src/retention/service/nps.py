@@ -30,6 +30,10 @@ INDEPENDENT = (
     f"With fewer than {FEWEST_REPS} reps on record, clients are taken to be independent "
     "of each other."
 )
+ANSWERS_ALONE = (
+    "Every client asked has an answer on record: where a tool gives the answers alone, how many "
+    "were asked is not known, and those who did not answer may think otherwise"
+)
 COUNTS = ["promoters", "passives", "detractors"]
 
 
@@ -218,7 +222,9 @@ def words(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
     parts = [f"{what} {chance:.0%}" for what, chance in zip(BANDS, band_chances(row), strict=True)]
     share = (
         f"{row['answered']:.0f} of {row['asked']:.0f} clients asked answered "
-        f"({row['answered'] / row['asked']:.0%})"
+        f"({row['answered'] / row['asked']:.0%}); those who did not may think otherwise"
+        if row["answered"] < row["asked"]
+        else ANSWERS_ALONE
     )
     interval = f"95% confidence interval {row['low']:.0f} to {row['high']:.0f}"
     alone = "" if row["reps_known"] else f" {INDEPENDENT}"
@@ -227,8 +233,7 @@ def words(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
         "C1",
         f"The NPS of the last {RECENT} months is {row['nps']:.0f} ({interval}), which the study "
         "calls "
-        f"{band(row['nps'])}: {counts}. {share}; those who did not may think otherwise. How sure "
-        "the word is: "
+        f"{band(row['nps'])}: {counts}. {share}. How sure the word is: "
         f"{', '.join(parts)}.{alone}",
         "headline",
     )
@@ -254,9 +259,9 @@ def _told(row: Any, group: str) -> Iterator[Estimate]:
     yield Estimate.of("C1", "NPS", group, (row.nps, row.low, row.high), "number", n)
     yield Estimate.of("C1", "standard error of the NPS, points", group, (row.se,), "number", n)
     yield Estimate.of("C1", "clients asked", group, (row.asked,), "count", (row.asked, 0))
-    yield Estimate.of(
-        "C1", "share who answered", group, (row.answered / row.asked,), "share", (row.asked, 0)
-    )
+    if row.answered < row.asked:
+        share = (row.answered / row.asked,)
+        yield Estimate.of("C1", "share who answered", group, share, "share", (row.asked, 0))
     low, middle, high = (f"{edge:g}" for edge in EDGES)
     limits = (
         f"{low} or below",
