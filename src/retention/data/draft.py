@@ -148,37 +148,36 @@ def _text(
     out: Draft,
 ) -> str:
     """The draft as TOML."""
-    folder = files("retention.data")
-    parts = {
-        name: folder.joinpath(f"{name}.toml.j2").read_text("utf-8") for name in ("draft", "tools")
-    }
-    drawer = Environment(
-        loader=DictLoader({"draft": parts["draft"], "tools": parts["tools"]}),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    drawer.filters.update(word=word_of, short=shortened, block=_block, plain=_toml)
     path = json.dumps(os.path.relpath(export, beside).replace(os.sep, "/"), ensure_ascii=False)
     used = {
-        one.alias for made in plan.made.values() for one in plan.found if one.alias in made.query
+        one.alias for one in plan.found if any(one.alias in m.query for m in plan.made.values())
     }
     out.unused += sorted(
-        {p.name for p in plan.again}
-        | {one.path.name for one in plan.found if one.alias not in used}
+        {p.name for p in plan.again} | {o.path.name for o in plan.found if o.alias not in used}
     )
     named = {plain(one.path.name.split(".")[0]) for one in plan.found}
-    idle = [n for n in TABLES if n in named and n not in {*plan.made, *tables, *lacking}]
+    idle = [name for name in TABLES if name in named - {*plan.made, *tables, *lacking}]
     choices = {
         name: {c.name: ", ".join(c.choices) or "Months." for c in table.columns}
         for name, table in TABLES.items()
     }
     more = {"export": export, "path": path, "unused": out.unused, "open": OPEN, "named": NAMED}
     more |= {"answers": _asked(plan, out), "used": used, "idle": idle, "choices": choices}
-    text = drawer.get_template("draft").render(
-        about | more, tables=tables, lacking=lacking, plan=plan
+    about = about | more | {"tables": tables, "lacking": lacking, "plan": plan}
+    return _drawer().get_template("draft").render(about).rstrip() + "\n"
+
+
+def _drawer() -> Environment:
+    """What fills in the templates of drafts."""
+    folder = files("retention.data")
+    parts = {
+        name: folder.joinpath(f"{name}.toml.j2").read_text("utf-8") for name in ("draft", "tools")
+    }
+    drawer = Environment(
+        loader=DictLoader(parts), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    return text.rstrip() + "\n"
+    drawer.filters.update(word=word_of, short=shortened, block=_block, plain=_toml)
+    return drawer
 
 
 def _block(text: str) -> str:

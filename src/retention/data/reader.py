@@ -15,13 +15,14 @@ from retention.data import scales
 from retention.data.check import Across, check_rows, stranger_faults, strangers
 from retention.data.delimited import NotATableError
 from retention.data.find import LARGE_BYTES, Place, find
+from retention.data.left_out import LeftOut
 from retention.data.mapping import kept_words, mapped, mapping_faults, our_spelling, suits
 from retention.data.parse import PLAIN_NUMBERS, Evidence, Parsed, parse, texts
 from retention.data.repeats import settled
 from retention.data.rules import currency_warnings
 from retention.data.schema import TABLES, Column, Table
 from retention.data.tenure import Tenure
-from retention.data.words import fault, faults_in, sentence
+from retention.data.words import fault, faults_in
 from retention.errors import SHOWN, ConfigError, DataError, Fault, merged
 from retention.settings import Settings, TableSettings
 
@@ -149,8 +150,6 @@ class _Reader:
     strangers: Counter[str] = field(
         default_factory=Counter
     )  # rows by an id that the clients table has not
-    known: np.ndarray | None = None  # hashes of the clients' ids, where strangers are left out
-    left_out: Counter[str] = field(default_factory=Counter)  # their rows, by id
     warnings: list[Fault] = field(default_factory=list)
     currencies: dict[tuple[str, str], str] = field(
         default_factory=dict
@@ -162,6 +161,7 @@ class _Reader:
     def __post_init__(self) -> None:
         self.table = scales.on_scale(self.table, self.settings.scales)
         self.doubts = scales.Doubts(self.settings.scales)
+        self.left_out = LeftOut(self.table, self.how)
 
     @property
     def how(self) -> TableSettings:
@@ -175,8 +175,7 @@ class _Reader:
         Two passes where there is more than one piece: what the whole tells of its dates and
         numbers, then the cells.
         """
-        leave_out = self.how.strangers == "leave out" and self.table.name != "leads"
-        self.known = clients if leave_out else None
+        self.left_out.knows(clients)
         raw = self._raw()
         first = next(raw, None)
         if first is None or self.table.columns[0].name not in first:
@@ -193,13 +192,13 @@ class _Reader:
         """The cells under our names, a piece at a time, up to where the source is no table any
         more: that is told as well as what is wrong with the rows before it.
         """
-        gone = Counter[str]()
+        self.left_out.begin()
         try:
             for raw in self.place.pieces():
                 if not self.headings:
                     self._understand(raw)
-                yield self._of_clients(mapped(self.how, raw.rename(columns=self.spelt)), gone)
-            self.left_out = gone
+                yield self.left_out.kept(mapped(self.how, raw.rename(columns=self.spelt)))
+            self.left_out.done()
         except NotATableError as no:
             if no.kind in EMPTY and self.table.name != "clients":
                 self.empty = True
@@ -207,16 +206,6 @@ class _Reader:
             told = fault(self.table.name, "", no.kind, no.count, no.places, **no.said)
             told = replace(told, problem=f"{self.place.name} {told.problem}")
             self.faults += [told] if told not in self.faults else []
-
-    def _of_clients(self, raw: pd.DataFrame, gone: Counter[str]) -> pd.DataFrame:
-        """The rows without those of strangers, where these are to be left out; they are counted."""
-        if self.known is None or "client_id" not in raw:
-            return raw
-        keep = kept_words(self.how, "client_id")
-        ids = parse(raw["client_id"], self.table.column("client_id"), keep=keep).values
-        away = strangers(ids.to_frame("client_id"), self.known)
-        gone.update(ids[away].value_counts().to_dict())
-        return raw[~away].reset_index(drop=True)
 
     def _understand(self, raw: pd.DataFrame) -> None:
         """See which columns there are, and what the settings or the headings lack."""
@@ -452,14 +441,7 @@ class _Reader:
         used |= {self.how.ended.column} if self.how.ended else set()
         unused = [name for name in self.headings if self.spelt.get(name, name) not in used]
         notes = [f"{self.place.name}: columns not used: {', '.join(unused)}"] if unused else []
-        if self.left_out:
-            names = ", ".join(f"{n!r} ({count:,})" for n, count in self.left_out.most_common(SHOWN))
-            count, different = self.left_out.total(), len(self.left_out)
-            notes.append(
-                sentence(
-                    "left out", table=self.table.name, count=count, different=different, names=names
-                )
-            )
+        notes += self.left_out.notes()
         return notes + (self.tenure.notes() if self.tenure else [])
 
     def _note(self) -> None:
