@@ -375,14 +375,22 @@ def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> Non
 
 
 @cli.command()
-@click.argument("export", type=_FOLDER)
+@click.argument("export", type=_FOLDER, required=False)
 @click.option(
     "--out", type=_FOLDER, default=Path("retention.toml"), show_default=True, help="File to write."
 )
-def init(export: Path, out: Path) -> None:
+@click.option("--tools", is_flag=True, help="List the tools whose exports are known.")
+def init(export: Path | None, out: Path, tools: bool) -> None:
     """Look at an export (a file, workbook or folder) and draft the retention.toml to read it."""
     from retention.data.draft import draft
+    from retention.data.tools import known_tools
 
+    if tools:
+        for line in known_tools():
+            _say(line)
+        return
+    if export is None:
+        raise ConfigError("Name the file or folder of the export, or ask for --tools.")
     if out.exists():
         raise ConfigError(f"{out} is there already, and is left as it is. Give --out another name.")
     if not out.absolute().parent.is_dir():

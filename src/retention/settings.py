@@ -100,13 +100,14 @@ class Source(_Strict):
     or a database.
 
     `database` is the name of the environment variable that holds the address, for an address holds
-    a password.
+    a password. `answers` are what only a person knows; queries read them with `answer('key')`.
     """
 
     folder: str = ""
     file: str = ""
     database: str = ""
     files: dict[str, FileSettings] = Field(default_factory=dict)
+    answers: dict[str, str | int | float | bool | dt.date] = Field(default_factory=dict)
 
     @field_validator("folder", "file")
     @classmethod
@@ -153,7 +154,8 @@ class TableSettings(_Strict):
 
     `dated_by`: a date column that is blank beside a value takes the day of this other column
     ({answered_on = "invited_on"}). `repeated`: whether several rows of one key are parts to add up
-    or versions of which the newest holds; nothing said: as schema.toml has it.
+    or versions of which the newest holds; nothing said: as schema.toml has it. `strangers`: rows of
+    clients that the clients table does not have are refused, or left out and counted.
     """
 
     use: bool = True
@@ -168,6 +170,7 @@ class TableSettings(_Strict):
     formats: dict[str, str] = Field(default_factory=dict)
     extra: dict[str, Extra] = Field(default_factory=dict)
     dated_by: dict[str, str] = Field(default_factory=dict)
+    strangers: Literal["refuse", "leave out"] = "refuse"
     repeated: Literal["add up", "keep newest"] | None = None
     tenure_months: str = ""
     tenure_counts: Literal["begun", "completed"] | None = None

@@ -9,22 +9,26 @@ import difflib
 import json
 import os
 from collections.abc import Iterable
+from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 
 from retention.data import stores
 from retention.data.check import ask_records_begin
 from retention.data.delimited import NotATableError
 from retention.data.find import BOOKS, PARQUET, TEXT, place_of, plain
 from retention.data.parse import parse, texts
+from retention.data.recipes import exports
 from retention.data.recognise import ALIKE, LIKELY, Draft, Sheet, guess, lacks, shortened, word_of
 from retention.data.schema import TABLES
+from retention.data.tools import NAMED, Plan
 from retention.data.words import sentence
 from retention.errors import ConfigError
-from retention.settings import OPEN, TableSettings
+from retention.settings import OPEN, FileSettings, TableSettings
 
 
 def draft(export: Path, beside: Path) -> Draft:
@@ -36,48 +40,165 @@ def draft(export: Path, beside: Path) -> Draft:
     if not export.exists():
         raise ConfigError(sentence("export", export=export))
     out = Draft()
-    found = _found(export, out)
-    if "clients" not in found:
-        raise ConfigError(
-            sentence("no clients", export=export, columns=", ".join(TABLES["clients"].required))
-        )
-    lacking = {
-        name: sheet for name, sheet in found.items() if name != "clients" and lacks(name, sheet)
-    }
-    tables = {name: sheet for name, sheet in found.items() if name not in lacking}
-    for name, sheet in tables.items():
-        guess(TABLES[name], sheet, out)
-    clients = tables["clients"]
-    dated = clients.tenure or "recorded_date" in clients.headings
-    dated = dated or any(
-        {"recorded_date", "recorded_at"} & set(sheet.rows) for sheet in tables.values()
-    )
-    out.questions += [] if dated else ["cutoff: the last day on which the data were true"]
-    begin = _begin(clients)
-    out.questions += ["records_begin: since when nobody who left is missing"] if begin else []
-    path = json.dumps(os.path.relpath(export, beside).replace(os.sep, "/"), ensure_ascii=False)
-    drawer = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    drawer.filters.update(word=word_of, short=shortened)
-    template = drawer.from_string(
-        files("retention.data").joinpath("draft.toml.j2").read_text("utf-8")
-    )
-    about = {
-        "export": export,
-        "path": path,
-        "unused": out.unused,
-        "dated": dated,
-        "begin": begin,
-        "open": OPEN,
-    }
-    out.text = template.render(about, tables=tables, lacking=lacking).rstrip() + "\n"
+    with ExitStack() as stack:
+        plan = Plan(export, stack)
+        found = _found(export, out, plan)
+        if "clients" not in found and not plan.can_give("clients"):
+            raise ConfigError(_no_clients(export, plan))
+        lacking = {
+            name: sheet for name, sheet in found.items() if name != "clients" and lacks(name, sheet)
+        }
+        tables = {name: sheet for name, sheet in found.items() if name not in lacking}
+        for name, sheet in tables.items():
+            guess(TABLES[name], sheet, out)
+        plan.make(_clients_file(export, tables) if plan.found else None)
+        out.text = _text(export, beside, _about(tables, plan, out), tables, lacking, plan, out)
     return out
 
 
-def _found(export: Path, out: Draft) -> dict[str, Sheet]:
+def _no_clients(export: Path, plan: Plan) -> str:
+    """Why there is no draft: what is there, and what is still needed."""
+    if not plan.found:
+        columns = ", ".join(TABLES["clients"].required)
+        return sentence("no clients", export=export, columns=columns)
+    told = []
+    for one in plan.found:
+        given = [name for name in one.export.tables if not one.export.lacking(name, one.headings)]
+        tables = f"gives {', '.join(given)}" if given else "gives no table by itself"
+        lost = [
+            f"for {name} it lacks {', '.join(lacking)}"
+            for name in one.export.tables
+            if (lacking := one.export.lacking(name, one.headings))
+        ]
+        said = "; ".join([tables, *lost])
+        told.append(
+            f"{one.path.name} is an export of {one.export.tool} ({one.export.name}): {said}. "
+            f"{one.export.lacks}".rstrip(". ")
+        )
+    able = sorted({f"{e.tool} {e.name}" for e in exports() if "clients" in e.tables})
+    return sentence("no clients but", names=". ".join(told), sources=", ".join(able))
+
+
+def _clients_file(
+    export: Path, tables: dict[str, Sheet]
+) -> tuple[Path, FileSettings, dict[str, str]] | None:
+    """The file in which the clients were found, and its headings of ids and names."""
+    if "clients" not in tables:
+        return None
+    sheet = tables["clients"]
+    named = next((line for line in sheet.where if line.startswith("file = ")), "")
+    path = export / json.loads(named[7:]) if named else _of_clients(export)
+    headings = {ours: theirs for ours, (theirs, _, _) in sheet.headings.items()}
+    return path, FileSettings(file=path.name), headings
+
+
+def _of_clients(export: Path) -> Path:
+    """The file named clients in a folder, or the file itself."""
+    inside = sorted(export.iterdir()) if export.is_dir() else []
+    return next((path for path in inside if plain(path.name.split(".")[0]) == "clients"), export)
+
+
+def _about(tables: dict[str, Sheet], plan: Plan, out: Draft) -> dict[str, Any]:
+    """What is asked of the whole: up to when the data are true, and since when they are whole."""
+    by_recipe = "clients" in plan.made
+    clients = tables.get("clients")
+    dated = any({"recorded_date", "recorded_at"} & set(sheet.rows) for sheet in tables.values())
+    if clients:
+        dated = bool(dated or clients.tenure or "recorded_date" in clients.headings)
+    begin = _begin(clients) if clients else ""
+    if by_recipe and "clients" in plan.frames:
+        begin = ask_records_begin(
+            pd.DataFrame(
+                {
+                    name: pd.to_datetime(plan.frames["clients"][name])
+                    for name in ("start_date", "end_date")
+                }
+            )
+        )
+    out.questions += [] if dated else ["cutoff: the last day on which the data were true"]
+    out.questions += ["records_begin: since when nobody who left is missing"] if begin else []
+    return {"dated": dated, "begin": begin}
+
+
+def _asked(plan: Plan, out: Draft) -> dict[str, str]:
+    """The questions of the recipes, for `[source.answers]`; all that is open is listed."""
+    answers: dict[str, str] = {}
+    for name, made in plan.made.items():
+        answers |= made.questions
+        out.questions += [f"source.answers.{key}: {ask}" for key, ask in made.questions.items()]
+        if made.strangers:
+            out.questions.append(
+                f"tables.{name}.strangers: {len(made.strangers)} that are none of the clients"
+            )
+        out.questions += [
+            f"tables.{name}.values.{ours}: {len(words)} words that are not understood"
+            for ours, words in made.words.items()
+        ]
+        out.refused += [made.refused] if made.refused else []
+    return answers
+
+
+def _text(
+    export: Path,
+    beside: Path,
+    about: dict[str, Any],
+    tables: dict[str, Sheet],
+    lacking: dict[str, Sheet],
+    plan: Plan,
+    out: Draft,
+) -> str:
+    """The draft as TOML."""
+    path = json.dumps(os.path.relpath(export, beside).replace(os.sep, "/"), ensure_ascii=False)
+    used = {
+        one.alias for one in plan.found if any(one.alias in m.query for m in plan.made.values())
+    }
+    out.unused += sorted(
+        {p.name for p in plan.again} | {o.path.name for o in plan.found if o.alias not in used}
+    )
+    named = {plain(one.path.name.split(".")[0]) for one in plan.found}
+    idle = [name for name in TABLES if name in named - {*plan.made, *tables, *lacking}]
+    choices = {
+        name: {c.name: ", ".join(c.choices) or "Months." for c in table.columns}
+        for name, table in TABLES.items()
+    }
+    more = {"export": export, "path": path, "unused": out.unused, "open": OPEN, "named": NAMED}
+    more |= {"answers": _asked(plan, out), "used": used, "idle": idle, "choices": choices}
+    about = about | more | {"tables": tables, "lacking": lacking, "plan": plan}
+    return _drawer().get_template("draft").render(about).rstrip() + "\n"
+
+
+def _drawer() -> Environment:
+    """What fills in the templates of drafts."""
+    folder = files("retention.data")
+    parts = {
+        name: folder.joinpath(f"{name}.toml.j2").read_text("utf-8") for name in ("draft", "tools")
+    }
+    drawer = Environment(
+        loader=DictLoader(parts), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    drawer.filters.update(word=word_of, short=shortened, block=_block, plain=_toml)
+    return drawer
+
+
+def _block(text: str) -> str:
+    """A query as a TOML string of several lines."""
+    return word_of(text) if "'''" in text else f"'''\n{text}\n'''"
+
+
+def _toml(value: object) -> str:
+    """A setting of a file as TOML."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return word_of(value) if isinstance(value, str) else str(value)
+
+
+def _found(export: Path, out: Draft, plan: Plan) -> dict[str, Sheet]:
     """What the export seems to hold, by table, the clients first; with the settings that find each
     again.
     """
     kinds = (*TEXT, *PARQUET, *BOOKS)
+    if export in plan.paths:
+        return {}
     if export.is_file() and not export.name.lower().endswith(BOOKS):
         return {"clients": _sheet(export)}
     if export.is_file():
@@ -87,14 +208,16 @@ def _found(export: Path, out: Draft) -> dict[str, Sheet]:
         files = [
             path
             for path in sorted(export.iterdir())
-            if path.name.lower().endswith(kinds) or path.is_dir()
+            if (path.name.lower().endswith(kinds) or path.is_dir()) and path not in plan.paths
         ]
         key = "file"
         sheets = {path.name: _sheet(path) for path in files}
     tables = {name: _table_named(name.split(".")[0], sheets) for name in sheets}
-    if "clients" not in tables.values() and sheets:
+    if "clients" not in tables.values() and sheets and not plan.can_give("clients"):
         best = min(sheets, key=lambda name: lacks("clients", sheets[name]))
         tables[best] = "clients" if lacks("clients", sheets[best]) <= 3 else tables[best]
+    if plan.can_give("clients"):
+        tables = {name: table if table != "clients" else "" for name, table in tables.items()}
     out.unused += [name for name, table in tables.items() if not table]
     for name, table in tables.items():
         if plain(name.split(".")[0]) != table:

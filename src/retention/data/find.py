@@ -15,7 +15,7 @@ import pandas as pd
 
 from retention.data import stores
 from retention.data.delimited import NotATableError, delimited
-from retention.data.query import Files
+from retention.data.query import OUR_CLIENTS, Files
 from retention.data.schema import TABLES
 from retention.data.words import sentence
 from retention.errors import ConfigError
@@ -93,7 +93,7 @@ def _in_files(settings: Settings, stack: ExitStack) -> dict[str, Place]:
 def _by_query(settings: Settings, queries: dict[str, str], stack: ExitStack) -> dict[str, Place]:
     """The place of each table that a query makes of the files."""
     words = {word for query in queries.values() for word in re.findall(r"\w+", query.casefold())}
-    files = Files(_aliases(settings, words), stack)
+    files = files_of(settings, words, stack)
     return {
         name: Place(
             f"the query for {name}",
@@ -103,6 +103,34 @@ def _by_query(settings: Settings, queries: dict[str, str], stack: ExitStack) -> 
         )
         for name, query in queries.items()
     }
+
+
+def files_of(settings: Settings, words: set[str], stack: ExitStack) -> Files:
+    """The files that queries may read, with what the settings answer, and where clients' names
+    are.
+    """
+    named = _aliases(settings, words)
+    how = settings.table("clients")
+    clients: str | dict[str, str] = how.query
+    if not how.query and (path := _clients_file(settings)):
+        named[OUR_CLIENTS] = (
+            path,
+            FileSettings(file=path.name, sheet=how.sheet, encoding=how.encoding),
+        )
+        clients = how.columns
+    cutoff = {"cutoff": settings.cutoff.isoformat()} if settings.cutoff else {}
+    return Files(named, stack, cutoff | settings.source.answers, clients)
+
+
+def _clients_file(settings: Settings) -> Path | None:
+    """The file that holds the clients, where that is one."""
+    folder = settings.base / settings.source.folder
+    if settings.source.file:
+        path = settings.base / settings.source.file
+    else:
+        own = settings.table("clients").file
+        path = folder / own if own else _named(folder, "clients") or folder
+    return path if path.is_file() else None
 
 
 def _aliases(settings: Settings, words: set[str]) -> dict[str, tuple[Path, FileSettings]]:

@@ -2,7 +2,9 @@
 
 Each file is a view of text columns under its name (`Time Entries.csv` is time_entries) or under the
 alias that `[source.files]` gives it. Once the views are there the database can read those files and
-nothing else, write nothing, and change no setting of its own.
+nothing else, write nothing, and change no setting of its own. Queries may call the macros of
+macros.sql, `answer('key')` for what [source.answers] says, and `known_client(text)` for the id of
+the client of that id, name or mail address.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +39,41 @@ SAFE: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
 }
+KNOWN_CLIENT = "known_client"
+OUR_CLIENTS = "our_clients_file"  # the alias of the clients' own file, where no query makes them
+OUR_NAMES = """
+CREATE TABLE our_names AS
+WITH c AS (SELECT CAST(client_id AS VARCHAR) AS id, CAST(name AS VARCHAR) AS n FROM ({clients})),
+words AS (
+  SELECT 0 AS how, id AS word, id FROM c UNION SELECT 1, plain_name(id), id FROM c
+  UNION SELECT 1, plain_name(n), id FROM c UNION SELECT 2, core_name(n), id FROM c
+  UNION SELECT 3, replace(plain_name(n), ' ', ''), id FROM c
+  UNION SELECT 3, replace(core_name(n), ' ', ''), id FROM c)
+SELECT how, word, min(id) AS id FROM words WHERE word <> '' GROUP BY how, word
+HAVING count(DISTINCT id) = 1
+"""  # words that name one client alone: 0 ids, 1 and 2 names, 3 names run together as in addresses
+_KNOWN = """
+CREATE MACRO known_client(t) AS coalesce(
+  (SELECT id FROM our_names WHERE how = 0 AND word = trim(CAST(t AS VARCHAR))),
+  (SELECT id FROM our_names WHERE how = 1 AND word = plain_name(t)),
+  (SELECT id FROM our_names WHERE how = 2 AND word = core_name(t)),
+  (SELECT id FROM our_names WHERE how = 3
+     AND word = regexp_extract(lower(CAST(t AS VARCHAR)), '@([^.@]+)[.]', 1)))
+"""
 
 
 @dataclass
 class Files:
     """The files that queries may read, by alias, and the database over them, opened when needed.
 
-    `stack` closes the database and removes its folder.
+    `stack` closes the database and removes its folder. `clients` says where ids and names of
+    clients are: a query, or which columns of OUR_CLIENTS hold them.
     """
 
     named: dict[str, tuple[Path, FileSettings]]
     stack: ExitStack
+    answers: dict[str, Any] = field(default_factory=dict)
+    clients: str | dict[str, str] = ""
     views: dict[str, Sheet] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 
@@ -60,6 +87,9 @@ class Files:
     def used_by(self, query: str) -> list[str]:
         """The aliases that a query names."""
         words = {word.casefold() for word in re.findall(r"\w+", query)}
+        if KNOWN_CLIENT in words:
+            more = self.clients if isinstance(self.clients, str) else OUR_CLIENTS
+            words |= {word.casefold() for word in re.findall(r"\w+", more)}
         return [alias for alias in self.named if alias.casefold() in words]
 
     def digest(self, query: str) -> str:
@@ -104,12 +134,28 @@ class Files:
         spill = str(self.folder / "spill")
         database = duckdb.connect(":memory:", config=SAFE | {"temp_directory": spill})
         for alias in used:
-            database.execute(f"CREATE VIEW {_quoted(alias)} AS {_select(self.views[alias])}")
+            rows = _select(self.views[alias], "line" in query.casefold())
+            database.execute(f"CREATE VIEW {_quoted(alias)} AS {rows}")
+        database.execute(_macros())
+        said = "".join(f"WHEN {_literal(k)} THEN {_literal(v)} " for k, v in self.answers.items())
+        database.execute(f"CREATE MACRO answer(k) AS CASE k {said or 'WHEN NULL THEN NULL '}END")
         allowed = ", ".join(_literal(self.views[alias].path) for alias in used)
         database.execute(f"SET allowed_paths = [{allowed}]")
+        if KNOWN_CLIENT in query.casefold():
+            database.execute(f"{OUR_NAMES.format(clients=self._clients())};{_KNOWN}")
         database.execute("SET enable_external_access = false")
         database.execute("SET lock_configuration = true")
         return database
+
+    def _clients(self) -> str:
+        """The SELECT of the clients' ids and names."""
+        if isinstance(self.clients, str):
+            return self.clients or "SELECT NULL AS client_id, NULL AS name LIMIT 0"
+        headings = self.views[OUR_CLIENTS].headings if OUR_CLIENTS in self.views else ()
+        ours = {name.casefold().replace(" ", "_"): name for name in headings}
+        taken = {name: self.clients.get(name) or ours.get(name) for name in ("client_id", "name")}
+        columns = [f"{_quoted(k) if k else 'NULL'} AS {name}" for name, k in taken.items()]
+        return f"SELECT {', '.join(columns)} FROM {OUR_CLIENTS}"
 
     def _is_read(self, alias: str) -> bool:
         """Whether the file of this alias can be read; its layout is kept, or why there is none.
@@ -155,8 +201,15 @@ def _rows(database: Any, table: str, query: str) -> Iterator[pd.DataFrame]:
         raise NotATableError("no answer")
 
 
-def _select(sheet: Sheet) -> str:
-    """The SELECT that reads a sheet's file as text, without the rows that are no data."""
+@cache
+def _macros() -> str:
+    return files("retention.data").joinpath("macros.sql").read_text("utf-8")
+
+
+def _select(sheet: Sheet, numbered: bool = False) -> str:
+    """The SELECT that reads a sheet's file as text, without the rows that are no data; `numbered`,
+    with the number of each row in the column `line`.
+    """
     columns = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in sheet.headings)
     read = (
         f"read_csv({_literal(sheet.path)}, auto_detect = false, header = false, "
@@ -166,7 +219,9 @@ def _select(sheet: Sheet) -> str:
     first = _quoted(sheet.headings[0])
     kept = [f"NOT starts_with(lower(coalesce({first}, '')), {_literal(w)})" for w in sheet.stop_at]
     filled = " OR ".join(f"{_quoted(name)} IS NOT NULL" for name in sheet.headings)
-    return f"SELECT * FROM {read} WHERE {' AND '.join([f'({filled})', *kept])}"
+    has_line = "line" in {name.casefold() for name in sheet.headings}
+    line = "row_number() OVER () AS line, " if numbered and not has_line else ""
+    return f"SELECT {line}* FROM {read} WHERE {' AND '.join([f'({filled})', *kept])}"
 
 
 def _quoted(name: str) -> str:

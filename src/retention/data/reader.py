@@ -15,6 +15,7 @@ from retention.data import scales
 from retention.data.check import Across, check_rows, stranger_faults, strangers
 from retention.data.delimited import NotATableError
 from retention.data.find import LARGE_BYTES, Place, find
+from retention.data.left_out import LeftOut
 from retention.data.mapping import kept_words, mapped, mapping_faults, our_spelling, suits
 from retention.data.parse import PLAIN_NUMBERS, Evidence, Parsed, parse, texts
 from retention.data.repeats import settled
@@ -160,6 +161,7 @@ class _Reader:
     def __post_init__(self) -> None:
         self.table = scales.on_scale(self.table, self.settings.scales)
         self.doubts = scales.Doubts(self.settings.scales)
+        self.left_out = LeftOut(self.table, self.how)
 
     @property
     def how(self) -> TableSettings:
@@ -173,6 +175,7 @@ class _Reader:
         Two passes where there is more than one piece: what the whole tells of its dates and
         numbers, then the cells.
         """
+        self.left_out.knows(clients)
         raw = self._raw()
         first = next(raw, None)
         if first is None or self.table.columns[0].name not in first:
@@ -189,11 +192,13 @@ class _Reader:
         """The cells under our names, a piece at a time, up to where the source is no table any
         more: that is told as well as what is wrong with the rows before it.
         """
+        self.left_out.begin()
         try:
             for raw in self.place.pieces():
                 if not self.headings:
                     self._understand(raw)
-                yield mapped(self.how, raw.rename(columns=self.spelt))
+                yield self.left_out.kept(mapped(self.how, raw.rename(columns=self.spelt)))
+            self.left_out.done()
         except NotATableError as no:
             if no.kind in EMPTY and self.table.name != "clients":
                 self.empty = True
@@ -436,6 +441,7 @@ class _Reader:
         used |= {self.how.ended.column} if self.how.ended else set()
         unused = [name for name in self.headings if self.spelt.get(name, name) not in used]
         notes = [f"{self.place.name}: columns not used: {', '.join(unused)}"] if unused else []
+        notes += self.left_out.notes()
         return notes + (self.tenure.notes() if self.tenure else [])
 
     def _note(self) -> None:

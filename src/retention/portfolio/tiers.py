@@ -82,7 +82,9 @@ def behaving(book: Book) -> pd.Series:
         good["owes_nothing"] = arrears(known, [book.cutoff]).sum(axis=1) == 0
     if "surveys" in known:
         asked = known["surveys"][known["surveys"]["invited_on"] >= begin]
-        good["answers"] = asked["answered_on"].notna().groupby(asked["client_id"]).mean() >= 0.5
+        answered = asked["answered_on"].notna()
+        if not answered.all():  # else the data may hold answers alone
+            good["answers"] = answered.groupby(asked["client_id"]).mean() >= 0.5
     for column, wanted in (("in_scope", True), ("revision", False)) if "requests" in known else ():
         asked = known["requests"].reindex(columns=["client_id", "requested_on", column])
         asked = asked[asked["requested_on"] >= begin].dropna()

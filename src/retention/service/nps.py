@@ -234,6 +234,8 @@ def _lead_words(row: pd.Series) -> Said:
 
 
 def _response_words(answered: int, asked: int) -> Said:
+    if answered >= asked:
+        return say("service.nps.answers_alone")
     share = answered / asked
     return say("service.nps.response", answered=answered, asked=asked, share=share)
 
@@ -272,8 +274,9 @@ def _estimates(row: Any, group: Said) -> Iterator[Estimate]:
     yield Estimate.of("C1", say("service.nps.score"), group, score_, "number", n)
     yield Estimate.of("C1", say("service.nps.error"), group, (row.se,), "number", n)
     yield Estimate.of("C1", say("service.nps.asked"), group, (row.asked,), "count", asked)
-    share = row.answered / row.asked
-    yield Estimate.of("C1", say("service.nps.answered"), group, (share,), "share", asked)
+    if row.answered < row.asked:
+        share = (row.answered / row.asked,)
+        yield Estimate.of("C1", say("service.nps.answered"), group, share, "share", asked)
     edges = dict(zip(("low", "middle", "high"), EDGES, strict=True))
     for name, chance in zip(BANDS, band_chances(row), strict=True):
         chance_of = say(f"service.chance.{name}", **edges)

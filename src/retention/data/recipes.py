@@ -1,0 +1,229 @@
+"""What the exports of known tools are told by, and the queries that make our tables of them.
+
+One TOML a tool under `recipes/`: adding a tool is adding a file. `_parts.sql` holds what several
+queries share. METHODS 0: an end is the last paid day.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from retention.data.parse import texts
+
+FOLDER = "recipes"
+KINDS = ("crm", "sheet", "subscriptions", "invoices", "other")  # the best source of clients first
+_ISO = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}.*"
+_EPOCH = r"\d{9,13}(?:\.0+)?"
+_SLASHED = r"(\d{1,2})[/.-](\d{1,2})[/.-]\d{2,4}\b.*"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one of our tables is made of an export: the query, the headings that it cannot do
+    without, what was taken for what, and what only a person knows.
+    """
+
+    query: str
+    needs: tuple[str, ...] = ()
+    conventions: tuple[str, ...] = ()
+    questions: tuple[dict[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Export:
+    """One export of a tool: headings that tell it ("A|B": either), how it is laid out, what it
+    gives, and what it lacks.
+    """
+
+    tool: str
+    key: str
+    name: str
+    where: str
+    documented: str
+    signature: tuple[str, ...]
+    kind: str = "other"
+    lacks: str = ""
+    absent: tuple[str, ...] = ()
+    by_hand: bool = False  # told only where titles stand above the headings, or totals below
+    layout: dict[str, Any] = field(default_factory=dict)
+    tables: dict[str, Recipe] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)  # "@end" stands for these headings
+
+    def score(self, headings: tuple[str, ...]) -> int:
+        """How many headings tell that this is it; 0 where one is lacking."""
+        by = by_key(headings)
+        if any(self.actual(by, name) for name in self.absent):
+            return 0
+        return len(self.signature) * all(self.actual(by, name) for name in self.signature)
+
+    def actual(self, by: dict[str, str], names: str) -> str:
+        """The first of the names that is among the headings; "@end" stands for those of `names`."""
+        spelt = [self.names[n[1:]] if n.startswith("@") else n for n in names.split("|")]
+        return actual(by, "|".join(spelt))
+
+    def lacking(self, table: str, headings: tuple[str, ...]) -> list[str]:
+        """The headings that the table needs and the file has not."""
+        by = by_key(headings)
+        absent = [name for name in self.tables[table].needs if not self.actual(by, name)]
+        spelt = [self.names[name[1:]] if name.startswith("@") else name for name in absent]
+        return [name.split("|")[0] for name in spelt]
+
+
+@cache
+def exports() -> tuple[Export, ...]:
+    """Every export that is known, by tool."""
+    folder = files("retention.data").joinpath(FOLDER)
+    paths = sorted((p for p in folder.iterdir() if p.name.endswith(".toml")), key=lambda p: p.name)
+    return tuple(
+        export for path in paths for export in _exports_of(path.name, path.read_text("utf-8"))
+    )
+
+
+def _exports_of(name: str, text: str) -> Iterator[Export]:
+    told = tomllib.loads(text)
+    stem = name.removesuffix(".toml")
+    for key, how in told["exports"].items():
+        tables = {
+            table: Recipe(
+                recipe["query"].strip(),
+                tuple(recipe.get("needs", ())),
+                tuple(recipe.get("conventions", ())),
+                tuple(recipe.get("questions", ())),
+            )
+            for table, recipe in how.get("tables", {}).items()
+        }
+        given = {
+            "by_hand",
+            "lacks",
+            "kind",
+            "layout",
+            "name",
+            "where",
+            "documented",
+            "names",
+        } & how.keys()
+        yield Export(
+            told["tool"],
+            key if key == stem else f"{stem}_{key}",
+            signature=tuple(how["signature"]),
+            absent=tuple(how.get("absent", ())),
+            tables=tables,
+            **{part: how[part] for part in given},
+        )
+
+
+def heading_key(heading: str) -> str:
+    """A heading without case, blanks, signs, and units in brackets.
+
+    >>> heading_key("Ended At (UTC)"), heading_key("Ad Budget / mo")
+    ('endedat', 'adbudgetmo')
+    """
+    bare = re.sub(r"\([^)]*\)|\[[^\]]*\]", "", heading)
+    return re.sub(r"[\W_]+", "", (bare if re.search(r"\w", bare) else heading).casefold())
+
+
+def by_key(headings: tuple[str, ...]) -> dict[str, str]:
+    """The headings by what they are compared by, of two alike the first."""
+    return {heading_key(name): name for name in reversed(headings)}
+
+
+def actual(by: dict[str, str], names: str) -> str:
+    """The first of the names ("A|B") that is among the headings, as the file spells it; "A*" is
+    any that begins so.
+    """
+    for name in names.split("|"):
+        key = heading_key(name)
+        if name.endswith("*") and (like := [by[k] for k in by if k.startswith(key)]):
+            return like[0]
+        if not name.endswith("*") and key in by:
+            return by[key]
+    return ""
+
+
+class Drawn:
+    """The templates of one file's recipes, filled in from its headings and first rows."""
+
+    def __init__(
+        self, export: Export, alias: str, rows: pd.DataFrame, other: Callable[[str], Drawn | None]
+    ) -> None:
+        self.export = export
+        self.file = f'"{alias}"'
+        self.rows = rows
+        self.by = by_key(tuple(rows.columns))
+        self.unsure: list[str] = []  # dates whose order the rows do not settle
+        folder = files("retention.data").joinpath(FOLDER)
+        parts = {"parts": folder.joinpath("_parts.sql").read_text("utf-8")}
+        self.drawer = Environment(
+            loader=DictLoader(parts),
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=StrictUndefined,
+        )
+        self.drawer.tests["search"] = lambda text, words: bool(re.search(words, text))
+        self.drawer.globals.update(
+            file=self.file,
+            has=self.has,
+            col=self.col,
+            day=self.day,
+            values=self.values,
+            client=self.client,
+            other=other,
+        )
+
+    def text(self, template: str) -> str:
+        """A template of the recipe, filled in."""
+        imports = "{% import 'parts' as parts with context %}"
+        filled = self.drawer.from_string(imports + template).render()
+        return "\n".join(line.rstrip() for line in filled.splitlines() if line.strip()).strip()
+
+    def has(self, names: str) -> bool:
+        """Whether the file has a heading of one of the names."""
+        return bool(self.export.actual(self.by, names))
+
+    def col(self, names: str) -> str:
+        """The heading as a query writes it; NULL where the file has none of the names."""
+        name = self.export.actual(self.by, names)
+        return '"' + name.replace('"', '""') + '"' if name else "NULL"
+
+    def values(self, names: str) -> list[str]:
+        """The different values of a column in the first rows, in lower case."""
+        name = self.export.actual(self.by, names)
+        return sorted(set(texts(self.rows[name]).str.casefold()) - {""}) if name else []
+
+    def day(self, names: str) -> str:
+        """The macro that reads a column's dates, by how its cells are written."""
+        name = self.export.actual(self.by, names)
+        if not name:
+            return "CAST(NULL AS DATE)"
+        cells = [cell for cell in self.values(names) if cell not in ("-", "--")]
+        column = self.col(names)
+        if cells and all(re.fullmatch(_EPOCH, cell) for cell in cells):
+            return f"day_epoch({column})"
+        slashed = [found for cell in cells if (found := re.fullmatch(_SLASHED, cell))]
+        if not slashed or any(re.fullmatch(_ISO, cell) for cell in cells):
+            return f"day({column})"
+        if any(int(found[2]) > 12 for found in slashed):
+            return f"day_us({column})"
+        if any(int(found[1]) > 12 for found in slashed):
+            return f"day_eu({column})"
+        self.unsure.append(name)
+        return (
+            f"CASE answer('dates') WHEN 'day first' THEN day_eu({column}) ELSE day_us({column}) END"
+        )
+
+    def client(self, *names: str) -> str:
+        """The client's id by the first of these columns that tells it, else as the file names the
+        client.
+        """
+        given = [self.col(name) for name in names if self.export.actual(self.by, name)]
+        known = [f"known_client({column})" for column in given]
+        return f"coalesce({', '.join([*known, *given])})"

@@ -1,0 +1,66 @@
+{# What several recipes share. `paid` is a row a stretch of paid service: client_id, name, began, paid_to (the last paid
+   day; blank while it runs), amount (a month), term (months), asked (the day on which the end was asked for). #}
+{% macro engagements() %}
+marked AS (
+  SELECT *, max(coalesce(paid_to, DATE '9999-12-31')) OVER (PARTITION BY client_id ORDER BY began, paid_to NULLS LAST, amount
+    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS paid_before
+  FROM paid),
+numbered AS (
+  SELECT *, count(*) FILTER (WHERE paid_before IS NULL OR date_diff('day', paid_before, began) > 61)
+    OVER (PARTITION BY client_id ORDER BY began, paid_to NULLS LAST, amount
+      ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS engagement
+  FROM marked),
+first AS (
+  SELECT *, min(began) OVER (PARTITION BY client_id, engagement) AS first_day FROM numbered)
+{% endmacro %}
+{% macro one_row_each(days=31) %}
+SELECT client_id,
+       first_day AS start_date,
+       CASE WHEN bool_or(paid_to IS NULL) THEN NULL ELSE max(paid_to) END AS end_date,
+       max(term) FILTER (WHERE began <= first_day + {{ days }}) AS contract_term_months,
+       round(sum(amount) FILTER (WHERE began <= first_day + {{ days }}), 2) AS monthly_ad_spend,
+       max(name) AS name,
+       CASE WHEN NOT bool_or(paid_to IS NULL)
+            THEN least(max(paid_to), arg_max(asked, paid_to)) END AS decision_date
+FROM first
+GROUP BY client_id, engagement, first_day
+ORDER BY client_id, first_day
+{% endmacro %}
+{# Of `bills` (client_id, day, amount; a row an invoice), how long each pays for: the usual months between two invoices of
+   its client (1, 3, 6 or 12), and the day on which the report ends. #}
+{% macro invoiced() %}
+days AS (
+  SELECT client_id, day, sum(amount) AS amount FROM bills GROUP BY client_id, day HAVING sum(amount) > 0),
+gaps AS (
+  SELECT client_id, date_diff('day', lag(day) OVER (PARTITION BY client_id ORDER BY day), day) AS gap FROM days),
+usual AS (
+  SELECT client_id,
+         CASE WHEN median(gap) > 270 THEN 12 WHEN median(gap) > 135 THEN 6
+              WHEN median(gap) > 59 THEN 3 ELSE 1 END AS months
+  FROM gaps GROUP BY client_id),
+told AS (
+  SELECT coalesce(CAST(answer('cutoff') AS DATE), max(day)) AS last_day FROM bills),
+periods AS (
+  SELECT client_id, day AS began, amount / months AS amount,
+         CAST(day + to_months(months) AS DATE) - 1 AS until, last_day
+  FROM days JOIN usual USING (client_id), told
+  WHERE day <= last_day)
+{% endmacro %}
+{# Engagements from the first to the last invoiced period. #}
+{% macro from_invoices() %}
+{{ invoiced() }},
+paid AS (
+  SELECT client_id, client_id AS name, began, amount,
+         CAST(answer('months_bound') AS INTEGER) AS term, CAST(NULL AS DATE) AS asked,
+         CASE WHEN until < last_day - CASE answer('not_yet_invoiced') WHEN 'still clients' THEN 31 ELSE 0 END
+              THEN until END AS paid_to
+  FROM periods),
+{{ engagements() }}
+{{ one_row_each(20) }}
+{% endmacro %}
+{# How many clients were due an invoice in the last month of the report and have none. #}
+{% macro due_of_late() %}
+{{ invoiced() }}
+SELECT count(*) FROM (SELECT client_id FROM periods GROUP BY client_id
+  HAVING max(until) < max(last_day) AND max(until) >= max(last_day) - 31)
+{% endmacro %}

@@ -1,0 +1,277 @@
+"""Exports of further tools, made from the invented agency by each tool's documented columns."""
+
+import datetime as dt
+from pathlib import Path
+
+import pandas as pd
+
+EXPORTS = Path(__file__).parent / "exports"
+MONTH = pd.DateOffset(months=1)
+CUTOFF = pd.Timestamp(2025, 9, 30)
+
+
+def _agency() -> pd.DataFrame:
+    rows = pd.read_csv(EXPORTS / "truth/clients.csv", parse_dates=["start_date", "end_date"])
+    return rows.assign(number=range(len(rows)))
+
+
+def _epoch(day: pd.Timestamp) -> str:
+    return "" if pd.isna(day) else str(int((day + pd.Timedelta(hours=9)).timestamp()))
+
+
+def _utc(day: pd.Timestamp) -> str:
+    return "" if pd.isna(day) else f"{day:%Y-%m-%d} 09:00:00 UTC"
+
+
+def chargebee() -> pd.DataFrame:
+    """Epoch seconds, cents, some billed yearly, one in its trial and one who left within it."""
+    rows = []
+    for row in _agency().itertuples():
+        yearly = row.contract_term_months == 12 and row.number % 2
+        gone = row.end_date + pd.Timedelta(days=1)
+        state = "cancelled" if pd.notna(row.end_date) else "active"
+        state = "non_renewing" if state == "active" and row.number % 5 == 0 else state
+        rows.append(
+            {
+                "subscription_id": f"s{row.number}",
+                "customer_id": row.client_id,
+                "customer_company": row.name,
+                "status": state,
+                "plan_amount": int(row.monthly_ad_spend * 100 * (12 if yearly else 1)),
+                "billing_period": 1,
+                "billing_period_unit": "year" if yearly else "month",
+                "started_at": _epoch(row.start_date - pd.Timedelta(days=14)),
+                "trial_start": _epoch(row.start_date - pd.Timedelta(days=14)),
+                "trial_end": _epoch(row.start_date),
+                "activated_at": _epoch(row.start_date),
+                "current_term_start": "",
+                "current_term_end": _epoch(CUTOFF + MONTH),
+                "cancelled_at": _epoch(gone),
+                "cf_contract_term": row.contract_term_months,
+            }
+        )
+    trying = rows[0] | {"customer_id": "t1", "status": "in_trial", "activated_at": ""}
+    quitter = rows[0] | {"customer_id": "t2", "status": "cancelled", "activated_at": ""}
+    quitter |= {"cancelled_at": _epoch(pd.Timestamp(2024, 11, 10))}
+    return pd.DataFrame([*rows, trying, quitter])
+
+
+def recurly() -> pd.DataFrame:
+    """`canceled_at` is the request; who has given notice is canceled and pays on."""
+    rows = []
+    for row in _agency().itertuples():
+        ended = pd.notna(row.end_date)
+        notice = not ended and row.number % 4 == 0
+        expires = row.end_date + pd.Timedelta(days=1) if ended else CUTOFF + MONTH
+        rows.append(
+            {
+                "account_code": row.client_id,
+                "account_company_name": row.name,
+                "state": "expired" if ended else "canceled" if notice else "active",
+                "unit_amount": f"{row.monthly_ad_spend / 2:.2f}",
+                "quantity": 2,
+                "plan_interval_length": 1,
+                "plan_interval_unit": "months",
+                "activated_at": _utc(row.start_date),
+                "canceled_at": _utc(expires - pd.Timedelta(days=28)) if ended or notice else "",
+                "expires_at": _utc(expires) if ended or notice else "",
+                "trial_ends_at": "",
+            }
+        )
+    return pd.DataFrame([*rows, rows[0] | {"account_code": "f", "state": "failed"}])
+
+
+def _bills() -> pd.DataFrame:
+    """An invoice for each month of service begun by the cut-off."""
+    rows = []
+    for row in _agency().itertuples():
+        last = min(row.end_date if pd.notna(row.end_date) else CUTOFF, CUTOFF)
+        months = 0
+        while (day := row.start_date + months * MONTH) <= last:
+            rows.append({"name": row.name, "day": day, "amount": row.monthly_ad_spend})
+            months += 1
+    return pd.DataFrame(rows).assign(number=lambda r: [f"INV-{i:04}" for i in range(len(r))])
+
+
+def xero() -> pd.DataFrame:
+    """Two lines an invoice, each with its total; the day first; a draft and a voided one."""
+    rows = [
+        {
+            "ContactName": bill.name,
+            "EmailAddress": "",
+            "InvoiceNumber": bill.number,
+            "InvoiceDate": f"{bill.day:%d/%m/%Y}",
+            "DueDate": f"{bill.day + pd.Timedelta(days=14):%d/%m/%Y}",
+            "Total": f"{bill.amount:.2f}",
+            "LineAmount": f"{bill.amount / 2:.2f}",
+            "Status": "Paid",
+            "Type": "Sales invoice",
+        }
+        for bill in _bills().itertuples()
+        for _ in range(2)
+    ]
+    draft = rows[0] | {"ContactName": "Nobody", "InvoiceNumber": "D1", "Status": "Draft"}
+    return pd.DataFrame([*rows, draft, draft | {"InvoiceNumber": "D2", "Status": "Voided"}])
+
+
+def freshbooks() -> pd.DataFrame:
+    """A line an item; ISO dates."""
+    return pd.DataFrame(
+        {
+            "Client Name": bill.name,
+            "Invoice #": bill.number,
+            "Date Issued": f"{bill.day:%Y-%m-%d}",
+            "Invoice Status": "paid",
+            "Date Paid": f"{bill.day + pd.Timedelta(days=9):%Y-%m-%d}",
+            "Item Name": item,
+            "Rate": bill.amount / 2,
+            "Quantity": 1,
+            "Line Subtotal": bill.amount / 2,
+            "Line Total": bill.amount / 2,
+            "Currency": "USD",
+        }
+        for bill in _bills().itertuples()
+        for item in ("Retainer", "Media")
+    )
+
+
+def _entries() -> pd.DataFrame:
+    path = next((EXPORTS / "harvest").iterdir())
+    rows = pd.read_csv(path)
+    return rows.assign(person=rows["First Name"] + " " + rows["Last Name"])
+
+
+def _clock(hours: float) -> str:
+    return str(dt.timedelta(hours=hours)).zfill(8)
+
+
+def toggl() -> pd.DataFrame:
+    """Durations as h:mm:ss; the agency's own time has no client."""
+    rows = _entries()
+    made = pd.DataFrame(
+        {
+            "User": rows["person"],
+            "Email": "",
+            "Client": rows["Client"],
+            "Project": rows["Project"],
+            "Description": "",
+            "Billable": "Yes",
+            "Start date": rows["Date"],
+            "Start time": "09:00:00",
+            "Duration": rows["Hours"].map(_clock),
+        }
+    )
+    return pd.concat([made, made.head(3).assign(Client="")])
+
+
+def clockify() -> pd.DataFrame:
+    """The month first; hours both as h:mm:ss and decimal."""
+    rows = _entries()
+    return pd.DataFrame(
+        {
+            "Project": rows["Project"],
+            "Client": rows["Client"],
+            "Description": "",
+            "User": rows["person"],
+            "Billable": "Yes",
+            "Start Date": pd.to_datetime(rows["Date"]).dt.strftime("%m/%d/%Y"),
+            "Duration (h)": rows["Hours"].map(_clock),
+            "Duration (decimal)": rows["Hours"],
+        }
+    )
+
+
+def pipedrive() -> pd.DataFrame:
+    """Deals of new business and renewals, told by a label."""
+    deals = pd.read_csv(next((EXPORTS / "hubspot_deals").iterdir()))
+    status = deals["Deal Stage"].map({"Closed Won": "Won", "Closed Lost": "Lost"}).fillna("Open")
+    return pd.DataFrame(
+        {
+            "Deal - ID": deals["Record ID"],
+            "Deal - Title": deals["Deal Name"],
+            "Deal - Organization": deals["Associated Company"],
+            "Deal - Status": status,
+            "Deal - Label": deals["Deal Type"].map({"existingbusiness": "Renewal"}),
+            "Deal - Deal created": deals["Create Date"],
+            "Deal - Won time": deals["Close Date"].where(status == "Won"),
+            "Deal - Value": deals["Amount"],
+        }
+    )
+
+
+def typeform() -> pd.DataFrame:
+    """Answers with a hidden field for the company."""
+    rows = pd.read_csv(EXPORTS / "delighted/delighted_responses.csv")
+    day = pd.to_datetime(rows["created_at"], unit="s").dt.strftime("%Y-%m-%d %H:%M:%S")
+    return pd.DataFrame(
+        {
+            "#": rows["id"],
+            "How likely are you to recommend us?": rows["score"],
+            "What is the main reason for your score?": rows["comment"],
+            "company": rows["company"],
+            "Start Date (UTC)": day,
+            "Submit Date (UTC)": day,
+            "Network ID": "x",
+        }
+    )
+
+
+def metaads() -> pd.DataFrame:
+    """Spend by account and month, with a row of the sum that names no account."""
+    path = EXPORTS / "googleads/Account report.csv"
+    rows = pd.read_csv(path, skiprows=2)
+    rows = rows[~rows["Month"].str.startswith("Total")]
+    first = pd.to_datetime(rows["Month"])
+    made = pd.DataFrame(
+        {
+            "Account name": rows["Account name"],
+            "Amount spent (USD)": rows["Cost"].str.replace(",", ""),
+            "Impressions": rows["Impr."],
+            "Reporting starts": first.dt.strftime("%Y-%m-%d"),
+            "Reporting ends": (first + pd.offsets.MonthEnd()).dt.strftime("%Y-%m-%d"),
+        }
+    )
+    total = {
+        "Account name": "",
+        "Amount spent (USD)": "5627250.71",
+        "Reporting starts": "2021-01-01",
+    }
+    return pd.concat([pd.DataFrame([total]), made])
+
+
+def jira() -> pd.DataFrame:
+    """Issues with the client in a field of one's own."""
+    rows = pd.read_csv(EXPORTS / "asana/Client requests.csv")
+    days = {
+        name: pd.to_datetime(rows[name]).dt.strftime("%d/%b/%y 9:12 AM")
+        for name in ("Created At", "Completed At")
+    }
+    section = rows["Section/Column"]
+    return pd.DataFrame(
+        {
+            "Issue key": rows["Task ID"].map(lambda n: f"REQ-{n % 1000}"),
+            "Summary": rows["Name"],
+            "Issue Type": section.where(section == "Revision", "Task"),
+            "Status": "Done",
+            "Created": days["Created At"],
+            "Resolved": days["Completed At"],
+            "Labels": section.where(section != "Out of scope", "out-of-scope").where(
+                section == "Out of scope", ""
+            ),
+            "Custom field (Client)": rows["Projects"],
+        }
+    )
+
+
+MADE = {
+    "chargebee.csv": chargebee,
+    "recurly.csv": recurly,
+    "xero.csv": xero,
+    "freshbooks.csv": freshbooks,
+    "toggl.csv": toggl,
+    "clockify.csv": clockify,
+    "pipedrive.csv": pipedrive,
+    "typeform.csv": typeform,
+    "metaads.csv": metaads,
+    "jira.csv": jira,
+}
