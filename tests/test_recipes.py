@@ -529,3 +529,16 @@ def test_the_table_of_the_docs_is_what_comes_out():
     text = (ROOT / "docs" / "own-data.md").read_text("utf-8")
     table = "\n".join(row_of(name) for name in CASES)
     assert table in text, table
+
+
+def test_the_best_source_of_clients_is_taken_and_what_is_not_used_is_named(tmp_path):
+    stripe = EXPORTS / "stripe_simple/subscriptions.csv"
+    again = tmp_path / "more.csv"
+    shutil.copy(COMPANIES, again)
+    drafted(tmp_path, (COMPANIES, stripe, again))
+    text = (tmp_path / "retention.toml").read_text()
+    assert 'FROM "hubspot_companies"' in text and "stripe_subscriptions" not in text
+    assert '# Not used: "subscriptions.csv", an export of Stripe' in text
+    assert '# Not used: "more.csv", a second export' in text
+    answered(tmp_path / "retention.toml", {})
+    assert read(resolve(config=str(tmp_path / "retention.toml"))).rows == {"clients": 110}

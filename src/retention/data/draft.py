@@ -149,12 +149,7 @@ def _text(
 ) -> str:
     """The draft as TOML."""
     path = json.dumps(os.path.relpath(export, beside).replace(os.sep, "/"), ensure_ascii=False)
-    used = {
-        one.alias for one in plan.found if any(one.alias in m.query for m in plan.made.values())
-    }
-    out.unused += sorted(
-        {p.name for p in plan.again} | {o.path.name for o in plan.found if o.alias not in used}
-    )
+    read = {one.alias for one in plan.found if plan.reads(one)}
     named = {plain(one.path.name.split(".")[0]) for one in plan.found}
     idle = [name for name in TABLES if name in named - {*plan.made, *tables, *lacking}]
     choices = {
@@ -162,7 +157,7 @@ def _text(
         for name, table in TABLES.items()
     }
     more = {"export": export, "path": path, "unused": out.unused, "open": OPEN, "named": NAMED}
-    more |= {"answers": _asked(plan, out), "used": used, "idle": idle, "choices": choices}
+    more |= {"answers": _asked(plan, out), "used": read, "idle": idle, "choices": choices}
     about = about | more | {"tables": tables, "lacking": lacking, "plan": plan}
     return _drawer().get_template("draft").render(about).rstrip() + "\n"
 

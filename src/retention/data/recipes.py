@@ -92,15 +92,7 @@ def _exports_of(name: str, text: str) -> Iterator[Export]:
     told = tomllib.loads(text)
     stem = name.removesuffix(".toml")
     for key, how in told["exports"].items():
-        tables = {
-            table: Recipe(
-                recipe["query"].strip(),
-                tuple(recipe.get("needs", ())),
-                tuple(recipe.get("conventions", ())),
-                tuple(recipe.get("questions", ())),
-            )
-            for table, recipe in how.get("tables", {}).items()
-        }
+        tables = {name: _recipe(given) for name, given in how.get("tables", {}).items()}
         given = {
             "by_hand",
             "lacks",
@@ -119,6 +111,11 @@ def _exports_of(name: str, text: str) -> Iterator[Export]:
             tables=tables,
             **{part: how[part] for part in given},
         )
+
+
+def _recipe(given: dict[str, Any]) -> Recipe:
+    lists = {part: tuple(given.get(part, ())) for part in ("needs", "conventions", "questions")}
+    return Recipe(given["query"].strip(), **lists)
 
 
 def heading_key(heading: str) -> str:

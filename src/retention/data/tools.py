@@ -28,6 +28,7 @@ from retention.errors import ConfigError
 from retention.settings import FileSettings
 
 NAMED = 12  # (ours) strangers that a draft names
+LOOKED_AT = 10  # (ours) pieces of a table that a draft looks at
 NEAR = 0.75  # (ours) how alike a client's name must be to be shown beside a stranger's
 
 
@@ -100,6 +101,10 @@ class Plan:
                 if name == "clients":
                     self.files.clients = self.made[name].query
                 self._try(self.made[name])
+
+    def reads(self, one: Found) -> bool:
+        """Whether a table is made of that file."""
+        return any(f'"{one.alias}"' in made.query for made in self.made.values())
 
     def can_give(self, table: str) -> bool:
         """Whether a recipe makes that table of what is here."""
@@ -181,7 +186,9 @@ class Plan:
     def _try(self, made: Made) -> None:
         """Run the query, and see what must be asked of what it gives."""
         try:
-            rows = pd.concat(self.files.pieces(made.name, made.query), ignore_index=True)
+            pieces = self.files.pieces(made.name, made.query)
+            looked_at = None if made.name == "clients" else LOOKED_AT
+            rows = pd.concat(itertools.islice(pieces, looked_at), ignore_index=True)
         except NotATableError:
             return
         except ConfigError as no:
