@@ -1,9 +1,9 @@
 """Why clients stay or leave: a published retention study, re-tested on your own data.
 
-from retention import CLAIMS, contract_hazard_ratio, judge, open_study
+from retention import open_study
 
 study = open_study("my/data", cutoff="2025-12-31")
-judge(CLAIMS["A1"], contract_hazard_ratio(study.spells))
+study.judge("A1")
 """
 
 from importlib import import_module
