@@ -401,7 +401,7 @@ def test_all_faults_though_rows_are_ragged_or_a_column_is_missing(tmp_path):
             "[tables.contracts.columns]\nclient_id = 'x'",
             "says how to read contracts, but the source has none",
         ),
-        ("[tables.clients]\nquery = 'select 1'", "names no database"),
+        ("[tables.clients]\nquery = 'drop table x'", "must be one SELECT"),
     ],
 )
 def test_settings_that_would_go_unheard_are_refused(tmp_path, lines, told):
