@@ -490,6 +490,7 @@ def where_it_belongs(name: str, table: str = "clients") -> str:
     places = [place.replace(ANY_TABLE, table) for place in _places().get(name, ())]
     if not places:
         return ""
+    places.sort(key=lambda place: place.startswith("source.files"))  # what fewer users need
     sections = [f"[{place}]" for place in places if place]
     top = ["at the top of the file, before the first [section]"] if "" in places else []
     under = ["under " + " or ".join(sections)] if sections else []
