@@ -437,7 +437,10 @@ def test_B19_a_client_that_cancelled_before_its_start(tmp_path):
         ("capacity = 5", "capacity belongs under [risk]."),
         ("[risk]\nsellers_added = 1.0", "sellers_added belongs under [what_if]."),
         ("[scales]\nlevel = 0.9", "level belongs under [plan.<name>]."),
-        ('[source]\nencoding = "cp1252"', "encoding belongs under [tables.clients] or [source.files.<name>]."),
+        (
+            '[source]\nencoding = "cp1252"',
+            "encoding belongs under [tables.clients] or [source.files.<name>].",
+        ),
         ("[tables.surveys]\nprimary = 'cpa'", "primary belongs under [results]."),
         ("[privacy]\nnotice_days = 5", "notice_days belongs at the top of the file"),
         ("[tables]\nsnapshot_date = 2024-06-30", "snapshot_date belongs under [tables.clients]."),

@@ -136,7 +136,7 @@ def test_T1_what_notebooks_share_is_parquet_and_json_and_comes_back_the_same(
     shared = open_study(str(tmp_path / "prepared"))
     judgement, weights, table = shared.risk
     own = sample_study.risk
-    pd.testing.assert_frame_equal(judgement.told, own[0].told)
+    pd.testing.assert_frame_equal(judgement.predictions, own[0].predictions)
     pd.testing.assert_frame_equal(weights, own[1])
     pd.testing.assert_frame_equal(table, own[2])
     assert (judgement.skills, judgement.why) == (own[0].skills, own[0].why)
@@ -322,7 +322,9 @@ PLANTED_ERROR = "ValueError: no /srv/app/data/x.csv for \x1b[2J<b>one</b>"
 
 def executed(stem: str, work: Path, error: str = "", warnings: tuple[str, ...] = ()) -> Executed:
     """A notebook as run: a heading and a finding; and a list, where it came to its end."""
-    payload = {"findings": [{"id": "D1", "kind": "headline", "text": f"Found by {stem}."}]}
+    payload = {
+        "findings": [{"id": "D1", "key": "", "kind": "headline", "text": f"Found by {stem}."}]
+    }
     shown = nbformat.v4.new_output("display_data", {"text/html": f"<p>{stem}</p>", MIME: payload})
     cells = [
         nbformat.v4.new_markdown_cell(f"# Is this {stem}?"),
@@ -406,7 +408,7 @@ def test_build4_no_link_of_a_partial_run_leads_nowhere(agency, tmp_path, stoppin
     with pytest.raises(NotebookError):
         report(agency, tmp_path)
     pages = list((tmp_path / "failed").glob("*.html"))
-    assert len(pages) == 4
+    assert len(pages) == 5
     for page in pages:
         for link in re.findall(r'href="([^"#]+)"', page.read_text("utf-8")):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
@@ -619,7 +621,7 @@ def test_T3_features_are_private_until_they_are_done_and_what_engines_spill_lies
         "window": study.window,
         "results": study.settings.results,
         "engine": engine,
-        "told": watch,
+        "tell": watch,
     }
     write_features(folder, study.spells, out, **how)
     assert modes == {0o700} and out.stat().st_mode & 0o777 == 0o777 & ~_umask()
@@ -629,5 +631,5 @@ def test_T3_features_are_private_until_they_are_done_and_what_engines_spill_lies
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_features(folder, study.spells, out, **{**how, "told": stop})
+        write_features(folder, study.spells, out, **{**how, "tell": stop})
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
