@@ -55,8 +55,7 @@ def texts() -> Mapping[str, str]:
 def say(key: str, /, **fields: Any) -> Said:
     """The text of this id with its fields filled in. KeyError where there is no such text or field.
 
-    The id of the result is that of the text, with the values of its fields behind it (of a text
-    from here its id):
+    The id of the result is that of the text, with the values of its fields behind it:
     `sellers.gone_by:6`. That is the identity of an estimate by which runs are compared.
 
     >>> say("claims.why.beyond", smallest=1.25)
@@ -64,7 +63,7 @@ def say(key: str, /, **fields: Any) -> Said:
     """
     if key not in texts():
         raise KeyError(f"no text is called {key!r}")
-    values = ",".join(key_of(v) if isinstance(v, str) else str(v) for v in fields.values())
+    values = ",".join(str(value) for value in fields.values())
     return Said(_FORMATTER.vformat(texts()[key], (), fields), f"{key}:{values}" if values else key)
 
 
