@@ -288,6 +288,7 @@ def test_sellers_count_by_how_long_they_were_there():
         and found.commission == 0
     )
     assert bonuses.sellers_now(staff.assign(role="rep"), CUTOFF, 24) is None
+    assert bonuses.sellers_now(staff, CUTOFF, 0) is None  # all clients started in the last month
 
 
 def test_a_bonus_among_equals_is_luck_and_among_unequals_is_not():

@@ -146,7 +146,7 @@ def test_a_stranger_s_export_is_told_to_turn_round(tmp_path):
     table = ad_spend.per_doubling(study.spells, study.settings.table("clients").extra)
     assert table.rows[0].low > 1 > table.rows[-1].high
     things = held.things(["contract", "InternetService"])
-    assert key_of(table.rows[-1].group) == f"ad_spend.group.adjusted:{things}"
+    assert key_of(table.rows[-1].group) == f"ad_spend.group.adjusted:{key_of(things)}"
     text = ad_spend.turns_round(table).items[0].text
     assert key_of(text).startswith("ad_spend.turns_round.later:") and things in text
 
@@ -165,7 +165,7 @@ def test_other_measures_of_size_stand_by_themselves(sample_study):
     found = ad_spend.other_sizes(spells, extra)
     assert [row.key for row in found.rows] == [
         ("A5", "ad_spend.estimate.twice_the:traffic", f"ad_spend.group.{group}")
-        for group in ("pooled", "adjusted:contract")
+        for group in ("pooled", "adjusted:held.thing.contract")
     ]
     # Twice the traffic is the root of twice the spend.
     pooled = ad_spend.per_doubling(spells, {}).rows[0]

@@ -173,7 +173,8 @@ class Contrast:
         if self.n_events < MIN_EVENTS:
             few = say("shown.gate.too_few", n=self.n_events, least=MIN_EVENTS)
             return (*self.lacking, few)
-        computed = math.isfinite(self.theta) and math.isfinite(self.se) and self.se > 0
+        known = (self.theta, self.se, float(self.by_rep.se))
+        computed = all(map(math.isfinite, known)) and self.se > 0
         if computed or self.lacking:
             return self.lacking
         return (say("shown.gate.not_computed"),)

@@ -35,6 +35,7 @@ from retention.results import NO_SPREAD, Contrast, Estimate, Estimates, Finding,
 from retention.settings import Extra, study_plan
 from retention.stats.curves import after, kaplan_meier
 from retention.stats.hazards import Fit, NotFittedError, band_exposure, fit_hazard
+from retention.stats.outcomes import Outcome
 from retention.words import say
 
 YEAR = 12  # months in a grouped cycle, which terms of 1, 6 and 12 months divide
@@ -282,42 +283,16 @@ def grouped_cycles(
     and the others of its group stand in: weights are the inverse of the chance of no other end
     until then, by group, times those that make the groups alike at signing. METHODS 2.
     """
-    kinds = (
-        spells["end_kind"]
-        .replace(UNKNOWN, CLIENT)
-        .map(KINDS)
-        .where(spells["ended"])
-        .fillna(0)
-        .to_numpy(int)
-    )
-    other = follow_up(spells).only([kind for kind in KINDS.values() if kind != KINDS[CLIENT]])
-    stop = spells["stop_months"].to_numpy()
+    both = (spells["contract_term_months"] == 1).nunique() > 1
+    alike = overlap_weights(spells, extra)[0] if both else np.ones(len(spells))
+    kinds = [kind for kind in KINDS.values() if kind != KINDS[CLIENT]]
+    other = follow_up(spells).only(kinds)
+    last_start = int(spells["observed_months"].max()) - YEAR
     parts = []
-    alike = (
-        overlap_weights(spells, extra)[0]
-        if (spells["contract_term_months"] == 1).nunique() > 1
-        else np.ones(len(spells))
-    )
     for arm, mask in arms(spells, YEAR).items():
-        arm_other = other.where(mask)
-        for start in range(0, int(spells["observed_months"].max()) - YEAR + 1, YEAR):
-            seen = mask & (spells["entry_months"] <= start) & (stop > start)
-            seen = (seen & (spells["observed_months"] >= start + YEAR)).to_numpy(bool)
-            inside = (kinds > 0) & (stop <= start + YEAR)
-            chosen = np.flatnonzero(seen & ~(inside & (kinds != KINDS[CLIENT])))
-            until = np.minimum(stop[chosen], start + YEAR)
-            months, at = np.unique(until, return_inverse=True)
-            # From its own start: an early risk set of one may send the curve of all months to 0.
-            curve = kaplan_meier(arm_other.since(start))
-            free = np.array([after(curve, month)["survival"] for month in months])[at]
-            frame = pd.DataFrame(
-                {"client_id": spells["client_id"].to_numpy()[chosen], "year": start // YEAR}
-            )
-            left = inside[chosen].astype(int)
-            weight = alike[chosen] / free
-            if "reps" in spells:
-                frame["rep"] = rep_in(spells["reps"].iloc[chosen], pd.Series(until))
-            parts.append(frame.assign(first=float(arm == MONTHLY), left=left, weight=weight))
+        for start in range(0, last_start + 1, YEAR):
+            year = _whole_year(spells, other, mask, start, alike)
+            parts.append(year.assign(first=float(arm == MONTHLY)))
     if not sum(len(part) for part in parts):
         empty = {clients_of(arm): 0 for arm in (MONTHLY, FIXED)}
         lacking = (say("contract_term.lacking.no_year"),)
@@ -329,6 +304,31 @@ def grouped_cycles(
     last = count.index[enough].max() if enough.any() else 0
     years = pd.get_dummies(rows["year"].clip(upper=last)).to_numpy(float)
     return _fitted(name, rows, rows["first"], years, rows["weight"].to_numpy(), (WEIGHTED,))
+
+
+def _whole_year(
+    spells: pd.DataFrame, other: Outcome, arm: np.ndarray, start: int, alike: np.ndarray
+) -> pd.DataFrame:
+    """Engagements of an arm in the year of service from month `start` on: `client_id, year, left,
+    weight`, and `rep` where it is known; without those whom ends of `other` kinds took.
+    """
+    known = spells["end_kind"].replace(UNKNOWN, CLIENT).map(KINDS)
+    kinds = known.where(spells["ended"]).fillna(0).to_numpy(int)
+    stop = spells["stop_months"].to_numpy()
+    seen = arm & (spells["entry_months"] <= start) & (stop > start)
+    seen = (seen & (spells["observed_months"] >= start + YEAR)).to_numpy(bool)
+    inside = (kinds > 0) & (stop <= start + YEAR)
+    chosen = np.flatnonzero(seen & ~(inside & (kinds != KINDS[CLIENT])))
+    until = np.minimum(stop[chosen], start + YEAR)
+    months, at = np.unique(until, return_inverse=True)
+    # From its own start: an early risk set of one may send the curve of all months to 0.
+    curve = kaplan_meier(other.where(arm).since(start))
+    free = np.array([after(curve, month)["survival"] for month in months])[at]
+    frame = pd.DataFrame({"client_id": spells["client_id"].to_numpy()[chosen]})
+    frame = frame.assign(year=start // YEAR, left=inside[chosen].astype(int))
+    if "reps" in spells:
+        frame["rep"] = rep_in(spells["reps"].iloc[chosen], pd.Series(until))
+    return frame.assign(weight=alike[chosen] / free)
 
 
 def adjusted(

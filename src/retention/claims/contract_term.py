@@ -158,14 +158,12 @@ def curve_hazard_ratio(
 
 
 def _log_ratio(monthly: outcomes.Counts, fixed: outcomes.Counts, horizon: int) -> np.ndarray:
-    """The log ratio of the cumulative hazards at the horizon, a value for each rep left out.
-
-    NaN without a rep whose clients alone have left: there is then no ratio.
+    """The log ratio of the cumulative hazards at the horizon, a value for each rep left out;
+    infinite without a rep whose clients alone have left.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         first, second = (np.log(-np.log(part.after(horizon))) for part in (monthly, fixed))
-        ratios = np.asarray(first - second)
-    return np.where(np.isfinite(ratios), ratios, np.nan)
+        return np.asarray(first - second)
 
 
 def _log_cumulative_hazard(outcome: outcomes.Outcome, horizon: float) -> tuple[float, float]:

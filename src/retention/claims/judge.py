@@ -146,11 +146,9 @@ def judge(
     kinds = tuple(check for check in (planned, *further) if check.of)
     weak = [check for check in further if 2 * check.disagree > check.of]
     weak[:0] = [planned] if planned.names else []
-    fragile = (
-        (say("claims.caveat.fragile", counted=weak[0].words),)
-        if weak and word != NOT_ENOUGH
-        else ()
-    )
+    fragile: tuple[str, ...] = ()
+    if weak and word != NOT_ENOUGH:
+        fragile = (say("claims.caveat.fragile", counted=weak[0].words),)
     copied = ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
     return Verdict(
         **{name: getattr(claim, name) for name in copied},

@@ -19,7 +19,7 @@ from scipy import stats
 from retention.data.schema import SIGNING
 from retention.settings import Extra
 from retention.stats.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
-from retention.words import say
+from retention.words import Said, key_of, say
 
 EVENTS_A_PARAMETER = 10  # METHODS 1: at most a tenth as many parameters as ends
 SPLINE_FROM = 100  # ends from which a number may bend
@@ -300,5 +300,6 @@ def things(names: Sequence[str]) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names in a row: "a, b and c"."""
     if len(names) < 2:
-        return "".join(names)
-    return say("held.list.pair", first=", ".join(names[:-1]), last=names[-1])
+        return names[0] if names else ""
+    text = say("held.list.pair", first=", ".join(names[:-1]), last=names[-1])
+    return Said(text, "+".join(map(key_of, names)))

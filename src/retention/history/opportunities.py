@@ -31,7 +31,7 @@ from retention.history.spells import CLIENT, UNKNOWN, contract_cycles
 from retention.results import NO_SPREAD, Contrast, Finding, Spread
 from retention.settings import Extra
 from retention.stats.hazards import Fit, NotFittedError, band_exposure, varying
-from retention.words import key_of, say
+from retention.words import Said, key_of, say
 
 __all__ = [
     "EVENTS_A_PARAMETER",
@@ -215,10 +215,11 @@ def with_why(refused: Mapping[str, str]) -> str:
     reasons = {key_of(why): why for why in refused.values()}
     for name, why in refused.items():
         by_reason.setdefault(key_of(why), []).append(name)
-    return ", ".join(
+    parts = [
         say("held.list.with_why", names=listed(names), why=reasons[key])
         for key, names in by_reason.items()
-    )
+    ]
+    return Said(", ".join(parts), "+".join(map(key_of, parts)))
 
 
 def in_words(row_id: str, found: Adjusted) -> Finding:

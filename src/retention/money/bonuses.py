@@ -45,9 +45,9 @@ class Sellers:
 
 def sellers_now(staff: pd.DataFrame | None, cutoff: dt.date, months: int) -> Sellers | None:
     """The sellers of the staff table over the last months, each by how long it was there; None
-    where it has none.
+    where it has none, or no month is on record.
     """
-    if staff is None or "role" not in staff:
+    if staff is None or "role" not in staff or months < 1:
         return None
     there = _months_there(staff[staff["role"] == "seller"], cutoff, months)
     number = round(float(there.sum()) / months, 2)

@@ -29,16 +29,8 @@ NAMED = 10  # clients of a list named in a sentence; changes.json names all
 FILLED_MOVE = 0.05  # (ours) a column that is filled this much more or less often is mentioned
 # ids of the words of runs of schema 1
 FORMER = tomllib.loads(files("retention.report").joinpath("schema1.toml").read_text("utf-8"))
-MADE_OF = (
-    "cutoff",
-    "records_begin",
-    "notebooks",
-    "settings",
-    "data",
-    "code",
-    "packages",
-    "pseudonyms",
-)
+# what a run's id is made from
+MADE_OF = ("cutoff", "records_begin", "notebooks", "settings", "data", "code", "packages")
 
 
 @dataclass(frozen=True)
@@ -153,7 +145,7 @@ def _differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
     """The parts (`MADE_OF`) that differ between two runs; settings that are parts of their own
     are left out of the settings.
     """
-    for part in MADE_OF:
+    for part in (*MADE_OF, "pseudonyms"):
         both_set = part == "settings" and old.get(part) and new.get(part)
         if _settings(old, new) if both_set else old.get(part) != new.get(part):
             yield part

@@ -30,7 +30,7 @@ from retention.errors import (
     without_paths,
 )
 from retention.report import pages, publish
-from retention.report.compare import CHANGES, compare, open_run
+from retention.report.compare import CHANGES, MADE_OF, compare, open_run
 from retention.report.execute import NOISE, OWN, Executed, run_all
 from retention.results import Finding, collect, finite, to_json
 from retention.settings import Settings, project_root, resolve
@@ -49,15 +49,6 @@ NUMERICAL = (
     "HessianInversionWarning",
     "PerfectSeparationWarning",
 )
-MADE_OF = (
-    "cutoff",
-    "records_begin",
-    "notebooks",
-    "settings",
-    "data",
-    "code",
-    "packages",
-)  # what a run's id is made from
 
 
 @dataclass(frozen=True)

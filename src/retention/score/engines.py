@@ -68,16 +68,7 @@ def write_features(
     if engine not in ENGINES:
         known = ", ".join(ENGINES)
         raise ConfigError(say("study.features.no_engine", engine=engine, known=known))
-    found = [
-        *folder.glob("*.parquet"),
-        *(path for path in folder.iterdir() if any(path.glob("*.parquet"))),
-    ]
-    tables = {path.stem: path for path in sorted(found) if path.stem in {*TABLES} - {"clients"}}
-    wrong = []
-    for name, path in tables.items():
-        wrong += faults(name, pl.scan_parquet(_files(path)).collect_schema())
-    if wrong:
-        raise ConfigError("\n".join([say("study.features.faults", faults=len(wrong)), *wrong]))
+    tables = _tables(folder)
     spells = spells.assign(spell=range(len(spells)))
     since = int(begin.year * 12 + begin.month - 1)
     last = last_month(cutoff)
@@ -111,6 +102,19 @@ def write_features(
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
     return out
+
+
+def _tables(folder: Path) -> dict[str, Path]:
+    """The file or folder of each table; ConfigError with every column that cannot be used."""
+    found = [*folder.glob("*.parquet")]
+    found += [path for path in folder.iterdir() if any(path.glob("*.parquet"))]
+    tables = {path.stem: path for path in sorted(found) if path.stem in {*TABLES} - {"clients"}}
+    wrong = []
+    for name, path in tables.items():
+        wrong += faults(name, pl.scan_parquet(_files(path)).collect_schema())
+    if wrong:
+        raise ConfigError("\n".join([say("study.features.faults", faults=len(wrong)), *wrong]))
+    return tables
 
 
 def _files(path: Path) -> str:

@@ -333,20 +333,12 @@ def average_precision(predictions: pd.DataFrame) -> list[float]:
     """Mean of the share who left among those at higher risks, over all who left; interval by
     client. METHODS 7.
     """
-    codes = bunched(pd.factorize(predictions["client_id"])[0])
-    order = np.argsort(-predictions[MODEL].to_numpy(), kind="stable")
-    gone = predictions["left"].to_numpy(float)[order]
-    whose = codes[order]
-    last = np.flatnonzero(
-        np.diff(predictions[MODEL].to_numpy()[order], append=np.nan)
-    )  # of each risk
-    found = []
-    for times in _draws(codes.max() + 1):
-        weight = times[whose]
-        left = np.cumsum(weight * gone)[last]
-        every = np.cumsum(weight)[last]
-        found.append(np.diff(left, prepend=0) @ (left / np.maximum(every, LEAST)) / left[-1])
-    return interval_of(np.array(found))
+
+    def mean_share(left: np.ndarray, stayed: np.ndarray) -> float:
+        every = np.maximum(left + stayed, LEAST)
+        return float(np.diff(left, prepend=0) @ (left / every) / left[-1])
+
+    return interval_of(_by_rank(predictions, -predictions[MODEL], mean_share))
 
 
 def area_under_curve(predictions: pd.DataFrame) -> list[float]:
@@ -362,20 +354,32 @@ def area_draws(predictions: pd.DataFrame) -> np.ndarray:
     """The area of `area_under_curve`, then the same in each resample of the clients, shape (DRAWS +
     1,).
     """
+
+    def area(left: np.ndarray, stayed: np.ndarray) -> float:
+        below = (stayed + np.append(0, stayed[:-1])) / 2
+        pairs = max(left[-1] * stayed[-1], LEAST)
+        return float(np.diff(left, prepend=0) @ below / pairs)
+
+    return _by_rank(predictions, predictions[MODEL], area)
+
+
+def _by_rank(
+    predictions: pd.DataFrame, rank: pd.Series, figure: Callable[[np.ndarray, np.ndarray], float]
+) -> np.ndarray:
+    """A figure of those who left and stayed up to each rank, and the same in each resample of the
+    clients, shape (DRAWS + 1,). Rows of one rank count together.
+    """
     codes = bunched(pd.factorize(predictions["client_id"])[0])
-    order = np.argsort(predictions[MODEL].to_numpy(), kind="stable")
+    order = np.argsort(rank.to_numpy(), kind="stable")
     gone = predictions["left"].to_numpy(float)[order]
     whose = codes[order]
-    last = np.flatnonzero(
-        np.diff(predictions[MODEL].to_numpy()[order], append=np.nan)
-    )  # of each risk
+    last = np.flatnonzero(np.diff(rank.to_numpy()[order], append=np.nan))
     found = []
     for times in _draws(codes.max() + 1):
         weight = times[whose]
         left = np.cumsum(weight * gone)[last]
         stayed = np.cumsum(weight * (1 - gone))[last]
-        below = (stayed + np.append(0, stayed[:-1])) / 2
-        found.append(np.diff(left, prepend=0) @ below / max(left[-1] * stayed[-1], LEAST))
+        found.append(figure(left, stayed))
     return np.array(found)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 
 class Said(str):
-    """A text that knows its id (`key`), so that what is decided never hangs on how it is worded."""
+    """A text that knows its id (`key`), so that no decision depends on how it is worded."""
 
     key: str
 
@@ -55,15 +55,16 @@ def texts() -> Mapping[str, str]:
 def say(key: str, /, **fields: Any) -> Said:
     """The text of this id with its fields filled in. KeyError where there is no such text or field.
 
-    The id of the result is that of the text, with the values of its fields behind it:
-    `sellers.gone_by:6`. That is the identity of an estimate by which runs are compared.
+    The id of the result is that of the text, with the values of its fields behind it (of a field
+    that is itself a text from here, its id): `sellers.gone_by:6`. That is the identity of an
+    estimate by which runs are compared.
 
     >>> say("claims.why.beyond", smallest=1.25)
     'The whole interval lies beyond 1.25, the smallest effect worth acting on.'
     """
     if key not in texts():
         raise KeyError(f"no text is called {key!r}")
-    values = ",".join(str(value) for value in fields.values())
+    values = ",".join(key_of(v) if isinstance(v, str) else str(v) for v in fields.values())
     return Said(_FORMATTER.vformat(texts()[key], (), fields), f"{key}:{values}" if values else key)
 
 
