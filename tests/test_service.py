@@ -150,7 +150,7 @@ def test_one_answer_a_client_and_wave_and_who_did_not_answer_is_counted():
     ]
     said = nps.words(rows, LAST).text
     low, high = round(row["low"]), round(row["high"])
-    assert row["nps"] == 0 and said.key == f"service.nps.lead:3,0,{low},{high},bad"
+    assert row["nps"] == 0 and said.key == f"service.nps.lead:3,0,{low},{high},service.band.bad"
     assert say("service.nps.response", answered=2, asked=3, share=2 / 3) in said
     months = nps.by_month(rows)
     assert months["nps"].tolist() == [100.0, -100.0, 100.0]
