@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from conftest import HOSTILE, ROOT
-from retention.report.pages import SCRIPT
+from retention.report.templating import SCRIPT
 from retention.results import Listing
 
 CHROMIUM = shutil.which("chromium")

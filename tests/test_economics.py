@@ -359,7 +359,10 @@ def test_levers_by_hand():
     assert {row.key[2] for row in table.rows} == {"economics.levers.today", *names}
     best = next(lever for lever in tried.tried if change_of(lever) == max(gain, key=gain.get))
     words = levers.lever_words(tried).text
-    assert words.key.startswith(f"economics.levers.best:{key_of(best.name)},") and best.assumes in words
+    assert (
+        words.key.startswith(f"economics.levers.best:{key_of(best.name)},")
+        and best.assumes in words
+    )
     eaten = next(lever.assumes for lever in tried.tried if change_of(lever) == "rates")
     more = float(eaten.split("rises by ")[1].rstrip("%.")) / 100
     faster = np.append(1, np.cumprod((stay[1 : h + 1] / stay[:h]) ** (1 + more)))

@@ -509,7 +509,7 @@ def test_build7_what_libraries_warn_of_goes_to_the_log_without_paths(tmp_path):
         "RuntimeWarning: divide by zero encountered in log",
         "FutureWarning: see file.py",
     )
-    pages.write_pages([path], tmp_path)
+    pages.write_pages([path], tmp_path, pages.Report())
     for text in (path.read_text(), (tmp_path / "00_data.html").read_text()):
         assert (
             "Warning:" not in text
@@ -520,7 +520,7 @@ def test_build7_what_libraries_warn_of_goes_to_the_log_without_paths(tmp_path):
         assert "read file.csv" in text
     outputs[0].text = NOISE
     nbformat.write(notebook, path)  # as a notebook that somebody else executed
-    pages.write_pages([path], tmp_path)
+    pages.write_pages([path], tmp_path, pages.Report())
     assert "Warning:" not in (tmp_path / "00_data.html").read_text()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 FLOORS = [
-    {"errors", "words", "results", "settings", "parameters"},
+    {"errors", "words", "results", "answers", "settings", "parameters"},
     {"data"},
     {"sample", "stats", "show"},
     {"history"},

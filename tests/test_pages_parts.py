@@ -13,7 +13,8 @@ import pytest
 from conftest import clients_of
 from retention.claims import contract_term, gate, term_fees
 from retention.history.spells import build_spells
-from retention.report.pages import contents_of, leave_out_empty_sections, lists, with_marks
+from retention.report.index import _trend, chosen, course, lists, shown_tile
+from retention.report.sections import arrange, leave_out_empty_sections, short_of
 from retention.results import (
     MIME,
     Estimate,
@@ -188,18 +189,78 @@ def test_charts_of_effects_in_words():
     assert effect_words(rows.tail(1)) == "Nothing could be computed."
 
 
-def test_contents_lead_to_the_headings_of_the_page():
-    text = nbformat.v4.new_markdown_cell
-    cells = [
-        text("# Title?"),
-        text('## What is "it", & why?\n\nWords.'),
-        text("### Not this\n## Limits"),
+def result(*payloads, html="<p>x</p>", **more):
+    data = [{"text/html": html, **({MIME: payload} if payload else {})} for payload in payloads]
+    outputs = [
+        nbformat.v4.new_output("display_data", each) for each in data or [{"text/html": html}]
     ]
-    contents = contents_of(nbformat.v4.new_notebook(cells=cells))
-    assert contents == [("what-is-it-why", 'What is "it", & why?'), ("limits", "Limits")]
-    assert with_marks("<h2>What is &quot;it&quot;, &amp; why?</h2>").startswith(
-        '<h2 id="what-is-it-why">What is &quot;'
-    )
+    return nbformat.v4.new_code_cell("x", outputs=outputs, metadata=more)
+
+
+def test_a_page_shows_its_pictures_first_and_folds_every_section():
+    text = nbformat.v4.new_markdown_cell
+    figure = "<figure>{}</figure>"
+    cells = [
+        text("# Title?\n\nWhy it is asked."),
+        result(html="<p>for the head</p>", tags=["answer"]),
+        result(html="<p>opening</p>"),
+        text('## What is "it", & why?\n\nWords.'),
+        result(html=figure.format("plain")),
+        text("## Drawn"),
+        result(html=figure.format("large"), tags=["first"]),
+        result(html=figure.format("little"), tags=["small"]),
+        text("## Limits"),
+        result(html="<p>made of</p>", tags=["provenance"]),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    arrange(notebook)
+    shown = [
+        cell.source if cell.cell_type != "code" else cell.outputs[0].data["text/html"]
+        for cell in notebook.cells
+    ]
+    assert shown[:4] == [
+        figure.format("large"),
+        '<div class="two">',
+        figure.format("little"),
+        "</div>",
+    ]
+    page = "\n".join(shown)
+    assert "Title?" not in page and "for the head" not in page and "made of" not in page
+    assert page.count("<details") == page.count("</details>") == 2  # nothing is left of two
+    assert '<h2 id="what-is-it-why">What is &#34;it&#34;, &amp; why?</h2>' in page
+    assert page.index("Why it is asked.") < page.index("opening") < page.index("Words.")
+
+
+def test_a_section_says_its_result_beside_its_heading():
+    share = Estimate.of("A1", "gone", "all", (0.25,), "share").payload()
+    unknown = share | {"estimate": None}
+    judged = {"verdict": "holds", "fragile": True}
+    assert short_of([result({"estimates": [unknown, share]})]) == "gone: 25.0%"
+    assert short_of([result({"estimates": [share]}, {"claims": [judged]})]) == "holds, fragile"
+    rows = Listing(pd.DataFrame({"a": [1, 2, 3]}), "Rows").html()
+    assert short_of([result(html=rows)]) == "3 rows"
+    assert short_of([result()]) == ""
+
+
+def test_tiles_are_five_at_most_and_others_stand_in_for_those_that_lack():
+    def tile(name, **more):
+        known = {"low": None, "high": None, "before": None, "series": [], "good": 1, "about": "now"}
+        return known | {"name": name, "label": name, "value": 0.5, "unit": "share"} | more
+
+    names = ("ended", "leaving", "nps", "fees", "signed", "active")
+    assert [t["name"] for t in chosen(map(tile, names))] == [
+        "fees",
+        "nps",
+        "active",
+        "leaving",
+        "signed",
+    ]
+    shown = shown_tile(tile("retained", low=0.4, high=0.6, before=0.45))
+    assert (shown["value"], shown["note"]) == ("50%", "now · was 45% · 95% CI 40% to 60%")
+    assert _trend(tile("x", low=0.4, high=0.6, before=0.45)) == ""  # chance alone could do that
+    assert _trend(tile("x", low=0.4, high=0.6, before=0.3)) == "better"
+    assert _trend(tile("x", before=0.3, good=-1)) == "worse"
+    assert course([1.0, 1.0]) == "" and course([1.0, 1.0, 1.0]).split()[0] == "3.0,27.0"
 
 
 def test_the_index_shows_the_head_of_each_list(tmp_path):

@@ -267,7 +267,7 @@ class Finding:
         }
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        body = _shown("finding", self.text, self.kind)
+        body = shown_part("finding", self.text, self.kind)
         return {"text/plain": self.text, "text/html": body, MIME: finite(self.payload())}
 
 
@@ -345,6 +345,7 @@ class Verdict:
     not_computed: tuple[str, ...] = ()
     gated: bool = False
     sentence: str = ""
+    answer: str = ""
     advice: str = ""
     page: str = ""
     checks: tuple[Checks, ...] = ()
@@ -359,7 +360,7 @@ class Verdict:
         return Finding(self.id, self.advice or say("shown.finding.bring_in"))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        body = _shown("verdict", self, math.isfinite(self.estimate))
+        body = shown_part("verdict", self, math.isfinite(self.estimate))
         ids = {"qualifier_keys": [key_of(text) for text in self.qualifiers]}
         payload = {"claims": [asdict(self) | ids]}
         return {"text/plain": f"{self.id}: {self.words}", "text/html": body, MIME: finite(payload)}
@@ -471,7 +472,7 @@ class Listing:
         ]
         small = len(self.rows) - len(every)
         caption = together(self.caption, _left_out(small), self._cut(len(every)))
-        return _shown("listing", caption, heads, rows, small)
+        return shown_part("listing", caption, heads, rows, small)
 
     def _cut(self, rows: int) -> str:
         """What the caption says of a table of which only the first rows are shown."""
@@ -583,14 +584,15 @@ def _no_minus_zero(text: str) -> str:
     return text if re.search("[1-9]", text) else text.removeprefix("-")
 
 
-def _shown(part: str, *what: Any) -> str:
+def shown_part(part: str, *what: Any) -> str:
     """A part of results.html.j2, filled in."""
     return str(getattr(_template(), part)(*what))
 
 
 def collect(payloads: Iterable[Mapping[str, Any]], run_id: str, cutoff: str) -> dict[str, Any]:
     """The contents of results.json from what the notebooks displayed, in notebook order."""
-    joined: dict[str, list[Any]] = {"claims": [], "estimates": [], "findings": []}
+    kinds = ("claims", "estimates", "findings", "answers", "tiles")
+    joined: dict[str, list[Any]] = {kind: [] for kind in kinds}
     for payload in payloads:
         for key, rows in joined.items():
             rows.extend(row for row in payload.get(key, []) if row not in rows)

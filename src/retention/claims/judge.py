@@ -59,6 +59,7 @@ class Claim:
     world: str = ""
     sensitivities: tuple[str, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
+    answer: Mapping[str, str] = field(default_factory=dict)
     advice: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -175,7 +176,8 @@ def judge(
         not_computed=tuple(other.name for other in sensitivities if other.gate),
         gated=bool(contrast.gate),
         sentence=_sentence(claim, contrast, word, z, (*contrast.caveats, *caveats, *fragile)),
-        advice=_advice(claim, word, (*caveats, *contrast.caveats, *qualifiers)),
+        answer=_answer(claim, contrast, word, (*caveats, *contrast.caveats, *qualifiers)),
+        advice=_chosen(claim.advice, word, (*caveats, *contrast.caveats, *qualifiers)),
     )
 
 
@@ -199,13 +201,22 @@ def _checks(
     return Checks(kind, len(names), len(computed) + len(opposed), names)
 
 
-def _advice(claim: Claim, word: str, said: Sequence[str]) -> str:
-    """The plan's advice: for what was said with the verdict where the plan has words for that, else
-    for its word.
+def _chosen(texts: Mapping[str, str], word: str, said: Sequence[str]) -> str:
+    """The plan's text for what was said with the verdict where it has one for that, else for its
+    word.
     """
     ids = [_name(text) for text in said]
-    keys = [*([] if word == NOT_ENOUGH else ids), *(f"{word} + {name}" for name in ids), word]
-    return next((claim.advice[key] for key in keys if key in claim.advice), "")
+    own = [] if word in (NOT_ENOUGH, NOT_RUN) else ids
+    keys = [*own, *(f"{word} + {name}" for name in ids), word]
+    return next((texts[key] for key in keys if key in texts), "")
+
+
+def _answer(claim: Claim, contrast: Contrast, word: str, said: Sequence[str]) -> str:
+    """The verdict as a short answer to the claim's question: the title of its page and card."""
+    text = _chosen(claim.answer, word, said)
+    if word in (NOT_ENOUGH, NOT_RUN):
+        return text
+    return text.format(estimate=f"{claim.shown(contrast.theta):.1f}")
 
 
 def _name(text: str) -> str:
@@ -222,7 +233,10 @@ def _not_run(claim: Claim, missing: tuple[str, ...]) -> Verdict:
         missing=missing,
         why=say("claims.why.missing", missing="; ".join(missing)),
     )
-    return replace(blank, more_events_needed=None, would_change="", advice="", sentence="")
+    answer = claim.answer.get(NOT_RUN, "")
+    return replace(
+        blank, more_events_needed=None, would_change="", advice="", sentence="", answer=answer
+    )
 
 
 def _limits(claim: Claim, contrast: Contrast, z: float) -> tuple[float, float]:

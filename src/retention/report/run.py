@@ -29,9 +29,10 @@ from retention.errors import (
     printable,
     without_paths,
 )
-from retention.report import pages, publish
+from retention.report import advice, pages, publish
 from retention.report.compare import CHANGES, MADE_OF, compare, open_run
 from retention.report.execute import NOISE, OWN, Executed, run_all
+from retention.report.index import write_index
 from retention.results import Finding, collect, finite, to_json
 from retention.settings import Settings, project_root, resolve
 from retention.study import RECORDED, Study, Told, open_study, prepare
@@ -305,9 +306,12 @@ def _make(
     ):
         raise _Failed(work, failed)
     tell(say("report.run.writing"))
-    titles = pages.write_pages([_shown(work, path, failed) for path in notebooks], work, failed)
+    results = _results(executed, about)
+    shown = [_shown(work, path, failed) for path in notebooks]
+    report = pages.Report(about["whose"], tuple(failed), advice.joined(results))
+    titles = pages.write_pages(shown, work, report)
     _clear(work, keep_noise=bool(failed))
-    (work / "results.json").write_text(to_json(_results(executed, about)), "utf-8")
+    (work / "results.json").write_text(to_json(results), "utf-8")
     (work / "run.log").write_text("\n".join(log) + "\n", "utf-8")
     took = {
         result.name: {"seconds": result.seconds, "cpu": result.cpu, "peak_mb": result.peak_mb}
@@ -387,7 +391,8 @@ def _finish(work: Path, about: dict[str, Any], before: Path | None) -> None:
     new = open_run(work)
     changes = compare(open_run(before) if before else None, new)
     (work / CHANGES).write_text(to_json(changes), "utf-8")
-    pages.write_index(work, new.results, about["titles"], {**about, "changes": changes})
+    todo = advice.joined(new.results)
+    write_index(work, new.results, about["titles"], {**about, "changes": changes}, todo)
     publish.seal(work, about)
 
 

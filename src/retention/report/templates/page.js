@@ -39,5 +39,11 @@ for (const box of document.querySelectorAll(".scroll")) {
   }
   box.after(said);
 }
-const contents = document.querySelector(".contents"), wide = matchMedia("(min-width:78rem)");
-if (contents) (wide.onchange = () => { contents.open = wide.matches })();
+// A link to a part opens the fold that holds it.
+const unfold = () => {
+  const part = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const fold = part && part.closest("details");
+  if (fold) { fold.open = true; part.scrollIntoView(); }
+};
+addEventListener("hashchange", unfold);
+unfold();

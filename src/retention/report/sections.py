@@ -1,0 +1,226 @@
+"""A page from an executed notebook: the pictures first, then every section folded, with its result
+beside its heading.
+
+The notebook keeps the order of its argument; which cells come first on the page is said by their
+tags: one `first` picture, at most two `small` ones. Cells tagged `answer`, `do` and `tiles` are
+read for the page's head and for the index, and are not shown again; those tagged `provenance` are
+shown on the data page alone, where they are not tagged.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import nbformat
+from jinja2 import Environment
+from markupsafe import Markup
+
+from retention.results import EMPTY, MIME, badge, quantity
+from retention.words import Said, say
+
+SNAPSHOT, DATED = "snapshot", "dated"  # tags of cells for one sort of data alone
+FIRST, SMALL, MOST_SMALL = "first", "small", 2
+ELSEWHERE = ("answer", "do", "tiles", "provenance")  # tags of cells that are shown elsewhere
+HTML = {"retention": "html"}  # metadata of the raw cells that this module puts in
+FOLD = Environment(autoescape=True).from_string(
+    '<details class="fold"><summary><h2 id="{{ mark }}">{{ head }}</h2>'
+    '{% if short %} <span class="short">{{ short }}</span>{% endif %}</summary>'
+)
+Section = list[Any]
+
+
+def arrange(notebook: Any) -> None:
+    """Bring the notebook's cells into the order of a page, in place; its title is left out, for the
+    head of the page shows it.
+    """
+    sections = _sections(notebook.cells)
+    pictures = _pictures(sections)
+    cells = _framed(pictures)
+    for number, section in enumerate(sections):
+        head = say("report.page.opening") if number == 0 else heading_of(section[0])
+        rest = [cell for cell in section if not _taken(cell, pictures)]
+        cells += _folded(head, rest)
+    notebook.cells = cells
+
+
+def _sections(cells: Section) -> list[Section]:
+    """The cells by second-level heading; the opening first."""
+    sections: list[Section] = [[]]
+    for cell in cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## "):
+            sections.append([])
+        sections[-1].append(cell)
+    return sections
+
+
+def heading_of(cell: Any) -> str:
+    """The words of a cell's heading."""
+    return str(cell.source.splitlines()[0].lstrip("# ").strip())
+
+
+def tags_of(cell: Any) -> list[str]:
+    """The cell's tags."""
+    return list(cell.metadata.get("tags", ()))
+
+
+def _pictures(sections: list[Section]) -> Section:
+    """The pictures that come first: those tagged so, else the first of the notebook."""
+    drawn = [cell for section in sections for cell in section if _draws(cell)]
+    large = [cell for cell in drawn if FIRST in tags_of(cell)] or drawn
+    small = [cell for cell in drawn if SMALL in tags_of(cell)]
+    return [*large[:1], *small[:MOST_SMALL]]
+
+
+def _draws(cell: Any) -> bool:
+    return any("<figure" in html for html in _html(cell))
+
+
+def _html(cell: Any) -> Iterator[str]:
+    """The HTML that a cell shows."""
+    for output in cell.get("outputs", ()):
+        yield "".join(output.get("data", {}).get("text/html", ""))
+
+
+def _framed(pictures: Section) -> Section:
+    """The pictures, the small ones side by side."""
+    if len(pictures) < 2:
+        return list(pictures)
+    return [pictures[0], _raw('<div class="two">'), *pictures[1:], _raw("</div>")]
+
+
+def _raw(html: str) -> Any:
+    return nbformat.v4.new_raw_cell(html, metadata=HTML)
+
+
+def _taken(cell: Any, pictures: Section) -> bool:
+    """Whether the cell is shown elsewhere on the page."""
+    elsewhere = set(tags_of(cell)) & set(ELSEWHERE) and not _payloads(cell, "claims")
+    return bool(elsewhere) or any(cell is picture for picture in pictures)
+
+
+def _folded(head: str, cells: Section) -> Section:
+    """The cells of a section in a fold, under its heading and its result in short; nothing where
+    nothing of it is left to show.
+    """
+    shown = [cell for cell in map(_without_heading, cells) if _shows(cell)]
+    if not shown:
+        return []
+    fold = FOLD.render(mark=mark_of(head), head=head, short=short_of(shown))
+    return [_raw(fold), *shown, _raw("</details>")]
+
+
+def _without_heading(cell: Any) -> Any:
+    """A Markdown cell without its first-level or second-level heading; any other as it is."""
+    if cell.cell_type != "markdown":
+        return cell
+    plain = re.sub(r"\A##? .*\n?", "", cell.source).strip()
+    return nbformat.NotebookNode({**cell, "source": plain})
+
+
+def _shows(cell: Any) -> bool:
+    return bool(cell.source if cell.cell_type == "markdown" else cell.get("outputs"))
+
+
+def short_of(cells: Section) -> str:
+    """The result of a section in a few words: its verdict, else its first estimate, else how long
+    its table is.
+    """
+    if claims := [row for cell in cells for row in _payloads(cell, "claims")]:
+        return badge(claims[0]["verdict"], claims[0]["fragile"])
+    rows = [row for cell in cells for row in _payloads(cell, "estimates")]
+    known = [row for row in rows if row["estimate"] is not None]
+    if known:
+        return _estimate_words(known[0])
+    tables = [html for cell in cells for html in _html(cell) if "<table" in html]
+    return say("report.page.rows", n=tables[0].count("<tr") - 1) if tables else ""
+
+
+def _estimate_words(row: Mapping[str, Any]) -> Said:
+    value = quantity(row["estimate"], row["unit"])
+    return say("report.page.short", name=row["name"], value=value)
+
+
+def _payloads(cell: Any, kind: str) -> list[Any]:
+    """What of this kind a cell's results hand to the run."""
+    found: list[Any] = []
+    for output in cell.get("outputs", ()):
+        found += output.get("data", {}).get(MIME, {}).get(kind, [])
+    return found
+
+
+def payloads(notebook: Any) -> list[Mapping[str, Any]]:
+    """All that the results of a notebook hand to the run, in order."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
+    return [data[MIME] for output in outputs if MIME in (data := output.get("data", {}))]
+
+
+def tagged(notebook: Any, start: str) -> dict[str, Markup]:
+    """The HTML of the cells whose tag begins so, by the rest of the tag; empty ones left out."""
+    found = {}
+    for cell in notebook.cells:
+        for tag in tags_of(cell):
+            html = "\n".join(_html(cell))
+            if tag.startswith(start) and html and not _is_empty(html):
+                found[tag.removeprefix(start)] = Markup(html)
+    return found
+
+
+def _is_empty(html: str) -> bool:
+    return f'class="finding {EMPTY}"' in html
+
+
+def mark_of(heading: str) -> str:
+    """What a link to a heading is called.
+
+    >>> mark_of("Who leaves early, and who stays?")
+    'who-leaves-early-and-who-stays'
+    """
+    return "-".join(re.findall(r"\w+", heading.lower()))
+
+
+def title_of(notebook: Any) -> str:
+    """The notebook's first heading, which is the question it answers."""
+    lines = (
+        line
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for line in cell.source.splitlines()
+    )
+    titles = (line.lstrip("# ").strip() for line in lines if line.startswith("# "))
+    return next(titles, say("report.page.untitled"))
+
+
+def leave_out_other_data(notebook: Any) -> None:
+    """Drop the cells tagged for the other sort of data: `dated` of a snapshot, `snapshot` of data
+    with dates.
+
+    It is a snapshot where a finding of that id was shown. The notebook is changed in place.
+    """
+    found = {row["id"] for payload in payloads(notebook) for row in payload.get("findings", ())}
+    other = DATED if SNAPSHOT in found else SNAPSHOT
+    notebook.cells = [cell for cell in notebook.cells if other not in tags_of(cell)]
+
+
+def leave_out_empty_sections(notebook: Any) -> None:
+    """Drop the sections of which every output is an empty table or chart, and say at the end which
+    these are.
+
+    The notebook is changed in place. The opening, before the first second-level heading, always
+    stays.
+    """
+    opening, *sections = _sections(notebook.cells)
+    bare = [section for section in sections if _is_bare(section)]
+    kept = [section for section in sections if section not in bare]
+    notebook.cells = [cell for section in (opening, *kept) for cell in section]
+    if bare:
+        head = say("report.page.left_out")
+        why = say("report.page.left_out_why")
+        names = [f"- {heading_of(section[0]).rstrip('.')}" for section in bare]
+        lines = [f"## {head}", "", why, "", *names]
+        notebook.cells.append(nbformat.v4.new_markdown_cell("\n".join(lines), id="left-out"))
+
+
+def _is_bare(section: Section) -> bool:
+    """Whether the section shows something, and all that it shows is empty."""
+    shown = [html for cell in section if cell.cell_type == "code" for html in _html(cell)]
+    return bool(shown) and all(_is_empty(html) for html in shown)
