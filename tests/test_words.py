@@ -26,6 +26,7 @@ BANNED = {
 }
 JUDGED = {"01_contract_term": 1, "02_ad_spend": 1, "03_rep_liking": 2, "05_sellers": 2}
 WORDS = "holds in direction only|holds|does not hold|not enough data|not run"
+MOST_WORDS = 20  # of a title that answers
 
 
 def report(data: Path, out: Path) -> Path:
