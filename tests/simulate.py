@@ -41,7 +41,7 @@ from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, VERDICTS, 
 from retention.sample import BURN_IN_MONTHS, PLAIN, WORLDS, World, simulate
 from retention.sample.life import live
 from retention.sample.world import found, numbered
-from retention.score import validation
+from retention.score import accuracy, validation
 from retention.service import reps
 from retention.settings import ResultsSettings
 from retention.stats.curves import kaplan_meier, restricted_mean
@@ -270,9 +270,7 @@ def predict(world: str, clients: int, seed: int) -> dict[str, float | str]:
         return {"skill": math.nan, "low": math.nan, "slope": math.nan, "uses": "too few"}
     saved, low, _ = found.skills[found.best_rule]
     slope = next(
-        values[0]
-        for name, values, _ in validation.calibration(found.predictions)
-        if name == "slope"
+        values[0] for name, values, _ in accuracy.calibration(found.predictions) if name == "slope"
     )
     figures = {"skill": float(saved), "low": float(low), "slope": float(slope)}
     return {**figures, "uses": "model" if found.beats else "calendar"}

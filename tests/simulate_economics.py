@@ -20,8 +20,9 @@ import pandas as pd
 
 from retention.history.money import monthly_money
 from retention.history.spells import build_spells
-from retention.money import lifetimes, plateau
+from retention.money import courses, plateau
 from retention.sample import WORLDS, World, simulate
+from retention.stats.intervals import with_limits
 
 NOTE = Path(__file__).parents[1] / "docs" / "calibration-economics.md"
 BEGIN, CUTOFF, YEAR_BEFORE = dt.date(2021, 1, 1), dt.date(2025, 12, 31), dt.date(2024, 12, 31)
@@ -58,15 +59,15 @@ where reps are on record.
 """
 
 
-def followed(tables: dict[str, pd.DataFrame], cutoff: dt.date) -> lifetimes.Course:
+def followed(tables: dict[str, pd.DataFrame], cutoff: dt.date) -> courses.Course:
     """The clients as known on a day, with their fees."""
     spells = build_spells(tables["clients"], cutoff=cutoff, records_begin=BEGIN)
     months = tables["account_months"].assign(month=lambda rows: pd.to_datetime(rows["month"]))
     known = pd.to_datetime(months["recorded_at"]) <= pd.Timestamp(cutoff)
-    return lifetimes.course(spells, monthly_money(spells, {"account_months": months[known]}))
+    return courses.course(spells, monthly_money(spells, {"account_months": months[known]}))
 
 
-def lost(then: lifetimes.Course, clients: pd.DataFrame) -> float:
+def lost(then: courses.Course, clients: pd.DataFrame) -> float:
     """The share of the fees of those present a year ago that went with those who have left since:
     what came.
     """
@@ -89,12 +90,12 @@ def found(planted: World, clients: int, seed: int) -> dict[str, list[float]]:
     planted = replace(planted, reps=12) if large else planted
     tables = simulate(planted, clients=clients, seed=seed, tables=("clients", "account_months"))
     course, then = followed(tables, CUTOFF), followed(tables, YEAR_BEFORE)
-    weights = course.weights(0 if large else lifetimes.DRAWS)
-    stay, paid = lifetimes.survival(course, weights), lifetimes.paid_there(course, weights)
+    weights = course.weights(0 if large else courses.DRAWS)
+    stay, paid = courses.survival(course, weights), courses.paid_there(course, weights)
     signed = plateau.signups(course, weights, CUTOFF)
     values = {
         "months": stay[:, :WITHIN].sum(axis=1),
-        "worth": lifetimes.worth(stay, paid, WITHIN),
+        "worth": courses.worth(stay, paid, WITHIN),
         "within": 600 / clients * signed * (stay[:, :48] * paid[:, :48]).sum(axis=1),
         "level": 600 / clients * plateau.outlook(course, CUTOFF, len(weights) - 1).level,
     }
@@ -104,7 +105,7 @@ def found(planted: World, clients: int, seed: int) -> dict[str, list[float]]:
         }
     book = plateau.book(then, then.weights(), YEAR_BEFORE, 1)
     values["present"] = 1 - book[:, 12] / book[:, 0]
-    return {name: lifetimes.with_limits(v) for name, v in values.items()}
+    return {name: with_limits(v) for name, v in values.items()}
 
 
 def main() -> None:
@@ -130,7 +131,7 @@ def main() -> None:
                     f"| {name} | {clients} | {words} | {truth:,.4g} | {off} | {inside:.1%} |"
                 )
     command = f'make simulate ARGS="--runs {runs}"' if runs != 400 else "make simulate"
-    error, draws = 100 * math.sqrt(0.95 * 0.05 / runs), lifetimes.DRAWS
+    error, draws = 100 * math.sqrt(0.95 * 0.05 / runs), courses.DRAWS
     NOTE.write_text(
         LINES.format(
             command=command,

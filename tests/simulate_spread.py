@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retention.claims import contract_term
+from retention.claims import contract_term, term_curves
 from retention.claims.ad_spend import size_hazard_ratio
 from retention.history.follow_up import follow_up
 from retention.history.money import monthly_money
 from retention.history.spells import build_spells
 from retention.history.status import year_before
-from retention.money import lifetimes, plateau
+from retention.money import courses, plateau
 from retention.portfolio.healthy import healthy
 from retention.results import Contrast
 from retention.stats import curves
@@ -188,7 +188,7 @@ def of_curves(spells: pd.DataFrame) -> Iterator[tuple[str, Limits]]:
     yield "median months", curves.median(curve)
     found = curves.cumulative_incidence(outcome, [12]).iloc[0]
     yield "left by choice by month 12", (found["share"], found["low"], found["high"])
-    for row in contract_term.restricted_mean_estimates(spells).rows:
+    for row in term_curves.restricted_mean_estimates(spells).rows:
         if row.key[1] == "contract_term.estimate.mean_service:24":
             yield f"mean months in 24, {row.group}", (row.estimate, row.low, row.high)
 
@@ -199,12 +199,12 @@ def of_money(
     """Months, worth, churn and plateau, by the rows of `Weights`, with their units and the sizes of
     the reps.
     """
-    course = lifetimes.course(spells, monthly_money(spells, {}))
+    course = courses.course(spells, monthly_money(spells, {}))
     weights = course.weights(draws)
     sizes = weights.sizes
-    stay, paid = lifetimes.survival(course, weights), lifetimes.paid_there(course, weights)
+    stay, paid = courses.survival(course, weights), courses.paid_there(course, weights)
     yield "mean months in 24", stay[:, :24].sum(axis=1), "months", sizes
-    yield "worth over 24 months", lifetimes.worth(stay, paid, 24), "money", sizes
+    yield "worth over 24 months", courses.worth(stay, paid, 24), "money", sizes
     there, gone = weights @ course.at_risk, weights @ course.left
     yield "churn a month", gone.sum(axis=1) / there.sum(axis=1), "share", sizes
     signed = plateau.signups(course, weights, CUTOFF) * per
@@ -214,7 +214,7 @@ def of_money(
         "money",
         sizes,
     )
-    brings = lifetimes.extended(course, weights)[:, :-1] * plateau.paid_all_along(course, weights)
+    brings = courses.extended(course, weights)[:, :-1] * plateau.paid_all_along(course, weights)
     yield "plateau, the longest leaving on as lately", signed * brings.sum(axis=1), "money", sizes
 
 

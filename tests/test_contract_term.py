@@ -10,7 +10,7 @@ import pytest
 
 from conftest import clients_of
 from retention import contract_hazard_ratio, judge, open_study
-from retention.claims import contract_term
+from retention.claims import contract_term, term_curves
 from retention.claims.contract_term import CHANGES_UNKNOWN, FIXED, MONTHLY, curve_hazard_ratio
 from retention.claims.judge import CLAIMS
 from retention.history.conventions import questions
@@ -167,7 +167,7 @@ def test_lock_in_misleads_the_raw_ratio_and_not_the_study():
     spells = simulated(World(contract=0.0, spend=0.0), 12_000, seed=4)
     found = contract_hazard_ratio(spells)
     assert abs(found.theta) < 3.3 * found.se
-    assert contract_term.raw_rate_ratio(spells).rows[0].low > 1.1
+    assert term_curves.raw_rate_ratio(spells).rows[0].low > 1.1
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_without_lock_in_both_agree():
         World(contract=math.log(2), spend=0.0, lock_in=False, breach=0.0), 8_000, seed=5
     )
     raw, found = (
-        contract_term.raw_rate_ratio(spells).rows[0].estimate,
+        term_curves.raw_rate_ratio(spells).rows[0].estimate,
         by_hand(contract_hazard_ratio(spells)),
     )
     assert found == pytest.approx(raw, rel=0.12)
@@ -261,15 +261,15 @@ def test_tiny_agencies_get_an_answer_and_no_error(rows):
     assert found.verdict == NOT_ENOUGH and found.why
     cycles = contract_cycles(spells)
     for result in (
-        contract_term.survival_estimates(spells),
-        contract_term.service_estimates(spells),
-        contract_term.restricted_mean_estimates(spells),
+        term_curves.survival_estimates(spells),
+        term_curves.service_estimates(spells),
+        term_curves.restricted_mean_estimates(spells),
         contract_term.renewal_estimates(spells, cycles),
         contract_term.early_exit_estimates(cycles),
-        contract_term.incidence_estimates(spells),
-        contract_term.raw_rate_ratio(spells),
+        term_curves.incidence_estimates(spells),
+        term_curves.raw_rate_ratio(spells),
         contract_term.ratio_by_term(spells),
-        contract_term.headlines(spells),
+        term_curves.headlines(spells),
     ):
         assert result._repr_mimebundle_()["text/html"]
 
@@ -291,14 +291,14 @@ def test_per_renewal_shares_by_hand():
 
 
 def test_shares_of_all_kinds_and_staying_make_a_whole(sample_study):
-    rows = contract_term.incidence_estimates(sample_study.spells).rows
-    service = contract_term.service_estimates(sample_study.spells).rows
+    rows = term_curves.incidence_estimates(sample_study.spells).rows
+    service = term_curves.service_estimates(sample_study.spells).rows
     still = {row.key[2]: row.estimate for row in service if row.key[1] == f"{STILL}:12"}
-    terms = contract_term.term_group(sample_study.spells)
+    terms = term_curves.term_group(sample_study.spells)
     assert len(still) == len(terms.cat.categories) == 3
     year = [f"contract_term.gone.{kind}:12" for kind in KINDS]
     for term in terms.cat.categories:
-        group = key_of(contract_term.term_name(term))
+        group = key_of(term_curves.term_name(term))
         shares = [row.estimate for row in rows if row.key[2] == group and row.key[1] in year]
         survival = after(kaplan_meier(follow_up(sample_study.spells[terms == term])), 12)
         assert len(shares) == 3
@@ -334,10 +334,10 @@ def test_nothing_is_read_where_nobody_was_at_risk():
     spells = build_spells(
         clients_of(rows), cutoff=dt.date(2024, 6, 30), records_begin=dt.date(2024, 1, 1)
     )
-    rows = contract_term.service_estimates(spells).rows
+    rows = term_curves.service_estimates(spells).rows
     assert {row.key[1] for row in rows if row.unit == "share"} == {f"{STILL}:6"}
-    assert contract_term.restricted_mean_estimates(spells).rows == ()
-    assert contract_term.survival_by_term(spells)["followed"].max() == 6
+    assert term_curves.restricted_mean_estimates(spells).rows == ()
+    assert term_curves.survival_by_term(spells)["followed"].max() == 6
     assert (
         "In month 7 of service no month-to-month client could be seen"
         in judge(CLAIMS["A1"], curve_hazard_ratio(spells)).why
@@ -355,7 +355,7 @@ def test_a_group_in_which_all_left_is_shown_and_told_as_such():
     found = judge(CLAIMS["A1"], curve_hazard_ratio(spells))
     group = contract_term.ARMS[MONTHLY]
     assert say("contract_term.lacking.all_left", month=12, group=group) in found.why
-    table = {row.key[1:]: row for row in contract_term.survival_estimates(spells).rows}
+    table = {row.key[1:]: row for row in term_curves.survival_estimates(spells).rows}
     gone = table[f"{NOT_LEFT}:12", MONTHLY_GROUP]
     assert gone.estimate == 0 and math.isnan(gone.low)
 
@@ -364,8 +364,8 @@ def test_a_fixed_term_that_serves_shorter_is_told_as_such():
     rows = [(f"m{i}", "2022-01-01", "2022-11-30" if i < 12 else None, 1) for i in range(40)]
     rows += [(f"f{i}", "2022-01-01", "2022-06-30" if i < 20 else None, 6) for i in range(40)]
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
-    text = contract_term.headlines(spells).items[1].text
-    gain = contract_term.restricted_mean_estimates(spells).rows[-1]
+    text = term_curves.headlines(spells).items[1].text
+    gain = term_curves.restricted_mean_estimates(spells).rows[-1]
     assert gain.high < 0
     shorter = quantity(-gain.estimate, "months")
     assert key_of(text).startswith(f"contract_term.headline.shorter:{shorter},24,")
@@ -379,7 +379,7 @@ def test_lead_sentences_need_ten_ends():
         ("c", "2023-01-01", None, 12),
     ]
     assert (
-        contract_term.headlines(build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))).items
+        term_curves.headlines(build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))).items
         == ()
     )
 
@@ -423,7 +423,7 @@ def test_a_strangers_export_gives_the_known_numbers(tmp_path):
     text = readme_example().replace("Telco-Customer-Churn.csv", str(TELCO))
     (tmp_path / "retention.toml").write_text(text)
     study = open_study(config=str(tmp_path / "retention.toml"))
-    table = contract_term.survival_estimates(study.spells)
+    table = term_curves.survival_estimates(study.spells)
     found = {row.key[1:]: row for row in table.rows}
     year = found[f"{NOT_LEFT}:12", MONTHLY_GROUP]
     assert [round(value, 4) for value in (year.estimate, year.low, year.high)] == [

@@ -16,7 +16,7 @@ from retention import open_study
 from retention.history.follow_up import follow_up
 from retention.history.money import monthly_money
 from retention.history.spells import build_spells
-from retention.money import bonuses, levers, lifetimes, plateau
+from retention.money import bonuses, courses, levers, lifetimes, plateau
 from retention.sample import World, simulate
 from retention.settings import WhatIfSettings
 from retention.stats.curves import after, kaplan_meier, restricted_mean
@@ -90,8 +90,8 @@ def constant(n: int, churn: float, seed: int) -> pd.DataFrame:
 )
 def test_the_lifetime_values_of_the_specification(fee, leaving, value):
     stay = ((1 - leaving) ** np.arange(601))[None, :]
-    assert lifetimes.worth(stay, np.full((1, 600), fee), 600)[0] == pytest.approx(value, abs=5e-5)
-    undiscounted = lifetimes.worth(stay, np.full((1, 600), fee), 600, discount=0.0)[0]
+    assert courses.worth(stay, np.full((1, 600), fee), 600)[0] == pytest.approx(value, abs=5e-5)
+    undiscounted = courses.worth(stay, np.full((1, 600), fee), 600, discount=0.0)[0]
     assert undiscounted == pytest.approx(fee / leaving, rel=1e-9)
 
 
@@ -99,19 +99,19 @@ def test_five_clients_by_hand():
     """At risk 5, 4 from month 4, 3 from month 7, 1 from month 13; a fifth, a quarter and a third of
     them leave.
     """
-    found = lifetimes.course(five(), NOTHING)
+    found = courses.course(five(), NOTHING)
     assert found.at_risk.sum(axis=0)[[0, 2, 3, 5, 6, 11, 12]].tolist() == [5, 5, 4, 4, 3, 3, 1]
     once = np.ones((1, 5))
-    stay = lifetimes.survival(found, once)[0]
+    stay = courses.survival(found, once)[0]
     assert stay[[0, 3, 6, 12]] == pytest.approx([1, 4 / 5, 3 / 5, 2 / 5])
     # b is censored after twelve months, in which e goes: of three at risk one leaves.
-    paid = lifetimes.paid_there(found, once)[0]  # c pays 200 as planned, the others 100
+    paid = courses.paid_there(found, once)[0]  # c pays 200 as planned, the others 100
     assert paid[[0, 2, 3]].tolist() == [120, 120, 100]
-    assert lifetimes.worth(stay[None, :], paid[None, :], 6, discount=0)[0] == pytest.approx(
+    assert courses.worth(stay[None, :], paid[None, :], 6, discount=0)[0] == pytest.approx(
         3 * 120 + 3 * 0.8 * 100
     )
     # Were leaving by choice halved as a power, e's end (the agency's) would stay as it is.
-    slow = lifetimes.stay_by(*lifetimes.paces(found, once), 0.5)[0]
+    slow = courses.stay_by(*courses.paces(found, once), 0.5)[0]
     assert slow[12] == pytest.approx(math.sqrt(4 / 5 * 3 / 4) * 2 / 3)
     assert lifetimes.payback(stay[None, :], paid[None, :], np.array([361.0]), 24)[0] == 4
     assert np.isinf(lifetimes.payback(stay[None, :], paid[None, :], np.array([1e6]), 24)[0])
@@ -120,7 +120,7 @@ def test_five_clients_by_hand():
 def test_fees_by_month_lose_nothing_of_an_ended_client():
     spells = five()
     money = paying(spells, {"a": [100] * 24, "c": [200, 200, 50], "d": [10] * 9, "e": [100] * 12})
-    found = lifetimes.course(spells, money)
+    found = courses.course(spells, money)
     row = dict(zip(spells["client_id"], found.paid, strict=True))
     assert (
         np.nansum(row["c"]) == 450 and row["b"][:12].tolist() == [100] * 12
@@ -128,7 +128,7 @@ def test_fees_by_month_lose_nothing_of_an_ended_client():
     assert np.nansum(row["d"]) == 60  # what is dated after its end is not its own
     assert found.counts.key == "economics.counts.fees_or_planned"
     middle = build_spells(clients_of([("m", "2023-01-15", "2023-03-14", 1)]), cutoff=CUTOFF)
-    assert lifetimes.course(middle, paying(middle, {"m": [50, 100, 50]})).paid[0].tolist() == [
+    assert courses.course(middle, paying(middle, {"m": [50, 100, 50]})).paid[0].tolist() == [
         50,
         150,
     ]
@@ -155,8 +155,8 @@ def test_margins_take_hours_at_their_cost():
 
 def test_the_curve_is_kaplan_meier_s_and_the_mean_its_area(sample_study):
     spells = sample_study.spells
-    found = lifetimes.course(spells, sample_study.money)
-    stay = lifetimes.survival(found, np.ones((1, len(spells))))[0]
+    found = courses.course(spells, sample_study.money)
+    stay = courses.survival(found, np.ones((1, len(spells))))[0]
     outcome = follow_up(spells)
     curve = kaplan_meier(outcome)
     assert [stay[m] for m in (6, 12, 24, 60)] == pytest.approx(
@@ -167,7 +167,7 @@ def test_the_curve_is_kaplan_meier_s_and_the_mean_its_area(sample_study):
 
 def test_shares_add_up_and_are_not_those_of_the_ended(sample_study):
     spells = sample_study.spells
-    found = lifetimes.course(spells, sample_study.money)
+    found = courses.course(spells, sample_study.money)
     for mask in lifetimes.segments(spells).values():
         part = found.where(mask)
         assert sum(row.estimate for row in lifetimes.bands(part).rows) == pytest.approx(1.0)
@@ -184,16 +184,16 @@ def test_the_bands_are_of_all_who_sign_and_not_of_those_who_left():
     """
     spells = constant(3000, 1 / 12, seed=8)
     lately = spells[spells["start_date"] >= "2023-01-01"].reset_index(drop=True)
-    row = lifetimes.bands(lifetimes.course(lately, NOTHING)).rows[0]
+    row = lifetimes.bands(courses.course(lately, NOTHING)).rows[0]
     assert row.low < 1 - (11 / 12) ** 6 < row.high
     assert (lately.loc[lately["ended"], "stop_months"] <= 6).mean() > row.high + 0.1
 
 
 def test_a_firm_from_nothing_earns_sign_ups_times_the_restricted_mean():
     """R(H) = a RMST(H) exactly (METHODS 5), here with the fee of each month of service."""
-    found = lifetimes.course(constant(600, 1 / 12, seed=1), NOTHING)
+    found = courses.course(constant(600, 1 / 12, seed=1), NOTHING)
     ahead = plateau.outlook(found, CUTOFF)
-    stay = lifetimes.survival(found, np.ones((1, 600)))[0]
+    stay = courses.survival(found, np.ones((1, 600)))[0]
     assert ahead.new[0, 24] == pytest.approx(ahead.signed[0] * 100 * stay[:24].sum())
     assert ahead.signed[0] == pytest.approx(5.0)  # 600 in 120 months
 
@@ -202,7 +202,7 @@ def test_a_planted_pace_gives_its_plateau_and_its_churn():
     """Five a month paying 100, leaving a twelfth a month: 6,000 a month, and there already after
     ten years.
     """
-    found = lifetimes.course(constant(600, 1 / 12, seed=2), NOTHING)
+    found = courses.course(constant(600, 1 / 12, seed=2), NOTHING)
     ahead = plateau.outlook(found, CUTOFF)
     value, low, high = lifetimes.with_limits(ahead.level)
     assert low < 6000 < high and high - low < 2500 and ahead.beyond < 0.1
@@ -216,9 +216,9 @@ def test_a_planted_pace_gives_its_plateau_and_its_churn():
 def test_the_shortcut_is_said_to_fail_where_it_does():
     early = constant(300, 0.25, seed=3)
     late = constant(300, 0.02, seed=4).assign(client_id=lambda f: "l" + f["client_id"])
-    told = lifetimes.shortcut(
-        lifetimes.course(pd.concat([early, late], ignore_index=True), NOTHING)
-    )[1]
+    told = lifetimes.shortcut(courses.course(pd.concat([early, late], ignore_index=True), NOTHING))[
+        1
+    ]
     assert texts()["economics.churn.misleads"] in told.text
 
 
@@ -230,10 +230,10 @@ def test_the_intervals_cover_what_was_planted():
     truth = float((100 * (11 / 12) ** t / 1.1 ** (t / 12)).sum()), 1 / 12, 200 / 120 * 100 * 12
     inside = np.zeros(3)
     for seed in range(40):
-        found = lifetimes.course(constant(200, 1 / 12, seed=100 + seed), NOTHING)
+        found = courses.course(constant(200, 1 / 12, seed=100 + seed), NOTHING)
         weights = found.weights(200)
-        value = lifetimes.worth(
-            lifetimes.survival(found, weights), lifetimes.paid_there(found, weights), 24
+        value = courses.worth(
+            courses.survival(found, weights), courses.paid_there(found, weights), 24
         )
         churn = (weights @ found.left).sum(axis=1) / (weights @ found.at_risk).sum(axis=1)
         limits = [
@@ -247,7 +247,7 @@ def test_the_intervals_cover_what_was_planted():
 
 
 def test_another_seller_by_hand():
-    ahead = plateau.outlook(lifetimes.course(constant(600, 1 / 12, seed=5), NOTHING), CUTOFF)
+    ahead = plateau.outlook(courses.course(constant(600, 1 / 12, seed=5), NOTHING), CUTOFF)
     table, words = bonuses.seller_rule(ahead, ahead, bonuses.Sellers(5, 600.0, 0.1, 4.0))
     rule = by_name(table, "seller")
     assert said(words) == "economics.seller.more" and "against a quota of 4" in words.text
@@ -320,16 +320,14 @@ def test_a_bonus_among_equals_is_luck_and_among_unequals_is_not():
 
 
 def test_the_seller_bonus_pays_from_where_it_costs_as_much_as_it_brings():
-    found = lifetimes.course(constant(600, 1 / 12, seed=6), NOTHING)
+    found = courses.course(constant(600, 1 / 12, seed=6), NOTHING)
     rows = by_name(bonuses.longevity_bonus(found, found, WhatIfSettings()), "longevity")
     needed = rows["needed"].estimate
     once = np.ones((1, 600))
-    chose, other = lifetimes.paces(found, once)
-    paid, due = lifetimes.paid_there(found, once), np.arange(6, found.known + 1, 6)
-    stay, slow = lifetimes.stay_by(chose, other), lifetimes.stay_by(chose, other, 1 - needed)
-    gained = (lifetimes.worth(slow, paid, found.known) - lifetimes.worth(stay, paid, found.known))[
-        0
-    ]
+    chose, other = courses.paces(found, once)
+    paid, due = courses.paid_there(found, once), np.arange(6, found.known + 1, 6)
+    stay, slow = courses.stay_by(chose, other), courses.stay_by(chose, other, 1 - needed)
+    gained = (courses.worth(slow, paid, found.known) - courses.worth(stay, paid, found.known))[0]
     assert gained == pytest.approx(0.5 * 100 * (slow[0, due] / 1.1 ** (due / 12)).sum(), rel=1e-3)
 
 
@@ -341,7 +339,7 @@ def test_levers_by_hand():
     """With one fee for all: raising it by 5 % brings 5 %; a fifth seller's like brings a fifth,
     less what it costs.
     """
-    found = lifetimes.course(constant(600, 1 / 12, seed=7), NOTHING)
+    found = courses.course(constant(600, 1 / 12, seed=7), NOTHING)
     told, who = (
         WhatIfSettings(rates_raised=0.05, leaving_lowered=0.10),
         bonuses.Sellers(5, 40.0, 0.1, 4.0),
@@ -350,7 +348,7 @@ def test_levers_by_hand():
     gain = {change_of(lever): lever.gain[0] / tried.today[0] for lever in tried.tried}
     assert gain["rates"] == pytest.approx(0.05)
     assert gain["sellers"] == pytest.approx(0.2 * 0.9 - 40 / tried.today[0])
-    stay, h = lifetimes.survival(found, np.ones((1, 600)))[0], tried.horizon
+    stay, h = courses.survival(found, np.ones((1, 600)))[0], tried.horizon
     slower = np.append(1, np.cumprod((stay[1 : h + 1] / stay[:h]) ** 0.9))
     assert gain["leaving"] == pytest.approx(slower[:h].sum() / stay[:h].sum() - 1)
     assert tried.today[0] == pytest.approx(5 * 100 * stay[:h].sum())
@@ -374,7 +372,7 @@ def test_levers_that_take_work_are_held_against_those_that_do_not_after_their_ho
     leaves all of it.
     """
     spells = constant(600, 1 / 12, seed=9)
-    fees = lifetimes.course(spells, NOTHING)
+    fees = courses.course(spells, NOTHING)
     margins = replace(fees, paid=fees.paid * 0.1)
     told = WhatIfSettings(rates_raised=0.05)
     gain = {
@@ -413,7 +411,7 @@ def test_present_clients_under_notice_pay_until_their_end():
         ("gone", "2022-01-01", "2025-01-31", 1)
     ]
     frame = clients_of(rows).assign(recorded_date=pd.Timestamp("2024-12-15"), fee_pct=10.0)
-    found = lifetimes.course(build_spells(frame, cutoff=CUTOFF), NOTHING)
+    found = courses.course(build_spells(frame, cutoff=CUTOFF), NOTHING)
     present, now = plateau.present_clients(found, CUTOFF)
     assert present.sum() == 13 and now[present].tolist() == [100.0] * 13
     path = plateau.book(found, found.weights(0), CUTOFF, 1)[0]
@@ -425,7 +423,7 @@ def test_present_clients_under_notice_pay_until_their_end():
 def test_clients_alone_run_in_part():
     """Without fees: lifetimes and churn; and what fees would answer."""
     spells = five().drop(columns="fee_pct")
-    found = lifetimes.course(spells, monthly_money(spells, {}))
+    found = courses.course(spells, monthly_money(spells, {}))
     assert not found.has_money and lifetimes.bands(found).rows
     assert "fee_pct" in lifetimes.value_words(lifetimes.value_by_segment(found)).text
     assert plateau.outlook(found, CUTOFF) is None
@@ -441,9 +439,9 @@ def test_clients_alone_run_in_part():
 
 
 def test_the_grade_is_the_band_of_the_median_and_says_where_it_is_not_reached():
-    few = lifetimes.grade(lifetimes.course(five(), NOTHING))
+    few = lifetimes.grade(courses.course(five(), NOTHING))
     assert few.text.key == "economics.grade.lacking"
-    found = lifetimes.course(
+    found = courses.course(
         constant(6000, 0.1, seed=13), NOTHING
     )  # .9 to the sixth is .53, to the seventh .48
     assert lifetimes.grade(found).text.key.startswith("economics.grade.median:7.0,fair")
@@ -451,14 +449,14 @@ def test_the_grade_is_the_band_of_the_median_and_says_where_it_is_not_reached():
         clients_of([(f"s{k}", "2022-01-01", None, 1) for k in range(12)]), cutoff=CUTOFF
     )
     assert (
-        lifetimes.grade(lifetimes.course(staying, NOTHING)).text.key
+        lifetimes.grade(courses.course(staying, NOTHING)).text.key
         == "economics.grade.best:36,excellent"
     )
 
 
 def test_the_sample_s_worth_is_told_by_segment_with_margins():
     study = open_study("", "", "")
-    table = lifetimes.value_by_segment(lifetimes.best_course(study.spells, study.money))
+    table = lifetimes.value_by_segment(courses.best_course(study.spells, study.money))
     rows = {row.key[1:]: row for row in table.rows}
     worth = "economics.value.worth:24"
     small, large = (rows[worth, f"economics.segment.{name}"] for name in ("smallest", "largest"))
@@ -476,10 +474,10 @@ def test_a_big_world_has_room_for_late_entry():
     tables = simulate(World(), clients=3000, seed=5, tables=("clients",))
     begin = dt.date(2021, 1, 1)
     late = build_spells(tables["clients"], cutoff=dt.date(2025, 12, 31), records_begin=begin)
-    found = lifetimes.course(late, NOTHING)
+    found = courses.course(late, NOTHING)
     whole = found.where((late["entry_months"] == 0).to_numpy())
     ours, theirs = (
-        lifetimes.survival(part, np.ones((1, len(part.spells))))[0, 24] for part in (found, whole)
+        courses.survival(part, np.ones((1, len(part.spells))))[0, 24] for part in (found, whole)
     )
     assert ours == pytest.approx(theirs, abs=0.03)
 
@@ -491,10 +489,10 @@ def test_a_few_fees_do_not_stand_for_all():
     spells = constant(200, 1 / 12, seed=1)
     one = spells[spells["stop_months"] >= 24].iloc[0]["client_id"]
     money = paying(spells, {one: [5000.0] * 24})
-    found = lifetimes.course(spells, money)
+    found = courses.course(spells, money)
     assert np.nanmedian(found.paid) == 100
     assert found.counts.key == "economics.counts.fees_or_planned"
-    unknown = lifetimes.course(spells.drop(columns="fee_pct"), money)
+    unknown = courses.course(spells.drop(columns="fee_pct"), money)
     assert not unknown.has_money and plateau.outlook(unknown, CUTOFF) is None
 
 
@@ -541,14 +539,14 @@ def test_hours_kept_for_part_of_the_time_are_not_taken_for_nothing():
         10,
     ]
     assert money["margin"].iloc[24:].isna().all()  # of b none were ever kept
-    assert lifetimes.best_course(spells, money).counts.key == "economics.counts.fees"
+    assert courses.best_course(spells, money).counts.key == "economics.counts.fees"
 
 
 def test_few_ends_are_described_without_an_interval():
     staying = build_spells(
         clients_of([(f"s{k}", "2023-06-01", None, 1) for k in range(12)]), cutoff=CUTOFF
     )
-    found = lifetimes.course(staying.assign(fee_pct=10.0), NOTHING)
+    found = courses.course(staying.assign(fee_pct=10.0), NOTHING)
     assert all(
         math.isnan(row.low)
         for row in (*lifetimes.bands(found).rows, *lifetimes.value_by_segment(found).rows)
@@ -558,13 +556,13 @@ def test_few_ends_are_described_without_an_interval():
     young = build_spells(
         clients_of([(f"s{k}", "2024-04-01", None, 1) for k in range(12)]), cutoff=CUTOFF
     )
-    young_bands = lifetimes.bands(lifetimes.course(young, NOTHING))
+    young_bands = lifetimes.bands(courses.course(young, NOTHING))
     assert young_bands.rows[-1].key[2] == "economics.bands.or_better:fair,6"
 
 
 def test_how_many_sign_is_uncertain_however_young_the_agency():
     young = constant(600, 1 / 12, seed=12)
-    found = lifetimes.course(
+    found = courses.course(
         young[young["start_date"] >= "2023-01-01"].reset_index(drop=True), NOTHING
     )
     signed = plateau.signups(found, found.weights(), CUTOFF)

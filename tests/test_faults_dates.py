@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from conftest import clients_of
 from retention import contract_hazard_ratio, judge, open_study
 from retention.claims import gate
-from retention.claims.contract_term import survival_estimates
 from retention.claims.judge import CLAIMS
+from retention.claims.term_curves import survival_estimates
 from retention.cli import cli
 from retention.data.schema import write_csv
 from retention.errors import ConfigError, DataError

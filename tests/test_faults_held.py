@@ -15,7 +15,7 @@ import pytest
 
 from conftest import ROOT, clients_of
 from retention import contract_hazard_ratio, judge, open_study
-from retention.claims import ad_spend, contract_checks, profile
+from retention.claims import ad_spend, contract_checks, profile, size_groups
 from retention.claims.contract_term import CHANGES_UNKNOWN, contract_sensitivities
 from retention.claims.judge import CLAIMS
 from retention.data.schema import write_csv
@@ -178,11 +178,11 @@ def test_S14_a_size_of_zero_is_not_known():
     spells, gone = followed(clients), clients["monthly_ad_spend"] == 0
     blank = followed(clients.assign(monthly_ad_spend=clients["monthly_ad_spend"].mask(gone)))
     assert (
-        ad_spend.quarters(spells)[gone].isna().all()
-        and ad_spend.quarters(spells)[~gone].notna().all()
+        size_groups.quarters(spells)[gone].isna().all()
+        and size_groups.quarters(spells)[~gone].notna().all()
     )
     assert contract_hazard_ratio(spells).theta == pytest.approx(contract_hazard_ratio(blank).theta)
-    said = key_of(ad_spend.cut_points(spells).text)
+    said = key_of(size_groups.cut_points(spells).text)
     assert said.startswith("ad_spend.cuts.quarters_but:") and said.endswith(f",{gone.sum()}")
     assert held.NOT_KNOWN not in held.size(
         exit_rows(spells)
@@ -264,10 +264,10 @@ def test_S17_sizes_in_steps_make_natural_groups():
     rows = [(f"c{i}", "2023-01-01", None, 1) for i in range(10)]
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 6, 30))
     spells = spells.assign(monthly_ad_spend=[100.0] * 5 + [200.0] * 3 + [300.0] * 2)
-    assert ad_spend.quarters(spells).value_counts().to_dict() == {
+    assert size_groups.quarters(spells).value_counts().to_dict() == {
         "smallest_sizes": 5, "middle_sizes": 3, "largest_sizes": 2
     }  # fmt: skip
-    text = ad_spend.cut_points(spells).text
+    text = size_groups.cut_points(spells).text
     assert key_of(text) == "ad_spend.cuts.steps:100.0,0.5,300.0,0.2"
     assert all(number in text for number in (" 100 ", "(50%)", " 300 ", "(20%)"))
 
@@ -288,7 +288,7 @@ def test_S17_one_size_for_nearly_all_is_never_told_to_look_again():
     verdict = judge(
         CLAIMS["A4"], ad_spend.size_hazard_ratio(followed(clients.assign(monthly_ad_spend=spend)))
     )
-    assert verdict.verdict == NOT_ENOUGH and ad_spend.ALIKE in verdict.why
+    assert verdict.verdict == NOT_ENOUGH and size_groups.ALIKE in verdict.why
     assert verdict.advice == CLAIMS["A4"].advice[f"{NOT_ENOUGH} + one_size"]
     assert verdict.would_change == ""
 

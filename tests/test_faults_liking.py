@@ -23,8 +23,8 @@ from retention.claims import (
     rep_liking,
     results_shape,
 )
-from retention.claims.contract_term import _gain_words
 from retention.claims.judge import CLAIMS
+from retention.claims.term_curves import _gain_words
 from retention.history.panel import Panel, build_panel, design, result_grid
 from retention.history.spells import build_spells
 from retention.results import (

@@ -13,7 +13,7 @@ import pytest
 from retention.claims import ad_spend, profile
 from retention.report import index, sections
 from retention.results import Finding
-from retention.score import cross_section, early_warning, guards, scores, validation
+from retention.score import cross_section, early_warning, guards, resampling, scores, validation
 from retention.score import model as risk
 from retention.settings import Extra, Settings
 from retention.study import open_study
@@ -270,9 +270,9 @@ def test_S12_each_client_has_a_share_a_repeat_and_figures_are_those_of_the_libra
     assert shares["client_id"].value_counts().eq(cross_section.REPEATS).all()
     from sklearn.metrics import average_precision_score, roc_auc_score
 
-    area = roc_auc_score(shares["left"], shares[validation.MODEL])
+    area = roc_auc_score(shares["left"], shares[resampling.MODEL])
     assert validation.area_under_curve(shares)[0] == pytest.approx(area)
-    precision = average_precision_score(shares["left"], shares[validation.MODEL])
+    precision = average_precision_score(shares["left"], shares[resampling.MODEL])
     assert validation.average_precision(shares)[0] == pytest.approx(precision)
 
 
@@ -410,7 +410,7 @@ def test_S6_the_interval_is_said_to_be_that_of_a_group():
 
 def predicted(left: list[int], model: list[float], calendar: list[float]) -> pd.DataFrame:
     frame = pd.DataFrame(
-        {"left": left, validation.MODEL: model, validation.CALENDAR: calendar, "month": 1}
+        {"left": left, resampling.MODEL: model, validation.CALENDAR: calendar, "month": 1}
     )
     return frame.assign(client_id=np.arange(len(left)).astype(str), worth_a_month=100.0)
 

@@ -17,7 +17,7 @@ from retention.history.in_charge import last_rep, rep_by
 from retention.history.money import monthly_money
 from retention.history.panel import wider
 from retention.history.spells import build_spells
-from retention.money import bonuses, levers, lifetimes, plateau
+from retention.money import bonuses, courses, levers, lifetimes, plateau
 from retention.portfolio.healthy import churn, healthy, joiners_and_leavers
 from retention.portfolio.margins import mended
 from retention.portfolio.tiers import days_to_pay
@@ -54,10 +54,10 @@ def served(n: int, sd: float, seed: int, reps: int = REPS, churn: float = 1 / 12
     return spells.assign(reps=[((0, f"r{k}"),) for k in rep[spells["client_id"].astype(int)]])
 
 
-def without(spells: pd.DataFrame, rep: str) -> lifetimes.Course:
+def without(spells: pd.DataFrame, rep: str) -> courses.Course:
     """The course of the clients of all other reps."""
     kept = np.array([spans[0][1] != rep for spans in spells["reps"]])
-    return lifetimes.course(spells, NOTHING).where(kept)
+    return courses.course(spells, NOTHING).where(kept)
 
 
 def test_S1_weights_leave_out_a_rep_s_own_client_months():
@@ -71,7 +71,7 @@ def test_S1_weights_leave_out_a_rep_s_own_client_months():
     ]
     spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 4, 30))
     spells = spells.assign(reps=[((0, "a"),), ((0, "a"), (2, "b")), ((0, ""),)])
-    found = lifetimes.course(spells, NOTHING)
+    found = courses.course(spells, NOTHING)
     weights = found.weights(0)
     assert (weights @ found.at_risk).tolist() == [[3, 3, 3, 3], [1, 1, 2, 2], [3, 3, 2, 2]]
     assert (weights @ np.array([1.0, 10.0, 100.0])).tolist() == [
@@ -121,12 +121,12 @@ def test_S1_limits_are_the_wider_of_client_and_rep():
 
 def test_S1_the_curve_without_a_rep_is_that_of_the_others():
     spells = served(240, 0.6, 1)
-    found = lifetimes.course(spells, NOTHING)
-    stay = lifetimes.survival(found, found.weights(3))
+    found = courses.course(spells, NOTHING)
+    stay = courses.survival(found, found.weights(3))
     assert stay.shape[0] == 1 + 3 + REPS
     for k in range(REPS):
         part = without(spells, f"r{k}")
-        other = lifetimes.survival(part, part.weights(0))[0]
+        other = courses.survival(part, part.weights(0))[0]
         assert stay[4 + k] == pytest.approx(other)
     spread = spread_by_rep([follow_up(spells)], lambda counts: counts.mean(24))
     months = stay[:, :24].sum(axis=1)
@@ -138,13 +138,13 @@ def test_S1_money_covers_what_is_planted_where_reps_differ():
     """Thirty agencies of 300 clients: months, worth and plateau. By client alone far fewer of the
     first two cover.
     """
-    truth = lifetimes.course(served(60_000, 0.6, 1, reps=6_000).drop(columns="reps"), NOTHING)
+    truth = courses.course(served(60_000, 0.6, 1, reps=6_000).drop(columns="reps"), NOTHING)
     planted = quantities(truth, per=300 / 60_000)
     inside = np.zeros((2, len(planted)))
     for seed in range(30):
         spells = served(300, 0.6, 100 + seed)
         for way, rows in enumerate((spells.drop(columns="reps"), spells)):
-            limits = quantities(lifetimes.course(rows, NOTHING))
+            limits = quantities(courses.course(rows, NOTHING))
             inside[way] += [
                 low < true[0] < high for true, (_, low, high) in zip(planted, limits, strict=True)
             ]
@@ -152,14 +152,14 @@ def test_S1_money_covers_what_is_planted_where_reps_differ():
     assert (inside[0, :2] < 23).all(), inside
 
 
-def quantities(found: lifetimes.Course, per: float = 1.0) -> list[list[float]]:
+def quantities(found: courses.Course, per: float = 1.0) -> list[list[float]]:
     """Mean months of 24, worth of 24 months, and what today's sign-ups come to, with limits."""
     weights = found.weights(200 if per == 1 else 0)
-    stay, paid = lifetimes.survival(found, weights), lifetimes.paid_there(found, weights)
+    stay, paid = courses.survival(found, weights), courses.paid_there(found, weights)
     level = per * plateau.signups(found, weights, CUTOFF) * stay[:, :60].sum(axis=1)
     values = {
         "months": stay[:, :24].sum(axis=1),
-        "money": lifetimes.worth(stay, paid, 24),
+        "money": courses.worth(stay, paid, 24),
         "number": level,
     }
     return [found.limits(value, unit) for unit, value in values.items()]
@@ -196,7 +196,7 @@ def test_S1_levers_and_plateau_are_no_surer_with_reps_than_without():
     told, who, cutoff = WhatIfSettings(), bonuses.Sellers(5, 40.0, 0.1, 4.0), dt.date(2025, 12, 31)
     tables = []
     for rows in (spells, spells.drop(columns="reps")):
-        found = lifetimes.course(rows, NOTHING)
+        found = courses.course(rows, NOTHING)
         ahead, moved = (
             plateau.outlook(found, cutoff, 100),
             levers.levers(found, found, who, told, cutoff),
@@ -229,7 +229,7 @@ def test_S1_how_many_sign_is_no_luck_of_the_reps():
     """
     spells = served(400, 0.0, 3)
     half = [((0, "r0"),) if k % 2 else spans for k, spans in enumerate(spells["reps"])]
-    found = lifetimes.course(spells.assign(reps=half), NOTHING)
+    found = courses.course(spells.assign(reps=half), NOTHING)
     ahead = plateau.outlook(found, CUTOFF, 100)
     assert np.ptp(ahead.signed[-REPS:]) == 0 and ahead.book[-REPS:, 0] == pytest.approx(
         ahead.book[0, 0]

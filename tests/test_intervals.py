@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from conftest import clients_of
-from retention.claims.contract_term import contract_hazard_ratio, restricted_mean_estimates
+from retention.claims.contract_term import contract_hazard_ratio
+from retention.claims.term_curves import restricted_mean_estimates
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import rep_in, reps_by_month, spans
 from retention.history.opportunities import compare, exit_rows

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention.claims import contract_term, gate, term_fees
+from retention.claims import gate, term_curves, term_fees
 from retention.history.spells import build_spells
 from retention.report.index import _trend, chosen, course, lists, shown_tile
 from retention.report.sections import arrange, leave_out_empty_sections, short_of
@@ -125,11 +125,11 @@ def test_without_fees_the_page_says_what_they_would_answer():
 
 
 def test_words_for_charts(sample_study):
-    assert "After a year: month-to-month 39.1%" in contract_term.survival_words(
-        contract_term.survival_estimates(sample_study.spells)
+    assert "After a year: month-to-month 39.1%" in term_curves.survival_words(
+        term_curves.survival_estimates(sample_study.spells)
     )
-    assert "fixed term 28.6% in month 12" in contract_term.hazard_words(
-        contract_term.hazard_by_month(sample_study.spells)
+    assert "fixed term 28.6% in month 12" in term_curves.hazard_words(
+        term_curves.hazard_by_month(sample_study.spells)
     )
     assert quantity(float("nan"), "share") == "–"
 

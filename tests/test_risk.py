@@ -19,7 +19,7 @@ from retention.history import snapshots
 from retention.history.features import Window
 from retention.history.snapshots import LEFT, NOT_YET, OTHER_END, STAYED, TOO_LATE, known, splits
 from retention.history.spells import build_spells
-from retention.score import guards, leads, scores, validation
+from retention.score import guards, leads, resampling, scores, validation
 from retention.score import model as risk
 from retention.settings import Extra, Settings
 from retention.stats.hazards import NotFittedError
@@ -180,7 +180,7 @@ def test_the_sample_s_model_beats_every_rule(found):
     assert found.beats and found.best_rule == risk.CALENDAR
     assert said(found.answer()) == "churn_risk.answer.model"
     for name, (saved, low, high) in found.skills.items():
-        losses = [_loss(found.predictions, way) for way in (validation.MODEL, name)]
+        losses = [_loss(found.predictions, way) for way in (resampling.MODEL, name)]
         assert saved == pytest.approx(1 - losses[0] / losses[1]) and low < saved < high
     assert found.skills["everybody"][0] > found.skills[risk.CALENDAR][0]
 
@@ -197,7 +197,7 @@ def _loss(predictions: pd.DataFrame, way: str) -> float:
 def test_a_model_that_knows_nothing_is_not_recommended(found):
     """The same chances given to other rows: no skill, and the page recommends the calendar."""
     rng, shuffled = np.random.default_rng(1), found.predictions.copy()
-    shuffled[validation.MODEL] = rng.permutation(shuffled[validation.MODEL])
+    shuffled[resampling.MODEL] = rng.permutation(shuffled[resampling.MODEL])
     skills = {name: validation.skill(shuffled, name) for name in validation.ways(shuffled)[1:]}
     idle = validation.Judgement(shuffled, skills)
     assert not idle.beats and idle.fallback == risk.CALENDAR
@@ -209,12 +209,12 @@ def test_figures_against_the_library(found):
     predictions = found.predictions
     table = validation.table({"all": predictions}, 10)
     rows = {key_of(row.name).removeprefix("churn_risk."): row for row in table.rows}
-    left, p = predictions["left"], predictions[validation.MODEL]
+    left, p = predictions["left"], predictions[resampling.MODEL]
     precision = rows["figure.average_precision"].estimate
     assert precision == pytest.approx(average_precision_score(left, p))
     assert rows["figure.brier"].estimate == pytest.approx(brier_score_loss(left, p))
     assert rows["figure.log_loss"].estimate == pytest.approx(log_loss(left, p))
-    ranked = predictions.sort_values(validation.MODEL, ascending=False)
+    ranked = predictions.sort_values(resampling.MODEL, ascending=False)
     top = ranked.groupby("month").head(10)
     reached = top["left"].sum() / left.sum()
     assert rows["figure_of_top.reached:10"].estimate == pytest.approx(reached)
@@ -227,7 +227,7 @@ def test_figures_against_the_library(found):
 
 def test_net_benefit_and_profit_by_hand():
     predictions = pd.DataFrame(
-        {"left": [1, 1, 0, 0, 0], "month": 1, validation.MODEL: [0.9, 0.04, 0.3, 0.01, 0.01]}
+        {"left": [1, 1, 0, 0, 0], "month": 1, resampling.MODEL: [0.9, 0.04, 0.3, 0.01, 0.01]}
     )
     predictions["worth_a_month"] = [100, 1000, 100, 100, np.nan]
     row = validation.net_benefit(predictions).set_index("act_from").loc[0.2]

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import clients_of
 from retention import judge, open_study
-from retention.claims import ad_spend
+from retention.claims import ad_spend, size_groups
 from retention.claims.judge import CLAIMS
 from retention.history import held
 from retention.history.opportunities import month_rows
@@ -43,29 +43,29 @@ def test_quarters_and_rates_by_hand():
         [10.0, 20, 30, 40, 50, 60, 70, 80],
         ["2023-02-28", None, None, None, None, None, "2023-03-31", None],
     )
-    groups = ad_spend.quarters(spells)
-    assert groups.value_counts().to_dict() == dict.fromkeys(ad_spend.QUARTERS, 2)
+    groups = size_groups.quarters(spells)
+    assert groups.value_counts().to_dict() == dict.fromkeys(size_groups.QUARTERS, 2)
     assert groups.iloc[0] == "smallest_quarter" and groups.iloc[-1] == "largest_quarter"
-    table = ad_spend.rates_by_quarter(spells)
+    table = size_groups.rates_by_quarter(spells)
     first = table.loc["smallest_quarter", ["clients", "client_months", "left_by_choice"]]
     assert first.tolist() == [2, 20, 1]
     assert table.loc["largest_quarter", "left_a_month"] == pytest.approx(1 / 21)
     assert [key_of(name) for name in table["size_group"]] == [
-        f"ad_spend.group.{quarter}" for quarter in ad_spend.QUARTERS
+        f"ad_spend.group.{quarter}" for quarter in size_groups.QUARTERS
     ]
-    text = ad_spend.cut_points(spells).text
+    text = size_groups.cut_points(spells).text
     assert key_of(text) == "ad_spend.cuts.quarters:20, 40, 60" and "20, 40, 60 a month" in text
     rows = month_rows(spells)
     assert rows["left"].sum() == 2 and len(rows) == 20 + 36 + 36 + 21
-    assert ad_spend.raw_rate_ratio(spells).rows[0].estimate == pytest.approx(20 / 21)
+    assert size_groups.raw_rate_ratio(spells).rows[0].estimate == pytest.approx(20 / 21)
 
 
 def test_sizes_that_tie_are_not_parted():
     spells = sized([5.0] * 40, ["2023-02-28" if i % 2 else None for i in range(40)])
-    assert ad_spend.quarters(spells).isna().all()
-    assert ad_spend.cut_points(spells).text == ad_spend.ALIKE
+    assert size_groups.quarters(spells).isna().all()
+    assert size_groups.cut_points(spells).text == size_groups.ALIKE
     verdict = judge(CLAIMS["A4"], ad_spend.size_hazard_ratio(spells))
-    assert verdict.verdict == NOT_ENOUGH and ad_spend.ALIKE in verdict.why
+    assert verdict.verdict == NOT_ENOUGH and size_groups.ALIKE in verdict.why
     assert ad_spend.size_effects(spells).rows == ()
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from retention.claims.ad_spend import group_name, quarters
-from retention.claims.contract_term import term_group, term_name
+from retention.claims.size_groups import group_name, quarters
+from retention.claims.term_curves import term_group, term_name
 from retention.data.schema import SIGNING, TABLES
 from retention.history.follow_up import follow_up
 from retention.history.held import p_of

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from retention.claims.contract_checks import adjusted
-from retention.claims.contract_term import BY_CHOICE
+from retention.claims.term_curves import BY_CHOICE
 from retention.history.clients_now import client_names
 from retention.history.follow_up import follow_up
 from retention.history.spells import CLIENT, KINDS

@@ -12,7 +12,7 @@ import pandas as pd
 
 from retention.history.expected import ends_over_expected
 from retention.history.spells import DAY
-from retention.money.lifetimes import DISCOUNT, SEED, Course, paces, paid_there, stay_by, worth
+from retention.money.courses import DISCOUNT, SEED, Course, paces, paid_there, stay_by, worth
 from retention.money.plateau import AHEAD, Outlook
 from retention.results import ALL, Estimate, Estimates, Finding, interval_words
 from retention.settings import WhatIfSettings

@@ -20,7 +20,7 @@ from scipy import optimize
 from retention.claims.term_fees import monthly_stopped
 from retention.history.opportunities import renewals_known
 from retention.money.bonuses import Sellers
-from retention.money.lifetimes import Course, horizon_of, paces, paid_there, stay_by
+from retention.money.courses import Course, horizon_of, paces, paid_there, stay_by
 from retention.money.plateau import signups
 from retention.results import Estimate, Estimates, Finding, interval_words, quantity
 from retention.settings import WhatIfSettings

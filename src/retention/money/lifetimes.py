@@ -1,280 +1,42 @@
 """How long clients stay and what they are worth (B1, B2, B7), from the whole survival curve.
 
-What a client brings in its t-th month is the share still there times what those there pay: the
-censored count as long as they were seen, and who pays more and stays longer is no trouble (Lin and
-others 1997, for costs of the censored).
+The curve and what is paid come from `courses`; here are the answers that are read off them.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from retention.history.features import KEY
 from retention.history.follow_up import follow_up
-from retention.history.in_charge import rep_codes
-from retention.history.money import FEES, MARGINS, NEEDS, planned_fees
-from retention.history.snapshots import month_of
-from retention.results import (
-    MIN_EVENTS_GROUP,
-    Estimate,
-    Estimates,
-    Finding,
-    Findings,
-    interval_words,
-    quantity,
+from retention.history.money import MARGINS, NEEDS
+from retention.money.courses import (
+    HORIZONS,
+    Course,
+    Floats,
+    extended,
+    horizon_of,
+    paid_there,
+    survival,
+    worth,
 )
+from retention.results import Estimate, Estimates, Finding, Findings, interval_words, quantity
 from retention.settings import study_plan
-from retention.stats.curves import MIN_AT_RISK, kaplan_meier, known_through, median
-from retention.stats.intervals import NO_REPS, Weights, with_limits
+from retention.stats.curves import kaplan_meier, median
+from retention.stats.intervals import Weights
 from retention.words import Said, key_of, say, together
 
 BANDS: dict[str, float] = study_plan()["B1"][
     "bands_from_months"
 ]  # poor, fair, good, excellent: STUDY B1
-DISCOUNT = 0.10  # a year: METHODS 5
-HORIZONS = (
-    60,
-    48,
-    36,
-    24,
-    12,
-)  # months over which value is counted, as far as clients could be watched
-DRAWS = 500
-SEED = 1
-MIN_KNOWN = 0.8  # (ours) share of client-months whose money must be known before it stands for all
 ALL_KNOWN = 0.95  # (ours) share of client-months under which the page says that money is missing
-PLANNED = say("economics.counts.planned")
-FEES_OR_PLANNED = say("economics.counts.fees_or_planned")
-TAIL_MONTHS = 24  # (ours) months from which the pace of those who stay longest is taken
-LONGEST = 480  # months that a curve is carried on to beyond what was watched
 CLOSE = 0.10  # (ours) a shortcut that is off by less does no harm
 MIN_SIGNED = (
     10  # (ours) clients seen from their start, from which the mean cost of winning one is taken
 )
-Floats = np.ndarray
-
-
-@dataclass(frozen=True)
-class Course:
-    """Engagements by month of service, arrays of shape (n, months): who was at risk, who left, and
-    what was paid.
-
-    `of_choice`: left by the client's choice. `paid` is NaN where nothing is on record. `clients`
-    (n,) are codes: a client that came back is resampled whole. `counts` says what the money is.
-    """
-
-    spells: pd.DataFrame
-    at_risk: Floats
-    left: Floats
-    of_choice: Floats
-    paid: Floats
-    clients: Floats
-    counts: str
-
-    @cached_property
-    def known_share(self) -> float:
-        """Share of the client-months of which the money is known."""
-        return float(np.isfinite(self.paid).sum() / max(self.at_risk.sum(), 1))
-
-    @property
-    def has_money(self) -> bool:
-        """Whether enough is known of what clients pay, and they pay anything."""
-        return self.known_share >= MIN_KNOWN and bool(np.nansum(np.abs(self.paid)) > 0)
-
-    @property
-    def few(self) -> bool:
-        """Whether too few left for intervals: then what there is is described alone (METHODS 1)."""
-        return bool(self.left.sum() < MIN_EVENTS_GROUP)
-
-    def where(self, chosen: Floats) -> Course:
-        """The course of the chosen engagements (mask of shape (n,))."""
-        parts = (self.at_risk[chosen], self.left[chosen], self.of_choice[chosen], self.paid[chosen])
-        return Course(
-            self.spells[chosen],
-            *parts,
-            np.unique(self.clients[chosen], return_inverse=True)[1],
-            self.counts,
-        )
-
-    @cached_property
-    def known(self) -> int:
-        """The last month up to which the curve may be read: ten clients at risk all along, or
-        everybody gone.
-        """
-        enough = self.at_risk.sum(axis=0) >= MIN_AT_RISK
-        supported = len(enough) if enough.all() else int(np.argmin(enough))
-        return int(min(supported, known_through(follow_up(self.spells), MIN_AT_RISK)))
-
-    @cached_property
-    def reps(self) -> tuple[Floats, Floats]:
-        """Who was in charge by month of service, codes (n, months), -1 for nobody; and
-        client-months of each rep.
-        """
-        if "reps" not in self.spells or not len(self.spells):
-            return np.full(self.at_risk.shape, -1), NO_REPS
-        codes, names = rep_codes(self.spells["reps"], self.at_risk.shape[1])
-        there = self.at_risk > 0
-        return codes, np.bincount(codes[there & (codes >= 0)], minlength=len(names)).astype(float)
-
-    def weights(self, draws: int = DRAWS, seed: int = SEED) -> Weights:
-        """How often each engagement counts: once, in `draws` resamples of the clients, and as each
-        rep is left out.
-
-        Each client is drawn by a Poisson law of its own, so that how many sign is as uncertain as
-        who.
-        """
-        number = int(self.clients.max()) + 1 if len(self.clients) else 0
-        again = np.random.default_rng(seed).poisson(1.0, (draws, number))
-        times = np.vstack([np.ones(len(self.clients)), again[:, self.clients].astype(float)])
-        codes, sizes = self.reps
-        last = np.clip(self.spells["stop_months"].to_numpy(int) - 1, 0, None)
-        return Weights(times, codes[np.arange(len(codes)), last], sizes, codes, codes[:, 0])
-
-    def limits(self, values: Floats, unit: str = "") -> list[float]:
-        """The first value with its 95 % limits (`intervals.with_limits`); the value alone where few
-        left.
-
-        `values` by the rows of `weights`, shape (1 + draws + reps,).
-        """
-        return [float(values[0])] if self.few else with_limits(values, self.reps[1], unit)
-
-
-def course(spells: pd.DataFrame, money: pd.DataFrame, column: str = "fee") -> Course:
-    """The course of these engagements; money from `monthly_money` (column fee or margin), else as
-    planned at signing.
-
-    Month of service 0 is the first. Fees of calendar month k after the start's count for month k of
-    service, those of a last, begun one for the last month: so nothing that an ended client paid is
-    lost.
-    """
-    entry, stop = (spells[name].to_numpy(int) for name in ("entry_months", "stop_months"))
-    months = np.arange(max(int(stop.max(initial=0)), 1))
-    at_risk = (entry[:, None] <= months) & (months < stop[:, None])
-    left = (stop[:, None] == months + 1) & spells["ended"].to_numpy()[:, None] & at_risk
-    choice = left & ~spells["end_kind"].isin(["agency", "neutral"]).to_numpy()[:, None]
-    paid, counts = _paid(spells, money, column, at_risk)
-    codes = pd.factorize(spells["client_id"])[0]
-    return Course(
-        spells, at_risk.astype(float), left.astype(float), choice.astype(float), paid, codes, counts
-    )
-
-
-def _paid(
-    spells: pd.DataFrame, money: pd.DataFrame, column: str, at_risk: Floats
-) -> tuple[Floats, str]:
-    planned = np.where(at_risk, planned_fees(spells).to_numpy()[:, None], np.nan)
-    if money.empty or money[column].isna().all():
-        return planned, PLANNED
-    where = spells[[*KEY, "start_date", "stop_months", "ended"]].reset_index(drop=True)
-    rows = money.merge(where.assign(row=where.index), on=KEY)
-    k = rows["month"] - month_of(rows["start_date"])
-    last = rows["stop_months"] - 1
-    rows = rows.assign(k=np.where(rows["ended"], np.minimum(k, last), k))[
-        (k >= 0) & (rows["ended"] | (k <= last))
-    ]
-    sums = rows.groupby(["row", "k"])[column].sum(min_count=1)
-    paid = np.full(at_risk.shape, np.nan)
-    paid[sums.index.get_level_values(0), sums.index.get_level_values(1).astype(int)] = (
-        sums.to_numpy(float)
-    )
-    paid = np.where(at_risk, paid, np.nan)
-    if column != "fee":
-        return paid, MARGINS
-    silent = np.isnan(paid).all(axis=1) & np.isfinite(planned).any(axis=1)
-    counts = FEES_OR_PLANNED if silent.any() else FEES
-    return np.where(silent[:, None], planned, paid), counts
-
-
-def best_course(spells: pd.DataFrame, money: pd.DataFrame) -> Course:
-    """The course by margins where hours are known of nearly all months, else by fees."""
-    margins = (
-        course(spells, money, "margin")
-        if "margin" in money and money["margin"].notna().any()
-        else None
-    )
-    return margins if margins is not None and margins.has_money else course(spells, money)
-
-
-def survival(followed: Course, weights: Weights | Floats) -> Floats:
-    """Share still there as each month begins, shape (m, months + 1), by weights of shape (m, n)."""
-    return stay_by(*paces(followed, weights))
-
-
-def paces(followed: Course, weights: Weights | Floats) -> tuple[Floats, Floats]:
-    """Share leaving by choice, and otherwise, of those there in each month of service; each of
-    shape (m, months).
-    """
-    there = np.maximum(weights @ followed.at_risk, 1e-12)
-    chose = weights @ followed.of_choice
-    return np.minimum(chose / there, 1), np.minimum((weights @ followed.left - chose) / there, 1)
-
-
-def stay_by(chose: Floats, other: Floats, slower: float | Floats = 1.0) -> Floats:
-    """Share still there as each month begins, from `paces`; `slower` is a power on the share not
-    leaving by choice.
-    """
-    kept = (
-        (1 - chose) ** slower * (1 - other / np.maximum(1 - chose, 1e-12))
-        if np.any(slower != 1.0)
-        else 1 - chose - other
-    )
-    return np.hstack([np.ones((len(chose), 1)), np.cumprod(np.clip(kept, 0, 1), axis=1)])
-
-
-def extended(followed: Course, weights: Weights | Floats) -> Floats:
-    """Share still there as each month begins, carried on beyond what was watched; shape (m, LONGEST
-    + 1).
-
-    Those who stay longer leave at the pace of the last two years that were watched. Half an end is
-    added to that pace: that nobody left lately does not mean that nobody ever will.
-    """
-    known = followed.known
-    stay = survival(followed, weights)[:, : known + 1]
-    last = slice(max(known - TAIL_MONTHS, 0), known)
-    there = np.maximum((weights @ followed.at_risk)[:, last].sum(axis=1), 1.0)
-    pace = np.minimum(((weights @ followed.left)[:, last].sum(axis=1) + 0.5) / there, 1.0)
-    later = np.arange(1, LONGEST - known + 1)
-    return np.hstack([stay, stay[:, -1:] * (1 - pace[:, None]) ** later])
-
-
-def paid_there(followed: Course, weights: Weights | Floats) -> Floats:
-    """What a client still there pays in each month of service, mean, shape (m, months); as before
-    where unknown.
-    """
-    known = np.isfinite(followed.paid)
-    sums = weights @ np.where(known, followed.paid, 0.0)
-    counts = weights @ known.astype(float)
-    mean = pd.DataFrame(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
-    return mean.ffill(axis=1).bfill(axis=1).to_numpy()
-
-
-def worth(stay: Floats, paid: Floats, horizon: int, discount: float = DISCOUNT) -> Floats:
-    """Money that a client brings within `horizon` months, discounted to the day of signing, shape
-    (m,).
-
-    sum over t from 0 of paid_t S(t) / (1 + discount)^(t / 12). Source: METHODS 5.
-
-    >>> stay = (1 - 0.08) ** np.arange(601)
-    >>> float(worth(stay[None, :], np.full((1, 600), 0.10), 600)[0].round(4))
-    1.1458
-    """
-    t = np.arange(horizon)
-    return np.asarray(
-        (stay[:, :horizon] * paid[:, :horizon] / (1 + discount) ** (t / 12)).sum(axis=1)
-    )
-
-
-def horizon_of(*parts: Course) -> int:
-    """Months over which value is counted: the longest of `HORIZONS` for which all were watched that
-    were for a year.
-    """
-    known = [part.known for part in parts if part.known >= min(HORIZONS)]
-    return next((months for months in HORIZONS if known and months <= min(known)), 0)
 
 
 def bands(followed: Course) -> Estimates:

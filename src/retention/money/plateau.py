@@ -24,7 +24,7 @@ from retention.history.opportunities import renewals_known
 from retention.history.snapshots import last_month, month_of
 from retention.history.spells import DAY
 from retention.history.status import active, active_on, staying, there_on, year_before
-from retention.money.lifetimes import (
+from retention.money.courses import (
     DISCOUNT,
     DRAWS,
     LONGEST,

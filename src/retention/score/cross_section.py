@@ -27,6 +27,14 @@ from sklearn.pipeline import make_pipeline
 from retention.history.features import feature_words, signing_features
 from retention.history.spells import CLIENT, UNKNOWN
 from retention.results import Estimate, Estimates, Finding, Findings, between, quantity
+from retention.score.accuracy import (
+    area_draws,
+    area_under_curve,
+    average_precision,
+    calibration,
+    figure_words,
+    reliability,
+)
 from retention.score.guards import TELLS_TOO_MUCH, tells
 from retention.score.model import (
     BOOSTING_FROM,
@@ -39,16 +47,7 @@ from retention.score.model import (
     room_for,
     sampled,
 )
-from retention.score.validation import (
-    MODEL,
-    area_draws,
-    area_under_curve,
-    average_precision,
-    calibration,
-    figure_words,
-    interval_of,
-    reliability,
-)
+from retention.score.resampling import MODEL, interval_of
 from retention.settings import Extra
 from retention.words import say
 

@@ -1,0 +1,364 @@
+"""The curves of leaving by the term at signing (A1), and what is read off them.
+
+Shares, medians, means and the months in which most leave; the verdict is in `contract_term`.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from retention.claims.contract_term import ARMS, FIXED, MONTHLY, arms
+from retention.history.follow_up import follow_up
+from retention.history.spells import CLIENT, KINDS
+from retention.results import (
+    MIN_EVENTS_GROUP,
+    Z95,
+    Estimate,
+    Estimates,
+    Finding,
+    Findings,
+    between,
+    quantity,
+)
+from retention.stats import curves, outcomes, rates
+from retention.stats.curves import MIN_AT_RISK
+from retention.stats.intervals import wilson
+from retention.words import say
+
+DIFFERENCE = say("contract_term.group.difference")
+MONTHLY_OVER_FIXED = say("contract_term.group.monthly_over_fixed")
+LANDMARKS = (6, 12, 24)  # months: METHODS 2
+PLOT_MONTHS = (0, 6, 12, 18, 24, 30, 36)
+BY_CHOICE = (KINDS[CLIENT],)
+HORIZONS = (12, 24)  # months within which mean service is compared
+
+
+def term_group(spells: pd.DataFrame) -> pd.Series:
+    """The term at signing in months, as a categorical ordered by length."""
+    terms = spells["contract_term_months"].astype(int)
+    return pd.Series(
+        pd.Categorical(terms, categories=sorted(terms.unique()), ordered=True), spells.index
+    )
+
+
+def term_name(months: int) -> str:
+    """What a term at signing is called: "month-to-month", "6 months", "12 months", ..."""
+    if months == 1:
+        return ARMS[MONTHLY]
+    return say("contract_term.group.months", months=months)
+
+
+def survival_by_term(
+    spells: pd.DataFrame, groups: pd.Series | None = None, called: Callable[..., str] = term_name
+) -> pd.DataFrame:
+    """Kaplan-Meier curves of leaving by choice, stacked: `group`, `followed` and the columns of
+    `kaplan_meier`.
+
+    By the term at signing, or by other `groups` (categorical, one for each spell); `group` is in
+    words, for a chart: what each category is `called`.
+
+    Each curve stops at the last month (`followed`) up to which it may be read; one that may never
+    be read is left out.
+    """
+    outcome = follow_up(spells).only(BY_CHOICE)
+    groups = term_group(spells) if groups is None else groups
+    parts = []
+    for group, part in _each(outcome, groups):
+        followed = min(curves.known_through(part, MIN_AT_RISK), part.stop.max(initial=0))
+        curve = curves.kaplan_meier(part)
+        if followed > 0:
+            curve = curve[curve["month"] <= followed]
+            parts.append(curve.assign(group=called(group), followed=followed))
+    columns = ["group", *curves.CURVE, "followed"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _each(outcome: outcomes.Outcome, groups: pd.Series) -> list[tuple[Any, outcomes.Outcome]]:
+    """The part of the outcome that belongs to each category, by category."""
+    return [(group, outcome.where((groups == group).to_numpy())) for group in groups.cat.categories]
+
+
+def at_risk_by_term(
+    spells: pd.DataFrame,
+    months: Sequence[int],
+    groups: pd.Series | None = None,
+    called: Callable[..., str] = term_name,
+) -> pd.DataFrame:
+    """Clients at risk just after each of `months`: one row a term (or group, as it is `called`),
+    one column a month.
+    """
+    groups = term_group(spells) if groups is None else groups
+    counts = {
+        called(group): part.at_risk(np.asarray(months) + 1)
+        for group, part in _each(follow_up(spells), groups)
+    }
+    return pd.DataFrame.from_dict(counts, orient="index", columns=list(months))
+
+
+def survival_estimates(spells: pd.DataFrame) -> Estimates:
+    """Share who had not left by choice after months 6, 12, 24, by term, and the log-rank statistic
+    over all terms.
+
+    Other ends are set aside (censored), so this compares the wish to leave; it is not the share
+    still with us.
+    """
+    outcome = follow_up(spells).only(BY_CHOICE)
+    groups = term_group(spells)
+    rows = _shares(outcome, groups, "contract_term.estimate.not_left")
+    rows += _medians(outcome, groups, say("contract_term.estimate.median_choice")).values()
+    if len(groups.cat.categories) > 1:
+        test = rates.logrank(outcome, groups)
+        name = say("contract_term.estimate.logrank", df=test.df)
+        group = say("contract_term.group.all_terms")
+        counts = (outcome.seen, outcome.ended)
+        rows.append(Estimate.of("A1", name, group, (test.chi2,), "chi2", counts))
+    return Estimates(tuple(rows), say("contract_term.caption.survival"))
+
+
+def service_estimates(spells: pd.DataFrame) -> Estimates:
+    """Share still a client after months 6, 12, 24, every kind of end counted, and median months of
+    service, by term.
+    """
+    outcome = follow_up(spells)
+    groups = term_group(spells)
+    rows = _shares(outcome, groups, "contract_term.estimate.still_client")
+    rows += _service_medians(spells).values()
+    return Estimates(tuple(rows), say("contract_term.caption.service"))
+
+
+def _service_medians(spells: pd.DataFrame) -> dict[int, Estimate]:
+    """Median months of service by term at signing, whatever ends it."""
+    name = say("contract_term.estimate.median_service")
+    return _medians(follow_up(spells), term_group(spells), name)
+
+
+def _shares(outcome: outcomes.Outcome, groups: pd.Series, name: str) -> list[Estimate]:
+    """The share of each term that is left after each landmark, as far as its curve may be read;
+    `name` is the id of what such a share is called.
+    """
+    rows = []
+    for term, part in _each(outcome, groups):
+        curve = curves.kaplan_meier(part)
+        known = curves.known_through(part, MIN_AT_RISK)
+        for month in (m for m in LANDMARKS if m <= known):
+            values = curves.after(curve, month)[["survival", "low", "high"]]
+            counts = (part.seen, part.within(month).ended)
+            about = say(name, month=month)
+            rows.append(Estimate.of("A1", about, term_name(term), values, "share", counts))
+    return rows
+
+
+def _medians(outcome: outcomes.Outcome, groups: pd.Series, name: str) -> dict[int, Estimate]:
+    """The median of each term whose curve may be read at all; inf where half have not left by the
+    last month that may be read.
+    """
+    rows = {}
+    for term, part in _each(outcome, groups):
+        known = curves.known_through(part, MIN_AT_RISK)
+        if not part.seen or not known:
+            continue
+        median = curves.median(curves.kaplan_meier(part))
+        values = [value if value <= known else math.inf for value in median]
+        counts = (part.seen, part.ended)
+        rows[int(term)] = Estimate.of("A1", name, term_name(term), values, "months", counts)
+    return rows
+
+
+def restricted_mean_estimates(spells: pd.DataFrame) -> Estimates:
+    """Mean months of service within each horizon, whatever ends it, for both arms and their
+    difference (METHODS 2).
+    """
+    rows = [row for horizon in HORIZONS for row in _means_within(spells, horizon)]
+    return Estimates(tuple(rows), say("contract_term.caption.mean_service"))
+
+
+def _means_within(spells: pd.DataFrame, horizon: int) -> list[Estimate]:
+    """Mean months of service within a horizon: month-to-month, fixed, and the difference; empty
+    where an arm was not followed that long.
+    """
+    outcome = follow_up(spells)
+    parts = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
+    if any(curves.known_through(part, MIN_AT_RISK) < horizon for part in parts.values()):
+        return []
+    means = {arm: curves.restricted_mean(part, horizon) for arm, part in parts.items()}
+    parts = {arm: part.within(horizon) for arm, part in parts.items()}
+    name = say("contract_term.estimate.mean_service", months=horizon)
+    of_arm = partial(_mean, horizon=horizon)
+    of_both = partial(_gain, horizon=horizon)
+    rows = [
+        _normal(name, ARMS[arm], mean, se, [parts[arm]], of_arm)
+        for arm, (mean, se) in means.items()
+    ]
+    gain = means[FIXED][0] - means[MONTHLY][0]
+    se = math.hypot(means[FIXED][1], means[MONTHLY][1])
+    both = [parts[MONTHLY], parts[FIXED]]
+    return [*rows, _normal(name, DIFFERENCE, gain, se, both, of_both)]
+
+
+def _mean(counts: outcomes.Counts, horizon: int) -> np.ndarray:
+    return counts.mean(horizon)
+
+
+def _gain(monthly: outcomes.Counts, fixed: outcomes.Counts, horizon: int) -> np.ndarray:
+    return np.asarray(fixed.mean(horizon) - monthly.mean(horizon))
+
+
+def _normal(
+    name: str,
+    group: str,
+    value: float,
+    se: float,
+    parts: list[outcomes.Outcome],
+    of: Callable[..., np.ndarray],
+) -> Estimate:
+    """A mean with its interval by client or by rep, the wider; none where a part has fewer than ten
+    ends.
+    """
+    enough = min(part.ended for part in parts) >= MIN_EVENTS_GROUP
+    half = max(Z95 * se, outcomes.spread_by_rep(parts, of).reach(0.975)) if enough else math.nan
+    counts = (sum(part.seen for part in parts), sum(part.ended for part in parts))
+    return Estimate.of("A1", name, group, (value, value - half, value + half), "months", counts)
+
+
+def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
+    """Share of those at risk who leave by choice in each month of service, with Wilson's interval,
+    by arm.
+
+    Columns: `group` (in words, for a chart), `month, at_risk, ended, hazard, low, high`; months
+    with fewer than ten at risk are left out.
+    """
+    outcome = follow_up(spells).only(BY_CHOICE)
+    monthly = (spells["contract_term_months"] == 1).to_numpy()
+    rows = []
+    for arm, part in ((MONTHLY, outcome.where(monthly)), (FIXED, outcome.where(~monthly))):
+        for month, n in enumerate(part.at_risk(np.arange(1, last + 1)), start=1):
+            ended = int(np.sum((part.kind > 0) & (part.stop == month)))
+            if n >= MIN_AT_RISK:
+                shares = (ended / n, *wilson(ended, int(n)))
+                rows.append((ARMS[arm], month, int(n), ended, *shares))
+    return pd.DataFrame(
+        rows, columns=["group", "month", "at_risk", "ended", "hazard", "low", "high"]
+    )
+
+
+def incidence_estimates(spells: pd.DataFrame) -> Estimates:
+    """Share gone by each month for each kind of end and term, competing ends accounted for
+    (Aalen-Johansen).
+    """
+    outcome = follow_up(spells)
+    kinds = {number: kind for kind, number in KINDS.items()}
+    rows = []
+    for term, part in _each(outcome, term_group(spells)):
+        known = curves.known_through(part, MIN_AT_RISK)
+        months = [m for m in LANDMARKS if m <= known]
+        for row in curves.cumulative_incidence(part, months).itertuples():
+            counts = (part.seen, part.within(row.month).only([row.kind]).ended)
+            values = (row.share, row.low, row.high)
+            name = say(f"contract_term.gone.{kinds[row.kind]}", month=int(row.month))
+            rows.append(Estimate.of("A1", name, term_name(term), values, "share", counts))
+    return Estimates(tuple(rows), say("contract_term.caption.gone"))
+
+
+def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
+    """The article's own number: ends by choice per client-month, month-to-month over fixed, exact
+    interval.
+
+    Descriptive only: it compares months in which one group could not leave (METHODS 2). NaN with an
+    empty arm.
+    """
+    outcome = follow_up(spells).only(BY_CHOICE)
+    monthly = (spells["contract_term_months"] == 1).to_numpy()
+    row = rates.raw_ratio("A1", MONTHLY_OVER_FIXED, outcome.where(monthly), outcome.where(~monthly))
+    return Estimates((row,), say("contract_term.caption.raw_ratio"))
+
+
+def headlines(spells: pd.DataFrame) -> Findings:
+    """The lead sentences about the contract term, made from the estimates: the medians, and the
+    months gained.
+
+    Only groups of which ten clients are gone have a say; a lead sentence must be able to stand
+    alone.
+    """
+    medians = {
+        term: row
+        for term, row in _service_medians(spells).items()
+        if row.n_events >= MIN_EVENTS_GROUP
+    }
+    texts = [_median_words(medians)] if medians else []
+    gain, horizon = _longest_gain(spells)
+    if gain is not None:
+        texts.append(_gain_words(gain, horizon))
+    return Findings(
+        tuple(Finding("A1", text, "headline") for text in texts), say("contract_term.headline.none")
+    )
+
+
+def _longest_gain(spells: pd.DataFrame) -> tuple[Estimate | None, int]:
+    """The months gained on a fixed term within the longest horizon that gives an interval, and
+    that horizon; None where none does.
+    """
+    for horizon in reversed(HORIZONS):
+        rows = _means_within(spells, horizon)
+        if rows and math.isfinite(rows[-1].low):
+            return rows[-1], horizon
+    return None, 0
+
+
+def _median_words(medians: Mapping[int, Estimate]) -> str:
+    """The median months of service by term, in a sentence."""
+    parts = []
+    for term, row in medians.items():
+        if term == 1 and math.isinf(row.estimate):
+            parts.append(say("contract_term.median.monthly_not_yet"))
+        elif term == 1:
+            parts.append(say("contract_term.median.monthly", months=row.estimate))
+        elif math.isinf(row.estimate):
+            parts.append(say("contract_term.median.fixed_not_yet", term=term))
+        else:
+            parts.append(say("contract_term.median.fixed", months=row.estimate, term=term))
+    return say("contract_term.headline.medians", medians=", ".join(parts))
+
+
+def _gain_words(gain: Estimate, horizon: int) -> str:
+    """The months that a fixed term gains, in a sentence; without a direction where the interval
+    includes none.
+    """
+    interval = between(gain.low, gain.high, "months")
+    if gain.low <= 0 <= gain.high:
+        months = quantity(gain.estimate, "months")
+        return say(
+            "contract_term.headline.unclear", months=months, horizon=horizon, interval=interval
+        )
+    key = "contract_term.headline.longer" if gain.estimate > 0 else "contract_term.headline.shorter"
+    months = quantity(abs(gain.estimate), "months")
+    return say(key, months=months, horizon=horizon, interval=interval)
+
+
+def hazard_words(hazard: pd.DataFrame) -> str:
+    """The chart of leaving by month in words: the month in which most of each group leave."""
+    if hazard.empty:
+        return say("contract_term.alt.hazard_none")
+    highest = hazard.loc[hazard.groupby("group", sort=False)["hazard"].idxmax()]
+    peaks = [
+        say("contract_term.alt.hazard_peak", group=row.group, share=row.hazard, month=row.month)
+        for row in highest.itertuples()
+    ]
+    return say("contract_term.alt.hazard", peaks=", ".join(peaks))
+
+
+def survival_words(table: Estimates) -> str:
+    """The survival chart in words: the share who had not left by choice after a year, by term."""
+    shares = table.says(say("contract_term.estimate.not_left", month=LANDMARKS[1]))
+    return curves_words([shares] if shares else [])
+
+
+def curves_words(shares: Iterable[str]) -> str:
+    """What survival curves show after a year, in words, from each group's share in words."""
+    told = ", ".join(shares)
+    if not told:
+        return say("contract_term.alt.survival_none")
+    return say("contract_term.alt.survival", shares=told)
