@@ -5,6 +5,7 @@ not separated.
 import datetime as dt
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -273,3 +274,35 @@ def test_many_people_are_expected_by_one_step_as_by_a_fit_each(sample_study, mon
     assert len(each) > 20 and quick.index.tolist() == each.index.tolist()
     assert quick["observed"].tolist() == each["observed"].tolist()
     assert quick["expected"].to_numpy() == pytest.approx(each["expected"].to_numpy(), rel=0.02)
+
+
+def promised(gaps: dict[str, list[float]]):
+    """Clients whose sellers promised so much above what was delivered (log scale), each for two
+    months.
+    """
+    sellers_ = [who for who, values in gaps.items() for _ in values]
+    grid = np.array([[value, value] for values in gaps.values() for value in values])
+    return SimpleNamespace(spells=pd.DataFrame({"seller_id": sellers_}), gap=grid)
+
+
+def test_a_seller_who_promises_more_than_the_others_is_named_and_luck_is_not():
+    little = list(np.linspace(-0.1, 0.1, 20))
+    more = [value + math.log(1.25) for value in little]
+    nobody = pd.DataFrame({"few": []})
+    found = promises.beyond_luck(promised({"a": little, "b": more, "c": little}), nobody).items
+    assert [key_of(each.text) for each in found] == ["sellers.promises.stands_out:b,25,0,20"]
+    ends = pd.DataFrame({"few": [False], "observed": [6], "expected": [2.5]}, index=["b"])
+    found = promises.beyond_luck(promised({"a": little, "b": more}), ends).items
+    assert found[0].kind == "headline" and "6 of this seller's clients left early" in found[0].text
+    assert promises.beyond_luck(promised({"a": little, "b": little}), nobody).items == ()
+    assert promises.beyond_luck(promised({"b": more}), nobody).items == ()
+
+
+def test_alike_sellers_are_seldom_said_to_stand_out():
+    rng = np.random.default_rng(11)
+    nobody = pd.DataFrame({"few": []})
+    named = 0
+    for _ in range(400):
+        gaps = {str(who): list(rng.normal(0, 0.2, 30)) for who in range(5)}
+        named += bool(promises.beyond_luck(promised(gaps), nobody).items)
+    assert named / 400 < 0.08  # 5 % are to be expected

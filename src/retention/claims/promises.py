@@ -1,6 +1,7 @@
 """What was promised at signing, beside what was delivered (A8)."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,12 @@ from retention.claims.rep_liking import NEEDS
 from retention.history.expected import EARLY
 from retention.history.panel import Panel, lagged_contrast, lagged_rows
 from retention.history.spells import AGENCY, CLIENT
-from retention.results import Contrast
-from retention.words import say
+from retention.results import Contrast, Finding, Findings
+from retention.words import say, together
 
 PROMISED = "promised_above_delivered"
+SELLER = "seller_id"
+CHANCE = 0.05  # that any seller stands out where all are alike
 MIN_GAPS = 5  # (ours) clients from which a mean gap is shown
 AS_PLANNED = say("claims.way.as_planned")
 EARLIER = say("sellers.way.earlier")
@@ -66,20 +69,62 @@ def promised_and_delivered(panel: Panel, by: str) -> pd.DataFrame:
     promised. With the interval of a mean (t); people with fewer than five such clients are left
     out.
     """
+    gaps = _gaps(panel, by)
+    if gaps is None:
+        return pd.DataFrame()
+    rows = []
+    for who, values in gaps.items():
+        middle, low, high = _in_percent(values)
+        interval = say("sellers.promises.interval", low=round(low), high=round(high))
+        rows.append((who, len(values), round(middle) + 0.0, interval))
+    table = pd.DataFrame(rows, columns=["who", "clients", PROMISED, "interval"])
+    return table.sort_values(PROMISED, ascending=False, ignore_index=True)
+
+
+def _gaps(panel: Panel, by: str) -> dict[Any, pd.Series] | None:
+    """The mean gap (log scale) of each client in the first six months of service, by person; only
+    people with enough such clients. None where nothing was promised or nobody is named.
+    """
     spells = panel.spells
     grid = panel.gap[:, :EARLY]
     if by not in spells or np.isnan(grid).all():
-        return pd.DataFrame()
+        return None
     mean = pd.DataFrame(grid).mean(axis=1)
-    rows = []
-    for who, part in mean.groupby(spells[by]):
-        values = part.dropna()
-        if len(values) >= MIN_GAPS:
-            middle, low, high = _in_percent(values)
-            interval = say("sellers.promises.interval", low=round(low), high=round(high))
-            rows.append((who, len(values), round(middle) + 0.0, interval))
-    table = pd.DataFrame(rows, columns=["who", "clients", PROMISED, "interval"])
-    return table.sort_values(PROMISED, ascending=False, ignore_index=True)
+    known = {who: part.dropna() for who, part in mean.groupby(spells[by])}
+    return {who: values for who, values in known.items() if len(values) >= MIN_GAPS}
+
+
+def beyond_luck(panel: Panel, table: pd.DataFrame) -> Findings:
+    """The sellers who promise more above what is delivered than the others do, beyond luck, with
+    their early ends over those expected; `table` as from `sellers.sellers`.
+
+    Each seller's mean is compared with that of the others' clients (Welch's t, one-sided), at a
+    chance of 5 % for all sellers together (Bonferroni).
+    """
+    gaps = _gaps(panel, SELLER) or {}
+    found = []
+    for who, values in gaps.items():
+        others = [part for name, part in gaps.items() if name != who]
+        if not others or values.nunique() < 2:
+            continue
+        rest = pd.concat(others)
+        test = stats.ttest_ind(values, rest, equal_var=False, alternative="greater")
+        if test.pvalue < CHANCE / len(gaps):
+            found.append(_beyond_words(who, values, rest, table))
+    return Findings(tuple(found), "")
+
+
+def _beyond_words(who: Any, values: pd.Series, rest: pd.Series, table: pd.DataFrame) -> Finding:
+    """What a seller promises above delivery beside the others, and how many of its clients left
+    early.
+    """
+    more, usual = (round(_in_percent(each)[0]) for each in (values, rest))
+    text = say("sellers.promises.stands_out", who=who, more=more, usual=usual, n=len(values))
+    if who not in table.index or table.loc[who, "few"]:
+        return Finding("A8", text, "headline")
+    row = table.loc[who]
+    early = say("sellers.promises.early", ends=row["observed"], expected=row["expected"])
+    return Finding("A8", together(text, early), "headline")
 
 
 def _in_percent(values: pd.Series) -> tuple[float, float, float]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from retention.answers import Answer, Tile, Tiles
 from retention.history.snapshots import last_month
-from retention.money.levers import Levers, lever_words
+from retention.money.levers import Levers, best
 from retention.money.plateau import Outlook
 from retention.results import Estimates, between, quantity
 from retention.words import Said, key_of, say
@@ -43,12 +43,17 @@ def answer(
 
 
 def _best(moved: Levers | None, currency: str) -> str:
-    """The change that moves most, in a sentence; nothing where none is known to."""
-    said = lever_words(moved, currency).text
-    return said if key_of(said).startswith("economics.levers.best") else ""
+    """The change that moves most, in a sentence; nothing where none is known to bring more."""
+    lever = best(moved)
+    if moved is None or lever is None:
+        return ""
+    value, low, high = moved.limits(lever.gain)
+    money = _money(value, currency)
+    interval = between(low, high, "money")
+    return say("economics.front.do", change=lever.name, money=money, interval=interval)
 
 
-def tiles(fees: pd.Series, kept: Estimates) -> Tiles:
+def tiles(fees: pd.Series, kept: Estimates, currency: str = "") -> Tiles:
     """Fees billed a month with their course, and what is retained of clients and of their fees;
     `kept` as from `plateau.retained`.
     """
@@ -57,11 +62,17 @@ def tiles(fees: pd.Series, kept: Estimates) -> Tiles:
     before = course[-1 - YEAR] if len(course) > YEAR else math.nan
     return Tiles(
         (
-            Tile("fees", now, "money", say("tiles.about.month"), before=before, series=course),
+            Tile("fees", now, "money", _about_fees(currency), before=before, series=course),
             _share("net_retention", say("economics.retained.net"), kept),
             _share("retained", say("economics.retained.clients"), kept),
         )
     )
+
+
+def _about_fees(currency: str) -> Said:
+    if not currency:
+        return say("tiles.about.month")
+    return say("tiles.about.month_in", currency=currency)
 
 
 def _share(name: str, quantity_: Said, kept: Estimates) -> Tile:

@@ -274,6 +274,14 @@ def assumptions(effects: Levers | None) -> pd.DataFrame:
     return pd.DataFrame({"change": [x.name for x in tried], "assumes": [x.assumes for x in tried]})
 
 
+def best(effects: Levers | None) -> Lever | None:
+    """The change that brings most; None where none would bring more than today."""
+    if effects is None:
+        return None
+    first, *_ = _by_gain(effects)
+    return first if effects.limits(first.gain)[0] > 0 else None
+
+
 def lever_words(effects: Levers | None, currency: str = "") -> Finding:
     """The one change that moves most, with its uncertainty and, where the data cannot tell them
     apart, the next.

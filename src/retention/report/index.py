@@ -23,6 +23,7 @@ from retention.words import say, texts
 SHOWN = ("fees", "net_retention", "retained", "nps", "margin_at_risk")  # tiles, where known
 INSTEAD = ("active", "leaving", "signed", "ended")  # others, where those lack
 TILES = 5
+HELD = "claims.caveat.alike_in"  # the id of what says which clients were compared
 TAG = "index:"  # begins the tag of a notebook's cell whose picture the index shows
 FIGURES = ("waterfall", "risk_margin", "survival", "liking_results", "renewals")  # in this order
 NUMBERS = ("risk", "low", "high", "at_stake")  # columns of the lists that are no words
@@ -61,6 +62,7 @@ def write_index(
         quality=next((row for row in results.get("answers", []) if row["id"] == "data"), None),
         lists=lists(folder),
         axis=axis,
+        limits_of=limits_of,
     )
 
 
@@ -153,6 +155,13 @@ def _fee_words(tile: Mapping[str, Any]) -> str:
     """What is billed a month, against a year before."""
     change = tile["value"] / tile["before"] - 1
     return say("report.headline.fees", now=quantity(tile["value"], "money"), change=change)
+
+
+def limits_of(claim: Mapping[str, Any]) -> list[str]:
+    """What is said with a verdict, but for what was held fixed, told with how sure it is."""
+    keys = claim.get("qualifier_keys", claim["qualifiers"])
+    pairs = zip(claim["qualifiers"], keys, strict=False)
+    return [text for text, key in pairs if not key.startswith(HELD)]
 
 
 def figures(folder: Path) -> list[tuple[str, Markup]]:

@@ -32,7 +32,7 @@ def answer(found: Judgement, table: pd.DataFrame, months: int, currency: str = "
     return Answer("risk", title, said, say("churn_risk.front.do"))
 
 
-def tiles(table: pd.DataFrame, months: int) -> Tiles:
+def tiles(table: pd.DataFrame, months: int, currency: str = "") -> Tiles:
     """What is at stake with the clients to contact first, in the margin of so many months, and how
     many of all are predicted to leave; nothing without scores.
     """
@@ -43,6 +43,9 @@ def tiles(table: pd.DataFrame, months: int) -> Tiles:
     top = first(table)
     if top.empty:
         return Tiles((leaving,))
-    about = say("tiles.about.worth", months=months, n=len(top))
+    of = {"months": months, "n": len(top)}
+    about = say("tiles.about.worth", **of)
+    if currency:
+        about = say("tiles.about.worth_in", currency=currency, **of)
     stake = Tile("margin_at_risk", float(top["at_stake"].sum()), "money", about, good=-1)
     return Tiles((stake, leaving))
