@@ -1,6 +1,7 @@
 """Charts: SVG in the page's colours, twice, with a title that says what was found and the rows drawn."""
 
 import base64
+import datetime as dt
 import html
 import io
 import re
@@ -9,10 +10,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from retention.money.movements import movement_caption, movement_words, movements
 from retention.results import leave_out_below
+from retention.score import at_stake
 from retention.show import titles
+from retention.show.clients import plot_last_days, plot_risk_margin
 from retention.show.colours import VARIABLES
+from retention.show.grid import plot_grid
 from retention.show.labels import name_dots
+from retention.show.money import plot_waterfall
 from retention.show.numbers import short_money
 from retention.show.performance import plot_flow, plot_funnel
 from retention.show.picture import Picture, axes
@@ -183,3 +189,121 @@ def test_money_in_short():
     told = [short_money(value, "EUR") for value in (0, 12.4, 999.6, 1_000, 9_960, 63_240, 1.2e6)]
     assert told == ["€0", "€12", "€1k", "€1k", "€10k", "€63k", "€1.2m"]
     assert short_money(13_100, "USD", plus=True) == "+$13k" and short_money(-0.2) == "0"
+
+
+CUTOFF = dt.date(2025, 12, 31)
+NOW = 2025 * 12 + 11
+
+
+def served(client: str, start: str, end: str | None = None) -> dict:
+    return {"client_id": client, "start_date": pd.Timestamp(start), "end_date": pd.Timestamp(end)}
+
+
+def billed(client: str, **fees: float) -> list[dict]:
+    months = {"before": NOW - 12, "now": NOW}
+    return [{"client_id": client, "month": months[when], "fee": fee} for when, fee in fees.items()]
+
+
+SPELLS = pd.DataFrame(
+    [
+        served("gone", "2023-01-01", "2025-06-30"),
+        served("less", "2023-01-01"),
+        served("more", "2023-01-01"),
+        served("same", "2023-01-01"),
+        served("came", "2025-03-01"),
+        served("back", "2023-01-01", "2024-10-31"),
+        served("back", "2025-02-01"),
+        served("unpaid", "2023-01-01"),
+    ]
+)
+MONEY = pd.DataFrame(
+    [
+        *billed("gone", before=100),
+        *billed("less", before=300, now=250),
+        *billed("more", before=400, now=480),
+        *billed("same", before=50, now=50),
+        *billed("came", now=70),
+        *billed("back", now=30),
+        *billed("unpaid", before=999),
+    ]
+)
+
+
+def test_fees_of_a_year_ago_become_those_of_now_to_the_cent():
+    moved = movements(SPELLS, MONEY, CUTOFF)
+    steps = moved.steps.set_index("step")
+    assert steps["amount"].to_dict() == {
+        "before": 850,
+        "churned": -100,
+        "downgraded": -50,
+        "upgraded": 80,
+        "new": 100,
+        "now": 880,
+    }
+    assert steps["clients"].to_list() == [4, 1, 1, 1, 2, 5]
+    assert steps["start"].to_list() == [0, 850, 750, 700, 780, 0]
+    assert steps["end"].to_list() == [850, 750, 700, 780, 880, 880]
+    assert moved.left_out == 1 and "1 client without" in movement_caption(moved)
+    assert titles.waterfall(moved.steps, "USD") == (
+        "Churn took $100 of $850 a month; new clients replaced it"
+    )
+    assert "New by Dec 2025 100" in movement_words(moved)
+    page = shown(plot_waterfall(moved.steps, "USD"))
+    assert "−$100" in page and "+$80" in page
+
+
+def test_fees_that_do_not_reach_back_a_year_have_no_steps():
+    moved = movements(SPELLS, MONEY[MONEY["month"] == NOW], CUTOFF)
+    assert moved.steps.empty and titles.waterfall(moved.steps) == ""
+    assert "empty" in shown(plot_waterfall(moved.steps))
+    assert movements(SPELLS, MONEY.head(0), CUTOFF).steps.empty
+
+
+SCORES = pd.DataFrame(
+    {
+        "client": ["Ann & $on", "Ben", "Cy"],
+        "risk": [0.5, 0.1, 0.3],
+        "margin_a_month": [100.0, 1000.0, -50.0],
+        "at_stake": [300.0, 600.0, -90.0],
+        "act_by": ["2026-01-31", "2026-03-02", "2027-05-01"],
+    }
+)
+
+
+def test_clients_with_most_margin_at_risk_are_named():
+    frame = at_stake.risk_and_margin(SCORES)
+    assert frame["client"].to_list() == ["Ben", "Ann & $on", "Cy"]
+    assert frame["named"].to_list() == [True, True, False]
+    assert at_stake.share_at_stake(frame) == 1.0
+    assert titles.risk_margin(frame, 1.0) == "2 of 3 clients hold 100% of the margin at risk"
+    page = shown(plot_risk_margin(frame, "USD"), data=frame)
+    assert "Ann &amp; $on" in page and "$1k" in page
+
+
+def test_clients_by_the_month_in_which_they_can_give_notice():
+    frame = at_stake.last_days(SCORES, CUTOFF)
+    assert len(frame) == 9 and frame["month"].iloc[0] == "Jan 2026"
+    assert frame["clients"].to_list() == [1, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert frame["at_risk"].sum() == 1
+    assert titles.last_days(frame) == ("1 client at risk could give notice in the next 9 months")
+    assert "Jan" in shown(plot_last_days(frame))
+
+
+def test_without_scores_there_is_no_picture():
+    nothing = pd.DataFrame()
+    standing, days = at_stake.risk_and_margin(nothing), at_stake.last_days(nothing, CUTOFF)
+    assert titles.risk_margin(standing, float("nan")) == titles.last_days(days) == ""
+    assert at_stake.risk_words(standing) and at_stake.last_days_words(days)
+    for chart in (plot_risk_margin(standing), plot_last_days(days)):
+        assert "empty" in shown(chart)
+
+
+def test_a_grid_shows_its_numbers_in_cells():
+    frame = pd.DataFrame({"row": ["High", "Low"], "column": ["Low"] * 2, "value": [-0.3, 0.4]})
+    frame = frame.assign(text=["−30%", "+40%"], liking=["high", "low"], results="low")
+    page = shown(plot_grid(frame, "Results"))
+    assert "−30%" in page and "Results" in page
+    assert titles.grid(frame.assign(beyond=frame["value"])) == (
+        "With poor results +40% leave where liking is low, −30% where high"
+    )
+    assert "empty" in shown(plot_grid(frame.head(0)))

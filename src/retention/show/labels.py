@@ -15,7 +15,10 @@ Floats = npt.NDArray[np.float64]
 SIZE = 9.0  # points, of all names
 APART = 1.25  # of a line's height, between names at ends
 # where a name may stand, in points from its dot, and on which of its sides the dot is then
-SIDES = ((5, 5, "left"), (-5, 5, "right"), (5, -13, "left"), (-5, -13, "right"))
+SIDES = (
+    *((7, -3, "left"), (5, 5, "left"), (5, -13, "left")),
+    *((-7, -3, "right"), (-5, 5, "right"), (-5, -13, "right")),
+)
 NAMED = "name"
 GAP = 8.0  # points, between the axes and the names beside them
 

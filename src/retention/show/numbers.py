@@ -17,3 +17,20 @@ def short_money(value: float, currency: str = "", plus: bool = False) -> str:
     sign = SIGNS.get(currency, f"{currency} " if currency else "")
     before = "−" if value < 0 and number != "0" else "+" if plus and number != "0" else ""
     return f"{before}{sign}{number}{letter}"
+
+
+def signed_share(share: float) -> str:
+    """A share more or less than expected.
+
+    >>> signed_share(0.331), signed_share(-0.27), signed_share(-0.001)
+    ('+33%', '−27%', '0%')
+    """
+    number = signed(100 * share)
+    return f"{number}%"
+
+
+def signed(value: float) -> str:
+    """A whole number with its sign; none before zero."""
+    number = round(value)
+    sign = "−" if number < 0 else "+" if number else ""
+    return f"{sign}{abs(number)}"

@@ -6,7 +6,7 @@ Each function takes the frame of the chart of the same name.
 import numpy as np
 import pandas as pd
 
-from retention.show.numbers import short_money
+from retention.show.numbers import short_money, signed, signed_share
 from retention.words import Said, say
 
 NOTHING = Said("")
@@ -95,10 +95,10 @@ def scores(frame: pd.DataFrame) -> Said:
         return NOTHING
     by_month = frame.set_index("wave")["nps"]
     last = by_month.index[-1]
-    month = last.strftime("%B %Y")
-    if last - 12 not in by_month.index:
-        return say("shown.title.scores_one", nps=by_month[last], month=month)
-    return say("shown.title.scores", nps=by_month[last], month=month, before=by_month[last - 12])
+    nps, month = signed(by_month[last]), last.strftime("%B %Y")
+    if last - MONTH not in by_month.index:
+        return say("shown.title.scores_one", nps=nps, month=month)
+    return say("shown.title.scores", nps=nps, month=month, before=signed(by_month[last - MONTH]))
 
 
 def reliability(frame: pd.DataFrame) -> Said:
@@ -133,3 +133,45 @@ def outlook(frame: pd.DataFrame, unit: str = "") -> Said:
     now = frame.loc[frame["month"].idxmin()]
     money = {name: short_money(now[name], unit) for name in ("mean", "level")}
     return say("shown.title.outlook", **money)
+
+
+def waterfall(steps: pd.DataFrame, unit: str = "") -> Said:
+    """What churn took, and whether new clients replaced it."""
+    if steps.empty:
+        return NOTHING
+    amount = steps.set_index("step")["amount"]
+    lost = short_money(-amount["churned"], unit)
+    before = short_money(amount["before"], unit)
+    new = short_money(amount["new"], unit)
+    if not amount["churned"]:
+        return say("shown.title.waterfall_none", new=new)
+    if amount["new"] >= -amount["churned"]:
+        return say("shown.title.waterfall_replaced", lost=lost, before=before)
+    return say("shown.title.waterfall", lost=lost, before=before, new=new)
+
+
+def risk_margin(frame: pd.DataFrame, share: float) -> Said:
+    """How much of the margin at risk (`share`) the named clients hold."""
+    named = int(frame["named"].sum()) if len(frame) else 0
+    if not named:
+        return NOTHING
+    return say("shown.title.risk_margin", n=named, of=len(frame), share=share)
+
+
+def last_days(frame: pd.DataFrame) -> Said:
+    """How many of those at risk could give notice in the months ahead."""
+    if frame.empty:
+        return NOTHING
+    risky = int(frame["at_risk"].sum())
+    if not risky:
+        return say("shown.title.last_days_none", months=len(frame))
+    return say("shown.title.last_days", risky=risky, months=len(frame))
+
+
+def grid(frame: pd.DataFrame) -> Said:
+    """What liking goes with where results are poor."""
+    poor = frame[frame["results"] == "low"].set_index("liking")["beyond"]
+    if not {"low", "high"} <= set(poor.index):
+        return NOTHING
+    low, high = signed_share(poor["low"]), signed_share(poor["high"])
+    return say("shown.title.grid", low=low, high=high)
