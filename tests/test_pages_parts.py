@@ -2,9 +2,7 @@
 gate and fees.
 """
 
-import base64
 import json
-import re
 
 import nbformat
 import pandas as pd
@@ -26,8 +24,7 @@ from retention.results import (
     quantity,
     to_json,
 )
-from retention.show.picture import Picture
-from retention.show.survival import effect_words, plot_effects
+from retention.show.survival import effect_words
 from retention.words import key_of
 
 NAMED = "<img src=x onerror=alert(1)>"
@@ -160,22 +157,6 @@ def test_sections_with_nothing_in_them_are_left_out_and_named():
     whole = nbformat.v4.new_notebook(cells=[text("# Title?"), text("## Full"), code(something)])
     leave_out_empty_sections(whole)
     assert len(whole.cells) == 3
-
-
-def test_a_chart_with_nothing_in_it_is_not_shown():
-    rows = pd.DataFrame({"choice": ["a"], "estimate": [1.0], "low": [float("nan")], "high": [2.0]})
-    shown = Picture(plot_effects(rows), "words", "caption")._repr_mimebundle_()
-    assert "<img" not in shown["text/html"] and "empty" in shown["text/html"]
-    shown = Picture(plot_effects(rows.assign(low=0.5)), "words", "caption")._repr_mimebundle_()
-    assert "<img" in shown["text/html"]
-
-
-def test_a_chart_says_its_size_so_that_the_page_does_not_jump():
-    rows = pd.DataFrame({"choice": ["a"], "estimate": [1.0], "low": [0.5], "high": [2.0]})
-    shown = Picture(plot_effects(rows), "words", "caption")._repr_mimebundle_()["text/html"]
-    head = base64.b64decode(re.search(r"base64,([^\"]{64})", shown)[1])
-    wide, high = (int.from_bytes(head[at : at + 4]) for at in (16, 20))
-    assert f'width="{wide // 2}" height="{high // 2}"' in shown and 500 < wide // 2 < 900
 
 
 def test_charts_of_effects_in_words():

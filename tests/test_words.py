@@ -127,5 +127,5 @@ def test_a_small_agency_has_a_page_worth_reading(run):
             r"more clients leaving by choice would settle it|more leaving by choice|needed", page
         )
     soup = BeautifulSoup((run / "01_contract_term.html").read_text("utf-8"), "html.parser")
-    assert len(soup.select("figure img")) >= 3 and len(soup.select("table")) >= 10
+    assert len(soup.select("figure .wide")) >= 3 and len(soup.select("table")) >= 10
     assert all(image["alt"] for image in soup.select("img"))

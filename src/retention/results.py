@@ -101,6 +101,16 @@ def _left_out(small: int) -> str:
     return say("shown.listing.left_out", n=small, fewest=_fewest[0]) if small else ""
 
 
+def large_enough(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows without those on too few clients, by whatever column counts clients, engagements or
+    ends.
+    """
+    counts = [c for c in rows if _counts_clients(str(c)) and pd.api.types.is_integer_dtype(rows[c])]
+    if not _fewest[0] or not counts:
+        return rows
+    return rows[~rows[counts].map(_small).any(axis=1)]
+
+
 def to_json(value: Any) -> str:
     """JSON text with sorted insertion order kept and no NaN, the same bytes for the same
     results.
@@ -483,19 +493,7 @@ class Listing:
         return say("shown.listing.first", shown=MOST_SHOWN, n=rows)
 
     def _shown(self) -> pd.DataFrame:
-        """The rows without those on too few clients, by whatever column counts clients, engagements
-        or ends.
-        """
-        counts = [
-            c
-            for c in self.rows
-            if _counts_clients(str(c)) and pd.api.types.is_integer_dtype(self.rows[c])
-        ]
-        return (
-            self.rows[~self.rows[counts].map(_small).any(axis=1)]
-            if _fewest[0] and counts
-            else self.rows
-        )
+        return large_enough(self.rows)
 
     def _text(self, name: str, value: Any) -> str:
         plain = ",.4g" if isinstance(value, float) else "," if isinstance(value, int) else ""

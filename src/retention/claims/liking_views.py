@@ -23,8 +23,9 @@ from retention.history.panel import (
     wider,
 )
 from retention.results import MIN_EVENTS_GROUP, Z95, Estimate, Estimates, Finding, as_ratio, between
+from retention.show.numbers import signed_share
 from retention.stats.hazards import BOOTSTRAP_FROM, Fit, NotFittedError
-from retention.words import say
+from retention.words import Said, say
 
 LAGS = (1, 2, 3, 6)  # months from what is known to the decision
 QUANTILES = (0.025, 0.975)
@@ -249,6 +250,38 @@ def thirds_table(panel: Panel) -> pd.DataFrame:
         column = [cells.get((liking, results), nobody) for liking in THIRDS]
         table[f"{results}_results"] = column
     return pd.DataFrame(table)
+
+
+def grid(panel: Panel) -> pd.DataFrame:
+    """The same for a picture, liking from high to low: `row, column, beyond` (ends over expected,
+    less one), `value` (the same, at most 1), `text, left, expected`; cells with nobody left out.
+    """
+    columns = ["row", "column", "liking", "results", "beyond", "value", "text", "left", "expected"]
+    sums = liking_by_results(panel)
+    rows = []
+    for (liking, results), cell in sums.iterrows():
+        beyond = cell["ratio"] - 1
+        if math.isfinite(beyond):
+            about = {"liking": liking, "results": results, "beyond": beyond}
+            about["row"] = say(f"rep_liking.thirds.grid_{liking}")
+            about["column"] = say(f"rep_liking.thirds.grid_{results}")
+            about["text"] = signed_share(beyond)
+            rows.append(about | {"value": beyond, "left": cell["left"], **cell[["expected"]]})
+    frame = pd.DataFrame(rows, columns=columns)
+    order = {third: number for number, third in enumerate(THIRDS)}
+    down, across = -frame["liking"].map(order), frame["results"].map(order)
+    return frame.assign(down=down, across=across).sort_values(["down", "across"])[columns]
+
+
+def grid_words(frame: pd.DataFrame) -> Said:
+    """The picture in words."""
+    if frame.empty:
+        return say("rep_liking.thirds.grid_none")
+    points = [
+        say("rep_liking.thirds.grid_point", row=row.row, column=row.column, beyond=row.text)
+        for row in frame.itertuples()
+    ]
+    return say("rep_liking.thirds.grid_alt", points="; ".join(points))
 
 
 def _cell(ratio: float, left: float) -> str:

@@ -176,10 +176,15 @@ def read_list(path: Path, numbers: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV in which no cell is a formula to a spreadsheet: text that begins like
-    one gets a leading '.
+    """Write a table to a file, as `as_csv` has it."""
+    path.write_text(as_csv(frame), "utf-8", newline="\n")
 
-    Reading takes the mark off again.
+
+def as_csv(frame: pd.DataFrame) -> str:
+    """The table as CSV in which no cell is a formula to a spreadsheet: text that begins like one
+    gets a leading '.
+
+    `read_list` takes the mark off again.
     """
     words = {
         c: frame[c].astype("string")
@@ -190,6 +195,5 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
         c: text.str.replace(FORMULA, r"'\1", regex=True).where(text.notna(), frame[c])
         for c, text in words.items()
     }
-    frame.assign(**marked).to_csv(
-        path, index=False, date_format="%Y-%m-%d", lineterminator="\n", encoding="utf-8"
-    )
+    made = frame.assign(**marked)
+    return str(made.to_csv(index=False, date_format="%Y-%m-%d", lineterminator="\n"))

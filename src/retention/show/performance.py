@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
-from matplotlib.transforms import Bbox
 
-from retention.show.picture import PALETTE, PUBLISHED, axes, error_bars, style
+from retention.show.colours import BAND, INK, MUTED, PALETTE, PAPER, PUBLISHED, SOFT
+from retention.show.labels import End, name_dots, name_ends
+from retention.show.picture import axes, error_bars, style
 from retention.words import Said, say
 
 
@@ -21,7 +22,7 @@ def plot_funnel(frame: pd.DataFrame, limits: pd.DataFrame, *, ax: Axes | None = 
     `frame`: people by `expected, ratio, few` (too few expected to say anything: drawn grey);
     `limits`: `expected, low_95, high_95, low_998, high_998`.
     """
-    ax = axes(ax, 4.0)
+    ax = axes(ax, 3.4)
     if frame.empty:
         return ax
     for level, dash in (("95", "--"), ("998", ":")):
@@ -29,37 +30,23 @@ def plot_funnel(frame: pd.DataFrame, limits: pd.DataFrame, *, ax: Axes | None = 
             limits["expected"],
             limits[[f"low_{level}", f"high_{level}"]],
             dash,
-            color="0.45",
+            color=SOFT,
             linewidth=1,
         )
-    ax.axhline(1, color="0.4", linewidth=1)
+    ax.axhline(1, color=SOFT, linewidth=1)
     for row in frame.itertuples():
-        color = "0.6" if row.few else PALETTE[0]
+        color = MUTED if row.few else PALETTE[0]
         ax.plot(row.expected, row.ratio, "o", color=color, markersize=7)
     ax.set(xlabel=say("shown.axis.expected"), ylabel=say("shown.axis.over_expected"))
     ax.set_ylim(0, None)
-    _names(ax, frame.sort_values(["few", "expected"]))
+    by_weight = frame.sort_values(["few", "expected"], ascending=[True, False])
+    name_dots(
+        ax,
+        by_weight[["expected", "ratio"]].to_numpy(float),
+        [str(who) for who in by_weight.index],
+        [SOFT if few else PALETTE[0] for few in by_weight["few"]],
+    )
     return ax
-
-
-def _names(ax: Axes, frame: pd.DataFrame) -> None:
-    """The name beside each dot where there is room on one of its sides; the tables name
-    everybody.
-    """
-    dots = ax.transData.transform(frame[["expected", "ratio"]].to_numpy(float))
-    taken = [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in dots]
-    for who, row in frame.iterrows():
-        for x, y, side in ((5, 5, "left"), (-5, 5, "right"), (5, -13, "left"), (-5, -13, "right")):
-            color = "0.5" if row.few else PALETTE[0]
-            at = (row.expected, row.ratio)
-            name = ax.annotate(
-                str(who), at, (x, y), textcoords="offset points", fontsize=9, color=color, ha=side
-            )
-            box = name.get_window_extent()
-            if not any(box.overlaps(other) for other in taken) and ax.bbox.contains(*box.min):
-                taken.append(box)
-                break
-            name.remove()
 
 
 def plot_scores(frame: pd.DataFrame, edges: Sequence[float], *, ax: Axes | None = None) -> Axes:
@@ -67,7 +54,7 @@ def plot_scores(frame: pd.DataFrame, edges: Sequence[float], *, ax: Axes | None 
 
     `frame`: `wave` (months), `nps, low, high`.
     """
-    ax = axes(ax, 3.6)
+    ax = axes(ax, 3.4)
     if frame.empty:
         return ax
     month = frame["wave"].dt.to_timestamp()
@@ -85,11 +72,11 @@ def plot_reliability(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     `frame`: `predicted, observed, low, high`.
     """
-    ax = axes(ax, 4.0)
+    ax = axes(ax, 3.4)
     if frame.empty:
         return ax
     top = float(frame[["predicted", "high"]].max().max()) * 1.05
-    ax.plot([0, top], [0, top], color="0.4", linewidth=1)
+    ax.plot([0, top], [0, top], color=SOFT, linewidth=1)
     bars = error_bars(frame["observed"], frame["low"], frame["high"])
     ax.errorbar(
         frame["predicted"],
@@ -124,7 +111,7 @@ def plot_expected(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.plot(
         place,
         frame["expected"],
-        color="0.2",
+        color=INK,
         marker="o",
         markersize=3,
         linewidth=1.5,
@@ -149,10 +136,10 @@ def plot_flow(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         -frame["ended"],
         color=PALETTE[1],
         hatch="//",
-        edgecolor="white",
+        edgecolor=PAPER,
         label=say("shown.chart.ended"),
     )
-    ax.axhline(0, color="0.3", linewidth=0.8)
+    ax.axhline(0, color=SOFT, linewidth=0.8)
     ax.set(ylabel=say("shown.axis.a_quarter"), xlabel="")
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     step = max(1, len(labels) // 10)
@@ -167,12 +154,12 @@ def plot_outlook(frame: pd.DataFrame, unit: str = "", *, ax: Axes | None = None)
 
     `frame`: `group, month` (0: now)`, mean, low, high, level, level_low, level_high`.
     """
-    ax = axes(ax, 4.0)
+    ax = axes(ax, 3.4)
     if frame.empty:
         return ax
     level = frame.iloc[0]
-    ax.axhspan(level["level_low"], level["level_high"], color="0.93", zorder=0)
-    ax.axhline(level["level"], color="0.4", linewidth=1)
+    ax.axhspan(level["level_low"], level["level_high"], color=BAND, zorder=0)
+    ax.axhline(level["level"], color=SOFT, linewidth=1)
     ax.text(
         1,
         level["level"],
@@ -182,9 +169,12 @@ def plot_outlook(frame: pd.DataFrame, unit: str = "", *, ax: Axes | None = None)
         va="bottom",
         fontsize=9,
     )
+    ends = []
     for number, (group, part) in enumerate(frame.groupby("group", sort=False)):
         look = style(number)
-        ax.plot(part["month"], part["mean"], linewidth=2, label=str(group), **look)
+        ax.plot(part["month"], part["mean"], linewidth=2, **look)
+        end = part.iloc[-1]
+        ends.append(End(end["month"], end["mean"], str(group), look["color"]))
         ax.fill_between(
             part["month"], part["low"], part["high"], alpha=0.13, color=look["color"], linewidth=0
         )
@@ -192,7 +182,7 @@ def plot_outlook(frame: pd.DataFrame, unit: str = "", *, ax: Axes | None = None)
     ax.set_xlim(0, float(frame["month"].max()))
     ax.set_xticks(range(0, int(frame["month"].max()) + 1, 12))
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    ax.legend(frameon=False, loc="lower left")
+    name_ends(ax, ends)
     return ax
 
 

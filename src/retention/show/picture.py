@@ -2,74 +2,120 @@
 
 import base64
 import html
-import io
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from retention.words import say
+from retention.data.schema import as_csv
+from retention.errors import printable
+from retention.results import EMPTY, large_enough
+from retention.show.colours import INK, LINE, PALETTE, PAPER, PUBLISHED, SOFT
+from retention.show.labels import figure_of
+from retention.show.svg import drawn, text_of
+from retention.words import key_of, say
 
-# Okabe and Ito
-PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000"]
+__all__ = ["PALETTE", "PUBLISHED", "Picture", "axes", "error_bars", "style"]
 DASHES = ["-", "--", "-.", ":"]
-PUBLISHED = "#8a5a00"
-DPI = 192  # two dots for each of a page's 96 to the inch: crisp on a phone and on paper
-# a name in a script that the font lacks shows as boxes
+WIDE, NARROW = 6.0, 3.5  # inches: half a page or more, and a phone
+# what a page without our style sheet shows of the two: the wide one alone
+HIDDEN = "display:none"
+THEME = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,  # names are data
+    "text.color": INK,
+    "axes.labelcolor": SOFT,
+    "axes.edgecolor": SOFT,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.8,
+    "xtick.major.width": 0.8,
+    "ytick.major.width": 0.8,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "grid.color": LINE,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "figure.constrained_layout.use": True,
+}
+# a name in a script that the font lacks shows as boxes in measuring; the page has its own fonts
 warnings.filterwarnings("ignore", "Glyph .* missing from")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A chart with the words that stand in for it (`alt`) and a caption that says what to see."""
+    """A chart, drawn for a page and for a phone, with its words.
+
+    `alt` stands in for it; `caption` says what is drawn, `title` what is found; `data` are the rows
+    drawn, which the page offers as CSV.
+    """
 
     axes: Axes
     alt: str
     caption: str
+    title: str = ""
+    data: pd.DataFrame | None = None
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        if not self.axes.has_data():
-            plt.close(self.axes.figure)  # type: ignore[arg-type]
-            return {"text/plain": self.alt, "text/html": '<p class="finding empty" hidden></p>'}
-        buffer = io.BytesIO()
-        how: dict[str, Any] = {
-            "dpi": DPI,
-            "bbox_inches": "tight",
-            "pad_inches": 0.15,
-            "metadata": {"Software": None},
-        }
-        self.axes.figure.savefig(buffer, format="png", **how)  # type: ignore[union-attr]
-        plt.close(self.axes.figure)  # type: ignore[arg-type]
-        png = buffer.getvalue()
-        # as a PNG begins
-        size = [int.from_bytes(png[at : at + 4]) * 96 // DPI for at in (16, 20)]
-        data = base64.b64encode(png).decode("ascii")
-        image = '<img src="data:image/png;base64,{}" width="{}" height="{}" alt="{}">'
-        image = image.format(data, *size, html.escape(self.alt))
-        return {"text/plain": self.alt, "text/html": self._figure(image)}
+        figure = figure_of(self.axes)
+        empty = not self.axes.has_data()
+        shown = f'<p class="finding {EMPTY}" hidden></p>' if empty else self._html(figure)
+        plt.close(figure)
+        return {"text/plain": self.alt, "text/html": shown}
 
-    def _figure(self, image: str) -> str:
-        """The image in a box, with its caption. On a phone a chart may be wider than the screen, so
-        that one can read it; the box then moves sideways.
-        """
-        label = html.escape(say("shown.chart.label", caption=self.caption))
-        caption = html.escape(self.caption)
-        box = f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">{image}</div>'
-        return f"<figure>{box}<figcaption>{caption}</figcaption></figure>"
+    def _html(self, figure: Figure) -> str:
+        title = f"<h3>{_text(self.title)}</h3>" if self.title else ""
+        caption = f"<figcaption>{title}<p>{_text(self.caption)}</p></figcaption>"
+        wide, phone = self._drawn(figure, "wide", WIDE), self._drawn(figure, "phone", NARROW)
+        return f'<figure class="chart">{caption}{wide}{phone}{self._source()}</figure>'
+
+    def _drawn(self, figure: Figure, kind: str, width: float) -> str:
+        """The chart at this width in inches, as SVG that the style sheet shows or hides."""
+        figure.set_size_inches(width, figure.get_figheight())
+        figure.draw_without_rendering()
+        figure.pchanged()  # what was placed by hand is placed anew
+        root = drawn(figure, f"{kind} {self.title} {self.caption} {self.alt}")
+        root.attrib |= {"class": kind, "role": "img", "aria-label": printable(self.alt)}
+        root.attrib["style"] += f";width:100%;max-width:{width * 96 * 1.3:.0f}px"
+        if kind == "phone":
+            root.attrib["style"] += f";{HIDDEN}"
+        return text_of(root)
+
+    def _source(self) -> str:
+        """The link to the rows that are drawn, which hold no row on too few clients."""
+        if self.data is None:
+            return ""
+        rows = as_csv(large_enough(self.data))
+        link = "data:text/csv;base64," + base64.b64encode(rows.encode()).decode("ascii")
+        name = re.sub(r"\W+", "-", key_of(self.caption).partition(":")[0]).strip("-")
+        label = _text(say("shown.chart.csv_of", caption=self.title or self.caption))
+        text = _text(say("shown.chart.csv"))
+        anchor = f'<a download="{name}.csv" href="{link}" aria-label="{label}">{text}</a>'
+        return f'<p class="src">{anchor}</p>'
 
 
-def axes(ax: Axes | None, height: float = 4.2) -> Axes:
+def _text(words: str) -> str:
+    """The words as HTML shows them: no markup, and no character that hides or reorders others."""
+    return html.escape(printable(words))
+
+
+def axes(ax: Axes | None, height: float = 3.4) -> Axes:
     """The axes to draw on: those given, else new ones on a figure of this height, in inches."""
     if ax is not None:
         return ax
-    sns.set_theme(
-        style="ticks", font_scale=0.85, rc={"axes.spines.top": False, "axes.spines.right": False}
-    )
-    return plt.subplots(figsize=(7, height))[1]
+    sns.set_theme(style="ticks", font_scale=0.85, rc=THEME)
+    return plt.subplots(figsize=(WIDE, height))[1]
 
 
 def style(number: int) -> dict[str, Any]:

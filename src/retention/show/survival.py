@@ -10,80 +10,77 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from retention.show.picture import PALETTE, PUBLISHED, axes, error_bars, style
+from retention.show.colours import BAND, PALETTE, PAPER, PUBLISHED, SOFT
+from retention.show.labels import End, name_ends
+from retention.show.picture import axes, error_bars, style
 from retention.words import Said, say, together
 
 LABEL = 26  # letters of a label's line: a longer one would leave no room for the chart on a phone
 
 
 def plot_survival(
-    curves: pd.DataFrame,
-    at_risk: pd.DataFrame,
-    title: str = say("shown.chart.signed_for"),
-    *,
-    ax: Axes | None = None,
+    curves: pd.DataFrame, at_risk: pd.DataFrame, month: int = 12, *, ax: Axes | None = None
 ) -> Axes:
-    """Curves of the share still with us, intervals shaded, the numbers at risk below each month.
+    """Curves of the share still with us, intervals shaded, each named where it ends; the numbers at
+    risk below each month.
 
-    `curves`: `group, month, survival, low, high, followed`; `at_risk`: groups by months.
+    `curves`: `group, month, survival, low, high, followed`; `at_risk`: groups by months. A dot
+    marks each curve at `month`.
     """
-    ax = axes(ax, 4.4)
-    for number, (group, curve) in enumerate(curves.groupby("group", sort=False)):
+    ax = axes(ax, 3.7)
+    ends = []
+    last_month = max(at_risk.columns)
+    for group, curve in curves.groupby("group", sort=False):
+        curve = curve[curve["month"] <= last_month]
         last = curve.iloc[-1].copy()
-        last["month"] = curve["followed"].iloc[0]
+        last["month"] = min(curve["followed"].iloc[0], last_month)
         steps = pd.concat([curve, last.to_frame().T], ignore_index=True)
-        month, low, high = (steps[c].astype(float) for c in ("month", "low", "high"))
-        ax.step(
-            month,
-            steps["survival"].astype(float),
-            where="post",
-            label=str(group),
-            linewidth=2,
-            **style(number),
-        )
-        ax.fill_between(
-            month, low, high, step="post", alpha=0.13, color=style(number)["color"], linewidth=0
-        )
-    ax.set(
-        xlabel=say("shown.axis.service"),
-        ylabel=say("shown.axis.retained"),
-        ylim=(0, 1.02),
-        xlim=(0, max(at_risk.columns)),
-    )
+        steps = steps[["month", "survival", "low", "high"]].astype(float)
+        look = style(list(at_risk.index).index(group))
+        _curve(ax, steps, month, look)
+        text = say("shown.chart.group_share", group=group, share=float(last["survival"]))
+        ends.append(End(float(last["month"]), float(last["survival"]), text, look["color"]))
+    ax.set(xlabel=say("shown.axis.service"), ylim=(0, 1.02), xlim=(0, last_month))
     ax.set_xticks(list(at_risk.columns))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
-    if len(curves):
-        ax.legend(frameon=False, title=title)
-    _numbers_below(ax, at_risk)
+    name_ends(ax, ends)
+    if ends:
+        _numbers_below(ax, at_risk)
     return ax
+
+
+def _curve(ax: Axes, steps: pd.DataFrame, month: int, look: dict[str, Any]) -> None:
+    """One curve in steps with its interval, and a dot at `month` where it is followed so far."""
+    color = look["color"]
+    ax.step(steps["month"], steps["survival"], where="post", linewidth=2, **look)
+    ax.fill_between(
+        steps["month"],
+        steps["low"],
+        steps["high"],
+        step="post",
+        alpha=0.13,
+        color=color,
+        linewidth=0,
+    )
+    if steps["month"].iloc[-1] >= month:
+        at = steps.loc[steps["month"] <= month, "survival"].iloc[-1]
+        ax.plot(month, at, "o", color=color, markersize=6)
 
 
 def _numbers_below(ax: Axes, at_risk: pd.DataFrame) -> None:
     """Rows of counts under the axis: how many clients each point of the curve still rests on."""
-    place: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "fontsize": 9, "va": "top"}
-    ax.text(0, -0.20, say("shown.chart.at_risk"), ha="left", color="0.3", **place)
+    points: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5, "va": "top"}
+    place = ax.get_xaxis_transform()
+    ax.annotate(
+        say("shown.chart.at_risk"), (0, 0), (0, -33), place, ha="left", color=SOFT, **points
+    )
     for number, (group, row) in enumerate(at_risk.iterrows()):
-        y = -0.265 - 0.06 * number
-        ax.annotate(
-            str(group),
-            (0, y),
-            (-24, 0),
-            ("axes fraction", "axes fraction"),
-            "offset points",
-            ha="right",
-            va="top",
-            fontsize=9,
-            color=style(number)["color"],
-        )
+        color = style(number)["color"]
+        down = -45 - 12 * number
         for month, count in row.items():
-            ax.text(
-                float(str(month)),
-                y,
-                f"{count:,}",
-                ha="center",
-                color=style(number)["color"],
-                **place,
-            )
+            at = (float(str(month)), 0.0)
+            ax.annotate(f"{count:,}", at, (0, down), place, ha="center", color=color, **points)
+        ax.annotate(str(group), (1, 0), (14, down), "axes fraction", color=color, **points)
 
 
 def plot_hazard(frame: pd.DataFrame, renewals: Sequence[int], *, ax: Axes | None = None) -> Axes:
@@ -91,9 +88,9 @@ def plot_hazard(frame: pd.DataFrame, renewals: Sequence[int], *, ax: Axes | None
 
     `frame`: `group, month, hazard, low, high`.
     """
-    ax = axes(ax)
+    ax = axes(ax, 3.2)
     for month in renewals:
-        ax.axvline(month, color="0.85", linewidth=6, zorder=0)
+        ax.axvline(month, color=BAND, linewidth=6, zorder=0)
     for number, (group, part) in enumerate(frame.groupby("group", sort=False)):
         months = part["month"] + 0.25 * number - 0.12
         bars = error_bars(part["hazard"], part["low"], part["high"])
@@ -154,8 +151,8 @@ def plot_effects(
 def _reference_lines(ax: Axes, none: float, published: float | None) -> None:
     """Lines at no difference and at the published value, named above the chart."""
     above: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "fontsize": 9}
-    ax.axvline(none, color="0.4", linewidth=1)
-    ax.text(none, 1.01, say("shown.chart.no_difference"), ha="center", color="0.35", **above)
+    ax.axvline(none, color=SOFT, linewidth=1)
+    ax.text(none, 1.01, say("shown.chart.no_difference"), ha="center", color=SOFT, **above)
     if published:
         name = say("shown.chart.published", published=published)
         ax.axvline(published, color=PUBLISHED, linestyle="--", linewidth=1.4)
@@ -204,17 +201,13 @@ def plot_before(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     `frame`: `measure, months_before` (0 and below)`, mean, low, high`.
     """
-    ax = axes(ax, 3.8)
+    ax = axes(ax, 3.2)
+    ends = []
     for number, (measure, part) in enumerate(frame.groupby("measure", sort=False)):
         look = style(number)
-        ax.plot(
-            part["months_before"],
-            part["mean"],
-            marker="os"[number % 2],
-            label=str(measure),
-            linewidth=2,
-            **look,
-        )
+        ax.plot(part["months_before"], part["mean"], marker="os"[number % 2], linewidth=2, **look)
+        end = part.iloc[-1]
+        ends.append(End(end["months_before"], end["mean"], str(measure), look["color"]))
         ax.fill_between(
             part["months_before"],
             part["low"],
@@ -225,8 +218,8 @@ def plot_before(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         )
     ax.set(xlabel=say("shown.axis.to_decision"), ylabel=say("shown.axis.sd"))
     if len(frame):
-        ax.axhline(0, color="0.4", linewidth=1)
-        ax.legend(frameon=False)
+        ax.axhline(0, color=SOFT, linewidth=1)
+        name_ends(ax, ends)
     return ax
 
 
@@ -246,7 +239,7 @@ def plot_stacked(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for area, hatch in zip(
         areas, ("", "//", "..", "xx"), strict=False
     ):  # colour is never the only sign
-        area.set(hatch=hatch, edgecolor="white")
+        area.set(hatch=hatch, edgecolor=PAPER)
     ax.set(
         xlabel=say("shown.axis.service"),
         ylabel=say("shown.axis.gone"),

@@ -1,0 +1,67 @@
+"""Who is still a client, every kind of end counted: by term, and in the two arms after a year."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from retention.claims.contract_term import arms
+from retention.claims.term_curves import term_group, term_name
+from retention.history.follow_up import follow_up
+from retention.stats import curves
+from retention.stats.curves import MIN_AT_RISK
+from retention.stats.outcomes import Outcome
+from retention.words import Said, say
+
+MONTH = 12
+COLUMNS = ["group", "month", "survival", "low", "high", "followed"]
+
+
+def remaining_by_term(
+    spells: pd.DataFrame, called: Callable[[int], str] = term_name
+) -> pd.DataFrame:
+    """Share still a client by month of service and term at signing: `group, month, survival, low,
+    high, followed`.
+
+    Every kind of end counts. A curve stops at the month (`followed`) up to which it may be read.
+    """
+    outcome = follow_up(spells)
+    groups = term_group(spells)
+    parts = []
+    for term in groups.cat.categories:
+        part = outcome.where((groups == term).to_numpy())
+        followed = _followed(part)
+        curve = curves.kaplan_meier(part)
+        curve = curve[curve["month"] <= followed]
+        parts.append(curve.assign(group=called(term), followed=followed))
+    kept = [part for part in parts if len(part) and part["followed"].iloc[0] > 0]
+    return pd.concat(kept, ignore_index=True)[COLUMNS] if kept else pd.DataFrame(columns=COLUMNS)
+
+
+def _followed(part: Outcome) -> float:
+    return float(min(curves.known_through(part, MIN_AT_RISK), part.stop.max(initial=0)))
+
+
+def remaining_shares(spells: pd.DataFrame, month: int = MONTH) -> pd.DataFrame:
+    """Share still a client after `month` months, of month-to-month and of fixed terms that divide
+    it: `share, low, high`, index the arm; an arm not followed so far is left out.
+    """
+    outcome = follow_up(spells)
+    rows = {}
+    for arm, chosen in arms(spells, month).items():
+        part = outcome.where(np.asarray(chosen))
+        if curves.known_through(part, MIN_AT_RISK) >= month:
+            after = curves.after(curves.kaplan_meier(part), month)
+            rows[arm] = [float(after[name]) for name in ("survival", "low", "high")]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["share", "low", "high"])
+
+
+def remaining_words(shares: pd.DataFrame) -> Said:
+    """The chart in words: what is left of each arm after a year."""
+    if shares.empty:
+        return say("contract_term.alt.survival_none")
+    each = [
+        say(f"contract_term.alt.remaining_{arm}", share=row.share, low=row.low, high=row.high)
+        for arm, row in shares.iterrows()
+    ]
+    return say("contract_term.alt.remaining", shares=", ".join(each))

@@ -1,0 +1,107 @@
+"""What moved the fees billed in a month since the same month of the year before (METHODS 5)."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import pandas as pd
+
+from retention.history.snapshots import last_month
+from retention.words import Said, say
+
+YEAR = 12
+BEFORE, NOW = "before", "now"
+STEPS = ("churned", "downgraded", "upgraded", "new")
+
+
+@dataclass(frozen=True)
+class Movements:
+    """The fees of two months a year apart and what lies between, a row a step, in order.
+
+    `steps`: `step` (an id), `name` (its words), `amount`, `start` and `end` (where its bar stands),
+    `clients`. `left_out` counts clients served in both or one of the months whose fee is not on
+    record there: what became of it nobody can say.
+    """
+
+    steps: pd.DataFrame
+    left_out: int = 0
+
+
+def movements(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Movements:
+    """From the fees of a year ago to those of the last whole month on record by the cut-off; no
+    steps where either month has none.
+
+    A client is one, however often it came back. Churned: paid a year ago, no longer served now.
+    New: pays now, was not served a year ago. `money` as from `monthly_money`.
+    """
+    nothing = pd.DataFrame(columns=["step", "name", "amount", "start", "end", "clients"])
+    if money.empty:
+        return Movements(nothing)
+    now = min(last_month(pd.Timestamp(cutoff)), int(money["month"].max()))
+    fees = pd.DataFrame({BEFORE: _fees(money, now - YEAR), NOW: _fees(money, now)})
+    unpaid = _served_without(spells, fees[BEFORE], now - YEAR)
+    unpaid |= _served_without(spells, fees[NOW], now)
+    fees = fees.drop(index=list(unpaid & set(fees.index)))
+    if fees[BEFORE].sum() == 0 or fees[NOW].sum() == 0:
+        return Movements(nothing)
+    return Movements(_steps(fees, now), len(unpaid))
+
+
+def _fees(money: pd.DataFrame, month: int) -> pd.Series:
+    return money[money["month"] == month].groupby("client_id")["fee"].sum(min_count=1)
+
+
+def _served_without(spells: pd.DataFrame, fees: pd.Series, month: int) -> set[str]:
+    """Clients served in the whole of a month whose fee of that month is not on record."""
+    begin = _first_day(month)
+    after = _first_day(month + 1)
+    served = (spells["start_date"] <= begin) & ~(spells["end_date"] < after)
+    return set(spells.loc[served, "client_id"]) - set(fees.dropna().index)
+
+
+def _first_day(month: int) -> pd.Timestamp:
+    return pd.Timestamp(month // 12, month % 12 + 1, 1)
+
+
+def _steps(fees: pd.DataFrame, now: int) -> pd.DataFrame:
+    """A row a step; each begins where the one before it ends."""
+    change = fees[NOW].fillna(0) - fees[BEFORE].fillna(0)
+    both = fees.notna().all(axis=1)
+    chosen = {
+        "churned": fees[NOW].isna(),
+        "downgraded": both & (change < 0),
+        "upgraded": both & (change > 0),
+        "new": fees[BEFORE].isna(),
+    }
+    paid = fees[BEFORE].notna()
+    rows = [_step(BEFORE, now - YEAR, fees.loc[paid, BEFORE].sum(), int(paid.sum()))]
+    for step in STEPS:
+        rows.append(_step(step, now, change[chosen[step]].sum(), int(chosen[step].sum())))
+    pays = fees[NOW].notna()
+    frame = pd.DataFrame([*rows, _step(NOW, now, fees.loc[pays, NOW].sum(), int(pays.sum()))])
+    end = frame["amount"].cumsum()
+    total = frame["step"].isin([BEFORE, NOW])
+    end = end.where(~total, frame["amount"])
+    return frame.assign(start=(end - frame["amount"]).where(~total, 0.0), end=end)
+
+
+def _step(step: str, month: int, amount: float, clients: int) -> dict[str, object]:
+    name = say(f"economics.movements.{step}", month=_first_day(month).strftime("%b %Y"))
+    return {"step": step, "name": name, "amount": float(amount), "clients": clients}
+
+
+def movement_words(moved: Movements) -> Said:
+    """The chart in words."""
+    if moved.steps.empty:
+        return say("economics.movements.nothing")
+    points = [
+        say("economics.movements.point", name=row.name, amount=row.amount)
+        for row in moved.steps[["name", "amount"]].itertuples(index=False)
+    ]
+    return say("economics.movements.alt", points="; ".join(points))
+
+
+def movement_caption(moved: Movements) -> Said:
+    """What is drawn, and how many clients could not be counted."""
+    if not moved.left_out:
+        return say("economics.movements.caption")
+    return say("economics.movements.caption_without", n=moved.left_out)

@@ -1,0 +1,177 @@
+"""What charts find, in at most fifteen words, from the numbers drawn; empty where nothing is.
+
+Each function takes the frame of the chart of the same name.
+"""
+
+import numpy as np
+import pandas as pd
+
+from retention.show.numbers import short_money, signed, signed_share
+from retention.words import Said, say
+
+NOTHING = Said("")
+MONTH = 12  # of service, at which curves are compared
+LATELY = 4  # quarters
+
+
+def survival(curves: pd.DataFrame, month: int = MONTH) -> Said:
+    """The groups of which most and fewest are left after `month` months."""
+    known = curves[(curves["followed"] >= month) & (curves["month"] <= month)]
+    at = known.groupby("group", sort=False)["survival"].last().astype(float)
+    if at.empty:
+        return NOTHING
+    if len(at) == 1:
+        return say("shown.title.survival_one", month=month, share=at.iloc[0])
+    most, least = at.idxmax(), at.idxmin()
+    return say("shown.title.survival", most=most, high=at[most], least=least, low=at[least])
+
+
+def remaining(shares: pd.DataFrame) -> Said:
+    """Clients left after a year: `monthly` against `fixed` (index) by their `share`."""
+    if len(shares) < 2:
+        return NOTHING
+    monthly, fixed = shares.loc["monthly", "share"], shares.loc["fixed", "share"]
+    return say("shown.title.remaining", monthly=monthly, fixed=fixed)
+
+
+def hazard(frame: pd.DataFrame) -> Said:
+    """The month of service in which most leave."""
+    if frame.empty:
+        return NOTHING
+    top = frame.loc[frame["hazard"].idxmax()]
+    return say("shown.title.hazard", group=top["group"], month=top["month"], share=top["hazard"])
+
+
+def effects(rows: pd.DataFrame, scale: str = "ratio") -> Said:
+    """How many of the ways leave no difference open."""
+    rows = rows.dropna(subset="low")
+    none = 1.0 if scale == "ratio" else 0.0
+    wide = int(((rows["low"] <= none) & (rows["high"] >= none)).sum())
+    if rows.empty:
+        return NOTHING
+    if not wide:
+        return say("shown.title.effects_all", of=len(rows))
+    return say("shown.title.effects", n=wide, of=len(rows))
+
+
+def before(frame: pd.DataFrame) -> Said:
+    """The measure that falls most in the months before clients leave."""
+    by_measure = frame.sort_values("months_before").groupby("measure", sort=False)["mean"]
+    fall = by_measure.first() - by_measure.last()
+    if fall.empty:
+        return NOTHING
+    most = fall.idxmax()
+    if fall[most] <= 0:
+        return say("shown.title.before_none")
+    months = -int(frame["months_before"].min())
+    return say("shown.title.before", measure=most, fall=fall[most], months=months)
+
+
+def stacked(frame: pd.DataFrame, month: int = MONTH) -> Said:
+    """Who is gone after `month` months, and of those the largest group."""
+    at = frame[frame["month"] == month].groupby("group", sort=False)["share"].last()
+    if at.empty:
+        return NOTHING
+    most = at.idxmax()
+    return say("shown.title.stacked", gone=at.sum(), month=month, most=most, share=at[most])
+
+
+def funnel(frame: pd.DataFrame, limits: pd.DataFrame) -> Said:
+    """Who loses most beyond the 99.8 % limits; where nobody does, how many were judged."""
+    judged = frame[~frame["few"].astype(bool)] if len(frame) else frame
+    if judged.empty:
+        return NOTHING
+    high = np.interp(judged["expected"], limits["expected"], limits["high_998"])
+    beyond = judged[judged["ratio"].to_numpy() > high]
+    if beyond.empty:
+        return say("shown.title.funnel_none", of=len(judged))
+    who = beyond["ratio"].idxmax()
+    return say("shown.title.funnel", who=who, ratio=beyond["ratio"].max())
+
+
+def scores(frame: pd.DataFrame) -> Said:
+    """The last month's score, beside that of a year before."""
+    if frame.empty:
+        return NOTHING
+    by_month = frame.set_index("wave")["nps"]
+    last = by_month.index[-1]
+    nps, month = signed(by_month[last]), last.strftime("%B %Y")
+    if last - MONTH not in by_month.index:
+        return say("shown.title.scores_one", nps=nps, month=month)
+    return say("shown.title.scores", nps=nps, month=month, before=signed(by_month[last - MONTH]))
+
+
+def reliability(frame: pd.DataFrame) -> Said:
+    """What was predicted of the clients most at risk, and what came."""
+    if frame.empty:
+        return NOTHING
+    top = frame.loc[frame["predicted"].idxmax()]
+    return say("shown.title.reliability", predicted=top["predicted"], observed=top["observed"])
+
+
+def expected(frame: pd.DataFrame) -> Said:
+    """How many chose to leave, of how many expected."""
+    if frame.empty:
+        return NOTHING
+    left, due = frame["observed"].sum(), frame["expected"].sum()
+    return say("shown.title.expected", left=left, months=len(frame), expected=due)
+
+
+def flow(frame: pd.DataFrame) -> Said:
+    """How many started and ended in the last year."""
+    if frame.empty:
+        return NOTHING
+    last = frame.tail(LATELY)
+    started, ended = last["started"].sum(), last["ended"].sum()
+    return say("shown.title.flow", started=started, ended=ended, quarters=len(last))
+
+
+def outlook(frame: pd.DataFrame, unit: str = "") -> Said:
+    """The level that money a month tends to."""
+    if frame.empty:
+        return NOTHING
+    now = frame.loc[frame["month"].idxmin()]
+    money = {name: short_money(now[name], unit) for name in ("mean", "level")}
+    return say("shown.title.outlook", **money)
+
+
+def waterfall(steps: pd.DataFrame, unit: str = "") -> Said:
+    """What churn took, and whether new clients replaced it."""
+    if steps.empty:
+        return NOTHING
+    amount = steps.set_index("step")["amount"]
+    lost = short_money(-amount["churned"], unit)
+    before = short_money(amount["before"], unit)
+    new = short_money(amount["new"], unit)
+    if not amount["churned"]:
+        return say("shown.title.waterfall_none", new=new)
+    if amount["new"] >= -amount["churned"]:
+        return say("shown.title.waterfall_replaced", lost=lost, before=before)
+    return say("shown.title.waterfall", lost=lost, before=before, new=new)
+
+
+def risk_margin(frame: pd.DataFrame, share: float) -> Said:
+    """How much of the margin at risk (`share`) the named clients hold."""
+    named = int(frame["named"].sum()) if len(frame) else 0
+    if not named:
+        return NOTHING
+    return say("shown.title.risk_margin", n=named, of=len(frame), share=share)
+
+
+def last_days(frame: pd.DataFrame) -> Said:
+    """How many of those at risk could give notice in the months ahead."""
+    if frame.empty:
+        return NOTHING
+    risky = int(frame["at_risk"].sum())
+    if not risky:
+        return say("shown.title.last_days_none", months=len(frame))
+    return say("shown.title.last_days", risky=risky, months=len(frame))
+
+
+def grid(frame: pd.DataFrame) -> Said:
+    """What liking goes with where results are poor."""
+    poor = frame[frame["results"] == "low"].set_index("liking")["beyond"]
+    if not {"low", "high"} <= set(poor.index):
+        return NOTHING
+    low, high = signed_share(poor["low"]), signed_share(poor["high"])
+    return say("shown.title.grid", low=low, high=high)
