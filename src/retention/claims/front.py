@@ -50,14 +50,14 @@ def tiles(spells: pd.DataFrame, cutoff: dt.date, records_begin: dt.date | None) 
     gone = spells.loc[spells["gone"], "end_date"]
     new = spells.loc[spells["entry_months"] == 0, "start_date"]
     course = {
-        "active": (lambda day: float(status.active_on(spells, day).sum()), 0, 1),
-        "signed": (lambda day: _in_year(new, day), YEAR, 1),
-        "ended": (lambda day: _in_year(gone, day), YEAR, -1),
+        "active": (lambda day: float(status.active_on(spells, day).sum()), 0),
+        "signed": (lambda day: _in_year(new, day), YEAR),
+        "ended": (lambda day: _in_year(gone, day), YEAR),
     }
     return Tiles(
         tuple(
-            _tile(name, count, good, _days(today, begin, needs))
-            for name, (count, needs, good) in course.items()
+            _tile(name, count, _days(today, begin, needs))
+            for name, (count, needs) in course.items()
         )
     )
 
@@ -76,10 +76,12 @@ def _in_year(days: pd.Series, last: pd.Timestamp) -> float:
     return float(((days > last - pd.DateOffset(years=1)) & (days <= last)).sum())
 
 
-def _tile(name: str, count: Count, good: int, days: list[pd.Timestamp]) -> Tile:
-    """A count with its course; NaN, so that it is not shown, where no year is on record."""
+def _tile(name: str, count: Count, days: list[pd.Timestamp]) -> Tile:
+    """A count with its course; NaN, so that it is not shown, where no year is on record. Neither
+    more nor less of it is called better: chance alone moves counts.
+    """
     series = tuple(count(day) for day in days)
     value = series[-1] if series else math.nan
     before = series[-1 - YEAR] if len(series) > YEAR else math.nan
     about = say("tiles.about.cutoff" if name == "active" else "tiles.about.year")
-    return Tile(name, value, "count", about, before=before, series=series, good=good)
+    return Tile(name, value, "count", about, before=before, series=series, good=0)

@@ -85,6 +85,13 @@ def _summed(spells: pd.DataFrame, dated: pd.DataFrame, column: str) -> pd.DataFr
     return rows[inside].groupby([*KEY, "month"], as_index=False)[column].sum(min_count=1)
 
 
+def margins_known(money: pd.DataFrame) -> bool:
+    """Whether any margin is on record, fees less hours at their cost; `money` as from
+    `monthly_money`.
+    """
+    return bool(money["margin"].notna().any())
+
+
 def worth_by_month(money: pd.DataFrame) -> pd.DataFrame:
     """What each client leaves a month, mean of three months: `client_id, engagement, month,
     worth_a_month`.

@@ -20,7 +20,14 @@ from retention.report.templating import bar, write
 from retention.results import NOT_ENOUGH, NOT_RUN, Listing, quantity
 from retention.words import say, texts
 
-SHOWN = ("fees", "net_retention", "retained", "nps", "margin_at_risk")  # tiles, where known
+SHOWN = (
+    "fees",
+    "net_retention",
+    "retained",
+    "nps",
+    "margin_at_risk",
+    "fees_at_risk",
+)  # tiles, where known
 INSTEAD = ("active", "leaving", "signed", "ended")  # others, where those lack
 TILES = 5
 HELD = "claims.caveat.alike_in"  # the id of what says which clients were compared
@@ -141,7 +148,7 @@ def headline(results: Mapping[str, Any], tiles: list[Mapping[str, Any]]) -> tupl
     parts = []
     if "retained" in known:
         parts.append(say("report.headline.leaving", share=1 - known["retained"]["value"]))
-    if "risk" in answers and "margin_at_risk" in known:
+    if "risk" in answers and {"margin_at_risk", "fees_at_risk"} & set(known):
         parts.append(answers["risk"])
     rest = [*settled, *(text for name, text in answers.items() if name != "risk"), *spoken]
     title = " ".join(parts) or next(iter(rest), say("report.index.title"))

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from retention.errors import printable, without_paths
-from retention.results import MARKS, badge, between, quantity, verdict_class
+from retention.results import MARKS, NOT_RUN, badge, between, quantity, verdict_class
 from retention.words import say, texts
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -28,7 +28,7 @@ def environment() -> Environment:
     made = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
-    made.globals.update(MARKS=MARKS, badge=badge, verdict_class=verdict_class)
+    made.globals.update(MARKS=MARKS, NOT_RUN=NOT_RUN, badge=badge, verdict_class=verdict_class)
     made.globals.update(between=between, quantity=quantity)
     made.globals.update(style=STYLE, script=SCRIPT, say=say)
     made.filters.update(plainly=plainly)

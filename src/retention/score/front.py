@@ -32,9 +32,10 @@ def answer(found: Judgement, table: pd.DataFrame, months: int, currency: str = "
     return Answer("risk", title, said, say("churn_risk.front.do"))
 
 
-def tiles(table: pd.DataFrame, months: int, currency: str = "") -> Tiles:
-    """What is at stake with the clients to contact first, in the margin of so many months, and how
-    many of all are predicted to leave; nothing without scores.
+def tiles(table: pd.DataFrame, months: int, currency: str = "", margins: bool = True) -> Tiles:
+    """What is at stake with the clients to contact first, in the margin of so many months (in fees
+    where no `margins` are known), and how many of all are predicted to leave; nothing without
+    scores.
     """
     if table.empty:
         return Tiles(())
@@ -47,5 +48,6 @@ def tiles(table: pd.DataFrame, months: int, currency: str = "") -> Tiles:
     about = say("tiles.about.worth", **of)
     if currency:
         about = say("tiles.about.worth_in", currency=currency, **of)
-    stake = Tile("margin_at_risk", float(top["at_stake"].sum()), "money", about, good=-1)
+    name = "margin_at_risk" if margins else "fees_at_risk"
+    stake = Tile(name, float(top["at_stake"].sum()), "money", about, good=-1)
     return Tiles((stake, leaving))
