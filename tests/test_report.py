@@ -18,9 +18,11 @@ import pytest
 
 from conftest import ROOT
 from retention.cli import _tell_stale
+from retention.data.schema import write_csv
 from retention.errors import ConfigError
-from retention.report import pages, publish
+from retention.report import publish
 from retention.report.execute import check_parameters
+from retention.report.templating import SCRIPT
 from retention.results import schema
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
@@ -36,6 +38,21 @@ def retention(*words, cwd=ROOT, **environment) -> subprocess.CompletedProcess:
 @pytest.fixture(scope="module")
 def data(shared_report) -> Path:
     return shared_report / "data"
+
+
+@pytest.fixture(scope="module")
+def few(data, tmp_path_factory) -> Path:
+    """Forty of these clients with their meetings and nothing else, for tests of how runs are made
+    and kept.
+    """
+    folder = tmp_path_factory.mktemp("few")
+    rows = pd.read_csv(data / "clients.csv", dtype=str, keep_default_na=False)
+    rows = pd.concat([rows.head(20), rows.tail(20)])
+    meetings = pd.read_csv(data / "meetings.csv", dtype=str, keep_default_na=False)
+    write_csv(rows, folder / "clients.csv")
+    write_csv(meetings[meetings["client_id"].isin(rows["client_id"])], folder / "meetings.csv")
+    shutil.copy(data / "retention.toml", folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +106,7 @@ def test_nothing_of_this_machine_and_nothing_from_outside(out, data):
             )
         if path.suffix == ".html":
             assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", text)
-            own = text.replace(f"<script>{pages.SCRIPT}</script>", "").replace("&lt;script", "")
+            own = text.replace(f"<script>{SCRIPT}</script>", "").replace("&lt;script", "")
             assert "<style>" in text and not re.search(r"<script|@import|url\(", own)
             assert not re.search(r'<img(?![^>]*alt="[^"]{20,})', text), "a picture without words"
 
@@ -109,36 +126,36 @@ def test_the_same_run_elsewhere_has_the_same_results_to_the_byte(out, data, tmp_
     ).read_bytes()
 
 
-def test_a_damaged_run_is_made_again(data, tmp_path):
+def test_a_damaged_run_is_made_again(few, tmp_path):
     assert (
-        retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00").returncode == 0
+        retention("report", "--data", few, "--out", tmp_path, "--notebooks", "00").returncode == 0
     )
     (tmp_path / "latest" / "index.html").write_text("damaged")
     assert (
-        retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00").returncode == 0
+        retention("report", "--data", few, "--out", tmp_path, "--notebooks", "00").returncode == 0
     )
     assert publish.whole((tmp_path / "latest").resolve())
 
 
 def test_what_others_leave_in_a_run_is_no_damage_and_a_good_run_clears_an_old_failure(
-    data, tmp_path
+    few, tmp_path
 ):
     (tmp_path / "failed").mkdir()
     assert (
-        retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00").returncode == 0
+        retention("report", "--data", few, "--out", tmp_path, "--notebooks", "00").returncode == 0
     )
     assert not (tmp_path / "failed").exists()
     (tmp_path / "latest" / ".DS_Store").write_text("x")
-    again = retention("report", "--data", data, "--out", tmp_path, "--notebooks", "00")
+    again = retention("report", "--data", few, "--out", tmp_path, "--notebooks", "00")
     assert "Nothing has changed" in again.stderr
 
 
 @pytest.fixture(scope="module")
-def chain(data, tmp_path_factory) -> Path:
+def chain(few, tmp_path_factory) -> Path:
     """Three runs of one notebook, each after the other, at three cut-offs."""
     folder = tmp_path_factory.mktemp("chain")
     for cutoff in CUTOFFS:
-        done = retention(*BRIEF, "--data", data, "--out", folder, "--cutoff", cutoff)
+        done = retention(*BRIEF, "--data", few, "--out", folder, "--cutoff", cutoff)
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -171,7 +188,7 @@ def test_each_run_says_what_changed_since_the_one_before(chain):
     assert retention("compare", chain, chain / "latest").returncode == 2
 
 
-def test_the_same_input_after_the_same_run_gives_the_same_files(chain, data, tmp_path):
+def test_the_same_input_after_the_same_run_gives_the_same_files(chain, few, tmp_path):
     """But for run.json and run.log; and a run that is kept, but now follows another, is compared
     anew.
     """
@@ -179,23 +196,23 @@ def test_the_same_input_after_the_same_run_gives_the_same_files(chain, data, tmp
     out, (first, second, third) = tmp_path / "out", (runs_in(tmp_path / "out")[c] for c in CUTOFFS)
     publish.swing(second)
     shutil.rmtree(third)
-    assert retention(*BRIEF, "--data", data, "--out", out, "--cutoff", CUTOFFS[2]).returncode == 0
+    assert retention(*BRIEF, "--data", few, "--out", out, "--cutoff", CUTOFFS[2]).returncode == 0
     for path in (path for path in runs_in(chain)[CUTOFFS[2]].rglob("*") if path.is_file()):
         again = third / path.relative_to(runs_in(chain)[CUTOFFS[2]])
         assert path.name in ("run.json", "run.log") or path.read_bytes() == again.read_bytes(), path
-    assert retention(*BRIEF, "--data", data, "--out", out, "--cutoff", CUTOFFS[0]).returncode == 0
+    assert retention(*BRIEF, "--data", few, "--out", out, "--cutoff", CUTOFFS[0]).returncode == 0
     assert json.loads((out / "latest" / "changes.json").read_text())["before"] == third.name
     assert (out / "latest").resolve() == first.resolve() and publish.whole(first)
     (first / "index.html").write_text("damaged")
-    assert retention(*BRIEF, "--data", data, "--out", out, "--cutoff", CUTOFFS[0]).returncode == 0
+    assert retention(*BRIEF, "--data", few, "--out", out, "--cutoff", CUTOFFS[0]).returncode == 0
     assert json.loads((out / "latest" / "changes.json").read_text())["before"] == third.name
 
 
-def test_nothing_is_done_where_nothing_changed(chain, data):
+def test_nothing_is_done_where_nothing_changed(chain, few):
     again = retention(
         *BRIEF,
         "--data",
-        data,
+        few,
         "--out",
         chain,
         "--cutoff",
@@ -213,7 +230,7 @@ def test_nothing_is_done_where_nothing_changed(chain, data):
     words = (
         "report",
         "--data",
-        data,
+        few,
         "--out",
         chain,
         "--cutoff",
@@ -229,9 +246,9 @@ def test_nothing_is_done_where_nothing_changed(chain, data):
     )
 
 
-def test_data_that_changed_are_run_and_old_runs_are_cleared_away(chain, data, tmp_path):
+def test_data_that_changed_are_run_and_old_runs_are_cleared_away(chain, few, tmp_path):
     shutil.copytree(chain, tmp_path / "out", symlinks=True)
-    shutil.copytree(data, tmp_path / "data")
+    shutil.copytree(few, tmp_path / "data")
     with (tmp_path / "data" / "meetings.csv").open("a") as table:
         table.write("c0001,2025-12-05,call,yes\n")
     (tmp_path / "out" / "2020-01-01-abcdef01").mkdir()  # no run, whatever its name
@@ -293,8 +310,8 @@ def test_verify_finds_every_difference(chain, tmp_path):
     assert retention("verify", tmp_path).returncode == 2
 
 
-def test_data_that_end_long_ago_are_told_and_change_nothing_in_the_run(chain, data):
-    words = (*BRIEF, "--data", data, "--out", chain, "--cutoff", CUTOFFS[2], "--if-changed")
+def test_data_that_end_long_ago_are_told_and_change_nothing_in_the_run(chain, few):
+    words = (*BRIEF, "--data", few, "--out", chain, "--cutoff", CUTOFFS[2], "--if-changed")
     told = retention(*words, "--stale-after", 1).stderr
     assert re.fullmatch(
         rf"Warning: the last day observed is {CUTOFFS[2]}, \d+ days ago\. .*\n", told
@@ -315,10 +332,10 @@ def test_a_last_day_that_runs_ahead_of_the_data_is_told(tmp_path, capsys):
     assert f"the last day observed, {about['cutoff']}, is still to come" in told
 
 
-def test_a_typing_error_in_a_date_stops_no_run_whose_last_day_is_told(data, tmp_path):
-    rows = pd.read_csv(data / "clients.csv", dtype=str)
+def test_a_typing_error_in_a_date_stops_no_run_whose_last_day_is_told(few, tmp_path):
+    rows = pd.read_csv(few / "clients.csv", dtype=str)
     rows.loc[rows["end_date"].notna().idxmax(), "recorded_date"] = "2099-01-01"
-    shutil.copytree(data, tmp_path / "data")
+    shutil.copytree(few, tmp_path / "data")
     rows.to_csv(tmp_path / "data" / "clients.csv", index=False)
     done = retention(
         *BRIEF, "--data", tmp_path / "data", "--out", tmp_path / "out", "--cutoff", CUTOFFS[2]
@@ -337,28 +354,28 @@ def test_two_folders_change_places(tmp_path):
     assert (tmp_path / "a" / "b").exists() and (tmp_path / "b" / "a").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(data, tmp_path):
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(few, tmp_path):
     (tmp_path / "file").write_text("")
-    done = retention("report", "--data", data, "--out", tmp_path / "file" / "below")
+    done = retention("report", "--data", few, "--out", tmp_path / "file" / "below")
     assert (
         done.returncode == 2
         and "Traceback" not in done.stderr
         and "Check that it can be" in done.stderr
     )
     (tmp_path / "out" / "latest").mkdir(parents=True)
-    done = retention("report", "--data", data, "--out", tmp_path / "out", "--notebooks", "00")
+    done = retention("report", "--data", few, "--out", tmp_path / "out", "--notebooks", "00")
     assert done.returncode == 2 and "Move it away" in done.stderr
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_stops_at_once_and_leaves_nothing(how, data, tmp_path):
+def test_an_interrupt_stops_at_once_and_leaves_nothing(how, few, tmp_path):
     command = [
         sys.executable,
         "-c",
         "from retention.cli import main; main()",
         "report",
         "--data",
-        data,
+        few,
         "--out",
         tmp_path,
     ]
@@ -374,9 +391,9 @@ def test_an_interrupt_stops_at_once_and_leaves_nothing(how, data, tmp_path):
     assert not list(tmp_path.glob(".run-*")) and not (tmp_path / "latest").exists()
 
 
-def test_a_killed_worker_is_a_failed_notebook(data, tmp_path):
+def test_a_killed_worker_is_a_failed_notebook(few, tmp_path):
     project = project_with(tmp_path, "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
-    words = ("--out", tmp_path / "out", "--data", data, "--notebooks", "01")
+    words = ("--out", tmp_path / "out", "--data", few, "--notebooks", "01")
     done = retention("report", *words, cwd=project, PYTHONPATH=str(project / "src"))
     assert (
         done.returncode == 1
@@ -386,14 +403,14 @@ def test_a_killed_worker_is_a_failed_notebook(data, tmp_path):
     assert "process was killed" in (tmp_path / "out" / "failed" / "index.html").read_text()
 
 
-def test_a_second_run_is_told_to_wait(data, tmp_path):
+def test_a_second_run_is_told_to_wait(few, tmp_path):
     with publish.locked(tmp_path):
-        done = retention("report", "--data", data, "--out", tmp_path)
+        done = retention("report", "--data", few, "--out", tmp_path)
     assert (done.returncode, "Another run is writing" in done.stderr) == (3, True)
 
 
-def test_bad_input_leaves_the_last_report_and_says_why(out, data, tmp_path):
-    shutil.copytree(data, tmp_path / "bad")
+def test_bad_input_leaves_the_last_report_and_says_why(out, few, tmp_path):
+    shutil.copytree(few, tmp_path / "bad")
     table = tmp_path / "bad" / "clients.csv"
     table.write_text(table.read_text().replace("2025-", "2025/13/", 1))
     latest = (out / "latest").resolve()
@@ -437,12 +454,12 @@ def project_with(tmp_path, source: str) -> Path:
     return project
 
 
-def test_a_notebook_that_fails_exits_1_and_is_shown(data, tmp_path):
+def test_a_notebook_that_fails_exits_1_and_is_shown(few, tmp_path):
     project = project_with(tmp_path, "raise ValueError('<b>on purpose</b>')")
     done = retention(
         "report",
         "--data",
-        data,
+        few,
         "--out",
         tmp_path / "out",
         "--notebooks",
