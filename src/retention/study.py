@@ -20,7 +20,6 @@ from retention.data.prepared import Frames, Made
 from retention.data.schema import SIGNING, TABLES, known_by
 from retention.errors import ConfigError, Fault
 from retention.history import conventions, last_day
-from retention.history.features import Window
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import reps_on, spans, with_people_who_left
 from retention.history.last_day import RECORDED as RECORDED
@@ -29,6 +28,7 @@ from retention.history.panel import Panel, build_panel
 from retention.history.prepaid import ByTerm, by_term
 from retention.history.snapshots import build_snapshots
 from retention.history.spells import build_spells, contract_cycles, row_terms
+from retention.history.window import Window
 from retention.parameters import checked
 from retention.results import Finding, Findings, Listing, leave_out_below
 from retention.score.cross_section import Described, described

@@ -2,7 +2,7 @@
 
 from retention.claims.registry import Studied, Ways, claim
 from retention.claims.rep_liking import AS_PLANNED, EARLIER, UNKNOWN_IS_AGENCY, missing
-from retention.history.features import DETRACTOR, PROMOTER
+from retention.history.measures import DETRACTOR, PROMOTER
 from retention.history.panel import Panel, lagged_contrast, lagged_rows
 from retention.history.spells import AGENCY, CLIENT
 from retention.results import Contrast

@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -220,46 +221,59 @@ def _not_an_end(
     sheet: Sheet, heading: str, flag: tuple[str, set[str], str] | None, planned: bool
 ) -> str:
     """Why these dates are not ends of service; empty where nothing speaks against it."""
-    rows = sheet.rows
-    ends = _typed(rows, heading, "end_date")
+    ends = _typed(sheet.rows, heading, "end_date")
     if planned:
         return "its heading speaks of what is planned or paid for" if ends.notna().any() else ""
     if flag:
-        staying = int((ends.notna() & ~texts(rows[flag[0]]).isin(flag[1])).sum())
-        return (
-            f"{staying:,} rows have it that are none of {sorted(flag[1])} in {word_of(flag[0])}"
-            if staying
-            else ""
-        )
+        return _of_those_who_stay(sheet.rows, ends, flag)
     if ends.notna().all():
         return "every client has one; who stays has none. If all have left, name it yourself"
     names = ("start_date", "decision_date", "recorded_date", "contract_term_months")
-    known = {
-        name: _typed(rows, sheet.headings[name][0], name)
-        for name in names
-        if name in sheet.headings
-    }
-    if {"start_date", "contract_term_months"} <= set(known):
-        start = known["start_date"]
-        after = ends + pd.Timedelta(days=1)
-        served = (after.dt.year - start.dt.year) * 12 + after.dt.month - start.dt.month
-        on_the_day = (after.dt.day - start.dt.day).abs() <= 1
-        fixed = ends.notna() & (known["contract_term_months"] > 1)
-        first = fixed & (served == known["contract_term_months"]) & on_the_day
-        if first.sum() > 2 and first.sum() >= 0.9 * ends.notna().sum():
-            return "each lies exactly one term after its start, as the ends of terms do"
-    others = [
-        days.max()
-        for name, days in known.items()
-        if name != "contract_term_months" and days.notna().any()
-    ]
+    known = {}
+    for name in names:
+        if name in sheet.headings:
+            known[name] = _typed(sheet.rows, sheet.headings[name][0], name)
+    if _ends_of_terms(ends, known):
+        return "each lies exactly one term after its start, as the ends of terms do"
+    return _later_than_all(ends, known)
+
+
+def _of_those_who_stay(rows: pd.DataFrame, ends: pd.Series, flag: tuple[str, set[str], str]) -> str:
+    """That clients have such a date who have not left by the flag; empty where none has."""
+    column, gone, _ = flag
+    left = texts(rows[column]).isin(gone)
+    staying = int((ends.notna() & ~left).sum())
+    if not staying:
+        return ""
+    return f"{staying:,} rows have it that are none of {sorted(gone)} in {word_of(column)}"
+
+
+def _ends_of_terms(ends: pd.Series, known: Mapping[str, pd.Series]) -> bool:
+    """Whether nearly all lie exactly one term after the start."""
+    if not {"start_date", "contract_term_months"} <= set(known):
+        return False
+    start = known["start_date"]
+    term = known["contract_term_months"]
+    after = ends + pd.Timedelta(days=1)
+    years = after.dt.year - start.dt.year
+    served = years * 12 + after.dt.month - start.dt.month
+    on_the_day = (after.dt.day - start.dt.day).abs() <= 1
+    fixed = ends.notna() & (term > 1)
+    first = fixed & (served == term) & on_the_day
+    return bool(first.sum() > 2 and first.sum() >= 0.9 * ends.notna().sum())
+
+
+def _later_than_all(ends: pd.Series, known: Mapping[str, pd.Series]) -> str:
+    """That many lie long after every other date; empty where they do not."""
+    others = []
+    for name, days in known.items():
+        if name != "contract_term_months" and days.notna().any():
+            others.append(days.max())
     late = int((ends > max(others) + LATER).sum()) if others else 0
-    if late >= max(2, 0.2 * ends.notna().sum()):
-        return (
-            f"{late:,} lie more than three months after every other date, as planned or "
-            "paid-to dates do"
-        )
-    return ""
+    if late < max(2, 0.2 * ends.notna().sum()):
+        return ""
+    why = "as planned or paid-to dates do"
+    return f"{late:,} lie more than three months after every other date, {why}"
 
 
 def _typed(rows: pd.DataFrame, heading: str, name: str) -> pd.Series:

@@ -81,11 +81,14 @@ def exit_rows(
     """
     kind = spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown)
     rows = contract_cycles(spells.assign(end_kind=kind), contracts)
-    left = (rows["outcome"].isin(BY_CHOICE) & (CLIENT in kinds)) | rows["outcome"].isin(kinds)
-    rows = rows.assign(left=left.astype(int))[left | (rows["outcome"] == "stayed")]
+    outcome = rows["outcome"]
+    by_choice = outcome.isin(BY_CHOICE) & (CLIENT in kinds)
+    left = by_choice | outcome.isin(kinds)
+    rows = rows.assign(left=left.astype(int))[left | (outcome == "stayed")]
     about = ["client_id", "engagement", "start_date", "contract_term_months", "monthly_ad_spend"]
+    taken = {*about, *rows}
     others = dict.fromkeys(["industry", "source", "rep_id", "renewals_known", "reps", *more])
-    about += [name for name in others if name in spells and name not in (*about, *rows)]
+    about += [name for name in others if name in spells and name not in taken]
     return _with_rep(rows.merge(spells[about], on=["client_id", "engagement"], how="left"))
 
 
@@ -108,14 +111,15 @@ def month_rows(
     the clock.
     """
     kind = spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown)
-    months = (spells["stop_months"] - spells["entry_months"]).clip(lower=0).astype(int)
+    months = spells["stop_months"] - spells["entry_months"]
+    times = months.clip(lower=0).astype(int)
     rows = spells.assign(counted=spells["ended"] & kind.isin(kinds))
-    rows = rows.loc[rows.index.repeat(months)]
+    rows = rows.loc[rows.index.repeat(times)]
     start = rows["entry_months"] + rows.groupby(level=0).cumcount()
-    left = (rows["counted"] & (start + 1 == rows["stop_months"])).astype(int)
-    return _with_rep(
-        rows.assign(from_month=start, to_month=start + 1, left=left).reset_index(drop=True)
-    )
+    end = start + 1
+    left = rows["counted"] & (end == rows["stop_months"])
+    rows = rows.assign(from_month=start, to_month=end, left=left.astype(int))
+    return _with_rep(rows.reset_index(drop=True))
 
 
 def compare(
@@ -140,21 +144,14 @@ def compare(
     """
     marks = first.to_numpy(bool)
     against = ~marks if second is None else second.to_numpy(bool)
-    ends = rows["left"].to_numpy()
-    events: dict[str, int] = {
-        say("held.group.clients", group=group): int(ends[mask].sum())
-        for group, mask in zip(groups, (marks, against), strict=True)
-    }
+    events = _events(rows, groups, (marks, against))
     compared = rows[marks | against]
     lacking = _lacking(rows, (marks, against), groups, "size" not in leave_out and adjust)
     if lacking or not all(events.values()):
         # Of nobody no number of ends is too small.
         events = events if marks.any() and against.any() else {}
         return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
-    fixed = pd.DataFrame(index=rows.index) if others is None else varying(others)
-    covariates = pd.concat([first.astype(float).rename("first"), fixed], axis=1)
-    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    model = Model("first", ends, covariates, exposure, rows["client_id"], rows.get("rep"))
+    model = _model(rows, first, others)
     own = _blocks(rows, leave_out) if adjust else {}
     mine, refused = offered(rows, extra or {}) if adjust else ({}, {})
     try:
@@ -163,9 +160,30 @@ def compare(
         lacking = [say("held.lacking.no_ratio", error=error)]
         return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
     held = replace(held, refused={**held.refused, **refused})
-    return Adjusted(
-        _contrast(name, held, compared, rows, events, ()), held.fit, rows, held.blocks, held.refused
-    )
+    contrast = _contrast(name, held, compared, rows, events, ())
+    return Adjusted(contrast, held.fit, rows, held.blocks, held.refused)
+
+
+def _events(
+    rows: pd.DataFrame, groups: tuple[str, str], masks: tuple[np.ndarray, np.ndarray]
+) -> dict[str, int]:
+    """The ends by choice of each group, by what its clients are called."""
+    ends = rows["left"].to_numpy()
+    events: dict[str, int] = {}
+    for group, mask in zip(groups, masks, strict=True):
+        clients = say("held.group.clients", group=group)
+        events[clients] = int(ends[mask].sum())
+    return events
+
+
+def _model(rows: pd.DataFrame, first: pd.Series, others: pd.DataFrame | None) -> Model:
+    """The regression of leaving on being in the first group, with what is always held fixed."""
+    fixed = pd.DataFrame(index=rows.index) if others is None else varying(others)
+    marked = first.astype(float).rename("first")
+    covariates = pd.concat([marked, fixed], axis=1)
+    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    ends = rows["left"].to_numpy()
+    return Model("first", ends, covariates, exposure, rows["client_id"], rows.get("rep"))
 
 
 def _contrast(
@@ -176,15 +194,16 @@ def _contrast(
     events: Mapping[str, int],
     lacking: Sequence[str],
 ) -> Contrast:
-    said = _said(held.blocks if held else (), held.refused if held else {})
+    """The contrast of the first group with the second; NaN where the model could not be fitted."""
     clients = rows["client_id"].nunique()
+    why = tuple(lacking)
     if held is None:
-        return Contrast(name, math.nan, math.nan, clients, events, tuple(lacking), said)
+        return Contrast(name, math.nan, math.nan, clients, events, why, _said((), {}))
+    said = _said(held.blocks, held.refused)
     theta = held.fit.coefficient("first")
-    spread, by_rep = spreads(held.fit, {"first": 1.0}, all_rows.get("rep"), tuple(events.values()))
-    return Contrast(
-        name, theta, spread.se, clients, events, tuple(lacking), said, None, spread.df, by_rep
-    )
+    counts = tuple(events.values())
+    spread, by_rep = spreads(held.fit, {"first": 1.0}, all_rows.get("rep"), counts)
+    return Contrast(name, theta, spread.se, clients, events, why, said, None, spread.df, by_rep)
 
 
 def spreads(
@@ -246,27 +265,37 @@ def _lacking(
     empty = [group for group, mask in zip(groups, marks, strict=True) if not mask.any()]
     if empty:
         return [say("held.lacking.none_due", group=group) for group in empty]
-    size = known_size(rows)
-    for mask, other in (marks, marks[::-1]):
-        own = size[mask].dropna()
-        theirs = size[other].dropna()
-        if not by_size or own.empty or theirs.empty:
-            continue
-        low, high = theirs.quantile([0.05, 0.95])
-        if own.between(low, high).mean() < MIN_OVERLAP:
-            return [say("held.lacking.sizes_apart", first=groups[0], second=groups[1])]
+    if not by_size:
+        return []
+    sizes = known_size(rows)
+    first = sizes[marks[0]].dropna()
+    second = sizes[marks[1]].dropna()
+    if _apart(first, second) or _apart(second, first):
+        return [say("held.lacking.sizes_apart", first=groups[0], second=groups[1])]
     return []
+
+
+def _apart(own: pd.Series, theirs: pd.Series) -> bool:
+    """Whether hardly any of the one group are of a size that is found in the other."""
+    if own.empty or theirs.empty:
+        return False
+    low, high = theirs.quantile([0.05, 0.95])
+    return bool(own.between(low, high).mean() < MIN_OVERLAP)
 
 
 def _blocks(rows: pd.DataFrame, leave_out: Sequence[str]) -> dict[str, pd.DataFrame]:
     """The study's own covariates by what they adjust for, in the order of their weight."""
     blocks = {"size": size(rows)}
-    blocks |= {name: category(rows, name) for name in ("source", "industry") if name in rows}
+    for name in ("source", "industry"):
+        if name in rows:
+            blocks[name] = category(rows, name)
     # Of a snapshot the start is counted back from the stay: it would be held fixed too.
     if renewals_known(rows):
         start = rows["start_date"]
-        halves = start.dt.year.astype(str) + np.where(start.dt.month <= 6, " first", " second")
-        blocks |= {"calendar_time": calendar(rows), "half_year": levels(rows, halves)}
+        half = np.where(start.dt.month <= 6, " first", " second")
+        halves = start.dt.year.astype(str) + half
+        blocks["calendar_time"] = calendar(rows)
+        blocks["half_year"] = levels(rows, halves)
     return {name: block for name, block in blocks.items() if name not in leave_out}
 
 
@@ -275,7 +304,7 @@ def calendar(rows: pd.DataFrame) -> pd.DataFrame:
     (METHODS 2).
     """
     start = rows["start_date"]
-    middle = (
-        start.dt.year + start.dt.dayofyear / 365.25 + (rows["from_month"] + rows["to_month"]) / 24
-    )
+    began = start.dt.year + start.dt.dayofyear / 365.25
+    served = (rows["from_month"] + rows["to_month"]) / 24
+    middle = began + served
     return (middle - middle.mean()).rename("year").to_frame()

@@ -30,6 +30,9 @@ WINDOW = 3  # months of results that go with a rating
 MONTHLY_WITHIN = 45  # days: invitations further apart than this are not monthly
 TERM_RATINGS = 3  # months up to the decision to renew from which a term's rating may come
 TAILS = (0.01, 0.99)  # quantiles beyond which a result is drawn in
+NOBODY_ASKED = pd.DataFrame(
+    {"client_id": pd.Series(dtype=object), "invited_on": pd.NaT, "answered_on": pd.NaT}
+)
 
 
 @dataclass(frozen=True)
@@ -93,42 +96,36 @@ def build_panel(
     cut-off where that comes first.
     """
     blank = np.full((len(spells), int(spells["observed_months"].max()) + 1), np.nan)
-    nobody = pd.DataFrame(
-        {"client_id": pd.Series(dtype=object), "invited_on": pd.NaT, "answered_on": pd.NaT}
-    )
-    asked = nobody if surveys is None else surveys
+    asked = NOBODY_ASKED if surveys is None else surveys
     answers = asked[asked["answered_on"].notna()].sort_values("answered_on", kind="stable")
-    month = asked["invited_on"].dt.to_period(
-        "M"
-    )  # of several people asked in one month the client counts once
-    once = asked[~pd.DataFrame({"c": asked["client_id"], "m": month}).duplicated()].sort_values(
-        "invited_on"
-    )
-    gaps = once.groupby("client_id")["invited_on"].diff().dt.days
     grids = dict.fromkeys(("liking", "nps", "results", "gap"), blank)
     for name, column in (("liking", "rep_liking"), ("nps", "nps")):
         if column in answers:
             grids[name] = placed(blank, spells, answers, "answered_on", answers[column])
     if results is not None and settings.primary:
         rows = results[results["metric"] == settings.primary]
-        grids |= {
-            "results": result_grid(blank, spells, rows, settings),
-            "gap": _gap(blank, spells, rows, settings),
-        }
+        grids["results"] = result_grid(blank, spells, rows, settings)
+        grids["gap"] = _gap(blank, spells, rows, settings)
+    rated = answers["rep_liking"].notna().sum() if "rep_liking" in answers else 0
     return Panel(
         spells.reset_index(drop=True),
         **grids,
         rep=reps_by_month(spells, blank.shape[1], assignments, staff, cutoff),
         asked=len(asked),
-        answered=int(answers["rep_liking"].notna().sum()) if "rep_liking" in answers else 0,
+        answered=int(rated),
         notice=math.ceil(notice_days / 31),
-        window=_taken_together(gaps),
+        window=_taken_together(asked),
         contracts=contracts,
     )
 
 
-def _taken_together(gaps: pd.Series) -> int:
+def _taken_together(asked: pd.DataFrame) -> int:
     """How many months of ratings are taken together: one unless clients are asked every month."""
+    # of several people asked in one month the client counts once
+    month = asked["invited_on"].dt.to_period("M")
+    again = pd.DataFrame({"client": asked["client_id"], "month": month}).duplicated()
+    once = asked[~again].sort_values("invited_on")
+    gaps = once.groupby("client_id")["invited_on"].diff().dt.days
     known = gaps.dropna()
     return WINDOW if len(known) and known.median() <= MONTHLY_WITHIN else 1
 
@@ -149,8 +146,9 @@ def _gap(
     if "promised_result" not in spells:
         return blank
     promised = spells["promised_result"].astype(float)
+    wanted = np.log(promised.where(promised > 0)).to_numpy()
     value = placed(blank, spells, rows, "month", _logs(rows["value"]))
-    gap = settings.sign * (np.log(promised.where(promised > 0)).to_numpy()[:, None] - value)
+    gap = settings.sign * (wanted[:, None] - value)
     known = gap[~np.isnan(gap)]
     return np.clip(gap, *np.quantile(known, TAILS)) if known.size else gap
 
@@ -163,21 +161,23 @@ def against_target(rows: pd.DataFrame, settings: ResultsSettings) -> pd.Series:
     still to come. The outermost hundredth on either side is drawn in, for one odd month would
     outweigh the rest. METHODS 4.
     """
+    client = rows["client_id"]
     value = _logs(rows["value"])
     target = pd.Series(np.nan, rows.index)
     if "target" in rows:
         target = np.log(rows["target"].where(rows["target"] > 0).astype(float))
-    started = (
-        rows.assign(value=value)
-        .sort_values("month", kind="stable")
-        .groupby("client_id")
-        .head(WINDOW)
-    )
-    own = rows["client_id"].map(started.groupby("client_id")["value"].mean()).astype(float)
+    in_order = rows.assign(value=value).sort_values("month", kind="stable")
+    started = in_order.groupby("client_id").head(WINDOW)
+    first = started.groupby("client_id")["value"].mean()
+    own = client.map(first).astype(float)
     own[started.index] = np.nan
-    target = target.where(target.groupby(rows["client_id"]).transform("count") > 0, own)
+    has_targets = target.groupby(client).transform("count") > 0
+    target = target.where(has_targets, own)
     index = settings.sign * (value - target)
-    return index.clip(*index.quantile(list(TAILS))) if index.notna().any() else index
+    if not index.notna().any():
+        return index
+    low, high = index.quantile(list(TAILS))
+    return index.clip(low, high)
 
 
 def _logs(values: pd.Series) -> pd.Series:
@@ -198,15 +198,14 @@ def placed(
     who = spells[["client_id", "start_date", "end_date"]].assign(row=np.arange(len(spells)))
     at = pd.DataFrame({"client_id": rows["client_id"], "day": rows[day], "value": values}).dropna()
     at = at.merge(who, on="client_id")
+    start = at["start_date"]
     if day == "month":
-        month = (
-            (at["day"].dt.year - at["start_date"].dt.year) * 12
-            + at["day"].dt.month
-            - at["start_date"].dt.month
-        )
+        years = at["day"].dt.year - start.dt.year
+        month = years * 12 + at["day"].dt.month - start.dt.month
     else:
-        month = whole_months(at["start_date"], at["day"])
-    inside = (month >= 0) & (month < blank.shape[1]) & ~(at["day"] > at["end_date"])
+        month = whole_months(start, at["day"])
+    after = at["day"] > at["end_date"]
+    inside = (month >= 0) & (month < blank.shape[1]) & ~after
     grid = blank.copy()
     grid[at["row"][inside], month[inside]] = at["value"][inside].astype(float)
     return grid
@@ -217,11 +216,9 @@ def in_deviations(grid: np.ndarray) -> np.ndarray:
     blank.
     """
     known = grid[~np.isnan(grid)]
-    return (
-        (grid - known.mean()) / known.std()
-        if known.size and known.std() > 0
-        else np.full_like(grid, np.nan)
-    )
+    if not known.size or not known.std() > 0:
+        return np.full_like(grid, np.nan)
+    return (grid - known.mean()) / known.std()
 
 
 def lagged_rows(
@@ -246,38 +243,55 @@ def lagged_rows(
     accordingly, and among equals liking would win (by .17 against .03 in 30 made-up agencies where
     both matter alike). A first term has only its first month.
     """
-    spells = panel.spells
-    lag = lag or panel.lag
-    rows = exit_rows(spells, panel.contracts, unknown=unknown)
-    key = ["client_id", "engagement"]
-    rows["row"] = pd.MultiIndex.from_frame(spells[key]).get_indexer(
-        pd.MultiIndex.from_frame(rows[key])
-    )
-    rows["free"] = rows["to_month"] - rows["from_month"] == 1
-    rows = _at_decision(rows, spells, unknown)
     ratings = getattr(panel, rating)
     span = window or panel.window
-    run = _free_run(rows, ratings.shape)
-    at, month, free = (rows[name].to_numpy() for name in ("row", "to_month", "free"))
-    renewed = np.maximum(rows["from_month"] - panel.notice, 1)
-    newest = np.where(free, month - lag, renewed).astype(int)
-    # A rating may come from the window alone, and in free months only from those since which the
-    # client was free.
-    reach = np.where(free, np.minimum(REACH, run[at, month - 1] - lag), TERM_RATINGS)
+    rows = _opportunities(panel, unknown)
+    at = rows["row"].to_numpy()
+    newest, reach = _looked_at(rows, panel, lag or panel.lag)
     age = _age(~np.isnan(ratings), at, newest, reach)
     found = ~np.isnan(age)
     given = newest - np.nan_to_num(age).astype(int)
     latest = np.clip(newest - 1, 0, None)
     last = np.where(found, np.clip(given - 1, 0, None), latest)
-    values = {
+    about = {
         rating: np.where(found, ratings[at, last], np.nan),
         "results": _mean(panel.results, at, last, span),
+        "gap": _mean(panel.gap, at, latest, window or WINDOW),
+        "delivered": _mean(panel.results, at, latest, window or WINDOW),
+        "rep": panel.rep[at, last],
+        "silent": age,
+        "given": given,
     }
-    values["gap"] = _mean(panel.gap, at, latest, window or WINDOW)
-    values["delivered"] = _mean(panel.results, at, latest, window or WINDOW)
-    return rows.assign(**values, rep=panel.rep[at, last], silent=age, given=given)[
-        newest >= 1
-    ].reset_index(drop=True)
+    return rows.assign(**about)[newest >= 1].reset_index(drop=True)
+
+
+def _opportunities(panel: Panel, unknown: str) -> pd.DataFrame:
+    """The opportunities to leave, free months by the day of decision, each with the `row` of its
+    engagement in the panel.
+    """
+    key = ["client_id", "engagement"]
+    rows = exit_rows(panel.spells, panel.contracts, unknown=unknown)
+    places = pd.MultiIndex.from_frame(panel.spells[key])
+    rows["row"] = places.get_indexer(pd.MultiIndex.from_frame(rows[key]))
+    rows["free"] = rows["to_month"] - rows["from_month"] == 1
+    return _at_decision(rows, panel.spells, unknown)
+
+
+def _looked_at(rows: pd.DataFrame, panel: Panel, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """The newest month of service from which a rating may come, and how many months it reaches
+    back; each of shape (n,).
+
+    A rating may come from the window alone, and in free months only from those since which the
+    client was free.
+    """
+    at = rows["row"].to_numpy()
+    month = rows["to_month"].to_numpy()
+    free = rows["free"].to_numpy()
+    renewed = np.maximum(rows["from_month"] - panel.notice, 1)
+    newest = np.where(free, month - lag, renewed).astype(int)
+    run = _free_run(rows, panel.liking.shape)
+    since = run[at, month - 1] - lag
+    return newest, np.where(free, np.minimum(REACH, since), TERM_RATINGS)
 
 
 def _at_decision(rows: pd.DataFrame, spells: pd.DataFrame, unknown: str) -> pd.DataFrame:
@@ -287,15 +301,21 @@ def _at_decision(rows: pd.DataFrame, spells: pd.DataFrame, unknown: str) -> pd.D
     Who gave notice while still locked, and left in a later month that was free, counts in the first
     free one. Who had given notice before it could be watched has no free month.
     """
-    decided = started_months(spells["start_date"], spells["decision_date"] + DAY)
-    decided = decided.where(decided <= spells["observed_months"]).to_numpy(float)[rows["row"]]
-    watched = ~(decided <= spells["entry_months"].to_numpy()[rows["row"]])
-    counts = rows["to_month"].where(rows["free"] & (rows["to_month"] >= decided))
-    first = counts.groupby(rows["row"]).transform("min")
-    kind = spells["end_kind"].replace(UNKNOWN, unknown).to_numpy()[rows["row"]]
-    at = rows["to_month"] == first
-    kept = ~rows["free"] | watched & ~(rows["to_month"] > first) & ~(at & (kind != CLIENT))
-    left = np.where(rows["free"], at & (kind == CLIENT), rows["left"]).astype(int)
+    place = rows["row"]
+    free = rows["free"]
+    month = rows["to_month"]
+    made = started_months(spells["start_date"], spells["decision_date"] + DAY)
+    known = made.where(made <= spells["observed_months"])
+    decided = known.to_numpy(float)[place]
+    watched = ~(decided <= spells["entry_months"].to_numpy()[place])
+    counts = month.where(free & (month >= decided))
+    first = counts.groupby(place).transform("min")
+    kind = spells["end_kind"].replace(UNKNOWN, unknown).to_numpy()[place]
+    by_choice = kind == CLIENT
+    at = month == first
+    another_end = at & ~by_choice
+    kept = ~free | watched & ~(month > first) & ~another_end
+    left = np.where(free, at & by_choice, rows["left"]).astype(int)
     return rows.assign(left=left)[kept].reset_index(drop=True)
 
 
@@ -313,9 +333,12 @@ def _age(known: np.ndarray, at: np.ndarray, newest: np.ndarray, reach: np.ndarra
     """Months from the last month with an answer to `newest`, within `reach` months; NaN where there
     is none.
     """
-    answered = np.fmax.accumulate(np.where(known, np.arange(1, known.shape[1] + 1), np.nan), axis=1)
-    age = newest - answered[at, np.clip(newest - 1, 0, None)]
-    return np.where((newest >= 1) & (age < reach), age, np.nan)
+    months = np.arange(1, known.shape[1] + 1)
+    answered = np.fmax.accumulate(np.where(known, months, np.nan), axis=1)
+    latest = np.clip(newest - 1, 0, None)
+    age = newest - answered[at, latest]
+    within = (newest >= 1) & (age < reach)
+    return np.where(within, age, np.nan)
 
 
 def _mean(grid: np.ndarray, at: np.ndarray, last: np.ndarray, span: int) -> np.ndarray:
@@ -323,11 +346,12 @@ def _mean(grid: np.ndarray, at: np.ndarray, last: np.ndarray, span: int) -> np.n
     known.
     """
     columns = last[:, None] - np.arange(span)
-    values = np.where(columns >= 0, grid[at[:, None], np.clip(columns, 0, None)], np.nan)
-    known = (~np.isnan(values)).sum(axis=1)
-    return np.divide(
-        np.nansum(values, axis=1), known, out=np.full(len(at), np.nan), where=known > 0
-    )
+    there = grid[at[:, None], np.clip(columns, 0, None)]
+    values = np.where(columns >= 0, there, np.nan)
+    number = (~np.isnan(values)).sum(axis=1)
+    total = np.nansum(values, axis=1)
+    unknown = np.full(len(at), np.nan)
+    return np.divide(total, number, out=unknown, where=number > 0)
 
 
 @dataclass(frozen=True)
@@ -367,24 +391,32 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
     alike = [name for name in (*columns, *plain) if used[name].nunique() == 1]
     if alike:
         raise NotFittedError(say("rep_liking.lacking.no_variation", measures=", ".join(alike)))
-    spread = used[list(columns)].std().fillna(0).replace(0, 1)
-    covariates = [
-        (used[list(columns)] - used[list(columns)].mean()) / spread,
-        used[list(plain)].astype(float),
-    ]
-    controls = [levels(used, used["term_months"].astype(str)).add_prefix("term ")]
-    controls.append(np.log(used["monthly_ad_spend"].clip(lower=1)).rename("size").to_frame())
-    if "silent" in used:
-        controls.append((used["silent"] > 0).astype(float).rename("silent").to_frame())
-    budget = max(used["left"].sum() / EVENTS_A_PARAMETER - len(columns) - len(plain), 1)
+    measured = used[list(columns)]
+    spread = measured.std().fillna(0).replace(0, 1)
+    covariates = [(measured - measured.mean()) / spread, used[list(plain)].astype(float)]
+    room = used["left"].sum() / EVENTS_A_PARAMETER
+    budget = max(room - len(columns) - len(plain), 1)
     exposure = band_exposure(used["from_month"], used["to_month"], used["left"])
     share = exposure / exposure.sum(axis=1, keepdims=True)
-    for control in controls:
+    for control in _controls(used):
+        if not 0 < control.shape[1] <= budget:
+            continue
         held = np.column_stack([share, *covariates, control])
-        if 0 < control.shape[1] <= budget and np.linalg.matrix_rank(held) == held.shape[1]:
+        if np.linalg.matrix_rank(held) == held.shape[1]:
             covariates.append(control)
             budget -= control.shape[1]
     return Design(used, pd.concat(covariates, axis=1), exposure)
+
+
+def _controls(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """What is held fixed where there is room: the term, the size, and a rating carried forward."""
+    term = levels(rows, rows["term_months"].astype(str)).add_prefix("term ")
+    spend = rows["monthly_ad_spend"].clip(lower=1)
+    size = np.log(spend).rename("size").to_frame()
+    if "silent" not in rows:
+        return [term, size]
+    carried = (rows["silent"] > 0).astype(float)
+    return [term, size, carried.rename("silent").to_frame()]
 
 
 def wider(
@@ -398,11 +430,10 @@ def wider(
     """
     theta = sum(weight * fit.coefficient(name) for name, weight in parts.items())
     tail = (1 + level) / 2
-    spreads = (
-        fit.by_client(parts, [used["left"].sum()]),
-        fit.by_rep(parts, used["rep"].to_numpy(object)),
-    )
-    return theta, max(float(spread.reach(tail)) for spread in spreads) / float(stats.norm.ppf(tail))
+    by_client = fit.by_client(parts, [used["left"].sum()])
+    by_rep = fit.by_rep(parts, used["rep"].to_numpy(object))
+    widest = max(float(by_client.reach(tail)), float(by_rep.reach(tail)))
+    return theta, widest / float(stats.norm.ppf(tail))
 
 
 def lagged_contrast(
@@ -428,23 +459,28 @@ def lagged_contrasts(
     `groups` names columns (0 or 1) for readers, of which each needs ends enough.
     """
     known = rows.dropna(subset=[*columns, *plain])
-    counts: dict[str, int] = {say("rep_liking.group.compared"): int(known["left"].sum())}
-    compared = known
-    if groups:
-        counts = {
-            group: int(known.loc[known[column] == 1, "left"].sum())
-            for column, group in groups.items()
-        }
-        compared = known[(known[list(groups)] == 1).any(axis=1)]
-    clients = compared["client_id"].nunique()
+    clients, counts = _compared(known, groups or {})
     try:
         made = design(rows, columns, plain)
         fit = made.fit()
-        used = made.rows
     except NotFittedError as error:
         why = (*lacking, say("rep_liking.lacking.no_estimate", why=error))
         return [Contrast(name, math.nan, math.nan, clients, counts, why) for _ in sums]
-    return [
-        Contrast(name, *wider(fit, parts, used, level), clients, counts, tuple(lacking))
-        for parts in sums
-    ]
+    contrasts = []
+    for parts in sums:
+        theta, se = wider(fit, parts, made.rows, level)
+        contrasts.append(Contrast(name, theta, se, clients, counts, tuple(lacking)))
+    return contrasts
+
+
+def _compared(known: pd.DataFrame, groups: Mapping[str, str]) -> tuple[int, dict[str, int]]:
+    """How many clients are compared, and the ends by choice of each group, or of all together."""
+    if not groups:
+        everybody = say("rep_liking.group.compared")
+        return known["client_id"].nunique(), {everybody: int(known["left"].sum())}
+    counts = {}
+    for column, group in groups.items():
+        inside = known[column] == 1
+        counts[group] = int(known.loc[inside, "left"].sum())
+    some = (known[list(groups)] == 1).any(axis=1)
+    return known.loc[some, "client_id"].nunique(), counts

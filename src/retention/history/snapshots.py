@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from retention.history.features import BEFORE, KEY, Window, month_features, signing_features
+from retention.history.features import BEFORE, KEY, month_features, signing_features
 from retention.history.spells import CLIENT, DAY, UNKNOWN, plain_text
+from retention.history.window import Window
 from retention.settings import Extra, ResultsSettings
 
 BLOCK = 3  # months predicted by one fitted model, as if it were made anew each quarter
@@ -29,7 +30,7 @@ NOT_YET = "not known yet"
 
 
 def month_of(day: pd.Series) -> pd.Series:
-    """Months since the year 0, as `features.month_number`; NaN where there is no day."""
+    """Months since the year 0, as `calendar.month_number`; NaN where there is no day."""
     return day.dt.year * 12 + day.dt.month - 1
 
 
@@ -63,50 +64,70 @@ def build_snapshots(
     METHODS 7.
     """
     last = last_month(cutoff)
-    first = int(month_of(spells["start_date"]).min())
-    frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
-    frames |= {
-        "engagements": _polars(spells.assign(spell=range(len(spells)))),
-        "months": pl.DataFrame({"month": range(first - BEFORE, last + 1)}).lazy(),
-    }
-    made = month_features(frames, window, results, int(begin.year * 12 + begin.month - 1))
-    made = made.join(signing_features(frames["engagements"], extra), on=KEY, how="left").sort(
-        *KEY, "month"
-    )
+    frames = _frames(spells, tables, last)
+    since = int(begin.year * 12 + begin.month - 1)
+    made = month_features(frames, window, results, since)
+    signed = signing_features(frames["engagements"], extra)
+    made = made.join(signed, on=KEY, how="left").sort(*KEY, "month")
     rows = made.collect().to_pandas()
-    rows[WORTH] = _worth(rows, spells)
-    if worth is not None:
-        rows[WORTH] = (
-            rows[[*KEY, "month"]]
-            .merge(worth, on=[*KEY, "month"], how="left")[WORTH]
-            .fillna(rows[WORTH])
-        )
+    rows[WORTH] = _worth(rows, spells, worth)
     rows = rows.merge(_decisions(spells), on=KEY, how="left")
-    noticed = (rows["decided"] <= rows["month"]) & (rows["recorded"] <= rows["month"])
-    noticed |= _noticed_by(rows, spells, cutoff) | _away(rows, tables.get("clients"))
-    noticed |= _before_record(rows, spells)
+    gone = (
+        _noticed(rows)
+        | _noticed_by(rows, spells, cutoff)
+        | _away(rows, tables.get("clients"))
+        | _before_record(rows, spells)
+    )
     # Who is back before its end was written down is there once, not twice.
-    rows = (
-        rows[~noticed].drop_duplicates(["client_id", "month"], keep="last").reset_index(drop=True)
-    )
+    rows = rows[~gone].drop_duplicates(["client_id", "month"], keep="last")
+    rows = rows.reset_index(drop=True)
+    outcome = _outcome(rows, window, last - _known_late(spells, window))
+    return rows.assign(outcome=outcome).drop(columns=["decided", "recorded", "kind"])
+
+
+def _frames(spells: pd.DataFrame, tables: Mapping[str, Any], last: int) -> dict[str, pl.LazyFrame]:
+    """The tables for the features, with the engagements and the months from long before the first
+    one on.
+    """
+    first = int(month_of(spells["start_date"]).min())
+    months = range(first - BEFORE, last + 1)
+    frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
+    frames["engagements"] = _polars(spells.assign(spell=range(len(spells))))
+    frames["months"] = pl.DataFrame({"month": months}).lazy()
+    return frames
+
+
+def _known_late(spells: pd.DataFrame, window: Window) -> int:
+    """By how many months a decision is known late.
+
+    Where the day of decision is counted back from the end, it is known as late as the end itself.
+    """
     ended = spells["end_date"].notna()
-    # Where the day of decision is counted back from the end, it is known as late as the end itself.
-    late = window.notice if spells.loc[ended, "decision_assumed"].mean() > 0.5 else 0
-    return rows.assign(outcome=_outcome(rows, window, last - late)).drop(
-        columns=["decided", "recorded", "kind"]
-    )
+    assumed = spells.loc[ended, "decision_assumed"].mean()
+    return window.notice if assumed > 0.5 else 0
 
 
-def _worth(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
+def _noticed(rows: pd.DataFrame) -> pd.Series:
+    """Rows of clients who had given notice, as was on record by then."""
+    decided = rows["decided"] <= rows["month"]
+    recorded = rows["recorded"] <= rows["month"]
+    return decided & recorded
+
+
+def _worth(rows: pd.DataFrame, spells: pd.DataFrame, told: pd.DataFrame | None) -> pd.Series:
+    """What each client leaves a month, shape (n,): as `told`, else its margin, fee, planned fee."""
     worth = pd.Series(np.nan, rows.index)
     if "fee_pct" in spells:
-        planned = spells[KEY].assign(
-            fee=spells["fee_pct"].astype(float) / 100 * spells["monthly_ad_spend"]
-        )
+        share = spells["fee_pct"].astype(float) / 100
+        planned = spells[KEY].assign(fee=share * spells["monthly_ad_spend"])
         worth = rows[KEY].merge(planned, on=KEY, how="left")["fee"].astype(float)
     for name in ("fee_a_month", "margin_a_month"):
         worth = rows[name].fillna(worth) if name in rows else worth
-    return worth
+    if told is None:
+        return worth
+    key = [*KEY, "month"]
+    first = rows[key].merge(told, on=key, how="left")[WORTH]
+    return first.fillna(worth)
 
 
 def _noticed_by(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
@@ -207,16 +228,25 @@ def splits(
     """
     month = rows["month"].to_numpy()
     part = pd.factorize(rows["client_id"])[0] % GROUPS
-    gone = rows[rows["left"] == 1].groupby("client_id")["month"].min() + window.ahead
-    counts = [m for m in np.unique(month) if (gone <= m).sum() >= min_events]
-    starts = (
-        list(range(int(counts[-1]) + 1 - block, int(counts[0]) - 1, -block))[::-1] if counts else []
-    )
+    starts = _starts(rows, window, min_events, block)
     for start in starts[-blocks:]:
         train = month + window.ahead <= start
         test = (month >= start) & (month < start + block)
-        for own in range(GROUPS) if unseen else (None,):
-            if own is None:
-                yield train, test
-            elif (test & (part == own)).any():
+        if not unseen:
+            yield train, test
+            continue
+        for own in range(GROUPS):
+            if (test & (part == own)).any():
                 yield train & (part != own), test & (part == own)
+
+
+def _starts(rows: pd.DataFrame, window: Window, min_events: int, block: int) -> list[int]:
+    """The first months of the blocks, counted back from the newest; empty where too few left."""
+    left = rows[rows["left"] == 1]
+    gone = left.groupby("client_id")["month"].min() + window.ahead
+    months = np.unique(rows["month"].to_numpy())
+    counts = [month for month in months if (gone <= month).sum() >= min_events]
+    if not counts:
+        return []
+    first, last = int(counts[0]), int(counts[-1])
+    return list(range(last + 1 - block, first - 1, -block))[::-1]

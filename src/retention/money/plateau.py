@@ -127,49 +127,51 @@ def outlook(
     out, as many sign and are there as before: how many clients a rep has is no luck of the rep's.
     None too of a snapshot, whose starts are counted back: it does not tell who signed lately.
     """
+    if not _can_be_told(followed):
+        return None
     known = followed.known
-    if (
-        not followed.has_money
-        or known < YEAR
-        or followed.few
-        or not renewals_known(followed.spells)
-    ):
-        return None
     weights = followed.weights(draws)
-    stay = extended(followed, weights)
     signed = signups(followed, weights, cutoff)
-    if (
-        signed[0] <= 0
-    ):  # nobody signs: revenue levels off at nothing, and there is no plateau to name
+    if signed[0] <= 0:  # nobody signs: revenue levels off at nothing, there is no plateau to name
         return None
+    stay = extended(followed, weights)
     paid = paid_all_along(followed, weights)
     brings = stay[:, :-1] * paid
-    within = signed * brings[:, :known].sum(axis=1)
-    level = signed * brings[:, :LONGEST].sum(axis=1)
-    new = np.hstack(
-        [np.zeros((len(signed), 1)), signed[:, None] * np.cumsum(brings, axis=1)[:, :AHEAD]]
-    )
-    tails = {
-        name: within[0] + float(signed[0] * paid[0, -1] * months)
-        for name, months in _tails(followed, known).items()
-    }
-    fee = brings[:, :known].sum(axis=1) / stay[:, :known].sum(axis=1)
-    counts = (len(followed.spells), int(followed.left.sum()))
-    ahead = book(followed, weights, cutoff, notice)
+    while_watched = brings[:, :known].sum(axis=1)
+    within = signed * while_watched
     return Outlook(
-        cutoff,
-        known,
-        ahead,
-        new,
-        signed,
-        fee,
-        within,
-        level,
-        tails,
-        followed.counts,
-        counts,
-        weights.sizes,
+        cutoff=cutoff,
+        known=known,
+        book=book(followed, weights, cutoff, notice),
+        new=_of_new_clients(signed, brings),
+        signed=signed,
+        fee=while_watched / stay[:, :known].sum(axis=1),
+        within=within,
+        level=signed * brings[:, :LONGEST].sum(axis=1),
+        tails=_levels(followed, within[0], float(signed[0] * paid[0, -1])),
+        counts=followed.counts,
+        clients=(len(followed.spells), int(followed.left.sum())),
+        sizes=weights.sizes,
     )
+
+
+def _can_be_told(followed: Course) -> bool:
+    """Whether enough is known for an outlook: fees, a year, ends, and who signed when."""
+    enough = followed.known >= YEAR and not followed.few
+    return followed.has_money and enough and renewals_known(followed.spells)
+
+
+def _of_new_clients(signed: Floats, brings: Floats) -> Floats:
+    """Revenue of those signed from now on, by month from the cut-off, shape (m, AHEAD + 1)."""
+    so_far = np.cumsum(brings, axis=1)[:, :AHEAD]
+    nothing = np.zeros((len(signed), 1))
+    return np.hstack([nothing, signed[:, None] * so_far])
+
+
+def _levels(followed: Course, within: float, a_month: float) -> dict[Said, float]:
+    """The plateau by each fitted curve: what was watched, and `a_month` for the months beyond."""
+    tails = _tails(followed, followed.known)
+    return {name: within + float(a_month * months) for name, months in tails.items()}
 
 
 def paid_all_along(followed: Course, weights: Weights) -> Floats:
@@ -209,11 +211,13 @@ def _tails(followed: Course, known: int) -> dict[Said, float]:
     outcome = follow_up(followed.spells)
     seen = outcome.stop > outcome.entry
     stop = outcome.stop[seen]
-    entry = outcome.entry[seen]
     ended = outcome.kind[seen] > 0
     lower = np.where(ended, stop - 1, stop)
     upper = np.where(ended, stop, np.inf)
-    share = survival(followed, np.ones((1, len(followed.spells))))[0, known]
+    entry = np.minimum(outcome.entry[seen], lower)
+    limits = (np.maximum(lower, 1e-3), np.maximum(upper, 2e-3))
+    everybody = np.ones((1, len(followed.spells)))
+    share = survival(followed, everybody)[0, known]
     grid = np.arange(known, 2400.0)
     curves = {
         say("economics.revenue.weibull"): WeibullFitter(),
@@ -221,10 +225,9 @@ def _tails(followed: Course, known: int) -> dict[Said, float]:
     }
     stays = {}
     for name, fitter in curves.items():
-        limits = (np.maximum(lower, 1e-3), np.maximum(upper, 2e-3))
         try:
             with np.errstate(all="ignore"):  # the search tries curves that no number can hold
-                fitter.fit_interval_censoring(*limits, entry=np.minimum(entry, lower))
+                fitter.fit_interval_censoring(*limits, entry=entry)
         except ConvergenceError:
             continue  # a curve that does not fit these lifetimes bounds nothing
         curve = fitter.survival_function_at_times(grid).to_numpy()
@@ -240,16 +243,17 @@ def book(followed: Course, weights: Weights, cutoff: dt.date, notice: int) -> Fl
     S(a + h) / S(a + notice), by the curve of those who pay about as much (thirds), and pays what it
     pays now. Who has given notice pays until its end.
     """
-    spells, (present, now) = followed.spells, present_clients(followed, cutoff)
-    leaves = month_of(spells["end_date"] + DAY) - month_of(
-        pd.Series(pd.Timestamp(cutoff) + DAY, spells.index)
-    )
+    spells = followed.spells
+    present, now = present_clients(followed, cutoff)
+    today = pd.Series(pd.Timestamp(cutoff) + DAY, spells.index)
+    leaves = month_of(spells["end_date"] + DAY) - month_of(today)
     path = np.zeros((len(weights), AHEAD + 1))
     for h in range(AHEAD + 1):
         noticed = present & (leaves > h).to_numpy()
         path[:, h] = weights[:, noticed] @ now[noticed]
     no_notice = present & staying(spells).to_numpy()
-    for third in _thirds(np.where(present, now, pd.DataFrame(followed.paid).median(axis=1))):
+    usual = pd.DataFrame(followed.paid).median(axis=1)
+    for third in _thirds(np.where(present, now, usual)):
         path += _decays(followed, weights, no_notice & third, now, third, notice)
     return _as_much_now(path, len(weights.sizes))
 
@@ -277,18 +281,19 @@ def _decays(
 ) -> Floats:
     """What the chosen will pay, leaving by the curve of those alike."""
     part = followed.where(like)
-    stay = extended(
-        part if part.known >= YEAR else followed,
-        weights[:, like] if part.known >= YEAR else weights,
-    )
+    enough = part.known >= YEAR
+    alike = part if enough else followed
+    stay = extended(alike, weights[:, like] if enough else weights)
     ages = followed.spells["observed_months"].to_numpy(int)
     path = np.zeros((len(weights), AHEAD + 1))
     for age in np.unique(ages[chosen]):
         mask = chosen & (ages == age)
         at = min(int(age), LONGEST - AHEAD - notice)
-        left = np.maximum(stay[:, at + notice : at + notice + 1], 1e-12)
+        by_notice = stay[:, at + notice : at + notice + 1]
+        left = np.maximum(by_notice, 1e-12)
         later = np.minimum(stay[:, at : at + AHEAD + 1] / left, 1.0)
-        path += (weights[:, mask] @ now[mask])[:, None] * later
+        pays = weights[:, mask] @ now[mask]
+        path += pays[:, None] * later
     return path
 
 

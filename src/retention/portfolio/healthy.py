@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from retention.history.features import DETRACTOR
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import rep_by
+from retention.history.measures import DETRACTOR
 from retention.history.opportunities import renewals_known
 from retention.history.spells import AGENCY, CLIENT, KINDS, NEUTRAL, UNKNOWN
 from retention.history.status import there_on, year_before

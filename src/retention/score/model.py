@@ -19,8 +19,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from retention.history.features import AGE, BESIDE, FAR, FEATURES, KEY, Window
+from retention.history.features import AGE, BESIDE, KEY
+from retention.history.measures import FEATURES
 from retention.history.snapshots import WORTH, splits
+from retention.history.term_in_force import FAR
+from retention.history.window import Window
 from retention.stats.hazards import NotFittedError
 
 MIN_EVENTS = 40  # (ours) clients who left, under which no model is made

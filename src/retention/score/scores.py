@@ -17,8 +17,10 @@ import pandas as pd
 from scipy import special
 
 from retention.data.schema import write_csv
-from retention.history.features import AGE, FEATURES, KEY, Window, feature_words
+from retention.history.features import AGE, KEY, feature_words
+from retention.history.measures import FEATURES
 from retention.history.snapshots import NOT_YET, WORTH, known
+from retention.history.window import Window
 from retention.results import Finding
 from retention.score.model import RULES, RiskModel, Rule, is_number, sampled
 from retention.score.validation import Judgement

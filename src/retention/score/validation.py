@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retention.history.features import Window
 from retention.history.snapshots import BLOCK, WORTH, known, splits
+from retention.history.window import Window
 from retention.results import Finding, between, quantity
 from retention.score.model import (
     CALENDAR,

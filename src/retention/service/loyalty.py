@@ -12,9 +12,9 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from retention.history.features import DETRACTOR
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import NOBODY, last_rep
+from retention.history.measures import DETRACTOR
 from retention.history.panel import Panel
 from retention.history.spells import CLIENT, UNKNOWN, whole_months
 from retention.results import Estimate, Estimates

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from retention.data.scales import as_given
-from retention.history.features import DETRACTOR, PROMOTER
+from retention.history.measures import DETRACTOR, PROMOTER
 from retention.results import NO_SPREAD, Estimate, Estimates, Finding, Spread
 from retention.settings import study_plan
 from retention.stats.intervals import FEWEST_REPS, ratio_by_rep
