@@ -75,7 +75,8 @@ class Claim:
 
     def shown(self, theta: float) -> float:
         """A (log) parameter back on the claim's own scale."""
-        return as_ratio(theta) if self.scale == "ratio" and not math.isnan(theta) else theta
+        is_ratio = self.scale == "ratio" and not math.isnan(theta)
+        return as_ratio(theta) if is_ratio else theta
 
 
 def load_plan(
@@ -109,8 +110,10 @@ def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def plan_hash(claims: Mapping[str, Claim]) -> str:
     """A short hash of every claim and rule in force: the same plan, the same hash."""
-    text = json.dumps([asdict(claim) for claim in claims.values()], sort_keys=True, default=list)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    all_claims = [asdict(claim) for claim in claims.values()]
+    text = json.dumps(all_claims, sort_keys=True, default=list)
+    digest = hashlib.sha256(text.encode())
+    return digest.hexdigest()[:16]
 
 
 CLAIMS, _ = load_plan()
@@ -136,7 +139,8 @@ def judge(
     """
     if missing:
         return _not_run(claim, tuple(missing))
-    z = float(stats.norm.ppf((1 + claim.level) / 2))
+    upper = (1 + claim.level) / 2
+    z = float(stats.norm.ppf(upper))
     word, qualifiers, why = _word(claim, contrast, z)
     checks = _all_checks(claim, contrast, word, sensitivities, opposed, others or {})
     doubts = (*contrast.caveats, *caveats)
@@ -201,7 +205,8 @@ def _plain_verdict(claim: Claim, contrast: Contrast, z: float, word: str) -> Ver
 
 def _detectable(claim: Claim, contrast: Contrast, z: float) -> float:
     """The smallest effect that such data would show in four of five cases, on the claim's scale."""
-    more = float(stats.norm.ppf(POWER)) / z
+    quantile = stats.norm.ppf(POWER)
+    more = float(quantile) / z
     reach = (1 + more) * contrast.reach(z)
     return claim.shown(claim.sign * reach)
 
@@ -259,7 +264,8 @@ def _checks(
     known = {(other.theta, other.se) for other in counted}
     computed = [other for other in rows if not other.gate and (other.theta, other.se) not in known]
     names = (*(other.name for other in computed if judge(claim, other).verdict != word), *opposed)
-    return Checks(kind, len(names), len(computed) + len(opposed), names)
+    number = len(computed) + len(opposed)
+    return Checks(kind, len(names), number, names)
 
 
 def _chosen(texts: Mapping[str, str], word: str, said: Sequence[str]) -> str:
@@ -287,7 +293,8 @@ def _name(text: str) -> str:
 
 def _not_run(claim: Claim, missing: tuple[str, ...]) -> Verdict:
     """The verdict on a claim whose inputs are absent: what is missing, and no estimate."""
-    blank = judge(claim, Contrast(claim.id, math.nan, math.nan, 0, {}))
+    unknown = Contrast(claim.id, math.nan, math.nan, 0, {})
+    blank = judge(claim, unknown)
     blank = replace(
         blank,
         verdict=NOT_RUN,
@@ -316,14 +323,16 @@ def _edges(claim: Claim) -> tuple[float, float, float]:
 
 def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, ...], str]:
     """The verdict word, its qualifiers and why: METHODS 1, in its order; the first that fits."""
-    low, high = sorted(claim.sign * limit for limit in contrast.interval(z))
+    limits = contrast.interval(z)
+    low, high = sorted(claim.sign * limit for limit in limits)
     smallest, edge, _ = _edges(claim)
     smaller = (SMALLER,) if claim.band and high < edge else ()
     if low > smallest:
         beyond = say("claims.why.beyond", smallest=claim.smallest)
         return HOLDS, (ABOUT,) if _in_band(claim, contrast) else smaller, beyond
     if low > 0:
-        return DIRECTION, smaller, say("claims.why.not_none", smallest=claim.smallest)
+        why = say("claims.why.not_none", smallest=claim.smallest)
+        return DIRECTION, smaller, why
     if high < edge:
         short = "claims.why.short_of_published" if claim.band else "claims.why.short_of_smallest"
         return DOES_NOT, _how_short(high, smallest), say(short)
@@ -336,7 +345,8 @@ def _in_band(claim: Claim, contrast: Contrast) -> bool:
     """Whether the 90 % interval lies within the published band."""
     _, edge, top = _edges(claim)
     z90 = float(stats.norm.ppf(0.95))
-    least, most = sorted(claim.sign * limit for limit in contrast.interval(z90))
+    limits = contrast.interval(z90)
+    least, most = sorted(claim.sign * limit for limit in limits)
     return claim.band is not None and least > edge and most < top
 
 
@@ -390,8 +400,10 @@ def _bayes_factor(contrast: Contrast) -> float:
         return math.nan
     prior = PRIOR_SD**2
     variance = (contrast.reach() / Z95) ** 2
-    exponent = contrast.theta**2 / variance / 2 * prior / (variance + prior)
-    return math.sqrt(variance / (variance + prior)) * math.exp(min(exponent, 700))
+    distance = contrast.theta**2 / variance / 2
+    exponent = distance * prior / (variance + prior)
+    shrink = math.sqrt(variance / (variance + prior))
+    return shrink * math.exp(min(exponent, 700))
 
 
 def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Sequence[str]) -> str:

@@ -70,7 +70,8 @@ def parse(
     codes, unique = pd.factorize(cells)
     written = pd.Series(unique, dtype=object)
     numeric = written.map(_is_number).astype(bool)
-    text, told = _cleaned(pd.Series(map(as_text, written), dtype=TEXT), keep)
+    as_texts = pd.Series(map(as_text, written), dtype=TEXT)
+    text, told = _cleaned(as_texts, keep)
     if column.kind == "term" or column.choices:
         text, told = _spelled(text, told, column)
     if column.kind == "date" and column.may_be_blank:
@@ -80,11 +81,14 @@ def parse(
     once = _read_once(text, numeric, column, form)
     told = told.mask(_in_mid_month(once), "a day in mid-month read as its month")
     bad = _unread(text, once.values) if once.bad is None else once.bad
-    seen = tuple(repr(str(value)) for value in text[bad][:SEEN])
-    values = once.values.array.take(codes, allow_fill=True)
+    unread = text[bad][:SEEN]
+    seen = tuple(repr(str(value)) for value in unread)
+    array = once.values.array
+    values = array.take(codes, allow_fill=True)
+    typed = pd.Series(values, cells.index, name=cells.name)
     return replace(
         once,
-        values=pd.Series(values, cells.index, name=cells.name),
+        values=typed,
         seen=once.seen or seen,
         bad=_spread(bad, codes, cells.index),
         filled=_spread(text.notna(), codes, cells.index),
@@ -115,14 +119,18 @@ def _read_once(text: pd.Series, numeric: pd.Series, column: Column, form: str) -
 
 def _repairs(told: pd.Series, codes: np.ndarray) -> dict[str, int]:
     """How many cells were changed, by what was done; `told` is of each different value."""
-    counts = np.bincount(codes[codes >= 0], minlength=len(told))
-    by_words = pd.Series(counts).groupby(told.to_numpy(), sort=False).sum()
-    return by_words.drop("", errors="ignore").to_dict()
+    filled = codes[codes >= 0]
+    counts = np.bincount(filled, minlength=len(told))
+    by_value = pd.Series(counts)
+    by_words = by_value.groupby(told.to_numpy(), sort=False).sum()
+    without_none = by_words.drop("", errors="ignore")
+    return without_none.to_dict()
 
 
 def _spread(mask: pd.Series, codes: np.ndarray, index: pd.Index) -> pd.Series:
     """A mask over different values as one over the cells; blank cells are False."""
-    return pd.Series(np.append(mask.to_numpy(dtype=bool), False)[codes], index)
+    spread = np.append(mask.to_numpy(dtype=bool), False)
+    return pd.Series(spread[codes], index)
 
 
 TURNED = "[\u202a-\u202e\u2066-\u2069]"  # would turn round what stands after it, on any page
@@ -147,7 +155,8 @@ def as_text(value: Any) -> str:
 
 def texts(cells: pd.Series) -> pd.Series:
     """The cells as trimmed text, blank ones as empty text."""
-    return cells.map(as_text, na_action="ignore").astype(TEXT).str.strip().fillna("")
+    written = cells.map(as_text, na_action="ignore").astype(TEXT)
+    return written.str.strip().fillna("")
 
 
 def _cleaned(text: pd.Series, keep: Collection[str] = ()) -> tuple[pd.Series, pd.Series]:
@@ -159,18 +168,25 @@ def _cleaned(text: pd.Series, keep: Collection[str] = ()) -> tuple[pd.Series, pd
     told = told.mask(plain != text, "spaces around the value left off")
     unseen = {TURNED: "marks that turn the direction of writing", CONTROLS: "control characters"}
     for signs, what in unseen.items():
-        there = plain.str.contains(signs).astype(bool)
+        found = plain.str.contains(signs)
+        there = found.astype(bool)
         told = told.mask(there, f"{what} left off")
-        without = plain.str.replace(signs, "", regex=True).str.strip()
+        cleaned = plain.str.replace(signs, "", regex=True)
+        without = cleaned.str.strip()
         plain = plain.where(~there, without)
-    marked = plain.str.match(r"'+[=+\-@\t\r]").astype(bool)  # as spreadsheets mark text
+    quoted = plain.str.match(r"'+[=+\-@\t\r]")
+    marked = quoted.astype(bool)  # as spreadsheets mark text
     told = told.mask(marked, "leading ' left off")
-    plain = plain.where(~marked, plain.str[1:])
+    rest = plain.str[1:]
+    plain = plain.where(~marked, rest)
     kept = plain.isin(list(keep))
-    nothing = plain.str.lower().isin(BLANK_WORDS) & ~kept
+    lower = plain.str.lower()
+    nothing = lower.isin(BLANK_WORDS) & ~kept
     read_as_blank = "'" + plain.astype(object) + "' read as blank"
-    told = told.mask(nothing & (plain != ""), read_as_blank)
-    return plain.mask(nothing), told.mask(plain == "", "")
+    blank = nothing & (plain != "")
+    told = told.mask(blank, read_as_blank)
+    kept_words = told.mask(plain == "", "")
+    return plain.mask(nothing), kept_words
 
 
 def _without_placeholders(text: pd.Series, told: pd.Series) -> tuple[pd.Series, pd.Series]:
@@ -178,9 +194,11 @@ def _without_placeholders(text: pd.Series, told: pd.Series) -> tuple[pd.Series, 
     done, in words.
     """
     pattern = "|".join(_DATES["never"])
-    never = text.str.contains(pattern, regex=True).fillna(False).astype(bool)
+    found = text.str.contains(pattern, regex=True)
+    never = found.fillna(False).astype(bool)
     why = "'" + text.astype(object) + "' read as blank: it stands for no date"
-    return text.mask(never), told.mask(never, why)
+    said = told.mask(never, why)
+    return text.mask(never), said
 
 
 def _day_numbers(
@@ -189,13 +207,17 @@ def _day_numbers(
     """Day numbers of a workbook, or of a column said to hold them, as dates in words."""
     said_so = form == EXCEL_DAYS
     possible = text.where(numeric | said_so)
-    numbers = pd.to_numeric(possible, errors="coerce").astype(float) // 1
+    read = pd.to_numeric(possible, errors="coerce")
+    numbers = read.astype(float) // 1
     in_range = numbers.between(FIRST_DAY_NUMBER, LAST_DAY_NUMBER)
     fits = in_range & bool(first_day or said_so)
-    days = numbers.where(fits, 0).to_numpy().astype("timedelta64[D]")
+    fitting = numbers.where(fits, 0)
+    days = fitting.to_numpy().astype("timedelta64[D]")
     day_zero = np.datetime64(first_day or EXCEL_FIRST_DAY, "D")
-    written = pd.Series(np.datetime_as_string(day_zero + days), dtype=TEXT)
-    return text.where(~fits, written), told.mask(fits, "day numbers read as dates")
+    words = np.datetime_as_string(day_zero + days)
+    written = pd.Series(words, dtype=TEXT)
+    kept_text = text.where(~fits, written)
+    return kept_text, told.mask(fits, "day numbers read as dates")
 
 
 def _spelled(text: pd.Series, told: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
@@ -203,11 +225,15 @@ def _spelled(text: pd.Series, told: pd.Series, column: Column) -> tuple[pd.Serie
     spelling.
     """
     if column.kind == "term":
-        meant = text.map(spelled_months, na_action="ignore").astype(TEXT)
+        months = text.map(spelled_months, na_action="ignore")
+        meant = months.astype(TEXT)
     else:
-        meant = text.str.casefold().where(text.str.casefold().isin(column.choices))
-    changed = (meant.notna() & (meant != text)).fillna(False).astype(bool)
-    told = told.mask(changed, "'" + text.astype(object) + "' read as " + meant.astype(object))
+        known = text.str.casefold().isin(column.choices)
+        meant = text.str.casefold().where(known)
+    differs = meant.notna() & (meant != text)
+    changed = differs.fillna(False).astype(bool)
+    before = "'" + text.astype(object) + "' read as "
+    told = told.mask(changed, before + meant.astype(object))
     return text.where(~changed, meant), told
 
 
@@ -237,7 +263,8 @@ class Evidence:
 
     def _look_at_dates(self, text: pd.Series, name: str) -> None:
         """Which time zones these dates name, and which orders they can be read in."""
-        timed = text[text.str.contains(":", regex=False)]
+        with_time = text.str.contains(":", regex=False)
+        timed = text[with_time]
         self.zones[name] |= _zones(timed)
         plain = text.str.replace(_DATES["time"], "", regex=True)
         slashed = plain.str.fullmatch(r"\d{1,2}[/-]\d{1,2}[/-]\d{4}")
@@ -250,7 +277,8 @@ class Evidence:
         """Which currencies and per cents stand beside these numbers, and how they are written."""
         marks = self.marks[column.name]
         shares = text.str.contains(_PERCENT, regex=True)
-        marked = text[text.str.contains(_NUMBERS["currency"], regex=True)]  # few are
+        has_currency = text.str.contains(_NUMBERS["currency"], regex=True)
+        marked = text[has_currency]  # few are
         signs = marked.str.extract(f"({_NUMBERS['currency']})", expand=False)
         marks |= set(signs)
         if shares.any() and not shares.all():
@@ -284,8 +312,10 @@ class Evidence:
 
 def _texts_of(cells: pd.Series) -> pd.Series:
     """The different texts among these cells, cleaned, without blank ones."""
-    different = [value for value in pd.unique(cells) if isinstance(value, str)]
-    text, _ = _cleaned(pd.Series(different, dtype=TEXT))
+    values = pd.unique(cells)
+    different = [value for value in values if isinstance(value, str)]
+    plain = pd.Series(different, dtype=TEXT)
+    text, _ = _cleaned(plain)
     return text.dropna()
 
 
@@ -295,17 +325,20 @@ def _zones(timed: pd.Series) -> set[str]:
     A column of midnights holds days: each stands as written, whatever the zone (or summer time)
     beside it.
     """
-    late = ~timed.str.contains(_DATES["midnight"], regex=True)
+    midnight = timed.str.contains(_DATES["midnight"], regex=True)
+    late = ~midnight
     if not late.any():
         return set()
     zones = timed.str.extract(f"({_DATES['zone']})", expand=False)
-    zones = zones.mask(zones.isin(_DATES["utc"]), "Z")
+    utc = zones.isin(_DATES["utc"])
+    zones = zones.mask(utc, "Z")
     told = zones[late | zones.notna()]
     return set(told.fillna("no zone"))
 
 
 def _unread(text: pd.Series, values: pd.Series) -> pd.Series:
-    return (text.notna() & values.isna()).astype(bool)
+    unread = text.notna() & values.isna()
+    return unread.astype(bool)
 
 
 def _dates(text: pd.Series, form: str) -> Parsed:
@@ -314,13 +347,15 @@ def _dates(text: pd.Series, form: str) -> Parsed:
     form = "" if form in (EXCEL_DAYS, AS_WRITTEN) else form
     if form and form not in _DATES["orders"]:
         iso = _reads(plain, (form, "%Y-%m-%d"))
-        values = _reads(text, (form,)).dt.normalize().fillna(iso)
+        read_as_said = _reads(text, (form,))
+        values = read_as_said.dt.normalize().fillna(iso)
         return Parsed(values, "date as said", {"how": f" written as {form}"})
     values = _reads(plain, _DATES["certain"])
     rest = plain.where(values.isna())
     read = {order: _reads(rest, forms) for order, forms in _DATES["orders"].items()}
     day_first, month_first = read[DAY_FIRST], read[MONTH_FIRST]
-    split = (day_first != month_first) & day_first.notna() & month_first.notna()
+    differ = (day_first != month_first) & day_first.notna()
+    split = differ & month_first.notna()
     if not form and split.any():
         return _two_dates(text, values, read, split)
     other = month_first if form == DAY_FIRST else day_first
@@ -328,8 +363,10 @@ def _dates(text: pd.Series, form: str) -> Parsed:
     values = values.fillna(chosen)
     bad = _unread(text, values)
     how = f", read {form}" if form and other[bad].notna().any() else ""
-    day_numbers = text[bad].str.fullmatch(r"[2-7]\d{4}(\.\d+)?").any()
-    return Parsed(values, "day number" if day_numbers else "date", {"how": how})
+    looks = text[bad].str.fullmatch(r"[2-7]\d{4}(\.\d+)?")
+    day_numbers = looks.any()
+    kind = "day number" if day_numbers else "date"
+    return Parsed(values, kind, {"how": how})
 
 
 def _two_dates(
@@ -340,7 +377,8 @@ def _two_dates(
     one = f"{read[DAY_FIRST][first]:%d %B %Y} (day first)"
     other = f"{read[MONTH_FIRST][first]:%d %B %Y} (month first)"
     seen = f"{text[first]}, which is {one} or {other}"
-    return Parsed(values, "two dates", seen=(seen,), bad=split.astype(bool))
+    both_ways = split.astype(bool)
+    return Parsed(values, "two dates", seen=(seen,), bad=both_ways)
 
 
 def _in_mid_month(once: Parsed) -> pd.Series:
@@ -353,17 +391,20 @@ def _about_no_day(once: Parsed, text: pd.Series, column: Column) -> Parsed:
     "ongoing").
     """
     bad = _unread(text, once.values) if once.bad is None else once.bad
-    plain = text.str.replace(_DATES["time"], "", regex=True).str.casefold()
+    days = text.str.replace(_DATES["time"], "", regex=True)
+    plain = days.str.casefold()
     empty = bad & plain.isin(_DATES["no_day"])
     if once.kind == "two dates" or not empty.any():
         return replace(once, said={"how": "", "no_day": "", **once.said})
     first = text[empty][:SEEN]
     pairs = ", ".join(f'"{value}" = ""' for value in first)
     kind = "no day known" if column.may_be_blank else "no day needed"
-    about = {"pairs": pairs, "words": ", ".join(first), "table": "{table}"}
+    words = ", ".join(first)
+    about = {"pairs": pairs, "words": words, "table": "{table}"}
     way = sentence(kind, column=column.name, **about)
     alone = bool((bad == empty).all())
-    said = {"how": "", **once.said, "no_day": way if alone else f" {way}"}
+    told = way if alone else f" {way}"
+    said = {"how": "", **once.said, "no_day": told}
     return replace(once, kind="no day" if alone else once.kind, said=said)
 
 
@@ -374,7 +415,8 @@ def _reads(text: pd.Series, forms: Iterable[str]) -> pd.Series:
         rest = text.where(values.isna())
         if form == "%Y%m%d":
             # Without separators every digit must be there: 202311 is no day.
-            whole = rest.str.fullmatch(r"\d{8}").fillna(False)
+            digits = rest.str.fullmatch(r"\d{8}")
+            whole = digits.fillna(False)
             rest = rest.where(whole)
         if rest.notna().any():
             read = pd.to_datetime(rest, format=form, errors="coerce")
@@ -387,9 +429,11 @@ def _months(text: pd.Series, form: str) -> Parsed:
     """Months, each as its first day; a later day is read as its month."""
     whole = text.str.replace(r"^(\d{4})-(\d{2})$", r"\1-\2-01", regex=True)
     parsed = _dates(whole, form)
-    first = parsed.values.dt.to_period("M").dt.to_timestamp()
+    months = parsed.values.dt.to_period("M")
+    first = months.dt.to_timestamp()
     kind = "two dates" if parsed.kind == "two dates" else "month"
-    later = (parsed.values != first) & first.notna()
+    other_day = parsed.values != first
+    later = other_day & first.notna()
     return replace(parsed, values=first, kind=kind, mid_month=later)
 
 
@@ -409,15 +453,19 @@ def _around(column: Column) -> str:
 
 def _numbers(text: pd.Series, form: str, numeric: pd.Series, around: str = "^$") -> Parsed:
     """Numbers in the style that was said, or in the one that the column's values can only have."""
-    exact = pd.to_numeric(text.where(numeric), errors="coerce").astype(float)
+    numbers = pd.to_numeric(text.where(numeric), errors="coerce")
+    exact = numbers.astype(float)
     plain = text.mask(numeric).str.replace(around, "", regex=True)
     looks = _matches(plain, r"[+-]?[\d.,]*\d([eE][+-]?\d+)?")
     style = form or min(_styles(plain), default="")
-    marks = plain.str.contains(r"[.,]", regex=True).fillna(False).astype(bool)
+    signs = plain.str.contains(r"[.,]", regex=True)
+    marks = signs.fillna(False).astype(bool)
     marked = looks & marks
     if not style and marked.any():
-        seen = tuple(f"{value!r}, thousands or decimals?" for value in plain[marked][:1])
-        return Parsed(exact * np.nan, "two numbers", seen=seen, bad=marked)
+        first = plain[marked][:1]
+        seen = tuple(f"{value!r}, thousands or decimals?" for value in first)
+        nothing = exact * np.nan
+        return Parsed(nothing, "two numbers", seen=seen, bad=marked)
     group, point = _NUMBERS["styles"][style or PLAIN_NUMBERS]
     fits = _matches(plain, rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d*)({point}\d+)?([eE][+-]?\d+)?")
     cleaned = plain.where(fits & looks)
@@ -425,12 +473,14 @@ def _numbers(text: pd.Series, form: str, numeric: pd.Series, around: str = "^$")
     cleaned = cleaned.str.replace(point, ".", regex=True)
     read = pd.to_numeric(cleaned, errors="coerce").astype(float)
     values = exact.fillna(read)
-    return Parsed(values.where(np.isfinite(values)), "number")
+    finite = np.isfinite(values)
+    return Parsed(values.where(finite), "number")
 
 
 def _matches(text: pd.Series, pattern: str) -> pd.Series:
     """Which texts are wholly of this pattern; a blank one is not."""
-    return text.str.fullmatch(pattern).fillna(False).astype(bool)
+    fits = text.str.fullmatch(pattern)
+    return fits.fillna(False).astype(bool)
 
 
 def _styles(plain: pd.Series) -> set[str]:
@@ -456,11 +506,14 @@ def _whole(text: pd.Series, form: str, numeric: pd.Series) -> Parsed:
     """Whole numbers, not too large to be meant; others are missing."""
     parsed = _numbers(text, form, numeric)
     values = parsed.values
-    odd = (values % 1 != 0) | (values.abs() > LARGEST_WHOLE)
+    large = values.abs() > LARGEST_WHOLE
+    odd = (values % 1 != 0) | large
     whole = values.mask(odd).astype("Int64")
     return Parsed(whole, "whole", bad=parsed.bad)
 
 
 def _flags(text: pd.Series) -> Parsed:
-    words = dict.fromkeys(_CELLS["true"], True) | dict.fromkeys(_CELLS["false"], False)
-    return Parsed(text.str.casefold().map(words).astype("boolean"), "flag")
+    yes = dict.fromkeys(_CELLS["true"], True)
+    words = yes | dict.fromkeys(_CELLS["false"], False)
+    read = text.str.casefold().map(words)
+    return Parsed(read.astype("boolean"), "flag")

@@ -98,12 +98,14 @@ def guess(table: Table, sheet: Sheet, out: Draft) -> None:
     given = {"start_date", "end_date"} if sheet.tenure else set()
     for name in table.required:
         if name not in sheet.headings.keys() | given:
-            near = ", ".join(word_of(heading) for heading in sheet.rows.columns[:40])
+            first = sheet.rows.columns[:40]
+            near = ", ".join(word_of(heading) for heading in first)
             sheet.headings[name] = (OPEN, "asked", f"which of these holds it: {near}")
             out.questions.append(f"{table.name}.{name}: no column could be taken for it")
     _spellings(table, sheet, out)
     if table.name == "clients":
-        used = sheet.used | {theirs for theirs, _, _ in sheet.headings.values()}
+        headed = {theirs for theirs, _, _ in sheet.headings.values()}
+        used = sheet.used | headed
         different = {
             heading: texts(sheet.rows[heading]).nunique()
             for heading in sheet.rows
@@ -126,7 +128,8 @@ def _headings(table: Table, sheet: Sheet) -> None:
     ):
         if column.name in sheet.headings or heading in sheet.used:
             continue
-        parsed = parse(sheet.rows[heading], column, first_day=sheet.place.first_day)
+        cells = sheet.rows[heading]
+        parsed = parse(cells, column, first_day=sheet.place.first_day)
         filled = int(parsed.filled.sum())
         if filled and (
             parsed.kind in ASKED
@@ -162,7 +165,8 @@ def _spaced(heading: str) -> str:
     """A heading as our columns are spelt, words run together taken apart: "CustomerID" is
     customer_id.
     """
-    return plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading).replace(".", " "))
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading)
+    return plain(apart.replace(".", " "))
 
 
 def _evidence(column: Column, cells: pd.Series, parsed: Parsed) -> str:
@@ -242,7 +246,8 @@ def _of_those_who_stay(rows: pd.DataFrame, ends: pd.Series, flag: tuple[str, set
     """That clients have such a date who have not left by the flag; empty where none has."""
     column, gone, _ = flag
     left = texts(rows[column]).isin(gone)
-    staying = int((ends.notna() & ~left).sum())
+    stayed = ends.notna() & ~left
+    staying = int(stayed.sum())
     if not staying:
         return ""
     return f"{staying:,} rows have it that are none of {sorted(gone)} in {word_of(column)}"
@@ -256,8 +261,10 @@ def _ends_of_terms(ends: pd.Series, known: Mapping[str, pd.Series]) -> bool:
     term = known["contract_term_months"]
     after = ends + pd.Timedelta(days=1)
     years = after.dt.year - start.dt.year
-    served = years * 12 + after.dt.month - start.dt.month
-    on_the_day = (after.dt.day - start.dt.day).abs() <= 1
+    months = years * 12 + after.dt.month
+    served = months - start.dt.month
+    days_apart = after.dt.day - start.dt.day
+    on_the_day = days_apart.abs() <= 1
     fixed = ends.notna() & (term > 1)
     first = fixed & (served == term) & on_the_day
     return bool(first.sum() > 2 and first.sum() >= 0.9 * ends.notna().sum())
@@ -270,7 +277,8 @@ def _later_than_all(ends: pd.Series, known: Mapping[str, pd.Series]) -> str:
         if name != "contract_term_months" and days.notna().any():
             others.append(days.max())
     late = int((ends > max(others) + LATER).sum()) if others else 0
-    if late < max(2, 0.2 * ends.notna().sum()):
+    ended = ends.notna().sum()
+    if late < max(2, 0.2 * ended):
         return ""
     why = "as planned or paid-to dates do"
     return f"{late:,} lie more than three months after every other date, {why}"
@@ -281,12 +289,14 @@ def _typed(rows: pd.DataFrame, heading: str, name: str) -> pd.Series:
     column = TABLES["clients"].column(name)
     evidence = Evidence()
     evidence.look(rows[heading], column)
-    return parse(rows[heading], column, evidence.forms().get(name, "")).values
+    form = evidence.forms().get(name, "")
+    return parse(rows[heading], column, form).values
 
 
 def _flag(rows: pd.DataFrame) -> tuple[str, set[str], str] | None:
     """The column that says who left, its words for having left, and how sure that is."""
-    speaking = _WORDS["left"] + _WORDS["active"] + _WORDS["status"]
+    either = _WORDS["left"] + _WORDS["active"]
+    speaking = either + _WORDS["status"]
     for heading in rows:
         name = _spaced(heading)
         cells = texts(rows[heading])
@@ -294,7 +304,8 @@ def _flag(rows: pd.DataFrame) -> tuple[str, set[str], str] | None:
         left = _FALSE if name in _WORDS["active"] else _TRUE + _WORDS["gone"]
         gone = {word for word in words if word.casefold() in left}
         if name in speaking and 2 <= len(words) <= 8 and set() < gone < words:
-            count = int(cells.isin(gone).sum())
+            in_words = cells.isin(gone)
+            count = int(in_words.sum())
             shown = " or ".join(word_of(word) for word in sorted(gone))
             return heading, gone, f"{LIKELY}: {shown} in {count:,} of {len(rows):,} rows"
     return None
@@ -328,9 +339,11 @@ def _spellings(table: Table, sheet: Sheet, out: Draft) -> None:
     for column, cells in chosen:
         evidence.look(cells, column)
     for column, cells in chosen:
-        parsed = parse(cells, column, evidence.forms().get(column.name, ""))
+        form = evidence.forms().get(column.name, "")
+        parsed = parse(cells, column, form)
         if parsed.kind in ASKED:
-            sheet.formats.append((column.name, parsed.seen[0], ASKED[parsed.kind]))
+            example = parsed.seen[0]
+            sheet.formats.append((column.name, example, ASKED[parsed.kind]))
             out.questions.append(f"{table.name}.{column.name}: how it is written")
         elif column.kind == "term" and parsed.bad.any():
             unknown = {word.casefold(): word for word in texts(cells)[parsed.bad].unique()}

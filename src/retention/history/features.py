@@ -74,14 +74,16 @@ def signing_features(engagements: Any, extra: Mapping[str, Extra] | None = None)
     have = rows.collect_schema().names()
     numbers = []
     texts = []
-    for name, kind in _kinds_at_signing(extra or {}).items():
+    kinds = _kinds_at_signing(extra or {})
+    for name, kind in kinds.items():
         if name not in have:
             continue
         if kind in NUMBERS:
             numbers.append(nw.col(name).cast(nw.Float64))
         elif kind in TEXTS:
             texts.append(nw.col(name).cast(nw.String))
-    return rows.select(*KEY, *numbers, *texts).to_native()
+    chosen = rows.select(*KEY, *numbers, *texts)
+    return chosen.to_native()
 
 
 def _kinds_at_signing(extra: Mapping[str, Extra]) -> dict[str, str]:
@@ -113,18 +115,23 @@ def month_features(
     engagements = _engagements(lazy(tables["engagements"]))
     dated = list(groups(prepared(frames, results)))
     began = _first_on_record(engagements, dated)
-    rows = _by_month(began, lazy(tables["months"]), "begins")
+    months = lazy(tables["months"])
+    rows = _by_month(began, months, "begins")
     for known, measures in dated:
         rows = counted(rows, known, measures)
     rows = _with_measured(rows, results.sign)
     # the months before have shown what was known at its start
-    rows = rows.filter(nw.col("month") >= nw.col("first"))
+    begun = nw.col("month") >= nw.col("first")
+    rows = rows.filter(begun)
     rows = _in_charge(rows, frames)
     rows = _with_load(rows, tables.get("loads"))
-    rows = term_in_force(rows, engagements, frames.get("contracts"), window.notice)
+    contracts = frames.get("contracts")
+    rows = term_in_force(rows, engagements, contracts, window.notice)
     rows = with_calendar(rows, window)
-    lately = rows.filter(nw.col("month") >= since)
-    return lately.select(*_kept(rows)).to_native()
+    wanted = nw.col("month") >= since
+    lately = rows.filter(wanted)
+    columns_kept = lately.select(*_kept(rows))
+    return columns_kept.to_native()
 
 
 def _kept(rows: Lazy) -> list[str]:
@@ -168,10 +175,13 @@ def _ages(features: Mapping[str, Mapping[str, Any]]) -> dict[str, Expr]:
 def _with_load(rows: Lazy, loads: Any) -> Lazy:
     """The rows with how many clients the rep in charge had; counted here unless `loads` says it."""
     if loads is not None:
-        return rows.join(lazy(loads), on=["rep", "month"], how="left")
-    load = nw.len().over("rep", "month").cast(nw.Float64)
+        key = ["rep", "month"]
+        return rows.join(lazy(loads), on=key, how="left")
+    number = nw.len().over("rep", "month")
+    load = number.cast(nw.Float64)
     in_charge = ~nw.col("rep").is_null()
-    return rows.with_columns(rep_load=nw.when(in_charge).then(load))
+    counted_load = nw.when(in_charge).then(load)
+    return rows.with_columns(rep_load=counted_load)
 
 
 def _engagements(engagements: Lazy) -> Lazy:
@@ -184,21 +194,25 @@ def _engagements(engagements: Lazy) -> Lazy:
     end = nw.col("end_date")
     recorded = month_number(nw.col("recorded_date"))
     gone = nw.max_horizontal(month_number(end), recorded)
-    spend = nw.col("monthly_ad_spend").cast(nw.Float64)
+    planned = nw.col("monthly_ad_spend")
+    spend = planned.cast(nw.Float64)
+    first_of_month = start.dt.day() == 1
     rows = engagements.select(
         *KEY,
         *about,
         first=month_number(start).cast(nw.Int64),
         first_date=day_number(start).cast(nw.Int64),
-        whole=(start.dt.day() == 1).cast(nw.Int64),
+        whole=first_of_month.cast(nw.Int64),
         first_day=start.dt.day().cast(nw.Int64),
         gone=nw.when(~end.is_null()).then(gone),
         signed_term=nw.col("contract_term_months").cast(nw.Int64),
         log_size=spend.clip(lower_bound=1).log(),
     )
     if "spell" not in about:
-        number = nw.col("engagement").cast(nw.String)
-        spell = nw.concat_str(nw.col("client_id"), number, separator=" ")
+        engagement = nw.col("engagement")
+        number = engagement.cast(nw.String)
+        client = nw.col("client_id")
+        spell = nw.concat_str(client, number, separator=" ")
         rows = rows.with_columns(spell=spell)
     return rows
 
@@ -207,7 +221,8 @@ def _by_month(engagements: Lazy, months: Lazy, begins: str) -> Lazy:
     """A row an engagement and month, from the month `begins` to the one in which its end had come
     and was on record.
     """
-    rows = engagements.join(months.select("month"), how="cross")
+    every_month = months.select("month")
+    rows = engagements.join(every_month, how="cross")
     month = nw.col("month")
     gone = nw.col("gone")
     begun = month >= nw.col(begins)
@@ -222,14 +237,18 @@ def _first_on_record(engagements: Lazy, groups: Sequence[tuple[Lazy, Sequence[st
     Features that look at the client need those months as well: a flag noted before it signed, an
     earlier engagement.
     """
-    rows = engagements.with_columns(begins=nw.col("first"))
+    first = nw.col("first")
+    rows = engagements.with_columns(begins=first)
     for dated, measures in groups:
         if of_client(measures):
-            earliest = dated.group_by("client_id").agg(earliest=nw.col("month").min())
+            first_known = nw.col("month").min()
+            earliest = dated.group_by("client_id").agg(earliest=first_known)
             rows = rows.join(earliest, on="client_id", how="left")
             known = nw.col("earliest").fill_null(FOREVER)
-            begins = nw.min_horizontal(nw.col("begins"), known)
-            rows = rows.with_columns(begins=begins.cast(nw.Int64)).drop("earliest")
+            so_far = nw.col("begins")
+            begins = nw.min_horizontal(so_far, known)
+            whole_begins = begins.cast(nw.Int64)
+            rows = rows.with_columns(begins=whole_begins).drop("earliest")
     return rows
 
 
@@ -238,14 +257,18 @@ def rep_loads(tables: Mapping[str, Any]) -> Any:
     of `tables`.
     """
     engagements = _engagements(lazy(tables["engagements"]))
-    rows = _by_month(engagements, lazy(tables["months"]), "first")
+    months = lazy(tables["months"])
+    rows = _by_month(engagements, months, "first")
     frames = {}
     for name in ("assignments", "staff"):
         if name in tables:
-            frames[name] = whole(name, lazy(tables[name]))
-    rows = _in_charge(rows, frames).filter(~nw.col("rep").is_null())
+            table = lazy(tables[name])
+            frames[name] = whole(name, table)
+    known_rep = ~nw.col("rep").is_null()
+    rows = _in_charge(rows, frames).filter(known_rep)
     number = nw.len().cast(nw.Float64)
-    return rows.group_by("rep", "month").agg(rep_load=number).to_native()
+    by_rep = rows.group_by("rep", "month")
+    return by_rep.agg(rep_load=number).to_native()
 
 
 def _in_charge(rows: Lazy, frames: Mapping[str, Lazy]) -> Lazy:
@@ -255,11 +278,15 @@ def _in_charge(rows: Lazy, frames: Mapping[str, Lazy]) -> Lazy:
     known = "rep_id" in rows.collect_schema().names()
     named = nw.col("rep_id") if known else nw.lit(None, nw.String)
     last = last_day_number(nw.col("month"))
-    asked = rows.with_columns(day=last, began=nw.col("first_date"), named=named.cast(nw.String))
+    named_text = named.cast(nw.String)
+    asked = rows.with_columns(day=last, began=nw.col("first_date"), named=named_text)
     assignments = frames.get("assignments")
     staff = frames.get("staff")
-    rows = with_reps(asked, assignments, staff, ["spell", "month"])
+    key = ["spell", "month"]
+    rows = with_reps(asked, assignments, staff, key)
     if assignments is None:
         return rows
-    months = nw.col("month") - nw.col("rep_since")
-    return rows.with_columns(new_rep_since=months.cast(nw.Float64))
+    month = nw.col("month")
+    months = month - nw.col("rep_since")
+    whole_months = months.cast(nw.Float64)
+    return rows.with_columns(new_rep_since=whole_months)

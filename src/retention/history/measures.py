@@ -66,7 +66,8 @@ def prepared(frames: Mapping[str, Lazy], results: ResultsSettings) -> dict[str, 
         primary = nw.col("metric") == results.primary
         tables["results"] = tables["results"].filter(primary)
     if "hours" in tables:
-        tables["hours"] = _with_cost(tables["hours"], tables.get("staff"))
+        staff = tables.get("staff")
+        tables["hours"] = _with_cost(tables["hours"], staff)
     if "payments" in tables and "invoices" in tables:
         invoices = _with_due_day(tables["invoices"])
         tables["invoices"] = invoices
@@ -97,16 +98,18 @@ def _answers(one: Expr) -> dict[str, Expr]:
     nps = nw.col("nps")
     answered = ~nw.col("answered_on").is_null()
     low = (nps <= DETRACTOR).cast(nw.Float64)
+    given = ~nps.is_null()
     return {
         "asked": one,
         "answered": answered.cast(nw.Float64),
-        "detractor": nw.when(~nps.is_null()).then(low),
+        "detractor": nw.when(given).then(low),
     }
 
 
 def _visits(one: Expr) -> Expr:
     """One for a meeting in person, else missing."""
-    in_person = nw.col("kind").is_in(["visit", "event"])
+    kind = nw.col("kind")
+    in_person = kind.is_in(["visit", "event"])
     return nw.when(in_person).then(one)
 
 
@@ -116,15 +119,17 @@ def _replies() -> dict[str, Expr]:
     replied = day_number(nw.col("answered_on"))
     days = (replied - asked).cast(nw.Float64)
     answered = ~nw.col("answered_on").is_null()
+    inside = nw.col("in_scope")
     return {
         "days_to_answer": nw.when(answered).then(days),
-        "out_of_scope": 1 - nw.col("in_scope").cast(nw.Float64),
+        "out_of_scope": 1 - inside.cast(nw.Float64),
     }
 
 
 def _log(column: str) -> Expr:
     """The logarithm of a column; missing where it is not above 0."""
-    value = nw.col(column).cast(nw.Float64)
+    number = nw.col(column)
+    value = number.cast(nw.Float64)
     return nw.when(value > 0).then(value).log()
 
 
@@ -138,7 +143,8 @@ def _with_cost(hours: Lazy, staff: Lazy | None) -> Lazy:
     if staff is not None:
         pay = staff.select("staff_id", *unpaid)
         rows = hours.join(pay, on="staff_id", how="left")
-    return rows.with_columns(cost=nw.col("hours") * nw.col("hourly_cost"))
+    cost = nw.col("hours") * nw.col("hourly_cost")
+    return rows.with_columns(cost=cost)
 
 
 def _with_due_day(invoices: Lazy) -> Lazy:
@@ -147,7 +153,8 @@ def _with_due_day(invoices: Lazy) -> Lazy:
     A credit note is there from its day of issue on; a payment ahead of time settles nothing older.
     """
     credit = nw.col("amount") < 0
-    due = nw.when(credit).then(nw.col("issued_on")).otherwise(nw.col("due_on"))
+    issued = nw.when(credit).then(nw.col("issued_on"))
+    due = issued.otherwise(nw.col("due_on"))
     return invoices.with_columns(due_on=due)
 
 
@@ -161,9 +168,11 @@ def _with_lateness(payments: Lazy, invoices: Lazy) -> Lazy:
     late = (paid_on - due_on).cast(nw.Float64)
     paid = (bill > 0) & (amount > 0)  # a refund is no late payment
     # Books differ in how they write that a credit note was paid out.
-    settled = nw.when(bill < 0).then(-amount.abs()).otherwise(amount)
+    refund = nw.when(bill < 0)
+    settled = refund.then(-amount.abs()).otherwise(amount)
     rows = payments.join(about, on="invoice_id", how="inner")
-    return rows.with_columns(amount=settled, days_late=nw.when(paid).then(late))
+    lateness = nw.when(paid).then(late)
+    return rows.with_columns(amount=settled, days_late=lateness)
 
 
 def groups(tables: Mapping[str, Lazy]) -> Iterator[tuple[Lazy, Sequence[str]]]:
@@ -186,7 +195,8 @@ def _dated(table: Lazy, measures: Sequence[str], days: Sequence[str]) -> Lazy:
     values = {}
     for measure in measures:
         column = MEASURES[measure]["value"]
-        values[measure] = nw.col(column).cast(nw.Float64)
+        number = nw.col(column)
+        values[measure] = number.cast(nw.Float64)
     return known_from(table.with_columns(**values), days)
 
 
@@ -197,8 +207,10 @@ def known_from(rows: Lazy, days: Sequence[str]) -> Lazy:
     months = [month_number(nw.col(day)) for day in days]
     last = nw.max_horizontal(*months) if len(months) > 1 else months[0]
     dated = rows.with_columns(month=last)
-    there = dated.filter(~nw.col("month").is_null())
-    return there.with_columns(nw.col("month").cast(nw.Int64))
+    unknown = nw.col("month").is_null()
+    there = dated.filter(~unknown)
+    month = nw.col("month")
+    return there.with_columns(month.cast(nw.Int64))
 
 
 def of_client(measures: Sequence[str]) -> bool:
@@ -212,13 +224,18 @@ def counted(rows: Lazy, dated: Lazy, measures: Sequence[str]) -> Lazy:
     """
     sums = {f"{measure}__sum": nw.col(measure).sum() for measure in measures}
     sums |= {f"{measure}__n": nw.col(measure).count() for measure in measures}
-    counts = dated.group_by("client_id", "month").agg(**sums)
-    rows = rows.join(counts, on=["client_id", "month"], how="left")
-    rows = rows.with_columns(nw.col(*sums).fill_null(0).cast(nw.Float64))
+    by_month = dated.group_by("client_id", "month")
+    counts = by_month.agg(**sums)
+    key = ["client_id", "month"]
+    rows = rows.join(counts, on=key, how="left")
+    filled = nw.col(*sums).fill_null(0)
+    rows = rows.with_columns(filled.cast(nw.Float64))
     if not of_client(measures):
-        begun = nw.col("month") >= nw.col("first")
+        month = nw.col("month")
+        begun = month >= nw.col("first")
         inside = begun.cast(nw.Float64)
-        rows = rows.with_columns(nw.col(*sums) * inside)
+        totals = nw.col(*sums)
+        rows = rows.with_columns(totals * inside)
     return _carried(rows, measures)
 
 
@@ -233,7 +250,8 @@ def _carried(rows: Lazy, measures: Sequence[str]) -> Lazy:
         last[f"{measure}__last"] = nw.when(number > 0).then(mean)
     carried = {}
     for name in last:
-        filled = nw.col(name).fill_null(strategy="forward", limit=LONG - 1)
+        value = nw.col(name)
+        filled = value.fill_null(strategy="forward", limit=LONG - 1)
         carried[name] = over(filled)
     for name in seen:
         filled = nw.col(name).fill_null(strategy="forward")
@@ -248,7 +266,8 @@ def over(values: Expr) -> Expr:
 
 def _rolled(column: str, months: int) -> Expr:
     """The sum of the last months, as many as there are."""
-    return over(nw.col(column).rolling_sum(months, min_samples=1))
+    values = nw.col(column)
+    return over(values.rolling_sum(months, min_samples=1))
 
 
 def _mean(measure: str, months: int) -> Expr:
@@ -301,7 +320,8 @@ def _margin_share() -> Expr:
     worked = _rolled("cost__n", SHORT)
     margin = 1 - costs / fees
     known = (fees > 0) & (worked > 0)
-    return nw.when(known).then(margin.clip(lower_bound=-2))
+    bounded = margin.clip(lower_bound=-2)
+    return nw.when(known).then(bounded)
 
 
 def _fee_a_month() -> Expr:
@@ -318,7 +338,8 @@ def _margin_a_month() -> Expr:
     paid = _rolled("paid_fee__n", SHORT)
     worked = _rolled("cost__n", SHORT)
     known = (paid > 0) & (worked > 0)
-    return nw.when(known).then((fees - costs) / paid)
+    margin = (fees - costs) / paid
+    return nw.when(known).then(margin)
 
 
 def _arrears() -> Expr:
@@ -326,9 +347,11 @@ def _arrears() -> Expr:
     billed = _rolled("paid_fee__n", LONG)
     fees = _rolled("paid_fee__sum", LONG)
     fee = nw.when(billed > 0).then(fees / billed)
-    change = nw.col("due__sum") - nw.col("paid__sum")
+    due = nw.col("due__sum")
+    change = due - nw.col("paid__sum")
     unpaid = over(change.cum_sum())
-    return nw.when(fee > 0).then(unpaid.clip(lower_bound=0) / fee)
+    overdue = unpaid.clip(lower_bound=0) / fee
+    return nw.when(fee > 0).then(overdue)
 
 
 def _gap() -> Expr:

@@ -79,17 +79,22 @@ def exit_rows(
     the term signed first is taken to be renewed: what the client chose. With them the term is the
     one in force. `more` names further columns of the spells to carry, where there are such.
     """
-    kind = spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown)
-    rows = contract_cycles(spells.assign(end_kind=kind), contracts)
+    known = spells["end_kind"] != UNKNOWN
+    kind = spells["end_kind"].where(known, unknown)
+    with_kinds = spells.assign(end_kind=kind)
+    rows = contract_cycles(with_kinds, contracts)
     outcome = rows["outcome"]
     by_choice = outcome.isin(BY_CHOICE) & (CLIENT in kinds)
     left = by_choice | outcome.isin(kinds)
-    rows = rows.assign(left=left.astype(int))[left | (outcome == "stayed")]
+    marked = rows.assign(left=left.astype(int))
+    rows = marked[left | (outcome == "stayed")]
     about = ["client_id", "engagement", "start_date", "contract_term_months", "monthly_ad_spend"]
     taken = {*about, *rows}
-    others = dict.fromkeys(["industry", "source", "rep_id", "renewals_known", "reps", *more])
+    columns = ["industry", "source", "rep_id", "renewals_known", "reps", *more]
+    others = dict.fromkeys(columns)
     about += [name for name in others if name in spells and name not in taken]
-    return _with_rep(rows.merge(spells[about], on=["client_id", "engagement"], how="left"))
+    key = ["client_id", "engagement"]
+    return _with_rep(rows.merge(spells[about], on=key, how="left"))
 
 
 def _with_rep(rows: pd.DataFrame) -> pd.DataFrame:
@@ -110,15 +115,22 @@ def month_rows(
     """A row a month of service under observation, with the columns of `exit_rows`; other ends stop
     the clock.
     """
-    kind = spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown)
+    known = spells["end_kind"] != UNKNOWN
+    kind = spells["end_kind"].where(known, unknown)
     months = spells["stop_months"] - spells["entry_months"]
-    times = months.clip(lower=0).astype(int)
-    rows = spells.assign(counted=spells["ended"] & kind.isin(kinds))
-    rows = rows.loc[rows.index.repeat(times)]
-    start = rows["entry_months"] + rows.groupby(level=0).cumcount()
+    positive = months.clip(lower=0)
+    times = positive.astype(int)
+    counted = spells["ended"] & kind.isin(kinds)
+    rows = spells.assign(counted=counted)
+    repeated = rows.index.repeat(times)
+    rows = rows.loc[repeated]
+    by_spell = rows.groupby(level=0)
+    start = rows["entry_months"] + by_spell.cumcount()
     end = start + 1
-    left = rows["counted"] & (end == rows["stop_months"])
-    rows = rows.assign(from_month=start, to_month=end, left=left.astype(int))
+    at_end = end == rows["stop_months"]
+    left = rows["counted"] & at_end
+    left_then = left.astype(int)
+    rows = rows.assign(from_month=start, to_month=end, left=left_then)
     return _with_rep(rows.reset_index(drop=True))
 
 
@@ -146,11 +158,13 @@ def compare(
     against = ~marks if second is None else second.to_numpy(bool)
     events = _events(rows, groups, (marks, against))
     compared = rows[marks | against]
-    lacking = _lacking(rows, (marks, against), groups, "size" not in leave_out and adjust)
+    by_size = "size" not in leave_out and adjust
+    lacking = _lacking(rows, (marks, against), groups, by_size)
     if lacking or not all(events.values()):
         # Of nobody no number of ends is too small.
         events = events if marks.any() and against.any() else {}
-        return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
+        unknown = _contrast(name, None, compared, rows, events, lacking)
+        return Adjusted(unknown, None, rows)
     model = _model(rows, first, others)
     own = _blocks(rows, leave_out) if adjust else {}
     mine, refused = offered(rows, extra or {}) if adjust else ({}, {})
@@ -159,7 +173,8 @@ def compare(
     except NotFittedError as error:
         lacking = [say("held.lacking.no_ratio", error=error)]
         return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
-    held = replace(held, refused={**held.refused, **refused})
+    all_refused = {**held.refused, **refused}
+    held = replace(held, refused=all_refused)
     contrast = _contrast(name, held, compared, rows, events, ())
     return Adjusted(contrast, held.fit, rows, held.blocks, held.refused)
 
@@ -172,7 +187,8 @@ def _events(
     events: dict[str, int] = {}
     for group, mask in zip(groups, masks, strict=True):
         clients = say("held.group.clients", group=group)
-        events[clients] = int(ends[mask].sum())
+        gone = ends[mask].sum()
+        events[clients] = int(gone)
     return events
 
 
@@ -180,10 +196,12 @@ def _model(rows: pd.DataFrame, first: pd.Series, others: pd.DataFrame | None) ->
     """The regression of leaving on being in the first group, with what is always held fixed."""
     fixed = pd.DataFrame(index=rows.index) if others is None else varying(others)
     marked = first.astype(float).rename("first")
-    covariates = pd.concat([marked, fixed], axis=1)
+    columns = [marked, fixed]
+    covariates = pd.concat(columns, axis=1)
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     ends = rows["left"].to_numpy()
-    return Model("first", ends, covariates, exposure, rows["client_id"], rows.get("rep"))
+    reps = rows.get("rep")
+    return Model("first", ends, covariates, exposure, rows["client_id"], reps)
 
 
 def _contrast(
@@ -198,11 +216,13 @@ def _contrast(
     clients = rows["client_id"].nunique()
     why = tuple(lacking)
     if held is None:
-        return Contrast(name, math.nan, math.nan, clients, events, why, _said((), {}))
+        unadjusted = _said((), {})
+        return Contrast(name, math.nan, math.nan, clients, events, why, unadjusted)
     said = _said(held.blocks, held.refused)
     theta = held.fit.coefficient("first")
     counts = tuple(events.values())
-    spread, by_rep = spreads(held.fit, {"first": 1.0}, all_rows.get("rep"), counts)
+    reps = all_rows.get("rep")
+    spread, by_rep = spreads(held.fit, {"first": 1.0}, reps, counts)
     return Contrast(name, theta, spread.se, clients, events, why, said, None, spread.df, by_rep)
 
 
@@ -238,7 +258,8 @@ def with_why(refused: Mapping[str, str]) -> str:
         say("held.list.with_why", names=listed(names), why=reasons[key])
         for key, names in by_reason.items()
     ]
-    return Said(", ".join(parts), "+".join(map(key_of, parts)))
+    keys = "+".join(map(key_of, parts))
+    return Said(", ".join(parts), keys)
 
 
 def in_words(row_id: str, found: Adjusted) -> Finding:
@@ -250,7 +271,8 @@ def in_words(row_id: str, found: Adjusted) -> Finding:
     held = things(found.held)
     others = with_why(found.refused)
     if held and others:
-        return Finding(row_id, say("held.adjusted.things_but", things=held, others=others))
+        text = say("held.adjusted.things_but", things=held, others=others)
+        return Finding(row_id, text)
     if held:
         return Finding(row_id, say("held.adjusted.things", things=held))
     if others:
@@ -262,7 +284,8 @@ def _lacking(
     rows: pd.DataFrame, marks: tuple[np.ndarray, np.ndarray], groups: tuple[str, str], by_size: bool
 ) -> list[str]:
     """Why the two groups cannot be held side by side; empty where they can."""
-    empty = [group for group, mask in zip(groups, marks, strict=True) if not mask.any()]
+    pairs = zip(groups, marks, strict=True)
+    empty = [group for group, mask in pairs if not mask.any()]
     if empty:
         return [say("held.lacking.none_due", group=group) for group in empty]
     if not by_size:
@@ -271,7 +294,8 @@ def _lacking(
     first = sizes[marks[0]].dropna()
     second = sizes[marks[1]].dropna()
     if _apart(first, second) or _apart(second, first):
-        return [say("held.lacking.sizes_apart", first=groups[0], second=groups[1])]
+        text = say("held.lacking.sizes_apart", first=groups[0], second=groups[1])
+        return [text]
     return []
 
 
@@ -280,7 +304,8 @@ def _apart(own: pd.Series, theirs: pd.Series) -> bool:
     if own.empty or theirs.empty:
         return False
     low, high = theirs.quantile([0.05, 0.95])
-    return bool(own.between(low, high).mean() < MIN_OVERLAP)
+    within = own.between(low, high)
+    return bool(within.mean() < MIN_OVERLAP)
 
 
 def _blocks(rows: pd.DataFrame, leave_out: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -292,7 +317,8 @@ def _blocks(rows: pd.DataFrame, leave_out: Sequence[str]) -> dict[str, pd.DataFr
     # Of a snapshot the start is counted back from the stay: it would be held fixed too.
     if renewals_known(rows):
         start = rows["start_date"]
-        half = np.where(start.dt.month <= 6, " first", " second")
+        early = start.dt.month <= 6
+        half = np.where(early, " first", " second")
         halves = start.dt.year.astype(str) + half
         blocks["calendar_time"] = calendar(rows)
         blocks["half_year"] = levels(rows, halves)
@@ -304,7 +330,10 @@ def calendar(rows: pd.DataFrame) -> pd.DataFrame:
     (METHODS 2).
     """
     start = rows["start_date"]
-    began = start.dt.year + start.dt.dayofyear / 365.25
-    served = (rows["from_month"] + rows["to_month"]) / 24
+    part = start.dt.dayofyear / 365.25
+    began = start.dt.year + part
+    months = rows["from_month"] + rows["to_month"]
+    served = months / 24
     middle = began + served
-    return (middle - middle.mean()).rename("year").to_frame()
+    from_mean = middle - middle.mean()
+    return from_mean.rename("year").to_frame()

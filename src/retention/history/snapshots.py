@@ -31,13 +31,15 @@ NOT_YET = "not known yet"
 
 def month_of(day: pd.Series) -> pd.Series:
     """Months since the year 0, as `calendar.month_number`; NaN where there is no day."""
-    return day.dt.year * 12 + day.dt.month - 1
+    years = day.dt.year * 12
+    return years + day.dt.month - 1
 
 
 def last_month(cutoff: pd.Timestamp) -> int:
     """The last month that lies whole before the end of this day."""
     after = cutoff + DAY
-    return int(after.year * 12 + after.month - 2)
+    months = after.year * 12 + after.month
+    return int(months - 2)
 
 
 def build_snapshots(
@@ -65,10 +67,12 @@ def build_snapshots(
     """
     last = last_month(cutoff)
     frames = _frames(spells, tables, last)
-    since = int(begin.year * 12 + begin.month - 1)
+    months = begin.year * 12 + begin.month
+    since = int(months - 1)
     made = month_features(frames, window, results, since)
     signed = signing_features(frames["engagements"], extra)
-    made = made.join(signed, on=KEY, how="left").sort(*KEY, "month")
+    joined = made.join(signed, on=KEY, how="left")
+    made = joined.sort(*KEY, "month")
     rows = made.collect().to_pandas()
     rows[WORTH] = _worth(rows, spells, worth)
     rows = rows.merge(_decisions(spells), on=KEY, how="left")
@@ -79,20 +83,25 @@ def build_snapshots(
         | _before_record(rows, spells)
     )
     # Who is back before its end was written down is there once, not twice.
-    rows = rows[~gone].drop_duplicates(["client_id", "month"], keep="last")
+    there = rows[~gone]
+    rows = there.drop_duplicates(["client_id", "month"], keep="last")
     rows = rows.reset_index(drop=True)
-    outcome = _outcome(rows, window, last - _known_late(spells, window))
-    return rows.assign(outcome=outcome).drop(columns=["decided", "recorded", "kind"])
+    last_known = last - _known_late(spells, window)
+    outcome = _outcome(rows, window, last_known)
+    with_outcome = rows.assign(outcome=outcome)
+    return with_outcome.drop(columns=["decided", "recorded", "kind"])
 
 
 def _frames(spells: pd.DataFrame, tables: Mapping[str, Any], last: int) -> dict[str, pl.LazyFrame]:
     """The tables for the features, with the engagements and the months from long before the first
     one on.
     """
-    first = int(month_of(spells["start_date"]).min())
+    starts = month_of(spells["start_date"])
+    first = int(starts.min())
     months = range(first - BEFORE, last + 1)
     frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
-    frames["engagements"] = _polars(spells.assign(spell=range(len(spells))))
+    numbered = spells.assign(spell=range(len(spells)))
+    frames["engagements"] = _polars(numbered)
     frames["months"] = pl.DataFrame({"month": months}).lazy()
     return frames
 
@@ -119,8 +128,10 @@ def _worth(rows: pd.DataFrame, spells: pd.DataFrame, told: pd.DataFrame | None) 
     worth = pd.Series(np.nan, rows.index)
     if "fee_pct" in spells:
         share = spells["fee_pct"].astype(float) / 100
-        planned = spells[KEY].assign(fee=share * spells["monthly_ad_spend"])
-        worth = rows[KEY].merge(planned, on=KEY, how="left")["fee"].astype(float)
+        fee = share * spells["monthly_ad_spend"]
+        planned = spells[KEY].assign(fee=fee)
+        joined = rows[KEY].merge(planned, on=KEY, how="left")
+        worth = joined["fee"].astype(float)
     for name in ("fee_a_month", "margin_a_month"):
         worth = rows[name].fillna(worth) if name in rows else worth
     if told is None:
@@ -135,9 +146,12 @@ def _noticed_by(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: pd.Timestamp) 
     cuts.
     """
     recorded = spells["recorded_date"].fillna(spells["decision_date"])
-    gone = spells[(spells["decision_date"] <= cutoff) & (recorded <= cutoff)]
-    key = pd.MultiIndex.from_frame(rows[KEY]).isin(pd.MultiIndex.from_frame(gone[KEY]))
-    return pd.Series(key, rows.index) & (rows["month"] == last_month(cutoff))
+    decided = spells["decision_date"] <= cutoff
+    gone = spells[decided & (recorded <= cutoff)]
+    keys = pd.MultiIndex.from_frame(rows[KEY])
+    key = keys.isin(pd.MultiIndex.from_frame(gone[KEY]))
+    newest = rows["month"] == last_month(cutoff)
+    return pd.Series(key, rows.index) & newest
 
 
 def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
@@ -150,14 +164,20 @@ def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
     gone = pd.Series(False, rows.index)
     if clients is None or "end_date" not in clients:
         return gone
-    ordered = plain_text(clients).sort_values(["client_id", "start_date"], kind="stable")
-    days = ordered.reindex(columns=["decision_date", "recorded_date"]).apply(pd.to_datetime)
+    order = ["client_id", "start_date"]
+    ordered = plain_text(clients).sort_values(order, kind="stable")
+    columns = ordered.reindex(columns=["decision_date", "recorded_date"])
+    days = columns.apply(pd.to_datetime)
     since = month_of(days.max(axis=1))
-    same = ordered["client_id"] == ordered["client_id"].shift(-1)
-    back = month_of(ordered["start_date"].shift(-1)).where(same)
-    gaps = ordered[["client_id"]].assign(first=since, until=back)[(since < back).to_numpy()]
+    next_client = ordered["client_id"].shift(-1)
+    same = ordered["client_id"] == next_client
+    next_start = ordered["start_date"].shift(-1)
+    back = month_of(next_start).where(same)
+    pauses = ordered[["client_id"]].assign(first=since, until=back)
+    gaps = pauses[(since < back).to_numpy()]
     inside = rows[["client_id", "month"]].reset_index().merge(gaps, on="client_id")
-    away = inside["month"].ge(inside["first"]) & inside["month"].lt(inside["until"])
+    begun = inside["month"].ge(inside["first"])
+    away = begun & inside["month"].lt(inside["until"])
     gone[inside.loc[away, "index"]] = True
     return gone
 
@@ -169,14 +189,16 @@ def _before_record(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
     if "known_from" not in spells:
         return pd.Series(False, rows.index)
     since = spells[KEY].assign(since=month_of(pd.to_datetime(spells["known_from"])))
-    return rows["month"] < rows[KEY].merge(since, on=KEY, how="left")["since"]
+    joined = rows[KEY].merge(since, on=KEY, how="left")
+    return rows["month"] < joined["since"]
 
 
 def _polars(frame: pd.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     if isinstance(frame, pl.LazyFrame):
         return frame
     texts = {name: "string" for name in frame if frame[name].dtype == object}
-    return pl.from_pandas(frame.astype(texts)).lazy()
+    typed = frame.astype(texts)
+    return pl.from_pandas(typed).lazy()
 
 
 def _decisions(spells: pd.DataFrame) -> pd.DataFrame:
@@ -199,15 +221,18 @@ def _outcome(rows: pd.DataFrame, window: Window, last: int) -> np.ndarray:
         ahead <= window.gap,
         inside,
     ]
-    return np.select(conditions, [NOT_YET, OTHER_END, TOO_LATE, LEFT], STAYED)
+    kinds = [NOT_YET, OTHER_END, TOO_LATE, LEFT]
+    return np.select(conditions, kinds, STAYED)
 
 
 def known(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows whose outcome is leaving or staying, with `left` (1 or 0): what a model may learn
     from.
     """
-    chosen = rows[rows["outcome"].isin([LEFT, STAYED])]
-    return chosen.assign(left=(chosen["outcome"] == LEFT).astype(int)).reset_index(drop=True)
+    outcomes = [LEFT, STAYED]
+    chosen = rows[rows["outcome"].isin(outcomes)]
+    left = (chosen["outcome"] == LEFT).astype(int)
+    return chosen.assign(left=left).reset_index(drop=True)
 
 
 def splits(
@@ -227,11 +252,13 @@ def splits(
     clients, trained on the others.
     """
     month = rows["month"].to_numpy()
-    part = pd.factorize(rows["client_id"])[0] % GROUPS
+    codes = pd.factorize(rows["client_id"])
+    part = codes[0] % GROUPS
     starts = _starts(rows, window, min_events, block)
     for start in starts[-blocks:]:
         train = month + window.ahead <= start
-        test = (month >= start) & (month < start + block)
+        before_end = month < start + block
+        test = (month >= start) & before_end
         if not unseen:
             yield train, test
             continue
@@ -243,10 +270,14 @@ def splits(
 def _starts(rows: pd.DataFrame, window: Window, min_events: int, block: int) -> list[int]:
     """The first months of the blocks, counted back from the newest; empty where too few left."""
     left = rows[rows["left"] == 1]
-    gone = left.groupby("client_id")["month"].min() + window.ahead
-    months = np.unique(rows["month"].to_numpy())
+    by_client = left.groupby("client_id")["month"]
+    gone = by_client.min() + window.ahead
+    all_months = rows["month"].to_numpy()
+    months = np.unique(all_months)
     counts = [month for month in months if (gone <= month).sum() >= min_events]
     if not counts:
         return []
-    first, last = int(counts[0]), int(counts[-1])
-    return list(range(last + 1 - block, first - 1, -block))[::-1]
+    last_count = int(counts[-1])
+    first, last = int(counts[0]), last_count
+    backwards = range(last + 1 - block, first - 1, -block)
+    return list(backwards)[::-1]

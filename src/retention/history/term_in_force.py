@@ -26,8 +26,10 @@ def term_in_force(rows: Lazy, engagements: Lazy, contracts: Lazy | None, notice:
     were signed. Adds `began` (month), `turn_day`, `term`, `notice_days` (blank: as usual), `notice`
     (months) and `lapses` (1 where it is not renewed by itself).
     """
-    began = nw.col("first") * MONTH_DAYS + nw.col("first_day") - 1
-    code = _code(began, nw.col("signed_term"), nw.lit(USUAL), nw.lit(0))
+    months = nw.col("first") * MONTH_DAYS
+    began = months + nw.col("first_day") - 1
+    signed = nw.col("signed_term")
+    code = _code(began, signed, nw.lit(USUAL), nw.lit(0))
     if contracts is not None:
         rows = _with_newest(rows, engagements, contracts)
         newest = nw.col("newest")
@@ -37,7 +39,8 @@ def term_in_force(rows: Lazy, engagements: Lazy, contracts: Lazy | None, notice:
 
 def _code(begins: Expr, term: Expr, notice: Expr, lapses: Expr) -> Expr:
     """What a contract says in one whole number; the later it begins, the larger."""
-    return ((begins * FAR + term) * FAR + notice) * 2 + lapses
+    begins_for = (begins * FAR + term) * FAR
+    return (begins_for + notice) * 2 + lapses
 
 
 def _with_newest(rows: Lazy, engagements: Lazy, contracts: Lazy) -> Lazy:
@@ -45,31 +48,43 @@ def _with_newest(rows: Lazy, engagements: Lazy, contracts: Lazy) -> Lazy:
     none.
     """
     terms = _signed(engagements, contracts)
-    newest = terms.group_by("spell", "month").agg(newest=nw.col("code").max())
-    rows = rows.join(newest, on=["spell", "month"], how="left")
-    rows = rows.with_columns(nw.col("newest").fill_null(0))
-    so_far = nw.col("newest").cast(nw.Int64).cum_max()
+    code = nw.col("code").max()
+    newest = terms.group_by("spell", "month").agg(newest=code)
+    key = ["spell", "month"]
+    rows = rows.join(newest, on=key, how="left")
+    filled = nw.col("newest").fill_null(0)
+    rows = rows.with_columns(filled)
+    newest_code = nw.col("newest")
+    so_far = newest_code.cast(nw.Int64).cum_max()
     return rows.with_columns(newest=over(so_far))
 
 
 def _signed(engagements: Lazy, contracts: Lazy) -> Lazy:
     """The terms of each engagement: `spell`, the month from which each was known, and `code`."""
     start = nw.col("term_start")
-    day = start.dt.day().cast(nw.Int64)
-    begins = month_number(start).cast(nw.Int64) * MONTH_DAYS + day - 1
-    term = nw.col("term_months").cast(nw.Int64)
-    notice = nw.col("notice_days").cast(nw.Float64).fill_null(USUAL).cast(nw.Int64)
-    renewed = nw.col("auto_renew").cast(nw.Float64)
-    lapses = (1 - renewed).fill_null(0).cast(nw.Int64)
+    day_of_month = start.dt.day()
+    day = day_of_month.cast(nw.Int64)
+    month = month_number(start).cast(nw.Int64)
+    begins = month * MONTH_DAYS + day - 1
+    months = nw.col("term_months")
+    term = months.cast(nw.Int64)
+    own_notice = nw.col("notice_days").cast(nw.Float64)
+    notice = own_notice.fill_null(USUAL).cast(nw.Int64)
+    renews = nw.col("auto_renew")
+    renewed = renews.cast(nw.Float64)
+    lapsing = (1 - renewed).fill_null(0)
+    lapses = lapsing.cast(nw.Int64)
     code = _code(begins, term, notice, lapses)
     terms = known_from(contracts, ["signed_on"])
     terms = terms.with_columns(code=code, turns=day_number(start))
     terms = terms.select("client_id", "month", "code", "turns")
     whose = engagements.select("client_id", "spell", "first", "first_date")
     terms = terms.join(whose, on="client_id", how="inner")
-    terms = terms.filter(nw.col("turns") > nw.col("first_date") - MONTH_DAYS)
+    month_before = nw.col("first_date") - MONTH_DAYS
+    terms = terms.filter(nw.col("turns") > month_before)
     known = nw.max_horizontal(nw.col("month"), nw.col("first"))
-    return terms.with_columns(month=known.cast(nw.Int64))
+    whole = known.cast(nw.Int64)
+    return terms.with_columns(month=whole)
 
 
 def _read(rows: Lazy, usual: int) -> Lazy:
@@ -108,7 +123,8 @@ def with_calendar(rows: Lazy, window: Window) -> Lazy:
     rows = _with_months_served(rows)
     term = nw.col("term")
     to_renewal = nw.col("months_to_renewal")
-    monthly = (term == 1) & (nw.col("served") >= 0)
+    begun = nw.col("served") >= 0
+    monthly = (term == 1) & begun
     possible = monthly | _within_reach(window)
     due = ~monthly & (to_renewal <= SOON)
     young = nw.col("tenure_months") < LONG
@@ -126,22 +142,27 @@ def _with_months_served(rows: Lazy) -> Lazy:
     month = nw.col("month")
     term = nw.col("term")
     served = nw.col("served")
-    whole = (nw.col("turn_day") == 1).cast(nw.Int64)
+    on_first = nw.col("turn_day") == 1
+    whole = on_first.cast(nw.Int64)
     done = month - nw.col("began") + whole
-    over_now = (nw.col("lapses") == 1) & (done >= term)
+    lapses = nw.col("lapses") == 1
+    over_now = lapses & (done >= term)
     monthly = nw.when(over_now).then(nw.lit(1))
-    rows = rows.with_columns(served=done, whole_term=whole, term=monthly.otherwise(term))
+    months = monthly.otherwise(term)
+    rows = rows.with_columns(served=done, whole_term=whole, term=months)
     # Of a term that is signed and yet to begin, all of it is still to come.
     not_begun = nw.when(served < 0).then(term - served)
     ahead = not_begun.otherwise(term - served % term)
-    tenure = month - nw.col("first") + nw.col("whole")
+    served_months = month - nw.col("first")
+    tenure = served_months + nw.col("whole")
     return rows.with_columns(months_to_renewal=ahead, tenure_months=tenure)
 
 
 def _within_reach(window: Window) -> Expr:
     """Whether the last day to give notice of the term, or of the next, falls in the window."""
     term = nw.col("term")
-    notice = nw.col("months_to_renewal") - nw.col("notice")
+    to_renewal = nw.col("months_to_renewal")
+    notice = to_renewal - nw.col("notice")
     least = window.gap + 1
     terms = (least - notice + term - 1) // term
     missed = nw.when(notice < least).then(terms).otherwise(0)

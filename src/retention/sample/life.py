@@ -60,20 +60,24 @@ def live(
     if force_term:
         people["term"] = force_term
     term = people["term"].to_numpy()
-    size = np.exp(people["z"].to_numpy())
-    fee = 8000 * size * np.vectorize(FEES.get)(term) / 100
+    logs = people["z"].to_numpy()
+    size = np.exp(logs)
+    shares = np.vectorize(FEES.get)(term)
+    fee = 8000 * size * shares / 100
     fates = _Fates(rng, agency, people, term, fee)
     states: dict[str, list[np.ndarray]] = defaultdict(list)
     for t, (eta, now) in enumerate(_service(rng, people, agency), 1):
         now |= fates.month(t, eta)
-        now["reported"] = now["liking"] + AFTER_WISH * now["wished"]
+        change = AFTER_WISH * now["wished"]
+        now["reported"] = now["liking"] + change
         for name, values in now.items():
             is_real = values.dtype.kind == "f"
             states[name].append(values.astype(np.float32) if is_real else values)
     people = people.assign(
         decided=fates.decided, ended=fates.ended, kind=fates.kind, wish=fates.wish
     )
-    return Lives(people, {name: np.stack(months, axis=1) for name, months in states.items()})
+    stacked = {name: np.stack(months, axis=1) for name, months in states.items()}
+    return Lives(people, stacked)
 
 
 class _Fates:
@@ -104,8 +108,10 @@ class _Fates:
         to leave.
         """
         n = len(self.kind)
-        here = (self.kind == 0) & (self.signed + t <= self.agency.total)
-        chance = -np.expm1(-np.exp(eta))
+        in_time = self.signed + t <= self.agency.total
+        here = (self.kind == 0) & in_time
+        pace = -np.exp(eta)
+        chance = -np.expm1(pace)
         struck = self.rng.random(n) < chance
         self.wish[here & (self.wish == 0) & struck] = t
         hours = self._hours()
@@ -131,8 +137,10 @@ class _Fates:
         yield AGENCY, self.rng.random(n) < let_go, world.notice_months
         # Notice can be given: by monthly clients always, on fixed terms one notice before a
         # renewal.
-        due = (t + world.notice_months) % self.term == 0
-        free = (self.term == 1) | due | (not world.lock_in)
+        at_end = t + world.notice_months
+        due = at_end % self.term == 0
+        may = (self.term == 1) | due
+        free = may | (not world.lock_in)
         breach = self.breaks & (self.wish == t)
         yield CLIENT, (self.wish > 0) & (free | breach), world.notice_months
 
@@ -144,7 +152,8 @@ def _signings(rng: Rng, agency: Agency, rate: float) -> pd.DataFrame:
     sources = FACTS["sources"]["share"]
     sellers = FACTS["sellers"]
     season = np.array(FACTS["season"] if agency.world.season else [1.0] * 12)
-    calendar = (np.arange(agency.total) - BURN_IN_MONTHS) % 12
+    months = np.arange(agency.total)
+    calendar = (months - BURN_IN_MONTHS) % 12
     month = np.repeat(np.arange(agency.total), rng.poisson(rate * season[calendar]))
     n = len(month)
     z = rng.normal(size=n)
@@ -188,7 +197,8 @@ def _service(
     for t in range(1, agency.total + 1):
         other = rng.random(n) < 0.004
         seat = np.where(other, rng.integers(0, len(agency.seats), n), seat)
-        month = np.minimum(signed + t - 1, agency.total - 1)
+        served = signed + t - 1
+        month = np.minimum(served, agency.total - 1)
         rep = agency.seats[seat, month]
         seen = [*seen[-2:], _felt(moods, rep, agency)]
         visit = rng.random(n) < np.where(remote, 0.45, 0.25)
@@ -197,7 +207,8 @@ def _service(
         eta = _eta_of_signing(t, people, agency.world)
         eta = _eta_of_service(eta, seen[0], rep, agency)
         eta = eta + agency.world.flag * flagged
-        eta = eta + agency.world.far * (remote & (away > 2))
+        far = remote & (away > 2)
+        eta = eta + agency.world.far * far
         liking, results = seen[-1]
         states = {"liking": liking, "results": results, "rep": rep, "visit": visit, "noted": noted}
         yield eta, states
@@ -209,7 +220,8 @@ def _felt(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Liking and results of the next month, with this rep."""
     own, pushed, results = next(moods)
-    return own + agency.reps["liking"][rep] + pushed, results
+    trait = agency.reps["liking"][rep]
+    return own + trait + pushed, results
 
 
 def _chance_of_flag(people: pd.DataFrame, rep: np.ndarray, agency: Agency) -> np.ndarray:
@@ -242,7 +254,8 @@ def _eta_of_service(
     eta = eta + world.liking * liking
     eta = eta + world.results * results
     eta = eta + agency.reps["leaving"][rep]
-    return eta + world.slow * agency.reps["slowness"][rep]
+    slowness = agency.reps["slowness"][rep]
+    return eta + world.slow * slowness
 
 
 def _agency_hazard(
@@ -252,8 +265,10 @@ def _agency_hazard(
     late payers.
     """
     unprofitable = fee < HOURLY_COST * hours
-    pull = 0.8 * unprofitable + 0.8 * people["late_payer"] + world.agency_spend * people["z"]
-    return world.agency * np.exp(pull.to_numpy())
+    costs = 0.8 * unprofitable + 0.8 * people["late_payer"]
+    pull = costs + world.agency_spend * people["z"]
+    factors = pull.to_numpy()
+    return world.agency * np.exp(factors)
 
 
 def _moods(rng: Rng, n: int, world: World) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -273,4 +288,5 @@ def _moods(rng: Rng, n: int, world: World) -> Iterator[tuple[np.ndarray, np.ndar
 
 def _shock(rng: Rng, n: int) -> np.ndarray:
     liking, other = rng.normal(size=(2, n))
-    return np.stack([liking, 0.30 * liking + math.sqrt(1 - 0.30**2) * other])
+    own = math.sqrt(1 - 0.30**2) * other
+    return np.stack([liking, 0.30 * liking + own])

@@ -69,25 +69,30 @@ def write_features(
     """
     if engine not in ENGINES:
         known = ", ".join(ENGINES)
-        raise ConfigError(say("study.features.no_engine", engine=engine, known=known))
+        text = say("study.features.no_engine", engine=engine, known=known)
+        raise ConfigError(text)
     tables = _tables(folder)
     last = last_month(cutoff)
-    first = int(month_of(spells["start_date"]).min()) - BEFORE
-    since = int(begin.year * 12 + begin.month - 1)
+    started = month_of(spells["start_date"])
+    first = int(started.min()) - BEFORE
+    months = begin.year * 12 + begin.month
+    since = int(months - 1)
 
     def make(frames: Mapping[str, Any]) -> Any:
         return month_features(frames, window, results, since)
 
+    every_month = range(first, last + 1)
     task = _Task(
         tables=tables,
         spells=spells.assign(spell=range(len(spells))),
-        months=pd.DataFrame({"month": range(first, last + 1)}),
+        months=pd.DataFrame({"month": every_month}),
         last=last,
         part_months=part_months,
         make=make,
         tell=tell,
     )
-    fresh = _written(task, engine, out.with_name(f".{out.name}.new"))
+    beside = out.with_name(f".{out.name}.new")
+    fresh = _written(task, engine, beside)
     readable(fresh)
     shutil.rmtree(out, ignore_errors=True)
     fresh.rename(out)
@@ -138,9 +143,11 @@ def _tables(folder: Path) -> dict[str, Path]:
     tables = {path.stem: path for path in sorted(found) if path.stem in {*TABLES} - {"clients"}}
     wrong = []
     for name, path in tables.items():
-        wrong += faults(name, pl.scan_parquet(_files(path)).collect_schema())
+        scan = pl.scan_parquet(_files(path))
+        wrong += faults(name, scan.collect_schema())
     if wrong:
-        raise ConfigError("\n".join([say("study.features.faults", faults=len(wrong)), *wrong]))
+        head = say("study.features.faults", faults=len(wrong))
+        raise ConfigError("\n".join([head, *wrong]))
     return tables
 
 
@@ -160,7 +167,8 @@ def faults(name: str, schema: Mapping[str, pl.DataType]) -> list[str]:
             wrong.append("  " + say("study.features.missing", **about))
         elif found is not None and not FITS[kind](found):
             needed = say(f"study.features.{kind}")
-            wrong.append("  " + say("study.features.type", **about, found=found, needed=needed))
+            text = say("study.features.type", **about, found=found, needed=needed)
+            wrong.append("  " + text)
     return wrong
 
 
@@ -168,12 +176,16 @@ def _parts(spells: pd.DataFrame, last: int, part_months: int) -> list[pd.DataFra
     """The engagements in the order of the clients' ids, cut where so many months have come
     together.
     """
-    ordered = spells.sort_values(["client_id", "engagement"], kind="stable")
+    key = ["client_id", "engagement"]
+    ordered = spells.sort_values(key, kind="stable")
     clients = ordered["client_id"]
     start = month_of(ordered["start_date"])
-    end = month_of(ordered["end_date"]).fillna(last).clip(upper=last)
-    there = (end - start + 1).clip(lower=1)
-    so_far = there.groupby(clients).sum().cumsum()
+    until = month_of(ordered["end_date"]).fillna(last)
+    end = until.clip(upper=last)
+    span = end - start + 1
+    there = span.clip(lower=1)
+    by_client = there.groupby(clients)
+    so_far = by_client.sum().cumsum()
     number = (so_far - 1) // part_months
     return [part for _, part in ordered.groupby(clients.map(number))]
 
@@ -186,10 +198,12 @@ class _Polars:
 
     def frame(self, rows: pd.DataFrame) -> Any:
         texts = {name: "string" for name in rows if rows[name].dtype == object}
-        return pl.from_pandas(rows.astype(texts)).lazy()
+        typed = rows.astype(texts)
+        return pl.from_pandas(typed).lazy()
 
     def between(self, first: str, last: str) -> dict[str, Any]:
-        inside = pl.col("client_id").is_between(pl.lit(first), pl.lit(last))
+        client = pl.col("client_id")
+        inside = client.is_between(pl.lit(first), pl.lit(last))
         return {
             n: t.filter(inside) if "client_id" in t.collect_schema() else t
             for n, t in self.tables.items()
@@ -217,7 +231,8 @@ class _DuckDB:
         import pyarrow as pa
 
         texts = {name: "string" for name in rows if rows[name].dtype == object}
-        return self.base.from_arrow(pa.Table.from_pandas(rows.astype(texts), preserve_index=False))
+        table = pa.Table.from_pandas(rows.astype(texts), preserve_index=False)
+        return self.base.from_arrow(table)
 
     def between(self, first: str, last: str) -> dict[str, Any]:
         low, high = (text.replace("'", "''") for text in (first, last))
@@ -239,9 +254,11 @@ def _part_by_part(engine: _Polars | _DuckDB, task: _Task, out: Path) -> None:
     about = {"months": engine.frame(task.months)}
     given = []
     for part in parts:
-        first, last = str(part["client_id"].iloc[0]), str(part["client_id"].iloc[-1])
+        newest = str(part["client_id"].iloc[-1])
+        first, last = str(part["client_id"].iloc[0]), newest
         tables = engine.between(first, last)
-        given.append({**tables, "engagements": engine.frame(part), **about})
+        rows = engine.frame(part)
+        given.append({**tables, "engagements": rows, **about})
     if len(parts) > 1:
         task.tell(say("study.features.counting"))
         loads = engine.frame(_all_loads(engine, given))
@@ -254,9 +271,12 @@ def _part_by_part(engine: _Polars | _DuckDB, task: _Task, out: Path) -> None:
 
 def _all_loads(engine: _Polars | _DuckDB, parts: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """How many clients each rep had by month, over all parts: `rep, month, rep_load`."""
-    loads = pd.concat([_loads(engine, frames) for frames in parts])
-    every = loads.groupby(["rep", "month"], as_index=False)["rep_load"].sum()
-    return every.astype({"rep": object, "month": "int64", "rep_load": float})
+    by_part = [_loads(engine, frames) for frames in parts]
+    loads = pd.concat(by_part)
+    sums = loads.groupby(["rep", "month"], as_index=False)
+    every = sums["rep_load"].sum()
+    types = {"rep": object, "month": "int64", "rep_load": float}
+    return every.astype(types)
 
 
 def _loads(engine: _Polars | _DuckDB, tables: Mapping[str, Any]) -> pd.DataFrame:

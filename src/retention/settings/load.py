@@ -35,7 +35,8 @@ def resolve(data_dir: str = "", config: str = "", cutoff: str = "") -> Settings:
             "goes into an "
             "environment variable that [source] database names."
         )
-    folder = Path(data_dir or ("" if config else project_root() / SAMPLE)).absolute()
+    given = data_dir or ("" if config else project_root() / SAMPLE)
+    folder = Path(given).absolute()
     beside = folder.parent if folder.is_file() else folder
     path = Path(config).absolute() if config else beside / "retention.toml"
     settings = _load(path) if config or path.is_file() else Settings(base=beside)
@@ -46,7 +47,8 @@ def resolve(data_dir: str = "", config: str = "", cutoff: str = "") -> Settings:
                 "clients.csv."
             )
         source = Source(file=folder.name) if folder.is_file() else settings.source
-        settings = settings.model_copy(update={"base": beside, "source": source})
+        changed = {"base": beside, "source": source}
+        settings = settings.model_copy(update=changed)
     return settings.model_copy(update={"cutoff": _date(cutoff)}) if cutoff else settings
 
 
@@ -86,10 +88,12 @@ def _load(path: Path) -> Settings:
     try:
         # `base` is ours to set; in the file it is as unknown as any other word.
         given = {"base_" if key == "base" else key: value for key, value in raw.items()}
-        return Settings.model_validate(given | {"base": path.parent})
+        whole = given | {"base": path.parent}
+        return Settings.model_validate(whole)
     except ValidationError as error:
         lines = [_explain(item) for item in error.errors()]
-        raise ConfigError("\n".join([f"{path.name} has {len(lines)} fault(s):", *lines])) from None
+        said = [f"{path.name} has {len(lines)} fault(s):", *lines]
+        raise ConfigError("\n".join(said)) from None
 
 
 def _open(given: Any, place: str = "") -> list[str]:
@@ -155,7 +159,8 @@ def _near(name: str, section: str, table: str) -> str:
 
 def _date(text: str) -> dt.date:
     try:
-        return plausible(dt.datetime.strptime(text, "%Y-%m-%d").date())
+        moment = dt.datetime.strptime(text, "%Y-%m-%d")
+        return plausible(moment.date())
     except ValueError:
         raise ConfigError(
             f"The cut-off {text!r} is not a date from 1950 to 2100; write it as YYYY-MM-DD."

@@ -11,4 +11,5 @@ from typing import Any
 @cache
 def study_plan() -> dict[str, Any]:
     """The study plan as shipped (plan.toml): claims, published values, thresholds."""
-    return tomllib.loads(files("retention").joinpath("plan.toml").read_text("utf-8"))
+    path = files("retention").joinpath("plan.toml")
+    return tomllib.loads(path.read_text("utf-8"))

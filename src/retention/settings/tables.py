@@ -33,7 +33,8 @@ def _is_date_format(form: str) -> bool:
     """Whether dates written in this format can be read back."""
     day = dt.datetime(2001, 2, 23)
     try:
-        return dt.datetime.strptime(day.strftime(form), form) == day
+        text = day.strftime(form)
+        return dt.datetime.strptime(text, form) == day
     except (ValueError, re.error):
         return False
 
