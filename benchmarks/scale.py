@@ -63,8 +63,8 @@ def panel(folder: Path, clients: int) -> None:
 
 
 def ours(folder: Path, out: Path) -> None:
-    from retention.history.features import Window
     from retention.history.spells import build_spells
+    from retention.history.window import Window
     from retention.score.engines import write_features
     from retention.settings import ResultsSettings
 

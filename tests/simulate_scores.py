@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retention.history.features import Window
 from retention.history.snapshots import build_snapshots, known
 from retention.history.spells import build_spells
+from retention.history.window import Window
 from retention.sample import BURN_IN_MONTHS, WORLDS, life, simulate
 from retention.score import early_warning, guards, validation
 from retention.score.model import RULES, Rule

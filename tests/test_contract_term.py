@@ -10,7 +10,7 @@ import pytest
 
 from conftest import clients_of
 from retention import contract_hazard_ratio, judge, open_study
-from retention.claims import contract_term, term_curves
+from retention.claims import came_due, contract_term, term_curves
 from retention.claims.contract_term import CHANGES_UNKNOWN, FIXED, MONTHLY, curve_hazard_ratio
 from retention.claims.judge import CLAIMS
 from retention.history.conventions import questions
@@ -264,8 +264,8 @@ def test_tiny_agencies_get_an_answer_and_no_error(rows):
         term_curves.survival_estimates(spells),
         term_curves.service_estimates(spells),
         term_curves.restricted_mean_estimates(spells),
-        contract_term.renewal_estimates(spells, cycles),
-        contract_term.early_exit_estimates(cycles),
+        came_due.renewal_estimates(spells, cycles),
+        came_due.early_exit_estimates(cycles),
         term_curves.incidence_estimates(spells),
         term_curves.raw_rate_ratio(spells),
         contract_term.ratio_by_term(spells),
@@ -283,7 +283,7 @@ def test_per_renewal_shares_by_hand():
     spells = build_spells(clients_of(rows, ("end_initiator",)), cutoff=dt.date(2023, 12, 31))
     found = {
         key_of(row.group): row
-        for row in contract_term.renewal_estimates(spells, contract_cycles(spells)).rows
+        for row in came_due.renewal_estimates(spells, contract_cycles(spells)).rows
     }
     # a left, b stayed twice; c was let go
     assert found["contract_term.group.terms:6"].estimate == pytest.approx(1 / 3)
@@ -399,7 +399,7 @@ def test_terms_broken_before_the_records_began_are_not_asked_about():
     clients["monthly_ad_spend"] = 1.0
     spells = build_spells(clients, cutoff=dt.date(2022, 12, 31), records_begin=dt.date(2021, 7, 1))
     first = contract_cycles(spells).query("from_month == 0")
-    found = contract_term.early_exit_estimates(first).rows[0]
+    found = came_due.early_exit_estimates(first).rows[0]
     assert found.low < 0.5 < found.high
 
 

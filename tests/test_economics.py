@@ -204,7 +204,7 @@ def test_a_planted_pace_gives_its_plateau_and_its_churn():
     """
     found = courses.course(constant(600, 1 / 12, seed=2), NOTHING)
     ahead = plateau.outlook(found, CUTOFF)
-    value, low, high = lifetimes.with_limits(ahead.level)
+    value, low, high = courses.with_limits(ahead.level)
     assert low < 6000 < high and high - low < 2500 and ahead.beyond < 0.1
     assert all(abs(level / 6000 - 1) < 0.2 for level in ahead.tails.values())
     assert said(plateau.plateau_words(ahead, "USD")) == "economics.revenue.steady"
@@ -237,7 +237,7 @@ def test_the_intervals_cover_what_was_planted():
         )
         churn = (weights @ found.left).sum(axis=1) / (weights @ found.at_risk).sum(axis=1)
         limits = [
-            lifetimes.with_limits(v)
+            courses.with_limits(v)
             for v in (value, churn, plateau.outlook(found, CUTOFF, 200).level)
         ]
         inside += [

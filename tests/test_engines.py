@@ -8,8 +8,9 @@ import pytest
 from polars import selectors
 
 from retention.errors import ConfigError
-from retention.history.features import KEY, Window, signing_features
+from retention.history.features import KEY, signing_features
 from retention.history.snapshots import _polars
+from retention.history.window import Window
 from retention.score.engines import write_features
 from retention.settings import ResultsSettings
 

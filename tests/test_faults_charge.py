@@ -17,7 +17,7 @@ from retention import open_study
 from retention.data.schema import TABLES
 from retention.history import clients_now
 from retention.history.calendar import day_number, last_day_number, month_number
-from retention.history.features import MEASURES, Window, month_features
+from retention.history.features import month_features
 from retention.history.in_charge import (
     NOBODY,
     new_reps,
@@ -25,11 +25,13 @@ from retention.history.in_charge import (
     reps_on,
     with_people_who_left,
 )
+from retention.history.measures import MEASURES
 from retention.history.money import monthly_money, worth_by_month
 from retention.history.panel import build_panel
 from retention.history.prepaid import by_term
 from retention.history.snapshots import build_snapshots
 from retention.history.spells import build_spells
+from retention.history.window import Window
 from retention.lists import decision, registry, service, views
 from retention.lists.desk import Desk, care_of
 from retention.money import bonuses

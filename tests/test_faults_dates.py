@@ -115,7 +115,7 @@ def test_R1_estimators_do_not_depend_on_the_dtype_of_text(dtype, place):
 @pytest.mark.parametrize("dtype", TEXTS)
 @pytest.mark.parametrize("place", [0, 3, 5])
 def test_R1_months_in_a_pause_are_left_out_whatever_the_dtype(dtype, place):
-    from retention.history.features import Window
+    from retention.history.window import Window
     from retention.settings import ResultsSettings
 
     clients = odd_rows(place).astype({"client_id": dtype})

@@ -20,7 +20,7 @@ from retention.history.panel import build_panel
 from retention.history.spells import build_spells
 from retention.lists import cases, reasons, registry
 from retention.lists.desk import Desk
-from retention.money import bonuses, lifetimes
+from retention.money import bonuses, courses
 from retention.portfolio import effects, evidence, margins
 from retention.portfolio.book import Book
 from retention.results import Contrast
@@ -230,7 +230,7 @@ def test_a_seller_who_has_just_begun_is_no_seller_at_work_yet():
 def test_a_share_of_nothing_is_not_known():
     shares = over(np.array([1.0, 0.0, 3.0]), np.array([2.0, 0.0, -1.0]))
     assert shares[0] == 0.5 and np.isnan(shares[1:]).all()
-    assert lifetimes.with_limits(np.array([0.5, np.nan, np.nan]))[0] == 0.5
+    assert courses.with_limits(np.array([0.5, np.nan, np.nan]))[0] == 0.5
 
 
 def test_columns_of_a_table_that_is_not_there_can_be_merged_on():

@@ -470,11 +470,12 @@ def test_R11_a_setting_of_two_kinds_is_one_fault_in_plain_words(tmp_path):
 
 
 def test_R11_the_same_word_is_never_suggested():
-    from retention.settings import _explain, _places
+    from retention.settings.load import _explain
+    from retention.settings.shape import known_places
 
-    for name in _places():
+    for name in known_places():
         for place in (("nowhere", name), (name,), ("tables", "clients", name), ("risk", name)):
-            if place == (name,) and "" in _places()[name]:
+            if place == (name,) and "" in known_places()[name]:
                 continue
             line = _explain({"loc": place, "type": "extra_forbidden", "input": 1, "msg": ""})
             assert f"mean {name!r}" not in line, line

@@ -12,17 +12,12 @@ import pyarrow as pa
 import pytest
 
 from retention.data.schema import TABLES
-from retention.history import features
+from retention.history import measures
 from retention.history.calendar import day_number
-from retention.history.features import (
-    FEATURES,
-    KEY,
-    MEASURES,
-    Window,
-    month_features,
-    signing_features,
-)
+from retention.history.features import KEY, month_features, signing_features
+from retention.history.measures import FEATURES, MEASURES
 from retention.history.snapshots import last_month, month_of
+from retention.history.window import Window
 from retention.settings import Extra, ResultsSettings
 
 COST = ResultsSettings(primary="cpa", better="lower")
@@ -76,7 +71,7 @@ def some(sample_study):
 def test_every_declared_feature_is_made(some):
     assert set(FEATURES) <= set(made(some))
     for name, about in FEATURES.items():
-        assert about["theme"] in features.THEMES, name
+        assert about["theme"] in measures.THEMES, name
         assert about.get("measure", "liking") in MEASURES, name
     for name, about in MEASURES.items():  # what a measure waits for is declared in the tables
         known = {column.known for column in TABLES[about["table"]].columns}
@@ -209,7 +204,7 @@ def test_a_planted_leak_is_caught(some, monkeypatch):
     """A measure that counts by the month it is about, not the day it was recorded; and one made
     from the end.
     """
-    monkeypatch.setitem(features.MEASURES, "index", {**MEASURES["index"], "known": ["month"]})
+    monkeypatch.setitem(measures.MEASURES, "index", {**MEASURES["index"], "known": ["month"]})
     assert "index_now" in departures(some, "change")
     monkeypatch.undo()
     people = some["engagements"]

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from retention.cli import _tell_stale
+from retention.cli import tell_stale
 from retention.data.schema import write_csv
 from retention.errors import ConfigError
 from retention.report import publish
@@ -326,7 +326,7 @@ def test_a_last_day_that_runs_ahead_of_the_data_is_told(tmp_path, capsys):
         "newest": str(today - dt.timedelta(days=60)),
     }
     (tmp_path / "run.json").write_text(json.dumps(about))
-    _tell_stale(tmp_path, 45)
+    tell_stale(tmp_path, 45)
     told = capsys.readouterr().err
     assert f"the newest entry is of {about['newest']}, 60 days ago" in told
     assert f"the last day observed, {about['cutoff']}, is still to come" in told

@@ -16,10 +16,10 @@ from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
 from retention.cli import cli
 from retention.data.prepared import SEAL
 from retention.history import snapshots
-from retention.history.features import Window
 from retention.history.snapshots import LEFT, NOT_YET, OTHER_END, STAYED, TOO_LATE, known, splits
 from retention.history.spells import build_spells
-from retention.score import guards, leads, resampling, scores, validation
+from retention.history.window import Window
+from retention.score import accuracy, guards, leads, net_benefit, resampling, scores, validation
 from retention.score import model as risk
 from retention.settings import Extra, Settings
 from retention.stats.hazards import NotFittedError
@@ -162,17 +162,13 @@ def test_too_few_ends_are_refused(sample_study):
     )
     lacking = say("churn_risk.lacking.leavers", needed=risk.MIN_EVENTS, few=30)
     assert key_of(judged.why) == key_of(lacking) and not judged.beats
-    assert key_of(judged.answer().text) == f"churn_risk.answer.none:{lacking}"
+    assert key_of(judged.answer().text) == f"churn_risk.answer.none:{key_of(lacking)}"
     assert scores.scorer(few, judged, Window()) is None and scores.weights(None).empty
     assert scores.scores(few, sample_study.spells, None, Settings(), sample_study.cutoff).empty
-    assert validation.views(few, Window(), judged) == {} and not validation.skills(judged).rows
-    for table in (
-        validation.net_benefit,
-        validation.observed_over_expected,
-        validation.reliability,
-    ):
+    assert validation.views(few, Window(), judged) == {} and not accuracy.skills(judged).rows
+    for table in (net_benefit.net_benefit, accuracy.observed_over_expected, accuracy.reliability):
         assert table(judged.predictions).empty
-    assert validation.profit(judged.predictions, 12, 10, 0).empty
+    assert net_benefit.profit(judged.predictions, 12, 10, 0).empty
 
 
 def test_the_sample_s_model_beats_every_rule(found):
@@ -207,7 +203,7 @@ def test_a_model_that_knows_nothing_is_not_recommended(found):
 
 def test_figures_against_the_library(found):
     predictions = found.predictions
-    table = validation.table({"all": predictions}, 10)
+    table = accuracy.table({"all": predictions}, 10)
     rows = {key_of(row.name).removeprefix("churn_risk."): row for row in table.rows}
     left, p = predictions["left"], predictions[resampling.MODEL]
     precision = rows["figure.average_precision"].estimate
@@ -222,7 +218,7 @@ def test_figures_against_the_library(found):
     assert rows["figure_of_top.lift:10"].estimate == pytest.approx(lift)
     assert all(row.low < row.estimate < row.high for row in rows.values())
     assert 0.7 < rows["figure.slope"].estimate < 1.3
-    assert validation.reliability(predictions)["rows"].sum() == len(predictions)
+    assert accuracy.reliability(predictions)["rows"].sum() == len(predictions)
 
 
 def test_net_benefit_and_profit_by_hand():
@@ -230,10 +226,10 @@ def test_net_benefit_and_profit_by_hand():
         {"left": [1, 1, 0, 0, 0], "month": 1, resampling.MODEL: [0.9, 0.04, 0.3, 0.01, 0.01]}
     )
     predictions["worth_a_month"] = [100, 1000, 100, 100, np.nan]
-    row = validation.net_benefit(predictions).set_index("act_from").loc[0.2]
+    row = net_benefit.net_benefit(predictions).set_index("act_from").loc[0.2]
     assert row["net_benefit_model"] == pytest.approx(100 * (1 / 5 - 1 / 5 * 0.25))
     assert row["net_benefit_everybody"] == pytest.approx(100 * (2 / 5 - 3 / 5 * 0.25))
-    earned = validation.profit(predictions, months=10, cost=40, incentive=200)
+    earned = net_benefit.profit(predictions, months=10, cost=40, incentive=200)
     earned = earned.set_index("share_kept")
     assert earned.loc[0, "earned_a_month"] == 0 and earned.loc[0, "contacts_a_month"] == 0
     # Worth 1,000: from 40 / (.2 x 800) = 25 % on, the first and the third. Worth 10,000: from 2 %
@@ -252,11 +248,11 @@ def test_drift_alarm_needs_two_quarters_running():
             "high": [1.6, 1.6, 4],
         }
     )
-    assert validation.drifted(quarters).kind == "text"
-    assert said(validation.drifted(quarters)) == "churn_risk.quarters.last"
+    assert accuracy.drifted(quarters).kind == "text"
+    assert said(accuracy.drifted(quarters)) == "churn_risk.quarters.last"
     quarters.loc[1, ["low", "high"]] = [1.2, 3]
-    assert validation.drifted(quarters).kind == "warning"
-    assert said(validation.drifted(quarters)) == "churn_risk.quarters.off"
+    assert accuracy.drifted(quarters).kind == "warning"
+    assert said(accuracy.drifted(quarters)) == "churn_risk.quarters.off"
 
 
 def test_scores_hold_every_active_client_once(sample_study, scored):

@@ -113,7 +113,8 @@ def caveats(study: Opened) -> tuple[str, ...]:
     own = study.settings.table("clients").extra
     leaking = [name for name in study.leaking if name in own]
     if leaking:
-        said.append(say("claims.caveat.not_at_signing", columns=", ".join(leaking)))
+        names = ", ".join(leaking)
+        said.append(say("claims.caveat.not_at_signing", columns=names))
     return tuple(said)
 
 
@@ -142,7 +143,8 @@ def warnings(study: Opened, every_rule: bool = False) -> Findings:
     """
     rules = [_warning(in_words(fault)) for fault in study.broken_rules]
     if len(rules) > MANY_RULES and not every_rule:
-        rules = [Finding("data", _many_rules(study.broken_rules))]
+        many = _many_rules(study.broken_rules)
+        rules = [Finding("data", many)]
     doubts = [
         *_about_time(study),
         *_about_ends(study),
@@ -203,7 +205,8 @@ def _about_time(study: Opened) -> list[str]:
             texts.append(say("study.time.past_due", evidence=late))
         texts += conventions.late_groups(study.spells, _origins(study))
     newest = newest_date(study.spells, study.cutoff)
-    if (pd.Timestamp(study.cutoff) - newest).days > STALE_DAYS:
+    day = pd.Timestamp(study.cutoff)
+    if (day - newest).days > STALE_DAYS:
         texts.append(say("study.time.stale", newest=f"{newest:%d %B %Y}"))
     return texts
 
@@ -220,15 +223,18 @@ def _about_ends(study: Opened) -> list[str]:
     """
     spells = study.spells
     texts: list[str] = []
-    ended = int(spells["end_date"].notna().sum())
+    has_end = spells["end_date"].notna()
+    ended = int(has_end.sum())
     if not study.is_snapshot and study.settings.dates.ends_ahead is None:
         clients = study.tables.frames["clients"]
         texts += conventions.note_of_ends_ahead(clients, study.cutoff)
-    unknown = int((spells["end_kind"] == "unknown").sum())
+    no_reason = spells["end_kind"] == "unknown"
+    unknown = int(no_reason.sum())
     if unknown:
         texts.append(_whose_words(unknown, ended))
     if past_only(spells):
-        there = len(spells) - int(spells["gone"].sum())
+        gone = spells["gone"].sum()
+        there = len(spells) - int(gone)
         texts.append(say("study.ends.past_only", there=there, clients=len(spells)))
     missing = "" if study.is_snapshot else missing_sizes(spells, study.contracts)
     if missing:
@@ -236,7 +242,8 @@ def _about_ends(study: Opened) -> list[str]:
     assumed = int(spells["decision_assumed"].sum())
     if assumed and not study.is_snapshot:
         days = study.settings.notice_days
-        texts.append(say("study.ends.decision_assumed", assumed=assumed, ended=ended, days=days))
+        assumed_text = say("study.ends.decision_assumed", assumed=assumed, ended=ended, days=days)
+        texts.append(assumed_text)
     return texts
 
 
@@ -255,7 +262,8 @@ def _about_charge(study: Opened) -> list[str]:
     called = people_names(study.tables.get("staff"))
     names = [called.get(who, who) for who in left.unique()]
     ids = _first(list(left.index), SHOWN)
-    return [say("study.charge.left", clients=len(left), ids=ids, names=", ".join(names))]
+    names_of = ", ".join(names)
+    return [say("study.charge.left", clients=len(left), ids=ids, names=names_of)]
 
 
 def _about_fees(study: Opened) -> list[str]:
@@ -271,7 +279,8 @@ def _about_fees(study: Opened) -> list[str]:
 def _payments(payments: pd.DataFrame) -> Said:
     """How many payments, of how many clients, and the first five of their ids."""
     ids = payments["client_id"].drop_duplicates()
-    clients = some(payments.loc[ids.index], pd.Series(True, ids.index))
+    all_of_them = pd.Series(True, ids.index)
+    clients = some(payments.loc[ids.index], all_of_them)
     return say("study.fees.payments", payments=len(payments), clients=clients)
 
 
@@ -283,17 +292,22 @@ def _about_rows(study: Opened) -> list[str]:
     spells = study.spells
     last = pd.Timestamp(study.cutoff)
     later = rows["start_date"] > last
-    ahead = rows["end_date"] > last + pd.DateOffset(years=YEARS_AHEAD)
+    far = pd.DateOffset(years=YEARS_AHEAD)
+    ahead = rows["end_date"] > last + far
     merged = int(spells["rows_merged"].sum())
-    earlier = len(rows) - int(later.sum()) - merged - len(spells)
-    changed = int((spells["later_terms"] != "").sum())
+    counted = len(rows) - int(later.sum())
+    earlier = counted - merged - len(spells)
+    changes = spells["later_terms"] != ""
+    changed = int(changes.sum())
     texts: list[str] = []
     if later.any():
-        texts.append(say("study.rows.later", who=some(rows, later)))
+        who = some(rows, later)
+        texts.append(say("study.rows.later", who=who))
     if earlier:
         texts.append(say("study.rows.earlier", rows=earlier))
     if ahead.any():
-        texts.append(say("study.rows.far_ahead", years=YEARS_AHEAD, who=some(rows, ahead)))
+        who_ahead = some(rows, ahead)
+        texts.append(say("study.rows.far_ahead", years=YEARS_AHEAD, who=who_ahead))
     if merged:
         texts.append(say("study.rows.merged", rows=merged))
     if changed:
@@ -304,7 +318,8 @@ def _about_rows(study: Opened) -> list[str]:
 def _many_rules(faults: Sequence[Fault]) -> Said:
     """How many rules are broken, and where the first of them are."""
     places = dict.fromkeys(f"{fault.table}.{fault.column}" for fault in faults)
-    return say("study.rules.many", rules=len(faults), places=_first(list(places), MANY_RULES))
+    named = _first(list(places), MANY_RULES)
+    return say("study.rules.many", rules=len(faults), places=named)
 
 
 def _first(names: Sequence[str], most: int) -> str:

@@ -20,7 +20,6 @@ from retention.data.prepared import Frames, Made
 from retention.data.schema import SIGNING, TABLES, known_by
 from retention.errors import ConfigError, Fault
 from retention.history import conventions, last_day
-from retention.history.features import Window
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import reps_on, spans, with_people_who_left
 from retention.history.last_day import RECORDED as RECORDED
@@ -29,6 +28,7 @@ from retention.history.panel import Panel, build_panel
 from retention.history.prepaid import ByTerm, by_term
 from retention.history.snapshots import build_snapshots
 from retention.history.spells import build_spells, contract_cycles, row_terms
+from retention.history.window import Window
 from retention.parameters import checked
 from retention.results import Finding, Findings, Listing, leave_out_below
 from retention.score.cross_section import Described, described
@@ -63,18 +63,21 @@ class Study:
 
         Without the columns of `leaking`.
         """
-        spells = self._followed.drop(columns=[name for name in self.leaking if name not in KEPT])
+        columns = [name for name in self.leaking if name not in KEPT]
+        spells = self._followed.drop(columns=columns)
         assignments = self._known("assignments", "from_date", "recorded_at")
         if assignments is None and "rep_id" not in spells:
             return spells
-        return spells.assign(reps=spans(spells, assignments, self.tables.get("staff")))
+        staff = self.tables.get("staff")
+        return spells.assign(reps=spans(spells, assignments, staff))
 
     @cached_property
     def leaking(self) -> dict[str, str]:
         """Columns that are said to be known at signing and know who left, with why:
         `guards.leaky`.
         """
-        return leaky(self._followed, self.settings.table("clients").extra)
+        table = self.settings.table("clients")
+        return leaky(self._followed, table.extra)
 
     @property
     def at_signing(self) -> dict[str, Extra]:
@@ -124,9 +127,11 @@ class Study:
         of_rows = row_terms(self.spells)
         if signed is None or of_rows is None:
             return of_rows if signed is None else signed
-        silent = of_rows[~of_rows["client_id"].isin(signed["client_id"])]
+        known = of_rows["client_id"].isin(signed["client_id"])
+        silent = of_rows[~known]
         silent = silent.astype({"client_id": signed["client_id"].dtype})
-        return pd.concat([signed, silent], ignore_index=True)
+        parts = [signed, silent]
+        return pd.concat(parts, ignore_index=True)
 
     @property
     def past_only(self) -> bool:
@@ -147,7 +152,8 @@ class Study:
         last = pd.Timestamp(self.cutoff)
         if surveys is not None:  # an answer that came later was none yet
             late = surveys["answered_on"] > last
-            surveys = surveys.assign(answered_on=surveys["answered_on"].mask(late))
+            in_time = surveys["answered_on"].mask(late)
+            surveys = surveys.assign(answered_on=in_time)
         return build_panel(
             self.spells,
             surveys,
@@ -172,12 +178,14 @@ class Study:
         there = self.spells[~(self.spells["end_date"] <= last)].drop_duplicates(
             "client_id", keep="last"
         )
-        there = there.reindex(columns=["client_id", "start_date", "rep_id"]).assign(day=last)
+        columns = there.reindex(columns=["client_id", "start_date", "rep_id"])
+        there = columns.assign(day=last)
         assignments = self.known("assignments")
         staff = self.known("staff")
         rep = reps_on(there, "day", assignments, staff)
         left = with_people_who_left(there, last, assignments, staff)
-        return there.assign(rep_id=rep, left=left).set_index("client_id")[["rep_id", "left"]]
+        whole = there.assign(rep_id=rep, left=left)
+        return whole.set_index("client_id")[["rep_id", "left"]]
 
     @cached_property
     def money(self) -> pd.DataFrame:
@@ -206,7 +214,8 @@ class Study:
     def window(self) -> Window:
         """The months ahead in which leaving is predicted ([risk] in retention.toml)."""
         risk = self.settings.risk
-        return Window(risk.gap, risk.horizon, math.ceil(self.settings.notice_days / 31))
+        months = math.ceil(self.settings.notice_days / 31)
+        return Window(risk.gap, risk.horizon, months)
 
     @cached_property
     def snapshots(self) -> pd.DataFrame:
@@ -234,7 +243,8 @@ class Study:
             worth=self._worth_of_prepaid(),
         )
         size = ["log_size"] if "monthly_ad_spend" in self.leaking else []
-        rows = rows.drop(columns=[*self.leaking, *size], errors="ignore")
+        columns = [*self.leaking, *size]
+        rows = rows.drop(columns=columns, errors="ignore")
         return rows.head(0) if self.is_snapshot else rows
 
     def _worth_of_prepaid(self) -> pd.DataFrame | None:
@@ -243,7 +253,8 @@ class Study:
         if spread is None or spread.empty:
             return None
         prepaid = spread[["client_id", "engagement"]].drop_duplicates()
-        return worth_by_month(self.money.merge(prepaid, on=["client_id", "engagement"]))
+        key = ["client_id", "engagement"]
+        return worth_by_month(self.money.merge(prepaid, on=key))
 
     @cached_property
     def risk(self) -> tuple[Judgement, pd.DataFrame, pd.DataFrame]:
@@ -253,11 +264,13 @@ class Study:
         The second is `scores.weights`, the third `scores.scores`.
         """
         made = self._once("risk", self._risk)
-        judgement = Judgement(made.frames["predictions"], **made.facts)
+        predictions = made.frames["predictions"]
+        judgement = Judgement(predictions, **made.facts)
         return judgement, made.frames["weights"], made.frames["scores"]
 
     def _risk(self) -> Made:
-        judgement = judged(self.snapshots, self.window, self.settings.risk)
+        risk_settings = self.settings.risk
+        judgement = judged(self.snapshots, self.window, risk_settings)
         way = scorer(self.snapshots, judgement, self.window)
         reps = self.reps_now["rep_id"].fillna("")
         table = scores(self.snapshots, self.spells, way, self.settings, self.cutoff, reps)
@@ -280,7 +293,8 @@ class Study:
             "without": found.without,
             "drivers": found.drivers,
         }
-        return Made(frames, {"why": found.why, "note": found.note, "together": found.together})
+        facts = {"why": found.why, "note": found.note, "together": found.together}
+        return Made(frames, facts)
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` gives back; in a run the first notebook that asks makes it for all
@@ -303,7 +317,8 @@ class Study:
         if rows is None:
             return None
         for day in (name for name in days if name in rows):
-            rows = rows[~(rows[day] > pd.Timestamp(self.cutoff))]
+            last = pd.Timestamp(self.cutoff)
+            rows = rows[~(rows[day] > last)]
         return rows
 
     @property
@@ -318,7 +333,8 @@ class Study:
         """
         if "reps" not in self.spells:
             return NO_REPS
-        months = follow_up(self.spells).by_rep.counts.at_risk[1:].sum(axis=1)
+        at_risk = follow_up(self.spells).by_rep.counts.at_risk
+        months = at_risk[1:].sum(axis=1)
         return np.asarray(months[months > 0])
 
     def about_intervals(self) -> Finding:
@@ -361,7 +377,8 @@ class Study:
         """
         if self.shared is not None:
             return self.tables.warnings
-        return (*self.tables.warnings, *warnings_of(self.tables.frames, self.cutoff))
+        frames = self.tables.frames
+        return (*self.tables.warnings, *warnings_of(frames, self.cutoff))
 
     def newest_date(self) -> pd.Timestamp:
         """The newest day, up to the cut-off, on which anything happened to a client."""
@@ -396,7 +413,8 @@ def open_study(
     settings = resolve(data_dir, config, cutoff)
     leave_out_below(settings.privacy.fewest)
     load_plan(settings.plan)
-    study = _study_of(settings, read(settings, tell, only_check))
+    tables = read(settings, tell, only_check)
+    study = _study_of(settings, tables)
     if study.tables.partial:
         return study
     _refuse_unusable(study)
@@ -409,7 +427,8 @@ def _refuse_unusable(study: Study) -> None:
     metrics = [] if results is None else sorted(results["metric"].dropna().unique())
     primary = study.settings.results.primary
     if metrics and primary not in ("", *metrics):
-        raise ConfigError(say("study.refused.primary", primary=primary, metrics=", ".join(metrics)))
+        names = ", ".join(metrics)
+        raise ConfigError(say("study.refused.primary", primary=primary, metrics=names))
     if study.spells.empty:
         raise ConfigError(say("study.refused.no_client", cutoff=study.cutoff))
 
@@ -422,7 +441,8 @@ def open_clients(data_dir: str, config: str, cutoff: str, tell: Told = lambda te
     """
     settings = resolve(data_dir, config, cutoff)
     others = {name: TableSettings(use=False) for name in TABLES if name != "clients"}
-    settings = settings.model_copy(update={"tables": settings.tables | others})
+    merged_tables = settings.tables | others
+    settings = settings.model_copy(update={"tables": merged_tables})
     return _study_of(settings, read(settings, tell))
 
 
@@ -431,8 +451,9 @@ def prepare(study: Study, folder: Path) -> str:
     of one run.
     """
     tables = study.tables
+    settings_text = study.settings.model_dump_json(exclude={"base"})
     state = {
-        "settings": study.settings.model_dump_json(exclude={"base"}),
+        "settings": settings_text,
         "tables": (tables.rows, tables.hashes, tables.notes, tables.repairs),
         "dates": (study.cutoff, study.records_begin),
         "warnings": [asdict(warning) for warning in study.broken_rules],
@@ -470,7 +491,8 @@ def _study_of(settings: Settings, tables: Tables) -> Study:
         ask = ask_records_begin(clients)
         asks += [ask] if ask else []
     if isinstance(begin, dt.date) and cutoff and begin > cutoff:
-        asks.append(say("study.refused.begin_late", begin=begin, cutoff=cutoff))
+        text = say("study.refused.begin_late", begin=begin, cutoff=cutoff)
+        asks.append(text)
     if cutoff and not tables.partial:
         asks += conventions.questions(clients, settings, cutoff)
     if asks or cutoff is None:

@@ -54,11 +54,12 @@ def missing_sizes(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -
     if ratio is None:
         return ""
     missing = known_size(spells, SPEND).isna()
+    gone_without = spells["gone"] & missing
     return say(
         "ad_spend.missing_sizes.warning",
         missing=int(missing.sum()),
         engagements=len(spells),
-        ended=int((spells["gone"] & missing).sum()),
+        ended=int(gone_without.sum()),
         ratio=ratio,
     )
 
@@ -73,12 +74,15 @@ def pace_without_size(spells: pd.DataFrame, contracts: pd.DataFrame | None = Non
     missing = known_size(spells, SPEND).isna()
     if missing.all() or not missing.any():
         return None
-    rows = _rows(spells.assign(missing=missing), False, (CLIENT,), CLIENT, contracts)
-    terms = levels(rows, rows[TERM].astype(str)).add_prefix("term ")
+    marked = spells.assign(missing=missing)
+    rows = _rows(marked, False, (CLIENT,), CLIENT, contracts)
+    term = rows[TERM].astype(str)
+    terms = levels(rows, term).add_prefix("term ")
     groups = (say("ad_spend.group.without_size"), say("ad_spend.group.with_size"))
-    contrast = compare(
+    compared = compare(
         rows, rows["missing"], groups, name="size", others=terms, leave_out=("size",)
-    ).contrast
+    )
+    contrast = compared.contrast
     if contrast.gate or 2 * stats.norm.sf(abs(contrast.theta) / contrast.se) >= BLANK_P:
         return None
     return math.exp(contrast.theta)
@@ -115,11 +119,15 @@ def size_hazard_ratio(
     holds the contract fixed (direct effect), `extra` are columns of the user's own to hold fixed.
     METHODS 3.
     """
-    spells = spells.assign(quarter=quarters(spells, column))
+    quarter = quarters(spells, column)
+    spells = spells.assign(quarter=quarter)
     rows = _rows(spells, by_month, kinds, unknown, contracts)
-    contrast = _compared(rows, hold_term, adjust, _without(extra, column), name).contrast
-    natural = list(spells["quarter"].cat.categories) == list(NATURAL)
-    if natural and spells["quarter"].notna().any():
+    held_too = _without(extra, column)
+    contrast = _compared(rows, hold_term, adjust, held_too, name).contrast
+    names = spells["quarter"].cat.categories
+    natural = list(names) == list(NATURAL)
+    known_any = natural and spells["quarter"].notna().any()
+    if known_any:
         return replace(contrast, caveats=(IN_STEPS, *contrast.caveats))
     return contrast
 
@@ -134,7 +142,8 @@ def _compared(
     """The comparison of the largest with the smallest group (column `quarter`) on these
     opportunities to leave.
     """
-    rows = rows[rows["quarter"].notna()].reset_index(drop=True)
+    sized = rows[rows["quarter"].notna()]
+    rows = sized.reset_index(drop=True)
     if rows.empty:
         nothing = Contrast(name, math.nan, math.nan, 0, {}, (ALIKE,), (ONE_SIZE,))
         return Adjusted(nothing, None, rows)
@@ -143,7 +152,8 @@ def _compared(
     }
     terms = pd.DataFrame(index=rows.index)
     if hold_term:
-        terms = levels(rows, rows[TERM].astype(str)).add_prefix("term ")
+        term = rows[TERM].astype(str)
+        terms = levels(rows, term).add_prefix("term ")
     others = pd.concat([pd.DataFrame(between_them, index=rows.index), terms], axis=1)
     largest, smallest = ends_of(rows["quarter"])
     return compare(
@@ -172,7 +182,8 @@ def what_was_held(
     rows = _rows(
         spells.assign(quarter=quarters(spells, column)), False, (CLIENT,), CLIENT, contracts
     )
-    return in_words("A4", _compared(rows, False, True, _without(extra, column)))
+    held_too = _without(extra, column)
+    return in_words("A4", _compared(rows, False, True, held_too))
 
 
 def _without(extra: Mapping[str, Extra] | None, column: str) -> dict[str, Extra]:
@@ -211,9 +222,11 @@ def size_sensitivities(
     ]
     if renewals_known(spells):  # a start that was counted back says how long the client stayed
         known = known_size(spells, column)
-        level = known / known.groupby(spells["start_date"].dt.year).transform("median")
+        by_year = known.groupby(spells["start_date"].dt.year)
+        level = known / by_year.transform("median")
         own = spells.assign(**{column: level})
-        ways.append(ratio(own, name=say("ad_spend.way.of_its_year")))
+        of_its_year = ratio(own, name=say("ad_spend.way.of_its_year"))
+        ways.append(of_its_year)
     return ways
 
 
@@ -235,12 +248,16 @@ def per_doubling(
     (`held.Model.hold`); the caption names what is not among them. 95 % intervals, by client or by
     rep, the wider.
     """
-    sized = spells[known_size(spells, column).notna()]
-    rows = _rows(sized, False, (CLIENT,), CLIENT, contracts).reset_index(drop=True)
-    own = {"contract": levels(rows, rows[TERM].astype(str))}
+    known = known_size(spells, column)
+    sized = spells[known.notna()]
+    opportunities = _rows(sized, False, (CLIENT,), CLIENT, contracts)
+    rows = opportunities.reset_index(drop=True)
+    term = rows[TERM].astype(str)
+    own = {"contract": levels(rows, term)}
     own |= {name: category(rows, name) for name in ("industry", "source") if name in rows}
     own = {name: block for name, block in own.items() if block.shape[1]}
-    mine, refused = offered(rows, _without(extra, column))
+    held_too = _without(extra, column)
+    mine, refused = offered(rows, held_too)
     every = own | mine
     model = _doubling(rows, column)
     found = [_estimate(model, POOLED, {})]
@@ -251,7 +268,8 @@ def per_doubling(
         return Estimates(tuple(row for row in found if row), say("ad_spend.caption.doubling"))
     if len(held.blocks) > 1:
         chosen = {name: every[name] for name in held.blocks}
-        found.append(_estimate(model, adjusted_for(held.blocks), chosen))
+        group = adjusted_for(held.blocks)
+        found.append(_estimate(model, group, chosen))
     caption = _doubling_caption({**held.refused, **refused})
     return Estimates(tuple(row for row in found if row), caption)
 
@@ -271,18 +289,23 @@ def other_sizes(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Estimates:
     """
     found = []
     for column in [name for name in at_signing(extra, "number", "integer") if name in spells]:
-        rows = _rows(spells[spells[column] > 0], False, (CLIENT,), CLIENT).reset_index(drop=True)
+        sized = spells[spells[column] > 0]
+        rows = _rows(sized, False, (CLIENT,), CLIENT).reset_index(drop=True)
         model = _doubling(rows, column)
         name = say("ad_spend.estimate.twice_the", column=column)
-        contract = {"contract": levels(rows, rows[TERM].astype(str))}
-        found.append(_estimate(model, POOLED, {}, "A5", name))
-        found.append(_estimate(model, adjusted_for(["contract"]), contract, "A5", name))
+        term = rows[TERM].astype(str)
+        contract = {"contract": levels(rows, term)}
+        pooled = _estimate(model, POOLED, {}, "A5", name)
+        found.append(pooled)
+        group = adjusted_for(["contract"])
+        found.append(_estimate(model, group, contract, "A5", name))
     return Estimates(tuple(row for row in found if row), say("ad_spend.caption.other_sizes"))
 
 
 def _doubling(rows: pd.DataFrame, column: str) -> Model:
     """The regression of leaving on the logarithm of a size to the base of two."""
-    size = np.log2(rows[column].astype(float)).rename("doubling").to_frame()
+    doublings = np.log2(rows[column].astype(float))
+    size = doublings.rename("doubling").to_frame()
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     return Model(
         "doubling", rows["left"].to_numpy(), size, exposure, rows["client_id"], rows.get("rep")
@@ -305,8 +328,10 @@ def _estimate(
         fit = model.fit(held)
     except NotFittedError:
         return None
-    events = {group: int(model.left.sum())}
-    spread, by_rep = spreads(fit, {model.target: 1.0}, model.reps, tuple(events.values()))
+    ended = model.left.sum()
+    events = {group: int(ended)}
+    counts = tuple(events.values())
+    spread, by_rep = spreads(fit, {model.target: 1.0}, model.reps, counts)
     theta = fit.coefficient(model.target)
     clients = model.clients.nunique()
     contrast = Contrast(name, theta, spread.se, clients, events, df=spread.df, by_rep=by_rep)
@@ -338,13 +363,15 @@ def turns_round(table: Estimates) -> Findings:
     rows = turned(table)
     if rows is None:
         return Findings((), "")
-    return Findings((Finding("A4", _turned_words(*rows), "warning"),), "")
+    finding = Finding("A4", _turned_words(*rows), "warning")
+    return Findings((finding,), "")
 
 
 def _turned_words(pooled: Estimate, adjusted: Estimate) -> str:
     """That the answer turns round, in sentences."""
     key = "ad_spend.turns_round.later" if pooled.estimate > 1 else "ad_spend.turns_round.sooner"
-    group = adjusted.group[:1].upper() + adjusted.group[1:]
+    capital = adjusted.group[:1].upper()
+    group = capital + adjusted.group[1:]
     return say(key, pooled=_pace(pooled), group=group, adjusted=_pace(adjusted))
 
 
@@ -375,5 +402,6 @@ def size_effects(
     for hold, group in groups.items():
         ratio = size_hazard_ratio(spells, column, hold_term=hold, contracts=contracts, extra=extra)
         if not ratio.gate:
-            rows.append(ratio.estimate("A4", name, group))
+            estimate = ratio.estimate("A4", name, group)
+            rows.append(estimate)
     return Estimates(tuple(rows), say("ad_spend.caption.effects"))

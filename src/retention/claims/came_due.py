@@ -19,7 +19,8 @@ def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
     Wilson's interval, or by rep, the wider. Terms in which the agency or circumstances ended the
     relation are left out; a client who breaks a term counts in that term. Source: METHODS 2.
     """
-    own = cycles[cycles["outcome"].isin(["stayed", "left at renewal", "left early"])]
+    outcomes = ["stayed", "left at renewal", "left early"]
+    own = cycles[cycles["outcome"].isin(outcomes)]
     own = _with_rep(own, spells)
     left = own["outcome"] != "stayed"
     monthly = own["term_months"] == 1
@@ -27,14 +28,18 @@ def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
     months = int(monthly.sum())
     gone = int((left & monthly).sum())
     limits = share_limits(left[monthly], own.loc[monthly, "rep"]) if months else ()
-    for term in sorted(own.loc[~monthly, "term_months"].unique()):
+    fixed_terms = own.loc[~monthly, "term_months"]
+    for term in sorted(fixed_terms.unique()):
         part = own[own["term_months"] == term]
         name = say("contract_term.estimate.left_within_term", months=int(term))
-        rows.append(_share(name, part, left[part.index]))
+        gone_of_term = left[part.index]
+        rows.append(_share(name, part, gone_of_term))
         if months:
             values = [1 - (1 - p) ** term for p in (gone / months, *limits)]
-            counts = (own.loc[monthly, "client_id"].nunique(), gone)
-            rows.append(Estimate.of("A1", name, ARMS[MONTHLY], values, "share", counts))
+            clients = own.loc[monthly, "client_id"]
+            counts = (clients.nunique(), gone)
+            estimate = Estimate.of("A1", name, ARMS[MONTHLY], values, "share", counts)
+            rows.append(estimate)
     return Estimates(tuple(rows), say("contract_term.caption.renewals"))
 
 
@@ -45,8 +50,10 @@ def _with_rep(cycles: pd.DataFrame, spells: pd.DataFrame) -> pd.DataFrame:
     if "reps" not in spells:
         return cycles.assign(rep="")
     about = spells[["client_id", "engagement", "reps"]]
-    rows = cycles.merge(about, on=["client_id", "engagement"], how="left")
-    return rows.assign(rep=rep_in(rows["reps"], rows["to_month"])).set_axis(cycles.index)
+    key = ["client_id", "engagement"]
+    rows = cycles.merge(about, on=key, how="left")
+    in_charge = rep_in(rows["reps"], rows["to_month"])
+    return rows.assign(rep=in_charge).set_axis(cycles.index)
 
 
 def _share(name: str, cycles: pd.DataFrame, counted: pd.Series) -> Estimate:
@@ -54,7 +61,8 @@ def _share(name: str, cycles: pd.DataFrame, counted: pd.Series) -> Estimate:
     is known.
     """
     count = int(counted.sum())
-    group = say("contract_term.group.terms", months=int(cycles["term_months"].iloc[0]))
+    term = cycles["term_months"].iloc[0]
+    group = say("contract_term.group.terms", months=int(term))
     limits = share_limits(counted, cycles.get("rep"))
     values = (count / len(cycles), *limits)
     counts = (cycles["client_id"].nunique(), count)
@@ -68,7 +76,8 @@ def early_exit_estimates(cycles: pd.DataFrame) -> Estimates:
     Terms already running when the records begin are left out: had they been broken before, nobody
     would know of them.
     """
-    fixed = cycles[(cycles["term_months"] > 1) & cycles["seen_whole"]]
+    fixed_term = cycles["term_months"] > 1
+    fixed = cycles[fixed_term & cycles["seen_whole"]]
     name = say("contract_term.estimate.broken")
     rows = [
         _share(name, part, part["outcome"] == "left early")
@@ -79,5 +88,6 @@ def early_exit_estimates(cycles: pd.DataFrame) -> Estimates:
 
 def renewal_months(spells: pd.DataFrame, last: int = 36) -> list[int]:
     """Months of service, up to `last`, in which a fixed term that somebody signed comes due."""
-    terms = [int(term) for term in spells["contract_term_months"].unique() if term > 1]
+    terms_signed = spells["contract_term_months"].unique()
+    terms = [int(term) for term in terms_signed if term > 1]
     return sorted({month for term in terms for month in range(term, last + 1, term)})

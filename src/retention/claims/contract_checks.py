@@ -58,7 +58,8 @@ def month_to_month(study: Studied) -> Ways:
     """Month-to-month clients against clients on a fixed term (A1)."""
     about = study.contracts, study.at_signing
     primary = contract_hazard_ratio(study.spells, contracts=about[0], extra=about[1])
-    return Ways(primary, all_sensitivities(study.spells, *about))
+    planned = all_sensitivities(study.spells, *about)
+    return Ways(primary, planned)
 
 
 def all_sensitivities(
@@ -74,13 +75,15 @@ def all_sensitivities(
         return ways
     ratio = partial(contract_hazard_ratio, contracts=contracts, extra=extra)
     known = known_size(spells)
-    smaller = spells[~(known > known.quantile(LARGEST))]
+    largest = known > known.quantile(LARGEST)
+    smaller = spells[~largest]
+    on_time_name = say("contract_term.way.on_time", days=NEAR_DAYS)
     return [
         *ways,
         overlap_weighted(spells, contracts, extra),
         grouped_cycles(spells, extra=extra),
         ratio(smaller, name=say("contract_term.way.without_largest")),
-        ratio(on_time(spells), name=say("contract_term.way.on_time", days=NEAR_DAYS)),
+        ratio(on_time(spells), name=on_time_name),
     ]
 
 
@@ -91,9 +94,12 @@ def on_time(spells: pd.DataFrame) -> pd.DataFrame:
     A month-to-month client has a renewal each month; a fixed term is the one signed first.
     """
     month = month_of_end(spells["start_date"], spells["end_date"], NEAR_DAYS)
-    at_renewal = spells["ended"] & (month % spells["contract_term_months"].astype(int) == 0)
-    stop = month.where(at_renewal, spells["stop_months"]).astype(int)
-    return spells.assign(stop_months=stop, ended=spells["ended"] & (stop > spells["entry_months"]))
+    into_term = month % spells["contract_term_months"].astype(int)
+    at_renewal = spells["ended"] & (into_term == 0)
+    at_month = month.where(at_renewal, spells["stop_months"])
+    stop = at_month.astype(int)
+    counted = spells["ended"] & (stop > spells["entry_months"])
+    return spells.assign(stop_months=stop, ended=counted)
 
 
 def near_renewals(spells: pd.DataFrame) -> Finding:
@@ -106,13 +112,13 @@ def near_renewals(spells: pd.DataFrame) -> Finding:
     early, at, late = (
         ends_near_due(spells, within=NEAR_DAYS) if renewals_known(spells) else (0, 0, 0)
     )
-    if late < max(LEAST_NEAR, MANY_NEAR * (early + at + late)):
+    many = MANY_NEAR * (early + at + late)
+    if late < max(LEAST_NEAR, many):
         return Finding("A1", "")
     way = say("contract_term.way.on_time", days=NEAR_DAYS)
     ends = early + at + late
-    return Finding(
-        "A1", say("contract_term.near_renewals.some", late=late, ends=ends, days=NEAR_DAYS, way=way)
-    )
+    text = say("contract_term.near_renewals.some", late=late, ends=ends, days=NEAR_DAYS, way=way)
+    return Finding("A1", text)
 
 
 def unrecorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> Finding:
@@ -125,10 +131,11 @@ def unrecorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame | None = None
     if contracts is not None or row_terms(spells) is not None or not renewals_known(spells):
         return Finding("A1", "")
     read = study_plan()["unrecorded_terms"]["ratio_read"]
+    read_ratios = [f"{ratio:.2f}" for ratio in read.values()]
     text = say(
         "contract_term.unrecorded_terms.some",
         truth=PLANTED,
-        ratios=_either([f"{ratio:.2f}" for ratio in read.values()]),
+        ratios=_either(read_ratios),
         shares=_either([f"{share}%" for share in read]),
     )
     return Finding("A1", text)
@@ -138,7 +145,8 @@ def _either(values: Sequence[str]) -> str:
     """Several values in a row: "1%, 2% or 5%"."""
     if len(values) < 2:
         return "".join(values)
-    return say("contract_term.list.or", first=", ".join(values[:-1]), last=values[-1])
+    all_but_last = ", ".join(values[:-1])
+    return say("contract_term.list.or", first=all_but_last, last=values[-1])
 
 
 def what_was_held(
@@ -149,7 +157,8 @@ def what_was_held(
     """What the verdict's comparison holds fixed, and what was offered and is not, with why, in
     sentences.
     """
-    return opportunities.in_words("A1", adjusted(spells, contracts, extra))
+    comparison = adjusted(spells, contracts, extra)
+    return opportunities.in_words("A1", comparison)
 
 
 def overlap_weights(
@@ -163,13 +172,17 @@ def overlap_weights(
     """
     monthly = (spells["contract_term_months"] == 1).to_numpy()
     X = _at_signing(spells, extra or {})
-    X = (X - X.mean()) / X.std().replace(0, 1)
+    spread = X.std().replace(0, 1)
+    X = (X - X.mean()) / spread
     model = LogisticRegression(C=WEAK_PENALTY, max_iter=1000)
-    chance = model.fit(X.to_numpy(), monthly).predict_proba(X.to_numpy())[:, 1]
+    fitted = model.fit(X.to_numpy(), monthly)
+    chance = fitted.predict_proba(X.to_numpy())[:, 1]
     weights = np.where(monthly, 1 - chance, chance)
-    before, after_it = (_difference(X, monthly, w) for w in (np.ones(len(X)), weights))
+    alike = np.ones(len(X))
+    before, after_it = (_difference(X, monthly, w) for w in (alike, weights))
     about = [_covariate(block, column) for block, column in X.columns]
-    return weights, pd.DataFrame({"about": about, "before": before, "after": after_it})
+    differences = {"about": about, "before": before, "after": after_it}
+    return weights, pd.DataFrame(differences)
 
 
 def _at_signing(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.DataFrame:
@@ -183,14 +196,18 @@ def _at_signing(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.DataFram
     )
     blocks = {"size": size(rows)}
     blocks |= {name: levels(rows, rows[name]) for name in SEEN_AT_SIGNING if name in rows}
-    blocks |= {f"{OWN}{name}": block for name, block in offered(rows, extra)[0].items()}
+    own_columns = offered(rows, extra)[0]
+    blocks |= {f"{OWN}{name}": block for name, block in own_columns.items()}
     if renewals_known(spells):  # a start that was counted back says how long the client stayed
-        quarter = rows["start_date"].dt.year * 4 + rows["start_date"].dt.quarter
-        blocks[YEAR_SIGNED] = ((quarter - quarter.mean()) / 4).rename("linear").to_frame()
+        quarters = rows["start_date"].dt.year * 4
+        quarter = quarters + rows["start_date"].dt.quarter
+        years = (quarter - quarter.mean()) / 4
+        blocks[YEAR_SIGNED] = years.rename("linear").to_frame()
     blocks = {name: block for name, block in blocks.items() if block.shape[1]}
     if not blocks:
         blocks[ALL_ALIKE] = pd.DataFrame({"linear": 0.0}, index=rows.index)
-    return pd.concat(blocks, axis=1).astype(float)
+    columns = pd.concat(blocks, axis=1)
+    return columns.astype(float)
 
 
 def _covariate(block: str, column: str) -> str:
@@ -221,8 +238,9 @@ def balance(spells: pd.DataFrame, extra: Mapping[str, Extra] | None = None) -> p
 
 def _difference(X: pd.DataFrame, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Differences of weighted means of standardised covariates, first group less second."""
+    others = X[~first]
     return np.average(X[first], axis=0, weights=weights[first]) - np.average(
-        X[~first], axis=0, weights=weights[~first]
+        others, axis=0, weights=weights[~first]
     )
 
 
@@ -236,15 +254,20 @@ def overlap_weighted(
     as known.
     """
     rows = exit_rows(spells, contracts)
-    first = (rows["contract_term_months"] == 1).astype(float)
-    if rows.loc[first == 1, "left"].sum() in (0, rows["left"].sum()):
-        return _fitted(name, rows, first, np.ones((len(rows), 1)), np.ones(len(rows)), ())
+    monthly = rows["contract_term_months"] == 1
+    first = monthly.astype(float)
+    gone_of_first = rows.loc[first == 1, "left"].sum()
+    if gone_of_first in (0, rows["left"].sum()):
+        no_time = np.ones((len(rows), 1))
+        return _fitted(name, rows, first, no_time, np.ones(len(rows)), ())
     keys = ["client_id", "engagement"]
-    weights = rows.merge(
+    weighted = rows.merge(
         spells[keys].assign(weight=overlap_weights(spells, extra)[0]), on=keys, how="left"
-    )["weight"]
+    )
+    weights = weighted["weight"]
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    return _fitted(name, rows, first, exposure, weights.to_numpy(), (WEIGHTED,))
+    weight = weights.to_numpy()
+    return _fitted(name, rows, first, exposure, weight, (WEIGHTED,))
 
 
 def _fitted(
@@ -264,11 +287,13 @@ def _fitted(
         clients_of(arm): int(y[first == flag].sum()) for arm, flag in ((MONTHLY, 1), (FIXED, 0))
     }
     try:
-        fit = fit_hazard(y, first.rename("first").to_frame(), exposure, rows["client_id"], weights)
+        marked = first.rename("first").to_frame()
+        fit = fit_hazard(y, marked, exposure, rows["client_id"], weights)
     except NotFittedError as error:
         lacking = (say("held.lacking.no_ratio", error=error),)
         return Contrast(name, math.nan, math.nan, clients, events, lacking)
-    spread, by_rep = spreads(fit, {"first": 1.0}, rows.get("rep"), tuple(events.values()))
+    counts = tuple(events.values())
+    spread, by_rep = spreads(fit, {"first": 1.0}, rows.get("rep"), counts)
     theta = fit.coefficient("first")
     return Contrast(name, theta, spread.se, clients, events, (), said, None, spread.df, by_rep)
 
@@ -283,11 +308,13 @@ def grouped_cycles(
     and the others of its group stand in: weights are the inverse of the chance of no other end
     until then, by group, times those that make the groups alike at signing. METHODS 2.
     """
-    both = (spells["contract_term_months"] == 1).nunique() > 1
+    monthly = spells["contract_term_months"] == 1
+    both = monthly.nunique() > 1
     alike = overlap_weights(spells, extra)[0] if both else np.ones(len(spells))
     kinds = [kind for kind in KINDS.values() if kind != KINDS[CLIENT]]
     other = follow_up(spells).only(kinds)
-    last_start = int(spells["observed_months"].max()) - YEAR
+    longest = spells["observed_months"].max()
+    last_start = int(longest) - YEAR
     parts = []
     for arm, mask in arms(spells, YEAR).items():
         for start in range(0, last_start + 1, YEAR):
@@ -298,12 +325,15 @@ def grouped_cycles(
         lacking = (say("contract_term.lacking.no_year"),)
         return Contrast(name, math.nan, math.nan, 0, empty, lacking)
     rows = pd.concat(parts, ignore_index=True)
-    count = rows.groupby("year")["left"].agg(["sum", "size"])
-    enough = (count["sum"] >= 2) & (count["size"] - count["sum"] >= 2)
+    by_year = rows.groupby("year")["left"]
+    count = by_year.agg(["sum", "size"])
+    stayed = count["size"] - count["sum"] >= 2
+    enough = (count["sum"] >= 2) & stayed
     # Later years, of a handful of clients, share a rate with the last one that has enough.
     last = count.index[enough].max() if enough.any() else 0
     years = pd.get_dummies(rows["year"].clip(upper=last)).to_numpy(float)
-    return _fitted(name, rows, rows["first"], years, rows["weight"].to_numpy(), (WEIGHTED,))
+    weight = rows["weight"].to_numpy()
+    return _fitted(name, rows, rows["first"], years, weight, (WEIGHTED,))
 
 
 def _whole_year(
@@ -312,22 +342,33 @@ def _whole_year(
     """Engagements of an arm in the year of service from month `start` on: `client_id, year, left,
     weight`, and `rep` where it is known; without those whom ends of `other` kinds took.
     """
-    known = spells["end_kind"].replace(UNKNOWN, CLIENT).map(KINDS)
-    kinds = known.where(spells["ended"]).fillna(0).to_numpy(int)
+    kind = spells["end_kind"].replace(UNKNOWN, CLIENT)
+    known = kind.map(KINDS)
+    counted = known.where(spells["ended"])
+    kinds = counted.fillna(0).to_numpy(int)
     stop = spells["stop_months"].to_numpy()
-    seen = arm & (spells["entry_months"] <= start) & (stop > start)
-    seen = (seen & (spells["observed_months"] >= start + YEAR)).to_numpy(bool)
-    inside = (kinds > 0) & (stop <= start + YEAR)
-    chosen = np.flatnonzero(seen & ~(inside & (kinds != KINDS[CLIENT])))
+    entered = spells["entry_months"] <= start
+    seen = arm & entered & (stop > start)
+    long_enough = spells["observed_months"] >= start + YEAR
+    seen = (seen & long_enough).to_numpy(bool)
+    in_year = stop <= start + YEAR
+    inside = (kinds > 0) & in_year
+    other_end = inside & (kinds != KINDS[CLIENT])
+    chosen = np.flatnonzero(seen & ~other_end)
     until = np.minimum(stop[chosen], start + YEAR)
     months, at = np.unique(until, return_inverse=True)
     # From its own start: an early risk set of one may send the curve of all months to 0.
-    curve = kaplan_meier(other.where(arm).since(start))
-    free = np.array([after(curve, month)["survival"] for month in months])[at]
-    frame = pd.DataFrame({"client_id": spells["client_id"].to_numpy()[chosen]})
-    frame = frame.assign(year=start // YEAR, left=inside[chosen].astype(int))
+    others_of_arm = other.where(arm)
+    curve = kaplan_meier(others_of_arm.since(start))
+    shares = [after(curve, month)["survival"] for month in months]
+    free = np.array(shares)[at]
+    whose = spells["client_id"].to_numpy()[chosen]
+    frame = pd.DataFrame({"client_id": whose})
+    gone_in_year = inside[chosen].astype(int)
+    frame = frame.assign(year=start // YEAR, left=gone_in_year)
     if "reps" in spells:
-        frame["rep"] = rep_in(spells["reps"].iloc[chosen], pd.Series(until))
+        reps_then = spells["reps"].iloc[chosen]
+        frame["rep"] = rep_in(reps_then, pd.Series(until))
     return frame.assign(weight=alike[chosen] / free)
 
 
@@ -340,7 +381,8 @@ def adjusted(
     known.
     """
     if not renewals_known(spells):
-        return Adjusted(contract_hazard_ratio(spells), None, spells.head(0))
+        nobody = spells.head(0)
+        return Adjusted(contract_hazard_ratio(spells), None, nobody)
     return compared(exit_rows(spells, contracts, more=extra or ()), extra)
 
 
@@ -358,11 +400,14 @@ def ways_of_clustering(
     name = say("contract_term.estimate.ratio_over_cycle")
     contrast = found.contrast
     by_client = say("contract_term.group.by_client")
-    rows = [replace(contrast, by_rep=NO_SPREAD).estimate("A1", name, by_client)]
+    alone = replace(contrast, by_rep=NO_SPREAD)
+    rows = [alone.estimate("A1", name, by_client)]
     if contrast.by_rep.se:
-        reps = found.rows["rep"].replace("", None).nunique()
+        in_charge = found.rows["rep"]
+        reps = in_charge.replace("", None).nunique()
         by_rep = say("contract_term.group.by_rep", reps=reps)
-        rows.append(replace(contrast, se=0.0, df=math.inf).estimate("A1", name, by_rep))
+        apart = replace(contrast, se=0.0, df=math.inf)
+        rows.append(apart.estimate("A1", name, by_rep))
     return Estimates(tuple(rows), say("contract_term.caption.clustering"))
 
 
@@ -373,33 +418,40 @@ def by_year_of_service(spells: pd.DataFrame, contracts: pd.DataFrame | None = No
     if not renewals_known(spells):
         return Estimates((), say("contract_term.caption.years_unknown"))
     rows = exit_rows(spells, contracts)
-    first = (rows["contract_term_months"] == 1).astype(float)
-    X = pd.DataFrame({"first": first, "later": first * (rows["from_month"] >= YEAR)})
+    monthly = rows["contract_term_months"] == 1
+    first = monthly.astype(float)
+    later = first * (rows["from_month"] >= YEAR)
+    X = pd.DataFrame({"first": first, "later": later})
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     try:
         both, one = (_plain(rows, X[names], exposure) for names in (["first", "later"], ["first"]))
     except NotFittedError:
         return Estimates((), say("contract_term.caption.years_none"))
-    p = stats.chi2.sf(2 * (both.log_likelihood - one.log_likelihood), 1)
+    difference = 2 * (both.log_likelihood - one.log_likelihood)
+    p = stats.chi2.sf(difference, 1)
     early = rows["from_month"] < YEAR
     first_year = say("contract_term.group.first_year")
     later_years = say("contract_term.group.later_years")
+    later_parts = {"first": 1.0, "later": 1.0}
     found = (
         _in_years(both, {"first": 1.0}, rows[early], first_year),
-        _in_years(both, {"first": 1.0, "later": 1.0}, rows[~early], later_years),
+        _in_years(both, later_parts, rows[~early], later_years),
     )
     return Estimates(found, say("contract_term.caption.years", p=p))
 
 
 def _in_years(fit: Fit, parts: Mapping[str, float], rows: pd.DataFrame, group: str) -> Estimate:
     """The ratio that these coefficients add up to, with the clients and ends of these rows."""
-    ends = {group: int(rows["left"].sum())}
-    contrast = Contrast(group, *fit.combined(parts), rows["client_id"].nunique(), ends)
+    gone = rows["left"].sum()
+    ends = {group: int(gone)}
+    clients = rows["client_id"].nunique()
+    contrast = Contrast(group, *fit.combined(parts), clients, ends)
     return contrast.estimate("A1", say("contract_term.estimate.ratio_not_adjusted"), group)
 
 
 def _plain(rows: pd.DataFrame, X: pd.DataFrame, exposure: np.ndarray) -> Fit:
-    return fit_hazard(rows["left"].to_numpy(), X, exposure, rows["client_id"])
+    left = rows["left"].to_numpy()
+    return fit_hazard(left, X, exposure, rows["client_id"])
 
 
 def ratios_without_a_rep(
@@ -416,15 +468,19 @@ def ratios_without_a_rep(
     found = adjusted(spells, contracts, extra)
     if found.contrast.gate or found.fit is None or "rep_id" not in found.rows:
         return []
-    codes, reps = pd.factorize(found.rows["rep_id"], sort=True)
+    rep_ids = found.rows["rep_id"]
+    codes, reps = pd.factorize(rep_ids, sort=True)
     if len(reps) < 2:
         return []
-    theta = found.fit.without_each(codes)[:, found.fit.names.index("first")]
+    place = found.fit.names.index("first")
+    theta = found.fit.without_each(codes)[:, place]
     ends = [reps[int(pick(theta))] for pick in (np.nanargmin, np.nanargmax)]
     again = {}
     for rep in dict.fromkeys(ends):
-        others = spells[~(spells["rep_id"] == rep).fillna(False)]
-        again[rep] = adjusted(others, contracts, extra).contrast
+        of_rep = spells["rep_id"] == rep
+        others = spells[~of_rep.fillna(False)]
+        comparison = adjusted(others, contracts, extra)
+        again[rep] = comparison.contrast
     if any(contrast.gate for contrast in again.values()):
         return []
     return [(rep, math.exp(again[rep].theta)) for rep in ends]
@@ -456,12 +512,15 @@ def e_values(contrast: Contrast) -> tuple[float, float]:
     """
     low, high = contrast.interval()
     nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
-    return _e_value(math.exp(abs(contrast.theta))), _e_value(math.exp(nearest))
+    ratio_found = math.exp(abs(contrast.theta))
+    return _e_value(ratio_found), _e_value(math.exp(nearest))
 
 
 def _e_value(ratio: float) -> float:
-    risk = (1 - 0.5 ** math.sqrt(ratio)) / (1 - 0.5 ** math.sqrt(1 / ratio))
-    return risk + math.sqrt(risk * (risk - 1))
+    shorter = 1 - 0.5 ** math.sqrt(1 / ratio)
+    risk = (1 - 0.5 ** math.sqrt(ratio)) / shorter
+    more = risk * (risk - 1)
+    return risk + math.sqrt(more)
 
 
 def e_value(contrast: Contrast) -> Finding:
@@ -469,4 +528,5 @@ def e_value(contrast: Contrast) -> Finding:
     if contrast.gate:
         return Finding("A1", say("contract_term.e_value.none"))
     point, limit = (quantity(value, "ratio") for value in e_values(contrast))
-    return Finding("A1", say("contract_term.e_value.some", point=point, limit=limit))
+    text = say("contract_term.e_value.some", point=point, limit=limit)
+    return Finding("A1", text)

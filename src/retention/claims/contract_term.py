@@ -41,8 +41,10 @@ def arms(spells: pd.DataFrame, horizon: int) -> dict[str, np.ndarray]:
     Only fixed terms that come due exactly at the horizon or divide it belong: a 24-month client has
     had no chance to leave by month 12, whatever it wishes (METHODS 2).
     """
-    terms = spells["contract_term_months"].astype(int).to_numpy()
-    return {MONTHLY: terms == 1, FIXED: (terms > 1) & (horizon % np.maximum(terms, 1) == 0)}
+    months = spells["contract_term_months"].astype(int)
+    terms = months.to_numpy()
+    divides = horizon % np.maximum(terms, 1) == 0
+    return {MONTHLY: terms == 1, FIXED: (terms > 1) & divides}
 
 
 def contract_hazard_ratio(
@@ -105,7 +107,8 @@ def curve_hazard_ratio(
     another `name`.
     """
     name = name or say("contract_term.way.curves", month=horizon)
-    outcome = follow_up(spells, unknown=unknown, by=by).only([KINDS[kind] for kind in kinds])
+    every_end = follow_up(spells, unknown=unknown, by=by)
+    outcome = every_end.only([KINDS[kind] for kind in kinds])
     groups = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
     parts = {arm: _log_cumulative_hazard(part, horizon) for arm, part in groups.items()}
     lacking = tuple(
@@ -115,8 +118,10 @@ def curve_hazard_ratio(
     early = {arm: part.within(horizon) for arm, part in groups.items()}
     events = {clients_of(arm): part.ended for arm, part in early.items()}
     n_clients = sum(part.seen for part in early.values())
-    theta = parts[MONTHLY][0] - parts[FIXED][0]
-    se = math.hypot(parts[MONTHLY][1], parts[FIXED][1])
+    monthly_log = parts[MONTHLY][0]
+    theta = monthly_log - parts[FIXED][0]
+    monthly_se = parts[MONTHLY][1]
+    se = math.hypot(monthly_se, parts[FIXED][1])
     by_rep = outcomes.spread_by_rep(
         [early[MONTHLY], early[FIXED]], partial(_log_ratio, horizon=horizon)
     )
@@ -135,26 +140,32 @@ def _log_ratio(monthly: outcomes.Counts, fixed: outcomes.Counts, horizon: int) -
 
 def _log_cumulative_hazard(outcome: outcomes.Outcome, horizon: float) -> tuple[float, float]:
     """log(-log S(horizon)) and its standard error; NaN where nobody or everybody has left."""
-    row = curves.after(curves.kaplan_meier(outcome), horizon)
+    curve = curves.kaplan_meier(outcome)
+    row = curves.after(curve, horizon)
     if not 0 < row["survival"] < 1:
         return math.nan, math.nan
     log_survival = math.log(row["survival"])
-    return math.log(-log_survival), abs(row["se"] / row["survival"] / log_survival)
+    relative = row["se"] / row["survival"] / log_survival
+    return math.log(-log_survival), abs(relative)
 
 
 def _lacking(arm: str, outcome: outcomes.Outcome, horizon: int) -> list[str]:
     """Why this arm cannot be read at the horizon; empty where it can."""
     group = ARMS[arm]
     if not outcome.seen:
-        return [say("contract_term.lacking.no_arm", group=group, month=horizon)]
+        text = say("contract_term.lacking.no_arm", group=group, month=horizon)
+        return [text]
     known = curves.known_through(outcome, MIN_AT_RISK)
     if known < horizon:
         return [_not_seen(group, known, horizon)]
-    survival = curves.after(curves.kaplan_meier(outcome), horizon)["survival"]
+    curve = curves.kaplan_meier(outcome)
+    survival = curves.after(curve, horizon)["survival"]
     if survival == 0:
-        return [say("contract_term.lacking.all_left", month=horizon, group=group)]
+        all_left = say("contract_term.lacking.all_left", month=horizon, group=group)
+        return [all_left]
     if survival == 1:
-        return [say("contract_term.lacking.none_left", month=horizon, group=group)]
+        none_left = say("contract_term.lacking.none_left", month=horizon, group=group)
+        return [none_left]
     return []
 
 
@@ -197,12 +208,16 @@ def contract_sensitivities(
     plain = compared(rows, adjust=False, name=say("contract_term.way.not_adjusted"))
     chosen += [from_start.contrast, plain.contrast]
     if contracts is not None:
-        as_signed = exit_rows(spells.assign(later_terms=""), more=extra or ())
+        never_changed = spells.assign(later_terms="")
+        as_signed = exit_rows(never_changed, more=extra or ())
         name = say("contract_term.way.as_signed")
-        chosen.append(compared(as_signed, extra, name=name).contrast)
+        signed_ways = compared(as_signed, extra, name=name)
+        chosen.append(signed_ways.contrast)
     if "discount_pct" in spells:
-        full = spells[spells["discount_pct"].fillna(0) == 0]
-        chosen.append(ratio(full, name=say("contract_term.way.no_discount")))
+        discount = spells["discount_pct"].fillna(0)
+        full = spells[discount == 0]
+        no_discount = ratio(full, name=say("contract_term.way.no_discount"))
+        chosen.append(no_discount)
     return chosen
 
 
@@ -216,9 +231,11 @@ def ratio_by_term(spells: pd.DataFrame) -> Estimates:
     rows = []
     for term in sorted(t for t in terms.unique() if t > 1):
         horizon = 12 if 12 % term == 0 else int(term)
-        contrast = curve_hazard_ratio(spells[terms.isin([1, term])], horizon=horizon)
+        own_pair = terms.isin([1, term])
+        contrast = curve_hazard_ratio(spells[own_pair], horizon=horizon)
         if not contrast.gate:
             name = say("contract_term.estimate.ratio_by_month", month=horizon)
             group = say("contract_term.group.monthly_over", months=term)
-            rows.append(contrast.estimate("A1", name, group))
+            estimate = contrast.estimate("A1", name, group)
+            rows.append(estimate)
     return Estimates(tuple(rows), say("contract_term.caption.ratio_by_term"))

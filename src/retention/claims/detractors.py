@@ -2,7 +2,7 @@
 
 from retention.claims.registry import Studied, Ways, claim
 from retention.claims.rep_liking import AS_PLANNED, EARLIER, UNKNOWN_IS_AGENCY, missing
-from retention.history.features import DETRACTOR, PROMOTER
+from retention.history.measures import DETRACTOR, PROMOTER
 from retention.history.panel import Panel, lagged_contrast, lagged_rows
 from retention.history.spells import AGENCY, CLIENT
 from retention.results import Contrast
@@ -29,15 +29,18 @@ def detractor_ratio(
     """Log ratio of leaving, detractors (6 and below) over promoters (9 and 10), the class lagged
     like liking (A10).
     """
-    rows = lagged_rows(panel, lag=lag, unknown=unknown, rating="nps").dropna(subset=["nps"])
+    rated = lagged_rows(panel, lag=lag, unknown=unknown, rating="nps")
+    rows = rated.dropna(subset=["nps"])
     nps = rows["nps"]
+    passive = nps.between(7, 8)
     rows = rows.assign(
         detractor=(nps <= DETRACTOR).astype(float),
         promoter=(nps >= PROMOTER).astype(float),
-        passive=nps.between(7, 8).astype(float),
+        passive=passive.astype(float),
     )
     plain: tuple[str, ...] = ("detractor", "passive")
-    passives_left = rows.loc[rows["passive"] == 1, "left"].sum()
+    passive_rows = rows["passive"] == 1
+    passives_left = rows.loc[passive_rows, "left"].sum()
     if not passives_left:  # nobody there to compare with, or none of them left
         rows = rows[rows["passive"] == 0]
         plain = ("detractor",)
@@ -48,7 +51,8 @@ def detractor_sensitivities(panel: Panel) -> list[Contrast]:
     """The pre-listed other ways to compute the ratio of detractors over promoters (plan.toml,
     A10).
     """
+    later = panel.lag + 1
     return [
-        detractor_ratio(panel, lag=panel.lag + 1, name=EARLIER),
+        detractor_ratio(panel, lag=later, name=EARLIER),
         detractor_ratio(panel, unknown=AGENCY, name=UNKNOWN_IS_AGENCY),
     ]

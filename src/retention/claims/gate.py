@@ -40,7 +40,8 @@ def counts(spells: pd.DataFrame, clients: pd.DataFrame) -> pd.DataFrame:
     }
     rows = {name: (count, float("nan")) for name, count in whole.items()}
     rows |= {name: (int(mask.sum()), mask.mean()) for name, mask in parts.items()}
-    frame = pd.DataFrame.from_dict(rows, orient="index", columns=["count", "share"])
+    columns = ["count", "share"]
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     frame["count"] = frame["count"].astype(int)
     frame.insert(0, "what", [say(f"data.count.{name}") for name in frame.index])
     return frame
@@ -51,10 +52,12 @@ def ends_by_kind(spells: pd.DataFrame) -> pd.DataFrame:
     the choices.
     """
     ended = spells.loc[spells["gone"], "end_kind"]
-    ends = ended.value_counts().reindex(list(CHOICES), fill_value=0)
+    counted = ended.value_counts()
+    ends = counted.reindex(list(CHOICES), fill_value=0)
     names = [say(f"data.choice.{kind}") for kind in CHOICES]
+    number = max(len(ended), 1)
     return pd.DataFrame(
-        {"whose_choice": names, "ends": ends, "share": ends / max(len(ended), 1)}, index=CHOICES
+        {"whose_choice": names, "ends": ends, "share": ends / number}, index=CHOICES
     )
 
 
@@ -63,7 +66,8 @@ def follow_up_by_term(spells: pd.DataFrame) -> pd.DataFrame:
     longest_follow_up, median_follow_up`, terms and follow-up in months.
     """
     terms = spells["contract_term_months"].astype(int)
-    followed = (spells["stop_months"] - spells["entry_months"]).clip(lower=0).groupby(terms)
+    months = spells["stop_months"] - spells["entry_months"]
+    followed = months.clip(lower=0).groupby(terms)
     by_client = status.lost(spells)
     table = {
         "engagements": spells.groupby(terms).size(),
@@ -89,8 +93,10 @@ def missing_by_field(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
                 values = values[frame["end_date"].notna()]
             count = int(values.isna().sum())
             if count:
-                rows.append((f"{name}.{column}", count, count / len(values)))
-    table = pd.DataFrame(rows, columns=["column", "missing", "share"])
+                share = count / len(values)
+                rows.append((f"{name}.{column}", count, share))
+    columns = ["column", "missing", "share"]
+    table = pd.DataFrame(rows, columns=columns)
     return table.sort_values("share", ascending=False, ignore_index=True)
 
 
@@ -111,18 +117,20 @@ def absent(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows += [
         (say("data.absent.columns", columns=", ".join(names)), use) for use, names in uses.items()
     ]
-    return pd.DataFrame(rows, columns=["adding", "would_answer"])
+    columns = ["adding", "would_answer"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def headline(spells: pd.DataFrame, cutoff: dt.date, newest: pd.Timestamp) -> Finding:
     """The gate in a sentence: how many engagements, how fresh, how many ended, how many by the
     client's choice.
     """
+    lost_clients = status.lost(spells).sum()
     text = say(
         "data.headline.followed",
         ended=int(spells["gone"].sum()),
         engagements=len(spells),
-        lost=int(status.lost(spells).sum()),
+        lost=int(lost_clients),
         cutoff=f"{cutoff:%d %B %Y}",
         months=int(follow_up(spells).months),
         newest=f"{newest:%d %B %Y}",
@@ -135,9 +143,11 @@ def enough(spells: pd.DataFrame) -> Finding:
     (METHODS 1, the gate).
     """
     contrast = contract_hazard_ratio(spells)
-    text = _enough_words(contrast.events, bool(contrast.gate))
+    gated = bool(contrast.gate)
+    text = _enough_words(contrast.events, gated)
     more = (*contrast.lacking, say("data.enough.elsewhere"))
-    return Finding("data", Said(" ".join((text, *more)), text.key))
+    joined = " ".join((text, *more))
+    return Finding("data", Said(joined, text.key))
 
 
 def _enough_words(ends: Mapping[str, int], too_few: bool) -> Said:
@@ -158,9 +168,11 @@ def starts_and_ends(spells: pd.DataFrame, records_begin: dt.date | None) -> pd.D
     nothing out.
     """
     since = pd.Timestamp(records_begin) if records_begin else spells["start_date"].min()
-    seen = (spells["start_date"] >= since) & (spells["entry_months"] == 0)
+    lately = spells["start_date"] >= since
+    seen = lately & (spells["entry_months"] == 0)
     started = spells.loc[seen, "start_date"].dt.to_period("Q").value_counts()
-    ended = spells.loc[spells["gone"], "end_date"].dt.to_period("Q").value_counts()
+    ends_of = spells.loc[spells["gone"], "end_date"]
+    ended = ends_of.dt.to_period("Q").value_counts()
     frame = pd.DataFrame({"started": started, "ended": ended}).fillna(0).astype(int).sort_index()
     return frame.rename_axis("quarter").reset_index()
 

@@ -74,17 +74,25 @@ def dominance(panel: Panel, seed: int = 1) -> Estimates:
         gains = _gains(made)
     except NotFittedError:
         return Estimates((), say("rep_liking.importance.lacking"))
-    codes, names = pd.factorize(made.rows["client_id"])
-    draws = _refits(made, codes, seed) if len(names) < ONE_STEP_FROM else _one_step(made, seed)
+    client = made.rows["client_id"]
+    codes, names = pd.factorize(client)
+    few = len(names) < ONE_STEP_FROM
+    draws = _refits(made, codes, seed) if few else _one_step(made, seed)
     draws = draws[~np.isnan(draws)]
-    counts = (len(names), int(made.rows["left"].sum()))
+    ended = made.rows["left"].sum()
+    counts = (len(names), int(ended))
     limits = np.quantile(draws, QUANTILES) if len(draws) else (math.nan, math.nan)
     share = (_share(gains), *limits)
-    rows = [Estimate.of("A6", SHARE, say("rep_liking.importance.of_both"), share, "share", counts)]
-    lost = {"liking": gains["both"] - gains["results"], "results": gains["both"] - gains["liking"]}
+    both_name = Estimate.of(
+        "A6", SHARE, say("rep_liking.importance.of_both"), share, "share", counts
+    )
+    rows = [both_name]
+    by_results = gains["both"] - gains["results"]
+    lost = {"liking": by_results, "results": gains["both"] - gains["liking"]}
     group = say("rep_liking.importance.log_likelihood")
     rows += [Estimate.of("A6", LOST[x], group, (fit,), "", counts) for x, fit in lost.items()]
-    return Estimates(tuple(rows), _dominance_caption(DRAWS - len(draws)))
+    caption = _dominance_caption(DRAWS - len(draws))
+    return Estimates(tuple(rows), caption)
 
 
 def _dominance_caption(failed: int) -> str:
@@ -121,7 +129,8 @@ def _refits(made: Design, codes: np.ndarray, seed: int) -> np.ndarray:
     for k in range(DRAWS):
         times = rng.multinomial(count, np.full(count, 1 / count))[codes]
         with contextlib.suppress(NotFittedError):
-            draws[k] = _share(_gains(made, times.astype(float)))
+            shares = _gains(made, times.astype(float))
+            draws[k] = _share(shares)
     return draws
 
 
@@ -131,13 +140,15 @@ def _one_step(made: Design, seed: int) -> np.ndarray:
     reached = {
         name: made.fit(without).reached(left, DRAWS, seed) for name, without in LEFT_OUT.items()
     }
-    gains = pd.DataFrame({name: values - reached["neither"] for name, values in reached.items()})
+    gained = {name: values - reached["neither"] for name, values in reached.items()}
+    gains = pd.DataFrame(gained)
     return np.array([_share(row) for row in gains.to_dict("records")])
 
 
 def _share(gains: Mapping[str, float]) -> float:
     liking = (gains["liking"] + gains["both"] - gains["results"]) / 2
-    return liking / gains["both"] if gains["both"] > 0 else math.nan
+    any_gain = gains["both"] > 0
+    return liking / gains["both"] if any_gain else math.nan
 
 
 def held_out_importance(panel: Panel, seed: int = 1) -> Estimates:
@@ -147,15 +158,19 @@ def held_out_importance(panel: Panel, seed: int = 1) -> Estimates:
     Fitted on the earlier two thirds of the rows by calendar, measured on the rest: log loss per
     thousand rows. Interval: clients of the later rows resampled. METHODS 4.
     """
-    rows = panel.rows.dropna(subset=list(BOTH)).reset_index(drop=True)
-    started = rows["start_date"].dt.year * 12 + rows["start_date"].dt.month
-    month = (started + rows["to_month"]).to_numpy(int)
+    rated = panel.rows.dropna(subset=list(BOTH))
+    rows = rated.reset_index(drop=True)
+    begin = rows["start_date"].dt.year * 12
+    started = begin + rows["start_date"].dt.month
+    at = started + rows["to_month"]
+    month = at.to_numpy(int)
     later = month > np.quantile(month, 1 - HELD_OUT) if len(rows) else np.array([], dtype=bool)
     X = _held_out_covariates(rows, later)
     E = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     y = rows["left"].to_numpy()
     try:
-        fit = fit_hazard(y[~later], X[~later], E[~later], rows.loc[~later, "client_id"])
+        client = rows.loc[~later, "client_id"]
+        fit = fit_hazard(y[~later], X[~later], E[~later], client)
     except NotFittedError:
         return Estimates((), say("rep_liking.shuffled.lacking"))
     if not later.any():  # all of one calendar month
@@ -163,9 +178,11 @@ def held_out_importance(panel: Panel, seed: int = 1) -> Estimates:
     rng = np.random.default_rng(seed)
     test = X[later].reset_index(drop=True)
     worse = _worse_by_shuffling(fit, test, E[later], y[later], month[later], rng)
-    codes, clients = pd.factorize(rows.loc[later, "client_id"])
+    late_clients = rows.loc[later, "client_id"]
+    codes, clients = pd.factorize(late_clients)
     limits = _mean_limits(worse, codes, rng)
-    counts = (len(clients), int(y[later].sum()))
+    late_ends = int(y[later].sum())
+    counts = (len(clients), late_ends)
     loss = say("rep_liking.shuffled.loss")
     estimates = [
         Estimate.of("A6", loss, SHUFFLED[name], (values.mean(), *limits[name]), "", counts)
@@ -178,11 +195,16 @@ def _held_out_covariates(rows: pd.DataFrame, later: np.ndarray) -> pd.DataFrame:
     """Both measures in standard deviations, and term and size as far as they vary before `later`
     (n,).
     """
-    scaled = (rows[list(BOTH)] - rows[list(BOTH)].mean()) / rows[list(BOTH)].std()
-    fixed = (rows["term_months"] > 1).astype(float)
-    size = np.log(rows["monthly_ad_spend"].clip(lower=1))
-    controls = pd.concat([fixed, size], axis=1)
-    return pd.concat([scaled, controls[varying(controls[~later]).columns]], axis=1)
+    deviations = rows[list(BOTH)] - rows[list(BOTH)].mean()
+    scaled = deviations / rows[list(BOTH)].std()
+    fixed_term = rows["term_months"] > 1
+    fixed = fixed_term.astype(float)
+    spend = rows["monthly_ad_spend"].clip(lower=1)
+    size = np.log(spend)
+    columns = [fixed, size]
+    controls = pd.concat(columns, axis=1)
+    differing = controls[varying(controls[~later]).columns]
+    return pd.concat([scaled, differing], axis=1)
 
 
 def _worse_by_shuffling(
@@ -198,13 +220,15 @@ def _worse_by_shuffling(
 
     For liking, results and their `gap`, liking's less results'; each the mean of `SHUFFLES`.
     """
-    plain = _losses(fit.expected_for(test.to_numpy(), exposure), left)
+    predicted = fit.expected_for(test.to_numpy(), exposure)
+    plain = _losses(predicted, left)
     worse = {}
     for name in BOTH:
         total = np.zeros(len(test))
         for _ in range(SHUFFLES):
             other = test.groupby(month)[name].transform(rng.permutation)
-            shuffled = test.assign(**{name: other}).to_numpy()
+            with_other = test.assign(**{name: other})
+            shuffled = with_other.to_numpy()
             total += _losses(fit.expected_for(shuffled, exposure), left) - plain
         worse[name] = 1000 * total / SHUFFLES
     worse["gap"] = worse["liking"] - worse["results"]
@@ -227,7 +251,8 @@ def _mean_limits(
 
 def _losses(expected: np.ndarray, left: np.ndarray) -> np.ndarray:
     """Log loss of each row, from the cumulative hazard expected of it."""
-    return np.where(left > 0, -np.log(np.maximum(-np.expm1(-expected), 1e-12)), expected)
+    leaving = np.maximum(-np.expm1(-expected), 1e-12)
+    return np.where(left > 0, -np.log(leaving), expected)
 
 
 def agreement(difference: Contrast, shares: Estimates, shuffled: Estimates) -> Finding:
@@ -280,19 +305,24 @@ def naive_correlations(panel: Panel, month: int = 12) -> Estimates:
     first = r.loc["stayed", "liking"]
     second = r.loc["stayed", "results"]
     both = r.loc["liking", "results"]
-    if n < BOOTSTRAP_FROM / 10 or not math.isfinite(first + second + both):
+    too_few = n < BOOTSTRAP_FROM / 10
+    if too_few or not math.isfinite(first + second + both):
         return Estimates((), say("rep_liking.naive.too_few"))
-    counts = (n, int((table["stayed"] == 0).sum()))
+    gone = table["stayed"] == 0
+    counts = (n, int(gone.sum()))
     half = Z95 / math.sqrt(n - 3)
     staying = say("rep_liking.naive.staying")
     rows = []
     for name, x in (("liking", first), ("results", second)):
         limits = [math.tanh(math.atanh(x) + k * half) for k in (-1, 1)]
         group = say(f"rep_liking.naive.{name}")
-        rows.append(Estimate.of("A6", staying, group, (x, *limits), "", counts))
+        estimate = Estimate.of("A6", staying, group, (x, *limits), "", counts)
+        rows.append(estimate)
     gap = (first - second, *zou(first, second, both, n))
-    rows.append(Estimate.of("A6", staying, say("rep_liking.naive.gap"), gap, "", counts))
-    p = stats.norm.sf(abs(steiger(first, second, both, n))) * 2
+    gap_row = Estimate.of("A6", staying, say("rep_liking.naive.gap"), gap, "", counts)
+    rows.append(gap_row)
+    statistic = abs(steiger(first, second, both, n))
+    p = stats.norm.sf(statistic) * 2
     return Estimates(tuple(rows), _naive_caption(p))
 
 
@@ -308,8 +338,10 @@ def _means_and_staying(panel: Panel, month: int) -> pd.DataFrame:
     stayed = (spells["stop_months"] >= month) & ~(
         spells["ended"] & (spells["stop_months"] == month)
     )
-    seen = (spells["observed_months"] >= month) & (spells["entry_months"] == 0)
-    return means.assign(stayed=stayed.astype(float))[seen & means.notna().all(axis=1)]
+    long_enough = spells["observed_months"] >= month
+    seen = long_enough & (spells["entry_months"] == 0)
+    kept = seen & means.notna().all(axis=1)
+    return means.assign(stayed=stayed.astype(float))[kept]
 
 
 def _naive_caption(p: float) -> str:
@@ -326,18 +358,22 @@ def months_to_decision(panel: Panel, back: int = 12) -> pd.DataFrame:
     clients' mean.
     """
     spells = panel.spells
-    at = np.flatnonzero(spells["ended"] & spells["end_kind"].isin([CLIENT, UNKNOWN]))
-    decided = whole_months(spells["start_date"], spells["decision_date"]).fillna(-1).astype(int)
+    by_choice = spells["end_kind"].isin([CLIENT, UNKNOWN])
+    at = np.flatnonzero(spells["ended"] & by_choice)
+    served = whole_months(spells["start_date"], spells["decision_date"])
+    decided = served.fillna(-1).astype(int)
     rows = []
     for name in BOTH:
         scaled = in_deviations(getattr(panel, name))
         for before in range(back + 1):
             month = decided.to_numpy()[at] - before
-            values = scaled[at[month >= 0], np.clip(month[month >= 0], 0, scaled.shape[1] - 1)]
+            at_month = np.clip(month[month >= 0], 0, scaled.shape[1] - 1)
+            values = scaled[at[month >= 0], at_month]
             values = values[~np.isnan(values)]
             if len(values) >= MIN_SHOWN:
                 mean = values.mean()
-                half = Z95 * values.std(ddof=1) / math.sqrt(len(values))
+                reach = Z95 * values.std(ddof=1)
+                half = reach / math.sqrt(len(values))
                 label = say(f"rep_liking.measure.{name}")
                 rows.append((label, -before, mean, mean - half, mean + half, len(values)))
     columns = ["measure", "months_before", "mean", "low", "high", "clients"]
@@ -376,9 +412,11 @@ def tipping(panel: Panel) -> list[Contrast]:
     silent = rows["silent"].fillna(9)
     contrasts = []
     for shift in SHIFTS:
-        liking = rows["liking"].fillna(predicted + shift * spread)
+        filled_in = predicted + shift * spread
+        liking = rows["liking"].fillna(filled_in)
         filled = rows.assign(liking=liking, silent=silent)
-        contrasts.append(liking_difference(panel, filled, name=_silent_name(shift)))
+        contrast = liking_difference(panel, filled, name=_silent_name(shift))
+        contrasts.append(contrast)
     return contrasts
 
 
@@ -397,20 +435,24 @@ def within_and_between(panel: Panel) -> Estimates:
     less than it used to leaves sooner. Ratios per point of the rating, so that the two parts of a
     pair compare.
     """
-    rows = panel.rows.dropna(subset=list(BOTH)).reset_index(drop=True)
+    rated = panel.rows.dropna(subset=list(BOTH))
+    rows = rated.reset_index(drop=True)
     past, rep = _past_means(panel, rows)
-    usual_means = {"rep": np.where(rows["rep"] != "", rep, np.nan), "own": past}
+    of_rep = np.where(rows["rep"] != "", rep, np.nan)
+    usual_means = {"rep": of_rep, "own": past}
     ratio = say("rep_liking.whose.ratio")
     estimates = []
     for whose, mean in usual_means.items():
-        split = rows.assign(usual=mean, change=rows["liking"] - mean)
+        change = rows["liking"] - mean
+        split = rows.assign(usual=mean, change=change)
         for part in ("usual", "change"):
             name = say(f"rep_liking.whose.{whose}_{part}")
             contrast = lagged_contrast(
                 split, ("results",), {part: 1.0}, name, plain=("usual", "change")
             )
             if math.isfinite(contrast.theta):
-                estimates.append(contrast.estimate("A6", ratio, name))
+                estimate = contrast.estimate("A6", ratio, name)
+                estimates.append(estimate)
     return Estimates(tuple(estimates), say("rep_liking.whose.caption"))
 
 
@@ -420,7 +462,8 @@ def _past_means(panel: Panel, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarra
     """
     spells = panel.spells
     start = (spells["start_date"].dt.year * 12 + spells["start_date"].dt.month).to_numpy()
-    who, month = np.nonzero(~np.isnan(panel.liking))
+    answered = ~np.isnan(panel.liking)
+    who, month = np.nonzero(answered)
     clients = spells["client_id"].to_numpy()
     ratings = pd.DataFrame(
         {
@@ -432,7 +475,8 @@ def _past_means(panel: Panel, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarra
     )
     given = rows["given"].to_numpy() - 1
     at = start[rows["row"]] + given
-    asked = pd.DataFrame({"who": clients[rows["row"]], "rep": rows["rep"], "at": at})
+    whose = clients[rows["row"]]
+    asked = pd.DataFrame({"who": whose, "rep": rows["rep"], "at": at})
     own = _before(ratings, asked, ["who"])
     by_rep = _before(ratings, asked, ["rep"])
     both = _before(ratings, asked, ["who", "rep"])
@@ -444,14 +488,18 @@ def _before(ratings: pd.DataFrame, asked: pd.DataFrame, key: list[str]) -> np.nd
     """Sum and number of the ratings with the same `key` in months before each of `asked`; shape (2,
     len(asked)).
     """
-    monthly = ratings.groupby([*key, "at"])["rating"].agg(["sum", "size"])
-    running = monthly.groupby(level=key).cumsum().reset_index().astype({"at": float})
-    ordered = asked.assign(order=np.arange(len(asked)), at=asked["at"].astype(float))
+    each = ratings.groupby([*key, "at"])
+    monthly = each["rating"].agg(["sum", "size"])
+    so_far = monthly.groupby(level=key).cumsum()
+    running = so_far.reset_index().astype({"at": float})
+    place = np.arange(len(asked))
+    ordered = asked.assign(order=place, at=asked["at"].astype(float))
     ordered = ordered.sort_values("at", kind="stable")
     running = running.sort_values("at", kind="stable")
     joined = pd.merge_asof(ordered, running, on="at", by=key, allow_exact_matches=False)
     joined = joined.sort_values("order")
-    return joined[["sum", "size"]].fillna(0).to_numpy(float).T
+    sums = joined[["sum", "size"]]
+    return sums.fillna(0).to_numpy(float).T
 
 
 def specification_curve(
@@ -468,12 +516,16 @@ def specification_curve(
     blank = np.full_like(panel.liking, np.nan)
     contrasts = []
     for metric in sorted(results["metric"].dropna().unique()):
-        cost = str(metric).casefold().startswith(COSTS)
-        better = settings.better if metric == settings.primary else "lower" if cost else "higher"
+        metric_name = str(metric).casefold()
+        cost = metric_name.startswith(COSTS)
+        is_primary = metric == settings.primary
+        better = settings.better if is_primary else "lower" if cost else "higher"
         other = ResultsSettings(primary=str(metric), better=better)
-        grid = result_grid(blank, panel.spells, results[results["metric"] == metric], other)
+        of_metric = results[results["metric"] == metric]
+        grid = result_grid(blank, panel.spells, of_metric, other)
         for window in (1, WINDOW, 6):
             name = say("rep_liking.curve.choice", metric=metric, window=window)
-            rows = lagged_rows(replace(panel, results=grid), window=window)
+            other_panel = replace(panel, results=grid)
+            rows = lagged_rows(other_panel, window=window)
             contrasts.append(liking_difference(panel, rows, name=name))
     return sorted(contrasts, key=lambda contrast: contrast.theta)

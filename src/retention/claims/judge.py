@@ -75,7 +75,8 @@ class Claim:
 
     def shown(self, theta: float) -> float:
         """A (log) parameter back on the claim's own scale."""
-        return as_ratio(theta) if self.scale == "ratio" and not math.isnan(theta) else theta
+        is_ratio = self.scale == "ratio" and not math.isnan(theta)
+        return as_ratio(theta) if is_ratio else theta
 
 
 def load_plan(
@@ -86,19 +87,20 @@ def load_plan(
 
     ConfigError where `[plan]` names a claim that there is not.
     """
-    claims = {name: Claim(id=name, **_frozen(row)) for name, row in study_plan()["claims"].items()}
-    if unknown := [name for name in changes or {} if name not in claims]:
-        raise ConfigError(
-            f"[plan] names unknown claims: {', '.join(unknown)}. There are: {', '.join(claims)}."
-        )
+    planned = study_plan()["claims"]
+    claims = {name: Claim(id=name, **_frozen(row)) for name, row in planned.items()}
+    unknown = [name for name in changes or {} if name not in claims]
+    if unknown:
+        known = ", ".join(claims)
+        names = ", ".join(unknown)
+        raise ConfigError(f"[plan] names unknown claims: {names}. There are: {known}.")
     differences = []
     for name, change in (changes or {}).items():
-        told = _frozen(change.model_dump(exclude_none=True))
-        for k, v in told.items():
-            differences.append(
-                f"Plan, {name}: {k} is {v}; the study's is {getattr(claims[name], k)}."
-            )
-        claims[name] = replace(claims[name], **told)
+        given = _frozen(change.model_dump(exclude_none=True))
+        for key, value in given.items():
+            usual = getattr(claims[name], key)
+            differences.append(f"Plan, {name}: {key} is {value}; the study's is {usual}.")
+        claims[name] = replace(claims[name], **given)
     return claims, tuple(differences)
 
 
@@ -108,8 +110,10 @@ def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def plan_hash(claims: Mapping[str, Claim]) -> str:
     """A short hash of every claim and rule in force: the same plan, the same hash."""
-    text = json.dumps([asdict(claim) for claim in claims.values()], sort_keys=True, default=list)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    all_claims = [asdict(claim) for claim in claims.values()]
+    text = json.dumps(all_claims, sort_keys=True, default=list)
+    digest = hashlib.sha256(text.encode())
+    return digest.hexdigest()[:16]
 
 
 CLAIMS, _ = load_plan()
@@ -135,28 +139,54 @@ def judge(
     """
     if missing:
         return _not_run(claim, tuple(missing))
-    z = float(stats.norm.ppf((1 + claim.level) / 2))
-    word, qualifiers, why = (
-        (NOT_ENOUGH, (), " ".join(contrast.gate)) if contrast.gate else _rule(claim, contrast, z)
+    upper = (1 + claim.level) / 2
+    z = float(stats.norm.ppf(upper))
+    word, qualifiers, why = _word(claim, contrast, z)
+    checks = _all_checks(claim, contrast, word, sensitivities, opposed, others or {})
+    doubts = (*contrast.caveats, *caveats)
+    said = (*caveats, *contrast.caveats, *qualifiers)
+    verdict = _plain_verdict(claim, contrast, z, word)
+    return replace(
+        verdict,
+        about_as_claimed=_about_as_claimed(claim, word, qualifiers),
+        fragile=bool(checks.weak) if sensitivities or others else None,
+        why=why,
+        qualifiers=(*qualifiers, *doubts),
+        flips=checks.planned.names,
+        checks=checks.kinds,
+        not_computed=tuple(other.name for other in sensitivities if other.gate),
+        sentence=_sentence(claim, contrast, word, z, (*doubts, *checks.caveat(word))),
+        answer=_answer(claim, contrast, word, said),
+        advice=_chosen(claim.advice, word, said),
     )
-    low, high = _limits(claim, contrast, z)
-    more = None if word != NOT_ENOUGH else _more_events(claim, contrast, z)
-    planned = _checks(claim, PLANNED, word, sensitivities, [contrast], opposed)
-    counted = [contrast, *sensitivities]
-    further = [_checks(claim, kind, word, rows, counted) for kind, rows in (others or {}).items()]
-    kinds = tuple(check for check in (planned, *further) if check.of)
-    weak = [check for check in further if 2 * check.disagree > check.of]
-    weak[:0] = [planned] if planned.names else []
-    fragile: tuple[str, ...] = ()
-    if weak and word != NOT_ENOUGH:
-        fragile = (say("claims.caveat.fragile", counted=weak[0].words),)
+
+
+def _word(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, ...], str]:
+    """The verdict's word, its qualifiers and why; what a contrast lacks comes before the rule."""
+    if contrast.gate:
+        return NOT_ENOUGH, (), " ".join(contrast.gate)
+    return _rule(claim, contrast, z)
+
+
+def _about_as_claimed(claim: Claim, word: str, qualifiers: Sequence[str]) -> bool | None:
+    """Whether the effect is about as large as published; None where nobody published or can say."""
+    if claim.band is None or word == NOT_ENOUGH:
+        return None
+    return ABOUT in qualifiers
+
+
+def _plain_verdict(claim: Claim, contrast: Contrast, z: float, word: str) -> Verdict:
+    """The verdict with what is copied from the claim and computed from the contrast alone."""
     copied = ("id", "question", "tier", "estimand", "scale", "level", "published", "page")
+    low, high = _limits(claim, contrast, z)
+    gated = bool(contrast.gate)
+    more = _more_events(claim, contrast, z) if word == NOT_ENOUGH else None
     return Verdict(
         **{name: getattr(claim, name) for name in copied},
         verdict=word,
-        about_as_claimed=None if claim.band is None or word == NOT_ENOUGH else ABOUT in qualifiers,
-        fragile=bool(weak) if sensitivities or others else None,
-        why=why,
+        about_as_claimed=None,
+        fragile=None,
+        why="",
         missing=(),
         estimate=claim.shown(contrast.theta),
         low=low,
@@ -164,21 +194,57 @@ def judge(
         n_clients=contrast.n_clients,
         n_events=contrast.n_events,
         interval_95=_limits(claim, contrast, Z95),
-        qualifiers=(*qualifiers, *contrast.caveats, *caveats),
-        detectable=claim.shown(
-            claim.sign * (1 + float(stats.norm.ppf(POWER)) / z) * contrast.reach(z)
-        ),
+        qualifiers=(),
+        detectable=_detectable(claim, contrast, z),
         more_events_needed=more,
-        would_change=_would_change(claim, word, more, bool(contrast.gate)),
+        would_change=_would_change(claim, word, more, gated),
         bayes_factor=_bayes_factor(contrast),
-        flips=planned.names,
-        checks=kinds,
-        not_computed=tuple(other.name for other in sensitivities if other.gate),
-        gated=bool(contrast.gate),
-        sentence=_sentence(claim, contrast, word, z, (*contrast.caveats, *caveats, *fragile)),
-        answer=_answer(claim, contrast, word, (*caveats, *contrast.caveats, *qualifiers)),
-        advice=_chosen(claim.advice, word, (*caveats, *contrast.caveats, *qualifiers)),
+        gated=gated,
     )
+
+
+def _detectable(claim: Claim, contrast: Contrast, z: float) -> float:
+    """The smallest effect that such data would show in four of five cases, on the claim's scale."""
+    quantile = stats.norm.ppf(POWER)
+    more = float(quantile) / z
+    reach = (1 + more) * contrast.reach(z)
+    return claim.shown(claim.sign * reach)
+
+
+@dataclass(frozen=True)
+class _AllChecks:
+    """The pre-listed other ways (`planned`), all kinds of which some could be computed, and those
+    that make the verdict fragile (`weak`).
+    """
+
+    planned: Checks
+    kinds: tuple[Checks, ...]
+    weak: tuple[Checks, ...]
+
+    def caveat(self, word: str) -> tuple[str, ...]:
+        """What is said with the verdict where it is fragile."""
+        if not self.weak or word == NOT_ENOUGH:
+            return ()
+        return (say("claims.caveat.fragile", counted=self.weak[0].words),)
+
+
+def _all_checks(
+    claim: Claim,
+    contrast: Contrast,
+    word: str,
+    sensitivities: Sequence[Contrast],
+    opposed: Sequence[str],
+    others: Mapping[str, Sequence[Contrast]],
+) -> _AllChecks:
+    """Every check of the verdict, counted by kind."""
+    planned = _checks(claim, PLANNED, word, sensitivities, [contrast], opposed)
+    counted = [contrast, *sensitivities]
+    further = [_checks(claim, kind, word, rows, counted) for kind, rows in others.items()]
+    kinds = [check for check in (planned, *further) if check.of]
+    weak = [check for check in further if 2 * check.disagree > check.of]
+    if planned.names:
+        weak.insert(0, planned)
+    return _AllChecks(planned, tuple(kinds), tuple(weak))
 
 
 def _checks(
@@ -198,7 +264,8 @@ def _checks(
     known = {(other.theta, other.se) for other in counted}
     computed = [other for other in rows if not other.gate and (other.theta, other.se) not in known]
     names = (*(other.name for other in computed if judge(claim, other).verdict != word), *opposed)
-    return Checks(kind, len(names), len(computed) + len(opposed), names)
+    number = len(computed) + len(opposed)
+    return Checks(kind, len(names), number, names)
 
 
 def _chosen(texts: Mapping[str, str], word: str, said: Sequence[str]) -> str:
@@ -226,7 +293,8 @@ def _name(text: str) -> str:
 
 def _not_run(claim: Claim, missing: tuple[str, ...]) -> Verdict:
     """The verdict on a claim whose inputs are absent: what is missing, and no estimate."""
-    blank = judge(claim, Contrast(claim.id, math.nan, math.nan, 0, {}))
+    unknown = Contrast(claim.id, math.nan, math.nan, 0, {})
+    blank = judge(claim, unknown)
     blank = replace(
         blank,
         verdict=NOT_RUN,
@@ -255,28 +323,40 @@ def _edges(claim: Claim) -> tuple[float, float, float]:
 
 def _rule(claim: Claim, contrast: Contrast, z: float) -> tuple[str, tuple[str, ...], str]:
     """The verdict word, its qualifiers and why: METHODS 1, in its order; the first that fits."""
-    low, high = sorted(claim.sign * limit for limit in contrast.interval(z))
-    smallest, edge, top = _edges(claim)
+    limits = contrast.interval(z)
+    low, high = sorted(claim.sign * limit for limit in limits)
+    smallest, edge, _ = _edges(claim)
     smaller = (SMALLER,) if claim.band and high < edge else ()
     if low > smallest:
-        least, most = sorted(
-            claim.sign * limit for limit in contrast.interval(float(stats.norm.ppf(0.95)))
-        )
-        about = claim.band is not None and least > edge and most < top
-        more = (ABOUT,) if about else smaller
-        return HOLDS, more, say("claims.why.beyond", smallest=claim.smallest)
+        beyond = say("claims.why.beyond", smallest=claim.smallest)
+        return HOLDS, (ABOUT,) if _in_band(claim, contrast) else smaller, beyond
     if low > 0:
-        return DIRECTION, smaller, say("claims.why.not_none", smallest=claim.smallest)
+        why = say("claims.why.not_none", smallest=claim.smallest)
+        return DIRECTION, smaller, why
     if high < edge:
-        more = (REVERSED,) if high < 0 else (TOO_SMALL,) if high < smallest else ()
-        return (
-            DOES_NOT,
-            more,
-            say("claims.why.short_of_published" if claim.band else "claims.why.short_of_smallest"),
-        )
+        short = "claims.why.short_of_published" if claim.band else "claims.why.short_of_smallest"
+        return DOES_NOT, _how_short(high, smallest), say(short)
     interval = between(*_limits(claim, contrast, z), claim.scale)
     wide = "claims.why.wide_band" if claim.band else "claims.why.wide"
     return NOT_ENOUGH, (), say(wide, level=100 * claim.level, interval=interval)
+
+
+def _in_band(claim: Claim, contrast: Contrast) -> bool:
+    """Whether the 90 % interval lies within the published band."""
+    _, edge, top = _edges(claim)
+    z90 = float(stats.norm.ppf(0.95))
+    limits = contrast.interval(z90)
+    least, most = sorted(claim.sign * limit for limit in limits)
+    return claim.band is not None and least > edge and most < top
+
+
+def _how_short(high: float, smallest: float) -> tuple[str, ...]:
+    """What is said of an effect that falls short: that it is reversed, or too small to act on."""
+    if high < 0:
+        return (REVERSED,)
+    if high < smallest:
+        return (TOO_SMALL,)
+    return ()
 
 
 def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
@@ -288,21 +368,20 @@ def _more_events(claim: Claim, contrast: Contrast, z: float) -> int:
     if contrast.gate:
         return contrast.short_of
     theta = claim.sign * contrast.theta
-    widest = max(
-        theta, _edges(claim)[1] - theta
-    )  # clear of no difference, or short of the published figure
-    needed = contrast.n_events * ((contrast.reach(z) / widest) ** 2 - 1)
-    return (
-        math.ceil(needed) if math.isfinite(needed) else 0
-    )  # no number of ends is told where nothing is known
+    _, edge, _ = _edges(claim)
+    # clear of no difference, or short of the published figure
+    widest = max(theta, edge - theta)
+    times = (contrast.reach(z) / widest) ** 2
+    needed = contrast.n_events * (times - 1)
+    # no number of ends is told where nothing is known
+    return math.ceil(needed) if math.isfinite(needed) else 0
 
 
 def _would_change(claim: Claim, word: str, more: int | None, gated: bool) -> str:
     """What it would take for another verdict, in a sentence."""
     if word == NOT_ENOUGH and more:
-        return say(
-            "claims.would_change.opens" if gated else "claims.would_change.settles", more=more
-        )
+        key = "claims.would_change.opens" if gated else "claims.would_change.settles"
+        return say(key, more=more)
     if word == HOLDS:
         return say("claims.would_change.holds", edge=claim.smallest)
     if word == DIRECTION:
@@ -321,8 +400,10 @@ def _bayes_factor(contrast: Contrast) -> float:
         return math.nan
     prior = PRIOR_SD**2
     variance = (contrast.reach() / Z95) ** 2
-    exponent = contrast.theta**2 / variance / 2 * prior / (variance + prior)
-    return math.sqrt(variance / (variance + prior)) * math.exp(min(exponent, 700))
+    distance = contrast.theta**2 / variance / 2
+    exponent = distance * prior / (variance + prior)
+    shrink = math.sqrt(variance / (variance + prior))
+    return shrink * math.exp(min(exponent, 700))
 
 
 def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Sequence[str]) -> str:
@@ -337,18 +418,13 @@ def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Se
     side = "above" if low > 0 else "below" if high < 0 else "none"
     ids = [_name(text) for text in caveats]
     chosen = next((name for name in ids if name in claim.words), side)
-    words = claim.words[chosen].format(
-        estimate=f"{claim.shown(contrast.theta):.2f}", ratio=f"{math.exp(contrast.theta):.2f}"
-    )
+    estimate = f"{claim.shown(contrast.theta):.2f}"
+    ratio = f"{math.exp(contrast.theta):.2f}"
+    words = claim.words[chosen].format(estimate=estimate, ratio=ratio)
     interval = between(*_limits(claim, contrast, z), claim.scale)
     said = "".join(f"; {text}" for text in caveats)
-    return say(
-        "claims.sentence.lead",
-        words=words,
-        level=100 * claim.level,
-        interval=interval,
-        caveats=said,
-    )
+    level = 100 * claim.level
+    return say("claims.sentence.lead", words=words, level=level, interval=interval, caveats=said)
 
 
 def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFrame:
@@ -356,9 +432,11 @@ def sensitivity_table(claim: Claim, contrasts: Iterable[Contrast]) -> pd.DataFra
     can be computed.
     """
     columns = ["choice", "estimate", "low", "high", "clients", "left_by_choice", "verdict"]
-    verdicts = [(contrast.name, judge(claim, contrast)) for contrast in contrasts]
-    rows = [
-        (name, v.estimate, v.low, v.high, v.n_clients, v.n_events, v.words) for name, v in verdicts
-    ]
+    rows = []
+    for contrast in contrasts:
+        found = judge(claim, contrast)
+        interval = (found.estimate, found.low, found.high)
+        counts = (found.n_clients, found.n_events)
+        rows.append((contrast.name, *interval, *counts, found.words))
     table = pd.DataFrame(rows, columns=columns)
     return table if table["estimate"].notna().any() else table.head(0)

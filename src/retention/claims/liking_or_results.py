@@ -13,7 +13,8 @@ def liking_or_results(study: Studied) -> Ways:
     """The lead of liking over results, with every planned measure and assumption (A6)."""
     panel = study.panel
     results = study.tables.get("results")
-    curve = importance.specification_curve(panel, results, study.settings.results)
+    chosen_metric = study.settings.results
+    curve = importance.specification_curve(panel, results, chosen_metric)
     further: dict[str, list[Contrast]] = {
         say("rep_liking.checks.measures"): curve,
         say("rep_liking.checks.silent"): importance.tipping(panel),

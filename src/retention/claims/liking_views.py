@@ -40,8 +40,10 @@ def who_answers(panel: Panel) -> pd.DataFrame:
     """
     table = []
     for kind, free in FREE.items():
-        rows = panel.rows[panel.rows["free"] == free]
-        both = rows[list(BOTH)].notna().all(axis=1)
+        same_kind = panel.rows["free"] == free
+        rows = panel.rows[same_kind]
+        known = rows[list(BOTH)].notna()
+        both = known.all(axis=1)
         table.append(
             {
                 "kind_of_row": say(f"rep_liking.who.{kind}"),
@@ -69,7 +71,8 @@ def effects(panel: Panel) -> Estimates:
         ways.append((say(f"rep_liking.effects.{kind}"), rows[rows["free"] == free]))
     for lag in LAGS:
         if lag != panel.lag:
-            ways.append((say("rep_liking.effects.lag", months=lag), lagged_rows(panel, lag=lag)))
+            way = say("rep_liking.effects.lag", months=lag)
+            ways.append((way, lagged_rows(panel, lag=lag)))
     estimates: list[Estimate] = []
     for group, part in ways:
         estimates += _effects_of(part, group)
@@ -86,17 +89,20 @@ def _effects_of(rows: pd.DataFrame, group: str) -> list[Estimate]:
     except NotFittedError:
         return []
     used = made.rows
-    counts = (used["client_id"].nunique(), int(used["left"].sum()))
+    ended = int(used["left"].sum())
+    counts = (used["client_id"].nunique(), ended)
     if counts[1] < MIN_EVENTS_GROUP:
         return []
     estimates = []
     for what in BOTH:
         ratios = [as_ratio(log) for log in _with_limits(*wider(fit, {what: 1.0}, used))]
         name = say(f"rep_liking.effects.{what}")
-        estimates.append(Estimate.of("A6", name, group, ratios, "ratio", counts))
+        estimate = Estimate.of("A6", name, group, ratios, "ratio", counts)
+        estimates.append(estimate)
     gap = _with_limits(*wider(fit, DIFFERENCE, used))
     name = say("rep_liking.effects.difference")
-    return [*estimates, Estimate.of("A6", name, group, gap, "difference", counts)]
+    difference = Estimate.of("A6", name, group, gap, "difference", counts)
+    return [*estimates, difference]
 
 
 def _with_limits(theta: float, se: float) -> list[float]:
@@ -113,8 +119,10 @@ def ways_of_interval(panel: Panel, seed: int = 1) -> Estimates:
         fit = made.fit()
     except NotFittedError:
         return Estimates((), caption)
-    counts = (fit.n_clusters, int(made.rows["left"].sum()))
-    reps = pd.factorize(made.rows["rep"])[0]
+    ended = made.rows["left"].sum()
+    counts = (fit.n_clusters, int(ended))
+    in_charge = made.rows["rep"]
+    reps = pd.factorize(in_charge)[0]
     ways: list[tuple[str, Sequence[float]]] = []
     if fit.cluster.max() + 1 >= MIN_CLUSTERS:
         ways += _ways(fit, fit.cluster, "by_client", Z95, seed)
@@ -133,8 +141,10 @@ def _ways(
     """
     theta, se = fit.combined(DIFFERENCE, codes)
     at = [fit.names.index(name) for name in DIFFERENCE]
-    coefficients = replace(fit, cluster=codes).draws(DRAWS, seed)[:, at]
-    low, high = np.nanquantile(coefficients @ list(DIFFERENCE.values()), QUANTILES)
+    by_group = replace(fit, cluster=codes)
+    coefficients = by_group.draws(DRAWS, seed)[:, at]
+    differences = coefficients @ list(DIFFERENCE.values())
+    low, high = np.nanquantile(differences, QUANTILES)
     return [
         (say(f"rep_liking.interval.{who}_formula"), (theta, theta - z * se, theta + z * se)),
         (say(f"rep_liking.interval.{who}_resampled"), (theta, low, high)),
@@ -154,7 +164,8 @@ def total_and_direct(panel: Panel) -> Estimates:
         name = say(f"rep_liking.through.{way}")
         contrast = lagged_contrast(rows, columns, {effect: 1.0}, name)
         if math.isfinite(contrast.theta):
-            estimates.append(contrast.estimate("A6", ratio, name))
+            estimate = contrast.estimate("A6", ratio, name)
+            estimates.append(estimate)
     return Estimates(tuple(estimates), say("rep_liking.through.caption"))
 
 
@@ -173,10 +184,13 @@ def total_effect(panel: Panel, seed: int = 1) -> tuple[float, float, float] | No
         total = made.fit(without=["liking"])
     except NotFittedError:
         return None
-    results = total.draws(DRAWS, seed)[:, total.names.index("results")]
-    liking = both.draws(DRAWS, seed)[:, both.names.index("liking")]
+    total_draws = total.draws(DRAWS, seed)
+    results = total_draws[:, total.names.index("results")]
+    direct_draws = both.draws(DRAWS, seed)
+    liking = direct_draws[:, both.names.index("liking")]
     low, high = np.nanquantile(results - liking, QUANTILES)
-    gap = total.coefficient("results") - both.coefficient("liking")
+    effect = total.coefficient("results")
+    gap = effect - both.coefficient("liking")
     return float(gap), float(low), float(high)
 
 
@@ -190,7 +204,8 @@ def total_words(panel: Panel) -> Finding:
     gap, low, high = effect
     interval = between(low, high, "difference")
     if low <= 0 <= high:
-        return Finding("A6", say("rep_liking.through.unclear", gap=gap, interval=interval))
+        text = say("rep_liking.through.unclear", gap=gap, interval=interval)
+        return Finding("A6", text)
     if low > 0:
         return Finding("A6", say("rep_liking.through.less", gap=gap, interval=interval))
     return Finding("A6", say("rep_liking.through.more", gap=gap, interval=interval))
@@ -201,24 +216,30 @@ def carried_over(panel: Panel) -> Estimates:
     client).
     """
     scaled = {name: in_deviations(getattr(panel, name)) for name in BOTH}
-    before = np.stack([grid[:, :-1].ravel() for grid in scaled.values()], axis=1)
-    who = np.repeat(np.arange(len(panel.spells)), panel.liking.shape[1] - 1)
+    columns = [grid[:, :-1].ravel() for grid in scaled.values()]
+    before = np.stack(columns, axis=1)
+    engagements = np.arange(len(panel.spells))
+    who = np.repeat(engagements, panel.liking.shape[1] - 1)
     estimates = []
     for name, grid in scaled.items():
         now = grid[:, 1:].ravel()
-        whole = ~np.isnan(now) & ~np.isnan(before).any(axis=1)
+        lacking = np.isnan(before).any(axis=1)
+        whole = ~np.isnan(now) & ~lacking
         if whole.sum() < BOOTSTRAP_FROM:
             continue
         clusters = {"groups": who[whole]}
-        model = sm.OLS(now[whole], sm.add_constant(before[whole]))
+        design_matrix = sm.add_constant(before[whole])
+        model = sm.OLS(now[whole], design_matrix)
         fit = model.fit(cov_type="cluster", cov_kwds=clusters)
-        counts = (len(np.unique(who[whole])), 0)
+        clients = np.unique(who[whole])
+        counts = (len(clients), 0)
         about = say(f"rep_liking.carried.now_{name}")
         limits = fit.conf_int()
         for k, earlier in enumerate(BOTH, 1):
             group = say(f"rep_liking.carried.before_{earlier}")
             values = (fit.params[k], *limits[k])
-            estimates.append(Estimate.of("A6", about, group, values, "", counts))
+            estimate = Estimate.of("A6", about, group, values, "", counts)
+            estimates.append(estimate)
     return Estimates(tuple(estimates), say("rep_liking.carried.caption"))
 
 
@@ -227,14 +248,19 @@ def liking_by_results(panel: Panel) -> pd.DataFrame:
     liking and of results, which are the index; empty where nothing can be expected.
     """
     try:
-        made = design(panel.rows.dropna(subset=list(BOTH)), ())
+        rated = panel.rows.dropna(subset=list(BOTH))
+        made = design(rated, ())
         fit = made.fit()
     except NotFittedError:
         return pd.DataFrame()
-    rows = made.rows.assign(expected=-np.expm1(-fit.expected))
-    rows = rows.assign(**{name: _thirds(rows[name]) for name in BOTH})
-    sums = rows.groupby(list(BOTH), observed=False)[["left", "expected"]].sum()
-    return sums.assign(ratio=sums["left"] / sums["expected"])
+    expected = -np.expm1(-fit.expected)
+    rows = made.rows.assign(expected=expected)
+    groups = {name: _thirds(rows[name]) for name in BOTH}
+    rows = rows.assign(**groups)
+    cells_of = rows.groupby(list(BOTH), observed=False)
+    sums = cells_of[["left", "expected"]].sum()
+    over_expected = sums["left"] / sums["expected"]
+    return sums.assign(ratio=over_expected)
 
 
 def thirds_table(panel: Panel) -> pd.DataFrame:
@@ -294,8 +320,10 @@ def _thirds(values: pd.Series) -> pd.Series:
     """The third of each value; values that tie stay together, so thirds of whole-number ratings
     differ in size.
     """
-    edges = values.quantile([1 / 3, 2 / 3]).to_numpy()
-    return pd.Series(np.array(THIRDS)[np.searchsorted(edges, values, side="left")], values.index)
+    thirds = [1 / 3, 2 / 3]
+    edges = values.quantile(thirds).to_numpy()
+    place = np.searchsorted(edges, values, side="left")
+    return pd.Series(np.array(THIRDS)[place], values.index)
 
 
 def interaction(panel: Panel) -> Estimates:
@@ -303,8 +331,10 @@ def interaction(panel: Panel) -> Estimates:
     both.
     """
     rows = panel.rows.dropna(subset=list(BOTH))
-    scaled = (rows[list(BOTH)] - rows[list(BOTH)].mean()) / rows[list(BOTH)].std()
-    rows = rows.assign(product=scaled["liking"] * scaled["results"])
+    deviations = rows[list(BOTH)] - rows[list(BOTH)].mean()
+    scaled = deviations / rows[list(BOTH)].std()
+    product = scaled["liking"] * scaled["results"]
+    rows = rows.assign(product=product)
     name = say("rep_liking.interaction.product")
     contrast = lagged_contrast(rows, BOTH, {"product": 1.0}, name, plain=("product",))
     caption = say("rep_liking.interaction.caption")

@@ -53,24 +53,30 @@ def corrected(panel: Panel, made: Design, fit: Fit, level: float = 0.95) -> Corr
     rep, widened to Student's t at `level`. The errors' sizes are estimated anew without each
     client or rep, so their uncertainty counts. ValueError where too few repeats are on record.
     """
-    clients = _left_out(panel, made, fit, made.rows["client_id"], panel.spells["client_id"])
+    client = made.rows["client_id"]
+    clients = _left_out(panel, made, fit, client, panel.spells["client_id"])
     found = clients[0]
     se = jackknife(clients[1:])
     if made.rows["rep"].nunique() >= FEWEST_REPS:
-        reps = _left_out(panel, made, fit, made.rows["rep"], panel.rep)
+        rep = made.rows["rep"]
+        reps = _left_out(panel, made, fit, rep, panel.rep)
         tail = (1 + level) / 2
-        few = stats.t.ppf(tail, len(reps) - 2) / stats.norm.ppf(tail)
+        quantile = stats.t.ppf(tail, len(reps) - 2)
+        few = quantile / stats.norm.ppf(tail)
         se = np.fmax(se, few * jackknife(reps[1:]))
-    known = bool(np.isfinite([*found, *se]).all())
+    finite = np.isfinite([*found, *se])
+    known = bool(finite.all())
     return Corrected(found[:3], se[:3], found[3:], se[3:], known)
 
 
 def distances(grid: np.ndarray) -> np.ndarray:
     """The shortest distances in months at which enough pairs of values are known, shape (k,)."""
     known = ~np.isnan(grid)
-    farthest = min(FARTHEST, grid.shape[1] - 1)
+    last = grid.shape[1] - 1
+    farthest = min(FARTHEST, last)
     pairs = [(known[:, lag:] & known[:, :-lag]).sum() for lag in range(1, farthest + 1)]
-    return 1 + np.flatnonzero(np.array(pairs) >= LEAST_PAIRS)[:REPEATS]
+    enough = np.array(pairs) >= LEAST_PAIRS
+    return 1 + np.flatnonzero(enough)[:REPEATS]
 
 
 def repeated(lags: np.ndarray, agree: np.ndarray, pairs: np.ndarray) -> np.ndarray:
@@ -84,15 +90,19 @@ def repeated(lags: np.ndarray, agree: np.ndarray, pairs: np.ndarray) -> np.ndarr
     >>> repeated(lags, 0.8 * 0.9 ** lags[None], np.full((1, 3), 500)).round(6)
     array([0.8])
     """
-    weight = pairs * np.clip(agree, 0, None) ** 2  # one over the variance of the log
+    positive = np.clip(agree, 0, None)
+    weight = pairs * positive**2  # one over the variance of the log
     total = np.maximum(weight.sum(axis=1), 1e-300)
-    log = np.log(np.clip(agree, 1e-12, None))
+    clipped = np.clip(agree, 1e-12, None)
+    log = np.log(clipped)
     mean_lag = weight @ lags / total
-    mean_log = (weight * log).sum(axis=1) / total
+    weighted = (weight * log).sum(axis=1)
+    mean_log = weighted / total
     apart = lags - mean_lag[:, None]
     slope = (weight * apart * log).sum(axis=1)
     slope /= np.maximum((weight * apart**2).sum(axis=1), 1e-300)
-    share = np.where(weight.any(axis=1), np.exp(mean_log - slope * mean_lag), 0.0)
+    at_zero = np.exp(mean_log - slope * mean_lag)
+    share = np.where(weight.any(axis=1), at_zero, 0.0)
     return np.clip(share, LEAST_RELIABLE, 1.0)
 
 
@@ -106,18 +116,24 @@ def _left_out(
     """
     names = pd.Index(rows.unique())
     group = names.get_indexer(rows)
-    place = names.get_indexer(np.ravel(cells)).reshape(len(panel.spells), -1)
+    places = names.get_indexer(np.ravel(cells))
+    place = places.reshape(len(panel.spells), -1)
     place = np.broadcast_to(place, panel.liking.shape)
-    theta = np.vstack([fit.theta, fit.without_each(group)])
-    seen = _totals(fit.slopes[:, :, None] * fit.slopes[:, None, :], group, len(names))
+    both_ways = [fit.theta, fit.without_each(group)]
+    theta = np.vstack(both_ways)
+    outer = fit.slopes[:, :, None] * fit.slopes[:, None, :]
+    seen = _totals(outer, group, len(names))
     true, reliable, scale = _without_error(panel, made, fit, seen, group, place)
-    apart = np.linalg.det(true[:, :2, :2]) > 0
+    blocks = true[:, :2, :2]
+    apart = np.linalg.det(blocks) > 0
     true[~apart] = np.eye(true.shape[1])
     # In a regression weighted as the fit is, what is estimated is inv(seen) @ true @ (true
     # effects).
-    effects = np.linalg.solve(true, seen @ theta[..., None])[:, :2, 0] * scale
+    solved = np.linalg.solve(true, seen @ theta[..., None])
+    effects = solved[:, :2, 0] * scale
     effects[~apart] = np.nan
-    return np.column_stack([effects, effects[:, 1] - effects[:, 0], reliable])
+    gap = effects[:, 1] - effects[:, 0]
+    return np.column_stack([effects, gap, reliable])
 
 
 def _without_error(
@@ -132,7 +148,8 @@ def _without_error(
     """
     groups = int(group.max()) + 1
     weight = fit.slopes[:, made.covariates.shape[1] :].sum(axis=1) ** 2
-    parts = {"liking": np.ones(len(weight)), "results": 1 / _months_of_results(panel, made.rows)}
+    precision = 1 / _months_of_results(panel, made.rows)
+    parts = {"liking": np.ones(len(weight)), "results": precision}
     true = seen.copy()
     reliable, scale = np.empty((2, 1 + groups, 2))
     for k, name in enumerate(BOTH):
@@ -140,10 +157,14 @@ def _without_error(
         error, lasting = _error(_before_any_wish(panel, getattr(panel, name)), place, groups)
         shift, extra = _smoothing(lasting / unit, panel.window if name == "results" else 1)
         error = error / unit
-        true[:, k, k] -= error * _totals(weight * parts[name], group, groups)
-        true[:, k, k] += shift * _totals(weight, group, groups)
-        reliable[:, k] = np.clip(1 - error * parts[name].mean(), LEAST_RELIABLE, 1)
-        scale[:, k] = np.sqrt(np.clip(reliable[:, k] + extra, LEAST_RELIABLE, None))
+        weighted = _totals(weight * parts[name], group, groups)
+        true[:, k, k] -= error * weighted
+        weights = _totals(weight, group, groups)
+        true[:, k, k] += shift * weights
+        share = 1 - error * parts[name].mean()
+        reliable[:, k] = np.clip(share, LEAST_RELIABLE, 1)
+        reach = np.clip(reliable[:, k] + extra, LEAST_RELIABLE, None)
+        scale[:, k] = np.sqrt(reach)
     return true, reliable, scale
 
 
@@ -152,10 +173,12 @@ def _before_any_wish(panel: Panel, grid: np.ndarray) -> np.ndarray:
 
     Who wishes to leave and may not yet rates lower: that is neither error nor slow change.
     """
-    last = panel.rows.groupby("row")["given"].max()
+    latest = panel.rows.groupby("row")
+    last = latest["given"].max()
     until = np.zeros(len(grid))
     until[last.index] = last
-    return np.where(np.arange(grid.shape[1]) < until[:, None], grid, np.nan)
+    before = np.arange(grid.shape[1]) < until[:, None]
+    return np.where(before, grid, np.nan)
 
 
 def _error(grid: np.ndarray, place: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
@@ -170,7 +193,8 @@ def _error(grid: np.ndarray, place: np.ndarray, groups: int) -> tuple[np.ndarray
     agree, pairs = (np.stack(each, axis=1) for each in zip(*found, strict=True))
     share = repeated(lags, agree, pairs)
     variance = np.nanvar(grid)
-    running = agree[:, lags == np.arange(1, len(lags) + 1)]
+    first_lags = np.arange(1, len(lags) + 1)
+    running = agree[:, lags == first_lags]
     return (1 - share) * variance, np.column_stack([share, running]) * variance
 
 
@@ -183,15 +207,19 @@ def _correlation(
     those who stay to give the later one differ from those who leave before.
     """
     x = grid[:, lag:]
-    y = grid[:, : grid.shape[1] - lag]
+    earlier = grid.shape[1] - lag
+    y = grid[:, :earlier]
     known = ~np.isnan(x + y)
     x = x[known]
     y = y[known]
-    products = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)
-    n, *sums = _totals(products, place[:, lag:][known], groups).T
+    terms = [np.ones(len(x)), x, y, x * x, y * y, x * y]
+    products = np.stack(terms, axis=1)
+    places = place[:, lag:][known]
+    n, *sums = _totals(products, places, groups).T
     with np.errstate(divide="ignore", invalid="ignore"):
         mean_x, mean_y, xx, yy, xy = (each / n for each in sums)
-        return (xy - mean_x * mean_y) / np.sqrt((xx - mean_x**2) * (yy - mean_y**2)), n
+        spreads = (xx - mean_x**2) * (yy - mean_y**2)
+        return (xy - mean_x * mean_y) / np.sqrt(spreads), n
 
 
 def _smoothing(lasting: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -204,15 +232,19 @@ def _smoothing(lasting: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray
         return np.zeros(len(lasting)), np.zeros(len(lasting))
     months = np.arange(window)
     own = lasting[:, np.abs(months[:, None] - months)].mean(axis=(1, 2))
-    return lasting[:, :window].mean(axis=1) - own, lasting[:, 0] - own
+    recent = lasting[:, :window].mean(axis=1)
+    return recent - own, lasting[:, 0] - own
 
 
 def _months_of_results(panel: Panel, rows: pd.DataFrame) -> np.ndarray:
     """How many months' results each row's mean is made of, shape (n,)."""
     known = ~np.isnan(panel.results)
-    columns = rows["given"].to_numpy(int)[:, None] - 1 - np.arange(panel.window)
-    there = known[rows["row"].to_numpy(int)[:, None], np.clip(columns, 0, None)] & (columns >= 0)
-    return np.maximum(there.sum(axis=1), 1)
+    given = rows["given"].to_numpy(int)[:, None]
+    columns = given - 1 - np.arange(panel.window)
+    at = rows["row"].to_numpy(int)[:, None]
+    there = known[at, np.clip(columns, 0, None)] & (columns >= 0)
+    number = there.sum(axis=1)
+    return np.maximum(number, 1)
 
 
 def _totals(values: np.ndarray, codes: np.ndarray, groups: int) -> np.ndarray:
@@ -224,5 +256,6 @@ def _totals(values: np.ndarray, codes: np.ndarray, groups: int) -> np.ndarray:
     known = codes >= 0
     columns = [np.bincount(codes[known], each[known], minlength=groups) for each in flat.T]
     every = flat.sum(axis=0)
-    sums = np.vstack([every, every - np.stack(columns, axis=1)])
+    others = every - np.stack(columns, axis=1)
+    sums = np.vstack([every, others])
     return sums.reshape(1 + groups, *values.shape[1:])

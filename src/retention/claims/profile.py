@@ -45,7 +45,8 @@ def known_at_signing(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.Dat
     and every category and yes-or-no column, by their ids.
     """
     groups: dict[str, pd.Series] = {TERM: term_group(spells), SIZE: quarters(spells)}
-    numbers = [name for name in _columns(extra, NUMBERS) if name != "monthly_ad_spend"]
+    numeric = _columns(extra, NUMBERS)
+    numbers = [name for name in numeric if name != "monthly_ad_spend"]
     for name in (name for name in numbers if name in spells):
         rank = spells[name].astype(float).rank(pct=True)  # values that tie stay together
         thirds = pd.cut(rank, [0, 1 / 3, 2 / 3, 1], labels=list(THIRDS))
@@ -54,7 +55,8 @@ def known_at_signing(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.Dat
     for name in _columns(extra, KINDS_OF_COLUMN, "seller_id"):
         if name not in spells or name in NOT_AT_SIGNING:
             continue
-        values = spells[name].astype("string").replace({"True": "yes", "False": "no"})
+        words = spells[name].astype("string")
+        values = words.replace({"True": "yes", "False": "no"})
         if 1 < values.nunique() <= MOST_LEVELS:
             groups[name] = values
     return pd.DataFrame(groups, index=spells.index)
@@ -106,8 +108,10 @@ def early_and_late(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Estimate
     for about in groups:
         values = groups[about]
         for level in sorted(values.dropna().unique(), key=_order(values)):
-            part = outcome.where((values == level).fillna(False).to_numpy(bool))
-            rows += _shares(_named(about, values, level), part)
+            of_level = (values == level).fillna(False)
+            part = outcome.where(of_level.to_numpy(bool))
+            group = _named(about, values, level)
+            rows += _shares(group, part)
     return Estimates(tuple(rows), say("data.caption.early_and_late"))
 
 
@@ -129,12 +133,15 @@ def _shares(name: str, part: Outcome) -> list[Estimate]:
     late = say("data.stay.late", months=SWEET_SPOT)
     for month, group in ((EARLY, early), (SWEET_SPOT, late)):
         row = after(curve, month)
-        counts = (part.seen, int(np.sum(part.within(month).kind > 0)))
-        shares = row[["survival", "low", "high"]].to_numpy(float)
+        ended = np.sum(part.within(month).kind > 0)
+        counts = (part.seen, int(ended))
+        columns = ["survival", "low", "high"]
+        shares = row[columns].to_numpy(float)
         if month == EARLY:
             shares = 1 - shares[[0, 2, 1]]
         if known >= month:
-            rows.append(Estimate.of("A9", name, group, list(shares), "share", counts))
+            estimate = Estimate.of("A9", name, group, list(shares), "share", counts)
+            rows.append(estimate)
     return rows
 
 
@@ -147,7 +154,8 @@ def what_tells(
         return Finding("A9", say("data.tells.nothing"))
     names = beyond_chance(tests)
     if not names:
-        return Finding("A9", say("data.tells.none", things=len(tests)))
+        text = say("data.tells.none", things=len(tests))
+        return Finding("A9", text)
     named = ", ".join(thing_name(about) for about in names)
     return Finding("A9", say("data.tells.some", things=len(tests), names=named))
 
@@ -158,7 +166,8 @@ def beyond_chance(tests: Mapping[str, float]) -> list[str]:
     """
     if not tests:
         return []
-    kept = multipletests(list(tests.values()), alpha=FALSE_DISCOVERIES, method="fdr_bh")[0]
+    chances = list(tests.values())
+    kept = multipletests(chances, alpha=FALSE_DISCOVERIES, method="fdr_bh")[0]
     return [about for about, keep in zip(tests, kept, strict=True) if keep]
 
 
@@ -197,8 +206,10 @@ def _p(rows: pd.DataFrame, column: str) -> float:
     """
     rows = rows.reset_index(drop=True)
     values = rows[column].astype("string")
-    clients = rows["client_id"].groupby(values).nunique()
-    names = clients[clients >= MIN_CLIENTS].sort_values(ascending=False, kind="stable").index[1:]
+    by_value = rows["client_id"].groupby(values)
+    clients = by_value.nunique()
+    enough = clients[clients >= MIN_CLIENTS].sort_values(ascending=False, kind="stable")
+    names = enough.index[1:]
     return (
         p_of(rows, np.column_stack([values == name for name in names]).astype(float))
         if len(names)

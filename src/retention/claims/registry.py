@@ -86,7 +86,8 @@ class Judged:
     @property
     def table(self) -> pd.DataFrame:
         """Every planned way beside its own verdict, the primary first."""
-        return sensitivity_table(self.claim, [self.ways.primary, *self.ways.planned])
+        ways = [self.ways.primary, *self.ways.planned]
+        return sensitivity_table(self.claim, ways)
 
     def what_to_do(self) -> Finding:
         """The advice that follows from the verdict."""
@@ -125,4 +126,5 @@ def estimators() -> Mapping[str, Estimator]:
 
 def judged(name: str, study: Studied) -> Judged:
     """The claim as it stands in the study's data; KeyError where there is no such claim."""
-    return Judged(study.claims[name], estimators()[name](study), study.caveats)
+    computed = estimators()[name](study)
+    return Judged(study.claims[name], computed, study.caveats)

@@ -30,12 +30,16 @@ def reliabilities(panel: Panel) -> Estimates:
     rows = []
     for k, name in enumerate(BOTH):
         limits = _share(true, k)
-        rows.append(Estimate.of("A6", SHARES[name], AS_MEASURED, limits, "share", counts))
+        measured_row = Estimate.of("A6", SHARES[name], AS_MEASURED, limits, "share", counts)
+        rows.append(measured_row)
     measured = _limits(planned.theta, planned.se)
-    rows.append(Estimate.of("A6", GAP, AS_MEASURED, measured, "difference", counts))
+    gap_row = Estimate.of("A6", GAP, AS_MEASURED, measured, "difference", counts)
+    rows.append(gap_row)
     if true.known:
-        without = _limits(true.theta[2], true.se[2])
-        rows.append(Estimate.of("A6", GAP, NO_ERROR, without, "difference", counts))
+        gap = true.theta[2]
+        without = _limits(gap, true.se[2])
+        row = Estimate.of("A6", GAP, NO_ERROR, without, "difference", counts)
+        rows.append(row)
     return Estimates(tuple(rows), caption)
 
 
@@ -70,7 +74,8 @@ def _measured_words(planned: Contrast, true: Corrected) -> list[str]:
     if not true.known:
         return [*sentences, say("rep_liking.measured.all_noise")]
     plain, plain_low, plain_high = _limits(planned.theta, planned.se)
-    without, low, high = _limits(true.theta[2], true.se[2])
+    gap = true.theta[2]
+    without, low, high = _limits(gap, true.se[2])
     difference = say(
         "rep_liking.measured.corrected",
         plain=plain,

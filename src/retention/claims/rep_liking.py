@@ -63,14 +63,16 @@ def liking_difference(
 
 def _signed(liking: Contrast, results: Contrast, difference: Contrast) -> Contrast:
     """The difference with what must be said where liking or results do not protect."""
-    caveats = (RESULTS_HARM,) if results.interval(Z_PRIMARY)[0] > 0 else ()
+    harm = results.interval(Z_PRIMARY)[0] > 0
+    caveats = (RESULTS_HARM,) if harm else ()
     if not liking.theta > 0:
         return replace(difference, caveats=caveats)
     worst = min(
         (replace(liking, theta=-liking.theta), difference), key=lambda contrast: contrast.theta
     )
     clear = liking.interval(Z_PRIMARY)[0] > 0
-    return replace(worst, caveats=(LIKING_HARMS if clear else LIKING_UNCLEAR, *caveats))
+    words = LIKING_HARMS if clear else LIKING_UNCLEAR
+    return replace(worst, caveats=(words, *caveats))
 
 
 def liking_sensitivities(panel: Panel) -> list[Contrast]:
@@ -99,7 +101,8 @@ def opposite_parts(panel: Panel) -> tuple[str, ...]:
     differences = [part.theta for part in parts if not part.gate]
     if len(differences) < len(FREE):
         return ()
-    return (OPPOSITE,) if differences[0] * differences[1] < 0 else ()
+    opposite = differences[0] * differences[1]
+    return (OPPOSITE,) if opposite < 0 else ()
 
 
 def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
@@ -110,20 +113,24 @@ def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
     answers: see `tipping`.
     """
     known = rows.dropna(subset=["results"])
-    X = pd.DataFrame(
-        {"results": known["results"], "size": np.log(known["monthly_ad_spend"].clip(lower=1))}
-    )
+    spend = {"results": known["results"], "size": np.log(known["monthly_ad_spend"].clip(lower=1))}
+    X = pd.DataFrame(spend)
     X = X.assign(
         fixed=(known["term_months"] > 1).astype(float),
         tenure=np.log1p(known["from_month"].astype(float)),
     )
-    answered = known["liking"].notna().astype(float)
+    known_rating = known["liking"].notna()
+    answered = known_rating.astype(float)
     if answered.nunique() < 2:
         return rows
-    X = (X - X.mean()) / X.std().replace(0, 1)
-    chance = LogisticRegression().fit(X, answered).predict_proba(X)[:, 1]
-    weight = answered.mean() / pd.Series(chance, known.index)
-    return known.assign(weight=weight.clip(*weight.quantile([0.01, 0.99])))
+    spread = X.std().replace(0, 1)
+    X = (X - X.mean()) / spread
+    fitted = LogisticRegression().fit(X, answered)
+    chance = fitted.predict_proba(X)[:, 1]
+    chances = pd.Series(chance, known.index)
+    weight = answered.mean() / chances
+    limits = weight.clip(*weight.quantile([0.01, 0.99]))
+    return known.assign(weight=limits)
 
 
 def without_error(panel: Panel) -> Contrast:
@@ -138,7 +145,8 @@ def without_error(panel: Panel) -> Contrast:
     try:
         true = corrected_effects(panel)
     except ValueError as error:
-        return replace(planned, lacking=(error.args[0],))
+        why = error.args[0]
+        return replace(planned, lacking=(why,))
     if not true.known:
         return replace(planned, se=NOTHING_KNOWN, caveats=())
     each = zip(true.theta, true.se, strict=True)
@@ -148,7 +156,8 @@ def without_error(panel: Panel) -> Contrast:
 def corrected_effects(panel: Panel) -> Corrected:
     """Effects and reliabilities of the planned regression. ValueError, NotFittedError."""
     made = design(panel.rows, BOTH)
-    return corrected(panel, made, made.fit(), PRIMARY)
+    fit = made.fit()
+    return corrected(panel, made, fit, PRIMARY)
 
 
 def missing(panel: Panel, *needed: str) -> list[str]:

@@ -36,8 +36,10 @@ class Shape:
         """What the test of the shape finds."""
         if self.bend.gate:
             return "unknown"
-        low, high = self.bend.interval(float(stats.norm.ppf((1 + SHAPE_LEVEL) / 2)))
-        if low > 0 and self.poorest.theta < 0 < self.best.theta:
+        upper = stats.norm.ppf((1 + SHAPE_LEVEL) / 2)
+        low, high = self.bend.interval(float(upper))
+        both = low > 0 and self.poorest.theta < 0 < self.best.theta
+        if both:
             return "both_ends"
         return "bent" if low > 0 or high < 0 else "straight"
 
@@ -50,7 +52,8 @@ def results_shape(panel: Panel) -> Shape:
     says. The wider interval of client and rep, at `SHAPE_LEVEL`.
     """
     rows = panel.rows.dropna(subset=list(BOTH))
-    scaled = (rows["results"] - rows["results"].mean()) / rows["results"].std()
+    deviations = rows["results"] - rows["results"].mean()
+    scaled = deviations / rows["results"].std()
     low, high = scaled.quantile(list(ENDS)) if len(rows) else ENDS
     sums = [{"bend": 1.0}, *({"results": 1.0, "bend": 2 * end} for end in (low, high))]
     bent = rows.assign(bend=scaled**2)
@@ -75,7 +78,8 @@ def shape_words(panel: Panel) -> Finding:
     if kind == "straight":
         ratio, low, high = (as_ratio(x) for x in (shape.bend.theta, *shape.bend.interval()))
         interval = between(low, high, "ratio")
-        return Finding("A6", say("rep_liking.shape.straight", ratio=ratio, interval=interval))
+        text = say("rep_liking.shape.straight", ratio=ratio, interval=interval)
+        return Finding("A6", text)
     poorest = as_ratio(shape.poorest.theta)
     best = as_ratio(shape.best.theta)
     if kind == "both_ends":

@@ -46,8 +46,10 @@ def seller_spread(
     # the other way.
     ends = expected_ends(spells, "seller_id", unknown=unknown, size=size, by_others=False)
     clients = int(ends["clients"].sum())
-    counts: dict[str, int] = {CLIENTS: int(ends["observed"].sum())}
-    enough = int((ends["expected"] >= MIN_EARLY).sum())
+    observed = int(ends["observed"].sum())
+    counts: dict[str, int] = {CLIENTS: observed}
+    known_enough = ends["expected"] >= MIN_EARLY
+    enough = int(known_enough.sum())
     lacking = () if enough >= MIN_SELLERS else lacking_words(enough, len(ends), _ends_short(ends))
     if len(ends) < 2:
         return Contrast(name, math.nan, math.nan, clients, counts, lacking)
@@ -58,7 +60,8 @@ def seller_spread(
 def _ends_short(ends: pd.DataFrame) -> float:
     """Expected early ends that the largest sellers lack for a comparison."""
     largest = ends["expected"].astype(float).nlargest(MIN_SELLERS)
-    return float(MIN_SELLERS * MIN_EARLY - largest.clip(upper=MIN_EARLY).sum())
+    counted = largest.clip(upper=MIN_EARLY)
+    return float(MIN_SELLERS * MIN_EARLY - counted.sum())
 
 
 def lacking_words(enough: int, sellers: int, ends: float) -> tuple[str, ...]:
@@ -97,12 +100,16 @@ def sellers(spells: pd.DataFrame) -> pd.DataFrame:
         return early
     table = funnel(early["observed"], early["expected"])
     late = expected_ends(spells, "seller_id", early=False)
-    table["later"] = (late["observed"] / late["expected"]).where(late["expected"] >= MIN_LATER)
+    ratio = late["observed"] / late["expected"]
+    table["later"] = ratio.where(late["expected"] >= MIN_LATER)
     new = spells[spells["entry_months"] == 0]
-    signed = new.groupby("seller_id")["start_date"].agg(["size", "min", "max"])
-    months = (signed["max"] - signed["min"]).dt.days / 30.4375
+    deals = new.groupby("seller_id")["start_date"]
+    signed = deals.agg(["size", "min", "max"])
+    days = signed["max"] - signed["min"]
+    months = days.dt.days / 30.4375
     table["signed"] = signed["size"]
-    table["deals"] = (signed["size"] / months.clip(lower=1)).round(2)
+    rate = signed["size"] / months.clip(lower=1)
+    table["deals"] = rate.round(2)
     table["gone"] = _gone_early(spells, table.index)
     return table
 
@@ -112,9 +119,11 @@ def _gone_early(spells: pd.DataFrame, people: pd.Index) -> pd.Series:
     outcome = follow_up(spells)
     gone = {}
     for who in people:
-        part = outcome.where((spells["seller_id"] == who).fillna(False).to_numpy())
+        own = (spells["seller_id"] == who).fillna(False)
+        part = outcome.where(own.to_numpy())
         if known_through(part, MIN_AT_RISK) >= EARLY:
-            gone[who] = 1 - after(kaplan_meier(part), EARLY)["survival"]
+            curve = after(kaplan_meier(part), EARLY)
+            gone[who] = 1 - curve["survival"]
     return pd.Series(gone, dtype=float)
 
 
@@ -151,10 +160,13 @@ def seller_words(table: pd.DataFrame) -> Findings:
     compared.
     """
     if table.empty:
-        return Findings((Finding("A7", say("sellers.answer.too_few")),))
-    ranked = int((~table["few"]).sum())
+        finding = Finding("A7", say("sellers.answer.too_few"))
+        return Findings((finding,))
+    compared = ~table["few"]
+    ranked = int(compared.sum())
     if not ranked:
-        return Findings((Finding("A7", say("sellers.answer.none_compared", sellers=len(table))),))
+        text = say("sellers.answer.none_compared", sellers=len(table))
+        return Findings((Finding("A7", text),))
     kinds = readings(table)
     beyond = table[kinds == "beyond"]
     unusual = table.index[kinds == "unusual"]

@@ -28,7 +28,8 @@ def quarters(spells: pd.DataFrame, column: str = SPEND) -> pd.Series:
     Missing where size is not known, and for all where nearly all are of one size.
     """
     values = known_size(spells, column)
-    edges = np.unique(values.quantile([0, 0.25, 0.5, 0.75, 1]).dropna())
+    fifths = [0, 0.25, 0.5, 0.75, 1]
+    edges = np.unique(values.quantile(fifths).dropna())
     if len(edges) < len(QUARTERS) + 1:
         return _natural(values)
     return pd.cut(values, edges, labels=list(QUARTERS), include_lowest=True)
@@ -44,7 +45,8 @@ def _natural(values: pd.Series) -> pd.Series:
         return pd.Series(
             pd.Categorical([None] * len(values), categories=NATURAL, ordered=True), values.index
         )
-    codes = np.select([values.isna(), values <= low, values >= high], [-1, 0, 2], 1)
+    conditions = [values.isna(), values <= low, values >= high]
+    codes = np.select(conditions, [-1, 0, 2], 1)
     return pd.Series(pd.Categorical.from_codes(codes, NATURAL, ordered=True), values.index)
 
 
@@ -74,7 +76,8 @@ def cut_points(spells: pd.DataFrame, column: str = SPEND) -> Finding:
         return Finding("A4", ALIKE)
     missing = int(groups.isna().sum())
     sizes = spells[column].groupby(groups, observed=True)
-    if list(groups.cat.categories) == list(NATURAL):
+    names = list(groups.cat.categories)
+    if names == list(NATURAL):
         share = groups.value_counts(normalize=True)
         steps = {
             "low": sizes.max().iloc[0],
@@ -83,7 +86,8 @@ def cut_points(spells: pd.DataFrame, column: str = SPEND) -> Finding:
             "largest": share[NATURAL[2]],
         }
         if missing:
-            return Finding("A4", say("ad_spend.cuts.steps_but", missing=missing, **steps))
+            text = say("ad_spend.cuts.steps_but", missing=missing, **steps)
+            return Finding("A4", text)
         return Finding("A4", say("ad_spend.cuts.steps", **steps))
     edges = ", ".join(f"{edge:,.0f}" for edge in sizes.max().iloc[:-1])
     if missing:
@@ -100,13 +104,16 @@ def at_risk_by_quarter(
     spells: pd.DataFrame, months: Sequence[int], column: str = SPEND
 ) -> pd.DataFrame:
     """Clients at risk just after each of `months`: a row a quarter of size, a column a month."""
-    return at_risk_by_term(spells, months, quarters(spells, column), group_name)
+    groups = quarters(spells, column)
+    return at_risk_by_term(spells, months, groups, group_name)
 
 
 def survival_words(curves: pd.DataFrame, month: int = 12) -> str:
     """The curves in words: the share who had not left by choice after a year, by quarter."""
-    read = curves[(curves["month"] <= month) & (curves["followed"] >= month)]
-    shares = read.groupby("group", sort=False)["survival"].last()
+    early = curves["month"] <= month
+    read = curves[early & (curves["followed"] >= month)]
+    by_group = read.groupby("group", sort=False)
+    shares = by_group["survival"].last()
     return curves_words(
         say("ad_spend.alt.share", group=group, share=share) for group, share in shares.items()
     )
@@ -122,8 +129,10 @@ def rates_by_quarter(spells: pd.DataFrame, column: str = SPEND) -> pd.DataFrame:
     outcome = follow_up(spells)
     rows = {}
     for quarter in groups.cat.categories:
-        part = outcome.where((groups == quarter).to_numpy())
+        inside = (groups == quarter).to_numpy()
+        part = outcome.where(inside)
         by_choice, let_go, neutral = (part.only([kind]).ended for kind in KINDS.values())
+        a_month = by_choice / part.months if part.months else math.nan
         rows[quarter] = {
             "size_group": group_name(quarter),
             "clients": part.seen,
@@ -131,9 +140,10 @@ def rates_by_quarter(spells: pd.DataFrame, column: str = SPEND) -> pd.DataFrame:
             "left_by_choice": by_choice,
             "let_go": let_go,
             "neutral": neutral,
-            "left_a_month": by_choice / part.months if part.months else math.nan,
+            "left_a_month": a_month,
         }
-    return pd.DataFrame.from_records(list(rows.values()), index=list(rows))
+    records = list(rows.values())
+    return pd.DataFrame.from_records(records, index=list(rows))
 
 
 def raw_rate_ratio(spells: pd.DataFrame, column: str = SPEND) -> Estimates:

@@ -40,9 +40,8 @@ HORIZONS = (12, 24)  # months within which mean service is compared
 def term_group(spells: pd.DataFrame) -> pd.Series:
     """The term at signing in months, as a categorical ordered by length."""
     terms = spells["contract_term_months"].astype(int)
-    return pd.Series(
-        pd.Categorical(terms, categories=sorted(terms.unique()), ordered=True), spells.index
-    )
+    months = terms.unique()
+    return pd.Series(pd.Categorical(terms, categories=sorted(months), ordered=True), spells.index)
 
 
 def term_name(months: int) -> str:
@@ -68,11 +67,13 @@ def survival_by_term(
     groups = term_group(spells) if groups is None else groups
     parts = []
     for group, part in _each(outcome, groups):
-        followed = min(curves.known_through(part, MIN_AT_RISK), part.stop.max(initial=0))
+        last = part.stop.max(initial=0)
+        followed = min(curves.known_through(part, MIN_AT_RISK), last)
         curve = curves.kaplan_meier(part)
         if followed > 0:
             curve = curve[curve["month"] <= followed]
-            parts.append(curve.assign(group=called(group), followed=followed))
+            shown = curve.assign(group=called(group), followed=followed)
+            parts.append(shown)
     columns = ["group", *curves.CURVE, "followed"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
@@ -115,7 +116,8 @@ def survival_estimates(spells: pd.DataFrame) -> Estimates:
         name = say("contract_term.estimate.logrank", df=test.df)
         group = say("contract_term.group.all_terms")
         counts = (outcome.seen, outcome.ended)
-        rows.append(Estimate.of("A1", name, group, (test.chi2,), "chi2", counts))
+        estimate = Estimate.of("A1", name, group, (test.chi2,), "chi2", counts)
+        rows.append(estimate)
     return Estimates(tuple(rows), say("contract_term.caption.survival"))
 
 
@@ -145,10 +147,13 @@ def _shares(outcome: outcomes.Outcome, groups: pd.Series, name: str) -> list[Est
         curve = curves.kaplan_meier(part)
         known = curves.known_through(part, MIN_AT_RISK)
         for month in (m for m in LANDMARKS if m <= known):
-            values = curves.after(curve, month)[["survival", "low", "high"]]
-            counts = (part.seen, part.within(month).ended)
+            row = curves.after(curve, month)
+            values = row[["survival", "low", "high"]]
+            ended = part.within(month).ended
+            counts = (part.seen, ended)
             about = say(name, month=month)
-            rows.append(Estimate.of("A1", about, term_name(term), values, "share", counts))
+            estimate = Estimate.of("A1", about, term_name(term), values, "share", counts)
+            rows.append(estimate)
     return rows
 
 
@@ -193,10 +198,13 @@ def _means_within(spells: pd.DataFrame, horizon: int) -> list[Estimate]:
         _normal(name, ARMS[arm], mean, se, [parts[arm]], of_arm)
         for arm, (mean, se) in means.items()
     ]
-    gain = means[FIXED][0] - means[MONTHLY][0]
-    se = math.hypot(means[FIXED][1], means[MONTHLY][1])
+    fixed_mean = means[FIXED][0]
+    gain = fixed_mean - means[MONTHLY][0]
+    fixed_se = means[FIXED][1]
+    se = math.hypot(fixed_se, means[MONTHLY][1])
     both = [parts[MONTHLY], parts[FIXED]]
-    return [*rows, _normal(name, DIFFERENCE, gain, se, both, of_both)]
+    difference = _normal(name, DIFFERENCE, gain, se, both, of_both)
+    return [*rows, difference]
 
 
 def _mean(counts: outcomes.Counts, horizon: int) -> np.ndarray:
@@ -204,7 +212,8 @@ def _mean(counts: outcomes.Counts, horizon: int) -> np.ndarray:
 
 
 def _gain(monthly: outcomes.Counts, fixed: outcomes.Counts, horizon: int) -> np.ndarray:
-    return np.asarray(fixed.mean(horizon) - monthly.mean(horizon))
+    of_fixed = fixed.mean(horizon)
+    return np.asarray(of_fixed - monthly.mean(horizon))
 
 
 def _normal(
@@ -234,9 +243,12 @@ def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
     outcome = follow_up(spells).only(BY_CHOICE)
     monthly = (spells["contract_term_months"] == 1).to_numpy()
     rows = []
-    for arm, part in ((MONTHLY, outcome.where(monthly)), (FIXED, outcome.where(~monthly))):
-        for month, n in enumerate(part.at_risk(np.arange(1, last + 1)), start=1):
-            ended = int(np.sum((part.kind > 0) & (part.stop == month)))
+    fixed_term = outcome.where(~monthly)
+    for arm, part in ((MONTHLY, outcome.where(monthly)), (FIXED, fixed_term)):
+        at_risk = part.at_risk(np.arange(1, last + 1))
+        for month, n in enumerate(at_risk, start=1):
+            gone = (part.kind > 0) & (part.stop == month)
+            ended = int(np.sum(gone))
             if n >= MIN_AT_RISK:
                 shares = (ended / n, *wilson(ended, int(n)))
                 rows.append((ARMS[arm], month, int(n), ended, *shares))
@@ -252,14 +264,18 @@ def incidence_estimates(spells: pd.DataFrame) -> Estimates:
     outcome = follow_up(spells)
     kinds = {number: kind for kind, number in KINDS.items()}
     rows = []
-    for term, part in _each(outcome, term_group(spells)):
+    terms = _each(outcome, term_group(spells))
+    for term, part in terms:
         known = curves.known_through(part, MIN_AT_RISK)
         months = [m for m in LANDMARKS if m <= known]
-        for row in curves.cumulative_incidence(part, months).itertuples():
-            counts = (part.seen, part.within(row.month).only([row.kind]).ended)
+        shares = curves.cumulative_incidence(part, months)
+        for row in shares.itertuples():
+            gone = part.within(row.month).only([row.kind])
+            counts = (part.seen, gone.ended)
             values = (row.share, row.low, row.high)
             name = say(f"contract_term.gone.{kinds[row.kind]}", month=int(row.month))
-            rows.append(Estimate.of("A1", name, term_name(term), values, "share", counts))
+            estimate = Estimate.of("A1", name, term_name(term), values, "share", counts)
+            rows.append(estimate)
     return Estimates(tuple(rows), say("contract_term.caption.gone"))
 
 
@@ -272,7 +288,8 @@ def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
     """
     outcome = follow_up(spells).only(BY_CHOICE)
     monthly = (spells["contract_term_months"] == 1).to_numpy()
-    row = rates.raw_ratio("A1", MONTHLY_OVER_FIXED, outcome.where(monthly), outcome.where(~monthly))
+    fixed = outcome.where(~monthly)
+    row = rates.raw_ratio("A1", MONTHLY_OVER_FIXED, outcome.where(monthly), fixed)
     return Estimates((row,), say("contract_term.caption.raw_ratio"))
 
 
@@ -315,7 +332,8 @@ def _median_words(medians: Mapping[int, Estimate]) -> str:
         if term == 1 and math.isinf(row.estimate):
             parts.append(say("contract_term.median.monthly_not_yet"))
         elif term == 1:
-            parts.append(say("contract_term.median.monthly", months=row.estimate))
+            text = say("contract_term.median.monthly", months=row.estimate)
+            parts.append(text)
         elif math.isinf(row.estimate):
             parts.append(say("contract_term.median.fixed_not_yet", term=term))
         else:
@@ -342,7 +360,8 @@ def hazard_words(hazard: pd.DataFrame) -> str:
     """The chart of leaving by month in words: the month in which most of each group leave."""
     if hazard.empty:
         return say("contract_term.alt.hazard_none")
-    highest = hazard.loc[hazard.groupby("group", sort=False)["hazard"].idxmax()]
+    by_group = hazard.groupby("group", sort=False)["hazard"]
+    highest = hazard.loc[by_group.idxmax()]
     peaks = [
         say("contract_term.alt.hazard_peak", group=row.group, share=row.hazard, month=row.month)
         for row in highest.itertuples()
@@ -352,7 +371,8 @@ def hazard_words(hazard: pd.DataFrame) -> str:
 
 def survival_words(table: Estimates) -> str:
     """The survival chart in words: the share who had not left by choice after a year, by term."""
-    shares = table.says(say("contract_term.estimate.not_left", month=LANDMARKS[1]))
+    name = say("contract_term.estimate.not_left", month=LANDMARKS[1])
+    shares = table.says(name)
     return curves_words([shares] if shares else [])
 
 

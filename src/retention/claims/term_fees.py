@@ -48,7 +48,8 @@ def fee_table(spells: pd.DataFrame) -> pd.DataFrame:
     spend; the usual fee is the median). Empty without `fee_pct`.
     """
     rows = _with_usual_fee(spells)
-    table = rows.groupby("term_months").agg(
+    by_term = rows.groupby("term_months")
+    table = by_term.agg(
         clients=("fee_pct", "size"), usual_fee=("fee_pct", "median"), departures=("departs", "sum")
     )
     table.insert(2, "published_fee", table.index.map(PUBLISHED_FEES))
@@ -69,11 +70,13 @@ def fee_estimates(spells: pd.DataFrame) -> Estimates | Finding:
     for row in table.itertuples():
         group = say("contract_term.group.term", months=row.term_months)
         share = row.departures / row.clients
+        departures = Estimate("A2", off, group, share, *rest, "share", row.clients, 0)
         rows += [
             Estimate("A2", usual, group, row.usual_fee, *rest, "% of spend", row.clients, 0),
-            Estimate("A2", off, group, share, *rest, "share", row.clients, 0),
+            departures,
         ]
-    return Estimates(tuple(rows), say("contract_term.caption.fees", published=_published()))
+    caption = say("contract_term.caption.fees", published=_published())
+    return Estimates(tuple(rows), caption)
 
 
 def _published() -> str:
@@ -108,9 +111,12 @@ def _with_usual_fee(spells: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(
         term_months=rows["contract_term_months"].astype(int), client=client_names(rows)
     )
-    rows["usual_fee"] = rows.groupby("term_months")["fee_pct"].transform("median")
-    known = rows.groupby("term_months")["fee_pct"].transform("size") >= MIN_FEES
-    rows["departs"] = known & ((rows["fee_pct"] - rows["usual_fee"]).abs() > FEE_DEPARTURE_POINTS)
+    fees = rows.groupby("term_months")["fee_pct"]
+    rows["usual_fee"] = fees.transform("median")
+    by_term = rows.groupby("term_months")["fee_pct"]
+    known = by_term.transform("size") >= MIN_FEES
+    gap = rows["fee_pct"] - rows["usual_fee"]
+    rows["departs"] = known & (gap.abs() > FEE_DEPARTURE_POINTS)
     return rows
 
 
@@ -127,8 +133,10 @@ def break_even_ratio(
     >>> break_even_ratio(10, 6, np.array([0.02, 0.04, 0.06]), 0.009).round(2).tolist()
     [2.24, 1.95, 1.86]
     """
-    keep = (1 - other) / (1 + DISCOUNT) ** (1 / 12)
-    needed = 1 - (1 - monthly_fee / fixed_fee * (1 - keep * (1 - chance))) / keep
+    interest = (1 + DISCOUNT) ** (1 / 12)
+    keep = (1 - other) / interest
+    kept = 1 - keep * (1 - chance)
+    needed = 1 - (1 - monthly_fee / fixed_fee * kept) / keep
     return np.asarray(needed / chance)
 
 
@@ -142,37 +150,49 @@ def break_even(spells: pd.DataFrame) -> Estimates:
     """
     terms = spells["contract_term_months"].astype(int)
     usual = fee_table(spells)
-    fees = PUBLISHED_FEES | dict(zip(usual["term_months"], usual["usual_fee"], strict=True))
+    typical = zip(usual["term_months"], usual["usual_fee"], strict=True)
+    fees = PUBLISHED_FEES | dict(typical)
     known = sorted(t for t in terms.unique() if t > 1 and t in fees)
     free = [term for term in known if min(fees[term], fees[1]) <= 0]
     rows = []
     for term in (term for term in known if term not in free):
         rows += _break_even_of(spells, terms, term, fees)
-    return Estimates(tuple(rows), _break_even_caption(free, fees))
+    caption = _break_even_caption(free, fees)
+    return Estimates(tuple(rows), caption)
 
 
 def _break_even_of(
     spells: pd.DataFrame, terms: pd.Series, term: int, fees: Mapping[int, float]
 ) -> list[Estimate]:
     """The three estimates of `break_even` for one term; empty where there is no ratio."""
-    part = spells[terms.isin([1, term])]
+    both = [1, term]
+    part = spells[terms.isin(both)]
     found = adjusted(part)
     if found.fit is None or found.contrast.gate:
         return []
-    fixed = (found.rows["contract_term_months"] > 1).to_numpy()
-    outcome = follow_up(part).where((terms[part.index] == term).to_numpy())
+    fixed_term = found.rows["contract_term_months"] > 1
+    fixed = fixed_term.to_numpy()
+    own_term = terms[part.index] == term
+    outcome = follow_up(part).where(own_term.to_numpy())
     months = float(np.sum(outcome.stop - outcome.entry))
-    other = float(np.sum(outcome.kind > KINDS[CLIENT])) / months
+    gone = outcome.kind > KINDS[CLIENT]
+    other = float(np.sum(gone)) / months
     nobody = np.full(len(found.rows), "")
-    reps = found.rows["rep"].to_numpy(object) if "rep" in found.rows else nobody
+    known = "rep" in found.rows
+    reps = found.rows["rep"].to_numpy(object) if known else nobody
     without, sizes = found.fit.without_reps(reps)
-    theta = np.vstack([found.fit.theta, found.fit.draws(DRAWS, SEED), without])
+    draws = found.fit.draws(DRAWS, SEED)
+    theta = np.vstack([found.fit.theta, draws, without])
     watched = float((found.rows["to_month"] - found.rows["from_month"])[fixed].sum())
-    chance = -np.expm1(-found.fit.totals(fixed, theta) / watched)
-    most = chance * break_even_ratio(fees[1], fees[term], chance, other)
+    totals = found.fit.totals(fixed, theta)
+    chance = -np.expm1(-totals / watched)
+    limit = break_even_ratio(fees[1], fees[term], chance, other)
+    most = chance * limit
     with np.errstate(divide="ignore"):
-        needed = np.log1p(-np.minimum(most, 1)) / np.log1p(-chance)  # 1: it always pays
-    ratio = np.exp(theta[:, found.fit.names.index("first")])
+        hazard = np.log1p(-np.minimum(most, 1))
+        needed = hazard / np.log1p(-chance)  # 1: it always pays
+    place = found.fit.names.index("first")
+    ratio = np.exp(theta[:, place])
     group = say("contract_term.group.term", months=int(term))
     counts = (found.contrast.n_clients, found.contrast.n_events)
     often = _chance_above_nothing(ratio - needed, sizes)
@@ -182,7 +202,8 @@ def _break_even_of(
     }
     rows = [Estimate.of("A2", name, group, v, "ratio", counts) for name, v in values.items()]
     pays = say("contract_term.estimate.chance_it_pays")
-    return [*rows, Estimate.of("A2", pays, group, (often,), "share", counts)]
+    estimate = Estimate.of("A2", pays, group, (often,), "share", counts)
+    return [*rows, estimate]
 
 
 def _chance_above_nothing(values: np.ndarray, sizes: np.ndarray) -> float:
@@ -190,12 +211,15 @@ def _chance_above_nothing(values: np.ndarray, sizes: np.ndarray) -> float:
     interval.
     """
     drawn = values[1 : len(values) - len(sizes)]
-    alone = with_limits(values[: 1 + len(drawn)])
+    number = 1 + len(drawn)
+    alone = with_limits(values[:number])
     wider = with_limits(values, sizes)
     if not np.isfinite(wider).all() or alone == wider or alone[1] == alone[2]:
         return float(np.mean(drawn > 0))
-    stretch = (wider[2] - wider[1]) / (alone[2] - alone[1])
-    return float(np.mean(values[0] + stretch * (drawn - values[0]) > 0))
+    reach = wider[2] - wider[1]
+    stretch = reach / (alone[2] - alone[1])
+    drawn_wider = values[0] + stretch * (drawn - values[0])
+    return float(np.mean(drawn_wider > 0))
 
 
 def _break_even_caption(free: Sequence[int], fees: Mapping[int, float]) -> str:
@@ -259,9 +283,11 @@ def streams(spells: pd.DataFrame) -> Streams | None:
     spend = spells["monthly_ad_spend"].astype(float)
     spread = contrast.reach() / Z95  # by client or by rep, the wider
     ratios = np.exp(np.append(contrast.theta, contrast.theta + spread * rng.normal(size=DRAWS)))
-    rate = (fees / spend)[fixed & (spend > 0)]
+    signed_fixed = fixed & (spend > 0)
+    rate = (fees / spend)[signed_fixed]
     once = np.ones(1)
-    moved_fees = spend * (rate.median() if len(rate) else 0.0)
+    usual = rate.median() if len(rate) else 0.0
+    moved_fees = spend * usual
     if not all(paid[signed & ~fixed].sum() > 0 for paid in (fees, moved_fees)):
         return None
     monthly, kept = (
@@ -289,7 +315,8 @@ def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
     compared = streams(spells)
     if compared is None:
         unknown = say("contract_term.without_monthly.unknown")
-        return Estimates((), say("contract_term.caption.what_if_none")), Finding("A3", unknown)
+        nothing = Estimates((), say("contract_term.caption.what_if_none"))
+        return nothing, Finding("A3", unknown)
     months = compared.horizon
     today = say("contract_term.group.as_today")
     rows = _outlook(today, 1.0, compared.monthly, compared.kept, months)
@@ -298,7 +325,8 @@ def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:
         rows += _outlook(group, share, compared.moved, compared.kept, months)
     text = _needed_words(share_needed(compared), months)
     caption = say("contract_term.caption.what_if", months=months)
-    return Estimates(tuple(rows), caption), Finding("A3", text)
+    table = Estimates(tuple(rows), caption)
+    return table, Finding("A3", text)
 
 
 def share_needed(compared: Streams) -> tuple[float, float, float]:
@@ -306,7 +334,8 @@ def share_needed(compared: Streams) -> tuple[float, float, float]:
     is, with its 95 % interval.
     """
     needed = compared.monthly.worth / compared.moved.worth
-    low, high = np.quantile(needed, [0.025, 0.975])
+    limits = [0.025, 0.975]
+    low, high = np.quantile(needed, limits)
     return float(needed[0]), float(low), float(high)
 
 
@@ -343,16 +372,20 @@ def monthly_stopped(spells: pd.DataFrame, share: float) -> Stopped | None:
         return None
     level, swing = _level(share, compared.moved, compared.kept)
     today, _ = _level(1.0, compared.monthly, compared.kept)
-    months = compared.monthly.rate * (share * compared.moved.months - compared.monthly.months)
-    return Stopped(level / today - 1, months, swing, compared.horizon)
+    longer = share * compared.moved.months - compared.monthly.months
+    months = compared.monthly.rate * longer
+    change = level / today - 1
+    return Stopped(change, months, swing, compared.horizon)
 
 
 def _level(share: float, stream: Stream, kept: Stream) -> tuple[np.ndarray, float]:
     """Revenue of a share of a stream beside that of fixed terms (draws), and its usual change from
     month to month.
     """
-    level = share * stream.rate * stream.worth + kept.rate * kept.worth
-    return level, math.sqrt(share * stream.moves + kept.moves) / float(level[0])
+    moved = share * stream.rate * stream.worth
+    level = moved + kept.rate * kept.worth
+    spread = math.sqrt(share * stream.moves + kept.moves)
+    return level, spread / float(level[0])
 
 
 def _stream(
@@ -379,11 +412,13 @@ def _stream(
     moves = 0.0
     for third in np.unique(thirds[new]):
         paid = fee[new & (thirds == third)]
-        stay = _stay(outcome.where(arm & (thirds == third)), horizon, slower)
+        in_third = outcome.where(arm & (thirds == third))
+        stay = _stay(in_third, horizon, slower)
         share = len(paid) / new.sum()
         worth += share * paid.mean() * stay.sum(axis=1)
         months += share * stay.sum(axis=1)
-        moves += rate * share * float((paid**2).mean()) * (2 - stay[0, -1])
+        variance = rate * share * float((paid**2).mean())
+        moves += variance * (2 - stay[0, -1])
     return Stream(rate, worth, months, moves)
 
 
@@ -392,7 +427,8 @@ def _outlook(
 ) -> list[Estimate]:
     """One way of the what-if: a share of a stream beside that of today's fixed terms."""
     level, swing = _level(share, stream, kept)
-    interval = np.quantile(level, [0.025, 0.975]) if len(level) > 1 else ()
+    several = len(level) > 1
+    interval = np.quantile(level, [0.025, 0.975]) if several else ()
     values = [
         (say("contract_term.estimate.sign_ups"), (share * stream.rate + kept.rate,), "number"),
         (
@@ -411,7 +447,8 @@ def _monthly_fees(spells: pd.DataFrame) -> pd.Series:
     """What each client pays a month as planned at signing: its fee, else the published one, of its
     planned spend.
     """
-    published = spells["contract_term_months"].astype(int).map(PUBLISHED_FEES)
+    terms = spells["contract_term_months"].astype(int)
+    published = terms.map(PUBLISHED_FEES)
     rate = spells["fee_pct"].fillna(published) if "fee_pct" in spells else published
     return rate / 100 * spells["monthly_ad_spend"].astype(float)
 
@@ -422,7 +459,11 @@ def _stay(outcome: Outcome, horizon: int, slower: np.ndarray) -> np.ndarray:
     """
     other = [kind for kind in KINDS.values() if kind not in BY_CHOICE]
     read = []
-    for curve in (kaplan_meier(outcome.only(BY_CHOICE)), kaplan_meier(outcome.only(other))):
-        at = np.searchsorted(curve["month"], np.arange(horizon), side="right") - 1
-        read.append(curve["survival"].to_numpy()[at])
-    return np.asarray(read[0] ** (1 / slower[:, None]) * read[1])
+    by_choice = kaplan_meier(outcome.only(BY_CHOICE))
+    for curve in (by_choice, kaplan_meier(outcome.only(other))):
+        months = np.arange(horizon)
+        at = np.searchsorted(curve["month"], months, side="right") - 1
+        survival = curve["survival"].to_numpy()
+        read.append(survival[at])
+    power = 1 / slower[:, None]
+    return np.asarray(read[0] ** power * read[1])

@@ -88,13 +88,16 @@ def nearest(unknown: Iterable[str], known: Iterable[str]) -> dict[str, dict[str,
         if pairs:
             explained[kind] = pairs
         left = [text for text in left if text not in pairs]
-    return explained | ({"": dict.fromkeys(left, "")} if left else {})
+    nothing = {"": dict.fromkeys(left, "")} if left else {}
+    return explained | nothing
 
 
 def look_alike(ids: pd.Series) -> pd.Series:
     """Marks ids that differ from another one in capitals, spaces or letters of another script
     alone.
     """
-    unique = pd.Series(ids.dropna().unique(), dtype=object)
+    different = ids.dropna().unique()
+    unique = pd.Series(different, dtype=object)
     plain = unique.map(lambda text: in_our_letters(without_spaces(str(text))).casefold())
-    return ids.isin(set(unique[plain.duplicated(keep=False)])).astype(bool)
+    copies = unique[plain.duplicated(keep=False)]
+    return ids.isin(set(copies)).astype(bool)

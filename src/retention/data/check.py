@@ -27,7 +27,8 @@ def check_rows(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> list[
 
     `unread` marks the cells whose text could not be read: they are told already, and not as empty.
     """
-    ids = frame.iloc[:, 0].astype("string").fillna("(no id)")
+    first = frame.iloc[:, 0]
+    ids = first.astype("string").fillna("(no id)")
     faults = []
     for column, kind, bad in [
         *_declared(table, frame, unread),
@@ -42,10 +43,10 @@ def check_rows(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> list[
             )
             named = ids[bad].drop_duplicates()
             seen = [str(value) for value in seen]
-            said = _said(of, table) | {"pairs": ", ".join(f'"{value}" = 1' for value in seen)}
-            faults.append(
-                fault(table.name, column, _named(kind, of), int(bad.sum()), named, seen, **said)
-            )
+            examples = ", ".join(f'"{value}" = 1' for value in seen)
+            said = _said(of, table) | {"pairs": examples}
+            count = int(bad.sum())
+            faults.append(fault(table.name, column, _named(kind, of), count, named, seen, **said))
     return faults
 
 
@@ -76,7 +77,8 @@ def _named(kind: str, of: Column) -> str:
 def strangers(frame: pd.DataFrame, known: np.ndarray) -> pd.Series:
     """Which rows have a client whose id is not among the `known` (sorted hashes)."""
     own = hashed(frame[["client_id"]])
-    absent = known.searchsorted(own, "left") == known.searchsorted(own, "right")
+    missing = known.searchsorted(own, "left")
+    absent = missing == known.searchsorted(own, "right")
     return frame["client_id"].notna() & absent
 
 
@@ -87,8 +89,10 @@ def stranger_faults(table: str, rows: Mapping[str, int], clients: Iterable[str])
     faults = []
     for kind, pairs in nearest(rows, clients).items():
         count = sum(rows[unknown] for unknown in pairs)
-        seen = [f"{unknown!r} for {known!r}" for unknown, known in pairs.items() if known][:SHOWN]
-        faults.append(fault(table, "client_id", f"stranger {kind}".strip(), count, pairs, seen))
+        pairs_seen = [f"{unknown!r} for {known!r}" for unknown, known in pairs.items() if known]
+        seen = pairs_seen[:SHOWN]
+        why = f"stranger {kind}".strip()
+        faults.append(fault(table, "client_id", why, count, pairs, seen))
     return faults
 
 
@@ -126,21 +130,27 @@ class Across:
         if key:
             # A row that lacks its key gets a number of its own: a lack is told elsewhere, and is no
             # repeat.
-            own = np.arange(self.rows, self.rows + len(frame), dtype=np.uint64)
+            numbers = self.rows + len(frame)
+            own = np.arange(self.rows, numbers, dtype=np.uint64)
             needed = [name for name in key if self.table.column(name).required]
-            whole = frame[needed].notna().all(axis=1)
-            self.parts["key"].append(np.where(whole, hashed(frame[key]), own))
+            filled = frame[needed].notna()
+            whole = filled.all(axis=1)
+            keys = np.where(whole, hashed(frame[key]), own)
+            self.parts["key"].append(keys)
             if self.partial and self.table.add_up:
                 self._add_parts(frame, key, own)
         if clients:
             self.parts["row"].append(hashed(frame))
-            self.parts["unsure"].append(unread.any(axis=1).to_numpy())
-            self.parts["undated"].append(unread[["start_date", "end_date"]].any(axis=1).to_numpy())
+            any_unread = unread.any(axis=1).to_numpy()
+            self.parts["unsure"].append(any_unread)
+            no_day = unread[["start_date", "end_date"]].any(axis=1)
+            self.parts["undated"].append(no_day.to_numpy())
             for name in (
                 "start_date",
                 "end_date",
             ):  # in days, half the size; an open end comes after every other
-                days = frame[name].fillna(NEVER).to_numpy().astype("datetime64[D]")
+                known = frame[name].fillna(NEVER)
+                days = known.to_numpy().astype("datetime64[D]")
                 self.parts[name].append(days.astype("int32"))
         self.rows += len(frame)
 
@@ -148,11 +158,13 @@ class Across:
         """Take in what rows of one key must share, and where they may not be alike."""
         for kind, names in self._shared().items():
             if set(names) <= set(frame):
-                self.parts[kind].append(hashed(frame[[*key, *names]]))
+                shared_hashes = frame[[*key, *names]]
+                self.parts[kind].append(hashed(shared_hashes))
         for name in self._sums():
             if name in frame:
                 hashes = hashed(frame[[*key, name]])
-                self.parts[f"alike {name}"].append(np.where(frame[name].notna(), hashes, own))
+                own_hashes = np.where(frame[name].notna(), hashes, own)
+                self.parts[f"alike {name}"].append(own_hashes)
 
     def _shared(self) -> dict[str, tuple[str, ...]]:
         """By the kind of refusal, the columns in which rows of one key must agree."""
@@ -189,8 +201,10 @@ class Across:
             "way": self.table.again,
             "day": self.table.newest_by,
         }
-        said |= {"names": " or ".join(self.table.must_agree or self.table.add_up)}
-        said |= {"shared": ", ".join(self.table.must_agree)}
+        columns = self.table.must_agree or self.table.add_up
+        said |= {"names": " or ".join(columns)}
+        agreeing = ", ".join(self.table.must_agree)
+        said |= {"shared": agreeing}
         return [
             fault(self.table.name, "", kind, count, named, **said) for kind, count, named in told
         ]
@@ -206,22 +220,27 @@ class Across:
         bad = {}
         at = np.flatnonzero(np.isin(parts["key"], parts["key"][twice])) if len(twice) else twice
         for kind in self._shared().keys() & parts.keys():
-            several = pd.Series(parts[kind][at]).groupby(parts["key"][at]).transform("nunique") > 1
+            grouped = pd.Series(parts[kind][at])
+            several = grouped.groupby(parts["key"][at]).transform("nunique") > 1
             bad[kind] = at[several.to_numpy()]
         alike = [_repeated(parts[name]) for name in parts if name.startswith("alike ")]
-        return bad | {"alike": np.unique(np.concatenate(alike)) if alike else twice[:0]}
+        doubtful = np.unique(np.concatenate(alike)) if alike else twice[:0]
+        return bad | {"alike": doubtful}
 
     def _engagements(self, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Rows that are copies, and rows of a client that end after the next one has begun."""
         self.clients = np.unique(parts["key"])
         sure = np.flatnonzero(~parts["unsure"])
-        twice = sure[_repeated(parts["row"][sure])]
+        again = parts["row"][sure]
+        twice = sure[_repeated(again)]
         dated = np.flatnonzero(~parts["undated"])
-        order = dated[np.lexsort((parts["start_date"][dated], parts["key"][dated]))]
+        starts = parts["start_date"][dated]
+        order = dated[np.lexsort((starts, parts["key"][dated]))]
         order = order[~np.isin(order, twice)] if len(twice) else order
         client, start, end = (parts[name][order] for name in ("key", "start_date", "end_date"))
         same = client[1:] == client[:-1]
-        return {"copy": twice, "overlap": order[:-1][same & (start[1:] <= end[:-1])]}
+        overlapping = same & (start[1:] <= end[:-1])
+        return {"copy": twice, "overlap": order[:-1][overlapping]}
 
 
 def _repeated(keys: np.ndarray) -> np.ndarray:
@@ -279,7 +298,8 @@ def _contradictions(
     """What the rules call a fault within a row; cells that could not be read contradict nothing."""
     for rule in rules_of(table.name, FAULT):
         if {rule.column, rule.other} <= set(frame):
-            readable = ~unread[rule.column] & ~unread[rule.other]
+            read = ~unread[rule.column]
+            readable = read & ~unread[rule.other]
             yield rule.column, rule.words, broken_in_row(rule, frame) & readable
 
 
@@ -291,4 +311,5 @@ def ask_records_begin(clients: pd.DataFrame) -> str:
     first_start = clients["start_date"].min()
     if pd.isna(first_end) or first_start >= first_end - pd.DateOffset(months=12):
         return ""
-    return sentence("begin", start=first_start.date(), end=first_end.date(), all=ALL_HISTORY)
+    first_day = first_start.date()
+    return sentence("begin", start=first_day, end=first_end.date(), all=ALL_HISTORY)

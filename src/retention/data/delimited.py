@@ -45,7 +45,8 @@ def must_differ(headings: Sequence[str], where: str) -> None:
     if wrong := sorted(
         {name or "(no name)" for name in headings if not name or headings.count(name) > 1}
     ):
-        raise NotATableError("headings", names=", ".join(wrong), where=where)
+        names = ", ".join(wrong)
+        raise NotATableError("headings", names=names, where=where)
 
 
 def delimited(path: Path, encoding: str = "") -> Iterator[pd.DataFrame]:
@@ -92,8 +93,10 @@ def _pieces(lines: Iterator[str]) -> Iterator[pd.DataFrame]:
     second = next(lines, "")
     csv.field_size_limit(LONGEST_CELL)
     mark = told[1] if told else max(MARKS, key=lambda mark: _fit(heading, second, mark))
-    reader = csv.reader(itertools.chain([heading, second], lines), delimiter=mark, strict=True)
-    head = [name.strip() for name in next(reader, [])]
+    every_line = itertools.chain([heading, second], lines)
+    reader = csv.reader(every_line, delimiter=mark, strict=True)
+    cells = next(reader, [])
+    head = [name.strip() for name in cells]
     width = max(
         (n for n, name in enumerate(head, 1) if name), default=0
     )  # a trailing separator adds no column
@@ -107,7 +110,8 @@ def _fit(heading: str, second: str, mark: str) -> tuple[bool, int]:
     better.
     """
     cells = [len(next(csv.reader([line], delimiter=mark), [])) for line in (heading, second)]
-    return cells[0] == cells[1] > 1, cells[0]
+    fits = cells[0] == cells[1] > 1
+    return fits, cells[0]
 
 
 def _rows(reader: Any, columns: int, width: int, before: int) -> Iterator[list[list[str]]]:

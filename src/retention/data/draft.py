@@ -52,7 +52,8 @@ def draft(export: Path, beside: Path) -> Draft:
         for name, sheet in tables.items():
             guess(TABLES[name], sheet, out)
         plan.make(_clients_file(export, tables) if plan.found else None)
-        out.text = _text(export, beside, _about(tables, plan, out), tables, lacking, plan, out)
+        given = _about(tables, plan, out)
+        out.text = _text(export, beside, given, tables, lacking, plan, out)
     return out
 
 
@@ -75,8 +76,10 @@ def _no_clients(export: Path, plan: Plan) -> str:
             f"{one.path.name} is an export of {one.export.tool} ({one.export.name}): {said}. "
             f"{one.export.lacks}".rstrip(". ")
         )
-    able = sorted({f"{e.tool} {e.name}" for e in exports() if "clients" in e.tables})
-    return sentence("no clients but", names=". ".join(told), sources=", ".join(able))
+    exports_known = {f"{e.tool} {e.name}" for e in exports() if "clients" in e.tables}
+    able = sorted(exports_known)
+    told_names = ". ".join(told)
+    return sentence("no clients but", names=told_names, sources=", ".join(able))
 
 
 def _clients_file(
@@ -104,7 +107,8 @@ def _about(tables: dict[str, Sheet], plan: Plan, out: Draft) -> dict[str, Any]:
     clients = tables.get("clients")
     dated = any({"recorded_date", "recorded_at"} & set(sheet.rows) for sheet in tables.values())
     if clients:
-        dated = bool(dated or clients.tenure or "recorded_date" in clients.headings)
+        is_dated = dated or clients.tenure or "recorded_date" in clients.headings
+        dated = bool(is_dated)
     begin = _begin(clients) if clients else ""
     if by_recipe and "clients" in plan.frames:
         begin = ask_records_begin(
@@ -148,7 +152,8 @@ def _text(
     out: Draft,
 ) -> str:
     """The draft as TOML."""
-    path = json.dumps(os.path.relpath(export, beside).replace(os.sep, "/"), ensure_ascii=False)
+    relative = os.path.relpath(export, beside).replace(os.sep, "/")
+    path = json.dumps(relative, ensure_ascii=False)
     read = {one.alias for one in plan.found if plan.reads(one)}
     named = {plain(one.path.name.split(".")[0]) for one in plan.found}
     idle = [name for name in TABLES if name in named - {*plan.made, *tables, *lacking}]
@@ -157,9 +162,12 @@ def _text(
         for name, table in TABLES.items()
     }
     more = {"export": export, "path": path, "unused": out.unused, "open": OPEN, "named": NAMED}
-    more |= {"answers": _asked(plan, out), "used": read, "idle": idle, "choices": choices}
-    about = about | more | {"tables": tables, "lacking": lacking, "plan": plan}
-    return _drawer().get_template("draft").render(about).rstrip() + "\n"
+    open_questions = _asked(plan, out)
+    more |= {"answers": open_questions, "used": read, "idle": idle, "choices": choices}
+    shapes = {"tables": tables, "lacking": lacking, "plan": plan}
+    about = about | more | shapes
+    template = _drawer().get_template("draft")
+    return template.render(about).rstrip() + "\n"
 
 
 def _drawer() -> Environment:
@@ -226,12 +234,14 @@ def _found(export: Path, out: Draft, plan: Plan) -> dict[str, Sheet]:
 
 def _sheet(path: Path, sheet: str = "") -> Sheet:
     """A file or sheet, with the setting that its encoding needs where it is not UTF-8."""
-    place = place_of(path, TableSettings(sheet=sheet), "clients")
+    sheet_only = TableSettings(sheet=sheet)
+    place = place_of(path, sheet_only, "clients")
     try:
         next(place.pieces(), None)
     except NotATableError as no:
         if no.kind == "encoding":
-            found = Sheet(place_of(path, TableSettings(encoding="cp1252"), "clients"))
+            other_place = TableSettings(encoding="cp1252")
+            found = Sheet(place_of(path, other_place, "clients"))
             odd = next(
                 (
                     word

@@ -48,7 +48,8 @@ def find(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     claim one table.
     """
     if unknown := [name for name in settings.tables if name not in TABLES]:
-        raise ConfigError(sentence("unknown", names=", ".join(unknown), known=", ".join(TABLES)))
+        names = ", ".join(unknown)
+        raise ConfigError(sentence("unknown", names=names, known=", ".join(TABLES)))
     if settings.source.database:
         found = _in_database(settings, stack)
     else:
@@ -63,7 +64,8 @@ def _in_files(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     queries = {name: how.query for name, how in settings.tables.items() if how.query and how.use}
     made = _by_query(settings, queries, stack) if queries else {}
     if settings.source.file:
-        named = {"clients": settings.base / settings.source.file}
+        clients_path = settings.base / settings.source.file
+        named = {"clients": clients_path}
     else:
         if not folder.is_dir():
             raise ConfigError(sentence("folder", folder=folder))
@@ -80,9 +82,8 @@ def _in_files(settings: Settings, stack: ExitStack) -> dict[str, Place]:
         named["clients"] = books[0]
     named = {name: path for name, path in named.items() if name not in made}
     if not {"clients"} & {*named, *made}:
-        raise ConfigError(
-            sentence("clients", folder=folder, columns=", ".join(TABLES["clients"].required))
-        )
+        text = sentence("clients", folder=folder, columns=", ".join(TABLES["clients"].required))
+        raise ConfigError(text)
     if absent := [str(path) for path in named.values() if not path.exists()]:
         raise ConfigError(sentence("absent", names=", ".join(absent)))
     places = {name: place_of(path, settings.table(name), name) for name, path in named.items()}
@@ -119,7 +120,8 @@ def files_of(settings: Settings, words: set[str], stack: ExitStack) -> Files:
         )
         clients = how.columns
     cutoff = {"cutoff": settings.cutoff.isoformat()} if settings.cutoff else {}
-    return Files(named, stack, cutoff | settings.source.answers, clients)
+    answers = cutoff | settings.source.answers
+    return Files(named, stack, answers, clients)
 
 
 def _clients_file(settings: Settings) -> Path | None:
@@ -141,18 +143,21 @@ def _aliases(settings: Settings, words: set[str]) -> dict[str, tuple[Path, FileS
     """
     folder = settings.base / settings.source.folder
     if settings.source.file:
-        folder = (settings.base / settings.source.file).parent
+        place = settings.base / settings.source.file
+        folder = place.parent
     found: dict[str, tuple[Path, FileSettings]] = {}
     for alias, how in settings.source.files.items():
         path = folder / how.file
         if not path.is_file():
-            raise ConfigError(sentence("query names", alias=alias, name=how.file))
+            text = sentence("query names", alias=alias, name=how.file)
+            raise ConfigError(text)
         found[alias] = path, how
     named = {path for path, _ in found.values()}
     ends = (*TEXT, *PARQUET, *BOOKS)
     paths = [p for p in sorted(folder.glob("*")) if p.name.lower().endswith(ends) and p.is_file()]
     for path in paths:
-        alias = plain(path.name.split(".")[0])
+        stem = path.name.split(".")
+        alias = plain(stem[0])
         if path in named:
             continue
         if alias in found and alias in words:
@@ -172,7 +177,8 @@ def _named(folder: Path, table: str) -> Path | None:
     found += [path] if (path := folder / table).is_dir() else []
     if len(found) > 1:
         names = " and ".join(path.name for path in found)
-        raise ConfigError(sentence("which", folder=folder, names=names, table=table))
+        text = sentence("which", folder=folder, names=names, table=table)
+        raise ConfigError(text)
     return found[0] if found else None
 
 
@@ -188,7 +194,8 @@ def _other_sheets(path: Path, settings: Settings) -> dict[str, Place]:
 
 def plain(name: str) -> str:
     """A name as our tables and columns are spelt: "Account Months" is account_months."""
-    return "_".join(name.casefold().replace("-", " ").replace("_", " ").split())
+    words = name.casefold().replace("-", " ")
+    return "_".join(words.replace("_", " ").split())
 
 
 def place_of(path: Path, how: TableSettings, table: str) -> Place:
@@ -225,7 +232,8 @@ def _sheet(path: Path, wanted: str, table: str) -> str:
     fits = [name for name in names if name == wanted or (not wanted and plain(name) == table)]
     fits = fits or (names if len(names) == 1 and not wanted else [])
     if not fits:
-        raise ConfigError(sentence("sheet", name=path.name, table=table, sheets=", ".join(names)))
+        sheets = ", ".join(names)
+        raise ConfigError(sentence("sheet", name=path.name, table=table, sheets=sheets))
     return fits[0]
 
 
@@ -261,8 +269,10 @@ def _query(database: stores.Database, connection: object, name: str, query: str)
     rows = cache(lambda: database.rows(connection, query))
 
     def fingerprint() -> str:
-        hashes = pd.util.hash_pandas_object(rows().astype("string"), index=False)
-        return hashlib.sha256(np.sort(hashes.to_numpy()).tobytes()).hexdigest()
+        texts = rows().astype("string")
+        hashes = pd.util.hash_pandas_object(texts, index=False)
+        in_order = np.sort(hashes.to_numpy())
+        return hashlib.sha256(in_order.tobytes()).hexdigest()
 
     def pieces() -> Iterator[pd.DataFrame]:
         if rows().empty:

@@ -43,7 +43,8 @@ def layout_of(path: Path, how: FileSettings, folder: Path) -> Sheet:
     text, mark = _as_text(path, how, folder)
     if not mark:
         mark = _mark(text)
-    rows = list(itertools.islice(_numbered(text, mark), LOOKED_AT))
+    numbered = _numbered(text, mark)
+    rows = list(itertools.islice(numbered, LOOKED_AT))
     before = how.skip_lines
     if before is None:
         before = title_rows([cells for _, cells in rows])
@@ -65,7 +66,8 @@ def title_rows(rows: list[list[str]]) -> int:
     """
     filled = [sum(bool(cell.strip()) for cell in row) for row in rows]
     most = max(filled, default=0)
-    least = max(min(2, most), FULL * most)
+    few = min(2, most)
+    least = max(few, FULL * most)
     return next((number for number, count in enumerate(filled) if count >= least), 0)
 
 
@@ -80,7 +82,8 @@ def headings(rows: list[list[str]]) -> list[str]:
         name = " ".join(cell.strip() for cell in cells if cell.strip()) or f"column_{number}"
         taken = {other.casefold() for other in found}
         tries = (name if n == 1 else f"{name}_{n}" for n in itertools.count(1))
-        found.append(next(new for new in tries if new.casefold() not in taken))
+        free = (new for new in tries if new.casefold() not in taken)
+        found.append(next(free))
     return found
 
 
@@ -89,9 +92,11 @@ def _as_text(path: Path, how: FileSettings, folder: Path) -> tuple[Path, str]:
     low = path.name.lower()
     if low.endswith(BOOKS):
         sheet = how.sheet or stores.sheets(path)[0]
-        return _written(stores.cells(path, sheet), folder, f"{path.name}-{sheet}"), ","
+        sheet_cells = stores.cells(path, sheet)
+        return _written(sheet_cells, folder, f"{path.name}-{sheet}"), ","
     if low.endswith(PARQUET) or path.is_dir():
-        return _written(_parquet_rows(path), folder, path.name), ","
+        rows = _written(_parquet_rows(path), folder, path.name)
+        return rows, ","
     try:
         if not low.endswith(".gz") and _is_utf8(path, how.encoding):
             return path, ""
@@ -149,10 +154,12 @@ def _mark(path: Path) -> str:
         return told[4]
     widths = {}
     for mark in MARKS:
-        counts = [len(row) for row in csv.reader(lines, delimiter=mark) if row]
+        rows = csv.reader(lines, delimiter=mark)
+        counts = [len(row) for row in rows if row]
         wide = [count for count in counts if count > 1]
         common = max(set(wide), key=wide.count) if wide else 1
-        widths[mark] = (wide.count(common) * (common > 1), common)
+        width = wide.count(common) * (common > 1)
+        widths[mark] = (width, common)
     return max(widths, key=lambda mark: widths[mark])
 
 

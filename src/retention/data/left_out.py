@@ -31,7 +31,8 @@ class LeftOut:
 
     def knows(self, clients: np.ndarray | None) -> None:
         """Take the clients' ids; of leads, which may be anybody's, nothing is left out."""
-        wanted = self.how.strangers == LEAVE_OUT and self.table.name != "leads"
+        asked = self.how.strangers == LEAVE_OUT
+        wanted = asked and self.table.name != "leads"
         self.known = clients if wanted else None
 
     def begin(self) -> None:
@@ -43,8 +44,10 @@ class LeftOut:
         if self.known is None or "client_id" not in raw:
             return raw
         keep = kept_words(self.how, "client_id")
-        ids = parse(raw["client_id"], self.table.column("client_id"), keep=keep).values
-        away = strangers(ids.to_frame("client_id"), self.known)
+        column = self.table.column("client_id")
+        ids = parse(raw["client_id"], column, keep=keep).values
+        named = ids.to_frame("client_id")
+        away = strangers(named, self.known)
         self.now.update(ids[away].value_counts().to_dict())
         return raw[~away].reset_index(drop=True)
 
@@ -57,5 +60,7 @@ class LeftOut:
         if not self.rows:
             return []
         names = ", ".join(f"{name!r} ({n:,})" for name, n in self.rows.most_common(SHOWN))
-        counts = {"count": self.rows.total(), "different": len(self.rows)}
-        return [sentence("left out", table=self.table.name, names=names, **counts)]
+        number = self.rows.total()
+        counts = {"count": number, "different": len(self.rows)}
+        table = self.table.name
+        return [sentence("left out", table=table, names=names, **counts)]

@@ -42,9 +42,11 @@ def mapped(how: TableSettings, raw: pd.DataFrame) -> pd.DataFrame:
                 v: spoken.get(as_text(v).strip().casefold(), v)
                 for v in frame[column].dropna().unique()
             }
-            cells = frame[column].astype(object).map(meant)
+            own = frame[column].astype(object)
+            cells = own.map(meant)
             # A cell that a typed source has left empty is as blank as an empty text.
-            frame[column] = cells.where(frame[column].notna(), spoken.get("", cells))
+            filled = frame[column].notna()
+            frame[column] = cells.where(filled, spoken.get("", cells))
     return frame
 
 
@@ -75,7 +77,8 @@ def mapping_faults(table: Table, how: TableSettings, here: list[str]) -> list[Fa
 
 def _misnamed(table: Table, how: TableSettings, here: list[str]) -> Iterator[Fault]:
     """Columns that the settings name and the file or the table has not."""
-    named = how.columns | {name: name for name in how.extra}
+    own_names = {name: name for name in how.extra}
+    named = how.columns | own_names
     named |= {"tenure_months": how.tenure_months} if how.tenure_months else {}
     named |= {"ended": how.ended.column} if how.ended else {}
     for ours, theirs in named.items():

@@ -28,6 +28,7 @@ FIRST_DAY = pd.Timestamp("1900-01-01")
 LAST_DAY = pd.Timestamp("2100-12-31")
 EXCEL_FIRST_DAY = "1899-12-30"  # day 0 of Excel's day numbers, from March 1900 on
 FIRST_DAY_NUMBER = 18264  # 1950: smaller numbers in a date column are something else
+LAST_DAY_NUMBER = 80_000  # 2119
 LARGEST_WHOLE = 10**9
 TEXT = "string[pyarrow]"  # its methods run over the whole column at once
 SEEN = 8  # values named in a message
@@ -68,48 +69,68 @@ def parse(
     """
     codes, unique = pd.factorize(cells)
     written = pd.Series(unique, dtype=object)
-    numbers = int | float | Decimal | np.number
-    numeric = pd.Series(
-        [isinstance(v, numbers) and not isinstance(v, bool) for v in written], dtype=bool
-    )
-    text, told = _cleaned(pd.Series([as_text(value) for value in written], dtype=TEXT), keep)
+    numeric = written.map(_is_number).astype(bool)
+    as_texts = pd.Series(map(as_text, written), dtype=TEXT)
+    text, told = _cleaned(as_texts, keep)
     if column.kind == "term" or column.choices:
         text, told = _spelled(text, told, column)
     if column.kind == "date" and column.may_be_blank:
         text, told = _without_placeholders(text, told)
     if column.kind in ("date", "month"):
         text, told = _day_numbers(text, told, numeric, form, first_day)
-        once = _dates(text, form) if column.kind == "date" else _months(text, form)
-        once = _about_no_day(once, text, column)
-        told = told.mask(_in_mid_month(once), "a day in mid-month read as its month")
-    elif column.kind == "number":
-        once = _numbers(text, form, numeric, _around(column))
-    elif column.kind in ("integer", "term"):
-        once = _whole(text, form, numeric)
-        once = replace(once, kind="whole answer") if column.name == "nps" else once
-    else:
-        once = _flags(text) if column.kind == "flag" else Parsed(text.astype("string"))
+    once = _read_once(text, numeric, column, form)
+    told = told.mask(_in_mid_month(once), "a day in mid-month read as its month")
     bad = _unread(text, once.values) if once.bad is None else once.bad
-    counts = np.bincount(codes[codes >= 0], minlength=len(unique))
+    unread = text[bad][:SEEN]
+    seen = tuple(repr(str(value)) for value in unread)
+    array = once.values.array
+    values = array.take(codes, allow_fill=True)
+    typed = pd.Series(values, cells.index, name=cells.name)
     return replace(
         once,
-        values=pd.Series(
-            once.values.array.take(codes, allow_fill=True), cells.index, name=cells.name
-        ),
-        seen=once.seen or tuple(repr(str(value)) for value in text[bad][:SEEN]),
+        values=typed,
+        seen=once.seen or seen,
         bad=_spread(bad, codes, cells.index),
         filled=_spread(text.notna(), codes, cells.index),
-        repairs=pd.Series(counts)
-        .groupby(told.to_numpy(), sort=False)
-        .sum()
-        .drop("", errors="ignore")
-        .to_dict(),
+        repairs=_repairs(told, codes),
     )
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a source gave this value as a number."""
+    numbers = int | float | Decimal | np.number
+    return isinstance(value, numbers) and not isinstance(value, bool)
+
+
+def _read_once(text: pd.Series, numeric: pd.Series, column: Column, form: str) -> Parsed:
+    """The different values of a column as its kind."""
+    if column.kind in ("date", "month"):
+        once = _dates(text, form) if column.kind == "date" else _months(text, form)
+        return _about_no_day(once, text, column)
+    if column.kind == "number":
+        return _numbers(text, form, numeric, _around(column))
+    if column.kind in ("integer", "term"):
+        once = _whole(text, form, numeric)
+        return replace(once, kind="whole answer") if column.name == "nps" else once
+    if column.kind == "flag":
+        return _flags(text)
+    return Parsed(text.astype("string"))
+
+
+def _repairs(told: pd.Series, codes: np.ndarray) -> dict[str, int]:
+    """How many cells were changed, by what was done; `told` is of each different value."""
+    filled = codes[codes >= 0]
+    counts = np.bincount(filled, minlength=len(told))
+    by_value = pd.Series(counts)
+    by_words = by_value.groupby(told.to_numpy(), sort=False).sum()
+    without_none = by_words.drop("", errors="ignore")
+    return without_none.to_dict()
 
 
 def _spread(mask: pd.Series, codes: np.ndarray, index: pd.Index) -> pd.Series:
     """A mask over different values as one over the cells; blank cells are False."""
-    return pd.Series(np.append(mask.to_numpy(dtype=bool), False)[codes], index)
+    spread = np.append(mask.to_numpy(dtype=bool), False)
+    return pd.Series(spread[codes], index)
 
 
 TURNED = "[\u202a-\u202e\u2066-\u2069]"  # would turn round what stands after it, on any page
@@ -134,7 +155,8 @@ def as_text(value: Any) -> str:
 
 def texts(cells: pd.Series) -> pd.Series:
     """The cells as trimmed text, blank ones as empty text."""
-    return cells.map(as_text, na_action="ignore").astype(TEXT).str.strip().fillna("")
+    written = cells.map(as_text, na_action="ignore").astype(TEXT)
+    return written.str.strip().fillna("")
 
 
 def _cleaned(text: pd.Series, keep: Collection[str] = ()) -> tuple[pd.Series, pd.Series]:
@@ -142,48 +164,60 @@ def _cleaned(text: pd.Series, keep: Collection[str] = ()) -> tuple[pd.Series, pd
     what was done to each value, in words.
     """
     plain = text.str.strip()
-    told = pd.Series("", text.index, dtype=object).mask(
-        plain != text, "spaces around the value left off"
-    )
-    for signs, what in (
-        (TURNED, "marks that turn the direction of writing"),
-        (CONTROLS, "control characters"),
-    ):
-        there = plain.str.contains(signs).astype(bool)
+    told = pd.Series("", text.index, dtype=object)
+    told = told.mask(plain != text, "spaces around the value left off")
+    unseen = {TURNED: "marks that turn the direction of writing", CONTROLS: "control characters"}
+    for signs, what in unseen.items():
+        found = plain.str.contains(signs)
+        there = found.astype(bool)
         told = told.mask(there, f"{what} left off")
-        plain = plain.where(~there, plain.str.replace(signs, "", regex=True).str.strip())
-    marked = plain.str.match(r"'+[=+\-@\t\r]").astype(bool)  # as spreadsheets mark text
+        cleaned = plain.str.replace(signs, "", regex=True)
+        without = cleaned.str.strip()
+        plain = plain.where(~there, without)
+    quoted = plain.str.match(r"'+[=+\-@\t\r]")
+    marked = quoted.astype(bool)  # as spreadsheets mark text
     told = told.mask(marked, "leading ' left off")
-    plain = plain.where(~marked, plain.str[1:])
-    nothing = plain.str.lower().isin(BLANK_WORDS) & ~plain.isin(list(keep))
-    told = told.mask(nothing & (plain != ""), "'" + plain.astype(object) + "' read as blank")
-    return plain.mask(nothing), told.mask(plain == "", "")
+    rest = plain.str[1:]
+    plain = plain.where(~marked, rest)
+    kept = plain.isin(list(keep))
+    lower = plain.str.lower()
+    nothing = lower.isin(BLANK_WORDS) & ~kept
+    read_as_blank = "'" + plain.astype(object) + "' read as blank"
+    blank = nothing & (plain != "")
+    told = told.mask(blank, read_as_blank)
+    kept_words = told.mask(plain == "", "")
+    return plain.mask(nothing), kept_words
 
 
 def _without_placeholders(text: pd.Series, told: pd.Series) -> tuple[pd.Series, pd.Series]:
     """The text without days that stand for none, such as 9999-12-31 or 1900-01-01; and what was
     done, in words.
     """
-    never = text.str.contains("|".join(_DATES["never"]), regex=True).fillna(False).astype(bool)
-    return text.mask(never), told.mask(
-        never, "'" + text.astype(object) + "' read as blank: it stands for no date"
-    )
+    pattern = "|".join(_DATES["never"])
+    found = text.str.contains(pattern, regex=True)
+    never = found.fillna(False).astype(bool)
+    why = "'" + text.astype(object) + "' read as blank: it stands for no date"
+    said = told.mask(never, why)
+    return text.mask(never), said
 
 
 def _day_numbers(
     text: pd.Series, told: pd.Series, numeric: pd.Series, form: str, first_day: str
 ) -> tuple[pd.Series, pd.Series]:
     """Day numbers of a workbook, or of a column said to hold them, as dates in words."""
-    numbers = (
-        pd.to_numeric(text.where(numeric | (form == EXCEL_DAYS)), errors="coerce").astype(float)
-        // 1
-    )
-    fits = numbers.between(FIRST_DAY_NUMBER, 80_000) & bool(first_day or form == EXCEL_DAYS)
-    whole = numbers.where(fits, 0).to_numpy().astype("timedelta64[D]")
-    written = pd.Series(
-        np.datetime_as_string(np.datetime64(first_day or EXCEL_FIRST_DAY, "D") + whole), dtype=TEXT
-    )
-    return text.where(~fits, written), told.mask(fits, "day numbers read as dates")
+    said_so = form == EXCEL_DAYS
+    possible = text.where(numeric | said_so)
+    read = pd.to_numeric(possible, errors="coerce")
+    numbers = read.astype(float) // 1
+    in_range = numbers.between(FIRST_DAY_NUMBER, LAST_DAY_NUMBER)
+    fits = in_range & bool(first_day or said_so)
+    fitting = numbers.where(fits, 0)
+    days = fitting.to_numpy().astype("timedelta64[D]")
+    day_zero = np.datetime64(first_day or EXCEL_FIRST_DAY, "D")
+    words = np.datetime_as_string(day_zero + days)
+    written = pd.Series(words, dtype=TEXT)
+    kept_text = text.where(~fits, written)
+    return kept_text, told.mask(fits, "day numbers read as dates")
 
 
 def _spelled(text: pd.Series, told: pd.Series, column: Column) -> tuple[pd.Series, pd.Series]:
@@ -191,11 +225,15 @@ def _spelled(text: pd.Series, told: pd.Series, column: Column) -> tuple[pd.Serie
     spelling.
     """
     if column.kind == "term":
-        meant = text.map(spelled_months, na_action="ignore").astype(TEXT)
+        months = text.map(spelled_months, na_action="ignore")
+        meant = months.astype(TEXT)
     else:
-        meant = text.str.casefold().where(text.str.casefold().isin(column.choices))
-    changed = (meant.notna() & (meant != text)).fillna(False).astype(bool)
-    told = told.mask(changed, "'" + text.astype(object) + "' read as " + meant.astype(object))
+        known = text.str.casefold().isin(column.choices)
+        meant = text.str.casefold().where(known)
+    differs = meant.notna() & (meant != text)
+    changed = differs.fillna(False).astype(bool)
+    before = "'" + text.astype(object) + "' read as "
+    told = told.mask(changed, before + meant.astype(object))
     return text.where(~changed, meant), told
 
 
@@ -208,65 +246,77 @@ class Evidence:
 
     def __init__(self) -> None:
         self.orders = set(_DATES["orders"])
-        self.zones: dict[str, set[str]] = defaultdict(set)  # by column of dates
-        self.marks: dict[str, set[str]] = defaultdict(
-            set
-        )  # by column of numbers: currencies, per cents
+        # by column of dates
+        self.zones: dict[str, set[str]] = defaultdict(set)
+        # by column of numbers: currencies, per cents
+        self.marks: dict[str, set[str]] = defaultdict(set)
         self.styles: dict[str, set[str]] = defaultdict(set)
 
     def look(self, cells: pd.Series, column: Column) -> None:
         """Take in one piece of one column; values that are not text tell nothing."""
-        if cells.dtype != object or column.kind not in (
-            "date",
-            "month",
-            "number",
-            "integer",
-            "term",
-        ):
+        if cells.dtype != object:
             return
-        text, _ = _cleaned(
-            pd.Series([v for v in pd.unique(cells) if isinstance(v, str)], dtype=TEXT)
-        )
-        text = text.dropna()
         if column.kind in ("date", "month"):
-            self.zones[column.name] |= _zones(text[text.str.contains(":", regex=False)])
-            plain = text.str.replace(_DATES["time"], "", regex=True)
-            slashed = plain[plain.str.fullmatch(r"\d{1,2}[/-]\d{1,2}[/-]\d{4}").astype(bool)]
-            self.orders &= {
-                name
-                for name, forms in _DATES["orders"].items()
-                if _reads(slashed, forms).notna().all()
-            }
-        else:
-            shares = text.str.contains(_PERCENT, regex=True)
-            marked = text[text.str.contains(_NUMBERS["currency"], regex=True)]  # few are
-            self.marks[column.name] |= set(
-                marked.str.extract(f"({_NUMBERS['currency']})", expand=False)
-            )
-            self.marks[column.name] |= (
-                {"with %", "without %"} if shares.any() and not shares.all() else set()
-            )
-            self.styles[column.name] |= _styles(text.str.replace(_around(column), "", regex=True))
+            self._look_at_dates(_texts_of(cells), column.name)
+        if column.kind in ("number", "integer", "term"):
+            self._look_at_numbers(_texts_of(cells), column)
+
+    def _look_at_dates(self, text: pd.Series, name: str) -> None:
+        """Which time zones these dates name, and which orders they can be read in."""
+        with_time = text.str.contains(":", regex=False)
+        timed = text[with_time]
+        self.zones[name] |= _zones(timed)
+        plain = text.str.replace(_DATES["time"], "", regex=True)
+        slashed = plain.str.fullmatch(r"\d{1,2}[/-]\d{1,2}[/-]\d{4}")
+        read = plain[slashed.astype(bool)]
+        for order, forms in _DATES["orders"].items():
+            if _reads(read, forms).isna().any():
+                self.orders.discard(order)
+
+    def _look_at_numbers(self, text: pd.Series, column: Column) -> None:
+        """Which currencies and per cents stand beside these numbers, and how they are written."""
+        marks = self.marks[column.name]
+        shares = text.str.contains(_PERCENT, regex=True)
+        has_currency = text.str.contains(_NUMBERS["currency"], regex=True)
+        marked = text[has_currency]  # few are
+        signs = marked.str.extract(f"({_NUMBERS['currency']})", expand=False)
+        marks |= set(signs)
+        if shares.any() and not shares.all():
+            marks |= {"with %", "without %"}
+        plain = text.str.replace(_around(column), "", regex=True)
+        self.styles[column.name] |= _styles(plain)
 
     def forms(self) -> dict[str, str]:
         """By column, the order of its dates or the style of its numbers, where the table settles
         it.
         """
-        dates = dict.fromkeys(self.zones, min(self.orders)) if len(self.orders) == 1 else {}
-        return dates | {name: min(styles) for name, styles in self.styles.items() if styles}
+        settled = len(self.orders) == 1
+        dates = dict.fromkeys(self.zones, min(self.orders)) if settled else {}
+        numbers = {name: min(styles) for name, styles in self.styles.items() if styles}
+        return dates | numbers
 
     def faults(self, table: str) -> list[Fault]:
         """Columns that mix currencies, shares or time zones; the dates of one file must all be of
         one zone.
         """
+        mixed = []
+        for name, marks in self.marks.items():
+            if len(marks) > 1:
+                mixed.append((name, "currencies", marks))
         zones = set().union(*self.zones.values())
-        mixed = [
-            (name, "currencies", marks) for name, marks in self.marks.items() if len(marks) > 1
-        ]
-        mixed += [
-            (name, "zones", zones) for name, found in self.zones.items() if found and len(zones) > 1
-        ]
+        for name, found in self.zones.items():
+            if found and len(zones) > 1:
+                mixed.append((name, "zones", zones))
         return [fault(table, name, kind, seen=sorted(seen)[:SEEN]) for name, kind, seen in mixed]
+
+
+def _texts_of(cells: pd.Series) -> pd.Series:
+    """The different texts among these cells, cleaned, without blank ones."""
+    values = pd.unique(cells)
+    different = [value for value in values if isinstance(value, str)]
+    plain = pd.Series(different, dtype=TEXT)
+    text, _ = _cleaned(plain)
+    return text.dropna()
 
 
 def _zones(timed: pd.Series) -> set[str]:
@@ -275,40 +325,60 @@ def _zones(timed: pd.Series) -> set[str]:
     A column of midnights holds days: each stands as written, whatever the zone (or summer time)
     beside it.
     """
-    late = ~timed.str.contains(_DATES["midnight"], regex=True)
-    zones = timed.str.extract(f"({_DATES['zone']})", expand=False).mask(
-        lambda zone: zone.isin(_DATES["utc"]), "Z"
-    )
-    return set(zones[late | zones.notna()].fillna("no zone")) if late.any() else set()
+    midnight = timed.str.contains(_DATES["midnight"], regex=True)
+    late = ~midnight
+    if not late.any():
+        return set()
+    zones = timed.str.extract(f"({_DATES['zone']})", expand=False)
+    utc = zones.isin(_DATES["utc"])
+    zones = zones.mask(utc, "Z")
+    told = zones[late | zones.notna()]
+    return set(told.fillna("no zone"))
 
 
 def _unread(text: pd.Series, values: pd.Series) -> pd.Series:
-    return (text.notna() & values.isna()).astype(bool)
+    unread = text.notna() & values.isna()
+    return unread.astype(bool)
 
 
 def _dates(text: pd.Series, form: str) -> Parsed:
+    """Dates as their column is said to be written, or in the one order that all can be read in."""
     plain = text.str.replace(_DATES["time"], "", regex=True)
     form = "" if form in (EXCEL_DAYS, AS_WRITTEN) else form
     if form and form not in _DATES["orders"]:
-        values = _reads(text, (form,)).dt.normalize().fillna(_reads(plain, (form, "%Y-%m-%d")))
+        iso = _reads(plain, (form, "%Y-%m-%d"))
+        read_as_said = _reads(text, (form,))
+        values = read_as_said.dt.normalize().fillna(iso)
         return Parsed(values, "date as said", {"how": f" written as {form}"})
     values = _reads(plain, _DATES["certain"])
     rest = plain.where(values.isna())
     read = {order: _reads(rest, forms) for order, forms in _DATES["orders"].items()}
-    both = read[DAY_FIRST].notna() & read[MONTH_FIRST].notna()
-    if not form and (split := (read[DAY_FIRST] != read[MONTH_FIRST]) & both).any():
-        one, other = (read[order][split.idxmax()] for order in (DAY_FIRST, MONTH_FIRST))
-        seen = (
-            f"{text[split.idxmax()]}, which is {one:%d %B %Y} (day first) or {other:%d %B %Y} "
-            "(month first)"
-        )
-        return Parsed(values, "two dates", seen=(seen,), bad=split.astype(bool))
-    values = values.fillna(read[form] if form else read[DAY_FIRST].fillna(read[MONTH_FIRST]))
+    day_first, month_first = read[DAY_FIRST], read[MONTH_FIRST]
+    differ = (day_first != month_first) & day_first.notna()
+    split = differ & month_first.notna()
+    if not form and split.any():
+        return _two_dates(text, values, read, split)
+    other = month_first if form == DAY_FIRST else day_first
+    chosen = read[form] if form else day_first.fillna(month_first)
+    values = values.fillna(chosen)
     bad = _unread(text, values)
-    other = read[MONTH_FIRST if form == DAY_FIRST else DAY_FIRST]
     how = f", read {form}" if form and other[bad].notna().any() else ""
-    day_numbers = text[bad].str.fullmatch(r"[2-7]\d{4}(\.\d+)?").any()
-    return Parsed(values, "day number" if day_numbers else "date", {"how": how})
+    looks = text[bad].str.fullmatch(r"[2-7]\d{4}(\.\d+)?")
+    day_numbers = looks.any()
+    kind = "day number" if day_numbers else "date"
+    return Parsed(values, kind, {"how": how})
+
+
+def _two_dates(
+    text: pd.Series, values: pd.Series, read: dict[str, pd.Series], split: pd.Series
+) -> Parsed:
+    """That some dates can be read in both orders, with the first of them in words."""
+    first = split.idxmax()
+    one = f"{read[DAY_FIRST][first]:%d %B %Y} (day first)"
+    other = f"{read[MONTH_FIRST][first]:%d %B %Y} (month first)"
+    seen = f"{text[first]}, which is {one} or {other}"
+    both_ways = split.astype(bool)
+    return Parsed(values, "two dates", seen=(seen,), bad=both_ways)
 
 
 def _in_mid_month(once: Parsed) -> pd.Series:
@@ -321,16 +391,20 @@ def _about_no_day(once: Parsed, text: pd.Series, column: Column) -> Parsed:
     "ongoing").
     """
     bad = _unread(text, once.values) if once.bad is None else once.bad
-    plain = text.str.replace(_DATES["time"], "", regex=True).str.casefold()
+    days = text.str.replace(_DATES["time"], "", regex=True)
+    plain = days.str.casefold()
     empty = bad & plain.isin(_DATES["no_day"])
     if once.kind == "two dates" or not empty.any():
         return replace(once, said={"how": "", "no_day": "", **once.said})
-    pairs = ", ".join(f'"{value}" = ""' for value in text[empty][:SEEN])
-    words = ", ".join(text[empty][:SEEN])
+    first = text[empty][:SEEN]
+    pairs = ", ".join(f'"{value}" = ""' for value in first)
     kind = "no day known" if column.may_be_blank else "no day needed"
-    way = sentence(kind, pairs=pairs, words=words, table="{table}", column=column.name)
+    words = ", ".join(first)
+    about = {"pairs": pairs, "words": words, "table": "{table}"}
+    way = sentence(kind, column=column.name, **about)
     alone = bool((bad == empty).all())
-    said = {"how": "", **once.said, "no_day": way if alone else f" {way}"}
+    told = way if alone else f" {way}"
+    said = {"how": "", **once.said, "no_day": told}
     return replace(once, kind="no day" if alone else once.kind, said=said)
 
 
@@ -339,21 +413,28 @@ def _reads(text: pd.Series, forms: Iterable[str]) -> pd.Series:
     values = pd.Series(pd.NaT, text.index, dtype="datetime64[ns]")
     for form in forms:
         rest = text.where(values.isna())
-        # Without separators every digit must be there: 202311 is no day.
-        rest = rest.where(rest.str.fullmatch(r"\d{8}").fillna(False)) if form == "%Y%m%d" else rest
+        if form == "%Y%m%d":
+            # Without separators every digit must be there: 202311 is no day.
+            digits = rest.str.fullmatch(r"\d{8}")
+            whole = digits.fillna(False)
+            rest = rest.where(whole)
         if rest.notna().any():
-            values = values.fillna(pd.to_datetime(rest, format=form, errors="coerce"))
-    return values.where(values.between(FIRST_DAY, LAST_DAY))
+            read = pd.to_datetime(rest, format=form, errors="coerce")
+            values = values.fillna(read)
+    possible = values.between(FIRST_DAY, LAST_DAY)
+    return values.where(possible)
 
 
 def _months(text: pd.Series, form: str) -> Parsed:
+    """Months, each as its first day; a later day is read as its month."""
     whole = text.str.replace(r"^(\d{4})-(\d{2})$", r"\1-\2-01", regex=True)
     parsed = _dates(whole, form)
-    first = parsed.values.dt.to_period("M").dt.to_timestamp()
+    months = parsed.values.dt.to_period("M")
+    first = months.dt.to_timestamp()
     kind = "two dates" if parsed.kind == "two dates" else "month"
-    return replace(
-        parsed, values=first, kind=kind, mid_month=(parsed.values != first) & first.notna()
-    )
+    other_day = parsed.values != first
+    later = other_day & first.notna()
+    return replace(parsed, values=first, kind=kind, mid_month=later)
 
 
 _AROUND = rf"^{_NUMBERS['currency']}\s*|\s*{_NUMBERS['currency']}$"
@@ -365,44 +446,50 @@ def _around(column: Column) -> str:
     """What may stand around the column's numbers: a per cent sign where it holds per cents, else a
     currency.
     """
-    return (
-        _PERCENT
-        if column.unit.startswith("percent")
-        else _AROUND
-        if column.kind == "number"
-        else "^$"
-    )
+    if column.unit.startswith("percent"):
+        return _PERCENT
+    return _AROUND if column.kind == "number" else "^$"
 
 
 def _numbers(text: pd.Series, form: str, numeric: pd.Series, around: str = "^$") -> Parsed:
-    exact = pd.to_numeric(text.where(numeric), errors="coerce").astype(float)
+    """Numbers in the style that was said, or in the one that the column's values can only have."""
+    numbers = pd.to_numeric(text.where(numeric), errors="coerce")
+    exact = numbers.astype(float)
     plain = text.mask(numeric).str.replace(around, "", regex=True)
-    looks = plain.str.fullmatch(r"[+-]?[\d.,]*\d([eE][+-]?\d+)?").fillna(False).astype(bool)
-    style = form or next(iter(sorted(_styles(plain))), "")
-    marked = looks & plain.str.contains(r"[.,]", regex=True).fillna(False).astype(bool)
+    looks = _matches(plain, r"[+-]?[\d.,]*\d([eE][+-]?\d+)?")
+    style = form or min(_styles(plain), default="")
+    signs = plain.str.contains(r"[.,]", regex=True)
+    marks = signs.fillna(False).astype(bool)
+    marked = looks & marks
     if not style and marked.any():
-        seen = tuple(f"{value!r}, thousands or decimals?" for value in plain[marked][:1])
-        return Parsed(exact * np.nan, "two numbers", seen=seen, bad=marked)
+        first = plain[marked][:1]
+        seen = tuple(f"{value!r}, thousands or decimals?" for value in first)
+        nothing = exact * np.nan
+        return Parsed(nothing, "two numbers", seen=seen, bad=marked)
     group, point = _NUMBERS["styles"][style or PLAIN_NUMBERS]
-    fits = plain.str.fullmatch(
-        rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d*)({point}\d+)?([eE][+-]?\d+)?"
-    ).fillna(False)
-    cleaned = (
-        plain.where(fits & looks)
-        .str.replace(group, "", regex=True)
-        .str.replace(point, ".", regex=True)
-    )
-    values = exact.fillna(pd.to_numeric(cleaned, errors="coerce").astype(float))
-    return Parsed(values.where(np.isfinite(values)), "number")
+    fits = _matches(plain, rf"[+-]?(\d{{1,3}}({group}\d{{3}})+|\d*)({point}\d+)?([eE][+-]?\d+)?")
+    cleaned = plain.where(fits & looks)
+    cleaned = cleaned.str.replace(group, "", regex=True)
+    cleaned = cleaned.str.replace(point, ".", regex=True)
+    read = pd.to_numeric(cleaned, errors="coerce").astype(float)
+    values = exact.fillna(read)
+    finite = np.isfinite(values)
+    return Parsed(values.where(finite), "number")
+
+
+def _matches(text: pd.Series, pattern: str) -> pd.Series:
+    """Which texts are wholly of this pattern; a blank one is not."""
+    fits = text.str.fullmatch(pattern)
+    return fits.fillna(False).astype(bool)
 
 
 def _styles(plain: pd.Series) -> set[str]:
     """The number styles that some value can only have."""
-    return {
-        style
-        for style, marks in _NUMBERS["styles"].items()
-        if plain.str.fullmatch(_only(*marks)).any()
-    }
+    found = set()
+    for style, marks in _NUMBERS["styles"].items():
+        if plain.str.fullmatch(_only(*marks)).any():
+            found.add(style)
+    return found
 
 
 def _only(group: str, point: str) -> str:
@@ -416,11 +503,17 @@ def _only(group: str, point: str) -> str:
 
 
 def _whole(text: pd.Series, form: str, numeric: pd.Series) -> Parsed:
+    """Whole numbers, not too large to be meant; others are missing."""
     parsed = _numbers(text, form, numeric)
-    odd = (parsed.values % 1 != 0) | (parsed.values.abs() > LARGEST_WHOLE)
-    return Parsed(parsed.values.mask(odd).astype("Int64"), "whole", bad=parsed.bad)
+    values = parsed.values
+    large = values.abs() > LARGEST_WHOLE
+    odd = (values % 1 != 0) | large
+    whole = values.mask(odd).astype("Int64")
+    return Parsed(whole, "whole", bad=parsed.bad)
 
 
 def _flags(text: pd.Series) -> Parsed:
-    words = dict.fromkeys(_CELLS["true"], True) | dict.fromkeys(_CELLS["false"], False)
-    return Parsed(text.str.casefold().map(words).astype("boolean"), "flag")
+    yes = dict.fromkeys(_CELLS["true"], True)
+    words = yes | dict.fromkeys(_CELLS["false"], False)
+    read = text.str.casefold().map(words)
+    return Parsed(read.astype("boolean"), "flag")

@@ -47,7 +47,8 @@ def write(folder: Path, frames: Mapping[str, pd.DataFrame], state: Mapping[str, 
         file = folder / f"{name}.parquet"
         frames[name].to_parquet(file, index=False)
         hashes[name] = _hash(file)
-    manifest = json.dumps({"tables": hashes, "state": state}, indent=1, default=str)
+    contents = {"tables": hashes, "state": state}
+    manifest = json.dumps(contents, indent=1, default=str)
     (folder / MANIFEST).write_text(manifest, "utf-8")
     return _hash(folder / MANIFEST)
 
@@ -66,7 +67,8 @@ def opened(folder: Path, seal: str) -> tuple[Frames, dict[str, Any]]:
     if hashlib.sha256(manifest).hexdigest() != seal:
         raise ConfigError(CHANGED)
     held = json.loads(manifest)
-    return Frames(folder, held["tables"]), held["state"]
+    frames = Frames(folder, held["tables"])
+    return frames, held["state"]
 
 
 class Frames(Mapping[str, pd.DataFrame]):
@@ -81,7 +83,8 @@ class Frames(Mapping[str, pd.DataFrame]):
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name not in self._frames:
-            self._frames[name] = pd.read_parquet(self._file(name))
+            path = self._file(name)
+            self._frames[name] = pd.read_parquet(path)
         return self._frames[name]
 
     def scanned(self) -> dict[str, Any]:
@@ -134,7 +137,8 @@ def _keep(folder: Path, made: Made) -> None:
 
 
 def _kept(folder: Path) -> Made:
-    facts = json.loads((folder / "facts.json").read_text("utf-8"))
+    text = (folder / "facts.json").read_text("utf-8")
+    facts = json.loads(text)
     return Made({file.stem: pd.read_parquet(file) for file in folder.glob("*.parquet")}, facts)
 
 

@@ -72,7 +72,8 @@ def fingerprint(key: bytes) -> str:
 
 
 def _code(key: bytes, kind: str, value: str) -> str:
-    digest = hmac.new(key, f"{kind}\0{value}".encode(), hashlib.sha256).digest()
+    signature = hmac.new(key, f"{kind}\0{value}".encode(), hashlib.sha256)
+    digest = signature.digest()
     return f"{kind}-{base64.b32encode(digest).decode().lower()[:DIGITS]}"
 
 
@@ -80,8 +81,10 @@ def coded(values: pd.Series, kind: str, key: bytes) -> pd.Series:
     """The values as codes of this kind; blanks stay blank. ConfigError where two values would share
     a code.
     """
-    codes = {value: _code(key, kind, str(value)) for value in values.dropna().unique()}
-    if len(set(codes.values())) < len(codes):
+    known = values.dropna().unique()
+    codes = {value: _code(key, kind, str(value)) for value in known}
+    different = set(codes.values())
+    if len(different) < len(codes):
         raise ConfigError("Two names would get the same code. Take another key.")
     return values.map(codes).astype(values.dtype)
 
@@ -122,7 +125,8 @@ def _coded_table(name: str, frame: pd.DataFrame, settings: Settings, key: bytes)
         elif kind == "text":
             made[column] = coded(frame[column], "text", key)
         elif kind == "category" and column not in closed:
-            made[column] = _common(frame[column], frame.get("client_id"), settings.privacy.fewest)
+            client = frame.get("client_id")
+            made[column] = _common(frame[column], client, settings.privacy.fewest)
     frame = frame.assign(**made)
     by = [column for column in TABLES[name].key if column in frame] or list(frame.columns)
     return frame.sort_values(by, kind="stable", ignore_index=True)
@@ -140,7 +144,8 @@ def _common(words: pd.Series, who: pd.Series | None, fewest: int) -> pd.Series:
         for word in counts.index[counts < fewest]
         if str(word).casefold().replace("\u2019", "'") not in NOTED
     }
-    return words.where(~words.isin(rare), OTHER)
+    few = ~words.isin(rare)
+    return words.where(few, OTHER)
 
 
 def without_places(settings: Settings) -> Settings:

@@ -86,10 +86,12 @@ class Files:
 
     def used_by(self, query: str) -> list[str]:
         """The aliases that a query names."""
-        words = {word.casefold() for word in re.findall(r"\w+", query)}
+        written = re.findall(r"\w+", query)
+        words = {word.casefold() for word in written}
         if KNOWN_CLIENT in words:
             more = self.clients if isinstance(self.clients, str) else OUR_CLIENTS
-            words |= {word.casefold() for word in re.findall(r"\w+", more)}
+            words_more = re.findall(r"\w+", more)
+            words |= {word.casefold() for word in words_more}
         return [alias for alias in self.named if alias.casefold() in words]
 
     def digest(self, query: str) -> str:
@@ -132,9 +134,11 @@ class Files:
 
         used = [alias for alias in self.used_by(query) if self._is_read(alias)]
         spill = str(self.folder / "spill")
-        database = duckdb.connect(":memory:", config=SAFE | {"temp_directory": spill})
+        config = SAFE | {"temp_directory": spill}
+        database = duckdb.connect(":memory:", config=config)
         for alias in used:
-            rows = _select(self.views[alias], "line" in query.casefold())
+            asks_line = "line" in query.casefold()
+            rows = _select(self.views[alias], asks_line)
             database.execute(f"CREATE VIEW {_quoted(alias)} AS {rows}")
         database.execute(_macros())
         said = "".join(f"WHEN {_literal(k)} THEN {_literal(v)} " for k, v in self.answers.items())
@@ -168,7 +172,8 @@ class Files:
             try:
                 self.views[alias] = layout_of(path, how, self.folder)
             except NotATableError as no:
-                problem = fault("clients", "", no.kind, **no.said).problem
+                about = fault("clients", "", no.kind, **no.said)
+                problem = about.problem
                 self.unreadable[alias] = f"{path.name} {problem}"
         return alias in self.views
 
@@ -177,7 +182,8 @@ class Files:
         if self.unreadable and type(error).__name__ == "CatalogException":
             alias, why = next(iter(self.unreadable.items()))
             return sentence("query file", alias=alias, error=why)
-        text = without_paths(str(error).strip().splitlines()[0])
+        first = str(error).strip()
+        text = without_paths(first.splitlines()[0])
         views = "; ".join(
             f"{alias} ({', '.join(sheet.headings)})" for alias, sheet in self.views.items()
         )
@@ -219,7 +225,8 @@ def _select(sheet: Sheet, numbered: bool = False) -> str:
     first = _quoted(sheet.headings[0])
     kept = [f"NOT starts_with(lower(coalesce({first}, '')), {_literal(w)})" for w in sheet.stop_at]
     filled = " OR ".join(f"{_quoted(name)} IS NOT NULL" for name in sheet.headings)
-    has_line = "line" in {name.casefold() for name in sheet.headings}
+    names = {name.casefold() for name in sheet.headings}
+    has_line = "line" in names
     line = "row_number() OVER () AS line, " if numbered and not has_line else ""
     return f"SELECT {line}* FROM {read} WHERE {' AND '.join([f'({filled})', *kept])}"
 
@@ -229,4 +236,5 @@ def _quoted(name: str) -> str:
 
 
 def _literal(text: Any) -> str:
-    return "'" + str(text).replace("'", "''") + "'"
+    doubled = str(text).replace("'", "''")
+    return "'" + doubled + "'"

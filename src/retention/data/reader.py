@@ -109,7 +109,8 @@ def ordered(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
     """
     by = [name for name in table.key if name in frame]
     if not by:
-        return frame.sort_values(list(frame.columns), kind="stable", ignore_index=True)
+        columns = list(frame.columns)
+        return frame.sort_values(columns, kind="stable", ignore_index=True)
     worst = [name for name in table.worst_last if name in frame]
     if worst:
         frame = frame.sort_values(worst, ascending=False, kind="stable", na_position="first")
@@ -123,7 +124,8 @@ def _last_paid_days(frame: pd.DataFrame) -> pd.DataFrame:
     if not {"start_date", "end_date"} <= set(frame):
         return frame
     end = frame["end_date"]
-    return frame.assign(end_date=end.where(end <= frame["start_date"], end - pd.Timedelta(days=1)))
+    day_before = end - pd.Timedelta(days=1)
+    return frame.assign(end_date=end.where(end <= frame["start_date"], day_before))
 
 
 @dataclass
@@ -159,7 +161,8 @@ class _Reader:
     rows: int = 0
 
     def __post_init__(self) -> None:
-        self.table = scales.on_scale(self.table, self.settings.scales)
+        chosen = self.settings.scales
+        self.table = scales.on_scale(self.table, chosen)
         self.doubts = scales.Doubts(self.settings.scales)
         self.left_out = LeftOut(self.table, self.how)
 
@@ -203,7 +206,8 @@ class _Reader:
             if no.kind in EMPTY and self.table.name != "clients":
                 self.empty = True
                 return
-            told = fault(self.table.name, "", no.kind, no.count, no.places, **no.said)
+            name = self.table.name
+            told = fault(name, "", no.kind, no.count, no.places, **no.said)
             told = replace(told, problem=f"{self.place.name} {told.problem}")
             self.faults += [told] if told not in self.faults else []
 
@@ -236,9 +240,8 @@ class _Reader:
                 self.tenure.look(raw)
             if count > 1:
                 self.tell(f"{self.place.name}: first look, {count * len(raw):,} rows")
-        self.faults += evidence.faults(self.table.name) + (
-            self.tenure.flag_faults() if self.tenure else []
-        )
+        found = self.table.name
+        self.faults += evidence.faults(found) + (self.tenure.flag_faults() if self.tenure else [])
         kinds = {column.name: column.kind for column in self.columns}
         amounts = {column.name for column in self.columns if column.unit.startswith("currency")}
         for name in amounts & {
@@ -259,11 +262,14 @@ class _Reader:
         """Type and check every piece, and keep it (of a large source that is only checked, the
         different days).
         """
-        across = Across(self.table, partial, self.how.repeated)
+        repeated = self.how.repeated
+        across = Across(self.table, partial, repeated)
         for raw in pieces:
             frame, unread = self._typed(raw)
-            self.faults = merged([*self.faults, *check_rows(self.table, frame, unread)])
-            if set(frame) >= set(self.table.required):
+            faults = [*self.faults, *check_rows(self.table, frame, unread)]
+            self.faults = merged(faults)
+            needed = set(self.table.required)
+            if set(frame) >= needed:
                 across.add(frame, unread)
             if clients is not None and "client_id" in frame and self.table.name != "leads":
                 self._note_strangers(frame.loc[strangers(frame, clients), "client_id"])
@@ -274,7 +280,8 @@ class _Reader:
                     {name: pd.Series(different) for name, different in days.items()}
                 )
             else:
-                self.unsure.append(unread.any(axis=1))
+                any_unread = unread.any(axis=1)
+                self.unsure.append(any_unread)
             self.pieces.append(frame)
             self.rows += len(raw)
             self.tell(f"{self.place.name}: {self.rows:,} rows read")
@@ -291,10 +298,12 @@ class _Reader:
             self.repairs.update({f"{name}: {what}": count for what, count in p.repairs.items()})
             said = {key: text.replace("{table}", self.table.name) for key, text in p.said.items()}
             self.faults += faults_in(self.table.name, name, p.kind, p.bad, ids, p.seen, **said)
-        frame = pd.DataFrame({name: p.values for name, p in parsed.items()})
+        values = {name: p.values for name, p in parsed.items()}
+        frame = pd.DataFrame(values)
         for name in frame:
             frame[name] = self._from_fractions(name, frame[name], raw[name])
-        unread = pd.DataFrame({name: p.filled & p.values.isna() for name, p in parsed.items()})
+        unread_cells = {name: p.filled & p.values.isna() for name, p in parsed.items()}
+        unread = pd.DataFrame(unread_cells)
         if self.tenure:
             unread["start_date"] = frame["start_date"].isna()  # told as faults of the tenure
         frame = _last_paid_days(frame) if self.settings.first_day_without_service else frame
@@ -303,7 +312,8 @@ class _Reader:
     def _parsed(self, cells: pd.Series, column: Column) -> Parsed:
         form = self.forms.get(column.name, "")
         keep = kept_words(self.how, column.name)
-        return parse(cells, column, form, self.place.first_day, keep)
+        day_zero = self.place.first_day
+        return parse(cells, column, form, day_zero, keep)
 
     def _from_fractions(self, name: str, values: pd.Series, cells: pd.Series) -> pd.Series:
         """The column in per cents, where it holds fractions of them; cells with a per cent sign
@@ -316,7 +326,8 @@ class _Reader:
         self.doubts.look(self.table.name, name, values)
         if scales.how_percent(self.table.name, name, self.settings.scales) != scales.FRACTION:
             return values
-        self.repairs[f"{name}: fractions taken times 100"] += int(values.notna().sum())
+        count = values.notna().sum()
+        self.repairs[f"{name}: fractions taken times 100"] += int(count)
         return (values * 100).round(10)
 
     def _on_our_scales(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -342,8 +353,10 @@ class _Reader:
             if not {day, other} <= set(frame):
                 continue
             values = [c.name for c in self.columns if c.known == day and c.name != day]
-            bare = frame[values].notna().any(axis=1) & frame[day].isna() & frame[other].notna()
-            frame = frame.assign(**{day: frame[day].where(~bare, frame[other])})
+            has_value = frame[values].notna().any(axis=1)
+            bare = has_value & frame[day].isna() & frame[other].notna()
+            dated = frame[day].where(~bare, frame[other])
+            frame = frame.assign(**{day: dated})
             if bare.any():
                 self.repairs[f"{day}: taken from {other} where a value has no day"] += int(
                     bare.sum()
@@ -366,8 +379,10 @@ class _Reader:
         first = self.table.columns[0]
         seen = dict[str, None]()
         for raw in self._raw():
-            values = parse(raw[first.name], first, keep=kept_words(self.how, first.name)).values
-            seen |= dict.fromkeys(values.dropna().unique())
+            words = kept_words(self.how, first.name)
+            values = parse(raw[first.name], first, keep=words).values
+            different = values.dropna().unique()
+            seen |= dict.fromkeys(different)
         return list(seen)
 
     def whole(self, partial: bool) -> pd.DataFrame:
@@ -390,7 +405,8 @@ class _Reader:
         return ordered(self.table, frame)
 
     def _ids(self, raw: pd.DataFrame) -> pd.Series:
-        return texts(raw[self.table.columns[0].name]).replace("", "(no id)")
+        first = raw[self.table.columns[0].name]
+        return texts(first).replace("", "(no id)")
 
     def _named(self, pieces: Iterable[pd.DataFrame], at: np.ndarray) -> list[str]:
         """The ids of the first rows among the positions `at`, read again from the source rather
@@ -399,7 +415,8 @@ class _Reader:
         named = list[str]()
         done = 0
         for raw in pieces:
-            named += list(self._ids(raw).iloc[at[(at >= done) & (at < done + len(raw))] - done])
+            inside = at[(at >= done) & (at < done + len(raw))]
+            named += list(self._ids(raw).iloc[inside - done])
             done += len(raw)
             if len(set(named)) >= SHOWN:
                 break

@@ -115,7 +115,8 @@ def _exports_of(name: str, text: str) -> Iterator[Export]:
 
 def _recipe(given: dict[str, Any]) -> Recipe:
     lists = {part: tuple(given.get(part, ())) for part in ("needs", "conventions", "questions")}
-    return Recipe(given["query"].strip(), **lists)
+    query = given["query"].strip()
+    return Recipe(query, **lists)
 
 
 def heading_key(heading: str) -> str:
@@ -158,7 +159,8 @@ class Drawn:
         self.by = by_key(tuple(rows.columns))
         self.unsure: list[str] = []  # dates whose order the rows do not settle
         folder = files("retention.data").joinpath(FOLDER)
-        parts = {"parts": folder.joinpath("_parts.sql").read_text("utf-8")}
+        parts_file = folder.joinpath("_parts.sql")
+        parts = {"parts": parts_file.read_text("utf-8")}
         self.drawer = Environment(
             loader=DictLoader(parts),
             trim_blocks=True,
@@ -179,7 +181,8 @@ class Drawn:
     def text(self, template: str) -> str:
         """A template of the recipe, filled in."""
         imports = "{% import 'parts' as parts with context %}"
-        filled = self.drawer.from_string(imports + template).render()
+        template_filled = self.drawer.from_string(imports + template)
+        filled = template_filled.render()
         return "\n".join(line.rstrip() for line in filled.splitlines() if line.strip()).strip()
 
     def has(self, names: str) -> bool:

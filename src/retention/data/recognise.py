@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -97,12 +98,14 @@ def guess(table: Table, sheet: Sheet, out: Draft) -> None:
     given = {"start_date", "end_date"} if sheet.tenure else set()
     for name in table.required:
         if name not in sheet.headings.keys() | given:
-            near = ", ".join(word_of(heading) for heading in sheet.rows.columns[:40])
+            first = sheet.rows.columns[:40]
+            near = ", ".join(word_of(heading) for heading in first)
             sheet.headings[name] = (OPEN, "asked", f"which of these holds it: {near}")
             out.questions.append(f"{table.name}.{name}: no column could be taken for it")
     _spellings(table, sheet, out)
     if table.name == "clients":
-        used = sheet.used | {theirs for theirs, _, _ in sheet.headings.values()}
+        headed = {theirs for theirs, _, _ in sheet.headings.values()}
+        used = sheet.used | headed
         different = {
             heading: texts(sheet.rows[heading]).nunique()
             for heading in sheet.rows
@@ -125,7 +128,8 @@ def _headings(table: Table, sheet: Sheet) -> None:
     ):
         if column.name in sheet.headings or heading in sheet.used:
             continue
-        parsed = parse(sheet.rows[heading], column, first_day=sheet.place.first_day)
+        cells = sheet.rows[heading]
+        parsed = parse(cells, column, first_day=sheet.place.first_day)
         filled = int(parsed.filled.sum())
         if filled and (
             parsed.kind in ASKED
@@ -161,7 +165,8 @@ def _spaced(heading: str) -> str:
     """A heading as our columns are spelt, words run together taken apart: "CustomerID" is
     customer_id.
     """
-    return plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading).replace(".", " "))
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", heading)
+    return plain(apart.replace(".", " "))
 
 
 def _evidence(column: Column, cells: pd.Series, parsed: Parsed) -> str:
@@ -220,46 +225,63 @@ def _not_an_end(
     sheet: Sheet, heading: str, flag: tuple[str, set[str], str] | None, planned: bool
 ) -> str:
     """Why these dates are not ends of service; empty where nothing speaks against it."""
-    rows = sheet.rows
-    ends = _typed(rows, heading, "end_date")
+    ends = _typed(sheet.rows, heading, "end_date")
     if planned:
         return "its heading speaks of what is planned or paid for" if ends.notna().any() else ""
     if flag:
-        staying = int((ends.notna() & ~texts(rows[flag[0]]).isin(flag[1])).sum())
-        return (
-            f"{staying:,} rows have it that are none of {sorted(flag[1])} in {word_of(flag[0])}"
-            if staying
-            else ""
-        )
+        return _of_those_who_stay(sheet.rows, ends, flag)
     if ends.notna().all():
         return "every client has one; who stays has none. If all have left, name it yourself"
     names = ("start_date", "decision_date", "recorded_date", "contract_term_months")
-    known = {
-        name: _typed(rows, sheet.headings[name][0], name)
-        for name in names
-        if name in sheet.headings
-    }
-    if {"start_date", "contract_term_months"} <= set(known):
-        start = known["start_date"]
-        after = ends + pd.Timedelta(days=1)
-        served = (after.dt.year - start.dt.year) * 12 + after.dt.month - start.dt.month
-        on_the_day = (after.dt.day - start.dt.day).abs() <= 1
-        fixed = ends.notna() & (known["contract_term_months"] > 1)
-        first = fixed & (served == known["contract_term_months"]) & on_the_day
-        if first.sum() > 2 and first.sum() >= 0.9 * ends.notna().sum():
-            return "each lies exactly one term after its start, as the ends of terms do"
-    others = [
-        days.max()
-        for name, days in known.items()
-        if name != "contract_term_months" and days.notna().any()
-    ]
+    known = {}
+    for name in names:
+        if name in sheet.headings:
+            known[name] = _typed(sheet.rows, sheet.headings[name][0], name)
+    if _ends_of_terms(ends, known):
+        return "each lies exactly one term after its start, as the ends of terms do"
+    return _later_than_all(ends, known)
+
+
+def _of_those_who_stay(rows: pd.DataFrame, ends: pd.Series, flag: tuple[str, set[str], str]) -> str:
+    """That clients have such a date who have not left by the flag; empty where none has."""
+    column, gone, _ = flag
+    left = texts(rows[column]).isin(gone)
+    stayed = ends.notna() & ~left
+    staying = int(stayed.sum())
+    if not staying:
+        return ""
+    return f"{staying:,} rows have it that are none of {sorted(gone)} in {word_of(column)}"
+
+
+def _ends_of_terms(ends: pd.Series, known: Mapping[str, pd.Series]) -> bool:
+    """Whether nearly all lie exactly one term after the start."""
+    if not {"start_date", "contract_term_months"} <= set(known):
+        return False
+    start = known["start_date"]
+    term = known["contract_term_months"]
+    after = ends + pd.Timedelta(days=1)
+    years = after.dt.year - start.dt.year
+    months = years * 12 + after.dt.month
+    served = months - start.dt.month
+    days_apart = after.dt.day - start.dt.day
+    on_the_day = days_apart.abs() <= 1
+    fixed = ends.notna() & (term > 1)
+    first = fixed & (served == term) & on_the_day
+    return bool(first.sum() > 2 and first.sum() >= 0.9 * ends.notna().sum())
+
+
+def _later_than_all(ends: pd.Series, known: Mapping[str, pd.Series]) -> str:
+    """That many lie long after every other date; empty where they do not."""
+    others = []
+    for name, days in known.items():
+        if name != "contract_term_months" and days.notna().any():
+            others.append(days.max())
     late = int((ends > max(others) + LATER).sum()) if others else 0
-    if late >= max(2, 0.2 * ends.notna().sum()):
-        return (
-            f"{late:,} lie more than three months after every other date, as planned or "
-            "paid-to dates do"
-        )
-    return ""
+    ended = ends.notna().sum()
+    if late < max(2, 0.2 * ended):
+        return ""
+    why = "as planned or paid-to dates do"
+    return f"{late:,} lie more than three months after every other date, {why}"
 
 
 def _typed(rows: pd.DataFrame, heading: str, name: str) -> pd.Series:
@@ -267,12 +289,14 @@ def _typed(rows: pd.DataFrame, heading: str, name: str) -> pd.Series:
     column = TABLES["clients"].column(name)
     evidence = Evidence()
     evidence.look(rows[heading], column)
-    return parse(rows[heading], column, evidence.forms().get(name, "")).values
+    form = evidence.forms().get(name, "")
+    return parse(rows[heading], column, form).values
 
 
 def _flag(rows: pd.DataFrame) -> tuple[str, set[str], str] | None:
     """The column that says who left, its words for having left, and how sure that is."""
-    speaking = _WORDS["left"] + _WORDS["active"] + _WORDS["status"]
+    either = _WORDS["left"] + _WORDS["active"]
+    speaking = either + _WORDS["status"]
     for heading in rows:
         name = _spaced(heading)
         cells = texts(rows[heading])
@@ -280,7 +304,8 @@ def _flag(rows: pd.DataFrame) -> tuple[str, set[str], str] | None:
         left = _FALSE if name in _WORDS["active"] else _TRUE + _WORDS["gone"]
         gone = {word for word in words if word.casefold() in left}
         if name in speaking and 2 <= len(words) <= 8 and set() < gone < words:
-            count = int(cells.isin(gone).sum())
+            in_words = cells.isin(gone)
+            count = int(in_words.sum())
             shown = " or ".join(word_of(word) for word in sorted(gone))
             return heading, gone, f"{LIKELY}: {shown} in {count:,} of {len(rows):,} rows"
     return None
@@ -314,9 +339,11 @@ def _spellings(table: Table, sheet: Sheet, out: Draft) -> None:
     for column, cells in chosen:
         evidence.look(cells, column)
     for column, cells in chosen:
-        parsed = parse(cells, column, evidence.forms().get(column.name, ""))
+        form = evidence.forms().get(column.name, "")
+        parsed = parse(cells, column, form)
         if parsed.kind in ASKED:
-            sheet.formats.append((column.name, parsed.seen[0], ASKED[parsed.kind]))
+            example = parsed.seen[0]
+            sheet.formats.append((column.name, example, ASKED[parsed.kind]))
             out.questions.append(f"{table.name}.{column.name}: how it is written")
         elif column.kind == "term" and parsed.bad.any():
             unknown = {word.casefold(): word for word in texts(cells)[parsed.bad].unique()}

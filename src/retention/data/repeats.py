@@ -39,7 +39,8 @@ def settings_faults(table: Table, how: TableSettings) -> list[Fault]:
     if how.repeated is None or how.repeated in can:
         return []
     choices = " or ".join(f'"{name}"' for name in can) or "no setting"
-    return [fault(table.name, "", "no repeats", asked=how.repeated, choices=choices)]
+    text = fault(table.name, "", "no repeats", asked=how.repeated, choices=choices)
+    return [text]
 
 
 def settled(table: Table, frame: pd.DataFrame, how: TableSettings, unsure: pd.Series) -> Settled:
@@ -51,13 +52,15 @@ def settled(table: Table, frame: pd.DataFrame, how: TableSettings, unsure: pd.Se
     if table.name == "clients" or table.apart or not key:
         return Settled(frame)
     needed = [name for name in key if table.column(name).required]
-    twice = frame.duplicated(key, keep=False) & frame[needed].notna().all(axis=1)
+    whole = frame[needed].notna().all(axis=1)
+    twice = frame.duplicated(key, keep=False) & whole
     if not twice.any():
         return Settled(frame)
     if how.repeated == KEEP_NEWEST and table.newest_by in frame:
         return _newest(table, frame, key, twice)
     if not table.add_up:
-        return Settled(frame, tuple(_again(table, frame[twice], key, unsure[twice])))
+        found = _again(table, frame[twice], key, unsure[twice])
+        return Settled(frame, tuple(found))
     asked = [] if how.repeated == ADD_UP else _doubts(table, frame[twice], key)
     if faults := [*_disagree(table, frame[twice], key), *asked]:
         return Settled(frame, tuple(faults))
@@ -68,7 +71,8 @@ def _newest(table: Table, frame: pd.DataFrame, key: Sequence[str], twice: pd.Ser
     rows = frame[twice].sort_values(table.newest_by, kind="stable", na_position="first")
     kept = rows.drop_duplicates(key, keep="last")
     gone = len(rows) - len(kept)
-    whole = pd.concat([frame[~twice], kept]).sort_index().reset_index(drop=True)
+    together = pd.concat([frame[~twice], kept])
+    whole = together.sort_index().reset_index(drop=True)
     done = (
         f"{gone:,} rows left out, for which the same {', '.join(key)} has one of later "
         f"{table.newest_by}"
@@ -78,7 +82,8 @@ def _newest(table: Table, frame: pd.DataFrame, key: Sequence[str], twice: pd.Ser
 
 def _summed(table: Table, frame: pd.DataFrame, key: Sequence[str], twice: pd.Series) -> Settled:
     rows = frame[twice]
-    how = dict.fromkeys([name for name in frame if name not in key], "first")
+    others = [name for name in frame if name not in key]
+    how = dict.fromkeys(others, "first")
     sums = [name for name in table.add_up if name in frame]
     days = [name for name in frame if name not in key and rows[name].dtype.kind == "M"]
     how |= dict.fromkeys(
@@ -87,14 +92,17 @@ def _summed(table: Table, frame: pd.DataFrame, key: Sequence[str], twice: pd.Ser
     groups = rows.groupby(list(key), sort=False, dropna=False)
     made = groups.agg(how) if how else groups.first()
     made[sums] = groups[sums].sum(min_count=1)
-    made = made.reset_index()[list(frame.columns)].astype(frame.dtypes.to_dict())
+    back = made.reset_index()[list(frame.columns)]
+    made = back.astype(frame.dtypes.to_dict())
     warning = given_twice(table.name, frame)
-    whole = pd.concat([frame[~twice], made], ignore_index=True)
+    both = [frame[~twice], made]
+    whole = pd.concat(both, ignore_index=True)
     names = " and ".join(sums)
     done = (
         f"{names} of {len(rows):,} rows added up into {len(made):,}, one for each {', '.join(key)}"
     )
-    return Settled(whole, repair=done, warnings=(warning,) if warning else ())
+    warnings = (warning,) if warning else ()
+    return Settled(whole, repair=done, warnings=warnings)
 
 
 def _again(table: Table, rows: pd.DataFrame, key: Sequence[str], unsure: pd.Series) -> list[Fault]:
@@ -103,25 +111,32 @@ def _again(table: Table, rows: pd.DataFrame, key: Sequence[str], unsure: pd.Seri
     """
     copies = rows.duplicated(keep="first") & ~unsure
     kept = rows[~copies]
-    differ = kept[kept.duplicated(key, keep=False)]
+    copied = kept.duplicated(key, keep=False)
+    differ = kept[copied]
     faults = [_told(table, rows[copies], "copy")] if copies.any() else []
     if len(differ):
-        names = _differing(differ, key, [name for name in rows if name not in key]) or UNREAD
+        others = [name for name in rows if name not in key]
+        names = _differing(differ, key, others) or UNREAD
         more = differ[differ.duplicated(key)]
-        faults.append(_told(table, more, "again", key=", ".join(key), names=names, way=table.again))
+        keys = ", ".join(key)
+        faults.append(_told(table, more, "again", key=keys, names=names, way=table.again))
     return faults
 
 
 def _disagree(table: Table, rows: pd.DataFrame, key: Sequence[str]) -> list[Fault]:
     """Parts of one thing that contradict each other in what they share."""
     shared = [name for name in table.must_agree if name in rows]
-    counts = rows.groupby(list(key), dropna=False)[shared].transform("nunique", dropna=False)
-    odd = counts.gt(1).any(axis=1)
+    by_key = rows.groupby(list(key), dropna=False)
+    counts = by_key[shared].transform("nunique", dropna=False)
+    several = counts.gt(1)
+    odd = several.any(axis=1)
     if not odd.any():
         return []
     names = ", ".join(name for name in shared if counts[name].gt(1).any())
-    said = {"key": ", ".join(key), "names": names, "shared": ", ".join(shared)}
-    return [_told(table, rows[odd], "parts differ", **said)]
+    keys = ", ".join(key)
+    said = {"key": keys, "names": names, "shared": ", ".join(shared)}
+    differing = _told(table, rows[odd], "parts differ", **said)
+    return [differing]
 
 
 def _doubts(table: Table, rows: pd.DataFrame, key: Sequence[str]) -> list[Fault]:
@@ -129,16 +144,20 @@ def _doubts(table: Table, rows: pd.DataFrame, key: Sequence[str]) -> list[Fault]
     faults = []
     groups = rows.groupby(list(key), dropna=False)
     if table.newest_by in rows:
-        days = groups[table.newest_by].transform("nunique", dropna=False)
+        newest = groups[table.newest_by]
+        days = newest.transform("nunique", dropna=False)
         if days.gt(1).any():
-            said = {"key": ", ".join(key), "day": table.newest_by}
-            faults.append(_told(table, rows[days.gt(1)], "versions", **said))
+            keys = ", ".join(key)
+            said = {"key": keys, "day": table.newest_by}
+            differing = rows[days.gt(1)]
+            faults.append(_told(table, differing, "versions", **said))
     if table.alike_is_doubtful:
         sums = [name for name in table.add_up if name in rows]
         alike = {
             name: rows.duplicated([*key, name], keep=False) & rows[name].notna() for name in sums
         }
-        either = pd.DataFrame(alike, rows.index).any(axis=1)
+        columns = pd.DataFrame(alike, rows.index)
+        either = columns.any(axis=1)
         if either.any():
             names = " and ".join(name for name in sums if alike[name].any())
             faults.append(_told(table, rows[either], "alike", key=", ".join(key), names=names))
@@ -147,10 +166,12 @@ def _doubts(table: Table, rows: pd.DataFrame, key: Sequence[str]) -> list[Fault]
 
 def _differing(rows: pd.DataFrame, key: Sequence[str], names: Sequence[str]) -> str:
     """The columns in which rows of one key differ, in words."""
-    counts = rows.groupby(list(key), dropna=False)[list(names)].nunique(dropna=False)
+    by_key = rows.groupby(list(key), dropna=False)
+    counts = by_key[list(names)].nunique(dropna=False)
     return ", ".join(name for name in names if counts[name].gt(1).any())
 
 
 def _told(table: Table, rows: pd.DataFrame, kind: str, **said: str) -> Fault:
-    ids = rows.iloc[:, 0].astype("string").fillna("(no id)").drop_duplicates()
+    first = rows.iloc[:, 0].astype("string")
+    ids = first.fillna("(no id)").drop_duplicates()
     return fault(table.name, "", kind, len(rows), ids, **said)

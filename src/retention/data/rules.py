@@ -136,15 +136,18 @@ def _applies(rule: Rule, frames: Frames) -> bool:
 def _warning(rule: Rule, frames: Frames, last: pd.Timestamp) -> Fault | None:
     rows = frames[rule.table]
     broken = _KINDS[rule.kind](rule, rows, frames, last)
-    mask = broken.rows.fillna(False).astype(bool)
+    known = broken.rows.fillna(False)
+    mask = known.astype(bool)
     if not mask.any():
         return None
     problem, remedy = _WORDS[rule.kind]
     said = {**_said(rule), **broken.said}
-    ids = rows.loc[mask, rows.columns[0]].astype("string").fillna("(no id)").drop_duplicates()
+    first = rows.loc[mask, rows.columns[0]]
+    ids = first.astype("string").fillna("(no id)").drop_duplicates()
     problem = problem.format(**said)
     remedy = rule.remedy or remedy.format(**said)
-    return Fault(rule.table, rule.column, problem, int(mask.sum()), tuple(ids[:SHOWN]), remedy)
+    count = int(mask.sum())
+    return Fault(rule.table, rule.column, problem, count, tuple(ids[:SHOWN]), remedy)
 
 
 def _said(rule: Rule) -> dict[str, Any]:
@@ -178,7 +181,8 @@ def broken_in_row(rule: Rule, rows: pd.DataFrame) -> pd.Series:
     elif rule.kind == "not_after":
         broken = value > rows[rule.other] + slack
     elif rule.kind == "given_with":
-        broken = value.notna() & rows[rule.other].isna()
+        lacks = rows[rule.other].isna()
+        broken = value.notna() & lacks
     elif rule.kind == "above":
         broken = value <= rule.low
     elif rule.kind == "below_zero":
@@ -207,33 +211,46 @@ def _overlap(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp)
         if rule.months
         else part[rule.to].fillna(NEVER)
     )
-    part = part[by].assign(start=part[rule.column], end=end).dropna(subset=["start"])
-    part = part.sort_values([*by, "start"], kind="stable")
-    before = part.groupby(by)["end"].shift()
+    dated = part[by].assign(start=part[rule.column], end=end)
+    part = dated.dropna(subset=["start"])
+    order = [*by, "start"]
+    part = part.sort_values(order, kind="stable")
+    ends_by = part.groupby(by)
+    before = ends_by["end"].shift()
     inside = rule.nested & (part["end"] < before)  # a stand-in
-    early = part.index[((part["start"] < before) & ~inside).to_numpy()]
-    return Broken(pd.Series(rows.index.isin(early), rows.index))
+    overlapping = (part["start"] < before) & ~inside
+    early = part.index[overlapping.to_numpy()]
+    chosen = rows.index.isin(early)
+    return Broken(pd.Series(chosen, rows.index))
 
 
 def _months_later(start: pd.Series, months: pd.Series) -> pd.Series:
     """About the day on which so many months from a start are over, at most three days early."""
-    number = start.dt.year * 12 + start.dt.month - 1 + months.astype(float)
-    year = (number // 12).fillna(2000).astype(int)
-    month = (number % 12).fillna(0).astype(int) + 1
-    first = pd.to_datetime({"year": year, "month": month, "day": 1})
-    day = first + pd.to_timedelta(start.dt.day.fillna(1).clip(upper=28) - 1, unit="D")
+    months_before = start.dt.year * 12 + start.dt.month
+    number = months_before - 1 + months.astype(float)
+    years = (number // 12).fillna(2000)
+    year = years.astype(int)
+    months_left = (number % 12).fillna(0)
+    month = months_left.astype(int) + 1
+    parts = {"year": year, "month": month, "day": 1}
+    first = pd.to_datetime(parts)
+    days_in = start.dt.day.fillna(1).clip(upper=28)
+    day = first + pd.to_timedelta(days_in - 1, unit="D")
     return day.where(number.notna())
 
 
 def _sum(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
-    total = rows.groupby(list(rule.by))[rule.column].transform("sum")
+    groups = rows.groupby(list(rule.by))
+    total = groups[rule.column].transform("sum")
     broken = total > rule.most
-    heads = rows.loc[broken, list(rule.by)].assign(total=total[broken]).drop_duplicates()
+    columns = rows.loc[broken, list(rule.by)]
+    heads = columns.assign(total=total[broken]).drop_duplicates()
     seen = [
         ", ".join(_cell(value) for value in row)
         for row in heads.head(SHOWN).itertuples(index=False)
     ]
-    return Broken(broken, {"seen": "; ".join(seen)})
+    examples = "; ".join(seen)
+    return Broken(broken, {"seen": examples})
 
 
 def _cell(value: Any) -> str:
@@ -244,12 +261,16 @@ def _cell(value: Any) -> str:
 
 def _spelling(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
     counts = rows[rule.column].value_counts()
-    words = pd.DataFrame({"word": counts.index.astype(str), "count": counts.to_numpy()})
+    spelt = counts.index.astype(str)
+    words = pd.DataFrame({"word": spelt, "count": counts.to_numpy()})
     words["plain"] = words["word"].map(_plain_word)
-    words = words[words["plain"] != ""].sort_values("count", ascending=False, kind="stable")
-    several = words[words["plain"].duplicated(keep=False)]
+    spelled = words[words["plain"] != ""]
+    words = spelled.sort_values("count", ascending=False, kind="stable")
+    alike = words["plain"].duplicated(keep=False)
+    several = words[alike]
     rarer = several[several["plain"].duplicated()]
-    seen = several.sort_values("plain", kind="stable")["word"]
+    in_order = several.sort_values("plain", kind="stable")
+    seen = in_order["word"]
     return Broken(
         rows[rule.column].astype("string").isin(set(rarer["word"])), {"seen": _shown(seen)}
     )
@@ -264,16 +285,22 @@ def _plain_word(word: str) -> str:
 
 
 def _outlier(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
-    value = rows[rule.column].astype(float).abs()
+    given = rows[rule.column]
+    value = given.astype(float).abs()
     value = value.where(value > 0)
-    usual = pd.Series(value.median() if value.count() >= FEW else np.nan, rows.index)
+    middle = value.median() if value.count() >= FEW else np.nan
+    usual = pd.Series(middle, rows.index)
     if rule.by:
-        groups = value.groupby([rows[name] for name in rule.by])
-        own = groups.transform("median").where(groups.transform("count") >= FEW)
+        keys = [rows[name] for name in rule.by]
+        groups = value.groupby(keys)
+        enough = groups.transform("count") >= FEW
+        own = groups.transform("median").where(enough)
         usual = own.fillna(usual)
     ratio = value / usual
-    broken = (ratio >= rule.times) | (ratio <= 1 / rule.times)
-    return Broken(broken, {"seen": _shown(rows.loc[broken, rule.column].astype(float).unique())})
+    small = ratio <= 1 / rule.times
+    broken = (ratio >= rule.times) | small
+    odd = rows.loc[broken, rule.column].astype(float)
+    return Broken(broken, {"seen": _shown(odd.unique())})
 
 
 def _mixed_scale(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
@@ -281,15 +308,18 @@ def _mixed_scale(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timest
     quarter = rows[rule.day].dt.to_period("Q")
     half = value.max() / 2
     groups = value.groupby(quarter)
-    low = (groups.transform("max") <= half) & (groups.transform("count") >= MANY_ANSWERS)
+    all_low = groups.transform("max") <= half
+    low = all_low & (groups.transform("count") >= MANY_ANSWERS)
     usual = (value > half).sum() >= MANY_ANSWERS
     broken = low & value.notna() & usual
-    return Broken(broken, {"seen": _shown(sorted(quarter[broken].unique()))})
+    quarters = sorted(quarter[broken].unique())
+    return Broken(broken, {"seen": _shown(quarters)})
 
 
 def _alike(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
     broken = look_alike(rows[rule.column])
-    return Broken(broken, {"seen": _shown(map(ascii, rows.loc[broken, rule.column].unique()))})
+    odd = rows.loc[broken, rule.column].unique()
+    return Broken(broken, {"seen": _shown(map(ascii, odd))})
 
 
 def _twice(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
@@ -302,7 +332,8 @@ def given_twice(table: str, rows: pd.DataFrame) -> Fault | None:
     """The warning that a table seems to be given twice, for one whose rows are added up once it is
     read.
     """
-    return _warning(Rule(table, str(rows.columns[0]), "twice"), {table: rows}, NEVER)
+    rule = Rule(table, str(rows.columns[0]), "twice")
+    return _warning(rule, {table: rows}, NEVER)
 
 
 DOLLARS = frozenset("USD CAD AUD NZD MXN SGD HKD ARS CLP COP BRL".split())
@@ -334,42 +365,52 @@ def _meant(mark: str) -> set[str]:
 
 def _known(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
     table, column = rule.there
-    known = frames[table][column].dropna().unique()
+    given = frames[table][column]
+    known = given.dropna().unique()
     value = rows[rule.column]
-    broken = value.notna() & ~value.isin(known)
+    strange = ~value.isin(known)
+    broken = value.notna() & strange
     kinds = (
         [kind for kind in nearest(value[broken].unique(), known) if kind] if broken.any() else []
     )
-    return Broken(broken, {"near": _DECLARED["near"][kinds[0]] if kinds else ""})
+    near = _DECLARED["near"][kinds[0]] if kinds else ""
+    return Broken(broken, {"near": near})
 
 
 def _more_often(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
     table, column = rule.there
     here, there = (values.value_counts() for values in (rows[rule.column], frames[table][column]))
     most = there.reindex(here.index)
-    return Broken(rows[rule.column].isin(here.index[here > most]))
+    too_often = here.index[here > most]
+    return Broken(rows[rule.column].isin(too_often))
 
 
 def _inside(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
     clients = frames["clients"]
     ends = clients["end_date"].fillna(NEVER)
-    times = clients[["client_id", "start_date"]].assign(end=ends).groupby("client_id")
-    first = rows["client_id"].map(times["start_date"].min()) - pd.Timedelta(days=rule.before)
-    final = rows["client_id"].map(times["end"].max()) + pd.Timedelta(days=rule.after)
+    starts = clients[["client_id", "start_date"]]
+    times = starts.assign(end=ends).groupby("client_id")
+    begun = rows["client_id"].map(times["start_date"].min())
+    first = begun - pd.Timedelta(days=rule.before)
+    ended = rows["client_id"].map(times["end"].max())
+    final = ended + pd.Timedelta(days=rule.after)
     day = rows[rule.column]
     broken = (day < first) | (day > final)
-    return Broken(broken & (day >= OLD) & ~(day > last))  # those are other rules
+    recent = broken & (day >= OLD)
+    return Broken(recent & ~(day > last))  # those are other rules
 
 
 def _joined(rule: Rule, rows: pd.DataFrame, frames: Frames) -> pd.Series:
     table, column = rule.there
     by = rule.by[0]
-    there = frames[table].dropna(subset=[by]).drop_duplicates(by).set_index(by)[column]
+    keyed = frames[table].dropna(subset=[by])
+    there = keyed.drop_duplicates(by).set_index(by)[column]
     return rows[by].map(there)
 
 
 def _joined_date(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
-    other = pd.to_datetime(_joined(rule, rows, frames))
+    joined = _joined(rule, rows, frames)
+    other = pd.to_datetime(joined)
     slack = pd.Timedelta(days=rule.slack)
     if rule.kind == "joined_not_before":
         return Broken(rows[rule.column] < other - slack)
@@ -377,11 +418,14 @@ def _joined_date(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timest
 
 
 def _joined_scale(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
-    amount = _joined(rule, rows, frames).astype(float)
-    total = rows.groupby(list(rule.by))[rule.column].transform("sum")
+    joined = _joined(rule, rows, frames)
+    amount = joined.astype(float)
+    groups = rows.groupby(list(rule.by))
+    total = groups[rule.column].transform("sum")
     amount = amount.where(amount != 0)
     ratio = total / amount
-    return Broken((ratio >= rule.times) | (ratio <= 1 / rule.times))
+    small = ratio <= 1 / rule.times
+    return Broken((ratio >= rule.times) | small)
 
 
 # Across time.
@@ -398,13 +442,16 @@ def _end_of_the_data(frames: Frames, cutoff: pd.Timestamp) -> pd.Timestamp:
     dates = [frames[table][column].dropna() for table, column in sorted(columns)]
     days = pd.concat(dates) if dates else pd.Series(dtype="datetime64[ns]")
     beyond = int((days > cutoff).sum())
-    if beyond <= max(SEEN_DATES, GOES_ON * len(days)):
+    some = GOES_ON * len(days)
+    if beyond <= max(SEEN_DATES, some):
         return cutoff
-    return days.quantile(1 - GOES_ON, interpolation="lower") + pd.Timedelta(days=366)
+    latest = days.quantile(1 - GOES_ON, interpolation="lower")
+    return latest + pd.Timedelta(days=366)
 
 
 def _ahead(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
-    return Broken(rows[rule.column] > last + pd.Timedelta(days=rule.slack))
+    latest = last + pd.Timedelta(days=rule.slack)
+    return Broken(rows[rule.column] > latest)
 
 
 def _old(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:

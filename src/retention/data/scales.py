@@ -37,10 +37,12 @@ PERCENT_COLUMNS = tuple(
 def check_settings(scales: ScaleSettings) -> None:
     """Nothing; ConfigError where [scales.percent] names what is no column of per cents."""
     plain = {name.partition(".")[2] for name in PERCENT_COLUMNS}
-    unknown = sorted(set(scales.percent) - {*PERCENT_COLUMNS, *plain})
+    known = {*PERCENT_COLUMNS, *plain}
+    unknown = sorted(set(scales.percent) - known)
     if unknown:
         names = ", ".join(unknown)
-        raise ConfigError(sentence("no percent", names=names, known=", ".join(PERCENT_COLUMNS)))
+        columns = ", ".join(PERCENT_COLUMNS)
+        raise ConfigError(sentence("no percent", names=names, known=columns))
 
 
 def on_scale(table: Table, scales: ScaleSettings) -> Table:
@@ -57,7 +59,8 @@ def _bounded(column: Column, scales: ScaleSettings) -> Column:
 
 def how_percent(table: str, column: str, scales: ScaleSettings) -> str:
     """What the settings say of this column's per cents: "per cent", "fraction", or nothing."""
-    return scales.percent.get(f"{table}.{column}", scales.percent.get(column, ""))
+    usual = scales.percent.get(column, "")
+    return scales.percent.get(f"{table}.{column}", usual)
 
 
 def to_points(answers: pd.Series, scale: str | None) -> pd.Series:
@@ -73,7 +76,8 @@ def to_points(answers: pd.Series, scale: str | None) -> pd.Series:
         given = given.mask(given == about["none"])
     if about.get("tenths"):
         return given // 10
-    points = dict(enumerate(about["points"], about["low"]))
+    by_answer = enumerate(about["points"], about["low"])
+    points = dict(by_answer)
     return given.map(points).astype("Int64")
 
 
@@ -88,8 +92,10 @@ def as_given(points: pd.Series, scale: str | None) -> pd.Series:
     if about.get("tenths"):
         about = NPS_SCALES[USUAL]
     answers = {point: answer for answer, point in enumerate(about["points"], about["low"])}
-    words = points.map(answers).map(f"{{:.0f}} of {about['high']}".format, na_action="ignore")
-    return words.astype(object).where(points.notna(), "")
+    as_answered = points.map(answers)
+    words = as_answered.map(f"{{:.0f}} of {about['high']}".format, na_action="ignore")
+    as_texts = words.astype(object)
+    return as_texts.where(points.notna(), "")
 
 
 @dataclass
@@ -135,4 +141,5 @@ def _too_low(count: int, high: float) -> bool:
 def _which_nps(said: dict[str, str]) -> str:
     fits = [name for name, about in NPS_SCALES.items() if float(said["high"]) <= about["high"]]
     lines = [f'  nps = "{name}"  # {NPS_SCALES[name]["says"]}' for name in fits if name != "0-100"]
-    return "\n".join([sentence("nps scale", **said), *lines])
+    first = sentence("nps scale", **said)
+    return "\n".join([first, *lines])

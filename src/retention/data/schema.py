@@ -74,7 +74,8 @@ class Table:
         >>> TABLES["clients"].column("end_date").known
         'recorded_date'
         """
-        return {column.name: column for column in self.columns}[name]
+        by_name = {column.name: column for column in self.columns}
+        return by_name[name]
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -130,15 +131,15 @@ def columns_of(frames: Mapping[str, pd.DataFrame], name: str, *columns: str) -> 
         for column in columns
         if column not in have and TABLES[name].column(column).kind in TEXTS
     ]
-    rows = rows.astype(
-        dict.fromkeys(blank, "string")
-    )  # text stays text where there is none: it is merged on
+    as_text = dict.fromkeys(blank, "string")
+    rows = rows.astype(as_text)  # text stays text where there is none: it is merged on
     days = [
         column.name
         for column in TABLES[name].columns
         if column.kind in ("date", "month") and column.name in rows
     ]
-    return rows.assign(**{day: pd.to_datetime(rows[day]) for day in days})
+    dates = {day: pd.to_datetime(rows[day]) for day in days}
+    return rows.assign(**dates)
 
 
 def dictionary(tables: tuple[str, ...] = tuple(TABLES)) -> str:
@@ -156,7 +157,8 @@ def _section(table: Table) -> str:
             f"| {column.name}{star} | {column.kind} | {values} | {column.known} | "
             f"{column.unlocks} |"
         )
-    return "\n".join([*head, *rows, ""])
+    lines = [*head, *rows, ""]
+    return "\n".join(lines)
 
 
 FORMULA = r"(?s)^('*[=+\-@\t\r\uff0b\uff0d\uff1d\uff20])"  # in either width
@@ -172,7 +174,8 @@ def read_list(path: Path, numbers: Sequence[str] = ()) -> pd.DataFrame:
             "^'(?=" + FORMULA.removeprefix("(?s)^") + ")", "", regex=True
         )
     )
-    return rows.assign(**{name: pd.to_numeric(rows[name]) for name in numbers if name in rows})
+    as_numbers = {name: pd.to_numeric(rows[name]) for name in numbers if name in rows}
+    return rows.assign(**as_numbers)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

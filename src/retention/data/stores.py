@@ -38,8 +38,9 @@ def parquet(path: Path) -> Iterator[pd.DataFrame]:
     """
     some = False
     try:
+        partitioning = path.is_dir()
         source = dataset.dataset(
-            path, format="parquet", partitioning="hive" if path.is_dir() else None
+            path, format="parquet", partitioning="hive" if partitioning else None
         )
         if path.is_dir():
             source = source.replace_schema(_one_schema(source))
@@ -57,12 +58,14 @@ def _one_schema(source: Any) -> Any:
     """The schema that all parts of a folder share, with the partition columns; NotATableError where
     there is none.
     """
-    schemas = [part.physical_schema for part in source.get_fragments()]
+    fragments = source.get_fragments()
+    schemas = [part.physical_schema for part in fragments]
     parts = Counter(name for schema in schemas for name in set(schema.names))
     if odd := sorted(name for name, count in parts.items() if count < len(schemas)):
         raise NotATableError("parts", names=", ".join(odd))
     partitions = [field for field in source.schema if field.name not in parts]
-    return pa.unify_schemas([*schemas, pa.schema(partitions)], promote_options="permissive")
+    parts_of = [*schemas, pa.schema(partitions)]
+    return pa.unify_schemas(parts_of, promote_options="permissive")
 
 
 def _values(batch: pa.RecordBatch) -> pd.DataFrame:
@@ -99,14 +102,16 @@ def excel(path: Path, sheet: str) -> Iterator[pd.DataFrame]:
     if wrong := errors + _not_worked_out(path, sheet):
         raise NotATableError("formulas", wrong)
     frame = pd.DataFrame([[_cell(cell) for cell in row] for row in rows], dtype=object)
-    frame = frame.dropna(how="all").dropna(how="all", axis="columns")
+    filled = frame.dropna(how="all")
+    frame = filled.dropna(how="all", axis="columns")
     if len(frame) < 2:
         raise NotATableError("no cells")
     if merged := [
         str(area) for area in page.merged_cells.ranges if area.max_row > frame.index[0] + 1
     ]:
         raise NotATableError("merged", merged)
-    head = ["" if pd.isna(name) else str(name) for name in frame.iloc[0]]
+    first_row = frame.iloc[0]
+    head = ["" if pd.isna(name) else str(name) for name in first_row]
     yield _headed(frame.iloc[1:].set_axis(head, axis="columns").reset_index(drop=True))
 
 
@@ -147,10 +152,13 @@ def _not_worked_out(path: Path, sheet: str) -> list[str]:
     """Cells with a formula whose value was never stored; one that gives an empty text is stored as
     such.
     """
-    parts = {page.name: relation.target for page, relation in _book(path).parser.find_sheets()}
+    pages_found = _book(path).parser.find_sheets()
+    parts = {page.name: relation.target for page, relation in pages_found}
     with zipfile.ZipFile(path) as book:
-        root = ET.fromstring(book.read(parts[sheet]))
-    formulas = [cell for cell in root.iter(f"{_SHEET}c") if cell.find(f"{_SHEET}f") is not None]
+        page_xml = book.read(parts[sheet])
+        root = ET.fromstring(page_xml)
+    cells_in = root.iter(f"{_SHEET}c")
+    formulas = [cell for cell in cells_in if cell.find(f"{_SHEET}f") is not None]
     empty = [
         cell for cell in formulas if not cell.findtext(f"{_SHEET}v") and cell.get("t") != "str"
     ]
@@ -191,7 +199,8 @@ def _book(path: Path) -> Any:
         zlib.error,
         ET.ParseError,
     ) as error:
-        raise ConfigError(sentence("workbook", name=path.name, error=_first_line(error))) from None
+        text = sentence("workbook", name=path.name, error=_first_line(error))
+        raise ConfigError(text) from None
 
 
 class Database:
@@ -224,8 +233,10 @@ class Database:
                 yield connection
                 whole.rollback()
         except sa.exc.SQLAlchemyError as error:
-            told = self._without_secrets(_first_line(getattr(error, "orig", None) or error))
-            raise ConfigError(sentence("database", error=told, variable=self.variable)) from None
+            original = getattr(error, "orig", None) or error
+            told = self._without_secrets(_first_line(original))
+            text = sentence("database", error=told, variable=self.variable)
+            raise ConfigError(text) from None
 
     def _engine(self) -> Any:
         import sqlalchemy as sa
@@ -241,8 +252,10 @@ class Database:
             ImportError,
             ValueError,
         ):  # their texts repeat parts of the address
-            raise ConfigError(sentence("address", variable=self.variable)) from None
-        path = Path((url.database or "").removeprefix("file:")).absolute()
+            text = sentence("address", variable=self.variable)
+            raise ConfigError(text) from None
+        place = (url.database or "").removeprefix("file:")
+        path = Path(place).absolute()
         if not path.is_file():
             raise ConfigError(sentence("sqlite", variable=self.variable))
         return sa.create_engine(
@@ -268,7 +281,8 @@ class Database:
         rows = [
             [str(value) if isinstance(value, bool) else value for value in row] for row in result
         ]
-        return _headed(pd.DataFrame(rows, columns=list(result.keys()), dtype=object))
+        headings = list(result.keys())
+        return _headed(pd.DataFrame(rows, columns=headings, dtype=object))
 
     def names(self, connection: Any) -> list[str]:
         """The tables and views that the database shows."""

@@ -30,7 +30,8 @@ def last_whole_month(snapshot: dt.date) -> dt.date:
     >>> last_whole_month(dt.date(2020, 1, 15)), last_whole_month(dt.date(2020, 1, 31))
     (datetime.date(2019, 12, 31), datetime.date(2020, 1, 31))
     """
-    return (snapshot + dt.timedelta(days=1)).replace(day=1) - dt.timedelta(days=1)
+    day_after = snapshot + dt.timedelta(days=1)
+    return day_after.replace(day=1) - dt.timedelta(days=1)
 
 
 class Tenure:
@@ -42,8 +43,10 @@ class Tenure:
         self.ages = how.tenure_months
         self.flag = how.ended.column
         self.true = how.ended.true
-        self.yes = as_text(how.ended.true).strip().casefold()
-        self.last = pd.Timestamp(last_whole_month(how.snapshot_date))
+        meaning = as_text(how.ended.true)
+        self.yes = meaning.strip().casefold()
+        last_day = last_whole_month(how.snapshot_date)
+        self.last = pd.Timestamp(last_day)
         self.heard: set[str] = set()
         self.counts = how.tenure_counts
         self.left_at_once = self.just_started = 0
@@ -59,19 +62,23 @@ class Tenure:
 
     def words(self, raw: pd.DataFrame) -> pd.Series:
         """The flag's cells, capitals left aside."""
-        return texts(raw[self.flag]).str.casefold()
+        words = texts(raw[self.flag])
+        return words.str.casefold()
 
     def look(self, raw: pd.DataFrame) -> None:
         """Take in the words of the flag, and who has an age of 0."""
         words = self.words(raw)
         new = self.read_ages(raw) == 0
         self.heard |= set(words)
-        self.left_at_once += int((new & (words == self.yes)).sum())
-        self.just_started += int((new & (words != self.yes)).sum())
+        gone_new = new & (words == self.yes)
+        self.left_at_once += int(gone_new.sum())
+        stays_new = new & (words != self.yes)
+        self.just_started += int(stays_new.sum())
 
     def read_ages(self, raw: pd.DataFrame) -> pd.Series:
         """The ages as numbers, NaN where a cell is no whole number."""
-        ages = parse(raw[self.ages], Column("tenure_months", "integer", "", "")).values
+        age_column = Column("tenure_months", "integer", "", "")
+        ages = parse(raw[self.ages], age_column).values
         return ages.astype(float)
 
     @property
@@ -92,16 +99,19 @@ class Tenure:
             }
             notes.append(sentence("nobody left", **said))
         if self.left_at_once and self.counts is None:
-            notes.append(sentence("tenure 0 left", theirs=self.ages, count=self.left_at_once))
+            text = sentence("tenure 0 left", theirs=self.ages, count=self.left_at_once)
+            notes.append(text)
         if self.just_started:
-            notes.append(sentence("tenure 0 stays", theirs=self.ages, count=self.just_started))
+            text_stays = sentence("tenure 0 stays", theirs=self.ages, count=self.just_started)
+            notes.append(text_stays)
         return notes
 
     def flag_faults(self) -> list[Fault]:
         """A fault where the words `heard` in the whole table are not the one that means yes, one
         other, or both.
         """
-        others = sorted(self.heard - {self.yes, ""})
+        meant = {self.yes, ""}
+        others = sorted(self.heard - meant)
         if len(others) <= 1:
             return []
         return [
@@ -127,14 +137,21 @@ class Tenure:
         words = self.words(raw)
         left = (words == self.yes).astype(bool)
         fits = ages.between(0, LONGEST_TENURE)
-        months = ages.where(fits, 0) + (left & self.completed)
-        months = months.clip(lower=left.astype(int)).astype(int)
-        first = (self.last + pd.Timedelta(days=1)).to_period("M").ordinal - months
-        start = pd.Series(pd.PeriodIndex.from_ordinals(first, freq="M").to_timestamp(), raw.index)
+        given_months = ages.where(fits, 0)
+        months = given_months + (left & self.completed)
+        at_least = months.clip(lower=left.astype(int))
+        months = at_least.astype(int)
+        next_day = self.last + pd.Timedelta(days=1)
+        first = next_day.to_period("M").ordinal - months
+        first_days = pd.PeriodIndex.from_ordinals(first, freq="M")
+        start = pd.Series(first_days.to_timestamp(), raw.index)
         start = start.clip(upper=self.last)
-        end = pd.Series(self.last, raw.index).where(left)
-        odd = map(repr, texts(raw.loc[~fits, self.ages]).unique()[:SHOWN])
+        last_day = pd.Series(self.last, raw.index)
+        end = last_day.where(left)
+        odd_ages = texts(raw.loc[~fits, self.ages])
+        odd = map(repr, odd_ages.unique()[:SHOWN])
         said = {"theirs": self.ages, "longest": LONGEST_TENURE}
         faults = faults_in(self.table, "tenure_months", "age", ~fits, ids, odd, **said)
         faults += faults_in(self.table, "ended", "blank", words == "", ids, theirs=self.flag)
-        return raw.assign(start_date=start.where(fits), end_date=end), faults
+        start_known = start.where(fits)
+        return raw.assign(start_date=start_known, end_date=end), faults

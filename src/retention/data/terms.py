@@ -20,9 +20,11 @@ def spelled_months(text: str) -> str | None:
     >>> [spelled_months(text) for text in texts]
     ['1', '12', '12', '24', None]
     """
-    plain = re.sub(r"[\s\-_/]+", " ", text.casefold().strip(" .()"))
+    folded = text.casefold().strip(" .()")
+    plain = re.sub(r"[\s\-_/]+", " ", folded)
     if plain not in _MONTHS:
-        plain = re.sub(_TERMS["around"], "", re.sub(_TERMS["around"], "", plain))
+        without = re.sub(_TERMS["around"], "", plain)
+        plain = re.sub(_TERMS["around"], "", without)
     for months, units in _TERMS["units"].items():
         if found := re.fullmatch(
             rf"(\d+(?:[.,]5)?|{'|'.join(_TERMS['counts'])}) ?({units})\.?(?: fixed)?", plain

@@ -140,7 +140,8 @@ class Plan:
             made.conventions += [
                 text for words in recipe.conventions if (text := drawn.text(words))
             ]
-            made.questions |= dict(self._asked(recipe, drawn))
+            asked = self._asked(recipe, drawn)
+            made.questions |= dict(asked)
             for column in drawn.unsure:
                 made.questions["dates"] = sentence("two orders", column=column)
         made.query = queries[0] if len(queries) == 1 else _joined(name, queries)
@@ -155,7 +156,8 @@ class Plan:
                 continue
             count = 0
             if "count" in question:
-                rows = next(self.files.pieces("clients", drawn.text(question["count"])))
+                counted = drawn.text(question["count"])
+                rows = next(self.files.pieces("clients", counted))
                 count = int(rows.iloc[0, 0])
             if count or "count" not in question:
                 yield question["key"], drawn.text(question["ask"]).replace("COUNT", f"{count:,}")
@@ -168,7 +170,8 @@ class Plan:
             beside = [o for o in self.found if o.alias == f"{stem}_{key}"]
             return self.drawn(beside[0]) if beside else None
 
-        return Drawn(one.export, one.alias, self._first_rows(one.alias), other)
+        first = self._first_rows(one.alias)
+        return Drawn(one.export, one.alias, first, other)
 
     def _first_rows(self, alias: str) -> pd.DataFrame:
         headings = next(one.headings for one in self.found if one.alias == alias)
@@ -188,7 +191,8 @@ class Plan:
         try:
             pieces = self.files.pieces(made.name, made.query)
             looked_at = None if made.name == "clients" else LOOKED_AT
-            rows = pd.concat(itertools.islice(pieces, looked_at), ignore_index=True)
+            first_pieces = itertools.islice(pieces, looked_at)
+            rows = pd.concat(first_pieces, ignore_index=True)
         except NotATableError:
             return
         except ConfigError as no:
@@ -208,14 +212,17 @@ class Plan:
                 )
                 made.words |= {column.name: sorted(set(words[odd]))} if odd.any() else {}
         if "client_id" in rows and made.name not in ("clients", "leads"):
-            made.strangers = list(self._strangers(texts(rows["client_id"])))
+            ids = texts(rows["client_id"])
+            made.strangers = list(self._strangers(ids))
 
     def _strangers(self, ids: pd.Series) -> Iterator[str]:
         """The clients of a table that the clients table does not have, in words."""
-        clients = self.frames.get("clients", pd.DataFrame({"client_id": []}))
+        nobody = pd.DataFrame({"client_id": []})
+        clients = self.frames.get("clients", nobody)
         known = set(texts(clients["client_id"]))
         names = texts(clients["name"]).tolist() if "name" in clients else []
-        counts = ids[~ids.isin(known) & (ids != "")].value_counts()
+        strange = ~ids.isin(known) & (ids != "")
+        counts = ids[strange].value_counts()
         for name, count in counts.items():
             near = difflib.get_close_matches(str(name), names, 1, NEAR)
             like = f", nearly {near[0]!r}" if near else ""

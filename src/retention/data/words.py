@@ -14,7 +14,8 @@ from retention.errors import SHOWN, Fault, one_line
 
 def read_words(name: str) -> dict[str, Any]:
     """A file of words or declarations beside this module, by its name."""
-    return tomllib.loads(files("retention.data").joinpath(name).read_text("utf-8"))
+    path = files("retention.data").joinpath(name)
+    return tomllib.loads(path.read_text("utf-8"))
 
 
 WORDS = read_words("words.toml")
@@ -34,7 +35,8 @@ def fault(
     problem, remedy = (
         text.format(table=table, column=column, **said) for text in _REFUSALS["faults"][kind]
     )
-    return Fault(table, column, problem, count, tuple(ids)[:SHOWN], remedy, tuple(seen))
+    shown_ids = tuple(ids)[:SHOWN]
+    return Fault(table, column, problem, count, shown_ids, remedy, tuple(seen))
 
 
 def faults_in(
@@ -57,4 +59,5 @@ def sentence(kind: str, **said: Any) -> str:
     shown = {
         name: one_line(value) if isinstance(value, str) else value for name, value in said.items()
     }
-    return str(_REFUSALS["settings"][kind].format(**shown))
+    text = _REFUSALS["settings"][kind]
+    return str(text.format(**shown))

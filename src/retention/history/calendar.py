@@ -11,18 +11,21 @@ Expr = nw.Expr
 
 def month_number(day: Expr) -> Expr:
     """Months since the year 0, the engine's own dates turned into whole numbers."""
-    return day.dt.year() * 12 + day.dt.month() - 1
+    years = day.dt.year() * 12
+    return years + day.dt.month() - 1
 
 
 def day_number(day: Expr) -> Expr:
     """Days since the year 0 (civil calendar), by whole-number sums, which every engine can do."""
-    return _civil(day.dt.year(), day.dt.month(), day.dt.day())
+    year = day.dt.year()
+    return _civil(year, day.dt.month(), day.dt.day())
 
 
 def last_day_number(month: Expr) -> Expr:
     """The `day_number` of the last day of a month that is counted as by `month_number`."""
     after = month + 1
-    return _civil(after // 12, after % 12 + 1, nw.lit(1)) - 1
+    first_day = nw.lit(1)
+    return _civil(after // 12, after % 12 + 1, first_day) - 1
 
 
 def _civil(year: Expr, month: Expr, day: Expr) -> Expr:
@@ -30,4 +33,5 @@ def _civil(year: Expr, month: Expr, day: Expr) -> Expr:
     early = (month <= 2).cast(nw.Int64)
     year = year - early
     month = month + early * 12
-    return year * 365 + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day
+    leap_days = year * 365 + year // 4 - year // 100 + year // 400
+    return leap_days + (153 * (month - 3) + 2) // 5 + day

@@ -24,8 +24,10 @@ def present(panel: Panel, cutoff: pd.Timestamp) -> pd.DataFrame:
     panel.
     """
     spells = panel.spells
-    rows = spells[status.staying(spells)].drop_duplicates("client_id", keep="last")
-    owner = panel.rep[rows.index, rows["observed_months"].to_numpy(int)]
+    staying = spells[status.staying(spells)]
+    rows = staying.drop_duplicates("client_id", keep="last")
+    month = rows["observed_months"].to_numpy(int)
+    owner = panel.rep[rows.index, month]
     remote = yes(rows["remote"]) if "remote" in rows else False
     rows = rows.assign(client=client_names(rows), owner=owner, remote=remote, row=rows.index)
     return rows[["client_id", "client", "owner", "start_date", "remote", "row"]].reset_index(
@@ -35,7 +37,8 @@ def present(panel: Panel, cutoff: pd.Timestamp) -> pd.DataFrame:
 
 def under_notice(panel: Panel) -> int:
     """How many clients are still served and known to leave."""
-    return panel.spells.loc[status.under_notice(panel.spells), "client_id"].nunique()
+    leaving = status.under_notice(panel.spells)
+    return panel.spells.loc[leaving, "client_id"].nunique()
 
 
 def people_names(staff: pd.DataFrame | None) -> pd.Series:
@@ -48,7 +51,8 @@ def people_names(staff: pd.DataFrame | None) -> pd.Series:
         .set_index("staff_id")["name"]
         .astype(str)
     )
-    return named.where(~named.duplicated(keep=False), named + " (" + named.index.astype(str) + ")")
+    with_id = named + " (" + named.index.astype(str) + ")"
+    return named.where(~named.duplicated(keep=False), with_id)
 
 
 def standing(snapshots: pd.DataFrame) -> pd.DataFrame:
@@ -57,13 +61,16 @@ def standing(snapshots: pd.DataFrame) -> pd.DataFrame:
     """
     if snapshots.empty:
         return pd.DataFrame(columns=["margin", "free"])
-    now = snapshots[snapshots["month"] == snapshots["month"].max()].set_index("client_id")
-    return pd.DataFrame({"margin": now["worth_a_month"], "free": now["exit_possible"] > 0})
+    newest = snapshots["month"] == snapshots["month"].max()
+    now = snapshots[newest].set_index("client_id")
+    free = now["exit_possible"] > 0
+    return pd.DataFrame({"margin": now["worth_a_month"], "free": free})
 
 
 def yes(values: pd.Series, unknown: bool = False) -> pd.Series:
     """A column of yes and no, what is not known taken as `unknown`."""
-    return values.astype("boolean").fillna(unknown).astype(bool)
+    flags = values.astype("boolean")
+    return flags.fillna(unknown).astype(bool)
 
 
 def last_days(rows: pd.DataFrame | None, day: str) -> pd.Series:
@@ -86,8 +93,10 @@ def serving(
     if assignments is None:
         return pd.DataFrame(columns=columns)
     rows = closed(assignments, staff)
-    runs = (rows["from_date"] <= cutoff) & ~(rows["to_date"] < cutoff)
-    rows = rows[runs & ~rows["role"].eq("seller").fillna(False)]
+    over = ~(rows["to_date"] < cutoff)
+    runs = (rows["from_date"] <= cutoff) & over
+    sells = rows["role"].eq("seller")
+    rows = rows[runs & ~sells.fillna(False)]
     return (
         rows[columns]
         .sort_values("from_date", kind="stable")

@@ -66,18 +66,21 @@ def meant(
         clients, far_ahead(clients, last), "far_ahead", notes, years=FAR_AHEAD_YEARS
     )
     if dates.ends_ahead == "planned":
-        clients = _without_ends(clients, undecided_ahead(clients, last), "planned", notes)
+        undecided = undecided_ahead(clients, last)
+        clients = _without_ends(clients, undecided, "planned", notes)
     if dates.ends_on_cutoff == "still clients":
         day, _, _ = pile_of_ends(clients, last)
         clients = _without_ends(
             clients, clients["end_date"] == day, "on_cutoff", notes, day=_date(day)
         )
     if dates.end == "notice":
-        notes.append(say("data.note.notice", who=some(clients, clients["end_date"].notna())))
+        who = some(clients, clients["end_date"].notna())
+        notes.append(say("data.note.notice", who=who))
         clients = _notice_to_last_day(clients, settings.notice_days)
     if dates.unlikely_starts == "leave out":
         odd = placeholder_starts(clients) | piled_starts(clients)
-        notes.append(say("data.note.left_out", who=some(clients, odd)))
+        who_left_out = some(clients, odd)
+        notes.append(say("data.note.left_out", who=who_left_out))
         clients = clients[~odd].reset_index(drop=True)
     return clients, notes
 
@@ -135,13 +138,15 @@ def with_known_from(
         else pd.Series(pd.NaT, clients.index)
     )
     for column, days in groups.items():
-        values = clients[column].astype("string").astype(object)
+        as_text = clients[column].astype("string")
+        values = as_text.astype(object)
         absent = [value for value in days if not values.eq(value).any()]
         if absent:
             raise ConfigError(
                 f"[known_from.{column}] names values that no client has: {', '.join(absent)}."
             )
-        own = own.fillna(pd.to_datetime(values.map(days)))
+        days_given = pd.to_datetime(values.map(days))
+        own = own.fillna(days_given)
     return clients.assign(known_from=own)
 
 
@@ -156,10 +161,12 @@ def late_groups(spells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     texts: list[str] = []
     ends = spells["end_date"].where(spells["gone"])
     since = spells["start_date"] + pd.to_timedelta(spells["entry_months"] * DAYS_A_MONTH, unit="D")
-    until = ends.fillna(
-        spells["start_date"] + pd.to_timedelta(spells["observed_months"] * DAYS_A_MONTH, unit="D")
+    followed = spells["start_date"] + pd.to_timedelta(
+        spells["observed_months"] * DAYS_A_MONTH, unit="D"
     )
-    days = (until - since).dt.days.clip(lower=0)
+    until = ends.fillna(followed)
+    between = (until - since).dt.days
+    days = between.clip(lower=0)
     for column in columns:
         values = spells[column].astype(object)
         for value, rows in spells.groupby(values).groups.items():
@@ -172,7 +179,8 @@ def late_groups(spells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
                 .dt.days.clip(lower=0)
                 .sum()
             )
-            expected = before * ends[other].notna().sum() / max(days[other].sum(), 1)
+            at_risk = before * ends[other].notna().sum()
+            expected = at_risk / max(days[other].sum(), 1)
             if expected >= EXPECTED_ENDS:
                 texts.append(
                     say(
@@ -189,7 +197,8 @@ def late_groups(spells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 
 def far_ahead(clients: pd.DataFrame, last: pd.Timestamp) -> pd.Series:
     """Rows whose end lies so far ahead that it stands for no end, such as 2099-12-31."""
-    return clients["end_date"] > last + pd.DateOffset(years=FAR_AHEAD_YEARS)
+    years = pd.DateOffset(years=FAR_AHEAD_YEARS)
+    return clients["end_date"] > last + years
 
 
 def undecided_ahead(clients: pd.DataFrame, last: pd.Timestamp) -> pd.Series:
@@ -216,8 +225,10 @@ def pile_of_ends(clients: pd.DataFrame, last: pd.Timestamp) -> tuple[pd.Timestam
     """The day of the last months of observation with most ends, how many it has, and the most on
     any other day.
     """
-    days = clients.loc[clients["end_date"] <= last, "end_date"].value_counts()
-    recent = days[days.index > last - pd.DateOffset(months=LATELY_MONTHS)]
+    past = clients["end_date"] <= last
+    days = clients.loc[past, "end_date"].value_counts()
+    since = last - pd.DateOffset(months=LATELY_MONTHS)
+    recent = days[days.index > since]
     if recent.empty:
         return pd.NaT, 0, 0
     day = recent.idxmax()
@@ -229,11 +240,14 @@ def placeholder_starts(clients: pd.DataFrame) -> pd.Series:
     all others.
     """
     start = clients["start_date"]
-    known = start.isin(PLACEHOLDERS) | (start.dt.year < FIRST_YEAR)
-    days = start[~known].value_counts().sort_index()
+    too_old = start.dt.year < FIRST_YEAR
+    known = start.isin(PLACEHOLDERS) | too_old
+    by_day = start[~known].value_counts()
+    days = by_day.sort_index()
     if len(days) < FEW or days.iloc[0] < TOGETHER:
         return known
-    apart = days.index[1] - days.index[0] > pd.Timedelta(days=366 * FAR_AHEAD_YEARS)
+    gap = days.index[1] - days.index[0]
+    apart = gap > pd.Timedelta(days=366 * FAR_AHEAD_YEARS)
     return known | (start == days.index[0]) if apart else known
 
 
@@ -246,8 +260,10 @@ def piled_starts(clients: pd.DataFrame) -> pd.Series:
     others = days[days < MANY_STARTS]
     most = int(others.max()) if len(others) else 0
     piled = large[large > PILE * most] if len(others) >= FEW else large.head(0)
-    share = piled.sum() / max(len(clients), 1)
-    return clients["start_date"].isin(piled.index) & (share >= START_SHARE)
+    clients_seen = max(len(clients), 1)
+    share = piled.sum() / clients_seen
+    on_pile = clients["start_date"].isin(piled.index)
+    return on_pile & (share >= START_SHARE)
 
 
 def past_due(spells: pd.DataFrame, grace_days: int) -> str:
@@ -268,14 +284,16 @@ def on_anniversary(rows: pd.DataFrame) -> tuple[int, int]:
     end = rows["end_date"]
     # From a month's end to a month's end may be whole months of service, however long the months
     # are.
-    at_month_end = (start.dt.day >= 29) & ((end + DAY).dt.day == 1)
+    first_of_month = (end + DAY).dt.day == 1
+    at_month_end = (start.dt.day >= 29) & first_of_month
     exact = [_months_after(start, day) & ~at_month_end for day in (end, end + DAY)]
     return int(exact[0].sum()), int(exact[1].sum())
 
 
 def _months_after(start: pd.Series, day: pd.Series) -> pd.Series:
     months = whole_months(start, day)
-    return (months >= 1) & (add_months(start, months) == day)
+    whole = add_months(start, months) == day
+    return (months >= 1) & whole
 
 
 def days_before_due(rows: pd.DataFrame) -> pd.Series:
@@ -284,10 +302,12 @@ def days_before_due(rows: pd.DataFrame) -> pd.Series:
     """
     after = rows["end_date"] + DAY
     terms = rows["contract_term_months"].astype(int)
-    begun = -(-whole_months(rows["start_date"], after).clip(lower=1) // terms)
+    served = whole_months(rows["start_date"], after)
+    begun = -(-served.clip(lower=1) // terms)
     due = add_months(rows["start_date"], begun * terms)
     late = due < after
-    due = due.mask(late, add_months(rows["start_date"], (begun + 1) * terms))
+    next_due = add_months(rows["start_date"], (begun + 1) * terms)
+    due = due.mask(late, next_due)
     return (due - after).dt.days
 
 
@@ -295,7 +315,8 @@ def some(rows: pd.DataFrame, mask: pd.Series) -> str:
     """How many rows, and the first of their ids: "7 (c1, c2, c3, c4, c5, ...)"."""
     ids = rows.loc[mask, "client_id"]
     more = ", ..." if len(ids) > SHOWN else ""
-    named = ", ".join(ids[:SHOWN].astype(str))
+    shown = ids[:SHOWN].astype(str)
+    named = ", ".join(shown)
     return f"{len(ids):,} ({named}{more})" if len(ids) else "0"
 
 
@@ -305,8 +326,10 @@ def _without_ends(
     """The clients without these ends; a note of it is added where there are any."""
     if not blank.any():
         return clients
-    notes.append(say(f"data.note.{kind}", who=some(clients, blank), **said))
-    return clients.assign(end_date=clients["end_date"].mask(blank))
+    who = some(clients, blank)
+    notes.append(say(f"data.note.{kind}", who=who, **said))
+    kept = clients["end_date"].mask(blank)
+    return clients.assign(end_date=kept)
 
 
 def _notice_to_last_day(clients: pd.DataFrame, notice_days: int) -> pd.DataFrame:
@@ -319,9 +342,12 @@ def _notice_to_last_day(clients: pd.DataFrame, notice_days: int) -> pd.DataFrame
     notice = clients["end_date"]
     decided = clients["decision_date"].fillna(notice) if "decision_date" in clients else notice
     last_day = notice + pd.Timedelta(days=notice_days)
-    fixed = notice.notna() & (clients["contract_term_months"] > 1)
-    rows = clients[fixed].assign(end_date=last_day[fixed] - NOTICE_SLACK * DAY)
-    due = rows["end_date"] + pd.to_timedelta(days_before_due(rows), unit="D")
+    has_term = clients["contract_term_months"] > 1
+    fixed = notice.notna() & has_term
+    latest = last_day[fixed] - NOTICE_SLACK * DAY
+    rows = clients[fixed].assign(end_date=latest)
+    wait = pd.to_timedelta(days_before_due(rows), unit="D")
+    due = rows["end_date"] + wait
     return clients.assign(
         end_date=last_day.mask(fixed, due.reindex(clients.index)), decision_date=decided
     )
@@ -334,24 +360,30 @@ def _about_starts(clients: pd.DataFrame) -> Iterator[str]:
         days = ", ".join(
             str(day.date()) for day in sorted(clients.loc[unknown, "start_date"].unique())[:SHOWN]
         )
-        first = ", ".join(clients.loc[unknown, "client_id"][:SHOWN].astype(str))
+        ids = clients.loc[unknown, "client_id"][:SHOWN]
+        first = ", ".join(ids.astype(str))
         yield _start_question("placeholder", count=int(unknown.sum()), days=days, first=first)
     if piled.any():
         days = clients["start_date"].value_counts()
-        others = clients.loc[~piled, "start_date"].value_counts()
-        said = {"day": _date(days.index[0]), "most": int(others.max()), "rows": len(clients)}
+        other_days = clients.loc[~piled, "start_date"]
+        others = other_days.value_counts()
+        top_day = _date(days.index[0])
+        said = {"day": top_day, "most": int(others.max()), "rows": len(clients)}
         yield _start_question("pile", count=int(piled.sum()), **said)
 
 
 def _start_question(kind: str, **said: Any) -> str:
-    return say("data.question.unlikely_starts", why=say(f"data.start.{kind}", **said))
+    why = say(f"data.start.{kind}", **said)
+    return say("data.question.unlikely_starts", why=why)
 
 
 def _about_ends_ahead(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
-    present = (clients["start_date"] <= last) & ~(clients["end_date"] <= last)
+    gone = ~(clients["end_date"] <= last)
+    present = (clients["start_date"] <= last) & gone
     ahead = undecided_ahead(clients, last) & present
     if ahead.sum() >= FEW and ahead.sum() >= AHEAD_SHARE * present.sum():
-        first = ", ".join(clients.loc[ahead, "client_id"][:SHOWN].astype(str))
+        ids = clients.loc[ahead, "client_id"][:SHOWN]
+        first = ", ".join(ids.astype(str))
         count = int(ahead.sum())
         yield say("data.question.ends_ahead", count=count, present=int(present.sum()), first=first)
 
@@ -367,7 +399,8 @@ def _about_notice(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
     given.
     """
     chosen = clients.reindex(columns=["decision_date", "end_initiator"])
-    by_client = chosen["decision_date"].isna() & chosen["end_initiator"].fillna(CLIENT).eq(CLIENT)
+    by_choice = chosen["end_initiator"].fillna(CLIENT).eq(CLIENT)
+    by_client = chosen["decision_date"].isna() & by_choice
     rows = clients[
         (clients["end_date"] <= last) & (clients["contract_term_months"] > 1) & by_client
     ]
@@ -394,7 +427,8 @@ def _about_last_days(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]
     """
     rows = clients[clients["end_date"] <= last]
     kind = rows["end_initiator"] if "end_initiator" in rows else pd.Series(pd.NA, rows.index)
-    evidence = past_due(rows.assign(end_kind=kind.astype(object).where(kind.notna(), CLIENT)), 0)
+    kinds = kind.astype(object).where(kind.notna(), CLIENT)
+    evidence = past_due(rows.assign(end_kind=kinds), 0)
     count, day_before = on_anniversary(rows)
     more = (
         count >= FEW and count > day_before and _chance(count, len(rows), 1 / DAYS_A_MONTH) < CHANCE
@@ -409,7 +443,8 @@ def _about_last_days(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]
 
 def _chance(count: int, of: int, share: float) -> float:
     """How rarely so many or more would be seen by chance."""
-    return float(stats.binomtest(count, of, share, "greater").pvalue)
+    test = stats.binomtest(count, of, share, "greater")
+    return float(test.pvalue)
 
 
 def _date(day: pd.Timestamp) -> str:

@@ -35,7 +35,8 @@ def expected_ends(
             ended=known["ended"] & (stop <= EARLY), stop_months=stop.clip(upper=EARLY)
         )
     else:
-        known = known.assign(entry_months=known["entry_months"].clip(lower=EARLY))
+        entry = known["entry_months"].clip(lower=EARLY)
+        known = known.assign(entry_months=entry)
     return ends_over_expected(
         month_rows(known, unknown=unknown), by, size=size, by_others=by_others
     )
@@ -48,16 +49,20 @@ def ends_over_expected(
     `expected_ends`.
     """
     if not rows["left"].sum():
-        return pd.DataFrame(columns=["observed", "expected", "clients"])
+        columns = ["observed", "expected", "clients"]
+        return pd.DataFrame(columns=columns)
     terms = rows["contract_term_months"].astype(int)
-    due = (rows["to_month"] % terms == 0).to_numpy()
-    rows = rows.assign(freedom=np.where(terms == 1, "monthly", np.where(due, "due", "locked")))
+    on_due = rows["to_month"] % terms == 0
+    due = on_due.to_numpy()
+    locked = np.where(due, "due", "locked")
+    rows = rows.assign(freedom=np.where(terms == 1, "monthly", locked))
     everybody = np.ones(len(rows), dtype=bool)
     if by_others and rows[by].nunique() <= MANY:
         hazard = np.zeros(len(rows))
         for who in rows[by].unique():
             own = (rows[by] == who).to_numpy()
-            hazard[own] = _hazard(rows, ~own, size)[own]
+            of_others = _hazard(rows, ~own, size)
+            hazard[own] = of_others[own]
     else:
         hazard = _hazard(rows, everybody, size, rows[by] if by_others else None)
     ends = rows[[by, "left", "client_id"]].assign(expected=-np.expm1(-hazard))
@@ -79,19 +84,22 @@ def _hazard(
     from the clients of everybody but its own person, one step from the estimate: as good as a fit
     each where they are many.
     """
-    alive = rows["freedom"].isin(rows.loc[among & (rows["left"] == 1), "freedom"]).to_numpy()
+    free_to_go = rows.loc[among & (rows["left"] == 1), "freedom"]
+    alive = rows["freedom"].isin(free_to_go).to_numpy()
     kinds = [kind for kind in ("due", "locked") if (rows["freedom"][alive] == kind).any()]
     X = pd.DataFrame(
         {kind: (rows["freedom"] == kind).astype(float) for kind in kinds}, index=rows.index
     )
     if size:
-        X["size"] = np.log(rows["monthly_ad_spend"].clip(lower=1))
+        spend = rows["monthly_ad_spend"].clip(lower=1)
+        X["size"] = np.log(spend)
     E = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     y = rows["left"].to_numpy()
     fitted = among & alive
     X = X[varying(X[fitted]).columns]
     try:
-        fit = fit_hazard(y[fitted], X[fitted], E[fitted], rows.loc[fitted, "client_id"])
+        clients = rows.loc[fitted, "client_id"]
+        fit = fit_hazard(y[fitted], X[fitted], E[fitted], clients)
     except NotFittedError:
         return np.full(len(rows), np.nan)
     theta = fit.theta[None, :]

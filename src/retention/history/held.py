@@ -85,7 +85,8 @@ class Model:
         refused = {}
         if offered and _width(offered) <= room:
             try:
-                return Held(self.fit(held | dict(offered)), (*held, *offered))
+                together = self.fit(held | dict(offered))
+                return Held(together, (*held, *offered))
             except NotFittedError:
                 pass
         for name in self._by_change(fit, held, offered):
@@ -93,7 +94,8 @@ class Model:
                 refused[name] = NO_ROOM
                 continue
             try:
-                fit = self.fit(held | {name: offered[name]})
+                with_one = held | {name: offered[name]}
+                fit = self.fit(with_one)
             except NotFittedError:
                 refused[name] = NOT_FITTED
                 continue
@@ -120,11 +122,13 @@ class Model:
         change = {}
         for name, block in offered.items():
             try:
-                alone = self.fit({**held, name: block})
+                blocks = {**held, name: block}
+                alone = self.fit(blocks)
             except NotFittedError:
                 change[name] = 0.0
                 continue
-            change[name] = abs(alone.coefficient(self.target) - fit.coefficient(self.target))
+            moved = alone.coefficient(self.target)
+            change[name] = abs(moved - fit.coefficient(self.target))
         return sorted(change, key=lambda name: -change[name])
 
 
@@ -139,7 +143,8 @@ def _within(blocks: Mapping[str, pd.DataFrame], room: float) -> dict[str, pd.Dat
     kept: dict[str, pd.DataFrame] = {}
     for name, block in blocks.items():
         least = 1.0 if not kept and name == "size" else 0.0
-        if 0 < block.shape[1] <= max(room - _width(kept), least):
+        width = block.shape[1]
+        if 0 < width <= max(room - _width(kept), least):
             kept[name] = block
     return kept
 
@@ -155,13 +160,16 @@ def offered(
     """
     blocks = {}
     refused: dict[str, str] = {}
-    for name in at_signing(extra, "category", "flag", "number", "integer"):
+    names = at_signing(extra, "category", "flag", "number", "integer")
+    for name in names:
         if name not in rows:
             continue
         numeric = extra[name].kind in ("number", "integer")
-        blank = rows.drop_duplicates("client_id")[name].isna().mean()
+        by_client = rows.drop_duplicates("client_id")[name]
+        blank = by_client.isna().mean()
         if blank > MOST_BLANK:
-            refused[name] = say("held.why.blank", share=round(blank, 2))
+            rounded = round(blank, 2)
+            refused[name] = say("held.why.blank", share=rounded)
             continue
         block = number(rows, name) if numeric else category(rows, name)
         if block.empty:
@@ -198,7 +206,8 @@ def size(rows: pd.DataFrame, name: str = SIZE) -> pd.DataFrame:
 
     No such column where not being known goes with leaving (`go_with_leaving`). Source: METHODS 2.
     """
-    return _spline(rows, np.log(known_size(rows, name)))
+    logs = known_size(rows, name)
+    return _spline(rows, np.log(logs))
 
 
 def known_size(rows: pd.DataFrame, name: str = SIZE) -> pd.Series:
@@ -213,13 +222,18 @@ def _spline(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
     blank = values.isna()
     columns = pd.DataFrame(index=rows.index)
     if values.nunique() > 1:
-        knots = 3 if rows["left"].sum() >= SPLINE_FROM else 2
-        columns = natural_spline(values.fillna(values.median()), knots)
-    few = rows.loc[blank, "client_id"].nunique() < MIN_LEVEL_CLIENTS or blank.all()
-    left = int(rows.loc[blank, "left"].sum())
+        ends = rows["left"].sum()
+        knots = 3 if ends >= SPLINE_FROM else 2
+        filled = values.fillna(values.median())
+        columns = natural_spline(filled, knots)
+    blank_clients = rows.loc[blank, "client_id"].nunique()
+    few = blank_clients < MIN_LEVEL_CLIENTS or blank.all()
+    gone = rows.loc[blank, "left"]
+    left = int(gone.sum())
     if few or left < MIN_LEVEL_EVENTS or go_with_leaving(rows, blank):
         return columns
-    return columns.assign(**{NOT_KNOWN: blank.astype(float)})
+    not_known = blank.astype(float)
+    return columns.assign(**{NOT_KNOWN: not_known})
 
 
 def category(rows: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -244,7 +258,8 @@ def go_with_leaving(rows: pd.DataFrame, blank: pd.Series) -> bool:
     if not blank.any() or blank.all():
         return False
     seen = rows["to_month"] > rows["from_month"]
-    return p_of(rows[seen], blank[seen].to_numpy(float)[:, None]) < BLANKS_P
+    blanks = blank[seen].to_numpy(float)[:, None]
+    return p_of(rows[seen], blanks) < BLANKS_P
 
 
 def p_of(rows: pd.DataFrame, parts: np.ndarray) -> float:
@@ -257,17 +272,23 @@ def p_of(rows: pd.DataFrame, parts: np.ndarray) -> float:
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     left = rows["left"].to_numpy()
     try:
-        fit = fit_hazard(left, pd.DataFrame(index=rows.index), exposure, rows["client_id"])
+        nothing = pd.DataFrame(index=rows.index)
+        fit = fit_hazard(left, nothing, exposure, rows["client_id"])
     except NotFittedError:
         return math.nan
     mu = fit.expected
     odds = 1 / np.expm1(fit.expected)
-    slopes = parts * (mu * np.sqrt(odds))[:, None]
+    spread = mu * np.sqrt(odds)
+    slopes = parts * spread[:, None]
     across = slopes.T @ fit.slopes
-    information = slopes.T @ slopes - across @ fit.bread @ across.T
-    score = parts.T @ (np.where(left > 0, odds, -1.0) * mu)
-    gain = float(score @ np.linalg.lstsq(information, score, rcond=None)[0])
-    return float(stats.chi2.sf(gain, parts.shape[1]))
+    known_part = across @ fit.bread @ across.T
+    information = slopes.T @ slopes - known_part
+    pull = np.where(left > 0, odds, -1.0)
+    score = parts.T @ (pull * mu)
+    solved = np.linalg.lstsq(information, score, rcond=None)
+    gain = float(score @ solved[0])
+    degrees = parts.shape[1]
+    return float(stats.chi2.sf(gain, degrees))
 
 
 def levels(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
@@ -280,8 +301,10 @@ def levels(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
         .groupby("level")
         .agg(clients=("client_id", "nunique"), left=("left", "sum"))
     )
-    large = sizes[(sizes["clients"] >= MIN_LEVEL_CLIENTS) & (sizes["left"] >= MIN_LEVEL_EVENTS)]
-    names = large.sort_values("clients", ascending=False, kind="stable").index[1:]
+    enough = sizes["clients"] >= MIN_LEVEL_CLIENTS
+    large = sizes[enough & (sizes["left"] >= MIN_LEVEL_EVENTS)]
+    ordered = large.sort_values("clients", ascending=False, kind="stable")
+    names = ordered.index[1:]
     return pd.DataFrame(
         {level: (values == level).astype(float) for level in names}, index=rows.index
     )
@@ -301,5 +324,7 @@ def listed(names: Sequence[str]) -> str:
     """Names in a row: "a, b and c"."""
     if len(names) < 2:
         return names[0] if names else ""
-    text = say("held.list.pair", first=", ".join(names[:-1]), last=names[-1])
-    return Said(text, "+".join(map(key_of, names)))
+    all_but_last = ", ".join(names[:-1])
+    text = say("held.list.pair", first=all_but_last, last=names[-1])
+    keys = map(key_of, names)
+    return Said(text, "+".join(keys))

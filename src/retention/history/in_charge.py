@@ -60,43 +60,53 @@ def with_reps(
     )
     rows = _until_gone(asked, last_days)
     if assignments is None:
-        return rows.with_columns(rep=nw.col("named"), rep_since=nw.lit(None, nw.Float64))
+        unknown = nw.lit(None, nw.Float64)
+        return rows.with_columns(rep=nw.col("named"), rep_since=unknown)
     stints = _stints(assignments, last_days)
-    about = dict.fromkeys([*key, "client_id", "day", "began", "named"])
-    begun = asked.select(*about).join(stints, on="client_id", how="inner")
+    columns = [*key, "client_id", "day", "began", "named"]
+    about = dict.fromkeys(columns)
+    wanted = asked.select(*about)
+    begun = wanted.join(stints, on="client_id", how="inner")
     begun = begun.filter(
         nw.col("first") <= nw.col("day"),
         nw.col("noted") <= nw.col("day"),
         nw.col("last") >= nw.col("began"),
         (nw.col("first") >= nw.col("began") - EARLY) | nw.col("named").is_null(),
     )
-    running = nw.when(nw.col("last") >= nw.col("day")).then(nw.col("number")).otherwise(nw.lit(0))
-    in_force = begun.with_columns(number=running).group_by(*key).agg(number=nw.col("number").max())
+    ongoing = nw.when(nw.col("last") >= nw.col("day"))
+    running = ongoing.then(nw.col("number")).otherwise(nw.lit(0))
+    numbered = begun.with_columns(number=running).group_by(*key)
+    in_force = numbered.agg(number=nw.col("number").max())
     rows = rows.join(in_force, on=list(key), how="left")
     people = stints.select("client_id", "number", rep="staff_id", rep_since="since")
     silent = nw.col("number").is_null()
-    rows = rows.with_columns(number=nw.col("number").fill_null(0).cast(nw.Int64), silent=silent)
+    known = nw.col("number").fill_null(0).cast(nw.Int64)
+    rows = rows.with_columns(number=known, silent=silent)
     rows = rows.join(people, on=["client_id", "number"], how="left")
-    rep = nw.when(nw.col("silent")).then(nw.col("named")).otherwise(nw.col("rep"))
-    return rows.with_columns(rep=rep).drop("number", "silent")
+    silent_named = nw.when(nw.col("silent")).then(nw.col("named"))
+    rep = silent_named.otherwise(nw.col("rep"))
+    named = rows.with_columns(rep=rep)
+    return named.drop("number", "silent")
 
 
 def _until_gone(asked: Lazy, last_days: Lazy | None) -> Lazy:
     """The rows with `named` blank from the day on which the rep named at signing was gone."""
     if last_days is None:
         return asked
-    rows = asked.join(last_days.rename({"staff_id": "named"}), on="named", how="left")
-    there = nw.col("last_there").is_null() | (nw.col("last_there") >= nw.col("day"))
-    return rows.with_columns(named=nw.when(there).then(nw.col("named"))).drop("last_there")
+    renamed = last_days.rename({"staff_id": "named"})
+    rows = asked.join(renamed, on="named", how="left")
+    still_there = nw.col("last_there") >= nw.col("day")
+    there = nw.col("last_there").is_null() | still_there
+    named_there = nw.when(there).then(nw.col("named"))
+    return rows.with_columns(named=named_there).drop("last_there")
 
 
 def _stints(assignments: Lazy, last_days: Lazy | None) -> Lazy:
     """Each stint of a rep with its `first` and `last` day, and its `number` among the client's by
     the day it began.
     """
-    rows = assignments.filter(
-        (nw.col("role") == REP) | (nw.col("role") == "") | nw.col("role").is_null()
-    )
+    role = nw.col("role")
+    rows = assignments.filter((role == REP) | (nw.col("role") == "") | nw.col("role").is_null())
     rows = rows.select(
         "client_id",
         "staff_id",
@@ -106,13 +116,18 @@ def _stints(assignments: Lazy, last_days: Lazy | None) -> Lazy:
         noted=day_number(nw.col("recorded_at")).fill_null(0),
         one=nw.lit(1, nw.Int64),
     )
-    rows = rows.filter(~nw.col("first").is_null())
+    first = nw.col("first").is_null()
+    rows = rows.filter(~first)
     if last_days is not None:
         rows = rows.join(last_days, on="staff_id", how="left")
-        last = nw.min_horizontal(nw.col("last"), nw.col("last_there").fill_null(FOREVER))
-        rows = rows.with_columns(last=last).drop("last_there")
-    number = nw.col("one").cum_sum().over("client_id", order_by=["first", "staff_id"])
-    return rows.with_columns(number=number.cast(nw.Int64)).drop("one")
+        last_there = nw.col("last_there").fill_null(FOREVER)
+        last = nw.min_horizontal(nw.col("last"), last_there)
+        ended = rows.with_columns(last=last)
+        rows = ended.drop("last_there")
+    so_far = nw.col("one").cum_sum()
+    number = so_far.over("client_id", order_by=["first", "staff_id"])
+    whole = number.cast(nw.Int64)
+    return rows.with_columns(number=whole).drop("one")
 
 
 def reps_on(
@@ -137,14 +152,17 @@ def reps_on(
         }
     )
     numbers = {name: day_number(nw.col(name)) for name in ("day", "began")}
-    rows = _lazy(asked[asked["day"].notna()]).with_columns(**numbers)
+    dated = asked[asked["day"].notna()]
+    rows = _lazy(dated).with_columns(**numbers)
     stints = None if assignments is None else _lazy(_typed("assignments", assignments, COLUMNS))
     people = None if staff is None else _lazy(_typed("staff", staff, ("staff_id", "ended_on")))
     made = (
         with_reps(rows, stints, people, ["row"]).select("row", "rep").collect("polars").to_pandas()
     )
-    reps = made.set_index("row")["rep"].reindex(range(len(at)))
-    return reps.astype(object).where(reps.notna(), None).set_axis(at.index)
+    by_row = made.set_index("row")["rep"]
+    reps = by_row.reindex(range(len(at)))
+    names = reps.astype(object).where(reps.notna(), None)
+    return names.set_axis(at.index)
 
 
 def _typed(name: str, rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -161,7 +179,8 @@ def _typed(name: str, rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFram
 
 
 def _lazy(rows: pd.DataFrame) -> Lazy:
-    return nw.from_native(pl.from_pandas(rows)).lazy()
+    frame = pl.from_pandas(rows)
+    return nw.from_native(frame).lazy()
 
 
 def reps_by_month(
@@ -176,14 +195,20 @@ def reps_by_month(
     A month is its last rep's: the day is its last one, but none after the client's last day or the
     cut-off.
     """
-    row = np.repeat(np.arange(len(spells)), months)
-    month = np.tile(np.arange(months), len(spells))
+    engagements = np.arange(len(spells))
+    row = np.repeat(engagements, months)
+    each_month = np.arange(months)
+    month = np.tile(each_month, len(spells))
     at = spells.iloc[row].reset_index(drop=True)
-    last = add_months(at["start_date"], pd.Series(month + 1)) - DAY
+    months_done = pd.Series(month + 1)
+    last = add_months(at["start_date"], months_done) - DAY
     limit = at["end_date"] if cutoff is None else at["end_date"].fillna(cutoff).clip(upper=cutoff)
-    day = last.where(~(last > limit), limit)
-    reps = reps_on(at.assign(day=day), "day", assignments, staff).fillna(NOBODY)
-    return np.asarray(reps.to_numpy(object).reshape(len(spells), months))
+    too_late = ~(last > limit)
+    day = last.where(too_late, limit)
+    dated = at.assign(day=day)
+    reps = reps_on(dated, "day", assignments, staff).fillna(NOBODY)
+    names = reps.to_numpy(object)
+    return np.asarray(names.reshape(len(spells), months))
 
 
 def spans(
@@ -194,19 +219,23 @@ def spans(
 
     A month is its last rep's, as in `reps_by_month`.
     """
-    about = spells.reindex(columns=["client_id", "start_date", "end_date", "rep_id"])
+    columns = ["client_id", "start_date", "end_date", "rep_id"]
+    about = spells.reindex(columns=columns)
     about = about.assign(row=np.arange(len(spells)), client_id=about["client_id"].astype("string"))
     changes = _changes(about, assignments, staff)
-    parts = [about.assign(day=about["start_date"]), *([changes] if len(changes) else [])]
+    at_start = about.assign(day=about["start_date"])
+    parts = [at_start, *([changes] if len(changes) else [])]
     days = pd.concat(parts, ignore_index=True)
-    days = days.assign(rep=reps_on(days, "day", assignments, staff).fillna(NOBODY))
+    names = reps_on(days, "day", assignments, staff)
+    days = days.assign(rep=names.fillna(NOBODY))
     days["month"] = whole_months(days["start_date"], days["day"])
-    days = days.sort_values(["row", "day"], kind="stable").drop_duplicates(
-        ["row", "month"], keep="last"
-    )
-    same = (days["rep"] == days["rep"].shift()) & (days["row"] == days["row"].shift())
+    order = ["row", "day"]
+    days = days.sort_values(order, kind="stable").drop_duplicates(["row", "month"], keep="last")
+    same_rep = days["rep"] == days["rep"].shift()
+    same = same_rep & (days["row"] == days["row"].shift())
     days = days[~same.astype(bool)]
-    days["span"] = list(zip(days["month"].astype(int), days["rep"], strict=True))
+    whole = days["month"].astype(int)
+    days["span"] = list(zip(whole, days["rep"], strict=True))
     return days.groupby("row")["span"].agg(tuple).reindex(range(len(spells))).set_axis(spells.index)
 
 
@@ -214,25 +243,34 @@ def _changes(
     about: pd.DataFrame, assignments: pd.DataFrame | None, staff: pd.DataFrame | None
 ) -> pd.DataFrame:
     """The days within each engagement on which another person may have come to be in charge."""
-    named = about[["client_id", "rep_id"]].astype("string")
-    people = [named.rename(columns={"rep_id": "staff_id"})]
+    columns = about[["client_id", "rep_id"]]
+    named = columns.astype("string")
+    renamed = named.rename(columns={"rep_id": "staff_id"})
+    people = [renamed]
     days = []
     if assignments is not None:
         stints = _typed("assignments", assignments, COLUMNS)
-        people.append(stints[["client_id", "staff_id"]].astype("string"))
+        pairs = stints[["client_id", "staff_id"]]
+        people.append(pairs.astype("string"))
         begins, ends, noted = (
             pd.to_datetime(stints[name]) for name in ("from_date", "to_date", "recorded_at")
         )
         days += [stints[["client_id"]].assign(day=day) for day in (begins, ends + DAY, noted)]
     if staff is not None and "ended_on" in staff:
-        gone = staff.drop_duplicates("staff_id").set_index("staff_id")["ended_on"]
-        who = pd.concat(people, ignore_index=True).drop_duplicates()
-        days.append(who[["client_id"]].assign(day=pd.to_datetime(who["staff_id"].map(gone)) + DAY))
+        by_person = staff.drop_duplicates("staff_id")
+        gone = by_person.set_index("staff_id")["ended_on"]
+        everybody = pd.concat(people, ignore_index=True)
+        who = everybody.drop_duplicates()
+        last_day = pd.to_datetime(who["staff_id"].map(gone)) + DAY
+        days.append(who[["client_id"]].assign(day=last_day))
     if not days:
         return about.head(0).assign(day=pd.NaT)
-    change = pd.concat(days, ignore_index=True).dropna(subset=["day"]).drop_duplicates()
-    change = change.astype({"client_id": "string"}).merge(about, on="client_id")
-    inside = (change["day"] > change["start_date"]) & ~(change["day"] > change["end_date"])
+    together = pd.concat(days, ignore_index=True)
+    change = together.dropna(subset=["day"]).drop_duplicates()
+    text_ids = change.astype({"client_id": "string"})
+    change = text_ids.merge(about, on="client_id")
+    after_end = ~(change["day"] > change["end_date"])
+    inside = (change["day"] > change["start_date"]) & after_end
     return change[inside]
 
 
@@ -240,8 +278,10 @@ def rep_in(reps: pd.Series, month: pd.Series) -> np.ndarray:
     """Who was in charge in a month of service (the first is 1), from `spans`; shape (n,), "" where
     nobody was.
     """
-    codes, kinds = pd.factorize(reps.to_numpy(object))
-    first = np.array([spans_[0][1] for spans_ in kinds], dtype=object)
+    histories = reps.to_numpy(object)
+    codes, kinds = pd.factorize(histories)
+    firsts = [spans_[0][1] for spans_ in kinds]
+    first = np.array(firsts, dtype=object)
     found = first[codes]
     later = [code for code, spans_ in enumerate(kinds) if len(spans_) > 1]
     rows_of = pd.Series(np.arange(len(codes))).groupby(codes).indices if later else {}
@@ -249,7 +289,8 @@ def rep_in(reps: pd.Series, month: pd.Series) -> np.ndarray:
         begins, names = zip(*kinds[code], strict=True)
         rows = rows_of[code]
         place = np.searchsorted(begins, month.to_numpy()[rows] - 1, side="right") - 1
-        found[rows] = np.array(names, dtype=object)[np.maximum(place, 0)]
+        known = np.array(names, dtype=object)
+        found[rows] = known[np.maximum(place, 0)]
     return found
 
 
@@ -259,9 +300,11 @@ def rep_codes(reps: pd.Series, months: int) -> tuple[np.ndarray, list[str]]:
 
     -1 where nobody was.
     """
-    codes, kinds = pd.factorize(reps.to_numpy(object))
+    histories = reps.to_numpy(object)
+    codes, kinds = pd.factorize(histories)
     names = sorted({name for spans_ in kinds for _, name in spans_} - {NOBODY})
-    place = {name: k for k, name in enumerate(names)} | {NOBODY: -1}
+    numbered = {name: k for k, name in enumerate(names)}
+    place = numbered | {NOBODY: -1}
     by_kind = np.full((len(kinds), months), -1)
     for kind, spans_ in enumerate(kinds):
         for begin, name in spans_:
@@ -277,8 +320,10 @@ def rep_by(spells: pd.DataFrame, day: pd.Timestamp = NOW) -> np.ndarray | None:
     """
     if "reps" not in spells:
         return None
-    last = spells["end_date"].fillna(day).clip(upper=day)
-    month = whole_months(spells["start_date"], last).clip(lower=0) + 1
+    until = spells["end_date"].fillna(day)
+    last = until.clip(upper=day)
+    served = whole_months(spells["start_date"], last)
+    month = served.clip(lower=0) + 1
     return rep_in(spells["reps"], month)
 
 
@@ -289,7 +334,8 @@ def last_rep(spells: pd.DataFrame, clients: pd.Index) -> pd.Series | None:
     reps = rep_by(spells)
     if reps is None:
         return None
-    last = pd.Series(reps, spells["client_id"]).groupby(level=0).last()
+    by_client = pd.Series(reps, spells["client_id"])
+    last = by_client.groupby(level=0).last()
     return last.reindex(clients).fillna(NOBODY)
 
 
@@ -319,18 +365,21 @@ def new_reps(
     columns = ["client_id", "day", "rep"]
     if assignments is None:
         return pd.DataFrame(columns=columns)
-    begin = _typed("assignments", assignments, COLUMNS)[["client_id", "from_date"]].rename(
-        columns={"from_date": "day"}
-    )
+    starts = ["client_id", "from_date"]
+    begin = _typed("assignments", assignments, COLUMNS)[starts].rename(columns={"from_date": "day"})
     who = spells.reindex(columns=["client_id", "start_date", "end_date", "rep_id"]).assign(
         row=np.arange(len(spells))
     )
     who["client_id"] = who["client_id"].astype("string")
     later = begin.merge(who, on="client_id")
-    inside = (later["day"] > later["start_date"]) & ~(later["day"] > later["end_date"])
-    days = pd.concat([who.assign(day=who["start_date"]), later[inside]], ignore_index=True)
-    days = days.assign(rep=reps_on(days, "day", assignments, staff)).dropna(subset=["rep"])
-    days = days.sort_values(["row", "day"], kind="stable").drop_duplicates(["row", "rep"])
+    after_end = ~(later["day"] > later["end_date"])
+    inside = (later["day"] > later["start_date"]) & after_end
+    starting = who.assign(day=who["start_date"])
+    days = pd.concat([starting, later[inside]], ignore_index=True)
+    with_rep = days.assign(rep=reps_on(days, "day", assignments, staff))
+    days = with_rep.dropna(subset=["rep"])
+    in_order = days.sort_values(["row", "day"], kind="stable")
+    days = in_order.drop_duplicates(["row", "rep"])
     return (
         days[days["row"].duplicated()]
         .sort_values(["client_id", "day"])[columns]
@@ -351,6 +400,9 @@ def with_people_who_left(
     on_paper = reps_on(on_day, "day", assignments)
     if staff is None or "ended_on" not in staff:
         return on_paper.mask(on_paper.notna(), None)
-    ended = pd.to_datetime(staff.drop_duplicates("staff_id").set_index("staff_id")["ended_on"])
-    nobody = reps_on(on_day, "day", assignments, staff).isna()
-    return on_paper.where((pd.to_datetime(on_paper.map(ended)) < day) & nobody)
+    people = staff.drop_duplicates("staff_id").set_index("staff_id")
+    ended = pd.to_datetime(people["ended_on"])
+    named = reps_on(on_day, "day", assignments, staff)
+    nobody = named.isna()
+    last_days = pd.to_datetime(on_paper.map(ended))
+    return on_paper.where((last_days < day) & nobody)

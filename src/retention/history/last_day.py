@@ -42,15 +42,19 @@ def _newest_recorded(frames: Mapping[str, pd.DataFrame]) -> dt.date | None:
     ]
     if not sum(map(len, recorded)):
         return None
-    days = pd.concat([*recorded, frames["clients"]["start_date"].dropna()])
+    starts = frames["clients"]["start_date"].dropna()
+    days = pd.concat([*recorded, starts])
     newest = pd.concat(recorded).max()
     bulk = days.quantile(0.95, interpolation="lower")
-    if newest - bulk > pd.Timedelta(days=YEARS_AHEAD * 366):
-        raise ConfigError(say("study.refused.newest", newest=newest.date(), bulk=bulk.date()))
+    years = pd.Timedelta(days=YEARS_AHEAD * 366)
+    if newest - bulk > years:
+        day = newest.date()
+        raise ConfigError(say("study.refused.newest", newest=day, bulk=bulk.date()))
     return newest.date()
 
 
 def newest_date(spells: pd.DataFrame, cutoff: dt.date) -> pd.Timestamp:
     """The newest day, up to the cut-off, on which anything happened to a client."""
     dates = spells[["start_date", "end_date", "decision_date", "recorded_date"]]
-    return dates.where(dates <= pd.Timestamp(cutoff)).max().max()
+    by_then = dates.where(dates <= pd.Timestamp(cutoff))
+    return by_then.max().max()

@@ -36,8 +36,10 @@ def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> p
     fees = tables.get("account_months")
     if fees is None or "fee" not in fees:
         return pd.DataFrame(columns=columns)
-    fees = by_term(spells, fees, tables.get("contracts")).table
-    rows = _summed(spells, fees.assign(fee=fees["fee"].astype(float)), "fee")
+    contracts = tables.get("contracts")
+    fees = by_term(spells, fees, contracts).table
+    amounts = fees["fee"].astype(float)
+    rows = _summed(spells, fees.assign(fee=amounts), "fee")
     hours = tables.get("hours")
     staff = tables.get("staff")
     if (
@@ -46,8 +48,10 @@ def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> p
         or "hourly_cost" not in staff
         or staff["hourly_cost"].isna().all()
     ):
-        return rows.assign(cost=np.nan, margin=np.nan)[columns]
-    spent = hours.merge(staff[["staff_id", "hourly_cost"]], on="staff_id", how="left")
+        without = rows.assign(cost=np.nan, margin=np.nan)
+        return without[columns]
+    pay = staff[["staff_id", "hourly_cost"]]
+    spent = hours.merge(pay, on="staff_id", how="left")
     hourly = spent["hourly_cost"].astype(float)
     if hourly.isna().all():  # what those cost who did the work is not on record
         return rows.assign(cost=np.nan, margin=np.nan)[columns]
@@ -56,33 +60,40 @@ def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> p
         spent.assign(cost=spent["hours"].astype(float) * hourly.fillna(hourly.median())),
         "cost",
     )
-    rows = rows.merge(cost, on=[*KEY, "month"], how="left")
+    key = [*KEY, "month"]
+    rows = rows.merge(cost, on=key, how="left")
     last = _written_down(cost)
     kept = rows["month"].between(cost["month"].min(), last) & rows["client_id"].isin(
         cost["client_id"]
     )
-    rows["cost"] = rows["cost"].mask(rows["cost"].isna() & kept, 0.0).mask(rows["month"] > last)
-    return rows.assign(margin=rows["fee"] - rows["cost"])[columns]
+    worked = rows["cost"].mask(rows["cost"].isna() & kept, 0.0)
+    rows["cost"] = worked.mask(rows["month"] > last)
+    margin = rows["fee"] - rows["cost"]
+    return rows.assign(margin=margin)[columns]
 
 
 def _written_down(cost: pd.DataFrame) -> float:
     """The last month of which hours are in for about as many clients as usual; later ones are still
     coming in.
     """
-    clients = cost.groupby("month")["client_id"].nunique()
-    usual = clients.rolling(USUAL_MONTHS, min_periods=1).median().shift()
+    by_month = cost.groupby("month")
+    clients = by_month["client_id"].nunique()
+    middle = clients.rolling(USUAL_MONTHS, min_periods=1)
+    usual = middle.median().shift()
     return float(clients.index[~(clients < MOST * usual)].max()) if len(clients) else float("nan")
 
 
 def _summed(spells: pd.DataFrame, dated: pd.DataFrame, column: str) -> pd.DataFrame:
     """Sums of a column by engagement and calendar month, of rows that fall within an engagement."""
-    rows = dated[["client_id", "month", column]].assign(month=month_of(dated["month"]))
+    columns = dated[["client_id", "month", column]]
+    rows = columns.assign(month=month_of(dated["month"]))
     about = spells[[*KEY, "start_date", "end_date"]]
     rows = rows.merge(about, on="client_id")
     inside = (rows["month"] >= month_of(rows["start_date"])) & ~(
         rows["month"] > month_of(rows["end_date"])
     )
-    return rows[inside].groupby([*KEY, "month"], as_index=False)[column].sum(min_count=1)
+    by_engagement = rows[inside].groupby([*KEY, "month"], as_index=False)
+    return by_engagement[column].sum(min_count=1)
 
 
 def margins_known(money: pd.DataFrame) -> bool:
@@ -98,10 +109,13 @@ def worth_by_month(money: pd.DataFrame) -> pd.DataFrame:
 
     The margin, where hours are known; else the fee. `money` as from `monthly_money`.
     """
-    rows = money.sort_values([*KEY, "month"], kind="stable").reset_index(drop=True)
-    means = rows.groupby(KEY)[["margin", "fee"]].rolling(WORTH_MONTHS, min_periods=1).mean()
+    in_order = money.sort_values([*KEY, "month"], kind="stable")
+    rows = in_order.reset_index(drop=True)
+    by_engagement = rows.groupby(KEY)[["margin", "fee"]]
+    means = by_engagement.rolling(WORTH_MONTHS, min_periods=1).mean()
     means = means.reset_index(drop=True)
-    return rows[[*KEY, "month"]].assign(**{WORTH: means["margin"].fillna(means["fee"])})
+    worth = means["margin"].fillna(means["fee"])
+    return rows[[*KEY, "month"]].assign(**{WORTH: worth})
 
 
 def planned_fees(spells: pd.DataFrame) -> pd.Series:
@@ -110,4 +124,5 @@ def planned_fees(spells: pd.DataFrame) -> pd.Series:
     """
     if "fee_pct" not in spells:
         return pd.Series(np.nan, spells.index)
-    return spells["fee_pct"].astype(float) / 100 * spells["monthly_ad_spend"].astype(float)
+    share = spells["fee_pct"].astype(float) / 100
+    return share * spells["monthly_ad_spend"].astype(float)

@@ -79,14 +79,22 @@ def exit_rows(
     the term signed first is taken to be renewed: what the client chose. With them the term is the
     one in force. `more` names further columns of the spells to carry, where there are such.
     """
-    kind = spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown)
-    rows = contract_cycles(spells.assign(end_kind=kind), contracts)
-    left = (rows["outcome"].isin(BY_CHOICE) & (CLIENT in kinds)) | rows["outcome"].isin(kinds)
-    rows = rows.assign(left=left.astype(int))[left | (rows["outcome"] == "stayed")]
+    known = spells["end_kind"] != UNKNOWN
+    kind = spells["end_kind"].where(known, unknown)
+    with_kinds = spells.assign(end_kind=kind)
+    rows = contract_cycles(with_kinds, contracts)
+    outcome = rows["outcome"]
+    by_choice = outcome.isin(BY_CHOICE) & (CLIENT in kinds)
+    left = by_choice | outcome.isin(kinds)
+    marked = rows.assign(left=left.astype(int))
+    rows = marked[left | (outcome == "stayed")]
     about = ["client_id", "engagement", "start_date", "contract_term_months", "monthly_ad_spend"]
-    others = dict.fromkeys(["industry", "source", "rep_id", "renewals_known", "reps", *more])
-    about += [name for name in others if name in spells and name not in (*about, *rows)]
-    return _with_rep(rows.merge(spells[about], on=["client_id", "engagement"], how="left"))
+    taken = {*about, *rows}
+    columns = ["industry", "source", "rep_id", "renewals_known", "reps", *more]
+    others = dict.fromkeys(columns)
+    about += [name for name in others if name in spells and name not in taken]
+    key = ["client_id", "engagement"]
+    return _with_rep(rows.merge(spells[about], on=key, how="left"))
 
 
 def _with_rep(rows: pd.DataFrame) -> pd.DataFrame:
@@ -107,15 +115,23 @@ def month_rows(
     """A row a month of service under observation, with the columns of `exit_rows`; other ends stop
     the clock.
     """
-    kind = spells["end_kind"].where(spells["end_kind"] != UNKNOWN, unknown)
-    months = (spells["stop_months"] - spells["entry_months"]).clip(lower=0).astype(int)
-    rows = spells.assign(counted=spells["ended"] & kind.isin(kinds))
-    rows = rows.loc[rows.index.repeat(months)]
-    start = rows["entry_months"] + rows.groupby(level=0).cumcount()
-    left = (rows["counted"] & (start + 1 == rows["stop_months"])).astype(int)
-    return _with_rep(
-        rows.assign(from_month=start, to_month=start + 1, left=left).reset_index(drop=True)
-    )
+    known = spells["end_kind"] != UNKNOWN
+    kind = spells["end_kind"].where(known, unknown)
+    months = spells["stop_months"] - spells["entry_months"]
+    positive = months.clip(lower=0)
+    times = positive.astype(int)
+    counted = spells["ended"] & kind.isin(kinds)
+    rows = spells.assign(counted=counted)
+    repeated = rows.index.repeat(times)
+    rows = rows.loc[repeated]
+    by_spell = rows.groupby(level=0)
+    start = rows["entry_months"] + by_spell.cumcount()
+    end = start + 1
+    at_end = end == rows["stop_months"]
+    left = rows["counted"] & at_end
+    left_then = left.astype(int)
+    rows = rows.assign(from_month=start, to_month=end, left=left_then)
+    return _with_rep(rows.reset_index(drop=True))
 
 
 def compare(
@@ -140,21 +156,16 @@ def compare(
     """
     marks = first.to_numpy(bool)
     against = ~marks if second is None else second.to_numpy(bool)
-    ends = rows["left"].to_numpy()
-    events: dict[str, int] = {
-        say("held.group.clients", group=group): int(ends[mask].sum())
-        for group, mask in zip(groups, (marks, against), strict=True)
-    }
+    events = _events(rows, groups, (marks, against))
     compared = rows[marks | against]
-    lacking = _lacking(rows, (marks, against), groups, "size" not in leave_out and adjust)
+    by_size = "size" not in leave_out and adjust
+    lacking = _lacking(rows, (marks, against), groups, by_size)
     if lacking or not all(events.values()):
         # Of nobody no number of ends is too small.
         events = events if marks.any() and against.any() else {}
-        return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
-    fixed = pd.DataFrame(index=rows.index) if others is None else varying(others)
-    covariates = pd.concat([first.astype(float).rename("first"), fixed], axis=1)
-    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    model = Model("first", ends, covariates, exposure, rows["client_id"], rows.get("rep"))
+        unknown = _contrast(name, None, compared, rows, events, lacking)
+        return Adjusted(unknown, None, rows)
+    model = _model(rows, first, others)
     own = _blocks(rows, leave_out) if adjust else {}
     mine, refused = offered(rows, extra or {}) if adjust else ({}, {})
     try:
@@ -162,10 +173,35 @@ def compare(
     except NotFittedError as error:
         lacking = [say("held.lacking.no_ratio", error=error)]
         return Adjusted(_contrast(name, None, compared, rows, events, lacking), None, rows)
-    held = replace(held, refused={**held.refused, **refused})
-    return Adjusted(
-        _contrast(name, held, compared, rows, events, ()), held.fit, rows, held.blocks, held.refused
-    )
+    all_refused = {**held.refused, **refused}
+    held = replace(held, refused=all_refused)
+    contrast = _contrast(name, held, compared, rows, events, ())
+    return Adjusted(contrast, held.fit, rows, held.blocks, held.refused)
+
+
+def _events(
+    rows: pd.DataFrame, groups: tuple[str, str], masks: tuple[np.ndarray, np.ndarray]
+) -> dict[str, int]:
+    """The ends by choice of each group, by what its clients are called."""
+    ends = rows["left"].to_numpy()
+    events: dict[str, int] = {}
+    for group, mask in zip(groups, masks, strict=True):
+        clients = say("held.group.clients", group=group)
+        gone = ends[mask].sum()
+        events[clients] = int(gone)
+    return events
+
+
+def _model(rows: pd.DataFrame, first: pd.Series, others: pd.DataFrame | None) -> Model:
+    """The regression of leaving on being in the first group, with what is always held fixed."""
+    fixed = pd.DataFrame(index=rows.index) if others is None else varying(others)
+    marked = first.astype(float).rename("first")
+    columns = [marked, fixed]
+    covariates = pd.concat(columns, axis=1)
+    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    ends = rows["left"].to_numpy()
+    reps = rows.get("rep")
+    return Model("first", ends, covariates, exposure, rows["client_id"], reps)
 
 
 def _contrast(
@@ -176,15 +212,18 @@ def _contrast(
     events: Mapping[str, int],
     lacking: Sequence[str],
 ) -> Contrast:
-    said = _said(held.blocks if held else (), held.refused if held else {})
+    """The contrast of the first group with the second; NaN where the model could not be fitted."""
     clients = rows["client_id"].nunique()
+    why = tuple(lacking)
     if held is None:
-        return Contrast(name, math.nan, math.nan, clients, events, tuple(lacking), said)
+        unadjusted = _said((), {})
+        return Contrast(name, math.nan, math.nan, clients, events, why, unadjusted)
+    said = _said(held.blocks, held.refused)
     theta = held.fit.coefficient("first")
-    spread, by_rep = spreads(held.fit, {"first": 1.0}, all_rows.get("rep"), tuple(events.values()))
-    return Contrast(
-        name, theta, spread.se, clients, events, tuple(lacking), said, None, spread.df, by_rep
-    )
+    counts = tuple(events.values())
+    reps = all_rows.get("rep")
+    spread, by_rep = spreads(held.fit, {"first": 1.0}, reps, counts)
+    return Contrast(name, theta, spread.se, clients, events, why, said, None, spread.df, by_rep)
 
 
 def spreads(
@@ -219,7 +258,8 @@ def with_why(refused: Mapping[str, str]) -> str:
         say("held.list.with_why", names=listed(names), why=reasons[key])
         for key, names in by_reason.items()
     ]
-    return Said(", ".join(parts), "+".join(map(key_of, parts)))
+    keys = "+".join(map(key_of, parts))
+    return Said(", ".join(parts), keys)
 
 
 def in_words(row_id: str, found: Adjusted) -> Finding:
@@ -231,7 +271,8 @@ def in_words(row_id: str, found: Adjusted) -> Finding:
     held = things(found.held)
     others = with_why(found.refused)
     if held and others:
-        return Finding(row_id, say("held.adjusted.things_but", things=held, others=others))
+        text = say("held.adjusted.things_but", things=held, others=others)
+        return Finding(row_id, text)
     if held:
         return Finding(row_id, say("held.adjusted.things", things=held))
     if others:
@@ -243,30 +284,44 @@ def _lacking(
     rows: pd.DataFrame, marks: tuple[np.ndarray, np.ndarray], groups: tuple[str, str], by_size: bool
 ) -> list[str]:
     """Why the two groups cannot be held side by side; empty where they can."""
-    empty = [group for group, mask in zip(groups, marks, strict=True) if not mask.any()]
+    pairs = zip(groups, marks, strict=True)
+    empty = [group for group, mask in pairs if not mask.any()]
     if empty:
         return [say("held.lacking.none_due", group=group) for group in empty]
-    size = known_size(rows)
-    for mask, other in (marks, marks[::-1]):
-        own = size[mask].dropna()
-        theirs = size[other].dropna()
-        if not by_size or own.empty or theirs.empty:
-            continue
-        low, high = theirs.quantile([0.05, 0.95])
-        if own.between(low, high).mean() < MIN_OVERLAP:
-            return [say("held.lacking.sizes_apart", first=groups[0], second=groups[1])]
+    if not by_size:
+        return []
+    sizes = known_size(rows)
+    first = sizes[marks[0]].dropna()
+    second = sizes[marks[1]].dropna()
+    if _apart(first, second) or _apart(second, first):
+        text = say("held.lacking.sizes_apart", first=groups[0], second=groups[1])
+        return [text]
     return []
+
+
+def _apart(own: pd.Series, theirs: pd.Series) -> bool:
+    """Whether hardly any of the one group are of a size that is found in the other."""
+    if own.empty or theirs.empty:
+        return False
+    low, high = theirs.quantile([0.05, 0.95])
+    within = own.between(low, high)
+    return bool(within.mean() < MIN_OVERLAP)
 
 
 def _blocks(rows: pd.DataFrame, leave_out: Sequence[str]) -> dict[str, pd.DataFrame]:
     """The study's own covariates by what they adjust for, in the order of their weight."""
     blocks = {"size": size(rows)}
-    blocks |= {name: category(rows, name) for name in ("source", "industry") if name in rows}
+    for name in ("source", "industry"):
+        if name in rows:
+            blocks[name] = category(rows, name)
     # Of a snapshot the start is counted back from the stay: it would be held fixed too.
     if renewals_known(rows):
         start = rows["start_date"]
-        halves = start.dt.year.astype(str) + np.where(start.dt.month <= 6, " first", " second")
-        blocks |= {"calendar_time": calendar(rows), "half_year": levels(rows, halves)}
+        early = start.dt.month <= 6
+        half = np.where(early, " first", " second")
+        halves = start.dt.year.astype(str) + half
+        blocks["calendar_time"] = calendar(rows)
+        blocks["half_year"] = levels(rows, halves)
     return {name: block for name, block in blocks.items() if name not in leave_out}
 
 
@@ -275,7 +330,10 @@ def calendar(rows: pd.DataFrame) -> pd.DataFrame:
     (METHODS 2).
     """
     start = rows["start_date"]
-    middle = (
-        start.dt.year + start.dt.dayofyear / 365.25 + (rows["from_month"] + rows["to_month"]) / 24
-    )
-    return (middle - middle.mean()).rename("year").to_frame()
+    part = start.dt.dayofyear / 365.25
+    began = start.dt.year + part
+    months = rows["from_month"] + rows["to_month"]
+    served = months / 24
+    middle = began + served
+    from_mean = middle - middle.mean()
+    return from_mean.rename("year").to_frame()

@@ -30,6 +30,9 @@ WINDOW = 3  # months of results that go with a rating
 MONTHLY_WITHIN = 45  # days: invitations further apart than this are not monthly
 TERM_RATINGS = 3  # months up to the decision to renew from which a term's rating may come
 TAILS = (0.01, 0.99)  # quantiles beyond which a result is drawn in
+NOBODY_ASKED = pd.DataFrame(
+    {"client_id": pd.Series(dtype=object), "invited_on": pd.NaT, "answered_on": pd.NaT}
+)
 
 
 @dataclass(frozen=True)
@@ -92,43 +95,42 @@ def build_panel(
     in its month. The rep of a month is the one in charge on its last day (`in_charge`), or on the
     cut-off where that comes first.
     """
-    blank = np.full((len(spells), int(spells["observed_months"].max()) + 1), np.nan)
-    nobody = pd.DataFrame(
-        {"client_id": pd.Series(dtype=object), "invited_on": pd.NaT, "answered_on": pd.NaT}
-    )
-    asked = nobody if surveys is None else surveys
-    answers = asked[asked["answered_on"].notna()].sort_values("answered_on", kind="stable")
-    month = asked["invited_on"].dt.to_period(
-        "M"
-    )  # of several people asked in one month the client counts once
-    once = asked[~pd.DataFrame({"c": asked["client_id"], "m": month}).duplicated()].sort_values(
-        "invited_on"
-    )
-    gaps = once.groupby("client_id")["invited_on"].diff().dt.days
+    months = int(spells["observed_months"].max()) + 1
+    blank = np.full((len(spells), months), np.nan)
+    asked = NOBODY_ASKED if surveys is None else surveys
+    answered = asked[asked["answered_on"].notna()]
+    answers = answered.sort_values("answered_on", kind="stable")
     grids = dict.fromkeys(("liking", "nps", "results", "gap"), blank)
     for name, column in (("liking", "rep_liking"), ("nps", "nps")):
         if column in answers:
             grids[name] = placed(blank, spells, answers, "answered_on", answers[column])
     if results is not None and settings.primary:
         rows = results[results["metric"] == settings.primary]
-        grids |= {
-            "results": result_grid(blank, spells, rows, settings),
-            "gap": _gap(blank, spells, rows, settings),
-        }
+        grids["results"] = result_grid(blank, spells, rows, settings)
+        grids["gap"] = _gap(blank, spells, rows, settings)
+    rated = answers["rep_liking"].notna().sum() if "rep_liking" in answers else 0
+    months_long = blank.shape[1]
     return Panel(
         spells.reset_index(drop=True),
         **grids,
-        rep=reps_by_month(spells, blank.shape[1], assignments, staff, cutoff),
+        rep=reps_by_month(spells, months_long, assignments, staff, cutoff),
         asked=len(asked),
-        answered=int(answers["rep_liking"].notna().sum()) if "rep_liking" in answers else 0,
+        answered=int(rated),
         notice=math.ceil(notice_days / 31),
-        window=_taken_together(gaps),
+        window=_taken_together(asked),
         contracts=contracts,
     )
 
 
-def _taken_together(gaps: pd.Series) -> int:
+def _taken_together(asked: pd.DataFrame) -> int:
     """How many months of ratings are taken together: one unless clients are asked every month."""
+    # of several people asked in one month the client counts once
+    month = asked["invited_on"].dt.to_period("M")
+    pairs = {"client": asked["client_id"], "month": month}
+    again = pd.DataFrame(pairs).duplicated()
+    once = asked[~again].sort_values("invited_on")
+    by_client = once.groupby("client_id")["invited_on"]
+    gaps = by_client.diff().dt.days
     known = gaps.dropna()
     return WINDOW if len(known) and known.median() <= MONTHLY_WITHIN else 1
 
@@ -137,7 +139,8 @@ def result_grid(
     blank: np.ndarray, spells: pd.DataFrame, rows: pd.DataFrame, settings: ResultsSettings
 ) -> np.ndarray:
     """The results of one metric on the grid, each against its target."""
-    return placed(blank, spells, rows, "month", against_target(rows, settings))
+    index = against_target(rows, settings)
+    return placed(blank, spells, rows, "month", index)
 
 
 def _gap(
@@ -149,8 +152,12 @@ def _gap(
     if "promised_result" not in spells:
         return blank
     promised = spells["promised_result"].astype(float)
-    value = placed(blank, spells, rows, "month", _logs(rows["value"]))
-    gap = settings.sign * (np.log(promised.where(promised > 0)).to_numpy()[:, None] - value)
+    possible = promised.where(promised > 0)
+    wanted = np.log(possible).to_numpy()
+    logs = _logs(rows["value"])
+    value = placed(blank, spells, rows, "month", logs)
+    difference = wanted[:, None] - value
+    gap = settings.sign * difference
     known = gap[~np.isnan(gap)]
     return np.clip(gap, *np.quantile(known, TAILS)) if known.size else gap
 
@@ -163,21 +170,27 @@ def against_target(rows: pd.DataFrame, settings: ResultsSettings) -> pd.Series:
     still to come. The outermost hundredth on either side is drawn in, for one odd month would
     outweigh the rest. METHODS 4.
     """
+    client = rows["client_id"]
     value = _logs(rows["value"])
     target = pd.Series(np.nan, rows.index)
     if "target" in rows:
-        target = np.log(rows["target"].where(rows["target"] > 0).astype(float))
-    started = (
-        rows.assign(value=value)
-        .sort_values("month", kind="stable")
-        .groupby("client_id")
-        .head(WINDOW)
-    )
-    own = rows["client_id"].map(started.groupby("client_id")["value"].mean()).astype(float)
+        above_zero = rows["target"].where(rows["target"] > 0)
+        target = np.log(above_zero.astype(float))
+    logged = rows.assign(value=value)
+    in_order = logged.sort_values("month", kind="stable")
+    started = in_order.groupby("client_id").head(WINDOW)
+    by_client = started.groupby("client_id")
+    first = by_client["value"].mean()
+    own = client.map(first).astype(float)
     own[started.index] = np.nan
-    target = target.where(target.groupby(rows["client_id"]).transform("count") > 0, own)
+    by_client_known = target.groupby(client)
+    has_targets = by_client_known.transform("count") > 0
+    target = target.where(has_targets, own)
     index = settings.sign * (value - target)
-    return index.clip(*index.quantile(list(TAILS))) if index.notna().any() else index
+    if not index.notna().any():
+        return index
+    low, high = index.quantile(list(TAILS))
+    return index.clip(low, high)
 
 
 def _logs(values: pd.Series) -> pd.Series:
@@ -186,7 +199,8 @@ def _logs(values: pd.Series) -> pd.Series:
     """
     values = values.astype(float)
     least = values[values > 0].min()
-    return np.log(values.where(values != 0, least / 2).where(values >= 0))
+    filled = values.where(values != 0, least / 2)
+    return np.log(filled.where(values >= 0))
 
 
 def placed(
@@ -195,20 +209,25 @@ def placed(
     """The values on the grid; of several in one month the last; those outside the engagement have
     no place.
     """
-    who = spells[["client_id", "start_date", "end_date"]].assign(row=np.arange(len(spells)))
-    at = pd.DataFrame({"client_id": rows["client_id"], "day": rows[day], "value": values}).dropna()
+    columns = spells[["client_id", "start_date", "end_date"]]
+    who = columns.assign(row=np.arange(len(spells)))
+    dated = {"client_id": rows["client_id"], "day": rows[day], "value": values}
+    at = pd.DataFrame(dated).dropna()
     at = at.merge(who, on="client_id")
+    start = at["start_date"]
     if day == "month":
-        month = (
-            (at["day"].dt.year - at["start_date"].dt.year) * 12
-            + at["day"].dt.month
-            - at["start_date"].dt.month
-        )
+        year = at["day"].dt.year
+        years = year - start.dt.year
+        month_of_day = at["day"].dt.month
+        month = years * 12 + month_of_day - start.dt.month
     else:
-        month = whole_months(at["start_date"], at["day"])
-    inside = (month >= 0) & (month < blank.shape[1]) & ~(at["day"] > at["end_date"])
+        month = whole_months(start, at["day"])
+    after = at["day"] > at["end_date"]
+    in_time = month < blank.shape[1]
+    inside = (month >= 0) & in_time & ~after
     grid = blank.copy()
-    grid[at["row"][inside], month[inside]] = at["value"][inside].astype(float)
+    known = at["value"][inside]
+    grid[at["row"][inside], month[inside]] = known.astype(float)
     return grid
 
 
@@ -217,11 +236,10 @@ def in_deviations(grid: np.ndarray) -> np.ndarray:
     blank.
     """
     known = grid[~np.isnan(grid)]
-    return (
-        (grid - known.mean()) / known.std()
-        if known.size and known.std() > 0
-        else np.full_like(grid, np.nan)
-    )
+    if not known.size or not known.std() > 0:
+        return np.full_like(grid, np.nan)
+    from_mean = grid - known.mean()
+    return from_mean / known.std()
 
 
 def lagged_rows(
@@ -246,38 +264,67 @@ def lagged_rows(
     accordingly, and among equals liking would win (by .17 against .03 in 30 made-up agencies where
     both matter alike). A first term has only its first month.
     """
-    spells = panel.spells
-    lag = lag or panel.lag
-    rows = exit_rows(spells, panel.contracts, unknown=unknown)
-    key = ["client_id", "engagement"]
-    rows["row"] = pd.MultiIndex.from_frame(spells[key]).get_indexer(
-        pd.MultiIndex.from_frame(rows[key])
-    )
-    rows["free"] = rows["to_month"] - rows["from_month"] == 1
-    rows = _at_decision(rows, spells, unknown)
     ratings = getattr(panel, rating)
     span = window or panel.window
-    run = _free_run(rows, ratings.shape)
-    at, month, free = (rows[name].to_numpy() for name in ("row", "to_month", "free"))
-    renewed = np.maximum(rows["from_month"] - panel.notice, 1)
-    newest = np.where(free, month - lag, renewed).astype(int)
-    # A rating may come from the window alone, and in free months only from those since which the
-    # client was free.
-    reach = np.where(free, np.minimum(REACH, run[at, month - 1] - lag), TERM_RATINGS)
-    age = _age(~np.isnan(ratings), at, newest, reach)
+    rows = _opportunities(panel, unknown)
+    at = rows["row"].to_numpy()
+    months = lag or panel.lag
+    newest, reach = _looked_at(rows, panel, months)
+    known = ~np.isnan(ratings)
+    age = _age(known, at, newest, reach)
     found = ~np.isnan(age)
-    given = newest - np.nan_to_num(age).astype(int)
+    months_old = np.nan_to_num(age)
+    given = newest - months_old.astype(int)
     latest = np.clip(newest - 1, 0, None)
-    last = np.where(found, np.clip(given - 1, 0, None), latest)
-    values = {
-        rating: np.where(found, ratings[at, last], np.nan),
+    month_given = np.clip(given - 1, 0, None)
+    last = np.where(found, month_given, latest)
+    answers = ratings[at, last]
+    about = {
+        rating: np.where(found, answers, np.nan),
         "results": _mean(panel.results, at, last, span),
+        "gap": _mean(panel.gap, at, latest, window or WINDOW),
+        "delivered": _mean(panel.results, at, latest, window or WINDOW),
+        "rep": panel.rep[at, last],
+        "silent": age,
+        "given": given,
     }
-    values["gap"] = _mean(panel.gap, at, latest, window or WINDOW)
-    values["delivered"] = _mean(panel.results, at, latest, window or WINDOW)
-    return rows.assign(**values, rep=panel.rep[at, last], silent=age, given=given)[
-        newest >= 1
-    ].reset_index(drop=True)
+    possible = rows.assign(**about)[newest >= 1]
+    return possible.reset_index(drop=True)
+
+
+def _opportunities(panel: Panel, unknown: str) -> pd.DataFrame:
+    """The opportunities to leave, free months by the day of decision, each with the `row` of its
+    engagement in the panel.
+    """
+    key = ["client_id", "engagement"]
+    rows = exit_rows(panel.spells, panel.contracts, unknown=unknown)
+    engagements = panel.spells[key]
+    places = pd.MultiIndex.from_frame(engagements)
+    own = pd.MultiIndex.from_frame(rows[key])
+    rows["row"] = places.get_indexer(own)
+    length = rows["to_month"] - rows["from_month"]
+    rows["free"] = length == 1
+    return _at_decision(rows, panel.spells, unknown)
+
+
+def _looked_at(rows: pd.DataFrame, panel: Panel, lag: int) -> tuple[np.ndarray, np.ndarray]:
+    """The newest month of service from which a rating may come, and how many months it reaches
+    back; each of shape (n,).
+
+    A rating may come from the window alone, and in free months only from those since which the
+    client was free.
+    """
+    at = rows["row"].to_numpy()
+    month = rows["to_month"].to_numpy()
+    free = rows["free"].to_numpy()
+    notice = rows["from_month"] - panel.notice
+    renewed = np.maximum(notice, 1)
+    months = np.where(free, month - lag, renewed)
+    newest = months.astype(int)
+    run = _free_run(rows, panel.liking.shape)
+    since = run[at, month - 1] - lag
+    carried = np.minimum(REACH, since)
+    return newest, np.where(free, carried, TERM_RATINGS)
 
 
 def _at_decision(rows: pd.DataFrame, spells: pd.DataFrame, unknown: str) -> pd.DataFrame:
@@ -287,16 +334,28 @@ def _at_decision(rows: pd.DataFrame, spells: pd.DataFrame, unknown: str) -> pd.D
     Who gave notice while still locked, and left in a later month that was free, counts in the first
     free one. Who had given notice before it could be watched has no free month.
     """
-    decided = started_months(spells["start_date"], spells["decision_date"] + DAY)
-    decided = decided.where(decided <= spells["observed_months"]).to_numpy(float)[rows["row"]]
-    watched = ~(decided <= spells["entry_months"].to_numpy()[rows["row"]])
-    counts = rows["to_month"].where(rows["free"] & (rows["to_month"] >= decided))
-    first = counts.groupby(rows["row"]).transform("min")
-    kind = spells["end_kind"].replace(UNKNOWN, unknown).to_numpy()[rows["row"]]
-    at = rows["to_month"] == first
-    kept = ~rows["free"] | watched & ~(rows["to_month"] > first) & ~(at & (kind != CLIENT))
-    left = np.where(rows["free"], at & (kind == CLIENT), rows["left"]).astype(int)
-    return rows.assign(left=left)[kept].reset_index(drop=True)
+    place = rows["row"]
+    free = rows["free"]
+    month = rows["to_month"]
+    after = spells["decision_date"] + DAY
+    made = started_months(spells["start_date"], after)
+    known = made.where(made <= spells["observed_months"])
+    decided = known.to_numpy(float)[place]
+    entered = spells["entry_months"].to_numpy()
+    watched = ~(decided <= entered[place])
+    counts = month.where(free & (month >= decided))
+    first = counts.groupby(place).transform("min")
+    kinds = spells["end_kind"].replace(UNKNOWN, unknown)
+    kind = kinds.to_numpy()[place]
+    by_choice = kind == CLIENT
+    at = month == first
+    another_end = at & ~by_choice
+    first_watched = watched & ~(month > first)
+    kept = ~free | first_watched & ~another_end
+    gone = np.where(free, at & by_choice, rows["left"])
+    left = gone.astype(int)
+    with_left = rows.assign(left=left)
+    return with_left[kept].reset_index(drop=True)
 
 
 def _free_run(rows: pd.DataFrame, shape: tuple[int, int]) -> np.ndarray:
@@ -305,7 +364,8 @@ def _free_run(rows: pd.DataFrame, shape: tuple[int, int]) -> np.ndarray:
     chosen = rows[rows["free"]]
     free[chosen["row"], chosen["to_month"].astype(int) - 1] = 1
     for month in range(1, shape[1]):
-        free[:, month] *= free[:, month - 1] + 1
+        before = free[:, month - 1]
+        free[:, month] *= before + 1
     return free
 
 
@@ -313,9 +373,13 @@ def _age(known: np.ndarray, at: np.ndarray, newest: np.ndarray, reach: np.ndarra
     """Months from the last month with an answer to `newest`, within `reach` months; NaN where there
     is none.
     """
-    answered = np.fmax.accumulate(np.where(known, np.arange(1, known.shape[1] + 1), np.nan), axis=1)
-    age = newest - answered[at, np.clip(newest - 1, 0, None)]
-    return np.where((newest >= 1) & (age < reach), age, np.nan)
+    longest = known.shape[1] + 1
+    months = np.arange(1, longest)
+    answered = np.fmax.accumulate(np.where(known, months, np.nan), axis=1)
+    latest = np.clip(newest - 1, 0, None)
+    age = newest - answered[at, latest]
+    within = (newest >= 1) & (age < reach)
+    return np.where(within, age, np.nan)
 
 
 def _mean(grid: np.ndarray, at: np.ndarray, last: np.ndarray, span: int) -> np.ndarray:
@@ -323,11 +387,14 @@ def _mean(grid: np.ndarray, at: np.ndarray, last: np.ndarray, span: int) -> np.n
     known.
     """
     columns = last[:, None] - np.arange(span)
-    values = np.where(columns >= 0, grid[at[:, None], np.clip(columns, 0, None)], np.nan)
-    known = (~np.isnan(values)).sum(axis=1)
-    return np.divide(
-        np.nansum(values, axis=1), known, out=np.full(len(at), np.nan), where=known > 0
-    )
+    clipped = np.clip(columns, 0, None)
+    there = grid[at[:, None], clipped]
+    values = np.where(columns >= 0, there, np.nan)
+    known = ~np.isnan(values)
+    number = known.sum(axis=1)
+    total = np.nansum(values, axis=1)
+    unknown = np.full(len(at), np.nan)
+    return np.divide(total, number, out=unknown, where=number > 0)
 
 
 @dataclass(frozen=True)
@@ -361,30 +428,50 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
     tenure says the same (of two terms alone, the later months of service belong to the longer).
     NotFittedError where no row is left.
     """
-    used = rows.dropna(subset=[*columns, *plain]).reset_index(drop=True)
+    known = rows.dropna(subset=[*columns, *plain])
+    used = known.reset_index(drop=True)
     if used.empty:
         raise NotFittedError(say("rep_liking.lacking.nothing_known"))
     alike = [name for name in (*columns, *plain) if used[name].nunique() == 1]
     if alike:
-        raise NotFittedError(say("rep_liking.lacking.no_variation", measures=", ".join(alike)))
-    spread = used[list(columns)].std().fillna(0).replace(0, 1)
-    covariates = [
-        (used[list(columns)] - used[list(columns)].mean()) / spread,
-        used[list(plain)].astype(float),
-    ]
-    controls = [levels(used, used["term_months"].astype(str)).add_prefix("term ")]
-    controls.append(np.log(used["monthly_ad_spend"].clip(lower=1)).rename("size").to_frame())
-    if "silent" in used:
-        controls.append((used["silent"] > 0).astype(float).rename("silent").to_frame())
-    budget = max(used["left"].sum() / EVENTS_A_PARAMETER - len(columns) - len(plain), 1)
+        names = ", ".join(alike)
+        raise NotFittedError(say("rep_liking.lacking.no_variation", measures=names))
+    measured = used[list(columns)]
+    deviations = measured.std().fillna(0)
+    spread = deviations.replace(0, 1)
+    as_they_are = used[list(plain)].astype(float)
+    covariates = [(measured - measured.mean()) / spread, as_they_are]
+    room = used["left"].sum() / EVENTS_A_PARAMETER
+    left_over = room - len(columns) - len(plain)
+    budget = max(left_over, 1)
     exposure = band_exposure(used["from_month"], used["to_month"], used["left"])
-    share = exposure / exposure.sum(axis=1, keepdims=True)
-    for control in controls:
+    total = exposure.sum(axis=1, keepdims=True)
+    share = exposure / total
+    for control in _controls(used):
+        if not 0 < control.shape[1] <= budget:
+            continue
         held = np.column_stack([share, *covariates, control])
-        if 0 < control.shape[1] <= budget and np.linalg.matrix_rank(held) == held.shape[1]:
+        rank = np.linalg.matrix_rank(held)
+        if rank == held.shape[1]:
             covariates.append(control)
             budget -= control.shape[1]
-    return Design(used, pd.concat(covariates, axis=1), exposure)
+    columns_held = pd.concat(covariates, axis=1)
+    return Design(used, columns_held, exposure)
+
+
+def _controls(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """What is held fixed where there is room: the term, the size, and a rating carried forward."""
+    terms = rows["term_months"].astype(str)
+    term = levels(rows, terms).add_prefix("term ")
+    spend = rows["monthly_ad_spend"].clip(lower=1)
+    log = np.log(spend)
+    size = log.rename("size").to_frame()
+    if "silent" not in rows:
+        return [term, size]
+    silent = rows["silent"] > 0
+    carried = silent.astype(float)
+    carried_column = carried.rename("silent").to_frame()
+    return [term, size, carried_column]
 
 
 def wider(
@@ -398,11 +485,14 @@ def wider(
     """
     theta = sum(weight * fit.coefficient(name) for name, weight in parts.items())
     tail = (1 + level) / 2
-    spreads = (
-        fit.by_client(parts, [used["left"].sum()]),
-        fit.by_rep(parts, used["rep"].to_numpy(object)),
-    )
-    return theta, max(float(spread.reach(tail)) for spread in spreads) / float(stats.norm.ppf(tail))
+    ends = used["left"].sum()
+    by_client = fit.by_client(parts, [ends])
+    reps = used["rep"].to_numpy(object)
+    by_rep = fit.by_rep(parts, reps)
+    by_client_reach = float(by_client.reach(tail))
+    widest = max(by_client_reach, float(by_rep.reach(tail)))
+    quantile = stats.norm.ppf(tail)
+    return theta, widest / float(quantile)
 
 
 def lagged_contrast(
@@ -427,24 +517,36 @@ def lagged_contrasts(
 
     `groups` names columns (0 or 1) for readers, of which each needs ends enough.
     """
-    known = rows.dropna(subset=[*columns, *plain])
-    counts: dict[str, int] = {say("rep_liking.group.compared"): int(known["left"].sum())}
-    compared = known
-    if groups:
-        counts = {
-            group: int(known.loc[known[column] == 1, "left"].sum())
-            for column, group in groups.items()
-        }
-        compared = known[(known[list(groups)] == 1).any(axis=1)]
-    clients = compared["client_id"].nunique()
+    needed = [*columns, *plain]
+    known = rows.dropna(subset=needed)
+    clients, counts = _compared(known, groups or {})
     try:
         made = design(rows, columns, plain)
         fit = made.fit()
-        used = made.rows
     except NotFittedError as error:
-        why = (*lacking, say("rep_liking.lacking.no_estimate", why=error))
+        reason = say("rep_liking.lacking.no_estimate", why=error)
+        why = (*lacking, reason)
         return [Contrast(name, math.nan, math.nan, clients, counts, why) for _ in sums]
-    return [
-        Contrast(name, *wider(fit, parts, used, level), clients, counts, tuple(lacking))
-        for parts in sums
-    ]
+    contrasts = []
+    for parts in sums:
+        theta, se = wider(fit, parts, made.rows, level)
+        contrast = Contrast(name, theta, se, clients, counts, tuple(lacking))
+        contrasts.append(contrast)
+    return contrasts
+
+
+def _compared(known: pd.DataFrame, groups: Mapping[str, str]) -> tuple[int, dict[str, int]]:
+    """How many clients are compared, and the ends by choice of each group, or of all together."""
+    if not groups:
+        everybody = say("rep_liking.group.compared")
+        ends = int(known["left"].sum())
+        return known["client_id"].nunique(), {everybody: ends}
+    counts = {}
+    for column, group in groups.items():
+        inside = known[column] == 1
+        gone = known.loc[inside, "left"]
+        counts[group] = int(gone.sum())
+    marked = known[list(groups)] == 1
+    some = marked.any(axis=1)
+    clients = known.loc[some, "client_id"]
+    return clients.nunique(), counts

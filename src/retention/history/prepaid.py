@@ -94,8 +94,10 @@ class Payer:
         """Months between payments where they come at regular intervals of two months or more, three
         times at least.
         """
-        gaps = {after - before for before, after in zip(self.at, self.at[1:], strict=False)}
-        regular = len(self.at) >= REGULAR and len(gaps) == 1
+        pairs = zip(self.at, self.at[1:], strict=False)
+        gaps = {after - before for before, after in pairs}
+        enough = len(self.at) >= REGULAR
+        regular = enough and len(gaps) == 1
         months = gaps.pop() if regular else 0
         return (
             months
@@ -127,21 +129,27 @@ def by_term(
     if "fee" not in table or table["fee"].isna().all():
         return ByTerm(table, nothing, nothing)
     rows = _paid(spells, table)
-    newest = int(month_of(table.loc[table["fee"].notna(), "month"]).max())
+    paid_months = table.loc[table["fee"].notna(), "month"]
+    newest = int(month_of(paid_months).max())
     lumps = []
     moved = []
     for spell, payer in _payers(rows, spells, contracts, newest):
         covered: set[int] = set()
         for k, months in _lumps(payer):
-            lumps.append((spell, payer.at[k], payer.amounts[k], months))
+            at = payer.at[k]
+            lumps.append((spell, at, payer.amounts[k], months))
             if months:
                 shares = _shares(payer, k, months, covered)
                 moved += [(spell, position, share) for position, share in shares.items()]
-                moved.append((spell, payer.at[k], -payer.amounts[k]))
+                taken = -payer.amounts[k]
+                moved.append((spell, payer.at[k], taken))
     payments = _payments(lumps, spells)
-    spread = payments[payments["months"] > 0].reset_index(drop=True)
-    left = payments[payments["months"] == 0].reset_index(drop=True)
-    return ByTerm(_moved(table, moved, spells, newest), spread, left)
+    spreading = payments[payments["months"] > 0]
+    spread = spreading.reset_index(drop=True)
+    zero = payments[payments["months"] == 0]
+    left = zero.reset_index(drop=True)
+    moved_table = _moved(table, moved, spells, newest)
+    return ByTerm(moved_table, spread, left)
 
 
 def _paid(spells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -156,10 +164,14 @@ def _paid(spells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
         first=month_of(spells["start_date"]),
         last=month_of(spells["end_date"]),
     )
-    rows = rows.dropna().merge(about, on="client_id")
-    rows = rows.assign(position=rows["month"] - rows["first"])
-    inside = (rows["position"] >= -AHEAD) & ~(rows["month"] > rows["last"])
-    return rows[inside].groupby(["spell", "position"], as_index=False)["fee"].sum()
+    known = rows.dropna()
+    rows = known.merge(about, on="client_id")
+    position = rows["month"] - rows["first"]
+    rows = rows.assign(position=position)
+    after_end = rows["month"] > rows["last"]
+    inside = (rows["position"] >= -AHEAD) & ~after_end
+    by_position = rows[inside].groupby(["spell", "position"], as_index=False)
+    return by_position["fee"].sum()
 
 
 def _payers(
@@ -168,32 +180,40 @@ def _payers(
     """The engagements in which a payment is followed by months without one; as few as may be, for
     each is looked at.
     """
-    largest = rows.groupby("spell")["fee"].transform("max")
-    rows = rows[(rows["fee"] > 0) & (rows["fee"] > NEXT_TO_NOTHING * largest)].sort_values(
-        ["spell", "position"]
-    )
+    by_spell = rows.groupby("spell")["fee"]
+    largest = by_spell.transform("max")
+    paid = rows["fee"] > 0
+    rows = rows[paid & (rows["fee"] > NEXT_TO_NOTHING * largest)].sort_values(["spell", "position"])
     first = month_of(spells["start_date"]).to_numpy()
     end = month_of(spells["end_date"]).to_numpy(float)
-    last = np.where(end <= newest, end, np.nan) - first
-    known = np.where(np.isnan(last), newest - first, last) + 1
+    known_end = np.where(end <= newest, end, np.nan)
+    last = known_end - first
+    open_end = np.isnan(last)
+    known = np.where(open_end, newest - first, last) + 1
     after = (
         rows.groupby("spell")["position"]
         .shift(-1)
         .fillna(pd.Series(known[rows["spell"]], rows.index))
     )
     planned = _planned(spells)
+    usual_fee = planned[rows["spell"]]
     typical = (
         rows.groupby("spell")["fee"]
         .transform("median")
-        .clip(upper=pd.Series(planned[rows["spell"]], rows.index))
+        .clip(upper=pd.Series(usual_fee, rows.index))
     )
-    newest_large = rows["spell"].ne(rows["spell"].shift(-1)) & (rows["fee"] >= LARGE * typical)
-    silent = rows.loc[(after - rows["position"] >= LEAST_SILENCE) | newest_large, "spell"].unique()
-    terms = _terms(spells.iloc[silent], silent, contracts)
+    newest_row = rows["spell"].ne(rows["spell"].shift(-1))
+    newest_large = newest_row & (rows["fee"] >= LARGE * typical)
+    long_silent = (after - rows["position"] >= LEAST_SILENCE) | newest_large
+    silent = rows.loc[long_silent, "spell"].unique()
+    silent_spells = spells.iloc[silent]
+    terms = _terms(silent_spells, silent, contracts)
     for spell, own in rows[rows["spell"].isin(silent)].groupby("spell"):
         number = int(spell)
-        ended = None if math.isnan(last[number]) else int(last[number])
-        at = own["position"].astype(int).tolist()
+        unknown_end = math.isnan(last[number])
+        ended = None if unknown_end else int(last[number])
+        positions = own["position"].astype(int)
+        at = positions.tolist()
         amounts = own["fee"].tolist()
         yield number, Payer(at, amounts, int(known[number]), ended, terms[number], planned[number])
 
@@ -204,7 +224,8 @@ def _planned(spells: pd.DataFrame) -> np.ndarray:
     """
     if "fee_pct" not in spells:
         return np.full(len(spells), np.nan)
-    fee = spells["fee_pct"].astype(float) / 100 * spells["monthly_ad_spend"].astype(float)
+    share = spells["fee_pct"].astype(float) / 100
+    fee = share * spells["monthly_ad_spend"].astype(float)
     return fee.where(fee > 0).to_numpy(float)
 
 
@@ -215,17 +236,20 @@ def _terms(
     months.
     """
     signed = spells["contract_term_months"].astype(int)
-    terms = {int(number): [(0, term)] for number, term in zip(numbers, signed, strict=True)}
+    pairs = zip(numbers, signed, strict=True)
+    terms = {int(number): [(0, term)] for number, term in pairs}
     if contracts is None:
         return terms
-    about = spells[["client_id"]].assign(spell=numbers, first=month_of(spells["start_date"]))
+    start = month_of(spells["start_date"])
+    about = spells[["client_id"]].assign(spell=numbers, first=start)
     rows = (
         contracts[["client_id", "term_start", "term_months"]].dropna().merge(about, on="client_id")
     )
     rows = rows.assign(position=month_of(rows["term_start"]) - rows["first"]).sort_values(
         "position", kind="stable"
     )
-    for row in rows[rows["position"] >= 0].itertuples():
+    later = rows[rows["position"] >= 0]
+    for row in later.itertuples():
         terms[int(row.spell)].append((int(row.position), int(row.term_months)))
     return terms
 
@@ -262,7 +286,8 @@ def _just_paid(payer: Payer, k: int, usual: float, before: tuple[int, float]) ->
     months, amount = before
     if months and LIKE_BEFORE[0] <= payer.amounts[k] / amount <= LIKE_BEFORE[1]:
         return months
-    begins, term = payer.term(payer.at[k])
+    position = payer.at[k]
+    begins, term = payer.term(position)
     fits = usual > 0 and OF_PERIOD[0] <= payer.amounts[k] / usual / term <= OF_PERIOD[1]
     return term if term > 1 and fits and (payer.at[k] - begins) % term == 0 else 0
 
@@ -272,7 +297,8 @@ def _by_size(payer: Payer, k: int, usual: float) -> int:
     else the best fit.
     """
     times = payer.amounts[k] / usual
-    term = payer.term(payer.at[k])[1]
+    position = payer.at[k]
+    term = payer.term(position)[1]
     silence = payer.silence(k)
     options = [(term, OF_TERM)] if term > 1 else []
     options += [(silence, OF_PERIOD)] if payer.followed(k) and silence <= LONGEST else []
@@ -283,7 +309,8 @@ def _by_size(payer: Payer, k: int, usual: float) -> int:
             payer.followed(k) and silence < months - 1
         )  # the next one came before these months were over
         if low <= times / months <= high and not early:
-            fits.append((abs(math.log(times / months)), months))
+            off = abs(math.log(times / months))
+            fits.append((off, months))
     return min(fits)[1] if fits else 0
 
 
@@ -301,7 +328,8 @@ def _by_calendar(payer: Payer, k: int, before: int) -> int:
         return silence if silence <= LONGEST and (term % silence == 0 or alike) else 0
     if before and silence <= before + 1:
         return before
-    as_it_began = (payer.at[k] - begins) % term in (0, term - 1)
+    into = payer.at[k] - begins
+    as_it_began = into % term in (0, term - 1)
     return term if term > 1 and as_it_began and silence >= term else 0
 
 
@@ -314,8 +342,10 @@ def _shares(payer: Payer, k: int, months: int, covered: set[int]) -> dict[int, f
     """
     position = payer.at[k]
     begins = payer.term(payer.at[k])[0]
-    start = begins + max(position - begins, 0) // months * months
-    others = covered | {at for at in payer.at if at != position}
+    since = max(position - begins, 0)
+    start = begins + since // months * months
+    other_bills = {at for at in payer.at if at != position}
+    others = covered | other_bills
     own = set(range(start, start + months))
     if others & own:
         early = position == start + months - 1 or (
@@ -332,10 +362,14 @@ def _shares(payer: Payer, k: int, months: int, covered: set[int]) -> dict[int, f
 
 def _payments(lumps: Sequence[tuple[int, int, float, int]], spells: pd.DataFrame) -> pd.DataFrame:
     """The payments for several months, a row each with the columns `LUMPS`."""
-    rows = pd.DataFrame(lumps, columns=["spell", "position", "amount", "months"])
-    about = spells[KEY].assign(spell=np.arange(len(spells)), first=month_of(spells["start_date"]))
-    rows = rows.astype({"spell": int}).merge(about, on="spell")
-    return rows.assign(month=rows["first"] + rows["position"])[LUMPS]
+    columns = ["spell", "position", "amount", "months"]
+    rows = pd.DataFrame(lumps, columns=columns)
+    numbers = np.arange(len(spells))
+    about = spells[KEY].assign(spell=numbers, first=month_of(spells["start_date"]))
+    whole = rows.astype({"spell": int})
+    rows = whole.merge(about, on="spell")
+    month = rows["first"] + rows["position"]
+    return rows.assign(month=month)[LUMPS]
 
 
 def _moved(
@@ -346,10 +380,12 @@ def _moved(
     """
     if not moved:
         return table
-    changes = pd.DataFrame(moved, columns=["spell", "position", "fee"])
+    columns = ["spell", "position", "fee"]
+    changes = pd.DataFrame(moved, columns=columns)
     first = month_of(spells["start_date"]).to_numpy()
     number = first[changes["spell"]] + changes["position"]
-    day = pd.to_datetime({"year": number // 12, "month": number % 12 + 1, "day": 1})
+    parts = {"year": number // 12, "month": number % 12 + 1, "day": 1}
+    day = pd.to_datetime(parts)
     changes = pd.DataFrame(
         {
             "client_id": spells["client_id"].to_numpy()[changes["spell"]],
@@ -358,10 +394,12 @@ def _moved(
         }
     )[number.to_numpy() <= newest]
     touched = table["client_id"].isin(changes["client_id"])
-    every = pd.concat([table[touched], changes.astype({"client_id": table["client_id"].dtype})])
+    typed = changes.astype({"client_id": table["client_id"].dtype})
+    every = pd.concat([table[touched], typed])
     others = {
         name: "max" if name == "recorded_at" else "first" for name in table if name not in changes
     }
-    sums = every.groupby(["client_id", "month"], as_index=False)
+    key = ["client_id", "month"]
+    sums = every.groupby(key, as_index=False)
     rows = sums.agg({"fee": lambda fees: fees.sum(min_count=1), **others})
     return pd.concat([table[~touched], rows[table.columns]], ignore_index=True)

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
-from retention.history.features import BEFORE, KEY, Window, month_features, signing_features
+from retention.history.features import BEFORE, KEY, month_features, signing_features
 from retention.history.spells import CLIENT, DAY, UNKNOWN, plain_text
+from retention.history.window import Window
 from retention.settings import Extra, ResultsSettings
 
 BLOCK = 3  # months predicted by one fitted model, as if it were made anew each quarter
@@ -29,14 +30,16 @@ NOT_YET = "not known yet"
 
 
 def month_of(day: pd.Series) -> pd.Series:
-    """Months since the year 0, as `features.month_number`; NaN where there is no day."""
-    return day.dt.year * 12 + day.dt.month - 1
+    """Months since the year 0, as `calendar.month_number`; NaN where there is no day."""
+    years = day.dt.year * 12
+    return years + day.dt.month - 1
 
 
 def last_month(cutoff: pd.Timestamp) -> int:
     """The last month that lies whole before the end of this day."""
     after = cutoff + DAY
-    return int(after.year * 12 + after.month - 2)
+    months = after.year * 12 + after.month
+    return int(months - 2)
 
 
 def build_snapshots(
@@ -63,50 +66,79 @@ def build_snapshots(
     METHODS 7.
     """
     last = last_month(cutoff)
-    first = int(month_of(spells["start_date"]).min())
-    frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
-    frames |= {
-        "engagements": _polars(spells.assign(spell=range(len(spells)))),
-        "months": pl.DataFrame({"month": range(first - BEFORE, last + 1)}).lazy(),
-    }
-    made = month_features(frames, window, results, int(begin.year * 12 + begin.month - 1))
-    made = made.join(signing_features(frames["engagements"], extra), on=KEY, how="left").sort(
-        *KEY, "month"
-    )
+    frames = _frames(spells, tables, last)
+    months = begin.year * 12 + begin.month
+    since = int(months - 1)
+    made = month_features(frames, window, results, since)
+    signed = signing_features(frames["engagements"], extra)
+    joined = made.join(signed, on=KEY, how="left")
+    made = joined.sort(*KEY, "month")
     rows = made.collect().to_pandas()
-    rows[WORTH] = _worth(rows, spells)
-    if worth is not None:
-        rows[WORTH] = (
-            rows[[*KEY, "month"]]
-            .merge(worth, on=[*KEY, "month"], how="left")[WORTH]
-            .fillna(rows[WORTH])
-        )
+    rows[WORTH] = _worth(rows, spells, worth)
     rows = rows.merge(_decisions(spells), on=KEY, how="left")
-    noticed = (rows["decided"] <= rows["month"]) & (rows["recorded"] <= rows["month"])
-    noticed |= _noticed_by(rows, spells, cutoff) | _away(rows, tables.get("clients"))
-    noticed |= _before_record(rows, spells)
+    gone = (
+        _noticed(rows)
+        | _noticed_by(rows, spells, cutoff)
+        | _away(rows, tables.get("clients"))
+        | _before_record(rows, spells)
+    )
     # Who is back before its end was written down is there once, not twice.
-    rows = (
-        rows[~noticed].drop_duplicates(["client_id", "month"], keep="last").reset_index(drop=True)
-    )
+    there = rows[~gone]
+    rows = there.drop_duplicates(["client_id", "month"], keep="last")
+    rows = rows.reset_index(drop=True)
+    last_known = last - _known_late(spells, window)
+    outcome = _outcome(rows, window, last_known)
+    with_outcome = rows.assign(outcome=outcome)
+    return with_outcome.drop(columns=["decided", "recorded", "kind"])
+
+
+def _frames(spells: pd.DataFrame, tables: Mapping[str, Any], last: int) -> dict[str, pl.LazyFrame]:
+    """The tables for the features, with the engagements and the months from long before the first
+    one on.
+    """
+    starts = month_of(spells["start_date"])
+    first = int(starts.min())
+    months = range(first - BEFORE, last + 1)
+    frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
+    numbered = spells.assign(spell=range(len(spells)))
+    frames["engagements"] = _polars(numbered)
+    frames["months"] = pl.DataFrame({"month": months}).lazy()
+    return frames
+
+
+def _known_late(spells: pd.DataFrame, window: Window) -> int:
+    """By how many months a decision is known late.
+
+    Where the day of decision is counted back from the end, it is known as late as the end itself.
+    """
     ended = spells["end_date"].notna()
-    # Where the day of decision is counted back from the end, it is known as late as the end itself.
-    late = window.notice if spells.loc[ended, "decision_assumed"].mean() > 0.5 else 0
-    return rows.assign(outcome=_outcome(rows, window, last - late)).drop(
-        columns=["decided", "recorded", "kind"]
-    )
+    assumed = spells.loc[ended, "decision_assumed"].mean()
+    return window.notice if assumed > 0.5 else 0
 
 
-def _worth(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
+def _noticed(rows: pd.DataFrame) -> pd.Series:
+    """Rows of clients who had given notice, as was on record by then."""
+    decided = rows["decided"] <= rows["month"]
+    recorded = rows["recorded"] <= rows["month"]
+    return decided & recorded
+
+
+def _worth(rows: pd.DataFrame, spells: pd.DataFrame, told: pd.DataFrame | None) -> pd.Series:
+    """What each client leaves a month, shape (n,): as `told`, else its margin, fee, planned fee."""
     worth = pd.Series(np.nan, rows.index)
     if "fee_pct" in spells:
-        planned = spells[KEY].assign(
-            fee=spells["fee_pct"].astype(float) / 100 * spells["monthly_ad_spend"]
-        )
-        worth = rows[KEY].merge(planned, on=KEY, how="left")["fee"].astype(float)
+        share = spells["fee_pct"].astype(float) / 100
+        fee = share * spells["monthly_ad_spend"]
+        planned = spells[KEY].assign(fee=fee)
+        joined = rows[KEY].merge(planned, on=KEY, how="left")
+        worth = joined["fee"].astype(float)
     for name in ("fee_a_month", "margin_a_month"):
         worth = rows[name].fillna(worth) if name in rows else worth
-    return worth
+    if told is None:
+        return worth
+    key = [*KEY, "month"]
+    first = rows[key].merge(told, on=key, how="left")[WORTH]
+    return first.fillna(worth)
 
 
 def _noticed_by(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Series:
@@ -114,9 +146,12 @@ def _noticed_by(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: pd.Timestamp) 
     cuts.
     """
     recorded = spells["recorded_date"].fillna(spells["decision_date"])
-    gone = spells[(spells["decision_date"] <= cutoff) & (recorded <= cutoff)]
-    key = pd.MultiIndex.from_frame(rows[KEY]).isin(pd.MultiIndex.from_frame(gone[KEY]))
-    return pd.Series(key, rows.index) & (rows["month"] == last_month(cutoff))
+    decided = spells["decision_date"] <= cutoff
+    gone = spells[decided & (recorded <= cutoff)]
+    keys = pd.MultiIndex.from_frame(rows[KEY])
+    key = keys.isin(pd.MultiIndex.from_frame(gone[KEY]))
+    newest = rows["month"] == last_month(cutoff)
+    return pd.Series(key, rows.index) & newest
 
 
 def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
@@ -129,14 +164,20 @@ def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
     gone = pd.Series(False, rows.index)
     if clients is None or "end_date" not in clients:
         return gone
-    ordered = plain_text(clients).sort_values(["client_id", "start_date"], kind="stable")
-    days = ordered.reindex(columns=["decision_date", "recorded_date"]).apply(pd.to_datetime)
+    order = ["client_id", "start_date"]
+    ordered = plain_text(clients).sort_values(order, kind="stable")
+    columns = ordered.reindex(columns=["decision_date", "recorded_date"])
+    days = columns.apply(pd.to_datetime)
     since = month_of(days.max(axis=1))
-    same = ordered["client_id"] == ordered["client_id"].shift(-1)
-    back = month_of(ordered["start_date"].shift(-1)).where(same)
-    gaps = ordered[["client_id"]].assign(first=since, until=back)[(since < back).to_numpy()]
+    next_client = ordered["client_id"].shift(-1)
+    same = ordered["client_id"] == next_client
+    next_start = ordered["start_date"].shift(-1)
+    back = month_of(next_start).where(same)
+    pauses = ordered[["client_id"]].assign(first=since, until=back)
+    gaps = pauses[(since < back).to_numpy()]
     inside = rows[["client_id", "month"]].reset_index().merge(gaps, on="client_id")
-    away = inside["month"].ge(inside["first"]) & inside["month"].lt(inside["until"])
+    begun = inside["month"].ge(inside["first"])
+    away = begun & inside["month"].lt(inside["until"])
     gone[inside.loc[away, "index"]] = True
     return gone
 
@@ -148,14 +189,16 @@ def _before_record(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
     if "known_from" not in spells:
         return pd.Series(False, rows.index)
     since = spells[KEY].assign(since=month_of(pd.to_datetime(spells["known_from"])))
-    return rows["month"] < rows[KEY].merge(since, on=KEY, how="left")["since"]
+    joined = rows[KEY].merge(since, on=KEY, how="left")
+    return rows["month"] < joined["since"]
 
 
 def _polars(frame: pd.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     if isinstance(frame, pl.LazyFrame):
         return frame
     texts = {name: "string" for name in frame if frame[name].dtype == object}
-    return pl.from_pandas(frame.astype(texts)).lazy()
+    typed = frame.astype(texts)
+    return pl.from_pandas(typed).lazy()
 
 
 def _decisions(spells: pd.DataFrame) -> pd.DataFrame:
@@ -178,15 +221,18 @@ def _outcome(rows: pd.DataFrame, window: Window, last: int) -> np.ndarray:
         ahead <= window.gap,
         inside,
     ]
-    return np.select(conditions, [NOT_YET, OTHER_END, TOO_LATE, LEFT], STAYED)
+    kinds = [NOT_YET, OTHER_END, TOO_LATE, LEFT]
+    return np.select(conditions, kinds, STAYED)
 
 
 def known(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows whose outcome is leaving or staying, with `left` (1 or 0): what a model may learn
     from.
     """
-    chosen = rows[rows["outcome"].isin([LEFT, STAYED])]
-    return chosen.assign(left=(chosen["outcome"] == LEFT).astype(int)).reset_index(drop=True)
+    outcomes = [LEFT, STAYED]
+    chosen = rows[rows["outcome"].isin(outcomes)]
+    left = (chosen["outcome"] == LEFT).astype(int)
+    return chosen.assign(left=left).reset_index(drop=True)
 
 
 def splits(
@@ -206,17 +252,32 @@ def splits(
     clients, trained on the others.
     """
     month = rows["month"].to_numpy()
-    part = pd.factorize(rows["client_id"])[0] % GROUPS
-    gone = rows[rows["left"] == 1].groupby("client_id")["month"].min() + window.ahead
-    counts = [m for m in np.unique(month) if (gone <= m).sum() >= min_events]
-    starts = (
-        list(range(int(counts[-1]) + 1 - block, int(counts[0]) - 1, -block))[::-1] if counts else []
-    )
+    codes = pd.factorize(rows["client_id"])
+    part = codes[0] % GROUPS
+    starts = _starts(rows, window, min_events, block)
     for start in starts[-blocks:]:
         train = month + window.ahead <= start
-        test = (month >= start) & (month < start + block)
-        for own in range(GROUPS) if unseen else (None,):
-            if own is None:
-                yield train, test
-            elif (test & (part == own)).any():
+        before_end = month < start + block
+        test = (month >= start) & before_end
+        if not unseen:
+            yield train, test
+            continue
+        for own in range(GROUPS):
+            if (test & (part == own)).any():
                 yield train & (part != own), test & (part == own)
+
+
+def _starts(rows: pd.DataFrame, window: Window, min_events: int, block: int) -> list[int]:
+    """The first months of the blocks, counted back from the newest; empty where too few left."""
+    left = rows[rows["left"] == 1]
+    by_client = left.groupby("client_id")["month"]
+    gone = by_client.min() + window.ahead
+    all_months = rows["month"].to_numpy()
+    months = np.unique(all_months)
+    counts = [month for month in months if (gone <= month).sum() >= min_events]
+    if not counts:
+        return []
+    last_count = int(counts[-1])
+    first, last = int(counts[0]), last_count
+    backwards = range(last + 1 - block, first - 1, -block)
+    return list(backwards)[::-1]

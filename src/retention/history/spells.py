@@ -34,8 +34,10 @@ def whole_months(start: pd.Series, day: Any) -> pd.Series:
     1
     """
     day = pd.Series(day, start.index) if not isinstance(day, pd.Series) else day
-    months = (day.dt.year - start.dt.year) * 12 + day.dt.month - start.dt.month
-    return months - (day.dt.day < np.minimum(start.dt.day, day.dt.days_in_month))
+    years = day.dt.year - start.dt.year
+    months = years * 12 + day.dt.month - start.dt.month
+    due_day = np.minimum(start.dt.day, day.dt.days_in_month)
+    return months - (day.dt.day < due_day)
 
 
 def started_months(start: pd.Series, day: Any) -> pd.Series:
@@ -43,7 +45,8 @@ def started_months(start: pd.Series, day: Any) -> pd.Series:
     of a month.
     """
     day = pd.Series(day, start.index) if not isinstance(day, pd.Series) else day
-    months = (day.dt.year - start.dt.year) * 12 + day.dt.month - start.dt.month
+    years = day.dt.year - start.dt.year
+    months = years * 12 + day.dt.month - start.dt.month
     return months + (day.dt.day > start.dt.day)
 
 
@@ -55,17 +58,21 @@ def month_of_end(start: pd.Series, end: pd.Series, grace_days: int = 0) -> pd.Se
     """
     after = end + DAY - pd.Timedelta(days=grace_days)
     months = started_months(start, after)
-    to_month_end = (start.dt.day >= 29) & ((end + DAY).dt.day == 1) & (grace_days == 0)
-    return (months - to_month_end).mask(months.notna() & (months < 1), 1)
+    first_of_month = (end + DAY).dt.day == 1
+    to_month_end = (start.dt.day >= 29) & first_of_month & (grace_days == 0)
+    too_early = months.notna() & (months < 1)
+    return (months - to_month_end).mask(too_early, 1)
 
 
 def add_months(start: pd.Series, months: pd.Series) -> pd.Series:
     """The dates that lie `months` calendar months after `start`, clipped to the month's last
     day.
     """
-    month = start.dt.to_period("M") + months.astype(int)
+    start_month = start.dt.to_period("M")
+    month = start_month + months.astype(int)
     first = month.dt.to_timestamp()
-    return first + pd.to_timedelta(np.minimum(start.dt.day, first.dt.days_in_month) - 1, unit="D")
+    day_of_month = np.minimum(start.dt.day, first.dt.days_in_month)
+    return first + pd.to_timedelta(day_of_month - 1, unit="D")
 
 
 def build_spells(
@@ -93,26 +100,36 @@ def build_spells(
     """
     last = pd.Timestamp(cutoff)
     after = pd.Timestamp(cutoff) + DAY
-    rows = _merge_pauses(_as_known(clients, last), last, pause_days)
+    known = _as_known(clients, last)
+    rows = _merge_pauses(known, last, pause_days)
     begin = pd.Timestamp(records_begin) if records_begin else rows["start_date"].min()
     since = _known_from(rows, begin)
     seen = ~(rows["end_date"] < since)
     rows = rows[seen].reset_index(drop=True)
     since = since[seen].reset_index(drop=True)
-    rows["decision_assumed"] = rows["end_date"].notna() & rows["decision_date"].isna()
-    noticed = (rows["end_date"] - pd.Timedelta(days=notice_days)).clip(lower=rows["start_date"])
-    rows["decision_date"] = rows["decision_date"].fillna(noticed).clip(upper=rows["end_date"])
-    rows["end_kind"] = rows["end_initiator"].fillna(UNKNOWN).where(rows["end_date"].notna())
+    has_end = rows["end_date"].notna()
+    rows["decision_assumed"] = has_end & rows["decision_date"].isna()
+    before = rows["end_date"] - pd.Timedelta(days=notice_days)
+    noticed = before.clip(lower=rows["start_date"])
+    decided = rows["decision_date"].fillna(noticed)
+    rows["decision_date"] = decided.clip(upper=rows["end_date"])
+    whose = rows["end_initiator"].fillna(UNKNOWN)
+    rows["end_kind"] = whose.where(rows["end_date"].notna())
     observed = whole_months(rows["start_date"], after)
     last_month = month_of_end(rows["start_date"], rows["end_date"], end_grace_days)
     rows["gone"] = rows["end_date"] <= last
     counted = rows["gone"] & (last_month <= observed)
-    rows["entry_months"] = started_months(rows["start_date"], since).clip(lower=0).astype(int)
+    begun = started_months(rows["start_date"], since).clip(lower=0)
+    rows["entry_months"] = begun.astype(int)
     rows["observed_months"] = observed.astype(int)
-    rows["stop_months"] = np.where(counted, last_month, observed).astype(int)
-    rows["ended"] = counted & (last_month > rows["entry_months"])
-    rows["cut_short"] = rows["gone"] & ~rows["ended"]
-    rows["engagement"] = rows.groupby("client_id").cumcount() + 1
+    stop = np.where(counted, last_month, observed)
+    rows["stop_months"] = stop.astype(int)
+    later = last_month > rows["entry_months"]
+    rows["ended"] = counted & later
+    not_counted = ~rows["ended"]
+    rows["cut_short"] = rows["gone"] & not_counted
+    number = rows.groupby("client_id").cumcount()
+    rows["engagement"] = number + 1
     return rows
 
 
@@ -120,11 +137,14 @@ def _as_known(clients: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
     """The client rows in order of client and start, without what was recorded of their ends after
     the last day.
     """
-    rows = clients.reindex(columns=list(dict.fromkeys([*clients.columns, *ENDING])))
+    columns = dict.fromkeys([*clients.columns, *ENDING])
+    rows = clients.reindex(columns=list(columns))
     for column in ("start_date", "end_date", "decision_date", "recorded_date"):
         rows[column] = pd.to_datetime(rows[column])
-    rows = plain_text(rows).sort_values(["client_id", "start_date"], kind="stable")
-    rows[ENDING] = rows[ENDING].mask(rows["recorded_date"] > last)
+    order = ["client_id", "start_date"]
+    rows = plain_text(rows).sort_values(order, kind="stable")
+    not_yet = rows["recorded_date"] > last
+    rows[ENDING] = rows[ENDING].mask(not_yet)
     return rows.reset_index(drop=True)
 
 
@@ -136,9 +156,10 @@ def plain_text(rows: pd.DataFrame) -> pd.DataFrame:
     with.
     """
     texts = [name for name, dtype in rows.dtypes.items() if _is_text(dtype)]
-    return rows.assign(
-        **{name: rows[name].astype(object).where(rows[name].notna(), np.nan) for name in texts}
-    )
+    as_objects = {
+        name: rows[name].astype(object).where(rows[name].notna(), np.nan) for name in texts
+    }
+    return rows.assign(**as_objects)
 
 
 def _is_text(dtype: Any) -> bool:
@@ -154,7 +175,8 @@ def _known_from(rows: pd.DataFrame, begin: pd.Timestamp) -> pd.Series:
         if "known_from" in rows
         else pd.Series(pd.NaT, rows.index)
     )
-    return own.astype("datetime64[ns]").fillna(begin).clip(lower=begin)
+    filled = own.astype("datetime64[ns]").fillna(begin)
+    return filled.clip(lower=begin)
 
 
 def _merge_pauses(rows: pd.DataFrame, last: pd.Timestamp, pause_days: int) -> pd.DataFrame:
@@ -163,23 +185,28 @@ def _merge_pauses(rows: pd.DataFrame, last: pd.Timestamp, pause_days: int) -> pd
     An engagement has its first row's signing values and its last row's end. Rows that start after
     the last day take part: a client whose next row follows within the pause has not left.
     """
-    same = rows["client_id"] == rows["client_id"].shift()
-    pause = rows["start_date"] - rows["end_date"].shift() - DAY
+    before = rows["client_id"].shift()
+    same = rows["client_id"] == before
+    end_before = rows["end_date"].shift()
+    pause = rows["start_date"] - end_before - DAY
     # An earlier row without an end that a later start has overtaken (its end was recorded late) is
     # no second client.
-    follows = same & ((pause <= pd.Timedelta(days=pause_days)) | pause.isna())
+    short = pause <= pd.Timedelta(days=pause_days)
+    follows = same & (short | pause.isna())
     spell = (~follows).cumsum()
     first = ~spell.duplicated()
     final = ~spell.duplicated(keep="last")
     merged = rows[first].reset_index(drop=True)
-    merged[ENDING] = rows.loc[final, ENDING].to_numpy()
+    final_rows = rows.loc[final, ENDING]
+    merged[ENDING] = final_rows.to_numpy()
     for column in ("end_date", "decision_date", "recorded_date"):
         merged[column] = pd.to_datetime(merged[column])
     merged["rows_merged"] = (
         spell[rows["start_date"] <= last].value_counts().reindex(spell[first]) - 1
     ).to_numpy()
     merged["later_terms"] = _later_terms(rows, spell, last)
-    return merged[merged["start_date"] <= last].astype({"rows_merged": int}).reset_index(drop=True)
+    begun = merged[merged["start_date"] <= last]
+    return begun.astype({"rows_merged": int}).reset_index(drop=True)
 
 
 def _later_terms(rows: pd.DataFrame, spell: pd.Series, last: pd.Timestamp) -> list[str]:
@@ -187,11 +214,16 @@ def _later_terms(rows: pd.DataFrame, spell: pd.Series, last: pd.Timestamp) -> li
     2025-05-01 6".
     """
     term = rows["contract_term_months"].astype(float)
-    changed = spell.duplicated() & (term != term.shift()) & (rows["start_date"] <= last)
-    days = rows.loc[changed, "start_date"].dt.strftime("%Y-%m-%d")
-    words = days + " " + term[changed].astype(int).astype(str)
-    joined = words.groupby(spell[changed]).agg(", ".join)
-    return list(joined.reindex(spell.unique(), fill_value=""))
+    other_term = spell.duplicated() & (term != term.shift())
+    changed = other_term & (rows["start_date"] <= last)
+    changed_on = rows.loc[changed, "start_date"]
+    days = changed_on.dt.strftime("%Y-%m-%d")
+    months = term[changed].astype(int)
+    words = days + " " + months.astype(str)
+    by_spell = words.groupby(spell[changed])
+    joined = by_spell.agg(", ".join)
+    spells_named = spell.unique()
+    return list(joined.reindex(spells_named, fill_value=""))
 
 
 def ends_near_due(
@@ -204,16 +236,21 @@ def ends_near_due(
     day': each would count in the next term, and the fixed terms would look better than they are.
     Ends up to `grace_days` late are on it.
     """
-    rows = spells[spells["end_kind"].isin([CLIENT, UNKNOWN]) & (spells["contract_term_months"] > 1)]
+    by_choice = spells["end_kind"].isin([CLIENT, UNKNOWN])
+    rows = spells[by_choice & (spells["contract_term_months"] > 1)]
     start = rows["start_date"]
     after = rows["end_date"] + DAY
     terms = rows["contract_term_months"].astype(int)
     last = whole_months(start, after) // terms
-    late = (after - add_months(start, last * terms)).dt.days.where(last > 0)
-    early = (add_months(start, (last + 1) * terms) - after).dt.days
+    days_late = after - add_months(start, last * terms)
+    late = days_late.dt.days.where(last > 0)
+    next_due = add_months(start, (last + 1) * terms)
+    early = (next_due - after).dt.days
     # Who started at a month's end and is paid to a month's end is on time, however short the month.
-    on_time = (late <= grace_days) | ((start.dt.day >= 29) & (after.dt.day == 1) & (late <= 3))
-    past = (late > 0) & (late <= within) & ~on_time
+    month_end = (start.dt.day >= 29) & (after.dt.day == 1)
+    on_time = (late <= grace_days) | (month_end & (late <= 3))
+    shortly = (late > 0) & (late <= within)
+    past = shortly & ~on_time
     return int(((early <= within) & ~on_time & ~past).sum()), int(on_time.sum()), int(past.sum())
 
 
@@ -231,20 +268,24 @@ def contract_cycles(spells: pd.DataFrame, contracts: pd.DataFrame | None = None)
     """
     contracts = row_terms(spells) if contracts is None else contracts
     terms = _signed_terms(spells) if contracts is None else _recorded_terms(spells, contracts)
-    rows = terms.loc[terms.index.repeat(terms["cycles"])].copy()
+    repeated = terms.index.repeat(terms["cycles"])
+    rows = terms.loc[repeated].copy()
     number = rows.groupby(level=0).cumcount()
     # Only the first cycle of a term that does not renew has its length; the months after it stand
     # alone.
     whole = rows["auto_renew"] | (number == 0)
     length = rows["term_months"].where(whole, 1)
-    before = (rows["term_months"] * number).where(whole, rows["term_months"] + number - 1)
+    terms_before = rows["term_months"] * number
+    before = terms_before.where(whole, rows["term_months"] + number - 1)
     rows["from_month"] = rows["first_month"] + before
     rows["to_month"] = rows["from_month"] + length
     rows["term_months"] = length
-    rows = rows[
-        (rows["from_month"] < rows["stop_months"]) & (rows["to_month"] <= rows["observed_months"])
-    ]
-    seen = (rows["to_month"] > rows["entry_months"]) & (rows["stop_months"] > rows["entry_months"])
+    within = (rows["from_month"] < rows["stop_months"]) & (
+        rows["to_month"] <= rows["observed_months"]
+    )
+    rows = rows[within]
+    after_entry = rows["to_month"] > rows["entry_months"]
+    seen = after_entry & (rows["stop_months"] > rows["entry_months"])
     rows = rows[seen].reset_index(drop=True)
     rows["outcome"] = _outcomes(rows)
     rows["seen_whole"] = rows["from_month"] >= rows["entry_months"]
@@ -270,7 +311,8 @@ def row_terms(spells: pd.DataFrame) -> pd.DataFrame | None:
     changed = spells[spells["later_terms"] != ""] if "later_terms" in spells else spells.head(0)
     if changed.empty:
         return None
-    signed = changed[["client_id", "start_date", "contract_term_months"]].set_axis(TERM, axis=1)
+    columns = changed[["client_id", "start_date", "contract_term_months"]]
+    signed = columns.set_axis(TERM, axis=1)
     later = (
         changed["client_id"]
         .to_frame()
@@ -281,16 +323,22 @@ def row_terms(spells: pd.DataFrame) -> pd.DataFrame | None:
     moved = later[["client_id"]].assign(
         term_start=pd.to_datetime(days[0]), term_months=days[1].astype(int)
     )
-    terms = pd.concat([signed, moved], ignore_index=True)
-    return terms.assign(signed_on=terms["term_start"]).sort_values(TERM[:2], ignore_index=True)
+    parts = [signed, moved]
+    terms = pd.concat(parts, ignore_index=True)
+    with_signing = terms.assign(signed_on=terms["term_start"])
+    return with_signing.sort_values(TERM[:2], ignore_index=True)
 
 
 def _outcomes(rows: pd.DataFrame) -> pd.Series:
-    inside = rows["ended"] & (rows["stop_months"] <= rows["to_month"])
-    kind = rows["end_kind"].where(rows["end_kind"] != UNKNOWN, CLIENT)
-    by_choice = np.where(rows["stop_months"] < rows["to_month"], "left early", "left at renewal")
+    before_due = rows["stop_months"] <= rows["to_month"]
+    inside = rows["ended"] & before_due
+    known = rows["end_kind"] != UNKNOWN
+    kind = rows["end_kind"].where(known, CLIENT)
+    early = rows["stop_months"] < rows["to_month"]
+    by_choice = np.where(early, "left early", "left at renewal")
+    other_kind = kind.fillna("")
     return pd.Series(
-        np.where(inside, np.where(kind == CLIENT, by_choice, kind.fillna("")), "stayed"), rows.index
+        np.where(inside, np.where(kind == CLIENT, by_choice, other_kind), "stayed"), rows.index
     )
 
 
@@ -300,7 +348,8 @@ def _signed_terms(spells: pd.DataFrame) -> pd.DataFrame:
     terms = base.assign(
         term_months=spells["contract_term_months"].astype(int), first_month=0, auto_renew=True
     )
-    return terms.assign(cycles=np.ceil(terms["stop_months"] / terms["term_months"]).astype(int))
+    terms_needed = np.ceil(terms["stop_months"] / terms["term_months"])
+    return terms.assign(cycles=terms_needed.astype(int))
 
 
 def _recorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFrame:
@@ -314,15 +363,22 @@ def _recorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFra
     columns = ["client_id", "term_start", "term_months"] + (
         ["auto_renew"] if "auto_renew" in contracts else []
     )
-    rows = contracts[columns].rename(columns={"term_months": "term"}).merge(base, on="client_id")
+    renamed = contracts[columns].rename(columns={"term_months": "term"})
+    rows = renamed.merge(base, on="client_id")
     # To the nearest month: a contract may start some days before or after the service.
-    rows["first_month"] = whole_months(rows["start_date"], rows["term_start"] + 15 * DAY)
-    rows = rows[(rows["first_month"] >= 0) & (rows["first_month"] < rows["stop_months"])]
+    about_then = rows["term_start"] + 15 * DAY
+    rows["first_month"] = whole_months(rows["start_date"], about_then)
+    begins_before = rows["first_month"] < rows["stop_months"]
+    rows = rows[(rows["first_month"] >= 0) & begins_before]
     spell = ["client_id", "engagement"]
-    rows = rows.sort_values([*spell, "first_month", "term_start"], kind="stable")
-    rows = rows.drop_duplicates([*spell, "first_month"], keep="last").reset_index(drop=True)
-    following = rows.groupby(spell)["first_month"].shift(-1)
-    length = np.minimum(following.fillna(np.inf), rows["stop_months"]) - rows["first_month"]
+    order = [*spell, "first_month", "term_start"]
+    rows = rows.sort_values(order, kind="stable")
+    last_of_month = rows.drop_duplicates([*spell, "first_month"], keep="last")
+    rows = last_of_month.reset_index(drop=True)
+    by_spell = rows.groupby(spell)["first_month"]
+    following = by_spell.shift(-1)
+    until = following.fillna(np.inf)
+    length = np.minimum(until, rows["stop_months"]) - rows["first_month"]
     term = rows["term"].astype(int)
     renews = (
         rows["auto_renew"].fillna(True).astype(bool)
@@ -333,12 +389,17 @@ def _recorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFra
     part = length % term > 0
     # The last term of a spell counts though it is not full: the spell ended in it, or it is still
     # running.
-    rolling = np.where(length < term, following.isna(), 1 + length - term)
-    cycles = np.where(renews, whole + (part & following.isna()), rolling)
-    rows = rows.assign(term_months=term, auto_renew=renews, cycles=cycles.astype(int))
-    told = rows[spell].drop_duplicates().assign(told=True)
+    last_term = following.isna()
+    rolling = np.where(length < term, last_term, 1 + length - term)
+    full = whole + (part & following.isna())
+    cycles = np.where(renews, full, rolling)
+    whole_cycles = cycles.astype(int)
+    rows = rows.assign(term_months=term, auto_renew=renews, cycles=whole_cycles)
+    keys = rows[spell].drop_duplicates()
+    told = keys.assign(told=True)
     silent = _signed_terms(spells).merge(told, on=spell, how="left")
-    return pd.concat([rows, silent[silent["told"].isna()]], ignore_index=True)
+    signed_only = silent[silent["told"].isna()]
+    return pd.concat([rows, signed_only], ignore_index=True)
 
 
 def _follow_up(spells: pd.DataFrame) -> pd.DataFrame:

@@ -24,29 +24,34 @@ def under_notice(spells: pd.DataFrame) -> pd.Series:
 
 def staying(spells: pd.DataFrame) -> pd.Series:
     """Whether each engagement is still served and no end is on record."""
-    return spells["end_date"].isna() & spells["decision_date"].isna()
+    no_end = spells["end_date"].isna()
+    return no_end & spells["decision_date"].isna()
 
 
 def lost(spells: pd.DataFrame) -> pd.Series:
     """Whether each engagement is gone by the client's choice, or by nobody knows whose."""
-    return spells["gone"] & spells["end_kind"].isin([CLIENT, UNKNOWN])
+    by_choice = spells["end_kind"].isin([CLIENT, UNKNOWN])
+    return spells["gone"] & by_choice
 
 
 def on_record_since(spells: pd.DataFrame) -> pd.Series:
     """From which day on the end of each engagement would be on record, to the month."""
-    return spells["start_date"] + pd.to_timedelta(spells["entry_months"] * 365.25 / 12, unit="D")
+    days_before = spells["entry_months"] * 365.25 / 12
+    return spells["start_date"] + pd.to_timedelta(days_before, unit="D")
 
 
 def active_on(spells: pd.DataFrame, day: pd.Timestamp) -> pd.Series:
     """Whether each engagement was served on this day, up to the cut-off."""
-    return (spells["start_date"] <= day) & ~(spells["end_date"] <= day)
+    gone = ~(spells["end_date"] <= day)
+    return (spells["start_date"] <= day) & gone
 
 
 def there_on(spells: pd.DataFrame, day: pd.Timestamp) -> pd.Series:
     """Whether each was active on this day, and its end would have been recorded had it ended
     then.
     """
-    return active_on(spells, day) & (on_record_since(spells) <= day + 31 * DAY)
+    recorded = on_record_since(spells) <= day + 31 * DAY
+    return active_on(spells, day) & recorded
 
 
 def year_before(cutoff: pd.Timestamp) -> pd.Timestamp:

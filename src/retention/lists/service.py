@@ -16,7 +16,7 @@ import pandas as pd
 
 from retention.data.schema import TABLES
 from retention.history.clients_now import last_days, yes
-from retention.history.features import DETRACTOR, PROMOTER
+from retention.history.measures import DETRACTOR, PROMOTER
 from retention.history.spells import DAY
 from retention.lists.shape import DATED, MONTH, WEEK, day_words, with_owner_names
 from retention.results import Finding, Findings

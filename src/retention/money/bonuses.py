@@ -49,16 +49,21 @@ def sellers_now(staff: pd.DataFrame | None, cutoff: dt.date, months: int) -> Sel
     """
     if staff is None or "role" not in staff or months < 1:
         return None
-    there = _months_there(staff[staff["role"] == "seller"], cutoff, months)
-    number = round(float(there.sum()) / months, 2)
+    sellers = staff[staff["role"] == "seller"]
+    there = _months_there(sellers, cutoff, months)
+    total = float(there.sum())
+    number = round(total / months, 2)
     if number <= 0:
         return None
-    present = staff.loc[there.index[there > 0]]
-    terms = present.reindex(columns=["monthly_salary", "commission_pct", "quota"])
+    there_now = there.index[there > 0]
+    present = staff.loc[there_now]
+    columns = ["monthly_salary", "commission_pct", "quota"]
+    terms = present.reindex(columns=columns)
     mean = terms.astype(float).mean()
     percent = float(mean["commission_pct"])
     commission = percent / 100 if math.isfinite(percent) else 0.0
-    return Sellers(number, float(mean["monthly_salary"]), commission, float(mean["quota"]))
+    salary = float(mean["monthly_salary"])
+    return Sellers(number, salary, commission, float(mean["quota"]))
 
 
 def _months_there(people: pd.DataFrame, cutoff: dt.date, months: int) -> pd.Series:
@@ -67,10 +72,14 @@ def _months_there(people: pd.DataFrame, cutoff: dt.date, months: int) -> pd.Seri
     """
     last = pd.Timestamp(cutoff) + DAY
     first = last - pd.DateOffset(months=months)
-    dated = people.reindex(columns=[*people, *{"started_on", "ended_on"} - set(people)])
-    begin = pd.to_datetime(dated["started_on"]).clip(lower=first).fillna(first)
-    end = (pd.to_datetime(dated["ended_on"]) + DAY).fillna(last).clip(upper=last)
-    return (end - begin).dt.days.clip(lower=0) / 30.4375
+    columns = [*people, *{"started_on", "ended_on"} - set(people)]
+    dated = people.reindex(columns=columns)
+    started = pd.to_datetime(dated["started_on"])
+    begin = started.clip(lower=first).fillna(first)
+    after_end = pd.to_datetime(dated["ended_on"]) + DAY
+    end = after_end.fillna(last).clip(upper=last)
+    days = (end - begin).dt.days
+    return days.clip(lower=0) / 30.4375
 
 
 def seller_rule(
@@ -88,9 +97,12 @@ def seller_rule(
         return empty, Finding("B4", say("economics.seller.lacking_fees"))
     if worth_ahead is None or who is None or not math.isfinite(who.salary):
         return empty, Finding("B4", say("economics.seller.lacking_staff"))
-    kept = (worth_ahead.new - who.commission * ahead.new) / who.number
-    paid_back = np.cumsum(kept, axis=1)[:, 1:] >= who.salary * np.arange(1, AHEAD + 1)
-    months = np.where(paid_back.any(axis=1), paid_back.argmax(axis=1) + 1.0, np.inf)
+    margin = worth_ahead.new - who.commission * ahead.new
+    kept = margin / who.number
+    so_far = np.cumsum(kept, axis=1)[:, 1:]
+    paid_back = so_far >= who.salary * np.arange(1, AHEAD + 1)
+    month = paid_back.argmax(axis=1) + 1.0
+    months = np.where(paid_back.any(axis=1), month, np.inf)
     values = [
         (say("economics.seller.signs"), ahead.signed / who.number, "number"),
         (say("economics.seller.fee"), ahead.fee, "money"),
@@ -101,10 +113,13 @@ def seller_rule(
     ]
     table = []
     for name, drawn, unit in values:
-        limits = ahead.limits(drawn, unit) if len(drawn) > 1 else [float(drawn[0])]
-        table.append(Estimate.of("B4", name, ALL, limits, unit, ahead.clients))
+        several = len(drawn) > 1
+        limits = ahead.limits(drawn, unit) if several else [float(drawn[0])]
+        estimate = Estimate.of("B4", name, ALL, limits, unit, ahead.clients)
+        table.append(estimate)
     caption = say("economics.seller.caption", counts=worth_ahead.counts)
-    return Estimates(tuple(table), caption), _rule_words(who, ahead, months)
+    estimates = Estimates(tuple(table), caption)
+    return estimates, _rule_words(who, ahead, months)
 
 
 def _rule_words(who: Sellers, ahead: Outlook, months: Floats) -> Finding:
@@ -113,7 +128,8 @@ def _rule_words(who: Sellers, ahead: Outlook, months: Floats) -> Finding:
     """
     cheap = who.salary < ahead.fee[0]
     rule = say("economics.seller.less" if cheap else "economics.seller.more")
-    rate = float(ahead.signed[0] / who.number)
+    signed = ahead.signed[0]
+    rate = float(signed / who.number)
     known = math.isfinite(who.quota)
     quota = say("economics.seller.quota", rate=rate, quota=who.quota) if known else ""
     when = say("economics.seller.does_not_pay")
@@ -121,7 +137,8 @@ def _rule_words(who: Sellers, ahead: Outlook, months: Floats) -> Finding:
         low, high = ahead.limits(months, "months")[1:]
         limits = interval_words(low, high, "months")
         when = say("economics.seller.pays", months=months[0], limits=limits)
-    return Finding("B4", together(rule, quota, when, say("economics.seller.single")))
+    single = together(rule, quota, when, say("economics.seller.single"))
+    return Finding("B4", single)
 
 
 def longevity_bonus(followed: Course, margins: Course, asked: WhatIfSettings) -> Estimates:
@@ -133,7 +150,8 @@ def longevity_bonus(followed: Course, margins: Course, asked: WhatIfSettings) ->
     """
     if not followed.has_money or followed.known < HALF_YEAR:
         return Estimates((), say("economics.longevity.empty"))
-    counts = (len(followed.spells), int(followed.left.sum()))
+    gone = int(followed.left.sum())
+    counts = (len(followed.spells), gone)
     table = [
         Estimate.of("B5", name, ALL, followed.limits(drawn, unit), unit, counts)
         for name, drawn, unit in _longevity(followed, margins, asked.longevity_bonus)
@@ -155,18 +173,22 @@ def _longevity(followed: Course, margins: Course, bonus: float) -> list[tuple[Sa
     chose, other = paces(followed, weights)
     fee = paid_there(followed, weights)
     brought = paid_there(margins, weights)
-    due = np.arange(HALF_YEAR, followed.known + 1, HALF_YEAR)
+    last = followed.known + 1
+    due = np.arange(HALF_YEAR, last, HALF_YEAR)
     discount = (1 + DISCOUNT) ** (due / YEAR)
 
     def cost(stay: Floats) -> Floats:
-        return bonus * (stay[:, due] * fee[:, due - 1] / discount).sum(axis=1)
+        paid = stay[:, due] * fee[:, due - 1]
+        return bonus * (paid / discount).sum(axis=1)
 
     stay = stay_by(chose, other)
     value = worth(stay, brought, followed.known)
 
     def gain(slower: Floats) -> Floats:
-        later = stay_by(chose, other, slower[:, None])
-        return worth(later, brought, followed.known) - cost(later) - value
+        slow = slower[:, None]
+        later = stay_by(chose, other, slow)
+        later_worth = worth(later, brought, followed.known)
+        return later_worth - cost(later) - value
 
     needed = 1 - _root(gain, len(value))
     return [
@@ -196,29 +218,37 @@ def _luck_of_sellers(spells: pd.DataFrame) -> list[Estimate]:
     """
     if "seller_id" not in spells:
         return []
-    seen = (spells["entry_months"] == 0) & (spells["observed_months"] >= HALF_YEAR)
-    rows = spells[spells["seller_id"].notna() & seen]
-    rows = rows[rows.groupby("seller_id")["seller_id"].transform("size") >= MIN_EACH]
+    from_start = spells["entry_months"] == 0
+    seen = from_start & (spells["observed_months"] >= HALF_YEAR)
+    known_seller = spells["seller_id"].notna()
+    rows = spells[known_seller & seen]
+    by_seller = rows.groupby("seller_id")["seller_id"]
+    rows = rows[by_seller.transform("size") >= MIN_EACH]
     if rows["seller_id"].nunique() < 2:
         return []
     # Half years reached, of those that could have been by now: clients signed lately are not held
     # to be lost.
     half_years = rows["stop_months"] // HALF_YEAR
     could = rows["observed_months"] // HALF_YEAR
-    reached = (half_years - half_years.groupby(could).transform("mean")).to_numpy(float)
+    usual = half_years.groupby(could).transform("mean")
+    reached = (half_years - usual).to_numpy(float)
     who = pd.factorize(rows["seller_id"])[0]
     rng = np.random.default_rng(SEED)
     size = np.bincount(who)
 
     def spread(labels: Floats) -> float:
-        return float(np.average((np.bincount(labels, reached) / size) ** 2, weights=size))
+        means = np.bincount(labels, reached) / size
+        return float(np.average(means**2, weights=size))
 
     by_chance = [spread(rng.permutation(who)) for _ in range(SHUFFLES)]
     real = spread(who)
-    limits = [float(np.mean(by_chance)), *np.quantile(by_chance, [0.025, 0.975])]
+    mean = float(np.mean(by_chance))
+    limits = [mean, *np.quantile(by_chance, [0.025, 0.975])]
     shares = [min(1.0, value / real) if real > 0 else 1.0 for value in limits]
-    counts = (len(rows), int(rows["ended"].sum()))
-    return [Estimate.of("B5", say("economics.longevity.luck"), ALL, shares, "share", counts)]
+    gone = int(rows["ended"].sum())
+    counts = (len(rows), gone)
+    estimate = Estimate.of("B5", say("economics.longevity.luck"), ALL, shares, "share", counts)
+    return [estimate]
 
 
 def recent_ends(rows: pd.DataFrame) -> pd.DataFrame:
@@ -228,14 +258,16 @@ def recent_ends(rows: pd.DataFrame) -> pd.DataFrame:
     `rows` as from `reps.rep_rows`, those of the last year: a rep answers for the months after its
     own.
     """
-    return ends_over_expected(rows, "rep")[["observed", "expected"]].astype(float)
+    ends = ends_over_expected(rows, "rep")
+    return ends[["observed", "expected"]].astype(float)
 
 
 def rep_salary(staff: pd.DataFrame | None) -> float:
     """The median salary of the reps, a month; NaN where it is not on record."""
     if staff is None or not {"role", "monthly_salary"} <= set(staff):
         return math.nan
-    salaries = staff.loc[staff["role"] == "rep", "monthly_salary"].astype(float)
+    of_reps = staff.loc[staff["role"] == "rep", "monthly_salary"]
+    salaries = of_reps.astype(float)
     return float(salaries.quantile())  # the median, without its warning where all are blank
 
 
@@ -252,7 +284,8 @@ def rep_bonus(
     ends = ends[ends["expected"] >= MIN_EXPECTED]
     if ends.empty or not math.isfinite(salary):
         empty = Estimates((), say("economics.rep_bonus.empty"))
-        return empty, Finding("B6", say("economics.rep_bonus.lacking", least=MIN_EXPECTED))
+        text = say("economics.rep_bonus.lacking", least=MIN_EXPECTED)
+        return empty, Finding("B6", text)
     most = asked.rep_bonus * salary * YEAR
     due = ends["expected"]
     rng = np.random.default_rng(SEED)
@@ -262,7 +295,8 @@ def rep_bonus(
     lucky = []
     for k, way in enumerate(("economics.rep_bonus.as_is", "economics.rep_bonus.shrunk")):
         alike = [draw[k] for draw in equal]
-        luck = [float(np.mean(alike)), *np.quantile(alike, [0.025, 0.975])]
+        mean = float(np.mean(alike))
+        luck = [mean, *np.quantile(alike, [0.025, 0.975])]
         share = [min(1.0, value / paid[k]) for value in luck] if paid[k] > 0 else [math.nan]
         lucky.append(share)
         values = [
@@ -272,7 +306,8 @@ def rep_bonus(
         ]
         rows += [Estimate.of("B6", name, say(way), limits, unit) for name, limits, unit in values]
     caption = say("economics.rep_bonus.caption", bonus=asked.rep_bonus)
-    return Estimates(tuple(rows), caption), _luck_words(lucky[0], len(ends))
+    finding = _luck_words(lucky[0], len(ends))
+    return Estimates(tuple(rows), caption), finding
 
 
 def _luck_words(share: list[float], reps: int) -> Finding:
@@ -293,6 +328,9 @@ def _pay(observed: pd.Series, expected: pd.Series) -> list[float]:
     """Sum over reps of the share of the full bonus that they earn: by ratios as they are, and
     shrunken.
     """
-    table = funnel(observed.astype(float), expected.astype(float))
-    earned = (NONE_AT - table[["ratio", "shrunk"]]) / (NONE_AT - FULL_AT)
-    return [float(part) for part in earned.clip(0, 1).sum()]
+    counts = observed.astype(float)
+    table = funnel(counts, expected.astype(float))
+    below = NONE_AT - table[["ratio", "shrunk"]]
+    earned = below / (NONE_AT - FULL_AT)
+    shares = earned.clip(0, 1).sum()
+    return [float(part) for part in shares]

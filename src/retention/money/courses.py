@@ -61,7 +61,8 @@ class Course:
     @cached_property
     def known_share(self) -> float:
         """Share of the client-months of which the money is known."""
-        return float(np.isfinite(self.paid).sum() / max(self.at_risk.sum(), 1))
+        known = np.isfinite(self.paid).sum()
+        return float(known / max(self.at_risk.sum(), 1))
 
     @property
     def has_money(self) -> bool:
@@ -89,8 +90,10 @@ class Course:
         everybody gone.
         """
         enough = self.at_risk.sum(axis=0) >= MIN_AT_RISK
-        supported = len(enough) if enough.all() else int(np.argmin(enough))
-        return int(min(supported, known_through(follow_up(self.spells), MIN_AT_RISK)))
+        all_enough = enough.all()
+        supported = len(enough) if all_enough else int(np.argmin(enough))
+        readable = known_through(follow_up(self.spells), MIN_AT_RISK)
+        return int(min(supported, readable))
 
     @cached_property
     def reps(self) -> tuple[Floats, Floats]:
@@ -98,10 +101,13 @@ class Course:
         client-months of each rep.
         """
         if "reps" not in self.spells or not len(self.spells):
-            return np.full(self.at_risk.shape, -1), NO_REPS
-        codes, names = rep_codes(self.spells["reps"], self.at_risk.shape[1])
+            nobody = self.at_risk.shape
+            return np.full(nobody, -1), NO_REPS
+        months = self.at_risk.shape[1]
+        codes, names = rep_codes(self.spells["reps"], months)
         there = self.at_risk > 0
-        return codes, np.bincount(codes[there & (codes >= 0)], minlength=len(names)).astype(float)
+        known = codes[there & (codes >= 0)]
+        return codes, np.bincount(known, minlength=len(names)).astype(float)
 
     def weights(self, draws: int = DRAWS, seed: int = SEED) -> Weights:
         """How often each engagement counts: once, in `draws` resamples of the clients, and as each
@@ -110,12 +116,16 @@ class Course:
         Each client is drawn by a Poisson law of its own, so that how many sign is as uncertain as
         who.
         """
-        number = int(self.clients.max()) + 1 if len(self.clients) else 0
+        some = len(self.clients)
+        number = int(self.clients.max()) + 1 if some else 0
         again = np.random.default_rng(seed).poisson(1.0, (draws, number))
-        times = np.vstack([np.ones(len(self.clients)), again[:, self.clients].astype(float)])
+        drawn = again[:, self.clients].astype(float)
+        times = np.vstack([np.ones(len(self.clients)), drawn])
         codes, sizes = self.reps
-        last = np.clip(self.spells["stop_months"].to_numpy(int) - 1, 0, None)
-        return Weights(times, codes[np.arange(len(codes)), last], sizes, codes, codes[:, 0])
+        stopped = self.spells["stop_months"].to_numpy(int)
+        last = np.clip(stopped - 1, 0, None)
+        last_codes = codes[np.arange(len(codes)), last]
+        return Weights(times, last_codes, sizes, codes, codes[:, 0])
 
     def limits(self, values: Floats, unit: str = "") -> list[float]:
         """The first value with its 95 % limits (`intervals.with_limits`); the value alone where few
@@ -135,9 +145,12 @@ def course(spells: pd.DataFrame, money: pd.DataFrame, column: str = "fee") -> Co
     lost.
     """
     entry, stop = (spells[name].to_numpy(int) for name in ("entry_months", "stop_months"))
-    months = np.arange(max(int(stop.max(initial=0)), 1))
-    at_risk = (entry[:, None] <= months) & (months < stop[:, None])
-    left = (stop[:, None] == months + 1) & spells["ended"].to_numpy()[:, None] & at_risk
+    longest = int(stop.max(initial=0))
+    months = np.arange(max(longest, 1))
+    entered = entry[:, None] <= months
+    at_risk = entered & (months < stop[:, None])
+    at_end = spells["ended"].to_numpy()[:, None]
+    left = (stop[:, None] == months + 1) & at_end & at_risk
     choice = left & ~spells["end_kind"].isin(["agency", "neutral"]).to_numpy()[:, None]
     paid, counts = _paid(spells, money, column, at_risk)
     codes = pd.factorize(spells["client_id"])[0]

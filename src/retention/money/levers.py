@@ -91,24 +91,29 @@ class _Base:
         """What they bring a month, shape (m,), were leaving by choice slower; or the fees that they
         pay.
         """
-        stay = stay_by(*self.paces, slower)[:, : self.horizon]
-        return np.asarray(self.signed * (stay * self.paid[fees][:, : self.horizon]).sum(axis=1))
+        there = stay_by(*self.paces, slower)
+        stay = there[:, : self.horizon]
+        brought = stay * self.paid[fees][:, : self.horizon]
+        return np.asarray(self.signed * brought.sum(axis=1))
 
     def swing(self, slower: float = 1.0, rate: float = 1.0) -> float:
         """The usual change of revenue from month to month, as a share of it, if clients come and go
         at random.
         """
-        there = float(stay_by(*self.paces, slower)[0, self.horizon - 1])
-        paid = pd.DataFrame(self.fees.paid).mean(axis=1)[
-            (self.fees.spells["entry_months"] == 0).to_numpy()
-        ]
-        moves = rate * self.signed[0] * float((paid**2).mean()) * (2 - there)
-        revenue = float(rate * self.level(slower, fees=True)[0])
+        stay = stay_by(*self.paces, slower)
+        there = float(stay[0, self.horizon - 1])
+        each = self.fees.paid
+        paid = pd.DataFrame(each).mean(axis=1)[(self.fees.spells["entry_months"] == 0).to_numpy()]
+        squares = float((paid**2).mean())
+        moves = rate * self.signed[0] * squares * (2 - there)
+        fees = self.level(slower, fees=True)
+        revenue = float(rate * fees[0])
         return math.sqrt(moves) / revenue if revenue > 0 else math.nan
 
     def estimate(self) -> _Base:
         """The same without its draws, for what is tried many times."""
-        return replace(self, weights=self.weights[:1], signed=self.signed[:1])
+        first = self.weights[:1]
+        return replace(self, weights=first, signed=self.signed[:1])
 
     def where(self, chosen: Floats, cutoff: dt.date) -> _Base:
         """The same of some of the clients."""
@@ -137,9 +142,11 @@ def levers(
     if base.level(fees=True)[0] <= 0:
         return None
     tried = _tried(base, who, asked, cutoff)
-    counts = (len(followed.spells), int(followed.left.sum()))
+    gone = int(followed.left.sum())
+    counts = (len(followed.spells), gone)
+    today_level = base.level()
     return Levers(
-        base.level(), base.swing(), horizon, tuple(tried), margins.counts, counts, weights.sizes
+        today_level, base.swing(), horizon, tuple(tried), margins.counts, counts, weights.sizes
     )
 
 
@@ -150,10 +157,13 @@ def _tried(base: _Base, who: Sellers | None, asked: WhatIfSettings, cutoff: dt.d
     tried = [] if who is None else [_more_sellers(base, who, asked, today, revenue)]
     tried.append(_leave_less(base, asked, today))
     tried.append(_raise_rates(base, asked, revenue))
-    size = base.fees.spells["monthly_ad_spend"].to_numpy(float)
-    least = float(np.nanquantile(size, asked.smallest_declined))
+    spends = base.fees.spells["monthly_ad_spend"]
+    size = spends.to_numpy(float)
+    smallest = np.nanquantile(size, asked.smallest_declined)
+    least = float(smallest)
     if (size > least).any():
-        tried.append(_up_market(base, base.where(size > least, cutoff), asked, today, least))
+        larger = base.where(size > least, cutoff)
+        tried.append(_up_market(base, larger, asked, today, least))
     stopped = _without_monthly(base, asked, revenue)
     return tried if stopped is None else [*tried, stopped]
 
@@ -162,19 +172,24 @@ def _more_sellers(
     base: _Base, who: Sellers, asked: WhatIfSettings, today: Floats, revenue: Floats
 ) -> Lever:
     more = asked.sellers_added / who.number
-    salary = asked.sellers_added * float(np.nan_to_num(who.salary))
-    gain = more * (today - who.commission * revenue) - salary
+    monthly = np.nan_to_num(who.salary)
+    salary = asked.sellers_added * float(monthly)
+    net = today - who.commission * revenue
+    gain = more * net - salary
     name = say("economics.change.sellers", n=asked.sellers_added)
     paid = "economics.assumes.sellers_paid" if salary else "economics.assumes.sellers_unpaid"
-    assumes = together(say("economics.assumes.sellers", n=who.number), say(paid))
-    return Lever(name, gain, base.swing(rate=1 + more), assumes)
+    sellers = say("economics.assumes.sellers", n=who.number)
+    assumes = together(sellers, say(paid))
+    swing = base.swing(rate=1 + more)
+    return Lever(name, gain, swing, assumes)
 
 
 def _leave_less(base: _Base, asked: WhatIfSettings, today: Floats) -> Lever:
     slower = 1 - asked.leaving_lowered
     name = say("economics.change.leaving", share=asked.leaving_lowered)
     assumes = say("economics.assumes.leaving")
-    return Lever(name, base.level(slower) - today, base.swing(slower), assumes)
+    more = base.level(slower) - today
+    return Lever(name, more, base.swing(slower), assumes)
 
 
 def _raise_rates(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lever:
@@ -186,7 +201,8 @@ def _raise_rates(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lever:
     )
     name = say("economics.change.rates", share=asked.rates_raised)
     assumes = together(say("economics.assumes.rates"), bound)
-    return Lever(name, asked.rates_raised * revenue, base.swing(), assumes)
+    raised = asked.rates_raised * revenue
+    return Lever(name, raised, base.swing(), assumes)
 
 
 def _eaten(base: _Base, raised: float) -> float:
@@ -206,12 +222,16 @@ def _up_market(
     base: _Base, rest: _Base, asked: WhatIfSettings, today: Floats, least: float
 ) -> Lever:
     """The smallest clients declined, and part of them replaced by clients like the rest."""
-    signed = rest.signed + asked.replaced * (base.signed - rest.signed)
-    each = np.divide(rest.level(), rest.signed, out=np.zeros_like(today), where=rest.signed > 0)
-    rate = float(signed[0] / rest.signed[0]) if rest.signed[0] else 1.0
+    lost = base.signed - rest.signed
+    signed = rest.signed + asked.replaced * lost
+    nothing = np.zeros_like(today)
+    each = np.divide(rest.level(), rest.signed, out=nothing, where=rest.signed > 0)
+    before = rest.signed[0]
+    rate = float(signed[0] / rest.signed[0]) if before else 1.0
     name = say("economics.change.smallest", share=asked.smallest_declined)
     assumes = say("economics.assumes.smallest", least=least, share=asked.replaced)
-    return Lever(name, signed * each - today, rest.swing(rate=rate), assumes)
+    swing = rest.swing(rate=rate)
+    return Lever(name, signed * each - today, swing, assumes)
 
 
 def _without_monthly(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lever | None:
@@ -221,9 +241,12 @@ def _without_monthly(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lev
     stopped = monthly_stopped(base.fees.spells, asked.still_sign)
     if stopped is None or stopped.horizon != base.horizon:
         return None
-    monthly = (base.fees.spells["contract_term_months"] == 1).to_numpy()
-    costs = base.fees.paid[monthly] - base.margins.paid[monthly]
-    hours = float(np.nanmean(costs)) if np.isfinite(costs).any() else 0.0
+    terms = base.fees.spells["contract_term_months"]
+    monthly = (terms == 1).to_numpy()
+    fees = base.fees.paid[monthly]
+    costs = fees - base.margins.paid[monthly]
+    known = np.isfinite(costs).any()
+    hours = float(np.nanmean(costs)) if known else 0.0
     # Its uncertainty is the ratio's, by client or by rep, and that of today's level, drawn apart.
     draws = len(base.weights.times)
     gained, months = (
@@ -243,9 +266,10 @@ def lever_table(effects: Levers | None) -> Estimates:
     today = say("economics.levers.today")
     swing = say("economics.levers.swing")
     level = effects.limits(effects.today)
+    swing_row = Estimate.of("B3", swing, today, (effects.swing,), "share")
     rows = [
         Estimate.of("B3", say("economics.levers.brought"), today, level, "money", effects.clients),
-        Estimate.of("B3", swing, today, (effects.swing,), "share"),
+        swing_row,
     ]
     for lever in _by_gain(effects):
         rows += _rows_of(effects, lever)
@@ -255,7 +279,8 @@ def lever_table(effects: Levers | None) -> Estimates:
 
 def _rows_of(effects: Levers, lever: Lever) -> list[Estimate]:
     gained = effects.limits(lever.gain)
-    share = effects.limits(over(lever.gain, effects.today), "share")
+    of_today = over(lever.gain, effects.today)
+    share = effects.limits(of_today, "share")
     counts = effects.clients
     return [
         Estimate.of("B3", say("economics.levers.gained"), lever.name, gained, "money", counts),
@@ -271,7 +296,8 @@ def _by_gain(effects: Levers) -> list[Lever]:
 def assumptions(effects: Levers | None) -> pd.DataFrame:
     """What each change takes for granted: `change, assumes`."""
     tried = effects.tried if effects else ()
-    return pd.DataFrame({"change": [x.name for x in tried], "assumes": [x.assumes for x in tried]})
+    names = [x.name for x in tried]
+    return pd.DataFrame({"change": names, "assumes": [x.assumes for x in tried]})
 
 
 def best(effects: Levers | None) -> Lever | None:
@@ -303,4 +329,5 @@ def lever_words(effects: Levers | None, currency: str = "") -> Finding:
     of_today = say("economics.levers.of_today", share=share, counts=effects.counts)
     close = [x.name for x in others if effects.limits(best.gain - x.gain)[1] <= 0]
     apart = say("economics.levers.close", others=", ".join(close)) if close else ""
-    return Finding("B3", together(lead, of_today, best.assumes, apart))
+    text = together(lead, of_today, best.assumes, apart)
+    return Finding("B3", text)

@@ -48,13 +48,15 @@ def bands(followed: Course) -> Estimates:
     stay = survival(followed, followed.weights())
     edges = [int(months) for months in BANDS.values() if months < max(followed.known, 1)]
     ends = [*edges[1:], None]
-    counts = (len(followed.spells), int(followed.left.sum()))
+    gone = int(followed.left.sum())
+    counts = (len(followed.spells), gone)
     rows = []
     for place, (low, high) in enumerate(zip(edges, ends, strict=True)):
         share = stay[:, low] if high is None else stay[:, low] - stay[:, high]
         limits = followed.limits(share, "share")
         name = say("economics.bands.share")
-        rows.append(Estimate.of("B1", name, _band_words(place, low, high), limits, "share", counts))
+        words = _band_words(place, low, high)
+        rows.append(Estimate.of("B1", name, words, limits, "share", counts))
     return Estimates(tuple(rows), say("economics.bands.caption"))
 
 
@@ -78,12 +80,14 @@ def grade(followed: Course) -> Finding:
     """The agency's grade: the band in which half of its clients have left (B1)."""
     if not followed.known:
         return Finding("B1", say("economics.grade.lacking"))
-    middle, low, high = median(kaplan_meier(follow_up(followed.spells)))
+    curve = kaplan_meier(follow_up(followed.spells))
+    middle, low, high = median(curve)
     if not middle <= followed.known:
         band = _band(followed.known)
         best = band == list(BANDS)[-1]
         key = "economics.grade.best" if best else "economics.grade.at_least"
-        return Finding("B1", say(key, months=followed.known, band=band))
+        text = say(key, months=followed.known, band=band)
+        return Finding("B1", text)
     limits = (
         interval_words(low, high, "months")
         if high <= followed.known
@@ -95,7 +99,8 @@ def grade(followed: Course) -> Finding:
 
 
 def _band(months: float) -> str:
-    return [name for name, first in BANDS.items() if first < months or first == 0][-1]
+    reached = [name for name, first in BANDS.items() if first < months or first == 0]
+    return reached[-1]
 
 
 def shortcut(followed: Course) -> tuple[Estimates, Finding]:
@@ -114,10 +119,13 @@ def shortcut(followed: Course) -> tuple[Estimates, Finding]:
     table = _churn_table(followed, there, gone)
     if followed.few or followed.known < min(HORIZONS):
         return table, Finding("B2", say("economics.churn.lacking"))
-    simple = there.sum(axis=1) / np.maximum(gone.sum(axis=1), 1e-12)
-    mean = extended(followed, weights).sum(axis=1)
+    ended = np.maximum(gone.sum(axis=1), 1e-12)
+    simple = there.sum(axis=1) / ended
+    stays = extended(followed, weights)
+    mean = stays.sum(axis=1)
+    mean_limits = followed.limits(mean, "months")
     return table, _shortcut_words(
-        float(simple[0]), followed.limits(mean, "months"), followed.limits(simple / mean, "ratio")
+        float(simple[0]), mean_limits, followed.limits(simple / mean, "ratio")
     )
 
 
@@ -129,14 +137,19 @@ def _churn_table(followed: Course, there: Floats, gone: Floats) -> Estimates:
     edges = [0, 6, 12, 18, last]
     rows = []
     for low, high in [*zip(edges, edges[1:], strict=False), (0, last)]:
-        months = there[:, low:high].sum(axis=1)
-        ends = gone[:, low:high].sum(axis=1)
+        in_span = there[:, low:high]
+        months = in_span.sum(axis=1)
+        gone_in_span = gone[:, low:high]
+        ends = gone_in_span.sum(axis=1)
         if low >= high or not months[0]:
             continue
-        limits = followed.limits(ends / np.maximum(months, 1e-12), "share")
-        counts = (len(followed.spells), int(ends[0]))
+        churn = ends / np.maximum(months, 1e-12)
+        limits = followed.limits(churn, "share")
+        gone_in_all = int(ends[0])
+        counts = (len(followed.spells), gone_in_all)
         group = _months_words(low, high, last)
-        rows.append(Estimate.of("B2", say("economics.churn.name"), group, limits, "share", counts))
+        estimate = Estimate.of("B2", say("economics.churn.name"), group, limits, "share", counts)
+        rows.append(estimate)
     return Estimates(tuple(rows), say("economics.churn.caption"))
 
 
@@ -167,22 +180,27 @@ def _shortcut_words(simple: float, mean: list[float], off: list[float]) -> Findi
 
 def segments(spells: pd.DataFrame) -> dict[Said, Floats]:
     """Masks of shape (n,) by term at signing, third by planned spend, and source where known."""
-    masks = {say("economics.segment.all"): np.ones(len(spells), dtype=bool)}
+    everybody = np.ones(len(spells), dtype=bool)
+    masks = {say("economics.segment.all"): everybody}
     terms = spells["contract_term_months"].astype(int)
     for term in sorted(terms.unique()):
         monthly = say("economics.segment.monthly")
         name = monthly if term == 1 else say("economics.segment.term", months=term)
         masks[name] = (terms == term).to_numpy()
     size = spells["monthly_ad_spend"].astype(float)
-    low, high = size.quantile([1 / 3, 2 / 3])
+    thirds = [1 / 3, 2 / 3]
+    low, high = size.quantile(thirds)
     if low < high:
         masks[say("economics.segment.smallest")] = (size <= low).to_numpy()
-        masks[say("economics.segment.middle")] = ((size > low) & (size <= high)).to_numpy()
+        between_them = (size > low) & (size <= high)
+        masks[say("economics.segment.middle")] = between_them.to_numpy()
         masks[say("economics.segment.largest")] = (size > high).to_numpy()
     if "source" in spells:
-        for source in sorted(spells["source"].dropna().unique()):
+        sources = spells["source"].dropna()
+        for source in sorted(sources.unique()):
             name = say("economics.segment.source", source=source)
-            masks[name] = (spells["source"] == source).fillna(False).to_numpy(bool)
+            own = (spells["source"] == source).fillna(False)
+            masks[name] = own.to_numpy(bool)
     return masks
 
 
@@ -216,7 +234,8 @@ def value_by_segment(followed: Course) -> Values:
     worth_name = say("economics.value.worth", months=horizon)
     rows = []
     for name, part in parts.items() if horizon else ():
-        counts = (len(part.spells), int(part.left.sum()))
+        gone = int(part.left.sum())
+        counts = (len(part.spells), gone)
         known = part.known >= horizon
         values = _valued(part, horizon) if known else [(worth_name, [math.nan], "money")]
         rows += [Estimate.of("B7", what, name, v, unit, counts) for what, v, unit in values]
@@ -246,10 +265,12 @@ def value_words(values: Values, currency: str = "") -> Finding:
             limits=limits,
             counts=values.counts,
         )
-        return Finding("B7", together(lead, _extremes(segments)))
+        text = together(lead, _extremes(segments))
+        return Finding("B7", text)
     lead = say("economics.value.stays", stayed=value, months=values.horizon, limits=limits)
     alone = say("economics.value.months_alone", needs=NEEDS)
-    return Finding("B7", together(lead, _extremes(segments), alone))
+    text_alone = together(lead, _extremes(segments), alone)
+    return Finding("B7", text_alone)
 
 
 def _extremes(segments: list[Estimate]) -> str:
@@ -279,7 +300,8 @@ def _valued(part: Course, horizon: int) -> list[tuple[Said, list[float], str]]:
     if part.has_money:
         paid = paid_there(part, weights)
         name = say("economics.value.worth", months=horizon)
-        values.append((name, worth(stay, paid, horizon), "money"))
+        brought = worth(stay, paid, horizon)
+        values.append((name, brought, "money"))
         median_worth = _median_worth(part, weights, stay, horizon)
         values.append((say("economics.value.median"), median_worth, "money"))
         cost = _acquisition_cost(part, weights)
@@ -288,7 +310,8 @@ def _valued(part: Course, horizon: int) -> list[tuple[Said, list[float], str]]:
             months = payback(stay, paid, cost, part.known)
             values.append((say("economics.value.payback"), months, "months"))
     name = say("economics.value.stayed", months=horizon)
-    values.append((name, stay[:, :horizon].sum(axis=1), "months"))
+    stayed = stay[:, :horizon].sum(axis=1)
+    values.append((name, stayed, "months"))
     return [(what, part.limits(drawn, unit), unit) for what, drawn, unit in values]
 
 
@@ -296,9 +319,12 @@ def _median_worth(part: Course, weights: Weights, stay: Floats, horizon: int) ->
     """Worth of a client that pays what half pay less than and stays until half have left (or to the
     horizon).
     """
-    mean = pd.DataFrame(part.paid).mean(axis=1).to_numpy()
-    half = (stay[:, :horizon] > 0.5).astype(float)
-    return weights.medians(mean) * worth(half, np.ones_like(half), horizon)
+    months = pd.DataFrame(part.paid)
+    mean = months.mean(axis=1).to_numpy()
+    there = stay[:, :horizon] > 0.5
+    half = there.astype(float)
+    by_half = worth(half, np.ones_like(half), horizon)
+    return weights.medians(mean) * by_half
 
 
 def _acquisition_cost(part: Course, weights: Weights) -> Floats | None:
@@ -308,27 +334,32 @@ def _acquisition_cost(part: Course, weights: Weights) -> Floats | None:
     if "acquisition_cost" not in part.spells:
         return None
     cost = part.spells["acquisition_cost"].to_numpy(float)
-    known = np.isfinite(cost) & (part.spells["entry_months"] == 0).to_numpy()
+    from_start = part.spells["entry_months"] == 0
+    known = np.isfinite(cost) & from_start.to_numpy()
     if known.sum() < MIN_SIGNED:
         return None
     signed = weights[:, known].at_signing
-    return np.asarray(signed @ cost[known] / np.maximum(signed.sum(axis=1), 1e-12))
+    signed_all = np.maximum(signed.sum(axis=1), 1e-12)
+    return np.asarray(signed @ cost[known] / signed_all)
 
 
 def payback(stay: Floats, paid: Floats, cost: Floats, known: int) -> Floats:
     """The first month by whose end a client has brought what winning it cost, shape (m,); inf where
     not by `known`.
     """
-    brought = np.cumsum(stay[:, :known] * paid[:, :known], axis=1)
+    by_month = stay[:, :known] * paid[:, :known]
+    brought = np.cumsum(by_month, axis=1)
     there = brought >= cost[:, None]
-    return np.where(there.any(axis=1), there.argmax(axis=1) + 1.0, np.inf)
+    month = there.argmax(axis=1) + 1.0
+    return np.where(there.any(axis=1), month, np.inf)
 
 
 def lacking(followed: Course, margins: Course, spells: pd.DataFrame, sellers: object) -> Findings:
     """What is not in the data, and what it would answer."""
     hours = key_of(margins.counts) == key_of(MARGINS)
+    no_fees = say("economics.lacking.fees", needs=NEEDS)
     absent = [
-        (not followed.has_money, say("economics.lacking.fees", needs=NEEDS)),
+        (not followed.has_money, no_fees),
         (not hours, say("economics.lacking.hours")),
         (0 < followed.known_share < ALL_KNOWN, say("economics.lacking.months")),
         ("acquisition_cost" not in spells, say("economics.lacking.cost")),

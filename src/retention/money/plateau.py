@@ -62,7 +62,8 @@ def levelled_off(path: Floats, level: float) -> float:
     >>> levelled_off(20 * (1 - (11 / 12) ** np.arange(1, 121)), 20.0)
     35.0
     """
-    off = np.flatnonzero(np.abs(path - level) > (1 - NEARLY) * level)
+    away = np.abs(path - level)
+    off = np.flatnonzero(away > (1 - NEARLY) * level)
     last = off[-1] + 1 if len(off) else 0
     return float(last + 1) if last < len(path) else math.inf
 
@@ -104,7 +105,8 @@ class Outlook:
     @property
     def beyond(self) -> float:
         """Share of the plateau that rests on clients staying longer than any were watched."""
-        return float(1 - self.within[0] / self.level[0])
+        watched = self.within[0]
+        return float(1 - watched / self.level[0])
 
     @property
     def months(self) -> Floats:
@@ -127,58 +129,66 @@ def outlook(
     out, as many sign and are there as before: how many clients a rep has is no luck of the rep's.
     None too of a snapshot, whose starts are counted back: it does not tell who signed lately.
     """
+    if not _can_be_told(followed):
+        return None
     known = followed.known
-    if (
-        not followed.has_money
-        or known < YEAR
-        or followed.few
-        or not renewals_known(followed.spells)
-    ):
-        return None
     weights = followed.weights(draws)
-    stay = extended(followed, weights)
     signed = signups(followed, weights, cutoff)
-    if (
-        signed[0] <= 0
-    ):  # nobody signs: revenue levels off at nothing, and there is no plateau to name
+    if signed[0] <= 0:  # nobody signs: revenue levels off at nothing, there is no plateau to name
         return None
+    stay = extended(followed, weights)
     paid = paid_all_along(followed, weights)
     brings = stay[:, :-1] * paid
-    within = signed * brings[:, :known].sum(axis=1)
-    level = signed * brings[:, :LONGEST].sum(axis=1)
-    new = np.hstack(
-        [np.zeros((len(signed), 1)), signed[:, None] * np.cumsum(brings, axis=1)[:, :AHEAD]]
-    )
-    tails = {
-        name: within[0] + float(signed[0] * paid[0, -1] * months)
-        for name, months in _tails(followed, known).items()
-    }
-    fee = brings[:, :known].sum(axis=1) / stay[:, :known].sum(axis=1)
-    counts = (len(followed.spells), int(followed.left.sum()))
-    ahead = book(followed, weights, cutoff, notice)
+    watched = brings[:, :known]
+    while_watched = watched.sum(axis=1)
+    within = signed * while_watched
     return Outlook(
-        cutoff,
-        known,
-        ahead,
-        new,
-        signed,
-        fee,
-        within,
-        level,
-        tails,
-        followed.counts,
-        counts,
-        weights.sizes,
+        cutoff=cutoff,
+        known=known,
+        book=book(followed, weights, cutoff, notice),
+        new=_of_new_clients(signed, brings),
+        signed=signed,
+        fee=while_watched / stay[:, :known].sum(axis=1),
+        within=within,
+        level=signed * brings[:, :LONGEST].sum(axis=1),
+        tails=_levels(followed, within[0], float(signed[0] * paid[0, -1])),
+        counts=followed.counts,
+        clients=(len(followed.spells), int(followed.left.sum())),
+        sizes=weights.sizes,
     )
+
+
+def _can_be_told(followed: Course) -> bool:
+    """Whether enough is known for an outlook: fees, a year, ends, and who signed when."""
+    enough = followed.known >= YEAR and not followed.few
+    return followed.has_money and enough and renewals_known(followed.spells)
+
+
+def _of_new_clients(signed: Floats, brings: Floats) -> Floats:
+    """Revenue of those signed from now on, by month from the cut-off, shape (m, AHEAD + 1)."""
+    sums = np.cumsum(brings, axis=1)
+    so_far = sums[:, :AHEAD]
+    nothing = np.zeros((len(signed), 1))
+    revenue = signed[:, None] * so_far
+    return np.hstack([nothing, revenue])
+
+
+def _levels(followed: Course, within: float, a_month: float) -> dict[Said, float]:
+    """The plateau by each fitted curve: what was watched, and `a_month` for the months beyond."""
+    tails = _tails(followed, followed.known)
+    return {name: within + float(a_month * months) for name, months in tails.items()}
 
 
 def paid_all_along(followed: Course, weights: Weights) -> Floats:
     """What a client still there pays in each month, shape (m, LONGEST); after those watched as in
     their last year.
     """
-    paid = paid_there(followed, weights)[:, : followed.known]
-    usual = paid[:, -YEAR:].mean(axis=1, keepdims=True)
-    return np.hstack([paid, np.repeat(usual, LONGEST - followed.known, axis=1)])
+    watched = paid_there(followed, weights)
+    paid = watched[:, : followed.known]
+    last_year = paid[:, -YEAR:]
+    usual = last_year.mean(axis=1, keepdims=True)
+    later = np.repeat(usual, LONGEST - followed.known, axis=1)
+    return np.hstack([paid, later])
 
 
 def signups(followed: Course, weights: Weights, cutoff: dt.date) -> Floats:
@@ -187,7 +197,8 @@ def signups(followed: Course, weights: Weights, cutoff: dt.date) -> Floats:
     """
     spells = followed.spells
     months = signing_months(followed.spells)
-    lately = spells["start_date"] >= pd.Timestamp(cutoff) + DAY - pd.DateOffset(months=months)
+    day = pd.Timestamp(cutoff) + DAY
+    lately = spells["start_date"] >= day - pd.DateOffset(months=months)
     return weights.apart_from_reps(
         weights.times @ (lately & (spells["entry_months"] == 0)).to_numpy(float) / months
     )
@@ -195,7 +206,8 @@ def signups(followed: Course, weights: Weights, cutoff: dt.date) -> Floats:
 
 def signing_months(spells: pd.DataFrame) -> int:
     """Months over which sign-ups are counted: the last two years, or as far as the records go."""
-    return min(SIGNED_MONTHS, int((spells["observed_months"] - spells["entry_months"]).max()))
+    followed = spells["observed_months"] - spells["entry_months"]
+    return min(SIGNED_MONTHS, int(followed.max()))
 
 
 def _tails(followed: Course, known: int) -> dict[Said, float]:
@@ -209,11 +221,16 @@ def _tails(followed: Course, known: int) -> dict[Said, float]:
     outcome = follow_up(followed.spells)
     seen = outcome.stop > outcome.entry
     stop = outcome.stop[seen]
-    entry = outcome.entry[seen]
     ended = outcome.kind[seen] > 0
     lower = np.where(ended, stop - 1, stop)
     upper = np.where(ended, stop, np.inf)
-    share = survival(followed, np.ones((1, len(followed.spells))))[0, known]
+    begun = outcome.entry[seen]
+    entry = np.minimum(begun, lower)
+    low = np.maximum(lower, 1e-3)
+    limits = (low, np.maximum(upper, 2e-3))
+    number = len(followed.spells)
+    everybody = np.ones((1, number))
+    share = survival(followed, everybody)[0, known]
     grid = np.arange(known, 2400.0)
     curves = {
         say("economics.revenue.weibull"): WeibullFitter(),
@@ -221,10 +238,9 @@ def _tails(followed: Course, known: int) -> dict[Said, float]:
     }
     stays = {}
     for name, fitter in curves.items():
-        limits = (np.maximum(lower, 1e-3), np.maximum(upper, 2e-3))
         try:
             with np.errstate(all="ignore"):  # the search tries curves that no number can hold
-                fitter.fit_interval_censoring(*limits, entry=np.minimum(entry, lower))
+                fitter.fit_interval_censoring(*limits, entry=entry)
         except ConvergenceError:
             continue  # a curve that does not fit these lifetimes bounds nothing
         curve = fitter.survival_function_at_times(grid).to_numpy()
@@ -240,16 +256,22 @@ def book(followed: Course, weights: Weights, cutoff: dt.date, notice: int) -> Fl
     S(a + h) / S(a + notice), by the curve of those who pay about as much (thirds), and pays what it
     pays now. Who has given notice pays until its end.
     """
-    spells, (present, now) = followed.spells, present_clients(followed, cutoff)
-    leaves = month_of(spells["end_date"] + DAY) - month_of(
-        pd.Series(pd.Timestamp(cutoff) + DAY, spells.index)
-    )
+    spells = followed.spells
+    present, now = present_clients(followed, cutoff)
+    next_day = pd.Timestamp(cutoff) + DAY
+    today = pd.Series(next_day, spells.index)
+    end_month = month_of(spells["end_date"] + DAY)
+    leaves = end_month - month_of(today)
     path = np.zeros((len(weights), AHEAD + 1))
     for h in range(AHEAD + 1):
         noticed = present & (leaves > h).to_numpy()
-        path[:, h] = weights[:, noticed] @ now[noticed]
+        drawn = weights[:, noticed]
+        path[:, h] = drawn @ now[noticed]
     no_notice = present & staying(spells).to_numpy()
-    for third in _thirds(np.where(present, now, pd.DataFrame(followed.paid).median(axis=1))):
+    months = pd.DataFrame(followed.paid)
+    usual = months.median(axis=1)
+    pays = np.where(present, now, usual)
+    for third in _thirds(pays):
         path += _decays(followed, weights, no_notice & third, now, third, notice)
     return _as_much_now(path, len(weights.sizes))
 
@@ -260,15 +282,19 @@ def _as_much_now(path: Floats, reps: int) -> Floats:
         return path
     drawn = path[:-reps]
     without = path[-reps:]
-    today = np.where(without[:, :1] > 0, without[:, :1], np.nan)
-    return np.vstack([drawn, without / today * path[0, 0]])
+    there = without[:, :1] > 0
+    today = np.where(there, without[:, :1], np.nan)
+    scaled = without / today * path[0, 0]
+    return np.vstack([drawn, scaled])
 
 
 def _thirds(pays: Floats) -> list[Floats]:
     """Masks of engagements by thirds of what they pay; all as one where they are too few."""
     known = np.isfinite(pays)
-    edges = np.quantile(pays[known], [1 / 3, 2 / 3]) if known.sum() >= MIN_FOR_THIRDS else []
-    place = np.searchsorted(edges, np.where(known, pays, np.nanmedian(pays)))
+    enough = known.sum() >= MIN_FOR_THIRDS
+    edges = np.quantile(pays[known], [1 / 3, 2 / 3]) if enough else []
+    known_or_middle = np.where(known, pays, np.nanmedian(pays))
+    place = np.searchsorted(edges, known_or_middle)
     return [place == k for k in np.unique(place)]
 
 
@@ -277,18 +303,23 @@ def _decays(
 ) -> Floats:
     """What the chosen will pay, leaving by the curve of those alike."""
     part = followed.where(like)
-    stay = extended(
-        part if part.known >= YEAR else followed,
-        weights[:, like] if part.known >= YEAR else weights,
-    )
+    enough = part.known >= YEAR
+    alike = part if enough else followed
+    drawn = weights[:, like] if enough else weights
+    stay = extended(alike, drawn)
     ages = followed.spells["observed_months"].to_numpy(int)
     path = np.zeros((len(weights), AHEAD + 1))
     for age in np.unique(ages[chosen]):
         mask = chosen & (ages == age)
-        at = min(int(age), LONGEST - AHEAD - notice)
-        left = np.maximum(stay[:, at + notice : at + notice + 1], 1e-12)
-        later = np.minimum(stay[:, at : at + AHEAD + 1] / left, 1.0)
-        path += (weights[:, mask] @ now[mask])[:, None] * later
+        latest = LONGEST - AHEAD - notice
+        at = min(int(age), latest)
+        end = at + notice + 1
+        by_notice = stay[:, at + notice : end]
+        left = np.maximum(by_notice, 1e-12)
+        coming = stay[:, at : at + AHEAD + 1]
+        later = np.minimum(coming / left, 1.0)
+        pays = weights[:, mask] @ now[mask]
+        path += pays[:, None] * later
     return path
 
 
@@ -300,11 +331,14 @@ def present_clients(followed: Course, cutoff: dt.date) -> tuple[Floats, Floats]:
     present = active(spells).to_numpy()
     now = np.full(len(spells), np.nan)
     for i in np.flatnonzero(present):
-        on_record = followed.paid[i][np.isfinite(followed.paid[i])]
+        known = np.isfinite(followed.paid[i])
+        on_record = followed.paid[i][known]
         now[i] = on_record[-LATEST:].mean() if len(on_record) else np.nan
     planned = planned_fees(spells).to_numpy()
-    now = np.where(np.isnan(now), planned, now)
-    usual = float(np.nanmedian(now[present])) if np.isfinite(now[present]).any() else 0.0
+    unknown = np.isnan(now)
+    now = np.where(unknown, planned, now)
+    some = np.isfinite(now[present]).any()
+    usual = float(np.nanmedian(now[present])) if some else 0.0
     return present, np.where(np.isnan(now), usual, now)
 
 
@@ -314,7 +348,8 @@ def plateau_table(ahead: Outlook | None) -> Estimates:
     """
     if ahead is None:
         return Estimates((), say("economics.revenue.empty"))
-    lost = 1 - over(ahead.book[:, YEAR], ahead.book[:, 0])
+    in_a_year = ahead.book[:, YEAR]
+    lost = 1 - over(in_a_year, ahead.book[:, 0])
     values = [
         (say("economics.revenue.signed"), ahead.signed, "number"),
         (say("economics.revenue.now"), ahead.path[:, 1], "money"),
@@ -333,22 +368,26 @@ def plateau_table(ahead: Outlook | None) -> Estimates:
     for curve, level in ahead.tails.items():
         name = say("economics.revenue.tail", curve=curve)
         rows.append(Estimate.of("B3", name, ALL, (level,), "money"))
-    return Estimates(tuple(rows), say("economics.revenue.caption", counts=ahead.counts))
+    caption = say("economics.revenue.caption", counts=ahead.counts)
+    return Estimates(tuple(rows), caption)
 
 
 def present_worth(ahead: Outlook) -> Floats:
     """What the present clients will still bring in ten years, discounted by a tenth a year, shape
     (m,) (B7).
     """
-    discount = (1 + DISCOUNT) ** (np.arange(1, AHEAD + 1) / YEAR)
-    return np.asarray((ahead.book[:, 1:] / discount).sum(axis=1))
+    months = np.arange(1, AHEAD + 1)
+    discount = (1 + DISCOUNT) ** (months / YEAR)
+    worth_now = ahead.book[:, 1:] / discount
+    return np.asarray(worth_now.sum(axis=1))
 
 
 def plateau_words(ahead: Outlook | None, currency: str = "") -> Finding:
     """Where revenue levels off and when, in a sentence; or that no plateau can be promised."""
     if ahead is None:
         needs = say("economics.revenue.needs", needs=NEEDS)
-        return Finding("B3", together(say("economics.revenue.lacking"), needs))
+        text = together(say("economics.revenue.lacking"), needs)
+        return Finding("B3", text)
     level, low, high = ahead.limits(ahead.level, "money")
     money = _money(level, currency)
     limits = interval_words(low, high, "money")
@@ -357,14 +396,17 @@ def plateau_words(ahead: Outlook | None, currency: str = "") -> Finding:
         least = _money(ahead.within[0], currency)
         bound = say("economics.revenue.at_least", least=least, money=money, limits=limits)
         return Finding("B3", together(lead, bound))
-    today = _money(ahead.path[0, 1], currency)
-    ratio = ahead.limits(over(ahead.level, ahead.path[:, 1]), "ratio")
+    revenue = ahead.path[0, 1]
+    today = _money(revenue, currency)
+    grows = over(ahead.level, ahead.path[:, 1])
+    ratio = ahead.limits(grows, "ratio")
     grown, lowest, most = (limit - 1 for limit in ratio)
     if lowest <= 0 <= most:
         there = max(-lowest, most) <= NEAR
         now = "economics.revenue.there" if there else "economics.revenue.either_way"
         lead = say("economics.revenue.steady", money=money, limits=limits)
-        return Finding("B3", together(lead, say(now, today=today)))
+        said = say(now, today=today)
+        return Finding("B3", together(lead, said))
     way = "economics.revenue.grows" if grown > 0 else "economics.revenue.shrinks"
     lead = say(way, today=today, money=money, limits=limits)
     return Finding("B3", together(lead, _when_words(ahead)))
@@ -379,7 +421,8 @@ def _when_words(ahead: Outlook) -> Said:
     months = ahead.months[0]
     if not math.isfinite(months):
         return say("economics.revenue.far_off")
-    day = pd.Timestamp(ahead.cutoff) + pd.DateOffset(months=int(months))
+    later = pd.DateOffset(months=int(months))
+    day = pd.Timestamp(ahead.cutoff) + later
     return say("economics.revenue.when", month=f"{day:%B %Y}")
 
 
@@ -412,18 +455,23 @@ def _retained_of(
     part = spells[there]
     kept = active_on(part, day).to_numpy(float)
     again = np.random.default_rng(SEED).poisson(1.0, (DRAWS, len(part)))
-    weights = Weights.of_rows(np.vstack([np.ones(len(part)), again]), rep_by(part, day))
+    once_and_again = np.vstack([np.ones(len(part)), again])
+    weights = Weights.of_rows(once_and_again, rep_by(part, day))
     before, after = _fees_of_year(part, money, day)
     after = np.where(kept > 0, after, 0.0)
-    known = np.isfinite(before) & np.isfinite(after)
-    values = {say("economics.retained.clients"): over(weights @ kept, weights.sum(axis=1))}
+    before_known = np.isfinite(before)
+    known = before_known & np.isfinite(after)
+    clients_kept = over(weights @ kept, weights.sum(axis=1))
+    values = {say("economics.retained.clients"): clients_kept}
     if known.sum() >= MIN_AT_RISK and before[known].sum() > 0:
         fees = weights[:, known] @ before[known]
         still = weights[:, known] @ after[known]
-        without_raises = weights[:, known] @ np.minimum(after[known], before[known])
+        at_most = np.minimum(after[known], before[known])
+        without_raises = weights[:, known] @ at_most
         values[say("economics.retained.net")] = over(still, fees)
         values[say("economics.retained.gross")] = over(without_raises, fees)
-    counts = (len(part), int(len(part) - kept.sum()))
+    gone = len(part) - kept.sum()
+    counts = (len(part), int(gone))
     return [
         Estimate.of("B3", name, group, weights.limits(drawn, "share"), "share", counts)
         for name, drawn in values.items()
@@ -438,12 +486,14 @@ def _fees_of_year(
     """
     now = last_month(day)
     if not money.empty:
-        now = min(now, int(money["month"].max()))  # fees are written down late
+        newest = money["month"].max()
+        now = min(now, int(newest))  # fees are written down late
     return _fees_in(part, money, now - YEAR), _fees_in(part, money, now)
 
 
 def _fees_in(part: pd.DataFrame, money: pd.DataFrame, month: int) -> Floats:
-    rows = part[KEY].merge(money[money["month"] == month], on=KEY, how="left")
+    of_month = money[money["month"] == month]
+    rows = part[KEY].merge(of_month, on=KEY, how="left")
     return rows["fee"].to_numpy(float)
 
 
@@ -454,22 +504,27 @@ def outlook_rows(ahead: Outlook | None) -> pd.DataFrame:
     names = ["group", "month", "mean", "low", "high", "level", "level_low", "level_high"]
     if ahead is None:
         return pd.DataFrame(columns=names)
-    level = dict(zip(names[-3:], ahead.limits(ahead.level, "money"), strict=True))
+    limits_of_level = ahead.limits(ahead.level, "money")
+    level = dict(zip(names[-3:], limits_of_level, strict=True))
     groups = {say("economics.chart.all"): ahead.path, say("economics.chart.present"): ahead.book}
     parts = []
     for group, every in groups.items():
         # the month after the cut-off is the first in which some sign as well as leave
         path = every[:, 1:]
         limits = [ahead.limits(values, "money") for values in path.T]
-        months = np.arange(1, path.shape[1] + 1)
-        frame = pd.DataFrame(limits, columns=["mean", "low", "high"])
-        parts.append(frame.assign(month=months, group=group, **level))
+        number = path.shape[1] + 1
+        months = np.arange(1, number)
+        columns = ["mean", "low", "high"]
+        frame = pd.DataFrame(limits, columns=columns)
+        whole = frame.assign(month=months, group=group, **level)
+        parts.append(whole)
     return pd.concat(parts, ignore_index=True)
 
 
 def outlook_alt(rows: pd.DataFrame, currency: str = "") -> Said:
     """The chart in words; `rows` as from `outlook_rows`."""
-    chosen = rows[rows["month"].isin([1, YEAR, 2 * YEAR, 5 * YEAR])]
+    shown = [1, YEAR, 2 * YEAR, 5 * YEAR]
+    chosen = rows[rows["month"].isin(shown)]
     if chosen.empty:
         return say("economics.chart.unknown")
     points = [

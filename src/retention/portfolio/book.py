@@ -60,7 +60,8 @@ class Book:
         """
         known = dict(self.recorded)
         if "account_months" in known:
-            fees = by_term(self.spells, known["account_months"], known.get("contracts"))
+            contracts = known.get("contracts")
+            fees = by_term(self.spells, known["account_months"], contracts)
             known["account_months"] = fees.table
         return known
 
@@ -84,17 +85,20 @@ class Book:
         rows = self.spells[active_on(self.spells, self.cutoff)].drop_duplicates(
             "client_id", keep="last"
         )
-        return rows.assign(noticed=rows["end_date"].notna()).reset_index(drop=True)
+        noticed = rows["end_date"].notna()
+        return rows.assign(noticed=noticed).reset_index(drop=True)
 
     @property
     def names(self) -> dict[str, str]:
         """What each client is called."""
-        return dict(zip(self.rows["client_id"], client_names(self.rows), strict=True))
+        ids = self.rows["client_id"]
+        return dict(zip(ids, client_names(self.rows), strict=True))
 
     @cached_property
     def unraised(self) -> pd.Series:
         """Months since each fee went up."""
-        return margins.since_raise(self.rows, margins.raises(self.known), self.cutoff)
+        raised = margins.raises(self.known)
+        return margins.since_raise(self.rows, raised, self.cutoff)
 
     @cached_property
     def monthly(self) -> pd.DataFrame:
@@ -102,7 +106,8 @@ class Book:
         `margins.current`.
         """
         monthly = margins.current(self.money, self.rows, self.cutoff, self.limits)
-        return monthly.assign(cause=margins.causes(monthly, self.unraised, self.limits))
+        why = margins.causes(monthly, self.unraised, self.limits)
+        return monthly.assign(cause=why)
 
     @cached_property
     def mending(self) -> pd.DataFrame:
@@ -122,7 +127,8 @@ class Book:
     @cached_property
     def lately(self) -> pd.DataFrame:
         """The evidence that still counts."""
-        begin = self.cutoff + DAY - pd.DateOffset(months=int(self.limits["evidence_months"]))
+        months = int(self.limits["evidence_months"])
+        begin = self.cutoff + DAY - pd.DateOffset(months=months)
         return self.noted[self.noted["noted_on"] >= begin]
 
     @cached_property
@@ -152,8 +158,10 @@ class Book:
     @cached_property
     def owners(self) -> pd.Series:
         """Who answers for each client: the rep in charge now."""
-        at = self.rows[["client_id"]].assign(day=self.cutoff)
-        return evidence.in_charge(self.rows, self.known, at, "day").set_axis(self.rows["client_id"])
+        clients = self.rows[["client_id"]]
+        at = clients.assign(day=self.cutoff)
+        reps = evidence.in_charge(self.rows, self.known, at, "day")
+        return reps.set_axis(self.rows["client_id"])
 
     @cached_property
     def owner_words(self) -> pd.Series:
@@ -186,19 +194,28 @@ class Book:
         latest = terms.sort_values("term_start", kind="stable").drop_duplicates(
             "client_id", keep="last"
         )
-        latest = latest.set_index("client_id").reindex(own.index)
-        latest = latest.where(latest["term_start"] > own["start_date"] - 31 * DAY)
-        term = latest["term_months"].fillna(own["contract_term_months"]).astype(int)
+        by_client = latest.set_index("client_id")
+        latest = by_client.reindex(own.index)
+        begun = own["start_date"] - 31 * DAY
+        latest = latest.where(latest["term_start"] > begun)
+        months = latest["term_months"].fillna(own["contract_term_months"])
+        term = months.astype(int)
         start = latest["term_start"].fillna(own["start_date"])
-        days = latest["notice_days"].astype(float).fillna(self.settings.notice_days)
-        notice = pd.to_timedelta(days.clip(lower=self.limits["least_notice_days"]), unit="D")
-        room = pd.to_timedelta(np.where(term == 1, self.limits["least_days_to_act"], 0), unit="D")
-        gone = whole_months(start, self.cutoff + DAY + notice + room).clip(lower=0)
-        rolls = latest["auto_renew"].eq(False).fillna(False).astype(bool) & (gone >= term)
+        named = latest["notice_days"].astype(float)
+        days = named.fillna(self.settings.notice_days)
+        at_least = days.clip(lower=self.limits["least_notice_days"])
+        notice = pd.to_timedelta(at_least, unit="D")
+        days_to_act = np.where(term == 1, self.limits["least_days_to_act"], 0)
+        room = pd.to_timedelta(days_to_act, unit="D")
+        until = self.cutoff + DAY + notice + room
+        gone = whole_months(start, until).clip(lower=0)
+        lapses = latest["auto_renew"].eq(False).fillna(False)
+        rolls = lapses.astype(bool) & (gone >= term)
         ends = (
             add_months(
                 start, pd.Series(np.where(rolls, gone + 1, (gone // term + 1) * term), own.index)
             )
             - DAY
         )
-        return pd.DataFrame({"ends_on": ends, "notice_by": ends - notice})
+        days_of_notice = {"ends_on": ends, "notice_by": ends - notice}
+        return pd.DataFrame(days_of_notice)

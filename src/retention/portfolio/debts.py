@@ -25,22 +25,30 @@ def invoices_on(known: Mapping[str, pd.DataFrame], day: pd.Timestamp) -> pd.Data
     """
     if not {"invoices", "payments"} <= set(known):
         return pd.DataFrame(columns=OPEN)
-    bills = known["invoices"][known["invoices"]["issued_on"] <= day]
-    paid = known["payments"][known["payments"]["paid_on"] <= day].groupby("invoice_id")
-    paid = paid.agg(sum=("amount", "sum"), last=("paid_on", "max")).reindex(bills["invoice_id"])
-    bills = bills.assign(paid=paid["sum"].fillna(0.0).to_numpy(float), last=paid["last"].to_numpy())
+    issued = known["invoices"]["issued_on"] <= day
+    bills = known["invoices"][issued]
+    in_time = known["payments"]["paid_on"] <= day
+    paid = known["payments"][in_time].groupby("invoice_id")
+    sums = paid.agg(sum=("amount", "sum"), last=("paid_on", "max"))
+    paid = sums.reindex(bills["invoice_id"])
+    amounts = paid["sum"].fillna(0.0).to_numpy(float)
+    bills = bills.assign(paid=amounts, last=paid["last"].to_numpy())
     due = bills[bills["amount"] > 0].sort_values(
         ["client_id", "due_on", "issued_on", "invoice_id"], kind="stable"
     )
-    need = (due["amount"] - due["paid"]).clip(lower=0).round(2)
+    open_amount = due["amount"] - due["paid"]
+    need = open_amount.clip(lower=0).round(2)
     credits = _credits(bills)
-    granted = due["client_id"].map(credits.groupby("client_id")["amount"].sum()).fillna(0.0)
-    through = need.groupby(due["client_id"]).cumsum()
+    by_client = credits.groupby("client_id")["amount"].sum()
+    granted = due["client_id"].map(by_client).fillna(0.0)
+    by_client_need = need.groupby(due["client_id"])
+    through = by_client_need.cumsum()
     left = (through - granted).clip(lower=0)
     due = due.assign(
         open=left.where(left < need, need).round(2), through=through.where(need > CENT)
     )
-    return due.assign(settled_on=_settled(due, credits))[OPEN].reset_index(drop=True)
+    settled = due.assign(settled_on=_settled(due, credits))
+    return settled[OPEN].reset_index(drop=True)
 
 
 def _credits(bills: pd.DataFrame) -> pd.DataFrame:
@@ -50,9 +58,11 @@ def _credits(bills: pd.DataFrame) -> pd.DataFrame:
     note = bills["amount"] < 0
     # A credit note is paid out by a payment of either sign: books differ in how they write a
     # refund.
-    kept = (-bills["amount"] - bills["paid"].abs()).where(note, bills["paid"] - bills["amount"])
+    unused = -bills["amount"] - bills["paid"].abs()
+    kept = unused.where(note, bills["paid"] - bills["amount"])
     days = bills["issued_on"].where(note, bills["last"])
-    rows = pd.DataFrame({"client_id": bills["client_id"], "day": days, "amount": kept.round(2)})
+    columns = {"client_id": bills["client_id"], "day": days, "amount": kept.round(2)}
+    rows = pd.DataFrame(columns)
     return (
         rows[rows["amount"] > CENT]
         .sort_values(["client_id", "day"], kind="stable")
@@ -64,7 +74,8 @@ def _settled(due: pd.DataFrame, credits: pd.DataFrame) -> pd.Series:
     """The day on which each invoice was settled, by its own last payment or by the credit that
     covered the rest.
     """
-    granted = credits.assign(sum=credits.groupby("client_id")["amount"].cumsum())
+    by_client = credits.groupby("client_id")["amount"]
+    granted = credits.assign(sum=by_client.cumsum())
     sides = (
         due[["client_id", "through"]]
         .assign(row=due.index)
@@ -74,9 +85,12 @@ def _settled(due: pd.DataFrame, credits: pd.DataFrame) -> pd.Series:
     covering = (
         sides[sides["sum"] > sides["through"] - CENT].groupby("row")["day"].min().reindex(due.index)
     )
-    by_credit = covering.where(~(covering < due["last"]), due["last"])
-    by_credit = by_credit.where(by_credit >= due["issued_on"], due["issued_on"])
-    day = due["last"].where(due["through"].isna(), by_credit)
+    later = ~(covering < due["last"])
+    by_credit = covering.where(later, due["last"])
+    in_order = by_credit >= due["issued_on"]
+    by_credit = by_credit.where(in_order, due["issued_on"])
+    uncovered = due["through"].isna()
+    day = due["last"].where(uncovered, by_credit)
     return day.where(due["open"] < CENT)
 
 
@@ -88,7 +102,8 @@ def arrears(known: Mapping[str, pd.DataFrame], days: list[pd.Timestamp]) -> pd.D
     for day in days:
         rows = invoices_on(known, day)
         overdue = rows[rows["due_on"] < day]
-        owed[day] = overdue.groupby("client_id")["open"].sum()
+        by_client = overdue.groupby("client_id")["open"]
+        owed[day] = by_client.sum()
     if not any(len(column) for column in owed.values()):
         return pd.DataFrame(columns=days)
     return pd.DataFrame(owed).fillna(0.0)
@@ -100,8 +115,11 @@ def usual_invoice(
     """What one invoice of each client comes to: the mean of those `since` a day, or the last one;
     credits left out.
     """
-    bills = known.get("invoices", pd.DataFrame(columns=["client_id", "issued_on", "amount"]))
-    bills = bills[bills["amount"] > 0].sort_values("issued_on", kind="stable")
+    none = pd.DataFrame(columns=["client_id", "issued_on", "amount"])
+    bills = known.get("invoices", none)
+    real = bills[bills["amount"] > 0]
+    bills = real.sort_values("issued_on", kind="stable")
     if since is None:
         return bills.groupby("client_id")["amount"].last()
-    return bills[bills["issued_on"] > since].groupby("client_id")["amount"].mean()
+    lately = bills[bills["issued_on"] > since]
+    return lately.groupby("client_id")["amount"].mean()

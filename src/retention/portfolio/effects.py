@@ -87,16 +87,21 @@ def sign_effects(book: Book) -> Estimates:
     """
     bad = signs(book.spells)
     found = []
-    chances = [(LEFT, exit_rows(book.spells)), (LET_GO, exit_rows(book.spells, kinds=(AGENCY,)))]
-    late = days_late(book.known, book.cutoff - pd.DateOffset(months=24))
-    amounts = [(LATE, late, "number"), (MARGIN, book.monthly["margin"], "money")]
+    let_go = exit_rows(book.spells, kinds=(AGENCY,))
+    chances = [(LEFT, exit_rows(book.spells)), (LET_GO, let_go)]
+    begin = book.cutoff - pd.DateOffset(months=24)
+    late = days_late(book.known, begin)
+    margins = book.monthly["margin"]
+    amounts = [(LATE, late, "number"), (MARGIN, margins, "money")]
     for sign in bad:
-        marks = bad[sign].set_axis(pd.MultiIndex.from_frame(book.spells[KEY]))
+        keys = pd.MultiIndex.from_frame(book.spells[KEY])
+        marks = bad[sign].set_axis(keys)
         for outcome, at in chances:
             found += _sign_ratio(sign, outcome, at, marks)
         newest = marks.groupby(level=0).last()
         for outcome, values, unit in amounts:
-            found += _difference(sign, outcome, values, newest.reindex(values.index), unit, book)
+            newest_of = newest.reindex(values.index)
+            found += _difference(sign, outcome, values, newest_of, unit, book)
     return Estimates((*found, *_shrunk(found)), say("portfolio.signs.caption"))
 
 
@@ -105,11 +110,14 @@ def _sign_ratio(sign: str, outcome: Said, at: pd.DataFrame, marks: pd.Series) ->
 
     `at`: rows of `exit_rows`; `marks`: whether each engagement has the sign, by `KEY`.
     """
-    own = marks.reindex(pd.MultiIndex.from_frame(at[KEY])).set_axis(at.index)
+    keys = pd.MultiIndex.from_frame(at[KEY])
+    own = marks.reindex(keys).set_axis(at.index)
     own = own.dropna().astype(bool)
-    rows = at.loc[own.index].reset_index(drop=True)
+    rows_known = at.loc[own.index]
+    rows = rows_known.reset_index(drop=True)
     words = sign_words(sign)
-    contrast = compare(rows, own.reset_index(drop=True), (WITH, WITHOUT), name=words).contrast
+    compared = compare(rows, own.reset_index(drop=True), (WITH, WITHOUT), name=words)
+    contrast = compared.contrast
     return [] if contrast.gate else [contrast.estimate(SIGNS[sign]["study"], words, outcome)]
 
 
@@ -128,10 +136,13 @@ def _difference(
     if len(n) < 2 or n.min() < MIN_CLIENTS:
         return []
     gap = means[True] - means[False]
-    half = Z95 * float(np.hypot(ses[True], ses[False]))
-    known = (values.notna() & marks.notna()).to_numpy()
+    joint = np.hypot(ses[True], ses[False])
+    half = Z95 * float(joint)
+    both_known = values.notna() & marks.notna()
+    known = both_known.to_numpy()
     reps = book.last_rep(values.index[known])
-    half = max(half, _gap_by_rep(values[known], marks[known].astype(bool), reps).reach(0.975))
+    by_rep = _gap_by_rep(values[known], marks[known].astype(bool), reps)
+    half = max(half, by_rep.reach(0.975))
     limits = (gap, gap - half, gap + half)
     counts = (int(n.sum()), 0)
     return [Estimate.of(SIGNS[sign]["study"], sign_words(sign), outcome, limits, unit, counts)]
@@ -141,7 +152,8 @@ def _gap_by_rep(values: pd.Series, marks: pd.Series, reps: Any) -> Spread:
     """The spread of the difference of the means of marked values and others, as each rep's are left
     out.
     """
-    weights = Weights.of_rows(np.ones((1, len(values))), reps)
+    once = np.ones((1, len(values)))
+    weights = Weights.of_rows(once, reps)
     first, second = (
         weights[:, own].mean(values.to_numpy(float)[own])
         for own in (marks.to_numpy(), ~marks.to_numpy())
@@ -152,20 +164,25 @@ def _gap_by_rep(values: pd.Series, marks: pd.Series, reps: Any) -> Spread:
 def _shrunk(rows: list[Estimate]) -> list[Estimate]:
     """The ratios of leaving shrunk towards 1 by a normal prior on their logs (ridge)."""
     ratios = [row for row in rows if _is(row, LEFT) and row.low > 0 and isfinite(row.high)]
-    theta = np.log([row.estimate for row in ratios])
-    se = np.log([row.high / row.low for row in ratios]) / (2 * Z95)
-    keep = PRIOR_SD**2 / (PRIOR_SD**2 + se**2)
+    ratios_found = [row.estimate for row in ratios]
+    theta = np.log(ratios_found)
+    spans = [row.high / row.low for row in ratios]
+    se = np.log(spans) / (2 * Z95)
+    total = PRIOR_SD**2 + se**2
+    keep = PRIOR_SD**2 / total
     made = []
     for row, share, t, s in zip(ratios, keep, theta, se, strict=True):
         limits = [exp(share * t + z * np.sqrt(share) * s) for z in (0.0, -Z95, Z95)]
         counts = (row.n_clients, row.n_events)
-        made.append(Estimate.of(row.id, row.name, SHRUNK, limits, "ratio", counts))
+        estimate = Estimate.of(row.id, row.name, SHRUNK, limits, "ratio", counts)
+        made.append(estimate)
     return made
 
 
 def _is(row: Estimate, *outcomes: Said) -> bool:
     """Whether an estimate is about one of these outcomes."""
-    return key_of(row.group) in {outcome.key for outcome in outcomes}
+    keys = {outcome.key for outcome in outcomes}
+    return key_of(row.group) in keys
 
 
 def beyond_luck(*found: Estimates) -> Finding:
@@ -176,11 +193,15 @@ def beyond_luck(*found: Estimates) -> Finding:
     rows = [row for row in every if not _is(row, SHRUNK, ENDS) and _has_width(row)]
     if not rows:
         return Finding("D7", say("portfolio.effects.too_little"))
-    ratio = np.array([row.unit == "ratio" for row in rows])
-    values = np.array([(row.estimate, row.low, row.high) for row in rows])
+    kinds = [row.unit == "ratio" for row in rows]
+    ratio = np.array(kinds)
+    limits = [(row.estimate, row.low, row.high) for row in rows]
+    values = np.array(limits)
     values[ratio] = np.log(values[ratio])
-    p = 2 * stats.norm.sf(np.abs(values[:, 0]) / ((values[:, 2] - values[:, 1]) / (2 * Z95)))
-    kept = multipletests(p, alpha=FALSE_DISCOVERIES, method="fdr_bh")[0]
+    errors = (values[:, 2] - values[:, 1]) / (2 * Z95)
+    p = 2 * stats.norm.sf(np.abs(values[:, 0]) / errors)
+    beyond = multipletests(p, alpha=FALSE_DISCOVERIES, method="fdr_bh")
+    kept = beyond[0]
     return _luck_words([row for row, keep in zip(rows, kept, strict=True) if keep], len(rows))
 
 
@@ -188,15 +209,18 @@ def _luck_words(out: list[Estimate], looked: int) -> Finding:
     if not out:
         return Finding("D7", say("portfolio.effects.none", looked=looked))
     names = [say("portfolio.effects.one", effect=row.name, outcome=row.group) for row in out]
-    some = say("portfolio.effects.some", out=len(out), looked=looked, names=", ".join(names))
-    return Finding("D7", together(some, say("portfolio.effects.luck")))
+    listed = ", ".join(names)
+    some = say("portfolio.effects.some", out=len(out), looked=looked, names=listed)
+    text = together(some, say("portfolio.effects.luck"))
+    return Finding("D7", text)
 
 
 def _has_width(row: Estimate) -> bool:
     """Whether the interval of an effect says how sure it is: finite and not a point (all values
     alike).
     """
-    limits = np.array([row.low, row.high])
+    ends = [row.low, row.high]
+    limits = np.array(ends)
     if row.unit == "ratio" and limits[0] <= 0:
         return False
     return bool(np.isfinite(limits).all() and limits[1] > limits[0])
@@ -215,24 +239,34 @@ def after_events(
     """
     rows = month_rows(spells)
     term = rows["contract_term_months"].astype(int)
-    rows = rows[(term == 1) | (rows["to_month"] % term == 0)].reset_index(drop=True)
-    decided = add_months(rows["start_date"], (rows["from_month"] - notice).clip(lower=0))
-    others = pd.DataFrame({"fixed": (rows["contract_term_months"] > 1).astype(float)})
+    on_due = (term == 1) | (rows["to_month"] % term == 0)
+    rows = rows[on_due].reset_index(drop=True)
+    month = (rows["from_month"] - notice).clip(lower=0)
+    decided = add_months(rows["start_date"], month)
+    fixed_term = (rows["contract_term_months"] > 1).astype(float)
+    others = pd.DataFrame({"fixed": fixed_term})
     found = []
     for event, dated in days.items():
-        at = rows[["client_id"]].assign(row=rows.index, decided=decided)
-        at = at.merge(dated.assign(day=pd.to_datetime(dated["day"])), on="client_id")
+        clients = rows[["client_id"]]
+        at = clients.assign(row=rows.index, decided=decided)
+        on_day = dated.assign(day=pd.to_datetime(dated["day"]))
+        at = at.merge(on_day, on="client_id")
         hit = at["day"] < at["decided"]
         if months:
-            hit &= at["day"] >= at["decided"] - pd.DateOffset(months=months)
-        marks = pd.Series(rows.index.isin(at.loc[hit, "row"]), rows.index)
+            span = pd.DateOffset(months=months)
+            hit &= at["day"] >= at["decided"] - span
+        marked = rows.index.isin(at.loc[hit, "row"])
+        marks = pd.Series(marked, rows.index)
         hits = rows[marks]
         row = "D4" if months else "D7"
         words = say(f"portfolio.event.{event}")
-        counts = hits["client_id"].nunique(), int(hits["left"].sum())
+        left = int(hits["left"].sum())
+        counts = hits["client_id"].nunique(), left
         if counts[0]:
-            found.append(Estimate.of(row, words, ENDS, (counts[1],), "count", counts))
-            contrast = compare(rows, marks, (WITH, WITHOUT), name=words, others=others).contrast
+            estimate = Estimate.of(row, words, ENDS, (counts[1],), "count", counts)
+            found.append(estimate)
+            compared = compare(rows, marks, (WITH, WITHOUT), name=words, others=others)
+            contrast = compared.contrast
             found += [] if contrast.gate else [contrast.estimate(row, words, LEFT)]
     once = say("portfolio.events.once")
     caption = say("portfolio.events.within", months=months) if months else once
@@ -247,18 +281,24 @@ def new_rep(panel: Panel) -> Estimates:
     Interval by client (t), or by the rep in charge then, the wider.
     """
     every = _ratings_moved(panel)
-    loved = every["before"] >= every["before"].quantile(2 / 3)
+    high = every["before"].quantile(2 / 3)
+    loved = every["before"] >= high
     made = []
     change = say("portfolio.new_rep.change")
     for who, part in (("loved", every[loved]), ("others", every[~loved])):
         new = part["new"].astype(bool)
-        gap = part[new].groupby("client")["moved"].mean() - part.loc[~new, "moved"].mean()
+        by_client = part[new].groupby("client")["moved"].mean()
+        gap = by_client - part.loc[~new, "moved"].mean()
         if len(gap) >= MIN_CLIENTS:
-            half = stats.t.ppf(0.975, len(gap) - 1) * gap.sem()
-            half = max(half, _gap_by_rep(part["moved"], new, part["rep"]).reach(0.975))
-            values = (gap.mean(), gap.mean() - half, gap.mean() + half)
+            quantile = stats.t.ppf(0.975, len(gap) - 1)
+            half = quantile * gap.sem()
+            by_rep = _gap_by_rep(part["moved"], new, part["rep"])
+            half = max(half, by_rep.reach(0.975))
+            low = gap.mean() - half
+            values = (gap.mean(), low, gap.mean() + half)
             group = say(f"portfolio.new_rep.{who}")
-            made.append(Estimate.of("D4", change, group, values, "points", (len(gap), 0)))
+            estimate = Estimate.of("D4", change, group, values, "points", (len(gap), 0))
+            made.append(estimate)
     return Estimates(tuple(made), say("portfolio.new_rep.caption"))
 
 
@@ -271,17 +311,25 @@ def _ratings_moved(panel: Panel) -> pd.DataFrame:
     """
     rep = panel.rep
     span = MONTHS_AFTER
-    rows = [pd.DataFrame(columns=["client", "before", "moved", "new", "rep"])]
+    columns = ["client", "before", "moved", "new", "rep"]
+    rows = [pd.DataFrame(columns=columns)]
     for month in range(span, rep.shape[1] - span):
-        before = pd.DataFrame(panel.liking[:, month - span : month]).mean(axis=1)
-        after = pd.DataFrame(panel.liking[:, month : month + span]).mean(axis=1)
+        months_before = panel.liking[:, month - span : month]
+        before = pd.DataFrame(months_before).mean(axis=1)
+        months_after = panel.liking[:, month : month + span]
+        after = pd.DataFrame(months_after).mean(axis=1)
         last, first = rep[:, month - 1], rep[:, month]
-        old = (rep[:, month - span : month] == last[:, None]).all(axis=1)
-        new = (rep[:, month : month + span] == first[:, None]).all(axis=1)
-        steady = old & new & (last != NOBODY) & (first != NOBODY)
+        same_before = rep[:, month - span : month] == last[:, None]
+        old = same_before.all(axis=1)
+        same_after = rep[:, month : month + span] == first[:, None]
+        new = same_after.all(axis=1)
+        kept = old & new & (last != NOBODY)
+        steady = kept & (first != NOBODY)
         moved = {"client": before.index, "before": before, "moved": after - before}
-        rows.append(pd.DataFrame({**moved, "new": first != last, "rep": first})[steady])
-    return pd.concat(rows[1:] or rows).dropna()
+        whole = {**moved, "new": first != last, "rep": first}
+        rows.append(pd.DataFrame(whole)[steady])
+    parts = rows[1:] or rows
+    return pd.concat(parts).dropna()
 
 
 def happenings(book: Book) -> dict[str, pd.DataFrame]:
@@ -297,14 +345,17 @@ def happenings(book: Book) -> dict[str, pd.DataFrame]:
         .str.casefold()
         .map(lambda flag: NOTED.get(flag, {}).get("group", RED_FLAG))
     )
-    return {"anything": flags} | {str(name): rows for name, rows in flags.groupby(group)}
+    by_kind = {str(name): rows for name, rows in flags.groupby(group)}
+    return {"anything": flags} | by_kind
 
 
 def changes(book: Book) -> dict[str, pd.DataFrame]:
     """Raises of the fee, new reps and free work, for `after_events`: `client_id, day` (D4, C9)."""
-    reps = new_reps(book.spells, book.known.get("assignments"), book.known.get("staff"))
+    assignments = book.known.get("assignments")
+    reps = new_reps(book.spells, assignments, book.known.get("staff"))
     asked = columns_of(book.known, "requests", "client_id", "requested_on", "in_scope", "billed")
     free = asked[asked["in_scope"].eq(False) & asked["billed"].eq(False)].rename(
         columns={"requested_on": "day"}
     )
-    return {"raise": raises(book.known), "new_rep": reps, "free_work": free}
+    raised = raises(book.known)
+    return {"raise": raised, "new_rep": reps, "free_work": free}

@@ -49,8 +49,10 @@ def in_charge(rows: pd.DataFrame, known: Tables, at: pd.DataFrame, day: str) -> 
     nobody is.
     """
     columns = ["client_id", "start_date", "rep_id"]
-    asked = at[["client_id", day]].merge(rows.reindex(columns=columns), on="client_id", how="left")
-    return reps_on(asked, day, known.get("assignments"), known.get("staff")).set_axis(at.index)
+    asked_of = at[["client_id", day]]
+    asked = asked_of.merge(rows.reindex(columns=columns), on="client_id", how="left")
+    reps = reps_on(asked, day, known.get("assignments"), known.get("staff"))
+    return reps.set_axis(at.index)
 
 
 def evidence(
@@ -72,19 +74,25 @@ def evidence(
     )
     written = say("portfolio.evidence.noted")
     flags = flags.rename(columns={"flag": "what"})
-    parts = [flags.assign(evidence=written, source=NOTED_BY)]
-    parts += [_growing_debts(known, cutoff, limits), _unsecured(rows, known, cutoff, limits)]
+    written_down = flags.assign(evidence=written, source=NOTED_BY)
+    parts = [written_down]
+    unsecured = _unsecured(rows, known, cutoff, limits)
+    parts += [_growing_debts(known, cutoff, limits), unsecured]
     parts = [part.astype(object) for part in (*parts, *_requests(known, cutoff, limits))]
-    every = pd.concat([part for part in parts if len(part)] or parts[:1])
+    there = [part for part in parts if len(part)]
+    every = pd.concat(there or parts[:1])
     every["noted_on"] = pd.to_datetime(every["noted_on"])
     every["severity"] = every["severity"].astype(float)
     about = every["what"].astype(str).str.casefold().map(NOTED)
     every["group"] = [row["group"] if isinstance(row, dict) else RED_FLAG for row in about]
     # Whenever it was noted: before the client signed, or in an earlier engagement, it was known by
     # then.
-    every = every[every["client_id"].isin(rows["client_id"])].reset_index(drop=True)
-    every = every.assign(rep_id=in_charge(rows, known, every, "noted_on"))
-    return every.sort_values(["client_id", "noted_on", "what"], ignore_index=True)[EVIDENCE]
+    ours = every["client_id"].isin(rows["client_id"])
+    every = every[ours].reset_index(drop=True)
+    reps = in_charge(rows, known, every, "noted_on")
+    every = every.assign(rep_id=reps)
+    order = ["client_id", "noted_on", "what"]
+    return every.sort_values(order, ignore_index=True)[EVIDENCE]
 
 
 def _from_records(
@@ -93,7 +101,8 @@ def _from_records(
     """Evidence from the records: a row for each client of `values`, each put into `words`."""
     about = {"client_id": values.index, "noted_on": day, "what": what, "severity": np.nan}
     evidence = [words(value) for value in values]
-    return pd.DataFrame({**about, "evidence": evidence, "source": source})
+    columns = {**about, "evidence": evidence, "source": source}
+    return pd.DataFrame(columns)
 
 
 def _growing_debts(known: Tables, last: pd.Timestamp, limits: Limits) -> pd.DataFrame:
@@ -107,7 +116,8 @@ def _growing_debts(known: Tables, last: pd.Timestamp, limits: Limits) -> pd.Data
     fees = owed.iloc[:, -1] / usual_invoice(known, last - pd.DateOffset(months=12)).reindex(
         owed.index
     )
-    grown = (owed.diff(axis=1).iloc[:, 1:] > 0).all(axis=1) & (fees >= limits["debtor_fees"])
+    rising = owed.diff(axis=1).iloc[:, 1:] > 0
+    grown = rising.all(axis=1) & (fees >= limits["debtor_fees"])
     return _from_records(
         fees[grown],
         last,
@@ -123,8 +133,10 @@ def _requests(known: Tables, last: pd.Timestamp, limits: Limits) -> list[pd.Data
     """
     if "requests" not in known:
         return []
-    asked = known["requests"].reindex(columns=["client_id", "requested_on", "revision", "in_scope"])
-    asked = asked[asked["requested_on"] > last - pd.DateOffset(months=int(limits["margin_months"]))]
+    columns = ["client_id", "requested_on", "revision", "in_scope"]
+    asked = known["requests"].reindex(columns=columns)
+    months = pd.DateOffset(months=int(limits["margin_months"]))
+    asked = asked[asked["requested_on"] > last - months]
     found = []
     looks = (
         ("revision", True, UNDECIDED, _of_revisions),
@@ -132,12 +144,14 @@ def _requests(known: Tables, last: pd.Timestamp, limits: Limits) -> list[pd.Data
     )
     for column, bad, what, words in looks:
         answered = asked.dropna(subset=[column])
-        by = answered[column].eq(bad).groupby(answered["client_id"]).agg(["mean", "size"])
+        marked = answered[column].eq(bad).groupby(answered["client_id"])
+        by = marked.agg(["mean", "size"])
         much = by.loc[
             (by["size"] >= limits["least_requests"]) & (by["mean"] >= limits["request_share"]),
             "mean",
         ]
-        found.append(_from_records(much, last, what, "requests", words))
+        rows_found = _from_records(much, last, what, "requests", words)
+        found.append(rows_found)
     return found
 
 
@@ -161,9 +175,12 @@ def _unsecured(
     """
     if not {"deposit_paid", "prepaid"} <= set(rows):
         return pd.DataFrame()
-    refused = rows.set_index("client_id")[["deposit_paid", "prepaid"]].eq(False).all(axis=1)
-    late = days_late(known, last - pd.DateOffset(months=12))
-    late = late[late.index.isin(refused.index[refused]) & (late > limits["late_days"])]
+    terms = rows.set_index("client_id")[["deposit_paid", "prepaid"]]
+    refused = terms.eq(False).all(axis=1)
+    begin = pd.DateOffset(months=12)
+    late = days_late(known, last - begin)
+    unsecured = late.index.isin(refused.index[refused])
+    late = late[unsecured & (late > limits["late_days"])]
     return _from_records(late, last, NO_PREPAYMENT, "payments", _of_late_pay)
 
 
@@ -176,12 +193,15 @@ def days_late(known: Tables, begin: pd.Timestamp) -> pd.Series:
     if not {"invoices", "payments"} <= set(known):
         return pd.Series(dtype=float)
     payments = known["payments"]
-    paid = payments[payments["amount"] > 0].groupby("invoice_id")["paid_on"].max()
+    money_in = payments[payments["amount"] > 0]
+    paid = money_in.groupby("invoice_id")["paid_on"].max()
     bills = known["invoices"][
         (known["invoices"]["due_on"] >= begin) & (known["invoices"]["amount"] > 0)
     ]
-    late = (bills["invoice_id"].map(paid) - bills["due_on"]).dt.days
-    return late.groupby(bills["client_id"]).mean().dropna()
+    paid_on = bills["invoice_id"].map(paid)
+    late = (paid_on - bills["due_on"]).dt.days
+    by_client = late.groupby(bills["client_id"])
+    return by_client.mean().dropna()
 
 
 def of_reps(
@@ -194,7 +214,8 @@ def of_reps(
     `hours` (its clients take more); empty where nothing was found, NaN where it cannot be looked
     at.
     """
-    begin = cutoff - pd.DateOffset(months=int(limits["fair_months"]))
+    months = int(limits["fair_months"])
+    begin = cutoff - pd.DateOffset(months=months)
     about = {
         "rep": _disliked(rows, known, begin, cutoff, limits),
         "response": _slow(rows, known, begin, cutoff, limits),
@@ -221,22 +242,28 @@ def fairness(
     may explain what it costs. `reps` as from `of_reps`, of whom those count who are in charge now,
     or were on the days of the evidence `found`.
     """
-    now = rows[["client_id"]].assign(day=cutoff)
+    clients = rows[["client_id"]]
+    now = clients.assign(day=cutoff)
     now = now.assign(rep_id=in_charge(rows, known, now, "day"))
     served = [at[["client_id", "rep_id"]].astype(object).dropna() for at in (now, found)]
-    served = pd.concat([at for at in served if len(at)] or served).drop_duplicates()
+    some = [at for at in served if len(at)]
+    served = pd.concat(some or served).drop_duplicates()
     table = pd.DataFrame({"results": _under_target(known, aims, cutoff, limits)}).reindex(
         rows["client_id"]
     )
     for name, words in reps.items():
-        own = served.assign(words=served["rep_id"].map(words)).dropna(subset=["words"])
-        own = own.assign(rep=people(own["rep_id"], known), found=own["words"] != "")
+        with_words = served.assign(words=served["rep_id"].map(words))
+        own = with_words.dropna(subset=["words"])
+        names = people(own["rep_id"], known)
+        own = own.assign(rep=names, found=own["words"] != "")
         own["words"] = [
             say("portfolio.team.of_rep", rep=row.rep, what=row.words) if row.found else ""
             for row in own.itertuples()
         ]
-        ordered = own.sort_values(["found", "rep"]).groupby("client_id")["words"]
-        table[name] = ordered.last().reindex(table.index)
+        in_order = own.sort_values(["found", "rep"])
+        ordered = in_order.groupby("client_id")["words"]
+        last = ordered.last()
+        table[name] = last.reindex(table.index)
     return table
 
 
@@ -248,10 +275,14 @@ def _under_target(
     """
     if "results" not in known or not aims.primary:
         return pd.Series(dtype=object)
-    own = known["results"][known["results"]["metric"] == aims.primary]
-    own = own.assign(index=against_target(own, aims))
-    lately = own[own["month"] > last - pd.DateOffset(months=int(limits["margin_months"]) + 1)]
-    share = np.expm1(lately.groupby("client_id")["index"].mean().dropna())
+    primary = known["results"]["metric"] == aims.primary
+    own = known["results"][primary]
+    index = against_target(own, aims)
+    own = own.assign(index=index)
+    months = pd.DateOffset(months=int(limits["margin_months"]) + 1)
+    lately = own[own["month"] > last - months]
+    mean_index = lately.groupby("client_id")["index"].mean()
+    share = np.expm1(mean_index.dropna())
     poor = limits["poor_results"]
     return share.map(lambda x: say("portfolio.team.results", share=-x) if x <= -poor else "")
 
@@ -264,14 +295,18 @@ def _disliked(
     """
     if "rep_liking" not in known.get("surveys", {}):
         return pd.Series(dtype=object)
-    asked = known["surveys"][known["surveys"]["answered_on"].between(begin, cutoff)]
+    answered = known["surveys"]["answered_on"].between(begin, cutoff)
+    asked = known["surveys"][answered]
     by = _by_rep(rows, known, asked, "answered_on", asked["rep_liking"])
-    looks = by["mean"] <= by["other"] - limits["disliked_sd"] * by["spread"]
-    low = looks & (by["mean"] + Z95 * by["sem"] < by["other"])
+    far = limits["disliked_sd"] * by["spread"]
+    looks = by["mean"] <= by["other"] - far
+    upper = by["mean"] + Z95 * by["sem"]
+    low = looks & (upper < by["other"])
     words = [
         say("portfolio.team.disliked", mean=row.mean, other=row.other) for row in by.itertuples()
     ]
-    return _compared(pd.Series(words, by.index, dtype=object).where(low, ""), looks, by)
+    texts = pd.Series(words, by.index, dtype=object)
+    return _compared(texts.where(low, ""), looks, by)
 
 
 def _slow(
@@ -284,22 +319,27 @@ def _slow(
     """
     if "answered_on" not in known.get("requests", {}):
         return pd.Series(dtype=object)
-    asked = known["requests"][known["requests"]["requested_on"] >= begin]
+    lately = known["requests"]["requested_on"] >= begin
+    asked = known["requests"][lately]
     by = _by_rep(
         rows, known, asked, "requested_on", (asked["answered_on"] - asked["requested_on"]).dt.days
     )
     looks = by["mean"] >= np.maximum(
         limits["slow_ratio"] * by["other"], by["other"] + limits["slow_days"]
     )
-    slow = looks & (by["mean"] - Z95 * by["sem"] > by["other"])
+    lower = by["mean"] - Z95 * by["sem"]
+    slow = looks & (lower > by["other"])
     words = [say("portfolio.team.slow", mean=row.mean, other=row.other) for row in by.itertuples()]
-    found = _compared(pd.Series(words, by.index, dtype=object).where(slow, ""), looks, by)
-    old = asked[asked["requested_on"] < cutoff - MOST_DAYS * DAY].reset_index(drop=True)
+    texts = pd.Series(words, by.index, dtype=object)
+    found = _compared(texts.where(slow, ""), looks, by)
+    long_ago = asked["requested_on"] < cutoff - MOST_DAYS * DAY
+    old = asked[long_ago].reset_index(drop=True)
     silent = (
         old["answered_on"].isna().groupby(in_charge(rows, known, old, "requested_on")).mean() > HALF
     )
     unanswered = say("portfolio.team.silent")
-    mute = pd.Series(unanswered, silent.index[silent], dtype=object)
+    silent_reps = silent.index[silent]
+    mute = pd.Series(unanswered, silent_reps, dtype=object)
     others = found.drop(mute.index, errors="ignore")
     return pd.concat([others, mute])
 
@@ -313,30 +353,39 @@ def _heavy(
     Like fees: what the log of cost is beyond its slope on the log of fee among clients of the same
     rep.
     """
-    at = money[(money["fee"] > 0) & (money["cost"] > 0)]
+    paid = money["fee"] > 0
+    at = money[paid & (money["cost"] > 0)]
     if len(at) < LEAST_FEES or at["fee"].nunique() < LEAST_FEES:
         return pd.Series(dtype=object)
-    asked = at.reset_index()[["client_id"]].assign(day=cutoff)
-    logs = np.log(at[["fee", "cost"]].astype(float)).reset_index(drop=True)
+    clients = at.reset_index()[["client_id"]]
+    asked = clients.assign(day=cutoff)
+    amounts = at[["fee", "cost"]].astype(float)
+    logs = np.log(amounts).reset_index(drop=True)
     reps = in_charge(rows, known, asked, "day")
     if reps.isna().all():
         return pd.Series(dtype=object)
-    within = logs - logs.groupby(reps).transform("mean")
-    slope = (within["fee"] * within["cost"]).sum() / max((within["fee"] ** 2).sum(), LEAST_SPREAD)
+    means = logs.groupby(reps)
+    within = logs - means.transform("mean")
+    spread = max((within["fee"] ** 2).sum(), LEAST_SPREAD)
+    slope = (within["fee"] * within["cost"]).sum() / spread
     beyond = logs["cost"] - slope * logs["fee"]
     by = _by_rep(rows, known, asked, "day", beyond)
-    looks = by["mean"] >= by["other"] + np.log1p(limits["heavy_hours"])
-    heavy = looks & (by["mean"] - Z95 * by["sem"] > by["other"])
+    much_more = np.log1p(limits["heavy_hours"])
+    looks = by["mean"] >= by["other"] + much_more
+    lower = by["mean"] - Z95 * by["sem"]
+    heavy = looks & (lower > by["other"])
     more = np.expm1(by["mean"] - by["other"])
     words = [say("portfolio.team.heavy", more=share) for share in more]
-    return _compared(pd.Series(words, by.index, dtype=object).where(heavy, ""), looks, by)
+    texts = pd.Series(words, by.index, dtype=object)
+    return _compared(texts.where(heavy, ""), looks, by)
 
 
 def _compared(words: pd.Series, looks: pd.Series, by: pd.DataFrame) -> pd.Series:
     """NaN where there is nobody to be held against, or what it looks like rests on one client: that
     is not nothing.
     """
-    return words.where(by["other"].notna() & (by["sem"].notna() | ~looks))
+    sure = by["sem"].notna() | ~looks
+    return words.where(by["other"].notna() & sure)
 
 
 def _by_rep(
@@ -348,10 +397,14 @@ def _by_rep(
     And `spread`, the standard deviation between clients. The median: where one is very quick,
     others are not slow.
     """
-    rep = in_charge(rows, known, asked.reset_index(drop=True), day).set_axis(asked.index)
-    means = values.astype(float).groupby([rep, asked["client_id"]]).mean().dropna()
-    by = means.groupby(level=0).agg(["mean", "sem"])
-    return by.assign(other=[by["mean"].drop(who).median() for who in by.index], spread=means.std())
+    reps = in_charge(rows, known, asked.reset_index(drop=True), day)
+    rep = reps.set_axis(asked.index)
+    by_rep_and_client = values.astype(float).groupby([rep, asked["client_id"]])
+    means = by_rep_and_client.mean().dropna()
+    by_rep = means.groupby(level=0)
+    by = by_rep.agg(["mean", "sem"])
+    others = [by["mean"].drop(who).median() for who in by.index]
+    return by.assign(other=others, spread=means.std())
 
 
 def people(ids: pd.Series, known: Tables) -> pd.Series:
@@ -372,5 +425,6 @@ def loved(known: Tables, cutoff: pd.Timestamp, limits: Limits = LIMITS) -> pd.Se
     recent = known["surveys"]["answered_on"] > cutoff - pd.DateOffset(
         months=int(limits["margin_months"])
     )
-    mean = known["surveys"][recent].groupby("client_id")["rep_liking"].mean().dropna()
+    by_client = known["surveys"][recent].groupby("client_id")
+    mean = by_client["rep_liking"].mean().dropna()
     return mean >= mean.quantile(1 - limits["loved_share"])

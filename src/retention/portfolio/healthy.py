@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from retention.history.features import DETRACTOR
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import rep_by
+from retention.history.measures import DETRACTOR
 from retention.history.opportunities import renewals_known
 from retention.history.spells import AGENCY, CLIENT, KINDS, NEUTRAL, UNKNOWN
 from retention.history.status import there_on, year_before
@@ -52,7 +52,8 @@ def ends_by_kind(spells: pd.DataFrame, months: Sequence[float] = AFTER) -> pd.Da
 
 def stacked(spells: pd.DataFrame) -> pd.DataFrame:
     """The same shares month by month, for a picture: `group, month, share`."""
-    last = int(min(max(AFTER), follow_up(spells).stop.max()))
+    longest = follow_up(spells).stop.max()
+    last = int(min(max(AFTER), longest))
     return ends_by_kind(spells, range(1, last + 1)).rename(columns={"whose": "group"})[
         ["group", "month", "share"]
     ]
@@ -68,7 +69,8 @@ def stacked_words(spells: pd.DataFrame) -> str:
         say("portfolio.ends.alt_share", share=row.share, whose=row.whose)
         for row in rows[rows["month"] == months].itertuples()
     ]
-    return say("portfolio.ends.alt", months=months, shares=", ".join(shares))
+    listed = ", ".join(shares)
+    return say("portfolio.ends.alt", months=months, shares=listed)
 
 
 def ends_estimates(spells: pd.DataFrame) -> Estimates:
@@ -80,7 +82,8 @@ def ends_estimates(spells: pd.DataFrame) -> Estimates:
     for row in rows.itertuples():
         when = say("portfolio.ends.after", months=row.month)
         values = (row.share, row.low, row.high)
-        made.append(Estimate.of("D2", row.whose, when, values, "share", counts[row.kind]))
+        ended = counts[row.kind]
+        made.append(Estimate.of("D2", row.whose, when, values, "share", ended))
     return Estimates(tuple(made), say("portfolio.ends.caption"))
 
 
@@ -95,16 +98,22 @@ def last_year(book: Book) -> pd.DataFrame:
     counted back from a snapshot.
     """
     begin = year_before(book.cutoff)
-    dated = ~(book.spells["end_date"] <= begin) & renewals_known(book.spells)
-    rows = book.spells[dated].reset_index(drop=True)
+    over_by = book.spells["end_date"] <= begin
+    dated = ~over_by & renewals_known(book.spells)
+    known = book.spells[dated]
+    rows = known.reset_index(drop=True)
     gone = rows["gone"]
     kind = rows["end_kind"].where(gone)
     until = rows["decision_date"].where(gone, book.cutoff)
-    year = rows[["client_id"]].assign(kind=kind, at_start=there_on(rows, begin))
+    there = rows[["client_id"]]
+    year = there.assign(kind=kind, at_start=there_on(rows, begin))
     if "reps" in rows:
-        year = year.assign(rep=rep_by(rows, book.cutoff))
-    year = year.assign(content=_content(book, rows, until)).join(_worth(book, rows, until))
-    return year.join(_worth(book, rows, pd.Series(begin, rows.index)).add_suffix("_then"))
+        reps = rep_by(rows, book.cutoff)
+        year = year.assign(rep=reps)
+    content = year.assign(content=_content(book, rows, until))
+    year = content.join(_worth(book, rows, until))
+    then = _worth(book, rows, pd.Series(begin, rows.index))
+    return year.join(then.add_suffix("_then"))
 
 
 def _worth(book: Book, rows: pd.DataFrame, days: pd.Series) -> pd.DataFrame:
@@ -127,7 +136,8 @@ def _content(book: Book, rows: pd.DataFrame, until: pd.Series) -> pd.Series:
         .dropna(subset=["nps", "answered_on"])
         .sort_values("answered_on", kind="stable")
     )
-    at = at.merge(rows[["client_id"]].assign(until=until, row=rows.index), on="client_id")
+    ends = rows[["client_id"]].assign(until=until, row=rows.index)
+    at = at.merge(ends, on="client_id")
     recent = at["answered_on"].le(at["until"]) & (
         at["answered_on"] > at["until"] - pd.DateOffset(months=YEAR // 2)
     )
@@ -152,7 +162,8 @@ def churn(year: pd.DataFrame) -> Estimates:
             if known.any():
                 values, counts = _share_of_worth(rows[known], column, marks[known])
                 group = say(f"portfolio.churn.{what}")
-                made.append(Estimate.of("D2", whose, group, values, "share", counts))
+                estimate = Estimate.of("D2", whose, group, values, "share", counts)
+                made.append(estimate)
     return Estimates(tuple(made), say("portfolio.churn.caption"))
 
 
@@ -164,11 +175,14 @@ def _share_of_worth(
     """
     worth = rows[column].to_numpy(float)
     part = marks.to_numpy(float)
-    weights = resamples(len(rows), rows.get("rep"))
+    reps = rows.get("rep")
+    weights = resamples(len(rows), reps)
     whole = weights @ worth
     blank = np.full(len(whole), np.nan)
-    share = np.divide(weights @ (worth * part), whole, out=blank, where=whole != 0)
-    return weights.limits(share, "share"), (len(rows), int(part.sum()))
+    marked = weights @ (worth * part)
+    share = np.divide(marked, whole, out=blank, where=whole != 0)
+    limits = weights.limits(share, "share")
+    return limits, (len(rows), int(part.sum()))
 
 
 def healthy(year: pd.DataFrame) -> Estimates:
@@ -177,13 +191,15 @@ def healthy(year: pd.DataFrame) -> Estimates:
 
     Clients resampled, or by rep, the wider; no rows for fewer than five.
     """
-    ends = year[year["kind"].notna() & year["margin"].notna()]
+    ended = year["kind"].notna()
+    ends = year[ended & year["margin"].notna()]
     under = ends["margin"] < 0
     unprofitable = say("portfolio.healthy.unprofitable")
     every = say("portfolio.ends.all")
     parts = [(unprofitable, every, under)]
     for kind in (CLIENT, AGENCY):
-        parts.append((unprofitable, whose_choice(kind), under[ends["kind"] == kind]))
+        of_kind = under[ends["kind"] == kind]
+        parts.append((unprofitable, whose_choice(kind), of_kind))
     content = ends.loc[under, "content"].dropna()
     parts.append((say("portfolio.healthy.content"), every, content))
     made = []
@@ -191,8 +207,10 @@ def healthy(year: pd.DataFrame) -> Estimates:
         n = len(values)
         if n >= LEAST:
             weights = resamples(n, ends["rep"].reindex(values.index) if "rep" in ends else None)
-            limits = weights.limits(weights.mean(values.to_numpy(float)), "share")
-            made.append(Estimate.of("D2", name, group, limits, "share", (n, n)))
+            mean = weights.mean(values.to_numpy(float))
+            limits = weights.limits(mean, "share")
+            estimate = Estimate.of("D2", name, group, limits, "share", (n, n))
+            made.append(estimate)
     return Estimates(tuple(made), say("portfolio.healthy.caption"))
 
 
@@ -204,12 +222,18 @@ def kept_and_lost(year: pd.DataFrame) -> pd.DataFrame:
     """
     if year["margin"].isna().all():
         return pd.DataFrame()
-    how = year["kind"].fillna(STILL).astype(str)
-    under = np.where(year["margin"] < 0, PAID[0], PAID[2])
-    paid = np.where(year["margin"].isna(), PAID[1], under)
-    table = pd.crosstab(how, paid).reindex([STILL, *EVERY], fill_value=0)
-    table = table[[name for name in PAID if name in table]]
-    table["margin"] = year.groupby(how)["margin"].sum().reindex(table.index).fillna(0)
+    kinds = year["kind"].fillna(STILL)
+    how = kinds.astype(str)
+    losing = year["margin"] < 0
+    under = np.where(losing, PAID[0], PAID[2])
+    unknown = year["margin"].isna()
+    paid = np.where(unknown, PAID[1], under)
+    counts = pd.crosstab(how, paid)
+    table = counts.reindex([STILL, *EVERY], fill_value=0)
+    shown = [name for name in PAID if name in table]
+    table = table[shown]
+    margins = year.groupby(how)["margin"].sum()
+    table["margin"] = margins.reindex(table.index).fillna(0)
     words = [say("portfolio.kept.still_client"), *map(whose_choice, EVERY)]
     return (
         table.reset_index(drop=True)
@@ -223,13 +247,16 @@ def joiners_and_leavers(year: pd.DataFrame) -> Estimates:
     D2's conditions.
     """
     made = []
-    groups = {"came": ~year["at_start"].astype(bool), "left": year["kind"].notna()}
+    arrived = ~year["at_start"].astype(bool)
+    groups = {"came": arrived, "left": year["kind"].notna()}
     for name, unit in (("fee", "money"), ("margin", "money"), ("content", "share")):
         masks = {group: mask & year[name].notna() for group, mask in groups.items()}
         if min(mask.sum() for mask in masks.values()) < 2:
             continue
-        values = year[name].fillna(0).to_numpy(float)
-        weights = resamples(len(year), year.get("rep"))
+        filled = year[name].fillna(0)
+        values = filled.to_numpy(float)
+        reps = year.get("rep")
+        weights = resamples(len(year), reps)
         means = {
             group: weights[:, mask.to_numpy()].mean(values[mask]) for group, mask in masks.items()
         }
@@ -238,7 +265,8 @@ def joiners_and_leavers(year: pd.DataFrame) -> Estimates:
         for group, drawn in means.items():
             counts = (int(masks[group].sum()) if group in masks else 0, 0)
             who = say(f"portfolio.joiners.{group}")
-            made.append(Estimate.of("D2", what, who, weights.limits(drawn, unit), unit, counts))
+            limits = weights.limits(drawn, unit)
+            made.append(Estimate.of("D2", what, who, limits, unit, counts))
     return Estimates(tuple(made), say("portfolio.joiners.caption"))
 
 
@@ -247,10 +275,13 @@ def quarters(spells: pd.DataFrame, cutoff: pd.Timestamp, count: int = 8) -> pd.D
     `EVERY`, such as `ends_by_client`.
     """
     ended = spells[spells["gone"] & renewals_known(spells)]
-    quarter = ended["end_date"].dt.to_period("Q").astype(str)
-    table = pd.crosstab(quarter, ended["end_kind"]).reindex(columns=list(EVERY), fill_value=0)
+    quarters_ended = ended["end_date"].dt.to_period("Q")
+    quarter = quarters_ended.astype(str)
+    counts = pd.crosstab(quarter, ended["end_kind"])
+    table = counts.reindex(columns=list(EVERY), fill_value=0)
     table = table.tail(count).add_prefix("ends_by_")
-    return table.rename_axis("quarter").rename_axis(None, axis=1).reset_index()
+    by_quarter = table.rename_axis("quarter")
+    return by_quarter.rename_axis(None, axis=1).reset_index()
 
 
 def too_long(book: Book) -> pd.DataFrame:
@@ -259,16 +290,20 @@ def too_long(book: Book) -> pd.DataFrame:
 
     Columns: `client, months_in_a_row, lost` (in them), `margin` (a month), `cause`, in words.
     """
-    leaving = book.rows.loc[book.rows["noticed"], "client_id"]
-    own = book.monthly[(book.monthly["lost"] > 0) & ~book.monthly.index.isin(leaving)]
-    own = own[book.unraised.reindex(own.index) >= own["too_long"]]
+    noticed = book.rows["noticed"]
+    leaving = book.rows.loc[noticed, "client_id"]
+    goes = ~book.monthly.index.isin(leaving)
+    own = book.monthly[(book.monthly["lost"] > 0) & goes]
+    raised = book.unraised.reindex(own.index)
+    own = own[raised >= own["too_long"]]
     own = own.sort_values("lost", ascending=False)
     rows = own.assign(
         client=own.index.map(book.names),
         months_in_a_row=own["too_long"].astype(int),
         cause=own["cause"].map(cause_words, na_action="ignore"),
     )
-    return rows[["client", "months_in_a_row", "lost", "margin", "cause"]].reset_index(drop=True)
+    columns = ["client", "months_in_a_row", "lost", "margin", "cause"]
+    return rows[columns].reset_index(drop=True)
 
 
 def healthy_words(year: pd.DataFrame, currency: str = "") -> Finding:
@@ -280,7 +315,8 @@ def healthy_words(year: pd.DataFrame, currency: str = "") -> Finding:
     if known.empty:
         ended = say("portfolio.healthy.ended", ends=len(ends))
         unsaid = say("portfolio.healthy.no_money")
-        return Finding("D2", together(ended, *_by_whom(ends), unsaid), "headline")
+        text = together(ended, *_by_whom(ends), unsaid)
+        return Finding("D2", text, "headline")
     under = known["margin"] < 0
     parts = [
         say("portfolio.healthy.lead", under=int(under.sum()), known=len(known)),

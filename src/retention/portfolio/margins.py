@@ -48,10 +48,13 @@ def months_of(money: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     Fees after the newest month that anybody's hours are on record for are left out: its hours are
     still to come.
     """
-    at = money.dropna(subset=["margin"]).merge(rows[[*KEY, "start_date"]], on=KEY)
-    worked = at.groupby(KEY)["cost"].transform("sum") > 0
+    known = money.dropna(subset=["margin"])
+    at = known.merge(rows[[*KEY, "start_date"]], on=KEY)
+    by_spell = at.groupby(KEY)["cost"]
+    worked = by_spell.transform("sum") > 0
     at = at[worked & (at["month"] <= at.loc[at["cost"] > 0, "month"].max())]
-    return at.sort_values(["client_id", "month"], ignore_index=True)
+    order = ["client_id", "month"]
+    return at.sort_values(order, ignore_index=True)
 
 
 def newest(
@@ -69,18 +72,25 @@ def newest(
     months, or where the newest of them is not among the last before the day.
     """
     last = month_of(until).where(until < cutoff, last_month(cutoff))
-    counted = at.merge(rows[KEY].assign(row=rows.index, last=last), on=KEY)
-    counted = counted[counted["month"] <= counted["last"]].sort_values(["row", "month"])
+    numbered = rows[KEY].assign(row=rows.index, last=last)
+    counted = at.merge(numbered, on=KEY)
+    in_time = counted[counted["month"] <= counted["last"]]
+    counted = in_time.sort_values(["row", "month"])
     grouped = counted[
         counted.groupby("row").cumcount(ascending=False) < limits["margin_months"]
     ].groupby("row")
-    means = grouped[["fee", "cost", "margin"]].mean()
+    amounts = ["fee", "cost", "margin"]
+    means = grouped[amounts].mean()
     means.insert(0, "months", grouped.size())
-    half = grouped["margin"].sem() * stats.t.ppf(0.975, means["months"].clip(lower=2) - 1)
-    means = means.assign(low=means["margin"] - half, high=means["margin"] + half)
-    late = grouped["last"].first() - grouped["month"].max()
+    degrees = means["months"].clip(lower=2) - 1
+    half = grouped["margin"].sem() * stats.t.ppf(0.975, degrees)
+    low = means["margin"] - half
+    means = means.assign(low=low, high=means["margin"] + half)
+    last_month_of = grouped["last"].first()
+    late = last_month_of - grouped["month"].max()
     least = limits["least_margin_months"]
-    return means[(means["months"] >= least) & (late <= least)].reindex(rows.index)
+    known = (means["months"] >= least) & (late <= least)
+    return means[known].reindex(rows.index)
 
 
 def current(
@@ -100,9 +110,12 @@ def current(
     monthly = newest(at, rows, pd.Series(cutoff, rows.index), cutoff, limits).set_axis(
         rows["client_id"]
     )
-    monthly = monthly.dropna(subset=["margin"]).sort_index().astype({"months": int})
-    early = at[at["month"] - month_of(at["start_date"]) < window].groupby("client_id")["margin"]
-    monthly["early"] = early.mean().where(early.size() >= least).reindex(monthly.index)
+    known = monthly.dropna(subset=["margin"]).sort_index()
+    monthly = known.astype({"months": int})
+    since_start = at["month"] - month_of(at["start_date"]) < window
+    early = at[since_start].groupby("client_id")["margin"]
+    enough = early.mean().where(early.size() >= least)
+    monthly["early"] = enough.reindex(monthly.index)
     under = (
         at.groupby("client_id")["margin"].rolling(window).mean().droplevel(0).reindex(at.index) < 0
     )
@@ -111,7 +124,8 @@ def current(
         run.size().reindex(monthly.index),
         -run.sum().reindex(monthly.index),
     )
-    return monthly.fillna({"too_long": 0, "lost": 0.0})
+    zeros = {"too_long": 0, "lost": 0.0}
+    return monthly.fillna(zeros)
 
 
 def raises(known: Tables) -> pd.DataFrame:
@@ -134,20 +148,24 @@ def since_raise(rows: pd.DataFrame, raised: pd.DataFrame, cutoff: pd.Timestamp) 
 
     A raise agreed for a later day counts as made: nobody is to be asked twice.
     """
-    last = rows["client_id"].map(raised.groupby("client_id")["day"].max())
-    day = last.where(last > rows["start_date"], rows["start_date"]).clip(upper=cutoff)
-    return whole_months(day, cutoff + DAY).set_axis(rows["client_id"])
+    by_client = raised.groupby("client_id")["day"].max()
+    last = rows["client_id"].map(by_client)
+    later = last.where(last > rows["start_date"], rows["start_date"])
+    day = later.clip(upper=cutoff)
+    months = whole_months(day, cutoff + DAY)
+    return months.set_axis(rows["client_id"])
 
 
 def causes(monthly: pd.DataFrame, unraised: pd.Series, limits: Limits = LIMITS) -> pd.Series:
     """Why each client costs more than it pays, as an id (`cause_words`): one of the study's two
     causes (D3), or why it cannot be said; missing where it pays.
     """
-    old = unraised.reindex(monthly.index) >= limits["raise_months"]
-    cause = np.select(
-        [monthly["early"] < 0, monthly["early"].isna(), old], [UNDERPRICED, UNSEEN, OUTGREW], LATELY
-    )
-    return pd.Series(cause, monthly.index, dtype=object).where(monthly["margin"] < 0)
+    since = unraised.reindex(monthly.index)
+    old = since >= limits["raise_months"]
+    unseen = monthly["early"].isna()
+    cause = np.select([monthly["early"] < 0, unseen, old], [UNDERPRICED, UNSEEN, OUTGREW], LATELY)
+    named = pd.Series(cause, monthly.index, dtype=object)
+    return named.where(monthly["margin"] < 0)
 
 
 def remedies(
@@ -167,8 +185,10 @@ def remedies(
     """
     short = monthly[monthly["margin"] < 0]
     raised = raises(known)
-    begin = cutoff + DAY - pd.DateOffset(months=int(limits["margin_months"]))
-    usual = raised["step"].median() if len(raised) >= MIN_RAISES else limits["usual_raise"]
+    months = int(limits["margin_months"])
+    begin = cutoff + DAY - pd.DateOffset(months=months)
+    enough = len(raised) >= MIN_RAISES
+    usual = raised["step"].median() if enough else limits["usual_raise"]
     years = since_raise(rows, raised, cutoff) // limits["raise_months"]
     parts = {
         RAISE: short["fee"]
@@ -182,9 +202,8 @@ def remedies(
     found = pd.DataFrame(
         {name: part.reindex(short.index) for name, part in parts.items()}, short.index
     ).fillna(0.0)
-    return found.assign(
-        shortfall=-short["margin"], recovered=found.sum(axis=1).clip(upper=-short["margin"])
-    )
+    total = found.sum(axis=1)
+    return found.assign(shortfall=-short["margin"], recovered=total.clip(upper=-short["margin"]))
 
 
 def _costlier(known: Tables, begin: pd.Timestamp) -> pd.Series:
@@ -200,12 +219,14 @@ def _costlier(known: Tables, begin: pd.Timestamp) -> pd.Series:
         .groupby("role")["hourly_cost"]
         .transform("median")
     )
-    beyond = (staff["hourly_cost"] - usual).clip(lower=0).fillna(0).set_axis(staff["staff_id"])
+    above = (staff["hourly_cost"] - usual).clip(lower=0)
+    beyond = above.fillna(0).set_axis(staff["staff_id"])
     spent = hours[hours["month"] >= begin]
     saved = (
         (spent["hours"] * spent["staff_id"].map(beyond).fillna(0)).groupby(spent["client_id"]).sum()
     )
-    return saved / spent.groupby("client_id")["month"].nunique()
+    months = spent.groupby("client_id")["month"]
+    return saved / months.nunique()
 
 
 def _unbilled(known: Tables, begin: pd.Timestamp) -> pd.Series:
@@ -219,12 +240,16 @@ def _unbilled(known: Tables, begin: pd.Timestamp) -> pd.Series:
         return pd.Series(dtype=float)
     billed = requests["billed"].eq(True)
     outside = requests["in_scope"].eq(False)
-    priced = requests[billed & (requests["amount"] > 0) & (requests["hours"] > 0)]
+    charged = billed & (requests["amount"] > 0)
+    priced = requests[charged & (requests["hours"] > 0)]
     if priced.empty:
         return pd.Series(dtype=float)
-    price = priced["amount"].sum() / priced["hours"].sum()
-    free = requests[outside & ~billed & (requests["requested_on"] >= begin)]
-    return price * free.groupby("client_id")["hours"].sum()
+    charges = priced["amount"].sum()
+    price = charges / priced["hours"].sum()
+    lately = requests["requested_on"] >= begin
+    free = requests[outside & ~billed & lately]
+    by_client = free.groupby("client_id")["hours"]
+    return price * by_client.sum()
 
 
 def _given_away(own: pd.DataFrame, known: Tables, begin: pd.Timestamp) -> pd.Series:
@@ -235,9 +260,8 @@ def _given_away(own: pd.DataFrame, known: Tables, begin: pd.Timestamp) -> pd.Ser
     terms = columns_of(known, "contracts", "client_id", "term_start", "fee_pct")
     if not {"discount_pct", "fee_pct"} <= set(own) or not {"fee", "ad_spend"} <= set(months):
         return pd.Series(dtype=float)
-    terms = terms[terms["term_start"] <= begin].sort_values(
-        "term_start", kind="stable"
-    )  # what is paid since then
+    begun = terms[terms["term_start"] <= begin]
+    terms = begun.sort_values("term_start", kind="stable")  # what is paid since then
     agreed = (
         terms.groupby("client_id")["fee_pct"]
         .last()
@@ -251,7 +275,8 @@ def _given_away(own: pd.DataFrame, known: Tables, begin: pd.Timestamp) -> pd.Ser
         .mean()
         .reindex(own.index)
     )
-    off = agreed / 100 * lately["ad_spend"] - lately["fee"]
+    fee = agreed / 100 * lately["ad_spend"]
+    off = fee - lately["fee"]
     prepaid = own["prepaid"].eq(True) if "prepaid" in own else False
     return off.where(
         (own["discount_pct"] > 0) & ~prepaid & (off > 0.01 * lately["fee"]), 0.0
@@ -277,11 +302,13 @@ def mended(found: pd.DataFrame) -> Estimates:
     for name, column in parts.items():
         part = column.to_numpy(float)
         whole = (part >= short - 0.005).astype(float)
-        shares = {"shortfall": over(weights @ part, weights @ short), "mended": weights.mean(whole)}
+        part_of = over(weights @ part, weights @ short)
+        shares = {"shortfall": part_of, "mended": weights.mean(whole)}
         for share, values in shares.items():
             limits = weights.limits(values, "share")
             group = say(f"portfolio.recovered.{share}")
-            rows.append(Estimate.of("D4", remedy_words(name), group, limits, "share", (n, 0)))
+            estimate = Estimate.of("D4", remedy_words(name), group, limits, "share", (n, 0))
+            rows.append(estimate)
     return Estimates(tuple(rows), caption)
 
 
@@ -317,17 +344,23 @@ def worsening(money: pd.DataFrame, rows: pd.DataFrame, limits: Limits = LIMITS) 
     span = int(limits["write_off_stretch"])
     names = ["third", "second", "first"]
     at = months_of(money, rows)
-    back = at.groupby("client_id").cumcount(ascending=False) // span
-    at = at.assign(stretch=back.map(dict(enumerate(names)))).dropna(subset=["stretch"])
-    grouped = at.groupby(["client_id", "stretch"])["margin"]
-    means = grouped.mean().where(grouped.size() == span).unstack().reindex(columns=names[::-1])
+    by_client = at.groupby("client_id")
+    back = by_client.cumcount(ascending=False) // span
+    names_of = back.map(dict(enumerate(names)))
+    at = at.assign(stretch=names_of).dropna(subset=["stretch"])
+    key = ["client_id", "stretch"]
+    grouped = at.groupby(key)["margin"]
+    full = grouped.mean().where(grouped.size() == span)
+    means = full.unstack().reindex(columns=names[::-1])
     falls = (
         (means["first"] < 0)
         & (means["second"] < means["first"])
         & (means["third"] < means["second"])
     )
-    means["sunk"] = -means.sum(axis=1) * span
-    return means[falls & (means["sunk"] >= limits["write_off_loss"])]
+    total = means.sum(axis=1)
+    means["sunk"] = -total * span
+    large = means["sunk"] >= limits["write_off_loss"]
+    return means[falls & large]
 
 
 def worth_staying(monthly: pd.DataFrame) -> pd.DataFrame:
@@ -337,7 +370,8 @@ def worth_staying(monthly: pd.DataFrame) -> pd.DataFrame:
     multiples of today's fee (`times_2`, ...). Break-even is the `cost`. `monthly` as from
     `current`.
     """
-    share = (monthly["margin"] / monthly["fee"])[monthly["margin"] > 0].median()
+    shares = monthly["margin"] / monthly["fee"]
+    share = shares[monthly["margin"] > 0].median()
     share = 0.0 if math.isnan(share) else share
     usual = monthly["cost"] / (1 - share) if share < 1 else math.nan  # 1: the others cost nothing
     prices = {"usual_margin": usual}

@@ -51,7 +51,8 @@ def by_share(good: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
         .astype(float)
     )
     edges = [-np.inf, *(limits[f"tier_{name}"] for name in TIERS[3::-1]), np.inf]
-    return pd.cut(share, edges, labels=TIERS[::-1], right=False).astype("string")
+    labels = TIERS[::-1]
+    return pd.cut(share, edges, labels=labels, right=False).astype("string")
 
 
 def at_signing(spells: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
@@ -61,8 +62,10 @@ def at_signing(spells: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
     good = ~signs(spells).astype("boolean")
     if good.empty or not len(good.columns):
         return pd.Series(pd.NA, spells.index, dtype="string")
-    large = spells["monthly_ad_spend"] >= spells["monthly_ad_spend"].median()
-    return by_share(good.assign(large=large.astype("boolean")), limits)
+    middle = spells["monthly_ad_spend"].median()
+    large = spells["monthly_ad_spend"] >= middle
+    with_size = large.astype("boolean")
+    return by_share(good.assign(large=with_size), limits)
 
 
 def behaving(book: Book) -> pd.Series:
@@ -75,26 +78,36 @@ def behaving(book: Book) -> pd.Series:
     """
     known = book.known
     clients = pd.Index(book.rows["client_id"])
-    begin = book.cutoff - pd.DateOffset(months=int(book.limits["margin_months"]))
+    months = int(book.limits["margin_months"])
+    begin = book.cutoff - pd.DateOffset(months=months)
     good = {"profitable": book.monthly["margin"] >= 0}
     if {"invoices", "payments"} <= set(known):
         good["on_time"] = days_late(known, begin) <= 0
-        good["owes_nothing"] = arrears(known, [book.cutoff]).sum(axis=1) == 0
+        owed = arrears(known, [book.cutoff])
+        good["owes_nothing"] = owed.sum(axis=1) == 0
     if "surveys" in known:
-        asked = known["surveys"][known["surveys"]["invited_on"] >= begin]
+        lately = known["surveys"]["invited_on"] >= begin
+        asked = known["surveys"][lately]
         answered = asked["answered_on"].notna()
         if not answered.all():  # else the data may hold answers alone
-            good["answers"] = answered.groupby(asked["client_id"]).mean() >= 0.5
+            by_client = answered.groupby(asked["client_id"])
+            good["answers"] = by_client.mean() >= 0.5
     for column, wanted in (("in_scope", True), ("revision", False)) if "requests" in known else ():
-        asked = known["requests"].reindex(columns=["client_id", "requested_on", column])
+        columns = ["client_id", "requested_on", column]
+        asked = known["requests"].reindex(columns=columns)
         asked = asked[asked["requested_on"] >= begin].dropna()
-        hit = asked[column].eq(wanted).groupby(asked["client_id"]).mean()
-        good[column] = hit >= 1 - book.limits["tier_requests"]
+        right = asked[column].eq(wanted)
+        hit = right.groupby(asked["client_id"]).mean()
+        least = 1 - book.limits["tier_requests"]
+        good[column] = hit >= least
     if "flags" in known:
-        noted = book.lately[book.lately["source"] == NOTED_BY]
-        good["nothing_noted"] = pd.Series(~clients.isin(noted["client_id"]), clients)
+        by_people = book.lately["source"] == NOTED_BY
+        noted = book.lately[by_people]
+        unmarked = ~clients.isin(noted["client_id"])
+        good["nothing_noted"] = pd.Series(unmarked, clients)
     signs = {name: sign.reindex(clients).astype("boolean") for name, sign in good.items()}
-    return by_share(pd.DataFrame(signs, index=clients), book.limits)
+    marks = pd.DataFrame(signs, index=clients)
+    return by_share(marks, book.limits)
 
 
 def moves(before: pd.Series, after: pd.Series) -> pd.DataFrame:
@@ -103,12 +116,17 @@ def moves(before: pd.Series, after: pd.Series) -> pd.DataFrame:
     Columns: `tier_before` (in words), and one each tier after, such as `clients_best`, or
     `clients_left`.
     """
-    both = pd.DataFrame({"before": before, "after": after.reindex(before.index)})
+    later = after.reindex(before.index)
+    both = pd.DataFrame({"before": before, "after": later})
     both = both.dropna(subset=["before"])
-    table = pd.crosstab(both["before"], both["after"].fillna("left"))
-    table = table.reindex([name for name in TIERS if name in table.index])
-    table = table[[name for name in (*TIERS, "left") if name in table]].add_prefix("clients_")
-    table = table.rename(index=tier_words).rename_axis("tier_before").rename_axis(None, axis=1)
+    known_after = both["after"].fillna("left")
+    table = pd.crosstab(both["before"], known_after)
+    names = [name for name in TIERS if name in table.index]
+    table = table.reindex(names)
+    columns = [name for name in (*TIERS, "left") if name in table]
+    table = table[columns].add_prefix("clients_")
+    named = table.rename(index=tier_words).rename_axis("tier_before")
+    table = named.rename_axis(None, axis=1)
     return table.reset_index()
 
 
@@ -116,28 +134,33 @@ def trend(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
     """The ratio of leaving by choice for each tier worse at signing, among clients alike in size
     (D6).
     """
-    rank = at_signing(spells, limits).map({name: float(k) for k, name in enumerate(TIERS)})
+    ranks = {name: float(k) for k, name in enumerate(TIERS)}
+    rank = at_signing(spells, limits).map(ranks)
     rows = (
         exit_rows(spells)
         .merge(spells[KEY].assign(tier=rank), on=KEY)
         .dropna(subset=["tier"])
         .reset_index(drop=True)
     )
-    X = rows[["tier"]].assign(size=np.log(rows["monthly_ad_spend"].clip(lower=1))).astype(float)
+    log_size = np.log(rows["monthly_ad_spend"].clip(lower=1))
+    X = rows[["tier"]].assign(size=log_size).astype(float)
     if rows["left"].sum() < MIN_EVENTS or rows["tier"].nunique() < 2:
         return Estimates((), TREND)
     try:
         exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-        fit = fit_hazard(rows["left"].to_numpy(), varying(X), exposure, rows["client_id"])
+        left = rows["left"].to_numpy()
+        fit = fit_hazard(left, varying(X), exposure, rows["client_id"])
     except NotFittedError:
         return Estimates((), TREND)
-    counts = (rows["client_id"].nunique(), int(rows["left"].sum()))
+    ended = int(rows["left"].sum())
+    counts = (rows["client_id"].nunique(), ended)
     half = max(
         spread.reach(0.975) for spread in spreads(fit, {"tier": 1.0}, rows.get("rep"), counts[1:])
     )
     values = [float(np.exp(fit.coefficient("tier") + step)) for step in (0.0, -half, half)]
     ratio = say("portfolio.tiers.ratio")
-    return Estimates((Estimate.of("D6", ratio, ALL, values, "ratio", counts),), TREND)
+    estimate = Estimate.of("D6", ratio, ALL, values, "ratio", counts)
+    return Estimates((estimate,), TREND)
 
 
 def by_source(spells: pd.DataFrame, monthly: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
@@ -153,8 +176,10 @@ def by_source(spells: pd.DataFrame, monthly: pd.DataFrame, limits: Limits = LIMI
         return Estimates((), caption)
     tier = at_signing(spells, limits)
     here = active(spells)
-    margin = spells["client_id"].map(monthly["margin"]).where(here)
-    good = tier.isin(TIERS[:2]).astype(float).where(tier.notna())
+    of_client = spells["client_id"].map(monthly["margin"])
+    margin = of_client.where(here)
+    top_two = tier.isin(TIERS[:2]).astype(float)
+    good = top_two.where(tier.notna())
     reps = rep_by(spells)
     in_charge = None if reps is None else pd.Series(reps, spells.index)
     for name, values, unit in (
@@ -165,14 +190,17 @@ def by_source(spells: pd.DataFrame, monthly: pd.DataFrame, limits: Limits = LIMI
             n = len(own)
             if n > 1:
                 weights = resamples(n, None if in_charge is None else in_charge[own.index])
-                values = weights.limits(weights.mean(own.to_numpy()), unit)
-                rows.append(Estimate.of("C3", name, str(source), values, unit, (n, 0)))
+                mean = weights.mean(own.to_numpy())
+                values = weights.limits(mean, unit)
+                estimate = Estimate.of("C3", name, str(source), values, unit, (n, 0))
+                rows.append(estimate)
     return Estimates(tuple(rows), caption)
 
 
 def a_year_ago(book: Book) -> pd.Series:
     """The tier of each client then active, by the records a year before the book's day."""
-    return behaving(replace(book, cutoff=book.cutoff - pd.DateOffset(months=12)))
+    year_ago = book.cutoff - pd.DateOffset(months=12)
+    return behaving(replace(book, cutoff=year_ago))
 
 
 def waits(known: Tables, cutoff: pd.Timestamp) -> pd.DataFrame:
@@ -195,8 +223,10 @@ def waits(known: Tables, cutoff: pd.Timestamp) -> pd.DataFrame:
         .fillna(0)
         .to_numpy()
     )
-    days = (until - rows["issued_on"]).dt.days.clip(lower=0)
-    return rows.assign(days=days, paid=paid >= rows["amount"] - CENT)[columns]
+    waited = until - rows["issued_on"]
+    days = waited.dt.days.clip(lower=0)
+    whole = paid >= rows["amount"] - CENT
+    return rows.assign(days=days, paid=whole)[columns]
 
 
 def days_to_pay(
@@ -216,13 +246,17 @@ def days_to_pay(
         n = len(clients)
         if n < 2:
             continue
-        weights = resamples(n, None if spells is None else last_rep(spells, clients))
+        reps = None if spells is None else last_rep(spells, clients)
+        weights = resamples(n, reps)
         unpaid = _unpaid(part, codes, weights)
         for day in WAITED:
-            limits = weights.limits(unpaid[:, day], "share")
+            by_day = unpaid[:, day]
+            limits = weights.limits(by_day, "share")
             name = say("portfolio.tiers.unpaid", days=day)
-            made.append(Estimate.of("D8", name, words, limits, "share", (n, 0)))
-        sales = part.loc[part["issued_on"] > cutoff - pd.Timedelta(days=SALES_DAYS), "amount"].sum()
+            estimate = Estimate.of("D8", name, words, limits, "share", (n, 0))
+            made.append(estimate)
+        lately = part["issued_on"] > cutoff - pd.Timedelta(days=SALES_DAYS)
+        sales = part.loc[lately, "amount"].sum()
         owed = SALES_DAYS * part["open"].sum() / sales if sales else math.nan
         outstanding = say("portfolio.tiers.sales")
         made.append(Estimate.of("D8", outstanding, words, (owed,), "number", (n, 0)))
@@ -233,12 +267,14 @@ def _unpaid(rows: pd.DataFrame, codes: np.ndarray, weights: Weights) -> np.ndarr
     """Kaplan-Meier's share unpaid after each day, shape (1 + draws + reps, days)."""
     last = max(WAITED)
     clients = weights.times.shape[1]
-    days = rows["days"].clip(upper=last + 1).to_numpy(int)
+    capped = rows["days"].clip(upper=last + 1)
+    days = capped.to_numpy(int)
     paid = np.zeros((clients, last + 2))
     there = np.zeros((clients, last + 2))
     np.add.at(paid, (codes[rows["paid"]], days[rows["paid"]]), 1)
     np.add.at(there, (codes, days), 1)
-    at_risk = weights @ there[:, ::-1].cumsum(axis=1)[:, ::-1]
+    later = there[:, ::-1].cumsum(axis=1)
+    at_risk = weights @ later[:, ::-1]
     share = np.divide(
         weights @ paid, at_risk, out=np.zeros_like(at_risk, dtype=float), where=at_risk > 0
     )

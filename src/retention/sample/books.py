@@ -37,7 +37,8 @@ class Books(Ledger):
         make: Callable[[Rng], Any] = getattr(self, f"_{name}")
         frame = pd.DataFrame(make(self._rng(*name.encode())))
         last = self.agency.last_day
-        return known_by(name, frame, last).reset_index(drop=True)
+        known = known_by(name, frame, last)
+        return known.reset_index(drop=True)
 
     def _clients(self, rng: Rng) -> pd.DataFrame:
         rows = self.rows
@@ -56,34 +57,41 @@ class Books(Ledger):
             remote=np.where(rows["remote"], "yes", "no"),
             promised_result=(40 * np.exp(rows["trade"] - 0.25 * rows["promise"])).round(2),
         )
-        return table[FACTS["columns"]["clients"]].join(self.signs)
+        columns = table[FACTS["columns"]["clients"]]
+        return columns.join(self.signs)
 
     def _sellers(self) -> np.ndarray:
-        return np.array(list(FACTS["sellers"]["share"]), dtype=object)[self.rows["seller"]]
+        ids = list(FACTS["sellers"]["share"])
+        return np.array(ids, dtype=object)[self.rows["seller"]]
 
     def _contracts(self, rng: Rng) -> pd.DataFrame:
         """One row a term, a new one at every renewal; of monthly clients the first, and one where
         the fee is raised.
         """
-        step = self.rows["term"].replace(1, 12)
+        term = self.rows["term"]
+        step = term.replace(1, 12)
         terms = self.rows.loc[
             self.rows.index.repeat(np.ceil(self.rows["served"] / step).astype(int))
         ]
         row = terms.index.to_numpy()
-        number = terms.groupby(level=0).cumcount().to_numpy()
+        by_client = terms.groupby(level=0)
+        number = by_client.cumcount().to_numpy()
         t = number * step.to_numpy()[row]
-        year = np.minimum(t // 12, self.steps.shape[1] - 1)
+        last_year = self.steps.shape[1] - 1
+        year = np.minimum(t // 12, last_year)
         raised = self.steps[row, year]
         changed = (
             (number == 0)
             | (terms["term"].to_numpy() > 1)
             | (raised > self.steps[row, np.maximum(year - 1, 0)])
         )
-        start = day_of(terms["month"].to_numpy() + t, terms["day"].to_numpy())
+        month = terms["month"].to_numpy() + t
+        start = day_of(month, terms["day"].to_numpy())
         notice = NOTICE_DAYS * self.agency.world.notice_months
+        before = start - max(notice, 1) * DAY
         table = {
             "client_id": terms["client_id"],
-            "signed_on": np.where(number == 0, start, start - max(notice, 1) * DAY),
+            "signed_on": np.where(number == 0, start, before),
             "term_start": start,
             "term_months": terms["term"],
             "fee_pct": terms["fee_pct"] + raised,
@@ -97,12 +105,14 @@ class Books(Ledger):
         the next month.
         """
         month = self.cells["month"].to_numpy()
+        first = day_of(month, 1)
         keys = {
             "client_id": self.column("client_id"),
-            "month": np.datetime_as_string(day_of(month, 1), unit="M"),
+            "month": np.datetime_as_string(first, unit="M"),
         }
         recorded = day_of(month + 1, 1) + rng.integers(2, 9, len(month)) * DAY
-        return pd.DataFrame({**keys, **values, "recorded_at": recorded})
+        columns = {**keys, **values, "recorded_at": recorded}
+        return pd.DataFrame(columns)
 
     def _account_months(self, rng: Rng) -> pd.DataFrame:
         return self._monthly(rng, **self.money)
@@ -111,22 +121,26 @@ class Books(Ledger):
         """Cost per lead against its target (lower is better), and the leads that the spend
         brought.
         """
-        target = 40 * np.exp(self.column("trade"))
+        trade = self.column("trade")
+        target = 40 * np.exp(trade)
         cpa = target * np.exp(-0.25 * self.state("results") + 0.05 * rng.normal(size=len(target)))
         cost = self._monthly(rng, metric="cpa", value=cpa.round(2), target=target.round(2))
         leads = self._monthly(
             rng, metric="leads", value=np.floor(self.money["ad_spend"] / cpa), target=np.nan
         )
-        return pd.concat([cost, leads]).sort_index(kind="stable")
+        both = pd.concat([cost, leads])
+        return both.sort_index(kind="stable")
 
     def _hours(self, rng: Rng) -> pd.DataFrame:
-        hours = np.minimum(self.state("hours"), LONGEST_MONTH)
+        booked = self.state("hours")
+        hours = np.minimum(booked, LONGEST_MONTH)
         share = rng.uniform(0.3, 0.5, len(self.cells))
         rep = ids_of("r", self.state("rep"))
         analyst = self.analysts[self.cells["row"]]
         of_rep = self._monthly(rng, staff_id=rep, hours=(hours * share).round(2))
         of_analyst = self._monthly(rng, staff_id=analyst, hours=(hours * (1 - share)).round(2))
-        return pd.concat([of_rep, of_analyst]).sort_index(kind="stable")
+        both = pd.concat([of_rep, of_analyst])
+        return both.sort_index(kind="stable")
 
     def _surveys(self, rng: Rng) -> dict[str, Any]:
         """A pulse each month: a tenth is never sent, none in quiet months; who likes the rep
@@ -137,7 +151,8 @@ class Books(Ledger):
         sent = rng.random(n) < 0.9
         answers = rng.random(n) < 1 / (1 + np.exp(-(1.1 + self.agency.world.answer * reported)))
         noise = rng.normal(size=(2, n))
-        liking = np.clip(np.round(7.2 + 1.6 * reported + 0.7 * noise[0]), 0, 10)
+        raw = 7.2 + 1.6 * reported + 0.7 * noise[0]
+        liking = np.clip(np.round(raw), 0, 10)
         nps = np.clip(
             np.round(7.0 + 1.2 * reported + 0.8 * self.state("results") + noise[1]), 0, 10
         )
@@ -173,13 +188,12 @@ class Books(Ledger):
             columns={"opens": "from_date"}
         )
         rep = self.state("rep", months)
-        turns = months.assign(staff_id=ids_of("r", rep), role="rep")[
-            (months["t"] == 0) | (rep != np.roll(rep, 1))
-        ]
-        turns["to_date"] = turns.groupby("row")["from_date"].shift(-1) - DAY
-        whole = pd.DataFrame(
-            {"row": rows.index, "from_date": rows["start_date"], "to_date": rows["end_date"]}
-        )
+        other = rep != np.roll(rep, 1)
+        turns = months.assign(staff_id=ids_of("r", rep), role="rep")[(months["t"] == 0) | other]
+        by_client = turns.groupby("row")["from_date"]
+        turns["to_date"] = by_client.shift(-1) - DAY
+        spans = {"row": rows.index, "from_date": rows["start_date"], "to_date": rows["end_date"]}
+        whole = pd.DataFrame(spans)
         sellers = whole.assign(
             staff_id=self._sellers(), role="seller", to_date=rows["start_date"] + 30 * DAY
         )
@@ -187,10 +201,13 @@ class Books(Ledger):
         frame = pd.concat([turns, sellers, analysts]).sort_values(
             ["row", "from_date"], kind="stable"
         )
-        client = rows.loc[frame["row"], ["client_id", "end_date"]].set_index(frame.index)
+        ends = rows.loc[frame["row"], ["client_id", "end_date"]]
+        client = ends.set_index(frame.index)
         frame = frame.assign(client_id=client["client_id"], recorded_at=frame["from_date"])
-        frame["to_date"] = np.fmin(frame["to_date"].to_numpy(), client["end_date"].to_numpy())
-        return frame[["client_id", "staff_id", "role", "from_date", "to_date", "recorded_at"]]
+        until = frame["to_date"].to_numpy()
+        frame["to_date"] = np.fmin(until, client["end_date"].to_numpy())
+        columns = ["client_id", "staff_id", "role", "from_date", "to_date", "recorded_at"]
+        return frame[columns]
 
     def _requests(self, rng: Rng) -> pd.DataFrame:
         """What clients ask for: the difficult ask for more outside the scope, and free work raises
@@ -200,13 +217,17 @@ class Books(Ledger):
         difficult = self.column("difficult")
         outside = rng.random(n) < np.where(difficult, 0.5, 0.25)
         free = outside & (rng.random(n) < 0.5)
-        before = pd.Series(free).groupby(self.cells["row"]).shift(fill_value=False).to_numpy()
+        by_client = pd.Series(free).groupby(self.cells["row"])
+        before = by_client.shift(fill_value=False).to_numpy()
         count = np.maximum(
             rng.poisson((0.9 + 0.5 * difficult) * np.where(before, 1.4, 1.0)), outside
         )
-        at = np.repeat(np.arange(n), count)
-        beyond = outside[at] & ~pd.Series(at).duplicated().to_numpy()
-        slow = self.agency.reps["slowness"][self.state("rep")][at]
+        cells = np.arange(n)
+        at = np.repeat(cells, count)
+        again = pd.Series(at).duplicated()
+        beyond = outside[at] & ~again.to_numpy()
+        slowness = self.agency.reps["slowness"]
+        slow = slowness[self.state("rep")][at]
         asked = self._within(rng, at)
         days = np.floor(rng.exponential(1.5 * np.exp(0.35 * slow))).astype(int)
         billed = beyond & ~free[at]
@@ -223,7 +244,8 @@ class Books(Ledger):
             "amount": np.where(billed, (hours * 110).round(2), 0.0),
             "hours": hours,
         }
-        return pd.DataFrame(table).sort_values(["client_id", "requested_on"])
+        frame = pd.DataFrame(table)
+        return frame.sort_values(["client_id", "requested_on"])
 
     def _invoices(self, rng: Rng) -> pd.DataFrame:
         return self.bills
@@ -238,14 +260,17 @@ class Books(Ledger):
         late = self.column("late_payer")[at]
         let_go = self.column("kind")[at] == AGENCY
         wait = rng.gamma(4, 6.5, n) + late * rng.gamma(2, 18, n) + 10 * self.state("wished")[at]
-        owes = late & let_go & (self.column("ended")[at] - self.cells["t"].to_numpy()[at] <= 3)
+        month = self.cells["t"].to_numpy()[at]
+        owes = late & let_go & (self.column("ended")[at] - month <= 3)
         parts = np.where(rng.random(n) < np.where(late, 0.25, 0.03), 2, 1) * ~owes
         first = (amount * np.where(parts == 2, rng.uniform(0.3, 0.7, n), 1.0)).round(2)
         once = self.bills[["invoice_id"]].assign(
             paid_on=self.bills["issued_on"] + wait.astype(int) * DAY, amount=first
         )
-        rest = once.assign(paid_on=once["paid_on"] + 25 * DAY, amount=(amount - first).round(2))
-        both = pd.concat([once[parts > 0], rest[parts == 2]]).sort_index(kind="stable")
+        remaining = (amount - first).round(2)
+        rest = once.assign(paid_on=once["paid_on"] + 25 * DAY, amount=remaining)
+        parts_paid = [once[parts > 0], rest[parts == 2]]
+        both = pd.concat(parts_paid).sort_index(kind="stable")
         return both[both["amount"] > 0]
 
     def _meetings(self, rng: Rng) -> pd.DataFrame:
@@ -261,24 +286,30 @@ class Books(Ledger):
             "visit": self.state("visit"),
             "event": rng.random(n) < 0.03,
         }
-        kind = np.repeat(list(counts), [count.sum() for count in counts.values()])
-        at = np.concatenate([np.repeat(np.arange(n), count) for count in counts.values()])
+        numbers = [count.sum() for count in counts.values()]
+        kind = np.repeat(list(counts), numbers)
+        places = [np.repeat(np.arange(n), count) for count in counts.values()]
+        at = np.concatenate(places)
         held = self._within(rng, at)
         held = np.where(kind == "kickoff", self._within(rng, at, 8), held)
-        slow = self.agency.reps["slowness"][self.state("rep")][at]
+        slowness = self.agency.reps["slowness"]
+        slow = slowness[self.state("rep")][at]
         recap = rng.random(len(at)) < np.clip(0.7 - 0.15 * slow, 0.05, 0.95)
-        written = pd.Series(np.where(recap, "yes", "no")).mask(kind == "report", None)
+        words = pd.Series(np.where(recap, "yes", "no"))
+        written = words.mask(kind == "report", None)
         table = {
             "client_id": self.column("client_id")[at],
             "held_on": held,
             "kind": kind,
             "recap_sent": written,
         }
-        return pd.DataFrame(table).sort_values(["client_id", "held_on"])
+        frame = pd.DataFrame(table)
+        return frame.sort_values(["client_id", "held_on"])
 
     def _flags(self, rng: Rng) -> dict[str, Any]:
         """Everything noted about the clients on record, also before the records begin."""
-        noted = self.service[self.state("noted", self.service)]
+        is_noted = self.state("noted", self.service)
+        noted = self.service[is_noted]
         return {
             "client_id": self.rows["client_id"].to_numpy()[noted["row"]],
             "noted_on": noted["opens"] + rng.integers(0, 28, len(noted)) * DAY,
@@ -290,10 +321,13 @@ class Books(Ledger):
         """Each recorded client was a lead; for each, those of the same source that were not won
         (C3).
         """
-        won = self.rows.join(self.signs)[self.rows["month"] >= BURN_IN_MONTHS]
-        chance = won["source"].map(FACTS["sources"]["close_rate"]).to_numpy()
+        everybody = self.rows.join(self.signs)
+        won = everybody[self.rows["month"] >= BURN_IN_MONTHS]
+        rates = FACTS["sources"]["close_rate"]
+        chance = won["source"].map(rates).to_numpy()
         lost = won.loc[won.index.repeat(rng.geometric(chance) - 1)]
-        both = pd.concat([won.assign(won=True), lost.assign(won=False)], ignore_index=True)
+        leads = [won.assign(won=True), lost.assign(won=False)]
+        both = pd.concat(leads, ignore_index=True)
         n = len(both)
         is_won = both["won"].to_numpy()
         start = both["start_date"]
@@ -320,8 +354,7 @@ class Books(Ledger):
             "client_id": both["client_id"],
             **{name: np.where(is_won, both[name], drawn[name]) for name in drawn},
         }
-        frame = pd.DataFrame(table)[created >= FIRST_RECORDED.start_time].sort_values(
-            "created_on", kind="stable"
-        )
+        whole = pd.DataFrame(table)
+        frame = whole[created >= FIRST_RECORDED.start_time].sort_values("created_on", kind="stable")
         frame.insert(0, "lead_id", [f"l{self.prefix[1:]}{k:05d}" for k in range(1, len(frame) + 1)])
         return frame

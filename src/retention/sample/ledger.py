@@ -39,7 +39,8 @@ class Ledger:
         """A row for each client the records know, in the order of signing, with dates and names."""
         rng = self._rng(99)
         rows = _dated(rng, self.lives.people)
-        known = rows[~(rows["end_date"] < FIRST_RECORDED.start_time)]
+        gone_before = rows["end_date"] < FIRST_RECORDED.start_time
+        known = rows[~gone_before]
         known = known.sort_values("start_date", kind="stable").rename_axis("life").reset_index()
         digits = max(4, len(str(len(known))))
         ids = [f"{self.prefix}{number:0{digits}d}" for number in range(1, len(known) + 1)]
@@ -121,7 +122,8 @@ class Ledger:
         )
         issued = day_of(self.cells["month"].to_numpy() + 1, 1)
         table = {"invoice_id": number, "client_id": self.column("client_id"), "issued_on": issued}
-        frame = pd.DataFrame(table | {"due_on": issued + 30 * DAY, "amount": self.money["fee"]})
+        more = {"due_on": issued + 30 * DAY, "amount": self.money["fee"]}
+        frame = pd.DataFrame(table | more)
         return frame[frame["issued_on"] <= self.agency.last_day]
 
     @cached_property
@@ -135,7 +137,8 @@ class Ledger:
 
     def _by_the_end(self, days: np.ndarray, at: np.ndarray) -> np.ndarray:
         """The days in cells `at`, blank where they lie after the client's end."""
-        return np.where(days > self.column("end_date")[at], NO_DAY, days)
+        too_late = days > self.column("end_date")[at]
+        return np.where(too_late, NO_DAY, days)
 
 
 def _dated(rng: Rng, people: pd.DataFrame) -> pd.DataFrame:
@@ -146,9 +149,11 @@ def _dated(rng: Rng, people: pd.DataFrame) -> pd.DataFrame:
     gone = (people["kind"] > 0).to_numpy()
     month = people["month"].to_numpy()
     day = people["day"].to_numpy()
-    end = np.where(gone, day_of(month + people["ended"].to_numpy(), day) - DAY, NO_DAY)
+    last_month = day_of(month + people["ended"].to_numpy(), day)
+    end = np.where(gone, last_month - DAY, NO_DAY)
     decided = day_of(month + people["decided"].to_numpy() - 1, day) + rng.integers(0, 28, n) * DAY
-    decided = np.where(gone, np.minimum(decided, end), NO_DAY)
+    earlier = np.minimum(decided, end)
+    decided = np.where(gone, earlier, NO_DAY)
     unknown = rng.random(n) < 0.05
     initiator = people["kind"].map(KINDS)
     reason = [
@@ -170,7 +175,8 @@ def _dated(rng: Rng, people: pd.DataFrame) -> pd.DataFrame:
 def day_of(month: np.ndarray, day: np.ndarray | int) -> np.ndarray:
     """The dates of these days in months counted from the start of the burn-in."""
     first = np.datetime64((FIRST_RECORDED - BURN_IN_MONTHS).start_time, "M")
-    days: np.ndarray = (first + month).astype("datetime64[D]") + (np.asarray(day) - 1) * DAY
+    days_on = (np.asarray(day) - 1) * DAY
+    days: np.ndarray = (first + month).astype("datetime64[D]") + days_on
     return days
 
 
@@ -181,14 +187,16 @@ def signs_of(rng: Rng, quality: np.ndarray) -> pd.DataFrame:
     signs = {}
     for name, usual in FACTS["signing"]["usual"].items():
         pull = -quality if name in FACTS["signing"]["worse"] else quality
-        chance = 1 / (1 + np.exp(-(usual + 0.8 * pull)))
+        exponent = -(usual + 0.8 * pull)
+        chance = 1 / (1 + np.exp(exponent))
         signs[name] = np.where(rng.random(len(quality)) < chance, "yes", "no")
     return pd.DataFrame({**signs, "approval_layers": rng.poisson(np.exp(0.5 - 0.25 * quality))})
 
 
 def ids_of(letter: str, number: np.ndarray) -> np.ndarray:
     """Ids as text for numbers from 0, made once for each person."""
-    return np.array(numbered(letter, int(number.max(initial=-1)) + 1), dtype=object)[number]
+    highest = int(number.max(initial=-1)) + 1
+    return np.array(numbered(letter, highest), dtype=object)[number]
 
 
 def _names(rng: Rng, industries: pd.Series) -> list[str]:
@@ -203,8 +211,10 @@ def _names(rng: Rng, industries: pd.Series) -> list[str]:
     trade = rng.integers(0, 3, n)
     for k, industry in enumerate(industries):
         one = places[first[k]]
-        other = places[(first[k] + step[k]) % len(places)]
-        word = FACTS["industries"][industry][trade[k]]
+        next_place = first[k] + step[k]
+        other = places[next_place % len(places)]
+        words = FACTS["industries"][industry]
+        word = words[trade[k]]
         name = f"{one} & {other} {word}" if two[k] or f"{one} {word}" in seen else f"{one} {word}"
         seen[name] += 1
         names.append(name if seen[name] == 1 else f"{name} {seen[name]}")

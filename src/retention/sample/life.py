@@ -56,45 +56,93 @@ def live(
     the other ends.
     """
     rng = np.random.default_rng(seed)
-    world = agency.world
-    people = _signings(rng, agency, rate * world.arrivals)
+    people = _signings(rng, agency, rate * agency.world.arrivals)
     if force_term:
         people["term"] = force_term
-    n = len(people)
     term = people["term"].to_numpy()
-    fee = 8000 * np.exp(people["z"].to_numpy()) * np.vectorize(FEES.get)(term) / 100
-    breaks = rng.random(n) < world.breach
-    wish, decided, ended, kind = (np.zeros(n, dtype=np.int16) for _ in range(4))
+    logs = people["z"].to_numpy()
+    size = np.exp(logs)
+    shares = np.vectorize(FEES.get)(term)
+    fee = 8000 * size * shares / 100
+    fates = _Fates(rng, agency, people, term, fee)
     states: dict[str, list[np.ndarray]] = defaultdict(list)
     for t, (eta, now) in enumerate(_service(rng, people, agency), 1):
-        here = (kind == 0) & (people["month"].to_numpy() + t <= agency.total)
-        wish[here & (wish == 0) & (rng.random(n) < -np.expm1(-np.exp(eta)))] = t
+        now |= fates.month(t, eta)
+        change = AFTER_WISH * now["wished"]
+        now["reported"] = now["liking"] + change
+        for name, values in now.items():
+            is_real = values.dtype.kind == "f"
+            states[name].append(values.astype(np.float32) if is_real else values)
+    people = people.assign(
+        decided=fates.decided, ended=fates.ended, kind=fates.kind, wish=fates.wish
+    )
+    stacked = {name: np.stack(months, axis=1) for name, months in states.items()}
+    return Lives(people, stacked)
+
+
+class _Fates:
+    """Who wishes to leave, and who is gone why, as the months of service pass.
+
+    Arrays of shape (n,): `wish`, `decided` and `ended` are months of service (0: not yet), `kind`
+    is how it ended.
+    """
+
+    def __init__(
+        self, rng: Rng, agency: Agency, people: pd.DataFrame, term: np.ndarray, fee: np.ndarray
+    ) -> None:
+        n = len(people)
+        self.rng = rng
+        self.agency = agency
+        self.people = people
+        self.term = term
+        self.fee = fee
+        self.signed = people["month"].to_numpy()
+        self.breaks = rng.random(n) < agency.world.breach
+        self.wish = np.zeros(n, dtype=np.int16)
+        self.decided = np.zeros(n, dtype=np.int16)
+        self.ended = np.zeros(n, dtype=np.int16)
+        self.kind = np.zeros(n, dtype=np.int16)
+
+    def month(self, t: int, eta: np.ndarray) -> dict[str, np.ndarray]:
+        """Month `t` of service: `eta` is the log-hazard of the wish to leave. Hours, and who wishes
+        to leave.
+        """
+        n = len(self.kind)
+        in_time = self.signed + t <= self.agency.total
+        here = (self.kind == 0) & in_time
+        pace = -np.exp(eta)
+        chance = -np.expm1(pace)
+        struck = self.rng.random(n) < chance
+        self.wish[here & (self.wish == 0) & struck] = t
+        hours = self._hours()
+        for reason, acts, notice in self._ends(t, hours):
+            gone = here & (self.kind == 0) & acts
+            self.kind[gone] = reason
+            self.decided[gone] = t
+            self.ended[gone] = t + notice
+        return {"hours": hours, "wished": self.wish > 0}
+
+    def _hours(self) -> np.ndarray:
+        """Hours of work of a month: more for those who pay more, and for the difficult."""
+        usual = np.log(4 + self.fee / 150)
+        difficult = self.people["difficult"].to_numpy()
+        return self.rng.lognormal(usual, 0.35) * (1 + 0.15 * difficult)
+
+    def _ends(self, t: int, hours: np.ndarray) -> Iterator[tuple[int, np.ndarray, int]]:
+        """Who would end the relation in this month, by reason, and with how many months' notice."""
+        world = self.agency.world
+        n = len(self.kind)
+        yield NEUTRAL, self.rng.random(n) < 0.003, 0
+        let_go = _agency_hazard(self.people, self.fee, hours, world)
+        yield AGENCY, self.rng.random(n) < let_go, world.notice_months
         # Notice can be given: by monthly clients always, on fixed terms one notice before a
         # renewal.
-        free = (term == 1) | ((t + world.notice_months) % term == 0) | (not world.lock_in)
-        wished = wish > 0
-        hours = rng.lognormal(np.log(4 + fee / 150), 0.35) * (
-            1 + 0.15 * people["difficult"].to_numpy()
-        )
-        ends = (
-            (NEUTRAL, rng.random(n) < 0.003, 0),
-            (
-                AGENCY,
-                rng.random(n) < _agency_hazard(people, fee, hours, world),
-                world.notice_months,
-            ),
-            (CLIENT, wished & (free | breaks & (wish == t)), world.notice_months),
-        )
-        for reason, acts, notice in ends:
-            struck = here & (kind == 0) & acts
-            kind[struck] = reason
-            decided[struck] = t
-            ended[struck] = t + notice
-        now |= {"hours": hours, "wished": wished, "reported": now["liking"] + AFTER_WISH * wished}
-        for name, values in now.items():
-            states[name].append(values.astype(np.float32) if values.dtype.kind == "f" else values)
-    people = people.assign(decided=decided, ended=ended, kind=kind, wish=wish)
-    return Lives(people, {name: np.stack(months, axis=1) for name, months in states.items()})
+        at_end = t + world.notice_months
+        due = at_end % self.term == 0
+        may = (self.term == 1) | due
+        free = may | (not world.lock_in)
+        breach = self.breaks & (self.wish == t)
+        yield CLIENT, (self.wish > 0) & (free | breach), world.notice_months
 
 
 def _signings(rng: Rng, agency: Agency, rate: float) -> pd.DataFrame:
@@ -104,7 +152,8 @@ def _signings(rng: Rng, agency: Agency, rate: float) -> pd.DataFrame:
     sources = FACTS["sources"]["share"]
     sellers = FACTS["sellers"]
     season = np.array(FACTS["season"] if agency.world.season else [1.0] * 12)
-    calendar = (np.arange(agency.total) - BURN_IN_MONTHS) % 12
+    months = np.arange(agency.total)
+    calendar = (months - BURN_IN_MONTHS) % 12
     month = np.repeat(np.arange(agency.total), rng.poisson(rate * season[calendar]))
     n = len(month)
     z = rng.normal(size=n)
@@ -135,68 +184,78 @@ def _service(
     """Each month of service as it goes for all who never left: the log-hazard of the wish to leave,
     and the states.
     """
-    world = agency.world
     n = len(people)
     signed = people["month"].to_numpy()
     remote = people["remote"].to_numpy()
     seat = people["seat"].to_numpy()
     flagged = np.zeros(n, dtype=bool)
     away = np.zeros(n, dtype=int)
-    moods = _moods(rng, n, world)
-
-    def felt(rep: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        own, pushed, results = next(moods)
-        return own + agency.reps["liking"][rep] + pushed, results
-
+    moods = _moods(rng, n, agency.world)
     first = agency.seats[seat, signed]
-    seen = [felt(first), felt(first)]  # two months of acquaintance before the first
+    # two months of acquaintance before the first
+    seen = [_felt(moods, first, agency), _felt(moods, first, agency)]
     for t in range(1, agency.total + 1):
-        seat = np.where(rng.random(n) < 0.004, rng.integers(0, len(agency.seats), n), seat)
-        rep = agency.seats[seat, np.minimum(signed + t - 1, agency.total - 1)]
-        seen = [*seen[-2:], felt(rep)]
-        liking, results = seen[0]  # of two months ago
-        slow = agency.reps["slowness"][rep]
-        pull = agency.reps["leaving"][rep]
+        other = rng.random(n) < 0.004
+        seat = np.where(other, rng.integers(0, len(agency.seats), n), seat)
+        served = signed + t - 1
+        month = np.minimum(served, agency.total - 1)
+        rep = agency.seats[seat, month]
+        seen = [*seen[-2:], _felt(moods, rep, agency)]
         visit = rng.random(n) < np.where(remote, 0.45, 0.25)
         away = np.where(visit, 0, away + 1)
-        likely = slow > 0.8 if world.flags_follow_work else people["difficult"].to_numpy()
-        noted = rng.random(n) < np.where(likely, 0.05, 0.003)
-        eta = (
-            _eta_of_signing(t, people, world)
-            + world.liking * liking
-            + world.results * results
-            + pull
-        )
-        eta = eta + world.slow * slow + world.flag * flagged + world.far * (remote & (away > 2))
-        yield (
-            eta,
-            {
-                "liking": seen[-1][0],
-                "results": seen[-1][1],
-                "rep": rep,
-                "visit": visit,
-                "noted": noted,
-            },
-        )
+        noted = rng.random(n) < _chance_of_flag(people, rep, agency)
+        eta = _eta_of_signing(t, people, agency.world)
+        eta = _eta_of_service(eta, seen[0], rep, agency)
+        eta = eta + agency.world.flag * flagged
+        far = remote & (away > 2)
+        eta = eta + agency.world.far * far
+        liking, results = seen[-1]
+        states = {"liking": liking, "results": results, "rep": rep, "visit": visit, "noted": noted}
+        yield eta, states
         flagged |= noted
+
+
+def _felt(
+    moods: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]], rep: np.ndarray, agency: Agency
+) -> tuple[np.ndarray, np.ndarray]:
+    """Liking and results of the next month, with this rep."""
+    own, pushed, results = next(moods)
+    trait = agency.reps["liking"][rep]
+    return own + trait + pushed, results
+
+
+def _chance_of_flag(people: pd.DataFrame, rep: np.ndarray, agency: Agency) -> np.ndarray:
+    """The monthly chance that a flag is noted about each client."""
+    likely = people["difficult"].to_numpy()
+    if agency.world.flags_follow_work:
+        likely = agency.reps["slowness"][rep] > 0.8
+    return np.where(likely, 0.05, 0.003)
 
 
 def _eta_of_signing(t: int, people: pd.DataFrame, world: World) -> np.ndarray:
     """The part of the log-hazard that is settled at signing, by month of service."""
     monthly = (people["term"] == 1) - 0.5
-    eta = (
-        world.baseline
-        + world.contract * monthly
-        + world.spend * people["z"]
-        + world.quality * people["quality"]
-    )
-    eta = (
-        eta
-        + world.early * (t <= 6)
-        + world.late * (t > 18)
-        + world.promise * people["promise"] * (t <= 6)
-    )
+    young = t <= 6
+    eta = world.baseline + world.contract * monthly
+    eta = eta + world.spend * people["z"]
+    eta = eta + world.quality * people["quality"]
+    eta = eta + world.early * young
+    eta = eta + world.late * (t > 18)
+    eta = eta + world.promise * people["promise"] * young
     return eta.to_numpy()
+
+
+def _eta_of_service(
+    eta: np.ndarray, felt: tuple[np.ndarray, np.ndarray], rep: np.ndarray, agency: Agency
+) -> np.ndarray:
+    """The log-hazard with what was felt (liking, results) two months ago, and what the rep does."""
+    world = agency.world
+    liking, results = felt
+    eta = eta + world.liking * liking
+    eta = eta + world.results * results
+    eta = eta + agency.reps["leaving"][rep]
+    slowness = agency.reps["slowness"][rep]
+    return eta + world.slow * slowness
 
 
 def _agency_hazard(
@@ -206,8 +265,10 @@ def _agency_hazard(
     late payers.
     """
     unprofitable = fee < HOURLY_COST * hours
-    pull = 0.8 * unprofitable + 0.8 * people["late_payer"] + world.agency_spend * people["z"]
-    return world.agency * np.exp(pull.to_numpy())
+    costs = 0.8 * unprofitable + 0.8 * people["late_payer"]
+    pull = costs + world.agency_spend * people["z"]
+    factors = pull.to_numpy()
+    return world.agency * np.exp(factors)
 
 
 def _moods(rng: Rng, n: int, world: World) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -227,4 +288,5 @@ def _moods(rng: Rng, n: int, world: World) -> Iterator[tuple[np.ndarray, np.ndar
 
 def _shock(rng: Rng, n: int) -> np.ndarray:
     liking, other = rng.normal(size=(2, n))
-    return np.stack([liking, 0.30 * liking + math.sqrt(1 - 0.30**2) * other])
+    own = math.sqrt(1 - 0.30**2) * other
+    return np.stack([liking, 0.30 * liking + own])

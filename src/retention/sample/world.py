@@ -85,7 +85,8 @@ class Agency:
     @property
     def last_day(self) -> pd.Timestamp:
         """The last day that the books know of."""
-        return (FIRST_RECORDED + (self.months - 1)).end_time.normalize()
+        last = FIRST_RECORDED + (self.months - 1)
+        return last.end_time.normalize()
 
 
 def signings_a_month(clients: int, months: int) -> float:
@@ -101,10 +102,12 @@ def found(world: World, clients: int, months: int, seed: int) -> Agency:
     """
     rng = np.random.default_rng([seed, 0])
     total = BURN_IN_MONTHS + months
-    seats = max(world.reps, round(world.reps * signings_a_month(clients, months) / 8))
+    needed = world.reps * signings_a_month(clients, months) / 8
+    seats = max(world.reps, round(needed))
     leaves = rng.random((seats, total)) < 1 / 48
     leaves[:, 0] = True
-    number = np.cumsum(leaves).reshape(leaves.shape) - 1
+    so_far = np.cumsum(leaves)
+    number = so_far.reshape(leaves.shape) - 1
     since = np.nonzero(leaves)[1]
     until = np.where(
         np.roll(since, -1) == 0, total, np.roll(since, -1)
@@ -135,10 +138,12 @@ def _staff(
     n = len(people)
     others = len(people) - len(since)
     months = pd.period_range(FIRST_RECORDED - BURN_IN_MONTHS, periods=total + 1, freq="M")
-    started = pd.Series(months.start_time[np.append(since, [0] * others)])
+    places = np.append(since, [0] * others)
+    started = pd.Series(months.start_time[places])
     # A month to hand over: clients change on the day their month of service begins.
     until = np.append(until, [total] * others)
-    ended = pd.Series(months.end_time.normalize()[until]).where(until < total)
+    ends = months.end_time.normalize()[until]
+    ended = pd.Series(ends).where(until < total)
     trained = started + pd.Timedelta(days=60)
     letters = rng.integers(0, 26, n)
     mixed = rng.permutation(n) % len(first_names)

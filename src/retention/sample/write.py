@@ -75,7 +75,8 @@ def _batch(
     """One batch of clients with seeds of its own; the ids of later batches begin with c1_,
     c2_, ...
     """
-    rate = signings_a_month(clients, agency.months) / _count(clients)
+    signings = signings_a_month(clients, agency.months)
+    rate = signings / _count(clients)
     lives = live(agency, rate, (seed, 1, number), force_term)
     return Books(agency, lives, (seed, 2, number), "c" if number == 0 else f"c{number}_")
 
@@ -108,7 +109,8 @@ def write_sample(
             made = list(pool.map(write, range(count)))
     text = json.dumps(_truth(agency, seed, clients, made), indent=1, allow_nan=False)
     (out / "truth.json").write_text(text + "\n", "utf-8")
-    words = {"last": agency.last_day.date(), "seed": seed, "dictionary": dictionary()}
+    day = agency.last_day.date()
+    words = {"last": day, "seed": seed, "dictionary": dictionary()}
     for template in files("retention.sample").joinpath("templates").iterdir():
         (out / template.name).write_text(template.read_text("utf-8").format(**words), "utf-8")
 
@@ -168,7 +170,8 @@ def _truth(
     """
     reps = pd.DataFrame(agency.reps)
     promises = pd.Series(FACTS["sellers"]["promise"])
-    sellers = pd.DataFrame({"promise": promises, "early_leaving": promises * agency.world.promise})
+    planted = promises * agency.world.promise
+    sellers = pd.DataFrame({"promise": promises, "early_leaving": planted})
     return {
         "about": "Planted truth, for tests of the analyses; no analysis reads it. Effects are on "
         "the log-hazard scale.",
@@ -188,8 +191,10 @@ def _states(books: Books) -> list[dict[str, Any]]:
     """
     rows = books.rows
     months = books.cells.groupby("row")["t"]
-    first = months.min().reindex(rows.index, fill_value=0)
-    after = (months.max() + 1).reindex(rows.index, fill_value=0)
+    first_months = months.min()
+    first = first_months.reindex(rows.index, fill_value=0)
+    following = months.max() + 1
+    after = following.reindex(rows.index, fill_value=0)
     spans = list(zip(rows["life"], first, after, strict=True))
     states = {
         name: books.lives.states[name].astype(float).round(2) for name in ("liking", "results")
@@ -198,7 +203,10 @@ def _states(books: Books) -> list[dict[str, Any]]:
         name: [state[life, since:to].tolist() for life, since, to in spans]
         for name, state in states.items()
     }
-    kind = rows["kind"].map(KINDS).where(rows["kind"] > 0, None)
+    kinds = rows["kind"].map(KINDS)
+    kind = kinds.where(rows["kind"] > 0, None)
     names = {"z": "size", "wish": "wish_month", "decided": "decided_month", "ended": "ended_month"}
-    table = rows.rename(columns=names).assign(kind=kind, first_month=first + 1, **shown)
-    return table[FACTS["columns"]["truth"]].round(3).to_dict("records")
+    renamed = rows.rename(columns=names)
+    table = renamed.assign(kind=kind, first_month=first + 1, **shown)
+    columns = table[FACTS["columns"]["truth"]]
+    return columns.round(3).to_dict("records")

@@ -33,14 +33,16 @@ OF_TOP = ("reached", "lift")  # figures of the clients whom the team has time fo
 def skills(judgement: Judgement) -> Estimates:
     """Log-loss and Brier skill of the model over each rule."""
     predictions = judgement.predictions
-    counts = (predictions["client_id"].nunique(), distinct_leavers(predictions))
+    clients = predictions["client_id"].nunique()
+    counts = (clients, distinct_leavers(predictions))
     rows = []
     for rule, values in judgement.skills.items():
         squared = skill(predictions, rule, squared_losses)
         for figure, saved in (("log_loss_saved", values), ("brier_saved", squared)):
             name = say(f"churn_risk.figure.{figure}")
             group = say(f"churn_risk.over.{rule}")
-            rows.append(Estimate.of("risk", name, group, saved, "share", counts))
+            estimate = Estimate.of("risk", name, group, saved, "share", counts)
+            rows.append(estimate)
     return Estimates(tuple(rows), say("churn_risk.skill.caption"))
 
 
@@ -55,10 +57,12 @@ def table(views: dict[str, pd.DataFrame], capacity: int) -> Estimates:
         if not 0 < predictions["left"].sum() < len(predictions):
             continue
         group = say(f"churn_risk.view.{view}")
-        counts = (predictions["client_id"].nunique(), distinct_leavers(predictions))
+        clients = predictions["client_id"].nunique()
+        counts = (clients, distinct_leavers(predictions))
         for figure, values, unit in _figures(predictions, capacity):
             name = figure_words(figure, capacity)
-            rows.append(Estimate.of("risk", name, group, values, unit, counts))
+            estimate = Estimate.of("risk", name, group, values, unit, counts)
+            rows.append(estimate)
     return Estimates(tuple(rows), say("churn_risk.performance.caption"))
 
 
@@ -101,7 +105,8 @@ def average_precision(predictions: pd.DataFrame) -> list[float]:
 
     def mean_share(left: np.ndarray, stayed: np.ndarray) -> float:
         every = np.maximum(left + stayed, LEAST)
-        return float(np.diff(left, prepend=0) @ (left / every) / left[-1])
+        steps = np.diff(left, prepend=0)
+        return float(steps @ (left / every) / left[-1])
 
     return interval_of(by_rank(predictions, -predictions[MODEL], mean_share))
 
@@ -121,9 +126,12 @@ def area_draws(predictions: pd.DataFrame) -> np.ndarray:
     """
 
     def area(left: np.ndarray, stayed: np.ndarray) -> float:
-        below = (stayed + np.append(0, stayed[:-1])) / 2
-        pairs = max(left[-1] * stayed[-1], LEAST)
-        return float(np.diff(left, prepend=0) @ below / pairs)
+        before = np.append(0, stayed[:-1])
+        below = (stayed + before) / 2
+        both = left[-1] * stayed[-1]
+        pairs = max(both, LEAST)
+        steps = np.diff(left, prepend=0)
+        return float(steps @ below / pairs)
 
     return by_rank(predictions, predictions[MODEL], area)
 
@@ -132,7 +140,8 @@ def _top(predictions: pd.DataFrame, way: str, capacity: int) -> np.ndarray:
     """1 for the clients of each month with the highest risks, as many as there is capacity for;
     else 0.
     """
-    rank = predictions.groupby("month")[way].rank(method="first", ascending=False)
+    by_month = predictions.groupby("month")[way]
+    rank = by_month.rank(method="first", ascending=False)
     return np.asarray(rank <= capacity, float)
 
 
@@ -140,7 +149,8 @@ def calibration(predictions: pd.DataFrame) -> Iterator[tuple[str, list[float], s
     """Intercept (0 is right) and slope (1) of the outcomes on the predicted log-odds; intervals by
     client.
     """
-    odds = special.logit(np.clip(predictions[MODEL], LEAST, 1 - LEAST))
+    clipped = np.clip(predictions[MODEL], LEAST, 1 - LEAST)
+    odds = special.logit(clipped)
     if odds.nunique() < 2:  # one risk for all has no slope
         return
     groups = pd.factorize(predictions["client_id"])[0]
@@ -165,15 +175,18 @@ def reliability(predictions: pd.DataFrame, bins: int = 8) -> pd.DataFrame:
     if predictions.empty:
         return pd.DataFrame(columns=columns)
     rank = predictions[MODEL].rank(method="first")
-    number = pd.qcut(rank, min(bins, len(predictions)), labels=False)
+    number_of_bins = min(bins, len(predictions))
+    number = pd.qcut(rank, number_of_bins, labels=False)
     parts = []
     for _, part in predictions.groupby(number):
         share = float(part["left"].mean())
         clients = part["client_id"].nunique()
-        limits = stats.binomtest(round(share * clients), clients).proportion_ci(method="wilson")
+        test = stats.binomtest(round(share * clients), clients)
+        limits = test.proportion_ci(method="wilson")
         low = min(limits.low, share)
         high = max(limits.high, share)
-        parts.append((float(part[MODEL].mean()), share, low, high, len(part)))
+        predicted = float(part[MODEL].mean())
+        parts.append((predicted, share, low, high, len(part)))
     return pd.DataFrame(parts, columns=columns)
 
 
@@ -196,14 +209,17 @@ def observed_over_expected(predictions: pd.DataFrame) -> pd.DataFrame:
     """
     if predictions.empty:
         return pd.DataFrame()
-    since = predictions["month"] - predictions["month"].min()
+    first_month = predictions["month"].min()
+    since = predictions["month"] - first_month
     first = predictions[since % QUARTER == 0]
     sums = first.groupby("month").agg(
         clients_predicted=(MODEL, "sum"), clients_left=("left", "sum")
     )
     left = sums["clients_left"]
-    low = np.where(left > 0, stats.chi2.ppf(0.025, 2 * left) / 2, 0)
-    high = stats.chi2.ppf(0.975, 2 * left + 2) / 2
+    exact = stats.chi2.ppf(0.025, 2 * left) / 2
+    low = np.where(left > 0, exact, 0)
+    degrees = 2 * left + 2
+    high = stats.chi2.ppf(0.975, degrees) / 2
     expected = sums["clients_predicted"]
     frame = sums.assign(ratio=left / expected, low=low / expected, high=high / expected)
     frame = frame.reset_index()
@@ -218,15 +234,17 @@ def drifted(quarters: pd.DataFrame) -> Finding:
     """
     if quarters.empty:
         return Finding("risk", say("churn_risk.quarters.none"))
-    off = ((quarters["low"] > 1) | (quarters["high"] < 1)).to_numpy()
+    too_many = quarters["low"] > 1
+    off = (too_many | (quarters["high"] < 1)).to_numpy()
     if len(off) > 1 and off[-1] and off[-2]:
         return Finding("risk", say("churn_risk.quarters.off"), "warning")
     last = quarters.iloc[-1]
+    interval = between(last["low"], last["high"], "ratio")
     text = say(
         "churn_risk.quarters.last",
         left=last["clients_left"],
         predicted=last["clients_predicted"],
         ratio=last["ratio"],
-        interval=between(last["low"], last["high"], "ratio"),
+        interval=interval,
     )
     return Finding("risk", text)

@@ -109,10 +109,12 @@ def described(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Described:
     lacking = _lacking(rows)
     if lacking:
         empty = rows.head(0)
-        return Described(rows, empty, empty, pd.DataFrame(), {}, lacking)
+        nothing = pd.DataFrame()
+        return Described(rows, empty, empty, nothing, {}, lacking)
     others = rows.drop(columns=SERVICE)
     left = rows["left"].to_numpy(bool)
-    if tells(rows[SERVICE], left, np.zeros(len(rows))) > TELLS_TOO_MUCH:
+    no_groups = np.zeros(len(rows))
+    if tells(rows[SERVICE], left, no_groups) > TELLS_TOO_MUCH:
         rows = others
     together = _together(rows)
     shares, shuffled = judged(rows, together)
@@ -122,13 +124,15 @@ def described(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Described:
         if SERVICE in rows
         else "churn_risk.snapshot.service_left_out"
     )
-    return Described(rows, shares, without, _drivers(shares, shuffled), together, "", note)
+    drivers = _drivers(shares, shuffled)
+    return Described(rows, shares, without, drivers, together, "", note)
 
 
 def _lacking(rows: pd.DataFrame) -> str:
     """What there is too little of for a description; empty where there is enough."""
     left = int(rows["left"].sum())
-    stay = int((rows["left"] == 0).sum())
+    staying = rows["left"] == 0
+    stay = int(staying.sum())
     if min(left, stay) >= MIN_EVENTS:
         return ""
     return say("churn_risk.snapshot.lacking", needed=MIN_EVENTS, left=left, stay=stay)
@@ -136,14 +140,19 @@ def _lacking(rows: pd.DataFrame) -> str:
 
 def people(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.DataFrame:
     """A row a client with its columns and `left` (1: by choice); whoever else ended is left out."""
-    spells = spells.drop_duplicates("client_id", keep="last").reset_index(drop=True)
+    newest = spells.drop_duplicates("client_id", keep="last")
+    spells = newest.reset_index(drop=True)
     gone = spells["end_date"].notna()
-    chosen = spells["end_kind"].isin([CLIENT, UNKNOWN])
-    spells = spells[~gone | chosen].reset_index(drop=True)
+    by_choice = [CLIENT, UNKNOWN]
+    chosen = spells["end_kind"].isin(by_choice)
+    kept = spells[~gone | chosen]
+    spells = kept.reset_index(drop=True)
     texts = {name: "string" for name in spells if spells[name].dtype == object}
-    rows = pd.DataFrame(signing_features(spells.astype(texts), extra))
+    signing = signing_features(spells.astype(texts), extra)
+    rows = pd.DataFrame(signing)
     size = spells["monthly_ad_spend"].astype(float)
-    term = spells["contract_term_months"].astype("Int64").astype("string")
+    months = spells["contract_term_months"].astype("Int64")
+    term = months.astype("string")
     rows = rows.assign(
         log_size=np.log(size.where(size > 0)).to_numpy(), term_months=term.to_numpy()
     )
@@ -170,16 +179,19 @@ class SnapshotModel(ClassifierMixin, BaseEstimator):
         left = rows["left"].to_numpy()
         self.features_ = room_for(rows, leavers)
         # Prepared knows no outcome: medians, scales and levels.
-        prepared = Prepared().fit(rows[self.features_])
+        own = rows[self.features_]
+        prepared = Prepared().fit(own)
         X = prepared.transform(rows[self.features_])
         folds = StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=self.seed)
         offered = self._offered(leavers)
         losses = {}
         for name, way in offered.items():
-            shares = cross_val_predict(way, X, left, cv=folds, method="predict_proba")[:, 1]
+            predicted = cross_val_predict(way, X, left, cv=folds, method="predict_proba")
+            shares = predicted[:, 1]
             losses[name] = log_loss(left, shares)
         self.kind_ = min(losses, key=lambda name: losses[name])
-        self.pipeline_ = make_pipeline(prepared, offered[self.kind_].fit(X, left))
+        fitted = offered[self.kind_].fit(X, left)
+        self.pipeline_ = make_pipeline(prepared, fitted)
         self.classes_ = np.array([0, 1])
         return self
 
@@ -191,7 +203,8 @@ class SnapshotModel(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
         """Shares of staying and of having left, shape (n, 2)."""
-        return np.asarray(self.pipeline_.predict_proba(rows[self.features_]))
+        own = rows[self.features_]
+        return np.asarray(self.pipeline_.predict_proba(own))
 
 
 def judged(
@@ -209,14 +222,17 @@ def judged(
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED + repeat)
         rng = np.random.default_rng(SEED + repeat)
         for train, test in folds.split(rows, rows["left"]):
-            model = SnapshotModel().fit(rows.iloc[train])
+            known = rows.iloc[train]
+            model = SnapshotModel().fit(known)
             held_out = rows.iloc[test]
             shares = model.predict_proba(held_out)[:, 1]
-            parts.append(held_out[["client_id", "left"]].assign(**{MODEL: shares}))
+            whose = held_out[["client_id", "left"]]
+            parts.append(whose.assign(**{MODEL: shares}))
             order = rng.permutation(len(held_out))
             for name, columns in together.items():
                 others = held_out.assign(**{c: held_out[c].to_numpy()[order] for c in columns})
-                shuffled[name].append(model.predict_proba(others)[:, 1])
+                predicted = model.predict_proba(others)[:, 1]
+                shuffled[name].append(predicted)
     whole = pd.concat(parts, ignore_index=True)
     return whole, {name: np.concatenate(shares) for name, shares in shuffled.items()}
 
@@ -242,8 +258,10 @@ def _together(rows: pd.DataFrame) -> dict[str, list[str]]:
 def _alike(first: np.ndarray, second: np.ndarray) -> bool:
     """Whether any level (or number) of one column goes with any of the other."""
     with np.errstate(divide="ignore", invalid="ignore"):  # a level that nobody has
-        between_them = np.corrcoef(first.astype(float), second.astype(float), rowvar=False)
-    return bool(np.nanmax(np.abs(between_them[: first.shape[1], first.shape[1] :])) >= ALIKE)
+        own = first.astype(float)
+        between_them = np.corrcoef(own, second.astype(float), rowvar=False)
+    across = between_them[: first.shape[1], first.shape[1] :]
+    return bool(np.nanmax(np.abs(across)) >= ALIKE)
 
 
 def _drivers(shares: pd.DataFrame, shuffled: Mapping[str, np.ndarray]) -> pd.DataFrame:
@@ -253,9 +271,11 @@ def _drivers(shares: pd.DataFrame, shuffled: Mapping[str, np.ndarray]) -> pd.Dat
     whole = area_draws(shares)
     rows = []
     for name, other in shuffled.items():
-        lost = whole - area_draws(shares.assign(**{MODEL: other}))
+        mixed = shares.assign(**{MODEL: other})
+        lost = whole - area_draws(mixed)
         rows.append((name, *interval_of(lost)))
-    table = pd.DataFrame(rows, columns=["feature", "auc_lost", "low", "high"])
+    columns = ["feature", "auc_lost", "low", "high"]
+    table = pd.DataFrame(rows, columns=columns)
     return table.sort_values("auc_lost", ascending=False, ignore_index=True)
 
 
@@ -266,7 +286,8 @@ def drivers_words(found: Described) -> pd.DataFrame:
     names = {
         name: ", ".join(map(feature_words, columns)) for name, columns in found.together.items()
     }
-    return found.drivers.assign(feature=found.drivers["feature"].map(names))
+    names_of = found.drivers["feature"].map(names)
+    return found.drivers.assign(feature=names_of)
 
 
 def table(found: Described) -> Estimates:
@@ -278,10 +299,12 @@ def table(found: Described) -> Estimates:
         views = {WITH: found.shares, WITHOUT: found.without}
     rows = []
     for view, shares in views.items() if not found.why else ():
-        counts = (shares["client_id"].nunique(), distinct_leavers(shares))
+        clients = shares["client_id"].nunique()
+        counts = (clients, distinct_leavers(shares))
         for figure, values, unit in _figures(shares):
             name = figure_words(figure)
-            rows.append(Estimate.of("snapshot", name, view, values, unit, counts))
+            estimate = Estimate.of("snapshot", name, view, values, unit, counts)
+            rows.append(estimate)
     return Estimates(tuple(rows), say("churn_risk.snapshot.caption"))
 
 
@@ -318,16 +341,22 @@ def present(found: Described, spells: pd.DataFrame) -> pd.DataFrame:
     """
     if found.why or found.shares.empty:
         return pd.DataFrame()
-    share = found.shares.groupby("client_id")[MODEL].mean()
-    groups = reliability(found.shares, _groups_of(int(found.rows["left"].sum())))
-    staying = found.rows.loc[found.rows["left"] == 0, "client_id"]
+    by_client = found.shares.groupby("client_id")
+    share = by_client[MODEL].mean()
+    gone = int(found.rows["left"].sum())
+    groups = reliability(found.shares, _groups_of(gone))
+    still = found.rows["left"] == 0
+    staying = found.rows.loc[still, "client_id"]
     there = share[share.index.isin(staying)].sort_index()
     there = there.sort_values(ascending=False, kind="stable")
-    about = spells.drop_duplicates("client_id", keep="last").set_index("client_id")
+    newest = spells.drop_duplicates("client_id", keep="last")
+    about = newest.set_index("client_id")
     own = about.reindex(there.index)
     predicted = groups["predicted"].to_numpy()
-    edges = (predicted[1:] + predicted[:-1]) / 2
-    near = groups.iloc[np.searchsorted(edges, there)]
+    neighbours = predicted[:-1]
+    edges = (predicted[1:] + neighbours) / 2
+    nearest = np.searchsorted(edges, there)
+    near = groups.iloc[nearest]
     names = own.get("name", pd.Series(None, own.index)).fillna(pd.Series(own.index, own.index))
     return pd.DataFrame(
         {
@@ -347,7 +376,8 @@ def _groups_of(leavers: int) -> int:
     """Into how many groups clients are put for the list: 4 to 20, of twenty leavers each on average
     (ours).
     """
-    return int(np.clip(leavers // 20, 4, 20))
+    whole = np.clip(leavers // 20, 4, 20)
+    return int(whole)
 
 
 def shown(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:

@@ -71,7 +71,8 @@ class Watch:
         if self.why:
             return Finding("risk", say("churn_risk.lately.unknown", why=self.why))
         if self.risen:
-            text = say("churn_risk.lately.risen", counts=self._counts(), false_alarm=FALSE_ALARM)
+            counts = self._counts()
+            text = say("churn_risk.lately.risen", counts=counts, false_alarm=FALSE_ALARM)
             return Finding("risk", text, "warning")
         return Finding("risk", say("churn_risk.lately.calm", counts=self._counts()))
 
@@ -104,20 +105,27 @@ def watch(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: dt.date) -> Watch:
         why = say("churn_risk.lately.few", needed=MIN_EVENTS, months=MIN_MONTHS, left=left)
         return Watch(_no_months(), why=why)
     share, error = _expected(learned, table)
-    reported = (last - table["month"]).map(_on_record(table, last)).astype(float)
-    table = table.assign(expected=share * reported, error=error * reported**2)
-    sums = table.groupby("month").agg(observed=("left", "sum"), expected=("expected", "sum"))
+    ago = last - table["month"]
+    reported = ago.map(_on_record(table, last)).astype(float)
+    variance = error * reported**2
+    table = table.assign(expected=share * reported, error=variance)
+    by_month = table.groupby("month")
+    sums = by_month.agg(observed=("left", "sum"), expected=("expected", "sum"))
     months = sums.reset_index()
-    spread = _overdispersion(months[months["month"] <= last - APART])
-    window, chance = _unusual(table[table["month"] > last - max(WINDOWS)], last, spread)
+    apart = months["month"] <= last - APART
+    spread = _overdispersion(months[apart])
+    lately = table["month"] > last - max(WINDOWS)
+    window, chance = _unusual(table[lately], last, spread)
     inside = table[table["month"] > last - window]
     observed = int(inside["left"].sum())
     expected = float(inside["expected"].sum())
-    return Watch(months[months["month"] > last - SHOWN], window, observed, expected, chance)
+    shown = months[months["month"] > last - SHOWN]
+    return Watch(shown, window, observed, expected, chance)
 
 
 def _no_months() -> pd.DataFrame:
-    return pd.DataFrame(columns=["month", "observed", "expected"])
+    columns = ["month", "observed", "expected"]
+    return pd.DataFrame(columns=columns)
 
 
 def _followed(rows: pd.DataFrame, spells: pd.DataFrame, last: int) -> pd.DataFrame:
@@ -128,28 +136,36 @@ def _followed(rows: pd.DataFrame, spells: pd.DataFrame, last: int) -> pd.DataFra
     many months later a decision was on record. Of a day of decision that is counted back, that is
     the month of the end.
     """
-    chosen = spells["end_kind"].isin([CLIENT, UNKNOWN])
+    kinds = [CLIENT, UNKNOWN]
+    chosen = spells["end_kind"].isin(kinds)
     recorded = spells["recorded_date"].fillna(
         spells["end_date"].where(spells["decision_assumed"], spells["decision_date"])
     )
     decided = month_of(spells["decision_date"]).where(chosen)
-    ends = spells[KEY].assign(decided=decided, late=(month_of(recorded) - decided).clip(lower=0))
+    delay = (month_of(recorded) - decided).clip(lower=0)
+    ends = spells[KEY].assign(decided=decided, late=delay)
     columns = [*KEY, "month", "monthly", "term_months", "months_to_renewal", "tenure_months"]
     table = rows[columns].merge(ends, on=KEY, how="left")
     table["month"] += 1
-    table = table[table["month"] <= last].reset_index(drop=True)
-    left = (table["decided"] == table["month"]) & (table["month"] + table["late"] <= last)
-    free = table["monthly"].astype(float).fillna(1.0) > 0
-    service = np.digitize(table["tenure_months"].astype(float), BANDS)
-    near = table["months_to_renewal"].astype(float).clip(upper=NEAR).fillna(NEAR)
+    in_time = table[table["month"] <= last]
+    table = in_time.reset_index(drop=True)
+    recorded_by = table["month"] + table["late"] <= last
+    left = (table["decided"] == table["month"]) & recorded_by
+    monthly = table["monthly"].astype(float)
+    free = monthly.fillna(1.0) > 0
+    tenure = table["tenure_months"].astype(float)
+    service = np.digitize(tenure, BANDS)
+    ahead = table["months_to_renewal"].astype(float)
+    near = ahead.clip(upper=NEAR).fillna(NEAR)
     kind = np.where(free, 0, 1 + near)
     # who breaks a contract long before its renewal decides then and there
     bound = ~free & (near < NEAR)
-    term = table["term_months"].astype(float).where(bound, 1.0).fillna(1.0)
-    length = table["term_months"].astype(float).where(~free, 1.0).fillna(1.0)
-    return table.assign(
-        left=left.astype(int), kind=kind, group=service + 10 * kind + 1000 * length, term=term
-    )
+    months = table["term_months"].astype(float)
+    term = months.where(bound, 1.0).fillna(1.0)
+    months_bound = table["term_months"].astype(float)
+    length = months_bound.where(~free, 1.0).fillna(1.0)
+    gone = left.astype(int)
+    return table.assign(left=gone, kind=kind, group=service + 10 * kind + 1000 * length, term=term)
 
 
 def _on_record(table: pd.DataFrame, last: int) -> Mapping[int, float]:
@@ -159,7 +175,8 @@ def _on_record(table: pd.DataFrame, last: int) -> Mapping[int, float]:
     late = table.loc[
         (table["decided"] == table["month"]) & (table["month"] <= last - APART), "late"
     ]
-    ages = range(int(last - table["month"].min()) + 1)
+    span = last - table["month"].min()
+    ages = range(int(span) + 1)
     return {age: float((late <= age).mean()) if len(late) else 1.0 for age in ages}
 
 
@@ -169,15 +186,21 @@ def _expected(learned: pd.DataFrame, table: pd.DataFrame) -> tuple[np.ndarray, n
     A group's share is shrunk towards that of its kind (free, or so near to renewal), as far as it
     has few client-months.
     """
-    kinds = learned.groupby("kind")["left"].mean()
-    sums = learned.groupby(["kind", "group"])["left"].agg(["sum", "size"]).reset_index()
+    by_kind = learned.groupby("kind")
+    kinds = by_kind["left"].mean()
+    by_group = learned.groupby(["kind", "group"])["left"]
+    sums = by_group.agg(["sum", "size"]).reset_index()
     parent = sums["kind"].map(kinds)
     size = sums["size"] + SHRINK
-    share = pd.Series(((sums["sum"] + SHRINK * parent) / size).to_numpy(), sums["group"])
-    variance = share * (1 - share) / size.to_numpy()
+    shrunk = (sums["sum"] + SHRINK * parent) / size
+    share = pd.Series(shrunk.to_numpy(), sums["group"])
+    spread = share * (1 - share)
+    variance = spread / size.to_numpy()
     fallback = table["kind"].map(kinds).fillna(learned["left"].mean())
-    found = table["group"].map(share).fillna(fallback).to_numpy(float)
-    return found, table["group"].map(variance).fillna(0.0).to_numpy(float)
+    known = table["group"].map(share)
+    found = known.fillna(fallback).to_numpy(float)
+    variances = table["group"].map(variance)
+    return found, variances.fillna(0.0).to_numpy(float)
 
 
 def _overdispersion(months: pd.DataFrame) -> float:
@@ -185,7 +208,8 @@ def _overdispersion(months: pd.DataFrame) -> float:
     chance can be it.
     """
     enough = months[months["expected"] > 0]
-    squares = (enough["observed"] - enough["expected"]) ** 2 / enough["expected"]
+    off = enough["observed"] - enough["expected"]
+    squares = off**2 / enough["expected"]
     free = max(len(enough) - 1, 1)
     return float(squares.sum() / free) if stats.chi2.sf(squares.sum(), free) < 0.05 else 1.0
 
@@ -196,23 +220,28 @@ def _unusual(table: pd.DataFrame, last: int, spread: float) -> tuple[int, float]
     Counts by month and kind of contract are drawn from what is expected (Poisson, as overdispersed
     as the months before), the expected ones with the error of the shares that they are made of.
     """
-    cells = table.groupby(["month", "term"]).agg(
+    key = ["month", "term"]
+    cells = table.groupby(key).agg(
         left=("left", "sum"),
         expected=("expected", "sum"),
         error=("error", "sum"),
         rows=("left", "size"),
     )
     cells = cells.reset_index()
-    parts = np.stack([_parts(cells, last, window) for window in WINDOWS])
+    by_window = [_parts(cells, last, window) for window in WINDOWS]
+    parts = np.stack(by_window)
     observed = cells["left"].to_numpy(float)
     expected = cells["expected"].to_numpy(float)
-    marks = _evidence(observed[None], expected, parts)[0]
+    evidence = _evidence(observed[None], expected, parts)
+    marks = evidence[0]
     rng = np.random.default_rng(SEED)
     off = _errors(table, cells, rng)
     drawn = _counts(rng, np.clip(expected + off, 0, None), spread)
-    by_chance = _evidence(drawn, expected, parts).max(axis=1)
+    drawn_marks = _evidence(drawn, expected, parts)
+    by_chance = drawn_marks.max(axis=1)
     best = int(np.argmax(marks))
-    chance = (1 + np.sum(by_chance >= marks[best])) / (1 + DRAWS)
+    as_large = np.sum(by_chance >= marks[best])
+    chance = (1 + as_large) / (1 + DRAWS)
     return WINDOWS[best], float(chance)
 
 
@@ -221,7 +250,8 @@ def _parts(cells: pd.DataFrame, last: int, window: int) -> np.ndarray:
     the term.
     """
     since = cells["month"] - (last - window)
-    return np.asarray((since / cells["term"]).clip(0, 1), dtype=float)
+    share = (since / cells["term"]).clip(0, 1)
+    return np.asarray(share, dtype=float)
 
 
 def _evidence(counts: np.ndarray, expected: np.ndarray, parts: np.ndarray) -> np.ndarray:
@@ -231,18 +261,22 @@ def _evidence(counts: np.ndarray, expected: np.ndarray, parts: np.ndarray) -> np
     Its largest value over windows is the CUSUM of Poisson counts (Lucas 1985), each window weighed
     by its prior.
     """
-    ratio = np.log(RISE) * counts @ parts.T - (RISE**parts - 1) @ expected
-    return np.asarray(ratio + np.log([PRIOR[window] for window in WINDOWS]))
+    gain = np.log(RISE) * counts @ parts.T
+    ratio = gain - (RISE**parts - 1) @ expected
+    prior = [PRIOR[window] for window in WINDOWS]
+    return np.asarray(ratio + np.log(prior))
 
 
 def _errors(table: pd.DataFrame, cells: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
     """Draws of how far the expected ends of each cell are off, shape (DRAWS, cells): a group errs
     alike in all.
     """
+    key = ["month", "term"]
     sums = table.assign(root=np.sqrt(table["error"])).pivot_table(
-        index=["month", "term"], columns="group", values="root", aggfunc="sum", fill_value=0.0
+        index=key, columns="group", values="root", aggfunc="sum", fill_value=0.0
     )
-    ordered = sums.reindex(pd.MultiIndex.from_frame(cells[["month", "term"]]))
+    order = cells[["month", "term"]]
+    ordered = sums.reindex(pd.MultiIndex.from_frame(order))
     return rng.normal(size=(DRAWS, ordered.shape[1])) @ ordered.to_numpy().T
 
 

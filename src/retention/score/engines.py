@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from polars import selectors
 from retention.data.folders import private, readable
 from retention.data.schema import TABLES
 from retention.errors import ConfigError
-from retention.history.features import BEFORE, Window, month_features, rep_loads
+from retention.history.features import BEFORE, month_features, rep_loads
 from retention.history.snapshots import last_month, month_of
+from retention.history.window import Window
 from retention.settings import ResultsSettings
 from retention.words import say
 
@@ -67,28 +69,61 @@ def write_features(
     """
     if engine not in ENGINES:
         known = ", ".join(ENGINES)
-        raise ConfigError(say("study.features.no_engine", engine=engine, known=known))
+        text = say("study.features.no_engine", engine=engine, known=known)
+        raise ConfigError(text)
     tables = _tables(folder)
-    spells = spells.assign(spell=range(len(spells)))
-    since = int(begin.year * 12 + begin.month - 1)
     last = last_month(cutoff)
-    first = int(month_of(spells["start_date"]).min()) - BEFORE
-    months = pd.DataFrame({"month": range(first, last + 1)})
-    fresh = out.with_name(f".{out.name}.new")
-    # what a command that was killed left behind, its spilled rows too
-    shutil.rmtree(fresh, ignore_errors=True)
-    spill = private(private(fresh) / SPILL)
+    started = month_of(spells["start_date"])
+    first = int(started.min()) - BEFORE
+    months = begin.year * 12 + begin.month
+    since = int(months - 1)
 
     def make(frames: Mapping[str, Any]) -> Any:
         return month_features(frames, window, results, since)
 
+    every_month = range(first, last + 1)
+    task = _Task(
+        tables=tables,
+        spells=spells.assign(spell=range(len(spells))),
+        months=pd.DataFrame({"month": every_month}),
+        last=last,
+        part_months=part_months,
+        make=make,
+        tell=tell,
+    )
+    beside = out.with_name(f".{out.name}.new")
+    fresh = _written(task, engine, beside)
+    readable(fresh)
+    shutil.rmtree(out, ignore_errors=True)
+    fresh.rename(out)
+    return out
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be made: of which tables and engagements, for which months, and how."""
+
+    tables: Mapping[str, Path]
+    spells: pd.DataFrame
+    months: pd.DataFrame
+    last: int
+    part_months: int
+    make: Make
+    tell: Tell
+
+
+def _written(task: _Task, engine: str, fresh: Path) -> Path:
+    """The new folder with all features; nothing of it is left where that fails."""
+    # what a command that was killed left behind, its spilled rows too
+    shutil.rmtree(fresh, ignore_errors=True)
+    spill = private(private(fresh) / SPILL)
     try:
         if engine == "spark":
-            _on_spark(tables, spells, months, make, fresh, spill)
+            _on_spark(task, fresh, spill)
+        elif engine == "polars":
+            _part_by_part(_Polars(task.tables), task, fresh)
         else:
-            bounds = _parts(spells, last, part_months)
-            reader = _Polars(tables) if engine == "polars" else _DuckDB(tables, spill)
-            _part_by_part(reader, bounds, months, make, fresh, tell)
+            _part_by_part(_DuckDB(task.tables, spill), task, fresh)
     except ImportError as missing:
         shutil.rmtree(fresh)
         needs = NEEDS[engine]
@@ -98,10 +133,7 @@ def write_features(
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     shutil.rmtree(spill, ignore_errors=True)
-    readable(fresh)
-    shutil.rmtree(out, ignore_errors=True)
-    fresh.rename(out)
-    return out
+    return fresh
 
 
 def _tables(folder: Path) -> dict[str, Path]:
@@ -111,9 +143,11 @@ def _tables(folder: Path) -> dict[str, Path]:
     tables = {path.stem: path for path in sorted(found) if path.stem in {*TABLES} - {"clients"}}
     wrong = []
     for name, path in tables.items():
-        wrong += faults(name, pl.scan_parquet(_files(path)).collect_schema())
+        scan = pl.scan_parquet(_files(path))
+        wrong += faults(name, scan.collect_schema())
     if wrong:
-        raise ConfigError("\n".join([say("study.features.faults", faults=len(wrong)), *wrong]))
+        head = say("study.features.faults", faults=len(wrong))
+        raise ConfigError("\n".join([head, *wrong]))
     return tables
 
 
@@ -133,7 +167,8 @@ def faults(name: str, schema: Mapping[str, pl.DataType]) -> list[str]:
             wrong.append("  " + say("study.features.missing", **about))
         elif found is not None and not FITS[kind](found):
             needed = say(f"study.features.{kind}")
-            wrong.append("  " + say("study.features.type", **about, found=found, needed=needed))
+            text = say("study.features.type", **about, found=found, needed=needed)
+            wrong.append("  " + text)
     return wrong
 
 
@@ -141,14 +176,18 @@ def _parts(spells: pd.DataFrame, last: int, part_months: int) -> list[pd.DataFra
     """The engagements in the order of the clients' ids, cut where so many months have come
     together.
     """
-    ordered = spells.sort_values(["client_id", "engagement"], kind="stable")
-    there = (
-        month_of(ordered["end_date"]).fillna(last).clip(upper=last)
-        - month_of(ordered["start_date"])
-        + 1
-    ).clip(lower=1)
-    number = (there.groupby(ordered["client_id"]).sum().cumsum() - 1) // part_months
-    return [part for _, part in ordered.groupby(ordered["client_id"].map(number))]
+    key = ["client_id", "engagement"]
+    ordered = spells.sort_values(key, kind="stable")
+    clients = ordered["client_id"]
+    start = month_of(ordered["start_date"])
+    until = month_of(ordered["end_date"]).fillna(last)
+    end = until.clip(upper=last)
+    span = end - start + 1
+    there = span.clip(lower=1)
+    by_client = there.groupby(clients)
+    so_far = by_client.sum().cumsum()
+    number = (so_far - 1) // part_months
+    return [part for _, part in ordered.groupby(clients.map(number))]
 
 
 class _Polars:
@@ -159,10 +198,12 @@ class _Polars:
 
     def frame(self, rows: pd.DataFrame) -> Any:
         texts = {name: "string" for name in rows if rows[name].dtype == object}
-        return pl.from_pandas(rows.astype(texts)).lazy()
+        typed = rows.astype(texts)
+        return pl.from_pandas(typed).lazy()
 
     def between(self, first: str, last: str) -> dict[str, Any]:
-        inside = pl.col("client_id").is_between(pl.lit(first), pl.lit(last))
+        client = pl.col("client_id")
+        inside = client.is_between(pl.lit(first), pl.lit(last))
         return {
             n: t.filter(inside) if "client_id" in t.collect_schema() else t
             for n, t in self.tables.items()
@@ -190,7 +231,8 @@ class _DuckDB:
         import pyarrow as pa
 
         texts = {name: "string" for name in rows if rows[name].dtype == object}
-        return self.base.from_arrow(pa.Table.from_pandas(rows.astype(texts), preserve_index=False))
+        table = pa.Table.from_pandas(rows.astype(texts), preserve_index=False)
+        return self.base.from_arrow(table)
 
     def between(self, first: str, last: str) -> dict[str, Any]:
         low, high = (text.replace("'", "''") for text in (first, last))
@@ -206,36 +248,35 @@ class _DuckDB:
         found.write_parquet(str(path))
 
 
-def _part_by_part(
-    engine: _Polars | _DuckDB,
-    parts: list[pd.DataFrame],
-    months: pd.DataFrame,
-    make: Make,
-    out: Path,
-    tell: Tell,
-) -> None:
+def _part_by_part(engine: _Polars | _DuckDB, task: _Task, out: Path) -> None:
     """Each part's features; how many clients a rep has is counted over all parts first."""
-    given = [engine.frame(part) for part in parts]
-    read = [
-        engine.between(str(part["client_id"].iloc[0]), str(part["client_id"].iloc[-1]))
-        for part in parts
-    ]
-    about = {"months": engine.frame(months)}
+    parts = _parts(task.spells, task.last, task.part_months)
+    about = {"months": engine.frame(task.months)}
+    given = []
+    for part in parts:
+        newest = str(part["client_id"].iloc[-1])
+        first, last = str(part["client_id"].iloc[0]), newest
+        tables = engine.between(first, last)
+        rows = engine.frame(part)
+        given.append({**tables, "engagements": rows, **about})
     if len(parts) > 1:
-        tell(say("study.features.counting"))
-        loads = [
-            _loads(engine, {**tables, "engagements": rows, **about})
-            for rows, tables in zip(given, read, strict=True)
-        ]
-        every = pd.concat(loads).groupby(["rep", "month"], as_index=False)["rep_load"].sum()
-        about["loads"] = engine.frame(
-            every.astype({"rep": object, "month": "int64", "rep_load": float})
-        )
-    for number, (rows, tables) in enumerate(zip(given, read, strict=True), 1):
-        engine.write(
-            make({**tables, "engagements": rows, **about}), out / f"part-{number:04d}.parquet"
-        )
-        tell(say("study.features.part", number=number, parts=len(parts)))
+        task.tell(say("study.features.counting"))
+        loads = engine.frame(_all_loads(engine, given))
+        given = [{**frames, "loads": loads} for frames in given]
+    for number, frames in enumerate(given, 1):
+        path = out / f"part-{number:04d}.parquet"
+        engine.write(task.make(frames), path)
+        task.tell(say("study.features.part", number=number, parts=len(parts)))
+
+
+def _all_loads(engine: _Polars | _DuckDB, parts: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """How many clients each rep had by month, over all parts: `rep, month, rep_load`."""
+    by_part = [_loads(engine, frames) for frames in parts]
+    loads = pd.concat(by_part)
+    sums = loads.groupby(["rep", "month"], as_index=False)
+    every = sums["rep_load"].sum()
+    types = {"rep": object, "month": "int64", "rep_load": float}
+    return every.astype(types)
 
 
 def _loads(engine: _Polars | _DuckDB, tables: Mapping[str, Any]) -> pd.DataFrame:
@@ -252,25 +293,20 @@ def _loads(engine: _Polars | _DuckDB, tables: Mapping[str, Any]) -> pd.DataFrame
     )
 
 
-def _on_spark(
-    tables: Mapping[str, Path],
-    spells: pd.DataFrame,
-    months: pd.DataFrame,
-    make: Make,
-    out: Path,
-    spill: Path,
-) -> None:
+def _on_spark(task: _Task, out: Path, spill: Path) -> None:
     """All of it in one plan; the session is the one there is, else a local one."""
     from pyspark.sql import SparkSession
 
     spark = SparkSession.builder.getOrCreate()
+    spells = task.spells
     texts = {name: "string" for name in spells if spells[name].dtype == object}
-    frames: dict[str, Any] = {name: spark.read.parquet(str(path)) for name, path in tables.items()}
+    frames: dict[str, Any] = {}
+    for name, path in task.tables.items():
+        frames[name] = spark.read.parquet(str(path))
     with tempfile.TemporaryDirectory(dir=spill) as folder:
-        for name, rows in (("engagements", spells.astype(texts)), ("months", months)):
-            whole = pl.from_pandas(rows).with_columns(
-                selectors.datetime().dt.cast_time_unit("us")
-            )  # Spark reads no finer
-            whole.write_parquet(Path(folder) / f"{name}.parquet")
-            frames[name] = spark.read.parquet(str(Path(folder) / f"{name}.parquet"))
-        make(frames).write.parquet(str(out / "part"))
+        for name, rows in (("engagements", spells.astype(texts)), ("months", task.months)):
+            path = Path(folder) / f"{name}.parquet"
+            days = selectors.datetime().dt.cast_time_unit("us")  # Spark reads no finer
+            pl.from_pandas(rows).with_columns(days).write_parquet(path)
+            frames[name] = spark.read.parquet(str(path))
+        task.make(frames).write.parquet(str(out / "part"))

@@ -43,12 +43,14 @@ def leaks(leaking: Mapping[str, str]) -> Findings:
     if not leaking:
         return Findings((), say("churn_risk.leak.none"))
     named = [say(f"churn_risk.leak.{why}", column=name) for name, why in leaking.items()]
-    text = say("churn_risk.leak.columns", columns="; ".join(named))
+    listed = "; ".join(named)
+    text = say("churn_risk.leak.columns", columns=listed)
     kept = ", ".join(name for name in leaking if name in KEPT)
     if kept:
         more = say("churn_risk.leak.kept", columns=kept)
         text = Said(f"{text} {more}", key_of(text))
-    return Findings((Finding("data", text, "warning"),))
+    finding = Finding("data", text, "warning")
+    return Findings((finding,))
 
 
 def leaky(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> dict[str, str]:
@@ -59,8 +61,10 @@ def leaky(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> dict[str, str]:
     table that is declared as known at signing is scanned, the user's own included. Each client
     counts once, with its last engagement. Source: METHODS 7.
     """
-    spells = spells.drop_duplicates("client_id", keep="last").reset_index(drop=True)
-    size = spells["monthly_ad_spend"].astype(float).where(lambda x: x > 0)
+    newest = spells.drop_duplicates("client_id", keep="last")
+    spells = newest.reset_index(drop=True)
+    spend = spells["monthly_ad_spend"].astype(float)
+    size = spend.where(lambda x: x > 0)
     if _leak(spells, "monthly_ad_spend", size):
         size = size.mask(size.notna())  # what is divided by it would look filled in at the end
     scanned = [name for name in _declared(extra) if name in spells and name not in NOT_SCANNED]
@@ -120,13 +124,16 @@ def tells(values: pd.Series, ended: np.ndarray, strata: np.ndarray) -> float:
     Blanks are a value of their own; numbers count in either direction. 0 where too few left or
     stayed.
     """
-    ways = [_others_share(values.isna().astype("string"), ended)]
+    blank = values.isna().astype("string")
+    ways = [_others_share(blank, ended)]
     if is_number(values) and values.nunique() > BINS:
         rank = values.astype(float).rank()
-        blanks = [rank.fillna(lowest).to_numpy() for lowest in (0, len(rank) + 1)]
+        highest = len(rank) + 1
+        blanks = [rank.fillna(lowest).to_numpy() for lowest in (0, highest)]
         ways += [*blanks, *(-way for way in blanks)]
     else:
-        ways.append(_others_share(values.astype("string").fillna("blank"), ended))
+        words = values.astype("string").fillna("blank")
+        ways.append(_others_share(words, ended))
     return max(area(way, ended, strata)[1] for way in ways)
 
 
@@ -134,11 +141,14 @@ def _others_share(values: pd.Series, ended: np.ndarray) -> np.ndarray:
     """The share that left among the others of each client's level: a level of one tells nothing of
     its own client.
     """
-    left = pd.Series(ended.astype(float), values.index)
+    gone = ended.astype(float)
+    left = pd.Series(gone, values.index)
     groups = left.groupby(values)
     others = groups.transform("size") - 1
-    share = (groups.transform("sum") - left) / others.where(others > 0)
-    return share.fillna(left.mean()).to_numpy(float)
+    others_gone = groups.transform("sum") - left
+    share = others_gone / others.where(others > 0)
+    filled = share.fillna(left.mean())
+    return filled.to_numpy(float)
 
 
 def area(marks: np.ndarray, ended: np.ndarray, strata: np.ndarray) -> tuple[float, float]:
@@ -162,21 +172,25 @@ def area(marks: np.ndarray, ended: np.ndarray, strata: np.ndarray) -> tuple[floa
         pairs.append(len(gone) * len(there))
         areas.append(own.mean())
         against = 1 - _placements(there, gone)
-        variances.append(own.var(ddof=1) / len(gone) + against.var(ddof=1) / len(there))
+        own_part = own.var(ddof=1) / len(gone)
+        variances.append(own_part + against.var(ddof=1) / len(there))
         leavers = leavers + len(gone)
         stayers = stayers + len(there)
     if min(leavers, stayers) < ENOUGH_EACH:
         return 0.5, 0.0
-    weights = np.array(pairs) / np.sum(pairs)
+    counts = np.array(pairs)
+    weights = counts / np.sum(pairs)
     middle = float(weights @ areas)
-    error = float(np.sqrt(weights**2 @ variances))
+    variance = weights**2 @ variances
+    error = float(np.sqrt(variance))
     return middle, middle - float(Z95) * error
 
 
 def _placements(marks: np.ndarray, among: np.ndarray) -> np.ndarray:
     """For each mark the share of the others that lie below it, ties as a half."""
     ordered = np.sort(among)
-    below = np.searchsorted(ordered, marks, "left") + np.searchsorted(ordered, marks, "right")
+    smaller = np.searchsorted(ordered, marks, "left")
+    below = smaller + np.searchsorted(ordered, marks, "right")
     return np.asarray(below / 2 / len(ordered))
 
 
@@ -186,13 +200,18 @@ def _never_mixes(values: pd.Series, ended: np.ndarray) -> bool:
     """
     if is_number(values) and values.nunique() > BINS:
         return False
-    left = pd.Series(ended.astype(int), values.index)
-    counts = left.groupby(values.astype("string").fillna("blank")).agg(["sum", "size"])
+    gone = ended.astype(int)
+    left = pd.Series(gone, values.index)
+    words = values.astype("string").fillna("blank")
+    counts = left.groupby(words).agg(["sum", "size"])
     counts = counts[counts["size"] >= LEAST_LEVEL]
-    pure = counts["sum"].isin([0]) | (counts["sum"] == counts["size"])
+    all_gone = counts["sum"] == counts["size"]
+    pure = counts["sum"].isin([0]) | all_gone
     leavers = int(counts["sum"].sum())
-    stayers = int(counts["size"].sum()) - leavers
-    return bool(pure.all() and min(leavers, stayers) >= ENOUGH_PURE)
+    clients = counts["size"].sum()
+    stayers = int(clients) - leavers
+    all_pure = pure.all()
+    return bool(all_pure and min(leavers, stayers) >= ENOUGH_PURE)
 
 
 def _filled_for_leavers(values: pd.Series, ended: np.ndarray, strata: np.ndarray) -> bool:
@@ -202,8 +221,10 @@ def _filled_for_leavers(values: pd.Series, ended: np.ndarray, strata: np.ndarray
     filled = values.notna().to_numpy()
     if not filled.any() or filled.all() or not ended[filled].all():
         return False
-    rates = pd.Series(ended.astype(float)).groupby(strata).transform("mean").to_numpy()
-    return bool(np.log(rates[filled]).sum() < np.log(BY_CHANCE))
+    gone = pd.Series(ended.astype(float))
+    rates = gone.groupby(strata).transform("mean").to_numpy()
+    logs = np.log(rates[filled]).sum()
+    return bool(logs < np.log(BY_CHANCE))
 
 
 def _grows(numbers: pd.Series, stay: pd.Series, ended: np.ndarray) -> bool:
@@ -212,8 +233,10 @@ def _grows(numbers: pd.Series, stay: pd.Series, ended: np.ndarray) -> bool:
 
     Among all, what changed over the years does so honestly: who signed earlier has stayed longer.
     """
-    both = pd.DataFrame({"value": numbers, "stay": stay}).dropna()
-    parts = (both, both[ended[both.index]])
+    pairs = {"value": numbers, "stay": stay}
+    both = pd.DataFrame(pairs).dropna()
+    of_gone = ended[both.index]
+    parts = (both, both[of_gone])
     return all(_least_correlation(part) > GROWS for part in parts)
 
 
@@ -223,11 +246,12 @@ def _least_correlation(both: pd.DataFrame) -> float:
     """
     if len(both) < ENOUGH_EACH or both["value"].nunique() < 3 or both["stay"].nunique() < 2:
         return 0.0
-    size = abs(stats.spearmanr(both["value"], both["stay"]).statistic)
-    reach = np.arctanh(min(size, 1 - 1e-12)) - Z95 * 1.06 / np.sqrt(
-        len(both) - 3
-    )  # 1.06: of ranks (Fieller 1957)
-    return float(np.tanh(max(reach, 0.0)))
+    correlation = stats.spearmanr(both["value"], both["stay"])
+    size = abs(correlation.statistic)
+    margin = Z95 * 1.06 / np.sqrt(len(both) - 3)
+    reach = np.arctanh(min(size, 1 - 1e-12)) - margin  # 1.06: of ranks (Fieller 1957)
+    least = max(reach, 0.0)
+    return float(np.tanh(least))
 
 
 def drift(rows: pd.DataFrame) -> pd.DataFrame:
@@ -239,11 +263,14 @@ def drift(rows: pd.DataFrame) -> pd.DataFrame:
     (its id): under .1 little, above .25 much.
     """
     learned = known(rows)
-    now = rows["month"] > rows["month"].max() - RECENT
+    newest = rows["month"].max()
+    now = rows["month"] > newest - RECENT
     names = room_for(learned, distinct_leavers(learned))
     shifts = [_psi(rows.loc[~now, name], rows.loc[now, name]) for name in names]
-    readings = np.digitize(shifts, [MOVED, SHIFTED], right=True)
-    frame = pd.DataFrame({"feature": names, "psi": shifts, "reading": np.take(READINGS, readings)})
+    limits = [MOVED, SHIFTED]
+    readings = np.digitize(shifts, limits, right=True)
+    words_for = np.take(READINGS, readings)
+    frame = pd.DataFrame({"feature": names, "psi": shifts, "reading": words_for})
     return frame.sort_values("psi", ascending=False, ignore_index=True)
 
 
@@ -256,7 +283,8 @@ def drift_words(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _psi(before: pd.Series, now: pd.Series) -> float:
     if is_number(before) and before.nunique() > BINS:
-        edges = np.unique(before.quantile(np.linspace(0, 1, BINS + 1)).to_numpy(float))[1:-1]
+        quantiles = before.quantile(np.linspace(0, 1, BINS + 1))
+        edges = np.unique(quantiles.to_numpy(float))[1:-1]
         coded = [
             pd.Series(np.where(x.isna(), -1, np.searchsorted(edges, x.astype(float))))
             for x in (before, now)
@@ -265,9 +293,11 @@ def _psi(before: pd.Series, now: pd.Series) -> float:
         coded = [x.astype("string").fillna("blank") for x in (before, now)]
     if not all(map(len, coded)):
         return 0.0
-    levels = sorted(set(coded[0]) | set(coded[1]), key=str)
+    different = set(coded[0]) | set(coded[1])
+    levels = sorted(different, key=str)
     p, q = (
         (c.value_counts().reindex(levels, fill_value=0) + 0.5) / (len(c) + 0.5 * len(levels))
         for c in coded
     )
-    return float(((q - p) * np.log(q / p)).sum())
+    terms = (q - p) * np.log(q / p)
+    return float(terms.sum())

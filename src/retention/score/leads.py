@@ -81,17 +81,25 @@ def first_year(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame], cutoff:
     """
     money = monthly_money(spells, tables)
     if money.empty:
-        return Worth(spells.head(0), "", say("churn_risk.signing.lacking_fees"))
-    followed = whole_months(spells["start_date"], pd.Timestamp(cutoff) + DAY)
-    rows = spells[(spells["entry_months"] == 0) & (followed >= YEAR)].reset_index(drop=True)
-    margins = bool(money["margin"].notna().any())
+        nobody = spells.head(0)
+        return Worth(nobody, "", say("churn_risk.signing.lacking_fees"))
+    last_day = pd.Timestamp(cutoff) + DAY
+    followed = whole_months(spells["start_date"], last_day)
+    from_start = (spells["entry_months"] == 0) & (followed >= YEAR)
+    rows = spells[from_start].reset_index(drop=True)
+    known = money["margin"].notna()
+    margins = bool(known.any())
     counts = "margins" if margins else "fees"
-    at = money.merge(rows[[*KEY, "start_date"]].assign(row=rows.index), on=KEY)
-    first = at["month"] - month_of(at["start_date"]) < YEAR
-    left = at[first].groupby("row")["margin" if margins else "fee"].sum()
+    starts = rows[[*KEY, "start_date"]].assign(row=rows.index)
+    at = money.merge(starts, on=KEY)
+    started = month_of(at["start_date"])
+    first = at["month"] - started < YEAR
+    by_client = at[first].groupby("row")
+    left = by_client["margin" if margins else "fee"].sum()
     worth = left.reindex(rows.index, fill_value=0.0)
     if "acquisition_cost" in rows:
-        worth = worth - rows["acquisition_cost"].astype(float).fillna(0)
+        cost = rows["acquisition_cost"].astype(float)
+        worth = worth - cost.fillna(0)
         counts += "_less_cost"
     rows = rows.assign(worth=worth, good=worth > 0)
     why = ""
@@ -107,8 +115,10 @@ def break_even_spend(spend: np.ndarray, worth: np.ndarray) -> float:
     A smooth curve through worth by the log of spend (lowess), read off at a hundred points within
     the data.
     """
-    x = np.log(np.maximum(spend, 1))
-    low, high = np.quantile(x, [0.02, 0.98])
+    at_least_one = np.maximum(spend, 1)
+    x = np.log(at_least_one)
+    tails = [0.02, 0.98]
+    low, high = np.quantile(x, tails)
     grid = np.linspace(low, high, 100)
     # many clients of one size leave no distance to weigh by
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -121,7 +131,8 @@ def break_even_spend(spend: np.ndarray, worth: np.ndarray) -> float:
     if not len(under) or under[-1] == len(grid) - 1:
         return inf if len(under) else 0.0
     k = under[-1]
-    return float(np.exp(grid[k] + (grid[k + 1] - grid[k]) * -curve[k] / (curve[k + 1] - curve[k])))
+    step = (grid[k + 1] - grid[k]) * -curve[k]
+    return float(np.exp(grid[k] + step / (curve[k + 1] - curve[k])))
 
 
 def tested(found: Worth) -> Threshold:
@@ -135,14 +146,17 @@ def tested(found: Worth) -> Threshold:
     worth = clients["worth"].to_numpy(float)
     resamples = (rng.integers(0, n, n) for _ in range(DRAWS))
     draws = [break_even_spend(spend[rows], worth[rows]) for rows in resamples]
-    low, high = np.quantile(draws, [0.025, 0.975], method="nearest")
-    early = (clients["start_date"].rank(method="first") <= n * (1 - LATER)).to_numpy()
+    limits = [0.025, 0.975]
+    low, high = np.quantile(draws, limits, method="nearest")
+    order = clients["start_date"].rank(method="first")
+    early = (order <= n * (1 - LATER)).to_numpy()
     limit = break_even_spend(spend[early], worth[early])
     later = clients[~early]
     declined = later[later["monthly_ad_spend"] < limit]
     good = declined[declined["good"]]
+    point = break_even_spend(spend, worth)
     return Threshold(
-        spend=(break_even_spend(spend, worth), float(low), float(high)),
+        spend=(point, float(low), float(high)),
         clients=n,
         early=limit,
         later=len(later),
@@ -159,7 +173,8 @@ def threshold(found: Worth) -> Estimates:
         return Estimates((), say("churn_risk.signing.caption_none"))
     limits = tested(found)
     name = say("churn_risk.threshold.spend")
-    rows = [Estimate.of("D1", name, ALL, limits.spend, "money", (limits.clients, 0))]
+    estimate = Estimate.of("D1", name, ALL, limits.spend, "money", (limits.clients, 0))
+    rows = [estimate]
     for figure, value, unit in (
         ("early", limits.early, "money"),
         ("declined", limits.declined, "count"),
@@ -169,7 +184,8 @@ def threshold(found: Worth) -> Estimates:
     ):
         name = say(f"churn_risk.threshold.{figure}")
         rows.append(Estimate.of("D1", name, ALL, (value,), unit, (limits.later, 0)))
-    return Estimates(tuple(rows), say("churn_risk.signing.caption", counted=found.counted))
+    caption = say("churn_risk.signing.caption", counted=found.counted)
+    return Estimates(tuple(rows), caption)
 
 
 def threshold_words(found: Worth, currency: str = "") -> Finding:
@@ -179,9 +195,11 @@ def threshold_words(found: Worth, currency: str = "") -> Finding:
     limits = tested(found)
     spend, low, high = limits.spend
     if spend == 0:
-        return Finding("D1", say("churn_risk.signing.every_size", counted=found.counted))
+        every_size = say("churn_risk.signing.every_size", counted=found.counted)
+        return Finding("D1", every_size)
     if np.isinf(spend):
-        return Finding("D1", say("churn_risk.signing.no_size", counted=found.counted))
+        no_size = say("churn_risk.signing.no_size", counted=found.counted)
+        return Finding("D1", no_size)
     text = say(
         "churn_risk.signing.answer",
         spend=f"{quantity(spend, 'money')} {currency}".rstrip(),
@@ -189,7 +207,8 @@ def threshold_words(found: Worth, currency: str = "") -> Finding:
         counted=found.counted,
     )
     later = say("churn_risk.signing.tested", declined=limits.declined, good=limits.good)
-    return Finding("D1", Said(f"{text} {later}", key_of(text)))
+    said = Said(f"{text} {later}", key_of(text))
+    return Finding("D1", said)
 
 
 def by_spend(found: Worth, groups: int = 8) -> pd.DataFrame:
@@ -200,7 +219,8 @@ def by_spend(found: Worth, groups: int = 8) -> pd.DataFrame:
     if found.why:
         return pd.DataFrame()
     spend = found.clients["monthly_ad_spend"].astype(float)
-    number = pd.qcut(spend.rank(method="first"), groups, labels=False)
+    rank = spend.rank(method="first")
+    number = pd.qcut(rank, groups, labels=False)
     table = (
         found.clients.assign(spend=spend)
         .groupby(number)
@@ -217,7 +237,8 @@ def by_spend(found: Worth, groups: int = 8) -> pd.DataFrame:
         for row in table.itertuples()
     ]
     table.insert(0, "planned_spend_range", spans)
-    return table.drop(columns=["low", "high"]).reset_index(drop=True)
+    shown = table.drop(columns=["low", "high"])
+    return shown.reset_index(drop=True)
 
 
 def nurture(
@@ -256,7 +277,8 @@ def nurture_words(table: pd.DataFrame) -> pd.DataFrame:
     """The table of `nurture` with what to do in words; an empty one as it is."""
     if table.empty:
         return table
-    return table.assign(to_do=[say(f"churn_risk.lead.{to_do}") for to_do in table["to_do"]])
+    words = [say(f"churn_risk.lead.{to_do}") for to_do in table["to_do"]]
+    return table.assign(to_do=words)
 
 
 def _open(leads: pd.DataFrame | None, cutoff: dt.date) -> pd.DataFrame:
@@ -264,30 +286,41 @@ def _open(leads: pd.DataFrame | None, cutoff: dt.date) -> pd.DataFrame:
     if leads is None:
         return pd.DataFrame()
     absent = {"signed_on", "monthly_ad_spend", "source"} - set(leads)
-    leads = leads.reindex(columns=[*leads, *absent])
-    age = (pd.Timestamp(cutoff) - leads["created_on"]).dt.days
-    signed = pd.to_datetime(leads["signed_on"]) <= pd.Timestamp(cutoff)
-    return leads[~signed & age.between(0, OPEN_DAYS)].reset_index(drop=True)
+    columns = [*leads, *absent]
+    leads = leads.reindex(columns=columns)
+    since = pd.Timestamp(cutoff) - leads["created_on"]
+    age = since.dt.days
+    signed_on = pd.to_datetime(leads["signed_on"])
+    signed = signed_on <= pd.Timestamp(cutoff)
+    still_open = ~signed & age.between(0, OPEN_DAYS)
+    return leads[still_open].reset_index(drop=True)
 
 
 def _pays(found: Worth, open_: pd.DataFrame, extra: Mapping[str, Extra] | None) -> np.ndarray:
     """The probability of each open lead to pay for itself, from what sets past clients apart."""
     past = _as_features(found.clients, extra)
-    mine = _as_features(open_.assign(client_id=open_["lead_id"], engagement=1), extra)
-    shared = past[[name for name in past if name in mine or name in ("client_id", "left")]]
-    events = int(min(past["left"].sum(), len(past) - past["left"].sum()))
+    as_clients = open_.assign(client_id=open_["lead_id"], engagement=1)
+    mine = _as_features(as_clients, extra)
+    columns = [name for name in past if name in mine or name in ("client_id", "left")]
+    shared = past[columns]
+    stayed = len(past) - past["left"].sum()
+    events = int(min(past["left"].sum(), stayed))
     names = room_for(shared, max(events, EVENTS_A_FEATURE))
     if not names:  # nothing known at signing sets clients apart
-        return np.full(len(mine), past["left"].mean())
+        mean = past["left"].mean()
+        return np.full(len(mine), mean)
     fitted = ridge(0.1).fit(past[names], past["left"])
-    return np.asarray(fitted.predict_proba(mine[names])[:, 1])
+    chances = fitted.predict_proba(mine[names])
+    return np.asarray(chances[:, 1])
 
 
 def _to_do(spend: pd.Series, limits: Threshold) -> np.ndarray:
     """What to do with a lead of each planned spend, an id."""
     _, low, high = limits.spend
-    conditions = [spend.isna(), spend < low, spend >= high]
-    return np.select(conditions, [ASK, NURTURE, PURSUE], LOOK_CLOSER)
+    unknown = spend.isna()
+    conditions = [unknown, spend < low, spend >= high]
+    choices = [ASK, NURTURE, PURSUE]
+    return np.select(conditions, choices, LOOK_CLOSER)
 
 
 def _as_features(rows: pd.DataFrame, extra: Mapping[str, Extra] | None) -> pd.DataFrame:
@@ -295,7 +328,8 @@ def _as_features(rows: pd.DataFrame, extra: Mapping[str, Extra] | None) -> pd.Da
     where known.
     """
     texts = {name: "string" for name in rows if rows[name].dtype == object}
-    frame = pd.DataFrame(signing_features(rows.astype(texts), extra))
+    signing = signing_features(rows.astype(texts), extra)
+    frame = pd.DataFrame(signing)
     frame = frame.assign(
         log_size=np.log(rows["monthly_ad_spend"].astype(float).clip(lower=1)).to_numpy()
     )

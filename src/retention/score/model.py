@@ -19,8 +19,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from retention.history.features import AGE, BESIDE, FAR, FEATURES, KEY, Window
+from retention.history.features import AGE, BESIDE, KEY
+from retention.history.measures import FEATURES
 from retention.history.snapshots import WORTH, splits
+from retention.history.term_in_force import FAR
+from retention.history.window import Window
 from retention.stats.hazards import NotFittedError
 
 MIN_EVENTS = 40  # (ours) clients who left, under which no model is made
@@ -68,7 +71,8 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         self.features_ = room_for(rows, self.n_events_)
         offered = self._offered()
         blocks = FEWER_BLOCKS if "boosting" in offered else INNER_BLOCKS
-        inner = list(splits(rows, self.window, MIN_EVENTS // 2, block=INNER_MONTHS, blocks=blocks))
+        in_blocks = splits(rows, self.window, MIN_EVENTS // 2, block=INNER_MONTHS, blocks=blocks)
+        inner = list(in_blocks)
         tried = {
             name: predicted
             for name, predicted in _predicted(offered, rows, self.features_, inner).items()
@@ -114,7 +118,8 @@ class RiskModel(ClassifierMixin, BaseEstimator):
         other = clone(self)
         for name in ("n_events_", "features_", "kind_", "calibration_", "classes_"):
             setattr(other, name, getattr(self, name))
-        other.pipeline_ = clone(self.pipeline_).fit(rows[self.features_], rows["left"])
+        fresh = clone(self.pipeline_)
+        other.pipeline_ = fresh.fit(rows[self.features_], rows["left"])
         return other
 
 
@@ -128,13 +133,15 @@ def sampled(rows: pd.DataFrame, seed: int, most: int = MOST_ROWS) -> pd.DataFram
         return rows
     codes, names = pd.factorize(rows["client_id"])
     order = np.random.default_rng(seed).permutation(len(names))
-    drawn = order[np.cumsum(np.bincount(codes)[order]) <= most]
+    so_far = np.bincount(codes)[order]
+    drawn = order[np.cumsum(so_far) <= most]
     return rows[np.isin(codes, drawn)]
 
 
 def distinct_leavers(rows: pd.DataFrame) -> int:
     """Clients who left: one who was about to on three month's ends counts once."""
-    return int(rows.loc[rows["left"] == 1, "client_id"].nunique())
+    gone = rows.loc[rows["left"] == 1, "client_id"]
+    return int(gone.nunique())
 
 
 def room_for(rows: pd.DataFrame, events: int) -> list[str]:
@@ -180,25 +187,32 @@ class Prepared(TransformerMixin, BaseEstimator):
         self.numbers_ = [name for name in rows if is_number(rows[name])]
         X = rows[self.numbers_].to_numpy(float)
         blank = np.isnan(X)
-        self.median_ = np.nan_to_num(np.nanmedian(np.where(blank.all(axis=0), 0.0, X), axis=0))
+        known = np.where(blank.all(axis=0), 0.0, X)
+        self.median_ = np.nan_to_num(np.nanmedian(known, axis=0))
         X = np.where(blank, self.median_, X)
         self.mean_ = X.mean(axis=0)
         spread = X.std(axis=0)
-        self.scale_ = np.where(spread > 1e-12 * (1 + np.abs(self.mean_)), spread, 1.0)
+        least = 1e-12 * (1 + np.abs(self.mean_))
+        self.scale_ = np.where(spread > least, spread, 1.0)
         self.levels_: dict[str, tuple[pd.Index, bool]] = {}
         for name in (name for name in rows if name not in self.numbers_):
-            counts = rows[name].fillna(BLANK).value_counts()
-            often = counts.index[counts >= MIN_LEVEL * len(rows)].sort_values()
+            filled = rows[name].fillna(BLANK)
+            counts = filled.value_counts()
+            enough = counts >= MIN_LEVEL * len(rows)
+            often = counts.index[enough].sort_values()
             self.levels_[name] = often, len(often) < len(counts)
         return self
 
     def transform(self, rows: pd.DataFrame) -> np.ndarray:
         """The numbers of these rows; a category never seen counts among the rare ones."""
         X = rows[self.numbers_].to_numpy(float)
-        parts = [(np.where(np.isnan(X), self.median_, X) - self.mean_) / self.scale_]
+        whole = np.where(np.isnan(X), self.median_, X)
+        parts = [(whole - self.mean_) / self.scale_]
         for name, (often, rare) in self.levels_.items():
-            codes = often.get_indexer(rows[name].fillna(BLANK))
-            parts.append(codes[:, None] == np.append(np.arange(len(often)), [-1] * rare))
+            filled = rows[name].fillna(BLANK)
+            codes = often.get_indexer(filled)
+            levels = np.append(np.arange(len(often)), [-1] * rare)
+            parts.append(codes[:, None] == levels)
         return np.hstack(parts)
 
 
@@ -234,15 +248,20 @@ def _predicted(
     """The last months of the training, each predicted from the months before: `client_id, left,
     odds` by candidate.
     """
-    tested = [rows.loc[[], ["client_id", "left"]]]
+    columns = ["client_id", "left"]
+    tested = [rows.loc[[], columns]]
     odds = {name: [np.zeros(0)] for name in offered}
     for train, test in inner:
-        prepared = Prepared().fit(rows.loc[train, features])
-        learned = prepared.transform(rows.loc[train, features])
-        ahead = prepared.transform(rows.loc[test, features])
+        training = rows.loc[train, features]
+        prepared = Prepared().fit(training)
+        training_rows = rows.loc[train, features]
+        learned = prepared.transform(training_rows)
+        test_rows = rows.loc[test, features]
+        ahead = prepared.transform(test_rows)
         tested.append(rows.loc[test, ["client_id", "left"]])
         for name, candidate in offered.items():
-            fitted = clone(candidate).fit(learned, rows.loc[train, "left"])
+            outcomes = rows.loc[train, "left"]
+            fitted = clone(candidate).fit(learned, outcomes)
             odds[name].append(fitted.decision_function(ahead))
     every = pd.concat(tested)
     return {name: every.assign(odds=np.concatenate(parts)) for name, parts in odds.items()}
@@ -253,10 +272,12 @@ def _calibration(predicted: pd.DataFrame) -> tuple[float, float]:
 
     Platt's, shrunk towards none (0 and 1) where few clients left: a few dozen would follow chance.
     """
-    model = LogisticRegression(C=1.0).fit(predicted[["odds"]].to_numpy(), predicted["left"])
+    odds = predicted[["odds"]].to_numpy()
+    model = LogisticRegression(C=1.0).fit(odds, predicted["left"])
     events = distinct_leavers(predicted)
     trust = events / (events + CALIBRATION_FROM)
-    return trust * float(model.intercept_[0]), 1 + trust * (float(model.coef_[0, 0]) - 1)
+    slope = float(model.coef_[0, 0]) - 1
+    return trust * float(model.intercept_[0]), 1 + trust * slope
 
 
 class Rule(ClassifierMixin, BaseEstimator):
@@ -272,7 +293,8 @@ class Rule(ClassifierMixin, BaseEstimator):
 
     def fit(self, rows: pd.DataFrame, y: Any = None) -> Self:
         """Count who left in each group, the larger ones first. `y`: rows["left"]."""
-        self.share_ = float(rows["left"].mean())
+        mean = rows["left"].mean()
+        self.share_ = float(mean)
         self.shares_: list[pd.Series] = []
         for depth in range(1, len(self.columns) + 1):
             wider = self._share(rows)
@@ -283,7 +305,8 @@ class Rule(ClassifierMixin, BaseEstimator):
                 .agg(left=("left", "sum"), wider=("wider", "mean"))
             )
             size = groups.groupby(groups).size()
-            self.shares_.append((sums["left"] + SHRINK * sums["wider"]) / (size + SHRINK))
+            pulled = sums["left"] + SHRINK * sums["wider"]
+            self.shares_.append(pulled / (size + SHRINK))
         self.classes_ = np.array([0, 1])
         return self
 
@@ -293,7 +316,8 @@ class Rule(ClassifierMixin, BaseEstimator):
         """
         share = pd.Series(self.share_, rows.index)
         for depth, shares in enumerate(self.shares_, 1):
-            share = _groups(rows, self.columns[:depth]).map(shares).fillna(share)
+            groups = _groups(rows, self.columns[:depth])
+            share = groups.map(shares).fillna(share)
         return share.to_numpy(float)
 
     def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
@@ -308,13 +332,15 @@ def _groups(rows: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     """A number for each row's group, the same wherever these columns hold the same."""
     key = np.zeros(len(rows))
     for column in columns:
-        key = key * FAR + _banded(rows, column).to_numpy(float, na_value=-1.0)
+        band = _banded(rows, column)
+        key = key * FAR + band.to_numpy(float, na_value=-1.0)
     return pd.Series(key, rows.index)
 
 
 def _banded(rows: pd.DataFrame, column: str) -> pd.Series:
     if column == "tenure_months":
-        return pd.Series(np.digitize(rows[column], [4, 7, 13, 19, 25]), rows.index)
+        limits = [4, 7, 13, 19, 25]
+        return pd.Series(np.digitize(rows[column], limits), rows.index)
     return rows[column].round() if column == "liking_now" else rows[column]
 
 

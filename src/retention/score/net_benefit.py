@@ -43,7 +43,8 @@ def net_benefit(predictions: pd.DataFrame) -> pd.DataFrame:
         for name, chosen in acts.items():
             right = (chosen & left).mean()
             wrong = (chosen & ~left).mean()
-            row[f"net_benefit_{name}"] = 100 * float(right - wrong * cut / (1 - cut))
+            benefit = right - wrong * cut / (1 - cut)
+            row[f"net_benefit_{name}"] = 100 * float(benefit)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -57,7 +58,8 @@ def pays_from(predictions: pd.DataFrame, costs: RiskSettings | None) -> tuple[fl
     """
     if costs is None:
         return CUTS
-    worth = predictions[WORTH].astype(float) * costs.worth_months - costs.incentive
+    margin = predictions[WORTH].astype(float)
+    worth = margin * costs.worth_months - costs.incentive
     middle = worth[worth > 0].median()
     risks = [costs.contact_cost / (share * middle) for share in UPLIFTS if share > 0]
     return tuple(float(risk) for risk in risks if 0 < risk < 1) or CUTS
@@ -70,17 +72,21 @@ def benefit_ahead(predictions: pd.DataFrame, cuts: Sequence[float]) -> np.ndarra
     Shape (cuts, DRAWS + 1): a row a risk from which one acts; first as it is, then in resamples
     of the clients.
     """
-    codes = bunched(pd.factorize(predictions["client_id"])[0])
+    client = pd.factorize(predictions["client_id"])
+    codes = bunched(client[0])
     left = predictions["left"].to_numpy() == 1
     sums = []
     for cut in cuts:
-        gains = np.where(left, 1.0, -cut / (1 - cut))
+        cost = -cut / (1 - cut)
+        gains = np.where(left, 1.0, cost)
         more = (predictions[MODEL] >= cut).to_numpy(float) - (
             predictions[CALENDAR] >= cut
         ).to_numpy(float)
-        sums.append(np.bincount(codes, gains * more))
+        by_client = np.bincount(codes, gains * more)
+        sums.append(by_client)
     times = draws(codes.max() + 1).T
-    return np.asarray(100 * (np.stack(sums) @ times) / (np.bincount(codes) @ times))
+    summed = 100 * (np.stack(sums) @ times)
+    return np.asarray(summed / (np.bincount(codes) @ times))
 
 
 def ahead_from(predictions: pd.DataFrame) -> list[float]:
@@ -91,11 +97,16 @@ def ahead_from(predictions: pd.DataFrame) -> list[float]:
     ahead from there on is the largest. Infinite where it is ahead nowhere.
     """
     ahead = benefit_ahead(predictions, GRID)
-    from_here = np.cumsum(ahead[::-1], axis=0)[::-1]
-    best = np.array(GRID)[from_here.argmax(axis=0)]
-    firsts = np.where(from_here.max(axis=0) > 0, best, math.inf)
-    low, high = np.quantile(firsts[1:], [0.025, 0.975], method="nearest")
-    return [float(firsts[0]), float(low), float(high)]
+    sums = np.cumsum(ahead[::-1], axis=0)
+    from_here = sums[::-1]
+    place = from_here.argmax(axis=0)
+    best = np.array(GRID)[place]
+    somewhere = from_here.max(axis=0) > 0
+    firsts = np.where(somewhere, best, math.inf)
+    resampled = firsts[1:]
+    low, high = np.quantile(resampled, [0.025, 0.975], method="nearest")
+    found = float(firsts[0])
+    return [found, float(low), float(high)]
 
 
 def profit(predictions: pd.DataFrame, months: int, cost: float, incentive: float) -> pd.DataFrame:
@@ -114,9 +125,11 @@ def profit(predictions: pd.DataFrame, months: int, cost: float, incentive: float
         gain = share * (worth - incentive)
         cut = (cost / gain).where(gain > 0, math.inf)
         acts = predictions[MODEL] >= cut
-        earned = (gain * predictions["left"] - cost)[acts].sum() / span
+        gained = gain * predictions["left"] - cost
+        earned = gained[acts].sum() / span
         least = predictions.loc[acts, MODEL].min()
-        rows.append((share, acts.sum() / span, least, float(earned)))
+        contacts = acts.sum() / span
+        rows.append((share, contacts, least, float(earned)))
     columns = ["share_kept", "contacts_a_month", "least_risk", "earned_a_month"]
     return pd.DataFrame(rows, columns=columns)
 

@@ -23,7 +23,8 @@ LEAST = 1e-6  # no predicted risk is taken to be 0 or 1
 def log_losses(left: pd.Series, risks: pd.Series) -> np.ndarray:
     """Each row's loss: minus the log of the probability given to what came."""
     p = np.clip(risks, LEAST, 1 - LEAST)
-    return np.asarray(-np.log(np.where(left == 1, p, 1 - p)))
+    chance = np.where(left == 1, p, 1 - p)
+    return np.asarray(-np.log(chance))
 
 
 def squared_losses(left: pd.Series, risks: pd.Series) -> np.ndarray:
@@ -39,7 +40,8 @@ def draws(clients: int) -> np.ndarray:
     drawn = np.random.default_rng(SEED).multinomial(
         clients, np.full(clients, 1 / clients), size=DRAWS
     )
-    return np.vstack([np.ones(clients), drawn])
+    once = np.ones(clients)
+    return np.vstack([once, drawn])
 
 
 def of_sums(
@@ -48,15 +50,18 @@ def of_sums(
     """A figure made of sums over rows, with its 95 % interval by client (of very many: by `bunched`
     clients).
     """
-    codes = bunched(pd.factorize(predictions["client_id"])[0])
-    sums = np.stack([np.bincount(codes, values) for values in rows]) @ draws(codes.max() + 1).T
+    client = pd.factorize(predictions["client_id"])
+    codes = bunched(client[0])
+    by_client = np.stack([np.bincount(codes, values) for values in rows])
+    sums = by_client @ draws(codes.max() + 1).T
     with np.errstate(divide="ignore", invalid="ignore"):  # NaN in a resample in which nobody left
         return interval_of(figure(*sums))
 
 
 def interval_of(values: np.ndarray) -> list[float]:
     """The first value with the 95 % limits of the rest; NaN where no resample tells them."""
-    draws = values[1:][~np.isnan(values[1:])]
+    unknown = np.isnan(values[1:])
+    draws = values[1:][~unknown]
     limits = np.quantile(draws, [0.025, 0.975]) if draws.size else (math.nan, math.nan)
     return [values[0], *limits]
 
@@ -67,15 +72,19 @@ def by_rank(
     """A figure of those who left and stayed up to each rank, and the same in each resample of the
     clients, shape (DRAWS + 1,). Rows of one rank count together.
     """
-    codes = bunched(pd.factorize(predictions["client_id"])[0])
-    order = np.argsort(rank.to_numpy(), kind="stable")
+    client = pd.factorize(predictions["client_id"])
+    codes = bunched(client[0])
+    ranks = rank.to_numpy()
+    order = np.argsort(ranks, kind="stable")
     gone = predictions["left"].to_numpy(float)[order]
     whose = codes[order]
-    last = np.flatnonzero(np.diff(rank.to_numpy()[order], append=np.nan))
+    ordered = rank.to_numpy()[order]
+    last = np.flatnonzero(np.diff(ordered, append=np.nan))
     found = []
     for times in draws(codes.max() + 1):
         weight = times[whose]
         left = np.cumsum(weight * gone)[last]
-        stayed = np.cumsum(weight * (1 - gone))[last]
+        weight_stayed = weight * (1 - gone)
+        stayed = np.cumsum(weight_stayed)[last]
         found.append(figure(left, stayed))
     return np.array(found)

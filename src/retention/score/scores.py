@@ -17,8 +17,10 @@ import pandas as pd
 from scipy import special
 
 from retention.data.schema import write_csv
-from retention.history.features import AGE, FEATURES, KEY, Window, feature_words
+from retention.history.features import AGE, KEY, feature_words
+from retention.history.measures import FEATURES
 from retention.history.snapshots import NOT_YET, WORTH, known
+from retention.history.window import Window
 from retention.results import Finding
 from retention.score.model import RULES, RiskModel, Rule, is_number, sampled
 from retention.score.validation import Judgement
@@ -57,9 +59,11 @@ class Scorer:
         left = self.learned["left"]
         if not is_number(known):
             share = left.groupby(known).mean()
-            return np.asarray(values.map(share).astype(float) - left.mean())
+            shares = values.map(share).astype(float)
+            return np.asarray(shares - left.mean())
         filled = known.astype(float)
-        return np.asarray((values - filled.mean()) / filled.std() * np.sign(filled.corr(left)))
+        deviations = (values - filled.mean()) / filled.std()
+        return np.asarray(deviations * np.sign(filled.corr(left)))
 
 
 def scorer(
@@ -77,13 +81,15 @@ def scorer(
     offered = RiskModel(window) if judgement.beats else Rule(RULES[judgement.fallback])
     way: RiskModel | Rule = offered.fit(rows)
     codes, names = pd.factorize(rows["client_id"])
-    where = pd.Series(np.arange(len(rows))).groupby(codes).agg(list).to_numpy()
+    places = pd.Series(np.arange(len(rows)))
+    where = places.groupby(codes).agg(list).to_numpy()
     rng = np.random.default_rng(seed)
     refits = []
     for _ in range(REFITS):
         again = rows.iloc[np.concatenate(where[rng.integers(0, len(names), len(names))])]
         refits.append(_refitted(way, again))
-    return Scorer(way, tuple(refits), rows[[*_used(way), "left"]])
+    learned = rows[[*_used(way), "left"]]
+    return Scorer(way, tuple(refits), learned)
 
 
 def _refitted(way: RiskModel | Rule, rows: pd.DataFrame) -> RiskModel | Rule:
@@ -96,7 +102,8 @@ def _used(way: RiskModel | Rule) -> list[str]:
 
 
 def _odds(way: RiskModel | Rule, rows: pd.DataFrame) -> np.ndarray:
-    return np.asarray(special.logit(np.clip(way.predict_proba(rows)[:, 1], 1e-6, 1 - 1e-6)))
+    chances = way.predict_proba(rows)[:, 1]
+    return np.asarray(special.logit(np.clip(chances, 1e-6, 1 - 1e-6)))
 
 
 def scores(
@@ -121,12 +128,16 @@ def scores(
     """
     if made is None:
         return pd.DataFrame()
-    latest = (rows["outcome"] == NOT_YET) & (rows["month"] == rows["month"].max())
+    newest = rows["month"] == rows["month"].max()
+    latest = (rows["outcome"] == NOT_YET) & newest
     now = rows[latest].reset_index(drop=True)
     odds = _odds(made.way, now)
-    table = _who(now, spells, reps).join(_risks(made, now, odds))
-    act_by = _act_by(now, settings.risk.gap, settings.notice_days, pd.Timestamp(cutoff))
-    at_stake = table["risk"] * now[WORTH] * settings.risk.worth_months
+    whose = _who(now, spells, reps)
+    table = whose.join(_risks(made, now, odds))
+    last_day = pd.Timestamp(cutoff)
+    act_by = _act_by(now, settings.risk.gap, settings.notice_days, last_day)
+    margin = table["risk"] * now[WORTH]
+    at_stake = margin * settings.risk.worth_months
     table = table.assign(
         months_to_renewal=now["months_to_renewal"],
         act_by=act_by.dt.strftime("%Y-%m-%d"),
@@ -140,9 +151,12 @@ def scores(
 def _who(now: pd.DataFrame, spells: pd.DataFrame, reps: pd.Series | None) -> pd.DataFrame:
     """The clients of these rows: `client_id, client` (the name where one is known), `rep_id`."""
     about = [name for name in ("name",) if name in spells]
-    own = now[KEY].merge(spells[[*KEY, *about]], on=KEY, how="left")
-    client = own.get("name", now["client_id"]).fillna(now["client_id"])
-    table = pd.DataFrame({"client_id": now["client_id"], "client": client})
+    columns = spells[[*KEY, *about]]
+    own = now[KEY].merge(columns, on=KEY, how="left")
+    names = own.get("name", now["client_id"])
+    client = names.fillna(now["client_id"])
+    whose = {"client_id": now["client_id"], "client": client}
+    table = pd.DataFrame(whose)
     rep = "" if reps is None else table["client_id"].map(reps).fillna("")
     return table.assign(rep_id=rep)
 
@@ -151,18 +165,24 @@ def _risks(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
     """The risk of each row with its 95 % interval over the refits: `risk, low, high`."""
     spread = np.zeros(0)
     if len(now):
-        spread = np.std([_odds(refit, now) for refit in made.refits], axis=0)
-    limits = {"risk": odds, "low": odds - Z95 * spread, "high": odds + Z95 * spread}
-    return pd.DataFrame({name: special.expit(values).round(4) for name, values in limits.items()})
+        refitted = [_odds(refit, now) for refit in made.refits]
+        spread = np.std(refitted, axis=0)
+    lower = odds - Z95 * spread
+    limits = {"risk": odds, "low": lower, "high": odds + Z95 * spread}
+    shares = {name: special.expit(values).round(4) for name, values in limits.items()}
+    return pd.DataFrame(shares)
 
 
 def _ordered(table: pd.DataFrame, settings: RiskSettings) -> pd.DataFrame:
     """The scores, most at stake first, with `contact` for as many as the team has time for."""
+    order = ["key", "risk", "act_by", "client_id"]
     ranked = table.assign(key=table["at_stake"].fillna(-np.inf)).sort_values(
-        ["key", "risk", "act_by", "client_id"], ascending=[False, False, True, True], kind="stable"
+        order, ascending=[False, False, True, True], kind="stable"
     )
-    ranked = ranked.drop(columns="key").reset_index(drop=True)
-    wanted = (ranked.index < settings.capacity) & (ranked["at_stake"].fillna(1) > 0)
+    without_key = ranked.drop(columns="key")
+    ranked = without_key.reset_index(drop=True)
+    pays = ranked["at_stake"].fillna(1) > 0
+    wanted = (ranked.index < settings.capacity) & pays
     ranked.insert(len(ranked.columns) - 1, "contact", np.where(wanted, "yes", "no"))
     return ranked
 
@@ -171,15 +191,20 @@ def _act_by(now: pd.DataFrame, gap: int, notice_days: int, cutoff: pd.Timestamp)
     """The last day to change a client's mind: before its notice would be due, or as the window
     opens if always free.
     """
-    opens = _day(now["month"] + gap, pd.Series(1, now.index))
-    notice = now["notice_days"].astype(float).fillna(notice_days)
+    first_of_month = pd.Series(1, now.index)
+    opens = _day(now["month"] + gap, first_of_month)
+    own = now["notice_days"].astype(float)
+    notice = own.fillna(notice_days)
     early = pd.to_timedelta(
         notice + 1, unit="D"
     )  # the last paid day is the one before the term turns
-    turn = now["month"] + now["months_to_renewal"] + (now["turn_day"] == 1)
+    month = now["month"] + now["months_to_renewal"]
+    turn = month + (now["turn_day"] == 1)
     due = _day(turn, now["turn_day"]) - early
-    due = due.where(due > cutoff, _day(turn + now["term_months"], now["turn_day"]) - early)
-    return due.where(now["monthly"] == 0, opens + pd.offsets.MonthEnd(0))
+    next_due = _day(turn + now["term_months"], now["turn_day"])
+    due = due.where(due > cutoff, next_due - early)
+    month_end = opens + pd.offsets.MonthEnd(0)
+    return due.where(now["monthly"] == 0, month_end)
 
 
 def _day(month: pd.Series, day: pd.Series) -> pd.Series:
@@ -189,7 +214,8 @@ def _day(month: pd.Series, day: pd.Series) -> pd.Series:
     first = pd.to_datetime(
         {"year": month.astype(int) // 12, "month": month.astype(int) % 12 + 1, "day": 1}
     )
-    return first + pd.to_timedelta(np.minimum(day, first.dt.days_in_month) - 1, unit="D")
+    day_of_month = np.minimum(day, first.dt.days_in_month)
+    return first + pd.to_timedelta(day_of_month - 1, unit="D")
 
 
 def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
@@ -207,26 +233,36 @@ def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
     rng = np.random.default_rng(SEED)
     others = [rng.permutation(len(now)) for _ in range(DRAWN)]
     own = now[_used(made.way)]
-    parts = [pd.DataFrame(columns=["client", "moves", "name", "value", "age"])]
+    columns = ["client", "moves", "name", "value", "age"]
+    parts = [pd.DataFrame(columns=columns)]
     for theme, names in themes.groupby(themes).groups.items():
         swapped = [
             own.assign(**{name: own[name].to_numpy()[order] for name in names}) for order in others
         ]
         moves = odds - np.mean([_odds(made.way, rows) for rows in swapped], axis=0)
-        apart = pd.DataFrame({name: made.apart(name, now[name]) for name in names}).fillna(0)
-        apart = apart * np.sign(moves)[:, None]
-        part = pd.DataFrame(
-            {"client": range(len(now)), "moves": moves, "name": apart.idxmax(axis=1), "value": None}
-        )
-        part["age"] = now.get(f"{AGE}{theme}", pd.Series(np.nan, now.index)).astype(float)
-        clear = (apart.max(axis=1) > 0) & (np.abs(moves) >= LEAST_REASON)
+        distances = {name: made.apart(name, now[name]) for name in names}
+        apart = pd.DataFrame(distances).fillna(0)
+        signs = np.sign(moves)
+        apart = apart * signs[:, None]
+        about = {
+            "client": range(len(now)),
+            "moves": moves,
+            "name": apart.idxmax(axis=1),
+            "value": None,
+        }
+        part = pd.DataFrame(about)
+        unknown = pd.Series(np.nan, now.index)
+        part["age"] = now.get(f"{AGE}{theme}", unknown).astype(float)
+        differs = apart.max(axis=1) > 0
+        clear = differs & (np.abs(moves) >= LEAST_REASON)
         part = part[clear.to_numpy()]
         for name, places in part.groupby("name").groups.items():
             part.loc[places, "value"] = own.loc[places, name].astype(object)
         parts.append(part)
     every = pd.concat(parts[1:] or parts)
     every = every.sort_values("moves", key=lambda moves: -moves.abs(), kind="stable")
-    return every.groupby("client").head(REASONS).reset_index(drop=True)
+    first = every.groupby("client").head(REASONS)
+    return first.reset_index(drop=True)
 
 
 def _reason_words(reasons: pd.DataFrame, clients: int) -> list[str]:
@@ -235,8 +271,10 @@ def _reason_words(reasons: pd.DataFrame, clients: int) -> list[str]:
         say(f"churn_risk.reason.{'up' if row.moves > 0 else 'down'}", evidence=_evidence(row))
         for row in reasons.itertuples()
     ]
-    lines = pd.Series(words, reasons.index, dtype=object).groupby(reasons["client"]).agg("; ".join)
-    return lines.reindex(range(clients)).fillna(say("churn_risk.reason.none")).tolist()
+    in_order = pd.Series(words, reasons.index, dtype=object)
+    lines = in_order.groupby(reasons["client"]).agg("; ".join)
+    listed = lines.reindex(range(clients))
+    return listed.fillna(say("churn_risk.reason.none")).tolist()
 
 
 def _theme(name: str) -> str:
@@ -249,10 +287,12 @@ def _evidence(reason: Any) -> str:
     feature = feature_words(reason.name)
     if about.get("unit") == "yes" and pd.notna(reason.value):
         return say(f"churn_risk.reason.{'yes' if reason.value else 'no'}", feature=feature)
-    value = _value_words(reason.value, about.get("unit", ""))
+    unit = about.get("unit", "")
+    value = _value_words(reason.value, unit)
     dated = about.get("how", "since") != "since" and pd.notna(reason.age)
     if dated and int(reason.age):
-        return say("churn_risk.reason.aged", feature=feature, value=value, months=int(reason.age))
+        months = int(reason.age)
+        return say("churn_risk.reason.aged", feature=feature, value=value, months=months)
     return say("churn_risk.reason.value", feature=feature, value=value)
 
 
@@ -280,12 +320,13 @@ def monday(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
     if table.empty:
         return table
     top = table.head(rows)
+    of_100 = [_of_100("churn_risk.list.of_100", row) for row in top.itertuples()]
     return pd.DataFrame(
         {
             "client": top["client"],
             "rep": top["rep_id"],
             "risk": top["risk"],
-            "of_100": [_of_100("churn_risk.list.of_100", row) for row in top.itertuples()],
+            "of_100": of_100,
             "act_by": pd.to_datetime(top["act_by"]).dt.strftime(DAY),
             "at_stake": top["at_stake"],
             "contact": top["contact"],
@@ -296,7 +337,8 @@ def monday(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
 
 def _of_100(key: str, row: Any) -> str:
     """The text of this id with the limits of the row's interval, clients in a hundred."""
-    return say(key, low=100 * row.low, high=100 * row.high)
+    low = 100 * row.low
+    return say(key, low=low, high=100 * row.high)
 
 
 def monday_caption(currency: str) -> str:
@@ -312,7 +354,8 @@ def about_interval(table: pd.DataFrame) -> Finding:
     """
     if table.empty:
         return Finding("risk", "")
-    return Finding("risk", _of_100("churn_risk.list.interval", table.iloc[0]))
+    first = table.iloc[0]
+    return Finding("risk", _of_100("churn_risk.list.interval", first))
 
 
 def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:
@@ -330,9 +373,12 @@ def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:
     slopes = np.array(
         [way.pipeline_[-1].coef_[0, : len(numbers)] * way.calibration_[1] for way in fitted]
     )
-    low, high = np.quantile(slopes[1:], [0.025, 0.975], axis=0)
-    same = (np.sign(slopes[1:]) == np.sign(slopes[0])).mean(axis=0)
-    table = pd.DataFrame({"feature": numbers, "log_odds_per_sd": slopes[0]})
+    refitted = slopes[1:]
+    low, high = np.quantile(refitted, [0.025, 0.975], axis=0)
+    agree = np.sign(slopes[1:]) == np.sign(slopes[0])
+    same = agree.mean(axis=0)
+    rows = {"feature": numbers, "log_odds_per_sd": slopes[0]}
+    table = pd.DataFrame(rows)
     table = table.assign(low=low, high=high, same_sign=same)
     table = table.sort_values("log_odds_per_sd", key=lambda x: -x.abs(), ignore_index=True)
     return table.head(most)
@@ -342,7 +388,8 @@ def with_words(table: pd.DataFrame) -> pd.DataFrame:
     """A table with its column `feature` in words; an empty one as it is."""
     if table.empty:
         return table
-    return table.assign(feature=table["feature"].map(feature_words))
+    words = table["feature"].map(feature_words)
+    return table.assign(feature=words)
 
 
 def save(table: pd.DataFrame, out_dir: str, file: str = FILE) -> None:

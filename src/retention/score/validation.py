@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retention.history.features import Window
 from retention.history.snapshots import BLOCK, WORTH, known, splits
+from retention.history.window import Window
 from retention.results import Finding, between, quantity
 from retention.score.model import (
     CALENDAR,
@@ -45,7 +45,8 @@ def predict(rows: pd.DataFrame, window: Window, *, unseen: bool = False) -> pd.D
     rows = known(rows)
     block = BLOCK * (1 + unseen)
     blocks = _blocks(rows, block)
-    parts = [rows.loc[[], ["client_id", "month", "left", "exit_possible", WORTH]]]
+    columns = ["client_id", "month", "left", "exit_possible", WORTH]
+    parts = [rows.loc[[], columns]]
     for train, test in splits(rows, window, MIN_EVENTS, unseen=unseen, block=block, blocks=blocks):
         learned = rows[train]
         ahead = rows[test]
@@ -53,7 +54,8 @@ def predict(rows: pd.DataFrame, window: Window, *, unseen: bool = False) -> pd.D
             continue
         offered: dict[str, RiskModel | Rule] = {MODEL: RiskModel(window), **offered_rules(rows)}
         risks = {name: way.fit(learned).predict_proba(ahead)[:, 1] for name, way in offered.items()}
-        parts.append(ahead[list(parts[0].columns)].assign(**risks))
+        about = ahead[list(parts[0].columns)]
+        parts.append(about.assign(**risks))
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
@@ -62,10 +64,12 @@ def _blocks(rows: pd.DataFrame, block: int) -> int:
 
     They are those in which a thousand clients left, a year at least.
     """
-    last = rows[rows["left"] == 1].groupby("client_id")["month"].max().sort_values()
+    gone = rows[rows["left"] == 1].groupby("client_id")
+    last = gone["month"].max().sort_values()
     if len(last) < ENOUGH:
         return 0
-    months = max(rows["month"].max() + 1 - last.iloc[-ENOUGH], YEAR)
+    after = rows["month"].max() + 1
+    months = max(after - last.iloc[-ENOUGH], YEAR)
     return int(-(-months // block))
 
 
@@ -119,7 +123,8 @@ class Judgement:
         """
         if CALENDAR not in self.predictions:
             return True
-        return bool(benefit_ahead(self.predictions, self.pays_from)[:, 0].mean() > 0)
+        ahead = benefit_ahead(self.predictions, self.pays_from)
+        return bool(ahead[:, 0].mean() > 0)
 
     @property
     def best_rule(self) -> str:
@@ -133,13 +138,15 @@ class Judgement:
         """
         if CALENDAR not in self.predictions:
             return self.best_rule
-        within = self.predictions.groupby("month")[CALENDAR].nunique()
+        by_month = self.predictions.groupby("month")
+        within = by_month[CALENDAR].nunique()
         return CALENDAR if (within > 1).any() else self.best_rule
 
     @property
     def pays(self) -> str:
         """The predicted risks from which a contact pays, as readers see them."""
-        return between(min(self.pays_from), max(self.pays_from), "share")
+        least = min(self.pays_from)
+        return between(least, max(self.pays_from), "share")
 
     def ahead(self) -> Finding:
         """From which predicted risk on the model's net benefit is ahead of the calendar's, and
@@ -149,16 +156,19 @@ class Judgement:
             return Finding("risk", "")
         text = _ahead_words(*ahead_from(self.predictions))
         pays = say("churn_risk.ahead.pays", pays=self.pays)
-        return Finding("risk", Said(f"{text} {pays}", key_of(text)))
+        said = Said(f"{text} {pays}", key_of(text))
+        return Finding("risk", said)
 
     def answer(self) -> Finding:
         """What to use, the model or a rule; the headline of the page."""
         if self.why:
-            return Finding("risk", say("churn_risk.answer.none", why=self.why), "headline")
+            text_why = say("churn_risk.answer.none", why=self.why)
+            return Finding("risk", text_why, "headline")
         saved, low, high = self.skills[self.best_rule]
         rule = say(f"churn_risk.rule.{self.best_rule}")
         fallback = say(f"churn_risk.rule.{self.fallback}")
-        figures = {"saved": quantity(saved, "share"), "interval": between(low, high, "share")}
+        interval = between(low, high, "share")
+        figures = {"saved": quantity(saved, "share"), "interval": interval}
         if self.beats:
             text = say("churn_risk.answer.model", rule=rule, **figures)
         elif self.predicts_better:
@@ -199,8 +209,10 @@ def judged(rows: pd.DataFrame, window: Window, costs: RiskSettings | None = None
     predictions = predict(rows, window)
     if predictions.empty or not 0 < predictions["left"].sum() < len(predictions):
         return Judgement(predictions, {}, _lacking(rows))
-    skills = {name: skill(predictions, name) for name in ways(predictions)[1:]}
-    return Judgement(predictions, skills, "", pays_from(predictions, costs))
+    rules = ways(predictions)[1:]
+    skills = {name: skill(predictions, name) for name in rules}
+    from_risks = pays_from(predictions, costs)
+    return Judgement(predictions, skills, "", from_risks)
 
 
 def _lacking(rows: pd.DataFrame) -> Said:
@@ -219,4 +231,5 @@ def views(rows: pd.DataFrame, window: Window, judgement: Judgement) -> dict[str,
         return {}
     every = judgement.predictions
     unseen = predict(rows, window, unseen=True)
-    return {"all": every, "unseen": unseen, "free": every[every["exit_possible"] == 1]}
+    free = every[every["exit_possible"] == 1]
+    return {"all": every, "unseen": unseen, "free": free}

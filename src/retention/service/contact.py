@@ -47,11 +47,15 @@ def served_months(panel: Panel) -> pd.DataFrame:
     `remote`.
     """
     spells = panel.spells
-    until = whole_months(spells["start_date"], spells["end_date"] + DAY).fillna(np.inf)
-    count = np.minimum(until, spells["observed_months"]).astype(int)
+    months = whole_months(spells["start_date"], spells["end_date"] + DAY)
+    until = months.fillna(np.inf)
+    seen = np.minimum(until, spells["observed_months"])
+    count = seen.astype(int)
     columns = [name for name in ("client_id", "start_date", "remote") if name in spells]
-    rows = spells.loc[spells.index.repeat(count), columns]
-    rows = rows.assign(row=rows.index, month=rows.groupby(level=0).cumcount() + 1)
+    repeated = spells.index.repeat(count)
+    rows = spells.loc[repeated, columns]
+    month = rows.groupby(level=0).cumcount() + 1
+    rows = rows.assign(row=rows.index, month=month)
     return rows.assign(day=add_months(rows["start_date"], rows["month"]) - DAY).reset_index(
         drop=True
     )
@@ -64,29 +68,38 @@ def as_of(
     many there were.
     """
     kinds = {by: "str", day: "datetime64[ns]"}  # one unit on both sides
-    dated = rows.dropna(subset=[by, day]).astype(kinds).sort_values(day, kind="stable")
-    dated = dated.assign(n=dated.groupby(by).cumcount() + 1)
-    asked = pd.DataFrame(
-        {by: at[by].to_numpy(), day: (at["day"] - back * DAY).to_numpy(), "at": np.arange(len(at))}
-    )
+    known = rows.dropna(subset=[by, day])
+    dated = known.astype(kinds).sort_values(day, kind="stable")
+    so_far = dated.groupby(by).cumcount()
+    dated = dated.assign(n=so_far + 1)
+    question = {
+        by: at[by].to_numpy(),
+        day: (at["day"] - back * DAY).to_numpy(),
+        "at": np.arange(len(at)),
+    }
+    asked = pd.DataFrame(question)
     found = pd.merge_asof(
         asked.astype(kinds).sort_values(day, kind="stable"),
         dated.assign(last=dated[day]),
         on=day,
         by=by,
     )
-    return found.sort_values("at").reset_index(drop=True).fillna({"n": 0})
+    in_order = found.sort_values("at")
+    return in_order.reset_index(drop=True).fillna({"n": 0})
 
 
 def lately(at: pd.DataFrame, rows: pd.DataFrame, day: str, days: int) -> np.ndarray:
     """How many of the rows fell in so many days up to each of the days `at`, shape (len(at),)."""
-    return (as_of(at, rows, day)["n"] - as_of(at, rows, day, days)["n"]).to_numpy(float)
+    before = as_of(at, rows, day, days)["n"]
+    return (as_of(at, rows, day)["n"] - before).to_numpy(float)
 
 
 def days_since(at: pd.DataFrame, rows: pd.DataFrame, day: str) -> np.ndarray:
     """Days from the last of the rows, or from signing, to each of the days `at`."""
-    last = as_of(at, rows, day)["last"].set_axis(at.index).fillna(at["start_date"])
-    return np.asarray((at["day"] - last.clip(lower=at["start_date"])).dt.days, float)
+    newest = as_of(at, rows, day)["last"]
+    last = newest.set_axis(at.index).fillna(at["start_date"])
+    ago = at["day"] - last.clip(lower=at["start_date"])
+    return np.asarray(ago.dt.days, float)
 
 
 def factors(at: pd.DataFrame, tables: Tables) -> dict[tuple[str, str], np.ndarray]:
@@ -102,7 +115,8 @@ def factors(at: pd.DataFrame, tables: Tables) -> dict[tuple[str, str], np.ndarra
     for name, (make, day) in parts.items():
         rows = tables.get(name)
         if rows is not None and len(rows):
-            known = at["day"] >= at["start_date"].clip(lower=rows[day].min()) + LANDMARK_DAYS * DAY
+            first = at["start_date"].clip(lower=rows[day].min())
+            known = at["day"] >= first + LANDMARK_DAYS * DAY
             found |= {key: np.where(known, values, np.nan) for key, values in make(at, rows)}
     return found
 
@@ -133,13 +147,19 @@ def analyst_load(at: pd.DataFrame, assignments: pd.DataFrame) -> pd.DataFrame:
 
     `assignments` as `in_charge.closed` gives them.
     """
-    rows = assignments[assignments["role"].eq(ANALYST).fillna(False)]
-    asked = at[["client_id", "start_date", "day"]].reset_index(drop=True)
-    who = reps_on(asked, "day", rows.assign(role=REP)).fillna("")
+    analysts = assignments["role"].eq(ANALYST)
+    rows = assignments[analysts.fillna(False)]
+    columns = at[["client_id", "start_date", "day"]]
+    asked = columns.reset_index(drop=True)
+    as_reps = rows.assign(role=REP)
+    who = reps_on(asked, "day", as_reps).fillna("")
     mine = asked.assign(staff_id=who)
-    begun = as_of(mine, rows, "from_date", by="staff_id")["n"]
-    over = as_of(mine, rows, "to_date", 1, by="staff_id")["n"]
-    return pd.DataFrame({"analyst": who, "load": (begun - over).where(who != "")})
+    started = as_of(mine, rows, "from_date", by="staff_id")
+    begun = started["n"]
+    ended = as_of(mine, rows, "to_date", 1, by="staff_id")
+    over = ended["n"]
+    running = (begun - over).where(who != "")
+    return pd.DataFrame({"analyst": who, "load": running})
 
 
 def _of_meetings(at: pd.DataFrame, meetings: pd.DataFrame) -> Values:
@@ -148,7 +168,8 @@ def _of_meetings(at: pd.DataFrame, meetings: pd.DataFrame) -> Values:
     yield (("C7", "calls"), lately(at, meetings[kind == "call"], day, QUARTER))
     yield (("C7", "silence"), days_since(at, meetings[kind != "report"], day) > CALL_DAYS)
     if "recap_sent" in meetings and meetings["recap_sent"].notna().any():
-        asked = lately(at, meetings[meetings["recap_sent"].notna()], day, HALF)
+        sent = meetings[meetings["recap_sent"].notna()]
+        asked = lately(at, sent, day, HALF)
         share = lately(at, meetings[yes(meetings["recap_sent"])], day, HALF) / np.where(
             asked > 0, asked, np.nan
         )
@@ -163,7 +184,8 @@ def _of_meetings(at: pd.DataFrame, meetings: pd.DataFrame) -> Values:
 
 def _of_requests(at: pd.DataFrame, requests: pd.DataFrame) -> Values:
     if "in_scope" in requests and requests["in_scope"].notna().any():
-        outside = requests[~yes(requests["in_scope"], True)]
+        inside = yes(requests["in_scope"], True)
+        outside = requests[~inside]
         day = "requested_on"
         yield (("C9", "out_of_scope"), lately(at, outside, day, QUARTER))
         if "billed" in requests:
@@ -198,28 +220,33 @@ def contrasts(panel: Panel, tables: Tables) -> dict[tuple[str, str], Ways]:
         rows["free"], rows["to_month"] - panel.lag, np.maximum(rows["from_month"] - panel.notice, 1)
     )
     tables = _with_people_gone(tables)
-    place = pd.MultiIndex.from_frame(at[["row", "month"]]).get_indexer(
+    cells = at[["row", "month"]]
+    place = pd.MultiIndex.from_frame(cells).get_indexer(
         pd.MultiIndex.from_arrays([rows["row"], newest])
     )
     found = {}
     for (study_row, name), values in factors(at, tables).items():
         usual = _mean_before(values, at["row"])
         taken = {"factor": values, "usual": usual, "change": values - usual}
-        own = rows.assign(
-            **{key: np.where(place >= 0, column[place], np.nan) for key, column in taken.items()}
-        )
+        columns = {
+            key: np.where(place >= 0, column[place], np.nan) for key, column in taken.items()
+        }
+        own = rows.assign(**columns)
         assigned = tables.get("assignments")
         if name == LOAD and assigned is not None:  # the analyst, not the rep, is shared
-            own = own.assign(rep=analyst_load(at, assigned)["analyst"].to_numpy(object)[place])
+            analysts = analyst_load(at, assigned)["analyst"].to_numpy(object)
+            own = own.assign(rep=analysts[place])
         found[study_row, name] = _ways(own, name)
     return found
 
 
 def _mean_before(values: np.ndarray, by: pd.Series) -> np.ndarray:
     """The mean of the known values before each row, of the same `by`; NaN where there is none."""
-    known = pd.DataFrame({"sum": np.nan_to_num(values), "n": (~np.isnan(values)).astype(int)})
+    there = (~np.isnan(values)).astype(int)
+    known = pd.DataFrame({"sum": np.nan_to_num(values), "n": there})
     before = known.groupby(by).cumsum() - known
-    return (before["sum"] / before["n"].where(before["n"] > 0)).to_numpy(float)
+    number = before["n"].where(before["n"] > 0)
+    return (before["sum"] / number).to_numpy(float)
 
 
 def _ways(rows: pd.DataFrame, name: str) -> Ways:
@@ -228,7 +255,8 @@ def _ways(rows: pd.DataFrame, name: str) -> Ways:
     plain = ("factor",)
     past = ("usual", "change")
     unrated = rows.drop(columns="silent")
-    ways = {ALIKE: lagged_contrast(unrated, (), {"factor": 1.0}, words, plain=plain)}
+    alike = lagged_contrast(unrated, (), {"factor": 1.0}, words, plain=plain)
+    ways = {ALIKE: alike}
     held = [column for column in ("liking", "results") if rows[column].notna().any()]
     if held:
         ways[RATED] = lagged_contrast(rows, held, {"factor": 1.0}, words, plain=plain)
@@ -242,7 +270,8 @@ def _ways(rows: pd.DataFrame, name: str) -> Ways:
 
 def _ratio(contrast: Contrast, level: float) -> list[float]:
     """The ratio and its limits at this level."""
-    limits = contrast.interval(float(stats.norm.ppf((1 + level) / 2)))
+    quantile = stats.norm.ppf((1 + level) / 2)
+    limits = contrast.interval(float(quantile))
     return [as_ratio(value) for value in (contrast.theta, *limits)]
 
 
@@ -266,7 +295,8 @@ def estimates(found: Mapping[tuple[str, str], Ways]) -> Estimates:
             words = factor_words(name)
             row = Estimate.of(study_row, words, way_words(way), ratio, "ratio", counts)
             rows.append(replace(row, level=level))
-    return Estimates(tuple(rows), say("service.factors.caption", factors=len(found)))
+    caption = say("service.factors.caption", factors=len(found))
+    return Estimates(tuple(rows), caption)
 
 
 def words(found: Mapping[tuple[str, str], Ways]) -> Finding:
@@ -280,16 +310,20 @@ def words(found: Mapping[tuple[str, str], Ways]) -> Finding:
     names = []
     for (name, contrast), stands_out in zip(known.items(), out, strict=True):
         if stands_out:
-            names.append(_named(name, contrast, _level(found)))
+            named = _named(name, contrast, _level(found))
+            names.append(named)
     if names:
+        listed = "; ".join(names)
         parts = [
-            say("service.factors.some", factors=len(known), out=len(names), names="; ".join(names)),
+            say("service.factors.some", factors=len(known), out=len(names), names=listed),
             say("service.factors.luck", one_in=round(1 / FALSE_SHARE)),
         ]
     else:
-        parts = [say("service.factors.none", factors=len(known))]
+        none = say("service.factors.none", factors=len(known))
+        parts = [none]
     adjusted = say("service.factors.adjusted")
-    return Finding("C7", together(*parts, adjusted, say("service.factors.indicated")))
+    text = together(*parts, adjusted, say("service.factors.indicated"))
+    return Finding("C7", text)
 
 
 def _best_ways(found: Mapping[tuple[str, str], Ways]) -> dict[str, Contrast]:
@@ -301,7 +335,8 @@ def _best_ways(found: Mapping[tuple[str, str], Ways]) -> dict[str, Contrast]:
 def _stands_out(rows: Sequence[Contrast]) -> np.ndarray:
     """Which contrasts stand out from luck, all looked at together (Benjamini-Hochberg)."""
     chances = [2 * stats.norm.sf(abs(contrast.theta / contrast.se)) for contrast in rows]
-    return np.asarray(multipletests(chances, alpha=FALSE_SHARE, method="fdr_bh")[0])
+    tests = multipletests(chances, alpha=FALSE_SHARE, method="fdr_bh")
+    return np.asarray(tests[0])
 
 
 def _named(name: str, contrast: Contrast, level: float) -> Said:
@@ -319,7 +354,8 @@ def month_pairs(panel: Panel, requests: pd.DataFrame) -> pd.DataFrame:
     """
     at = served_months(panel)
     day = "requested_on"
-    opens = add_months(at["start_date"], at["month"] - 1)
+    months = at["month"] - 1
+    opens = add_months(at["start_date"], months)
     seen = opens >= requests[day].min()
     at, before = (
         at[seen].reset_index(drop=True),
@@ -336,7 +372,8 @@ def month_pairs(panel: Panel, requests: pd.DataFrame) -> pd.DataFrame:
         kind: as_of(at, rows, day)["n"] - as_of(before, rows, day)["n"]
         for kind, rows in kinds.items()
     }
-    kind = np.select([n["free"] > 0, n["charged"] > 0], ["free", "charged"], "none")
+    conditions = [n["free"] > 0, n["charged"] > 0]
+    kind = np.select(conditions, ["free", "charged"], "none")
     return (
         at[["client_id"]]
         .assign(kind=kind, later=n["all"].groupby(at["row"]).shift(-1))
@@ -356,21 +393,26 @@ def within_ratio(pairs: pd.DataFrame, first: str, second: str) -> tuple[float, f
     under = both["under"]
     if not over.sum() or not under.sum():
         return math.nan, math.nan, len(both)
-    parts = over / over.sum() - under / under.sum()
-    return math.log(over.sum() / under.sum()), float(np.sqrt((parts**2).sum())), len(both)
+    share_over = over / over.sum()
+    parts = share_over - under / under.sum()
+    error = float(np.sqrt((parts**2).sum()))
+    return math.log(over.sum() / under.sum()), error, len(both)
 
 
 def _within(pairs: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
     """What each client who has both adds to Mantel and Haenszel's sums: `over` and `under`, index
     client_id.
     """
-    by_client = pairs.groupby(["client_id", "kind"])["later"]
+    key = ["client_id", "kind"]
+    by_client = pairs.groupby(key)["later"]
     sums, months = (
         table.unstack().reindex(columns=[first, second]).dropna()
         for table in (by_client.sum(), by_client.size())
     )
-    share = months.div(months.sum(axis=1), axis=0)
-    return pd.DataFrame({"over": sums[first] * share[second], "under": sums[second] * share[first]})
+    totals = months.sum(axis=1)
+    share = months.div(totals, axis=0)
+    weighted_over = sums[first] * share[second]
+    return pd.DataFrame({"over": weighted_over, "under": sums[second] * share[first]})
 
 
 def _reach_by_rep(pairs: pd.DataFrame, first: str, second: str, spells: pd.DataFrame) -> float:
@@ -378,9 +420,11 @@ def _reach_by_rep(pairs: pd.DataFrame, first: str, second: str, spells: pd.DataF
     are left out.
     """
     both = _within(pairs, first, second)
-    weights = Weights.of_rows(np.ones((1, len(both))), last_rep(spells, both.index))
+    once = np.ones((1, len(both)))
+    weights = Weights.of_rows(once, last_rep(spells, both.index))
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log((weights @ both["over"].to_numpy()) / (weights @ both["under"].to_numpy()))
+        total_over = weights @ both["over"].to_numpy()
+        logs = np.log(total_over / (weights @ both["under"].to_numpy()))
     return float(leaving_out(logs[1:], weights.sizes).reach(0.975)) if len(weights.sizes) else 0.0
 
 
@@ -394,10 +438,13 @@ def after_free_work(panel: Panel, requests: pd.DataFrame | None) -> Estimates:
         for second in ("none", "charged"):
             theta, se, clients = within_ratio(pairs, "free", second)
             if math.isfinite(theta):
-                half = max(Z95 * se, _reach_by_rep(pairs, "free", second, panel.spells))
-                ratio = list(np.exp(theta + np.array([0, -half, half])))
+                by_rep = _reach_by_rep(pairs, "free", second, panel.spells)
+                half = max(Z95 * se, by_rep)
+                limits = np.array([0, -half, half])
+                ratio = list(np.exp(theta + limits))
                 name = say(f"service.after_free.{second}")
-                made.append(Estimate.of("C9", name, ALL, ratio, "ratio", (clients, 0)))
+                estimate = Estimate.of("C9", name, ALL, ratio, "ratio", (clients, 0))
+                made.append(estimate)
     return Estimates(tuple(made), say("service.free.requests"))
 
 
@@ -412,17 +459,23 @@ def margin_by_free_work(
     known = requests is not None and {"in_scope", "billed"} <= {*requests.columns}
     if requests is None or not known or "margin_3" not in snapshots:
         return Estimates((), caption)
-    outside = ~yes(requests["in_scope"], True) & ~yes(requests["billed"])
-    free = requests[outside].groupby("client_id").size()
+    beyond = ~yes(requests["in_scope"], True)
+    outside = beyond & ~yes(requests["billed"])
+    by_client_free = requests[outside].groupby("client_id")
+    free = by_client_free.size()
     by_client = snapshots.groupby("client_id")
-    clients = by_client.agg(months=("month", "size"), margin=("margin_3", "mean")).dropna()
-    rate = free.reindex(clients.index, fill_value=0) / clients["months"]
-    third = np.searchsorted(rate.quantile([1 / 3, 2 / 3]), rate, side="left")
+    table = by_client.agg(months=("month", "size"), margin=("margin_3", "mean"))
+    clients = table.dropna()
+    worked = free.reindex(clients.index, fill_value=0)
+    rate = worked / clients["months"]
+    edges = rate.quantile([1 / 3, 2 / 3])
+    third = np.searchsorted(edges, rate, side="left")
     reps = None if spells is None else last_rep(spells, clients.index)
     made = []
     for number, name in enumerate(("least", "middle", "most")):
         margins = clients.loc[third == number, "margin"]
         in_charge = None if reps is None else reps[third == number]
         group = say(f"service.free_work.{name}")
-        made.append(mean_of("C9", say("service.free.margin"), group, margins, "share", in_charge))
+        estimate = mean_of("C9", say("service.free.margin"), group, margins, "share", in_charge)
+        made.append(estimate)
     return Estimates(tuple(row for row in made if math.isfinite(row.low)), caption)

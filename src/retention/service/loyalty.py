@@ -12,9 +12,9 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from retention.history.features import DETRACTOR
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import NOBODY, last_rep
+from retention.history.measures import DETRACTOR
 from retention.history.panel import Panel
 from retention.history.spells import CLIENT, UNKNOWN, whole_months
 from retention.results import Estimate, Estimates
@@ -46,20 +46,26 @@ def episodes(panel: Panel) -> pd.DataFrame:
     """
     spells = panel.spells
     low = panel.nps <= DETRACTOR
-    rows = np.flatnonzero(low.any(axis=1))
+    any_low = low.any(axis=1)
+    rows = np.flatnonzero(any_low)
     first = low[rows].argmax(axis=1)
-    months = whole_months(spells["start_date"], spells["end_date"]) + 1
-    stop = months.fillna(np.inf).to_numpy(float)[rows]
+    served = whole_months(spells["start_date"], spells["end_date"])
+    months = served + 1
+    months_left = months.fillna(np.inf)
+    stop = months_left.to_numpy(float)[rows]
     observed = spells["observed_months"].to_numpy()[rows]
-    seen = (observed > first + TURN + LATER) & (stop > first + TURN + 1)
+    long_enough = observed > first + TURN + LATER
+    seen = long_enough & (stop > first + TURN + 1)
     rows, first, stop = rows[seen], first[seen], stop[seen]
     before = panel.rep[rows, first]
     since = panel.rep[rows, first + TURN]
-    changed = (before != since) & (before != NOBODY) & (since != NOBODY)
+    had_rep = (before != since) & (before != NOBODY)
+    changed = had_rep & (since != NOBODY)
+    outcomes = _outcomes(panel, rows, first + TURN, stop)
     table = {
         "client_id": spells["client_id"].to_numpy()[rows],
         "group": np.where(changed, CHANGED, SAME),
-        "outcome": _outcomes(panel, rows, first + TURN, stop),
+        "outcome": outcomes,
         "rep": since,
     }
     return pd.DataFrame(table)
@@ -70,13 +76,18 @@ def _outcomes(panel: Panel, rows: np.ndarray, begin: np.ndarray, stop: np.ndarra
 
     All of shape (n,): `rows` of the panel, `begin` and `stop` (the end) in months of service.
     """
-    kind = panel.spells["end_kind"].replace(UNKNOWN, CLIENT).to_numpy()[rows]
-    answers = panel.nps[rows[:, None], begin[:, None] + np.arange(1, LATER + 1)]
+    kinds = panel.spells["end_kind"].replace(UNKNOWN, CLIENT)
+    kind = kinds.to_numpy()[rows]
+    months = begin[:, None] + np.arange(1, LATER + 1)
+    answers = panel.nps[rows[:, None], months]
     ended = stop <= begin + LATER + 1
     known = ~np.isnan(answers)
-    last = answers[np.arange(len(rows)), LATER - 1 - known[:, ::-1].argmax(axis=1)]
-    cases = [ended & (kind == CLIENT), ended, ~known.any(axis=1), last > DETRACTOR]
-    return np.asarray(np.select(cases, [*OUTCOMES[2:], OUTCOMES[0]], OUTCOMES[1]))
+    newest = known[:, ::-1].argmax(axis=1)
+    last = answers[np.arange(len(rows)), LATER - 1 - newest]
+    silent = ~known.any(axis=1)
+    cases = [ended & (kind == CLIENT), ended, silent, last > DETRACTOR]
+    names = [*OUTCOMES[2:], OUTCOMES[0]]
+    return np.asarray(np.select(cases, names, OUTCOMES[1]))
 
 
 def share_of(row_id: str, name: str, group: str, counted: Any, reps: Any = None) -> Estimate:
@@ -84,7 +95,8 @@ def share_of(row_id: str, name: str, group: str, counted: Any, reps: Any = None)
     `intervals.share_limits`.
     """
     n = len(counted)
-    values = (float(np.mean(counted)), *share_limits(counted, reps))
+    mean = float(np.mean(counted))
+    values = (mean, *share_limits(counted, reps))
     return Estimate.of(row_id, name, group, values, "share", (n, 0))
 
 
@@ -97,7 +109,8 @@ def mean_of(
     n = len(values)
     half = stats.t.ppf(0.975, n - 1) * values.sem() if n > 1 else np.nan
     if reps is not None and n > 1:
-        half = max(half, ratio_by_rep(values.to_numpy(float), np.ones(n), reps).reach(0.975))
+        by_rep = ratio_by_rep(values.to_numpy(float), np.ones(n), reps)
+        half = max(half, by_rep.reach(0.975))
     return Estimate.of(
         row_id,
         name,
@@ -118,10 +131,12 @@ def recovery(panel: Panel) -> Estimates:
     for rep, part in table.groupby("group", sort=False):
         group = say(f"service.rep_since.{rep}")
         count = len(part)
-        made.append(Estimate.of("C4", clients, group, (count,), "count", (count, 0)))
+        estimate = Estimate.of("C4", clients, group, (count,), "count", (count, 0))
+        made.append(estimate)
         for name in OUTCOMES:
             outcome = say(f"service.outcome.{name}")
-            made.append(share_of("C4", outcome, group, part["outcome"] == name, part["rep"]))
+            is_so = part["outcome"] == name
+            made.append(share_of("C4", outcome, group, is_so, part["rep"]))
     return Estimates(tuple(made), say("service.recovery.caption"))
 
 
@@ -134,7 +149,8 @@ def close_rates(leads: pd.DataFrame | None, cutoff: pd.Timestamp) -> pd.DataFram
     rows = leads[
         leads["source"].notna() & (leads["created_on"] <= cutoff - pd.Timedelta(days=CLOSE_DAYS))
     ]
-    signed = (rows["signed_on"] - rows["created_on"]).dt.days <= CLOSE_DAYS
+    days = rows["signed_on"] - rows["created_on"]
+    signed = days.dt.days <= CLOSE_DAYS
     return (
         rows.assign(leads=1, signed=signed)
         .groupby(rows["source"].str.lower())[["leads", "signed"]]
@@ -147,7 +163,8 @@ def close_ratio(rates: pd.DataFrame) -> list[Estimate]:
     (C3).
     """
     found = []
-    if {REFERRAL, COLD} <= set(rates.index[rates["signed"] > 0]):
+    known = rates.index[rates["signed"] > 0]
+    if {REFERRAL, COLD} <= set(known):
         (a, n), (b, m) = (
             rates.loc[source, ["signed", "leads"]].astype(int) for source in (REFERRAL, COLD)
         )
@@ -156,7 +173,8 @@ def close_ratio(rates: pd.DataFrame) -> list[Estimate]:
             *confint_proportions_2indep(a, n, b, m, compare="ratio", method="log"),
         )
         name = say("service.sources.ratio", published=PUBLISHED_RATIO)
-        found.append(Estimate.of("C3", name, REFERRAL, values, "ratio", (n + m, 0)))
+        estimate = Estimate.of("C3", name, REFERRAL, values, "ratio", (n + m, 0))
+        found.append(estimate)
     return found
 
 
@@ -187,8 +205,10 @@ def _of_source(
         yield share_of("C3", say("service.sources.signed", days=CLOSE_DAYS), name, counted)
     outcome = follow_up(part) if len(part) else None
     if outcome is not None and known_through(outcome, MIN_AT_RISK) >= YEAR:
-        values = after(kaplan_meier(outcome), YEAR)[["survival", "low", "high"]]
-        counts = (part["client_id"].nunique(), int(part["ended"].sum()))
+        curve = after(kaplan_meier(outcome), YEAR)
+        values = curve[["survival", "low", "high"]]
+        gone = int(part["ended"].sum())
+        counts = (part["client_id"].nunique(), gone)
         kept = say("service.sources.retained", months=YEAR)
         yield Estimate.of("C3", kept, name, list(values), "share", counts)
     if len(snapshots):
@@ -199,6 +219,7 @@ def _of_source(
         )
         worth = worth.dropna()
         what = say("service.sources.margin")
-        made = mean_of("C3", what, name, worth, "money", last_rep(part, worth.index))
+        reps = last_rep(part, worth.index)
+        made = mean_of("C3", what, name, worth, "money", reps)
         if np.isfinite(made.low):
             yield made

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from retention.data.scales import as_given
-from retention.history.features import DETRACTOR, PROMOTER
+from retention.history.measures import DETRACTOR, PROMOTER
 from retention.results import NO_SPREAD, Estimate, Estimates, Finding, Spread
 from retention.settings import study_plan
 from retention.stats.intervals import FEWEST_REPS, ratio_by_rep
@@ -40,14 +40,19 @@ def waves(surveys: pd.DataFrame | None, scale: str | None = None) -> pd.DataFram
     Of several people of a client who answer in one wave the last answer counts; on one day, the
     lowest.
     """
-    blank = pd.DataFrame(columns=["client_id", "invited_on", "answered_on", "nps"])
+    columns = ["client_id", "invited_on", "answered_on", "nps"]
+    blank = pd.DataFrame(columns=columns)
     rows = blank if surveys is None or "nps" not in surveys else surveys
-    rows = rows.assign(**{day: pd.to_datetime(rows[day]) for day in ("invited_on", "answered_on")})
-    rows = rows.assign(wave=rows["invited_on"].dt.to_period("M"))
-    answers = rows["nps"].where(rows["answered_on"].notna()).astype(float)
+    dates = {day: pd.to_datetime(rows[day]) for day in ("invited_on", "answered_on")}
+    rows = rows.assign(**dates)
+    month = rows["invited_on"].dt.to_period("M")
+    rows = rows.assign(wave=month)
+    answered = rows["answered_on"].notna()
+    answers = rows["nps"].where(answered).astype(float)
     if scale == "1-10":  # where the reading has not left it out
         answers = answers.where(answers >= 1)
-    rows = rows.assign(nps=answers, given=as_given(answers, scale), known=answers.notna())
+    given = as_given(answers, scale)
+    rows = rows.assign(nps=answers, given=given, known=answers.notna())
     rows = rows.sort_values(
         ["known", "answered_on", "nps"], ascending=[True, True, False], kind="stable"
     )
@@ -62,8 +67,10 @@ def latest(rows: pd.DataFrame) -> pd.DataFrame:
     """The waves' last answer of each client, who may have been asked since; a client who never
     answered has no row.
     """
-    answers = rows[rows["nps"].notna()].sort_values("answered_on", kind="stable")
-    return answers.drop_duplicates("client_id", keep="last").reset_index(drop=True)
+    known = rows[rows["nps"].notna()]
+    answers = known.sort_values("answered_on", kind="stable")
+    newest = answers.drop_duplicates("client_id", keep="last")
+    return newest.reset_index(drop=True)
 
 
 def recent(rows: pd.DataFrame, cutoff: pd.Timestamp, months: int = RECENT) -> pd.DataFrame:
@@ -72,7 +79,8 @@ def recent(rows: pd.DataFrame, cutoff: pd.Timestamp, months: int = RECENT) -> pd
 
     Those who left since are in it: without them every score would look better than it was.
     """
-    first = (cutoff + pd.Timedelta(days=1)).to_period("M") - months
+    day_after = cutoff + pd.Timedelta(days=1)
+    first = day_after.to_period("M") - months
     rows = rows[rows["wave"] >= first] if len(rows) else rows
     order = rows.assign(known=rows["nps"].notna()).sort_values(
         ["known", "answered_on"], kind="stable"
@@ -100,10 +108,12 @@ def standard_error(
     >>> float(standard_error(np.array([20]), np.array([8]), np.array([40])).round(2)[0])
     12.35
     """
-    n = np.where(np.asarray(answered) > 0, answered, np.nan).astype(float)
+    some = np.asarray(answered) > 0
+    n = np.where(some, answered, np.nan).astype(float)
     p = promoters / n
     d = detractors / n
-    return np.asarray(100 * np.sqrt((p + d - (p - d) ** 2) / n))
+    variance = p + d - (p - d) ** 2
+    return np.asarray(100 * np.sqrt(variance / n))
 
 
 def draws(counts: np.ndarray, seed: int = SEED) -> np.ndarray:
@@ -115,7 +125,8 @@ def draws(counts: np.ndarray, seed: int = SEED) -> np.ndarray:
     parts = np.random.default_rng(seed).standard_gamma(
         np.asarray(counts, float) + PRIOR, (DRAWS, *np.shape(counts))
     )
-    return np.asarray(100 * (parts[..., 0] - parts[..., 2]) / parts.sum(axis=-1))
+    gap = parts[..., 0] - parts[..., 2]
+    return np.asarray(100 * gap / parts.sum(axis=-1))
 
 
 def band(value: float) -> str:
@@ -135,8 +146,10 @@ def band_words(name: str) -> Said:
 
 def chances(counts: Sequence[int]) -> np.ndarray:
     """The chance that the true score lies in each of the four bands, shape (4,)."""
-    found = draws(np.asarray(counts)[None])[:, 0]
-    return np.bincount(np.digitize(found, EDGES), minlength=len(BANDS)) / len(found)
+    table = np.asarray(counts)[None]
+    found = draws(table)[:, 0]
+    place = np.digitize(found, EDGES)
+    return np.bincount(place, minlength=len(BANDS)) / len(found)
 
 
 def by_reps(rows: pd.DataFrame) -> Spread:
@@ -149,16 +162,20 @@ def by_reps(rows: pd.DataFrame) -> Spread:
         return NO_SPREAD
     known = rows[rows["nps"].notna()]
     value = known["nps"].astype(float)
-    points = 100.0 * (value >= PROMOTER) - 100.0 * (value <= DETRACTOR)
-    return ratio_by_rep(points.to_numpy(), np.ones(len(points)), known["rep"].fillna(""))
+    promoted = 100.0 * (value >= PROMOTER)
+    points = promoted - 100.0 * (value <= DETRACTOR)
+    once = np.ones(len(points))
+    return ratio_by_rep(points.to_numpy(), once, known["rep"].fillna(""))
 
 
 def band_chances(row: pd.Series) -> np.ndarray:
     """The chance of each band for a row of `today`, shape (4,), by the wider of client and rep."""
     if not row["by_rep"]:
         return chances(row[COUNTS].astype(int))
-    below = stats.t.cdf((np.array(EDGES) - row["nps"]) / row["se"], row["df"])
-    return np.diff(np.concatenate([[0.0], below, [1.0]]))
+    off = np.array(EDGES) - row["nps"]
+    below = stats.t.cdf(off / row["se"], row["df"])
+    cumulative = [[0.0], below, [1.0]]
+    return np.diff(np.concatenate(cumulative))
 
 
 def tally(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
@@ -174,14 +191,18 @@ def tally(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
         "passives": value.between(DETRACTOR, PROMOTER, inclusive="neither"),
     }
     counted = rows.assign(asked=1, answered=value.notna(), **classes, detractors=value <= DETRACTOR)
-    table = counted.groupby(by)[["asked", "answered", *COUNTS]].sum().astype(int)
+    by_group = counted.groupby(by)[["asked", "answered", *COUNTS]]
+    table = by_group.sum().astype(int)
     sums = [table[name].to_numpy() for name in ("promoters", "detractors", "answered")]
     table["nps"] = score(*sums)
     table["se"] = standard_error(*sums)
-    limits = np.quantile(draws(table[COUNTS].to_numpy()), [0.025, 0.975], axis=0)
+    drawn = draws(table[COUNTS].to_numpy())
+    limits = np.quantile(drawn, [0.025, 0.975], axis=0)
     known = table["nps"].notna()
-    table["low"] = np.where(known, np.minimum(limits[0], table["nps"]), np.nan)
-    table["high"] = np.where(known, np.maximum(limits[1], table["nps"]), np.nan)
+    at_most = np.minimum(limits[0], table["nps"])
+    table["low"] = np.where(known, at_most, np.nan)
+    at_least = np.maximum(limits[1], table["nps"])
+    table["high"] = np.where(known, at_least, np.nan)
     return table
 
 
@@ -194,7 +215,8 @@ def today(rows: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
     taken to be independent.
     """
     now = recent(rows, cutoff)
-    table = tally(now.assign(group=GROUP), "group")
+    grouped = now.assign(group=GROUP)
+    table = tally(grouped, "group")
     spread = by_reps(now)
     table = table[table["answered"] > 0].assign(
         by_rep=False, df=spread.df, reps_known=spread is not NO_SPREAD
@@ -206,7 +228,8 @@ def today(rows: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
         "low": (table["nps"] - half).clip(lower=-100),
         "high": (table["nps"] + half).clip(upper=100),
     }
-    return table.assign(**limits, se=float(spread.se), by_rep=True)
+    error = float(spread.se)
+    return table.assign(**limits, se=error, by_rep=True)
 
 
 def words(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
@@ -217,9 +240,10 @@ def words(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
     if table.empty:
         return Finding("C1", say("service.nps.nobody", months=RECENT))
     row = table.iloc[0]
+    counts = {name: int(row[name]) for name in COUNTS}
     parts = [
         _lead_words(row),
-        say("service.nps.counts", **{name: int(row[name]) for name in COUNTS}),
+        say("service.nps.counts", **counts),
         _response_words(int(row["answered"]), int(row["asked"])),
         _chance_words(band_chances(row)),
         "" if row["reps_known"] else INDEPENDENT,
@@ -253,14 +277,16 @@ def estimates(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Estimates:
     and those before.
     """
     day = pd.Timedelta(days=1)
-    before = cutoff + day - pd.DateOffset(months=RECENT) - day
+    span = pd.DateOffset(months=RECENT)
+    before = cutoff + day - span - day
     times = [
         (say("service.nps.lately", months=RECENT), cutoff),
         (say("service.nps.before", months=RECENT), before),
     ]
     made: list[Estimate] = []
     for group, last in times:
-        table = today(rows[rows["wave"] <= last.to_period("M")], last)
+        so_far = rows["wave"] <= last.to_period("M")
+        table = today(rows[so_far], last)
         for _, row in table.iterrows():
             made += _estimates(row, group)
     return Estimates(tuple(made), say("service.nps.caption"))
@@ -301,6 +327,9 @@ def month_words(months: pd.DataFrame) -> Said:
         say("service.months.point", nps=round(row.nps), month=row.wave.strftime("%b\u00a0%Y"))
         for row in months[["nps", "wave"]].itertuples()
     ]
-    low = points[months["nps"].to_numpy().argmin()]
-    high = points[months["nps"].to_numpy().argmax()]
-    return say("service.months.alt", first=points[0], last=points[-1], low=low, high=high)
+    scores = months["nps"].to_numpy()
+    low = points[scores.argmin()]
+    all_scores = months["nps"].to_numpy()
+    high = points[all_scores.argmax()]
+    newest = points[-1]
+    return say("service.months.alt", first=points[0], last=newest, low=low, high=high)

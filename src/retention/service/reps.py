@@ -46,26 +46,33 @@ def rep_rows(
     In a client's first months that is its first rep. Months whose rep is not known are left out;
     `since` keeps those that ended after that day.
     """
-    spells = panel.spells[ABOUT].assign(row=np.arange(len(panel.spells)))
+    numbers = np.arange(len(panel.spells))
+    spells = panel.spells[ABOUT].assign(row=numbers)
     rows = month_rows(spells, unknown=unknown)
-    month = np.maximum(rows["to_month"].to_numpy(int) - 1 - panel.lag, 0)
-    rows = rows.assign(rep=panel.rep[rows["row"].to_numpy(int), month])
+    month_before = rows["to_month"].to_numpy(int) - 1
+    month = np.maximum(month_before - panel.lag, 0)
+    place = rows["row"].to_numpy(int)
+    rows = rows.assign(rep=panel.rep[place, month])
     if since is not None and len(rows):
-        rows = rows[add_months(rows["start_date"], rows["to_month"]) - DAY > since]
-    return rows[rows["rep"] != ""].reset_index(drop=True)
+        ends = add_months(rows["start_date"], rows["to_month"])
+        rows = rows[ends - DAY > since]
+    served = rows[rows["rep"] != ""]
+    return served.reset_index(drop=True)
 
 
 def last_year(panel: Panel, cutoff: dt.date | pd.Timestamp) -> pd.DataFrame:
     """The rows of `rep_rows` that ended in the twelve months to the cut-off."""
     after = pd.Timestamp(cutoff) + DAY
-    return rep_rows(panel, since=after - pd.DateOffset(months=YEAR) - DAY)
+    year = after - pd.DateOffset(months=YEAR)
+    return rep_rows(panel, since=year - DAY)
 
 
 def reps(panel: Panel, *, unknown: str = CLIENT) -> pd.DataFrame:
     """Each rep's funnel row (`funnel`): ends by choice over those expected, over all months on
     record.
     """
-    table = ends_over_expected(rep_rows(panel, unknown=unknown), "rep")
+    opportunities = rep_rows(panel, unknown=unknown)
+    table = ends_over_expected(opportunities, "rep")
     return named(funnel(table["observed"], table["expected"])) if len(table) else table
 
 
@@ -83,11 +90,16 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
     ends = ranked["observed"].to_numpy()
     due = ranked["expected"].to_numpy()
     others = table["observed"].sum() - ends
-    chance = stats.binom.sf(ends - 1, ends + others, due / (due + others))
-    spread = over_dispersion(table["observed"].to_numpy(), table["expected"].to_numpy())
-    chance = stats.norm.sf(stats.norm.isf(chance) / np.sqrt(spread))
-    found = multipletests(chance, alpha=NAMED, method="fdr_bh")[0]
-    return table.assign(named=pd.Series(found, ranked.index).reindex(table.index, fill_value=False))
+    share = due / (due + others)
+    chance = stats.binom.sf(ends - 1, ends + others, share)
+    ends_ = table["observed"].to_numpy()
+    spread = over_dispersion(ends_, table["expected"].to_numpy())
+    deviation = stats.norm.isf(chance) / np.sqrt(spread)
+    chance = stats.norm.sf(deviation)
+    tests = multipletests(chance, alpha=NAMED, method="fdr_bh")
+    found = tests[0]
+    flagged = pd.Series(found, ranked.index)
+    return table.assign(named=flagged.reindex(table.index, fill_value=False))
 
 
 def review(
@@ -104,13 +116,17 @@ def review(
     table = reps(panel)
     if table.empty:
         return table
-    year = ends_over_expected(last_year(panel, cutoff), "rep").astype(float)
-    table["year"] = (year["observed"] / year["expected"]).where(year["expected"] >= 5)
+    lately = ends_over_expected(last_year(panel, cutoff), "rep")
+    year = lately.astype(float)
+    ratio = year["observed"] / year["expected"]
+    table["year"] = ratio.where(year["expected"] >= 5)
     now = owners[owners["owner"] != ""]
-    table = table[table.index.isin(now["owner"])]
+    present = table.index.isin(now["owner"])
+    table = table[present]
     if table.empty:  # nobody who serves clients now has served long enough
         return table
-    scores = nps.tally(nps.recent(in_charge(waves, panel), cutoff, HALF), "rep")
+    lately_asked = nps.recent(in_charge(waves, panel), cutoff, HALF)
+    scores = nps.tally(lately_asked, "rep")
     for name, column in (
         ("nps", "nps"),
         ("nps_low", "low"),
@@ -118,9 +134,11 @@ def review(
         ("answered", "answered"),
     ):
         table[name] = scores.get(column, np.nan)
-    table["clients"] = now.groupby("owner").size()
+    by_owner = now.groupby("owner")
+    table["clients"] = by_owner.size()
     single = single_clients(panel, now, waves, cutoff)
-    return table.assign(results=single.groupby("owner")["results"].mean())
+    by_owner_results = single.groupby("owner")["results"]
+    return table.assign(results=by_owner_results.mean())
 
 
 def reading(table: pd.DataFrame) -> np.ndarray:
@@ -132,7 +150,8 @@ def reading(table: pd.DataFrame) -> np.ndarray:
         table["unusual"] & more,
         table["beyond"] | table["unusual"],
     ]
-    return np.select(cases, [FEW, HELP, LOOK, LEARN], LUCK)
+    words = [FEW, HELP, LOOK, LEARN]
+    return np.select(cases, words, LUCK)
 
 
 def review_list(table: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
@@ -157,7 +176,8 @@ def review_list(table: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
         "results_sd": table["results"],
         "reading": [say(f"service.reading.{name}") for name in reading(table)],
     }
-    return pd.DataFrame(rows).dropna(axis=1, how="all")
+    frame = pd.DataFrame(rows)
+    return frame.dropna(axis=1, how="all")
 
 
 def _interval_words(row: Any) -> str:
@@ -172,7 +192,8 @@ def _score_words(row: Any) -> str:
     if not row.answered > 0:
         return DASH
     low, high = round(row.nps_low), round(row.nps_high)
-    return say("service.review.score", nps=round(row.nps), low=low, high=high)
+    score_ = round(row.nps)
+    return say("service.review.score", nps=score_, low=low, high=high)
 
 
 def shown(table: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
@@ -204,8 +225,10 @@ def help_words(table: pd.DataFrame, names: pd.Series) -> Finding:
         return Finding("C5", say("service.help.too_few"), "headline")
     worse = ranked[ranked["named"]]
     if worse.empty:
-        return Finding("C5", say("service.help.nobody", reps=len(ranked)), "headline")
-    parts = [say("service.help.lead", named=len(worse), reps=len(table))]
+        text = say("service.help.nobody", reps=len(ranked))
+        return Finding("C5", text, "headline")
+    lead = say("service.help.lead", named=len(worse), reps=len(table))
+    parts = [lead]
     for who, row in worse.iterrows():
         rep = names.get(who, who)
         left, expected = row["observed"], row["expected"]
@@ -223,11 +246,13 @@ def lot_words(row: pd.Series, others: pd.DataFrame) -> list[Said]:
     """
     typical = others["clients"].median()
     results = row["results"]
-    parts = [say("service.lot.clients", clients=row["clients"], typical=typical)]
+    text = say("service.lot.clients", clients=row["clients"], typical=typical)
+    parts = [text]
     if np.isfinite(results):
         how = "worse" if results < -HARDER else "better" if results > HARDER else "alike"
         parts.append(say(f"service.lot.{how}"))
-    harder = row["clients"] > typical * (1 + HARDER) or results < -HARDER
+    many = typical * (1 + HARDER)
+    harder = row["clients"] > many or results < -HARDER
     parts.append(say("service.lot.accounts_first" if harder else "service.lot.ask"))
     return parts
 
@@ -242,7 +267,8 @@ def rep_months(panel: Panel, waves: pd.DataFrame, months: int = HALF) -> pd.Data
     rows = rep_rows(panel)
     if rows.empty:
         return pd.DataFrame()
-    last = add_months(rows["start_date"], rows["to_month"]) - DAY
+    ends = add_months(rows["start_date"], rows["to_month"])
+    last = ends - DAY
     number = month_of(last)
     lately = number > number.max() - months
     rows = rows[lately].assign(month=last[lately].dt.to_period("M"))
@@ -250,18 +276,23 @@ def rep_months(panel: Panel, waves: pd.DataFrame, months: int = HALF) -> pd.Data
         clients=("client_id", "nunique"), left=("left", "sum")
     )
     waves = waves[waves["wave"] >= rows["month"].min()] if len(waves) else waves
-    answers = nps.tally(in_charge(waves, panel).rename(columns={"wave": "month"}), ["rep", "month"])
-    table = served.join(answers[["answered", "nps", "low", "high"]], how="left")
+    by_month = in_charge(waves, panel).rename(columns={"wave": "month"})
+    answers = nps.tally(by_month, ["rep", "month"])
+    columns = answers[["answered", "nps", "low", "high"]]
+    table = served.join(columns, how="left")
+    order = ["month", "rep"]
     return table.reset_index().sort_values(
-        ["month", "rep"], ascending=[False, True], kind="stable", ignore_index=True
+        order, ascending=[False, True], kind="stable", ignore_index=True
     )
 
 
 def with_rep(waves: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """All waves, each with the `rep` of `in_charge`, "" where nobody is known."""
-    known = in_charge(waves, panel).drop_duplicates(["client_id", "wave"], keep="last")
+    answered = in_charge(waves, panel)
+    known = answered.drop_duplicates(["client_id", "wave"], keep="last")
     kept = waves.drop(columns=["rep"], errors="ignore")
-    rows = kept.merge(known[["client_id", "wave", "rep"]], on=["client_id", "wave"], how="left")
+    columns = known[["client_id", "wave", "rep"]]
+    rows = kept.merge(columns, on=["client_id", "wave"], how="left")
     return rows.assign(rep=rows["rep"].fillna(""))
 
 
@@ -272,14 +303,18 @@ def in_charge(waves: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     who = panel.spells[["client_id", "start_date", "end_date"]].assign(
         row=np.arange(len(panel.spells))
     )
-    at = waves.drop(columns=["rep"], errors="ignore").merge(who, on="client_id")
-    at = at[(at["invited_on"] >= at["start_date"]) & ~(at["invited_on"] > at["end_date"])]
+    without = waves.drop(columns=["rep"], errors="ignore")
+    at = without.merge(who, on="client_id")
+    after_end = ~(at["invited_on"] > at["end_date"])
+    at = at[(at["invited_on"] >= at["start_date"]) & after_end]
     month = np.minimum(
         whole_months(at["start_date"], at["invited_on"]).to_numpy(int), panel.rep.shape[1] - 1
     )
-    rep = pd.Series(panel.rep[at["row"].to_numpy(int), month], at.index)
+    in_month = panel.rep[at["row"].to_numpy(int), month]
+    rep = pd.Series(in_month, at.index)
     at = at.assign(rep=at["rep_id"].astype(object).fillna(rep) if "rep_id" in at else rep)
-    return at[at["rep"] != ""].reset_index(drop=True)
+    known = at[at["rep"] != ""]
+    return known.reset_index(drop=True)
 
 
 def months_list(table: pd.DataFrame, names: pd.Series, months: int = 4) -> pd.DataFrame:
@@ -288,22 +323,27 @@ def months_list(table: pd.DataFrame, names: pd.Series, months: int = 4) -> pd.Da
     """
     if table.empty:
         return pd.DataFrame()
-    cells = table.assign(words=[_month_words(row) for row in table.itertuples()])
+    cells_words = [_month_words(row) for row in table.itertuples()]
+    cells = table.assign(words=cells_words)
     wide = cells.pivot(index="rep", columns="month", values="words")
-    wide = wide.sort_index(axis=1, ascending=False).iloc[:, :months]
+    newest_first = wide.sort_index(axis=1, ascending=False)
+    wide = newest_first.iloc[:, :months]
     # Who serves nobody any more is no part of a month's review.
-    wide = wide[wide.iloc[:, 0].notna()].fillna(DASH)
+    newest = wide.iloc[:, 0].notna()
+    wide = wide[newest].fillna(DASH)
     wide.columns = [month.strftime("%b\u00a0%Y") for month in wide.columns]
     return wide.rename(index=lambda who: names.get(who, who)).rename_axis("rep").reset_index()
 
 
 def _month_words(row: Any) -> Said:
     """A rep's month: how many clients were kept, and the score where anybody answered."""
-    kept = say("service.months.kept", kept=row.clients - row.left, clients=row.clients)
+    stayed = row.clients - row.left
+    kept = say("service.months.kept", kept=stayed, clients=row.clients)
     if not row.answered > 0:
         return kept
     answered = int(row.answered)
-    return say("service.months.cell", nps=round(row.nps), answered=answered, kept=kept)
+    score_ = round(row.nps)
+    return say("service.months.cell", nps=score_, answered=answered, kept=kept)
 
 
 def single_clients(
@@ -332,25 +372,31 @@ def single_clients(
         ],
     )
     latest = nps.latest(waves).set_index("client_id")
-    table["nps"] = table["client_id"].map(latest["nps"]).astype(float)
-    answered = pd.to_datetime(table["client_id"].map(latest["answered_on"]))
+    scores = table["client_id"].map(latest["nps"])
+    table["nps"] = scores.astype(float)
+    days = table["client_id"].map(latest["answered_on"])
+    answered = pd.to_datetime(days)
     table["age_days"] = (cutoff - answered).dt.days
-    return table.sort_values("results", kind="stable").reset_index(drop=True)
+    in_order = table.sort_values("results", kind="stable")
+    return in_order.reset_index(drop=True)
 
 
 def _last_known(values: np.ndarray, count: int) -> float:
     """The mean of the last known values, of at most half a year; NaN where none is known."""
-    known = values[-HALF:][~np.isnan(values[-HALF:])]
+    unknown = np.isnan(values[-HALF:])
+    known = values[-HALF:][~unknown]
     return float(known[-count:].mean()) if known.size else np.nan
 
 
 def single_list(table: pd.DataFrame, names: pd.Series, most: int = 12) -> pd.DataFrame:
     """The clients with the worst results as readers see them; empty where no results are known."""
-    rows = table[table["results"].notna()].head(most)
+    known = table["results"].notna()
+    rows = table[known].head(most)
+    names_shown = [names.get(who, who) for who in rows["owner"]]
     return pd.DataFrame(
         {
             "client": rows["client"],
-            "rep": [names.get(who, who) for who in rows["owner"]],
+            "rep": names_shown,
             "months_with_rep": rows["with_rep"],
             "results_sd": rows["results"],
             "rep_rating": rows["liking"],

@@ -41,16 +41,22 @@ def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
     d = table["ended"].to_numpy(float)
     survival = np.cumprod(1 - d / n)
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.sqrt(np.cumsum(d / (n * (n - d))))
-        by_rep = _reach_by_rep(outcome, table["month"], (1 + level) / 2) / survival
-        reach = np.maximum(stats.norm.ppf((1 + level) / 2) * relative, by_rep)
-        half = reach / np.abs(np.log(survival))
+        terms = d / (n * (n - d))
+        relative = np.sqrt(np.cumsum(terms))
+        tail = (1 + level) / 2
+        by_rep = _reach_by_rep(outcome, table["month"], tail) / survival
+        quantile = stats.norm.ppf((1 + level) / 2)
+        reach = np.maximum(quantile * relative, by_rep)
+        logs = np.log(survival)
+        half = reach / np.abs(logs)
         low = survival ** np.exp(half)
         high = survival ** np.exp(-half)
         se = survival * relative
-    rows = table.assign(survival=survival, se=se, low=low, high=high)[CURVE]
+    whole = table.assign(survival=survival, se=se, low=low, high=high)
+    rows = whole[CURVE]
     told = outcome.counted
-    at_start = int(told.times[(told.entry <= 0) & (told.stop > 0)].sum())
+    from_start = (told.entry <= 0) & (told.stop > 0)
+    at_start = int(told.times[from_start].sum())
     start = pd.DataFrame([(0.0, at_start, 0, 1.0, 0.0, math.nan, math.nan)], columns=CURVE)
     return start if rows.empty else pd.concat([start, rows], ignore_index=True)
 
@@ -77,11 +83,14 @@ def known_through(outcome: Outcome, least: int) -> float:
     """
     if not outcome.seen:
         return 0.0
-    months = np.arange(1, int(outcome.stop.max()) + 2)
+    last = int(outcome.stop.max())
+    months = np.arange(1, last + 2)
     curve = kaplan_meier(outcome)
     gone = curve["survival"].iloc[-1] == 0 and outcome.stop.max() == curve["month"].iloc[-1]
-    at_risk = outcome.at_risk(months)[: int(curve["month"].iloc[-1]) if gone else len(months)]
-    needed = np.where((months == 1) & (outcome.entry > 0).any(), least, 1)[: len(at_risk)]
+    length = int(curve["month"].iloc[-1]) if gone else len(months)
+    at_risk = outcome.at_risk(months)[:length]
+    late = (months == 1) & (outcome.entry > 0).any()
+    needed = np.where(late, least, 1)[: len(at_risk)]
     short = np.flatnonzero(at_risk < needed)
     return float(short[0]) if short.size else math.inf
 
@@ -115,13 +124,17 @@ def restricted_mean(outcome: Outcome, horizon: float) -> tuple[float, float]:
     """
     curve = kaplan_meier(outcome)
     curve = curve[curve["month"] < horizon]
-    areas = curve["survival"].to_numpy() * np.diff(np.append(curve["month"], horizon))
+    edges = np.append(curve["month"], horizon)
+    areas = curve["survival"].to_numpy() * np.diff(edges)
     n = curve["at_risk"].to_numpy(float)
     d = curve["ended"].to_numpy(float)
-    left = np.cumsum(areas[::-1])[::-1]
+    sums = np.cumsum(areas[::-1])
+    left = sums[::-1]
     inside = (d > 0) & (n > d)
-    variance = np.sum(left[inside] ** 2 * d[inside] / (n[inside] * (n[inside] - d[inside])))
-    return float(areas.sum()), float(np.sqrt(variance))
+    risk = n[inside] * (n[inside] - d[inside])
+    variance = np.sum(left[inside] ** 2 * d[inside] / risk)
+    se = float(np.sqrt(variance))
+    return float(areas.sum()), se
 
 
 def cumulative_incidence(
@@ -134,20 +147,27 @@ def cumulative_incidence(
     `survfit` gives), by client; the interval is log-log, by client or by rep, the wider. With
     competing ends this, not 1 - Kaplan-Meier, is the probability of leaving (METHODS 6).
     """
-    kinds = [int(k) for k in np.unique(outcome.counted.kind) if k > 0]
+    kinds_seen = np.unique(outcome.counted.kind)
+    kinds = [int(k) for k in kinds_seen if k > 0]
     tail = (1 + level) / 2
     table = event_table(outcome)
     rows = [_incidence(outcome, table, kind, month) for kind in kinds for month in months]
-    frame = pd.DataFrame(rows, columns=["month", "kind", "share", "se"])
+    columns = ["month", "kind", "share", "se"]
+    frame = pd.DataFrame(rows, columns=columns)
     share = frame["share"].to_numpy(float)
+    quantile = stats.norm.ppf(tail)
     reach = np.maximum(
-        stats.norm.ppf(tail) * frame["se"].to_numpy(float), _incidence_by_rep(outcome, frame, tail)
+        quantile * frame["se"].to_numpy(float), _incidence_by_rep(outcome, frame, tail)
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        half = reach / np.abs(share * np.log(share))
-        half = np.where((share > 0) & (share < 1), half, np.nan)
-        inside = np.where(np.isnan(half), np.nan, share)
-        return frame.assign(low=inside ** np.exp(half), high=inside ** np.exp(-half))
+        slope = share * np.log(share)
+        half = reach / np.abs(slope)
+        between = (share > 0) & (share < 1)
+        half = np.where(between, half, np.nan)
+        no_limit = np.isnan(half)
+        inside = np.where(no_limit, np.nan, share)
+        upper = inside ** np.exp(-half)
+        return frame.assign(low=inside ** np.exp(half), high=upper)
 
 
 def _incidence_by_rep(outcome: Outcome, rows: pd.DataFrame, tail: float) -> Floats:
@@ -157,9 +177,11 @@ def _incidence_by_rep(outcome: Outcome, rows: pd.DataFrame, tail: float) -> Floa
         spread = spread_by_rep([outcome], lambda counts, kind=kind: counts.incidence(kind))
         if spread is NO_SPREAD:
             return reach
-        by_month = np.append(0.0, np.nan_to_num(spread.reach(tail)))
+        reaches = np.nan_to_num(spread.reach(tail))
+        by_month = np.append(0.0, reaches)
         own = (rows["kind"] == kind).to_numpy()
-        reach[own] = by_month[rows["month"].to_numpy(int)[own].clip(max=len(by_month) - 1)]
+        months = rows["month"].to_numpy(int)[own]
+        reach[own] = by_month[months.clip(max=len(by_month) - 1)]
     return reach
 
 
@@ -175,18 +197,28 @@ def _incidence(
     n = table["at_risk"].to_numpy(float)
     ended = table["ended"].to_numpy() / n
     chosen = table[f"ended_{kind}"].to_numpy() / n
-    before = np.cumprod(np.append(1.0, 1 - ended))[:-1]
+    stays = np.append(1.0, 1 - ended)
+    before = np.cumprod(stays)[:-1]
     reached = np.cumsum(before * chosen)
     share = reached[-1] if len(reached) else 0.0
     # What one more end at each time would do to the share: through this kind directly, through all
     # kinds by leaving fewer clients for later.
-    later = np.divide(share - reached, 1 - ended, out=np.zeros_like(ended), where=ended < 1)
-    drift = np.append(0.0, np.cumsum((before * chosen - later * ended) / n))
-    own = np.append(before - later, 0.0) / np.append(n, 1.0)
-    other = np.append(-later, 0.0) / np.append(n, 1.0)
+    nothing = np.zeros_like(ended)
+    later = np.divide(share - reached, 1 - ended, out=nothing, where=ended < 1)
+    steps = (before * chosen - later * ended) / n
+    drift = np.append(0.0, np.cumsum(steps))
+    after_own = np.append(before - later, 0.0)
+    own = after_own / np.append(n, 1.0)
+    after_other = np.append(-later, 0.0)
+    other = after_other / np.append(n, 1.0)
     last = np.searchsorted(times, outcome.stop, side="left")
-    in_time = (outcome.kind > 0) & (outcome.stop <= month)
-    gain = np.where(in_time, np.where(outcome.kind == kind, own[last], other[last]), 0.0)
-    upto = drift[np.searchsorted(times, outcome.stop, side="right")]
-    since = drift[np.searchsorted(times, outcome.entry, side="right")]
-    return month, kind, float(share), float(np.sqrt(outcome.times @ (gain - (upto - since)) ** 2))
+    has_ended = outcome.kind > 0
+    in_time = has_ended & (outcome.stop <= month)
+    at_end = np.where(outcome.kind == kind, own[last], other[last])
+    gain = np.where(in_time, at_end, 0.0)
+    stopped = np.searchsorted(times, outcome.stop, side="right")
+    upto = drift[stopped]
+    entered = np.searchsorted(times, outcome.entry, side="right")
+    since = drift[entered]
+    squares = outcome.times @ (gain - (upto - since)) ** 2
+    return month, kind, float(share), float(np.sqrt(squares))

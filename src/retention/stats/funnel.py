@@ -34,19 +34,23 @@ def funnel(observed: pd.Series, expected: pd.Series) -> pd.DataFrame:
     """
     ends = observed.to_numpy(float)
     due = expected.to_numpy(float)
-    low = np.where(ends > 0, stats.chi2.ppf(0.025, 2 * ends) / 2, 0) / due
-    high = stats.chi2.ppf(0.975, 2 * ends + 2) / 2 / due
+    exact = stats.chi2.ppf(0.025, 2 * ends) / 2
+    low = np.where(ends > 0, exact, 0) / due
+    upper = stats.chi2.ppf(0.975, 2 * ends + 2)
+    high = upper / 2 / due
     table = {"observed": ends, "expected": due, "ratio": ends / due, "low": low, "high": high}
     frame = pd.DataFrame(table, observed.index).assign(
         shrunk=_shrunk(ends, due), few=due < MIN_EXPECTED
     )
-    limits = luck(due, over_dispersion(ends, due)).set_index(observed.index)
+    spread = luck(due, over_dispersion(ends, due))
+    limits = spread.set_index(observed.index)
     for name, level in (("beyond", "998"), ("unusual", "95")):
         outside = (frame["ratio"] < limits[f"low_{level}"]) | (
             frame["ratio"] > limits[f"high_{level}"]
         )
         frame[name] = outside & ~frame["few"]
-    return frame.sort_values(["few", "shrunk"], ascending=[True, False], kind="stable")
+    order = ["few", "shrunk"]
+    return frame.sort_values(order, ascending=[True, False], kind="stable")
 
 
 def luck(expected: np.ndarray, phi: float = 1.0) -> pd.DataFrame:
@@ -59,10 +63,12 @@ def luck(expected: np.ndarray, phi: float = 1.0) -> pd.DataFrame:
     frame = {"expected": E}
     for name, tail in (("95", 0.025), ("998", 0.001)):
         for side, p in (("low", tail), ("high", 1 - tail)):
-            ends = np.nan_to_num(special.pdtrik(p, E)) + (
+            exact = special.pdtrik(p, E)
+            ends = np.nan_to_num(exact) + (
                 side == "high"
             )  # where the exact interval ends to hold 1
-            frame[f"{side}_{name}"] = 1 + (ends / E - 1) * math.sqrt(phi)
+            off = ends / E - 1
+            frame[f"{side}_{name}"] = 1 + off * math.sqrt(phi)
     return pd.DataFrame(frame).clip(lower=0)
 
 
@@ -72,10 +78,12 @@ def over_dispersion(observed: np.ndarray, expected: np.ndarray) -> float:
 
     Of a handful of people the one who differs would widen the limits for itself: there it is 1.
     """
-    z = 2 * (np.sqrt(observed) - np.sqrt(expected))
+    root = np.sqrt(observed)
+    z = 2 * (root - np.sqrt(expected))
     if len(z) < MIN_PEOPLE:
         return 1.0
-    phi = float(np.mean(np.clip(z, *np.quantile(z, [WINSORISE, 1 - WINSORISE])) ** 2))
+    drawn_in = np.clip(z, *np.quantile(z, [WINSORISE, 1 - WINSORISE]))
+    phi = float(np.mean(drawn_in**2))
     return phi if phi > 1 + 2 * math.sqrt(2 / len(z)) else 1.0
 
 
@@ -89,10 +97,13 @@ def _shrunk(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
     def against(log_strength: float) -> float:
         a = math.exp(log_strength)
-        return -float(np.sum(stats.nbinom.logpmf(observed, a, a / (a + mean * expected))))
+        logs = stats.nbinom.logpmf(observed, a, a / (a + mean * expected))
+        return -float(np.sum(logs))
 
-    a = math.exp(optimize.minimize_scalar(against, bounds=(-3, 9), method="bounded").x)
-    return mean * (observed + a) / (mean * expected + a)
+    best = optimize.minimize_scalar(against, bounds=(-3, 9), method="bounded")
+    a = math.exp(best.x)
+    total = mean * expected + a
+    return mean * (observed + a) / total
 
 
 def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float, float, Profile]:
@@ -105,7 +116,8 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
     """
     ends = np.asarray(observed, float)
     due = np.asarray(expected, float)
-    constant = float(special.gammaln(ends + 1).sum() + len(ends) * np.log(WEIGHTS.sum()))
+    weights_sum = len(ends) * np.log(WEIGHTS.sum())
+    constant = float(special.gammaln(ends + 1).sum() + weights_sum)
 
     def depth(sigma: float) -> float:
         """The log-likelihood at this spread, the common level at its best."""
@@ -113,15 +125,22 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
         def against(level: float) -> float:
             # Nodes around each one's own peak, which is narrow where many ends are expected
             # (adaptive quadrature).
-            peak, width = _peaks(ends, due * math.exp(level), sigma)
-            z = peak[:, None] + width[:, None] * NODES
-            rates = (due * math.exp(level))[:, None] * np.exp(sigma * z)
-            logs = special.xlogy(ends[:, None], rates) - rates - z**2 / 2
+            mean_ends = due * math.exp(level)
+            peak, width = _peaks(ends, mean_ends, sigma)
+            steps = width[:, None] * NODES
+            z = peak[:, None] + steps
+            mean_rates = due * math.exp(level)
+            rates = mean_rates[:, None] * np.exp(sigma * z)
+            powers = special.xlogy(ends[:, None], rates)
+            logs = powers - rates - z**2 / 2
             top = logs.max(axis=1)
-            total = (np.exp(logs - top[:, None] + NODES**2 / 2) * WEIGHTS).sum(axis=1)
-            return -float((np.log(total * width) + top).sum() - constant)
+            terms = logs - top[:, None] + NODES**2 / 2
+            total = (np.exp(terms) * WEIGHTS).sum(axis=1)
+            sums = np.log(total * width) + top
+            return -float(sums.sum() - constant)
 
-        return -float(optimize.minimize_scalar(against, bounds=(-4, 4), method="bounded").fun)
+        best = optimize.minimize_scalar(against, bounds=(-4, 4), method="bounded")
+        return -float(best.fun)
 
     best = optimize.minimize_scalar(lambda s: -depth(s), bounds=(0, LARGEST), method="bounded").x
     best = 0.0 if depth(0.0) >= depth(best) - 1e-6 else float(best)
@@ -137,7 +156,8 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
         high = LARGEST if fall(LARGEST) <= 0 else optimize.brentq(fall, best, LARGEST)
         return MEDIAN_STEP * low, MEDIAN_STEP * high
 
-    return MEDIAN_STEP * best, (interval(Z95)[1] - MEDIAN_STEP * best) / Z95, interval
+    upper = interval(Z95)[1] - MEDIAN_STEP * best
+    return MEDIAN_STEP * best, upper / Z95, interval
 
 
 def _peaks(ends: np.ndarray, due: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
@@ -146,9 +166,13 @@ def _peaks(ends: np.ndarray, due: np.ndarray, sigma: float) -> tuple[np.ndarray,
     """
     z = np.zeros_like(due)
     for _ in range(50):
-        rate = due * np.exp(np.clip(sigma * z, -30, 30))
-        step = (sigma * (ends - rate) - z) / (sigma**2 * rate + 1)
-        z = z + np.clip(step, -1, 1)
+        power = np.clip(sigma * z, -30, 30)
+        rate = due * np.exp(power)
+        slope = sigma * (ends - rate) - z
+        step = slope / (sigma**2 * rate + 1)
+        bounded = np.clip(step, -1, 1)
+        z = z + bounded
         if np.abs(step).max() < 1e-8:
             break
-    return z, 1 / np.sqrt(sigma**2 * due * np.exp(np.clip(sigma * z, -30, 30)) + 1)
+    factor = np.exp(np.clip(sigma * z, -30, 30))
+    return z, 1 / np.sqrt(sigma**2 * due * factor + 1)

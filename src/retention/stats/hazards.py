@@ -70,7 +70,8 @@ class Fit:
         """The inverse of the expected information: the covariance if rows were independent. Shape
         (p, p).
         """
-        return np.linalg.inv(self.slopes.T @ self.slopes)
+        squares = self.slopes.T @ self.slopes
+        return np.linalg.inv(squares)
 
     def sandwich(self, cluster: np.ndarray | None = None) -> np.ndarray:
         """The covariance of theta that is right whatever goes on within clusters (default:
@@ -82,11 +83,13 @@ class Fit:
         codes = self.cluster if cluster is None else pd.factorize(cluster)[0]
         sums = _sums(self.scores, codes)
         few = len(sums) / (len(sums) - 1) if 1 < len(sums) < 50 else 1.0
-        return self.bread @ (sums.T @ sums) @ self.bread * few
+        outer = sums.T @ sums
+        return self.bread @ outer @ self.bread * few
 
     def coefficient(self, name: str) -> float:
         """The estimate for one covariate, on the log-hazard scale."""
-        return float(self.theta[self.names.index(name)])
+        place = self.names.index(name)
+        return float(self.theta[place])
 
     def se(self, name: str, cluster: np.ndarray | None = None) -> float:
         """Its standard error, clustered by client or as told."""
@@ -111,7 +114,8 @@ class Fit:
         """
         weights = self._weights(parts)
         if self.n_clusters > MANY_CLUSTERS:
-            return Spread(float(np.sqrt(weights @ self.sandwich() @ weights)), welch(*events))
+            se = np.sqrt(weights @ self.sandwich() @ weights)
+            return Spread(float(se), welch(*events))
         return Spread(float(jackknife(self.without_each(self.cluster) @ weights)), welch(*events))
 
     def by_rep(self, parts: Mapping[str, float], reps: np.ndarray) -> Spread:
@@ -126,10 +130,13 @@ class Fit:
         `reps` (n,) are names, "" for nobody, who is never left out. Empty where there are too few
         reps to tell.
         """
-        codes = pd.factorize(pd.Series(reps).replace("", None))[0]
-        sizes = np.bincount(codes[codes >= 0], self.expected[codes >= 0]).astype(float)
+        named = pd.Series(reps).replace("", None)
+        codes = pd.factorize(named)[0]
+        ends = self.expected[codes >= 0]
+        sizes = np.bincount(codes[codes >= 0], ends).astype(float)
         if len(sizes) < FEWEST_REPS:
-            return np.zeros((0, len(self.theta))), NO_REPS
+            width = len(self.theta)
+            return np.zeros((0, width)), NO_REPS
         return self.without_each(codes), sizes
 
     def _weights(self, parts: Mapping[str, float]) -> np.ndarray:
@@ -148,7 +155,8 @@ class Fit:
         k = covariates.shape[1]
         months = np.add.reduceat(exposure, self.bands, axis=1)
         at = self.theta[None, :] if theta is None else theta
-        total: np.ndarray = np.exp((covariates * at[:, :k]).sum(axis=1)) * (
+        own = at[:, :k]
+        total: np.ndarray = np.exp((covariates * own).sum(axis=1)) * (
             months * np.exp(at[:, k:])
         ).sum(axis=1)
         return total
@@ -160,8 +168,10 @@ class Fit:
         To first order on the log scale, which is as far as one-step draws are good for.
         """
         mu = self.expected[chosen]
-        pace = self.slopes[chosen] / np.sqrt(np.exp(-mu) / -np.expm1(-mu))[:, None]
-        total: np.ndarray = mu.sum() * np.exp((theta - self.theta) @ (pace.sum(axis=0) / mu.sum()))
+        scale = np.exp(-mu) / -np.expm1(-mu)
+        pace = self.slopes[chosen] / np.sqrt(scale)[:, None]
+        sum_all = mu.sum()
+        total: np.ndarray = mu.sum() * np.exp((theta - self.theta) @ (pace.sum(axis=0) / sum_all))
         return total
 
     def draws(self, count: int, seed: int) -> np.ndarray:
@@ -171,8 +181,10 @@ class Fit:
         Scores and information are summed by client (of very many: by `bunched` clients) and
         reweighted (METHODS 2); no refit is made. NaN where a resample holds too little to tell.
         """
-        _, pull, bend = self._resampled(count, seed, np.zeros(len(self.scores)))
-        return np.asarray(self.theta + _solved(bend, pull))
+        nothing = np.zeros(len(self.scores))
+        _, pull, bend = self._resampled(count, seed, nothing)
+        step = _solved(bend, pull)
+        return np.asarray(self.theta + step)
 
     def reached(self, left: np.ndarray, count: int, seed: int) -> np.ndarray:
         """Log-likelihoods that refits to the resamples of `draws` would reach, shape (count,), to
@@ -184,7 +196,8 @@ class Fit:
             left > 0, np.log(np.maximum(-np.expm1(-self.expected), 1e-300)), -self.expected
         )
         here, pull, bend = self._resampled(count, seed, own)
-        return np.asarray(here + (pull * _solved(bend, pull)).sum(axis=1) / 2)
+        squared = pull * _solved(bend, pull)
+        return np.asarray(here + squared.sum(axis=1) / 2)
 
     def _resampled(
         self, count: int, seed: int, values: np.ndarray
@@ -194,7 +207,8 @@ class Fit:
         """
         codes = bunched(self.cluster)
         p = len(self.theta)
-        sums = _sums(np.column_stack([values, self.scores]), codes)
+        columns = [values, self.scores]
+        sums = _sums(np.column_stack(columns), codes)
         groups = len(sums)
         weights = (
             np.random.default_rng(seed)
@@ -202,7 +216,8 @@ class Fit:
             .astype(float)
         )
         told = weights @ sums
-        return told[:, 0], told[:, 1:], (weights @ self._information(codes)).reshape(-1, p, p)
+        blocks = (weights @ self._information(codes)).reshape(-1, p, p)
+        return told[:, 0], told[:, 1:], blocks
 
     def without_each(self, group: np.ndarray) -> np.ndarray:
         """Theta as each group's rows are left out, shape (groups, p): one Newton step each, no
@@ -212,9 +227,11 @@ class Fit:
         """
         known = group >= 0
         p = len(self.theta)
-        scores = _sums(self.scores[known], group[known])
+        known_scores = self.scores[known]
+        scores = _sums(known_scores, group[known])
         information = self._information(group)
-        rest = (self.slopes.T @ self.slopes).ravel() - information
+        outer = self.slopes.T @ self.slopes
+        rest = outer.ravel() - information
         return np.asarray(
             self.theta + _solved(rest.reshape(-1, p, p), self.scores.sum(axis=0) - scores)
         )
@@ -233,7 +250,8 @@ def varying(covariates: pd.DataFrame) -> pd.DataFrame:
     """The covariates that are not the same for all rows: what is alike for all need not be held
     fixed.
     """
-    return covariates.loc[:, covariates.nunique() > 1]
+    differs = covariates.nunique() > 1
+    return covariates.loc[:, differs]
 
 
 def fit_hazard(
@@ -261,19 +279,25 @@ def fit_hazard(
     w = np.ones(len(y)) if weights is None else np.asarray(weights, float)
     names = list(covariates.columns)
     middle, scale = _centre_and_scale(X, y, names)
-    theta, empty = _optimum(y, (X - middle) / scale, E, w, names)
+    scaled = (X - middle) / scale
+    theta, empty = _optimum(y, scaled, E, w, names)
     if empty is not None:
-        return fit_hazard(left, covariates, exposure, cluster, weights, np.delete(bands, empty))
+        fewer = np.delete(bands, empty)
+        return fit_hazard(left, covariates, exposure, cluster, weights, fewer)
     k = X.shape[1]
     own = theta[:k] / scale
-    theta = np.append(own, theta[k:] - middle @ own)
+    shifted = theta[k:] - middle @ own
+    theta = np.append(own, shifted)
     ratio, base, mu, pull, weight = _parts(theta, y, X, E, w)
-    slopes = np.column_stack([mu[:, None] * X, ratio[:, None] * base])
+    by_covariate = mu[:, None] * X
+    slopes = np.column_stack([by_covariate, ratio[:, None] * base])
     likelihood = _likelihood(theta, y, X, E, w)
     score = pull[:, None] * slopes
     slopes *= np.sqrt(weight)[:, None]
-    codes = pd.factorize(pd.Series(cluster))[0]
-    expected = np.exp(X @ theta[:k]) * (E @ np.exp(theta[k:]))
+    ids = pd.Series(cluster)
+    codes = pd.factorize(ids)[0]
+    time = E @ np.exp(theta[k:])
+    expected = np.exp(X @ theta[:k]) * time
     return Fit(tuple(names), theta, score, slopes, codes, likelihood, expected, bands)
 
 
@@ -287,7 +311,8 @@ def _centre_and_scale(
         raise NotFittedError("everybody left")
     middle = X.mean(axis=0)
     scale = X.std(axis=0)
-    alike = scale <= ROUNDING * (1 + np.abs(middle))
+    size = 1 + np.abs(middle)
+    alike = scale <= ROUNDING * size
     if alike.any():
         raise NotFittedError(f"{names[int(alike.argmax())]} is the same for all")
     return middle, scale
@@ -301,17 +326,22 @@ def _optimum(
     NotFittedError where a coefficient has no finite optimum.
     """
     k = Z.shape[1]
-    start = float(np.log(w @ y / (w @ E).sum()))
-    theta = np.append(np.zeros(k), np.full(E.shape[1], start))
+    rate = w @ y / (w @ E).sum()
+    start = float(np.log(rate))
+    rates = np.full(E.shape[1], start)
+    theta = np.append(np.zeros(k), rates)
     likelihood = _likelihood(theta, y, Z, E, w)
     for number in range(STEPS):
         step = _step(theta, y, Z, E, w, scoring=number < SCORING)
         step, likelihood = _halved(theta, step, likelihood, y, Z, E, w)
         theta = theta + step
         if E.shape[1] > 1 and theta[k:].min() < start - SEPARATED:
-            return theta, max(int(theta[k:].argmin()), 1)
-        if np.abs(theta[:k]).max(initial=0) > SEPARATED:
-            name = names[int(np.abs(theta[:k]).argmax())]
+            lowest = theta[k:].argmin()
+            return theta, max(int(lowest), 1)
+        sizes = np.abs(theta[:k])
+        if sizes.max(initial=0) > SEPARATED:
+            sizes_ = np.abs(theta[:k])
+            name = names[int(sizes_.argmax())]
             raise NotFittedError(f"{name} separates those who left from those who stayed")
         if np.abs(step).max() < TOLERANCE:
             return theta, None
@@ -324,7 +354,8 @@ def _step(
     """The step towards the optimum: Fisher's, from afar, or Newton's."""
     score, information = _summed(theta, y, Z, E, w)
     try:
-        return np.linalg.solve(information if scoring else _bend(theta, y, Z, E, w), score)
+        curvature = information if scoring else _bend(theta, y, Z, E, w)
+        return np.linalg.solve(curvature, score)
     except np.linalg.LinAlgError:
         raise NotFittedError("some covariates say the same") from None
 
@@ -354,19 +385,26 @@ def _parts(
     weight of mu.
     """
     k = X.shape[1]
-    base = E * np.exp(np.clip(theta[k:], -40, 40))
-    ratio = np.exp(np.clip(X @ theta[:k], -40, 40))
-    mu = np.maximum(ratio * base.sum(axis=1), 1e-300)
-    odds = np.exp(-mu) / -np.expm1(-mu)
-    return ratio, base, mu, w * np.where(y > 0, odds, -1.0), w * odds
+    capped = np.clip(theta[k:], -40, 40)
+    base = E * np.exp(capped)
+    linear = X @ theta[:k]
+    ratio = np.exp(np.clip(linear, -40, 40))
+    hazard = ratio * base.sum(axis=1)
+    mu = np.maximum(hazard, 1e-300)
+    chance = -np.expm1(-mu)
+    odds = np.exp(-mu) / chance
+    pull = np.where(y > 0, odds, -1.0)
+    return ratio, base, mu, w * pull, w * odds
 
 
 def _likelihood(
     theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
 ) -> float:
     """The log-likelihood."""
-    mu = _parts(theta, y, X, E, w)[2]
-    return float(w @ np.where(y > 0, np.log(np.maximum(-np.expm1(-mu), 1e-300)), -mu))
+    parts = _parts(theta, y, X, E, w)
+    mu = parts[2]
+    logs = np.log(np.maximum(-np.expm1(-mu), 1e-300))
+    return float(w @ np.where(y > 0, logs, -mu))
 
 
 def _summed(
@@ -374,10 +412,13 @@ def _summed(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Score (p,) and expected information (p, p), without a row's own ever being made."""
     ratio, base, mu, pull, weight = _parts(theta, y, X, E, w)
-    shares = base / np.maximum(base.sum(axis=1, keepdims=True), 1e-300)
-    slopes = np.concatenate([X, shares], axis=1)  # dmu/dtheta over mu
+    total = base.sum(axis=1, keepdims=True)
+    shares = base / np.maximum(total, 1e-300)
+    columns = [X, shares]
+    slopes = np.concatenate(columns, axis=1)  # dmu/dtheta over mu
     score = slopes.T @ (pull * mu)
-    slopes *= (np.sqrt(weight) * mu)[:, None]
+    scale = np.sqrt(weight) * mu
+    slopes *= scale[:, None]
     return score, slopes.T @ slopes
 
 
@@ -387,16 +428,19 @@ def bunched(codes: np.ndarray, most: int = BUNCHES) -> np.ndarray:
 
     Resampled bunches have the variance of resampled clusters, known to 100 * sqrt(2 / most) %.
     """
-    count = int(codes.max(initial=-1)) + 1
+    last = codes.max(initial=-1)
+    count = int(last) + 1
     return codes if count <= most else (np.random.default_rng(0).permutation(count) % most)[codes]
 
 
 def _solved(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solutions of several systems, shapes (m, p, p) and (m, p); NaN for those without one."""
     try:
-        return np.asarray(np.linalg.solve(left, right[..., None])[..., 0])
+        solved = np.linalg.solve(left, right[..., None])
+        return np.asarray(solved[..., 0])
     except np.linalg.LinAlgError:
-        whole = np.linalg.matrix_rank(left) == left.shape[-1]
+        rank = np.linalg.matrix_rank(left)
+        whole = rank == left.shape[-1]
         found = np.full_like(right, np.nan)
         found[whole] = np.linalg.solve(left[whole], right[whole][..., None])[..., 0]
         return found
@@ -409,28 +453,38 @@ def _bend(
     (p, p).
     """
     k = X.shape[1]
-    ratio = np.exp(np.clip(X @ theta[:k], -40, 40))
-    base = E * np.exp(np.clip(theta[k:], -40, 40))
-    mu = np.maximum(ratio * base.sum(axis=1), 1e-300)
+    linear = X @ theta[:k]
+    ratio = np.exp(np.clip(linear, -40, 40))
+    capped = np.clip(theta[k:], -40, 40)
+    base = E * np.exp(capped)
+    hazard = ratio * base.sum(axis=1)
+    mu = np.maximum(hazard, 1e-300)
     rates = ratio[:, None] * base
     leave = -np.expm1(-mu)
-    raw = np.column_stack([mu[:, None] * X, rates])
-    pull = w * np.where(y > 0, np.exp(-mu) / leave, -1.0)
-    second = np.zeros((raw.shape[1],) * 2)
-    second[:k, :k] = (X * (pull * mu)[:, None]).T @ X
-    second[:k, k:] = (X * pull[:, None]).T @ rates
-    second[k:, :k] = second[:k, k:].T
+    by_covariate = mu[:, None] * X
+    raw = np.column_stack([by_covariate, rates])
+    odds_ = np.exp(-mu) / leave
+    pull = w * np.where(y > 0, odds_, -1.0)
+    size = (raw.shape[1],) * 2
+    second = np.zeros(size)
+    weighted = X * (pull * mu)[:, None]
+    second[:k, :k] = weighted.T @ X
+    pulled = X * pull[:, None]
+    second[:k, k:] = pulled.T @ rates
+    corner = second[:k, k:]
+    second[k:, :k] = corner.T
     second[k:, k:] = np.diag(pull @ rates)
-    values, vectors = np.linalg.eigh(
-        (raw * (w * y * np.exp(-mu) / leave**2)[:, None]).T @ raw - second
-    )
-    return (vectors * np.maximum(np.abs(values), 1e-8)) @ vectors.T
+    stay_ = np.exp(-mu)
+    values, vectors = np.linalg.eigh((raw * (w * y * stay_ / leave**2)[:, None]).T @ raw - second)
+    curvature = np.maximum(np.abs(values), 1e-8)
+    return (vectors * curvature) @ vectors.T
 
 
 def _sums(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Rows of `values` added up within each code."""
     order = np.argsort(codes, kind="stable")
-    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    changes = np.diff(codes[order], prepend=-1)
+    starts = np.flatnonzero(changes)
     return np.add.reduceat(values[order], starts, axis=0)
 
 
@@ -445,10 +499,13 @@ def band_exposure(from_month: np.ndarray, to_month: np.ndarray, left: np.ndarray
     start, stop, gone = (np.asarray(values, float) for values in (from_month, to_month, left))
     while len(edges) > 2:
         months = _overlap(start, stop, edges)
-        ends = (gone[:, None] * months / (stop - start)[:, None]).sum(axis=0)
+        share = gone[:, None] * months / (stop - start)[:, None]
+        ends = share.sum(axis=0)
         length = np.linalg.norm(months, axis=0)
-        alike = (months[:, 1:] * months[:, :-1]).sum(axis=0) > (1 - 1e-9) * length[1:] * length[:-1]
-        few = np.flatnonzero((ends < MIN_BAND_EVENTS) | np.append(False, alike))
+        overlap = (months[:, 1:] * months[:, :-1]).sum(axis=0)
+        alike = overlap > (1 - 1e-9) * length[1:] * length[:-1]
+        same = np.append(False, alike)
+        few = np.flatnonzero((ends < MIN_BAND_EVENTS) | same)
         if not len(few):
             break
         edges.pop(
@@ -458,7 +515,8 @@ def band_exposure(from_month: np.ndarray, to_month: np.ndarray, left: np.ndarray
 
 
 def _overlap(start: np.ndarray, stop: np.ndarray, edges: Sequence[float]) -> np.ndarray:
-    bands = zip(edges[:-1], edges[1:], strict=True)
+    begins = edges[:-1]
+    bands = zip(begins, edges[1:], strict=True)
     return np.column_stack(
         [np.clip(np.minimum(stop, high) - np.maximum(start, low), 0, None) for low, high in bands]
     )
@@ -471,16 +529,20 @@ def natural_spline(values: pd.Series, knots: int = 3) -> pd.DataFrame:
     Knots at the 10th, 50th and 90th percentiles for three (Harrell); fewer columns where values
     tie.
     """
-    at = np.unique(np.quantile(values, np.linspace(0.1, 0.9, knots)))
+    places = np.linspace(0.1, 0.9, knots)
+    at = np.unique(np.quantile(values, places))
     columns = {"linear": values - values.mean()}
     x = values.to_numpy(float)
-    width = max(at[-1] - at[0], 1e-12)
+    whole = at[-1] - at[0]
+    width = max(whole, 1e-12)
     for j in range(len(at) - 2):
         last = at[-1]
         before = at[-2]
+        reach_ = before - at[j]
         cubic = np.clip(x - at[j], 0, None) ** 3 - (
             np.clip(x - before, 0, None) ** 3 * (last - at[j])
-            - np.clip(x - last, 0, None) ** 3 * (before - at[j])
+            - np.clip(x - last, 0, None) ** 3 * reach_
         ) / (last - before)
-        columns[f"curve {j + 1}"] = pd.Series(cubic / width**2, values.index)
+        scaled = cubic / width**2
+        columns[f"curve {j + 1}"] = pd.Series(scaled, values.index)
     return pd.DataFrame(columns)

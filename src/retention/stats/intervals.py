@@ -56,7 +56,8 @@ def leaving_out(without: Floats, sizes: Floats) -> Spread:
     """
     if not tells(sizes):
         return NO_SPREAD
-    return Spread(jackknife(without[sizes > 0]), effective_number(sizes) - 1)
+    real = jackknife(without[sizes > 0])
+    return Spread(real, effective_number(sizes) - 1)
 
 
 def jackknife(without: Floats) -> Floats:
@@ -71,16 +72,20 @@ def jackknife(without: Floats) -> Floats:
     >>> jackknife(np.array([1, 2, np.inf]))
     array(inf)
     """
-    groups = np.isfinite(without).sum(axis=0)
+    finite = np.isfinite(without)
+    groups = finite.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         middle = np.nansum(without, axis=0) / groups
-        squares = np.nansum((without - middle) ** 2, axis=0)
-        return np.asarray(np.sqrt(squares * (groups - 1) / groups))
+        deviations = (without - middle) ** 2
+        squares = np.nansum(deviations, axis=0)
+        variance = squares * (groups - 1) / groups
+        return np.asarray(np.sqrt(variance))
 
 
 def wilson(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval for a share (R `prop.test(correct = FALSE)`)."""
-    interval = stats.binomtest(count, total).proportion_ci(level, method="wilson")
+    test = stats.binomtest(count, total)
+    interval = test.proportion_ci(level, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -91,28 +96,34 @@ def share_limits(counted: Any, reps: Any = None, level: float = 0.95) -> tuple[f
     `reps` (n,) names who was in charge, "" for nobody; None where nobody knows.
     """
     counted = np.asarray(counted, dtype=float)
-    low, high = wilson(int(counted.sum()), len(counted), level)
+    number = int(counted.sum())
+    low, high = wilson(number, len(counted), level)
     share = counted.mean()
     if reps is None or not 0 < share < 1:
         return low, high
-    spread = ratio_by_rep(counted, np.ones(len(counted)), reps)
-    half = spread.reach((1 + level) / 2) / (share * (1 - share))
-    ends = special.expit(special.logit(share) + np.array([-half, half]))
-    return min(low, float(ends[0])), max(high, float(ends[1]))
+    once = np.ones(len(counted))
+    spread = ratio_by_rep(counted, once, reps)
+    reach = spread.reach((1 + level) / 2)
+    half = reach / (share * (1 - share))
+    both_ways = np.array([-half, half])
+    ends = special.expit(special.logit(share) + both_ways)
+    lower = min(low, float(ends[0]))
+    return lower, max(high, float(ends[1]))
 
 
 def ratio_by_rep(part: Floats, whole: Floats, reps: Any) -> Spread:
     """The spread by rep of the sum of `part` over that of `whole`, both (n,), as each rep's rows
     are left out.
     """
-    names, codes = np.unique(np.asarray(reps, dtype=object).astype(str), return_inverse=True)
+    labels = np.asarray(reps, dtype=object).astype(str)
+    names, codes = np.unique(labels, return_inverse=True)
     parts, wholes = (np.bincount(codes, values, len(names)) for values in (part, whole))
     named = names != ""
     rest = wholes.sum() - wholes[named]
-    without = np.divide(
-        part.sum() - parts[named], rest, out=np.full(len(rest), np.nan), where=rest > 0
-    )
-    return leaving_out(without, np.bincount(codes, minlength=len(names))[named].astype(float))
+    others = part.sum()
+    without = np.divide(others - parts[named], rest, out=np.full(len(rest), np.nan), where=rest > 0)
+    counts = np.bincount(codes, minlength=len(names))
+    return leaving_out(without, counts[named].astype(float))
 
 
 NO_REPS: Floats = np.zeros(0)
@@ -151,10 +162,13 @@ class Weights:
         if not on record.
         """
         if reps is None:
-            return cls(times, np.full(times.shape[1], -1))
-        names, codes = np.unique(np.asarray(reps, dtype=object).astype(str), return_inverse=True)
+            clients = times.shape[1]
+            return cls(times, np.full(clients, -1))
+        labels = np.asarray(reps, dtype=object).astype(str)
+        names, codes = np.unique(labels, return_inverse=True)
         codes = codes - int("" in names)  # "" sorts first
-        return cls(times, codes, np.bincount(codes[codes >= 0]).astype(float))
+        counts = np.bincount(codes[codes >= 0])
+        return cls(times, codes, counts.astype(float))
 
     @property
     def at_signing(self) -> Weights:
@@ -170,12 +184,16 @@ class Weights:
         table = values[:, None] if values.ndim == 1 else values
         codes = self.codes[:, None]
         if self.monthly is not None and values.ndim > 1:
-            codes = self.monthly[:, : table.shape[1]]
+            months = table.shape[1]
+            codes = self.monthly[:, :months]
         codes = np.broadcast_to(codes, table.shape)
-        cells = codes * table.shape[1] + np.arange(table.shape[1])
+        columns = np.arange(table.shape[1])
+        cells = codes * table.shape[1] + columns
         known = codes >= 0
-        sums = np.bincount(cells[known], table[known], len(self.sizes) * table.shape[1])
-        return np.asarray(sums, dtype=float).reshape(len(self.sizes), *values.shape[1:])
+        number = len(self.sizes) * table.shape[1]
+        sums = np.bincount(cells[known], table[known], number)
+        array = np.asarray(sums, dtype=float)
+        return array.reshape(len(self.sizes), *values.shape[1:])
 
     def __getitem__(self, key: Any) -> Weights:
         """`weights[:1]`: the estimate alone; `weights[:, chosen]`: the weights of the chosen
@@ -186,19 +204,23 @@ class Weights:
         chosen = key[1]
         monthly = None if self.monthly is None else self.monthly[chosen]
         first = None if self.first is None else self.first[chosen]
-        return Weights(self.times[:, chosen], self.codes[chosen], self.sizes, monthly, first)
+        times = self.times[:, chosen]
+        return Weights(times, self.codes[chosen], self.sizes, monthly, first)
 
     def __len__(self) -> int:
         return len(self.times) + len(self.sizes)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Floats:
-        others = self.codes != np.arange(len(self.sizes))[:, None]
-        return np.vstack([self.times, others]).astype(dtype or float)
+        places = np.arange(len(self.sizes))
+        others = self.codes != places[:, None]
+        stacked = np.vstack([self.times, others])
+        return stacked.astype(dtype or float)
 
     def sum(self, axis: int = 1) -> Floats:
         """How many rows count, shape (1 + draws + reps,); along axis 1 alone."""
         assert axis == 1
-        return self @ np.ones(self.times.shape[1])
+        clients = self.times.shape[1]
+        return self @ np.ones(clients)
 
     def mean(self, values: Floats) -> Floats:
         """The mean of the values (n,), shape (1 + draws + reps,); NaN where no row counts."""
@@ -215,7 +237,8 @@ class Weights:
 
         def middle(weights: Any) -> Any:
             mass = np.cumsum(weights)
-            return ordered[np.argmax(mass >= mass[-1] / 2)]
+            half = mass >= mass[-1] / 2
+            return ordered[np.argmax(half)]
 
         drawn = [middle(row[order]) for row in self.times]
         return np.array(drawn + [middle(codes != rep) for rep in range(len(self.sizes))])
@@ -224,7 +247,8 @@ class Weights:
         """Values by draw of what does not depend on reps, shape (1 + draws,): the first once more
         for each rep.
         """
-        return np.concatenate([drawn, np.full(len(self.sizes), drawn[0])])
+        same = np.full(len(self.sizes), drawn[0])
+        return np.concatenate([drawn, same])
 
     def limits(self, values: Floats, unit: str = "") -> list[float]:
         """The first value and its 95 % limits: `with_limits`."""
@@ -237,7 +261,8 @@ def over(part: Any, whole: Any) -> Floats:
     """
     part = np.asarray(part, dtype=float)
     whole = np.asarray(whole, dtype=float)
-    return np.divide(part, whole, out=np.full(part.shape, math.nan), where=whole > 0)
+    unknown = np.full(part.shape, math.nan)
+    return np.divide(part, whole, out=unknown, where=whole > 0)
 
 
 def with_limits(values: Floats, sizes: Floats = NO_REPS, unit: str = "") -> list[float]:
@@ -249,22 +274,27 @@ def with_limits(values: Floats, sizes: Floats = NO_REPS, unit: str = "") -> list
     where all values do. Limits that are not finite stay so.
     """
     value = float(values[0])
-    drawn = values[1 : len(values) - len(sizes)]
+    number = len(values) - len(sizes)
+    drawn = values[1:number]
     if math.isnan(value):
         return [math.nan] * 3
     drawn = drawn[~np.isnan(drawn)]
     if not drawn.size:
         return [value, math.nan, math.nan]
-    low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
-    by_rep = _limits_by_rep(value, values[len(values) - len(sizes) :], sizes, unit)
-    return [value, min(float(low), by_rep[0]), max(float(high), by_rep[1])]
+    tails = [0.025, 0.975]
+    low, high = np.quantile(drawn, tails, method="nearest")
+    without = values[len(values) - len(sizes) :]
+    by_rep = _limits_by_rep(value, without, sizes, unit)
+    lower = min(float(low), by_rep[0])
+    return [value, lower, max(float(high), by_rep[1])]
 
 
 def _limits_by_rep(value: float, without: Floats, sizes: Floats, unit: str) -> tuple[float, float]:
     """The limits from values as each rep is left out; the value itself where reps do not tell."""
     kept = without[sizes > 0]
     every = np.append(kept, value)
-    if unit == "share" and ((every > 0) & (every < 1)).all():
+    shares = unit == "share" and ((every > 0) & (every < 1)).all()
+    if shares:
         to = special.logit
         back = special.expit
     elif unit in ON_LOG_SCALE and ((every > 0) & np.isfinite(every)).all():
@@ -272,7 +302,8 @@ def _limits_by_rep(value: float, without: Floats, sizes: Floats, unit: str) -> t
         back = np.exp
     else:
         to = back = np.positive
-    half = leaving_out(to(kept), sizes[sizes > 0]).reach(0.975)
+    spread = leaving_out(to(kept), sizes[sizes > 0])
+    half = spread.reach(0.975)
     if not half > 0:  # too few reps, or all values alike
         return value, value
     low = float(back(to(value) - half))

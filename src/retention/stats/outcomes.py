@@ -41,7 +41,8 @@ class Outcome:
         lists what is wrong.
         """
         stop = np.asarray(stop, dtype=float)
-        kind = np.asarray(kind).astype(np.int64)
+        kinds = np.asarray(kind)
+        kind = kinds.astype(np.int64)
         entry = np.full_like(stop, -np.inf) if entry is None else np.asarray(entry, dtype=float)
         shapes = {"kind": kind.shape, "entry": entry.shape}
         wrong = [
@@ -57,17 +58,20 @@ class Outcome:
         wrong += ["kind is negative"] if (kind < 0).any() else []
         if wrong:
             raise ValueError("; ".join(wrong))
-        return cls(stop, np.where(stop > entry, kind, 0), np.minimum(entry, stop), None, reps)
+        counted = np.where(stop > entry, kind, 0)
+        return cls(stop, counted, np.minimum(entry, stop), None, reps)
 
     def where(self, chosen: Any) -> Outcome:
         """The follow-up of the chosen engagements (a boolean mask of shape (n,))."""
         count = None if self.count is None else self.count[chosen]
         reps = None if self.reps is None else self.reps[chosen]
-        return Outcome(self.stop[chosen], self.kind[chosen], self.entry[chosen], count, reps)
+        stop = self.stop[chosen]
+        return Outcome(stop, self.kind[chosen], self.entry[chosen], count, reps)
 
     def only(self, kinds: Sequence[int]) -> Outcome:
         """The same follow-up with every other kind of end counted as censored."""
-        kind = np.where(np.isin(self.kind, kinds), self.kind, 0)
+        chosen = np.isin(self.kind, kinds)
+        kind = np.where(chosen, self.kind, 0)
         return Outcome(self.stop, kind, self.entry, self.count, self.reps)
 
     def within(self, month: float) -> Outcome:
@@ -80,7 +84,8 @@ class Outcome:
     def since(self, month: float) -> Outcome:
         """The follow-up after `month` of those still there then."""
         late = self.where(self.stop > month)
-        return replace(late, entry=np.maximum(late.entry, month))
+        later = np.maximum(late.entry, month)
+        return replace(late, entry=later)
 
     @property
     def times(self) -> Floats:
@@ -100,14 +105,17 @@ class Outcome:
         first = entry.astype(np.int64)
         last = self.stop.astype(np.int64) if whole else self.kind
         if whole and (first == entry).all() and (last == self.stop).all():
-            found = np.bincount(((first + 1) * sizes[1] + last) * sizes[2] + self.kind)
+            pairs = (first + 1) * sizes[1] + last
+            found = np.bincount(pairs * sizes[2] + self.kind)
             cells = np.flatnonzero(found)
             rest, kind = np.divmod(cells, sizes[2])
             first, last = np.divmod(rest, sizes[1])
             return _cells(last, kind, first - 1, found[cells])
-        rows = np.column_stack([self.entry, self.stop, self.kind])
+        columns = [self.entry, self.stop, self.kind]
+        rows = np.column_stack(columns)
         cells, found = np.unique(rows, axis=0, return_counts=True)
-        return _cells(cells[:, 1], cells[:, 2], cells[:, 0], found)
+        entries = cells[:, 1]
+        return _cells(entries, cells[:, 2], cells[:, 0], found)
 
     @cached_property
     def by_rep(self) -> ByRep:
@@ -119,17 +127,20 @@ class Outcome:
     @property
     def seen(self) -> int:
         """How many engagements are at risk at some time."""
-        return int(self.times[self.stop > self.entry].sum())
+        seen_times = self.times[self.stop > self.entry]
+        return int(seen_times.sum())
 
     @property
     def ended(self) -> int:
         """How many ends are counted, of whatever kind."""
-        return int(self.times[self.kind > 0].sum())
+        ended_times = self.times[self.kind > 0]
+        return int(ended_times.sum())
 
     @property
     def months(self) -> float:
         """Client-months under observation."""
-        return float(self.times @ (self.stop - self.entry))
+        months = self.stop - self.entry
+        return float(self.times @ months)
 
     def at_risk(self, times: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
         """How many engagements are at risk at each of `times`: those with entry < t <= stop."""
@@ -137,10 +148,13 @@ class Outcome:
 
         def before(moments: Floats) -> Floats:
             order = np.argsort(moments, kind="stable")
-            sums = np.append(0.0, np.cumsum(told.times[order]))
-            return sums[np.searchsorted(moments[order], times, side="left")]
+            counts = np.cumsum(told.times[order])
+            sums = np.append(0.0, counts)
+            place = np.searchsorted(moments[order], times, side="left")
+            return sums[place]
 
-        return np.asarray(before(told.entry) - before(told.stop)).astype(np.int64)
+        there = before(told.entry) - before(told.stop)
+        return np.asarray(there).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -158,25 +172,32 @@ class Counts:
         + 1).
         """
         left = self.ended.sum(axis=1)
-        pace = np.divide(left, self.at_risk, out=np.zeros_like(left), where=self.at_risk > 0)
-        return np.hstack([np.ones((len(pace), 1)), np.cumprod(1 - pace, axis=1)])
+        nothing = np.zeros_like(left)
+        pace = np.divide(left, self.at_risk, out=nothing, where=self.at_risk > 0)
+        start = np.ones((len(pace), 1))
+        return np.hstack([start, np.cumprod(1 - pace, axis=1)])
 
     def after(self, month: int) -> Floats:
         """Share still there just after a month, shape (m,)."""
         stay = self.stay
-        return np.asarray(stay[:, min(month, stay.shape[1] - 1)])
+        last = min(month, stay.shape[1] - 1)
+        return np.asarray(stay[:, last])
 
     def mean(self, horizon: int) -> Floats:
         """Mean months of service within `horizon`, shape (m,)."""
         stay = self.stay
-        more = np.repeat(stay[:, -1:], max(horizon - stay.shape[1], 0), axis=1)
-        return np.asarray(np.hstack([stay, more])[:, :horizon].sum(axis=1))
+        short = max(horizon - stay.shape[1], 0)
+        more = np.repeat(stay[:, -1:], short, axis=1)
+        whole = np.hstack([stay, more])[:, :horizon]
+        return np.asarray(whole.sum(axis=1))
 
     def incidence(self, kind: int) -> Floats:
         """Share gone for this kind of end after 1, 2, ... months, shape (m, months)."""
         chosen = self.ended[:, kind - 1]
-        pace = np.divide(chosen, self.at_risk, out=np.zeros_like(chosen), where=self.at_risk > 0)
-        return np.cumsum(self.stay[:, :-1] * pace, axis=1)
+        nothing = np.zeros_like(chosen)
+        pace = np.divide(chosen, self.at_risk, out=nothing, where=self.at_risk > 0)
+        there = self.stay[:, :-1]
+        return np.cumsum(there * pace, axis=1)
 
 
 @dataclass(frozen=True)
@@ -194,47 +215,56 @@ class ByRep:
         at = [place.get(name, 0) for name in names]
         own = np.array([k > 0 for k in at], dtype=float)
         short = months - self.counts.at_risk.shape[1]
-        at_risk = np.pad(self.counts.at_risk, ((0, 0), (0, short)))
-        ended = np.pad(self.counts.ended, ((0, 0), (0, 0), (0, short)))
-        return Counts(
-            at_risk[0] - at_risk[at] * own[:, None], ended[0] - ended[at] * own[:, None, None]
-        )
+        at_risk_now = self.counts.at_risk
+        at_risk = np.pad(at_risk_now, ((0, 0), (0, short)))
+        ended_now = self.counts.ended
+        ended = np.pad(ended_now, ((0, 0), (0, 0), (0, short)))
+        own_row = own[:, None]
+        return Counts(at_risk[0] - at_risk[at] * own_row, ended[0] - ended[at] * own[:, None, None])
 
 
 def _by_rep(outcome: Outcome) -> ByRep:
     """Each engagement's follow-up in pieces, one a rep, counted by rep, month and kind."""
     assert outcome.reps is not None
     codes, kinds = pd.factorize(outcome.reps)
-    names = sorted({name for spans in kinds for _, name in spans} - {""})
+    every_name = {name for spans in kinds for _, name in spans}
+    names = sorted(every_name - {""})
     place = {"": 0} | {name: k for k, name in enumerate(names, start=1)}
     starts = [np.array([begin for begin, _ in spans], dtype=float) for spans in kinds]
     pieces = np.array([len(spans) for spans in kinds], dtype=int)
-    first = np.append(0, np.cumsum(pieces))[:-1]
-    row = np.repeat(np.arange(len(codes)), pieces[codes])
+    so_far = np.append(0, np.cumsum(pieces))
+    first = so_far[:-1]
+    numbers = np.arange(len(codes))
+    row = np.repeat(numbers, pieces[codes])
     number = np.arange(len(row)) - np.repeat(
         np.cumsum(pieces[codes]) - pieces[codes], pieces[codes]
     )
     spot = first[codes[row]] + number
     begins = np.concatenate(starts)
-    ends = np.concatenate([np.append(begin[1:], np.inf) for begin in starts])
+    pieces_end = [np.append(begin[1:], np.inf) for begin in starts]
+    ends = np.concatenate(pieces_end)
     who = np.array([place[name] for spans in kinds for _, name in spans])
-    entry = np.maximum(outcome.entry[row], begins[spot])
-    stop = np.minimum(outcome.stop[row], ends[spot])
-    kind = np.where(outcome.stop[row] <= ends[spot], outcome.kind[row], 0)
+    begun = outcome.entry[row]
+    entry = np.maximum(begun, begins[spot])
+    over = outcome.stop[row]
+    stop = np.minimum(over, ends[spot])
+    in_piece = outcome.stop[row] <= ends[spot]
+    kind = np.where(in_piece, outcome.kind[row], 0)
     seen = stop > entry
-    return ByRep(
-        tuple(names), _counted(entry[seen], stop[seen], kind[seen], who[spot][seen], len(names) + 1)
-    )
+    rep = who[spot][seen]
+    return ByRep(tuple(names), _counted(entry[seen], stop[seen], kind[seen], rep, len(names) + 1))
 
 
 def _counted(entry: Floats, stop: Floats, kind: Any, who: Any, groups: int) -> Counts:
     """Counts by group; those of all of them in place of the first."""
     months = int(stop.max(initial=0))
-    kinds = int(kind.max(initial=0)) or 1
+    highest = kind.max(initial=0)
+    kinds = int(highest) or 1
     change = np.zeros((groups, months + 2))
     np.add.at(change, (who, entry.astype(int) + 1), 1.0)
     np.add.at(change, (who, stop.astype(int) + 1), -1.0)
-    at_risk = np.cumsum(change, axis=1)[:, 1 : months + 1]
+    sums = np.cumsum(change, axis=1)
+    at_risk = sums[:, 1 : months + 1]
     ended = np.zeros((groups, kinds, months))
     left = kind > 0
     np.add.at(ended, (who[left], kind[left] - 1, stop[left].astype(int) - 1), 1.0)
@@ -253,7 +283,8 @@ def spread_by_rep(outcomes: Sequence[Outcome], of: Callable[..., Floats]) -> Spr
     if any(outcome.reps is None or not len(outcome.stop) for outcome in outcomes):
         return NO_SPREAD
     parts = [outcome.by_rep for outcome in outcomes]
-    names = sorted({name for part in parts for name in part.names})
+    every = {name for part in parts for name in part.names}
+    names = sorted(every)
     if len(names) < FEWEST_REPS:
         return NO_SPREAD
     months = max(part.counts.at_risk.shape[1] for part in parts)
@@ -281,15 +312,16 @@ def event_table(outcome: Outcome) -> pd.DataFrame:
     """
     told = outcome.counted
     ended = told.kind > 0
-    months, where = np.unique(told.stop[ended], return_inverse=True)
+    stops = told.stop[ended]
+    months, where = np.unique(stops, return_inverse=True)
 
     def each(chosen: Any) -> Any:
-        return np.bincount(where[chosen], told.times[ended][chosen], minlength=len(months)).astype(
-            np.int64
-        )
+        weights = told.times[ended]
+        return np.bincount(where[chosen], weights[chosen], minlength=len(months)).astype(np.int64)
 
     columns = {f"ended_{k}": each(told.kind[ended] == k) for k in np.unique(told.kind[ended])}
-    every = each(np.ones(len(where), dtype=bool))
+    everybody = np.ones(len(where), dtype=bool)
+    every = each(everybody)
     return pd.DataFrame(
         {"month": months, "at_risk": told.at_risk(months), "ended": every, **columns}
     )

@@ -30,7 +30,8 @@ def logrank(outcome: Outcome, group: Any, strata: Any = None) -> LogRank:
     `group` and `strata` have shape (n,). Source: METHODS 8 (R `survdiff`); ValueError with fewer
     than two groups.
     """
-    codes, labels = pd.factorize(np.asarray(group), sort=True)
+    values = np.asarray(group)
+    codes, labels = pd.factorize(values, sort=True)
     if len(labels) < 2:
         raise ValueError("a log-rank test compares at least two groups; only one was given")
     strata = np.zeros(len(codes)) if strata is None else np.asarray(strata)
@@ -40,12 +41,15 @@ def logrank(outcome: Outcome, group: Any, strata: Any = None) -> LogRank:
     ]
     excess, variance = (sum(column) for column in zip(*parts, strict=True))
     # A group that was never at risk when somebody left says nothing and costs no degree of freedom.
-    seen = np.flatnonzero(np.diag(variance) > 0)[:-1]
+    informative = np.diag(variance) > 0
+    seen = np.flatnonzero(informative)[:-1]
     excess = excess[seen]
     variance = variance[np.ix_(seen, seen)]
-    chi2 = float(excess @ np.linalg.lstsq(variance, excess, rcond=None)[0])
+    solved = np.linalg.lstsq(variance, excess, rcond=None)
+    chi2 = float(excess @ solved[0])
     df = len(seen)
-    return LogRank(chi2, df, float(stats.chi2.sf(chi2, df)) if df else math.nan)
+    p = float(stats.chi2.sf(chi2, df)) if df else math.nan
+    return LogRank(chi2, df, p)
 
 
 def _logrank_stratum(outcome: Outcome, codes: Any, groups: int) -> tuple[Floats, Floats]:
@@ -53,10 +57,14 @@ def _logrank_stratum(outcome: Outcome, codes: Any, groups: int) -> tuple[Floats,
     table = event_table(outcome)
     times, n, d = (table[c].to_numpy(float) for c in ("month", "at_risk", "ended"))
     each = [outcome.where(codes == g) for g in range(groups)]
-    share = np.stack([part.at_risk(times) for part in each]) / n
-    observed = np.array([part.ended for part in each], dtype=float)
-    spread = d * np.divide(n - d, n - 1, out=np.zeros_like(n), where=n > 1)
-    return observed - share @ d, np.diag(share @ spread) - (share * spread) @ share.T
+    numbers = [part.at_risk(times) for part in each]
+    share = np.stack(numbers) / n
+    counts = [part.ended for part in each]
+    observed = np.array(counts, dtype=float)
+    nothing = np.zeros_like(n)
+    spread = d * np.divide(n - d, n - 1, out=nothing, where=n > 1)
+    joint = (share * spread) @ share.T
+    return observed - share @ d, np.diag(share @ spread) - joint
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,8 @@ def rate_ratio(
     2.0667
     """
     ratio = months[0] / months[1]
-    test = stats.binomtest(ended[0], sum(ended), ratio / (1 + ratio))
+    expected = ratio / (1 + ratio)
+    test = stats.binomtest(ended[0], sum(ended), expected)
     ends = test.proportion_ci(level)
     low, high = (p / (1 - p) / ratio if p < 1 else np.inf for p in (ends.low, ends.high))
     first = ended[0] / months[0]
@@ -96,7 +105,8 @@ def _log_rates(first: Counts, second: Counts) -> Floats:
         for part in (first, second)
     ]
     with np.errstate(divide="ignore"):
-        return np.asarray(np.log(rates[0]) - np.log(rates[1]))
+        first_log = np.log(rates[0])
+        return np.asarray(first_log - np.log(rates[1]))
 
 
 def raw_ratio(row_id: str, group: str, first: Outcome, second: Outcome) -> Estimate:
@@ -119,5 +129,6 @@ def raw_ratio(row_id: str, group: str, first: Outcome, second: Outcome) -> Estim
             min(found.low, found.ratio / factor),
             max(found.high, found.ratio * factor),
         )
-    counts = (first.seen + second.seen, first.ended + second.ended)
+    clients = first.seen + second.seen
+    counts = (clients, first.ended + second.ended)
     return Estimate.of(row_id, "ends per client-month, ratio", group, numbers, "ratio", counts)

@@ -1,4 +1,4 @@
-"""The commands: report, compare, verify, check, score, init, sample.
+"""What each command does; what they share is in `terminal`.
 
 Exit codes: 0 done, 1 a notebook failed (or the disk is full, or a run is not whole), 2 bad input, 3
 folder in use.
@@ -7,111 +7,36 @@ folder in use.
 from __future__ import annotations
 
 import datetime as dt
-import gc
 import json
 import os
 import signal
 import sys
-import time
-import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from retention.errors import ConfigError, NotebookError, RetentionError, one_line, printable
+from retention.cli.terminal import FOLDER, Plain, about_data, echo, progress, verbose, warn
+from retention.errors import ConfigError, NotebookError, RetentionError, one_line
 
-# small matrices: threads that wait for each other cost six times more
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-# while modules are imported there is no garbage, and looking for it costs a third of the time
-gc.set_threshold(50_000)
-SECONDS_BETWEEN = 5.0
 # (ours) days: data that come in monthly are older than this only when a month was missed
 STALE_AFTER = 45
 
 
-class _Folder(click.Path):
-    """A folder; an empty name is a variable that nobody set, not the folder one is in."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path with this name."""
-        if value == "":
-            self.fail("an empty name; say . for the folder you are in", param, ctx)
-        return super().convert(value, param, ctx)
-
-
-_FOLDER = _Folder(path_type=Path)
-
-
-def _say(text: object, err: bool = False) -> None:
-    """Write to the terminal; nothing that the data hold is a command to it."""
-    click.echo(printable(str(text)), err=err)
-
-
-def _warn(message: Warning | str, category: type[Warning], *where: object, **more: object) -> None:
-    """A library's warning as a line on standard error, without the place in its source."""
-    _say(f"{category.__name__}: {one_line(str(message))}", err=True)
-
-
-def _about_data(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say where the data are."""
-    data = click.option(
-        "--data", default="", help="Folder with clients.csv (default: data/sample)."
-    )
-    config = click.option(
-        "--config", default="", help="A retention.toml that says how to read the data."
-    )
-    cutoff = click.option("--cutoff", default="", help="Last day observed, YYYY-MM-DD.")
-    return data(config(cutoff(command)))
-
-
-_verbose = click.option(
-    "--verbose",
-    is_flag=True,
-    expose_value=False,
-    help="Show the full traceback of an error.",
-    callback=lambda context, _, wanted: context.meta.update(verbose=wanted),
-)
-
-
-class _Plain(click.Group):
-    """Says in plain words what stopped a command (with --verbose, where), and exits with its
-    code.
-    """
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was named."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            _say("Stopped. The last report is untouched.", err=True)
-            sys.exit(130)
-        except RetentionError as error:
-            _say(traceback.format_exc() if ctx.meta.get("verbose") else str(error), err=True)
-            sys.exit(error.exit_code)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, OSError):
-            raise
-        except Exception:  # a fault of ours; its text may hold what the data hold
-            _say(traceback.format_exc().rstrip(), err=True)
-            sys.exit(1)
-
-
-@click.group(cls=_Plain, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Plain, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="retention")
 def cli() -> None:
     """Why clients stay or leave: a published retention study, re-tested on your own data."""
-    warnings.showwarning = _warn
+    warnings.showwarning = warn
 
 
 @cli.command()
-@_about_data
+@about_data
 @click.option(
     "--out",
-    type=_FOLDER,
+    type=FOLDER,
     default=Path("reports"),
     envvar="RETENTION_OUT",
     show_default=True,
@@ -159,7 +84,7 @@ def cli() -> None:
     help="Warn if the newest entry is more days old than this; 0: never.",
 )
 @click.option("--quiet", is_flag=True, help="Write to standard error only if something is wrong.")
-@_verbose
+@verbose
 def report(quiet: bool, stale_after: int, **asked: Any) -> None:
     """Rerun the study and write the HTML report."""
     from retention.report.run import Options, run_report
@@ -170,16 +95,16 @@ def report(quiet: bool, stale_after: int, **asked: Any) -> None:
         signal.SIGTERM, signal.default_int_handler
     )  # a service that is stopped clears up as well
     try:
-        with _progress(quiet) as tell:
+        with progress(quiet) as tell:
             index = run_report(options, tell)
     except RetentionError as error:
         page = error.page if isinstance(error, NotebookError) else None
-        _say(_in_a_line(error, page or options.out.absolute() / "failed" / "index.html"), err=True)
+        echo(_in_a_line(error, page or options.out.absolute() / "failed" / "index.html"), err=True)
         if "\n" in str(error).strip() or click.get_current_context().meta.get("verbose"):
             raise
         sys.exit(error.exit_code)  # there is no more to say
-    _tell_stale(index.parent, stale_after)
-    _say(index)
+    tell_stale(index.parent, stale_after)
+    echo(index)
 
 
 def _in_a_line(error: RetentionError, page: Path) -> str:
@@ -192,7 +117,7 @@ def _in_a_line(error: RetentionError, page: Path) -> str:
     )
 
 
-def _tell_stale(run: Path, days: int) -> None:
+def tell_stale(run: Path, days: int) -> None:
     """Warn on standard error where the newest entry, or the last day observed, is long before
     today, or after it.
 
@@ -206,19 +131,19 @@ def _tell_stale(run: Path, days: int) -> None:
     age = (today - dt.date.fromisoformat(newest)).days
     if days and age > days:
         what = "last day observed is" if newest == cutoff else "newest entry is of"
-        _say(f"Warning: the {what} {newest}, {age} days ago. Do new data still come in?", err=True)
+        echo(f"Warning: the {what} {newest}, {age} days ago. Do new data still come in?", err=True)
     if dt.date.fromisoformat(cutoff) > today:
-        _say(
+        echo(
             f"Warning: the last day observed, {cutoff}, is still to come; nobody can have seen it.",
             err=True,
         )
 
 
 @cli.command()
-@click.argument("old", type=_FOLDER)
-@click.argument("new", type=_FOLDER)
+@click.argument("old", type=FOLDER)
+@click.argument("new", type=FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="Show all of it, as in changes.json.")
-@_verbose
+@verbose
 def compare(old: Path, new: Path, as_json: bool) -> None:
     """What changed between two runs (folders of reports/): verdicts, estimates, lists, data."""
     from retention.report import compare as comparing
@@ -226,18 +151,18 @@ def compare(old: Path, new: Path, as_json: bool) -> None:
 
     found = comparing.compare(comparing.open_run(old), comparing.open_run(new))
     if as_json:
-        _say(to_json(found).rstrip())
+        echo(to_json(found).rstrip())
         return
     lines = []
     for head, texts in found["told"]:
         lines += [head] if head else []
         lines += [f"  {text}" for text in texts]
-    _say("\n".join(map(one_line, lines)))
+    echo("\n".join(map(one_line, lines)))
 
 
 @cli.command()
-@click.argument("run", type=_FOLDER)
-@_verbose
+@click.argument("run", type=FOLDER)
+@verbose
 def verify(run: Path) -> None:
     """Recompute the sha256 of every file of a run, and the run's name from its run.json."""
     from retention.report import publish
@@ -254,8 +179,8 @@ def verify(run: Path) -> None:
     except KeyError as lacking:
         found.append(f"run.json lacks {lacking}")
     for line in found:
-        _say(line)
-    _say(
+        echo(line)
+    echo(
         f"{run.resolve().name}: {len(about['files'])} files, "
         f"{'NOT whole' if found else 'all whole'}"
     )
@@ -263,16 +188,16 @@ def verify(run: Path) -> None:
 
 
 @cli.command()
-@_about_data
+@about_data
 @click.option("--json", "as_json", is_flag=True, help="Write the result as JSON.")
-@_verbose
+@verbose
 def check(data: str, config: str, cutoff: str, as_json: bool) -> None:
     """Read the data and list every fault and repair, without running anything."""
     from retention.study import check_data
 
     found: dict[str, Any] = {"schema": 1, "faults": [], "error": ""}
     try:
-        with _progress() as tell:
+        with progress() as tell:
             study = check_data(data, config, cutoff, tell)
     except RetentionError as error:
         if not as_json:
@@ -283,7 +208,7 @@ def check(data: str, config: str, cutoff: str, as_json: bool) -> None:
             "repaired": getattr(error, "repairs", ()),
             "error": "" if faults else str(error),
         }
-        _say(json.dumps(found, indent=1, ensure_ascii=False))
+        echo(json.dumps(found, indent=1, ensure_ascii=False))
         sys.exit(error.exit_code)
     tables = study.tables
     warnings = (
@@ -291,7 +216,7 @@ def check(data: str, config: str, cutoff: str, as_json: bool) -> None:
     )
     found |= {"tables": tables.rows, "cutoff": study.cutoff.isoformat(), "repaired": tables.repairs}
     found |= {"notes": tables.notes, "warnings": warnings, "partial": tables.partial}
-    _say(
+    echo(
         json.dumps(found, indent=1, ensure_ascii=False)
         if as_json
         else _in_lines(found, study.records_begin)
@@ -313,11 +238,11 @@ def _in_lines(found: dict[str, Any], begin: object) -> str:
 
 
 @cli.command()
-@_about_data
+@about_data
 @click.option(
-    "--out", type=_FOLDER, default=Path("scores.csv"), show_default=True, help="File to write."
+    "--out", type=FOLDER, default=Path("scores.csv"), show_default=True, help="File to write."
 )
-@_verbose
+@verbose
 def score(data: str, config: str, cutoff: str, out: Path) -> None:
     """Write every client's predicted churn risk for the coming months, why, and by when to act."""
     from retention.data.schema import write_csv
@@ -326,7 +251,7 @@ def score(data: str, config: str, cutoff: str, out: Path) -> None:
 
     if not out.absolute().parent.is_dir():
         raise ConfigError(f"There is no folder {out.absolute().parent} to write {out.name} into.")
-    with _progress() as tell:
+    with progress() as tell:
         study = open_study(data, config, cutoff, tell)
         tell("Scoring, and comparing the model with simple rules")
         judgement, _, table = study.risk
@@ -334,19 +259,19 @@ def score(data: str, config: str, cutoff: str, out: Path) -> None:
             raise ConfigError(f"No client can be scored: {judgement.why}")
     write_csv(table, out)
     for found in (judgement.answer(), *leaks(study.leaking).items):
-        _say(one_line(found.text), err=True)
-    _say(out)
+        echo(one_line(found.text), err=True)
+    echo(out)
 
 
 @cli.command()
-@_about_data
+@about_data
 @click.option(
-    "--out", type=_FOLDER, default=Path("features"), show_default=True, help="Folder to write into."
+    "--out", type=FOLDER, default=Path("features"), show_default=True, help="Folder to write into."
 )
 @click.option(
     "--engine", default="", help="polars, duckdb or spark. [default: [engine] name, else polars]"
 )
-@_verbose
+@verbose
 def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> None:
     """Write the features of every client and month from a folder of Parquet files, however large
     (docs/scale.md).
@@ -356,7 +281,7 @@ def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> Non
     from retention.score.engines import write_features
     from retention.study import open_clients
 
-    with _progress() as tell:
+    with progress() as tell:
         study = open_clients(data, config, cutoff, tell)
         settings = study.settings
         write_features(
@@ -371,13 +296,13 @@ def features(data: str, config: str, cutoff: str, out: Path, engine: str) -> Non
             part_months=settings.engine.part_months,
             tell=tell,
         )
-    _say(out)
+    echo(out)
 
 
 @cli.command()
-@click.argument("export", type=_FOLDER, required=False)
+@click.argument("export", type=FOLDER, required=False)
 @click.option(
-    "--out", type=_FOLDER, default=Path("retention.toml"), show_default=True, help="File to write."
+    "--out", type=FOLDER, default=Path("retention.toml"), show_default=True, help="File to write."
 )
 @click.option("--tools", is_flag=True, help="List the tools whose exports are known.")
 def init(export: Path | None, out: Path, tools: bool) -> None:
@@ -387,7 +312,7 @@ def init(export: Path | None, out: Path, tools: bool) -> None:
 
     if tools:
         for line in known_tools():
-            _say(line)
+            echo(line)
         return
     if export is None:
         raise ConfigError("Name the file or folder of the export, or ask for --tools.")
@@ -397,15 +322,15 @@ def init(export: Path | None, out: Path, tools: bool) -> None:
         raise ConfigError(f"There is no folder {out.absolute().parent} to write {out.name} into.")
     made = draft(export, out.absolute().parent)
     out.write_text(made.text, "utf-8")
-    _say(f"{out} is written. It is a draft: read each guess in it, then set confirmed = true.")
+    echo(f"{out} is written. It is a draft: read each guess in it, then set confirmed = true.")
     for question in made.questions:
-        _say(f"to answer: {one_line(question)}")
+        echo(f"to answer: {one_line(question)}")
     if made.refused:
         raise ConfigError("\n".join(f"refused: {reason}" for reason in made.refused))
 
 
 @cli.command()
-@click.option("--out", type=_FOLDER, required=True, help="Folder to write into.")
+@click.option("--out", type=FOLDER, required=True, help="Folder to write into.")
 @click.option(
     "--world",
     default="study",
@@ -448,31 +373,4 @@ def sample(
         raise ConfigError(f"There is no world {world!r}. There are: {', '.join(WORLDS)}.")
     truth = replace(WORLDS[world], lock_in=not no_lock_in)
     write_sample(out, truth, clients=clients, months=months, seed=seed, form=form)
-    _say(out)
-
-
-@contextmanager
-def _progress(quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """A function that shows how far a command is: on a terminal the last message stays, elsewhere a
-    line a step, or every 5 s.
-    """
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(stderr=True, highlight=False, quiet=quiet)
-    last = 0.0
-    with console.status("Starting") as status:
-
-        def tell(text: str) -> None:
-            nonlocal last
-            text = one_line(text)
-            status.update(Text(text))  # a name of a file is no markup
-            counting = text.endswith(" read") or text.endswith(" rows")
-            if not counting or time.monotonic() - last > SECONDS_BETWEEN:
-                console.print(Text(text))
-                last = time.monotonic()
-
-        yield tell
-
-
-main = cli  # what pyproject.toml installs
+    echo(out)

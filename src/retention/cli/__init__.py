@@ -1,0 +1,18 @@
+"""The commands: report, compare, verify, check, score, features, init, sample.
+
+`commands` holds one function each, `terminal` what they share: options, words, exit codes.
+"""
+
+import gc
+import os
+
+# small matrices: threads that wait for each other cost six times more
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# while modules are imported there is no garbage, and looking for it costs a third of the time
+gc.set_threshold(50_000)
+
+from retention.cli.commands import cli, tell_stale  # noqa: E402  (after the two settings)
+
+main = cli  # what pyproject.toml installs
+
+__all__ = ["cli", "main", "tell_stale"]

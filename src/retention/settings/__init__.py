@@ -1,0 +1,46 @@
+"""Settings: `retention.toml`, the environment and the command line, read once and checked whole.
+
+Precedence: command line (or notebook parameter), environment (RETENTION_DATA, RETENTION_CONFIG,
+RETENTION_CUTOFF), `retention.toml`, defaults. An unknown key is an error, so that a misspelt
+setting never goes unnoticed.
+"""
+
+from retention.settings.load import OPEN, project_root, resolve
+from retention.settings.plan import study_plan
+from retention.settings.shape import (
+    ALL_HISTORY,
+    NOTICE_DAYS,
+    PAUSE_DAYS,
+    ClaimChange,
+    DateSettings,
+    PrivacySettings,
+    ResultsSettings,
+    RiskSettings,
+    ScaleSettings,
+    Settings,
+    WhatIfSettings,
+    where_it_belongs,
+)
+from retention.settings.tables import Extra, FileSettings, TableSettings
+
+__all__ = [
+    "ALL_HISTORY",
+    "NOTICE_DAYS",
+    "OPEN",
+    "PAUSE_DAYS",
+    "ClaimChange",
+    "DateSettings",
+    "Extra",
+    "FileSettings",
+    "PrivacySettings",
+    "ResultsSettings",
+    "RiskSettings",
+    "ScaleSettings",
+    "Settings",
+    "TableSettings",
+    "WhatIfSettings",
+    "project_root",
+    "resolve",
+    "study_plan",
+    "where_it_belongs",
+]
