@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 FLOORS = [
-    {"errors", "words", "results", "settings", "parameters"},
+    {"errors", "words", "numbers", "results", "settings", "parameters"},
     {"data"},
     {"sample", "stats", "show"},
     {"history"},
@@ -25,6 +25,7 @@ ALONE = {"show"}  # takes frames, knows nothing of the package but its words
 PUBLISHING = {
     "errors",
     "lists",
+    "numbers",
     "results",
     "settings",
     "parameters",
