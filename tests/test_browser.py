@@ -3,6 +3,7 @@ from the disk alone.
 """
 
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ import pytest
 
 from conftest import HOSTILE, ROOT
 from retention.report.templating import SCRIPT
-from retention.results import Listing
+from retention.results import Estimate, Listing
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -229,21 +230,25 @@ def test_tables_are_sorted_and_searched_by_keyboard_and_say_so(browser, run):
         assert re.fullmatch(rf"\d+ of {len(before)} rows", said.text_content()) and wrong == []
 
 
+def estimated(*values: float) -> str:
+    return Estimate.of("A1", "share", "all", values, "share").words
+
+
 @pytest.mark.parametrize(
     ("cells", "lowest_first"),
     [
         (
-            ["31 Mar 2026", "1 Jan 2026", "–", "15 Feb 2025"],
-            ["15 Feb 2025", "1 Jan 2026", "31 Mar 2026", "–"],
+            [*pd.to_datetime(["2026-03-31", "2026-01-01", None, "2025-02-15"])],
+            ["15 Feb 2025", "01 Jan 2026", "31 Mar 2026", "–"],
         ),
-        (["12,000", "900", "-5", "–"], ["-5", "900", "12,000", "–"]),
+        ([12000.0, 900.0, -5.0, math.nan], ["-5", "900", "12,000", "–"]),
         (
-            ["9% (1% to 20%)", "10% (2% to 30%)", "not reached"],
-            ["9% (1% to 20%)", "10% (2% to 30%)", "not reached"],
+            [estimated(math.inf), estimated(0.1, 0.02, 0.3), estimated(0.09, 0.01, 0.2)],
+            ["9.0% (1.0% to 20.0%)", "10.0% (2.0% to 30.0%)", "not reached"],
         ),
         (["2022Q1", "2021Q4", "2021Q1"], ["2021Q1", "2021Q4", "2022Q1"]),
         (["12 months", "6 months", "month-to-month"], ["6 months", "12 months", "month-to-month"]),
-        (["s10", "s2", "Ada"], ["Ada", "s2", "s10"]),
+        (["s10", "s2", "", "Ada"], ["Ada", "s2", "s10", ""]),
     ],
 )
 def test_what_is_lowest(browser, cells, lowest_first):
@@ -251,7 +256,55 @@ def test_what_is_lowest(browser, cells, lowest_first):
     with opened(browser) as (page, wrong):
         page.set_content(f"{table}<script>{SCRIPT}</script>")
         page.get_by_role("button", name="X").click()
-        assert column(page.locator("table"), 1) == lowest_first and wrong == []
+        shown = [text.replace("\u00a0", " ") for text in column(page.locator("table"), 1)]
+        assert shown == lowest_first and wrong == []
+
+
+# Every sortable column of a page, clicked twice: what cells carry, as the column shows them then.
+SORTED = """() => [...document.querySelectorAll('th[data-sort] button')].map(button => {
+  const head = button.parentElement, table = head.closest('table');
+  const cells = () => [...table.tBodies[0].rows].map(row => row.cells[head.cellIndex].dataset.sort);
+  const click = () => { button.click(); return cells(); };
+  const known = cells().filter(key => key), order = new Intl.Collator("en", {numeric: true});
+  return {name: head.textContent, kind: head.dataset.sort, up: click(), down: click(),
+    texts: known.sort(order.compare)};
+})"""
+
+
+def test_every_column_sorts_by_its_values(browser, run):
+    kinds = []
+    with opened(browser) as (page, wrong):
+        for path in sorted(run.glob("*.html")):
+            page.goto(path.as_uri())
+            for column in page.evaluate(SORTED):
+                where = f"{path.name}, {column['name']}"
+                kinds.append(column["kind"])
+                assert in_order(column["up"], column) == column["up"], where
+                down = in_order(column["down"], column)[::-1]
+                blanks = down.count("")
+                assert down[blanks:] + [""] * blanks == column["down"], where
+        assert wrong == []
+    assert kinds.count("number") > 100 and kinds.count("text") > 20
+
+
+def in_order(keys: list[str], column: dict) -> list[str]:
+    """The values of a column from the lowest on, blanks last; numbers and days by what they are."""
+    known = [key for key in keys if key]
+    if column["kind"] == "number":
+        known = sorted(known, key=float)
+    elif all(re.fullmatch(r"\d{4}-\d\d-\d\d", key) for key in known):
+        known = sorted(known, key=pd.Timestamp)
+    else:
+        known = column["texts"]
+    return known + [""] * (len(keys) - len(known))
+
+
+def test_no_number_is_a_power_of_ten_and_no_zero_is_below_zero(run):
+    for path in sorted(run.glob("*.html")):
+        text = re.sub(r"<(style|script)>.*?</\\1>|<[^>]*>", " ", path.read_text(), flags=re.DOTALL)
+        assert (
+            re.findall(r".{20}\\d\\.\\d+e[+-]\\d\\d.*|.{20}[ (]-0(?:\\.0+)?%?[ ,)].*", text) == []
+        ), path
 
 
 def test_without_script_tables_are_whole(browser, run):

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 FLOORS = [
-    {"errors", "words", "results", "answers", "settings", "parameters"},
+    {"errors", "words", "numbers", "results", "answers", "settings", "parameters"},
     {"data"},
     {"sample", "stats", "show"},
     {"history"},
@@ -26,6 +26,7 @@ SHOWING = {"words", "errors", "results", "data"}
 PUBLISHING = {
     "errors",
     "lists",
+    "numbers",
     "results",
     "settings",
     "parameters",

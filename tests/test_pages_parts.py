@@ -3,6 +3,7 @@ gate and fees.
 """
 
 import json
+import re
 
 import nbformat
 import pandas as pd
@@ -33,8 +34,32 @@ NAMED = "<img src=x onerror=alert(1)>"
 def test_tables_escape_whatever_is_in_them():
     shown = Listing(pd.DataFrame({"na<b>me": [NAMED], "n": [3]}), "A & B").html()
     assert NAMED not in shown and "&lt;img" in shown and "A &amp; B" in shown and "<b>" not in shown
-    assert '<th scope="col">' in shown and '<td class="num">3</td>' in shown
+    assert (
+        '<th scope="col" data-sort="text">' in shown
+        and '<td class="num" data-sort="3">3</td>' in shown
+    )
     assert "nothing to list" in Listing(pd.DataFrame(), "Empty").html()
+
+
+def test_cells_carry_what_they_sort_by():
+    rows = pd.DataFrame(
+        {
+            "act_by": pd.to_datetime(["2026-01-07", None]),
+            "margin": [14520.0, -0.0001],
+            "share": [0.257, float("inf")],
+            "estimate": [Estimate.of("A1", "x", "all", (0.5, 0.4, 0.6), "share").words, "–"],
+            "who": ["Ann", ""],
+        }
+    )
+    shown = Listing(rows, "All", {"share": ".0%", "margin": ",.2f"}).html()
+    cells = re.findall(r'data-sort="([^"]*)">([^<]*)</td>', shown)
+    assert cells == [
+        *(("2026-01-07", "07\u00a0Jan\u00a02026"), ("14520", "14,520.00"), ("0.257", "26%")),
+        *(("0.5", "50.0% (40.0% to 60.0%)"), ("Ann", "Ann"), ("", "–"), ("-0.0001", "0.00")),
+        *(("Infinity", "no limit"), ("", "–"), ("", "")),
+    ]
+    heads = re.findall(r'scope="col" data-sort="(\w+)"', shown)
+    assert heads == ["text", "number", "number", "number", "text"]
 
 
 def test_groups_stand_side_by_side():

@@ -7,6 +7,7 @@ to the run, which collects it from the executed notebook. Nothing here computes 
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 import re
@@ -15,12 +16,16 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from scipy import stats
 
+from retention.numbers import DASH, day_words, key_text, number, sort_key, with_interval
+from retention.numbers import between as between
+from retention.numbers import interval_words as interval_words
+from retention.numbers import quantity as quantity
 from retention.words import Said, heading, key_of, say, together
 
 
@@ -250,6 +255,11 @@ class Estimate:
         """What the estimate is, whatever it is called: the ids of row, quantity and group."""
         return self.id, key_of(self.name), key_of(self.group)
 
+    @property
+    def words(self) -> str:
+        """The estimate with its interval in brackets, which sorts by the estimate."""
+        return with_interval(self.estimate, self.low, self.high, self.unit)
+
     def payload(self) -> dict[str, Any]:
         """The row of results.json."""
         return {"id": self.id, "key": "/".join(self.key[1:]), **asdict(self)}
@@ -376,7 +386,7 @@ class Verdict:
         return {"text/plain": f"{self.id}: {self.words}", "text/html": body, MIME: finite(payload)}
 
 
-MARKS = {HOLDS: "●", DIRECTION: "◐", DOES_NOT: "✕", NOT_ENOUGH: "○", NOT_RUN: "–"}
+MARKS = {HOLDS: "●", DIRECTION: "◐", DOES_NOT: "✕", NOT_ENOUGH: "○", NOT_RUN: DASH}
 
 
 def badge(word: str, fragile: bool | None) -> str:
@@ -414,7 +424,7 @@ class Estimates:
         groups = {row.key[2]: row.group for row in self.rows}
         if len(groups) > 1:
             return self._by_group(groups)
-        shown = [(r.name, r.group, _with_interval(r), r.n_clients, r.n_events) for r in self.rows]
+        shown = [(r.name, r.group, r.words, r.n_clients, r.n_events) for r in self.rows]
         frame = pd.DataFrame(shown, columns=["quantity", "group", "estimate", "clients", "ends"])
         return frame.drop(columns="group") if list(groups) == [ALL] else frame
 
@@ -422,16 +432,16 @@ class Estimates:
         """A column a group and a row a quantity, or, of many groups, the other way round; `groups`
         are names by id.
         """
-        cells = {row.key[1:]: _with_interval(row) for row in self.rows}
+        cells = {row.key[1:]: row.words for row in self.rows}
         names = {row.key[1]: row.name for row in self.rows}
         if len(groups) > SIDE_BY_SIDE:
             rows = [
-                {"group": group} | {name: cells.get((n, g), "–") for n, name in names.items()}
+                {"group": group} | {name: cells.get((n, g), DASH) for n, name in names.items()}
                 for g, group in groups.items()
             ]
         else:
             rows = [
-                {"quantity": name} | {group: cells.get((n, g), "–") for g, group in groups.items()}
+                {"quantity": name} | {group: cells.get((n, g), DASH) for g, group in groups.items()}
                 for n, name in names.items()
             ]
         return pd.DataFrame(rows)
@@ -455,6 +465,22 @@ class Estimates:
         return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(payload)}
 
 
+class Head(NamedTuple):
+    """The heading of a column: its style class, and whether it sorts by `number` or `text`."""
+
+    text: str
+    style: str
+    sort: str
+
+
+class Cell(NamedTuple):
+    """A cell of a table: its text, its style class, and what it sorts by (empty: blank)."""
+
+    text: str
+    style: str
+    key: str
+
+
 @dataclass(frozen=True)
 class Listing:
     """A frame shown as a captioned table: text is escaped, numbers are aligned, nothing is
@@ -473,16 +499,25 @@ class Listing:
         """The table as HTML with scoped headings; every value is text, never markup."""
         every = self._shown()
         shown = every.head(MOST_SHOWN)
-        numeric = {name: pd.api.types.is_numeric_dtype(shown[name]) for name in shown.columns}
-        heads = [(heading(str(name)), is_number) for name, is_number in numeric.items()]
-        records = shown.to_dict("records")
-        rows = [
-            [(self._text(name, value), numeric[name]) for name, value in row.items()]
-            for row in records
-        ]
+        columns = [self._column(shown, name) for name in shown]
+        rows = list(zip(*(cells for _, cells in columns), strict=True))
         small = len(self.rows) - len(every)
         caption = together(self.caption, _left_out(small), self._cut(len(every)))
-        return shown_part("listing", caption, heads, rows, small)
+        return shown_part("listing", caption, [head for head, _ in columns], rows, small)
+
+    def _column(self, shown: pd.DataFrame, name: str) -> tuple[Head, list[Cell]]:
+        """The heading of a column, and its cells, each with what it sorts by."""
+        is_number = pd.api.types.is_numeric_dtype(shown[name])
+        is_day = pd.api.types.is_datetime64_any_dtype(shown[name])
+        style = "num" if is_number else "date" if is_day else ""
+        values = shown[name].astype(object).tolist()
+        keys = [sort_key(value) for value in values]
+        numbers = all(isinstance(key, float) for key in keys if key is not None)
+        cells = [
+            Cell(self._text(name, value), style, key_text(key))
+            for value, key in zip(values, keys, strict=True)
+        ]
+        return Head(heading(str(name)), style, "number" if numbers else "text"), cells
 
     def _cut(self, rows: int) -> str:
         """What the caption says of a table of which only the first rows are shown."""
@@ -496,70 +531,17 @@ class Listing:
         return large_enough(self.rows)
 
     def _text(self, name: str, value: Any) -> str:
-        plain = ",.4g" if isinstance(value, float) else "," if isinstance(value, int) else ""
-        text = "–" if pd.isna(value) else format(value, self.formats.get(name, plain))
-        return _no_minus_zero(text) if isinstance(value, float) else text
+        if pd.isna(value):
+            return DASH
+        if isinstance(value, dt.date):
+            return day_words(value)
+        if isinstance(value, float):
+            return number(value, self.formats.get(name, ""))
+        return format(value, self.formats.get(name, "," if isinstance(value, int) else ""))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         plain = self._shown().head(MOST_SHOWN).to_string(index=False)
         return {"text/plain": f"{self.caption}\n{plain}", "text/html": self.html()}
-
-
-def _with_interval(row: Estimate) -> str:
-    """An estimate with its 95 % interval behind it in brackets, where there is one."""
-    if math.isinf(row.estimate):
-        return "not reached" + (
-            f" (at least {quantity(row.low, row.unit)})" if math.isfinite(row.low) else ""
-        )
-    interval = between(row.low, row.high, row.unit)
-    return quantity(row.estimate, row.unit) + (f" ({interval})" if interval != "–" else "")
-
-
-_UNITS = {
-    "share": "{:.1%}",
-    "ratio": "{:.2f}",
-    "months": "{:.1f} months",
-    "number": "{:,.1f}",
-    "% of spend": "{:.1f}%",
-}
-_UNITS |= dict.fromkeys(("count", "money"), "{:,.0f}")
-
-
-def quantity(value: float, unit: str) -> str:
-    """A number as readers see it, with its unit.
-
-    >>> quantity(0.7031, "share"), quantity(35, "months"), quantity(float("inf"), "months")
-    ('70.3%', '35.0 months', 'not reached')
-    """
-    if value is None or math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "not reached"
-    return _no_minus_zero(_UNITS.get(unit, "{:,.2f}").format(value))
-
-
-def between(low: float, high: float, unit: str) -> str:
-    """An interval as readers see it, or a dash where there is none.
-
-    >>> between(6, 10.5, "months"), between(6, float("inf"), "months")
-    ('6.0 to 10.5 months', '6.0 months or more')
-    """
-    if low is None or math.isnan(low):
-        return "–"
-    if math.isinf(high):
-        return f"{quantity(low, unit)} or more"
-    return f"{quantity(low, unit).removesuffix(' months')} to {quantity(high, unit)}"
-
-
-def interval_words(low: float, high: float, unit: str) -> Said:
-    """The 95 % confidence interval in words, or that there is none.
-
-    >>> interval_words(6, 10.5, "months")
-    '95% confidence interval 6.0 to 10.5 months'
-    """
-    if low is None or math.isnan(low):
-        return say("shown.interval.none")
-    return say("shown.interval.known", interval=between(low, high, unit))
 
 
 @cache
@@ -575,11 +557,6 @@ def _template() -> Any:
     }
     text = files("retention").joinpath("results.html.j2").read_text("utf-8")
     return environment.from_string(text, known).module
-
-
-def _no_minus_zero(text: str) -> str:
-    """A number in words, without a minus where it is rounded to zero."""
-    return text if re.search("[1-9]", text) else text.removeprefix("-")
 
 
 def shown_part(part: str, *what: Any) -> str:

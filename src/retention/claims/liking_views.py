@@ -22,6 +22,7 @@ from retention.history.panel import (
     lagged_rows,
     wider,
 )
+from retention.numbers import Shown
 from retention.results import MIN_EVENTS_GROUP, Z95, Estimate, Estimates, Finding, as_ratio, between
 from retention.show.numbers import signed_share
 from retention.stats.hazards import BOOTSTRAP_FROM, Fit, NotFittedError
@@ -269,7 +270,7 @@ def thirds_table(panel: Panel) -> pd.DataFrame:
     if sums.empty:
         return sums
     cells = {at: _cell(row["ratio"], row["left"]) for at, row in sums.iterrows()}
-    nobody = say("rep_liking.thirds.none")
+    nobody = Shown(say("rep_liking.thirds.none"), math.nan)
     table: dict[str, list[str]] = {}
     table["liking_of_the_rep"] = [say(f"rep_liking.thirds.{third}") for third in THIRDS]
     for results in THIRDS:
@@ -312,8 +313,8 @@ def grid_words(frame: pd.DataFrame) -> Said:
 
 def _cell(ratio: float, left: float) -> str:
     if math.isnan(ratio):
-        return say("rep_liking.thirds.none")
-    return say("rep_liking.thirds.cell", ratio=ratio, left=left)
+        return Shown(say("rep_liking.thirds.none"), math.nan)
+    return Shown(say("rep_liking.thirds.cell", ratio=ratio, left=left), ratio)
 
 
 def _thirds(values: pd.Series) -> pd.Series:

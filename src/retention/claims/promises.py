@@ -12,6 +12,7 @@ from retention.claims.rep_liking import NEEDS
 from retention.history.expected import EARLY
 from retention.history.panel import Panel, lagged_contrast, lagged_rows
 from retention.history.spells import AGENCY, CLIENT
+from retention.numbers import Shown
 from retention.results import Contrast, Finding, Findings
 from retention.words import say, together
 
@@ -76,7 +77,7 @@ def promised_and_delivered(panel: Panel, by: str) -> pd.DataFrame:
     for who, values in gaps.items():
         middle, low, high = _in_percent(values)
         interval = say("sellers.promises.interval", low=round(low), high=round(high))
-        rows.append((who, len(values), round(middle) + 0.0, interval))
+        rows.append((who, len(values), round(middle) + 0.0, Shown(interval, middle)))
     table = pd.DataFrame(rows, columns=["who", "clients", PROMISED, "interval"])
     return table.sort_values(PROMISED, ascending=False, ignore_index=True)
 

@@ -13,6 +13,7 @@ from retention.claims.registry import Studied, Ways, claim
 from retention.history.expected import EARLY, expected_ends
 from retention.history.follow_up import follow_up
 from retention.history.spells import AGENCY, CLIENT
+from retention.numbers import Shown
 from retention.results import Contrast, Finding, Findings, between
 from retention.stats.curves import MIN_AT_RISK, after, kaplan_meier, known_through
 from retention.stats.funnel import funnel, median_rate_ratio
@@ -137,7 +138,7 @@ def seller_list(table: pd.DataFrame) -> pd.DataFrame:
     """The sellers' table as readers see it; whoever has too few expected ends is not ranked."""
     if table.empty:
         return pd.DataFrame()
-    limits = zip(table["low"], table["high"], strict=True)
+    spans = [Shown(between(row.low, row.high, "ratio"), row.ratio) for row in table.itertuples()]
     return pd.DataFrame(
         {
             "seller": table.index,
@@ -147,7 +148,7 @@ def seller_list(table: pd.DataFrame) -> pd.DataFrame:
             "ends_early": table["observed"],
             "expected": table["expected"],
             "over_expected": table["ratio"],
-            "interval": [between(low, high, "ratio") for low, high in limits],
+            "interval": spans,
             "allowing_for_chance": table["shrunk"],
             "later_over_expected": table["later"],
             "reading": [say(f"sellers.reading.{kind}") for kind in readings(table)],

@@ -18,7 +18,7 @@ from retention.data.schema import TABLES
 from retention.history.clients_now import last_days, yes
 from retention.history.measures import DETRACTOR, PROMOTER
 from retention.history.spells import DAY
-from retention.lists.shape import DATED, MONTH, WEEK, day_words, with_owner_names
+from retention.lists.shape import MONTH, WEEK, day_words, with_owner_names
 from retention.results import Finding, Findings
 from retention.service.contact import CALL_DAYS, FACE, VISIT_DAYS
 from retention.settings import study_plan
@@ -329,13 +329,7 @@ def shown(
     table = rows.assign(rep=rows["owner"].map(lambda who: names.get(who, who) or nobody))
     columns = ["client", "act_by", "rep", "reason", "evidence", "age_days"]
     columns += [column for column in more if rows[column].notna().any()]
-    table = table[columns]
-    dated = [name for name in columns if pd.api.types.is_datetime64_any_dtype(table[name])]
-    return table.assign(**{name: _day(table[name]) for name in {*dated, "act_by"}})
-
-
-def _day(days: pd.Series) -> pd.Series:
-    return pd.to_datetime(days).dt.strftime(DATED)
+    return table[columns].assign(act_by=pd.to_datetime(table["act_by"]))
 
 
 def care_words(rows: pd.DataFrame, cutoff: pd.Timestamp, noticed: int, answers: int) -> Finding:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
+from retention.numbers import day_words as day_words
+from retention.numbers import quantity
 from retention.portfolio.book import Book
 from retention.portfolio.evidence import people
-from retention.results import quantity
 from retention.words import Said, say
 
 COLUMNS = ["client_id", "reason", "evidence", "owner", "act_by"]
 WEEK, FORTNIGHT, MONTH = 7, 14, 30  # (ours) days in which a list asks somebody to act
-DATED = "%d\u00a0%b\u00a0%Y"
-
-
-def day_words(day: Any) -> str:
-    """A day as readers see it; empty where there is none."""
-    return "" if pd.isna(day) else str(pd.Timestamp(day).strftime(DATED))
 
 
 def money_words(value: float) -> str:

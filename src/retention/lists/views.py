@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from retention.lists.registry import IDS, NONE, Lists, action_words, ids
-from retention.lists.shape import DATED, day_words, money_words
+from retention.lists.shape import day_words, money_words
 from retention.portfolio.book import Book
 from retention.portfolio.evidence import people
 from retention.portfolio.margins import MULTIPLES, worsening, worth_staying
@@ -66,7 +66,8 @@ def shown(table: pd.DataFrame, actions: Sequence[str] = IDS) -> pd.DataFrame:
     rows = table[table["action"].isin(actions)]
     words = [action_words(name).replace(" ", "\u00a0") for name in rows["action"]]
     rows = rows.assign(to_do=words, act_by=pd.to_datetime(rows["act_by"]))
-    return _dated(rows[["client", "to_do", "act_by", "owner", "reason", "evidence"]])
+    columns = ["client", "to_do", "act_by", "owner", "reason", "evidence"]
+    return rows[columns].reset_index(drop=True)
 
 
 def counts(table: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +101,7 @@ def parting(table: pd.DataFrame, book: Book) -> pd.DataFrame:
     """Clients to let go with today's fee, what they take, and the prices worth staying at (D5)."""
     own = table.loc[table["action"].isin(PARTING), ["client_id", "client"]].set_index("client_id")
     prices = book.monthly.join(worth_staying(book.monthly))[list(PRICES)]
-    return _dated(own.join(prices).join(book.ends))
+    return own.join(prices).join(book.ends).reset_index(drop=True)
 
 
 def written_off(book: Book) -> pd.DataFrame:
@@ -121,7 +122,8 @@ def noted(book: Book) -> pd.DataFrame:
         rep=people(rows["rep_id"], book.known),
         group=[say(f"portfolio.group.{name}") for name in rows["group"]],
     )
-    return _dated(rows[["client", "what", "group", "noted_on", "evidence", "rep"]])
+    columns = ["client", "what", "group", "noted_on", "evidence", "rep"]
+    return rows[columns].reset_index(drop=True)
 
 
 def stood(table: pd.DataFrame, lists: Lists) -> pd.DataFrame:
@@ -131,7 +133,8 @@ def stood(table: pd.DataFrame, lists: Lists) -> pd.DataFrame:
     chosen = table[["client_id", "client", "action"]]
     rows = lists["raise_rate"].merge(chosen, on="client_id").sort_values("act_by")
     rows = rows.assign(to_do_first=[action_words(name) for name in rows["action"]])
-    return _dated(rows[["client", "reason", "act_by", "to_do_first"]])
+    columns = ["client", "reason", "act_by", "to_do_first"]
+    return rows[columns].reset_index(drop=True)
 
 
 def our_part(book: Book) -> pd.DataFrame:
@@ -159,9 +162,3 @@ def thresholds(book: Book) -> pd.DataFrame:
         for name, about in plan.items()
     ]
     return pd.DataFrame(rows, columns=["threshold", "in_force", "default", "study", "what_it_is"])
-
-
-def _dated(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with their days as readers see them."""
-    days = rows.select_dtypes("datetime").apply(lambda day: day.dt.strftime(DATED))
-    return rows.assign(**days).reset_index(drop=True)

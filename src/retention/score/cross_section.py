@@ -26,6 +26,7 @@ from sklearn.pipeline import make_pipeline
 
 from retention.history.features import feature_words, signing_features
 from retention.history.spells import CLIENT, UNKNOWN
+from retention.numbers import Shown
 from retention.results import Estimate, Estimates, Finding, Findings, between, quantity
 from retention.score.accuracy import (
     area_draws,
@@ -321,13 +322,15 @@ def by_group(found: Described) -> pd.DataFrame:
     `interval_95` in words.
     """
     groups = reliability(found.shares)
-    limits = zip(groups["low"], groups["high"], strict=True)
+    spans = [
+        Shown(between(row.low, row.high, "share"), row.observed) for row in groups.itertuples()
+    ]
     return pd.DataFrame(
         {
             "clients": groups["rows"] // REPEATS,
             "by_the_model": groups["predicted"],
             "have_left": groups["observed"],
-            "interval_95": [between(low, high, "share") for low, high in limits],
+            "interval_95": spans,
         }
     )
 
@@ -390,7 +393,8 @@ def shown(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
         return table
     top = table.head(rows)
     spans = [
-        say("churn_risk.snapshot.of_100", low=row.low, high=row.high) for row in top.itertuples()
+        Shown(say("churn_risk.snapshot.of_100", low=row.low, high=row.high), row.have_left_of_100)
+        for row in top.itertuples()
     ]
     return pd.DataFrame(
         {

@@ -21,6 +21,7 @@ from retention.history.features import KEY, signing_features
 from retention.history.money import monthly_money
 from retention.history.snapshots import month_of
 from retention.history.spells import DAY, whole_months
+from retention.numbers import Shown
 from retention.results import ALL, Estimate, Estimates, Finding, between, quantity
 from retention.score.model import EVENTS_A_FEATURE, ridge, room_for
 from retention.settings import Extra
@@ -233,7 +234,7 @@ def by_spend(found: Worth, groups: int = 8) -> pd.DataFrame:
         )
     )
     spans = [
-        say("churn_risk.signing.spend_range", low=row.low, high=row.high)
+        Shown(say("churn_risk.signing.spend_range", low=row.low, high=row.high), row.low)
         for row in table.itertuples()
     ]
     table.insert(0, "planned_spend_range", spans)
@@ -261,7 +262,7 @@ def nurture(
     table = pd.DataFrame(
         {
             "lead": open_["lead_id"],
-            "since": open_["created_on"].dt.strftime("%Y-%m-%d"),
+            "since": open_["created_on"].dt.normalize(),
             "source": open_["source"],
             "planned_spend": spend,
             "pays_probability": _pays(found, open_, extra),

@@ -21,6 +21,7 @@ from retention.history.features import AGE, KEY, feature_words
 from retention.history.measures import FEATURES
 from retention.history.snapshots import NOT_YET, WORTH, known
 from retention.history.window import Window
+from retention.numbers import Shown, number
 from retention.results import Finding
 from retention.score.model import RULES, RiskModel, Rule, is_number, sampled
 from retention.score.validation import Judgement
@@ -33,7 +34,6 @@ DRAWN, SEED = 8, 1  # other clients whose features are tried in a client's place
 REASONS, LEAST_REASON = 3, 0.10  # shown at most; log-odds under which a theme is no reason
 FILE = "scores.csv"
 SIGNING_THEME = "signing"
-DAY = "%d\u00a0%b\u00a0%Y"  # a date as readers see it, on one line
 
 
 @dataclass(frozen=True)
@@ -307,8 +307,8 @@ def _value_words(value: Any, unit: str) -> str:
     if unit == "share":
         return f"{value:.0%}"
     if unit in ("money", "log"):
-        return f"{np.exp(value):,.0f}"
-    return f"{value:.3g}"
+        return number(np.exp(value), ",.0f")
+    return number(value)
 
 
 def monday(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
@@ -320,14 +320,14 @@ def monday(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
     if table.empty:
         return table
     top = table.head(rows)
-    of_100 = [_of_100("churn_risk.list.of_100", row) for row in top.itertuples()]
+    of_100 = [Shown(_of_100("churn_risk.list.of_100", row), row.risk) for row in top.itertuples()]
     return pd.DataFrame(
         {
             "client": top["client"],
             "rep": top["rep_id"],
             "risk": top["risk"],
             "of_100": of_100,
-            "act_by": pd.to_datetime(top["act_by"]).dt.strftime(DAY),
+            "act_by": pd.to_datetime(top["act_by"]),
             "at_stake": top["at_stake"],
             "contact": top["contact"],
             "reasons": top["reasons"],

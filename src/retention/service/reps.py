@@ -9,6 +9,7 @@ the client made up its mind.
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from retention.history.opportunities import month_rows
 from retention.history.panel import Panel, in_deviations
 from retention.history.snapshots import month_of
 from retention.history.spells import CLIENT, DAY, add_months, whole_months
+from retention.numbers import DASH, Shown
 from retention.results import Finding
 from retention.service import nps
 from retention.stats.funnel import funnel, over_dispersion
@@ -34,7 +36,6 @@ NAMED = 0.05  # METHODS 5: false finds among the reps named on a first page (Ben
 # (ours) standard deviations of results, and share of load, from which a rep's lot counts as harder
 HARDER = 0.25
 FEW, HELP, LOOK, LEARN, LUCK = ("few", "help", "look", "learn", "luck")  # readings of a rep
-DASH = "–"
 
 
 def rep_rows(
@@ -184,7 +185,7 @@ def _interval_words(row: Any) -> str:
     """The interval of ends over expected; a dash where too few were expected."""
     if row.few:
         return DASH
-    return say("service.review.interval", low=row.low, high=row.high)
+    return Shown(say("service.review.interval", low=row.low, high=row.high), row.ratio)
 
 
 def _score_words(row: Any) -> str:
@@ -192,8 +193,8 @@ def _score_words(row: Any) -> str:
     if not row.answered > 0:
         return DASH
     low, high = round(row.nps_low), round(row.nps_high)
-    score_ = round(row.nps)
-    return say("service.review.score", nps=score_, low=low, high=high)
+    words = say("service.review.score", nps=round(row.nps), low=low, high=high)
+    return Shown(words, row.nps)
 
 
 def shown(table: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
@@ -340,10 +341,10 @@ def _month_words(row: Any) -> Said:
     stayed = row.clients - row.left
     kept = say("service.months.kept", kept=stayed, clients=row.clients)
     if not row.answered > 0:
-        return kept
+        return Shown(kept, math.nan)
     answered = int(row.answered)
-    score_ = round(row.nps)
-    return say("service.months.cell", nps=score_, answered=answered, kept=kept)
+    words = say("service.months.cell", nps=round(row.nps), answered=answered, kept=kept)
+    return Shown(words, row.nps)
 
 
 def single_clients(

@@ -7,12 +7,15 @@ file, the section and the name of a text, such as `sellers.funnel.caption`.
 
 from __future__ import annotations
 
+import re
 import string
 import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Self
+
+_NOT_ZERO = re.compile("[1-9]")
 
 
 class Said(str):
@@ -20,7 +23,7 @@ class Said(str):
 
     key: str
 
-    def __new__(cls, text: str, key: str = "") -> Said:
+    def __new__(cls, text: str, key: str = "") -> Self:
         """The text, with its id."""
         made = super().__new__(cls, text)
         made.key = key
@@ -36,7 +39,17 @@ class _Words(string.Formatter):
         if "|" in format_spec:
             one, more = format_spec.split("|")
             return one if value == 1 else more
-        return super().format_field(value, format_spec)
+        text = super().format_field(value, format_spec)
+        return no_minus_zero(text) if isinstance(value, float) else text
+
+
+def no_minus_zero(text: str) -> str:
+    """A number in words, without a minus where it is rounded to zero.
+
+    >>> no_minus_zero("-0.00"), no_minus_zero("-0.01")
+    ('0.00', '-0.01')
+    """
+    return text if _NOT_ZERO.search(text) else text.removeprefix("-")
 
 
 _FORMATTER = _Words()

@@ -1,7 +1,6 @@
 // Tables that can be sorted by any column and, where long, searched. Without script they are whole tables all the same.
-const dated = /^(\d{4}-\d\d-\d\d|\d{1,2} [A-Z][a-z]+ \d{4})$/, counted = /^[$€£+-]?\s*\d/;
-const number = text => dated.test(text) ? Date.parse(text)
-  : counted.test(text) ? +text.replace(/[,\u00a0]/g, "").match(/-?\d+(\.\d+)?/)[0] : NaN;
+// A cell sorts by the value it carries (data-sort), as the number or text that its column's heading says; blanks are last.
+const orders = {number: (a, b) => (+a > +b) - (+a < +b), text: (a, b) => a.localeCompare(b, "en", {numeric: true})};
 for (const box of document.querySelectorAll(".scroll")) {
   const table = box.querySelector("table"), body = table && table.tBodies[0];
   if (!body || body.rows.length < 2) continue;
@@ -15,13 +14,12 @@ for (const box of document.querySelectorAll(".scroll")) {
     head.append(button);
     button.onclick = () => {
       const up = head.getAttribute("aria-sort") !== "ascending";
-      const key = row => row.cells[place].textContent.trim(), numbers = all.filter(row => !isNaN(number(key(row))));
-      const known = numbers.length * 2 >= all.length ? numbers : [...all], rest = all.filter(row => !known.includes(row));
-      const by = (a, b) => number(a) - number(b) || a.localeCompare(b, "en", {numeric: true});
-      known.sort((a, b) => (up ? 1 : -1) * by(key(a), key(b)));
+      const key = row => row.cells[place].dataset.sort, order = orders[head.dataset.sort];
+      const known = all.filter(row => key(row)), blank = all.filter(row => !key(row));
+      known.sort((a, b) => (up ? 1 : -1) * order(key(a), key(b)));
       heads.forEach(other => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
-      body.append(...known, ...rest);
+      body.append(...known, ...blank);
       said.textContent = `Sorted by ${name}, ${up ? "lowest" : "highest"} first`;
     };
   });
