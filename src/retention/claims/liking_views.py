@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
+from statsmodels.tools.tools import add_constant
 
 from retention.claims.rep_liking import AS_PLANNED, BOTH, DIFFERENCE, FREE, liking_difference
 from retention.history.panel import (
@@ -229,8 +230,8 @@ def carried_over(panel: Panel) -> Estimates:
         if whole.sum() < BOOTSTRAP_FROM:
             continue
         clusters = {"groups": who[whole]}
-        design_matrix = sm.add_constant(before[whole])
-        model = sm.OLS(now[whole], design_matrix)
+        design_matrix = add_constant(before[whole])
+        model = OLS(now[whole], design_matrix)
         fit = model.fit(cov_type="cluster", cov_kwds=clusters)
         clients = np.unique(who[whole])
         counts = (len(clients), 0)

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy import special, stats
+from statsmodels.genmod.families import Binomial
+from statsmodels.genmod.generalized_linear_model import GLM
+from statsmodels.tools.tools import add_constant
 
 from retention.results import Estimate, Estimates, Finding, between
 from retention.score.model import distinct_leavers
@@ -154,11 +156,7 @@ def calibration(predictions: pd.DataFrame) -> Iterator[tuple[str, list[float], s
     if odds.nunique() < 2:  # one risk for all has no slope
         return
     groups = pd.factorize(predictions["client_id"])[0]
-    model = sm.GLM(
-        predictions["left"].to_numpy(),
-        sm.add_constant(odds.to_numpy()),
-        family=sm.families.Binomial(),
-    )
+    model = GLM(predictions["left"].to_numpy(), add_constant(odds.to_numpy()), family=Binomial())
     fit = model.fit(cov_type="cluster", cov_kwds={"groups": groups})
     for k, name in enumerate(("intercept", "slope")):
         yield name, [fit.params[k], *fit.conf_int()[k]], ""
