@@ -71,7 +71,7 @@ def test_a_chart_is_drawn_for_a_page_and_for_a_phone(effects):
     assert page.count('role="img" aria-label="words"') == 2
     phone = re.search(r'<svg[^>]*class="phone"[^>]*>', page)[0]
     assert "display:none" in phone, "without a style sheet one of the two is seen"
-    assert "<h3>Found &lt;it&gt;</h3>" in page and "<p>caption</p>" in page
+    assert '<p class="title">Found &lt;it&gt;</p>' in page and "<p>caption</p>" in page
     assert "<text" in page and "font-family" not in re.sub("<svg[^>]*>", "", page)
 
 
@@ -150,7 +150,9 @@ def test_rows_on_few_clients_are_not_in_the_csv(effects):
 
 
 def test_titles_say_what_is_found(effects, curves):
-    assert titles.effects(effects) == "1 of 2 ways includes no difference"
+    assert titles.effects(effects) == (
+        "1 of 2 ways of counting leaves open whether there is a difference"
+    )
     assert titles.survival(curves) == "Not left after a year: 70% of 12 months, 50% of monthly"
     assert titles.survival(curves.assign(followed=6.0)) == ""
     before = pd.DataFrame({"measure": ["liking"] * 2, "months_before": [-3, 0]})
