@@ -10,19 +10,26 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from retention.money.movements import movement_caption, movement_words, movements
+from retention.claims.remaining import cohorts
+from retention.claims.size_groups import rates_with_limits
+from retention.money.levers import gains
+from retention.money.movements import billed_and_ahead, movement_caption, movement_words, movements
+from retention.portfolio.pictures import tier_grid
 from retention.results import leave_out_below
 from retention.score import at_stake
+from retention.service import nps
 from retention.show import titles
-from retention.show.clients import plot_last_days, plot_risk_margin
+from retention.show.clients import plot_last_days, plot_margins, plot_risk_margin
 from retention.show.colours import VARIABLES
 from retention.show.grid import plot_grid
 from retention.show.labels import name_dots
-from retention.show.money import plot_waterfall
-from retention.show.numbers import short_money
-from retention.show.performance import plot_flow, plot_funnel
+from retention.show.money import plot_billed, plot_waterfall
+from retention.show.numbers import in_money, short_money
+from retention.show.performance import plot_answers, plot_flow, plot_funnel
 from retention.show.picture import Picture, axes
+from retention.show.ranked import plot_ranked, ranked_words, times
 from retention.show.survival import plot_before, plot_effects, plot_survival
+from retention.stats.funnel import in_order
 from retention.words import fields_of, texts
 
 STYLE = (Path(titles.__file__).parents[1] / "report/templates/style.css").read_text()
@@ -64,7 +71,7 @@ def test_a_chart_is_drawn_for_a_page_and_for_a_phone(effects):
     assert page.count('role="img" aria-label="words"') == 2
     phone = re.search(r'<svg[^>]*class="phone"[^>]*>', page)[0]
     assert "display:none" in phone, "without a style sheet one of the two is seen"
-    assert "<h3>Found &lt;it&gt;</h3>" in page and "<p>caption</p>" in page
+    assert '<p class="title">Found &lt;it&gt;</p>' in page and "<p>caption</p>" in page
     assert "<text" in page and "font-family" not in re.sub("<svg[^>]*>", "", page)
 
 
@@ -143,7 +150,9 @@ def test_rows_on_few_clients_are_not_in_the_csv(effects):
 
 
 def test_titles_say_what_is_found(effects, curves):
-    assert titles.effects(effects) == "1 of 2 ways includes no difference"
+    assert titles.effects(effects) == (
+        "1 of 2 ways of counting leaves open whether there is a difference"
+    )
     assert titles.survival(curves) == "Not left after a year: 70% of 12 months, 50% of monthly"
     assert titles.survival(curves.assign(followed=6.0)) == ""
     before = pd.DataFrame({"measure": ["liking"] * 2, "months_before": [-3, 0]})
@@ -307,3 +316,84 @@ def test_a_grid_shows_its_numbers_in_cells():
         "With poor results +40% leave where liking is low, −30% where high"
     )
     assert "empty" in shown(plot_grid(frame.head(0)))
+
+
+def test_ranked_people_stand_out_only_beyond_chance():
+    about = {"observed": [40.0, 9, 2], "expected": [16.0, 10, 0.4], "few": [False, False, True]}
+    table = pd.DataFrame(about, index=["Ann", "Ben", "Cy"])
+    table = table.assign(ratio=table["observed"] / table["expected"], low=[1.8, 0.4, 1], high=3.4)
+    ordered = in_order(table.assign(beyond=[True, False, True]))
+    assert ordered["name"].to_list() == ["Ann", "Ben"] and ordered["sense"].to_list() == ["bad", ""]
+    assert titles.people(ordered) == "Ann loses 2.5 times the clients expected, beyond chance"
+    assert titles.people(ordered.assign(sense="")).endswith("that may be chance")
+    assert titles.people(ordered.assign(sense="", low=0.9)).startswith("Not one of 2")
+    page = shown(plot_ranked(ordered, 1.0, times))
+    assert "Ann" in page and "--no" in page and "Cy" not in page
+    assert in_order(table.head(0)).empty and titles.people(ordered.head(0)) == ""
+
+
+def test_rates_have_exact_limits():
+    rates = pd.DataFrame({"size_group": ["small", "large"], "client_months": [100.0, 0]})
+    rates = rates.assign(left_by_choice=[5, 0], left_a_month=[0.05, float("nan")])
+    frame = rates_with_limits(rates)
+    assert frame.loc[0, ["low", "high"]].to_list() == pytest.approx([0.01623, 0.11668], abs=1e-5)
+    assert "large" not in ranked_words(frame) and "<svg" in shown(plot_ranked(frame))
+    assert "empty" in shown(plot_ranked(rates_with_limits(rates.head(0))))
+
+
+def test_fees_billed_and_to_come_are_one_line():
+    ahead = pd.DataFrame({"group": "all", "month": range(1, 13), "mean": 900.0})
+    ahead = ahead.assign(low=800.0, high=1000.0)
+    frame = billed_and_ahead(MONEY, ahead, CUTOFF)
+    assert frame["part"].to_list() == ["billed"] * 2 + ["ahead"] * 12
+    assert frame["fees"].to_list()[:3] == [1849, 880, 900]
+    assert frame["month"].iloc[2] == pd.Timestamp("2026-01-01")
+    assert titles.billed(frame, "USD") == (
+        "$880 were billed in Dec 2025; $900 are expected in a year"
+    )
+    assert titles.billed(frame.head(2)) == "880 were billed in Dec 2025"
+    assert "<svg" in shown(plot_billed(frame, "USD"))
+    nothing = billed_and_ahead(MONEY.head(0), ahead.head(0), CUTOFF)
+    assert "empty" in shown(plot_billed(nothing)) and titles.billed(nothing) == ""
+
+
+def test_answers_by_quarter():
+    waves = pd.DataFrame({"wave": pd.PeriodIndex(["2025-01", "2025-03", "2025-04"], freq="M")})
+    frame = nps.by_quarter(waves.assign(nps=[10, 2, None]))
+    assert frame[["promoters", "detractors", "answered"]].values.tolist() == [[1, 1, 2]]
+    assert titles.answers(frame) == "2025Q1: 50% promoters, 50% detractors"
+    assert "Detractors" in shown(plot_answers(frame))
+    assert "empty" in shown(plot_answers(nps.by_quarter(waves.head(0))))
+
+
+def test_cohorts_stand_where_all_could_have_been_there_so_long():
+    start = pd.to_datetime(["2024-01-01"] * 5 + ["2024-06-30"] * 5 + ["2025-08-01"] * 9)
+    spells = pd.DataFrame({"start_date": start, "entry_months": 0, "end_date": pd.NaT})
+    spells.loc[:3, "end_date"] = pd.Timestamp("2024-05-01")
+    frame = cohorts(spells, pd.Timestamp(CUTOFF))
+    first = frame[frame["row"] == "2024 H1"]
+    assert first["month"].to_list() == [3, 6, 12, 18]
+    assert first["value"].to_list() == [1.0, 0.6, 0.6, 0.6]
+    assert titles.cohorts(frame) == "60% of those signed in 2024 H1 remained after a year"
+    assert cohorts(spells.assign(entry_months=3), pd.Timestamp(CUTOFF)).empty
+
+
+def test_margins_and_moves_between_tiers():
+    frame = pd.DataFrame({"client": ["Ann", "Ben"], "margin": [50.0, -1200.0]})
+    assert titles.margins(frame, "USD") == "1 of 2 clients cost more than they pay: $1.2k a month"
+    assert "Ann" in shown(plot_margins(frame)) and "--no" in shown(plot_margins(frame))
+    assert "empty" in shown(plot_margins(frame.head(0)))
+    before = pd.Series({"a": "best", "b": "best", "c": "worst"})
+    grid = tier_grid(before, pd.Series({"a": "workable", "c": "best"}))
+    assert grid.loc[grid["clients"] > 0, "kind"].to_list() == ["down", "left", "up"]
+    assert titles.tiers(grid) == "Of 3 clients 1 moved up a tier, 1 down, 1 left"
+    assert tier_grid(before.head(0), before).empty
+
+
+def test_gains_are_green_and_losses_red():
+    assert gains(None).empty and titles.gains(gains(None)) == ""
+    frame = pd.DataFrame({"name": ["one more", "fewer"], "estimate": [10.0, -5]})
+    frame = frame.assign(low=[5.0, -9], high=[20.0, -1], sense=["good", "bad"])
+    assert titles.gains(frame, "USD") == "Of the changes tried, one more brings most: +$10 a month"
+    page = shown(plot_ranked(frame, 0.0, in_money("USD")))
+    assert "--yes" in page and "--no" in page

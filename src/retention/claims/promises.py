@@ -82,6 +82,15 @@ def promised_and_delivered(panel: Panel, by: str) -> pd.DataFrame:
     return table.sort_values(PROMISED, ascending=False, ignore_index=True)
 
 
+def gaps_with_limits(panel: Panel, by: str) -> pd.DataFrame:
+    """The same as numbers for a picture, in per cent: `name, estimate, low, high, clients`."""
+    rows = [
+        (who, *_in_percent(values), len(values)) for who, values in (_gaps(panel, by) or {}).items()
+    ]
+    table = pd.DataFrame(rows, columns=["name", "estimate", "low", "high", "clients"])
+    return table.sort_values("estimate", ascending=False, ignore_index=True)
+
+
 def _gaps(panel: Panel, by: str) -> dict[Any, pd.Series] | None:
     """The mean gap (log scale) of each client in the first six months of service, by person; only
     people with enough such clients. None where nothing was promised or nobody is named.

@@ -14,6 +14,7 @@ from retention.stats.outcomes import Outcome
 from retention.words import Said, say
 
 MONTH = 12
+AGES = (3, 6, 12, 18, 24, 36)  # months of service at which cohorts are counted
 COLUMNS = ["group", "month", "survival", "low", "high", "followed"]
 
 
@@ -65,3 +66,40 @@ def remaining_words(shares: pd.DataFrame) -> Said:
         for arm, row in shares.iterrows()
     ]
     return say("contract_term.alt.remaining", shares=", ".join(each))
+
+
+def cohorts(spells: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
+    """Of the clients signed in each half-year, the share still there after so many months: `row,
+    column` (in words), `month, clients, value, text`, the oldest first.
+
+    A share stands where every client of the cohort could have been there so long. Clients who were
+    there when the records began are in none.
+    """
+    names = ["row", "column", "month", "clients", "value", "text"]
+    signed = spells[spells["entry_months"] == 0]
+    half = signed["start_date"].dt.year * 2 + (signed["start_date"].dt.month > 6)
+    rows = []
+    for number, part in signed.groupby(half):
+        if len(part) < MIN_AT_RISK:
+            continue
+        name = say("contract_term.cohort.name", year=number // 2, half=number % 2 + 1)
+        for month in AGES:
+            if (part["start_date"] + pd.DateOffset(months=month) > cutoff).any():
+                break
+            ends = part["end_date"].fillna(pd.Timestamp.max)
+            share = float((ends > part["start_date"] + pd.DateOffset(months=month)).mean())
+            column = say("contract_term.cohort.month", month=month)
+            rows.append([name, column, month, len(part), share, f"{share:.0%}"])
+    return pd.DataFrame(rows, columns=names)
+
+
+def cohort_words(frame: pd.DataFrame) -> Said:
+    """The picture in words: what was left of each cohort after a year."""
+    year = frame[frame["month"] == MONTH]
+    if year.empty:
+        return say("contract_term.cohort.nothing")
+    points = [
+        say("contract_term.cohort.point", name=row.row, share=row.value)
+        for row in year.itertuples()
+    ]
+    return say("contract_term.cohort.alt", points="; ".join(points))

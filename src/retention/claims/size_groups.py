@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from retention.claims.term_curves import at_risk_by_term, curves_words, survival_by_term
 from retention.history.follow_up import follow_up
@@ -144,6 +145,19 @@ def rates_by_quarter(spells: pd.DataFrame, column: str = SPEND) -> pd.DataFrame:
         }
     records = list(rows.values())
     return pd.DataFrame.from_records(records, index=list(rows))
+
+
+def rates_with_limits(rates: pd.DataFrame) -> pd.DataFrame:
+    """Ends by choice a month by quarter of size with exact 95 % intervals (Poisson): `name,
+    estimate, low, high, left_by_choice`; `rates` as from `rates_by_quarter`.
+    """
+    if rates.empty:
+        return pd.DataFrame(columns=["name", "estimate", "low", "high", "left_by_choice"])
+    ends, months = rates["left_by_choice"], rates["client_months"].where(rates["client_months"] > 0)
+    low = stats.chi2.ppf(0.025, 2 * ends) / 2
+    high = stats.chi2.ppf(0.975, 2 * ends + 2) / 2
+    frame = pd.DataFrame({"name": rates["size_group"], "estimate": rates["left_a_month"]})
+    return frame.assign(low=np.nan_to_num(low) / months, high=high / months, left_by_choice=ends)
 
 
 def raw_rate_ratio(spells: pd.DataFrame, column: str = SPEND) -> Estimates:

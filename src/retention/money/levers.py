@@ -277,6 +277,21 @@ def lever_table(effects: Levers | None) -> Estimates:
     return Estimates(tuple(rows), caption)
 
 
+def gains(effects: Levers | None) -> pd.DataFrame:
+    """What each change gains a month, for a picture, most first: `name, estimate, low, high, sense`
+    (good or bad where the whole interval is a gain or a loss).
+    """
+    columns = ["estimate", "low", "high"]
+    if effects is None:
+        return pd.DataFrame(columns=["name", *columns, "sense"])
+    tried = _by_gain(effects)
+    limits = [effects.limits(lever.gain) for lever in tried]
+    frame = pd.DataFrame(limits, columns=columns)
+    frame.insert(0, "name", [lever.name for lever in tried])
+    sense = np.select([frame["low"] > 0, frame["high"] < 0], ["good", "bad"], "")
+    return frame.assign(sense=sense)
+
+
 def _rows_of(effects: Levers, lever: Lever) -> list[Estimate]:
     gained = effects.limits(lever.gain)
     of_today = over(lever.gain, effects.today)

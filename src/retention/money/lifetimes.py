@@ -246,6 +246,19 @@ def value_by_segment(followed: Course) -> Values:
     return Values(tuple(rows), caption, horizon, followed.counts)
 
 
+def worth_and_cost(values: Values) -> pd.DataFrame:
+    """What a new client of each segment is worth, for a picture: `name, estimate, low, high, mark`,
+    the last of them what winning it cost, where that is known.
+    """
+    costs = [row for row in values.rows if key_of(row.name) == "economics.value.cost"]
+    cost = {row.group: row.estimate for row in costs}
+    rows = [
+        (row.group, row.estimate, row.low, row.high, cost.get(row.group, math.nan))
+        for row in values.about("economics.value.worth")
+    ]
+    return pd.DataFrame(rows, columns=["name", "estimate", "low", "high", "mark"])
+
+
 def value_words(values: Values, currency: str = "") -> Finding:
     """What a new client is worth, in a sentence, with the segments worth most and least; without
     fees, in months.

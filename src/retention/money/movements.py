@@ -3,12 +3,14 @@
 import datetime as dt
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from retention.history.snapshots import last_month
 from retention.words import Said, say
 
 YEAR = 12
+SHOWN = 36  # months to either side of the cut-off
 BEFORE, NOW = "before", "now"
 STEPS = ("churned", "downgraded", "upgraded", "new")
 
@@ -87,6 +89,46 @@ def _steps(fees: pd.DataFrame, now: int) -> pd.DataFrame:
 def _step(step: str, month: int, amount: float, clients: int) -> dict[str, object]:
     name = say(f"economics.movements.{step}", month=_first_day(month).strftime("%b %Y"))
     return {"step": step, "name": name, "amount": float(amount), "clients": clients}
+
+
+def billed_and_ahead(
+    money: pd.DataFrame, ahead: pd.DataFrame, cutoff: dt.date, months: int = SHOWN
+) -> pd.DataFrame:
+    """Fees of all clients by month, and those to come: `part` (billed or ahead), `month` (its first
+    day), `fees, low, high`; `months` to either side, no further than is known.
+
+    `ahead` as from `plateau.outlook_rows`. The month that the cut-off cuts is left out.
+    """
+    last = last_month(pd.Timestamp(cutoff))
+    fees = money.groupby("month")["fee"].sum().loc[:last].tail(months)
+    billed = pd.DataFrame({"part": "billed", "number": fees.index, "fees": fees.to_numpy()})
+    if ahead.empty:
+        return _dated(billed.assign(low=np.nan, high=np.nan))
+    every = ahead[(ahead["group"] == ahead["group"].iloc[0]) & (ahead["month"] <= months)]
+    coming = every[["low", "high"]].assign(part="ahead", fees=every["mean"])
+    return _dated(pd.concat([billed, coming.assign(number=last + every["month"])]))
+
+
+def _dated(frame: pd.DataFrame) -> pd.DataFrame:
+    """The months of the frame as their first days."""
+    days = [_first_day(int(number)) for number in frame["number"]]
+    frame = frame.assign(month=pd.to_datetime(days))
+    return frame.reindex(columns=["part", "month", "fees", "low", "high"]).reset_index(drop=True)
+
+
+def billed_words(frame: pd.DataFrame) -> Said:
+    """The chart in words."""
+    billed = frame[frame["part"] == "billed"]
+    if billed.empty:
+        return say("economics.billed.nothing")
+    last = billed.iloc[-1]
+    coming = frame[frame["part"] == "ahead"]
+    then = say("economics.billed.unknown")
+    if len(coming):
+        end = coming.iloc[-1]
+        then = say("economics.billed.ahead", fees=end["fees"], low=end["low"], high=end["high"])
+    month = last["month"].strftime("%b %Y")
+    return say("economics.billed.alt", n=len(billed), month=month, fees=last["fees"], then=then)
 
 
 def movement_words(moved: Movements) -> Said:

@@ -319,6 +319,25 @@ def by_month(rows: pd.DataFrame) -> pd.DataFrame:
     return table[table["answered"] > 0]
 
 
+def by_quarter(rows: pd.DataFrame) -> pd.DataFrame:
+    """What clients answered in each quarter, oldest first: `quarter, promoters, passives,
+    detractors, answered, nps`; quarters that nobody answered are left out.
+    """
+    columns = ["quarter", *COUNTS, "answered", "nps"]
+    if rows.empty:
+        return pd.DataFrame(columns=columns)
+    table = tally(rows.assign(quarter=rows["wave"].dt.asfreq("Q")), "quarter").reset_index()
+    return table.loc[table["answered"] > 0, columns]
+
+
+def quarter_words(frame: pd.DataFrame) -> Said:
+    """What the chart of `by_quarter` shows, in words: its last quarter."""
+    if frame.empty:
+        return say("service.months.nobody")
+    last = frame.iloc[-1]
+    return say("service.months.quarters_alt", n=len(frame), **last[COUNTS].to_dict())
+
+
 def month_words(months: pd.DataFrame) -> Said:
     """What the chart of `by_month` shows, in words: its ends, its lowest and its highest month."""
     if months.empty:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from retention.show.colours import BAD, INK, MUTED, PAPER, SOFT
+from retention.show.colours import BAD, INK, MUTED, PALETTE, PAPER, SOFT
 from retention.show.labels import name_dots
 from retention.show.numbers import short_money
 from retention.show.picture import axes
@@ -74,3 +74,30 @@ def _months(names: list[str]) -> list[str]:
         labels.append(month if of_year == year else f"{month}\n{of_year}")
         year = of_year
     return labels
+
+
+def plot_margins(frame: pd.DataFrame, unit: str = "", *, ax: Axes | None = None) -> Axes:
+    """A bar a client, most margin first, those below zero red; the first is named.
+
+    `frame`: `client, margin`, most first.
+    """
+    ax = axes(ax, 3.0)
+    if frame.empty:
+        return ax
+    margin = frame["margin"].astype(float)
+    for chosen, color in ((margin >= 0, PALETTE[0]), (margin < 0, BAD)):
+        part = margin[chosen]
+        ax.bar(part.index, part, color=color, width=0.85, linewidth=0)
+    ax.axhline(0, color=SOFT, linewidth=0.8)
+    ax.set_xticks([])
+    ax.spines["bottom"].set_visible(False)
+    ax.set(ylabel=say("shown.axis.margin"), xlim=(-1, len(frame)))
+    ax.yaxis.set_major_formatter(lambda value, _: short_money(value, unit))
+    ax.annotate(
+        str(frame["client"].iloc[0]),
+        (0, margin.iloc[0]),
+        (8, -8),
+        textcoords="offset points",
+        fontsize=9,
+    )
+    return ax

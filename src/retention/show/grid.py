@@ -8,6 +8,7 @@ from retention.show.picture import axes
 
 DEEPEST = 0.5  # opacity at which the numbers can still be read
 GAP = 0.06  # between cells
+MANY, SHORT = 4, 4  # more columns with longer names than these would touch on a phone
 
 
 def plot_grid(
@@ -41,5 +42,7 @@ def plot_grid(
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
     ax.tick_params(length=0)
+    if len(columns) > MANY and max(map(len, columns)) > SHORT:
+        ax.set_xticks(range(len(columns)), columns, rotation=35, ha="left", rotation_mode="anchor")
     ax.spines[:].set_visible(False)
     return ax

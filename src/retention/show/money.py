@@ -2,6 +2,7 @@
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.dates import DateFormatter, YearLocator
 
 from retention.show.colours import BAD, GOOD, INK, PALETTE, SOFT
 from retention.show.numbers import short_money
@@ -54,3 +55,30 @@ def _bars_alone(ax: Axes) -> None:
     ax.tick_params(axis="x", length=0)
     ax.margins(y=0.12)
     ax.set_ylim(bottom=min(0, ax.get_ylim()[0]) if ax.dataLim.y0 < 0 else 0)
+
+
+def plot_billed(frame: pd.DataFrame, unit: str = "", *, ax: Axes | None = None) -> Axes:
+    """Fees by month as a line, those to come as a dashed one with their interval.
+
+    `frame`: `part` (billed or ahead), `month` (a day), `fees, low, high`.
+    """
+    ax = axes(ax, 3.0)
+    billed, ahead = frame[frame["part"] == "billed"], frame[frame["part"] == "ahead"]
+    if billed.empty:
+        return ax
+    ax.plot(billed["month"], billed["fees"], color=PALETTE[0], linewidth=2)
+    last = billed.iloc[-1]
+    if len(ahead):
+        joined = pd.concat([billed.tail(1), ahead])
+        low, high = (ahead[name].astype(float) for name in ("low", "high"))
+        ax.fill_between(ahead["month"], low, high, color=PALETTE[0], alpha=0.13, linewidth=0)
+        ax.plot(joined["month"], joined["fees"], "--", color=PALETTE[0], linewidth=2)
+    ax.plot(last["month"], last["fees"], "o", color=PALETTE[0], markersize=6)
+    number = short_money(last["fees"], unit)
+    place = (last["month"], last["fees"])
+    ax.annotate(number, place, (-4, 8), textcoords="offset points", ha="right", fontweight="bold")
+    ax.set_ylim(0, None)
+    ax.yaxis.set_major_formatter(lambda value, _: short_money(value, unit))
+    ax.xaxis.set_major_locator(YearLocator())
+    ax.xaxis.set_major_formatter(DateFormatter("%Y"))
+    return ax

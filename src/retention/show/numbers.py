@@ -1,5 +1,8 @@
 """Numbers as charts and their titles say them: short, with their currency."""
 
+from collections.abc import Callable
+from functools import partial
+
 SIGNS = {"USD": "$", "EUR": "€", "GBP": "£"}
 STEPS = ((1e9, "bn"), (1e6, "m"), (1e3, "k"), (1, ""))
 
@@ -17,6 +20,11 @@ def short_money(value: float, currency: str = "", plus: bool = False) -> str:
     sign = SIGNS.get(currency, f"{currency} " if currency else "")
     before = "−" if value < 0 and number != "0" else "+" if plus and number != "0" else ""
     return f"{before}{sign}{number}{letter}"
+
+
+def in_money(currency: str) -> Callable[[float], str]:
+    """What writes amounts of this currency in short."""
+    return partial(short_money, currency=currency)
 
 
 def signed_share(share: float) -> str:

@@ -9,10 +9,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from retention.show.colours import BAND, INK, MUTED, PALETTE, PAPER, PUBLISHED, SOFT
+from retention.show.colours import BAD, BAND, GOOD, INK, MUTED, PALETTE, PAPER, PUBLISHED, SOFT
 from retention.show.labels import End, name_dots, name_ends
+from retention.show.numbers import signed
 from retention.show.picture import axes, error_bars, style
 from retention.words import Said, say
+
+QUARTERS = 4  # that are named below answers
 
 
 def plot_funnel(frame: pd.DataFrame, limits: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -188,3 +191,44 @@ def plot_outlook(frame: pd.DataFrame, unit: str = "", *, ax: Axes | None = None)
 
 def _money_axis(unit: str) -> Said:
     return say("shown.axis.money", unit=unit) if unit else say("shown.axis.any_money")
+
+
+def plot_answers(frame: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Shares of detractors, passives and promoters by quarter, on top of each other, with the score
+    above.
+
+    `frame`: `quarter, detractors, passives, promoters, answered, nps`.
+    """
+    ax = axes(ax, 3.0)
+    if frame.empty:
+        return ax
+    labels = [quarter.strftime("Q%q\n%Y") for quarter in frame["quarter"]]
+    place = np.arange(len(labels))
+    foot = np.zeros(len(labels))
+    looks = {"detractors": BAD, "passives": BAND, "promoters": GOOD}
+    for name, color in looks.items():
+        share = (frame[name] / frame["answered"]).to_numpy(float)
+        ax.bar(place, share, bottom=foot, color=color, width=0.8)
+        middle = float(foot[-1] + share[-1] / 2)
+        foot = foot + share
+        text = say(f"shown.chart.{name}")
+        shade = INK if name == "passives" else color
+        ax.annotate(
+            text,
+            (1, middle),
+            (4, 0),
+            ("axes fraction", "data"),
+            "offset points",
+            fontsize=9,
+            color=shade,
+            va="center",
+        )
+    step = max(1, len(labels) // QUARTERS)
+    shown = place[::-step][::-1]
+    for at in shown:
+        ax.text(at, 1.02, signed(frame["nps"].iloc[at]), ha="center", fontsize=9)
+    ax.set_xticks(shown, [labels[at] for at in shown])
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set(ylim=(0, 1.1), xlim=(-0.6, len(labels) - 0.4))
+    ax.set_yticks([0, 0.5, 1])
+    return ax

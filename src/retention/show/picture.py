@@ -75,7 +75,8 @@ class Picture:
         return {"text/plain": self.alt, "text/html": shown}
 
     def _html(self, figure: Figure) -> str:
-        title = f"<h3>{_text(self.title)}</h3>" if self.title else ""
+        # no heading: a picture stands at any depth of a page
+        title = f'<p class="title">{_text(self.title)}</p>' if self.title else ""
         caption = f"<figcaption>{title}<p>{_text(self.caption)}</p></figcaption>"
         wide, phone = self._drawn(figure, "wide", WIDE), self._drawn(figure, "phone", NARROW)
         return f'<figure class="chart">{caption}{wide}{phone}{self._source()}</figure>'

@@ -15,6 +15,7 @@ from retention.show.labels import End, name_ends
 from retention.show.picture import axes, error_bars, style
 from retention.words import Said, say, together
 
+BEHIND = 1.02  # room behind the last month: who leaves in it is seen to
 LABEL = 26  # letters of a label's line: a longer one would leave no room for the chart on a phone
 
 
@@ -40,7 +41,7 @@ def plot_survival(
         _curve(ax, steps, month, look)
         text = say("shown.chart.group_share", group=group, share=float(last["survival"]))
         ends.append(End(float(last["month"]), float(last["survival"]), text, look["color"]))
-    ax.set(xlabel=say("shown.axis.service"), ylim=(0, 1.02), xlim=(0, last_month))
+    ax.set(xlabel=say("shown.axis.service"), ylim=(0, 1.02), xlim=(0, BEHIND * last_month))
     ax.set_xticks(list(at_risk.columns))
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     name_ends(ax, ends)

@@ -175,3 +175,110 @@ def grid(frame: pd.DataFrame) -> Said:
         return NOTHING
     low, high = signed_share(poor["low"]), signed_share(poor["high"])
     return say("shown.title.grid", low=low, high=high)
+
+
+def rates(frame: pd.DataFrame) -> Said:
+    """How many leave in a month in the first and in the last group."""
+    if len(frame) < 2:
+        return NOTHING
+    first, last = frame.iloc[0], frame.iloc[-1]
+    most = {"first": first["name"], "share": first["estimate"]}
+    return say("shown.title.rates", **most, last=last["name"], other=last["estimate"])
+
+
+def promised(frame: pd.DataFrame) -> Said:
+    """Who promises most above what is delivered; where that may be chance, that nobody does."""
+    if frame.empty:
+        return NOTHING
+    top = frame.iloc[0]
+    if not top["low"] > 0:
+        return say("shown.title.promised_none", of=len(frame))
+    return say("shown.title.promised", who=top["name"], more=top["estimate"])
+
+
+def people(frame: pd.DataFrame) -> Said:
+    """Who loses most: beyond chance (99.8 %), perhaps (95 %), or that nobody stands out."""
+    if frame.empty:
+        return NOTHING
+    top = frame.iloc[0]
+    about = {"who": top["name"], "ratio": top["estimate"]}
+    if top["sense"] == "bad":
+        return say("shown.title.funnel", **about)
+    if top["low"] > 1:
+        return say("shown.title.people_perhaps", **about)
+    return say("shown.title.funnel_none", of=len(frame))
+
+
+def gains(frame: pd.DataFrame, unit: str = "") -> Said:
+    """The change that gains most."""
+    if frame.empty:
+        return NOTHING
+    top = frame.iloc[0]
+    money = short_money(top["estimate"], unit, plus=True)
+    return say("shown.title.gains", change=top["name"], money=money)
+
+
+def worth(frame: pd.DataFrame, unit: str = "") -> Said:
+    """The segments worth most and least; the first row, all clients, is none."""
+    segments = frame.iloc[1:].dropna(subset="estimate")
+    if len(segments) < 2:
+        return NOTHING
+    most = segments.loc[segments["estimate"].idxmax()]
+    least = segments.loc[segments["estimate"].idxmin()]
+    money = {"high": short_money(most["estimate"], unit)}
+    money["low"] = short_money(least["estimate"], unit)
+    return say("shown.title.worth", most=most["name"], least=least["name"], **money)
+
+
+def billed(frame: pd.DataFrame, unit: str = "") -> Said:
+    """The fees of the last month, and of a year to come."""
+    past, coming = frame[frame["part"] == "billed"], frame[frame["part"] == "ahead"]
+    if past.empty:
+        return NOTHING
+    last = past.iloc[-1]
+    now = {"month": last["month"].strftime("%b %Y"), "now": short_money(last["fees"], unit)}
+    if len(coming) < MONTH:
+        return say("shown.title.billed", **now)
+    then = short_money(coming["fees"].iloc[MONTH - 1], unit)
+    return say("shown.title.billed_ahead", **now, then=then)
+
+
+def answers(frame: pd.DataFrame) -> Said:
+    """What clients answered in the last quarter."""
+    if frame.empty:
+        return NOTHING
+    last = frame.iloc[-1]
+    shares = {name: last[name] / last["answered"] for name in ("promoters", "detractors")}
+    return say("shown.title.answers", quarter=last["quarter"], **shares)
+
+
+def margins(frame: pd.DataFrame, unit: str = "") -> Said:
+    """How many clients cost more than they pay, and how much that is."""
+    if frame.empty:
+        return NOTHING
+    below = frame["margin"] < 0
+    if not below.any():
+        return say("shown.title.margins_none", of=len(frame))
+    lost = short_money(-frame.loc[below, "margin"].sum(), unit)
+    return say("shown.title.margins", below=int(below.sum()), of=len(frame), lost=lost)
+
+
+def tiers(frame: pd.DataFrame) -> Said:
+    """How many moved up, down, and out."""
+    if frame.empty:
+        return NOTHING
+    of = frame.groupby("kind")["clients"].sum()
+    kinds = {kind: int(of.get(kind, 0)) for kind in ("up", "down", "left")}
+    return say("shown.title.tiers", of=int(frame["clients"].sum()), **kinds)
+
+
+def cohorts(frame: pd.DataFrame, month: int = MONTH) -> Said:
+    """What remained of the last cohort that is old enough, beside the first."""
+    known = frame[frame["month"] == month]
+    if known.empty:
+        return NOTHING
+    first, last = known.iloc[0], known.iloc[-1]
+    if len(known) == 1:
+        return say("shown.title.cohorts_one", share=last["value"], cohort=last["row"])
+    newest = {"share": last["value"], "cohort": last["row"]}
+    return say("shown.title.cohorts", **newest, other=first["value"], first=first["row"])

@@ -53,6 +53,20 @@ def funnel(observed: pd.Series, expected: pd.Series) -> pd.DataFrame:
     return frame.sort_values(order, ascending=[True, False], kind="stable")
 
 
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """The people of a funnel (its index) by their ratio, highest first, with its interval: `name,
+    estimate, low, high, expected, sense` (bad or good where chance alone would rarely do it, else
+    blank). Those with too few expected are left out.
+    """
+    columns = ["name", "estimate", "low", "high", "expected", "sense"]
+    if table.empty:
+        return pd.DataFrame(columns=columns)
+    ranked = table[~table["few"].astype(bool)].sort_values("ratio", ascending=False, kind="stable")
+    ranked = ranked.rename_axis("name").reset_index().rename(columns={"ratio": "estimate"})
+    sense = np.where(ranked["estimate"] > 1, "bad", "good")
+    return ranked.assign(sense=np.where(ranked["beyond"], sense, ""))[columns]
+
+
 def luck(expected: np.ndarray, phi: float = 1.0) -> pd.DataFrame:
     """Limits of observed over expected that luck alone crosses in 5 % and .2 % of cases, inflated
     by root `phi`.
