@@ -14,14 +14,9 @@ import statsmodels.api as sm
 from scipy import stats
 
 from retention.claims.rep_liking import AS_PLANNED, BOTH, DIFFERENCE, FREE, liking_difference
-from retention.history.panel import (
-    Panel,
-    design,
-    in_deviations,
-    lagged_contrast,
-    lagged_rows,
-    wider,
-)
+from retention.history.grids import in_deviations
+from retention.history.lagged import design, lagged_contrast, wider
+from retention.history.panel import Panel, lagged_rows
 from retention.results import MIN_EVENTS_GROUP, Z95, Estimate, Estimates, Finding, as_ratio, between
 from retention.show.numbers import signed_share
 from retention.stats.hazards import BOOTSTRAP_FROM, Fit, NotFittedError
