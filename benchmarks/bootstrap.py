@@ -21,7 +21,8 @@ import pandas as pd
 from retention.history.opportunities import exit_rows, levels
 from retention.history.spells import build_spells
 from retention.sample import WORLDS, simulate
-from retention.stats.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
+from retention.stats.bands import band_exposure, natural_spline
+from retention.stats.hazards import Fit, NotFittedError, fit_hazard
 
 SIZES = {200: 400, 800: 400, 10_000: 100}  # clients, and resamples for each
 SEED = 1

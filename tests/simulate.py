@@ -31,9 +31,9 @@ from retention.claims.judge import CLAIMS, judge
 from retention.claims.promises import gap_ratio
 from retention.claims.rep_liking import liking_difference
 from retention.history.follow_up import follow_up
+from retention.history.grids import build_panel
 from retention.history.in_charge import spans
 from retention.history.opportunities import compare, month_rows
-from retention.history.panel import build_panel
 from retention.history.snapshots import build_snapshots
 from retention.history.spells import build_spells
 from retention.history.window import Window

@@ -20,7 +20,7 @@ import pandas as pd
 
 from retention.history.money import monthly_money
 from retention.history.spells import build_spells
-from retention.money import courses, plateau
+from retention.money import courses, on_the_books, plateau
 from retention.sample import WORLDS, World, simulate
 from retention.stats.intervals import with_limits
 
@@ -71,7 +71,7 @@ def lost(then: courses.Course, clients: pd.DataFrame) -> float:
     """The share of the fees of those present a year ago that went with those who have left since:
     what came.
     """
-    present, now = plateau.present_clients(then, YEAR_BEFORE)
+    present, now = on_the_books.present_clients(then, YEAR_BEFORE)
     later = build_spells(clients, cutoff=CUTOFF, records_begin=BEGIN).set_index(
         ["client_id", "engagement"]
     )["end_date"]
@@ -103,7 +103,7 @@ def found(planted: World, clients: int, seed: int) -> dict[str, list[float]]:
         return {name: [float(v[0])] for name, v in values.items()} | {
             "present": [lost(then, tables["clients"])]
         }
-    book = plateau.book(then, then.weights(), YEAR_BEFORE, 1)
+    book = on_the_books.book(then, then.weights(), YEAR_BEFORE, 1)
     values["present"] = 1 - book[:, 12] / book[:, 0]
     return {name: with_limits(v) for name, v in values.items()}
 

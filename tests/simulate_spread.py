@@ -26,7 +26,7 @@ from retention.history.follow_up import follow_up
 from retention.history.money import monthly_money
 from retention.history.spells import build_spells
 from retention.history.status import year_before
-from retention.money import courses, plateau
+from retention.money import courses, plateau, retained
 from retention.portfolio.healthy import healthy
 from retention.results import Contrast
 from retention.stats import curves
@@ -222,7 +222,7 @@ def of_shares(spells: pd.DataFrame) -> Iterator[tuple[str, Limits]]:
     """What is retained of the clients of a year before, and the share of the churn that was
     healthy.
     """
-    rows = plateau.retained(spells, monthly_money(spells, {}), CUTOFF).rows
+    rows = retained.retained(spells, monthly_money(spells, {}), CUTOFF).rows
     kept = next(row for row in rows if row.key[2] == "economics.retained.lately")
     yield "clients kept in a year", (kept.estimate, kept.low, kept.high)
     ends = spells[spells["gone"] & (spells["end_date"] > year_before(pd.Timestamp(CUTOFF)))]

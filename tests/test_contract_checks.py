@@ -12,7 +12,13 @@ import pytest
 
 from conftest import clients_of
 from retention import contract_hazard_ratio
-from retention.claims import contract_checks, profile, term_fees
+from retention.claims import (
+    contract_balance,
+    contract_checks,
+    contract_robustness,
+    profile,
+    term_fees,
+)
 from retention.claims.contract_term import FIXED, MONTHLY, contract_sensitivities
 from retention.claims.contract_term import clients_of as clients_of_arm
 from retention.claims.judge import CLAIMS
@@ -42,7 +48,7 @@ def confounded() -> pd.DataFrame:
 
 
 def test_weights_undo_what_size_does(confounded):
-    weights, balance = contract_checks.overlap_weights(confounded)
+    weights, balance = contract_balance.overlap_weights(confounded)
     assert balance["before"].abs().max() > 0.4 and balance["after"].abs().max() < 0.02
     assert ((weights > 0) & (weights < 1)).all() and len(weights) == len(confounded)
     found = contract_checks.overlap_weighted(confounded)
@@ -90,7 +96,7 @@ def test_the_pre_listed_checks_are_those_that_run(sample_study):
 
 def test_a_ratio_that_changes_with_the_years_is_found():
     spells = simulated(World(spend=0.0, **ALIKE), 3000)
-    same = contract_checks.by_year_of_service(spells)
+    same = contract_robustness.by_year_of_service(spells)
     first, later = same.rows
     assert first.low < 2 < first.high * 1.05 and "p = 0.00" not in same.caption
     monthly = (spells["contract_term_months"] == 1) & (spells["entry_months"] == 0)
@@ -100,7 +106,7 @@ def test_a_ratio_that_changes_with_the_years_is_found():
         & monthly
         & (np.arange(len(spells)) % 2 == 0)
     )
-    changed = contract_checks.by_year_of_service(
+    changed = contract_robustness.by_year_of_service(
         spells[~gone]
     )  # half of the early leavers taken away
     assert changed.rows[0].estimate < 0.8 * first.estimate and "p = 0.00" in changed.caption
@@ -113,22 +119,22 @@ def test_e_value_by_formula():
     """
     contrast = Contrast("x", math.log(2), 0.01, 100, {"a": 50, "b": 50})
     risk = (1 - 0.5 ** math.sqrt(2)) / (1 - 0.5 ** math.sqrt(0.5))
-    point, limit = contract_checks.e_values(contrast)
+    point, limit = contract_robustness.e_values(contrast)
     assert point == pytest.approx(risk + math.sqrt(risk * (risk - 1))) and limit < point
-    text = contract_checks.e_value(contrast).text
+    text = contract_robustness.e_value(contrast).text
     assert key_of(text) == f"contract_term.e_value.some:{point:.2f},{limit:.2f}"
     crossing = Contrast("x", 0.1, 0.1, 100, {"a": 50, "b": 50})
-    assert contract_checks.e_values(crossing)[1] == 1
-    assert key_of(contract_checks.e_value(crossing).text).endswith(",1.00")
+    assert contract_robustness.e_values(crossing)[1] == 1
+    assert key_of(contract_robustness.e_value(crossing).text).endswith(",1.00")
 
 
 def test_people_left_out_and_clustered(sample_study):
-    (lowest, low), (highest, high) = contract_checks.ratios_without_a_rep(sample_study.spells)
+    (lowest, low), (highest, high) = contract_robustness.ratios_without_a_rep(sample_study.spells)
     assert low < math.exp(contract_hazard_ratio(sample_study.spells).theta) < high
-    text = contract_checks.without_each_rep(sample_study.spells).text
+    text = contract_robustness.without_each_rep(sample_study.spells).text
     said = f"contract_term.without_reps.range:{low},{lowest},{high},{highest}"
     assert key_of(text) == said and f"{low:.2f}" in text and f"{high:.2f}" in text
-    rows = contract_checks.ways_of_clustering(sample_study.spells).rows
+    rows = contract_robustness.ways_of_clustering(sample_study.spells).rows
     in_charge = contract_checks.adjusted(sample_study.spells).rows["rep"]
     reps = in_charge[in_charge != ""].nunique()
     assert [key_of(row.group) for row in rows] == [

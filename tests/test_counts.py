@@ -13,7 +13,7 @@ from retention.claims import gate
 from retention.data.schema import write_csv
 from retention.history import clients_now, status
 from retention.lists import decision
-from retention.money import plateau
+from retention.money import retained
 from retention.portfolio import healthy
 from retention.portfolio.book import Book
 from retention.words import key_of
@@ -119,7 +119,7 @@ def adds_up(study) -> None:
     assert year["at_start"].sum() == status.there_on(spells, began).sum()
     kept = [
         row
-        for row in plateau.retained(spells, study.money, study.cutoff).rows
+        for row in retained.retained(spells, study.money, study.cutoff).rows
         if row.key[1] == "economics.retained.clients"
     ]
     left = [

@@ -16,7 +16,7 @@ from retention import open_study
 from retention.history.follow_up import follow_up
 from retention.history.money import monthly_money
 from retention.history.spells import build_spells
-from retention.money import bonuses, courses, levers, lifetimes, plateau
+from retention.money import bonuses, courses, levers, lifetimes, on_the_books, plateau, retained
 from retention.sample import World, simulate
 from retention.settings import WhatIfSettings
 from retention.stats.curves import after, kaplan_meier, restricted_mean
@@ -388,12 +388,12 @@ def test_retention_of_clients_and_of_fees_by_hand():
     spells = build_spells(clients_of(rows), cutoff=CUTOFF)
     fee = {f"c{k:02}": [100.0] * 36 for k in range(12)}
     fee["c02"], fee["c03"] = [100.0] * 24 + [200.0] * 12, [100.0] * 24 + [50.0] * 12
-    found = retained_of(plateau.retained(spells, paying(spells, fee), CUTOFF))
+    found = retained_of(retained.retained(spells, paying(spells, fee), CUTOFF))
     assert found["clients", "lately"] == pytest.approx(10 / 12)
     assert found["net", "lately"] == pytest.approx((8 + 2 + 0.5) / 12)
     assert found["gross", "lately"] == pytest.approx((9 + 0.5) / 12)
     assert found["clients", "before"] == 1
-    alone = plateau.retained(spells, monthly_money(spells, {}), CUTOFF)
+    alone = retained.retained(spells, monthly_money(spells, {}), CUTOFF)
     assert {name for name, _ in retained_of(alone)} == {"clients"}
 
 
@@ -412,7 +412,7 @@ def test_present_clients_under_notice_pay_until_their_end():
     ]
     frame = clients_of(rows).assign(recorded_date=pd.Timestamp("2024-12-15"), fee_pct=10.0)
     found = courses.course(build_spells(frame, cutoff=CUTOFF), NOTHING)
-    present, now = plateau.present_clients(found, CUTOFF)
+    present, now = on_the_books.present_clients(found, CUTOFF)
     assert present.sum() == 13 and now[present].tolist() == [100.0] * 13
     path = plateau.book(found, found.weights(0), CUTOFF, 1)[0]
     assert (
@@ -507,7 +507,7 @@ def test_fees_that_are_not_on_record_are_no_growth():
     late = money["client_id"].isin([f"c{k:02}" for k in range(10)]) & (
         money["month"] < 2024 * 12 + 6
     )
-    found = retained_of(plateau.retained(spells, money[~late], CUTOFF))
+    found = retained_of(retained.retained(spells, money[~late], CUTOFF))
     assert found["net", "lately"] == 1
 
 

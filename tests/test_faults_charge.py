@@ -18,6 +18,7 @@ from retention.data.schema import TABLES
 from retention.history import clients_now
 from retention.history.calendar import day_number, last_day_number, month_number
 from retention.history.features import month_features
+from retention.history.grids import build_panel
 from retention.history.in_charge import (
     NOBODY,
     new_reps,
@@ -27,7 +28,6 @@ from retention.history.in_charge import (
 )
 from retention.history.measures import MEASURES
 from retention.history.money import monthly_money, worth_by_month
-from retention.history.panel import build_panel
 from retention.history.prepaid import by_term
 from retention.history.snapshots import build_snapshots
 from retention.history.spells import build_spells

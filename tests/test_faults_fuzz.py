@@ -16,7 +16,7 @@ from retention import CLAIMS, contract_hazard_ratio, judge, open_study
 from retention.claims import contract_checks, term_fees
 from retention.data.schema import columns_of
 from retention.history import clients_now, expected, money
-from retention.history.panel import build_panel
+from retention.history.grids import build_panel
 from retention.history.spells import build_spells
 from retention.lists import cases, reasons, registry
 from retention.lists.desk import Desk
@@ -28,7 +28,7 @@ from retention.sample import WORLDS, write_sample
 from retention.service import nps, reps
 from retention.settings import ResultsSettings
 from retention.show import picture, survival
-from retention.stats import hazards
+from retention.stats import bands, hazards
 from retention.stats.curves import kaplan_meier
 from retention.stats.intervals import over
 from retention.stats.outcomes import Outcome
@@ -252,7 +252,7 @@ def test_spend_that_is_the_same_for_all_sets_nobody_apart():
     alike = expected.ends_over_expected(rows.assign(monthly_ad_spend=1000.0), "seller_id")
     pd.testing.assert_frame_equal(alike, plain)
     assert plain["expected"].notna().all()
-    exposure = hazards.band_exposure(rows["from_month"], rows["to_month"], rows["left"])
+    exposure = bands.band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     size = pd.DataFrame({"size": np.log(np.full(40, 1000.0))})
     with pytest.raises(hazards.NotFittedError, match="size is the same for all"):
         hazards.fit_hazard(rows["left"].to_numpy(), size, exposure, rows["client_id"])

@@ -25,7 +25,9 @@ from retention.claims import (
 )
 from retention.claims.judge import CLAIMS
 from retention.claims.term_curves import _gain_words
-from retention.history.panel import Panel, build_panel, design, result_grid
+from retention.history.grids import build_panel, result_grid
+from retention.history.lagged import design
+from retention.history.panel import Panel
 from retention.history.spells import build_spells
 from retention.results import (
     DIRECTION,

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from retention.data import read, warnings_of
-from retention.data.rules import FAULT, RULES, WARNING, in_words
+from retention.data.broken import FAULT, WARNING
+from retention.data.rules import RULES, in_words
 from retention.data.schema import TABLES
 from retention.data.words import read_words
 from retention.errors import DataError

@@ -14,10 +14,10 @@ from retention.claims import term_fees
 from retention.claims.ad_spend import per_doubling
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import last_rep, rep_by
+from retention.history.lagged import wider
 from retention.history.money import monthly_money
-from retention.history.panel import wider
 from retention.history.spells import build_spells
-from retention.money import bonuses, courses, levers, lifetimes, plateau
+from retention.money import bonuses, courses, levers, lifetimes, plateau, retained
 from retention.portfolio.healthy import churn, healthy, joiners_and_leavers
 from retention.portfolio.margins import mended
 from retention.portfolio.tiers import days_to_pay
@@ -186,7 +186,7 @@ def test_S1_what_is_retained_is_by_the_rep_in_charge():
     assert rep_by(spells, pd.Timestamp("2023-12-31")).tolist() == ["first"] * 24
     assert rep_by(spells).tolist() == [f"r{k // 4}" for k in range(24)]
     assert last_rep(spells, pd.Index(["c05", "nobody"])).tolist() == ["r1", ""]
-    row = plateau.retained(spells, monthly_money(spells, {}), CUTOFF).rows[0]
+    row = retained.retained(spells, monthly_money(spells, {}), CUTOFF).rows[0]
     by_hand = logit_limits(18 / 24, np.array([17, 17, 14, 14, 14, 14]) / 20)
     assert [row.estimate, row.low, row.high] == pytest.approx(by_hand)
 

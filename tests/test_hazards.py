@@ -6,14 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retention.stats.hazards import (
-    BOOTSTRAP_FROM,
-    NotFittedError,
-    band_exposure,
-    bunched,
-    fit_hazard,
-    natural_spline,
-)
+from retention.stats.bands import band_exposure, natural_spline
+from retention.stats.hazards import BOOTSTRAP_FROM, NotFittedError, bunched, fit_hazard
 
 
 def one_band(months) -> np.ndarray:

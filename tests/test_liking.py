@@ -12,17 +12,12 @@ import pytest
 
 from conftest import clients_of
 from retention import judge, open_study
-from retention.claims import detractors, importance, liking_views, rep_liking
+from retention.claims import detractors, importance, liking_checks, liking_views, rep_liking
 from retention.claims.judge import CLAIMS, sensitivity_table
 from retention.errors import ConfigError
-from retention.history.panel import (
-    Panel,
-    against_target,
-    build_panel,
-    design,
-    lagged_contrast,
-    lagged_rows,
-)
+from retention.history.grids import against_target, build_panel
+from retention.history.lagged import design, lagged_contrast
+from retention.history.panel import Panel, lagged_rows
 from retention.history.spells import build_spells
 from retention.results import HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
 from retention.sample import PLAIN, WORLDS, simulate, write_sample
@@ -218,7 +213,7 @@ def test_views_of_importance_agree_where_the_truth_is_plain(large):
     shuffled = {key_of(row.group): row for row in importance.held_out_importance(panel).rows}
     assert shuffled["rep_liking.shuffled.liking"].low > 0
     assert shuffled["rep_liking.shuffled.gap"].estimate > 0
-    within = {row.group: row.estimate for row in importance.within_and_between(panel).rows}
+    within = {row.group: row.estimate for row in liking_checks.within_and_between(panel).rows}
     assert len(within) == 4 and all(ratio < 1 for ratio in within.values())
 
 
@@ -261,7 +256,7 @@ def test_the_sample_has_every_view(sample_study):
     others = detractors.detractor_sensitivities(panel)
     assert [key_of(other.name) for other in others] == list(CLAIMS["A10"].sensitivities)
     assert detractors.detractor_ratio(panel).theta > 0.5
-    curve = importance.specification_curve(panel, sample_study.tables.get("results"), COST)
+    curve = liking_checks.specification_curve(panel, sample_study.tables.get("results"), COST)
     assert len(curve) == 6 and sorted(c.theta for c in curve) == [c.theta for c in curve]
     thirds = liking_views.liking_by_results(panel)
     assert thirds["left"].sum() == rep_liking.liking_difference(panel).n_events
@@ -273,7 +268,7 @@ def test_the_sample_has_every_view(sample_study):
             said = say("rep_liking.thirds.cell", ratio=cell["ratio"], left=cell["left"])
             assert getattr(row, f"{results}_results") == said
     assert (
-        len(importance.tipping(panel)) == 5
+        len(liking_checks.tipping(panel)) == 5
         and importance.months_to_decision(panel)["clients"].min() >= 10
     )
     assert len(importance.naive_correlations(panel).rows) == 3
@@ -291,7 +286,7 @@ def test_the_curve_of_measures_holds_the_verdict(sample_study):
         COST,
         contracts=sample_study.contracts,
     )
-    curve = {key_of(c.name): c.theta for c in importance.specification_curve(panel, some, COST)}
+    curve = {key_of(c.name): c.theta for c in liking_checks.specification_curve(panel, some, COST)}
     planned = rep_liking.liking_difference(panel).theta
     assert curve["rep_liking.curve.choice:cpa,3"] == pytest.approx(planned)
 

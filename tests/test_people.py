@@ -13,10 +13,18 @@ import pytest
 
 from conftest import clients_of
 from retention import judge, open_study
-from retention.claims import detractors, importance, liking_views, promises, rep_liking, sellers
+from retention.claims import (
+    detractors,
+    importance,
+    liking_checks,
+    liking_views,
+    promises,
+    rep_liking,
+    sellers,
+)
 from retention.claims.judge import CLAIMS
 from retention.history.expected import expected_ends
-from retention.history.panel import build_panel
+from retention.history.grids import build_panel
 from retention.history.spells import build_spells
 from retention.results import NOT_RUN, Z95
 from retention.sample import WORLDS, simulate, write_sample
@@ -177,7 +185,7 @@ def test_nothing_fails_where_hardly_anybody_has_left(tiny, cutoff):
     for contrast in (
         rep_liking.liking_difference(panel),
         *rep_liking.liking_sensitivities(panel),
-        *importance.tipping(panel),
+        *liking_checks.tipping(panel),
     ):
         assert judge(claims["A6"], contrast).verdict != NOT_RUN
     views = [
@@ -185,7 +193,9 @@ def test_nothing_fails_where_hardly_anybody_has_left(tiny, cutoff):
         for name in ("effects", "total_and_direct", "carried_over", "interaction")
     ]
     views += [importance.dominance, importance.held_out_importance, importance.naive_correlations]
-    assert all(view(panel)._repr_mimebundle_() for view in [*views, importance.within_and_between])
+    assert all(
+        view(panel)._repr_mimebundle_() for view in [*views, liking_checks.within_and_between]
+    )
     assert (
         importance.dip_words(importance.months_to_decision(panel))
         and len(liking_views.who_answers(panel)) == 2

@@ -21,12 +21,12 @@ from retention import open_study
 from retention.data.schema import TABLES
 from retention.history import clients_now, expected
 from retention.history.expected import expected_ends
-from retention.history.panel import build_panel
+from retention.history.grids import build_panel
 from retention.history.spells import build_spells
 from retention.lists import service
 from retention.sample import WORLDS, simulate, write_sample
 from retention.sample.world import found, numbered
-from retention.service import contact, loyalty, nps, reps
+from retention.service import contact, free_work, loyalty, nps, reps
 from retention.settings import ResultsSettings
 from retention.words import key_of, say, texts
 
@@ -698,9 +698,9 @@ def test_within_client_ratio_by_hand():
         ],
         columns=["client_id", "kind", "later"],
     )
-    theta, _, clients = contact.within_ratio(pairs, "free", "none")
+    theta, _, clients = free_work.within_ratio(pairs, "free", "none")
     assert np.exp(theta) == pytest.approx(3) and clients == 2
-    assert np.isnan(contact.within_ratio(pairs, "charged", "none")[0])
+    assert np.isnan(free_work.within_ratio(pairs, "charged", "none")[0])
 
 
 @pytest.fixture(scope="module")
@@ -738,8 +738,8 @@ def test_calls_follow_trouble_and_are_not_made_out_to_drive_clients_away(trouble
 
 def test_free_work_raises_later_requests_where_planted_and_charged_work_does_not(troubled):
     panel, made = troubled
-    pairs = contact.month_pairs(panel, made["requests"])
-    free, charged = (contact.within_ratio(pairs, kind, "none") for kind in ("free", "charged"))
+    pairs = free_work.month_pairs(panel, made["requests"])
+    free, charged = (free_work.within_ratio(pairs, kind, "none") for kind in ("free", "charged"))
     assert free[0] > 5 * free[1] and np.log(1.15) < free[0] < np.log(
         1.4
     )  # planted 1.4, less what is asked at any rate
@@ -748,9 +748,9 @@ def test_free_work_raises_later_requests_where_planted_and_charged_work_does_not
     shuffled = pairs.assign(
         kind=pairs.groupby("client_id")["kind"].transform(lambda k: rng.permutation(k.to_numpy()))
     )
-    theta, se, _ = contact.within_ratio(shuffled, "free", "none")
+    theta, se, _ = free_work.within_ratio(shuffled, "free", "none")
     assert abs(theta) < 2.6 * se
-    told = contact.after_free_work(panel, made["requests"]).rows
+    told = free_work.after_free_work(panel, made["requests"]).rows
     assert [np.exp(free[0]), 2] == pytest.approx([told[0].estimate, len(told)])
 
 
@@ -805,7 +805,7 @@ def test_nothing_fails_where_hardly_anybody_is_there(tiny, cutoff):
     factors = contact.contrasts(
         panel, {"meetings": meetings, "assignments": assignments, "requests": requests}
     )
-    free = contact.after_free_work(panel, requests)
+    free = free_work.after_free_work(panel, requests)
     told = [
         service.care_words(care, last, 0, len(waves)),
         reps.help_words(review, NOBODY),
@@ -817,7 +817,7 @@ def test_nothing_fails_where_hardly_anybody_is_there(tiny, cutoff):
         contact.words(factors),
         contact.estimates(factors),
     ]
-    told += [free, contact.margin_by_free_work(requests, study.snapshots), service.lacking({})]
+    told += [free, free_work.margin_by_free_work(requests, study.snapshots), service.lacking({})]
     assert all(result._repr_mimebundle_()["text/plain"] for result in told)
 
 

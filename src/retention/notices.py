@@ -17,7 +17,7 @@ from retention.claims.ad_spend import missing_sizes
 from retention.claims.judge import Claim, load_plan, plan_hash
 from retention.data import Tables, in_words
 from retention.errors import Fault
-from retention.history import conventions
+from retention.history import conventions, known_from
 from retention.history.clients_now import people_names
 from retention.history.conventions import some
 from retention.history.last_day import YEARS_AHEAD, newest_date
@@ -203,7 +203,7 @@ def _about_time(study: Opened) -> list[str]:
         late = conventions.past_due(study.spells, study.late_by)
         if late:
             texts.append(say("study.time.past_due", evidence=late))
-        texts += conventions.late_groups(study.spells, _origins(study))
+        texts += known_from.late_groups(study.spells, _origins(study))
     newest = newest_date(study.spells, study.cutoff)
     day = pd.Timestamp(study.cutoff)
     if (day - newest).days > STALE_DAYS:

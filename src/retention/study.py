@@ -21,10 +21,11 @@ from retention.data.schema import SIGNING, TABLES, known_by
 from retention.errors import ConfigError, Fault
 from retention.history import conventions, last_day
 from retention.history.follow_up import follow_up
+from retention.history.grids import build_panel
 from retention.history.in_charge import reps_on, spans, with_people_who_left
 from retention.history.last_day import RECORDED as RECORDED
 from retention.history.money import monthly_money, worth_by_month
-from retention.history.panel import Panel, build_panel
+from retention.history.panel import Panel
 from retention.history.prepaid import ByTerm, by_term
 from retention.history.snapshots import build_snapshots
 from retention.history.spells import build_spells, contract_cycles, row_terms

@@ -32,7 +32,8 @@ from retention.history.opportunities import (
 from retention.history.spells import AGENCY, CLIENT, KINDS, NEUTRAL
 from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
 from retention.settings import Extra
-from retention.stats.hazards import NotFittedError, band_exposure
+from retention.stats.bands import band_exposure
+from retention.stats.hazards import NotFittedError
 from retention.words import key_of, say
 
 TERM = "contract_term_months"

@@ -7,14 +7,12 @@ Each is weaker than the verdict's own estimator in one way and stronger in anoth
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from sklearn.linear_model import LogisticRegression
 
+from retention.claims.contract_balance import overlap_weights
 from retention.claims.contract_term import (
     FIXED,
     MONTHLY,
@@ -27,30 +25,27 @@ from retention.claims.contract_term import (
 from retention.claims.registry import Studied, Ways, claim
 from retention.history import opportunities
 from retention.history.follow_up import follow_up
-from retention.history.held import NOT_KNOWN, known_size, offered, size, thing
+from retention.history.held import known_size
 from retention.history.in_charge import rep_in
-from retention.history.opportunities import Adjusted, exit_rows, levels, renewals_known, spreads
+from retention.history.opportunities import Adjusted, exit_rows, renewals_known, spreads
 from retention.history.spells import CLIENT, KINDS, UNKNOWN, ends_near_due, month_of_end, row_terms
-from retention.results import NO_SPREAD, Contrast, Estimate, Estimates, Finding, quantity
+from retention.results import Contrast, Finding
 from retention.settings import Extra, study_plan
+from retention.stats.bands import band_exposure
 from retention.stats.curves import after, kaplan_meier
-from retention.stats.hazards import Fit, NotFittedError, band_exposure, fit_hazard
+from retention.stats.hazards import NotFittedError, fit_hazard
 from retention.stats.outcomes import Outcome
 from retention.words import say
 
 YEAR = 12  # months in a grouped cycle, which terms of 1, 6 and 12 months divide
 LARGEST = 0.90  # quantile of size above which clients are left out to see what the largest carry
-SEEN_AT_SIGNING = ("source", "industry", "seller_id")
 NEAR_DAYS = 10  # (ours) days by which an end may miss the day it is meant for
 # (ours) share and number of ends just after a renewal from which it is said
 MANY_NEAR, LEAST_NEAR = 0.10, 5
 OVERLAP = say("contract_term.way.overlap_weights")
 WHOLE_YEARS = say("contract_term.way.whole_years")
 WEIGHTED = say("contract_term.caveat.weighted")
-# Ids of blocks of what was known at signing, beside those named after a column.
-OWN, YEAR_SIGNED, ALL_ALIKE = "own ", "year signed", "all alike"
 PLANTED = 2  # the ratio of the simulated agencies in which changes of term are not on record
-WEAK_PENALTY = 100.0  # logistic regression: enough to stay finite where a group is all of one kind
 
 
 @claim("A1")
@@ -159,89 +154,6 @@ def what_was_held(
     """
     comparison = adjusted(spells, contracts, extra)
     return opportunities.in_words("A1", comparison)
-
-
-def overlap_weights(
-    spells: pd.DataFrame, extra: Mapping[str, Extra] | None = None
-) -> tuple[np.ndarray, pd.DataFrame]:
-    """A weight for each engagement, shape (n,), and the balance that the weights bring.
-
-    The weight is the chance of the term *not* taken, by what was known at signing: it favours
-    clients who could have signed either. The table: `about, before, after`, standardised
-    differences of means; below .1 is balanced.
-    """
-    monthly = (spells["contract_term_months"] == 1).to_numpy()
-    X = _at_signing(spells, extra or {})
-    spread = X.std().replace(0, 1)
-    X = (X - X.mean()) / spread
-    model = LogisticRegression(C=WEAK_PENALTY, max_iter=1000)
-    fitted = model.fit(X.to_numpy(), monthly)
-    chance = fitted.predict_proba(X.to_numpy())[:, 1]
-    weights = np.where(monthly, 1 - chance, chance)
-    alike = np.ones(len(X))
-    before, after_it = (_difference(X, monthly, w) for w in (alike, weights))
-    about = [_covariate(block, column) for block, column in X.columns]
-    differences = {"about": about, "before": before, "after": after_it}
-    return weights, pd.DataFrame(differences)
-
-
-def _at_signing(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.DataFrame:
-    """What was known at signing as numbers, a row an engagement; columns by the ids of block and
-    column.
-    """
-    rows = spells.assign(
-        left=spells["ended"].astype(int),
-        from_month=spells["entry_months"],
-        to_month=spells["stop_months"],
-    )
-    blocks = {"size": size(rows)}
-    blocks |= {name: levels(rows, rows[name]) for name in SEEN_AT_SIGNING if name in rows}
-    own_columns = offered(rows, extra)[0]
-    blocks |= {f"{OWN}{name}": block for name, block in own_columns.items()}
-    if renewals_known(spells):  # a start that was counted back says how long the client stayed
-        quarters = rows["start_date"].dt.year * 4
-        quarter = quarters + rows["start_date"].dt.quarter
-        years = (quarter - quarter.mean()) / 4
-        blocks[YEAR_SIGNED] = years.rename("linear").to_frame()
-    blocks = {name: block for name, block in blocks.items() if block.shape[1]}
-    if not blocks:
-        blocks[ALL_ALIKE] = pd.DataFrame({"linear": 0.0}, index=rows.index)
-    columns = pd.concat(blocks, axis=1)
-    return columns.astype(float)
-
-
-def _covariate(block: str, column: str) -> str:
-    """What a column of `_at_signing` is called."""
-    if block == YEAR_SIGNED:
-        return say("contract_term.balance.year")
-    if block == ALL_ALIKE:
-        return say("contract_term.balance.all_alike")
-    name = thing(block.removeprefix(OWN))
-    return say("contract_term.balance.category", thing=name, part=_part(column))
-
-
-def _part(column: str) -> str:
-    """What a column of a block is called: a part of a curve, blanks, or a category of the data."""
-    if column == NOT_KNOWN:
-        return say("contract_term.balance.not_known")
-    return column
-
-
-def balance(spells: pd.DataFrame, extra: Mapping[str, Extra] | None = None) -> pd.DataFrame:
-    """The table of `overlap_weights`; empty where there is only one kind of term."""
-    return (
-        overlap_weights(spells, extra)[1]
-        if (spells["contract_term_months"] == 1).nunique() > 1
-        else pd.DataFrame()
-    )
-
-
-def _difference(X: pd.DataFrame, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Differences of weighted means of standardised covariates, first group less second."""
-    others = X[~first]
-    return np.average(X[first], axis=0, weights=weights[first]) - np.average(
-        others, axis=0, weights=weights[~first]
-    )
 
 
 def overlap_weighted(
@@ -384,149 +296,3 @@ def adjusted(
         nobody = spells.head(0)
         return Adjusted(contract_hazard_ratio(spells), None, nobody)
     return compared(exit_rows(spells, contracts, more=extra or ()), extra)
-
-
-def ways_of_clustering(
-    spells: pd.DataFrame,
-    contracts: pd.DataFrame | None = None,
-    extra: Mapping[str, Extra] | None = None,
-) -> Estimates:
-    """The verdict's ratio with its interval by client, and by rep where six are known; the wider is
-    judged.
-    """
-    found = adjusted(spells, contracts, extra)
-    if found.contrast.gate or found.fit is None:
-        return Estimates((), say("contract_term.caption.clustering_none"))
-    name = say("contract_term.estimate.ratio_over_cycle")
-    contrast = found.contrast
-    by_client = say("contract_term.group.by_client")
-    alone = replace(contrast, by_rep=NO_SPREAD)
-    rows = [alone.estimate("A1", name, by_client)]
-    if contrast.by_rep.se:
-        in_charge = found.rows["rep"]
-        reps = in_charge.replace("", None).nunique()
-        by_rep = say("contract_term.group.by_rep", reps=reps)
-        apart = replace(contrast, se=0.0, df=math.inf)
-        rows.append(apart.estimate("A1", name, by_rep))
-    return Estimates(tuple(rows), say("contract_term.caption.clustering"))
-
-
-def by_year_of_service(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> Estimates:
-    """The ratio in the first year of service and after it, and whether the two differ
-    (likelihood-ratio test).
-    """
-    if not renewals_known(spells):
-        return Estimates((), say("contract_term.caption.years_unknown"))
-    rows = exit_rows(spells, contracts)
-    monthly = rows["contract_term_months"] == 1
-    first = monthly.astype(float)
-    later = first * (rows["from_month"] >= YEAR)
-    X = pd.DataFrame({"first": first, "later": later})
-    exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
-    try:
-        both, one = (_plain(rows, X[names], exposure) for names in (["first", "later"], ["first"]))
-    except NotFittedError:
-        return Estimates((), say("contract_term.caption.years_none"))
-    difference = 2 * (both.log_likelihood - one.log_likelihood)
-    p = stats.chi2.sf(difference, 1)
-    early = rows["from_month"] < YEAR
-    first_year = say("contract_term.group.first_year")
-    later_years = say("contract_term.group.later_years")
-    later_parts = {"first": 1.0, "later": 1.0}
-    found = (
-        _in_years(both, {"first": 1.0}, rows[early], first_year),
-        _in_years(both, later_parts, rows[~early], later_years),
-    )
-    return Estimates(found, say("contract_term.caption.years", p=p))
-
-
-def _in_years(fit: Fit, parts: Mapping[str, float], rows: pd.DataFrame, group: str) -> Estimate:
-    """The ratio that these coefficients add up to, with the clients and ends of these rows."""
-    gone = rows["left"].sum()
-    ends = {group: int(gone)}
-    clients = rows["client_id"].nunique()
-    contrast = Contrast(group, *fit.combined(parts), clients, ends)
-    return contrast.estimate("A1", say("contract_term.estimate.ratio_not_adjusted"), group)
-
-
-def _plain(rows: pd.DataFrame, X: pd.DataFrame, exposure: np.ndarray) -> Fit:
-    left = rows["left"].to_numpy()
-    return fit_hazard(left, X, exposure, rows["client_id"])
-
-
-def ratios_without_a_rep(
-    spells: pd.DataFrame,
-    contracts: pd.DataFrame | None = None,
-    extra: Mapping[str, Extra] | None = None,
-) -> list[tuple[str, float]]:
-    """The lowest and the highest ratio as the clients of one rep after the other are left out, each
-    with the rep; empty where there are too few reps or ends.
-
-    Which two reps matter most is told by one step from the estimate; without them it is fitted
-    anew.
-    """
-    found = adjusted(spells, contracts, extra)
-    if found.contrast.gate or found.fit is None or "rep_id" not in found.rows:
-        return []
-    rep_ids = found.rows["rep_id"]
-    codes, reps = pd.factorize(rep_ids, sort=True)
-    if len(reps) < 2:
-        return []
-    place = found.fit.names.index("first")
-    theta = found.fit.without_each(codes)[:, place]
-    ends = [reps[int(pick(theta))] for pick in (np.nanargmin, np.nanargmax)]
-    again = {}
-    for rep in dict.fromkeys(ends):
-        of_rep = spells["rep_id"] == rep
-        others = spells[~of_rep.fillna(False)]
-        comparison = adjusted(others, contracts, extra)
-        again[rep] = comparison.contrast
-    if any(contrast.gate for contrast in again.values()):
-        return []
-    return [(rep, math.exp(again[rep].theta)) for rep in ends]
-
-
-def without_each_rep(
-    spells: pd.DataFrame,
-    contracts: pd.DataFrame | None = None,
-    extra: Mapping[str, Extra] | None = None,
-) -> Finding:
-    """The range of the ratio as the clients of one rep after the other are left out, in a
-    sentence.
-    """
-    ends = ratios_without_a_rep(spells, contracts, extra)
-    if not ends:
-        return Finding("A1", say("contract_term.without_reps.few"))
-    (lowest, low), (highest, high) = ends
-    text = say(
-        "contract_term.without_reps.range", low=low, lowest=lowest, high=high, highest=highest
-    )
-    return Finding("A1", text)
-
-
-def e_values(contrast: Contrast) -> tuple[float, float]:
-    """The E-values of a ratio and of the end of its 95 % interval that is nearer to no difference.
-
-    The hazard ratio is turned into a risk ratio first, as for common ends. VanderWeele and Ding
-    2017.
-    """
-    low, high = contrast.interval()
-    nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
-    ratio_found = math.exp(abs(contrast.theta))
-    return _e_value(ratio_found), _e_value(math.exp(nearest))
-
-
-def _e_value(ratio: float) -> float:
-    shorter = 1 - 0.5 ** math.sqrt(1 / ratio)
-    risk = (1 - 0.5 ** math.sqrt(ratio)) / shorter
-    more = risk * (risk - 1)
-    return risk + math.sqrt(more)
-
-
-def e_value(contrast: Contrast) -> Finding:
-    """How strong something unrecorded would have to be to explain the ratio away, in a sentence."""
-    if contrast.gate:
-        return Finding("A1", say("contract_term.e_value.none"))
-    point, limit = (quantity(value, "ratio") for value in e_values(contrast))
-    text = say("contract_term.e_value.some", point=point, limit=limit)
-    return Finding("A1", text)

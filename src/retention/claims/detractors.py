@@ -2,8 +2,9 @@
 
 from retention.claims.registry import Studied, Ways, claim
 from retention.claims.rep_liking import AS_PLANNED, EARLIER, UNKNOWN_IS_AGENCY, missing
+from retention.history.lagged import lagged_contrast
 from retention.history.measures import DETRACTOR, PROMOTER
-from retention.history.panel import Panel, lagged_contrast, lagged_rows
+from retention.history.panel import Panel, lagged_rows
 from retention.history.spells import AGENCY, CLIENT
 from retention.results import Contrast
 from retention.words import say

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retention.claims import importance, rep_liking, results_shape
+from retention.claims import liking_checks, rep_liking, results_shape
 from retention.claims.registry import Studied, Ways, claim
 from retention.results import Contrast
 from retention.words import say
@@ -14,10 +14,10 @@ def liking_or_results(study: Studied) -> Ways:
     panel = study.panel
     results = study.tables.get("results")
     chosen_metric = study.settings.results
-    curve = importance.specification_curve(panel, results, chosen_metric)
+    curve = liking_checks.specification_curve(panel, results, chosen_metric)
     further: dict[str, list[Contrast]] = {
         say("rep_liking.checks.measures"): curve,
-        say("rep_liking.checks.silent"): importance.tipping(panel),
+        say("rep_liking.checks.silent"): liking_checks.tipping(panel),
     }
     return Ways(
         rep_liking.liking_difference(panel),

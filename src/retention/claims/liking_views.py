@@ -15,14 +15,9 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.tools.tools import add_constant
 
 from retention.claims.rep_liking import AS_PLANNED, BOTH, DIFFERENCE, FREE, liking_difference
-from retention.history.panel import (
-    Panel,
-    design,
-    in_deviations,
-    lagged_contrast,
-    lagged_rows,
-    wider,
-)
+from retention.history.grids import in_deviations
+from retention.history.lagged import design, lagged_contrast, wider
+from retention.history.panel import Panel, lagged_rows
 from retention.numbers import Shown
 from retention.results import MIN_EVENTS_GROUP, Z95, Estimate, Estimates, Finding, as_ratio, between
 from retention.show.numbers import signed_share

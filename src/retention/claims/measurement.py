@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from retention.history.panel import Design, Panel
+from retention.history.lagged import Design
+from retention.history.panel import Panel
 from retention.stats.hazards import Fit
 from retention.stats.intervals import FEWEST_REPS, jackknife
 from retention.words import say

@@ -10,7 +10,8 @@ from scipy import stats
 from retention.claims.registry import Studied, Ways, claim
 from retention.claims.rep_liking import NEEDS
 from retention.history.expected import EARLY
-from retention.history.panel import Panel, lagged_contrast, lagged_rows
+from retention.history.lagged import lagged_contrast
+from retention.history.panel import Panel, lagged_rows
 from retention.history.spells import AGENCY, CLIENT
 from retention.numbers import Shown
 from retention.results import Contrast, Finding, Findings

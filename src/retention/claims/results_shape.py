@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from scipy import stats
 
 from retention.claims.rep_liking import BOTH
-from retention.history.panel import Panel, lagged_contrasts
+from retention.history.lagged import lagged_contrasts
+from retention.history.panel import Panel
 from retention.results import Contrast, Finding, as_ratio, between
 from retention.words import say
 

@@ -12,7 +12,8 @@ import pandas as pd
 import pandera.pandas as pa
 
 from retention.data.alike import nearest
-from retention.data.rules import FAULT, broken_in_row, rules_of
+from retention.data.broken import FAULT, broken_in_row
+from retention.data.rules import rules_of
 from retention.data.scales import NPS_SCALES
 from retention.data.schema import Column, Table
 from retention.data.words import fault, sentence

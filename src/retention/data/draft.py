@@ -18,10 +18,11 @@ import pandas as pd
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from retention.data import stores
+from retention.data.cells import texts
 from retention.data.check import ask_records_begin
 from retention.data.delimited import NotATableError
 from retention.data.find import BOOKS, PARQUET, TEXT, place_of, plain
-from retention.data.parse import parse, texts
+from retention.data.parse import parse
 from retention.data.recipes import exports
 from retention.data.recognise import ALIKE, LIKELY, Draft, Sheet, guess, lacks, shortened, word_of
 from retention.data.schema import TABLES

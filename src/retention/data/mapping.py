@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from retention.data.cells import BLANK_WORDS, as_text
 from retention.data.find import plain
-from retention.data.parse import BLANK_WORDS, NUMBER_STYLES, as_text
+from retention.data.numbers import NUMBER_STYLES
 from retention.data.repeats import settings_faults
 from retention.data.schema import SIGNING, Table
 from retention.data.words import fault

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-from retention.data.parse import texts
+from retention.data.cells import texts
 
 FOLDER = "recipes"
 KINDS = ("crm", "sheet", "subscriptions", "invoices", "other")  # the best source of clients first

@@ -10,9 +10,10 @@ from functools import cached_property
 
 import pandas as pd
 
+from retention.data.cells import Parsed, texts
 from retention.data.delimited import NotATableError
 from retention.data.find import Place, plain
-from retention.data.parse import Evidence, Parsed, parse, texts
+from retention.data.parse import Evidence, parse
 from retention.data.schema import TABLES, Column, Table
 from retention.data.words import WORDS, fault
 from retention.errors import ConfigError

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from retention.data.parse import as_text, parse, texts
+from retention.data.cells import as_text, texts
+from retention.data.parse import parse
 from retention.data.schema import Column
 from retention.data.words import fault, faults_in, sentence
 from retention.errors import SHOWN, Fault

@@ -16,10 +16,11 @@ from pathlib import Path
 import pandas as pd
 
 from retention.data import stores
+from retention.data.cells import texts
 from retention.data.delimited import NotATableError
 from retention.data.find import BOOKS, PARQUET, TEXT
 from retention.data.layout import Sheet, layout_of
-from retention.data.parse import parse, texts
+from retention.data.parse import parse
 from retention.data.query import Files
 from retention.data.recipes import KINDS, Drawn, Export, Recipe, exports
 from retention.data.schema import TABLES

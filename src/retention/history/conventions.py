@@ -9,14 +9,14 @@ dates of its own and is never asked. Source: METHODS 0.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from retention.errors import ConfigError
+from retention.history.known_from import DAYS_A_MONTH, MANY_STARTS, START_SHARE, with_known_from
 from retention.history.spells import CLIENT, DAY, add_months, ends_near_due, whole_months
 from retention.settings import Settings
 from retention.words import say
@@ -27,12 +27,10 @@ CHANCE = 0.001  # (ours) how rare a pattern must be, were it chance, to raise on
 PAST_DUE_CHANCE = (
     0.05  # (ours) for ends past due, where a wrong reading turns the study's first answer (A1)
 )
-DAYS_A_MONTH = 365.25 / 12
 AHEAD_SHARE = 0.25  # (ours) of those present; under notice at one time are a tenth at most
 LATELY_MONTHS = 1  # (ours) before the cut-off in which the day of an export may lie
 PILE = 4  # (ours) times as many on one day as on any other
 TOGETHER = 3  # (ours) clients that start on one day, years before all others
-MANY_STARTS, START_SHARE = 20, 0.25  # (ours) clients, and their share, that start on one day
 PLACEHOLDERS = pd.to_datetime(
     ["1899-12-30", "1899-12-31", "1900-01-01", "1901-01-01", "1904-01-01", "1970-01-01"]
 )
@@ -43,7 +41,6 @@ NOTICE_WINDOWS = (
     (85, 95),
 )  # days before the due day: one, two, three months of notice
 NOTICE_SLACK = 5  # days by which notice may come late and still end the term
-EXPECTED_ENDS = 7  # (ours) to see none of so many is rarer than one in a thousand
 SHOWN = 5  # ids named in a message
 
 
@@ -105,94 +102,6 @@ def questions(clients: pd.DataFrame, settings: Settings, cutoff: dt.date) -> lis
     if settings.end_grace_days is None:
         asked += _about_last_days(clients, last)
     return asked
-
-
-def with_known_from(
-    clients: pd.DataFrame, groups: Mapping[str, Mapping[str, dt.date]], cutoff: dt.date
-) -> pd.DataFrame:
-    """The clients with the day from which on each is on record, where `[known_from]` gives one for
-    a group.
-
-    ConfigError where a column or a value of `[known_from]` is not in the clients table, or a day is
-    after the cut-off.
-    """
-    late = [
-        f"{value} ({day})"
-        for days in groups.values()
-        for value, day in days.items()
-        if day > cutoff
-    ]
-    if late:
-        raise ConfigError(f"[known_from] gives days after the cut-off {cutoff}: {', '.join(late)}.")
-    unknown = [name for name in groups if name not in clients]
-    if unknown:
-        raise ConfigError(
-            "[known_from] names columns that the clients table does not have: "
-            f"{', '.join(unknown)}."
-        )
-    if not groups:
-        return clients
-    own = (
-        pd.to_datetime(clients["known_from"])
-        if "known_from" in clients
-        else pd.Series(pd.NaT, clients.index)
-    )
-    for column, days in groups.items():
-        as_text = clients[column].astype("string")
-        values = as_text.astype(object)
-        absent = [value for value in days if not values.eq(value).any()]
-        if absent:
-            raise ConfigError(
-                f"[known_from.{column}] names values that no client has: {', '.join(absent)}."
-            )
-        days_given = pd.to_datetime(values.map(days))
-        own = own.fillna(days_given)
-    return clients.assign(known_from=own)
-
-
-def late_groups(spells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
-    """Groups of which no client is on record as gone before some day, though many would be expected
-    to be.
-
-    Such clients were often brought in together, and those who left before were never recorded.
-    Expected ends: the days for which the group's clients are followed before its first end, at the
-    rate of all other clients.
-    """
-    texts: list[str] = []
-    ends = spells["end_date"].where(spells["gone"])
-    since = spells["start_date"] + pd.to_timedelta(spells["entry_months"] * DAYS_A_MONTH, unit="D")
-    followed = spells["start_date"] + pd.to_timedelta(
-        spells["observed_months"] * DAYS_A_MONTH, unit="D"
-    )
-    until = ends.fillna(followed)
-    between = (until - since).dt.days
-    days = between.clip(lower=0)
-    for column in columns:
-        values = spells[column].astype(object)
-        for value, rows in spells.groupby(values).groups.items():
-            other = ~spells.index.isin(rows)
-            first_end = ends.loc[rows].min()
-            if len(rows) < MANY_STARTS or not other.any() or pd.isna(first_end):
-                continue
-            before = (
-                (until.loc[rows].clip(upper=first_end) - since.loc[rows])
-                .dt.days.clip(lower=0)
-                .sum()
-            )
-            at_risk = before * ends[other].notna().sum()
-            expected = at_risk / max(days[other].sum(), 1)
-            if expected >= EXPECTED_ENDS:
-                texts.append(
-                    say(
-                        "data.warning.late_group",
-                        column=column,
-                        value=value,
-                        count=len(rows),
-                        expected=expected,
-                        day=first_end.date(),
-                    )
-                )
-    return texts
 
 
 def far_ahead(clients: pd.DataFrame, last: pd.Timestamp) -> pd.Series:

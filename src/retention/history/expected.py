@@ -5,7 +5,8 @@ import pandas as pd
 
 from retention.history.opportunities import month_rows
 from retention.history.spells import CLIENT
-from retention.stats.hazards import NotFittedError, band_exposure, fit_hazard, varying
+from retention.stats.bands import band_exposure
+from retention.stats.hazards import NotFittedError, fit_hazard, varying
 
 EARLY = 6  # months: STUDY A7
 # (ours) people from which expected ends without each come from one step and not from a fit each

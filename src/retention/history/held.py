@@ -18,7 +18,8 @@ from scipy import stats
 
 from retention.data.schema import SIGNING
 from retention.settings import Extra
-from retention.stats.hazards import Fit, NotFittedError, band_exposure, fit_hazard, natural_spline
+from retention.stats.bands import band_exposure, natural_spline
+from retention.stats.hazards import Fit, NotFittedError, fit_hazard
 from retention.words import Said, key_of, say
 
 EVENTS_A_PARAMETER = 10  # METHODS 1: at most a tenth as many parameters as ends

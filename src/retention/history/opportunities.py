@@ -30,7 +30,8 @@ from retention.history.in_charge import rep_in
 from retention.history.spells import CLIENT, UNKNOWN, contract_cycles
 from retention.results import NO_SPREAD, Contrast, Finding, Spread
 from retention.settings import Extra
-from retention.stats.hazards import Fit, NotFittedError, band_exposure, varying
+from retention.stats.bands import band_exposure
+from retention.stats.hazards import Fit, NotFittedError, varying
 from retention.words import Said, key_of, say
 
 __all__ = [

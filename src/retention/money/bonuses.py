@@ -13,7 +13,8 @@ import pandas as pd
 from retention.history.expected import ends_over_expected
 from retention.history.spells import DAY
 from retention.money.courses import DISCOUNT, SEED, Course, paces, paid_there, stay_by, worth
-from retention.money.plateau import AHEAD, Outlook
+from retention.money.on_the_books import AHEAD
+from retention.money.plateau import Outlook
 from retention.results import ALL, Estimate, Estimates, Finding, interval_words
 from retention.settings import WhatIfSettings
 from retention.stats.funnel import MIN_EXPECTED, funnel

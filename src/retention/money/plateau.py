@@ -16,41 +16,23 @@ import pandas as pd
 from lifelines import LogNormalFitter, WeibullFitter
 from lifelines.exceptions import ConvergenceError
 
-from retention.history.features import KEY
 from retention.history.follow_up import follow_up
-from retention.history.in_charge import rep_by
-from retention.history.money import NEEDS, planned_fees
+from retention.history.money import NEEDS
 from retention.history.opportunities import renewals_known
-from retention.history.snapshots import last_month, month_of
 from retention.history.spells import DAY
-from retention.history.status import active, active_on, staying, there_on, year_before
-from retention.money.courses import (
-    DISCOUNT,
-    DRAWS,
-    LONGEST,
-    SEED,
-    Course,
-    extended,
-    paid_there,
-    survival,
-)
+from retention.money.courses import DISCOUNT, DRAWS, LONGEST, Course, extended, paid_there, survival
+from retention.money.on_the_books import AHEAD, YEAR, Floats, book
 from retention.results import ALL, Estimate, Estimates, Finding, interval_words, quantity
-from retention.stats.curves import MIN_AT_RISK
 from retention.stats.intervals import NO_REPS, Weights, over, with_limits
 from retention.words import Said, say, together
 
-YEAR = 12
 # (ours) sign-ups a month are those of the last two years, or of the records where they are shorter
 SIGNED_MONTHS = 24
-AHEAD = 120  # months that are looked ahead
 NEARLY = 0.95  # share of the plateau at which revenue counts as levelled off: METHODS 5
 HEAVY = 0.25  # (ours) share of the plateau beyond what was watched, from which none can be promised
-LATEST = 3  # months on record whose mean is what a client pays now
-MIN_FOR_THIRDS = 90  # (ours) engagements from which thirds of what they pay are kept apart
 # (ours) share of today's revenue within which the whole interval must lie for it to be there
 # already
 NEAR = 0.20
-Floats = np.ndarray
 
 
 def levelled_off(path: Floats, level: float) -> float:
@@ -248,100 +230,6 @@ def _tails(followed: Course, known: int) -> dict[Said, float]:
     return stays
 
 
-def book(followed: Course, weights: Weights, cutoff: dt.date, notice: int) -> Floats:
-    """What the present clients pay now and will in each coming month, shape (m, AHEAD + 1), given
-    how long they stayed.
-
-    Who has given no notice stays for that long: a client of age a is there h months on with chance
-    S(a + h) / S(a + notice), by the curve of those who pay about as much (thirds), and pays what it
-    pays now. Who has given notice pays until its end.
-    """
-    spells = followed.spells
-    present, now = present_clients(followed, cutoff)
-    next_day = pd.Timestamp(cutoff) + DAY
-    today = pd.Series(next_day, spells.index)
-    end_month = month_of(spells["end_date"] + DAY)
-    leaves = end_month - month_of(today)
-    path = np.zeros((len(weights), AHEAD + 1))
-    for h in range(AHEAD + 1):
-        noticed = present & (leaves > h).to_numpy()
-        drawn = weights[:, noticed]
-        path[:, h] = drawn @ now[noticed]
-    no_notice = present & staying(spells).to_numpy()
-    months = pd.DataFrame(followed.paid)
-    usual = months.median(axis=1)
-    pays = np.where(present, now, usual)
-    for third in _thirds(pays):
-        path += _decays(followed, weights, no_notice & third, now, third, notice)
-    return _as_much_now(path, len(weights.sizes))
-
-
-def _as_much_now(path: Floats, reps: int) -> Floats:
-    """The paths, those without a rep scaled to today's revenue."""
-    if not reps:
-        return path
-    drawn = path[:-reps]
-    without = path[-reps:]
-    there = without[:, :1] > 0
-    today = np.where(there, without[:, :1], np.nan)
-    scaled = without / today * path[0, 0]
-    return np.vstack([drawn, scaled])
-
-
-def _thirds(pays: Floats) -> list[Floats]:
-    """Masks of engagements by thirds of what they pay; all as one where they are too few."""
-    known = np.isfinite(pays)
-    enough = known.sum() >= MIN_FOR_THIRDS
-    edges = np.quantile(pays[known], [1 / 3, 2 / 3]) if enough else []
-    known_or_middle = np.where(known, pays, np.nanmedian(pays))
-    place = np.searchsorted(edges, known_or_middle)
-    return [place == k for k in np.unique(place)]
-
-
-def _decays(
-    followed: Course, weights: Weights, chosen: Floats, now: Floats, like: Floats, notice: int
-) -> Floats:
-    """What the chosen will pay, leaving by the curve of those alike."""
-    part = followed.where(like)
-    enough = part.known >= YEAR
-    alike = part if enough else followed
-    drawn = weights[:, like] if enough else weights
-    stay = extended(alike, drawn)
-    ages = followed.spells["observed_months"].to_numpy(int)
-    path = np.zeros((len(weights), AHEAD + 1))
-    for age in np.unique(ages[chosen]):
-        mask = chosen & (ages == age)
-        latest = LONGEST - AHEAD - notice
-        at = min(int(age), latest)
-        end = at + notice + 1
-        by_notice = stay[:, at + notice : end]
-        left = np.maximum(by_notice, 1e-12)
-        coming = stay[:, at : at + AHEAD + 1]
-        later = np.minimum(coming / left, 1.0)
-        pays = weights[:, mask] @ now[mask]
-        path += pays[:, None] * later
-    return path
-
-
-def present_clients(followed: Course, cutoff: dt.date) -> tuple[Floats, Floats]:
-    """Who is there (mask of shape (n,)), and what each pays a month now: the mean of its last
-    months on record.
-    """
-    spells = followed.spells
-    present = active(spells).to_numpy()
-    now = np.full(len(spells), np.nan)
-    for i in np.flatnonzero(present):
-        known = np.isfinite(followed.paid[i])
-        on_record = followed.paid[i][known]
-        now[i] = on_record[-LATEST:].mean() if len(on_record) else np.nan
-    planned = planned_fees(spells).to_numpy()
-    unknown = np.isnan(now)
-    now = np.where(unknown, planned, now)
-    some = np.isfinite(now[present]).any()
-    usual = float(np.nanmedian(now[present])) if some else 0.0
-    return present, np.where(np.isnan(now), usual, now)
-
-
 def plateau_table(ahead: Outlook | None) -> Estimates:
     """Revenue now, in a year and in two, the plateau and its bounds, and when it is reached
     (B3).
@@ -424,77 +312,6 @@ def _when_words(ahead: Outlook) -> Said:
     later = pd.DateOffset(months=int(months))
     day = pd.Timestamp(ahead.cutoff) + later
     return say("economics.revenue.when", month=f"{day:%B %Y}")
-
-
-def retained(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Estimates:
-    """Of last year's clients: the share still here, and the share of their fees still paid,
-    up-sells included or not.
-
-    The year to the cut-off, and the year before. One who left counts as nothing. Fees are those of
-    the last whole month on record and of the same month a year before, of clients with a fee in the
-    one and, if still here, the other. Source: METHODS 5.
-    """
-    today = pd.Timestamp(cutoff)
-    years = {
-        say("economics.retained.lately"): today,
-        say("economics.retained.before"): year_before(today),
-    }
-    rows = []
-    for group, day in years.items() if renewals_known(spells) else ():
-        rows += _retained_of(spells, money, day, group)
-    return Estimates(tuple(rows), say("economics.retained.caption"))
-
-
-def _retained_of(
-    spells: pd.DataFrame, money: pd.DataFrame, day: pd.Timestamp, group: Said
-) -> list[Estimate]:
-    """What is retained on a day of the clients of a year before; nothing where they are too few."""
-    there = there_on(spells, year_before(day))
-    if there.sum() < MIN_AT_RISK:
-        return []
-    part = spells[there]
-    kept = active_on(part, day).to_numpy(float)
-    again = np.random.default_rng(SEED).poisson(1.0, (DRAWS, len(part)))
-    once_and_again = np.vstack([np.ones(len(part)), again])
-    weights = Weights.of_rows(once_and_again, rep_by(part, day))
-    before, after = _fees_of_year(part, money, day)
-    after = np.where(kept > 0, after, 0.0)
-    before_known = np.isfinite(before)
-    known = before_known & np.isfinite(after)
-    clients_kept = over(weights @ kept, weights.sum(axis=1))
-    values = {say("economics.retained.clients"): clients_kept}
-    if known.sum() >= MIN_AT_RISK and before[known].sum() > 0:
-        fees = weights[:, known] @ before[known]
-        still = weights[:, known] @ after[known]
-        at_most = np.minimum(after[known], before[known])
-        without_raises = weights[:, known] @ at_most
-        values[say("economics.retained.net")] = over(still, fees)
-        values[say("economics.retained.gross")] = over(without_raises, fees)
-    gone = len(part) - kept.sum()
-    counts = (len(part), int(gone))
-    return [
-        Estimate.of("B3", name, group, weights.limits(drawn, "share"), "share", counts)
-        for name, drawn in values.items()
-    ]
-
-
-def _fees_of_year(
-    part: pd.DataFrame, money: pd.DataFrame, day: pd.Timestamp
-) -> tuple[Floats, Floats]:
-    """Fees of these engagements a year before, and in the last whole month on record by this day;
-    each of shape (n,), NaN where not known.
-    """
-    now = last_month(day)
-    if not money.empty:
-        newest = money["month"].max()
-        now = min(now, int(newest))  # fees are written down late
-    return _fees_in(part, money, now - YEAR), _fees_in(part, money, now)
-
-
-def _fees_in(part: pd.DataFrame, money: pd.DataFrame, month: int) -> Floats:
-    of_month = money[money["month"] == month]
-    rows = part[KEY].merge(of_month, on=KEY, how="left")
-    return rows["fee"].to_numpy(float)
 
 
 def outlook_rows(ahead: Outlook | None) -> pd.DataFrame:

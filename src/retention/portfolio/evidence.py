@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from retention.data.schema import columns_of
+from retention.history.grids import against_target
 from retention.history.in_charge import reps_on
-from retention.history.panel import against_target
 from retention.history.spells import DAY
 from retention.portfolio.debts import arrears, usual_invoice
 from retention.portfolio.margins import LIMITS, Limits, Tables

@@ -24,7 +24,8 @@ from retention.portfolio.effects import signs
 from retention.portfolio.evidence import NOTED_BY, days_late
 from retention.portfolio.margins import LIMITS, Limits, Tables, resamples
 from retention.results import ALL, MIN_EVENTS, Estimate, Estimates
-from retention.stats.hazards import NotFittedError, band_exposure, fit_hazard, varying
+from retention.stats.bands import band_exposure
+from retention.stats.hazards import NotFittedError, fit_hazard, varying
 from retention.stats.intervals import Weights
 from retention.words import Said, say
 

@@ -18,8 +18,9 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from retention.history.expected import ends_over_expected
+from retention.history.grids import in_deviations
 from retention.history.opportunities import month_rows
-from retention.history.panel import Panel, in_deviations
+from retention.history.panel import Panel
 from retention.history.snapshots import month_of
 from retention.history.spells import CLIENT, DAY, add_months, whole_months
 from retention.numbers import DASH, Shown

@@ -1,0 +1,101 @@
+"""Clients whose ends were not on record before some day."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from retention.errors import ConfigError
+from retention.words import say
+
+DAYS_A_MONTH = 365.25 / 12
+MANY_STARTS, START_SHARE = 20, 0.25  # (ours) clients, and their share, that start on one day
+EXPECTED_ENDS = 7  # (ours) to see none of so many is rarer than one in a thousand
+
+
+def with_known_from(
+    clients: pd.DataFrame, groups: Mapping[str, Mapping[str, dt.date]], cutoff: dt.date
+) -> pd.DataFrame:
+    """The clients with the day from which on each is on record, where `[known_from]` gives one for
+    a group.
+
+    ConfigError where a column or a value of `[known_from]` is not in the clients table, or a day is
+    after the cut-off.
+    """
+    late = [
+        f"{value} ({day})"
+        for days in groups.values()
+        for value, day in days.items()
+        if day > cutoff
+    ]
+    if late:
+        raise ConfigError(f"[known_from] gives days after the cut-off {cutoff}: {', '.join(late)}.")
+    unknown = [name for name in groups if name not in clients]
+    if unknown:
+        raise ConfigError(
+            "[known_from] names columns that the clients table does not have: "
+            f"{', '.join(unknown)}."
+        )
+    if not groups:
+        return clients
+    own = (
+        pd.to_datetime(clients["known_from"])
+        if "known_from" in clients
+        else pd.Series(pd.NaT, clients.index)
+    )
+    for column, days in groups.items():
+        as_text = clients[column].astype("string")
+        values = as_text.astype(object)
+        absent = [value for value in days if not values.eq(value).any()]
+        if absent:
+            raise ConfigError(
+                f"[known_from.{column}] names values that no client has: {', '.join(absent)}."
+            )
+        days_given = pd.to_datetime(values.map(days))
+        own = own.fillna(days_given)
+    return clients.assign(known_from=own)
+
+
+def late_groups(spells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """Groups of which no client is on record as gone before some day, though many would be expected
+    to be.
+
+    Such clients were often brought in together, and those who left before were never recorded.
+    Expected ends: the days for which the group's clients are followed before its first end, at the
+    rate of all other clients.
+    """
+    texts: list[str] = []
+    ends = spells["end_date"].where(spells["gone"])
+    since = spells["start_date"] + pd.to_timedelta(spells["entry_months"] * DAYS_A_MONTH, unit="D")
+    followed = spells["start_date"] + pd.to_timedelta(
+        spells["observed_months"] * DAYS_A_MONTH, unit="D"
+    )
+    until = ends.fillna(followed)
+    between = (until - since).dt.days
+    days = between.clip(lower=0)
+    for column in columns:
+        values = spells[column].astype(object)
+        for value, rows in spells.groupby(values).groups.items():
+            other = ~spells.index.isin(rows)
+            first_end = ends.loc[rows].min()
+            if len(rows) < MANY_STARTS or not other.any() or pd.isna(first_end):
+                continue
+            before = (
+                (until.loc[rows].clip(upper=first_end) - since.loc[rows])
+                .dt.days.clip(lower=0)
+                .sum()
+            )
+            at_risk = before * ends[other].notna().sum()
+            expected = at_risk / max(days[other].sum(), 1)
+            if expected >= EXPECTED_ENDS:
+                texts.append(
+                    say(
+                        "data.warning.late_group",
+                        column=column,
+                        value=value,
+                        count=len(rows),
+                        expected=expected,
+                        day=first_end.date(),
+                    )
+                )
+    return texts
