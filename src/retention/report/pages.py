@@ -17,6 +17,7 @@ from markupsafe import Markup
 from retention.data.schema import read_list
 from retention.errors import printable, without_paths
 from retention.lists import registry
+from retention.report import actions
 from retention.report.execute import Executed
 from retention.report.glossary import PAGE as GLOSSARY
 from retention.report.glossary import mark, with_terms
@@ -112,6 +113,8 @@ def write_pages(
         known |= {"contents": contents_of(notebook), "before": before, "after": after, "say": say}
         body, _ = exporter.from_notebook_node(notebook, resources=known)
         (folder / f"{name}.html").write_text(with_terms(body), "utf-8")
+    if todo := actions.page(folder):
+        _write(folder, "actions.html.j2", actions.PAGE, **todo)
     _write(folder, "glossary.html.j2", GLOSSARY, terms=terms(), mark=mark)
     return titles
 
@@ -216,6 +219,7 @@ def write_index(
         "headlines": _leads(results["claims"], headlines),
         "warnings": [finding["text"] for finding in findings if finding["kind"] == "warning"],
         "lists": lists(folder),
+        "actions": actions.PAGE if (folder / actions.PAGE).is_file() else "",
     }
     _write(folder, "index.html.j2", results=results, titles=titles, about=about, **said)
 
@@ -246,6 +250,7 @@ def lists(folder: Path) -> list[dict[str, Any]]:
     """
     made = []
     paths = {path.stem: path for path in (folder / "lists").glob("*.csv")}
+    paths.pop(registry.ACTIONS, None)  # which has a page of its own
     paths["scores"] = folder / "scores.csv"
     names = [*FIRST_LISTS, *registry.in_order(set(paths) - set(FIRST_LISTS))]
     for path in (paths[name] for name in names if name in paths):

@@ -19,9 +19,10 @@ from scipy import special
 from retention.data.schema import write_csv
 from retention.history.features import AGE, FEATURES, KEY, Window, feature_words
 from retention.history.snapshots import NOT_YET, WORTH, known
-from retention.numbers import Shown, number
+from retention.numbers import Shown
 from retention.results import Finding
 from retention.score.model import RULES, RiskModel, Rule, is_number, sampled
+from retention.score.phrases import COLUMNS, phrases, value_words
 from retention.score.validation import Judgement
 from retention.settings import RiskSettings, Settings
 from retention.words import say
@@ -121,8 +122,7 @@ def scores(
     """
     if made is None:
         return pd.DataFrame()
-    latest = (rows["outcome"] == NOT_YET) & (rows["month"] == rows["month"].max())
-    now = rows[latest].reset_index(drop=True)
+    now = _latest(rows)
     odds = _odds(made.way, now)
     table = _who(now, spells, reps).join(_risks(made, now, odds))
     act_by = _act_by(now, settings.risk.gap, settings.notice_days, pd.Timestamp(cutoff))
@@ -135,6 +135,22 @@ def scores(
         reasons=_reason_words(_reasons(made, now, odds), len(now)),
     )
     return _ordered(table, settings.risk)
+
+
+def raising(rows: pd.DataFrame, made: Scorer | None) -> pd.DataFrame:
+    """What raises the risk of each client of `scores`: `client_id, phrase`, at most three each,
+    strongest first; empty without a model.
+    """
+    if made is None:
+        return pd.DataFrame(columns=COLUMNS).astype("string")
+    now = _latest(rows)
+    return phrases(_reasons(made, now, _odds(made.way, now)), now["client_id"])
+
+
+def _latest(rows: pd.DataFrame) -> pd.DataFrame:
+    """The clients there and not under notice at the last month's end."""
+    latest = (rows["outcome"] == NOT_YET) & (rows["month"] == rows["month"].max())
+    return rows[latest].reset_index(drop=True)
 
 
 def _who(now: pd.DataFrame, spells: pd.DataFrame, reps: pd.Series | None) -> pd.DataFrame:
@@ -249,30 +265,15 @@ def _evidence(reason: Any) -> str:
     feature = feature_words(reason.name)
     if about.get("unit") == "yes" and pd.notna(reason.value):
         return say(f"churn_risk.reason.{'yes' if reason.value else 'no'}", feature=feature)
-    value = _value_words(reason.value, about.get("unit", ""))
+    value = value_words(reason.value, about.get("unit", ""))
     dated = about.get("how", "since") != "since" and pd.notna(reason.age)
     if dated and int(reason.age):
         return say("churn_risk.reason.aged", feature=feature, value=value, months=int(reason.age))
     return say("churn_risk.reason.value", feature=feature, value=value)
 
 
-def _value_words(value: Any, unit: str) -> str:
-    """A feature's value as a reader sees it; logarithms are undone."""
-    if pd.isna(value):
-        return say("churn_risk.reason.not_known")
-    if isinstance(value, str):
-        return value
-    if unit == "ratio":
-        return f"{np.expm1(value):+.0%}"
-    if unit == "share":
-        return f"{value:.0%}"
-    if unit in ("money", "log"):
-        return number(np.exp(value), ",.0f")
-    return number(value)
-
-
-def monday(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
-    """The first rows of the scores as a team reads them.
+def monday(table: pd.DataFrame, names: pd.Series, rows: int = 15) -> pd.DataFrame:
+    """The first rows of the scores as a team reads them; `names` of the reps by their ids.
 
     Columns: `client, rep, risk, of_100` (how many of 100 clients scored like this leave), `act_by,
     at_stake, contact, reasons`.
@@ -283,7 +284,7 @@ def monday(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "client": top["client"],
-            "rep": top["rep_id"],
+            "rep": [names.get(who, who) for who in top["rep_id"]],
             "risk": top["risk"],
             "of_100": [
                 Shown(_of_100("churn_risk.list.of_100", row), row.risk) for row in top.itertuples()
