@@ -21,7 +21,7 @@ from retention.history.panel import Panel
 from retention.history.spells import build_spells
 from retention.lists import cases, decision, registry, views
 from retention.lists.desk import Desk, care_of
-from retention.lists.shape import COLUMNS, with_owner_names
+from retention.lists.shape import COLUMNS, SHORT, with_owner_names
 from retention.portfolio import debts, effects, evidence, healthy, margins, tiers
 from retention.portfolio.book import Book, as_known
 from retention.sample import write
@@ -1019,7 +1019,7 @@ def test_every_list_is_declared_once_with_its_words(decided, tmp_path):
     ids, files = zip(*((entry.id, entry.file) for entry in registry.LISTS), strict=True)
     assert len(set(ids)) == len(set(files)) == len(ids) and registry.DECISION not in files
     lists, table = decided
-    assert tuple(lists) == ids and all(list(rows) == COLUMNS for rows in lists.values())
+    assert tuple(lists) == ids and all(list(rows) == [*COLUMNS, SHORT] for rows in lists.values())
     registry.save(table, str(tmp_path))
     written = {path.stem for path in (tmp_path / "lists").glob("*.csv")}
     taken = [entry.file for entry in registry.LISTS if entry.id in set(table["action"])]

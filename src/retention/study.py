@@ -34,7 +34,7 @@ from retention.parameters import checked
 from retention.results import Finding, Findings, Listing, leave_out_below
 from retention.score.cross_section import Described, described
 from retention.score.guards import KEPT, leaky
-from retention.score.scores import scorer, scores, weights
+from retention.score.scores import raising, scorer, scores, weights
 from retention.score.validation import Judgement, judged
 from retention.settings import Extra, Settings, TableSettings, resolve
 from retention.stats.intervals import NO_REPS, Floats
@@ -264,10 +264,18 @@ class Study:
 
         The second is `scores.weights`, the third `scores.scores`.
         """
-        made = self._once("risk", self._risk)
-        predictions = made.frames["predictions"]
-        judgement = Judgement(predictions, **made.facts)
+        made = self._scored
+        judgement = Judgement(made.frames["predictions"], **made.facts)
         return judgement, made.frames["weights"], made.frames["scores"]
+
+    @property
+    def raising(self) -> pd.DataFrame:
+        """What raises the risk of each client of the scores, in phrases: `scores.raising`."""
+        return self._scored.frames["raising"]
+
+    @cached_property
+    def _scored(self) -> Made:
+        return self._once("risk", self._risk)
 
     def _risk(self) -> Made:
         risk_settings = self.settings.risk
@@ -277,6 +285,7 @@ class Study:
         table = scores(self.snapshots, self.spells, way, self.settings, self.cutoff, reps)
         facts = {"skills": judgement.skills, "why": judgement.why, "pays_from": judgement.pays_from}
         frames = {"predictions": judgement.predictions, "weights": weights(way), "scores": table}
+        frames["raising"] = raising(self.snapshots, way)
         return Made(frames, facts)
 
     @cached_property

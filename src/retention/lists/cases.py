@@ -169,6 +169,7 @@ def beyond_mending(book: Book) -> pd.DataFrame:
             "client_id": own.index,
             "reason": [reason for reason, _ in reasons],
             "charge": [charge for _, charge in reasons],
+            "short": [charge for _, charge in reasons],
             "evidence": [costly_evidence(row) for row in own.itertuples()],
             "act_by": own["notice_by"].to_numpy(),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from retention.history import clients_now
 from retention.lists import service
 from retention.lists.cases import Cases, cases
 from retention.portfolio.book import Book
+from retention.score.phrases import COLUMNS
 from retention.service import nps
 
 
@@ -38,11 +39,37 @@ class Desk:
     book: Book
     risks: pd.DataFrame | None = None
     care: Care | None = None
+    raising: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=COLUMNS))
 
     @cached_property
     def cases(self) -> Cases:
         """The clients held to be a problem, by what follows from it."""
         return cases(self.book)
+
+    @cached_property
+    def risk(self) -> pd.Series:
+        """The predicted churn risk of each client that has a score, index `client_id`."""
+        return self._of_scores("risk")
+
+    @cached_property
+    def margin(self) -> pd.Series:
+        """What each client leaves a month, where fees and hours are known, index `client_id`."""
+        return self.book.monthly["margin"].astype(float)
+
+    @cached_property
+    def at_risk(self) -> pd.Series:
+        """The money at risk a month, risk times margin (the fee where hours are not known), index
+        `client_id`; nothing where the risk is not known.
+        """
+        worth = self._of_scores("margin_a_month")
+        margin = self.margin.reindex(worth.index).fillna(worth)
+        return (self.risk * margin).fillna(0)
+
+    def _of_scores(self, column: str) -> pd.Series:
+        """A column of the scores by client; empty where there are none."""
+        if self.risks is None or self.risks.empty:
+            return pd.Series(dtype=float)
+        return self.risks.set_index("client_id")[column].astype(float)
 
 
 def care_of(study: Any) -> Care:
@@ -62,4 +89,4 @@ def desk_of(study: Any) -> Desk:
     """The desk of a study, with the scores and all that care needs."""
     last = pd.Timestamp(study.cutoff)
     book = Book(study.spells, study.tables.frames, study.settings, last)
-    return Desk(book, study.risk[2], care_of(study))
+    return Desk(book, study.risk[2], care_of(study), study.raising)

@@ -17,6 +17,7 @@ from retention.lists.reasons import (
     likely_words,
     owes_words,
     price_reason,
+    price_short,
 )
 from retention.lists.shape import FORTNIGHT, WEEK, joined, listed
 from retention.portfolio.debts import arrears, usual_invoice
@@ -98,6 +99,7 @@ def re_price(desk: Desk) -> pd.DataFrame:
         {
             "client_id": own.index,
             "reason": [reason for reason, _ in reasons],
+            "short": [price_short(row) for row in own.to_dict("records")],
             "evidence": evidence,
             "act_by": own["notice_by"].where(~ours, own[["notice_by", "soon"]].min(axis=1)),
         }
@@ -114,6 +116,7 @@ def at_risk(desk: Desk) -> pd.DataFrame:
     rows = chosen[["client_id", "act_by"]].assign(
         reason=[likely_words(row) for row in chosen.itertuples()], evidence=chosen["reasons"]
     )
+    rows = rows.assign(short="")  # what raises the risk says it
     return listed(desk.book, rows.reset_index(drop=True))
 
 

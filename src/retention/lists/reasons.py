@@ -109,6 +109,16 @@ def price_reason(row: Mapping[str, Any]) -> tuple[Said, bool]:
     return say("lists.reason.and_then", reason=costs, then=", ".join(steps)), bool(fits)
 
 
+def price_short(row: Mapping[str, Any]) -> Said:
+    """The same in a few words: what the client costs, and the price to ask or the first remedy."""
+    costs = say("lists.reason.costs", short=money_words(row["shortfall"]))
+    fits = [name for name in REMEDIES if name != RAISE and row[name] >= LEAST]
+    if row["needed"] <= 0 and not fits:
+        return costs
+    step = _price(row) if row["needed"] > 0 else remedy_words(fits[0])
+    return say("lists.reason.costs_step", costs=costs, step=step)
+
+
 def _price(row: Mapping[str, Any]) -> Said:
     price = money_words(row["fee"] + row["short"])
     if math.isfinite(row["needed"]):

@@ -16,10 +16,11 @@ import pandas as pd
 from retention.data.schema import write_csv
 from retention.lists import portfolio, service
 from retention.lists.desk import Desk
-from retention.lists.shape import COLUMNS
+from retention.lists.shape import COLUMNS, SHORT
 from retention.words import Said, say
 
 NONE = "none"  # the action of who is on no list
+ACTIONS = "actions"  # the file of the one list to act on
 DECISION = "portfolio"  # the file of the decision itself: every client with its action
 Lists = Mapping[str, pd.DataFrame]
 
@@ -76,6 +77,8 @@ def caption_of(file: str) -> str:
     """
     if file == DECISION:
         return say("lists.caption.portfolio")
+    if file == ACTIONS:
+        return say("lists.caption.actions")
     named = file.replace("_", " ").capitalize()
     return next((entry.caption for entry in LISTS if entry.file == file), named)
 
@@ -86,8 +89,12 @@ def made(desk: Desk) -> dict[str, pd.DataFrame]:
 
 
 def tidy(rows: pd.DataFrame) -> pd.DataFrame:
-    """The first row of each client, with the columns that every list has."""
-    return rows.drop_duplicates("client_id").reindex(columns=COLUMNS).reset_index(drop=True)
+    """The first row of each client, with the columns that every list has, and its reason in a few
+    words.
+    """
+    rows = rows.drop_duplicates("client_id").reindex(columns=[*COLUMNS, SHORT])
+    short = rows[SHORT].astype(object)
+    return rows.assign(**{SHORT: short.where(short.notna(), rows["reason"])}).reset_index(drop=True)
 
 
 def save(table: pd.DataFrame, out_dir: str) -> None:

@@ -50,6 +50,7 @@ def care(desk: Desk) -> pd.DataFrame:
     of = desk.care
     cutoff = desk.book.cutoff
     rows = care_list(of.clients, of.waves, cutoff, stand=of.stand, contact=of.seen)
+    rows = rows.assign(short=[_quoted(reason) for reason in rows["reason"]])
     return with_owner_names(rows, desk.book)
 
 

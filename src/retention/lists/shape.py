@@ -11,6 +11,7 @@ from retention.portfolio.evidence import people
 from retention.words import Said, say
 
 COLUMNS = ["client_id", "reason", "evidence", "owner", "act_by"]
+SHORT = "short"  # the reason in a few words; a list without has its reason
 WEEK, FORTNIGHT, MONTH = 7, 14, 30  # (ours) days in which a list asks somebody to act
 
 

@@ -33,7 +33,8 @@ def owner_words(table: pd.DataFrame, book: Book, currency: str = "") -> Finding:
     `table` as from `decision.decide`.
     """
     active = len(book.rows)
-    parts = [_cost_words(active, book.monthly, currency)]
+    noticed = int(book.rows["noticed"].sum())
+    parts = [_cost_words((active, noticed), book.monthly, currency)]
     counts = table["action"].value_counts()
     named = [name for name in COSTLY if name in counts]
     if named:
@@ -46,12 +47,15 @@ def owner_words(table: pd.DataFrame, book: Book, currency: str = "") -> Finding:
     return Finding("D3", together(*parts), "headline")
 
 
-def _cost_words(active: int, monthly: pd.DataFrame, currency: str) -> Said:
-    """How many clients cost more than they pay, and how much; `monthly`: `Book.monthly`."""
+def _cost_words(clients: tuple[int, int], monthly: pd.DataFrame, currency: str) -> Said:
+    """How many clients cost more than they pay, and how much; `clients`: active, of them under
+    notice; `monthly`: `Book.monthly`.
+    """
+    active, noticed = clients
     if monthly.empty:
-        return say("lists.owner.unknown", active=active)
+        return say("lists.owner.unknown", active=active, noticed=noticed)
     under = monthly[monthly["margin"] < 0]
-    first = say("lists.owner.first", active=active, costly=len(under))
+    first = say("lists.owner.first", active=active, noticed=noticed, costly=len(under))
     if under.empty:
         return first
     money = f"{money_words(-under['margin'].sum())} {currency}".strip()

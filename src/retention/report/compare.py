@@ -19,6 +19,7 @@ from typing import Any
 
 from retention.data.schema import read_list
 from retention.errors import ConfigError
+from retention.lists.registry import ACTIONS
 from retention.results import NOT_RUN, between, quantity
 from retention.words import fields_of, say, texts, together
 
@@ -58,7 +59,7 @@ def open_run(folder: Path) -> Run:
         files = [
             path
             for path in (folder / "scores.csv", *sorted(folder.glob("lists/*.csv")))
-            if path.is_file()
+            if path.is_file() and path.stem != ACTIONS  # the same clients as in the decision
         ]
         lists = {stem: names for path in files for stem, names in _listed(path).items()}
         return Run({**about, "run_id": results["run_id"]}, results, lists)

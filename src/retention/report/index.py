@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from retention.data.schema import read_list
 from retention.lists import registry
+from retention.report import actions
 from retention.report.sections import leave_out_other_data, tagged
 from retention.report.templating import bar, write
 from retention.results import NOT_ENOUGH, NOT_RUN, Listing, quantity
@@ -30,6 +31,7 @@ SHOWN = (
 )  # tiles, where known
 INSTEAD = ("active", "leaving", "signed", "ended")  # others, where those lack
 TILES = 5
+DUE = 8  # clients due this week that the index names
 HELD = "claims.caveat.alike_in"  # the id of what says which clients were compared
 TAG = "index:"  # begins the tag of a notebook's cell whose picture the index shows
 FIGURES = ("waterfall", "risk_margin", "survival", "liking_results", "renewals")  # in this order
@@ -53,10 +55,11 @@ def write_index(
     findings = results["findings"]
     headlines = [finding for finding in findings if finding["kind"] == "headline"]
     tiles = chosen(results.get("tiles", []))
+    todo = actions.page(folder)
     write(
         folder,
         "index.html.j2",
-        bar=Markup(bar(dict(titles), "index", about["whose"])),
+        bar=Markup(bar(titles, "index", about["whose"], bool(todo))),
         results=results,
         titles=titles,
         about=about,
@@ -68,6 +71,8 @@ def write_index(
         warnings=[finding["text"] for finding in findings if finding["kind"] == "warning"],
         quality=next((row for row in results.get("answers", []) if row["id"] == "data"), None),
         lists=lists(folder),
+        todo=todo,
+        due=actions.due(folder, DUE),
         axis=axis,
         limits_of=limits_of,
     )
@@ -207,6 +212,7 @@ def lists(folder: Path) -> list[dict[str, Any]]:
     """
     made = []
     paths = {path.stem: path for path in (folder / "lists").glob("*.csv")}
+    paths.pop(registry.ACTIONS, None)  # which has a page of its own
     paths["scores"] = folder / "scores.csv"
     names = [*FIRST_LISTS, *registry.in_order(set(paths) - set(FIRST_LISTS))]
     for path in (paths[name] for name in names if name in paths):

@@ -8,6 +8,7 @@ from typing import Any
 import nbformat
 from markupsafe import Markup
 
+from retention.report import actions
 from retention.report.execute import Executed
 from retention.report.glossary import PAGE as GLOSSARY
 from retention.report.glossary import mark, with_terms
@@ -43,6 +44,7 @@ def write_pages(executed: Iterable[Path], folder: Path, report: Report) -> dict[
     loads once.
     """
     exporter = _exporter()
+    todo = actions.page(folder)
     stopped = {result.name: result for result in report.failed}
     notebooks = {path.stem: nbformat.read(path, as_version=4) for path in executed}
     for notebook in notebooks.values():
@@ -50,7 +52,7 @@ def write_pages(executed: Iterable[Path], folder: Path, report: Report) -> dict[
     titles = {name: title_of(notebook) for name, notebook in notebooks.items()}
     order = [None, *titles.items(), None]
     for before, after, (name, notebook) in zip(order, order[2:], notebooks.items(), strict=False):
-        top = Markup(bar(titles, name, report.whose))
+        top = Markup(bar(titles, name, report.whose, bool(todo)))
         around: dict[str, Any] = {"before": before, "after": after, "bar": top}
         if name in stopped:
             about = {"title": titles[name], "result": stopped[name], "kept": _kept(folder)}
@@ -62,7 +64,10 @@ def write_pages(executed: Iterable[Path], folder: Path, report: Report) -> dict[
         known = {"head": head, "style": STYLE, "script": SCRIPT, "say": say}
         body, _ = exporter.from_notebook_node(notebook, resources=known | around)
         (folder / f"{name}.html").write_text(with_terms(body), "utf-8")
-    top = Markup(bar(titles, GLOSSARY, report.whose))
+    if todo:
+        top = Markup(bar(titles, actions.STEM, report.whose))
+        write(folder, "actions.html.j2", actions.PAGE, bar=top, **todo)
+    top = Markup(bar(titles, GLOSSARY, report.whose, bool(todo)))
     write(folder, "glossary.html.j2", GLOSSARY, terms=terms(), mark=mark, bar=top)
     return titles
 

@@ -1,5 +1,6 @@
 """What all templates share: their folder, their style and script, and what they may call."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,14 +46,16 @@ def write(folder: Path, template: str, page: str = INDEX, **what: Any) -> None:
     (folder / page).write_text(render(template, **what), "utf-8")
 
 
-def bar(titles: dict[str, str], here: str, whose: str) -> str:
+def bar(titles: Mapping[str, str], here: str, whose: str, todo: bool = True) -> str:
     """The bar of pages on top of each page: whose report it is, the index and the pages by their
     short names; a stranger's page by its title. `here`: the page's name, `index` for the index.
+    `todo`: whether there is a page of what to do.
     """
-    pages = [("index", say("report.nav.index")), *((name, _short(name, titles)) for name in titles)]
+    first = ["index", *(["actions"] if todo else [])]
+    pages = [(name, _short(name, titles)) for name in (*first, *titles)]
     return render("bar.html.j2", pages=pages, here=here, whose=whose)
 
 
-def _short(name: str, titles: dict[str, str]) -> str:
+def _short(name: str, titles: Mapping[str, str]) -> str:
     known = f"report.nav.{name}" in texts()
     return say(f"report.nav.{name}") if known else titles[name]

@@ -21,9 +21,10 @@ from retention.history.features import AGE, KEY, feature_words
 from retention.history.measures import FEATURES
 from retention.history.snapshots import NOT_YET, WORTH, known
 from retention.history.window import Window
-from retention.numbers import Shown, number
+from retention.numbers import Shown
 from retention.results import Finding
 from retention.score.model import RULES, RiskModel, Rule, is_number, sampled
+from retention.score.phrases import COLUMNS, phrases, value_words
 from retention.score.validation import Judgement
 from retention.settings import RiskSettings, Settings
 from retention.words import say
@@ -128,9 +129,7 @@ def scores(
     """
     if made is None:
         return pd.DataFrame()
-    newest = rows["month"] == rows["month"].max()
-    latest = (rows["outcome"] == NOT_YET) & newest
-    now = rows[latest].reset_index(drop=True)
+    now = _latest(rows)
     odds = _odds(made.way, now)
     whose = _who(now, spells, reps)
     table = whose.join(_risks(made, now, odds))
@@ -146,6 +145,22 @@ def scores(
         reasons=_reason_words(_reasons(made, now, odds), len(now)),
     )
     return _ordered(table, settings.risk)
+
+
+def raising(rows: pd.DataFrame, made: Scorer | None) -> pd.DataFrame:
+    """What raises the risk of each client of `scores`: `client_id, phrase`, at most three each,
+    strongest first; empty without a model.
+    """
+    if made is None:
+        return pd.DataFrame(columns=COLUMNS).astype("string")
+    now = _latest(rows)
+    return phrases(_reasons(made, now, _odds(made.way, now)), now["client_id"])
+
+
+def _latest(rows: pd.DataFrame) -> pd.DataFrame:
+    """The clients there and not under notice at the last month's end."""
+    latest = (rows["outcome"] == NOT_YET) & (rows["month"] == rows["month"].max())
+    return rows[latest].reset_index(drop=True)
 
 
 def _who(now: pd.DataFrame, spells: pd.DataFrame, reps: pd.Series | None) -> pd.DataFrame:
@@ -287,8 +302,7 @@ def _evidence(reason: Any) -> str:
     feature = feature_words(reason.name)
     if about.get("unit") == "yes" and pd.notna(reason.value):
         return say(f"churn_risk.reason.{'yes' if reason.value else 'no'}", feature=feature)
-    unit = about.get("unit", "")
-    value = _value_words(reason.value, unit)
+    value = value_words(reason.value, about.get("unit", ""))
     dated = about.get("how", "since") != "since" and pd.notna(reason.age)
     if dated and int(reason.age):
         months = int(reason.age)
@@ -296,23 +310,8 @@ def _evidence(reason: Any) -> str:
     return say("churn_risk.reason.value", feature=feature, value=value)
 
 
-def _value_words(value: Any, unit: str) -> str:
-    """A feature's value as a reader sees it; logarithms are undone."""
-    if pd.isna(value):
-        return say("churn_risk.reason.not_known")
-    if isinstance(value, str):
-        return value
-    if unit == "ratio":
-        return f"{np.expm1(value):+.0%}"
-    if unit == "share":
-        return f"{value:.0%}"
-    if unit in ("money", "log"):
-        return number(np.exp(value), ",.0f")
-    return number(value)
-
-
-def monday(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
-    """The first rows of the scores as a team reads them.
+def monday(table: pd.DataFrame, names: pd.Series, rows: int = 15) -> pd.DataFrame:
+    """The first rows of the scores as a team reads them; `names` of the reps by their ids.
 
     Columns: `client, rep, risk, of_100` (how many of 100 clients scored like this leave), `act_by,
     at_stake, contact, reasons`.
@@ -324,7 +323,7 @@ def monday(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "client": top["client"],
-            "rep": top["rep_id"],
+            "rep": [names.get(who, who) for who in top["rep_id"]],
             "risk": top["risk"],
             "of_100": of_100,
             "act_by": pd.to_datetime(top["act_by"]),

@@ -23,7 +23,7 @@ for (const box of document.querySelectorAll(".scroll")) {
       said.textContent = `Sorted by ${name}, ${up ? "lowest" : "highest"} first`;
     };
   });
-  if (all.length >= 8) {
+  if (all.length >= 8 && !box.closest(".acts")) {
     const label = document.createElement("label"), field = document.createElement("input");
     field.type = "search";
     label.className = "search";
@@ -45,3 +45,52 @@ const unfold = () => {
 };
 addEventListener("hashchange", unfold);
 unfold();
+// The list to act on: by owner (also in the address: #owner=Nora A.), by action, by week; the rows shown can be copied.
+for (const list of document.querySelectorAll(".acts")) {
+  const tools = list.querySelector(".tools"), body = list.querySelector("tbody");
+  if (!tools || !body) continue;
+  const owner = tools.querySelector("select"), soon = tools.querySelector("input"), copy = tools.querySelector(".copy");
+  const chips = [...tools.querySelectorAll(".chips button")], count = tools.querySelector(".count");
+  const all = [...body.rows], shown = () => [...body.rows].filter(row => !row.hidden);
+  const filled = (words, fields) => words.replace(/\{(\w+)\}/g, (_, name) => fields[name]);
+  const filter = () => {
+    const action = chips.find(chip => chip.ariaPressed === "true").dataset.do;
+    all.forEach(row => row.hidden = !((!owner.value || row.dataset.owner === owner.value)
+      && (!action || row.dataset.do === action) && (!soon.checked || "soon" in row.dataset)));
+    count.textContent = filled(count.dataset.words, {n: shown().length, of: all.length});
+  };
+  const asked = () => {
+    let name = location.hash.match(/^#owner=(.*)/)?.[1] ?? "";
+    try { name = decodeURIComponent(name) } catch {}
+    owner.value = name;
+    if (owner.selectedIndex < 0) owner.value = "";
+    filter();
+  };
+  // What begins like a formula is marked as text, as in the files; what a cell carries is copied, not how it is shown.
+  const plain = text => (/^\s*'*[=+\-@＋－＝＠]/.test(text) && isNaN(text) ? "'" : "") + text.replace(/\s+/g, " ");
+  const line = cells => [...cells].map(cell => plain(cell.dataset.sort)).join("\t");
+  const written = async text => {
+    try { return await navigator.clipboard.writeText(text), true } catch {}
+    const field = document.createElement("textarea");
+    field.value = text;
+    copy.after(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    return done;
+  };
+  copy.onclick = async () => {
+    const heads = [...list.querySelector("thead tr").cells].map(head => head.textContent).join("\t"), rows = shown();
+    const done = await written([heads, ...rows.map(row => line(row.cells))].join("\n"));
+    count.textContent = filled(done ? copy.dataset.done : copy.dataset.failed, {n: rows.length});
+  };
+  owner.onchange = () => {
+    history.replaceState(null, "", owner.value ? "#owner=" + encodeURIComponent(owner.value) : location.pathname + location.search);
+    filter();
+  };
+  soon.onchange = filter;
+  chips.forEach(chip => chip.onclick = () => { chips.forEach(other => other.ariaPressed = other === chip); filter() });
+  addEventListener("hashchange", asked);
+  tools.hidden = false;
+  asked();
+}
