@@ -43,7 +43,7 @@ def tiles(spells: pd.DataFrame, cutoff: dt.date, records_begin: dt.date | None) 
     each by month as far as the records go. Of a snapshot, which has no course, the active alone.
     """
     today = pd.Timestamp(cutoff)
-    active = Tile("active", float(status.active(spells).sum()), "count", say("tiles.about.cutoff"))
+    active = Tile("active", float(status.active(spells).sum()), "count", "")
     if spells.empty or not renewals_known(spells):
         return Tiles((active,))
     begin = pd.Timestamp(records_begin) if records_begin else spells["start_date"].min()
@@ -83,5 +83,4 @@ def _tile(name: str, count: Count, days: list[pd.Timestamp]) -> Tile:
     series = tuple(count(day) for day in days)
     value = series[-1] if series else math.nan
     before = series[-1 - YEAR] if len(series) > YEAR else math.nan
-    about = say("tiles.about.cutoff" if name == "active" else "tiles.about.year")
-    return Tile(name, value, "count", about, before=before, series=series, good=0)
+    return Tile(name, value, "count", "", before=before, series=series, good=0)

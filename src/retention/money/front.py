@@ -70,9 +70,7 @@ def tiles(fees: pd.Series, kept: Estimates, currency: str = "") -> Tiles:
 
 
 def _about_fees(currency: str) -> Said:
-    if not currency:
-        return say("tiles.about.month")
-    return say("tiles.about.month_in", currency=currency)
+    return say("tiles.about.month_in", currency=currency) if currency else Said("", "")
 
 
 def _share(name: str, quantity_: Said, kept: Estimates) -> Tile:
@@ -80,7 +78,7 @@ def _share(name: str, quantity_: Said, kept: Estimates) -> Tile:
     years = [say(f"economics.retained.{year}") for year in ("lately", "before")]
     rows = {row.key[2]: row for row in kept.rows if row.key[1] == key_of(quantity_)}
     now, before = (rows.get(key_of(year)) for year in years)
-    about = say("tiles.about.year")
+    about = ""
     if now is None:
         return Tile(name, math.nan, "share", about)
     earlier = before.estimate if before else math.nan

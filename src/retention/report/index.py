@@ -89,7 +89,7 @@ def shown_tile(tile: Mapping[str, Any]) -> dict[str, Any]:
     """A tile as words: `label, value, note, trend` (better, worse or empty), and its `course` as
     points of a line.
     """
-    note = [tile["about"]]
+    note = [tile["about"]] if tile["about"] else []
     if tile["before"] is not None:
         note.append(say("tiles.about.before", before=_short(tile["before"], tile["unit"])))
     if tile["low"] is not None:
@@ -157,10 +157,9 @@ def headline(results: Mapping[str, Any], tiles: list[Mapping[str, Any]]) -> tupl
         parts.append(answers["risk"])
     rest = [*settled, *(text for name, text in answers.items() if name != "risk"), *spoken]
     title = " ".join(parts) or next(iter(rest), say("report.index.title"))
-    line = [text for text in rest if text not in title][:1]
     if "fees" in known and known["fees"]["before"]:
-        line.insert(0, _fee_words(known["fees"]))
-    return title, " ".join(line)
+        return title, _fee_words(known["fees"])
+    return title, next((text for text in rest if text not in title), "")
 
 
 def _fee_words(tile: Mapping[str, Any]) -> str:

@@ -39,8 +39,7 @@ def tiles(table: pd.DataFrame, months: int, currency: str = "", margins: bool = 
     """
     if table.empty:
         return Tiles(())
-    soon = say("tiles.about.next_quarter")
-    leaving = Tile("leaving", float(table["risk"].sum()), "count", soon, good=-1)
+    leaving = Tile("leaving", float(table["risk"].sum()), "count", "", good=-1)
     top = first(table)
     if top.empty:
         return Tiles((leaving,))
