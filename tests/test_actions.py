@@ -176,7 +176,7 @@ def test_the_page_holds_every_client_and_escapes_what_is_in_it(tmp_path):
     text = of_page(tmp_path).read_text()
     assert HOSTILE not in text and text.count("<tr data-owner=") == 6
     assert "2 of 6 active clients are due this week; 1 gave notice." in text
-    assert "Margin a month, USD" in text and 'data-sort="14520.5">14,520</td>' in text
+    assert "(money in USD)" in text and 'data-sort="14520.5">14,520</td>' in text
     assert say("lists.alone.nobody_in_charge") in text and "07\u00a0Jan\u00a02026" in text
     due = shown.due(tmp_path, 10)
     assert [row["client"] for row in due] == [FORMULA, HOSTILE]
