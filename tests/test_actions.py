@@ -10,13 +10,13 @@ import pytest
 
 from conftest import HOSTILE, clients_of
 from retention.data.schema import read_list
-from retention.history.features import FEATURES
+from retention.history.measures import FEATURES
 from retention.history.spells import build_spells
 from retention.lists import actions, decision, registry, views
 from retention.lists.desk import Desk, desk_of
 from retention.portfolio.book import Book
 from retention.report import actions as shown
-from retention.report.pages import write_pages
+from retention.report.pages import Report, write_pages
 from retention.score.phrases import phrase, phrases
 from retention.settings import Settings
 from retention.words import say, texts
@@ -168,7 +168,7 @@ def of_page(folder: Path) -> Path:
     )
     week = rows["due"].between("0", "2026-01-07").map({True: "yes", False: "no"})
     actions.save(rows.assign(due_this_week=week, currency="USD"), str(folder))
-    write_pages([], folder)
+    write_pages([], folder, Report())
     return folder / shown.PAGE
 
 
@@ -176,7 +176,7 @@ def test_the_page_holds_every_client_and_escapes_what_is_in_it(tmp_path):
     text = of_page(tmp_path).read_text()
     assert HOSTILE not in text and text.count("<tr data-owner=") == 6
     assert "2 of 6 active clients are due this week; 1 gave notice." in text
-    assert "Margin a month, USD" in text and 'data-sort="14520.5">14,520</td>' in text
+    assert "(money in USD)" in text and 'data-sort="14520.5">14,520</td>' in text
     assert say("lists.alone.nobody_in_charge") in text and "07\u00a0Jan\u00a02026" in text
     due = shown.due(tmp_path, 10)
     assert [row["client"] for row in due] == [FORMULA, HOSTILE]
@@ -186,11 +186,11 @@ def test_the_page_holds_every_client_and_escapes_what_is_in_it(tmp_path):
 
 
 def test_without_a_list_there_is_no_page_and_an_empty_one_says_so(tmp_path):
-    write_pages([], tmp_path)
+    write_pages([], tmp_path, Report())
     assert shown.page(tmp_path) is None and shown.due(tmp_path, 5) == []
     assert not (tmp_path / shown.PAGE).exists()
     actions.save(pd.DataFrame(columns=actions.COLUMNS), str(tmp_path))
-    write_pages([], tmp_path)
+    write_pages([], tmp_path, Report())
     text = (tmp_path / shown.PAGE).read_text()
     assert say("lists.actions.nobody") in text and "<table" not in text
 

@@ -406,7 +406,7 @@ def test_S6_the_interval_is_said_to_be_that_of_a_group():
         {"client": ["Ann"], "rep_id": "r1", "risk": 0.33, "low": 0.25, "high": 0.42}
     )
     table = table.assign(act_by="2026-01-31", at_stake=1.0, contact="yes", reasons="up: x")
-    shown = scores.monday(table)
+    shown = scores.monday(table, pd.Series(dtype=object))
     assert shown.loc[0, "of_100"] == "25 to 42" and not {"low", "high"} & set(shown)
     text = scores.about_interval(table).text
     assert key_of(text) == "churn_risk.list.interval:25.0,42.0"

@@ -961,7 +961,7 @@ def test_with_clients_alone_it_says_what_it_lacks(tmp_path):
         "clients.prepaid",
     ):
         assert need in told
-    assert views.owner_words(table, book).text.key == f"lists.owner.unknown:{len(table)}"
+    assert views.owner_words(table, book).text.key == f"lists.owner.unknown:{len(table)},0"
     year = healthy.last_year(book)
     assert say("portfolio.healthy.no_money") in healthy.healthy_words(year).text
     assert (

@@ -93,6 +93,14 @@ def leave_out_below(clients: int) -> None:
     _fewest[0] = clients
 
 
+_currency = [""]  # of this process, as above
+
+
+def money_is_in(currency: str) -> None:
+    """From now on, captions of estimates of money say that they are in this currency."""
+    _currency[0] = currency
+
+
 def _counts_clients(column: str) -> bool:
     return bool(COUNTS.search(column))
 
@@ -415,6 +423,14 @@ class Estimates:
         """The rows that rest on enough clients to be shown."""
         return tuple(row for row in self.rows if not _small(row.n_clients))
 
+    def _currency(self) -> str:
+        """In which currency the money of the table is; empty where there is none, or it is said."""
+        currency = _currency[0]
+        money = any(row.unit == "money" for row in self._kept)
+        if not money or not currency or currency in self.caption:
+            return ""
+        return say("shown.listing.money", currency=currency)
+
     def frame(self) -> pd.DataFrame:
         """The table that readers see: a row an estimate; of several groups a column each, of many a
         row each.
@@ -460,7 +476,8 @@ class Estimates:
         left_out = _left_out(len(self.rows) - len(self._kept))
         level = self.rows[0].level if self.rows else 0
         brackets = say("shown.listing.interval", level=100 * level) if self.rows else ""
-        table = Listing(self.frame(), together(self.caption, left_out, brackets))
+        words = (self.caption, self._currency(), left_out, brackets)
+        table = Listing(self.frame(), together(*words))
         payload = {"estimates": [row.payload() for row in self._kept]}
         return {"text/plain": self.caption, "text/html": table.html(), MIME: finite(payload)}
 

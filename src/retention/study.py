@@ -31,7 +31,7 @@ from retention.history.snapshots import build_snapshots
 from retention.history.spells import build_spells, contract_cycles, row_terms
 from retention.history.window import Window
 from retention.parameters import checked
-from retention.results import Finding, Findings, Listing, leave_out_below
+from retention.results import Finding, Findings, Listing, leave_out_below, money_is_in
 from retention.score.cross_section import Described, described
 from retention.score.guards import KEPT, leaky
 from retention.score.scores import raising, scorer, scores, weights
@@ -422,6 +422,7 @@ def open_study(
         return _open_prepared(Path(data_dir), seal)
     settings = resolve(data_dir, config, cutoff)
     leave_out_below(settings.privacy.fewest)
+    money_is_in(settings.currency)
     load_plan(settings.plan)
     tables = read(settings, tell, only_check)
     study = _study_of(settings, tables)
@@ -482,6 +483,7 @@ def _open_prepared(folder: Path, seal: str) -> Study:
     cutoff, begin = (day and dt.date.fromisoformat(day) for day in state["dates"])
     settings = Settings.model_validate_json(state["settings"])
     leave_out_below(settings.privacy.fewest)
+    money_is_in(settings.currency)
     return Study(settings, tables, cutoff, begin, folder)
 
 
