@@ -22,10 +22,6 @@ from retention.words import Said, say, together
 
 HALF_YEAR = 6  # months: STUDY B5
 YEAR = 12
-FULL_AT, NONE_AT = (
-    0.5,
-    1.0,
-)  # (ours) ends over expected at which a rep earns all of the bonus, and none; between, in part
 SHUFFLES = 400
 LUCK_DRAWS = 200
 MIN_EACH = 5  # (ours) clients from which a seller's bonuses are looked at
@@ -278,9 +274,10 @@ def rep_bonus(
     """What a bonus on retention would pay the reps in a year, and how much of it would be luck
     (B6).
 
-    `ends` as of `recent_ends`; reps with under five expected get none. All of the bonus at half the
-    expected ends, none at as many as expected; by the ends as they are, and drawn towards the mean
-    as far as luck explains them. Luck: what it would pay if all reps were equal.
+    `ends` as of `recent_ends`; reps with under five expected get none. All of the bonus at
+    `bonus_full_at` times the expected ends, none at `bonus_none_at` times as many (`asked`); by the
+    ends as they are, and drawn towards the mean as far as luck explains them. Luck: what it would
+    pay if all reps were equal.
     """
     ends = ends[ends["expected"] >= MIN_EXPECTED]
     if ends.empty or not math.isfinite(salary):
@@ -290,8 +287,8 @@ def rep_bonus(
     most = asked.rep_bonus * salary * YEAR
     due = ends["expected"]
     rng = np.random.default_rng(SEED)
-    equal = [_pay(pd.Series(rng.poisson(due), due.index), due) for _ in range(LUCK_DRAWS)]
-    paid = _pay(ends["observed"], due)
+    equal = [_pay(pd.Series(rng.poisson(due), due.index), due, asked) for _ in range(LUCK_DRAWS)]
+    paid = _pay(ends["observed"], due, asked)
     rows = []
     lucky = []
     for k, way in enumerate(("economics.rep_bonus.as_is", "economics.rep_bonus.shrunk")):
@@ -325,13 +322,13 @@ def _luck_words(share: list[float], reps: int) -> Finding:
     )
 
 
-def _pay(observed: pd.Series, expected: pd.Series) -> list[float]:
+def _pay(observed: pd.Series, expected: pd.Series, asked: WhatIfSettings) -> list[float]:
     """Sum over reps of the share of the full bonus that they earn: by ratios as they are, and
     shrunken.
     """
     counts = observed.astype(float)
     table = funnel(counts, expected.astype(float))
-    below = NONE_AT - table[["ratio", "shrunk"]]
-    earned = below / (NONE_AT - FULL_AT)
+    below = asked.bonus_none_at - table[["ratio", "shrunk"]]
+    earned = below / (asked.bonus_none_at - asked.bonus_full_at)
     shares = earned.clip(0, 1).sum()
     return [float(part) for part in shares]
