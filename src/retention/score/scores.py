@@ -169,7 +169,9 @@ def _risks(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
         spread = np.std(refitted, axis=0)
     lower = odds - Z95 * spread
     limits = {"risk": odds, "low": lower, "high": odds + Z95 * spread}
-    shares = {name: special.expit(values).round(4) for name, values in limits.items()}
+    shares = {}
+    for name, values in limits.items():
+        shares[name] = special.expit(values).round(4)
     return pd.DataFrame(shares)
 
 
@@ -320,7 +322,9 @@ def monday(table: pd.DataFrame, rows: int = 15) -> pd.DataFrame:
     if table.empty:
         return table
     top = table.head(rows)
-    of_100 = [_of_100("churn_risk.list.of_100", row) for row in top.itertuples()]
+    of_100 = []
+    for row in top.itertuples():
+        of_100.append(_of_100("churn_risk.list.of_100", row))
     return pd.DataFrame(
         {
             "client": top["client"],
@@ -369,7 +373,10 @@ def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:
     if made is None or not isinstance(made.way, RiskModel) or made.way.kind_ == "boosting":
         return pd.DataFrame()
     fitted = [way for way in (made.way, *made.refits) if isinstance(way, RiskModel)]
-    numbers = [name for name in made.way.features_ if is_number(made.learned[name])]
+    numbers = []
+    for name in made.way.features_:
+        if is_number(made.learned[name]):
+            numbers.append(name)
     slopes = np.array(
         [way.pipeline_[-1].coef_[0, : len(numbers)] * way.calibration_[1] for way in fitted]
     )
