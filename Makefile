@@ -6,12 +6,12 @@ ARGS ?=
 # The matrices are small: threads that wait for each other cost six times what they save.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help report test lab check simulate fuzz torture bench screenshots clean
+.PHONY: help report test lab check lint types shape simulate fuzz torture bench screenshots clean
 help:
 	@echo "make report    rerun the study and write reports/latest/index.html (ARGS=\"--config my/retention.toml\")"
 	@echo "make test      run the tests"
 	@echo "make lab       open the notebooks in JupyterLab"
-	@echo "make check     format, lint, types, density, notebook shape, layers, words, citations"
+	@echo "make check     format, lint, types, density, notebook shape, layers, words, citations (in parts: lint, types, shape)"
 	@echo "make simulate  coverage and error rates on simulated agencies (long); writes docs/calibration.md"
 	@echo "make fuzz      every notebook on agencies that are odd in some way (long; ARGS=\"--part 1/4 --seed 1\")"
 	@echo "make torture   kill runs, fill disks, change clocks; the published report must stay whole (long)"
@@ -29,10 +29,16 @@ lab: .venv/dev-ready
 	$(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.news_url=None \
 	  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate $(ARGS)
 
-check: .venv/dev-ready
+check: lint types shape
+
+lint: .venv/dev-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: .venv/dev-ready
 	$(BIN)/mypy
+
+shape: .venv/dev-ready
 	$(BIN)/python tests/density.py
 	$(BIN)/python -m pytest tests/test_layers.py tests/test_notebooks.py tests/test_environment.py \
 	  tests/test_texts.py tests/test_citations.py tests/test_density.py

@@ -9,6 +9,7 @@ import io
 import statistics
 import tokenize
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
@@ -74,18 +75,30 @@ def density(paths: list[Path]) -> Density:
     """The density of these files taken together."""
     found = Density(0, 0, [], [], {})
     for path in paths:
-        source = path.read_text("utf-8")
-        tree = ast.parse(source)
-        by_line = tokens_by_line(source, docstring_lines(tree))
-        found.tokens += sum(by_line.values())
-        found.lines += len(by_line)
-        found.modules[path.name] = len(by_line)
-        for node in ast.walk(tree):
-            if isinstance(node, SIMPLE) and node.lineno in by_line:
-                found.nodes.append(sum(not isinstance(n, MARKS) for n in ast.walk(node)))
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                span = range(node.lineno, (node.end_lineno or node.lineno) + 1)
-                found.functions.append(sum(line in by_line for line in span))
+        own = of_file(path)
+        found.tokens += own.tokens
+        found.lines += own.lines
+        found.nodes += own.nodes
+        found.functions += own.functions
+        found.modules |= own.modules
+    return found
+
+
+@cache
+def of_file(path: Path) -> Density:
+    """The density of one file; a module goes by its path within the package."""
+    source = path.read_text("utf-8")
+    tree = ast.parse(source)
+    by_line = tokens_by_line(source, docstring_lines(tree))
+    inside = path.is_relative_to(PACKAGE)
+    name = str(path.relative_to(PACKAGE)) if inside else path.name
+    found = Density(sum(by_line.values()), len(by_line), [], [], {name: len(by_line)})
+    for node in ast.walk(tree):
+        if isinstance(node, SIMPLE) and node.lineno in by_line:
+            found.nodes.append(sum(not isinstance(n, MARKS) for n in ast.walk(node)))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            span = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+            found.functions.append(sum(line in by_line for line in span))
     return found
 
 

@@ -319,6 +319,17 @@ def test_a_bonus_among_equals_is_luck_and_among_unequals_is_not():
     assert said(bonuses.rep_bonus(nobody, salary, told)[1]) == "economics.rep_bonus.nothing"
 
 
+def test_a_bonus_is_paid_between_the_ends_that_are_set():
+    """As many ends as expected lie half-way between none and twice as many: half of the bonus."""
+    asked = WhatIfSettings(bonus_full_at=0.0, bonus_none_at=2.0)
+    usual = pd.DataFrame({"observed": [10.0, 10.0], "expected": [10.0, 10.0]})
+    rows = bonuses.rep_bonus(usual, 1000.0, asked)[0].rows
+    paid = rows[0].estimate
+    assert paid == pytest.approx(0.15 * 1000 * 12 * 2 / 2)
+    with pytest.raises(ValueError, match="bonus_full_at must be below"):
+        WhatIfSettings(bonus_full_at=1.0)
+
+
 def test_the_seller_bonus_pays_from_where_it_costs_as_much_as_it_brings():
     found = courses.course(constant(600, 1 / 12, seed=6), NOTHING)
     rows = by_name(bonuses.longevity_bonus(found, found, WhatIfSettings()), "longevity")

@@ -35,7 +35,9 @@ def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
         gone_of_term = left[part.index]
         rows.append(_share(name, part, gone_of_term))
         if months:
-            values = [1 - (1 - p) ** term for p in (gone / months, *limits)]
+            values = []
+            for p in (gone / months, *limits):
+                values.append(1 - (1 - p) ** term)
             clients = own.loc[monthly, "client_id"]
             counts = (clients.nunique(), gone)
             estimate = Estimate.of("A1", name, ARMS[MONTHLY], values, "share", counts)

@@ -36,7 +36,9 @@ def overlap_weights(
     weights = np.where(monthly, 1 - chance, chance)
     alike = np.ones(len(X))
     before, after_it = (_difference(X, monthly, w) for w in (alike, weights))
-    about = [_covariate(block, column) for block, column in X.columns]
+    about = []
+    for block, column in X.columns:
+        about.append(_covariate(block, column))
     differences = {"about": about, "before": before, "after": after_it}
     return weights, pd.DataFrame(differences)
 

@@ -105,7 +105,9 @@ def ratios_without_a_rep(
         return []
     place = found.fit.names.index("first")
     theta = found.fit.without_each(codes)[:, place]
-    ends = [reps[int(pick(theta))] for pick in (np.nanargmin, np.nanargmax)]
+    ends = []
+    for pick in (np.nanargmin, np.nanargmax):
+        ends.append(reps[int(pick(theta))])
     again = {}
     for rep in dict.fromkeys(ends):
         of_rep = spells["rep_id"] == rep

@@ -155,7 +155,9 @@ def _enough_words(ends: Mapping[str, int], too_few: bool) -> Said:
     least = {"each": MIN_EVENTS_GROUP, "all": MIN_EVENTS}
     if not ends:
         return say("data.enough.nobody", **least)
-    groups = [say("data.enough.group", count=n, group=group) for group, n in ends.items()]
+    groups = []
+    for group, n in ends.items():
+        groups.append(say("data.enough.group", count=n, group=group))
     key = "data.enough.not_yet" if too_few else "data.enough.yes"
     return say(key, groups=listed(groups), **least)
 

@@ -115,7 +115,10 @@ def beyond_luck(panel: Panel, table: pd.DataFrame) -> Findings:
     gaps = _gaps(panel, SELLER) or {}
     found = []
     for who, values in gaps.items():
-        others = [part for name, part in gaps.items() if name != who]
+        others = []
+        for name, part in gaps.items():
+            if name != who:
+                others.append(part)
         if not others or values.nunique() < 2:
             continue
         rest = pd.concat(others)

@@ -184,7 +184,9 @@ def seller_words(table: pd.DataFrame) -> Findings:
 def _beyond_words(beyond: pd.DataFrame) -> str:
     if beyond.empty:
         return say("sellers.answer.within")
-    each = [say("sellers.answer.ratio", who=who, ratio=row.ratio) for who, row in beyond.iterrows()]
+    each = []
+    for who, row in beyond.iterrows():
+        each.append(say("sellers.answer.ratio", who=who, ratio=row.ratio))
     return say("sellers.answer.beyond", names=", ".join(each))
 
 

@@ -75,7 +75,9 @@ class Broken:
 
 def _shown(values: Any) -> str:
     """The first of some values in words."""
-    words = [f"{value:,.10g}" if isinstance(value, float) else str(value) for value in list(values)]
+    words = []
+    for value in list(values):
+        words.append(f"{value:,.10g}" if isinstance(value, float) else str(value))
     return ", ".join(words[:SHOWN]) + (", ..." if len(words) > SHOWN else "")
 
 

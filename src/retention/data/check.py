@@ -183,7 +183,9 @@ class Across:
 
         Where the rows are kept, those of one key are seen to later (repeats.py).
         """
-        parts = {name: np.concatenate(self.parts.pop(name)) for name in list(self.parts)}
+        parts = {}
+        for name in list(self.parts):
+            parts[name] = np.concatenate(self.parts.pop(name))
         if not parts:
             return []
         if self.table.name == "clients":
@@ -224,7 +226,10 @@ class Across:
             grouped = pd.Series(parts[kind][at])
             several = grouped.groupby(parts["key"][at]).transform("nunique") > 1
             bad[kind] = at[several.to_numpy()]
-        alike = [_repeated(parts[name]) for name in parts if name.startswith("alike ")]
+        alike = []
+        for name in parts:
+            if name.startswith("alike "):
+                alike.append(_repeated(parts[name]))
         doubtful = np.unique(np.concatenate(alike)) if alike else twice[:0]
         return bad | {"alike": doubtful}
 
@@ -262,7 +267,10 @@ def _declared(
     """What pandera finds against the table's declaration: the column, the rule that is broken, and
     the rows.
     """
-    columns = {c.name: c for c in table.columns if c.name in frame}
+    columns = {}
+    for c in table.columns:
+        if c.name in frame:
+            columns[c.name] = c
     schema = pa.DataFrameSchema(
         {
             name: pa.Column(checks=_rules(column), nullable=column.may_be_blank)

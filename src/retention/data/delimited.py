@@ -109,7 +109,9 @@ def _fit(heading: str, second: str, mark: str) -> tuple[bool, int]:
     """How well a mark separates: the same number of cells in both lines first, then the more the
     better.
     """
-    cells = [len(next(csv.reader([line], delimiter=mark), [])) for line in (heading, second)]
+    cells = []
+    for line in (heading, second):
+        cells.append(len(next(csv.reader([line], delimiter=mark), [])))
     fits = cells[0] == cells[1] > 1
     return fits, cells[0]
 

@@ -92,7 +92,9 @@ def _clients_file(
     sheet = tables["clients"]
     named = next((line for line in sheet.where if line.startswith("file = ")), "")
     path = export / json.loads(named[7:]) if named else _of_clients(export)
-    headings = {ours: theirs for ours, (theirs, _, _) in sheet.headings.items()}
+    headings = {}
+    for ours, (theirs, _, _) in sheet.headings.items():
+        headings[ours] = theirs
     return path, FileSettings(file=path.name), headings
 
 

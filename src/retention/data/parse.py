@@ -183,7 +183,10 @@ class Evidence:
         """
         settled = len(self.orders) == 1
         dates = dict.fromkeys(self.zones, min(self.orders)) if settled else {}
-        numbers = {name: min(styles) for name, styles in self.styles.items() if styles}
+        numbers = {}
+        for name, seen in self.styles.items():
+            if seen:
+                numbers[name] = min(seen)
         return dates | numbers
 
     def faults(self, table: str) -> list[Fault]:

@@ -82,7 +82,9 @@ def coded(values: pd.Series, kind: str, key: bytes) -> pd.Series:
     a code.
     """
     known = values.dropna().unique()
-    codes = {value: _code(key, kind, str(value)) for value in known}
+    codes = {}
+    for value in known:
+        codes[value] = _code(key, kind, str(value))
     different = set(codes.values())
     if len(different) < len(codes):
         raise ConfigError("Two names would get the same code. Take another key.")

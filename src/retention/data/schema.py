@@ -138,7 +138,9 @@ def columns_of(frames: Mapping[str, pd.DataFrame], name: str, *columns: str) -> 
         for column in TABLES[name].columns
         if column.kind in ("date", "month") and column.name in rows
     ]
-    dates = {day: pd.to_datetime(rows[day]) for day in days}
+    dates = {}
+    for day in days:
+        dates[day] = pd.to_datetime(rows[day])
     return rows.assign(**dates)
 
 
@@ -174,7 +176,10 @@ def read_list(path: Path, numbers: Sequence[str] = ()) -> pd.DataFrame:
             "^'(?=" + FORMULA.removeprefix("(?s)^") + ")", "", regex=True
         )
     )
-    as_numbers = {name: pd.to_numeric(rows[name]) for name in numbers if name in rows}
+    as_numbers = {}
+    for name in numbers:
+        if name in rows:
+            as_numbers[name] = pd.to_numeric(rows[name])
     return rows.assign(**as_numbers)
 
 

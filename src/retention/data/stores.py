@@ -63,7 +63,10 @@ def _one_schema(source: Any) -> Any:
     parts = Counter(name for schema in schemas for name in set(schema.names))
     if odd := sorted(name for name, count in parts.items() if count < len(schemas)):
         raise NotATableError("parts", names=", ".join(odd))
-    partitions = [field for field in source.schema if field.name not in parts]
+    partitions = []
+    for field in source.schema:
+        if field.name not in parts:
+            partitions.append(field)
     parts_of = [*schemas, pa.schema(partitions)]
     return pa.unify_schemas(parts_of, promote_options="permissive")
 
@@ -111,7 +114,9 @@ def excel(path: Path, sheet: str) -> Iterator[pd.DataFrame]:
     ]:
         raise NotATableError("merged", merged)
     first_row = frame.iloc[0]
-    head = ["" if pd.isna(name) else str(name) for name in first_row]
+    head = []
+    for name in first_row:
+        head.append("" if pd.isna(name) else str(name))
     yield _headed(frame.iloc[1:].set_axis(head, axis="columns").reset_index(drop=True))
 
 
@@ -169,7 +174,9 @@ def _headed(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with its headings trimmed; NotATableError where two are the same or one is
     blank.
     """
-    head = [str(name).strip() for name in frame.columns]
+    head = []
+    for name in frame.columns:
+        head.append(str(name).strip())
     must_differ(head, "row")
     return frame.set_axis(head, axis="columns")
 

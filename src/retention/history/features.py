@@ -111,7 +111,10 @@ def month_features(
     be those of part of the clients. A row a month that an engagement was running as far as then
     known, from month `since` on; a native frame of that engine.
     """
-    frames = {name: whole(name, lazy(frame)) for name, frame in tables.items() if name in TABLES}
+    frames = {}
+    for name, frame in tables.items():
+        if name in TABLES:
+            frames[name] = whole(name, lazy(frame))
     engagements = _engagements(lazy(tables["engagements"]))
     dated = list(groups(prepared(frames, results)))
     began = _first_on_record(engagements, dated)
@@ -189,7 +192,10 @@ def _engagements(engagements: Lazy) -> Lazy:
     come and was known.
     """
     names = engagements.collect_schema().names()
-    about = [name for name in ("rep_id", "promised_result", "spell") if name in names]
+    about = []
+    for name in ("rep_id", "promised_result", "spell"):
+        if name in names:
+            about.append(name)
     start = nw.col("start_date")
     end = nw.col("end_date")
     recorded = month_number(nw.col("recorded_date"))

@@ -51,7 +51,10 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
     used = known.reset_index(drop=True)
     if used.empty:
         raise NotFittedError(say("rep_liking.lacking.nothing_known"))
-    alike = [name for name in (*columns, *plain) if used[name].nunique() == 1]
+    alike = []
+    for name in (*columns, *plain):
+        if used[name].nunique() == 1:
+            alike.append(name)
     if alike:
         names = ", ".join(alike)
         raise NotFittedError(say("rep_liking.lacking.no_variation", measures=names))

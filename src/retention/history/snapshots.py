@@ -99,7 +99,10 @@ def _frames(spells: pd.DataFrame, tables: Mapping[str, Any], last: int) -> dict[
     starts = month_of(spells["start_date"])
     first = int(starts.min())
     months = range(first - BEFORE, last + 1)
-    frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
+    frames = {}
+    for name, rows in tables.items():
+        if name != "clients":
+            frames[name] = _polars(rows)
     numbered = spells.assign(spell=range(len(spells)))
     frames["engagements"] = _polars(numbered)
     frames["months"] = pl.DataFrame({"month": months}).lazy()
@@ -196,7 +199,10 @@ def _before_record(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
 def _polars(frame: pd.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     if isinstance(frame, pl.LazyFrame):
         return frame
-    texts = {name: "string" for name in frame if frame[name].dtype == object}
+    texts = {}
+    for name in frame:
+        if frame[name].dtype == object:
+            texts[name] = "string"
     typed = frame.astype(texts)
     return pl.from_pandas(typed).lazy()
 
@@ -274,7 +280,10 @@ def _starts(rows: pd.DataFrame, window: Window, min_events: int, block: int) -> 
     gone = by_client.min() + window.ahead
     all_months = rows["month"].to_numpy()
     months = np.unique(all_months)
-    counts = [month for month in months if (gone <= month).sum() >= min_events]
+    counts = []
+    for month in months:
+        if (gone <= month).sum() >= min_events:
+            counts.append(month)
     if not counts:
         return []
     last_count = int(counts[-1])

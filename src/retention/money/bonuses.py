@@ -22,10 +22,6 @@ from retention.words import Said, say, together
 
 HALF_YEAR = 6  # months: STUDY B5
 YEAR = 12
-FULL_AT, NONE_AT = (
-    0.5,
-    1.0,
-)  # (ours) ends over expected at which a rep earns all of the bonus, and none; between, in part
 SHUFFLES = 400
 LUCK_DRAWS = 200
 MIN_EACH = 5  # (ours) clients from which a seller's bonuses are looked at
@@ -64,7 +60,8 @@ def sellers_now(staff: pd.DataFrame | None, cutoff: dt.date, months: int) -> Sel
     percent = float(mean["commission_pct"])
     commission = percent / 100 if math.isfinite(percent) else 0.0
     salary = float(mean["monthly_salary"])
-    return Sellers(number, salary, commission, float(mean["quota"]))
+    quota = float(mean["quota"])
+    return Sellers(number, salary, commission, quota)
 
 
 def _months_there(people: pd.DataFrame, cutoff: dt.date, months: int) -> pd.Series:
@@ -76,9 +73,11 @@ def _months_there(people: pd.DataFrame, cutoff: dt.date, months: int) -> pd.Seri
     columns = [*people, *{"started_on", "ended_on"} - set(people)]
     dated = people.reindex(columns=columns)
     started = pd.to_datetime(dated["started_on"])
-    begin = started.clip(lower=first).fillna(first)
+    not_before = started.clip(lower=first)
+    begin = not_before.fillna(first)
     after_end = pd.to_datetime(dated["ended_on"]) + DAY
-    end = after_end.fillna(last).clip(upper=last)
+    still_there = after_end.fillna(last)
+    end = still_there.clip(upper=last)
     days = (end - begin).dt.days
     return days.clip(lower=0) / 30.4375
 
@@ -100,10 +99,13 @@ def seller_rule(
         return empty, Finding("B4", say("economics.seller.lacking_staff"))
     margin = worth_ahead.new - who.commission * ahead.new
     kept = margin / who.number
-    so_far = np.cumsum(kept, axis=1)[:, 1:]
-    paid_back = so_far >= who.salary * np.arange(1, AHEAD + 1)
+    sums = np.cumsum(kept, axis=1)
+    so_far = sums[:, 1:]
+    months_paid = np.arange(1, AHEAD + 1)
+    paid_back = so_far >= who.salary * months_paid
     month = paid_back.argmax(axis=1) + 1.0
-    months = np.where(paid_back.any(axis=1), month, np.inf)
+    ever = paid_back.any(axis=1)
+    months = np.where(ever, month, np.inf)
     values = [
         (say("economics.seller.signs"), ahead.signed / who.number, "number"),
         (say("economics.seller.fee"), ahead.fee, "money"),
@@ -135,7 +137,8 @@ def _rule_words(who: Sellers, ahead: Outlook, months: Floats) -> Finding:
     quota = say("economics.seller.quota", rate=rate, quota=who.quota) if known else ""
     when = say("economics.seller.does_not_pay")
     if math.isfinite(months[0]):
-        low, high = ahead.limits(months, "months")[1:]
+        month_limits = ahead.limits(months, "months")
+        low, high = month_limits[1:]
         limits = interval_words(low, high, "months")
         when = say("economics.seller.pays", months=months[0], limits=limits)
     single = together(rule, quota, when, say("economics.seller.single"))
@@ -179,8 +182,10 @@ def _longevity(followed: Course, margins: Course, bonus: float) -> list[tuple[Sa
     discount = (1 + DISCOUNT) ** (due / YEAR)
 
     def cost(stay: Floats) -> Floats:
-        paid = stay[:, due] * fee[:, due - 1]
-        return bonus * (paid / discount).sum(axis=1)
+        fee_due = fee[:, due - 1]
+        paid = stay[:, due] * fee_due
+        paid_out = (paid / discount).sum(axis=1)
+        return bonus * paid_out
 
     stay = stay_by(chose, other)
     value = worth(stay, brought, followed.known)
@@ -192,10 +197,11 @@ def _longevity(followed: Course, margins: Course, bonus: float) -> list[tuple[Sa
         return later_worth - cost(later) - value
 
     needed = 1 - _root(gain, len(value))
+    lowered = np.where(needed < 1, needed, np.nan)
     return [
         (say("economics.longevity.cost"), cost(stay), "money"),
         (say("economics.longevity.worth"), value, "money"),
-        (say("economics.longevity.needed"), np.where(needed < 1, needed, np.nan), "share"),
+        (say("economics.longevity.needed"), lowered, "share"),
     ]
 
 
@@ -239,13 +245,17 @@ def _luck_of_sellers(spells: pd.DataFrame) -> list[Estimate]:
 
     def spread(labels: Floats) -> float:
         means = np.bincount(labels, reached) / size
-        return float(np.average(means**2, weights=size))
+        spread = np.average(means**2, weights=size)
+        return float(spread)
 
     by_chance = [spread(rng.permutation(who)) for _ in range(SHUFFLES)]
     real = spread(who)
     mean = float(np.mean(by_chance))
-    limits = [mean, *np.quantile(by_chance, [0.025, 0.975])]
-    shares = [min(1.0, value / real) if real > 0 else 1.0 for value in limits]
+    tails = [0.025, 0.975]
+    limits = [mean, *np.quantile(by_chance, tails)]
+    shares = []
+    for value in limits:
+        shares.append(min(1.0, value / real) if real > 0 else 1.0)
     gone = int(rows["ended"].sum())
     counts = (len(rows), gone)
     estimate = Estimate.of("B5", say("economics.longevity.luck"), ALL, shares, "share", counts)
@@ -267,7 +277,8 @@ def rep_salary(staff: pd.DataFrame | None) -> float:
     """The median salary of the reps, a month; NaN where it is not on record."""
     if staff is None or not {"role", "monthly_salary"} <= set(staff):
         return math.nan
-    of_reps = staff.loc[staff["role"] == "rep", "monthly_salary"]
+    is_rep = staff["role"] == "rep"
+    of_reps = staff.loc[is_rep, "monthly_salary"]
     salaries = of_reps.astype(float)
     return float(salaries.quantile())  # the median, without its warning where all are blank
 
@@ -278,9 +289,10 @@ def rep_bonus(
     """What a bonus on retention would pay the reps in a year, and how much of it would be luck
     (B6).
 
-    `ends` as of `recent_ends`; reps with under five expected get none. All of the bonus at half the
-    expected ends, none at as many as expected; by the ends as they are, and drawn towards the mean
-    as far as luck explains them. Luck: what it would pay if all reps were equal.
+    `ends` as of `recent_ends`; reps with under five expected get none. All of the bonus at
+    `bonus_full_at` times the expected ends, none at `bonus_none_at` times as many (`asked`); by the
+    ends as they are, and drawn towards the mean as far as luck explains them. Luck: what it would
+    pay if all reps were equal.
     """
     ends = ends[ends["expected"] >= MIN_EXPECTED]
     if ends.empty or not math.isfinite(salary):
@@ -290,14 +302,15 @@ def rep_bonus(
     most = asked.rep_bonus * salary * YEAR
     due = ends["expected"]
     rng = np.random.default_rng(SEED)
-    equal = [_pay(pd.Series(rng.poisson(due), due.index), due) for _ in range(LUCK_DRAWS)]
-    paid = _pay(ends["observed"], due)
+    equal = [_pay(pd.Series(rng.poisson(due), due.index), due, asked) for _ in range(LUCK_DRAWS)]
+    paid = _pay(ends["observed"], due, asked)
     rows = []
     lucky = []
     for k, way in enumerate(("economics.rep_bonus.as_is", "economics.rep_bonus.shrunk")):
         alike = [draw[k] for draw in equal]
         mean = float(np.mean(alike))
-        luck = [mean, *np.quantile(alike, [0.025, 0.975])]
+        tails = [0.025, 0.975]
+        luck = [mean, *np.quantile(alike, tails)]
         share = [min(1.0, value / paid[k]) for value in luck] if paid[k] > 0 else [math.nan]
         lucky.append(share)
         values = [
@@ -325,13 +338,13 @@ def _luck_words(share: list[float], reps: int) -> Finding:
     )
 
 
-def _pay(observed: pd.Series, expected: pd.Series) -> list[float]:
+def _pay(observed: pd.Series, expected: pd.Series, asked: WhatIfSettings) -> list[float]:
     """Sum over reps of the share of the full bonus that they earn: by ratios as they are, and
     shrunken.
     """
     counts = observed.astype(float)
     table = funnel(counts, expected.astype(float))
-    below = NONE_AT - table[["ratio", "shrunk"]]
-    earned = below / (NONE_AT - FULL_AT)
+    below = asked.bonus_none_at - table[["ratio", "shrunk"]]
+    earned = below / (asked.bonus_none_at - asked.bonus_full_at)
     shares = earned.clip(0, 1).sum()
     return [float(part) for part in shares]

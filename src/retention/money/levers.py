@@ -93,19 +93,23 @@ class _Base:
         """
         there = stay_by(*self.paces, slower)
         stay = there[:, : self.horizon]
-        brought = stay * self.paid[fees][:, : self.horizon]
-        return np.asarray(self.signed * brought.sum(axis=1))
+        fees_paid = self.paid[fees]
+        brought = stay * fees_paid[:, : self.horizon]
+        total = brought.sum(axis=1)
+        return np.asarray(self.signed * total)
 
     def swing(self, slower: float = 1.0, rate: float = 1.0) -> float:
         """The usual change of revenue from month to month, as a share of it, if clients come and go
         at random.
         """
         stay = stay_by(*self.paces, slower)
-        there = float(stay[0, self.horizon - 1])
+        last = self.horizon - 1
+        there = float(stay[0, last])
         each = self.fees.paid
         paid = pd.DataFrame(each).mean(axis=1)[(self.fees.spells["entry_months"] == 0).to_numpy()]
         squares = float((paid**2).mean())
-        moves = rate * self.signed[0] * squares * (2 - there)
+        signings = rate * self.signed[0]
+        moves = signings * squares * (2 - there)
         fees = self.level(slower, fees=True)
         revenue = float(rate * fees[0])
         return math.sqrt(moves) / revenue if revenue > 0 else math.nan
@@ -113,7 +117,8 @@ class _Base:
     def estimate(self) -> _Base:
         """The same without its draws, for what is tried many times."""
         first = self.weights[:1]
-        return replace(self, weights=first, signed=self.signed[:1])
+        first_signed = self.signed[:1]
+        return replace(self, weights=first, signed=first_signed)
 
     def where(self, chosen: Floats, cutoff: dt.date) -> _Base:
         """The same of some of the clients."""
@@ -145,9 +150,8 @@ def levers(
     gone = int(followed.left.sum())
     counts = (len(followed.spells), gone)
     today_level = base.level()
-    return Levers(
-        today_level, base.swing(), horizon, tuple(tried), margins.counts, counts, weights.sizes
-    )
+    swing = base.swing()
+    return Levers(today_level, swing, horizon, tuple(tried), margins.counts, counts, weights.sizes)
 
 
 def _tried(base: _Base, who: Sellers | None, asked: WhatIfSettings, cutoff: dt.date) -> list[Lever]:
@@ -163,7 +167,8 @@ def _tried(base: _Base, who: Sellers | None, asked: WhatIfSettings, cutoff: dt.d
     least = float(smallest)
     if (size > least).any():
         larger = base.where(size > least, cutoff)
-        tried.append(_up_market(base, larger, asked, today, least))
+        lever = _up_market(base, larger, asked, today, least)
+        tried.append(lever)
     stopped = _without_monthly(base, asked, revenue)
     return tried if stopped is None else [*tried, stopped]
 
@@ -189,7 +194,8 @@ def _leave_less(base: _Base, asked: WhatIfSettings, today: Floats) -> Lever:
     name = say("economics.change.leaving", share=asked.leaving_lowered)
     assumes = say("economics.assumes.leaving")
     more = base.level(slower) - today
-    return Lever(name, more, base.swing(slower), assumes)
+    swing = base.swing(slower)
+    return Lever(name, more, swing, assumes)
 
 
 def _raise_rates(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lever:
@@ -202,7 +208,8 @@ def _raise_rates(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lever:
     name = say("economics.change.rates", share=asked.rates_raised)
     assumes = together(say("economics.assumes.rates"), bound)
     raised = asked.rates_raised * revenue
-    return Lever(name, raised, base.swing(), assumes)
+    swing = base.swing()
+    return Lever(name, raised, swing, assumes)
 
 
 def _eaten(base: _Base, raised: float) -> float:
@@ -225,13 +232,15 @@ def _up_market(
     lost = base.signed - rest.signed
     signed = rest.signed + asked.replaced * lost
     nothing = np.zeros_like(today)
-    each = np.divide(rest.level(), rest.signed, out=nothing, where=rest.signed > 0)
+    level = rest.level()
+    each = np.divide(level, rest.signed, out=nothing, where=rest.signed > 0)
     before = rest.signed[0]
     rate = float(signed[0] / rest.signed[0]) if before else 1.0
     name = say("economics.change.smallest", share=asked.smallest_declined)
     assumes = say("economics.assumes.smallest", least=least, share=asked.replaced)
     swing = rest.swing(rate=rate)
-    return Lever(name, signed * each - today, swing, assumes)
+    change = signed * each - today
+    return Lever(name, change, swing, assumes)
 
 
 def _without_monthly(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lever | None:
@@ -342,7 +351,10 @@ def lever_words(effects: Levers | None, currency: str = "") -> Finding:
     )
     share = value / effects.today[0]
     of_today = say("economics.levers.of_today", share=share, counts=effects.counts)
-    close = [x.name for x in others if effects.limits(best.gain - x.gain)[1] <= 0]
+    close = []
+    for x in others:
+        if effects.limits(best.gain - x.gain)[1] <= 0:
+            close.append(x.name)
     apart = say("economics.levers.close", others=", ".join(close)) if close else ""
     text = together(lead, of_today, best.assumes, apart)
     return Finding("B3", text)

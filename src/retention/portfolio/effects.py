@@ -88,13 +88,15 @@ def sign_effects(book: Book) -> Estimates:
     bad = signs(book.spells)
     found = []
     let_go = exit_rows(book.spells, kinds=(AGENCY,))
-    chances = [(LEFT, exit_rows(book.spells)), (LET_GO, let_go)]
+    ends = exit_rows(book.spells)
+    chances = [(LEFT, ends), (LET_GO, let_go)]
     begin = book.cutoff - pd.DateOffset(months=24)
     late = days_late(book.known, begin)
     margins = book.monthly["margin"]
     amounts = [(LATE, late, "number"), (MARGIN, margins, "money")]
     for sign in bad:
-        keys = pd.MultiIndex.from_frame(book.spells[KEY])
+        engagements = book.spells[KEY]
+        keys = pd.MultiIndex.from_frame(engagements)
         marks = bad[sign].set_axis(keys)
         for outcome, at in chances:
             found += _sign_ratio(sign, outcome, at, marks)
@@ -111,7 +113,8 @@ def _sign_ratio(sign: str, outcome: Said, at: pd.DataFrame, marks: pd.Series) ->
     `at`: rows of `exit_rows`; `marks`: whether each engagement has the sign, by `KEY`.
     """
     keys = pd.MultiIndex.from_frame(at[KEY])
-    own = marks.reindex(keys).set_axis(at.index)
+    known = marks.reindex(keys)
+    own = known.set_axis(at.index)
     own = own.dropna().astype(bool)
     rows_known = at.loc[own.index]
     rows = rows_known.reset_index(drop=True)
@@ -141,7 +144,8 @@ def _difference(
     both_known = values.notna() & marks.notna()
     known = both_known.to_numpy()
     reps = book.last_rep(values.index[known])
-    by_rep = _gap_by_rep(values[known], marks[known].astype(bool), reps)
+    marked = marks[known].astype(bool)
+    by_rep = _gap_by_rep(values[known], marked, reps)
     half = max(half, by_rep.reach(0.975))
     limits = (gap, gap - half, gap + half)
     counts = (int(n.sum()), 0)
@@ -172,7 +176,9 @@ def _shrunk(rows: list[Estimate]) -> list[Estimate]:
     keep = PRIOR_SD**2 / total
     made = []
     for row, share, t, s in zip(ratios, keep, theta, se, strict=True):
-        limits = [exp(share * t + z * np.sqrt(share) * s) for z in (0.0, -Z95, Z95)]
+        limits = []
+        for z in (0.0, -Z95, Z95):
+            limits.append(exp(share * t + z * np.sqrt(share) * s))
         counts = (row.n_clients, row.n_events)
         estimate = Estimate.of(row.id, row.name, SHRUNK, limits, "ratio", counts)
         made.append(estimate)
@@ -198,8 +204,10 @@ def beyond_luck(*found: Estimates) -> Finding:
     limits = [(row.estimate, row.low, row.high) for row in rows]
     values = np.array(limits)
     values[ratio] = np.log(values[ratio])
-    errors = (values[:, 2] - values[:, 1]) / (2 * Z95)
-    p = 2 * stats.norm.sf(np.abs(values[:, 0]) / errors)
+    widths = values[:, 2] - values[:, 1]
+    errors = widths / (2 * Z95)
+    distance = np.abs(values[:, 0])
+    p = 2 * stats.norm.sf(distance / errors)
     beyond = multipletests(p, alpha=FALSE_DISCOVERIES, method="fdr_bh")
     kept = beyond[0]
     return _luck_words([row for row, keep in zip(rows, kept, strict=True) if keep], len(rows))
@@ -208,7 +216,9 @@ def beyond_luck(*found: Estimates) -> Finding:
 def _luck_words(out: list[Estimate], looked: int) -> Finding:
     if not out:
         return Finding("D7", say("portfolio.effects.none", looked=looked))
-    names = [say("portfolio.effects.one", effect=row.name, outcome=row.group) for row in out]
+    names = []
+    for row in out:
+        names.append(say("portfolio.effects.one", effect=row.name, outcome=row.group))
     listed = ", ".join(names)
     some = say("portfolio.effects.some", out=len(out), looked=looked, names=listed)
     text = together(some, say("portfolio.effects.luck"))
@@ -239,23 +249,28 @@ def after_events(
     """
     rows = month_rows(spells)
     term = rows["contract_term_months"].astype(int)
-    on_due = (term == 1) | (rows["to_month"] % term == 0)
+    at_due = rows["to_month"] % term == 0
+    on_due = (term == 1) | at_due
     rows = rows[on_due].reset_index(drop=True)
-    month = (rows["from_month"] - notice).clip(lower=0)
+    month_before = rows["from_month"] - notice
+    month = month_before.clip(lower=0)
     decided = add_months(rows["start_date"], month)
-    fixed_term = (rows["contract_term_months"] > 1).astype(float)
+    longer = rows["contract_term_months"] > 1
+    fixed_term = longer.astype(float)
     others = pd.DataFrame({"fixed": fixed_term})
     found = []
     for event, dated in days.items():
         clients = rows[["client_id"]]
         at = clients.assign(row=rows.index, decided=decided)
-        on_day = dated.assign(day=pd.to_datetime(dated["day"]))
+        day = pd.to_datetime(dated["day"])
+        on_day = dated.assign(day=day)
         at = at.merge(on_day, on="client_id")
         hit = at["day"] < at["decided"]
         if months:
             span = pd.DateOffset(months=months)
             hit &= at["day"] >= at["decided"] - span
-        marked = rows.index.isin(at.loc[hit, "row"])
+        rows_hit = at.loc[hit, "row"]
+        marked = rows.index.isin(rows_hit)
         marks = pd.Series(marked, rows.index)
         hits = rows[marks]
         row = "D4" if months else "D7"
@@ -287,10 +302,13 @@ def new_rep(panel: Panel) -> Estimates:
     change = say("portfolio.new_rep.change")
     for who, part in (("loved", every[loved]), ("others", every[~loved])):
         new = part["new"].astype(bool)
-        by_client = part[new].groupby("client")["moved"].mean()
-        gap = by_client - part.loc[~new, "moved"].mean()
+        moved_clients = part[new].groupby("client")
+        by_client = moved_clients["moved"].mean()
+        others = part.loc[~new, "moved"]
+        gap = by_client - others.mean()
         if len(gap) >= MIN_CLIENTS:
-            quantile = stats.t.ppf(0.975, len(gap) - 1)
+            degrees = len(gap) - 1
+            quantile = stats.t.ppf(0.975, degrees)
             half = quantile * gap.sem()
             by_rep = _gap_by_rep(part["moved"], new, part["rep"])
             half = max(half, by_rep.reach(0.975))
@@ -315,13 +333,17 @@ def _ratings_moved(panel: Panel) -> pd.DataFrame:
     rows = [pd.DataFrame(columns=columns)]
     for month in range(span, rep.shape[1] - span):
         months_before = panel.liking[:, month - span : month]
-        before = pd.DataFrame(months_before).mean(axis=1)
+        earlier = pd.DataFrame(months_before)
+        before = earlier.mean(axis=1)
         months_after = panel.liking[:, month : month + span]
-        after = pd.DataFrame(months_after).mean(axis=1)
+        later = pd.DataFrame(months_after)
+        after = later.mean(axis=1)
         last, first = rep[:, month - 1], rep[:, month]
-        same_before = rep[:, month - span : month] == last[:, None]
+        rep_before = rep[:, month - span : month]
+        same_before = rep_before == last[:, None]
         old = same_before.all(axis=1)
-        same_after = rep[:, month : month + span] == first[:, None]
+        rep_after = rep[:, month : month + span]
+        same_after = rep_after == first[:, None]
         new = same_after.all(axis=1)
         kept = old & new & (last != NOBODY)
         steady = kept & (first != NOBODY)
@@ -345,14 +367,17 @@ def happenings(book: Book) -> dict[str, pd.DataFrame]:
         .str.casefold()
         .map(lambda flag: NOTED.get(flag, {}).get("group", RED_FLAG))
     )
-    by_kind = {str(name): rows for name, rows in flags.groupby(group)}
+    by_kind = {}
+    for name, rows in flags.groupby(group):
+        by_kind[str(name)] = rows
     return {"anything": flags} | by_kind
 
 
 def changes(book: Book) -> dict[str, pd.DataFrame]:
     """Raises of the fee, new reps and free work, for `after_events`: `client_id, day` (D4, C9)."""
     assignments = book.known.get("assignments")
-    reps = new_reps(book.spells, assignments, book.known.get("staff"))
+    staff = book.known.get("staff")
+    reps = new_reps(book.spells, assignments, staff)
     asked = columns_of(book.known, "requests", "client_id", "requested_on", "in_scope", "billed")
     free = asked[asked["in_scope"].eq(False) & asked["billed"].eq(False)].rename(
         columns={"requested_on": "day"}

@@ -107,7 +107,8 @@ def write_sample(
     else:
         with ProcessPoolExecutor(2, get_context("spawn")) as pool:
             made = list(pool.map(write, range(count)))
-    text = json.dumps(_truth(agency, seed, clients, made), indent=1, allow_nan=False)
+    truth_ = _truth(agency, seed, clients, made)
+    text = json.dumps(truth_, indent=1, allow_nan=False)
     (out / "truth.json").write_text(text + "\n", "utf-8")
     day = agency.last_day.date()
     words = {"last": day, "seed": seed, "dictionary": dictionary()}
@@ -152,7 +153,10 @@ def _typed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Months as dates and yes and no as true and false: Parquet has types for them, where CSV has
     words.
     """
-    kinds = {column.name: column.kind for column in TABLES[name].columns if column.name in frame}
+    kinds = {}
+    for column in TABLES[name].columns:
+        if column.name in frame:
+            kinds[column.name] = column.kind
     told = {c: pd.to_datetime(frame[c]) for c, kind in kinds.items() if kind == "month"}
     told |= {
         c: frame[c].map({"yes": True, "no": False}).astype("boolean")
@@ -171,7 +175,8 @@ def _truth(
     reps = pd.DataFrame(agency.reps)
     promises = pd.Series(FACTS["sellers"]["promise"])
     planted = promises * agency.world.promise
-    sellers = pd.DataFrame({"promise": promises, "early_leaving": planted})
+    columns = {"promise": promises, "early_leaving": planted}
+    sellers = pd.DataFrame(columns)
     return {
         "about": "Planted truth, for tests of the analyses; no analysis reads it. Effects are on "
         "the log-hazard scale.",
@@ -204,7 +209,8 @@ def _states(books: Books) -> list[dict[str, Any]]:
         for name, state in states.items()
     }
     kinds = rows["kind"].map(KINDS)
-    kind = kinds.where(rows["kind"] > 0, None)
+    known = rows["kind"] > 0
+    kind = kinds.where(known, None)
     names = {"z": "size", "wish": "wish_month", "decided": "decided_month", "ended": "ended_month"}
     renamed = rows.rename(columns=names)
     table = renamed.assign(kind=kind, first_month=first + 1, **shown)

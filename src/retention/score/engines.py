@@ -82,9 +82,10 @@ def write_features(
         return month_features(frames, window, results, since)
 
     every_month = range(first, last + 1)
+    numbers = range(len(spells))
     task = _Task(
         tables=tables,
-        spells=spells.assign(spell=range(len(spells))),
+        spells=spells.assign(spell=numbers),
         months=pd.DataFrame({"month": every_month}),
         last=last,
         part_months=part_months,
@@ -147,7 +148,8 @@ def _tables(folder: Path) -> dict[str, Path]:
         wrong += faults(name, scan.collect_schema())
     if wrong:
         head = say("study.features.faults", faults=len(wrong))
-        raise ConfigError("\n".join([head, *wrong]))
+        lines = [head, *wrong]
+        raise ConfigError("\n".join(lines))
     return tables
 
 
@@ -197,13 +199,17 @@ class _Polars:
         self.tables = {name: pl.scan_parquet(_files(path)) for name, path in tables.items()}
 
     def frame(self, rows: pd.DataFrame) -> Any:
-        texts = {name: "string" for name in rows if rows[name].dtype == object}
+        texts = {}
+        for name in rows:
+            if rows[name].dtype == object:
+                texts[name] = "string"
         typed = rows.astype(texts)
         return pl.from_pandas(typed).lazy()
 
     def between(self, first: str, last: str) -> dict[str, Any]:
         client = pl.col("client_id")
-        inside = client.is_between(pl.lit(first), pl.lit(last))
+        low = pl.lit(first)
+        inside = client.is_between(low, pl.lit(last))
         return {
             n: t.filter(inside) if "client_id" in t.collect_schema() else t
             for n, t in self.tables.items()
@@ -230,8 +236,12 @@ class _DuckDB:
     def frame(self, rows: pd.DataFrame) -> Any:
         import pyarrow as pa
 
-        texts = {name: "string" for name in rows if rows[name].dtype == object}
-        table = pa.Table.from_pandas(rows.astype(texts), preserve_index=False)
+        texts = {}
+        for name in rows:
+            if rows[name].dtype == object:
+                texts[name] = "string"
+        typed = rows.astype(texts)
+        table = pa.Table.from_pandas(typed, preserve_index=False)
         return self.base.from_arrow(table)
 
     def between(self, first: str, last: str) -> dict[str, Any]:
@@ -254,8 +264,10 @@ def _part_by_part(engine: _Polars | _DuckDB, task: _Task, out: Path) -> None:
     about = {"months": engine.frame(task.months)}
     given = []
     for part in parts:
-        newest = str(part["client_id"].iloc[-1])
-        first, last = str(part["client_id"].iloc[0]), newest
+        last_id = part["client_id"].iloc[-1]
+        newest = str(last_id)
+        first_id = part["client_id"].iloc[0]
+        first, last = str(first_id), newest
         tables = engine.between(first, last)
         rows = engine.frame(part)
         given.append({**tables, "engagements": rows, **about})
@@ -273,7 +285,8 @@ def _all_loads(engine: _Polars | _DuckDB, parts: Sequence[Mapping[str, Any]]) ->
     """How many clients each rep had by month, over all parts: `rep, month, rep_load`."""
     by_part = [_loads(engine, frames) for frames in parts]
     loads = pd.concat(by_part)
-    sums = loads.groupby(["rep", "month"], as_index=False)
+    key = ["rep", "month"]
+    sums = loads.groupby(key, as_index=False)
     every = sums["rep_load"].sum()
     types = {"rep": object, "month": "int64", "rep_load": float}
     return every.astype(types)

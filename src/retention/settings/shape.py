@@ -110,7 +110,8 @@ class WhatIfSettings(Strict):
 
     `smallest_declined`: that share of clients, the smallest by planned spend, is no longer signed,
     and `replaced` of them by others. `longevity_bonus`: of a month's fee, to the seller, each half
-    year. `rep_bonus`: of the salary.
+    year. `rep_bonus`: of the salary, all of it at `bonus_full_at` times the expected ends, none
+    from `bonus_none_at` times as many on (ours: halving churn earns all, the usual earns nothing).
     """
 
     sellers_added: float = Field(default=1.0, gt=0, le=100)
@@ -121,6 +122,14 @@ class WhatIfSettings(Strict):
     rates_raised: float = Field(default=0.05, gt=0, le=1)
     longevity_bonus: float = Field(default=0.5, ge=0, le=12)
     rep_bonus: float = Field(default=0.15, ge=0, le=1)
+    bonus_full_at: float = Field(default=0.5, ge=0, le=10)
+    bonus_none_at: float = Field(default=1.0, gt=0, le=10)
+
+    @model_validator(mode="after")
+    def _fewer_ends_earn_more(self) -> Self:
+        if self.bonus_full_at >= self.bonus_none_at:
+            raise ValueError("bonus_full_at must be below bonus_none_at")
+        return self
 
 
 class EngineSettings(Strict):
@@ -194,7 +203,10 @@ class Settings(Strict):
     @model_validator(mode="after")
     def _no_convention_of_ends(self) -> Self:
         """A snapshot has no dates of its own, so that no convention of dates can apply to it."""
-        given = [f"dates.{name}" for name, value in self.dates if value is not None]
+        given = []
+        for name, value in self.dates:
+            if value is not None:
+                given.append(f"dates.{name}")
         given += ["end_grace_days"] if self.end_grace_days is not None else []
         if self.is_snapshot and given:
             raise ValueError(

@@ -20,7 +20,8 @@ def steiger(first: float, second: float, between: float, n: int) -> float:
     """
     mean = ((first + second) / 2) ** 2
     rest = 1 - 2 * mean - between**2
-    shared = between * (1 - 2 * mean) - mean / 2 * rest
+    mean_part = 1 - 2 * mean
+    shared = between * mean_part - mean / 2 * rest
     return (math.atanh(first) - math.atanh(second)) * math.sqrt(
         (n - 3) / (2 - 2 * shared / (1 - mean) ** 2)
     )
@@ -34,7 +35,8 @@ def zou(
     >>> [round(limit, 4) for limit in zou(-0.42, -0.25, 0.35, 120)]
     [-0.3577, 0.0194]
     """
-    quantile = NormalDist().inv_cdf((1 + level) / 2)
+    upper = (1 + level) / 2
+    quantile = NormalDist().inv_cdf(upper)
     half = quantile / math.sqrt(n - 3)
     low, high = (
         [math.tanh(math.atanh(r) + side * half) for r in (first, second)] for side in (-1, 1)
@@ -49,5 +51,7 @@ def zou(
     above = high[0] - first
     up = (above, second - low[1])
     gap = first - second
-    reach = [math.sqrt(a**2 + b**2 - 2 * shared * a * b) for a, b in (down, up)]
+    reach = []
+    for a, b in (down, up):
+        reach.append(math.sqrt(a**2 + b**2 - 2 * shared * a * b))
     return gap - reach[0], gap + reach[1]

@@ -44,8 +44,10 @@ def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
         terms = d / (n * (n - d))
         relative = np.sqrt(np.cumsum(terms))
         tail = (1 + level) / 2
-        by_rep = _reach_by_rep(outcome, table["month"], tail) / survival
-        quantile = stats.norm.ppf((1 + level) / 2)
+        reach_by_rep = _reach_by_rep(outcome, table["month"], tail)
+        by_rep = reach_by_rep / survival
+        upper = (1 + level) / 2
+        quantile = stats.norm.ppf(upper)
         reach = np.maximum(quantile * relative, by_rep)
         logs = np.log(survival)
         half = reach / np.abs(logs)
@@ -55,8 +57,10 @@ def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
     whole = table.assign(survival=survival, se=se, low=low, high=high)
     rows = whole[CURVE]
     told = outcome.counted
-    from_start = (told.entry <= 0) & (told.stop > 0)
-    at_start = int(told.times[from_start].sum())
+    at_once = told.entry <= 0
+    from_start = at_once & (told.stop > 0)
+    counted = told.times[from_start]
+    at_start = int(counted.sum())
     start = pd.DataFrame([(0.0, at_start, 0, 1.0, 0.0, math.nan, math.nan)], columns=CURVE)
     return start if rows.empty else pd.concat([start, rows], ignore_index=True)
 
@@ -89,8 +93,10 @@ def known_through(outcome: Outcome, least: int) -> float:
     gone = curve["survival"].iloc[-1] == 0 and outcome.stop.max() == curve["month"].iloc[-1]
     length = int(curve["month"].iloc[-1]) if gone else len(months)
     at_risk = outcome.at_risk(months)[:length]
-    late = (months == 1) & (outcome.entry > 0).any()
-    needed = np.where(late, least, 1)[: len(at_risk)]
+    entered = outcome.entry > 0
+    late = (months == 1) & entered.any()
+    least_or_one = np.where(late, least, 1)
+    needed = least_or_one[: len(at_risk)]
     short = np.flatnonzero(at_risk < needed)
     return float(short[0]) if short.size else math.inf
 
@@ -125,14 +131,17 @@ def restricted_mean(outcome: Outcome, horizon: float) -> tuple[float, float]:
     curve = kaplan_meier(outcome)
     curve = curve[curve["month"] < horizon]
     edges = np.append(curve["month"], horizon)
-    areas = curve["survival"].to_numpy() * np.diff(edges)
+    heights = curve["survival"].to_numpy()
+    areas = heights * np.diff(edges)
     n = curve["at_risk"].to_numpy(float)
     d = curve["ended"].to_numpy(float)
     sums = np.cumsum(areas[::-1])
     left = sums[::-1]
     inside = (d > 0) & (n > d)
-    risk = n[inside] * (n[inside] - d[inside])
-    variance = np.sum(left[inside] ** 2 * d[inside] / risk)
+    remaining = n[inside] - d[inside]
+    risk = n[inside] * remaining
+    weighted = left[inside] ** 2 * d[inside]
+    variance = np.sum(weighted / risk)
     se = float(np.sqrt(variance))
     return float(areas.sum()), se
 
@@ -167,7 +176,8 @@ def cumulative_incidence(
         no_limit = np.isnan(half)
         inside = np.where(no_limit, np.nan, share)
         upper = inside ** np.exp(-half)
-        return frame.assign(low=inside ** np.exp(half), high=upper)
+        lower = inside ** np.exp(half)
+        return frame.assign(low=lower, high=upper)
 
 
 def _incidence_by_rep(outcome: Outcome, rows: pd.DataFrame, tail: float) -> Floats:
@@ -181,7 +191,8 @@ def _incidence_by_rep(outcome: Outcome, rows: pd.DataFrame, tail: float) -> Floa
         by_month = np.append(0.0, reaches)
         own = (rows["kind"] == kind).to_numpy()
         months = rows["month"].to_numpy(int)[own]
-        reach[own] = by_month[months.clip(max=len(by_month) - 1)]
+        capped = months.clip(max=len(by_month) - 1)
+        reach[own] = by_month[capped]
     return reach
 
 
@@ -206,7 +217,8 @@ def _incidence(
     nothing = np.zeros_like(ended)
     later = np.divide(share - reached, 1 - ended, out=nothing, where=ended < 1)
     steps = (before * chosen - later * ended) / n
-    drift = np.append(0.0, np.cumsum(steps))
+    sums = np.cumsum(steps)
+    drift = np.append(0.0, sums)
     after_own = np.append(before - later, 0.0)
     own = after_own / np.append(n, 1.0)
     after_other = np.append(-later, 0.0)
@@ -214,11 +226,14 @@ def _incidence(
     last = np.searchsorted(times, outcome.stop, side="left")
     has_ended = outcome.kind > 0
     in_time = has_ended & (outcome.stop <= month)
-    at_end = np.where(outcome.kind == kind, own[last], other[last])
+    own_kind = outcome.kind == kind
+    at_end = np.where(own_kind, own[last], other[last])
     gain = np.where(in_time, at_end, 0.0)
     stopped = np.searchsorted(times, outcome.stop, side="right")
     upto = drift[stopped]
     entered = np.searchsorted(times, outcome.entry, side="right")
     since = drift[entered]
-    squares = outcome.times @ (gain - (upto - since)) ** 2
-    return month, kind, float(share), float(np.sqrt(squares))
+    change = gain - (upto - since)
+    squares = outcome.times @ change**2
+    error = float(np.sqrt(squares))
+    return month, kind, float(share), error

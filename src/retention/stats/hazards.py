@@ -112,7 +112,8 @@ class Fit:
         """
         weights = self._weights(parts)
         if self.n_clusters > MANY_CLUSTERS:
-            se = np.sqrt(weights @ self.sandwich() @ weights)
+            variance = weights @ self.sandwich()
+            se = np.sqrt(variance @ weights)
             return Spread(float(se), welch(*events))
         return Spread(float(jackknife(self.without_each(self.cluster) @ weights)), welch(*events))
 
@@ -128,10 +129,12 @@ class Fit:
         `reps` (n,) are names, "" for nobody, who is never left out. Empty where there are too few
         reps to tell.
         """
-        named = pd.Series(reps).replace("", None)
+        names = pd.Series(reps)
+        named = names.replace("", None)
         codes = pd.factorize(named)[0]
         ends = self.expected[codes >= 0]
-        sizes = np.bincount(codes[codes >= 0], ends).astype(float)
+        expected = np.bincount(codes[codes >= 0], ends)
+        sizes = expected.astype(float)
         if len(sizes) < FEWEST_REPS:
             width = len(self.theta)
             return np.zeros((0, width)), NO_REPS
@@ -166,8 +169,10 @@ class Fit:
         To first order on the log scale, which is as far as one-step draws are good for.
         """
         mu = self.expected[chosen]
-        scale = np.exp(-mu) / -np.expm1(-mu)
-        pace = self.slopes[chosen] / np.sqrt(scale)[:, None]
+        chance = -np.expm1(-mu)
+        scale = np.exp(-mu) / chance
+        roots = np.sqrt(scale)[:, None]
+        pace = self.slopes[chosen] / roots
         sum_all = mu.sum()
         total: np.ndarray = mu.sum() * np.exp((theta - self.theta) @ (pace.sum(axis=0) / sum_all))
         return total
@@ -195,7 +200,8 @@ class Fit:
         )
         here, pull, bend = self._resampled(count, seed, own)
         squared = pull * _solved(bend, pull)
-        return np.asarray(here + squared.sum(axis=1) / 2)
+        half = squared.sum(axis=1)
+        return np.asarray(here + half / 2)
 
     def _resampled(
         self, count: int, seed: int, values: np.ndarray
@@ -214,8 +220,10 @@ class Fit:
             .astype(float)
         )
         told = weights @ sums
-        blocks = (weights @ self._information(codes)).reshape(-1, p, p)
-        return told[:, 0], told[:, 1:], blocks
+        information = weights @ self._information(codes)
+        blocks = information.reshape(-1, p, p)
+        pulls = told[:, 1:]
+        return told[:, 0], pulls, blocks
 
     def without_each(self, group: np.ndarray) -> np.ndarray:
         """Theta as each group's rows are left out, shape (groups, p): one Newton step each, no
@@ -240,7 +248,9 @@ class Fit:
         """
         columns = self.slopes[codes >= 0]
         known = codes[codes >= 0]
-        parts = [_sums(columns * columns[:, [k]], known) for k in range(columns.shape[1])]
+        parts = []
+        for k in range(columns.shape[1]):
+            parts.append(_sums(columns * columns[:, [k]], known))
         return np.concatenate(parts, axis=1)
 
 
@@ -288,14 +298,16 @@ def fit_hazard(
     theta = np.append(own, shifted)
     ratio, base, mu, pull, weight = _parts(theta, y, X, E, w)
     by_covariate = mu[:, None] * X
-    slopes = np.column_stack([by_covariate, ratio[:, None] * base])
+    by_band = ratio[:, None] * base
+    slopes = np.column_stack([by_covariate, by_band])
     likelihood = _likelihood(theta, y, X, E, w)
     score = pull[:, None] * slopes
     slopes *= np.sqrt(weight)[:, None]
     ids = pd.Series(cluster)
     codes = pd.factorize(ids)[0]
     time = E @ np.exp(theta[k:])
-    expected = np.exp(X @ theta[:k]) * time
+    by_covariates = X @ theta[:k]
+    expected = np.exp(by_covariates) * time
     return Fit(tuple(names), theta, score, slopes, codes, likelihood, expected, bands)
 
 
@@ -324,10 +336,13 @@ def _optimum(
     NotFittedError where a coefficient has no finite optimum.
     """
     k = Z.shape[1]
-    rate = w @ y / (w @ E).sum()
+    total = (w @ E).sum()
+    rate = w @ y / total
     start = float(np.log(rate))
-    rates = np.full(E.shape[1], start)
-    theta = np.append(np.zeros(k), rates)
+    bands = E.shape[1]
+    rates = np.full(bands, start)
+    nothing = np.zeros(k)
+    theta = np.append(nothing, rates)
     likelihood = _likelihood(theta, y, Z, E, w)
     for number in range(STEPS):
         step = _step(theta, y, Z, E, w, scoring=number < SCORING)
@@ -383,10 +398,12 @@ def _parts(
     weight of mu.
     """
     k = X.shape[1]
-    capped = np.clip(theta[k:], -40, 40)
+    own = theta[k:]
+    capped = np.clip(own, -40, 40)
     base = E * np.exp(capped)
     linear = X @ theta[:k]
-    ratio = np.exp(np.clip(linear, -40, 40))
+    bounded = np.clip(linear, -40, 40)
+    ratio = np.exp(bounded)
     hazard = ratio * base.sum(axis=1)
     mu = np.maximum(hazard, 1e-300)
     chance = -np.expm1(-mu)
@@ -401,8 +418,10 @@ def _likelihood(
     """The log-likelihood."""
     parts = _parts(theta, y, X, E, w)
     mu = parts[2]
-    logs = np.log(np.maximum(-np.expm1(-mu), 1e-300))
-    return float(w @ np.where(y > 0, logs, -mu))
+    gone = -np.expm1(-mu)
+    logs = np.log(np.maximum(gone, 1e-300))
+    logs_of = np.where(y > 0, logs, -mu)
+    return float(w @ logs_of)
 
 
 def _summed(
@@ -434,7 +453,8 @@ def bunched(codes: np.ndarray, most: int = BUNCHES) -> np.ndarray:
 def _solved(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solutions of several systems, shapes (m, p, p) and (m, p); NaN for those without one."""
     try:
-        solved = np.linalg.solve(left, right[..., None])
+        columns = right[..., None]
+        solved = np.linalg.solve(left, columns)
         return np.asarray(solved[..., 0])
     except np.linalg.LinAlgError:
         rank = np.linalg.matrix_rank(left)
@@ -452,8 +472,10 @@ def _bend(
     """
     k = X.shape[1]
     linear = X @ theta[:k]
-    ratio = np.exp(np.clip(linear, -40, 40))
-    capped = np.clip(theta[k:], -40, 40)
+    bounded = np.clip(linear, -40, 40)
+    ratio = np.exp(bounded)
+    own = theta[k:]
+    capped = np.clip(own, -40, 40)
     base = E * np.exp(capped)
     hazard = ratio * base.sum(axis=1)
     mu = np.maximum(hazard, 1e-300)
@@ -462,7 +484,8 @@ def _bend(
     by_covariate = mu[:, None] * X
     raw = np.column_stack([by_covariate, rates])
     odds_ = np.exp(-mu) / leave
-    pull = w * np.where(y > 0, odds_, -1.0)
+    weight = np.where(y > 0, odds_, -1.0)
+    pull = w * weight
     size = (raw.shape[1],) * 2
     second = np.zeros(size)
     weighted = X * (pull * mu)[:, None]
@@ -474,7 +497,8 @@ def _bend(
     second[k:, k:] = np.diag(pull @ rates)
     stay_ = np.exp(-mu)
     values, vectors = np.linalg.eigh((raw * (w * y * stay_ / leave**2)[:, None]).T @ raw - second)
-    curvature = np.maximum(np.abs(values), 1e-8)
+    sizes = np.abs(values)
+    curvature = np.maximum(sizes, 1e-8)
     return (vectors * curvature) @ vectors.T
 
 

@@ -56,15 +56,19 @@ def _logrank_stratum(outcome: Outcome, codes: Any, groups: int) -> tuple[Floats,
     """Ends in excess of those expected (groups,) and their covariance (groups, groups)."""
     table = event_table(outcome)
     times, n, d = (table[c].to_numpy(float) for c in ("month", "at_risk", "ended"))
-    each = [outcome.where(codes == g) for g in range(groups)]
+    each = []
+    for g in range(groups):
+        each.append(outcome.where(codes == g))
     numbers = [part.at_risk(times) for part in each]
     share = np.stack(numbers) / n
     counts = [part.ended for part in each]
     observed = np.array(counts, dtype=float)
     nothing = np.zeros_like(n)
-    spread = d * np.divide(n - d, n - 1, out=nothing, where=n > 1)
+    steps = np.divide(n - d, n - 1, out=nothing, where=n > 1)
+    spread = d * steps
     joint = (share * spread) @ share.T
-    return observed - share @ d, np.diag(share @ spread) - joint
+    variances = np.diag(share @ spread)
+    return observed - share @ d, variances - joint
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,8 @@ def _log_rates(first: Counts, second: Counts) -> Floats:
     ]
     with np.errstate(divide="ignore"):
         first_log = np.log(rates[0])
-        return np.asarray(first_log - np.log(rates[1]))
+        second_log = np.log(rates[1])
+        return np.asarray(first_log - second_log)
 
 
 def raw_ratio(row_id: str, group: str, first: Outcome, second: Outcome) -> Estimate:
