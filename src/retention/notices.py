@@ -260,9 +260,7 @@ def _about_charge(study: Opened) -> list[str]:
     if left.empty:
         return []
     called = people_names(study.tables.get("staff"))
-    names = []
-    for who in left.unique():
-        names.append(called.get(who, who))
+    names = [called.get(who, who) for who in left.unique()]
     ids = _first(list(left.index), SHOWN)
     names_of = ", ".join(names)
     return [say("study.charge.left", clients=len(left), ids=ids, names=names_of)]

@@ -451,10 +451,7 @@ def open_clients(data_dir: str, config: str, cutoff: str, tell: Told = lambda te
     Errors as of `open_study`.
     """
     settings = resolve(data_dir, config, cutoff)
-    others = {}
-    for name in TABLES:
-        if name != "clients":
-            others[name] = TableSettings(use=False)
+    others = {name: TableSettings(use=False) for name in TABLES if name != "clients"}
     merged_tables = settings.tables | others
     settings = settings.model_copy(update={"tables": merged_tables})
     return _study_of(settings, read(settings, tell))

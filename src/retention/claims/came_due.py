@@ -35,9 +35,7 @@ def renewal_estimates(spells: pd.DataFrame, cycles: pd.DataFrame) -> Estimates:
         gone_of_term = left[part.index]
         rows.append(_share(name, part, gone_of_term))
         if months:
-            values = []
-            for p in (gone / months, *limits):
-                values.append(1 - (1 - p) ** term)
+            values = [1 - (1 - p) ** term for p in (gone / months, *limits)]
             clients = own.loc[monthly, "client_id"]
             counts = (clients.nunique(), gone)
             estimate = Estimate.of("A1", name, ARMS[MONTHLY], values, "share", counts)

@@ -36,9 +36,7 @@ def overlap_weights(
     weights = np.where(monthly, 1 - chance, chance)
     alike = np.ones(len(X))
     before, after_it = (_difference(X, monthly, w) for w in (alike, weights))
-    about = []
-    for block, column in X.columns:
-        about.append(_covariate(block, column))
+    about = [_covariate(block, column) for block, column in X.columns]
     differences = {"about": about, "before": before, "after": after_it}
     return weights, pd.DataFrame(differences)
 

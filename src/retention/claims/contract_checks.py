@@ -223,10 +223,7 @@ def grouped_cycles(
     monthly = spells["contract_term_months"] == 1
     both = monthly.nunique() > 1
     alike = overlap_weights(spells, extra)[0] if both else np.ones(len(spells))
-    kinds = []
-    for kind in KINDS.values():
-        if kind != KINDS[CLIENT]:
-            kinds.append(kind)
+    kinds = [kind for kind in KINDS.values() if kind != KINDS[CLIENT]]
     other = follow_up(spells).only(kinds)
     longest = spells["observed_months"].max()
     last_start = int(longest) - YEAR

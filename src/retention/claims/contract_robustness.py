@@ -105,9 +105,7 @@ def ratios_without_a_rep(
         return []
     place = found.fit.names.index("first")
     theta = found.fit.without_each(codes)[:, place]
-    ends = []
-    for pick in (np.nanargmin, np.nanargmax):
-        ends.append(reps[int(pick(theta))])
+    ends = [reps[int(pick(theta))] for pick in (np.nanargmin, np.nanargmax)]
     again = {}
     for rep in dict.fromkeys(ends):
         of_rep = spells["rep_id"] == rep

@@ -155,9 +155,7 @@ def _enough_words(ends: Mapping[str, int], too_few: bool) -> Said:
     least = {"each": MIN_EVENTS_GROUP, "all": MIN_EVENTS}
     if not ends:
         return say("data.enough.nobody", **least)
-    groups = []
-    for group, n in ends.items():
-        groups.append(say("data.enough.group", count=n, group=group))
+    groups = [say("data.enough.group", count=n, group=group) for group, n in ends.items()]
     key = "data.enough.not_yet" if too_few else "data.enough.yes"
     return say(key, groups=listed(groups), **least)
 

@@ -302,9 +302,7 @@ def naive_correlations(panel: Panel, month: int = 12) -> Estimates:
     staying = say("rep_liking.naive.staying")
     rows = []
     for name, x in (("liking", first), ("results", second)):
-        limits = []
-        for k in (-1, 1):
-            limits.append(math.tanh(math.atanh(x) + k * half))
+        limits = [math.tanh(math.atanh(x) + k * half) for k in (-1, 1)]
         group = say(f"rep_liking.naive.{name}")
         estimate = Estimate.of("A6", staying, group, (x, *limits), "", counts)
         rows.append(estimate)

@@ -239,9 +239,7 @@ def _all_checks(
     """Every check of the verdict, counted by kind."""
     planned = _checks(claim, PLANNED, word, sensitivities, [contrast], opposed)
     counted = [contrast, *sensitivities]
-    further = []
-    for kind, rows in others.items():
-        further.append(_checks(claim, kind, word, rows, counted))
+    further = [_checks(claim, kind, word, rows, counted) for kind, rows in others.items()]
     kinds = [check for check in (planned, *further) if check.of]
     weak = [check for check in further if 2 * check.disagree > check.of]
     if planned.names:

@@ -92,9 +92,7 @@ def _effects_of(rows: pd.DataFrame, group: str) -> list[Estimate]:
         return []
     estimates = []
     for what in BOTH:
-        ratios = []
-        for log in _with_limits(*wider(fit, {what: 1.0}, used)):
-            ratios.append(as_ratio(log))
+        ratios = [as_ratio(log) for log in _with_limits(*wider(fit, {what: 1.0}, used))]
         name = say(f"rep_liking.effects.{what}")
         estimate = Estimate.of("A6", name, group, ratios, "ratio", counts)
         estimates.append(estimate)
@@ -128,9 +126,7 @@ def ways_of_interval(panel: Panel, seed: int = 1) -> Estimates:
     if reps.max() + 1 >= MIN_CLUSTERS:
         ways += _ways(fit, reps, "by_rep", float(stats.t.ppf(0.975, reps.max())), seed)
     name = say("rep_liking.effects.difference")
-    rows = []
-    for way, values in ways:
-        rows.append(Estimate.of("A6", name, way, values, "difference", counts))
+    rows = [Estimate.of("A6", name, way, values, "difference", counts) for way, values in ways]
     return Estimates(tuple(rows), caption)
 
 
@@ -274,9 +270,7 @@ def thirds_table(panel: Panel) -> pd.DataFrame:
     table: dict[str, list[str]] = {}
     table["liking_of_the_rep"] = [say(f"rep_liking.thirds.{third}") for third in THIRDS]
     for results in THIRDS:
-        column = []
-        for liking in THIRDS:
-            column.append(cells.get((liking, results), nobody))
+        column = [cells.get((liking, results), nobody) for liking in THIRDS]
         table[f"{results}_results"] = column
     return pd.DataFrame(table)
 

@@ -75,9 +75,7 @@ def distances(grid: np.ndarray) -> np.ndarray:
     known = ~np.isnan(grid)
     last = grid.shape[1] - 1
     farthest = min(FARTHEST, last)
-    pairs = []
-    for lag in range(1, farthest + 1):
-        pairs.append((known[:, lag:] & known[:, :-lag]).sum())
+    pairs = [(known[:, lag:] & known[:, :-lag]).sum() for lag in range(1, farthest + 1)]
     enough = np.array(pairs) >= LEAST_PAIRS
     return 1 + np.flatnonzero(enough)[:REPEATS]
 
@@ -192,9 +190,7 @@ def _error(grid: np.ndarray, place: np.ndarray, groups: int) -> tuple[np.ndarray
     lags = distances(grid)
     if len(lags) < LEAST_REPEATS:
         raise ValueError(TOO_FEW)
-    found = []
-    for lag in lags:
-        found.append(_correlation(grid, lag, place, groups))
+    found = [_correlation(grid, lag, place, groups) for lag in lags]
     agree, pairs = (np.stack(each, axis=1) for each in zip(*found, strict=True))
     share = repeated(lags, agree, pairs)
     variance = np.nanvar(grid)
@@ -259,9 +255,7 @@ def _totals(values: np.ndarray, codes: np.ndarray, groups: int) -> np.ndarray:
     """
     flat = values.reshape(len(values), -1)
     known = codes >= 0
-    columns = []
-    for each in flat.T:
-        columns.append(np.bincount(codes[known], each[known], minlength=groups))
+    columns = [np.bincount(codes[known], each[known], minlength=groups) for each in flat.T]
     every = flat.sum(axis=0)
     others = every - np.stack(columns, axis=1)
     sums = np.vstack([every, others])

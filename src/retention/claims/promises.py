@@ -115,10 +115,7 @@ def beyond_luck(panel: Panel, table: pd.DataFrame) -> Findings:
     gaps = _gaps(panel, SELLER) or {}
     found = []
     for who, values in gaps.items():
-        others = []
-        for name, part in gaps.items():
-            if name != who:
-                others.append(part)
+        others = [part for name, part in gaps.items() if name != who]
         if not others or values.nunique() < 2:
             continue
         rest = pd.concat(others)

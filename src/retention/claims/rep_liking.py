@@ -98,9 +98,7 @@ def opposite_parts(panel: Panel) -> tuple[str, ...]:
     4); else empty.
     """
     rows = panel.rows
-    parts = []
-    for free in FREE.values():
-        parts.append(liking_difference(panel, rows[rows["free"] == free]))
+    parts = [liking_difference(panel, rows[rows["free"] == free]) for free in FREE.values()]
     differences = [part.theta for part in parts if not part.gate]
     if len(differences) < len(FREE):
         return ()

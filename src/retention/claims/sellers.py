@@ -184,9 +184,7 @@ def seller_words(table: pd.DataFrame) -> Findings:
 def _beyond_words(beyond: pd.DataFrame) -> str:
     if beyond.empty:
         return say("sellers.answer.within")
-    each = []
-    for who, row in beyond.iterrows():
-        each.append(say("sellers.answer.ratio", who=who, ratio=row.ratio))
+    each = [say("sellers.answer.ratio", who=who, ratio=row.ratio) for who, row in beyond.iterrows()]
     return say("sellers.answer.beyond", names=", ".join(each))
 
 

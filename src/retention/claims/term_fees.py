@@ -200,9 +200,7 @@ def _break_even_of(
         say("contract_term.estimate.ratio_needed"): with_limits(needed, sizes, "ratio"),
         say("contract_term.estimate.ratio_found"): with_limits(ratio, sizes, "ratio"),
     }
-    rows = []
-    for name, v in values.items():
-        rows.append(Estimate.of("A2", name, group, v, "ratio", counts))
+    rows = [Estimate.of("A2", name, group, v, "ratio", counts) for name, v in values.items()]
     pays = say("contract_term.estimate.chance_it_pays")
     estimate = Estimate.of("A2", pays, group, (often,), "share", counts)
     return [*rows, estimate]
@@ -459,10 +457,7 @@ def _stay(outcome: Outcome, horizon: int, slower: np.ndarray) -> np.ndarray:
     """Share still there as each month begins, were leaving by choice slower by these ratios; shape
     (m, horizon).
     """
-    other = []
-    for kind in KINDS.values():
-        if kind not in BY_CHOICE:
-            other.append(kind)
+    other = [kind for kind in KINDS.values() if kind not in BY_CHOICE]
     read = []
     by_choice = kaplan_meier(outcome.only(BY_CHOICE))
     for curve in (by_choice, kaplan_meier(outcome.only(other))):

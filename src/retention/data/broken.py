@@ -75,9 +75,7 @@ class Broken:
 
 def _shown(values: Any) -> str:
     """The first of some values in words."""
-    words = []
-    for value in list(values):
-        words.append(f"{value:,.10g}" if isinstance(value, float) else str(value))
+    words = [f"{value:,.10g}" if isinstance(value, float) else str(value) for value in list(values)]
     return ", ".join(words[:SHOWN]) + (", ..." if len(words) > SHOWN else "")
 
 

@@ -183,9 +183,7 @@ class Across:
 
         Where the rows are kept, those of one key are seen to later (repeats.py).
         """
-        parts = {}
-        for name in list(self.parts):
-            parts[name] = np.concatenate(self.parts.pop(name))
+        parts = {name: np.concatenate(self.parts.pop(name)) for name in list(self.parts)}
         if not parts:
             return []
         if self.table.name == "clients":
@@ -226,10 +224,7 @@ class Across:
             grouped = pd.Series(parts[kind][at])
             several = grouped.groupby(parts["key"][at]).transform("nunique") > 1
             bad[kind] = at[several.to_numpy()]
-        alike = []
-        for name in parts:
-            if name.startswith("alike "):
-                alike.append(_repeated(parts[name]))
+        alike = [_repeated(parts[name]) for name in parts if name.startswith("alike ")]
         doubtful = np.unique(np.concatenate(alike)) if alike else twice[:0]
         return bad | {"alike": doubtful}
 
@@ -267,10 +262,7 @@ def _declared(
     """What pandera finds against the table's declaration: the column, the rule that is broken, and
     the rows.
     """
-    columns = {}
-    for c in table.columns:
-        if c.name in frame:
-            columns[c.name] = c
+    columns = {c.name: c for c in table.columns if c.name in frame}
     schema = pa.DataFrameSchema(
         {
             name: pa.Column(checks=_rules(column), nullable=column.may_be_blank)

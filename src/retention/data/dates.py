@@ -80,9 +80,7 @@ def as_dates(text: pd.Series, form: str) -> Parsed:
         return Parsed(values, "date as said", {"how": f" written as {form}"})
     values = reads(plain, DATES["certain"])
     rest = plain.where(values.isna())
-    read = {}
-    for order, forms in DATES["orders"].items():
-        read[order] = reads(rest, forms)
+    read = {order: reads(rest, forms) for order, forms in DATES["orders"].items()}
     day_first, month_first = read[DAY_FIRST], read[MONTH_FIRST]
     differ = (day_first != month_first) & day_first.notna()
     split = differ & month_first.notna()

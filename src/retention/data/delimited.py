@@ -109,9 +109,7 @@ def _fit(heading: str, second: str, mark: str) -> tuple[bool, int]:
     """How well a mark separates: the same number of cells in both lines first, then the more the
     better.
     """
-    cells = []
-    for line in (heading, second):
-        cells.append(len(next(csv.reader([line], delimiter=mark), [])))
+    cells = [len(next(csv.reader([line], delimiter=mark), [])) for line in (heading, second)]
     fits = cells[0] == cells[1] > 1
     return fits, cells[0]
 

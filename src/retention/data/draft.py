@@ -92,9 +92,7 @@ def _clients_file(
     sheet = tables["clients"]
     named = next((line for line in sheet.where if line.startswith("file = ")), "")
     path = export / json.loads(named[7:]) if named else _of_clients(export)
-    headings = {}
-    for ours, (theirs, _, _) in sheet.headings.items():
-        headings[ours] = theirs
+    headings = {ours: theirs for ours, (theirs, _, _) in sheet.headings.items()}
     return path, FileSettings(file=path.name), headings
 
 

@@ -154,10 +154,7 @@ def _aliases(settings: Settings, words: set[str]) -> dict[str, tuple[Path, FileS
         found[alias] = path, how
     named = {path for path, _ in found.values()}
     ends = (*TEXT, *PARQUET, *BOOKS)
-    paths = []
-    for p in sorted(folder.glob("*")):
-        if p.name.lower().endswith(ends) and p.is_file():
-            paths.append(p)
+    paths = [p for p in sorted(folder.glob("*")) if p.name.lower().endswith(ends) and p.is_file()]
     for path in paths:
         stem = path.name.split(".")
         alias = plain(stem[0])
@@ -232,10 +229,7 @@ def place_of(path: Path, how: TableSettings, table: str) -> Place:
 
 def _sheet(path: Path, wanted: str, table: str) -> str:
     names = stores.sheets(path)
-    fits = []
-    for name in names:
-        if name == wanted or (not wanted and plain(name) == table):
-            fits.append(name)
+    fits = [name for name in names if name == wanted or (not wanted and plain(name) == table)]
     fits = fits or (names if len(names) == 1 and not wanted else [])
     if not fits:
         sheets = ", ".join(names)

@@ -64,9 +64,7 @@ def title_rows(rows: list[list[str]]) -> int:
     >>> title_rows([["Sales by Customer"], ["January"], [""], ["Date", "Customer", "Amount"]])
     3
     """
-    filled = []
-    for row in rows:
-        filled.append(sum(bool(cell.strip()) for cell in row))
+    filled = [sum(bool(cell.strip()) for cell in row) for row in rows]
     most = max(filled, default=0)
     few = min(2, most)
     least = max(few, FULL * most)

@@ -224,14 +224,10 @@ class OneTable:
         if self.tenure:
             raw, faults = self.tenure.dated(raw, ids)
             self.faults += faults
-        parsed = {}
-        for column in self.columns:
-            parsed[column.name] = self._parsed(raw[column.name], column)
+        parsed = {column.name: self._parsed(raw[column.name], column) for column in self.columns}
         for name, p in parsed.items():
             self.repairs.update({f"{name}: {what}": count for what, count in p.repairs.items()})
-            said = {}
-            for key, text in p.said.items():
-                said[key] = text.replace("{table}", self.table.name)
+            said = {key: text.replace("{table}", self.table.name) for key, text in p.said.items()}
             self.faults += faults_in(self.table.name, name, p.kind, p.bad, ids, p.seen, **said)
         values = {name: p.values for name, p in parsed.items()}
         frame = pd.DataFrame(values)
@@ -287,10 +283,7 @@ class OneTable:
         for day, other in self.how.dated_by.items():
             if not {day, other} <= set(frame):
                 continue
-            values = []
-            for c in self.columns:
-                if c.known == day and c.name != day:
-                    values.append(c.name)
+            values = [c.name for c in self.columns if c.known == day and c.name != day]
             has_value = frame[values].notna().any(axis=1)
             bare = has_value & frame[day].isna() & frame[other].notna()
             dated = frame[day].where(~bare, frame[other])
@@ -394,10 +387,7 @@ class OneTable:
             self.how.tenure_months,
         }
         used |= {self.how.ended.column} if self.how.ended else set()
-        unused = []
-        for name in self.headings:
-            if self.spelt.get(name, name) not in used:
-                unused.append(name)
+        unused = [name for name in self.headings if self.spelt.get(name, name) not in used]
         notes = [f"{self.place.name}: columns not used: {', '.join(unused)}"] if unused else []
         notes += self.left_out.notes()
         return notes + (self.tenure.notes() if self.tenure else [])

@@ -183,10 +183,7 @@ class Evidence:
         """
         settled = len(self.orders) == 1
         dates = dict.fromkeys(self.zones, min(self.orders)) if settled else {}
-        numbers = {}
-        for name, seen in self.styles.items():
-            if seen:
-                numbers[name] = min(seen)
+        numbers = {name: min(styles) for name, styles in self.styles.items() if styles}
         return dates | numbers
 
     def faults(self, table: str) -> list[Fault]:

@@ -82,9 +82,7 @@ def coded(values: pd.Series, kind: str, key: bytes) -> pd.Series:
     a code.
     """
     known = values.dropna().unique()
-    codes = {}
-    for value in known:
-        codes[value] = _code(key, kind, str(value))
+    codes = {value: _code(key, kind, str(value)) for value in known}
     different = set(codes.values())
     if len(different) < len(codes):
         raise ConfigError("Two names would get the same code. Take another key.")

@@ -67,9 +67,7 @@ class Export:
 
     def actual(self, by: dict[str, str], names: str) -> str:
         """The first of the names that is among the headings; "@end" stands for those of `names`."""
-        spelt = []
-        for n in names.split("|"):
-            spelt.append(self.names[n[1:]] if n.startswith("@") else n)
+        spelt = [self.names[n[1:]] if n.startswith("@") else n for n in names.split("|")]
         return actual(by, "|".join(spelt))
 
     def lacking(self, table: str, headings: tuple[str, ...]) -> list[str]:
@@ -116,9 +114,7 @@ def _exports_of(name: str, text: str) -> Iterator[Export]:
 
 
 def _recipe(given: dict[str, Any]) -> Recipe:
-    lists = {}
-    for part in ("needs", "conventions", "questions"):
-        lists[part] = tuple(given.get(part, ()))
+    lists = {part: tuple(given.get(part, ())) for part in ("needs", "conventions", "questions")}
     query = given["query"].strip()
     return Recipe(query, **lists)
 
@@ -228,9 +224,6 @@ class Drawn:
         """The client's id by the first of these columns that tells it, else as the file names the
         client.
         """
-        given = []
-        for name in names:
-            if self.export.actual(self.by, name):
-                given.append(self.col(name))
+        given = [self.col(name) for name in names if self.export.actual(self.by, name)]
         known = [f"known_client({column})" for column in given]
         return f"coalesce({', '.join([*known, *given])})"

@@ -83,9 +83,7 @@ def lacks(name: str, sheet: Sheet) -> int:
     """How many of the named table's required columns no heading of this sheet could be; all, where
     it is no table.
     """
-    required = []
-    for need in TABLES[name].required:
-        required.append(TABLES[name].column(need))
+    required = [TABLES[name].column(need) for need in TABLES[name].required]
     with suppress(ConfigError, StopIteration):
         return sum(
             not any(_alike(column, heading) for heading in sheet.rows) for column in required
@@ -349,9 +347,7 @@ def _spellings(table: Table, sheet: Sheet, out: Draft) -> None:
             sheet.formats.append((column.name, example, ASKED[parsed.kind]))
             out.questions.append(f"{table.name}.{column.name}: how it is written")
         elif column.kind == "term" and parsed.bad.any():
-            unknown = {}
-            for word in texts(cells)[parsed.bad].unique():
-                unknown[word.casefold()] = word
+            unknown = {word.casefold(): word for word in texts(cells)[parsed.bad].unique()}
             sheet.terms[column.name] = list(unknown.values())
             out.questions.append(
                 f"{table.name}.{column.name}: {len(unknown)} terms that are not understood"

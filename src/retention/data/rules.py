@@ -154,9 +154,7 @@ def _end_of_the_data(frames: Frames, cutoff: pd.Timestamp) -> pd.Timestamp:
         rule for rule in RULES if rule.kind == "ahead" and not rule.slack
     ]  # not what may be planned
     columns = {(rule.table, rule.column) for rule in happened if _applies(rule, frames)}
-    dates = []
-    for table, column in sorted(columns):
-        dates.append(frames[table][column].dropna())
+    dates = [frames[table][column].dropna() for table, column in sorted(columns)]
     days = pd.concat(dates) if dates else pd.Series(dtype="datetime64[ns]")
     beyond = int((days > cutoff).sum())
     some = GOES_ON * len(days)

@@ -91,9 +91,7 @@ def as_given(points: pd.Series, scale: str | None) -> pd.Series:
     about = NPS_SCALES[scale or USUAL]
     if about.get("tenths"):
         about = NPS_SCALES[USUAL]
-    answers = {}
-    for answer, point in enumerate(about["points"], about["low"]):
-        answers[point] = answer
+    answers = {point: answer for answer, point in enumerate(about["points"], about["low"])}
     as_answered = points.map(answers)
     words = as_answered.map(f"{{:.0f}} of {about['high']}".format, na_action="ignore")
     as_texts = words.astype(object)

@@ -138,9 +138,7 @@ def columns_of(frames: Mapping[str, pd.DataFrame], name: str, *columns: str) -> 
         for column in TABLES[name].columns
         if column.kind in ("date", "month") and column.name in rows
     ]
-    dates = {}
-    for day in days:
-        dates[day] = pd.to_datetime(rows[day])
+    dates = {day: pd.to_datetime(rows[day]) for day in days}
     return rows.assign(**dates)
 
 
@@ -176,10 +174,7 @@ def read_list(path: Path, numbers: Sequence[str] = ()) -> pd.DataFrame:
             "^'(?=" + FORMULA.removeprefix("(?s)^") + ")", "", regex=True
         )
     )
-    as_numbers = {}
-    for name in numbers:
-        if name in rows:
-            as_numbers[name] = pd.to_numeric(rows[name])
+    as_numbers = {name: pd.to_numeric(rows[name]) for name in numbers if name in rows}
     return rows.assign(**as_numbers)
 
 

@@ -63,10 +63,7 @@ def _one_schema(source: Any) -> Any:
     parts = Counter(name for schema in schemas for name in set(schema.names))
     if odd := sorted(name for name, count in parts.items() if count < len(schemas)):
         raise NotATableError("parts", names=", ".join(odd))
-    partitions = []
-    for field in source.schema:
-        if field.name not in parts:
-            partitions.append(field)
+    partitions = [field for field in source.schema if field.name not in parts]
     parts_of = [*schemas, pa.schema(partitions)]
     return pa.unify_schemas(parts_of, promote_options="permissive")
 
@@ -114,9 +111,7 @@ def excel(path: Path, sheet: str) -> Iterator[pd.DataFrame]:
     ]:
         raise NotATableError("merged", merged)
     first_row = frame.iloc[0]
-    head = []
-    for name in first_row:
-        head.append("" if pd.isna(name) else str(name))
+    head = ["" if pd.isna(name) else str(name) for name in first_row]
     yield _headed(frame.iloc[1:].set_axis(head, axis="columns").reset_index(drop=True))
 
 
@@ -174,9 +169,7 @@ def _headed(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with its headings trimmed; NotATableError where two are the same or one is
     blank.
     """
-    head = []
-    for name in frame.columns:
-        head.append(str(name).strip())
+    head = [str(name).strip() for name in frame.columns]
     must_differ(head, "row")
     return frame.set_axis(head, axis="columns")
 

@@ -263,9 +263,7 @@ class Plan:
 def _by_hand(sheet: Sheet) -> bool:
     """Whether a person keeps the file: titles stand above its headings, or totals below."""
     with sheet.path.open(encoding="utf-8-sig", newline="") as stream:
-        firsts = []
-        for line in stream:
-            firsts.append(line.split(sheet.mark)[0].strip(' "').casefold())
+        firsts = [line.split(sheet.mark)[0].strip(' "').casefold() for line in stream]
     return sheet.skip > 1 or any(first in ("total", "totals", "grand total") for first in firsts)
 
 

@@ -195,9 +195,7 @@ def on_anniversary(rows: pd.DataFrame) -> tuple[int, int]:
     # are.
     first_of_month = (end + DAY).dt.day == 1
     at_month_end = (start.dt.day >= 29) & first_of_month
-    exact = []
-    for day in (end, end + DAY):
-        exact.append(_months_after(start, day) & ~at_month_end)
+    exact = [_months_after(start, day) & ~at_month_end for day in (end, end + DAY)]
     return int(exact[0].sum()), int(exact[1].sum())
 
 

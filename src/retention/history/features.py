@@ -111,10 +111,7 @@ def month_features(
     be those of part of the clients. A row a month that an engagement was running as far as then
     known, from month `since` on; a native frame of that engine.
     """
-    frames = {}
-    for name, frame in tables.items():
-        if name in TABLES:
-            frames[name] = whole(name, lazy(frame))
+    frames = {name: whole(name, lazy(frame)) for name, frame in tables.items() if name in TABLES}
     engagements = _engagements(lazy(tables["engagements"]))
     dated = list(groups(prepared(frames, results)))
     began = _first_on_record(engagements, dated)
@@ -192,10 +189,7 @@ def _engagements(engagements: Lazy) -> Lazy:
     come and was known.
     """
     names = engagements.collect_schema().names()
-    about = []
-    for name in ("rep_id", "promised_result", "spell"):
-        if name in names:
-            about.append(name)
+    about = [name for name in ("rep_id", "promised_result", "spell") if name in names]
     start = nw.col("start_date")
     end = nw.col("end_date")
     recorded = month_number(nw.col("recorded_date"))

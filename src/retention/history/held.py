@@ -66,9 +66,7 @@ class Model:
 
     def fit(self, blocks: Mapping[str, pd.DataFrame]) -> Fit:
         """The regression with these blocks; NotFittedError where it has no finite answer."""
-        columns = []
-        for name, block in blocks.items():
-            columns.append(block.add_prefix(f"{name}: "))
+        columns = [block.add_prefix(f"{name}: ") for name, block in blocks.items()]
         return fit_hazard(
             self.left, pd.concat([self.covariates, *columns], axis=1), self.exposure, self.clients
         )

@@ -151,9 +151,7 @@ def reps_on(
             "row": np.arange(len(at)),
         }
     )
-    numbers = {}
-    for name in ("day", "began"):
-        numbers[name] = day_number(nw.col(name))
+    numbers = {name: day_number(nw.col(name)) for name in ("day", "began")}
     dated = asked[asked["day"].notna()]
     rows = _lazy(dated).with_columns(**numbers)
     stints = None if assignments is None else _lazy(_typed("assignments", assignments, COLUMNS))

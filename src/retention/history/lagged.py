@@ -51,10 +51,7 @@ def design(rows: pd.DataFrame, columns: Sequence[str], plain: Sequence[str] = ()
     used = known.reset_index(drop=True)
     if used.empty:
         raise NotFittedError(say("rep_liking.lacking.nothing_known"))
-    alike = []
-    for name in (*columns, *plain):
-        if used[name].nunique() == 1:
-            alike.append(name)
+    alike = [name for name in (*columns, *plain) if used[name].nunique() == 1]
     if alike:
         names = ", ".join(alike)
         raise NotFittedError(say("rep_liking.lacking.no_variation", measures=names))

@@ -86,10 +86,7 @@ class Payer:
         """Where the term in force begins, and its months; a payment a month ahead is for the term
         to come.
         """
-        begun = []
-        for term in self.terms:
-            if term[0] <= position + 1:
-                begun.append(term)
+        begun = [term for term in self.terms if term[0] <= position + 1]
         return begun[-1] if begun else self.terms[0]
 
     @property
@@ -240,9 +237,7 @@ def _terms(
     """
     signed = spells["contract_term_months"].astype(int)
     pairs = zip(numbers, signed, strict=True)
-    terms = {}
-    for number, term in pairs:
-        terms[int(number)] = [(0, term)]
+    terms = {int(number): [(0, term)] for number, term in pairs}
     if contracts is None:
         return terms
     start = month_of(spells["start_date"])

@@ -99,10 +99,7 @@ def _frames(spells: pd.DataFrame, tables: Mapping[str, Any], last: int) -> dict[
     starts = month_of(spells["start_date"])
     first = int(starts.min())
     months = range(first - BEFORE, last + 1)
-    frames = {}
-    for name, rows in tables.items():
-        if name != "clients":
-            frames[name] = _polars(rows)
+    frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
     numbered = spells.assign(spell=range(len(spells)))
     frames["engagements"] = _polars(numbered)
     frames["months"] = pl.DataFrame({"month": months}).lazy()
@@ -199,10 +196,7 @@ def _before_record(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
 def _polars(frame: pd.DataFrame | pl.LazyFrame) -> pl.LazyFrame:
     if isinstance(frame, pl.LazyFrame):
         return frame
-    texts = {}
-    for name in frame:
-        if frame[name].dtype == object:
-            texts[name] = "string"
+    texts = {name: "string" for name in frame if frame[name].dtype == object}
     typed = frame.astype(texts)
     return pl.from_pandas(typed).lazy()
 
@@ -280,10 +274,7 @@ def _starts(rows: pd.DataFrame, window: Window, min_events: int, block: int) -> 
     gone = by_client.min() + window.ahead
     all_months = rows["month"].to_numpy()
     months = np.unique(all_months)
-    counts = []
-    for month in months:
-        if (gone <= month).sum() >= min_events:
-            counts.append(month)
+    counts = [month for month in months if (gone <= month).sum() >= min_events]
     if not counts:
         return []
     last_count = int(counts[-1])

@@ -60,8 +60,7 @@ def sellers_now(staff: pd.DataFrame | None, cutoff: dt.date, months: int) -> Sel
     percent = float(mean["commission_pct"])
     commission = percent / 100 if math.isfinite(percent) else 0.0
     salary = float(mean["monthly_salary"])
-    quota = float(mean["quota"])
-    return Sellers(number, salary, commission, quota)
+    return Sellers(number, salary, commission, float(mean["quota"]))
 
 
 def _months_there(people: pd.DataFrame, cutoff: dt.date, months: int) -> pd.Series:
@@ -73,11 +72,9 @@ def _months_there(people: pd.DataFrame, cutoff: dt.date, months: int) -> pd.Seri
     columns = [*people, *{"started_on", "ended_on"} - set(people)]
     dated = people.reindex(columns=columns)
     started = pd.to_datetime(dated["started_on"])
-    not_before = started.clip(lower=first)
-    begin = not_before.fillna(first)
+    begin = started.clip(lower=first).fillna(first)
     after_end = pd.to_datetime(dated["ended_on"]) + DAY
-    still_there = after_end.fillna(last)
-    end = still_there.clip(upper=last)
+    end = after_end.fillna(last).clip(upper=last)
     days = (end - begin).dt.days
     return days.clip(lower=0) / 30.4375
 
@@ -99,13 +96,10 @@ def seller_rule(
         return empty, Finding("B4", say("economics.seller.lacking_staff"))
     margin = worth_ahead.new - who.commission * ahead.new
     kept = margin / who.number
-    sums = np.cumsum(kept, axis=1)
-    so_far = sums[:, 1:]
-    months_paid = np.arange(1, AHEAD + 1)
-    paid_back = so_far >= who.salary * months_paid
+    so_far = np.cumsum(kept, axis=1)[:, 1:]
+    paid_back = so_far >= who.salary * np.arange(1, AHEAD + 1)
     month = paid_back.argmax(axis=1) + 1.0
-    ever = paid_back.any(axis=1)
-    months = np.where(ever, month, np.inf)
+    months = np.where(paid_back.any(axis=1), month, np.inf)
     values = [
         (say("economics.seller.signs"), ahead.signed / who.number, "number"),
         (say("economics.seller.fee"), ahead.fee, "money"),
@@ -137,8 +131,7 @@ def _rule_words(who: Sellers, ahead: Outlook, months: Floats) -> Finding:
     quota = say("economics.seller.quota", rate=rate, quota=who.quota) if known else ""
     when = say("economics.seller.does_not_pay")
     if math.isfinite(months[0]):
-        month_limits = ahead.limits(months, "months")
-        low, high = month_limits[1:]
+        low, high = ahead.limits(months, "months")[1:]
         limits = interval_words(low, high, "months")
         when = say("economics.seller.pays", months=months[0], limits=limits)
     single = together(rule, quota, when, say("economics.seller.single"))
@@ -182,10 +175,8 @@ def _longevity(followed: Course, margins: Course, bonus: float) -> list[tuple[Sa
     discount = (1 + DISCOUNT) ** (due / YEAR)
 
     def cost(stay: Floats) -> Floats:
-        fee_due = fee[:, due - 1]
-        paid = stay[:, due] * fee_due
-        paid_out = (paid / discount).sum(axis=1)
-        return bonus * paid_out
+        paid = stay[:, due] * fee[:, due - 1]
+        return bonus * (paid / discount).sum(axis=1)
 
     stay = stay_by(chose, other)
     value = worth(stay, brought, followed.known)
@@ -197,11 +188,10 @@ def _longevity(followed: Course, margins: Course, bonus: float) -> list[tuple[Sa
         return later_worth - cost(later) - value
 
     needed = 1 - _root(gain, len(value))
-    lowered = np.where(needed < 1, needed, np.nan)
     return [
         (say("economics.longevity.cost"), cost(stay), "money"),
         (say("economics.longevity.worth"), value, "money"),
-        (say("economics.longevity.needed"), lowered, "share"),
+        (say("economics.longevity.needed"), np.where(needed < 1, needed, np.nan), "share"),
     ]
 
 
@@ -245,17 +235,13 @@ def _luck_of_sellers(spells: pd.DataFrame) -> list[Estimate]:
 
     def spread(labels: Floats) -> float:
         means = np.bincount(labels, reached) / size
-        spread = np.average(means**2, weights=size)
-        return float(spread)
+        return float(np.average(means**2, weights=size))
 
     by_chance = [spread(rng.permutation(who)) for _ in range(SHUFFLES)]
     real = spread(who)
     mean = float(np.mean(by_chance))
-    tails = [0.025, 0.975]
-    limits = [mean, *np.quantile(by_chance, tails)]
-    shares = []
-    for value in limits:
-        shares.append(min(1.0, value / real) if real > 0 else 1.0)
+    limits = [mean, *np.quantile(by_chance, [0.025, 0.975])]
+    shares = [min(1.0, value / real) if real > 0 else 1.0 for value in limits]
     gone = int(rows["ended"].sum())
     counts = (len(rows), gone)
     estimate = Estimate.of("B5", say("economics.longevity.luck"), ALL, shares, "share", counts)
@@ -277,8 +263,7 @@ def rep_salary(staff: pd.DataFrame | None) -> float:
     """The median salary of the reps, a month; NaN where it is not on record."""
     if staff is None or not {"role", "monthly_salary"} <= set(staff):
         return math.nan
-    is_rep = staff["role"] == "rep"
-    of_reps = staff.loc[is_rep, "monthly_salary"]
+    of_reps = staff.loc[staff["role"] == "rep", "monthly_salary"]
     salaries = of_reps.astype(float)
     return float(salaries.quantile())  # the median, without its warning where all are blank
 
@@ -309,8 +294,7 @@ def rep_bonus(
     for k, way in enumerate(("economics.rep_bonus.as_is", "economics.rep_bonus.shrunk")):
         alike = [draw[k] for draw in equal]
         mean = float(np.mean(alike))
-        tails = [0.025, 0.975]
-        luck = [mean, *np.quantile(alike, tails)]
+        luck = [mean, *np.quantile(alike, [0.025, 0.975])]
         share = [min(1.0, value / paid[k]) for value in luck] if paid[k] > 0 else [math.nan]
         lucky.append(share)
         values = [

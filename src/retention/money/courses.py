@@ -62,8 +62,7 @@ class Course:
     def known_share(self) -> float:
         """Share of the client-months of which the money is known."""
         known = np.isfinite(self.paid).sum()
-        at_risk = self.at_risk.sum()
-        return float(known / max(at_risk, 1))
+        return float(known / max(self.at_risk.sum(), 1))
 
     @property
     def has_money(self) -> bool:
@@ -77,8 +76,7 @@ class Course:
 
     def where(self, chosen: Floats) -> Course:
         """The course of the chosen engagements (mask of shape (n,))."""
-        at_risk = self.at_risk[chosen]
-        parts = (at_risk, self.left[chosen], self.of_choice[chosen], self.paid[chosen])
+        parts = (self.at_risk[chosen], self.left[chosen], self.of_choice[chosen], self.paid[chosen])
         return Course(
             self.spells[chosen],
             *parts,
@@ -106,12 +104,10 @@ class Course:
             nobody = self.at_risk.shape
             return np.full(nobody, -1), NO_REPS
         months = self.at_risk.shape[1]
-        spans = self.spells["reps"]
-        codes, names = rep_codes(spans, months)
+        codes, names = rep_codes(self.spells["reps"], months)
         there = self.at_risk > 0
         known = codes[there & (codes >= 0)]
-        counts = np.bincount(known, minlength=len(names))
-        return codes, counts.astype(float)
+        return codes, np.bincount(known, minlength=len(names)).astype(float)
 
     def weights(self, draws: int = DRAWS, seed: int = SEED) -> Weights:
         """How often each engagement counts: once, in `draws` resamples of the clients, and as each
@@ -123,17 +119,13 @@ class Course:
         some = len(self.clients)
         number = int(self.clients.max()) + 1 if some else 0
         again = np.random.default_rng(seed).poisson(1.0, (draws, number))
-        drawn_again = again[:, self.clients]
-        drawn = drawn_again.astype(float)
-        once = np.ones(len(self.clients))
-        times = np.vstack([once, drawn])
+        drawn = again[:, self.clients].astype(float)
+        times = np.vstack([np.ones(len(self.clients)), drawn])
         codes, sizes = self.reps
         stopped = self.spells["stop_months"].to_numpy(int)
         last = np.clip(stopped - 1, 0, None)
-        rows = np.arange(len(codes))
-        last_codes = codes[rows, last]
-        first_codes = codes[:, 0]
-        return Weights(times, last_codes, sizes, codes, first_codes)
+        last_codes = codes[np.arange(len(codes)), last]
+        return Weights(times, last_codes, sizes, codes, codes[:, 0])
 
     def limits(self, values: Floats, unit: str = "") -> list[float]:
         """The first value with its 95 % limits (`intervals.with_limits`); the value alone where few
@@ -157,37 +149,30 @@ def course(spells: pd.DataFrame, money: pd.DataFrame, column: str = "fee") -> Co
     months = np.arange(max(longest, 1))
     entered = entry[:, None] <= months
     at_risk = entered & (months < stop[:, None])
-    ended = spells["ended"].to_numpy()
-    at_end = ended[:, None]
-    in_last = stop[:, None] == months + 1
-    left = in_last & at_end & at_risk
-    others = spells["end_kind"].isin(["agency", "neutral"])
-    choice = left & ~others.to_numpy()[:, None]
+    at_end = spells["ended"].to_numpy()[:, None]
+    left = (stop[:, None] == months + 1) & at_end & at_risk
+    choice = left & ~spells["end_kind"].isin(["agency", "neutral"]).to_numpy()[:, None]
     paid, counts = _paid(spells, money, column, at_risk)
     codes = pd.factorize(spells["client_id"])[0]
-    gone = left.astype(float)
-    return Course(spells, at_risk.astype(float), gone, choice.astype(float), paid, codes, counts)
+    return Course(
+        spells, at_risk.astype(float), left.astype(float), choice.astype(float), paid, codes, counts
+    )
 
 
 def _paid(
     spells: pd.DataFrame, money: pd.DataFrame, column: str, at_risk: Floats
 ) -> tuple[Floats, str]:
-    fees = planned_fees(spells).to_numpy()[:, None]
-    planned = np.where(at_risk, fees, np.nan)
+    planned = np.where(at_risk, planned_fees(spells).to_numpy()[:, None], np.nan)
     if money.empty or money[column].isna().all():
         return planned, PLANNED
-    columns = [*KEY, "start_date", "stop_months", "ended"]
-    where = spells[columns].reset_index(drop=True)
-    numbered = where.assign(row=where.index)
-    rows = money.merge(numbered, on=KEY)
+    where = spells[[*KEY, "start_date", "stop_months", "ended"]].reset_index(drop=True)
+    rows = money.merge(where.assign(row=where.index), on=KEY)
     k = rows["month"] - month_of(rows["start_date"])
     last = rows["stop_months"] - 1
-    not_after = np.minimum(k, last)
-    rows = rows.assign(k=np.where(rows["ended"], not_after, k))[
+    rows = rows.assign(k=np.where(rows["ended"], np.minimum(k, last), k))[
         (k >= 0) & (rows["ended"] | (k <= last))
     ]
-    by_month = rows.groupby(["row", "k"])
-    sums = by_month[column].sum(min_count=1)
+    sums = rows.groupby(["row", "k"])[column].sum(min_count=1)
     paid = np.full(at_risk.shape, np.nan)
     paid[sums.index.get_level_values(0), sums.index.get_level_values(1).astype(int)] = (
         sums.to_numpy(float)
@@ -195,11 +180,9 @@ def _paid(
     paid = np.where(at_risk, paid, np.nan)
     if column != "fee":
         return paid, MARGINS
-    unknown = np.isnan(paid).all(axis=1)
-    silent = unknown & np.isfinite(planned).any(axis=1)
+    silent = np.isnan(paid).all(axis=1) & np.isfinite(planned).any(axis=1)
     counts = FEES_OR_PLANNED if silent.any() else FEES
-    all_silent = silent[:, None]
-    return np.where(all_silent, planned, paid), counts
+    return np.where(silent[:, None], planned, paid), counts
 
 
 def best_course(spells: pd.DataFrame, money: pd.DataFrame) -> Course:
@@ -235,8 +218,7 @@ def stay_by(chose: Floats, other: Floats, slower: float | Floats = 1.0) -> Float
         if np.any(slower != 1.0)
         else 1 - chose - other
     )
-    kept_so_far = np.cumprod(np.clip(kept, 0, 1), axis=1)
-    return np.hstack([np.ones((len(chose), 1)), kept_so_far])
+    return np.hstack([np.ones((len(chose), 1)), np.cumprod(np.clip(kept, 0, 1), axis=1)])
 
 
 def extended(followed: Course, weights: Weights | Floats) -> Floats:
@@ -247,17 +229,12 @@ def extended(followed: Course, weights: Weights | Floats) -> Floats:
     added to that pace: that nobody left lately does not mean that nobody ever will.
     """
     known = followed.known
-    watched = survival(followed, weights)
-    stay = watched[:, : known + 1]
-    since = max(known - TAIL_MONTHS, 0)
-    last = slice(since, known)
-    at_risk = (weights @ followed.at_risk)[:, last]
-    there = np.maximum(at_risk.sum(axis=1), 1.0)
-    gone = (weights @ followed.left)[:, last].sum(axis=1)
-    pace = np.minimum((gone + 0.5) / there, 1.0)
+    stay = survival(followed, weights)[:, : known + 1]
+    last = slice(max(known - TAIL_MONTHS, 0), known)
+    there = np.maximum((weights @ followed.at_risk)[:, last].sum(axis=1), 1.0)
+    pace = np.minimum(((weights @ followed.left)[:, last].sum(axis=1) + 0.5) / there, 1.0)
     later = np.arange(1, LONGEST - known + 1)
-    decay = (1 - pace[:, None]) ** later
-    return np.hstack([stay, stay[:, -1:] * decay])
+    return np.hstack([stay, stay[:, -1:] * (1 - pace[:, None]) ** later])
 
 
 def paid_there(followed: Course, weights: Weights | Floats) -> Floats:
@@ -265,13 +242,10 @@ def paid_there(followed: Course, weights: Weights | Floats) -> Floats:
     where unknown.
     """
     known = np.isfinite(followed.paid)
-    amounts = np.where(known, followed.paid, 0.0)
-    sums = weights @ amounts
+    sums = weights @ np.where(known, followed.paid, 0.0)
     counts = weights @ known.astype(float)
-    unknown = np.full(sums.shape, np.nan)
-    mean = pd.DataFrame(np.divide(sums, counts, out=unknown, where=counts > 0))
-    filled = mean.ffill(axis=1)
-    return filled.bfill(axis=1).to_numpy()
+    mean = pd.DataFrame(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
+    return mean.ffill(axis=1).bfill(axis=1).to_numpy()
 
 
 def worth(stay: Floats, paid: Floats, horizon: int, discount: float = DISCOUNT) -> Floats:
@@ -294,8 +268,5 @@ def horizon_of(*parts: Course) -> int:
     """Months over which value is counted: the longest of `HORIZONS` for which all were watched that
     were for a year.
     """
-    known = []
-    for part in parts:
-        if part.known >= min(HORIZONS):
-            known.append(part.known)
+    known = [part.known for part in parts if part.known >= min(HORIZONS)]
     return next((months for months in HORIZONS if known and months <= min(known)), 0)

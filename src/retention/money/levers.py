@@ -93,23 +93,19 @@ class _Base:
         """
         there = stay_by(*self.paces, slower)
         stay = there[:, : self.horizon]
-        fees_paid = self.paid[fees]
-        brought = stay * fees_paid[:, : self.horizon]
-        total = brought.sum(axis=1)
-        return np.asarray(self.signed * total)
+        brought = stay * self.paid[fees][:, : self.horizon]
+        return np.asarray(self.signed * brought.sum(axis=1))
 
     def swing(self, slower: float = 1.0, rate: float = 1.0) -> float:
         """The usual change of revenue from month to month, as a share of it, if clients come and go
         at random.
         """
         stay = stay_by(*self.paces, slower)
-        last = self.horizon - 1
-        there = float(stay[0, last])
+        there = float(stay[0, self.horizon - 1])
         each = self.fees.paid
         paid = pd.DataFrame(each).mean(axis=1)[(self.fees.spells["entry_months"] == 0).to_numpy()]
         squares = float((paid**2).mean())
-        signings = rate * self.signed[0]
-        moves = signings * squares * (2 - there)
+        moves = rate * self.signed[0] * squares * (2 - there)
         fees = self.level(slower, fees=True)
         revenue = float(rate * fees[0])
         return math.sqrt(moves) / revenue if revenue > 0 else math.nan
@@ -117,8 +113,7 @@ class _Base:
     def estimate(self) -> _Base:
         """The same without its draws, for what is tried many times."""
         first = self.weights[:1]
-        first_signed = self.signed[:1]
-        return replace(self, weights=first, signed=first_signed)
+        return replace(self, weights=first, signed=self.signed[:1])
 
     def where(self, chosen: Floats, cutoff: dt.date) -> _Base:
         """The same of some of the clients."""
@@ -150,8 +145,9 @@ def levers(
     gone = int(followed.left.sum())
     counts = (len(followed.spells), gone)
     today_level = base.level()
-    swing = base.swing()
-    return Levers(today_level, swing, horizon, tuple(tried), margins.counts, counts, weights.sizes)
+    return Levers(
+        today_level, base.swing(), horizon, tuple(tried), margins.counts, counts, weights.sizes
+    )
 
 
 def _tried(base: _Base, who: Sellers | None, asked: WhatIfSettings, cutoff: dt.date) -> list[Lever]:
@@ -167,8 +163,7 @@ def _tried(base: _Base, who: Sellers | None, asked: WhatIfSettings, cutoff: dt.d
     least = float(smallest)
     if (size > least).any():
         larger = base.where(size > least, cutoff)
-        lever = _up_market(base, larger, asked, today, least)
-        tried.append(lever)
+        tried.append(_up_market(base, larger, asked, today, least))
     stopped = _without_monthly(base, asked, revenue)
     return tried if stopped is None else [*tried, stopped]
 
@@ -194,8 +189,7 @@ def _leave_less(base: _Base, asked: WhatIfSettings, today: Floats) -> Lever:
     name = say("economics.change.leaving", share=asked.leaving_lowered)
     assumes = say("economics.assumes.leaving")
     more = base.level(slower) - today
-    swing = base.swing(slower)
-    return Lever(name, more, swing, assumes)
+    return Lever(name, more, base.swing(slower), assumes)
 
 
 def _raise_rates(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lever:
@@ -208,8 +202,7 @@ def _raise_rates(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lever:
     name = say("economics.change.rates", share=asked.rates_raised)
     assumes = together(say("economics.assumes.rates"), bound)
     raised = asked.rates_raised * revenue
-    swing = base.swing()
-    return Lever(name, raised, swing, assumes)
+    return Lever(name, raised, base.swing(), assumes)
 
 
 def _eaten(base: _Base, raised: float) -> float:
@@ -232,15 +225,13 @@ def _up_market(
     lost = base.signed - rest.signed
     signed = rest.signed + asked.replaced * lost
     nothing = np.zeros_like(today)
-    level = rest.level()
-    each = np.divide(level, rest.signed, out=nothing, where=rest.signed > 0)
+    each = np.divide(rest.level(), rest.signed, out=nothing, where=rest.signed > 0)
     before = rest.signed[0]
     rate = float(signed[0] / rest.signed[0]) if before else 1.0
     name = say("economics.change.smallest", share=asked.smallest_declined)
     assumes = say("economics.assumes.smallest", least=least, share=asked.replaced)
     swing = rest.swing(rate=rate)
-    change = signed * each - today
-    return Lever(name, change, swing, assumes)
+    return Lever(name, signed * each - today, swing, assumes)
 
 
 def _without_monthly(base: _Base, asked: WhatIfSettings, revenue: Floats) -> Lever | None:
@@ -351,10 +342,7 @@ def lever_words(effects: Levers | None, currency: str = "") -> Finding:
     )
     share = value / effects.today[0]
     of_today = say("economics.levers.of_today", share=share, counts=effects.counts)
-    close = []
-    for x in others:
-        if effects.limits(best.gain - x.gain)[1] <= 0:
-            close.append(x.name)
+    close = [x.name for x in others if effects.limits(best.gain - x.gain)[1] <= 0]
     apart = say("economics.levers.close", others=", ".join(close)) if close else ""
     text = together(lead, of_today, best.assumes, apart)
     return Finding("B3", text)

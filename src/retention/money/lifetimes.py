@@ -46,10 +46,7 @@ def bands(followed: Course) -> Estimates:
     one.
     """
     stay = survival(followed, followed.weights())
-    edges = []
-    for months in BANDS.values():
-        if months < max(followed.known, 1):
-            edges.append(int(months))
+    edges = [int(months) for months in BANDS.values() if months < max(followed.known, 1)]
     ends = [*edges[1:], None]
     gone = int(followed.left.sum())
     counts = (len(followed.spells), gone)
@@ -59,8 +56,7 @@ def bands(followed: Course) -> Estimates:
         limits = followed.limits(share, "share")
         name = say("economics.bands.share")
         words = _band_words(place, low, high)
-        estimate = Estimate.of("B1", name, words, limits, "share", counts)
-        rows.append(estimate)
+        rows.append(Estimate.of("B1", name, words, limits, "share", counts))
     return Estimates(tuple(rows), say("economics.bands.caption"))
 
 
@@ -103,10 +99,7 @@ def grade(followed: Course) -> Finding:
 
 
 def _band(months: float) -> str:
-    reached = []
-    for name, first in BANDS.items():
-        if first < months or first == 0:
-            reached.append(name)
+    reached = [name for name, first in BANDS.items() if first < months or first == 0]
     return reached[-1]
 
 
@@ -126,8 +119,7 @@ def shortcut(followed: Course) -> tuple[Estimates, Finding]:
     table = _churn_table(followed, there, gone)
     if followed.few or followed.known < min(HORIZONS):
         return table, Finding("B2", say("economics.churn.lacking"))
-    ended_months = gone.sum(axis=1)
-    ended = np.maximum(ended_months, 1e-12)
+    ended = np.maximum(gone.sum(axis=1), 1e-12)
     simple = there.sum(axis=1) / ended
     stays = extended(followed, weights)
     mean = stays.sum(axis=1)
@@ -207,8 +199,7 @@ def segments(spells: pd.DataFrame) -> dict[Said, Floats]:
         sources = spells["source"].dropna()
         for source in sorted(sources.unique()):
             name = say("economics.segment.source", source=source)
-            of_source = spells["source"] == source
-            own = of_source.fillna(False)
+            own = (spells["source"] == source).fillna(False)
             masks[name] = own.to_numpy(bool)
     return masks
 
@@ -332,8 +323,7 @@ def _valued(part: Course, horizon: int) -> list[tuple[Said, list[float], str]]:
             months = payback(stay, paid, cost, part.known)
             values.append((say("economics.value.payback"), months, "months"))
     name = say("economics.value.stayed", months=horizon)
-    in_time = stay[:, :horizon]
-    stayed = in_time.sum(axis=1)
+    stayed = stay[:, :horizon].sum(axis=1)
     values.append((name, stayed, "months"))
     return [(what, part.limits(drawn, unit), unit) for what, drawn, unit in values]
 
@@ -346,8 +336,7 @@ def _median_worth(part: Course, weights: Weights, stay: Floats, horizon: int) ->
     mean = months.mean(axis=1).to_numpy()
     there = stay[:, :horizon] > 0.5
     half = there.astype(float)
-    one_each = np.ones_like(half)
-    by_half = worth(half, one_each, horizon)
+    by_half = worth(half, np.ones_like(half), horizon)
     return weights.medians(mean) * by_half
 
 
@@ -363,8 +352,7 @@ def _acquisition_cost(part: Course, weights: Weights) -> Floats | None:
     if known.sum() < MIN_SIGNED:
         return None
     signed = weights[:, known].at_signing
-    signed_number = signed.sum(axis=1)
-    signed_all = np.maximum(signed_number, 1e-12)
+    signed_all = np.maximum(signed.sum(axis=1), 1e-12)
     return np.asarray(signed @ cost[known] / signed_all)
 
 
@@ -376,19 +364,17 @@ def payback(stay: Floats, paid: Floats, cost: Floats, known: int) -> Floats:
     brought = np.cumsum(by_month, axis=1)
     there = brought >= cost[:, None]
     month = there.argmax(axis=1) + 1.0
-    ever = there.any(axis=1)
-    return np.where(ever, month, np.inf)
+    return np.where(there.any(axis=1), month, np.inf)
 
 
 def lacking(followed: Course, margins: Course, spells: pd.DataFrame, sellers: object) -> Findings:
     """What is not in the data, and what it would answer."""
     hours = key_of(margins.counts) == key_of(MARGINS)
     no_fees = say("economics.lacking.fees", needs=NEEDS)
-    some_lacking = 0 < followed.known_share < ALL_KNOWN
     absent = [
         (not followed.has_money, no_fees),
         (not hours, say("economics.lacking.hours")),
-        (some_lacking, say("economics.lacking.months")),
+        (0 < followed.known_share < ALL_KNOWN, say("economics.lacking.months")),
         ("acquisition_cost" not in spells, say("economics.lacking.cost")),
         (sellers is None, say("economics.lacking.sellers")),
     ]

@@ -56,8 +56,7 @@ def _as_much_now(path: Floats, reps: int) -> Floats:
     drawn = path[:-reps]
     without = path[-reps:]
     there = without[:, :1] > 0
-    without_now = without[:, :1]
-    today = np.where(there, without_now, np.nan)
+    today = np.where(there, without[:, :1], np.nan)
     scaled = without / today * path[0, 0]
     return np.vstack([drawn, scaled])
 
@@ -67,8 +66,7 @@ def _thirds(pays: Floats) -> list[Floats]:
     known = np.isfinite(pays)
     enough = known.sum() >= MIN_FOR_THIRDS
     edges = np.quantile(pays[known], [1 / 3, 2 / 3]) if enough else []
-    middle = np.nanmedian(pays)
-    known_or_middle = np.where(known, pays, middle)
+    known_or_middle = np.where(known, pays, np.nanmedian(pays))
     place = np.searchsorted(edges, known_or_middle)
     return [place == k for k in np.unique(place)]
 
@@ -112,8 +110,6 @@ def present_clients(followed: Course, cutoff: dt.date) -> tuple[Floats, Floats]:
     planned = planned_fees(spells).to_numpy()
     unknown = np.isnan(now)
     now = np.where(unknown, planned, now)
-    known_now = np.isfinite(now[present])
-    some = known_now.any()
+    some = np.isfinite(now[present]).any()
     usual = float(np.nanmedian(now[present])) if some else 0.0
-    not_known = np.isnan(now)
-    return present, np.where(not_known, usual, now)
+    return present, np.where(np.isnan(now), usual, now)

@@ -45,8 +45,7 @@ def levelled_off(path: Floats, level: float) -> float:
     35.0
     """
     away = np.abs(path - level)
-    near = (1 - NEARLY) * level
-    off = np.flatnonzero(away > near)
+    off = np.flatnonzero(away > (1 - NEARLY) * level)
     last = off[-1] + 1 if len(off) else 0
     return float(last + 1) if last < len(path) else math.inf
 
@@ -170,8 +169,7 @@ def paid_all_along(followed: Course, weights: Weights) -> Floats:
     paid = watched[:, : followed.known]
     last_year = paid[:, -YEAR:]
     usual = last_year.mean(axis=1, keepdims=True)
-    months = LONGEST - followed.known
-    later = np.repeat(usual, months, axis=1)
+    later = np.repeat(usual, LONGEST - followed.known, axis=1)
     return np.hstack([paid, later])
 
 
@@ -182,8 +180,7 @@ def signups(followed: Course, weights: Weights, cutoff: dt.date) -> Floats:
     spells = followed.spells
     months = signing_months(followed.spells)
     day = pd.Timestamp(cutoff) + DAY
-    span = pd.DateOffset(months=months)
-    lately = spells["start_date"] >= day - span
+    lately = spells["start_date"] >= day - pd.DateOffset(months=months)
     return weights.apart_from_reps(
         weights.times @ (lately & (spells["entry_months"] == 0)).to_numpy(float) / months
     )
@@ -240,8 +237,7 @@ def plateau_table(ahead: Outlook | None) -> Estimates:
     if ahead is None:
         return Estimates((), say("economics.revenue.empty"))
     in_a_year = ahead.book[:, YEAR]
-    now = ahead.book[:, 0]
-    lost = 1 - over(in_a_year, now)
+    lost = 1 - over(in_a_year, ahead.book[:, 0])
     values = [
         (say("economics.revenue.signed"), ahead.signed, "number"),
         (say("economics.revenue.now"), ahead.path[:, 1], "money"),
@@ -259,8 +255,7 @@ def plateau_table(ahead: Outlook | None) -> Estimates:
     ]
     for curve, level in ahead.tails.items():
         name = say("economics.revenue.tail", curve=curve)
-        estimate = Estimate.of("B3", name, ALL, (level,), "money")
-        rows.append(estimate)
+        rows.append(Estimate.of("B3", name, ALL, (level,), "money"))
     caption = say("economics.revenue.caption", counts=ahead.counts)
     return Estimates(tuple(rows), caption)
 
@@ -291,8 +286,7 @@ def plateau_words(ahead: Outlook | None, currency: str = "") -> Finding:
         return Finding("B3", together(lead, bound))
     revenue = ahead.path[0, 1]
     today = _money(revenue, currency)
-    today_path = ahead.path[:, 1]
-    grows = over(ahead.level, today_path)
+    grows = over(ahead.level, ahead.path[:, 1])
     ratio = ahead.limits(grows, "ratio")
     grown, lowest, most = (limit - 1 for limit in ratio)
     if lowest <= 0 <= most:
@@ -328,16 +322,13 @@ def outlook_rows(ahead: Outlook | None) -> pd.DataFrame:
     if ahead is None:
         return pd.DataFrame(columns=names)
     limits_of_level = ahead.limits(ahead.level, "money")
-    limit_names = names[-3:]
-    level = dict(zip(limit_names, limits_of_level, strict=True))
+    level = dict(zip(names[-3:], limits_of_level, strict=True))
     groups = {say("economics.chart.all"): ahead.path, say("economics.chart.present"): ahead.book}
     parts = []
     for group, every in groups.items():
         # the month after the cut-off is the first in which some sign as well as leave
         path = every[:, 1:]
-        limits = []
-        for values in path.T:
-            limits.append(ahead.limits(values, "money"))
+        limits = [ahead.limits(values, "money") for values in path.T]
         number = path.shape[1] + 1
         months = np.arange(1, number)
         columns = ["mean", "low", "high"]

@@ -49,16 +49,13 @@ def _retained_of(
     part = spells[there]
     kept = active_on(part, day).to_numpy(float)
     again = np.random.default_rng(SEED).poisson(1.0, (DRAWS, len(part)))
-    once = np.ones(len(part))
-    once_and_again = np.vstack([once, again])
-    reps = rep_by(part, day)
-    weights = Weights.of_rows(once_and_again, reps)
+    once_and_again = np.vstack([np.ones(len(part)), again])
+    weights = Weights.of_rows(once_and_again, rep_by(part, day))
     before, after = _fees_of_year(part, money, day)
     after = np.where(kept > 0, after, 0.0)
     before_known = np.isfinite(before)
     known = before_known & np.isfinite(after)
-    everybody = weights.sum(axis=1)
-    clients_kept = over(weights @ kept, everybody)
+    clients_kept = over(weights @ kept, weights.sum(axis=1))
     values = {say("economics.retained.clients"): clients_kept}
     if known.sum() >= MIN_AT_RISK and before[known].sum() > 0:
         fees = weights[:, known] @ before[known]

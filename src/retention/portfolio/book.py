@@ -86,15 +86,13 @@ class Book:
             "client_id", keep="last"
         )
         noticed = rows["end_date"].notna()
-        marked = rows.assign(noticed=noticed)
-        return marked.reset_index(drop=True)
+        return rows.assign(noticed=noticed).reset_index(drop=True)
 
     @property
     def names(self) -> dict[str, str]:
         """What each client is called."""
         ids = self.rows["client_id"]
-        named = client_names(self.rows)
-        return dict(zip(ids, named, strict=True))
+        return dict(zip(ids, client_names(self.rows), strict=True))
 
     @cached_property
     def unraised(self) -> pd.Series:
@@ -130,8 +128,7 @@ class Book:
     def lately(self) -> pd.DataFrame:
         """The evidence that still counts."""
         months = int(self.limits["evidence_months"])
-        span = pd.DateOffset(months=months)
-        begin = self.cutoff + DAY - span
+        begin = self.cutoff + DAY - pd.DateOffset(months=months)
         return self.noted[self.noted["noted_on"] >= begin]
 
     @cached_property
@@ -206,17 +203,13 @@ class Book:
         start = latest["term_start"].fillna(own["start_date"])
         named = latest["notice_days"].astype(float)
         days = named.fillna(self.settings.notice_days)
-        least = self.limits["least_notice_days"]
-        at_least = days.clip(lower=least)
+        at_least = days.clip(lower=self.limits["least_notice_days"])
         notice = pd.to_timedelta(at_least, unit="D")
-        least_days = self.limits["least_days_to_act"]
-        days_to_act = np.where(term == 1, least_days, 0)
+        days_to_act = np.where(term == 1, self.limits["least_days_to_act"], 0)
         room = pd.to_timedelta(days_to_act, unit="D")
         until = self.cutoff + DAY + notice + room
-        served = whole_months(start, until)
-        gone = served.clip(lower=0)
-        no_renewal = latest["auto_renew"].eq(False)
-        lapses = no_renewal.fillna(False)
+        gone = whole_months(start, until).clip(lower=0)
+        lapses = latest["auto_renew"].eq(False).fillna(False)
         rolls = lapses.astype(bool) & (gone >= term)
         ends = (
             add_months(

@@ -31,19 +31,15 @@ def invoices_on(known: Mapping[str, pd.DataFrame], day: pd.Timestamp) -> pd.Data
     paid = known["payments"][in_time].groupby("invoice_id")
     sums = paid.agg(sum=("amount", "sum"), last=("paid_on", "max"))
     paid = sums.reindex(bills["invoice_id"])
-    filled = paid["sum"].fillna(0.0)
-    amounts = filled.to_numpy(float)
-    last_paid = paid["last"].to_numpy()
-    bills = bills.assign(paid=amounts, last=last_paid)
+    amounts = paid["sum"].fillna(0.0).to_numpy(float)
+    bills = bills.assign(paid=amounts, last=paid["last"].to_numpy())
     due = bills[bills["amount"] > 0].sort_values(
         ["client_id", "due_on", "issued_on", "invoice_id"], kind="stable"
     )
     open_amount = due["amount"] - due["paid"]
-    positive = open_amount.clip(lower=0)
-    need = positive.round(2)
+    need = open_amount.clip(lower=0).round(2)
     credits = _credits(bills)
-    of_client = credits.groupby("client_id")
-    by_client = of_client["amount"].sum()
+    by_client = credits.groupby("client_id")["amount"].sum()
     granted = due["client_id"].map(by_client).fillna(0.0)
     by_client_need = need.groupby(due["client_id"])
     through = by_client_need.cumsum()
@@ -51,8 +47,7 @@ def invoices_on(known: Mapping[str, pd.DataFrame], day: pd.Timestamp) -> pd.Data
     due = due.assign(
         open=left.where(left < need, need).round(2), through=through.where(need > CENT)
     )
-    settled_days = _settled(due, credits)
-    settled = due.assign(settled_on=settled_days)
+    settled = due.assign(settled_on=_settled(due, credits))
     return settled[OPEN].reset_index(drop=True)
 
 
@@ -63,13 +58,10 @@ def _credits(bills: pd.DataFrame) -> pd.DataFrame:
     note = bills["amount"] < 0
     # A credit note is paid out by a payment of either sign: books differ in how they write a
     # refund.
-    paid_back = bills["paid"].abs()
-    unused = -bills["amount"] - paid_back
-    over_paid = bills["paid"] - bills["amount"]
-    kept = unused.where(note, over_paid)
+    unused = -bills["amount"] - bills["paid"].abs()
+    kept = unused.where(note, bills["paid"] - bills["amount"])
     days = bills["issued_on"].where(note, bills["last"])
-    rounded = kept.round(2)
-    columns = {"client_id": bills["client_id"], "day": days, "amount": rounded}
+    columns = {"client_id": bills["client_id"], "day": days, "amount": kept.round(2)}
     rows = pd.DataFrame(columns)
     return (
         rows[rows["amount"] > CENT]
@@ -123,8 +115,7 @@ def usual_invoice(
     """What one invoice of each client comes to: the mean of those `since` a day, or the last one;
     credits left out.
     """
-    columns = ["client_id", "issued_on", "amount"]
-    none = pd.DataFrame(columns=columns)
+    none = pd.DataFrame(columns=["client_id", "issued_on", "amount"])
     bills = known.get("invoices", none)
     real = bills[bills["amount"] > 0]
     bills = real.sort_values("issued_on", kind="stable")

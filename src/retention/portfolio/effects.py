@@ -88,15 +88,13 @@ def sign_effects(book: Book) -> Estimates:
     bad = signs(book.spells)
     found = []
     let_go = exit_rows(book.spells, kinds=(AGENCY,))
-    ends = exit_rows(book.spells)
-    chances = [(LEFT, ends), (LET_GO, let_go)]
+    chances = [(LEFT, exit_rows(book.spells)), (LET_GO, let_go)]
     begin = book.cutoff - pd.DateOffset(months=24)
     late = days_late(book.known, begin)
     margins = book.monthly["margin"]
     amounts = [(LATE, late, "number"), (MARGIN, margins, "money")]
     for sign in bad:
-        engagements = book.spells[KEY]
-        keys = pd.MultiIndex.from_frame(engagements)
+        keys = pd.MultiIndex.from_frame(book.spells[KEY])
         marks = bad[sign].set_axis(keys)
         for outcome, at in chances:
             found += _sign_ratio(sign, outcome, at, marks)
@@ -113,8 +111,7 @@ def _sign_ratio(sign: str, outcome: Said, at: pd.DataFrame, marks: pd.Series) ->
     `at`: rows of `exit_rows`; `marks`: whether each engagement has the sign, by `KEY`.
     """
     keys = pd.MultiIndex.from_frame(at[KEY])
-    known = marks.reindex(keys)
-    own = known.set_axis(at.index)
+    own = marks.reindex(keys).set_axis(at.index)
     own = own.dropna().astype(bool)
     rows_known = at.loc[own.index]
     rows = rows_known.reset_index(drop=True)
@@ -144,8 +141,7 @@ def _difference(
     both_known = values.notna() & marks.notna()
     known = both_known.to_numpy()
     reps = book.last_rep(values.index[known])
-    marked = marks[known].astype(bool)
-    by_rep = _gap_by_rep(values[known], marked, reps)
+    by_rep = _gap_by_rep(values[known], marks[known].astype(bool), reps)
     half = max(half, by_rep.reach(0.975))
     limits = (gap, gap - half, gap + half)
     counts = (int(n.sum()), 0)
@@ -176,9 +172,7 @@ def _shrunk(rows: list[Estimate]) -> list[Estimate]:
     keep = PRIOR_SD**2 / total
     made = []
     for row, share, t, s in zip(ratios, keep, theta, se, strict=True):
-        limits = []
-        for z in (0.0, -Z95, Z95):
-            limits.append(exp(share * t + z * np.sqrt(share) * s))
+        limits = [exp(share * t + z * np.sqrt(share) * s) for z in (0.0, -Z95, Z95)]
         counts = (row.n_clients, row.n_events)
         estimate = Estimate.of(row.id, row.name, SHRUNK, limits, "ratio", counts)
         made.append(estimate)
@@ -204,10 +198,8 @@ def beyond_luck(*found: Estimates) -> Finding:
     limits = [(row.estimate, row.low, row.high) for row in rows]
     values = np.array(limits)
     values[ratio] = np.log(values[ratio])
-    widths = values[:, 2] - values[:, 1]
-    errors = widths / (2 * Z95)
-    distance = np.abs(values[:, 0])
-    p = 2 * stats.norm.sf(distance / errors)
+    errors = (values[:, 2] - values[:, 1]) / (2 * Z95)
+    p = 2 * stats.norm.sf(np.abs(values[:, 0]) / errors)
     beyond = multipletests(p, alpha=FALSE_DISCOVERIES, method="fdr_bh")
     kept = beyond[0]
     return _luck_words([row for row, keep in zip(rows, kept, strict=True) if keep], len(rows))
@@ -216,9 +208,7 @@ def beyond_luck(*found: Estimates) -> Finding:
 def _luck_words(out: list[Estimate], looked: int) -> Finding:
     if not out:
         return Finding("D7", say("portfolio.effects.none", looked=looked))
-    names = []
-    for row in out:
-        names.append(say("portfolio.effects.one", effect=row.name, outcome=row.group))
+    names = [say("portfolio.effects.one", effect=row.name, outcome=row.group) for row in out]
     listed = ", ".join(names)
     some = say("portfolio.effects.some", out=len(out), looked=looked, names=listed)
     text = together(some, say("portfolio.effects.luck"))
@@ -249,28 +239,23 @@ def after_events(
     """
     rows = month_rows(spells)
     term = rows["contract_term_months"].astype(int)
-    at_due = rows["to_month"] % term == 0
-    on_due = (term == 1) | at_due
+    on_due = (term == 1) | (rows["to_month"] % term == 0)
     rows = rows[on_due].reset_index(drop=True)
-    month_before = rows["from_month"] - notice
-    month = month_before.clip(lower=0)
+    month = (rows["from_month"] - notice).clip(lower=0)
     decided = add_months(rows["start_date"], month)
-    longer = rows["contract_term_months"] > 1
-    fixed_term = longer.astype(float)
+    fixed_term = (rows["contract_term_months"] > 1).astype(float)
     others = pd.DataFrame({"fixed": fixed_term})
     found = []
     for event, dated in days.items():
         clients = rows[["client_id"]]
         at = clients.assign(row=rows.index, decided=decided)
-        day = pd.to_datetime(dated["day"])
-        on_day = dated.assign(day=day)
+        on_day = dated.assign(day=pd.to_datetime(dated["day"]))
         at = at.merge(on_day, on="client_id")
         hit = at["day"] < at["decided"]
         if months:
             span = pd.DateOffset(months=months)
             hit &= at["day"] >= at["decided"] - span
-        rows_hit = at.loc[hit, "row"]
-        marked = rows.index.isin(rows_hit)
+        marked = rows.index.isin(at.loc[hit, "row"])
         marks = pd.Series(marked, rows.index)
         hits = rows[marks]
         row = "D4" if months else "D7"
@@ -302,13 +287,10 @@ def new_rep(panel: Panel) -> Estimates:
     change = say("portfolio.new_rep.change")
     for who, part in (("loved", every[loved]), ("others", every[~loved])):
         new = part["new"].astype(bool)
-        moved_clients = part[new].groupby("client")
-        by_client = moved_clients["moved"].mean()
-        others = part.loc[~new, "moved"]
-        gap = by_client - others.mean()
+        by_client = part[new].groupby("client")["moved"].mean()
+        gap = by_client - part.loc[~new, "moved"].mean()
         if len(gap) >= MIN_CLIENTS:
-            degrees = len(gap) - 1
-            quantile = stats.t.ppf(0.975, degrees)
+            quantile = stats.t.ppf(0.975, len(gap) - 1)
             half = quantile * gap.sem()
             by_rep = _gap_by_rep(part["moved"], new, part["rep"])
             half = max(half, by_rep.reach(0.975))
@@ -333,17 +315,13 @@ def _ratings_moved(panel: Panel) -> pd.DataFrame:
     rows = [pd.DataFrame(columns=columns)]
     for month in range(span, rep.shape[1] - span):
         months_before = panel.liking[:, month - span : month]
-        earlier = pd.DataFrame(months_before)
-        before = earlier.mean(axis=1)
+        before = pd.DataFrame(months_before).mean(axis=1)
         months_after = panel.liking[:, month : month + span]
-        later = pd.DataFrame(months_after)
-        after = later.mean(axis=1)
+        after = pd.DataFrame(months_after).mean(axis=1)
         last, first = rep[:, month - 1], rep[:, month]
-        rep_before = rep[:, month - span : month]
-        same_before = rep_before == last[:, None]
+        same_before = rep[:, month - span : month] == last[:, None]
         old = same_before.all(axis=1)
-        rep_after = rep[:, month : month + span]
-        same_after = rep_after == first[:, None]
+        same_after = rep[:, month : month + span] == first[:, None]
         new = same_after.all(axis=1)
         kept = old & new & (last != NOBODY)
         steady = kept & (first != NOBODY)
@@ -367,17 +345,14 @@ def happenings(book: Book) -> dict[str, pd.DataFrame]:
         .str.casefold()
         .map(lambda flag: NOTED.get(flag, {}).get("group", RED_FLAG))
     )
-    by_kind = {}
-    for name, rows in flags.groupby(group):
-        by_kind[str(name)] = rows
+    by_kind = {str(name): rows for name, rows in flags.groupby(group)}
     return {"anything": flags} | by_kind
 
 
 def changes(book: Book) -> dict[str, pd.DataFrame]:
     """Raises of the fee, new reps and free work, for `after_events`: `client_id, day` (D4, C9)."""
     assignments = book.known.get("assignments")
-    staff = book.known.get("staff")
-    reps = new_reps(book.spells, assignments, staff)
+    reps = new_reps(book.spells, assignments, book.known.get("staff"))
     asked = columns_of(book.known, "requests", "client_id", "requested_on", "in_scope", "billed")
     free = asked[asked["in_scope"].eq(False) & asked["billed"].eq(False)].rename(
         columns={"requested_on": "day"}

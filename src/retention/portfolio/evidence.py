@@ -50,10 +50,8 @@ def in_charge(rows: pd.DataFrame, known: Tables, at: pd.DataFrame, day: str) -> 
     """
     columns = ["client_id", "start_date", "rep_id"]
     asked_of = at[["client_id", day]]
-    columns_known = rows.reindex(columns=columns)
-    asked = asked_of.merge(columns_known, on="client_id", how="left")
-    assignments = known.get("assignments")
-    reps = reps_on(asked, day, assignments, known.get("staff"))
+    asked = asked_of.merge(rows.reindex(columns=columns), on="client_id", how="left")
+    reps = reps_on(asked, day, known.get("assignments"), known.get("staff"))
     return reps.set_axis(at.index)
 
 
@@ -119,8 +117,7 @@ def _growing_debts(known: Tables, last: pd.Timestamp, limits: Limits) -> pd.Data
         owed.index
     )
     rising = owed.diff(axis=1).iloc[:, 1:] > 0
-    enough = fees >= limits["debtor_fees"]
-    grown = rising.all(axis=1) & enough
+    grown = rising.all(axis=1) & (fees >= limits["debtor_fees"])
     return _from_records(
         fees[grown],
         last,
@@ -138,8 +135,7 @@ def _requests(known: Tables, last: pd.Timestamp, limits: Limits) -> list[pd.Data
         return []
     columns = ["client_id", "requested_on", "revision", "in_scope"]
     asked = known["requests"].reindex(columns=columns)
-    number = int(limits["margin_months"])
-    months = pd.DateOffset(months=number)
+    months = pd.DateOffset(months=int(limits["margin_months"]))
     asked = asked[asked["requested_on"] > last - months]
     found = []
     looks = (
@@ -148,8 +144,7 @@ def _requests(known: Tables, last: pd.Timestamp, limits: Limits) -> list[pd.Data
     )
     for column, bad, what, words in looks:
         answered = asked.dropna(subset=[column])
-        bad_ones = answered[column].eq(bad)
-        marked = bad_ones.groupby(answered["client_id"])
+        marked = answered[column].eq(bad).groupby(answered["client_id"])
         by = marked.agg(["mean", "size"])
         much = by.loc[
             (by["size"] >= limits["least_requests"]) & (by["mean"] >= limits["request_share"]),
@@ -180,16 +175,12 @@ def _unsecured(
     """
     if not {"deposit_paid", "prepaid"} <= set(rows):
         return pd.DataFrame()
-    by_client = rows.set_index("client_id")
-    terms = by_client[["deposit_paid", "prepaid"]]
-    all_refused = terms.eq(False)
-    refused = all_refused.all(axis=1)
+    terms = rows.set_index("client_id")[["deposit_paid", "prepaid"]]
+    refused = terms.eq(False).all(axis=1)
     begin = pd.DateOffset(months=12)
     late = days_late(known, last - begin)
-    of_refused = refused.index[refused]
-    unsecured = late.index.isin(of_refused)
-    very_late = late > limits["late_days"]
-    late = late[unsecured & very_late]
+    unsecured = late.index.isin(refused.index[refused])
+    late = late[unsecured & (late > limits["late_days"])]
     return _from_records(late, last, NO_PREPAYMENT, "payments", _of_late_pay)
 
 
@@ -203,8 +194,7 @@ def days_late(known: Tables, begin: pd.Timestamp) -> pd.Series:
         return pd.Series(dtype=float)
     payments = known["payments"]
     money_in = payments[payments["amount"] > 0]
-    by_invoice = money_in.groupby("invoice_id")
-    paid = by_invoice["paid_on"].max()
+    paid = money_in.groupby("invoice_id")["paid_on"].max()
     bills = known["invoices"][
         (known["invoices"]["due_on"] >= begin) & (known["invoices"]["amount"] > 0)
     ]
@@ -262,12 +252,10 @@ def fairness(
         rows["client_id"]
     )
     for name, words in reps.items():
-        texts_of = served["rep_id"].map(words)
-        with_words = served.assign(words=texts_of)
+        with_words = served.assign(words=served["rep_id"].map(words))
         own = with_words.dropna(subset=["words"])
         names = people(own["rep_id"], known)
-        found_words = own["words"] != ""
-        own = own.assign(rep=names, found=found_words)
+        own = own.assign(rep=names, found=own["words"] != "")
         own["words"] = [
             say("portfolio.team.of_rep", rep=row.rep, what=row.words) if row.found else ""
             for row in own.itertuples()
@@ -291,11 +279,9 @@ def _under_target(
     own = known["results"][primary]
     index = against_target(own, aims)
     own = own.assign(index=index)
-    number = int(limits["margin_months"]) + 1
-    months = pd.DateOffset(months=number)
+    months = pd.DateOffset(months=int(limits["margin_months"]) + 1)
     lately = own[own["month"] > last - months]
-    by_client = lately.groupby("client_id")
-    mean_index = by_client["index"].mean()
+    mean_index = lately.groupby("client_id")["index"].mean()
     share = np.expm1(mean_index.dropna())
     poor = limits["poor_results"]
     return share.map(lambda x: say("portfolio.team.results", share=-x) if x <= -poor else "")
@@ -309,8 +295,7 @@ def _disliked(
     """
     if "rep_liking" not in known.get("surveys", {}):
         return pd.Series(dtype=object)
-    day = known["surveys"]["answered_on"]
-    answered = day.between(begin, cutoff)
+    answered = known["surveys"]["answered_on"].between(begin, cutoff)
     asked = known["surveys"][answered]
     by = _by_rep(rows, known, asked, "answered_on", asked["rep_liking"])
     far = limits["disliked_sd"] * by["spread"]
@@ -321,8 +306,7 @@ def _disliked(
         say("portfolio.team.disliked", mean=row.mean, other=row.other) for row in by.itertuples()
     ]
     texts = pd.Series(words, by.index, dtype=object)
-    shown = texts.where(low, "")
-    return _compared(shown, looks, by)
+    return _compared(texts.where(low, ""), looks, by)
 
 
 def _slow(
@@ -345,12 +329,9 @@ def _slow(
     )
     lower = by["mean"] - Z95 * by["sem"]
     slow = looks & (lower > by["other"])
-    words = []
-    for row in by.itertuples():
-        words.append(say("portfolio.team.slow", mean=row.mean, other=row.other))
+    words = [say("portfolio.team.slow", mean=row.mean, other=row.other) for row in by.itertuples()]
     texts = pd.Series(words, by.index, dtype=object)
-    shown = texts.where(slow, "")
-    found = _compared(shown, looks, by)
+    found = _compared(texts.where(slow, ""), looks, by)
     long_ago = asked["requested_on"] < cutoff - MOST_DAYS * DAY
     old = asked[long_ago].reset_index(drop=True)
     silent = (
@@ -373,37 +354,30 @@ def _heavy(
     rep.
     """
     paid = money["fee"] > 0
-    cost = money["cost"] > 0
-    at = money[paid & cost]
+    at = money[paid & (money["cost"] > 0)]
     if len(at) < LEAST_FEES or at["fee"].nunique() < LEAST_FEES:
         return pd.Series(dtype=object)
     clients = at.reset_index()[["client_id"]]
     asked = clients.assign(day=cutoff)
-    both = at[["fee", "cost"]]
-    amounts = both.astype(float)
-    logged = np.log(amounts)
-    logs = logged.reset_index(drop=True)
+    amounts = at[["fee", "cost"]].astype(float)
+    logs = np.log(amounts).reset_index(drop=True)
     reps = in_charge(rows, known, asked, "day")
     if reps.isna().all():
         return pd.Series(dtype=object)
     means = logs.groupby(reps)
     within = logs - means.transform("mean")
-    squares = within["fee"] ** 2
-    spread = max(squares.sum(), LEAST_SPREAD)
-    products = within["fee"] * within["cost"]
-    slope = products.sum() / spread
+    spread = max((within["fee"] ** 2).sum(), LEAST_SPREAD)
+    slope = (within["fee"] * within["cost"]).sum() / spread
     beyond = logs["cost"] - slope * logs["fee"]
     by = _by_rep(rows, known, asked, "day", beyond)
     much_more = np.log1p(limits["heavy_hours"])
     looks = by["mean"] >= by["other"] + much_more
     lower = by["mean"] - Z95 * by["sem"]
     heavy = looks & (lower > by["other"])
-    over = by["mean"] - by["other"]
-    more = np.expm1(over)
+    more = np.expm1(by["mean"] - by["other"])
     words = [say("portfolio.team.heavy", more=share) for share in more]
     texts = pd.Series(words, by.index, dtype=object)
-    shown = texts.where(heavy, "")
-    return _compared(shown, looks, by)
+    return _compared(texts.where(heavy, ""), looks, by)
 
 
 def _compared(words: pd.Series, looks: pd.Series, by: pd.DataFrame) -> pd.Series:
@@ -411,8 +385,7 @@ def _compared(words: pd.Series, looks: pd.Series, by: pd.DataFrame) -> pd.Series
     is not nothing.
     """
     sure = by["sem"].notna() | ~looks
-    known = by["other"].notna()
-    return words.where(known & sure)
+    return words.where(by["other"].notna() & sure)
 
 
 def _by_rep(
@@ -426,16 +399,12 @@ def _by_rep(
     """
     reps = in_charge(rows, known, asked.reset_index(drop=True), day)
     rep = reps.set_axis(asked.index)
-    key = [rep, asked["client_id"]]
-    by_rep_and_client = values.astype(float).groupby(key)
+    by_rep_and_client = values.astype(float).groupby([rep, asked["client_id"]])
     means = by_rep_and_client.mean().dropna()
     by_rep = means.groupby(level=0)
     by = by_rep.agg(["mean", "sem"])
-    others = []
-    for who in by.index:
-        others.append(by["mean"].drop(who).median())
-    deviation = means.std()
-    return by.assign(other=others, spread=deviation)
+    others = [by["mean"].drop(who).median() for who in by.index]
+    return by.assign(other=others, spread=means.std())
 
 
 def people(ids: pd.Series, known: Tables) -> pd.Series:

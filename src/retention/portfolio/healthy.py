@@ -45,13 +45,8 @@ def ends_by_kind(spells: pd.DataFrame, months: Sequence[float] = AFTER) -> pd.Da
     Columns: `month, kind` (a code of `KINDS`), `whose` (in words), `share, low, high`.
     """
     outcome = follow_up(spells)
-    whose = {}
-    for kind, code in KINDS.items():
-        whose[code] = whose_choice(kind)
-    last = []
-    for month in months:
-        if month <= outcome.stop.max():
-            last.append(month)
+    whose = {code: whose_choice(kind) for kind, code in KINDS.items()}
+    last = [month for month in months if month <= outcome.stop.max()]
     return cumulative_incidence(outcome, last).assign(whose=lambda rows: rows["kind"].map(whose))
 
 
@@ -82,16 +77,13 @@ def ends_estimates(spells: pd.DataFrame) -> Estimates:
     """The shares gone by whose choice, as estimates with intervals (D2)."""
     rows = ends_by_kind(spells)
     outcome = follow_up(spells)
-    counts = {}
-    for code in KINDS.values():
-        counts[code] = (outcome.seen, int(np.sum(outcome.kind == code)))
+    counts = {code: (outcome.seen, int(np.sum(outcome.kind == code))) for code in KINDS.values()}
     made = []
     for row in rows.itertuples():
         when = say("portfolio.ends.after", months=row.month)
         values = (row.share, row.low, row.high)
         ended = counts[row.kind]
-        estimate = Estimate.of("D2", row.whose, when, values, "share", ended)
-        made.append(estimate)
+        made.append(Estimate.of("D2", row.whose, when, values, "share", ended))
     return Estimates(tuple(made), say("portfolio.ends.caption"))
 
 
@@ -114,17 +106,13 @@ def last_year(book: Book) -> pd.DataFrame:
     kind = rows["end_kind"].where(gone)
     until = rows["decision_date"].where(gone, book.cutoff)
     there = rows[["client_id"]]
-    at_start = there_on(rows, begin)
-    year = there.assign(kind=kind, at_start=at_start)
+    year = there.assign(kind=kind, at_start=there_on(rows, begin))
     if "reps" in rows:
         reps = rep_by(rows, book.cutoff)
         year = year.assign(rep=reps)
-    happy = _content(book, rows, until)
-    content = year.assign(content=happy)
-    worth = _worth(book, rows, until)
-    year = content.join(worth)
-    at_begin = pd.Series(begin, rows.index)
-    then = _worth(book, rows, at_begin)
+    content = year.assign(content=_content(book, rows, until))
+    year = content.join(_worth(book, rows, until))
+    then = _worth(book, rows, pd.Series(begin, rows.index))
     return year.join(then.add_suffix("_then"))
 
 
@@ -148,8 +136,7 @@ def _content(book: Book, rows: pd.DataFrame, until: pd.Series) -> pd.Series:
         .dropna(subset=["nps", "answered_on"])
         .sort_values("answered_on", kind="stable")
     )
-    clients = rows[["client_id"]]
-    ends = clients.assign(until=until, row=rows.index)
+    ends = rows[["client_id"]].assign(until=until, row=rows.index)
     at = at.merge(ends, on="client_id")
     recent = at["answered_on"].le(at["until"]) & (
         at["answered_on"] > at["until"] - pd.DateOffset(months=YEAR // 2)
@@ -195,8 +182,7 @@ def _share_of_worth(
     marked = weights @ (worth * part)
     share = np.divide(marked, whole, out=blank, where=whole != 0)
     limits = weights.limits(share, "share")
-    number = int(part.sum())
-    return limits, (len(rows), number)
+    return limits, (len(rows), int(part.sum()))
 
 
 def healthy(year: pd.DataFrame) -> Estimates:
@@ -206,8 +192,7 @@ def healthy(year: pd.DataFrame) -> Estimates:
     Clients resampled, or by rep, the wider; no rows for fewer than five.
     """
     ended = year["kind"].notna()
-    known = year["margin"].notna()
-    ends = year[ended & known]
+    ends = year[ended & year["margin"].notna()]
     under = ends["margin"] < 0
     unprofitable = say("portfolio.healthy.unprofitable")
     every = say("portfolio.ends.all")
@@ -244,14 +229,11 @@ def kept_and_lost(year: pd.DataFrame) -> pd.DataFrame:
     unknown = year["margin"].isna()
     paid = np.where(unknown, PAID[1], under)
     counts = pd.crosstab(how, paid)
-    every_kind = [STILL, *EVERY]
-    table = counts.reindex(every_kind, fill_value=0)
+    table = counts.reindex([STILL, *EVERY], fill_value=0)
     shown = [name for name in PAID if name in table]
     table = table[shown]
-    by_kind = year.groupby(how)
-    margins = by_kind["margin"].sum()
-    margin_sums = margins.reindex(table.index)
-    table["margin"] = margin_sums.fillna(0)
+    margins = year.groupby(how)["margin"].sum()
+    table["margin"] = margins.reindex(table.index).fillna(0)
     words = [say("portfolio.kept.still_client"), *map(whose_choice, EVERY)]
     return (
         table.reset_index(drop=True)
@@ -266,8 +248,7 @@ def joiners_and_leavers(year: pd.DataFrame) -> Estimates:
     """
     made = []
     arrived = ~year["at_start"].astype(bool)
-    gone = year["kind"].notna()
-    groups = {"came": arrived, "left": gone}
+    groups = {"came": arrived, "left": year["kind"].notna()}
     for name, unit in (("fee", "money"), ("margin", "money"), ("content", "share")):
         masks = {group: mask & year[name].notna() for group, mask in groups.items()}
         if min(mask.sum() for mask in masks.values()) < 2:
@@ -285,8 +266,7 @@ def joiners_and_leavers(year: pd.DataFrame) -> Estimates:
             counts = (int(masks[group].sum()) if group in masks else 0, 0)
             who = say(f"portfolio.joiners.{group}")
             limits = weights.limits(drawn, unit)
-            estimate = Estimate.of("D2", what, who, limits, unit, counts)
-            made.append(estimate)
+            made.append(Estimate.of("D2", what, who, limits, unit, counts))
     return Estimates(tuple(made), say("portfolio.joiners.caption"))
 
 
@@ -301,8 +281,7 @@ def quarters(spells: pd.DataFrame, cutoff: pd.Timestamp, count: int = 8) -> pd.D
     table = counts.reindex(columns=list(EVERY), fill_value=0)
     table = table.tail(count).add_prefix("ends_by_")
     by_quarter = table.rename_axis("quarter")
-    plain = by_quarter.rename_axis(None, axis=1)
-    return plain.reset_index()
+    return by_quarter.rename_axis(None, axis=1).reset_index()
 
 
 def too_long(book: Book) -> pd.DataFrame:
@@ -314,8 +293,7 @@ def too_long(book: Book) -> pd.DataFrame:
     noticed = book.rows["noticed"]
     leaving = book.rows.loc[noticed, "client_id"]
     goes = ~book.monthly.index.isin(leaving)
-    losing = book.monthly["lost"] > 0
-    own = book.monthly[losing & goes]
+    own = book.monthly[(book.monthly["lost"] > 0) & goes]
     raised = book.unraised.reindex(own.index)
     own = own[raised >= own["too_long"]]
     own = own.sort_values("lost", ascending=False)
@@ -377,9 +355,7 @@ def _content_words(answers: pd.Series) -> Said:
 
 def _by_whom(ends: pd.DataFrame) -> list[Said]:
     counts = ends["kind"].value_counts()
-    by = {}
-    for kind in WHOSE:
-        by[kind] = int(counts.get(kind, 0))
+    by = {kind: int(counts.get(kind, 0)) for kind in WHOSE}
     whom = [say("portfolio.healthy.by_whom", **by)]
     if UNKNOWN in counts:
         whom.append(say("portfolio.healthy.not_recorded", unknown=int(counts[UNKNOWN])))

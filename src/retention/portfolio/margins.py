@@ -49,8 +49,7 @@ def months_of(money: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     still to come.
     """
     known = money.dropna(subset=["margin"])
-    begins = rows[[*KEY, "start_date"]]
-    at = known.merge(begins, on=KEY)
+    at = known.merge(rows[[*KEY, "start_date"]], on=KEY)
     by_spell = at.groupby(KEY)["cost"]
     worked = by_spell.transform("sum") > 0
     at = at[worked & (at["month"] <= at.loc[at["cost"] > 0, "month"].max())]
@@ -83,18 +82,14 @@ def newest(
     amounts = ["fee", "cost", "margin"]
     means = grouped[amounts].mean()
     means.insert(0, "months", grouped.size())
-    months_known = means["months"].clip(lower=2)
-    degrees = months_known - 1
-    quantile = stats.t.ppf(0.975, degrees)
-    half = grouped["margin"].sem() * quantile
+    degrees = means["months"].clip(lower=2) - 1
+    half = grouped["margin"].sem() * stats.t.ppf(0.975, degrees)
     low = means["margin"] - half
-    high = means["margin"] + half
-    means = means.assign(low=low, high=high)
+    means = means.assign(low=low, high=means["margin"] + half)
     last_month_of = grouped["last"].first()
     late = last_month_of - grouped["month"].max()
     least = limits["least_margin_months"]
-    long = means["months"] >= least
-    known = long & (late <= least)
+    known = (means["months"] >= least) & (late <= least)
     return means[known].reindex(rows.index)
 
 
@@ -115,14 +110,11 @@ def current(
     monthly = newest(at, rows, pd.Series(cutoff, rows.index), cutoff, limits).set_axis(
         rows["client_id"]
     )
-    with_margin = monthly.dropna(subset=["margin"])
-    known = with_margin.sort_index()
+    known = monthly.dropna(subset=["margin"]).sort_index()
     monthly = known.astype({"months": int})
-    month_of_start = month_of(at["start_date"])
-    since_start = at["month"] - month_of_start < window
+    since_start = at["month"] - month_of(at["start_date"]) < window
     early = at[since_start].groupby("client_id")["margin"]
-    several = early.size() >= least
-    enough = early.mean().where(several)
+    enough = early.mean().where(early.size() >= least)
     monthly["early"] = enough.reindex(monthly.index)
     under = (
         at.groupby("client_id")["margin"].rolling(window).mean().droplevel(0).reindex(at.index) < 0
@@ -141,8 +133,7 @@ def raises(known: Tables) -> pd.DataFrame:
     fees by term.
     """
     terms = columns_of(known, "contracts", "client_id", "term_start", "fee_pct")
-    known_terms = terms.dropna()
-    rows = known_terms.sort_values(["client_id", "term_start"], kind="stable")
+    rows = terms.dropna().sort_values(["client_id", "term_start"], kind="stable")
     step = (
         rows["fee_pct"].astype(float) / rows.groupby("client_id")["fee_pct"].shift().astype(float)
         - 1
@@ -157,11 +148,9 @@ def since_raise(rows: pd.DataFrame, raised: pd.DataFrame, cutoff: pd.Timestamp) 
 
     A raise agreed for a later day counts as made: nobody is to be asked twice.
     """
-    of_client = raised.groupby("client_id")
-    by_client = of_client["day"].max()
+    by_client = raised.groupby("client_id")["day"].max()
     last = rows["client_id"].map(by_client)
-    after = last > rows["start_date"]
-    later = last.where(after, rows["start_date"])
+    later = last.where(last > rows["start_date"], rows["start_date"])
     day = later.clip(upper=cutoff)
     months = whole_months(day, cutoff + DAY)
     return months.set_axis(rows["client_id"])
@@ -174,8 +163,7 @@ def causes(monthly: pd.DataFrame, unraised: pd.Series, limits: Limits = LIMITS) 
     since = unraised.reindex(monthly.index)
     old = since >= limits["raise_months"]
     unseen = monthly["early"].isna()
-    conditions = [monthly["early"] < 0, unseen, old]
-    cause = np.select(conditions, [UNDERPRICED, UNSEEN, OUTGREW], LATELY)
+    cause = np.select([monthly["early"] < 0, unseen, old], [UNDERPRICED, UNSEEN, OUTGREW], LATELY)
     named = pd.Series(cause, monthly.index, dtype=object)
     return named.where(monthly["margin"] < 0)
 
@@ -201,8 +189,7 @@ def remedies(
     begin = cutoff + DAY - pd.DateOffset(months=months)
     enough = len(raised) >= MIN_RAISES
     usual = raised["step"].median() if enough else limits["usual_raise"]
-    since = since_raise(rows, raised, cutoff)
-    years = since // limits["raise_months"]
+    years = since_raise(rows, raised, cutoff) // limits["raise_months"]
     parts = {
         RAISE: short["fee"]
         * ((1 + usual) ** years.reindex(short.index) - 1).clip(upper=limits["most_raise"]),
@@ -216,8 +203,7 @@ def remedies(
         {name: part.reindex(short.index) for name, part in parts.items()}, short.index
     ).fillna(0.0)
     total = found.sum(axis=1)
-    bounded = total.clip(upper=-short["margin"])
-    return found.assign(shortfall=-short["margin"], recovered=bounded)
+    return found.assign(shortfall=-short["margin"], recovered=total.clip(upper=-short["margin"]))
 
 
 def _costlier(known: Tables, begin: pd.Timestamp) -> pd.Series:
@@ -233,10 +219,8 @@ def _costlier(known: Tables, begin: pd.Timestamp) -> pd.Series:
         .groupby("role")["hourly_cost"]
         .transform("median")
     )
-    more = staff["hourly_cost"] - usual
-    above = more.clip(lower=0)
-    filled = above.fillna(0)
-    beyond = filled.set_axis(staff["staff_id"])
+    above = (staff["hourly_cost"] - usual).clip(lower=0)
+    beyond = above.fillna(0).set_axis(staff["staff_id"])
     spent = hours[hours["month"] >= begin]
     saved = (
         (spent["hours"] * spent["staff_id"].map(beyond).fillna(0)).groupby(spent["client_id"]).sum()
@@ -257,8 +241,7 @@ def _unbilled(known: Tables, begin: pd.Timestamp) -> pd.Series:
     billed = requests["billed"].eq(True)
     outside = requests["in_scope"].eq(False)
     charged = billed & (requests["amount"] > 0)
-    timed = requests["hours"] > 0
-    priced = requests[charged & timed]
+    priced = requests[charged & (requests["hours"] > 0)]
     if priced.empty:
         return pd.Series(dtype=float)
     charges = priced["amount"].sum()
@@ -364,14 +347,11 @@ def worsening(money: pd.DataFrame, rows: pd.DataFrame, limits: Limits = LIMITS) 
     by_client = at.groupby("client_id")
     back = by_client.cumcount(ascending=False) // span
     names_of = back.map(dict(enumerate(names)))
-    marked = at.assign(stretch=names_of)
-    at = marked.dropna(subset=["stretch"])
+    at = at.assign(stretch=names_of).dropna(subset=["stretch"])
     key = ["client_id", "stretch"]
     grouped = at.groupby(key)["margin"]
-    whole = grouped.size() == span
-    full = grouped.mean().where(whole)
-    in_order = names[::-1]
-    means = full.unstack().reindex(columns=in_order)
+    full = grouped.mean().where(grouped.size() == span)
+    means = full.unstack().reindex(columns=names[::-1])
     falls = (
         (means["first"] < 0)
         & (means["second"] < means["first"])
@@ -391,8 +371,7 @@ def worth_staying(monthly: pd.DataFrame) -> pd.DataFrame:
     `current`.
     """
     shares = monthly["margin"] / monthly["fee"]
-    paying = monthly["margin"] > 0
-    share = shares[paying].median()
+    share = shares[monthly["margin"] > 0].median()
     share = 0.0 if math.isnan(share) else share
     usual = monthly["cost"] / (1 - share) if share < 1 else math.nan  # 1: the others cost nothing
     prices = {"usual_margin": usual}

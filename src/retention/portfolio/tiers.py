@@ -53,8 +53,7 @@ def by_share(good: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
     )
     edges = [-np.inf, *(limits[f"tier_{name}"] for name in TIERS[3::-1]), np.inf]
     labels = TIERS[::-1]
-    tier = pd.cut(share, edges, labels=labels, right=False)
-    return tier.astype("string")
+    return pd.cut(share, edges, labels=labels, right=False).astype("string")
 
 
 def at_signing(spells: pd.DataFrame, limits: Limits = LIMITS) -> pd.Series:
@@ -86,8 +85,7 @@ def behaving(book: Book) -> pd.Series:
     if {"invoices", "payments"} <= set(known):
         good["on_time"] = days_late(known, begin) <= 0
         owed = arrears(known, [book.cutoff])
-        debts = owed.sum(axis=1)
-        good["owes_nothing"] = debts == 0
+        good["owes_nothing"] = owed.sum(axis=1) == 0
     if "surveys" in known:
         lately = known["surveys"]["invited_on"] >= begin
         asked = known["surveys"][lately]
@@ -98,8 +96,7 @@ def behaving(book: Book) -> pd.Series:
     for column, wanted in (("in_scope", True), ("revision", False)) if "requests" in known else ():
         columns = ["client_id", "requested_on", column]
         asked = known["requests"].reindex(columns=columns)
-        since = asked["requested_on"] >= begin
-        asked = asked[since].dropna()
+        asked = asked[asked["requested_on"] >= begin].dropna()
         right = asked[column].eq(wanted)
         hit = right.groupby(asked["client_id"]).mean()
         least = 1 - book.limits["tier_requests"]
@@ -109,9 +106,7 @@ def behaving(book: Book) -> pd.Series:
         noted = book.lately[by_people]
         unmarked = ~clients.isin(noted["client_id"])
         good["nothing_noted"] = pd.Series(unmarked, clients)
-    signs = {}
-    for name, sign in good.items():
-        signs[name] = sign.reindex(clients).astype("boolean")
+    signs = {name: sign.reindex(clients).astype("boolean") for name, sign in good.items()}
     marks = pd.DataFrame(signs, index=clients)
     return by_share(marks, book.limits)
 
@@ -123,8 +118,7 @@ def moves(before: pd.Series, after: pd.Series) -> pd.DataFrame:
     `clients_left`.
     """
     later = after.reindex(before.index)
-    pair = {"before": before, "after": later}
-    both = pd.DataFrame(pair)
+    both = pd.DataFrame({"before": before, "after": later})
     both = both.dropna(subset=["before"])
     known_after = both["after"].fillna("left")
     table = pd.crosstab(both["before"], known_after)
@@ -132,8 +126,7 @@ def moves(before: pd.Series, after: pd.Series) -> pd.DataFrame:
     table = table.reindex(names)
     columns = [name for name in (*TIERS, "left") if name in table]
     table = table[columns].add_prefix("clients_")
-    in_words = table.rename(index=tier_words)
-    named = in_words.rename_axis("tier_before")
+    named = table.rename(index=tier_words).rename_axis("tier_before")
     table = named.rename_axis(None, axis=1)
     return table.reset_index()
 
@@ -142,9 +135,7 @@ def trend(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
     """The ratio of leaving by choice for each tier worse at signing, among clients alike in size
     (D6).
     """
-    ranks = {}
-    for k, name in enumerate(TIERS):
-        ranks[name] = float(k)
+    ranks = {name: float(k) for k, name in enumerate(TIERS)}
     rank = at_signing(spells, limits).map(ranks)
     rows = (
         exit_rows(spells)
@@ -152,10 +143,8 @@ def trend(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
         .dropna(subset=["tier"])
         .reset_index(drop=True)
     )
-    spend = rows["monthly_ad_spend"].clip(lower=1)
-    log_size = np.log(spend)
-    columns = rows[["tier"]].assign(size=log_size)
-    X = columns.astype(float)
+    log_size = np.log(rows["monthly_ad_spend"].clip(lower=1))
+    X = rows[["tier"]].assign(size=log_size).astype(float)
     if rows["left"].sum() < MIN_EVENTS or rows["tier"].nunique() < 2:
         return Estimates((), TREND)
     try:
@@ -169,9 +158,7 @@ def trend(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
     half = max(
         spread.reach(0.975) for spread in spreads(fit, {"tier": 1.0}, rows.get("rep"), counts[1:])
     )
-    values = []
-    for step in (0.0, -half, half):
-        values.append(float(np.exp(fit.coefficient("tier") + step)))
+    values = [float(np.exp(fit.coefficient("tier") + step)) for step in (0.0, -half, half)]
     ratio = say("portfolio.tiers.ratio")
     estimate = Estimate.of("D6", ratio, ALL, values, "ratio", counts)
     return Estimates((estimate,), TREND)
@@ -192,8 +179,7 @@ def by_source(spells: pd.DataFrame, monthly: pd.DataFrame, limits: Limits = LIMI
     here = active(spells)
     of_client = spells["client_id"].map(monthly["margin"])
     margin = of_client.where(here)
-    top = tier.isin(TIERS[:2])
-    top_two = top.astype(float)
+    top_two = tier.isin(TIERS[:2]).astype(float)
     good = top_two.where(tier.notna())
     reps = rep_by(spells)
     in_charge = None if reps is None else pd.Series(reps, spells.index)
@@ -241,8 +227,7 @@ def waits(known: Tables, cutoff: pd.Timestamp) -> pd.DataFrame:
     waited = until - rows["issued_on"]
     days = waited.dt.days.clip(lower=0)
     whole = paid >= rows["amount"] - CENT
-    about = rows.assign(days=days, paid=whole)
-    return about[columns]
+    return rows.assign(days=days, paid=whole)[columns]
 
 
 def days_to_pay(
@@ -271,8 +256,7 @@ def days_to_pay(
             name = say("portfolio.tiers.unpaid", days=day)
             estimate = Estimate.of("D8", name, words, limits, "share", (n, 0))
             made.append(estimate)
-        span = pd.Timedelta(days=SALES_DAYS)
-        lately = part["issued_on"] > cutoff - span
+        lately = part["issued_on"] > cutoff - pd.Timedelta(days=SALES_DAYS)
         sales = part.loc[lately, "amount"].sum()
         owed = SALES_DAYS * part["open"].sum() / sales if sales else math.nan
         outstanding = say("portfolio.tiers.sales")
@@ -290,8 +274,7 @@ def _unpaid(rows: pd.DataFrame, codes: np.ndarray, weights: Weights) -> np.ndarr
     there = np.zeros((clients, last + 2))
     np.add.at(paid, (codes[rows["paid"]], days[rows["paid"]]), 1)
     np.add.at(there, (codes, days), 1)
-    backwards = there[:, ::-1]
-    later = backwards.cumsum(axis=1)
+    later = there[:, ::-1].cumsum(axis=1)
     at_risk = weights @ later[:, ::-1]
     share = np.divide(
         weights @ paid, at_risk, out=np.zeros_like(at_risk, dtype=float), where=at_risk > 0

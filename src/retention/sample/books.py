@@ -62,8 +62,7 @@ class Books(Ledger):
 
     def _sellers(self) -> np.ndarray:
         ids = list(FACTS["sellers"]["share"])
-        all_ids = np.array(ids, dtype=object)
-        return all_ids[self.rows["seller"]]
+        return np.array(ids, dtype=object)[self.rows["seller"]]
 
     def _contracts(self, rng: Rng) -> pd.DataFrame:
         """One row a term, a new one at every renewal; of monthly clients the first, and one where
@@ -87,14 +86,12 @@ class Books(Ledger):
             | (raised > self.steps[row, np.maximum(year - 1, 0)])
         )
         month = terms["month"].to_numpy() + t
-        days = terms["day"].to_numpy()
-        start = day_of(month, days)
+        start = day_of(month, terms["day"].to_numpy())
         notice = NOTICE_DAYS * self.agency.world.notice_months
         before = start - max(notice, 1) * DAY
-        signed = np.where(number == 0, start, before)
         table = {
             "client_id": terms["client_id"],
-            "signed_on": signed,
+            "signed_on": np.where(number == 0, start, before),
             "term_start": start,
             "term_months": terms["term"],
             "fee_pct": terms["fee_pct"] + raised,
@@ -155,8 +152,7 @@ class Books(Ledger):
         answers = rng.random(n) < 1 / (1 + np.exp(-(1.1 + self.agency.world.answer * reported)))
         noise = rng.normal(size=(2, n))
         raw = 7.2 + 1.6 * reported + 0.7 * noise[0]
-        rounded = np.round(raw)
-        liking = np.clip(rounded, 0, 10)
+        liking = np.clip(np.round(raw), 0, 10)
         nps = np.clip(
             np.round(7.0 + 1.2 * reported + 0.8 * self.state("results") + noise[1]), 0, 10
         )
@@ -188,19 +184,18 @@ class Books(Ledger):
         blank.
         """
         rows = self.rows
-        last = self.agency.total
-        months = self.service[self.service["month"] < last].rename(columns={"opens": "from_date"})
+        months = self.service[self.service["month"] < self.agency.total].rename(
+            columns={"opens": "from_date"}
+        )
         rep = self.state("rep", months)
         other = rep != np.roll(rep, 1)
-        marked = months.assign(staff_id=ids_of("r", rep), role="rep")
-        turns = marked[(months["t"] == 0) | other]
+        turns = months.assign(staff_id=ids_of("r", rep), role="rep")[(months["t"] == 0) | other]
         by_client = turns.groupby("row")["from_date"]
         turns["to_date"] = by_client.shift(-1) - DAY
         spans = {"row": rows.index, "from_date": rows["start_date"], "to_date": rows["end_date"]}
         whole = pd.DataFrame(spans)
-        seller_ids = self._sellers()
         sellers = whole.assign(
-            staff_id=seller_ids, role="seller", to_date=rows["start_date"] + 30 * DAY
+            staff_id=self._sellers(), role="seller", to_date=rows["start_date"] + 30 * DAY
         )
         analysts = whole.assign(staff_id=self.analysts, role="analyst")
         frame = pd.concat([turns, sellers, analysts]).sort_values(
@@ -222,8 +217,7 @@ class Books(Ledger):
         difficult = self.column("difficult")
         outside = rng.random(n) < np.where(difficult, 0.5, 0.25)
         free = outside & (rng.random(n) < 0.5)
-        free_work = pd.Series(free)
-        by_client = free_work.groupby(self.cells["row"])
+        by_client = pd.Series(free).groupby(self.cells["row"])
         before = by_client.shift(fill_value=False).to_numpy()
         count = np.maximum(
             rng.poisson((0.9 + 0.5 * difficult) * np.where(before, 1.4, 1.0)), outside
@@ -266,23 +260,17 @@ class Books(Ledger):
         late = self.column("late_payer")[at]
         let_go = self.column("kind")[at] == AGENCY
         wait = rng.gamma(4, 6.5, n) + late * rng.gamma(2, 18, n) + 10 * self.state("wished")[at]
-        months_served = self.cells["t"]
-        month = months_served.to_numpy()[at]
-        recent = self.column("ended")[at] - month
-        owes = late & let_go & (recent <= 3)
+        month = self.cells["t"].to_numpy()[at]
+        owes = late & let_go & (self.column("ended")[at] - month <= 3)
         parts = np.where(rng.random(n) < np.where(late, 0.25, 0.03), 2, 1) * ~owes
         first = (amount * np.where(parts == 2, rng.uniform(0.3, 0.7, n), 1.0)).round(2)
-        waited = wait.astype(int) * DAY
         once = self.bills[["invoice_id"]].assign(
-            paid_on=self.bills["issued_on"] + waited, amount=first
+            paid_on=self.bills["issued_on"] + wait.astype(int) * DAY, amount=first
         )
         remaining = (amount - first).round(2)
-        later = once["paid_on"] + 25 * DAY
-        rest = once.assign(paid_on=later, amount=remaining)
-        first_part = once[parts > 0]
-        parts_paid = [first_part, rest[parts == 2]]
-        together = pd.concat(parts_paid)
-        both = together.sort_index(kind="stable")
+        rest = once.assign(paid_on=once["paid_on"] + 25 * DAY, amount=remaining)
+        parts_paid = [once[parts > 0], rest[parts == 2]]
+        both = pd.concat(parts_paid).sort_index(kind="stable")
         return both[both["amount"] > 0]
 
     def _meetings(self, rng: Rng) -> pd.DataFrame:
@@ -307,8 +295,7 @@ class Books(Ledger):
         slowness = self.agency.reps["slowness"]
         slow = slowness[self.state("rep")][at]
         recap = rng.random(len(at)) < np.clip(0.7 - 0.15 * slow, 0.05, 0.95)
-        written_down = np.where(recap, "yes", "no")
-        words = pd.Series(written_down)
+        words = pd.Series(np.where(recap, "yes", "no"))
         written = words.mask(kind == "report", None)
         table = {
             "client_id": self.column("client_id")[at],
@@ -337,11 +324,9 @@ class Books(Ledger):
         everybody = self.rows.join(self.signs)
         won = everybody[self.rows["month"] >= BURN_IN_MONTHS]
         rates = FACTS["sources"]["close_rate"]
-        chances = won["source"].map(rates)
-        chance = chances.to_numpy()
+        chance = won["source"].map(rates).to_numpy()
         lost = won.loc[won.index.repeat(rng.geometric(chance) - 1)]
-        signed = won.assign(won=True)
-        leads = [signed, lost.assign(won=False)]
+        leads = [won.assign(won=True), lost.assign(won=False)]
         both = pd.concat(leads, ignore_index=True)
         n = len(both)
         is_won = both["won"].to_numpy()
@@ -370,7 +355,6 @@ class Books(Ledger):
             **{name: np.where(is_won, both[name], drawn[name]) for name in drawn},
         }
         whole = pd.DataFrame(table)
-        recorded = whole[created >= FIRST_RECORDED.start_time]
-        frame = recorded.sort_values("created_on", kind="stable")
+        frame = whole[created >= FIRST_RECORDED.start_time].sort_values("created_on", kind="stable")
         frame.insert(0, "lead_id", [f"l{self.prefix[1:]}{k:05d}" for k in range(1, len(frame) + 1)])
         return frame

@@ -41,16 +41,12 @@ class Ledger:
         rows = _dated(rng, self.lives.people)
         gone_before = rows["end_date"] < FIRST_RECORDED.start_time
         known = rows[~gone_before]
-        in_order = known.sort_values("start_date", kind="stable")
-        known = in_order.rename_axis("life").reset_index()
+        known = known.sort_values("start_date", kind="stable").rename_axis("life").reset_index()
         digits = max(4, len(str(len(known))))
-        ids = []
-        for number in range(1, len(known) + 1):
-            ids.append(f"{self.prefix}{number:0{digits}d}")
+        ids = [f"{self.prefix}{number:0{digits}d}" for number in range(1, len(known) + 1)]
         # Haggled down for some: the seller who promises most also gives most away.
         fee_pct = known["term"].map(FEES) - 1.5 * ((known["seller"] == 0) & (known["day"] % 4 == 3))
-        gone = known["kind"] > 0
-        served = np.where(gone, known["ended"], self.agency.total)
+        served = np.where(known["kind"] > 0, known["ended"], self.agency.total)
         return known.assign(
             client_id=ids, name=_names(rng, known["industry"]), fee_pct=fee_pct, served=served
         )
@@ -66,10 +62,8 @@ class Ledger:
         `opens`.
         """
         rows = self.rows
-        months_served = rows["served"].to_numpy()[:, None]
-        row, t = np.nonzero(np.arange(self.agency.total) < months_served)
-        signed = rows["month"].to_numpy()
-        month = signed[row] + t
+        row, t = np.nonzero(np.arange(self.agency.total) < rows["served"].to_numpy()[:, None])
+        month = rows["month"].to_numpy()[row] + t
         return pd.DataFrame(
             {
                 "row": row,
@@ -84,20 +78,17 @@ class Ledger:
         """The months of service that the monthly tables have: from the begin of the records to the
         last day.
         """
-        last = self.agency.total - 1
-        recorded = self.service["month"].between(BURN_IN_MONTHS, last)
+        recorded = self.service["month"].between(BURN_IN_MONTHS, self.agency.total - 1)
         return self.service[recorded].reset_index(drop=True)
 
     def state(self, name: str, months: pd.DataFrame | None = None) -> np.ndarray:
         """A state of the lives for each cell, or for other months of service."""
         months = self.cells if months is None else months
-        life = self.rows["life"].to_numpy()[months["row"]]
-        return self.lives.states[name][life, months["t"]]
+        return self.lives.states[name][self.rows["life"].to_numpy()[months["row"]], months["t"]]
 
     def column(self, name: str) -> np.ndarray:
         """A column of the rows for each cell."""
-        values = self.rows[name].to_numpy()
-        return values[self.cells["row"]]
+        return self.rows[name].to_numpy()[self.cells["row"]]
 
     @cached_property
     def steps(self) -> np.ndarray:
@@ -105,8 +96,7 @@ class Ledger:
         half a point more.
         """
         raised = self._rng(98).random((len(self.rows), self.agency.total // 12 + 1)) < 0.35
-        steps = np.cumsum(raised, axis=1) * 0.5
-        return np.insert(steps, 0, 0.0, axis=1)
+        return np.insert(np.cumsum(raised, axis=1) * 0.5, 0, 0.0, axis=1)
 
     @cached_property
     def money(self) -> dict[str, np.ndarray]:
@@ -114,17 +104,12 @@ class Ledger:
         chance.
         """
         t = self.cells["t"].to_numpy()
-        months_from_peak = self.cells["month"].to_numpy() % 12 - 8
-        season = 1 + 0.12 * np.sin(2 * np.pi * months_from_peak / 12)
+        season = 1 + 0.12 * np.sin(2 * np.pi * (self.cells["month"].to_numpy() % 12 - 8) / 12)
         spend = self.column("planned") * season * np.exp(0.12 * self._rng(97).normal(size=len(t)))
-        row = self.cells["row"]
-        raised = self.steps[row, t // 12]
-        off = self.column("discount") / 100
-        new = 1 - off * (t < 3)
-        share = self.column("fee_pct") + raised
-        fee = spend * share / 100 * new
-        spent = spend.round(2)
-        return {"ad_spend": spent, "fee": fee.round(2)}
+        raised = self.steps[self.cells["row"], t // 12]
+        new = 1 - self.column("discount") / 100 * (t < 3)
+        fee = spend * (self.column("fee_pct") + raised) / 100 * new
+        return {"ad_spend": spend.round(2), "fee": fee.round(2)}
 
     @cached_property
     def bills(self) -> pd.DataFrame:
@@ -135,20 +120,16 @@ class Ledger:
             np.char.add(self.column("client_id").astype(str), "-"),
             (self.cells["t"] + 1).astype(str),
         )
-        month = self.cells["month"].to_numpy()
-        issued = day_of(month + 1, 1)
-        whose = self.column("client_id")
-        table = {"invoice_id": number, "client_id": whose, "issued_on": issued}
-        fee = self.money["fee"]
-        more = {"due_on": issued + 30 * DAY, "amount": fee}
+        issued = day_of(self.cells["month"].to_numpy() + 1, 1)
+        table = {"invoice_id": number, "client_id": self.column("client_id"), "issued_on": issued}
+        more = {"due_on": issued + 30 * DAY, "amount": self.money["fee"]}
         frame = pd.DataFrame(table | more)
         return frame[frame["issued_on"] <= self.agency.last_day]
 
     @cached_property
     def analysts(self) -> np.ndarray:
         """The id of each client's analyst: two to a seat."""
-        seats = 2 * self.rows["seat"].to_numpy()
-        return ids_of("a", seats + self.rows["life"].to_numpy() % 2)
+        return ids_of("a", 2 * self.rows["seat"].to_numpy() + self.rows["life"].to_numpy() % 2)
 
     def _within(self, rng: Rng, at: np.ndarray, days: int = 28) -> np.ndarray:
         """A day within the month of service of each cell `at`."""
@@ -168,8 +149,7 @@ def _dated(rng: Rng, people: pd.DataFrame) -> pd.DataFrame:
     gone = (people["kind"] > 0).to_numpy()
     month = people["month"].to_numpy()
     day = people["day"].to_numpy()
-    served = people["ended"].to_numpy()
-    last_month = day_of(month + served, day)
+    last_month = day_of(month + people["ended"].to_numpy(), day)
     end = np.where(gone, last_month - DAY, NO_DAY)
     decided = day_of(month + people["decided"].to_numpy() - 1, day) + rng.integers(0, 28, n) * DAY
     earlier = np.minimum(decided, end)
@@ -196,8 +176,7 @@ def day_of(month: np.ndarray, day: np.ndarray | int) -> np.ndarray:
     """The dates of these days in months counted from the start of the burn-in."""
     first = np.datetime64((FIRST_RECORDED - BURN_IN_MONTHS).start_time, "M")
     days_on = (np.asarray(day) - 1) * DAY
-    days_first = (first + month).astype("datetime64[D]")
-    days: np.ndarray = days_first + days_on
+    days: np.ndarray = (first + month).astype("datetime64[D]") + days_on
     return days
 
 
@@ -216,10 +195,8 @@ def signs_of(rng: Rng, quality: np.ndarray) -> pd.DataFrame:
 
 def ids_of(letter: str, number: np.ndarray) -> np.ndarray:
     """Ids as text for numbers from 0, made once for each person."""
-    largest = number.max(initial=-1)
-    highest = int(largest) + 1
-    all_ids = numbered(letter, highest)
-    return np.array(all_ids, dtype=object)[number]
+    highest = int(number.max(initial=-1)) + 1
+    return np.array(numbered(letter, highest), dtype=object)[number]
 
 
 def _names(rng: Rng, industries: pd.Series) -> list[str]:

@@ -289,5 +289,4 @@ def _moods(rng: Rng, n: int, world: World) -> Iterator[tuple[np.ndarray, np.ndar
 def _shock(rng: Rng, n: int) -> np.ndarray:
     liking, other = rng.normal(size=(2, n))
     own = math.sqrt(1 - 0.30**2) * other
-    both = [liking, 0.30 * liking + own]
-    return np.stack(both)
+    return np.stack([liking, 0.30 * liking + own])

@@ -143,8 +143,7 @@ def _staff(
     # A month to hand over: clients change on the day their month of service begins.
     until = np.append(until, [total] * others)
     ends = months.end_time.normalize()[until]
-    days = pd.Series(ends)
-    ended = days.where(until < total)
+    ended = pd.Series(ends).where(until < total)
     trained = started + pd.Timedelta(days=60)
     letters = rng.integers(0, 26, n)
     mixed = rng.permutation(n) % len(first_names)

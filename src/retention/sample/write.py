@@ -107,8 +107,7 @@ def write_sample(
     else:
         with ProcessPoolExecutor(2, get_context("spawn")) as pool:
             made = list(pool.map(write, range(count)))
-    truth_ = _truth(agency, seed, clients, made)
-    text = json.dumps(truth_, indent=1, allow_nan=False)
+    text = json.dumps(_truth(agency, seed, clients, made), indent=1, allow_nan=False)
     (out / "truth.json").write_text(text + "\n", "utf-8")
     day = agency.last_day.date()
     words = {"last": day, "seed": seed, "dictionary": dictionary()}
@@ -153,10 +152,7 @@ def _typed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Months as dates and yes and no as true and false: Parquet has types for them, where CSV has
     words.
     """
-    kinds = {}
-    for column in TABLES[name].columns:
-        if column.name in frame:
-            kinds[column.name] = column.kind
+    kinds = {column.name: column.kind for column in TABLES[name].columns if column.name in frame}
     told = {c: pd.to_datetime(frame[c]) for c, kind in kinds.items() if kind == "month"}
     told |= {
         c: frame[c].map({"yes": True, "no": False}).astype("boolean")
@@ -175,8 +171,7 @@ def _truth(
     reps = pd.DataFrame(agency.reps)
     promises = pd.Series(FACTS["sellers"]["promise"])
     planted = promises * agency.world.promise
-    columns = {"promise": promises, "early_leaving": planted}
-    sellers = pd.DataFrame(columns)
+    sellers = pd.DataFrame({"promise": promises, "early_leaving": planted})
     return {
         "about": "Planted truth, for tests of the analyses; no analysis reads it. Effects are on "
         "the log-hazard scale.",
@@ -209,8 +204,7 @@ def _states(books: Books) -> list[dict[str, Any]]:
         for name, state in states.items()
     }
     kinds = rows["kind"].map(KINDS)
-    known = rows["kind"] > 0
-    kind = kinds.where(known, None)
+    kind = kinds.where(rows["kind"] > 0, None)
     names = {"z": "size", "wish": "wish_month", "decided": "decided_month", "ended": "ended_month"}
     renamed = rows.rename(columns=names)
     table = renamed.assign(kind=kind, first_month=first + 1, **shown)

@@ -148,10 +148,7 @@ def people(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.DataFrame:
     chosen = spells["end_kind"].isin(by_choice)
     kept = spells[~gone | chosen]
     spells = kept.reset_index(drop=True)
-    texts = {}
-    for name in spells:
-        if spells[name].dtype == object:
-            texts[name] = "string"
+    texts = {name: "string" for name in spells if spells[name].dtype == object}
     signing = signing_features(spells.astype(texts), extra)
     rows = pd.DataFrame(signing)
     size = spells["monthly_ad_spend"].astype(float)

@@ -82,10 +82,9 @@ def write_features(
         return month_features(frames, window, results, since)
 
     every_month = range(first, last + 1)
-    numbers = range(len(spells))
     task = _Task(
         tables=tables,
-        spells=spells.assign(spell=numbers),
+        spells=spells.assign(spell=range(len(spells))),
         months=pd.DataFrame({"month": every_month}),
         last=last,
         part_months=part_months,
@@ -148,8 +147,7 @@ def _tables(folder: Path) -> dict[str, Path]:
         wrong += faults(name, scan.collect_schema())
     if wrong:
         head = say("study.features.faults", faults=len(wrong))
-        lines = [head, *wrong]
-        raise ConfigError("\n".join(lines))
+        raise ConfigError("\n".join([head, *wrong]))
     return tables
 
 
@@ -199,17 +197,13 @@ class _Polars:
         self.tables = {name: pl.scan_parquet(_files(path)) for name, path in tables.items()}
 
     def frame(self, rows: pd.DataFrame) -> Any:
-        texts = {}
-        for name in rows:
-            if rows[name].dtype == object:
-                texts[name] = "string"
+        texts = {name: "string" for name in rows if rows[name].dtype == object}
         typed = rows.astype(texts)
         return pl.from_pandas(typed).lazy()
 
     def between(self, first: str, last: str) -> dict[str, Any]:
         client = pl.col("client_id")
-        low = pl.lit(first)
-        inside = client.is_between(low, pl.lit(last))
+        inside = client.is_between(pl.lit(first), pl.lit(last))
         return {
             n: t.filter(inside) if "client_id" in t.collect_schema() else t
             for n, t in self.tables.items()
@@ -236,12 +230,8 @@ class _DuckDB:
     def frame(self, rows: pd.DataFrame) -> Any:
         import pyarrow as pa
 
-        texts = {}
-        for name in rows:
-            if rows[name].dtype == object:
-                texts[name] = "string"
-        typed = rows.astype(texts)
-        table = pa.Table.from_pandas(typed, preserve_index=False)
+        texts = {name: "string" for name in rows if rows[name].dtype == object}
+        table = pa.Table.from_pandas(rows.astype(texts), preserve_index=False)
         return self.base.from_arrow(table)
 
     def between(self, first: str, last: str) -> dict[str, Any]:
@@ -264,10 +254,8 @@ def _part_by_part(engine: _Polars | _DuckDB, task: _Task, out: Path) -> None:
     about = {"months": engine.frame(task.months)}
     given = []
     for part in parts:
-        last_id = part["client_id"].iloc[-1]
-        newest = str(last_id)
-        first_id = part["client_id"].iloc[0]
-        first, last = str(first_id), newest
+        newest = str(part["client_id"].iloc[-1])
+        first, last = str(part["client_id"].iloc[0]), newest
         tables = engine.between(first, last)
         rows = engine.frame(part)
         given.append({**tables, "engagements": rows, **about})
@@ -285,8 +273,7 @@ def _all_loads(engine: _Polars | _DuckDB, parts: Sequence[Mapping[str, Any]]) ->
     """How many clients each rep had by month, over all parts: `rep, month, rep_load`."""
     by_part = [_loads(engine, frames) for frames in parts]
     loads = pd.concat(by_part)
-    key = ["rep", "month"]
-    sums = loads.groupby(key, as_index=False)
+    sums = loads.groupby(["rep", "month"], as_index=False)
     every = sums["rep_load"].sum()
     types = {"rep": object, "month": "int64", "rep_load": float}
     return every.astype(types)

@@ -129,9 +129,7 @@ def tells(values: pd.Series, ended: np.ndarray, strata: np.ndarray) -> float:
     if is_number(values) and values.nunique() > BINS:
         rank = values.astype(float).rank()
         highest = len(rank) + 1
-        blanks = []
-        for lowest in (0, highest):
-            blanks.append(rank.fillna(lowest).to_numpy())
+        blanks = [rank.fillna(lowest).to_numpy() for lowest in (0, highest)]
         ways += [*blanks, *(-way for way in blanks)]
     else:
         words = values.astype("string").fillna("blank")
@@ -268,9 +266,7 @@ def drift(rows: pd.DataFrame) -> pd.DataFrame:
     newest = rows["month"].max()
     now = rows["month"] > newest - RECENT
     names = room_for(learned, distinct_leavers(learned))
-    shifts = []
-    for name in names:
-        shifts.append(_psi(rows.loc[~now, name], rows.loc[now, name]))
+    shifts = [_psi(rows.loc[~now, name], rows.loc[now, name]) for name in names]
     limits = [MOVED, SHIFTED]
     readings = np.digitize(shifts, limits, right=True)
     words_for = np.take(READINGS, readings)

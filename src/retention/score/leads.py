@@ -146,9 +146,7 @@ def tested(found: Worth) -> Threshold:
     spend = clients["monthly_ad_spend"].to_numpy(float)
     worth = clients["worth"].to_numpy(float)
     resamples = (rng.integers(0, n, n) for _ in range(DRAWS))
-    draws = []
-    for rows in resamples:
-        draws.append(break_even_spend(spend[rows], worth[rows]))
+    draws = [break_even_spend(spend[rows], worth[rows]) for rows in resamples]
     limits = [0.025, 0.975]
     low, high = np.quantile(draws, limits, method="nearest")
     order = clients["start_date"].rank(method="first")
@@ -304,10 +302,7 @@ def _pays(found: Worth, open_: pd.DataFrame, extra: Mapping[str, Extra] | None) 
     past = _as_features(found.clients, extra)
     as_clients = open_.assign(client_id=open_["lead_id"], engagement=1)
     mine = _as_features(as_clients, extra)
-    columns = []
-    for name in past:
-        if name in mine or name in ("client_id", "left"):
-            columns.append(name)
+    columns = [name for name in past if name in mine or name in ("client_id", "left")]
     shared = past[columns]
     stayed = len(past) - past["left"].sum()
     events = int(min(past["left"].sum(), stayed))
@@ -333,10 +328,7 @@ def _as_features(rows: pd.DataFrame, extra: Mapping[str, Extra] | None) -> pd.Da
     """What was known at signing of a client, or is of a lead; with `left` (1: it paid for itself)
     where known.
     """
-    texts = {}
-    for name in rows:
-        if rows[name].dtype == object:
-            texts[name] = "string"
+    texts = {name: "string" for name in rows if rows[name].dtype == object}
     signing = signing_features(rows.astype(texts), extra)
     frame = pd.DataFrame(signing)
     frame = frame.assign(

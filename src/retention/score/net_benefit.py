@@ -61,10 +61,7 @@ def pays_from(predictions: pd.DataFrame, costs: RiskSettings | None) -> tuple[fl
     margin = predictions[WORTH].astype(float)
     worth = margin * costs.worth_months - costs.incentive
     middle = worth[worth > 0].median()
-    risks = []
-    for share in UPLIFTS:
-        if share > 0:
-            risks.append(costs.contact_cost / (share * middle))
+    risks = [costs.contact_cost / (share * middle) for share in UPLIFTS if share > 0]
     return tuple(float(risk) for risk in risks if 0 < risk < 1) or CUTS
 
 

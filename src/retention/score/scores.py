@@ -184,9 +184,7 @@ def _risks(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
         spread = np.std(refitted, axis=0)
     lower = odds - Z95 * spread
     limits = {"risk": odds, "low": lower, "high": odds + Z95 * spread}
-    shares = {}
-    for name, values in limits.items():
-        shares[name] = special.expit(values).round(4)
+    shares = {name: special.expit(values).round(4) for name, values in limits.items()}
     return pd.DataFrame(shares)
 
 
@@ -370,10 +368,7 @@ def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:
     if made is None or not isinstance(made.way, RiskModel) or made.way.kind_ == "boosting":
         return pd.DataFrame()
     fitted = [way for way in (made.way, *made.refits) if isinstance(way, RiskModel)]
-    numbers = []
-    for name in made.way.features_:
-        if is_number(made.learned[name]):
-            numbers.append(name)
+    numbers = [name for name in made.way.features_ if is_number(made.learned[name])]
     slopes = np.array(
         [way.pipeline_[-1].coef_[0, : len(numbers)] * way.calibration_[1] for way in fitted]
     )

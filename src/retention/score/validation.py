@@ -53,9 +53,7 @@ def predict(rows: pd.DataFrame, window: Window, *, unseen: bool = False) -> pd.D
         if distinct_leavers(learned) < MIN_EVENTS:
             continue
         offered: dict[str, RiskModel | Rule] = {MODEL: RiskModel(window), **offered_rules(rows)}
-        risks = {}
-        for name, way in offered.items():
-            risks[name] = way.fit(learned).predict_proba(ahead)[:, 1]
+        risks = {name: way.fit(learned).predict_proba(ahead)[:, 1] for name, way in offered.items()}
         about = ahead[list(parts[0].columns)]
         parts.append(about.assign(**risks))
     return pd.concat(parts[1:] or parts, ignore_index=True)

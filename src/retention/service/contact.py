@@ -46,19 +46,14 @@ def served_months(panel: Panel) -> pd.DataFrame:
     `remote`.
     """
     spells = panel.spells
-    next_day = spells["end_date"] + DAY
-    months = whole_months(spells["start_date"], next_day)
+    months = whole_months(spells["start_date"], spells["end_date"] + DAY)
     until = months.fillna(np.inf)
     seen = np.minimum(until, spells["observed_months"])
     count = seen.astype(int)
-    columns = []
-    for name in ("client_id", "start_date", "remote"):
-        if name in spells:
-            columns.append(name)
+    columns = [name for name in ("client_id", "start_date", "remote") if name in spells]
     repeated = spells.index.repeat(count)
     rows = spells.loc[repeated, columns]
-    by_spell = rows.groupby(level=0)
-    month = by_spell.cumcount() + 1
+    month = rows.groupby(level=0).cumcount() + 1
     rows = rows.assign(row=rows.index, month=month)
     return rows.assign(day=add_months(rows["start_date"], rows["month"]) - DAY).reset_index(
         drop=True
@@ -73,8 +68,7 @@ def as_of(
     """
     kinds = {by: "str", day: "datetime64[ns]"}  # one unit on both sides
     known = rows.dropna(subset=[by, day])
-    typed = known.astype(kinds)
-    dated = typed.sort_values(day, kind="stable")
+    dated = known.astype(kinds).sort_values(day, kind="stable")
     so_far = dated.groupby(by).cumcount()
     dated = dated.assign(n=so_far + 1)
     question = {
@@ -95,19 +89,15 @@ def as_of(
 
 def lately(at: pd.DataFrame, rows: pd.DataFrame, day: str, days: int) -> np.ndarray:
     """How many of the rows fell in so many days up to each of the days `at`, shape (len(at),)."""
-    earlier = as_of(at, rows, day, days)
-    before = earlier["n"]
-    now = as_of(at, rows, day)["n"]
-    return (now - before).to_numpy(float)
+    before = as_of(at, rows, day, days)["n"]
+    return (as_of(at, rows, day)["n"] - before).to_numpy(float)
 
 
 def days_since(at: pd.DataFrame, rows: pd.DataFrame, day: str) -> np.ndarray:
     """Days from the last of the rows, or from signing, to each of the days `at`."""
     newest = as_of(at, rows, day)["last"]
-    by_index = newest.set_axis(at.index)
-    last = by_index.fillna(at["start_date"])
-    start = last.clip(lower=at["start_date"])
-    ago = at["day"] - start
+    last = newest.set_axis(at.index).fillna(at["start_date"])
+    ago = at["day"] - last.clip(lower=at["start_date"])
     return np.asarray(ago.dt.days, float)
 
 
@@ -124,8 +114,7 @@ def factors(at: pd.DataFrame, tables: Tables) -> dict[tuple[str, str], np.ndarra
     for name, (make, day) in parts.items():
         rows = tables.get(name)
         if rows is not None and len(rows):
-            first_day = rows[day].min()
-            first = at["start_date"].clip(lower=first_day)
+            first = at["start_date"].clip(lower=rows[day].min())
             known = at["day"] >= first + LANDMARK_DAYS * DAY
             found |= {key: np.where(known, values, np.nan) for key, values in make(at, rows)}
     return found
@@ -162,8 +151,7 @@ def analyst_load(at: pd.DataFrame, assignments: pd.DataFrame) -> pd.DataFrame:
     columns = at[["client_id", "start_date", "day"]]
     asked = columns.reset_index(drop=True)
     as_reps = rows.assign(role=REP)
-    in_charge = reps_on(asked, "day", as_reps)
-    who = in_charge.fillna("")
+    who = reps_on(asked, "day", as_reps).fillna("")
     mine = asked.assign(staff_id=who)
     started = as_of(mine, rows, "from_date", by="staff_id")
     begun = started["n"]
@@ -245,8 +233,7 @@ def contrasts(panel: Panel, tables: Tables) -> dict[tuple[str, str], Ways]:
         own = rows.assign(**columns)
         assigned = tables.get("assignments")
         if name == LOAD and assigned is not None:  # the analyst, not the rep, is shared
-            analysts_then = analyst_load(at, assigned)["analyst"]
-            analysts = analysts_then.to_numpy(object)
+            analysts = analyst_load(at, assigned)["analyst"].to_numpy(object)
             own = own.assign(rep=analysts[place])
         found[study_row, name] = _ways(own, name)
     return found
@@ -254,13 +241,10 @@ def contrasts(panel: Panel, tables: Tables) -> dict[tuple[str, str], Ways]:
 
 def _mean_before(values: np.ndarray, by: pd.Series) -> np.ndarray:
     """The mean of the known values before each row, of the same `by`; NaN where there is none."""
-    given = ~np.isnan(values)
-    there = given.astype(int)
-    columns = {"sum": np.nan_to_num(values), "n": there}
-    known = pd.DataFrame(columns)
+    there = (~np.isnan(values)).astype(int)
+    known = pd.DataFrame({"sum": np.nan_to_num(values), "n": there})
     before = known.groupby(by).cumsum() - known
-    some = before["n"] > 0
-    number = before["n"].where(some)
+    number = before["n"].where(before["n"] > 0)
     return (before["sum"] / number).to_numpy(float)
 
 
@@ -272,10 +256,7 @@ def _ways(rows: pd.DataFrame, name: str) -> Ways:
     unrated = rows.drop(columns="silent")
     alike = lagged_contrast(unrated, (), {"factor": 1.0}, words, plain=plain)
     ways = {ALIKE: alike}
-    held = []
-    for column in ("liking", "results"):
-        if rows[column].notna().any():
-            held.append(column)
+    held = [column for column in ("liking", "results") if rows[column].notna().any()]
     if held:
         ways[RATED] = lagged_contrast(rows, held, {"factor": 1.0}, words, plain=plain)
         ways[OWN] = lagged_contrast(rows, held, {"change": 1.0}, words, plain=past)
@@ -288,8 +269,7 @@ def _ways(rows: pd.DataFrame, name: str) -> Ways:
 
 def _ratio(contrast: Contrast, level: float) -> list[float]:
     """The ratio and its limits at this level."""
-    upper = (1 + level) / 2
-    quantile = stats.norm.ppf(upper)
+    quantile = stats.norm.ppf((1 + level) / 2)
     limits = contrast.interval(float(quantile))
     return [as_ratio(value) for value in (contrast.theta, *limits)]
 
@@ -333,10 +313,9 @@ def words(found: Mapping[tuple[str, str], Ways]) -> Finding:
             names.append(named)
     if names:
         listed = "; ".join(names)
-        luck = say("service.factors.luck", one_in=round(1 / FALSE_SHARE))
         parts = [
             say("service.factors.some", factors=len(known), out=len(names), names=listed),
-            luck,
+            say("service.factors.luck", one_in=round(1 / FALSE_SHARE)),
         ]
     else:
         none = say("service.factors.none", factors=len(known))
@@ -354,9 +333,7 @@ def _best_ways(found: Mapping[tuple[str, str], Ways]) -> dict[str, Contrast]:
 
 def _stands_out(rows: Sequence[Contrast]) -> np.ndarray:
     """Which contrasts stand out from luck, all looked at together (Benjamini-Hochberg)."""
-    chances = []
-    for contrast in rows:
-        chances.append(2 * stats.norm.sf(abs(contrast.theta / contrast.se)))
+    chances = [2 * stats.norm.sf(abs(contrast.theta / contrast.se)) for contrast in rows]
     tests = multipletests(chances, alpha=FALSE_SHARE, method="fdr_bh")
     return np.asarray(tests[0])
 

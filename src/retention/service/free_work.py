@@ -45,10 +45,8 @@ def month_pairs(panel: Panel, requests: pd.DataFrame) -> pd.DataFrame:
         kind: as_of(at, rows, day)["n"] - as_of(before, rows, day)["n"]
         for kind, rows in kinds.items()
     }
-    free_now = n["free"] > 0
-    conditions = [free_now, n["charged"] > 0]
-    names = ["free", "charged"]
-    kind = np.select(conditions, names, "none")
+    conditions = [n["free"] > 0, n["charged"] > 0]
+    kind = np.select(conditions, ["free", "charged"], "none")
     return (
         at[["client_id"]]
         .assign(kind=kind, later=n["all"].groupby(at["row"]).shift(-1))
@@ -70,10 +68,8 @@ def within_ratio(pairs: pd.DataFrame, first: str, second: str) -> tuple[float, f
         return math.nan, math.nan, len(both)
     share_over = over / over.sum()
     parts = share_over - under / under.sum()
-    squares = (parts**2).sum()
-    error = float(np.sqrt(squares))
-    ratio = over.sum() / under.sum()
-    return math.log(ratio), error, len(both)
+    error = float(np.sqrt((parts**2).sum()))
+    return math.log(over.sum() / under.sum()), error, len(both)
 
 
 def _within(pairs: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
@@ -89,8 +85,7 @@ def _within(pairs: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
     totals = months.sum(axis=1)
     share = months.div(totals, axis=0)
     weighted_over = sums[first] * share[second]
-    weighted_under = sums[second] * share[first]
-    return pd.DataFrame({"over": weighted_over, "under": weighted_under})
+    return pd.DataFrame({"over": weighted_over, "under": sums[second] * share[first]})
 
 
 def _reach_by_rep(pairs: pd.DataFrame, first: str, second: str, spells: pd.DataFrame) -> float:
@@ -99,12 +94,10 @@ def _reach_by_rep(pairs: pd.DataFrame, first: str, second: str, spells: pd.DataF
     """
     both = _within(pairs, first, second)
     once = np.ones((1, len(both)))
-    reps = last_rep(spells, both.index)
-    weights = Weights.of_rows(once, reps)
+    weights = Weights.of_rows(once, last_rep(spells, both.index))
     with np.errstate(divide="ignore", invalid="ignore"):
         total_over = weights @ both["over"].to_numpy()
-        total_under = weights @ both["under"].to_numpy()
-        logs = np.log(total_over / total_under)
+        logs = np.log(total_over / (weights @ both["under"].to_numpy()))
     return float(leaving_out(logs[1:], weights.sizes).reach(0.975)) if len(weights.sizes) else 0.0
 
 
@@ -120,8 +113,7 @@ def after_free_work(panel: Panel, requests: pd.DataFrame | None) -> Estimates:
             if math.isfinite(theta):
                 by_rep = _reach_by_rep(pairs, "free", second, panel.spells)
                 half = max(Z95 * se, by_rep)
-                steps = [0, -half, half]
-                limits = np.array(steps)
+                limits = np.array([0, -half, half])
                 ratio = list(np.exp(theta + limits))
                 name = say(f"service.after_free.{second}")
                 estimate = Estimate.of("C9", name, ALL, ratio, "ratio", (clients, 0))
@@ -149,8 +141,7 @@ def margin_by_free_work(
     clients = table.dropna()
     worked = free.reindex(clients.index, fill_value=0)
     rate = worked / clients["months"]
-    thirds = [1 / 3, 2 / 3]
-    edges = rate.quantile(thirds)
+    edges = rate.quantile([1 / 3, 2 / 3])
     third = np.searchsorted(edges, rate, side="left")
     reps = None if spells is None else last_rep(spells, clients.index)
     made = []

@@ -76,25 +76,18 @@ def _outcomes(panel: Panel, rows: np.ndarray, begin: np.ndarray, stop: np.ndarra
 
     All of shape (n,): `rows` of the panel, `begin` and `stop` (the end) in months of service.
     """
-    ends = panel.spells["end_kind"]
-    kinds = ends.replace(UNKNOWN, CLIENT)
+    kinds = panel.spells["end_kind"].replace(UNKNOWN, CLIENT)
     kind = kinds.to_numpy()[rows]
-    following = np.arange(1, LATER + 1)
-    months = begin[:, None] + following
-    row = rows[:, None]
-    answers = panel.nps[row, months]
+    months = begin[:, None] + np.arange(1, LATER + 1)
+    answers = panel.nps[rows[:, None], months]
     ended = stop <= begin + LATER + 1
     known = ~np.isnan(answers)
-    backwards = known[:, ::-1]
-    newest = backwards.argmax(axis=1)
-    numbers = np.arange(len(rows))
-    last = answers[numbers, LATER - 1 - newest]
+    newest = known[:, ::-1].argmax(axis=1)
+    last = answers[np.arange(len(rows)), LATER - 1 - newest]
     silent = ~known.any(axis=1)
-    by_choice = ended & (kind == CLIENT)
-    cases = [by_choice, ended, silent, last > DETRACTOR]
+    cases = [ended & (kind == CLIENT), ended, silent, last > DETRACTOR]
     names = [*OUTCOMES[2:], OUTCOMES[0]]
-    chosen = np.select(cases, names, OUTCOMES[1])
-    return np.asarray(chosen)
+    return np.asarray(np.select(cases, names, OUTCOMES[1]))
 
 
 def share_of(row_id: str, name: str, group: str, counted: Any, reps: Any = None) -> Estimate:
@@ -116,8 +109,7 @@ def mean_of(
     n = len(values)
     half = stats.t.ppf(0.975, n - 1) * values.sem() if n > 1 else np.nan
     if reps is not None and n > 1:
-        numbers = values.to_numpy(float)
-        by_rep = ratio_by_rep(numbers, np.ones(n), reps)
+        by_rep = ratio_by_rep(values.to_numpy(float), np.ones(n), reps)
         half = max(half, by_rep.reach(0.975))
     return Estimate.of(
         row_id,

@@ -43,20 +43,16 @@ def waves(surveys: pd.DataFrame | None, scale: str | None = None) -> pd.DataFram
     columns = ["client_id", "invited_on", "answered_on", "nps"]
     blank = pd.DataFrame(columns=columns)
     rows = blank if surveys is None or "nps" not in surveys else surveys
-    dates = {}
-    for day in ("invited_on", "answered_on"):
-        dates[day] = pd.to_datetime(rows[day])
+    dates = {day: pd.to_datetime(rows[day]) for day in ("invited_on", "answered_on")}
     rows = rows.assign(**dates)
     month = rows["invited_on"].dt.to_period("M")
     rows = rows.assign(wave=month)
     answered = rows["answered_on"].notna()
-    points = rows["nps"].where(answered)
-    answers = points.astype(float)
+    answers = rows["nps"].where(answered).astype(float)
     if scale == "1-10":  # where the reading has not left it out
         answers = answers.where(answers >= 1)
     given = as_given(answers, scale)
-    is_known = answers.notna()
-    rows = rows.assign(nps=answers, given=given, known=is_known)
+    rows = rows.assign(nps=answers, given=given, known=answers.notna())
     rows = rows.sort_values(
         ["known", "answered_on", "nps"], ascending=[True, True, False], kind="stable"
     )
@@ -113,13 +109,11 @@ def standard_error(
     12.35
     """
     some = np.asarray(answered) > 0
-    numbers = np.where(some, answered, np.nan)
-    n = numbers.astype(float)
+    n = np.where(some, answered, np.nan).astype(float)
     p = promoters / n
     d = detractors / n
     variance = p + d - (p - d) ** 2
-    error = np.sqrt(variance / n)
-    return np.asarray(100 * error)
+    return np.asarray(100 * np.sqrt(variance / n))
 
 
 def draws(counts: np.ndarray, seed: int = SEED) -> np.ndarray:
@@ -131,10 +125,8 @@ def draws(counts: np.ndarray, seed: int = SEED) -> np.ndarray:
     parts = np.random.default_rng(seed).standard_gamma(
         np.asarray(counts, float) + PRIOR, (DRAWS, *np.shape(counts))
     )
-    promoters = parts[..., 0]
-    gap = promoters - parts[..., 2]
-    everybody = parts.sum(axis=-1)
-    return np.asarray(100 * gap / everybody)
+    gap = parts[..., 0] - parts[..., 2]
+    return np.asarray(100 * gap / parts.sum(axis=-1))
 
 
 def band(value: float) -> str:
@@ -157,8 +149,7 @@ def chances(counts: Sequence[int]) -> np.ndarray:
     table = np.asarray(counts)[None]
     found = draws(table)[:, 0]
     place = np.digitize(found, EDGES)
-    counted = np.bincount(place, minlength=len(BANDS))
-    return counted / len(found)
+    return np.bincount(place, minlength=len(BANDS)) / len(found)
 
 
 def by_reps(rows: pd.DataFrame) -> Spread:
@@ -174,8 +165,7 @@ def by_reps(rows: pd.DataFrame) -> Spread:
     promoted = 100.0 * (value >= PROMOTER)
     points = promoted - 100.0 * (value <= DETRACTOR)
     once = np.ones(len(points))
-    reps = known["rep"].fillna("")
-    return ratio_by_rep(points.to_numpy(), once, reps)
+    return ratio_by_rep(points.to_numpy(), once, known["rep"].fillna(""))
 
 
 def band_chances(row: pd.Series) -> np.ndarray:
@@ -183,8 +173,7 @@ def band_chances(row: pd.Series) -> np.ndarray:
     if not row["by_rep"]:
         return chances(row[COUNTS].astype(int))
     off = np.array(EDGES) - row["nps"]
-    standard = off / row["se"]
-    below = stats.t.cdf(standard, row["df"])
+    below = stats.t.cdf(off / row["se"], row["df"])
     cumulative = [[0.0], below, [1.0]]
     return np.diff(np.concatenate(cumulative))
 
@@ -202,17 +191,13 @@ def tally(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
         "passives": value.between(DETRACTOR, PROMOTER, inclusive="neither"),
     }
     counted = rows.assign(asked=1, answered=value.notna(), **classes, detractors=value <= DETRACTOR)
-    columns = ["asked", "answered", *COUNTS]
-    by_group = counted.groupby(by)[columns]
+    by_group = counted.groupby(by)[["asked", "answered", *COUNTS]]
     table = by_group.sum().astype(int)
-    sums = []
-    for name in ("promoters", "detractors", "answered"):
-        sums.append(table[name].to_numpy())
+    sums = [table[name].to_numpy() for name in ("promoters", "detractors", "answered")]
     table["nps"] = score(*sums)
     table["se"] = standard_error(*sums)
     drawn = draws(table[COUNTS].to_numpy())
-    tails = [0.025, 0.975]
-    limits = np.quantile(drawn, tails, axis=0)
+    limits = np.quantile(drawn, [0.025, 0.975], axis=0)
     known = table["nps"].notna()
     at_most = np.minimum(limits[0], table["nps"])
     table["low"] = np.where(known, at_most, np.nan)
@@ -256,11 +241,10 @@ def words(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
         return Finding("C1", say("service.nps.nobody", months=RECENT))
     row = table.iloc[0]
     counts = {name: int(row[name]) for name in COUNTS}
-    answered = int(row["answered"])
     parts = [
         _lead_words(row),
         say("service.nps.counts", **counts),
-        _response_words(answered, int(row["asked"])),
+        _response_words(int(row["answered"]), int(row["asked"])),
         _chance_words(band_chances(row)),
         "" if row["reps_known"] else INDEPENDENT,
     ]

@@ -49,14 +49,12 @@ def rep_rows(
     `since` keeps those that ended after that day.
     """
     numbers = np.arange(len(panel.spells))
-    about = panel.spells[ABOUT]
-    spells = about.assign(row=numbers)
+    spells = panel.spells[ABOUT].assign(row=numbers)
     rows = month_rows(spells, unknown=unknown)
     month_before = rows["to_month"].to_numpy(int) - 1
     month = np.maximum(month_before - panel.lag, 0)
     place = rows["row"].to_numpy(int)
-    in_charge_then = panel.rep[place, month]
-    rows = rows.assign(rep=in_charge_then)
+    rows = rows.assign(rep=panel.rep[place, month])
     if since is not None and len(rows):
         ends = add_months(rows["start_date"], rows["to_month"])
         rows = rows[ends - DAY > since]
@@ -97,16 +95,13 @@ def named(table: pd.DataFrame) -> pd.DataFrame:
     share = due / (due + others)
     chance = stats.binom.sf(ends - 1, ends + others, share)
     ends_ = table["observed"].to_numpy()
-    expected = table["expected"].to_numpy()
-    spread = over_dispersion(ends_, expected)
-    normal = stats.norm.isf(chance)
-    deviation = normal / np.sqrt(spread)
+    spread = over_dispersion(ends_, table["expected"].to_numpy())
+    deviation = stats.norm.isf(chance) / np.sqrt(spread)
     chance = stats.norm.sf(deviation)
     tests = multipletests(chance, alpha=NAMED, method="fdr_bh")
     found = tests[0]
     flagged = pd.Series(found, ranked.index)
-    known_flags = flagged.reindex(table.index, fill_value=False)
-    return table.assign(named=known_flags)
+    return table.assign(named=flagged.reindex(table.index, fill_value=False))
 
 
 def review(
@@ -126,15 +121,13 @@ def review(
     lately = ends_over_expected(last_year(panel, cutoff), "rep")
     year = lately.astype(float)
     ratio = year["observed"] / year["expected"]
-    enough = year["expected"] >= 5
-    table["year"] = ratio.where(enough)
+    table["year"] = ratio.where(year["expected"] >= 5)
     now = owners[owners["owner"] != ""]
     present = table.index.isin(now["owner"])
     table = table[present]
     if table.empty:  # nobody who serves clients now has served long enough
         return table
-    charged = in_charge(waves, panel)
-    lately_asked = nps.recent(charged, cutoff, HALF)
+    lately_asked = nps.recent(in_charge(waves, panel), cutoff, HALF)
     scores = nps.tally(lately_asked, "rep")
     for name, column in (
         ("nps", "nps"),
@@ -285,28 +278,24 @@ def rep_months(panel: Panel, waves: pd.DataFrame, months: int = HALF) -> pd.Data
         clients=("client_id", "nunique"), left=("left", "sum")
     )
     waves = waves[waves["wave"] >= rows["month"].min()] if len(waves) else waves
-    with_month = in_charge(waves, panel)
-    by_month = with_month.rename(columns={"wave": "month"})
+    by_month = in_charge(waves, panel).rename(columns={"wave": "month"})
     answers = nps.tally(by_month, ["rep", "month"])
     columns = answers[["answered", "nps", "low", "high"]]
     table = served.join(columns, how="left")
     order = ["month", "rep"]
-    ways_up = [False, True]
     return table.reset_index().sort_values(
-        order, ascending=ways_up, kind="stable", ignore_index=True
+        order, ascending=[False, True], kind="stable", ignore_index=True
     )
 
 
 def with_rep(waves: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """All waves, each with the `rep` of `in_charge`, "" where nobody is known."""
     answered = in_charge(waves, panel)
-    key = ["client_id", "wave"]
-    known = answered.drop_duplicates(key, keep="last")
+    known = answered.drop_duplicates(["client_id", "wave"], keep="last")
     kept = waves.drop(columns=["rep"], errors="ignore")
     columns = known[["client_id", "wave", "rep"]]
     rows = kept.merge(columns, on=["client_id", "wave"], how="left")
-    known_reps = rows["rep"].fillna("")
-    return rows.assign(rep=known_reps)
+    return rows.assign(rep=rows["rep"].fillna(""))
 
 
 def in_charge(waves: pd.DataFrame, panel: Panel) -> pd.DataFrame:
@@ -319,13 +308,11 @@ def in_charge(waves: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     without = waves.drop(columns=["rep"], errors="ignore")
     at = without.merge(who, on="client_id")
     after_end = ~(at["invited_on"] > at["end_date"])
-    after_start = at["invited_on"] >= at["start_date"]
-    at = at[after_start & after_end]
+    at = at[(at["invited_on"] >= at["start_date"]) & after_end]
     month = np.minimum(
         whole_months(at["start_date"], at["invited_on"]).to_numpy(int), panel.rep.shape[1] - 1
     )
-    row = at["row"].to_numpy(int)
-    in_month = panel.rep[row, month]
+    in_month = panel.rep[at["row"].to_numpy(int), month]
     rep = pd.Series(in_month, at.index)
     at = at.assign(rep=at["rep_id"].astype(object).fillna(rep) if "rep_id" in at else rep)
     known = at[at["rep"] != ""]
@@ -407,9 +394,7 @@ def single_list(table: pd.DataFrame, names: pd.Series, most: int = 12) -> pd.Dat
     """The clients with the worst results as readers see them; empty where no results are known."""
     known = table["results"].notna()
     rows = table[known].head(most)
-    names_shown = []
-    for who in rows["owner"]:
-        names_shown.append(names.get(who, who))
+    names_shown = [names.get(who, who) for who in rows["owner"]]
     return pd.DataFrame(
         {
             "client": rows["client"],

@@ -87,9 +87,7 @@ def _load(path: Path) -> Settings:
         raise ConfigError("\n".join([f"{path.name} is a draft that waits for a person:", *waits]))
     try:
         # `base` is ours to set; in the file it is as unknown as any other word.
-        given = {}
-        for key, value in raw.items():
-            given["base_" if key == "base" else key] = value
+        given = {"base_" if key == "base" else key: value for key, value in raw.items()}
         whole = given | {"base": path.parent}
         return Settings.model_validate(whole)
     except ValidationError as error:

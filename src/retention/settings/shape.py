@@ -203,10 +203,7 @@ class Settings(Strict):
     @model_validator(mode="after")
     def _no_convention_of_ends(self) -> Self:
         """A snapshot has no dates of its own, so that no convention of dates can apply to it."""
-        given = []
-        for name, value in self.dates:
-            if value is not None:
-                given.append(f"dates.{name}")
+        given = [f"dates.{name}" for name, value in self.dates if value is not None]
         given += ["end_grace_days"] if self.end_grace_days is not None else []
         if self.is_snapshot and given:
             raise ValueError(

@@ -22,14 +22,11 @@ def band_exposure(from_month: np.ndarray, to_month: np.ndarray, left: np.ndarray
     start, stop, gone = (np.asarray(values, float) for values in (from_month, to_month, left))
     while len(edges) > 2:
         months = _overlap(start, stop, edges)
-        served = (stop - start)[:, None]
-        share = gone[:, None] * months / served
+        share = gone[:, None] * months / (stop - start)[:, None]
         ends = share.sum(axis=0)
         length = np.linalg.norm(months, axis=0)
-        products = months[:, 1:] * months[:, :-1]
-        overlap = products.sum(axis=0)
-        nearly = (1 - 1e-9) * length[1:]
-        alike = overlap > nearly * length[:-1]
+        overlap = (months[:, 1:] * months[:, :-1]).sum(axis=0)
+        alike = overlap > (1 - 1e-9) * length[1:] * length[:-1]
         same = np.append(False, alike)
         few = np.flatnonzero((ends < MIN_BAND_EVENTS) | same)
         if not len(few):
@@ -42,8 +39,7 @@ def band_exposure(from_month: np.ndarray, to_month: np.ndarray, left: np.ndarray
 
 def _overlap(start: np.ndarray, stop: np.ndarray, edges: Sequence[float]) -> np.ndarray:
     begins = edges[:-1]
-    ends = edges[1:]
-    bands = zip(begins, ends, strict=True)
+    bands = zip(begins, edges[1:], strict=True)
     return np.column_stack(
         [np.clip(np.minimum(stop, high) - np.maximum(start, low), 0, None) for low, high in bands]
     )
@@ -57,8 +53,7 @@ def natural_spline(values: pd.Series, knots: int = 3) -> pd.DataFrame:
     tie.
     """
     places = np.linspace(0.1, 0.9, knots)
-    quantiles = np.quantile(values, places)
-    at = np.unique(quantiles)
+    at = np.unique(np.quantile(values, places))
     columns = {"linear": values - values.mean()}
     x = values.to_numpy(float)
     whole = at[-1] - at[0]

@@ -20,8 +20,7 @@ def steiger(first: float, second: float, between: float, n: int) -> float:
     """
     mean = ((first + second) / 2) ** 2
     rest = 1 - 2 * mean - between**2
-    mean_part = 1 - 2 * mean
-    shared = between * mean_part - mean / 2 * rest
+    shared = between * (1 - 2 * mean) - mean / 2 * rest
     return (math.atanh(first) - math.atanh(second)) * math.sqrt(
         (n - 3) / (2 - 2 * shared / (1 - mean) ** 2)
     )
@@ -35,8 +34,7 @@ def zou(
     >>> [round(limit, 4) for limit in zou(-0.42, -0.25, 0.35, 120)]
     [-0.3577, 0.0194]
     """
-    upper = (1 + level) / 2
-    quantile = NormalDist().inv_cdf(upper)
+    quantile = NormalDist().inv_cdf((1 + level) / 2)
     half = quantile / math.sqrt(n - 3)
     low, high = (
         [math.tanh(math.atanh(r) + side * half) for r in (first, second)] for side in (-1, 1)
@@ -51,7 +49,5 @@ def zou(
     above = high[0] - first
     up = (above, second - low[1])
     gap = first - second
-    reach = []
-    for a, b in (down, up):
-        reach.append(math.sqrt(a**2 + b**2 - 2 * shared * a * b))
+    reach = [math.sqrt(a**2 + b**2 - 2 * shared * a * b) for a, b in (down, up)]
     return gap - reach[0], gap + reach[1]

@@ -44,10 +44,8 @@ def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
         terms = d / (n * (n - d))
         relative = np.sqrt(np.cumsum(terms))
         tail = (1 + level) / 2
-        reach_by_rep = _reach_by_rep(outcome, table["month"], tail)
-        by_rep = reach_by_rep / survival
-        upper = (1 + level) / 2
-        quantile = stats.norm.ppf(upper)
+        by_rep = _reach_by_rep(outcome, table["month"], tail) / survival
+        quantile = stats.norm.ppf((1 + level) / 2)
         reach = np.maximum(quantile * relative, by_rep)
         logs = np.log(survival)
         half = reach / np.abs(logs)
@@ -57,10 +55,8 @@ def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
     whole = table.assign(survival=survival, se=se, low=low, high=high)
     rows = whole[CURVE]
     told = outcome.counted
-    at_once = told.entry <= 0
-    from_start = at_once & (told.stop > 0)
-    counted = told.times[from_start]
-    at_start = int(counted.sum())
+    from_start = (told.entry <= 0) & (told.stop > 0)
+    at_start = int(told.times[from_start].sum())
     start = pd.DataFrame([(0.0, at_start, 0, 1.0, 0.0, math.nan, math.nan)], columns=CURVE)
     return start if rows.empty else pd.concat([start, rows], ignore_index=True)
 
@@ -93,10 +89,8 @@ def known_through(outcome: Outcome, least: int) -> float:
     gone = curve["survival"].iloc[-1] == 0 and outcome.stop.max() == curve["month"].iloc[-1]
     length = int(curve["month"].iloc[-1]) if gone else len(months)
     at_risk = outcome.at_risk(months)[:length]
-    entered = outcome.entry > 0
-    late = (months == 1) & entered.any()
-    least_or_one = np.where(late, least, 1)
-    needed = least_or_one[: len(at_risk)]
+    late = (months == 1) & (outcome.entry > 0).any()
+    needed = np.where(late, least, 1)[: len(at_risk)]
     short = np.flatnonzero(at_risk < needed)
     return float(short[0]) if short.size else math.inf
 
@@ -131,17 +125,14 @@ def restricted_mean(outcome: Outcome, horizon: float) -> tuple[float, float]:
     curve = kaplan_meier(outcome)
     curve = curve[curve["month"] < horizon]
     edges = np.append(curve["month"], horizon)
-    heights = curve["survival"].to_numpy()
-    areas = heights * np.diff(edges)
+    areas = curve["survival"].to_numpy() * np.diff(edges)
     n = curve["at_risk"].to_numpy(float)
     d = curve["ended"].to_numpy(float)
     sums = np.cumsum(areas[::-1])
     left = sums[::-1]
     inside = (d > 0) & (n > d)
-    remaining = n[inside] - d[inside]
-    risk = n[inside] * remaining
-    weighted = left[inside] ** 2 * d[inside]
-    variance = np.sum(weighted / risk)
+    risk = n[inside] * (n[inside] - d[inside])
+    variance = np.sum(left[inside] ** 2 * d[inside] / risk)
     se = float(np.sqrt(variance))
     return float(areas.sum()), se
 
@@ -176,8 +167,7 @@ def cumulative_incidence(
         no_limit = np.isnan(half)
         inside = np.where(no_limit, np.nan, share)
         upper = inside ** np.exp(-half)
-        lower = inside ** np.exp(half)
-        return frame.assign(low=lower, high=upper)
+        return frame.assign(low=inside ** np.exp(half), high=upper)
 
 
 def _incidence_by_rep(outcome: Outcome, rows: pd.DataFrame, tail: float) -> Floats:
@@ -191,8 +181,7 @@ def _incidence_by_rep(outcome: Outcome, rows: pd.DataFrame, tail: float) -> Floa
         by_month = np.append(0.0, reaches)
         own = (rows["kind"] == kind).to_numpy()
         months = rows["month"].to_numpy(int)[own]
-        capped = months.clip(max=len(by_month) - 1)
-        reach[own] = by_month[capped]
+        reach[own] = by_month[months.clip(max=len(by_month) - 1)]
     return reach
 
 
@@ -217,8 +206,7 @@ def _incidence(
     nothing = np.zeros_like(ended)
     later = np.divide(share - reached, 1 - ended, out=nothing, where=ended < 1)
     steps = (before * chosen - later * ended) / n
-    sums = np.cumsum(steps)
-    drift = np.append(0.0, sums)
+    drift = np.append(0.0, np.cumsum(steps))
     after_own = np.append(before - later, 0.0)
     own = after_own / np.append(n, 1.0)
     after_other = np.append(-later, 0.0)
@@ -226,14 +214,11 @@ def _incidence(
     last = np.searchsorted(times, outcome.stop, side="left")
     has_ended = outcome.kind > 0
     in_time = has_ended & (outcome.stop <= month)
-    own_kind = outcome.kind == kind
-    at_end = np.where(own_kind, own[last], other[last])
+    at_end = np.where(outcome.kind == kind, own[last], other[last])
     gain = np.where(in_time, at_end, 0.0)
     stopped = np.searchsorted(times, outcome.stop, side="right")
     upto = drift[stopped]
     entered = np.searchsorted(times, outcome.entry, side="right")
     since = drift[entered]
-    change = gain - (upto - since)
-    squares = outcome.times @ change**2
-    error = float(np.sqrt(squares))
-    return month, kind, float(share), error
+    squares = outcome.times @ (gain - (upto - since)) ** 2
+    return month, kind, float(share), float(np.sqrt(squares))

@@ -34,12 +34,9 @@ def funnel(observed: pd.Series, expected: pd.Series) -> pd.DataFrame:
     """
     ends = observed.to_numpy(float)
     due = expected.to_numpy(float)
-    quantile = stats.chi2.ppf(0.025, 2 * ends)
-    exact = quantile / 2
-    positive = np.where(ends > 0, exact, 0)
-    low = positive / due
-    degrees = 2 * ends + 2
-    upper = stats.chi2.ppf(0.975, degrees)
+    exact = stats.chi2.ppf(0.025, 2 * ends) / 2
+    low = np.where(ends > 0, exact, 0) / due
+    upper = stats.chi2.ppf(0.975, 2 * ends + 2)
     high = upper / 2 / due
     table = {"observed": ends, "expected": due, "ratio": ends / due, "low": low, "high": high}
     frame = pd.DataFrame(table, observed.index).assign(
@@ -53,8 +50,7 @@ def funnel(observed: pd.Series, expected: pd.Series) -> pd.DataFrame:
         )
         frame[name] = outside & ~frame["few"]
     order = ["few", "shrunk"]
-    ways_up = [True, False]
-    return frame.sort_values(order, ascending=ways_up, kind="stable")
+    return frame.sort_values(order, ascending=[True, False], kind="stable")
 
 
 def in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -86,8 +82,7 @@ def luck(expected: np.ndarray, phi: float = 1.0) -> pd.DataFrame:
                 side == "high"
             )  # where the exact interval ends to hold 1
             off = ends / E - 1
-            widened = off * math.sqrt(phi)
-            frame[f"{side}_{name}"] = 1 + widened
+            frame[f"{side}_{name}"] = 1 + off * math.sqrt(phi)
     return pd.DataFrame(frame).clip(lower=0)
 
 
@@ -101,8 +96,7 @@ def over_dispersion(observed: np.ndarray, expected: np.ndarray) -> float:
     z = 2 * (root - np.sqrt(expected))
     if len(z) < MIN_PEOPLE:
         return 1.0
-    quantiles = [WINSORISE, 1 - WINSORISE]
-    drawn_in = np.clip(z, *np.quantile(z, quantiles))
+    drawn_in = np.clip(z, *np.quantile(z, [WINSORISE, 1 - WINSORISE]))
     phi = float(np.mean(drawn_in**2))
     return phi if phi > 1 + 2 * math.sqrt(2 / len(z)) else 1.0
 
@@ -117,8 +111,7 @@ def _shrunk(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
     def against(log_strength: float) -> float:
         a = math.exp(log_strength)
-        chance = a / (a + mean * expected)
-        logs = stats.nbinom.logpmf(observed, a, chance)
+        logs = stats.nbinom.logpmf(observed, a, a / (a + mean * expected))
         return -float(np.sum(logs))
 
     best = optimize.minimize_scalar(against, bounds=(-3, 9), method="bounded")
@@ -137,10 +130,8 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
     """
     ends = np.asarray(observed, float)
     due = np.asarray(expected, float)
-    log_sum = np.log(WEIGHTS.sum())
-    weights_sum = len(ends) * log_sum
-    factorials = special.gammaln(ends + 1)
-    constant = float(factorials.sum() + weights_sum)
+    weights_sum = len(ends) * np.log(WEIGHTS.sum())
+    constant = float(special.gammaln(ends + 1).sum() + weights_sum)
 
     def depth(sigma: float) -> float:
         """The log-likelihood at this spread, the common level at its best."""
@@ -153,16 +144,12 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
             steps = width[:, None] * NODES
             z = peak[:, None] + steps
             mean_rates = due * math.exp(level)
-            changes = np.exp(sigma * z)
-            rates = mean_rates[:, None] * changes
-            counts = ends[:, None]
-            powers = special.xlogy(counts, rates)
+            rates = mean_rates[:, None] * np.exp(sigma * z)
+            powers = special.xlogy(ends[:, None], rates)
             logs = powers - rates - z**2 / 2
             top = logs.max(axis=1)
-            relative = logs - top[:, None]
-            terms = relative + NODES**2 / 2
-            weighted = np.exp(terms) * WEIGHTS
-            total = weighted.sum(axis=1)
+            terms = logs - top[:, None] + NODES**2 / 2
+            total = (np.exp(terms) * WEIGHTS).sum(axis=1)
             sums = np.log(total * width) + top
             return -float(sums.sum() - constant)
 
@@ -202,5 +189,4 @@ def _peaks(ends: np.ndarray, due: np.ndarray, sigma: float) -> tuple[np.ndarray,
         if np.abs(step).max() < 1e-8:
             break
     factor = np.exp(np.clip(sigma * z, -30, 30))
-    curvature = sigma**2 * due * factor + 1
-    return z, 1 / np.sqrt(curvature)
+    return z, 1 / np.sqrt(sigma**2 * due * factor + 1)

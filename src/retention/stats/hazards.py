@@ -112,8 +112,7 @@ class Fit:
         """
         weights = self._weights(parts)
         if self.n_clusters > MANY_CLUSTERS:
-            variance = weights @ self.sandwich()
-            se = np.sqrt(variance @ weights)
+            se = np.sqrt(weights @ self.sandwich() @ weights)
             return Spread(float(se), welch(*events))
         return Spread(float(jackknife(self.without_each(self.cluster) @ weights)), welch(*events))
 
@@ -129,12 +128,10 @@ class Fit:
         `reps` (n,) are names, "" for nobody, who is never left out. Empty where there are too few
         reps to tell.
         """
-        names = pd.Series(reps)
-        named = names.replace("", None)
+        named = pd.Series(reps).replace("", None)
         codes = pd.factorize(named)[0]
         ends = self.expected[codes >= 0]
-        expected = np.bincount(codes[codes >= 0], ends)
-        sizes = expected.astype(float)
+        sizes = np.bincount(codes[codes >= 0], ends).astype(float)
         if len(sizes) < FEWEST_REPS:
             width = len(self.theta)
             return np.zeros((0, width)), NO_REPS
@@ -169,10 +166,8 @@ class Fit:
         To first order on the log scale, which is as far as one-step draws are good for.
         """
         mu = self.expected[chosen]
-        chance = -np.expm1(-mu)
-        scale = np.exp(-mu) / chance
-        roots = np.sqrt(scale)[:, None]
-        pace = self.slopes[chosen] / roots
+        scale = np.exp(-mu) / -np.expm1(-mu)
+        pace = self.slopes[chosen] / np.sqrt(scale)[:, None]
         sum_all = mu.sum()
         total: np.ndarray = mu.sum() * np.exp((theta - self.theta) @ (pace.sum(axis=0) / sum_all))
         return total
@@ -200,8 +195,7 @@ class Fit:
         )
         here, pull, bend = self._resampled(count, seed, own)
         squared = pull * _solved(bend, pull)
-        half = squared.sum(axis=1)
-        return np.asarray(here + half / 2)
+        return np.asarray(here + squared.sum(axis=1) / 2)
 
     def _resampled(
         self, count: int, seed: int, values: np.ndarray
@@ -220,10 +214,8 @@ class Fit:
             .astype(float)
         )
         told = weights @ sums
-        information = weights @ self._information(codes)
-        blocks = information.reshape(-1, p, p)
-        pulls = told[:, 1:]
-        return told[:, 0], pulls, blocks
+        blocks = (weights @ self._information(codes)).reshape(-1, p, p)
+        return told[:, 0], told[:, 1:], blocks
 
     def without_each(self, group: np.ndarray) -> np.ndarray:
         """Theta as each group's rows are left out, shape (groups, p): one Newton step each, no
@@ -248,9 +240,7 @@ class Fit:
         """
         columns = self.slopes[codes >= 0]
         known = codes[codes >= 0]
-        parts = []
-        for k in range(columns.shape[1]):
-            parts.append(_sums(columns * columns[:, [k]], known))
+        parts = [_sums(columns * columns[:, [k]], known) for k in range(columns.shape[1])]
         return np.concatenate(parts, axis=1)
 
 
@@ -298,16 +288,14 @@ def fit_hazard(
     theta = np.append(own, shifted)
     ratio, base, mu, pull, weight = _parts(theta, y, X, E, w)
     by_covariate = mu[:, None] * X
-    by_band = ratio[:, None] * base
-    slopes = np.column_stack([by_covariate, by_band])
+    slopes = np.column_stack([by_covariate, ratio[:, None] * base])
     likelihood = _likelihood(theta, y, X, E, w)
     score = pull[:, None] * slopes
     slopes *= np.sqrt(weight)[:, None]
     ids = pd.Series(cluster)
     codes = pd.factorize(ids)[0]
     time = E @ np.exp(theta[k:])
-    by_covariates = X @ theta[:k]
-    expected = np.exp(by_covariates) * time
+    expected = np.exp(X @ theta[:k]) * time
     return Fit(tuple(names), theta, score, slopes, codes, likelihood, expected, bands)
 
 
@@ -336,13 +324,10 @@ def _optimum(
     NotFittedError where a coefficient has no finite optimum.
     """
     k = Z.shape[1]
-    total = (w @ E).sum()
-    rate = w @ y / total
+    rate = w @ y / (w @ E).sum()
     start = float(np.log(rate))
-    bands = E.shape[1]
-    rates = np.full(bands, start)
-    nothing = np.zeros(k)
-    theta = np.append(nothing, rates)
+    rates = np.full(E.shape[1], start)
+    theta = np.append(np.zeros(k), rates)
     likelihood = _likelihood(theta, y, Z, E, w)
     for number in range(STEPS):
         step = _step(theta, y, Z, E, w, scoring=number < SCORING)
@@ -398,12 +383,10 @@ def _parts(
     weight of mu.
     """
     k = X.shape[1]
-    own = theta[k:]
-    capped = np.clip(own, -40, 40)
+    capped = np.clip(theta[k:], -40, 40)
     base = E * np.exp(capped)
     linear = X @ theta[:k]
-    bounded = np.clip(linear, -40, 40)
-    ratio = np.exp(bounded)
+    ratio = np.exp(np.clip(linear, -40, 40))
     hazard = ratio * base.sum(axis=1)
     mu = np.maximum(hazard, 1e-300)
     chance = -np.expm1(-mu)
@@ -418,10 +401,8 @@ def _likelihood(
     """The log-likelihood."""
     parts = _parts(theta, y, X, E, w)
     mu = parts[2]
-    gone = -np.expm1(-mu)
-    logs = np.log(np.maximum(gone, 1e-300))
-    logs_of = np.where(y > 0, logs, -mu)
-    return float(w @ logs_of)
+    logs = np.log(np.maximum(-np.expm1(-mu), 1e-300))
+    return float(w @ np.where(y > 0, logs, -mu))
 
 
 def _summed(
@@ -453,8 +434,7 @@ def bunched(codes: np.ndarray, most: int = BUNCHES) -> np.ndarray:
 def _solved(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solutions of several systems, shapes (m, p, p) and (m, p); NaN for those without one."""
     try:
-        columns = right[..., None]
-        solved = np.linalg.solve(left, columns)
+        solved = np.linalg.solve(left, right[..., None])
         return np.asarray(solved[..., 0])
     except np.linalg.LinAlgError:
         rank = np.linalg.matrix_rank(left)
@@ -472,10 +452,8 @@ def _bend(
     """
     k = X.shape[1]
     linear = X @ theta[:k]
-    bounded = np.clip(linear, -40, 40)
-    ratio = np.exp(bounded)
-    own = theta[k:]
-    capped = np.clip(own, -40, 40)
+    ratio = np.exp(np.clip(linear, -40, 40))
+    capped = np.clip(theta[k:], -40, 40)
     base = E * np.exp(capped)
     hazard = ratio * base.sum(axis=1)
     mu = np.maximum(hazard, 1e-300)
@@ -484,8 +462,7 @@ def _bend(
     by_covariate = mu[:, None] * X
     raw = np.column_stack([by_covariate, rates])
     odds_ = np.exp(-mu) / leave
-    weight = np.where(y > 0, odds_, -1.0)
-    pull = w * weight
+    pull = w * np.where(y > 0, odds_, -1.0)
     size = (raw.shape[1],) * 2
     second = np.zeros(size)
     weighted = X * (pull * mu)[:, None]
@@ -497,8 +474,7 @@ def _bend(
     second[k:, k:] = np.diag(pull @ rates)
     stay_ = np.exp(-mu)
     values, vectors = np.linalg.eigh((raw * (w * y * stay_ / leave**2)[:, None]).T @ raw - second)
-    sizes = np.abs(values)
-    curvature = np.maximum(sizes, 1e-8)
+    curvature = np.maximum(np.abs(values), 1e-8)
     return (vectors * curvature) @ vectors.T
 
 

@@ -106,11 +106,9 @@ def share_limits(counted: Any, reps: Any = None, level: float = 0.95) -> tuple[f
     reach = spread.reach((1 + level) / 2)
     half = reach / (share * (1 - share))
     both_ways = np.array([-half, half])
-    logits = special.logit(share) + both_ways
-    ends = special.expit(logits)
+    ends = special.expit(special.logit(share) + both_ways)
     lower = min(low, float(ends[0]))
-    upper = float(ends[1])
-    return lower, max(high, upper)
+    return lower, max(high, float(ends[1]))
 
 
 def ratio_by_rep(part: Floats, whole: Floats, reps: Any) -> Spread:
@@ -123,11 +121,9 @@ def ratio_by_rep(part: Floats, whole: Floats, reps: Any) -> Spread:
     named = names != ""
     rest = wholes.sum() - wholes[named]
     others = part.sum()
-    unknown = np.full(len(rest), np.nan)
-    without = np.divide(others - parts[named], rest, out=unknown, where=rest > 0)
+    without = np.divide(others - parts[named], rest, out=np.full(len(rest), np.nan), where=rest > 0)
     counts = np.bincount(codes, minlength=len(names))
-    counted = counts[named].astype(float)
-    return leaving_out(without, counted)
+    return leaving_out(without, counts[named].astype(float))
 
 
 NO_REPS: Floats = np.zeros(0)
@@ -167,8 +163,7 @@ class Weights:
         """
         if reps is None:
             clients = times.shape[1]
-            nobody = np.full(clients, -1)
-            return cls(times, nobody)
+            return cls(times, np.full(clients, -1))
         labels = np.asarray(reps, dtype=object).astype(str)
         names, codes = np.unique(labels, return_inverse=True)
         codes = codes - int("" in names)  # "" sorts first
@@ -195,8 +190,7 @@ class Weights:
         columns = np.arange(table.shape[1])
         cells = codes * table.shape[1] + columns
         known = codes >= 0
-        reps = len(self.sizes)
-        number = reps * table.shape[1]
+        number = len(self.sizes) * table.shape[1]
         sums = np.bincount(cells[known], table[known], number)
         array = np.asarray(sums, dtype=float)
         return array.reshape(len(self.sizes), *values.shape[1:])
@@ -211,8 +205,7 @@ class Weights:
         monthly = None if self.monthly is None else self.monthly[chosen]
         first = None if self.first is None else self.first[chosen]
         times = self.times[:, chosen]
-        codes = self.codes[chosen]
-        return Weights(times, codes, self.sizes, monthly, first)
+        return Weights(times, self.codes[chosen], self.sizes, monthly, first)
 
     def __len__(self) -> int:
         return len(self.times) + len(self.sizes)
@@ -254,8 +247,7 @@ class Weights:
         """Values by draw of what does not depend on reps, shape (1 + draws,): the first once more
         for each rep.
         """
-        number_of_reps = len(self.sizes)
-        same = np.full(number_of_reps, drawn[0])
+        same = np.full(len(self.sizes), drawn[0])
         return np.concatenate([drawn, same])
 
     def limits(self, values: Floats, unit: str = "") -> list[float]:
@@ -294,8 +286,7 @@ def with_limits(values: Floats, sizes: Floats = NO_REPS, unit: str = "") -> list
     without = values[len(values) - len(sizes) :]
     by_rep = _limits_by_rep(value, without, sizes, unit)
     lower = min(float(low), by_rep[0])
-    upper = max(float(high), by_rep[1])
-    return [value, lower, upper]
+    return [value, lower, max(float(high), by_rep[1])]
 
 
 def _limits_by_rep(value: float, without: Floats, sizes: Floats, unit: str) -> tuple[float, float]:
@@ -311,8 +302,7 @@ def _limits_by_rep(value: float, without: Floats, sizes: Floats, unit: str) -> t
         back = np.exp
     else:
         to = back = np.positive
-    real = sizes[sizes > 0]
-    spread = leaving_out(to(kept), real)
+    spread = leaving_out(to(kept), sizes[sizes > 0])
     half = spread.reach(0.975)
     if not half > 0:  # too few reps, or all values alike
         return value, value

@@ -59,16 +59,14 @@ class Outcome:
         if wrong:
             raise ValueError("; ".join(wrong))
         counted = np.where(stop > entry, kind, 0)
-        entered = np.minimum(entry, stop)
-        return cls(stop, counted, entered, None, reps)
+        return cls(stop, counted, np.minimum(entry, stop), None, reps)
 
     def where(self, chosen: Any) -> Outcome:
         """The follow-up of the chosen engagements (a boolean mask of shape (n,))."""
         count = None if self.count is None else self.count[chosen]
         reps = None if self.reps is None else self.reps[chosen]
         stop = self.stop[chosen]
-        kinds = self.kind[chosen]
-        return Outcome(stop, kinds, self.entry[chosen], count, reps)
+        return Outcome(stop, self.kind[chosen], self.entry[chosen], count, reps)
 
     def only(self, kinds: Sequence[int]) -> Outcome:
         """The same follow-up with every other kind of end counted as censored."""
@@ -102,16 +100,13 @@ class Outcome:
         if self.count is not None:
             return self
         entry = np.maximum(self.entry, -1.0)  # before month 0 is before all of it
-        sizes = []
-        for a in (entry, self.stop, self.kind):
-            sizes.append(int(a.max(initial=0)) + 2)
+        sizes = [int(a.max(initial=0)) + 2 for a in (entry, self.stop, self.kind)]
         whole = np.prod(sizes, dtype=float) <= CELLS and (self.stop >= 0).all()
         first = entry.astype(np.int64)
         last = self.stop.astype(np.int64) if whole else self.kind
         if whole and (first == entry).all() and (last == self.stop).all():
             pairs = (first + 1) * sizes[1] + last
-            triples = pairs * sizes[2] + self.kind
-            found = np.bincount(triples)
+            found = np.bincount(pairs * sizes[2] + self.kind)
             cells = np.flatnonzero(found)
             rest, kind = np.divmod(cells, sizes[2])
             first, last = np.divmod(rest, sizes[1])
@@ -120,8 +115,7 @@ class Outcome:
         rows = np.column_stack(columns)
         cells, found = np.unique(rows, axis=0, return_counts=True)
         entries = cells[:, 1]
-        stops = cells[:, 2]
-        return _cells(entries, stops, cells[:, 0], found)
+        return _cells(entries, cells[:, 2], cells[:, 0], found)
 
     @cached_property
     def by_rep(self) -> ByRep:
@@ -159,8 +153,7 @@ class Outcome:
             place = np.searchsorted(moments[order], times, side="left")
             return sums[place]
 
-        entered = before(told.entry)
-        there = entered - before(told.stop)
+        there = before(told.entry) - before(told.stop)
         return np.asarray(there).astype(np.int64)
 
 
@@ -182,25 +175,20 @@ class Counts:
         nothing = np.zeros_like(left)
         pace = np.divide(left, self.at_risk, out=nothing, where=self.at_risk > 0)
         start = np.ones((len(pace), 1))
-        stays = np.cumprod(1 - pace, axis=1)
-        return np.hstack([start, stays])
+        return np.hstack([start, np.cumprod(1 - pace, axis=1)])
 
     def after(self, month: int) -> Floats:
         """Share still there just after a month, shape (m,)."""
         stay = self.stay
-        end = stay.shape[1] - 1
-        last = min(month, end)
+        last = min(month, stay.shape[1] - 1)
         return np.asarray(stay[:, last])
 
     def mean(self, horizon: int) -> Floats:
         """Mean months of service within `horizon`, shape (m,)."""
         stay = self.stay
-        missing = horizon - stay.shape[1]
-        short = max(missing, 0)
-        last_column = stay[:, -1:]
-        more = np.repeat(last_column, short, axis=1)
-        full = np.hstack([stay, more])
-        whole = full[:, :horizon]
+        short = max(horizon - stay.shape[1], 0)
+        more = np.repeat(stay[:, -1:], short, axis=1)
+        whole = np.hstack([stay, more])[:, :horizon]
         return np.asarray(whole.sum(axis=1))
 
     def incidence(self, kind: int) -> Floats:
@@ -244,8 +232,7 @@ def _by_rep(outcome: Outcome) -> ByRep:
     place = {"": 0} | {name: k for k, name in enumerate(names, start=1)}
     starts = [np.array([begin for begin, _ in spans], dtype=float) for spans in kinds]
     pieces = np.array([len(spans) for spans in kinds], dtype=int)
-    sums = np.cumsum(pieces)
-    so_far = np.append(0, sums)
+    so_far = np.append(0, np.cumsum(pieces))
     first = so_far[:-1]
     numbers = np.arange(len(codes))
     row = np.repeat(numbers, pieces[codes])
@@ -262,12 +249,10 @@ def _by_rep(outcome: Outcome) -> ByRep:
     over = outcome.stop[row]
     stop = np.minimum(over, ends[spot])
     in_piece = outcome.stop[row] <= ends[spot]
-    own_kind = outcome.kind[row]
-    kind = np.where(in_piece, own_kind, 0)
+    kind = np.where(in_piece, outcome.kind[row], 0)
     seen = stop > entry
     rep = who[spot][seen]
-    counts = _counted(entry[seen], stop[seen], kind[seen], rep, len(names) + 1)
-    return ByRep(tuple(names), counts)
+    return ByRep(tuple(names), _counted(entry[seen], stop[seen], kind[seen], rep, len(names) + 1))
 
 
 def _counted(entry: Floats, stop: Floats, kind: Any, who: Any, groups: int) -> Counts:
@@ -332,12 +317,9 @@ def event_table(outcome: Outcome) -> pd.DataFrame:
 
     def each(chosen: Any) -> Any:
         weights = told.times[ended]
-        sums = np.bincount(where[chosen], weights[chosen], minlength=len(months))
-        return sums.astype(np.int64)
+        return np.bincount(where[chosen], weights[chosen], minlength=len(months)).astype(np.int64)
 
-    columns = {}
-    for k in np.unique(told.kind[ended]):
-        columns[f"ended_{k}"] = each(told.kind[ended] == k)
+    columns = {f"ended_{k}": each(told.kind[ended] == k) for k in np.unique(told.kind[ended])}
     everybody = np.ones(len(where), dtype=bool)
     every = each(everybody)
     return pd.DataFrame(

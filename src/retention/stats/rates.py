@@ -56,19 +56,15 @@ def _logrank_stratum(outcome: Outcome, codes: Any, groups: int) -> tuple[Floats,
     """Ends in excess of those expected (groups,) and their covariance (groups, groups)."""
     table = event_table(outcome)
     times, n, d = (table[c].to_numpy(float) for c in ("month", "at_risk", "ended"))
-    each = []
-    for g in range(groups):
-        each.append(outcome.where(codes == g))
+    each = [outcome.where(codes == g) for g in range(groups)]
     numbers = [part.at_risk(times) for part in each]
     share = np.stack(numbers) / n
     counts = [part.ended for part in each]
     observed = np.array(counts, dtype=float)
     nothing = np.zeros_like(n)
-    steps = np.divide(n - d, n - 1, out=nothing, where=n > 1)
-    spread = d * steps
+    spread = d * np.divide(n - d, n - 1, out=nothing, where=n > 1)
     joint = (share * spread) @ share.T
-    variances = np.diag(share @ spread)
-    return observed - share @ d, variances - joint
+    return observed - share @ d, np.diag(share @ spread) - joint
 
 
 @dataclass(frozen=True)
@@ -110,8 +106,7 @@ def _log_rates(first: Counts, second: Counts) -> Floats:
     ]
     with np.errstate(divide="ignore"):
         first_log = np.log(rates[0])
-        second_log = np.log(rates[1])
-        return np.asarray(first_log - second_log)
+        return np.asarray(first_log - np.log(rates[1]))
 
 
 def raw_ratio(row_id: str, group: str, first: Outcome, second: Outcome) -> Estimate:
