@@ -71,7 +71,7 @@ def test_a_chart_is_drawn_for_a_page_and_for_a_phone(effects):
     assert page.count('role="img" aria-label="words"') == 2
     phone = re.search(r'<svg[^>]*class="phone"[^>]*>', page)[0]
     assert "display:none" in phone, "without a style sheet one of the two is seen"
-    assert '<p class="title">Found &lt;it&gt;</p>' in page and "<p>caption</p>" in page
+    assert '<div class="title">Found &lt;it&gt;</div>' in page and "<p>caption</p>" in page
     assert "<text" in page and "font-family" not in re.sub("<svg[^>]*>", "", page)
 
 
