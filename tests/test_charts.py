@@ -71,7 +71,7 @@ def test_a_chart_is_drawn_for_a_page_and_for_a_phone(effects):
     assert page.count('role="img" aria-label="words"') == 2
     phone = re.search(r'<svg[^>]*class="phone"[^>]*>', page)[0]
     assert "display:none" in phone, "without a style sheet one of the two is seen"
-    assert '<p class="title">Found &lt;it&gt;</p>' in page and "<p>caption</p>" in page
+    assert '<div class="title">Found &lt;it&gt;</div>' in page and "<p>caption</p>" in page
     assert "<text" in page and "font-family" not in re.sub("<svg[^>]*>", "", page)
 
 
@@ -353,7 +353,8 @@ def test_fees_billed_and_to_come_are_one_line():
     )
     assert titles.billed(frame.head(2)) == "880 were billed in Dec 2025"
     assert "<svg" in shown(plot_billed(frame, "USD"))
-    nothing = billed_and_ahead(MONEY.head(0), ahead.head(0), CUTOFF)
+    nobody = pd.DataFrame(columns=MONEY.columns)
+    nothing = billed_and_ahead(nobody, ahead.head(0), CUTOFF)
     assert "empty" in shown(plot_billed(nothing)) and titles.billed(nothing) == ""
 
 

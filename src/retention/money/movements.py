@@ -100,7 +100,7 @@ def billed_and_ahead(
     `ahead` as from `plateau.outlook_rows`. The month that the cut-off cuts is left out.
     """
     last = last_month(pd.Timestamp(cutoff))
-    fees = money.groupby("month")["fee"].sum().loc[:last].tail(months)
+    fees = money[money["month"] <= last].groupby("month")["fee"].sum().tail(months)
     billed = pd.DataFrame({"part": "billed", "number": fees.index, "fees": fees.to_numpy()})
     if ahead.empty:
         return _dated(billed.assign(low=np.nan, high=np.nan))

@@ -76,7 +76,7 @@ class Picture:
 
     def _html(self, figure: Figure) -> str:
         # no heading: a picture stands at any depth of a page
-        title = f'<p class="title">{_text(self.title)}</p>' if self.title else ""
+        title = f'<div class="title">{_text(self.title)}</div>' if self.title else ""
         caption = f"<figcaption>{title}<p>{_text(self.caption)}</p></figcaption>"
         wide, phone = self._drawn(figure, "wide", WIDE), self._drawn(figure, "phone", NARROW)
         return f'<figure class="chart">{caption}{wide}{phone}{self._source()}</figure>'
