@@ -39,7 +39,9 @@ for (const box of document.querySelectorAll(".scroll")) {
 }
 // A link to a part opens the fold that holds it.
 const unfold = () => {
-  const part = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  let name = location.hash.slice(1);
+  try { name = decodeURIComponent(name) } catch {}
+  const part = name && document.getElementById(name);
   const fold = part && part.closest("details");
   if (fold) { fold.open = true; part.scrollIntoView(); }
 };
