@@ -394,3 +394,53 @@ def test_in_jupyterlab_run_all_brings_the_verdict(browser, lab):
                 break
         assert re.search("Holds|Does not hold|Not enough", verdict.text_content())
         assert [url for url in wrong if url.startswith("http") and not url.startswith(lab)] == []
+
+
+SEEN = """() => {
+  const shown = [...document.querySelectorAll("h1,h2,h3,p,figcaption")].filter(part =>
+    part.checkVisibility() && part.getBoundingClientRect().top < innerHeight
+    && !part.closest("nav,table,svg,.tiles") && !part.parentElement.closest("figcaption"));
+  const top = part => part ? part.getBoundingClientRect().top : Infinity;
+  const figures = [...document.querySelectorAll("figure")].filter(part => part.checkVisibility());
+  return {
+    prose: shown.map(part => part.innerText).join(" ").split(/\\s+/).filter(Boolean).length,
+    words: document.body.innerText.split(/\\s+/).filter(Boolean).length,
+    height: document.documentElement.scrollHeight,
+    figures: document.querySelectorAll("figure").length,
+    early: figures.filter(part => top(part) < innerHeight).length,
+    does: top(document.querySelector("header .do")) < innerHeight,
+  };
+}"""
+MOST_PROSE, MOST_WORDS, MOST_SCREENS, LEAST_PICTURES = 90, 12_000, 60, 30
+MOST_SHEETS = 40
+
+
+def test_pages_are_looked_at_first_and_read_second(browser, run):
+    """The first screen of the index is mostly pictures and figures; that of every page has its
+    answer, what to do and a picture.
+    """
+    with opened(browser, viewport={"width": 1280, "height": 800}) as (page, wrong):
+        seen = {}
+        for path in sorted(run.glob("*.html")):
+            page.goto(path.as_uri())
+            seen[path.stem] = page.evaluate(SEEN)
+        index = seen["index"]
+        assert index["prose"] <= MOST_PROSE and index["early"] >= 2, index
+        pages = {name: found for name, found in seen.items() if name[:2].isdigit()}
+        assert {name for name, found in pages.items() if not found["does"]} == set()
+        assert {name for name, found in pages.items() if not found["early"]} == set()
+        assert sum(found["words"] for found in seen.values()) < MOST_WORDS
+        assert sum(found["height"] for found in seen.values()) < MOST_SCREENS * 800
+        assert sum(found["figures"] for found in seen.values()) >= LEAST_PICTURES
+        assert wrong == []
+
+
+def test_the_index_is_one_sheet_of_paper_and_the_report_few(browser, run):
+    sheets = {}
+    with opened(browser) as (page, wrong):
+        for path in sorted(run.glob("*.html")):
+            page.goto(path.as_uri())
+            pdf = page.pdf(format="A4", prefer_css_page_size=True)
+            sheets[path.stem] = len(re.findall(rb"/Type /Page\b", pdf))
+        assert wrong == []
+    assert sheets["index"] == 1 and sum(sheets.values()) < MOST_SHEETS, sheets
