@@ -399,7 +399,7 @@ def test_in_jupyterlab_run_all_brings_the_verdict(browser, lab):
 SEEN = """() => {
   const shown = [...document.querySelectorAll("h1,h2,h3,p,figcaption")].filter(part =>
     part.checkVisibility() && part.getBoundingClientRect().top < innerHeight
-    && !part.closest("nav,table,svg,.tiles") && !part.parentElement.closest("figcaption"));
+    && !part.closest("nav,table,svg,.tiles,.src") && !part.parentElement.closest("figcaption"));
   const top = part => part ? part.getBoundingClientRect().top : Infinity;
   const figures = [...document.querySelectorAll("figure")].filter(part => part.checkVisibility());
   return {
