@@ -1,19 +1,22 @@
 """What changed between two runs, counted by hand on runs of three or four clients."""
 
 import json
+from dataclasses import asdict
 
 import pandas as pd
 import pytest
 
+from retention.claims.judge import CLAIMS, judge
 from retention.data.schema import write_csv
 from retention.errors import ConfigError
 from retention.report import compare
 from retention.report.index import write_index
-from retention.results import Estimate, Finding, to_json
+from retention.results import Contrast, Estimate, Finding, to_json
 from retention.words import Said, key_of, say
 
 CLAIM = {"id": "A1", "question": "Sooner?", "tier": "primary", "qualifiers": [], "scale": "ratio"}
 SCRIPT = "<script>alert(1)</script>"
+ENDS = {"month-to-month": 40, "fixed": 40}
 
 
 def run(name, claims=(), estimates=(), lists=None, findings=(), **about) -> compare.Run:
@@ -312,12 +315,15 @@ def test_lists_are_read_from_the_files_of_a_run(tmp_path):
 
 
 @pytest.mark.parametrize("moved", [True, False])
-def test_the_index_tells_what_moved_before_what_to_mind(tmp_path, moved):
+def test_the_index_tells_what_moved_before_the_claims(tmp_path, moved):
     said = [{"id": "data", "kind": "warning", "text": "Mind this."}]
     old = run("2025-11-30-aa", lists={"save": {}}, findings=said)
     new = run("2025-12-31-bb", lists={"save": {"c1": SCRIPT} if moved else {}}, findings=said)
     about = dict(new.about) | {"whose": "Us", "changes": compare.compare(old, new)}
-    write_index(tmp_path, {"run_id": "x", **new.results}, {"00_data": "Enough?"}, about, {})
+    claims = [json.loads(to_json(asdict(judge(CLAIMS["A1"], Contrast("A1", 0.5, 0.1, 90, ENDS)))))]
+    results = {"run_id": "x", **new.results, "claims": claims}
+    write_index(tmp_path, results, {"00_data": "Enough?"}, about, {})
     page = (tmp_path / "index.html").read_text()
     assert SCRIPT not in page and ("&lt;script&gt;alert" in page) == moved
+    assert (page.index('id="changed"') < page.index('id="claims"')) == moved
     assert page.index('id="changed"') < page.index("Mind this.")
