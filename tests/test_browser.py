@@ -27,6 +27,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="needs a browser: apt-get install chromium"),
     pytest.mark.slow,
 ]
+OPENED = [(1280, "light"), (390, "dark")]  # screens on which all folds are looked into as well
 LARGEST = 1_500_000  # bytes of a page
 PAPER = 718  # CSS pixels between the margins of an A4 sheet
 # What is read off a page in one go: links, pictures, and marks that links may point at.
@@ -104,6 +105,13 @@ def test_every_page_on_every_screen(browser, run, width, scheme):
                 )
             axe = Axe().run(page)
             assert axe.violations_count == 0, f"{path.name}\n{axe.generate_report()}"
+            if (width, scheme) not in OPENED:
+                continue
+            page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+            axe = Axe().run(page)
+            assert axe.violations_count == 0, f"{path.name}, opened\n{axe.generate_report()}"
+            scrolled = page.evaluate("document.scrollingElement.scrollWidth")
+            assert scrolled <= width, f"{path.name} scrolls sideways when opened"
         assert wrong == []
     assert sum(len(found["charts"]) for found in read.values()) >= 10
     broken = [
