@@ -30,6 +30,7 @@ from retention.claims.detractors import detractor_ratio
 from retention.claims.judge import CLAIMS, judge
 from retention.claims.promises import gap_ratio
 from retention.claims.rep_liking import liking_difference
+from retention.contrast import Z95
 from retention.history.follow_up import follow_up
 from retention.history.grids import build_panel
 from retention.history.in_charge import spans
@@ -37,7 +38,7 @@ from retention.history.opportunities import compare, month_rows
 from retention.history.snapshots import build_snapshots
 from retention.history.spells import build_spells
 from retention.history.window import Window
-from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, VERDICTS, Z95
+from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, VERDICTS
 from retention.sample import BURN_IN_MONTHS, PLAIN, WORLDS, World, simulate
 from retention.sample.life import live
 from retention.sample.world import found, numbered

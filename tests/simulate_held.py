@@ -26,9 +26,9 @@ from retention.claims.contract_checks import on_time
 from retention.claims.contract_term import contract_hazard_ratio
 from retention.claims.judge import CLAIMS, judge
 from retention.claims.profile import SIZE, TERM, beyond_chance, p_values
+from retention.contrast import Contrast
 from retention.history.opportunities import compare, exit_rows
 from retention.history.spells import build_spells
-from retention.results import Contrast
 from retention.settings import Extra
 
 NOTE = Path(__file__).parents[1] / "docs" / "calibration-held.md"

@@ -25,10 +25,11 @@ from scipy import stats
 
 from retention.claims import rep_liking, results_shape
 from retention.claims.judge import CLAIMS, judge
+from retention.contrast import Z95
 from retention.history.grids import build_panel, result_grid
 from retention.history.panel import Panel
 from retention.history.spells import build_spells
-from retention.results import DIRECTION, HOLDS, Z95
+from retention.results import DIRECTION, HOLDS
 from retention.sample import WORLDS, World, simulate
 from retention.service import nps, reps
 from retention.settings import ResultsSettings

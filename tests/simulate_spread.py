@@ -22,13 +22,13 @@ import pandas as pd
 
 from retention.claims import contract_term, term_curves
 from retention.claims.ad_spend import size_hazard_ratio
+from retention.contrast import Contrast
 from retention.history.follow_up import follow_up
 from retention.history.money import monthly_money
 from retention.history.spells import build_spells
 from retention.history.status import year_before
 from retention.money import courses, plateau, retained
 from retention.portfolio.healthy import healthy
-from retention.results import Contrast
 from retention.stats import curves
 from retention.stats.intervals import with_limits
 

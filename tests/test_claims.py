@@ -10,8 +10,9 @@ import pytest
 from scipy import stats
 
 from retention.claims.judge import CLAIMS, judge, load_plan, sensitivity_table
+from retention.contrast import Contrast
 from retention.errors import ConfigError
-from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
+from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN
 from retention.settings import ClaimChange
 from retention.words import say
 

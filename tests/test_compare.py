@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from retention.claims.judge import CLAIMS, judge
+from retention.contrast import Contrast
 from retention.data.schema import write_csv
 from retention.errors import ConfigError
 from retention.report import compare
 from retention.report.index import write_index
-from retention.results import Contrast, Estimate, Finding, to_json
+from retention.results import Estimate, Finding, to_json
 from retention.words import Said, key_of, say
 
 CLAIM = {"id": "A1", "question": "Sooner?", "tier": "primary", "qualifiers": [], "scale": "ratio"}

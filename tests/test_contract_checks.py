@@ -23,8 +23,8 @@ from retention.claims.contract_term import FIXED, MONTHLY, contract_sensitivitie
 from retention.claims.contract_term import clients_of as clients_of_arm
 from retention.claims.judge import CLAIMS
 from retention.claims.term_fees import STILL_SIGN
+from retention.contrast import Contrast
 from retention.history.spells import build_spells
-from retention.results import Contrast
 from retention.sample import PLAIN, WORLDS, World, simulate
 from retention.settings import Extra
 from retention.words import key_of

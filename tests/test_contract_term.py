@@ -17,7 +17,8 @@ from retention.history.conventions import questions
 from retention.history.follow_up import follow_up
 from retention.history.held import things
 from retention.history.spells import KINDS, add_months, build_spells, contract_cycles
-from retention.results import NOT_ENOUGH, quantity
+from retention.numbers import quantity
+from retention.results import NOT_ENOUGH
 from retention.sample import PLAIN, WORLDS, World, simulate
 from retention.settings import Settings
 from retention.stats.curves import after, kaplan_meier

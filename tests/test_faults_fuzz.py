@@ -14,6 +14,7 @@ import pytest
 from conftest import ROOT, clients_of
 from retention import CLAIMS, contract_hazard_ratio, judge, open_study
 from retention.claims import contract_checks, term_fees
+from retention.contrast import Contrast
 from retention.data.schema import columns_of
 from retention.history import clients_now, expected, money
 from retention.history.grids import build_panel
@@ -23,7 +24,6 @@ from retention.lists.desk import Desk
 from retention.money import bonuses, courses
 from retention.portfolio import effects, evidence, margins
 from retention.portfolio.book import Book
-from retention.results import Contrast
 from retention.sample import WORLDS, write_sample
 from retention.service import nps, reps
 from retention.settings import ResultsSettings

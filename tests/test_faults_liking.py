@@ -25,6 +25,7 @@ from retention.claims import (
 )
 from retention.claims.judge import CLAIMS
 from retention.claims.term_curves import _gain_words
+from retention.contrast import NO_SPREAD, Contrast
 from retention.history.grids import build_panel, result_grid
 from retention.history.lagged import design
 from retention.history.panel import Panel
@@ -32,9 +33,7 @@ from retention.history.spells import build_spells
 from retention.results import (
     DIRECTION,
     HOLDS,
-    NO_SPREAD,
     NOT_ENOUGH,
-    Contrast,
     Estimate,
     Estimates,
     Findings,

@@ -15,10 +15,10 @@ from scipy import stats
 from conftest import clients_of
 from retention.claims.contract_term import contract_hazard_ratio
 from retention.claims.term_curves import restricted_mean_estimates
+from retention.contrast import NO_SPREAD, Contrast
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import rep_in, reps_by_month, spans
 from retention.history.opportunities import compare, exit_rows
-from retention.results import NO_SPREAD, Contrast
 from retention.stats.curves import cumulative_incidence, kaplan_meier
 from retention.stats.hazards import fit_hazard
 from retention.stats.intervals import effective_number, jackknife, leaving_out, share_limits, wilson

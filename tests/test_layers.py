@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 FLOORS = [
-    {"errors", "words", "numbers", "results", "answers", "settings", "parameters"},
+    {"errors", "words", "numbers", "results", "answers", "contrast", "settings", "parameters"},
     {"data"},
     {"sample", "stats", "show"},
     {"history"},

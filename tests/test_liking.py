@@ -14,12 +14,13 @@ from conftest import clients_of
 from retention import judge, open_study
 from retention.claims import detractors, importance, liking_checks, liking_views, rep_liking
 from retention.claims.judge import CLAIMS, sensitivity_table
+from retention.contrast import Contrast
 from retention.errors import ConfigError
 from retention.history.grids import against_target, build_panel
 from retention.history.lagged import design, lagged_contrast
 from retention.history.panel import Panel, lagged_rows
 from retention.history.spells import build_spells
-from retention.results import HOLDS, NOT_ENOUGH, NOT_RUN, Contrast
+from retention.results import HOLDS, NOT_ENOUGH, NOT_RUN
 from retention.sample import PLAIN, WORLDS, simulate, write_sample
 from retention.settings import ResultsSettings
 from retention.words import key_of, say

@@ -23,10 +23,11 @@ from retention.claims import (
     sellers,
 )
 from retention.claims.judge import CLAIMS
+from retention.contrast import Z95
 from retention.history.expected import expected_ends
 from retention.history.grids import build_panel
 from retention.history.spells import build_spells
-from retention.results import NOT_RUN, Z95
+from retention.results import NOT_RUN
 from retention.sample import WORLDS, simulate, write_sample
 from retention.stats.funnel import MEDIAN_STEP, funnel, luck, median_rate_ratio, over_dispersion
 from retention.words import key_of

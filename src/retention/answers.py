@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from retention.results import MIME, Finding, finite, quantity, shown_part
+from retention.numbers import quantity
+from retention.results import MIME, Finding, finite, shown_part
 from retention.words import Said, key_of, say
 
 

@@ -17,6 +17,7 @@ from scipy import stats
 
 from retention.claims.registry import Studied, Ways, claim
 from retention.claims.size_groups import ALIKE, NATURAL, SPEND, ends_of, group_name, quarters
+from retention.contrast import Contrast
 from retention.history.held import Model, at_signing, category, known_size, offered, things
 from retention.history.opportunities import (
     Adjusted,
@@ -30,7 +31,8 @@ from retention.history.opportunities import (
     with_why,
 )
 from retention.history.spells import AGENCY, CLIENT, KINDS, NEUTRAL
-from retention.results import Contrast, Estimate, Estimates, Finding, Findings, between
+from retention.numbers import between
+from retention.results import Estimate, Estimates, Finding, Findings
 from retention.settings import Extra
 from retention.stats.bands import band_exposure
 from retention.stats.hazards import NotFittedError

@@ -23,13 +23,14 @@ from retention.claims.contract_term import (
     contract_sensitivities,
 )
 from retention.claims.registry import Studied, Ways, claim
+from retention.contrast import Contrast
 from retention.history import opportunities
 from retention.history.follow_up import follow_up
 from retention.history.held import known_size
 from retention.history.in_charge import rep_in
 from retention.history.opportunities import Adjusted, exit_rows, renewals_known, spreads
 from retention.history.spells import CLIENT, KINDS, UNKNOWN, ends_near_due, month_of_end, row_terms
-from retention.results import Contrast, Finding
+from retention.results import Finding
 from retention.settings import Extra, study_plan
 from retention.stats.bands import band_exposure
 from retention.stats.curves import after, kaplan_meier

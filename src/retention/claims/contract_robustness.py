@@ -9,8 +9,10 @@ import pandas as pd
 from scipy import stats
 
 from retention.claims.contract_checks import YEAR, adjusted
+from retention.contrast import NO_SPREAD, Contrast
 from retention.history.opportunities import exit_rows, renewals_known
-from retention.results import NO_SPREAD, Contrast, Estimate, Estimates, Finding, quantity
+from retention.numbers import quantity
+from retention.results import Estimate, Estimates, Finding
 from retention.settings import Extra
 from retention.stats.bands import band_exposure
 from retention.stats.hazards import Fit, NotFittedError, fit_hazard

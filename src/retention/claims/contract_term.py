@@ -13,10 +13,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from retention.contrast import Contrast
 from retention.history.follow_up import follow_up
 from retention.history.opportunities import UNADJUSTED, Adjusted, compare, exit_rows, renewals_known
 from retention.history.spells import AGENCY, CLIENT, KINDS, NEUTRAL, row_terms
-from retention.results import Contrast, Estimates
+from retention.results import Estimates
 from retention.settings import Extra
 from retention.stats import curves, outcomes
 from retention.stats.curves import MIN_AT_RISK

@@ -2,11 +2,11 @@
 
 from retention.claims.registry import Studied, Ways, claim
 from retention.claims.rep_liking import AS_PLANNED, EARLIER, UNKNOWN_IS_AGENCY, missing
+from retention.contrast import Contrast
 from retention.history.lagged import lagged_contrast
 from retention.history.measures import DETRACTOR, PROMOTER
 from retention.history.panel import Panel, lagged_rows
 from retention.history.spells import AGENCY, CLIENT
-from retention.results import Contrast
 from retention.words import say
 
 GROUPS = {

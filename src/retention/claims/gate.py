@@ -8,12 +8,13 @@ from collections.abc import Mapping
 import pandas as pd
 
 from retention.claims.contract_term import contract_hazard_ratio
+from retention.contrast import MIN_EVENTS, MIN_EVENTS_GROUP
 from retention.data.schema import TABLES
 from retention.history import status
 from retention.history.follow_up import follow_up
 from retention.history.held import listed
 from retention.history.spells import AGENCY, CLIENT, NEUTRAL, UNKNOWN
-from retention.results import MIN_EVENTS, MIN_EVENTS_GROUP, Finding
+from retention.results import Finding
 from retention.words import Said, say
 
 CHOICES = (CLIENT, AGENCY, NEUTRAL, UNKNOWN)

@@ -14,11 +14,13 @@ import pandas as pd
 from scipy import stats
 
 from retention.claims.rep_liking import BOTH
+from retention.contrast import Z95, Contrast
 from retention.history.grids import in_deviations
 from retention.history.lagged import Design, design
 from retention.history.panel import Panel
 from retention.history.spells import CLIENT, UNKNOWN, whole_months
-from retention.results import Z95, Contrast, Estimate, Estimates, Finding, between
+from retention.numbers import between
+from retention.results import Estimate, Estimates, Finding
 from retention.stats.bands import band_exposure
 from retention.stats.correlations import steiger, zou
 from retention.stats.hazards import (

@@ -12,20 +12,10 @@ from typing import Any
 import pandas as pd
 from scipy import stats
 
+from retention.contrast import Z95, Contrast, as_ratio
 from retention.errors import ConfigError
-from retention.results import (
-    DIRECTION,
-    DOES_NOT,
-    HOLDS,
-    NOT_ENOUGH,
-    NOT_RUN,
-    Z95,
-    Checks,
-    Contrast,
-    Verdict,
-    as_ratio,
-    between,
-)
+from retention.numbers import between
+from retention.results import DIRECTION, DOES_NOT, HOLDS, NOT_ENOUGH, NOT_RUN, Checks, Verdict
 from retention.settings import ClaimChange, study_plan
 from retention.words import key_of, say
 

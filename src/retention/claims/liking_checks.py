@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from retention.claims.rep_liking import BOTH, liking_difference
+from retention.contrast import Contrast
 from retention.history.grids import result_grid
 from retention.history.lagged import lagged_contrast
 from retention.history.panel import WINDOW, Panel, lagged_rows
-from retention.results import Contrast, Estimates
+from retention.results import Estimates
 from retention.settings import ResultsSettings
 from retention.words import say
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from retention.claims import liking_checks, rep_liking, results_shape
 from retention.claims.registry import Studied, Ways, claim
-from retention.results import Contrast
+from retention.contrast import Contrast
 from retention.words import say
 
 

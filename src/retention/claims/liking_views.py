@@ -15,11 +15,12 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.tools.tools import add_constant
 
 from retention.claims.rep_liking import AS_PLANNED, BOTH, DIFFERENCE, FREE, liking_difference
+from retention.contrast import MIN_EVENTS_GROUP, Z95, as_ratio
 from retention.history.grids import in_deviations
 from retention.history.lagged import design, lagged_contrast, wider
 from retention.history.panel import Panel, lagged_rows
-from retention.numbers import Shown
-from retention.results import MIN_EVENTS_GROUP, Z95, Estimate, Estimates, Finding, as_ratio, between
+from retention.numbers import Shown, between
+from retention.results import Estimate, Estimates, Finding
 from retention.show.numbers import signed_share
 from retention.stats.hazards import BOOTSTRAP_FROM, Fit, NotFittedError
 from retention.words import Said, say

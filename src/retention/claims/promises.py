@@ -9,12 +9,13 @@ from scipy import stats
 
 from retention.claims.registry import Studied, Ways, claim
 from retention.claims.rep_liking import NEEDS
+from retention.contrast import Contrast
 from retention.history.expected import EARLY
 from retention.history.lagged import lagged_contrast
 from retention.history.panel import Panel, lagged_rows
 from retention.history.spells import AGENCY, CLIENT
 from retention.numbers import Shown
-from retention.results import Contrast, Finding, Findings
+from retention.results import Finding, Findings
 from retention.words import say, together
 
 PROMISED = "promised_above_delivered"

@@ -18,8 +18,9 @@ import pandas as pd
 
 from retention import claims as room
 from retention.claims.judge import CLAIMS, Claim, judge, sensitivity_table
+from retention.contrast import Contrast
 from retention.history.panel import Panel
-from retention.results import Contrast, Finding, Verdict
+from retention.results import Finding, Verdict
 from retention.settings import Extra, Settings
 
 

@@ -2,8 +2,10 @@
 
 from retention.claims.measurement import TOO_FEW, Corrected
 from retention.claims.rep_liking import BOTH, corrected_effects, liking_difference
+from retention.contrast import Z95, Contrast
 from retention.history.panel import Panel
-from retention.results import Z95, Contrast, Estimate, Estimates, Finding, Findings, between
+from retention.numbers import between
+from retention.results import Estimate, Estimates, Finding, Findings
 from retention.words import say
 
 SHARES = {

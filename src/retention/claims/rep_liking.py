@@ -12,10 +12,10 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from retention.claims.measurement import Corrected, corrected
+from retention.contrast import Contrast
 from retention.history.lagged import design, lagged_contrasts
 from retention.history.panel import Panel, lagged_rows
 from retention.history.spells import AGENCY
-from retention.results import Contrast
 from retention.words import say
 
 BOTH = ("liking", "results")

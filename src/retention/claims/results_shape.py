@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from scipy import stats
 
 from retention.claims.rep_liking import BOTH
+from retention.contrast import Contrast, as_ratio
 from retention.history.lagged import lagged_contrasts
 from retention.history.panel import Panel
-from retention.results import Contrast, Finding, as_ratio, between
+from retention.numbers import between
+from retention.results import Finding
 from retention.words import say
 
 SHAPE_LEVEL = 0.95  # (ours) of the test of the shape of results: false finds in one of twenty

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from retention.claims.registry import Studied, Ways, claim
+from retention.contrast import Contrast
 from retention.history.expected import EARLY, expected_ends
 from retention.history.follow_up import follow_up
 from retention.history.spells import AGENCY, CLIENT
-from retention.numbers import Shown
-from retention.results import Contrast, Finding, Findings, between
+from retention.numbers import Shown, between
+from retention.results import Finding, Findings
 from retention.stats.curves import MIN_AT_RISK, after, kaplan_meier, known_through
 from retention.stats.funnel import funnel, median_rate_ratio
 from retention.words import say

@@ -12,18 +12,11 @@ import numpy as np
 import pandas as pd
 
 from retention.claims.contract_term import ARMS, FIXED, MONTHLY, arms
+from retention.contrast import MIN_EVENTS_GROUP, Z95
 from retention.history.follow_up import follow_up
 from retention.history.spells import CLIENT, KINDS
-from retention.results import (
-    MIN_EVENTS_GROUP,
-    Z95,
-    Estimate,
-    Estimates,
-    Finding,
-    Findings,
-    between,
-    quantity,
-)
+from retention.numbers import between, quantity
+from retention.results import Estimate, Estimates, Finding, Findings
 from retention.stats import curves, outcomes, rates
 from retention.stats.curves import MIN_AT_RISK
 from retention.stats.intervals import wilson

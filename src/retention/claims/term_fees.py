@@ -12,11 +12,12 @@ import pandas as pd
 
 from retention.claims.contract_checks import adjusted
 from retention.claims.term_curves import BY_CHOICE
+from retention.contrast import Z95
 from retention.history.clients_now import client_names
 from retention.history.follow_up import follow_up
 from retention.history.spells import CLIENT, KINDS
 from retention.history.status import staying
-from retention.results import Z95, Estimate, Estimates, Finding
+from retention.results import Estimate, Estimates, Finding
 from retention.settings import study_plan
 from retention.stats.curves import MIN_AT_RISK, kaplan_meier, known_through
 from retention.stats.intervals import with_limits

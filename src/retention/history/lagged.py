@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from retention.contrast import Contrast
 from retention.history.opportunities import EVENTS_A_PARAMETER, levels
-from retention.results import Contrast
 from retention.stats.bands import band_exposure
 from retention.stats.hazards import Fit, NotFittedError, fit_hazard
 from retention.words import say

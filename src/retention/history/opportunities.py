@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from retention.contrast import NO_SPREAD, Contrast, Spread
 from retention.history.held import (
     EVENTS_A_PARAMETER,
     Held,
@@ -28,7 +29,7 @@ from retention.history.held import (
 )
 from retention.history.in_charge import rep_in
 from retention.history.spells import CLIENT, UNKNOWN, contract_cycles
-from retention.results import NO_SPREAD, Contrast, Finding, Spread
+from retention.results import Finding
 from retention.settings import Extra
 from retention.stats.bands import band_exposure
 from retention.stats.hazards import Fit, NotFittedError, varying

@@ -6,8 +6,8 @@ from retention.answers import Answer
 from retention.lists.registry import action_words
 from retention.lists.shape import day_words
 from retention.lists.views import COSTLY
+from retention.numbers import quantity
 from retention.portfolio.book import Book
-from retention.results import quantity
 from retention.words import say
 
 

@@ -15,7 +15,8 @@ from retention.history.spells import DAY
 from retention.money.courses import DISCOUNT, SEED, Course, paces, paid_there, stay_by, worth
 from retention.money.on_the_books import AHEAD
 from retention.money.plateau import Outlook
-from retention.results import ALL, Estimate, Estimates, Finding, interval_words
+from retention.numbers import interval_words
+from retention.results import ALL, Estimate, Estimates, Finding
 from retention.settings import WhatIfSettings
 from retention.stats.funnel import MIN_EXPECTED, funnel
 from retention.words import Said, say, together

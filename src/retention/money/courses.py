@@ -13,12 +13,12 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from retention.contrast import MIN_EVENTS_GROUP
 from retention.history.features import KEY
 from retention.history.follow_up import follow_up
 from retention.history.in_charge import rep_codes
 from retention.history.money import FEES, MARGINS, planned_fees
 from retention.history.snapshots import month_of
-from retention.results import MIN_EVENTS_GROUP
 from retention.stats.curves import MIN_AT_RISK, known_through
 from retention.stats.intervals import NO_REPS, Weights, with_limits
 from retention.words import say

@@ -11,7 +11,8 @@ from retention.answers import Answer, Tile, Tiles
 from retention.history.snapshots import last_month
 from retention.money.levers import Levers, best
 from retention.money.plateau import Outlook
-from retention.results import Estimates, between, quantity
+from retention.numbers import between, quantity
+from retention.results import Estimates
 from retention.words import Said, key_of, say
 
 MONTHS = 24  # (ours) months of a tile's course

@@ -22,7 +22,8 @@ from retention.history.opportunities import renewals_known
 from retention.money.bonuses import Sellers
 from retention.money.courses import Course, horizon_of, paces, paid_there, stay_by
 from retention.money.plateau import signups
-from retention.results import Estimate, Estimates, Finding, interval_words, quantity
+from retention.numbers import interval_words, quantity
+from retention.results import Estimate, Estimates, Finding
 from retention.settings import WhatIfSettings
 from retention.stats.intervals import NO_REPS, Weights, over, with_limits
 from retention.words import Said, say, together

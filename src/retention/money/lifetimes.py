@@ -23,7 +23,8 @@ from retention.money.courses import (
     survival,
     worth,
 )
-from retention.results import Estimate, Estimates, Finding, Findings, interval_words, quantity
+from retention.numbers import interval_words, quantity
+from retention.results import Estimate, Estimates, Finding, Findings
 from retention.settings import study_plan
 from retention.stats.curves import kaplan_meier, median
 from retention.stats.intervals import Weights

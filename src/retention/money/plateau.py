@@ -22,7 +22,8 @@ from retention.history.opportunities import renewals_known
 from retention.history.spells import DAY
 from retention.money.courses import DISCOUNT, DRAWS, LONGEST, Course, extended, paid_there, survival
 from retention.money.on_the_books import AHEAD, YEAR, Floats, book
-from retention.results import ALL, Estimate, Estimates, Finding, interval_words, quantity
+from retention.numbers import interval_words, quantity
+from retention.results import ALL, Estimate, Estimates, Finding
 from retention.stats.intervals import NO_REPS, Weights, over, with_limits
 from retention.words import Said, say, together
 

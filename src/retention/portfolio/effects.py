@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from retention.contrast import NO_SPREAD, Z95, Spread
 from retention.data.schema import columns_of
 from retention.history.features import KEY
 from retention.history.in_charge import NOBODY, new_reps
@@ -26,15 +27,7 @@ from retention.history.spells import AGENCY, add_months
 from retention.portfolio.book import Book
 from retention.portfolio.evidence import NOTED, RED_FLAG, days_late
 from retention.portfolio.margins import raises
-from retention.results import (
-    FALSE_DISCOVERIES,
-    NO_SPREAD,
-    Z95,
-    Estimate,
-    Estimates,
-    Finding,
-    Spread,
-)
+from retention.results import FALSE_DISCOVERIES, Estimate, Estimates, Finding
 from retention.settings import study_plan
 from retention.stats.intervals import Weights, leaving_out
 from retention.words import Said, key_of, say, together

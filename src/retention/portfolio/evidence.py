@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from retention.contrast import Z95
 from retention.data.schema import columns_of
 from retention.history.grids import against_target
 from retention.history.in_charge import reps_on
 from retention.history.spells import DAY
 from retention.portfolio.debts import arrears, usual_invoice
 from retention.portfolio.margins import LIMITS, Limits, Tables
-from retention.results import Z95
 from retention.settings import ResultsSettings, study_plan
 from retention.words import Said, say
 

@@ -19,9 +19,10 @@ from retention.history.measures import DETRACTOR
 from retention.history.opportunities import renewals_known
 from retention.history.spells import AGENCY, CLIENT, KINDS, NEUTRAL, UNKNOWN
 from retention.history.status import there_on, year_before
+from retention.numbers import between, quantity
 from retention.portfolio.book import Book
 from retention.portfolio.margins import cause_words, months_of, newest, resamples
-from retention.results import Estimate, Estimates, Finding, between, quantity
+from retention.results import Estimate, Estimates, Finding
 from retention.stats.curves import cumulative_incidence
 from retention.words import Said, say, together
 

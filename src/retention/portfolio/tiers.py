@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from retention.contrast import MIN_EVENTS
 from retention.history.features import KEY
 from retention.history.in_charge import last_rep, rep_by
 from retention.history.opportunities import exit_rows, spreads
@@ -23,7 +24,7 @@ from retention.portfolio.debts import CENT, arrears, invoices_on
 from retention.portfolio.effects import signs
 from retention.portfolio.evidence import NOTED_BY, days_late
 from retention.portfolio.margins import LIMITS, Limits, Tables, resamples
-from retention.results import ALL, MIN_EVENTS, Estimate, Estimates
+from retention.results import ALL, Estimate, Estimates
 from retention.stats.bands import band_exposure
 from retention.stats.hazards import NotFittedError, fit_hazard, varying
 from retention.stats.intervals import Weights

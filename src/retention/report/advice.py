@@ -7,7 +7,8 @@ advice (plan.toml) stands where a rule has nothing to add.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from retention.results import DIRECTION, HOLDS, quantity
+from retention.numbers import quantity
+from retention.results import DIRECTION, HOLDS
 from retention.words import Said, say
 
 LIKELY, UNLIKELY = 0.8, 0.2  # (ours) chances from which a discount is said to pay, or not to

@@ -20,7 +20,8 @@ from typing import Any
 from retention.data.schema import read_list
 from retention.errors import ConfigError
 from retention.lists.registry import ACTIONS
-from retention.results import NOT_RUN, between, quantity
+from retention.numbers import between, quantity
+from retention.results import NOT_RUN
 from retention.words import fields_of, say, texts, together
 
 CHANGES = "changes.json"

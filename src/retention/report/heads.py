@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from retention.results import MARKS, NOT_ENOUGH, NOT_RUN, badge, between, verdict_class
+from retention.numbers import between
+from retention.results import MARKS, NOT_ENOUGH, NOT_RUN, badge, verdict_class
 from retention.words import say
 
 

@@ -15,10 +15,11 @@ from markupsafe import Markup
 
 from retention.data.schema import read_list
 from retention.lists import registry
+from retention.numbers import quantity
 from retention.report import actions
 from retention.report.sections import leave_out_other_data, tagged
 from retention.report.templating import bar, write
-from retention.results import NOT_ENOUGH, NOT_RUN, Listing, quantity
+from retention.results import NOT_ENOUGH, NOT_RUN, Listing
 from retention.words import say, texts
 
 SHOWN = (

@@ -15,7 +15,8 @@ import nbformat
 from jinja2 import Environment
 from markupsafe import Markup
 
-from retention.results import EMPTY, MIME, badge, quantity
+from retention.numbers import quantity
+from retention.results import EMPTY, MIME, badge
 from retention.words import Said, say
 
 SNAPSHOT, DATED = "snapshot", "dated"  # tags of cells for one sort of data alone

@@ -8,7 +8,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from retention.errors import printable, without_paths
-from retention.results import MARKS, NOT_RUN, badge, between, quantity, verdict_class
+from retention.numbers import between, quantity
+from retention.results import MARKS, NOT_RUN, badge, verdict_class
 from retention.words import say, texts
 
 TEMPLATES = Path(__file__).parent / "templates"

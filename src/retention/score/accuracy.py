@@ -14,7 +14,8 @@ from statsmodels.genmod.families import Binomial
 from statsmodels.genmod.generalized_linear_model import GLM
 from statsmodels.tools.tools import add_constant
 
-from retention.results import Estimate, Estimates, Finding, between
+from retention.numbers import between
+from retention.results import Estimate, Estimates, Finding
 from retention.score.model import distinct_leavers
 from retention.score.resampling import (
     LEAST,

@@ -26,8 +26,8 @@ from sklearn.pipeline import make_pipeline
 
 from retention.history.features import feature_words, signing_features
 from retention.history.spells import CLIENT, UNKNOWN
-from retention.numbers import Shown
-from retention.results import Estimate, Estimates, Finding, Findings, between, quantity
+from retention.numbers import Shown, between, quantity
+from retention.results import Estimate, Estimates, Finding, Findings
 from retention.score.accuracy import (
     area_draws,
     area_under_curve,

@@ -5,7 +5,7 @@ index.
 import pandas as pd
 
 from retention.answers import Answer, Tile, Tiles
-from retention.results import quantity
+from retention.numbers import quantity
 from retention.score.validation import Judgement
 from retention.words import Said, say
 

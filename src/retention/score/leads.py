@@ -21,8 +21,8 @@ from retention.history.features import KEY, signing_features
 from retention.history.money import monthly_money
 from retention.history.snapshots import month_of
 from retention.history.spells import DAY, whole_months
-from retention.numbers import Shown
-from retention.results import ALL, Estimate, Estimates, Finding, between, quantity
+from retention.numbers import Shown, between, quantity
+from retention.results import ALL, Estimate, Estimates, Finding
 from retention.score.model import EVENTS_A_FEATURE, ridge, room_for
 from retention.settings import Extra
 from retention.words import Said, key_of, say

@@ -15,7 +15,8 @@ import pandas as pd
 
 from retention.history.snapshots import BLOCK, WORTH, known, splits
 from retention.history.window import Window
-from retention.results import Finding, between, quantity
+from retention.numbers import between, quantity
+from retention.results import Finding
 from retention.score.model import (
     CALENDAR,
     MIN_EVENTS,

@@ -18,12 +18,14 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from retention.contrast import Contrast, as_ratio
 from retention.history.clients_now import yes
 from retention.history.in_charge import REP, closed, reps_on
 from retention.history.lagged import lagged_contrast
 from retention.history.panel import Panel
 from retention.history.spells import DAY, add_months, whole_months
-from retention.results import Contrast, Estimate, Estimates, Finding, as_ratio, between
+from retention.numbers import between
+from retention.results import Estimate, Estimates, Finding
 from retention.settings import study_plan
 from retention.words import Said, say, together
 

@@ -7,11 +7,12 @@ import math
 import numpy as np
 import pandas as pd
 
+from retention.contrast import Z95
 from retention.history.clients_now import yes
 from retention.history.in_charge import last_rep
 from retention.history.panel import Panel
 from retention.history.spells import DAY, add_months
-from retention.results import ALL, Z95, Estimate, Estimates
+from retention.results import ALL, Estimate, Estimates
 from retention.service.contact import as_of, served_months
 from retention.service.loyalty import mean_of
 from retention.stats.intervals import Weights, leaving_out

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from retention.answers import Answer, Tile, Tiles
-from retention.results import between
+from retention.numbers import between
 from retention.service import nps
 from retention.words import say
 

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from retention.contrast import NO_SPREAD, Spread
 from retention.data.scales import as_given
 from retention.history.measures import DETRACTOR, PROMOTER
-from retention.results import NO_SPREAD, Estimate, Estimates, Finding, Spread
+from retention.results import Estimate, Estimates, Finding
 from retention.settings import study_plan
 from retention.stats.intervals import FEWEST_REPS, ratio_by_rep
 from retention.words import Said, say, together

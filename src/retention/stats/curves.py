@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from retention.results import NO_SPREAD
+from retention.contrast import NO_SPREAD
 from retention.stats.outcomes import Floats, Outcome, event_table, spread_by_rep
 
 MIN_AT_RISK = 10  # METHODS 6: a curve starts where at least ten clients are at risk

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
-from retention.results import Z95, Profile
+from retention.contrast import Z95, Profile
 
 MIN_EXPECTED = 5.0  # METHODS 5: below it, too few to say
 MIN_PEOPLE = 10  # (ours) from which the spread of the ratios is more than one who differs

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from retention.results import NO_SPREAD, Spread
+from retention.contrast import NO_SPREAD, Spread
 from retention.stats.intervals import FEWEST_REPS, NO_REPS, jackknife, leaving_out, welch
 
 STEPS = 100

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retention.results import NO_SPREAD, Spread
+from retention.contrast import NO_SPREAD, Spread
 from retention.stats.intervals import FEWEST_REPS, leaving_out
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
