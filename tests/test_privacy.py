@@ -175,8 +175,8 @@ def test_rows_on_few_clients_are_left_out_and_counted(five):
     )
     html, text = (table._repr_mimebundle_()[f"text/{kind}"] for kind in ("html", "plain"))
     assert (
-        "<td>x" not in html
-        and "<td>y" in html
+        '<td data-sort="x">x' not in html
+        and '<td data-sort="y">y' in html
         and "x" not in text.split("\n", 1)[1].replace("text", "")
     )
     named = Listing(pd.DataFrame({"Client": ["c1"], "Spend": [3]}), "One row a client")
@@ -187,7 +187,7 @@ def test_by_itself_every_row_is_shown():
     assert PrivacySettings().fewest == 0 and PrivacySettings(pseudonyms=True).fewest == 5
     assert PrivacySettings(pseudonyms=True, smallest=0).fewest == 0
     table = Listing(pd.DataFrame({"Term": ["x"], "Clients": [1]}), "All")
-    assert "<td>x" in table.html()
+    assert '<td data-sort="x">x' in table.html()
 
 
 def retention(*words, **environment) -> subprocess.CompletedProcess:
