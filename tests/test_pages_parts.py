@@ -262,7 +262,7 @@ def test_tiles_are_five_at_most_and_others_stand_in_for_those_that_lack():
         "signed",
     ]
     shown = shown_tile(tile("retained", low=0.4, high=0.6, before=0.45))
-    assert (shown["value"], shown["note"]) == ("50%", "now · was 45% · 95% CI 40%–60%")
+    assert (shown["value"], shown["note"]) == ("50%", "now · was 45% · 95% CI 40% to 60%")
     assert _trend(tile("x", low=0.4, high=0.6, before=0.45)) == ""  # chance alone could do that
     assert _trend(tile("x", low=0.4, high=0.6, before=0.3)) == "better"
     assert _trend(tile("x", before=0.3, good=-1)) == "worse"
