@@ -175,7 +175,8 @@ def _break_even_of(
     fixed = fixed_term.to_numpy()
     own_term = terms[part.index] == term
     outcome = follow_up(part).where(own_term.to_numpy())
-    months = float(np.sum(outcome.stop - outcome.entry))
+    lengths = outcome.stop - outcome.entry
+    months = float(np.sum(lengths))
     gone = outcome.kind > KINDS[CLIENT]
     other = float(np.sum(gone)) / months
     nobody = np.full(len(found.rows), "")
@@ -183,8 +184,10 @@ def _break_even_of(
     reps = found.rows["rep"].to_numpy(object) if known else nobody
     without, sizes = found.fit.without_reps(reps)
     draws = found.fit.draws(DRAWS, SEED)
-    theta = np.vstack([found.fit.theta, draws, without])
-    watched = float((found.rows["to_month"] - found.rows["from_month"])[fixed].sum())
+    parts = [found.fit.theta, draws, without]
+    theta = np.vstack(parts)
+    spans = found.rows["to_month"] - found.rows["from_month"]
+    watched = float(spans[fixed].sum())
     totals = found.fit.totals(fixed, theta)
     chance = -np.expm1(-totals / watched)
     limit = break_even_ratio(fees[1], fees[term], chance, other)
@@ -219,7 +222,8 @@ def _chance_above_nothing(values: np.ndarray, sizes: np.ndarray) -> float:
         return float(np.mean(drawn > 0))
     reach = wider[2] - wider[1]
     stretch = reach / (alone[2] - alone[1])
-    drawn_wider = values[0] + stretch * (drawn - values[0])
+    distance = drawn - values[0]
+    drawn_wider = values[0] + stretch * distance
     return float(np.mean(drawn_wider > 0))
 
 
@@ -272,7 +276,8 @@ def streams(spells: pd.DataFrame) -> Streams | None:
     fixed = (spells["contract_term_months"] > 1).to_numpy()
     known = min(known_through(outcome.where(arm), MIN_AT_RISK) for arm in (fixed, ~fixed))
     horizon = next((months for months in HORIZONS if months <= known), 0)
-    recorded = (spells["observed_months"] - spells["entry_months"]).max()
+    followed = spells["observed_months"] - spells["entry_months"]
+    recorded = followed.max()
     # Survivors from before the records are larger than who signs.
     signed = (spells["entry_months"] == 0).to_numpy()
     signings = {arm: float(np.sum((fixed == arm) & signed)) for arm in (False, True)}
@@ -337,7 +342,8 @@ def share_needed(compared: Streams) -> tuple[float, float, float]:
     needed = compared.monthly.worth / compared.moved.worth
     limits = [0.025, 0.975]
     low, high = np.quantile(needed, limits)
-    return float(needed[0]), float(low), float(high)
+    mean = float(needed[0])
+    return mean, float(low), float(high)
 
 
 def _needed_words(needed: tuple[float, float, float], months: int) -> str:
@@ -463,7 +469,8 @@ def _stay(outcome: Outcome, horizon: int, slower: np.ndarray) -> np.ndarray:
     by_choice = kaplan_meier(outcome.only(BY_CHOICE))
     for curve in (by_choice, kaplan_meier(outcome.only(other))):
         months = np.arange(horizon)
-        at = np.searchsorted(curve["month"], months, side="right") - 1
+        steps = np.searchsorted(curve["month"], months, side="right")
+        at = steps - 1
         survival = curve["survival"].to_numpy()
         read.append(survival[at])
     power = 1 / slower[:, None]

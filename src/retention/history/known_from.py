@@ -66,7 +66,8 @@ def late_groups(spells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """
     texts: list[str] = []
     ends = spells["end_date"].where(spells["gone"])
-    since = spells["start_date"] + pd.to_timedelta(spells["entry_months"] * DAYS_A_MONTH, unit="D")
+    before_entry = pd.to_timedelta(spells["entry_months"] * DAYS_A_MONTH, unit="D")
+    since = spells["start_date"] + before_entry
     followed = spells["start_date"] + pd.to_timedelta(
         spells["observed_months"] * DAYS_A_MONTH, unit="D"
     )

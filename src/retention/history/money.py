@@ -39,7 +39,8 @@ def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> p
     contracts = tables.get("contracts")
     fees = by_term(spells, fees, contracts).table
     amounts = fees["fee"].astype(float)
-    rows = _summed(spells, fees.assign(fee=amounts), "fee")
+    charged = fees.assign(fee=amounts)
+    rows = _summed(spells, charged, "fee")
     hours = tables.get("hours")
     staff = tables.get("staff")
     if (
@@ -66,7 +67,8 @@ def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> p
     kept = rows["month"].between(cost["month"].min(), last) & rows["client_id"].isin(
         cost["client_id"]
     )
-    worked = rows["cost"].mask(rows["cost"].isna() & kept, 0.0)
+    no_hours = rows["cost"].isna() & kept
+    worked = rows["cost"].mask(no_hours, 0.0)
     rows["cost"] = worked.mask(rows["month"] > last)
     margin = rows["fee"] - rows["cost"]
     return rows.assign(margin=margin)[columns]
@@ -92,7 +94,8 @@ def _summed(spells: pd.DataFrame, dated: pd.DataFrame, column: str) -> pd.DataFr
     inside = (rows["month"] >= month_of(rows["start_date"])) & ~(
         rows["month"] > month_of(rows["end_date"])
     )
-    by_engagement = rows[inside].groupby([*KEY, "month"], as_index=False)
+    key = [*KEY, "month"]
+    by_engagement = rows[inside].groupby(key, as_index=False)
     return by_engagement[column].sum(min_count=1)
 
 
@@ -109,13 +112,15 @@ def worth_by_month(money: pd.DataFrame) -> pd.DataFrame:
 
     The margin, where hours are known; else the fee. `money` as from `monthly_money`.
     """
-    in_order = money.sort_values([*KEY, "month"], kind="stable")
+    order = [*KEY, "month"]
+    in_order = money.sort_values(order, kind="stable")
     rows = in_order.reset_index(drop=True)
     by_engagement = rows.groupby(KEY)[["margin", "fee"]]
     means = by_engagement.rolling(WORTH_MONTHS, min_periods=1).mean()
     means = means.reset_index(drop=True)
     worth = means["margin"].fillna(means["fee"])
-    return rows[[*KEY, "month"]].assign(**{WORTH: worth})
+    columns = rows[[*KEY, "month"]]
+    return columns.assign(**{WORTH: worth})
 
 
 def planned_fees(spells: pd.DataFrame) -> pd.Series:
