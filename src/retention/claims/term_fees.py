@@ -20,6 +20,7 @@ from retention.history.status import staying
 from retention.results import Estimate, Estimates, Finding
 from retention.settings import study_plan
 from retention.stats.curves import MIN_AT_RISK, kaplan_meier, known_through
+from retention.stats.hazards import Fit
 from retention.stats.intervals import with_limits
 from retention.stats.outcomes import Outcome
 from retention.words import say
@@ -166,32 +167,18 @@ def _break_even_of(
     spells: pd.DataFrame, terms: pd.Series, term: int, fees: Mapping[int, float]
 ) -> list[Estimate]:
     """The three estimates of `break_even` for one term; empty where there is no ratio."""
-    both = [1, term]
-    part = spells[terms.isin(both)]
+    part = spells[terms.isin([1, term])]
     found = adjusted(part)
     if found.fit is None or found.contrast.gate:
         return []
-    fixed_term = found.rows["contract_term_months"] > 1
-    fixed = fixed_term.to_numpy()
-    own_term = terms[part.index] == term
-    outcome = follow_up(part).where(own_term.to_numpy())
-    lengths = outcome.stop - outcome.entry
-    months = float(np.sum(lengths))
-    gone = outcome.kind > KINDS[CLIENT]
-    other = float(np.sum(gone)) / months
-    nobody = np.full(len(found.rows), "")
-    known = "rep" in found.rows
-    reps = found.rows["rep"].to_numpy(object) if known else nobody
-    without, sizes = found.fit.without_reps(reps)
-    draws = found.fit.draws(DRAWS, SEED)
-    parts = [found.fit.theta, draws, without]
-    theta = np.vstack(parts)
+    theta, sizes = _drawn(found.fit, found.rows)
+    fixed = (found.rows["contract_term_months"] > 1).to_numpy()
     spans = found.rows["to_month"] - found.rows["from_month"]
     watched = float(spans[fixed].sum())
     totals = found.fit.totals(fixed, theta)
     chance = -np.expm1(-totals / watched)
-    limit = break_even_ratio(fees[1], fees[term], chance, other)
-    most = chance * limit
+    other = _other_ends(part, terms[part.index] == term)
+    most = chance * break_even_ratio(fees[1], fees[term], chance, other)
     with np.errstate(divide="ignore"):
         hazard = np.log1p(-np.minimum(most, 1))
         needed = hazard / np.log1p(-chance)  # 1: it always pays
@@ -200,14 +187,32 @@ def _break_even_of(
     group = say("contract_term.group.term", months=int(term))
     counts = (found.contrast.n_clients, found.contrast.n_events)
     often = _chance_above_nothing(ratio - needed, sizes)
-    values = {
-        say("contract_term.estimate.ratio_needed"): with_limits(needed, sizes, "ratio"),
-        say("contract_term.estimate.ratio_found"): with_limits(ratio, sizes, "ratio"),
-    }
-    rows = [Estimate.of("A2", name, group, v, "ratio", counts) for name, v in values.items()]
+    needed_name = say("contract_term.estimate.ratio_needed")
+    found_name = say("contract_term.estimate.ratio_found")
+    rows = []
+    for name, drawn in ((needed_name, needed), (found_name, ratio)):
+        limits = with_limits(drawn, sizes, "ratio")
+        rows.append(Estimate.of("A2", name, group, limits, "ratio", counts))
     pays = say("contract_term.estimate.chance_it_pays")
-    estimate = Estimate.of("A2", pays, group, (often,), "share", counts)
-    return [*rows, estimate]
+    return [*rows, Estimate.of("A2", pays, group, (often,), "share", counts)]
+
+
+def _drawn(fit: Fit, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The coefficients as fitted, in draws, and as each rep is left out; and the reps' sizes."""
+    nobody = np.full(len(rows), "")
+    known = "rep" in rows
+    reps = rows["rep"].to_numpy(object) if known else nobody
+    without, sizes = fit.without_reps(reps)
+    draws = fit.draws(DRAWS, SEED)
+    return np.vstack([fit.theta, draws, without]), sizes
+
+
+def _other_ends(spells: pd.DataFrame, chosen: pd.Series) -> float:
+    """Ends that the client did not choose, by client-month of the chosen spells."""
+    outcome = follow_up(spells).where(chosen.to_numpy())
+    months = float(np.sum(outcome.stop - outcome.entry))
+    gone = outcome.kind > KINDS[CLIENT]
+    return float(np.sum(gone)) / months
 
 
 def _chance_above_nothing(values: np.ndarray, sizes: np.ndarray) -> float:

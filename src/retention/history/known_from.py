@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from retention.errors import ConfigError
@@ -64,39 +65,40 @@ def late_groups(spells: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     Expected ends: the days for which the group's clients are followed before its first end, at the
     rate of all other clients.
     """
+    followed = _followed(spells)
     texts: list[str] = []
-    ends = spells["end_date"].where(spells["gone"])
-    before_entry = pd.to_timedelta(spells["entry_months"] * DAYS_A_MONTH, unit="D")
-    since = spells["start_date"] + before_entry
-    followed = spells["start_date"] + pd.to_timedelta(
-        spells["observed_months"] * DAYS_A_MONTH, unit="D"
-    )
-    until = ends.fillna(followed)
-    between = (until - since).dt.days
-    days = between.clip(lower=0)
     for column in columns:
         values = spells[column].astype(object)
         for value, rows in spells.groupby(values).groups.items():
             other = ~spells.index.isin(rows)
-            first_end = ends.loc[rows].min()
+            first_end = followed.loc[rows, "end"].min()
             if len(rows) < MANY_STARTS or not other.any() or pd.isna(first_end):
                 continue
-            before = (
-                (until.loc[rows].clip(upper=first_end) - since.loc[rows])
-                .dt.days.clip(lower=0)
-                .sum()
-            )
-            at_risk = before * ends[other].notna().sum()
-            expected = at_risk / max(days[other].sum(), 1)
+            expected = _expected_before(followed, rows, other, first_end)
             if expected >= EXPECTED_ENDS:
-                texts.append(
-                    say(
-                        "data.warning.late_group",
-                        column=column,
-                        value=value,
-                        count=len(rows),
-                        expected=expected,
-                        day=first_end.date(),
-                    )
-                )
+                about = {"count": len(rows), "expected": expected, "day": first_end.date()}
+                text = say("data.warning.late_group", column=column, value=value, **about)
+                texts.append(text)
     return texts
+
+
+def _followed(spells: pd.DataFrame) -> pd.DataFrame:
+    """From when until when each spell is followed, as days, and its end: `since, until, end`."""
+    start = spells["start_date"]
+    before_entry = pd.to_timedelta(spells["entry_months"] * DAYS_A_MONTH, unit="D")
+    observed = pd.to_timedelta(spells["observed_months"] * DAYS_A_MONTH, unit="D")
+    end = spells["end_date"].where(spells["gone"])
+    until = end.fillna(start + observed)
+    return pd.DataFrame({"since": start + before_entry, "until": until, "end": end})
+
+
+def _expected_before(
+    followed: pd.DataFrame, rows: pd.Index, other: np.ndarray, first_end: pd.Timestamp
+) -> float:
+    """The ends expected of these rows before their first one, at the rate of the other rows."""
+    own = followed.loc[rows]
+    until = own["until"].clip(upper=first_end)
+    before = (until - own["since"]).dt.days.clip(lower=0).sum()
+    days = (followed["until"] - followed["since"]).dt.days.clip(lower=0)
+    at_risk = before * followed["end"][other].notna().sum()
+    return at_risk / max(days[other].sum(), 1)
