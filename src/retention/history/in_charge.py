@@ -53,45 +53,45 @@ def with_reps(
     null where nobody is in charge or the rep is the one named at signing. Tables have all columns
     that they may have.
     """
-    last_days = (
-        None
-        if staff is None
-        else staff.select("staff_id", last_there=day_number(nw.col("ended_on")))
-    )
+    last_days = None
+    if staff is not None:
+        last_days = staff.select("staff_id", last_there=day_number(nw.col("ended_on")))
     rows = _until_gone(asked, last_days)
     if assignments is None:
         unknown = nw.lit(None, nw.Float64)
         return rows.with_columns(rep=nw.col("named"), rep_since=unknown)
     stints = _stints(assignments, last_days)
-    columns = [*key, "client_id", "day", "began", "named"]
-    about = dict.fromkeys(columns)
-    wanted = asked.select(*about)
-    begun = wanted.join(stints, on="client_id", how="inner")
-    begun = begun.filter(
-        nw.col("first") <= nw.col("day"),
-        nw.col("noted") <= nw.col("day"),
-        nw.col("last") >= nw.col("began"),
-        (nw.col("first") >= nw.col("began") - EARLY) | nw.col("named").is_null(),
-    )
-    not_over = nw.col("last") >= nw.col("day")
-    ongoing = nw.when(not_over)
-    numbered_now = ongoing.then(nw.col("number"))
-    running = numbered_now.otherwise(nw.lit(0))
-    numbered = begun.with_columns(number=running).group_by(*key)
-    newest = nw.col("number").max()
-    in_force = numbered.agg(number=newest)
-    rows = rows.join(in_force, on=list(key), how="left")
+    rows = rows.join(_in_force(asked, stints, key), on=list(key), how="left")
     people = stints.select("client_id", "number", rep="staff_id", rep_since="since")
     silent = nw.col("number").is_null()
     filled = nw.col("number").fill_null(0)
-    known = filled.cast(nw.Int64)
-    rows = rows.with_columns(number=known, silent=silent)
+    rows = rows.with_columns(number=filled.cast(nw.Int64), silent=silent)
     rows = rows.join(people, on=["client_id", "number"], how="left")
     without = nw.when(nw.col("silent"))
     silent_named = without.then(nw.col("named"))
-    rep = silent_named.otherwise(nw.col("rep"))
-    named = rows.with_columns(rep=rep)
+    named = rows.with_columns(rep=silent_named.otherwise(nw.col("rep")))
     return named.drop("number", "silent")
+
+
+def _in_force(asked: Lazy, stints: Lazy, key: Sequence[str]) -> Lazy:
+    """For each row of `asked` about which stints are on record, the `number` of the one in force,
+    the newest; 0 where all are over.
+    """
+    day = nw.col("day")
+    began = nw.col("began")
+    last = nw.col("last")
+    about = dict.fromkeys([*key, "client_id", "day", "began", "named"])
+    begun = asked.select(*about).join(stints, on="client_id", how="inner")
+    begun = begun.filter(
+        nw.col("first") <= day,
+        nw.col("noted") <= day,
+        last >= began,
+        (nw.col("first") >= began - EARLY) | nw.col("named").is_null(),
+    )
+    ongoing = nw.when(last >= day)
+    running = ongoing.then(nw.col("number")).otherwise(nw.lit(0))
+    numbered = begun.with_columns(number=running).group_by(*key)
+    return numbered.agg(number=nw.col("number").max())
 
 
 def _until_gone(asked: Lazy, last_days: Lazy | None) -> Lazy:

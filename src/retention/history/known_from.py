@@ -23,38 +23,37 @@ def with_known_from(
     ConfigError where a column or a value of `[known_from]` is not in the clients table, or a day is
     after the cut-off.
     """
-    late = [
-        f"{value} ({day})"
-        for days in groups.values()
-        for value, day in days.items()
-        if day > cutoff
-    ]
-    if late:
-        raise ConfigError(f"[known_from] gives days after the cut-off {cutoff}: {', '.join(late)}.")
-    unknown = [name for name in groups if name not in clients]
-    if unknown:
-        raise ConfigError(
-            "[known_from] names columns that the clients table does not have: "
-            f"{', '.join(unknown)}."
-        )
+    _check_known_from(clients, groups, cutoff)
     if not groups:
         return clients
-    own = (
-        pd.to_datetime(clients["known_from"])
-        if "known_from" in clients
-        else pd.Series(pd.NaT, clients.index)
-    )
+    own = pd.Series(pd.NaT, clients.index)
+    if "known_from" in clients:
+        own = pd.to_datetime(clients["known_from"])
     for column, days in groups.items():
-        as_text = clients[column].astype("string")
-        values = as_text.astype(object)
+        values = clients[column].astype("string").astype(object)
         absent = [value for value in days if not values.eq(value).any()]
         if absent:
-            raise ConfigError(
-                f"[known_from.{column}] names values that no client has: {', '.join(absent)}."
-            )
+            names = ", ".join(absent)
+            raise ConfigError(f"[known_from.{column}] names values that no client has: {names}.")
         days_given = pd.to_datetime(values.map(days))
         own = own.fillna(days_given)
     return clients.assign(known_from=own)
+
+
+def _check_known_from(
+    clients: pd.DataFrame, groups: Mapping[str, Mapping[str, dt.date]], cutoff: dt.date
+) -> None:
+    """ConfigError where a day of `[known_from]` is after the cut-off, or a column is not there."""
+    late = []
+    for days in groups.values():
+        late += [f"{value} ({day})" for value, day in days.items() if day > cutoff]
+    if late:
+        raise ConfigError(f"[known_from] gives days after the cut-off {cutoff}: {', '.join(late)}.")
+    unknown = ", ".join(name for name in groups if name not in clients)
+    if unknown:
+        raise ConfigError(
+            f"[known_from] names columns that the clients table does not have: {unknown}."
+        )
 
 
 def late_groups(spells: pd.DataFrame, columns: Sequence[str]) -> list[str]:

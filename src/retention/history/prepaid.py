@@ -185,44 +185,47 @@ def _payers(
     """The engagements in which a payment is followed by months without one; as few as may be, for
     each is looked at.
     """
-    by_spell = rows.groupby("spell")["fee"]
-    largest = by_spell.transform("max")
-    paid = rows["fee"] > 0
-    real = paid & (rows["fee"] > NEXT_TO_NOTHING * largest)
-    rows = rows[real].sort_values(["spell", "position"])
+    rows = _real_payments(rows)
     first = month_of(spells["start_date"]).to_numpy()
     end = month_of(spells["end_date"]).to_numpy(float)
     known_end = np.where(end <= newest, end, np.nan)
     last = known_end - first
     open_end = np.isnan(last)
     known = np.where(open_end, newest - first, last) + 1
-    after = (
-        rows.groupby("spell")["position"]
-        .shift(-1)
-        .fillna(pd.Series(known[rows["spell"]], rows.index))
-    )
     planned = _planned(spells)
-    usual_fee = planned[rows["spell"]]
-    typical = (
-        rows.groupby("spell")["fee"]
-        .transform("median")
-        .clip(upper=pd.Series(usual_fee, rows.index))
-    )
-    next_spell = rows["spell"].shift(-1)
-    newest_row = rows["spell"].ne(next_spell)
-    newest_large = newest_row & (rows["fee"] >= LARGE * typical)
-    long_silent = (after - rows["position"] >= LEAST_SILENCE) | newest_large
-    silent = rows.loc[long_silent, "spell"].unique()
-    silent_spells = spells.iloc[silent]
-    terms = _terms(silent_spells, silent, contracts)
+    silent = _silent(rows, known, planned)
+    terms = _terms(spells.iloc[silent], silent, contracts)
     for spell, own in rows[rows["spell"].isin(silent)].groupby("spell"):
         number = int(spell)
-        unknown_end = math.isnan(last[number])
-        ended = None if unknown_end else int(last[number])
-        positions = own["position"].astype(int)
-        at = positions.tolist()
+        ended = None if open_end[number] else int(last[number])
+        at = own["position"].astype(int).tolist()
         amounts = own["fee"].tolist()
         yield number, Payer(at, amounts, int(known[number]), ended, terms[number], planned[number])
+
+
+def _real_payments(rows: pd.DataFrame) -> pd.DataFrame:
+    """The payments of each spell in order, without those that are next to nothing."""
+    largest = rows.groupby("spell")["fee"].transform("max")
+    paid = rows["fee"] > 0
+    real = paid & (rows["fee"] > NEXT_TO_NOTHING * largest)
+    return rows[real].sort_values(["spell", "position"])
+
+
+def _silent(rows: pd.DataFrame, known: np.ndarray, planned: np.ndarray) -> np.ndarray:
+    """The spells with a payment after which months stay empty, or with a large newest one.
+
+    `known` (months on record) and `planned` (fee a month) are by spell.
+    """
+    spell = rows["spell"]
+    by_spell = rows.groupby("spell")
+    until = pd.Series(known[spell], rows.index)
+    after = by_spell["position"].shift(-1).fillna(until)
+    usual_fee = pd.Series(planned[spell], rows.index)
+    typical = by_spell["fee"].transform("median").clip(upper=usual_fee)
+    newest_row = spell.ne(spell.shift(-1))
+    newest_large = newest_row & (rows["fee"] >= LARGE * typical)
+    long_silent = (after - rows["position"] >= LEAST_SILENCE) | newest_large
+    return rows.loc[long_silent, "spell"].unique()
 
 
 def _planned(spells: pd.DataFrame) -> np.ndarray:
