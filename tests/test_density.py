@@ -2,10 +2,10 @@
 
 from density import PACKAGE, density, percentile
 
-MOST_TOKENS = 10.5  # a line; 10 is the aim, and this number may only fall
-MOST_NODES = (12, 26)  # a simple statement: median and 90th percentile
+MOST_TOKENS = 10.4  # a line; 10 is the aim, and this number may only fall
+MOST_NODES = (10, 18)  # a simple statement: median and 90th percentile
 MOST_LINES = (8, 25)  # a function: median and 90th percentile
-LONGEST_MODULE = 370  # code lines; 350 is the aim, and this number may only fall
+LONGEST_MODULE = 360  # code lines; 350 is the aim, and this number may only fall
 
 
 def test_the_package_keeps_its_bounds():

@@ -157,7 +157,8 @@ def _compared(
     if hold_term:
         term = rows[TERM].astype(str)
         terms = levels(rows, term).add_prefix("term ")
-    others = pd.concat([pd.DataFrame(between_them, index=rows.index), terms], axis=1)
+    middle = pd.DataFrame(between_them, index=rows.index)
+    others = pd.concat([middle, terms], axis=1)
     largest, smallest = ends_of(rows["quarter"])
     return compare(
         rows,
@@ -216,9 +217,10 @@ def size_sensitivities(
     """The pre-listed other ways to compute the contrast (plan.toml, A4), each named."""
     ratio = partial(size_hazard_ratio, column=column, contracts=contracts, extra=extra)
     neutral = say("ad_spend.way.neutral_ends")
+    with_neutral = ratio(spells, kinds=(CLIENT, NEUTRAL), name=neutral)
     ways = [
         ratio(spells, by_month=True, name=say("ad_spend.way.by_month")),
-        ratio(spells, kinds=(CLIENT, NEUTRAL), name=neutral),
+        with_neutral,
         ratio(spells, kinds=tuple(KINDS), name=say("ad_spend.way.every_end")),
         ratio(spells, unknown=AGENCY, name=say("ad_spend.way.unknown_is_agency")),
         ratio(spells, adjust=False, name=say("ad_spend.way.not_adjusted")),
@@ -293,7 +295,8 @@ def other_sizes(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> Estimates:
     found = []
     for column in [name for name in at_signing(extra, "number", "integer") if name in spells]:
         sized = spells[spells[column] > 0]
-        rows = _rows(sized, False, (CLIENT,), CLIENT).reset_index(drop=True)
+        opportunities = _rows(sized, False, (CLIENT,), CLIENT)
+        rows = opportunities.reset_index(drop=True)
         model = _doubling(rows, column)
         name = say("ad_spend.estimate.twice_the", column=column)
         term = rows[TERM].astype(str)

@@ -90,4 +90,5 @@ def renewal_months(spells: pd.DataFrame, last: int = 36) -> list[int]:
     """Months of service, up to `last`, in which a fixed term that somebody signed comes due."""
     terms_signed = spells["contract_term_months"].unique()
     terms = [int(term) for term in terms_signed if term > 1]
-    return sorted({month for term in terms for month in range(term, last + 1, term)})
+    months = {month for term in terms for month in range(term, last + 1, term)}
+    return sorted(months)

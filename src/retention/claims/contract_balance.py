@@ -32,7 +32,8 @@ def overlap_weights(
     X = (X - X.mean()) / spread
     model = LogisticRegression(C=WEAK_PENALTY, max_iter=1000)
     fitted = model.fit(X.to_numpy(), monthly)
-    chance = fitted.predict_proba(X.to_numpy())[:, 1]
+    chances = fitted.predict_proba(X.to_numpy())
+    chance = chances[:, 1]
     weights = np.where(monthly, 1 - chance, chance)
     alike = np.ones(len(X))
     before, after_it = (_difference(X, monthly, w) for w in (alike, weights))
@@ -95,6 +96,7 @@ def balance(spells: pd.DataFrame, extra: Mapping[str, Extra] | None = None) -> p
 def _difference(X: pd.DataFrame, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Differences of weighted means of standardised covariates, first group less second."""
     others = X[~first]
+    others_weight = weights[~first]
     return np.average(X[first], axis=0, weights=weights[first]) - np.average(
-        others, axis=0, weights=weights[~first]
+        others, axis=0, weights=others_weight
     )

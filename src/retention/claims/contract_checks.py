@@ -142,7 +142,8 @@ def _either(values: Sequence[str]) -> str:
     if len(values) < 2:
         return "".join(values)
     all_but_last = ", ".join(values[:-1])
-    return say("contract_term.list.or", first=all_but_last, last=values[-1])
+    last_one = values[-1]
+    return say("contract_term.list.or", first=all_but_last, last=last_one)
 
 
 def what_was_held(
@@ -172,7 +173,8 @@ def overlap_weighted(
     gone_of_first = rows.loc[first == 1, "left"].sum()
     if gone_of_first in (0, rows["left"].sum()):
         no_time = np.ones((len(rows), 1))
-        return _fitted(name, rows, first, no_time, np.ones(len(rows)), ())
+        equal = np.ones(len(rows))
+        return _fitted(name, rows, first, no_time, equal, ())
     keys = ["client_id", "engagement"]
     weighted = rows.merge(
         spells[keys].assign(weight=overlap_weights(spells, extra)[0]), on=keys, how="left"
@@ -206,7 +208,8 @@ def _fitted(
         lacking = (say("held.lacking.no_ratio", error=error),)
         return Contrast(name, math.nan, math.nan, clients, events, lacking)
     counts = tuple(events.values())
-    spread, by_rep = spreads(fit, {"first": 1.0}, rows.get("rep"), counts)
+    reps = rows.get("rep")
+    spread, by_rep = spreads(fit, {"first": 1.0}, reps, counts)
     theta = fit.coefficient("first")
     return Contrast(name, theta, spread.se, clients, events, (), said, None, spread.df, by_rep)
 
@@ -232,7 +235,8 @@ def grouped_cycles(
     for arm, mask in arms(spells, YEAR).items():
         for start in range(0, last_start + 1, YEAR):
             year = _whole_year(spells, other, mask, start, alike)
-            parts.append(year.assign(first=float(arm == MONTHLY)))
+            is_monthly = float(arm == MONTHLY)
+            parts.append(year.assign(first=is_monthly))
     if not sum(len(part) for part in parts):
         empty = {clients_of(arm): 0 for arm in (MONTHLY, FIXED)}
         lacking = (say("contract_term.lacking.no_year"),)
@@ -244,7 +248,8 @@ def grouped_cycles(
     enough = (count["sum"] >= 2) & stayed
     # Later years, of a handful of clients, share a rate with the last one that has enough.
     last = count.index[enough].max() if enough.any() else 0
-    years = pd.get_dummies(rows["year"].clip(upper=last)).to_numpy(float)
+    capped = rows["year"].clip(upper=last)
+    years = pd.get_dummies(capped).to_numpy(float)
     weight = rows["weight"].to_numpy()
     return _fitted(name, rows, rows["first"], years, weight, (WEIGHTED,))
 

@@ -66,9 +66,10 @@ def by_year_of_service(spells: pd.DataFrame, contracts: pd.DataFrame | None = No
     first_year = say("contract_term.group.first_year")
     later_years = say("contract_term.group.later_years")
     later_parts = {"first": 1.0, "later": 1.0}
+    later_rows = rows[~early]
     found = (
         _in_years(both, {"first": 1.0}, rows[early], first_year),
-        _in_years(both, later_parts, rows[~early], later_years),
+        _in_years(both, later_parts, later_rows, later_years),
     )
     return Estimates(found, say("contract_term.caption.years", p=p))
 

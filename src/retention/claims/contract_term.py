@@ -109,7 +109,8 @@ def curve_hazard_ratio(
     """
     name = name or say("contract_term.way.curves", month=horizon)
     every_end = follow_up(spells, unknown=unknown, by=by)
-    outcome = every_end.only([KINDS[kind] for kind in kinds])
+    wanted = [KINDS[kind] for kind in kinds]
+    outcome = every_end.only(wanted)
     groups = {arm: outcome.where(mask) for arm, mask in arms(spells, horizon).items()}
     parts = {arm: _log_cumulative_hazard(part, horizon) for arm, part in groups.items()}
     lacking = tuple(
@@ -194,10 +195,11 @@ def contract_sensitivities(
     """
     ratio = partial(contract_hazard_ratio, contracts=contracts, extra=extra)
     neutral = say("contract_term.way.neutral_ends")
+    with_neutral = ratio(spells, kinds=(CLIENT, NEUTRAL), name=neutral)
     chosen = [
         curve_hazard_ratio(spells),
         curve_hazard_ratio(spells, horizon=24),
-        ratio(spells, kinds=(CLIENT, NEUTRAL), name=neutral),
+        with_neutral,
         ratio(spells, kinds=tuple(KINDS), name=say("contract_term.way.every_end")),
         ratio(spells, unknown=AGENCY, name=say("contract_term.way.unknown_is_agency")),
     ]

@@ -78,7 +78,8 @@ def dominance(panel: Panel, seed: int = 1) -> Estimates:
     )
     rows = [both_name]
     by_results = gains["both"] - gains["results"]
-    lost = {"liking": by_results, "results": gains["both"] - gains["liking"]}
+    by_liking = gains["both"] - gains["liking"]
+    lost = {"liking": by_results, "results": by_liking}
     group = say("rep_liking.importance.log_likelihood")
     rows += [Estimate.of("A6", LOST[x], group, (fit,), "", counts) for x, fit in lost.items()]
     caption = _dominance_caption(DRAWS - len(draws))
@@ -136,7 +137,8 @@ def _one_step(made: Design, seed: int) -> np.ndarray:
 
 
 def _share(gains: Mapping[str, float]) -> float:
-    liking = (gains["liking"] + gains["both"] - gains["results"]) / 2
+    alone_and_both = gains["liking"] + gains["both"]
+    liking = (alone_and_both - gains["results"]) / 2
     any_gain = gains["both"] > 0
     return liking / gains["both"] if any_gain else math.nan
 
@@ -160,7 +162,8 @@ def held_out_importance(panel: Panel, seed: int = 1) -> Estimates:
     y = rows["left"].to_numpy()
     try:
         client = rows.loc[~later, "client_id"]
-        fit = fit_hazard(y[~later], X[~later], E[~later], client)
+        known_ends = y[~later]
+        fit = fit_hazard(known_ends, X[~later], E[~later], client)
     except NotFittedError:
         return Estimates((), say("rep_liking.shuffled.lacking"))
     if not later.any():  # all of one calendar month
@@ -185,7 +188,8 @@ def _held_out_covariates(rows: pd.DataFrame, later: np.ndarray) -> pd.DataFrame:
     """Both measures in standard deviations, and term and size as far as they vary before `later`
     (n,).
     """
-    deviations = rows[list(BOTH)] - rows[list(BOTH)].mean()
+    middle = rows[list(BOTH)].mean()
+    deviations = rows[list(BOTH)] - middle
     scaled = deviations / rows[list(BOTH)].std()
     fixed_term = rows["term_months"] > 1
     fixed = fixed_term.astype(float)
@@ -219,7 +223,8 @@ def _worse_by_shuffling(
             other = test.groupby(month)[name].transform(rng.permutation)
             with_other = test.assign(**{name: other})
             shuffled = with_other.to_numpy()
-            total += _losses(fit.expected_for(shuffled, exposure), left) - plain
+            with_shuffled = fit.expected_for(shuffled, exposure)
+            total += _losses(with_shuffled, left) - plain
         worse[name] = 1000 * total / SHUFFLES
     worse["gap"] = worse["liking"] - worse["results"]
     return worse
@@ -241,8 +246,10 @@ def _mean_limits(
 
 def _losses(expected: np.ndarray, left: np.ndarray) -> np.ndarray:
     """Log loss of each row, from the cumulative hazard expected of it."""
-    leaving = np.maximum(-np.expm1(-expected), 1e-12)
-    return np.where(left > 0, -np.log(leaving), expected)
+    chance = -np.expm1(-expected)
+    leaving = np.maximum(chance, 1e-12)
+    loss = -np.log(leaving)
+    return np.where(left > 0, loss, expected)
 
 
 def agreement(difference: Contrast, shares: Estimates, shuffled: Estimates) -> Finding:
@@ -331,7 +338,8 @@ def _means_and_staying(panel: Panel, month: int) -> pd.DataFrame:
     long_enough = spells["observed_months"] >= month
     seen = long_enough & (spells["entry_months"] == 0)
     kept = seen & means.notna().all(axis=1)
-    return means.assign(stayed=stayed.astype(float))[kept]
+    left_or_stayed = stayed.astype(float)
+    return means.assign(stayed=left_or_stayed)[kept]
 
 
 def _naive_caption(p: float) -> str:
@@ -357,7 +365,8 @@ def months_to_decision(panel: Panel, back: int = 12) -> pd.DataFrame:
         scaled = in_deviations(getattr(panel, name))
         for before in range(back + 1):
             month = decided.to_numpy()[at] - before
-            at_month = np.clip(month[month >= 0], 0, scaled.shape[1] - 1)
+            last = scaled.shape[1] - 1
+            at_month = np.clip(month[month >= 0], 0, last)
             values = scaled[at[month >= 0], at_month]
             values = values[~np.isnan(values)]
             if len(values) >= MIN_SHOWN:

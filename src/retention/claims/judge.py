@@ -215,7 +215,8 @@ class _AllChecks:
         """What is said with the verdict where it is fragile."""
         if not self.weak or word == NOT_ENOUGH:
             return ()
-        return (say("claims.caveat.fragile", counted=self.weak[0].words),)
+        counted = self.weak[0].words
+        return (say("claims.caveat.fragile", counted=counted),)
 
 
 def _all_checks(
@@ -410,7 +411,8 @@ def _sentence(claim: Claim, contrast: Contrast, word: str, z: float, caveats: Se
     chosen = next((name for name in ids if name in claim.words), side)
     estimate = f"{claim.shown(contrast.theta):.2f}"
     ratio = f"{math.exp(contrast.theta):.2f}"
-    words = claim.words[chosen].format(estimate=estimate, ratio=ratio)
+    template = claim.words[chosen]
+    words = template.format(estimate=estimate, ratio=ratio)
     interval = between(*_limits(claim, contrast, z), claim.scale)
     said = "".join(f"; {text}" for text in caveats)
     level = 100 * claim.level

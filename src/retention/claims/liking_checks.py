@@ -60,7 +60,8 @@ def within_and_between(panel: Panel) -> Estimates:
     rated = panel.rows.dropna(subset=list(BOTH))
     rows = rated.reset_index(drop=True)
     past, rep = _past_means(panel, rows)
-    of_rep = np.where(rows["rep"] != "", rep, np.nan)
+    has_rep = rows["rep"] != ""
+    of_rep = np.where(has_rep, rep, np.nan)
     usual_means = {"rep": of_rep, "own": past}
     ratio = say("rep_liking.whose.ratio")
     estimates = []
@@ -83,7 +84,8 @@ def _past_means(panel: Panel, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarra
     other clients.
     """
     spells = panel.spells
-    start = (spells["start_date"].dt.year * 12 + spells["start_date"].dt.month).to_numpy()
+    years = spells["start_date"].dt.year * 12
+    start = (years + spells["start_date"].dt.month).to_numpy()
     answered = ~np.isnan(panel.liking)
     who, month = np.nonzero(answered)
     clients = spells["client_id"].to_numpy()
@@ -98,12 +100,14 @@ def _past_means(panel: Panel, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarra
     given = rows["given"].to_numpy() - 1
     at = start[rows["row"]] + given
     whose = clients[rows["row"]]
-    asked = pd.DataFrame({"who": whose, "rep": rows["rep"], "at": at})
+    about = {"who": whose, "rep": rows["rep"], "at": at}
+    asked = pd.DataFrame(about)
     own = _before(ratings, asked, ["who"])
     by_rep = _before(ratings, asked, ["rep"])
     both = _before(ratings, asked, ["who", "rep"])
     with np.errstate(invalid="ignore", divide="ignore"):
-        return own[0] / own[1], (by_rep[0] - both[0]) / (by_rep[1] - both[1])
+        rep_change = by_rep[0] - both[0]
+        return own[0] / own[1], rep_change / (by_rep[1] - both[1])
 
 
 def _before(ratings: pd.DataFrame, asked: pd.DataFrame, key: list[str]) -> np.ndarray:
@@ -115,7 +119,8 @@ def _before(ratings: pd.DataFrame, asked: pd.DataFrame, key: list[str]) -> np.nd
     so_far = monthly.groupby(level=key).cumsum()
     running = so_far.reset_index().astype({"at": float})
     place = np.arange(len(asked))
-    ordered = asked.assign(order=place, at=asked["at"].astype(float))
+    when = asked["at"].astype(float)
+    ordered = asked.assign(order=place, at=when)
     ordered = ordered.sort_values("at", kind="stable")
     running = running.sort_values("at", kind="stable")
     joined = pd.merge_asof(ordered, running, on="at", by=key, allow_exact_matches=False)

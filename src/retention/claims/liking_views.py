@@ -66,11 +66,13 @@ def effects(panel: Panel) -> Estimates:
     rows = panel.rows
     ways = [(AS_PLANNED, rows)]
     for kind, free in FREE.items():
-        ways.append((say(f"rep_liking.effects.{kind}"), rows[rows["free"] == free]))
+        same_kind = rows[rows["free"] == free]
+        ways.append((say(f"rep_liking.effects.{kind}"), same_kind))
     for lag in LAGS:
         if lag != panel.lag:
             way = say("rep_liking.effects.lag", months=lag)
-            ways.append((way, lagged_rows(panel, lag=lag)))
+            lagged = lagged_rows(panel, lag=lag)
+            ways.append((way, lagged))
     estimates: list[Estimate] = []
     for group, part in ways:
         estimates += _effects_of(part, group)
@@ -143,8 +145,9 @@ def _ways(
     coefficients = by_group.draws(DRAWS, seed)[:, at]
     differences = coefficients @ list(DIFFERENCE.values())
     low, high = np.nanquantile(differences, QUANTILES)
+    lower = theta - z * se
     return [
-        (say(f"rep_liking.interval.{who}_formula"), (theta, theta - z * se, theta + z * se)),
+        (say(f"rep_liking.interval.{who}_formula"), (theta, lower, theta + z * se)),
         (say(f"rep_liking.interval.{who}_resampled"), (theta, low, high)),
     ]
 
@@ -217,7 +220,8 @@ def carried_over(panel: Panel) -> Estimates:
     columns = [grid[:, :-1].ravel() for grid in scaled.values()]
     before = np.stack(columns, axis=1)
     engagements = np.arange(len(panel.spells))
-    who = np.repeat(engagements, panel.liking.shape[1] - 1)
+    months = panel.liking.shape[1] - 1
+    who = np.repeat(engagements, months)
     estimates = []
     for name, grid in scaled.items():
         now = grid[:, 1:].ravel()
@@ -294,7 +298,8 @@ def grid(panel: Panel) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=columns)
     order = {third: number for number, third in enumerate(THIRDS)}
     down, across = -frame["liking"].map(order), frame["results"].map(order)
-    return frame.assign(down=down, across=across).sort_values(["down", "across"])[columns]
+    placed = frame.assign(down=down, across=across)
+    return placed.sort_values(["down", "across"])[columns]
 
 
 def grid_words(frame: pd.DataFrame) -> Said:
@@ -321,7 +326,8 @@ def _thirds(values: pd.Series) -> pd.Series:
     thirds = [1 / 3, 2 / 3]
     edges = values.quantile(thirds).to_numpy()
     place = np.searchsorted(edges, values, side="left")
-    return pd.Series(np.array(THIRDS)[place], values.index)
+    names = np.array(THIRDS)[place]
+    return pd.Series(names, values.index)
 
 
 def interaction(panel: Panel) -> Estimates:
@@ -329,7 +335,8 @@ def interaction(panel: Panel) -> Estimates:
     both.
     """
     rows = panel.rows.dropna(subset=list(BOTH))
-    deviations = rows[list(BOTH)] - rows[list(BOTH)].mean()
+    middle = rows[list(BOTH)].mean()
+    deviations = rows[list(BOTH)] - middle
     scaled = deviations / rows[list(BOTH)].std()
     product = scaled["liking"] * scaled["results"]
     rows = rows.assign(product=product)

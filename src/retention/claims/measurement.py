@@ -55,19 +55,23 @@ def corrected(panel: Panel, made: Design, fit: Fit, level: float = 0.95) -> Corr
     client or rep, so their uncertainty counts. ValueError where too few repeats are on record.
     """
     client = made.rows["client_id"]
-    clients = _left_out(panel, made, fit, client, panel.spells["client_id"])
+    of_panel = panel.spells["client_id"]
+    clients = _left_out(panel, made, fit, client, of_panel)
     found = clients[0]
     se = jackknife(clients[1:])
     if made.rows["rep"].nunique() >= FEWEST_REPS:
         rep = made.rows["rep"]
         reps = _left_out(panel, made, fit, rep, panel.rep)
         tail = (1 + level) / 2
-        quantile = stats.t.ppf(tail, len(reps) - 2)
+        degrees = len(reps) - 2
+        quantile = stats.t.ppf(tail, degrees)
         few = quantile / stats.norm.ppf(tail)
-        se = np.fmax(se, few * jackknife(reps[1:]))
+        by_rep = few * jackknife(reps[1:])
+        se = np.fmax(se, by_rep)
     finite = np.isfinite([*found, *se])
     known = bool(finite.all())
-    return Corrected(found[:3], se[:3], found[3:], se[3:], known)
+    values = found[:3]
+    return Corrected(values, se[:3], found[3:], se[3:], known)
 
 
 def distances(grid: np.ndarray) -> np.ndarray:
@@ -93,7 +97,8 @@ def repeated(lags: np.ndarray, agree: np.ndarray, pairs: np.ndarray) -> np.ndarr
     """
     positive = np.clip(agree, 0, None)
     weight = pairs * positive**2  # one over the variance of the log
-    total = np.maximum(weight.sum(axis=1), 1e-300)
+    weights = weight.sum(axis=1)
+    total = np.maximum(weights, 1e-300)
     clipped = np.clip(agree, 1e-12, None)
     log = np.log(clipped)
     mean_lag = weight @ lags / total
@@ -103,7 +108,8 @@ def repeated(lags: np.ndarray, agree: np.ndarray, pairs: np.ndarray) -> np.ndarr
     slope = (weight * apart * log).sum(axis=1)
     slope /= np.maximum((weight * apart**2).sum(axis=1), 1e-300)
     at_zero = np.exp(mean_log - slope * mean_lag)
-    share = np.where(weight.any(axis=1), at_zero, 0.0)
+    known_any = weight.any(axis=1)
+    share = np.where(known_any, at_zero, 0.0)
     return np.clip(share, LEAST_RELIABLE, 1.0)
 
 
@@ -122,15 +128,18 @@ def _left_out(
     place = np.broadcast_to(place, panel.liking.shape)
     both_ways = [fit.theta, fit.without_each(group)]
     theta = np.vstack(both_ways)
-    outer = fit.slopes[:, :, None] * fit.slopes[:, None, :]
+    left_slopes = fit.slopes[:, :, None]
+    outer = left_slopes * fit.slopes[:, None, :]
     seen = _totals(outer, group, len(names))
     true, reliable, scale = _without_error(panel, made, fit, seen, group, place)
     blocks = true[:, :2, :2]
     apart = np.linalg.det(blocks) > 0
-    true[~apart] = np.eye(true.shape[1])
+    width = true.shape[1]
+    true[~apart] = np.eye(width)
     # In a regression weighted as the fit is, what is estimated is inv(seen) @ true @ (true
     # effects).
-    solved = np.linalg.solve(true, seen @ theta[..., None])
+    wanted = seen @ theta[..., None]
+    solved = np.linalg.solve(true, wanted)
     effects = solved[:, :2, 0] * scale
     effects[~apart] = np.nan
     gap = effects[:, 1] - effects[:, 0]
@@ -148,9 +157,11 @@ def _without_error(
     the rating is compared with (`_smoothing`).
     """
     groups = int(group.max()) + 1
-    weight = fit.slopes[:, made.covariates.shape[1] :].sum(axis=1) ** 2
+    in_bands = fit.slopes[:, made.covariates.shape[1] :]
+    weight = in_bands.sum(axis=1) ** 2
     precision = 1 / _months_of_results(panel, made.rows)
-    parts = {"liking": np.ones(len(weight)), "results": precision}
+    once = np.ones(len(weight))
+    parts = {"liking": once, "results": precision}
     true = seen.copy()
     reliable, scale = np.empty((2, 1 + groups, 2))
     for k, name in enumerate(BOTH):
@@ -164,7 +175,8 @@ def _without_error(
         true[:, k, k] += shift * weights
         share = 1 - error * parts[name].mean()
         reliable[:, k] = np.clip(share, LEAST_RELIABLE, 1)
-        reach = np.clip(reliable[:, k] + extra, LEAST_RELIABLE, None)
+        total = reliable[:, k] + extra
+        reach = np.clip(total, LEAST_RELIABLE, None)
         scale[:, k] = np.sqrt(reach)
     return true, reliable, scale
 
@@ -178,7 +190,8 @@ def _before_any_wish(panel: Panel, grid: np.ndarray) -> np.ndarray:
     last = latest["given"].max()
     until = np.zeros(len(grid))
     until[last.index] = last
-    before = np.arange(grid.shape[1]) < until[:, None]
+    month = np.arange(grid.shape[1])
+    before = month < until[:, None]
     return np.where(before, grid, np.nan)
 
 
@@ -196,7 +209,8 @@ def _error(grid: np.ndarray, place: np.ndarray, groups: int) -> tuple[np.ndarray
     variance = np.nanvar(grid)
     first_lags = np.arange(1, len(lags) + 1)
     running = agree[:, lags == first_lags]
-    return (1 - share) * variance, np.column_stack([share, running]) * variance
+    covariances = np.column_stack([share, running])
+    return (1 - share) * variance, covariances * variance
 
 
 def _correlation(
@@ -213,14 +227,17 @@ def _correlation(
     known = ~np.isnan(x + y)
     x = x[known]
     y = y[known]
-    terms = [np.ones(len(x)), x, y, x * x, y * y, x * y]
+    one = np.ones(len(x))
+    terms = [one, x, y, x * x, y * y, x * y]
     products = np.stack(terms, axis=1)
     places = place[:, lag:][known]
     n, *sums = _totals(products, places, groups).T
     with np.errstate(divide="ignore", invalid="ignore"):
         mean_x, mean_y, xx, yy, xy = (each / n for each in sums)
-        spreads = (xx - mean_x**2) * (yy - mean_y**2)
-        return (xy - mean_x * mean_y) / np.sqrt(spreads), n
+        variance_x = xx - mean_x**2
+        spreads = variance_x * (yy - mean_y**2)
+        covariance = xy - mean_x * mean_y
+        return covariance / np.sqrt(spreads), n
 
 
 def _smoothing(lasting: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -230,7 +247,8 @@ def _smoothing(lasting: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray
     month's value less its own. `lasting` (1 + groups, 1 + k): true covariances.
     """
     if window > lasting.shape[1]:
-        return np.zeros(len(lasting)), np.zeros(len(lasting))
+        none = np.zeros(len(lasting))
+        return none, np.zeros(len(lasting))
     months = np.arange(window)
     own = lasting[:, np.abs(months[:, None] - months)].mean(axis=(1, 2))
     recent = lasting[:, :window].mean(axis=1)
@@ -243,7 +261,8 @@ def _months_of_results(panel: Panel, rows: pd.DataFrame) -> np.ndarray:
     given = rows["given"].to_numpy(int)[:, None]
     columns = given - 1 - np.arange(panel.window)
     at = rows["row"].to_numpy(int)[:, None]
-    there = known[at, np.clip(columns, 0, None)] & (columns >= 0)
+    place = np.clip(columns, 0, None)
+    there = known[at, place] & (columns >= 0)
     number = there.sum(axis=1)
     return np.maximum(number, 1)
 

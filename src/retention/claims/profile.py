@@ -49,7 +49,8 @@ def known_at_signing(spells: pd.DataFrame, extra: Mapping[str, Extra]) -> pd.Dat
     numbers = [name for name in numeric if name != "monthly_ad_spend"]
     for name in (name for name in numbers if name in spells):
         rank = spells[name].astype(float).rank(pct=True)  # values that tie stay together
-        thirds = pd.cut(rank, [0, 1 / 3, 2 / 3, 1], labels=list(THIRDS))
+        edges = [0, 1 / 3, 2 / 3, 1]
+        thirds = pd.cut(rank, edges, labels=list(THIRDS))
         if thirds.nunique() > 1:
             groups[name] = thirds
     for name in _columns(extra, KINDS_OF_COLUMN, "seller_id"):
@@ -208,7 +209,8 @@ def _p(rows: pd.DataFrame, column: str) -> float:
     values = rows[column].astype("string")
     by_value = rows["client_id"].groupby(values)
     clients = by_value.nunique()
-    enough = clients[clients >= MIN_CLIENTS].sort_values(ascending=False, kind="stable")
+    large = clients[clients >= MIN_CLIENTS]
+    enough = large.sort_values(ascending=False, kind="stable")
     names = enough.index[1:]
     return (
         p_of(rows, np.column_stack([values == name for name in names]).astype(float))

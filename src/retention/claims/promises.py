@@ -57,8 +57,9 @@ def gap_ratio(
 
 def gap_sensitivities(panel: Panel) -> list[Contrast]:
     """The pre-listed other ways to compute the effect of the gap (plan.toml, A8)."""
+    later = panel.lag + 1
     return [
-        gap_ratio(panel, lag=panel.lag + 1, name=EARLIER),
+        gap_ratio(panel, lag=later, name=EARLIER),
         gap_ratio(panel, held=True, name=RESULTS_FIXED),
         gap_ratio(panel, unknown=AGENCY, name=UNKNOWN_IS_AGENCY),
     ]
@@ -141,7 +142,8 @@ def _beyond_words(who: Any, values: pd.Series, rest: pd.Series, table: pd.DataFr
 
 def _in_percent(values: pd.Series) -> tuple[float, float, float]:
     """The mean of gaps (log scale) with its 95 % limits, in per cent promised above delivered."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / math.sqrt(len(values))
+    quantile = stats.t.ppf(0.975, len(values) - 1)
+    half = quantile * values.std() / math.sqrt(len(values))
     middle = values.mean()
     return (
         100 * math.expm1(middle),

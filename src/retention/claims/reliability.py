@@ -77,7 +77,8 @@ def _measured_words(planned: Contrast, true: Corrected) -> list[str]:
         return [*sentences, say("rep_liking.measured.all_noise")]
     plain, plain_low, plain_high = _limits(planned.theta, planned.se)
     gap = true.theta[2]
-    without, low, high = _limits(gap, true.se[2])
+    se = true.se[2]
+    without, low, high = _limits(gap, se)
     difference = say(
         "rep_liking.measured.corrected",
         plain=plain,
@@ -100,7 +101,8 @@ def _share(true: Corrected, k: int) -> list[float]:
     """The share that repeats with its 95 % limits, kept between 0 and 1, for liking (0) or results
     (1).
     """
-    limits = _limits(true.reliable[k], true.reliable_se[k])
+    value = true.reliable[k]
+    limits = _limits(value, true.reliable_se[k])
     return [min(max(limit, 0.0), 1.0) for limit in limits]
 
 

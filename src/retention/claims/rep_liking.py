@@ -114,7 +114,8 @@ def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
     answers: see `tipping`.
     """
     known = rows.dropna(subset=["results"])
-    spend = {"results": known["results"], "size": np.log(known["monthly_ad_spend"].clip(lower=1))}
+    log_spend = np.log(known["monthly_ad_spend"].clip(lower=1))
+    spend = {"results": known["results"], "size": log_spend}
     X = pd.DataFrame(spend)
     X = X.assign(
         fixed=(known["term_months"] > 1).astype(float),
@@ -130,7 +131,8 @@ def answer_weights(rows: pd.DataFrame) -> pd.DataFrame:
     chance = fitted.predict_proba(X)[:, 1]
     chances = pd.Series(chance, known.index)
     weight = answered.mean() / chances
-    limits = weight.clip(*weight.quantile([0.01, 0.99]))
+    tails = [0.01, 0.99]
+    limits = weight.clip(*weight.quantile(tails))
     return known.assign(weight=limits)
 
 

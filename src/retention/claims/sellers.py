@@ -197,7 +197,8 @@ def missing_sellers(spells: pd.DataFrame) -> list[str]:
 
 def expected_range(table: pd.DataFrame) -> np.ndarray:
     """Expected ends from 1 to a little above the largest, for the limits of the funnel."""
-    return np.linspace(1, 1.1 * float(table["expected"].max()) + 1 if len(table) else 10, 100)
+    furthest = 1.1 * float(table["expected"].max()) + 1 if len(table) else 10
+    return np.linspace(1, furthest, 100)
 
 
 def funnel_words(table: pd.DataFrame, what: str = EARLY_ENDS, whom: str = SELLER) -> str:
@@ -208,4 +209,5 @@ def funnel_words(table: pd.DataFrame, what: str = EARLY_ENDS, whom: str = SELLER
     ]
     if not people:
         return say("sellers.funnel.nothing", what=what, whom=whom)
-    return say("sellers.funnel.alt", what=what, whom=whom, people="; ".join(people))
+    listed = "; ".join(people)
+    return say("sellers.funnel.alt", what=what, whom=whom, people=listed)

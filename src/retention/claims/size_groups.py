@@ -30,7 +30,8 @@ def quarters(spells: pd.DataFrame, column: str = SPEND) -> pd.Series:
     """
     values = known_size(spells, column)
     fifths = [0, 0.25, 0.5, 0.75, 1]
-    edges = np.unique(values.quantile(fifths).dropna())
+    values_known = values.quantile(fifths).dropna()
+    edges = np.unique(values_known)
     if len(edges) < len(QUARTERS) + 1:
         return _natural(values)
     return pd.cut(values, edges, labels=list(QUARTERS), include_lowest=True)
@@ -46,9 +47,12 @@ def _natural(values: pd.Series) -> pd.Series:
         return pd.Series(
             pd.Categorical([None] * len(values), categories=NATURAL, ordered=True), values.index
         )
-    conditions = [values.isna(), values <= low, values >= high]
-    codes = np.select(conditions, [-1, 0, 2], 1)
-    return pd.Series(pd.Categorical.from_codes(codes, NATURAL, ordered=True), values.index)
+    unknown = values.isna()
+    conditions = [unknown, values <= low, values >= high]
+    numbers = [-1, 0, 2]
+    codes = np.select(conditions, numbers, 1)
+    groups = pd.Categorical.from_codes(codes, NATURAL, ordered=True)
+    return pd.Series(groups, values.index)
 
 
 def _nearest_quarter(shares: pd.Series) -> float:

@@ -34,7 +34,8 @@ def term_group(spells: pd.DataFrame) -> pd.Series:
     """The term at signing in months, as a categorical ordered by length."""
     terms = spells["contract_term_months"].astype(int)
     months = terms.unique()
-    return pd.Series(pd.Categorical(terms, categories=sorted(months), ordered=True), spells.index)
+    ordered = pd.Categorical(terms, categories=sorted(months), ordered=True)
+    return pd.Series(ordered, spells.index)
 
 
 def term_name(months: int) -> str:
@@ -238,9 +239,11 @@ def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
     rows = []
     fixed_term = outcome.where(~monthly)
     for arm, part in ((MONTHLY, outcome.where(monthly)), (FIXED, fixed_term)):
-        at_risk = part.at_risk(np.arange(1, last + 1))
+        months = np.arange(1, last + 1)
+        at_risk = part.at_risk(months)
         for month, n in enumerate(at_risk, start=1):
-            gone = (part.kind > 0) & (part.stop == month)
+            has_left = part.kind > 0
+            gone = has_left & (part.stop == month)
             ended = int(np.sum(gone))
             if n >= MIN_AT_RISK:
                 shares = (ended / n, *wilson(ended, int(n)))
@@ -263,7 +266,8 @@ def incidence_estimates(spells: pd.DataFrame) -> Estimates:
         months = [m for m in LANDMARKS if m <= known]
         shares = curves.cumulative_incidence(part, months)
         for row in shares.itertuples():
-            gone = part.within(row.month).only([row.kind])
+            in_time = part.within(row.month)
+            gone = in_time.only([row.kind])
             counts = (part.seen, gone.ended)
             values = (row.share, row.low, row.high)
             name = say(f"contract_term.gone.{kinds[row.kind]}", month=int(row.month))
@@ -282,7 +286,8 @@ def raw_rate_ratio(spells: pd.DataFrame) -> Estimates:
     outcome = follow_up(spells).only(BY_CHOICE)
     monthly = (spells["contract_term_months"] == 1).to_numpy()
     fixed = outcome.where(~monthly)
-    row = rates.raw_ratio("A1", MONTHLY_OVER_FIXED, outcome.where(monthly), fixed)
+    monthly_part = outcome.where(monthly)
+    row = rates.raw_ratio("A1", MONTHLY_OVER_FIXED, monthly_part, fixed)
     return Estimates((row,), say("contract_term.caption.raw_ratio"))
 
 

@@ -20,6 +20,7 @@ from retention.history.status import staying
 from retention.results import Estimate, Estimates, Finding
 from retention.settings import study_plan
 from retention.stats.curves import MIN_AT_RISK, kaplan_meier, known_through
+from retention.stats.hazards import Fit
 from retention.stats.intervals import with_limits
 from retention.stats.outcomes import Outcome
 from retention.words import say
@@ -166,29 +167,18 @@ def _break_even_of(
     spells: pd.DataFrame, terms: pd.Series, term: int, fees: Mapping[int, float]
 ) -> list[Estimate]:
     """The three estimates of `break_even` for one term; empty where there is no ratio."""
-    both = [1, term]
-    part = spells[terms.isin(both)]
+    part = spells[terms.isin([1, term])]
     found = adjusted(part)
     if found.fit is None or found.contrast.gate:
         return []
-    fixed_term = found.rows["contract_term_months"] > 1
-    fixed = fixed_term.to_numpy()
-    own_term = terms[part.index] == term
-    outcome = follow_up(part).where(own_term.to_numpy())
-    months = float(np.sum(outcome.stop - outcome.entry))
-    gone = outcome.kind > KINDS[CLIENT]
-    other = float(np.sum(gone)) / months
-    nobody = np.full(len(found.rows), "")
-    known = "rep" in found.rows
-    reps = found.rows["rep"].to_numpy(object) if known else nobody
-    without, sizes = found.fit.without_reps(reps)
-    draws = found.fit.draws(DRAWS, SEED)
-    theta = np.vstack([found.fit.theta, draws, without])
-    watched = float((found.rows["to_month"] - found.rows["from_month"])[fixed].sum())
+    theta, sizes = _drawn(found.fit, found.rows)
+    fixed = (found.rows["contract_term_months"] > 1).to_numpy()
+    spans = found.rows["to_month"] - found.rows["from_month"]
+    watched = float(spans[fixed].sum())
     totals = found.fit.totals(fixed, theta)
     chance = -np.expm1(-totals / watched)
-    limit = break_even_ratio(fees[1], fees[term], chance, other)
-    most = chance * limit
+    other = _other_ends(part, terms[part.index] == term)
+    most = chance * break_even_ratio(fees[1], fees[term], chance, other)
     with np.errstate(divide="ignore"):
         hazard = np.log1p(-np.minimum(most, 1))
         needed = hazard / np.log1p(-chance)  # 1: it always pays
@@ -197,14 +187,32 @@ def _break_even_of(
     group = say("contract_term.group.term", months=int(term))
     counts = (found.contrast.n_clients, found.contrast.n_events)
     often = _chance_above_nothing(ratio - needed, sizes)
-    values = {
-        say("contract_term.estimate.ratio_needed"): with_limits(needed, sizes, "ratio"),
-        say("contract_term.estimate.ratio_found"): with_limits(ratio, sizes, "ratio"),
-    }
-    rows = [Estimate.of("A2", name, group, v, "ratio", counts) for name, v in values.items()]
+    needed_name = say("contract_term.estimate.ratio_needed")
+    found_name = say("contract_term.estimate.ratio_found")
+    rows = []
+    for name, drawn in ((needed_name, needed), (found_name, ratio)):
+        limits = with_limits(drawn, sizes, "ratio")
+        rows.append(Estimate.of("A2", name, group, limits, "ratio", counts))
     pays = say("contract_term.estimate.chance_it_pays")
-    estimate = Estimate.of("A2", pays, group, (often,), "share", counts)
-    return [*rows, estimate]
+    return [*rows, Estimate.of("A2", pays, group, (often,), "share", counts)]
+
+
+def _drawn(fit: Fit, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The coefficients as fitted, in draws, and as each rep is left out; and the reps' sizes."""
+    nobody = np.full(len(rows), "")
+    known = "rep" in rows
+    reps = rows["rep"].to_numpy(object) if known else nobody
+    without, sizes = fit.without_reps(reps)
+    draws = fit.draws(DRAWS, SEED)
+    return np.vstack([fit.theta, draws, without]), sizes
+
+
+def _other_ends(spells: pd.DataFrame, chosen: pd.Series) -> float:
+    """Ends that the client did not choose, by client-month of the chosen spells."""
+    outcome = follow_up(spells).where(chosen.to_numpy())
+    months = float(np.sum(outcome.stop - outcome.entry))
+    gone = outcome.kind > KINDS[CLIENT]
+    return float(np.sum(gone)) / months
 
 
 def _chance_above_nothing(values: np.ndarray, sizes: np.ndarray) -> float:
@@ -219,7 +227,8 @@ def _chance_above_nothing(values: np.ndarray, sizes: np.ndarray) -> float:
         return float(np.mean(drawn > 0))
     reach = wider[2] - wider[1]
     stretch = reach / (alone[2] - alone[1])
-    drawn_wider = values[0] + stretch * (drawn - values[0])
+    distance = drawn - values[0]
+    drawn_wider = values[0] + stretch * distance
     return float(np.mean(drawn_wider > 0))
 
 
@@ -272,7 +281,8 @@ def streams(spells: pd.DataFrame) -> Streams | None:
     fixed = (spells["contract_term_months"] > 1).to_numpy()
     known = min(known_through(outcome.where(arm), MIN_AT_RISK) for arm in (fixed, ~fixed))
     horizon = next((months for months in HORIZONS if months <= known), 0)
-    recorded = (spells["observed_months"] - spells["entry_months"]).max()
+    followed = spells["observed_months"] - spells["entry_months"]
+    recorded = followed.max()
     # Survivors from before the records are larger than who signs.
     signed = (spells["entry_months"] == 0).to_numpy()
     signings = {arm: float(np.sum((fixed == arm) & signed)) for arm in (False, True)}
@@ -337,7 +347,8 @@ def share_needed(compared: Streams) -> tuple[float, float, float]:
     needed = compared.monthly.worth / compared.moved.worth
     limits = [0.025, 0.975]
     low, high = np.quantile(needed, limits)
-    return float(needed[0]), float(low), float(high)
+    mean = float(needed[0])
+    return mean, float(low), float(high)
 
 
 def _needed_words(needed: tuple[float, float, float], months: int) -> str:
@@ -463,7 +474,8 @@ def _stay(outcome: Outcome, horizon: int, slower: np.ndarray) -> np.ndarray:
     by_choice = kaplan_meier(outcome.only(BY_CHOICE))
     for curve in (by_choice, kaplan_meier(outcome.only(other))):
         months = np.arange(horizon)
-        at = np.searchsorted(curve["month"], months, side="right") - 1
+        steps = np.searchsorted(curve["month"], months, side="right")
+        at = steps - 1
         survival = curve["survival"].to_numpy()
         read.append(survival[at])
     power = 1 / slower[:, None]

@@ -106,16 +106,16 @@ def _in_row(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) 
 def _overlap(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
     part = rows
     for name, value in rule.where.items():
-        part = part[
-            part[name].fillna(value).eq(value).astype(bool)
-        ]  # a blank stands for the usual one
+        usual = part[name].fillna(value).eq(value)
+        part = part[usual.astype(bool)]  # a blank stands for the usual one
     by = list(rule.by)
     end = (
         _months_later(part[rule.column], part[rule.months])
         if rule.months
         else part[rule.to].fillna(NEVER)
     )
-    dated = part[by].assign(start=part[rule.column], end=end)
+    start = part[rule.column]
+    dated = part[by].assign(start=start, end=end)
     part = dated.dropna(subset=["start"])
     order = [*by, "start"]
     part = part.sort_values(order, kind="stable")
@@ -138,7 +138,8 @@ def _months_later(start: pd.Series, months: pd.Series) -> pd.Series:
     month = months_left.astype(int) + 1
     parts = {"year": year, "month": month, "day": 1}
     first = pd.to_datetime(parts)
-    days_in = start.dt.day.fillna(1).clip(upper=28)
+    day_of_month = start.dt.day.fillna(1)
+    days_in = day_of_month.clip(upper=28)
     day = first + pd.to_timedelta(days_in - 1, unit="D")
     return day.where(number.notna())
 
@@ -148,7 +149,8 @@ def _sum(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> 
     total = groups[rule.column].transform("sum")
     broken = total > rule.most
     columns = rows.loc[broken, list(rule.by)]
-    heads = columns.assign(total=total[broken]).drop_duplicates()
+    totals = columns.assign(total=total[broken])
+    heads = totals.drop_duplicates()
     seen = [
         ", ".join(_cell(value) for value in row)
         for row in heads.head(SHOWN).itertuples(index=False)
@@ -166,7 +168,8 @@ def _cell(value: Any) -> str:
 def _spelling(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
     counts = rows[rule.column].value_counts()
     spelt = counts.index.astype(str)
-    words = pd.DataFrame({"word": spelt, "count": counts.to_numpy()})
+    columns = {"word": spelt, "count": counts.to_numpy()}
+    words = pd.DataFrame(columns)
     words["plain"] = words["word"].map(_plain_word)
     spelled = words[words["plain"] != ""]
     words = spelled.sort_values("count", ascending=False, kind="stable")
@@ -204,7 +207,8 @@ def _outlier(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp)
     small = ratio <= 1 / rule.times
     broken = (ratio >= rule.times) | small
     odd = rows.loc[broken, rule.column].astype(float)
-    return Broken(broken, {"seen": _shown(odd.unique())})
+    shown = _shown(odd.unique())
+    return Broken(broken, {"seen": shown})
 
 
 def _mixed_scale(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
@@ -223,7 +227,8 @@ def _mixed_scale(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timest
 def _alike(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
     broken = look_alike(rows[rule.column])
     odd = rows.loc[broken, rule.column].unique()
-    return Broken(broken, {"seen": _shown(map(ascii, odd))})
+    examples = _shown(map(ascii, odd))
+    return Broken(broken, {"seen": examples})
 
 
 def _twice(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
@@ -259,9 +264,11 @@ def _inside(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) 
     ends = clients["end_date"].fillna(NEVER)
     starts = clients[["client_id", "start_date"]]
     times = starts.assign(end=ends).groupby("client_id")
-    begun = rows["client_id"].map(times["start_date"].min())
+    starts_first = times["start_date"].min()
+    begun = rows["client_id"].map(starts_first)
     first = begun - pd.Timedelta(days=rule.before)
-    ended = rows["client_id"].map(times["end"].max())
+    last_ends = times["end"].max()
+    ended = rows["client_id"].map(last_ends)
     final = ended + pd.Timedelta(days=rule.after)
     day = rows[rule.column]
     broken = (day < first) | (day > final)

@@ -56,7 +56,8 @@ def as_text(value: Any) -> str:
 
 def texts(cells: pd.Series) -> pd.Series:
     """The cells as trimmed text, blank ones as empty text."""
-    written = cells.map(as_text, na_action="ignore").astype(TEXT)
+    as_texts = cells.map(as_text, na_action="ignore")
+    written = as_texts.astype(TEXT)
     return written.str.strip().fillna("")
 
 

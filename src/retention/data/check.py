@@ -47,7 +47,8 @@ def check_rows(table: Table, frame: pd.DataFrame, unread: pd.DataFrame) -> list[
             examples = ", ".join(f'"{value}" = 1' for value in seen)
             said = _said(of, table) | {"pairs": examples}
             count = int(bad.sum())
-            faults.append(fault(table.name, column, _named(kind, of), count, named, seen, **said))
+            named_kind = _named(kind, of)
+            faults.append(fault(table.name, column, named_kind, count, named, seen, **said))
     return faults
 
 
@@ -136,7 +137,8 @@ class Across:
             needed = [name for name in key if self.table.column(name).required]
             filled = frame[needed].notna()
             whole = filled.all(axis=1)
-            keys = np.where(whole, hashed(frame[key]), own)
+            hashes = hashed(frame[key])
+            keys = np.where(whole, hashes, own)
             self.parts["key"].append(keys)
             if self.partial and self.table.add_up:
                 self._add_parts(frame, key, own)
@@ -164,7 +166,8 @@ class Across:
         for name in self._sums():
             if name in frame:
                 hashes = hashed(frame[[*key, name]])
-                own_hashes = np.where(frame[name].notna(), hashes, own)
+                there = frame[name].notna()
+                own_hashes = np.where(there, hashes, own)
                 self.parts[f"alike {name}"].append(own_hashes)
 
     def _shared(self) -> dict[str, tuple[str, ...]]:
@@ -222,7 +225,8 @@ class Across:
         at = np.flatnonzero(np.isin(parts["key"], parts["key"][twice])) if len(twice) else twice
         for kind in self._shared().keys() & parts.keys():
             grouped = pd.Series(parts[kind][at])
-            several = grouped.groupby(parts["key"][at]).transform("nunique") > 1
+            by_key = grouped.groupby(parts["key"][at])
+            several = by_key.transform("nunique") > 1
             bad[kind] = at[several.to_numpy()]
         alike = [_repeated(parts[name]) for name in parts if name.startswith("alike ")]
         doubtful = np.unique(np.concatenate(alike)) if alike else twice[:0]
@@ -236,12 +240,15 @@ class Across:
         twice = sure[_repeated(again)]
         dated = np.flatnonzero(~parts["undated"])
         starts = parts["start_date"][dated]
-        order = dated[np.lexsort((starts, parts["key"][dated]))]
+        keys_dated = parts["key"][dated]
+        order = dated[np.lexsort((starts, keys_dated))]
         order = order[~np.isin(order, twice)] if len(twice) else order
         client, start, end = (parts[name][order] for name in ("key", "start_date", "end_date"))
         same = client[1:] == client[:-1]
-        overlapping = same & (start[1:] <= end[:-1])
-        return {"copy": twice, "overlap": order[:-1][overlapping]}
+        ends_before = end[:-1]
+        overlapping = same & (start[1:] <= ends_before)
+        overlaps = order[:-1][overlapping]
+        return {"copy": twice, "overlap": overlaps}
 
 
 def _repeated(keys: np.ndarray) -> np.ndarray:
@@ -313,4 +320,5 @@ def ask_records_begin(clients: pd.DataFrame) -> str:
     if pd.isna(first_end) or first_start >= first_end - pd.DateOffset(months=12):
         return ""
     first_day = first_start.date()
-    return sentence("begin", start=first_day, end=first_end.date(), all=ALL_HISTORY)
+    last_day = first_end.date()
+    return sentence("begin", start=first_day, end=last_day, all=ALL_HISTORY)

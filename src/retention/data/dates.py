@@ -123,7 +123,8 @@ def about_no_day(once: Parsed, text: pd.Series, column: Column) -> Parsed:
     plain = days.str.casefold()
     empty = bad & plain.isin(DATES["no_day"])
     if once.kind == "two dates" or not empty.any():
-        return replace(once, said={"how": "", "no_day": "", **once.said})
+        unsaid = {"how": "", "no_day": "", **once.said}
+        return replace(once, said=unsaid)
     first = text[empty][:SEEN]
     pairs = ", ".join(f'"{value}" = ""' for value in first)
     kind = "no day known" if column.may_be_blank else "no day needed"

@@ -80,7 +80,8 @@ def _no_clients(export: Path, plan: Plan) -> str:
     exports_known = {f"{e.tool} {e.name}" for e in exports() if "clients" in e.tables}
     able = sorted(exports_known)
     told_names = ". ".join(told)
-    return sentence("no clients but", names=told_names, sources=", ".join(able))
+    tools = ", ".join(able)
+    return sentence("no clients but", names=told_names, sources=tools)
 
 
 def _clients_file(

@@ -49,13 +49,15 @@ def find(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     """
     if unknown := [name for name in settings.tables if name not in TABLES]:
         names = ", ".join(unknown)
-        raise ConfigError(sentence("unknown", names=names, known=", ".join(TABLES)))
+        known = ", ".join(TABLES)
+        raise ConfigError(sentence("unknown", names=names, known=known))
     if settings.source.database:
         found = _in_database(settings, stack)
     else:
         found = _in_files(settings, stack)
     if lost := [name for name, how in settings.tables.items() if name not in found and how.use]:
-        raise ConfigError(sentence("lost", names=", ".join(lost), table=lost[0]))
+        names_lost = ", ".join(lost)
+        raise ConfigError(sentence("lost", names=names_lost, table=lost[0]))
     return {name: found[name] for name in TABLES if name in found}
 
 
@@ -82,10 +84,12 @@ def _in_files(settings: Settings, stack: ExitStack) -> dict[str, Place]:
         named["clients"] = books[0]
     named = {name: path for name, path in named.items() if name not in made}
     if not {"clients"} & {*named, *made}:
-        text = sentence("clients", folder=folder, columns=", ".join(TABLES["clients"].required))
+        columns = ", ".join(TABLES["clients"].required)
+        text = sentence("clients", folder=folder, columns=columns)
         raise ConfigError(text)
     if absent := [str(path) for path in named.values() if not path.exists()]:
-        raise ConfigError(sentence("absent", names=", ".join(absent)))
+        absent_names = ", ".join(absent)
+        raise ConfigError(sentence("absent", names=absent_names))
     places = {name: place_of(path, settings.table(name), name) for name, path in named.items()}
     others = _other_sheets(named["clients"], settings) if "clients" in named else {}
     return others | places | made
@@ -195,7 +199,8 @@ def _other_sheets(path: Path, settings: Settings) -> dict[str, Place]:
 def plain(name: str) -> str:
     """A name as our tables and columns are spelt: "Account Months" is account_months."""
     words = name.casefold().replace("-", " ")
-    return "_".join(words.replace("_", " ").split())
+    apart = words.replace("_", " ")
+    return "_".join(apart.split())
 
 
 def place_of(path: Path, how: TableSettings, table: str) -> Place:
@@ -233,7 +238,8 @@ def _sheet(path: Path, wanted: str, table: str) -> str:
     fits = fits or (names if len(names) == 1 and not wanted else [])
     if not fits:
         sheets = ", ".join(names)
-        raise ConfigError(sentence("sheet", name=path.name, table=table, sheets=sheets))
+        text = sentence("sheet", name=path.name, table=table, sheets=sheets)
+        raise ConfigError(text)
     return fits[0]
 
 

@@ -55,7 +55,8 @@ def layout_of(path: Path, how: FileSettings, folder: Path) -> Sheet:
         raise NotATableError("no lines")
     names = headings([cells for _, cells in named])
     words = tuple(word.casefold() for word in how.stop_at)
-    return Sheet(text, mark, tuple(names), named[-1][0], words)
+    first_line = named[-1][0]
+    return Sheet(text, mark, tuple(names), first_line, words)
 
 
 def title_rows(rows: list[list[str]]) -> int:

@@ -45,7 +45,8 @@ class LeftOut:
             return raw
         keep = kept_words(self.how, "client_id")
         column = self.table.column("client_id")
-        ids = parse(raw["client_id"], column, keep=keep).values
+        read = parse(raw["client_id"], column, keep=keep)
+        ids = read.values
         named = ids.to_frame("client_id")
         away = strangers(named, self.known)
         self.now.update(ids[away].value_counts().to_dict())
@@ -63,4 +64,5 @@ class LeftOut:
         number = self.rows.total()
         counts = {"count": number, "different": len(self.rows)}
         table = self.table.name
-        return [sentence("left out", table=table, names=names, **counts)]
+        text = sentence("left out", table=table, names=names, **counts)
+        return [text]

@@ -47,7 +47,8 @@ def mapped(how: TableSettings, raw: pd.DataFrame) -> pd.DataFrame:
             cells = own.map(meant)
             # A cell that a typed source has left empty is as blank as an empty text.
             filled = frame[column].notna()
-            frame[column] = cells.where(filled, spoken.get("", cells))
+            other = spoken.get("", cells)
+            frame[column] = cells.where(filled, other)
     return frame
 
 

@@ -25,7 +25,8 @@ def around(column: Column) -> str:
 
 def as_numbers(text: pd.Series, form: str, numeric: pd.Series, around: str = "^$") -> Parsed:
     """Numbers in the style that was said, or in the one that the column's values can only have."""
-    numbers = pd.to_numeric(text.where(numeric), errors="coerce")
+    given = text.where(numeric)
+    numbers = pd.to_numeric(given, errors="coerce")
     exact = numbers.astype(float)
     plain = text.mask(numeric).str.replace(around, "", regex=True)
     looks = matches(plain, r"[+-]?[\d.,]*\d([eE][+-]?\d+)?")
@@ -43,7 +44,8 @@ def as_numbers(text: pd.Series, form: str, numeric: pd.Series, around: str = "^$
     cleaned = plain.where(fits & looks)
     cleaned = cleaned.str.replace(group, "", regex=True)
     cleaned = cleaned.str.replace(point, ".", regex=True)
-    read = pd.to_numeric(cleaned, errors="coerce").astype(float)
+    read_numbers = pd.to_numeric(cleaned, errors="coerce")
+    read = read_numbers.astype(float)
     values = exact.fillna(read)
     finite = np.isfinite(values)
     return Parsed(values.where(finite), "number")

@@ -56,7 +56,8 @@ def _last_paid_days(frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     end = frame["end_date"]
     day_before = end - pd.Timedelta(days=1)
-    return frame.assign(end_date=end.where(end <= frame["start_date"], day_before))
+    last_paid = end.where(end <= frame["start_date"], day_before)
+    return frame.assign(end_date=last_paid)
 
 
 @dataclass
@@ -311,7 +312,8 @@ class OneTable:
         seen = dict[str, None]()
         for raw in self._raw():
             words = kept_words(self.how, first.name)
-            values = parse(raw[first.name], first, keep=words).values
+            cells = raw[first.name]
+            values = parse(cells, first, keep=words).values
             different = values.dropna().unique()
             seen |= dict.fromkeys(different)
         return list(seen)
@@ -346,7 +348,8 @@ class OneTable:
         named = list[str]()
         done = 0
         for raw in pieces:
-            inside = at[(at >= done) & (at < done + len(raw))]
+            before_end = at < done + len(raw)
+            inside = at[(at >= done) & before_end]
             named += list(self._ids(raw).iloc[inside - done])
             done += len(raw)
             if len(set(named)) >= SHOWN:

@@ -48,7 +48,8 @@ def parse(
     codes, unique = pd.factorize(cells)
     written = pd.Series(unique, dtype=object)
     numeric = written.map(_is_number).astype(bool)
-    as_texts = pd.Series(map(as_text, written), dtype=TEXT)
+    words = map(as_text, written)
+    as_texts = pd.Series(words, dtype=TEXT)
     text, told = cleaned(as_texts, keep)
     if column.kind == "term" or column.choices:
         text, told = _spelled(text, told, column)
@@ -64,12 +65,13 @@ def parse(
     array = once.values.array
     values = array.take(codes, allow_fill=True)
     typed = pd.Series(values, cells.index, name=cells.name)
+    filled = text.notna()
     return replace(
         once,
         values=typed,
         seen=once.seen or seen,
         bad=_spread(bad, codes, cells.index),
-        filled=_spread(text.notna(), codes, cells.index),
+        filled=_spread(filled, codes, cells.index),
         repairs=_repairs(told, codes),
     )
 
@@ -100,7 +102,8 @@ def _repairs(told: pd.Series, codes: np.ndarray) -> dict[str, int]:
     filled = codes[codes >= 0]
     counts = np.bincount(filled, minlength=len(told))
     by_value = pd.Series(counts)
-    by_words = by_value.groupby(told.to_numpy(), sort=False).sum()
+    grouped = by_value.groupby(told.to_numpy(), sort=False)
+    by_words = grouped.sum()
     without_none = by_words.drop("", errors="ignore")
     return without_none.to_dict()
 
@@ -124,7 +127,8 @@ def _spelled(text: pd.Series, told: pd.Series, column: Column) -> tuple[pd.Serie
     differs = meant.notna() & (meant != text)
     changed = differs.fillna(False).astype(bool)
     before = "'" + text.astype(object) + "' read as "
-    told = told.mask(changed, before + meant.astype(object))
+    said_text = before + meant.astype(object)
+    told = told.mask(changed, said_text)
     return text.where(~changed, meant), told
 
 

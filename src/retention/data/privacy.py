@@ -72,7 +72,8 @@ def fingerprint(key: bytes) -> str:
 
 
 def _code(key: bytes, kind: str, value: str) -> str:
-    signature = hmac.new(key, f"{kind}\0{value}".encode(), hashlib.sha256)
+    message = f"{kind}\0{value}".encode()
+    signature = hmac.new(key, message, hashlib.sha256)
     digest = signature.digest()
     return f"{kind}-{base64.b32encode(digest).decode().lower()[:DIGITS]}"
 

@@ -126,7 +126,8 @@ def heading_key(heading: str) -> str:
     ('endedat', 'adbudgetmo')
     """
     bare = re.sub(r"\([^)]*\)|\[[^\]]*\]", "", heading)
-    return re.sub(r"[\W_]+", "", (bare if re.search(r"\w", bare) else heading).casefold())
+    meant = bare if re.search(r"\w", bare) else heading
+    return re.sub(r"[\W_]+", "", meant.casefold())
 
 
 def by_key(headings: tuple[str, ...]) -> dict[str, str]:

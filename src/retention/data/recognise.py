@@ -237,7 +237,8 @@ def _not_an_end(
     known = {}
     for name in names:
         if name in sheet.headings:
-            known[name] = _typed(sheet.rows, sheet.headings[name][0], name)
+            named = sheet.headings[name][0]
+            known[name] = _typed(sheet.rows, named, name)
     if _ends_of_terms(ends, known):
         return "each lies exactly one term after its start, as the ends of terms do"
     return _later_than_all(ends, known)
@@ -344,7 +345,8 @@ def _spellings(table: Table, sheet: Sheet, out: Draft) -> None:
         parsed = parse(cells, column, form)
         if parsed.kind in ASKED:
             example = parsed.seen[0]
-            sheet.formats.append((column.name, example, ASKED[parsed.kind]))
+            asked = ASKED[parsed.kind]
+            sheet.formats.append((column.name, example, asked))
             out.questions.append(f"{table.name}.{column.name}: how it is written")
         elif column.kind == "term" and parsed.bad.any():
             unknown = {word.casefold(): word for word in texts(cells)[parsed.bad].unique()}

@@ -52,7 +52,8 @@ def settled(table: Table, frame: pd.DataFrame, how: TableSettings, unsure: pd.Se
     if table.name == "clients" or table.apart or not key:
         return Settled(frame)
     needed = [name for name in key if table.column(name).required]
-    whole = frame[needed].notna().all(axis=1)
+    values = frame[needed].notna()
+    whole = values.all(axis=1)
     twice = frame.duplicated(key, keep=False) & whole
     if not twice.any():
         return Settled(frame)
@@ -134,7 +135,8 @@ def _disagree(table: Table, rows: pd.DataFrame, key: Sequence[str]) -> list[Faul
         return []
     names = ", ".join(name for name in shared if counts[name].gt(1).any())
     keys = ", ".join(key)
-    said = {"key": keys, "names": names, "shared": ", ".join(shared)}
+    shared_names = ", ".join(shared)
+    said = {"key": keys, "names": names, "shared": shared_names}
     differing = _told(table, rows[odd], "parts differ", **said)
     return [differing]
 

@@ -86,7 +86,8 @@ def _warning(rule: Rule, frames: Frames, last: pd.Timestamp) -> Fault | None:
     problem = problem.format(**said)
     remedy = rule.remedy or remedy.format(**said)
     count = int(mask.sum())
-    return Fault(rule.table, rule.column, problem, count, tuple(ids[:SHOWN]), remedy)
+    first_ids = tuple(ids[:SHOWN])
+    return Fault(rule.table, rule.column, problem, count, first_ids, remedy)
 
 
 def _said(rule: Rule) -> dict[str, Any]:
@@ -112,7 +113,8 @@ def given_twice(table: str, rows: pd.DataFrame) -> Fault | None:
     """The warning that a table seems to be given twice, for one whose rows are added up once it is
     read.
     """
-    rule = Rule(table, str(rows.columns[0]), "twice")
+    first_column = str(rows.columns[0])
+    rule = Rule(table, first_column, "twice")
     return _warning(rule, {table: rows}, NEVER)
 
 

@@ -116,7 +116,8 @@ class Doubts:
         known = values.dropna().astype(float)
         known = known if column == "nps" else known[known > 0]
         if len(known):
-            self.seen.setdefault(name, []).append((len(known), known.min(), known.max()))
+            seen_before = self.seen.setdefault(name, [])
+            seen_before.append((len(known), known.min(), known.max()))
 
     def questions(self) -> list[str]:
         """A question for each column whose values fit another scale than the usual one."""

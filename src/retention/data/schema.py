@@ -199,4 +199,5 @@ def as_csv(frame: pd.DataFrame) -> str:
         for c, text in words.items()
     }
     made = frame.assign(**marked)
-    return str(made.to_csv(index=False, date_format="%Y-%m-%d", lineterminator="\n"))
+    written = made.to_csv(index=False, date_format="%Y-%m-%d", lineterminator="\n")
+    return str(written)

@@ -282,7 +282,8 @@ class Database:
             [str(value) if isinstance(value, bool) else value for value in row] for row in result
         ]
         headings = list(result.keys())
-        return _headed(pd.DataFrame(rows, columns=headings, dtype=object))
+        frame = pd.DataFrame(rows, columns=headings, dtype=object)
+        return _headed(frame)
 
     def names(self, connection: Any) -> list[str]:
         """The tables and views that the database shows."""

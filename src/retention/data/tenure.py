@@ -32,7 +32,8 @@ def last_whole_month(snapshot: dt.date) -> dt.date:
     (datetime.date(2019, 12, 31), datetime.date(2020, 1, 31))
     """
     day_after = snapshot + dt.timedelta(days=1)
-    return day_after.replace(day=1) - dt.timedelta(days=1)
+    first_of_month = day_after.replace(day=1)
+    return first_of_month - dt.timedelta(days=1)
 
 
 class Tenure:

@@ -18,14 +18,16 @@ def month_number(day: Expr) -> Expr:
 def day_number(day: Expr) -> Expr:
     """Days since the year 0 (civil calendar), by whole-number sums, which every engine can do."""
     year = day.dt.year()
-    return _civil(year, day.dt.month(), day.dt.day())
+    month = day.dt.month()
+    return _civil(year, month, day.dt.day())
 
 
 def last_day_number(month: Expr) -> Expr:
     """The `day_number` of the last day of a month that is counted as by `month_number`."""
     after = month + 1
     first_day = nw.lit(1)
-    return _civil(after // 12, after % 12 + 1, first_day) - 1
+    month_after = after % 12 + 1
+    return _civil(after // 12, month_after, first_day) - 1
 
 
 def _civil(year: Expr, month: Expr, day: Expr) -> Expr:
@@ -33,5 +35,7 @@ def _civil(year: Expr, month: Expr, day: Expr) -> Expr:
     early = (month <= 2).cast(nw.Int64)
     year = year - early
     month = month + early * 12
-    leap_days = year * 365 + year // 4 - year // 100 + year // 400
-    return leap_days + (153 * (month - 3) + 2) // 5 + day
+    common = year * 365 + year // 4
+    leap_days = common - year // 100 + year // 400
+    before_month = 153 * (month - 3) + 2
+    return leap_days + before_month // 5 + day

@@ -52,7 +52,8 @@ def people_names(staff: pd.DataFrame | None) -> pd.Series:
         .astype(str)
     )
     with_id = named + " (" + named.index.astype(str) + ")"
-    return named.where(~named.duplicated(keep=False), with_id)
+    repeated = named.duplicated(keep=False)
+    return named.where(~repeated, with_id)
 
 
 def standing(snapshots: pd.DataFrame) -> pd.DataFrame:
@@ -64,7 +65,8 @@ def standing(snapshots: pd.DataFrame) -> pd.DataFrame:
     newest = snapshots["month"] == snapshots["month"].max()
     now = snapshots[newest].set_index("client_id")
     free = now["exit_possible"] > 0
-    return pd.DataFrame({"margin": now["worth_a_month"], "free": free})
+    columns = {"margin": now["worth_a_month"], "free": free}
+    return pd.DataFrame(columns)
 
 
 def yes(values: pd.Series, unknown: bool = False) -> pd.Series:

@@ -277,7 +277,8 @@ def _about_starts(clients: pd.DataFrame) -> Iterator[str]:
         other_days = clients.loc[~piled, "start_date"]
         others = other_days.value_counts()
         top_day = _date(days.index[0])
-        said = {"day": top_day, "most": int(others.max()), "rows": len(clients)}
+        most = int(others.max())
+        said = {"day": top_day, "most": most, "rows": len(clients)}
         yield _start_question("pile", count=int(piled.sum()), **said)
 
 
@@ -321,7 +322,8 @@ def _about_notice(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]:
     by_month = (rows["end_date"] + DAY).dt.day.isin([1]) | (early > 0) & _months_after(
         rows["start_date"], rows["end_date"] + DAY
     )
-    by_chance = np.where(by_month, len(NOTICE_WINDOWS) / terms, width / (terms * DAYS_A_MONTH))
+    share = width / (terms * DAYS_A_MONTH)
+    by_chance = np.where(by_month, len(NOTICE_WINDOWS) / terms, share)
     chance = (
         _chance(gathered, len(rows), float(np.minimum(by_chance, 1).mean())) if gathered else 1.0
     )
@@ -336,7 +338,8 @@ def _about_last_days(clients: pd.DataFrame, last: pd.Timestamp) -> Iterator[str]
     """
     rows = clients[clients["end_date"] <= last]
     kind = rows["end_initiator"] if "end_initiator" in rows else pd.Series(pd.NA, rows.index)
-    kinds = kind.astype(object).where(kind.notna(), CLIENT)
+    plain = kind.astype(object)
+    kinds = plain.where(kind.notna(), CLIENT)
     evidence = past_due(rows.assign(end_kind=kinds), 0)
     count, day_before = on_anniversary(rows)
     more = (

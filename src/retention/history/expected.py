@@ -56,7 +56,8 @@ def ends_over_expected(
     on_due = rows["to_month"] % terms == 0
     due = on_due.to_numpy()
     locked = np.where(due, "due", "locked")
-    rows = rows.assign(freedom=np.where(terms == 1, "monthly", locked))
+    freedom = np.where(terms == 1, "monthly", locked)
+    rows = rows.assign(freedom=freedom)
     everybody = np.ones(len(rows), dtype=bool)
     if by_others and rows[by].nunique() <= MANY:
         hazard = np.zeros(len(rows))
@@ -85,7 +86,8 @@ def _hazard(
     from the clients of everybody but its own person, one step from the estimate: as good as a fit
     each where they are many.
     """
-    free_to_go = rows.loc[among & (rows["left"] == 1), "freedom"]
+    gone = rows["left"] == 1
+    free_to_go = rows.loc[among & gone, "freedom"]
     alive = rows["freedom"].isin(free_to_go).to_numpy()
     kinds = [kind for kind in ("due", "locked") if (rows["freedom"][alive] == kind).any()]
     X = pd.DataFrame(
@@ -107,7 +109,8 @@ def _hazard(
     if people is not None:
         codes = pd.factorize(people)[0]
         first, code = np.unique(codes[fitted], return_inverse=True)
-        theta = np.tile(fit.theta, (codes.max() + 1, 1))
+        people_count = codes.max() + 1
+        theta = np.tile(fit.theta, (people_count, 1))
         theta[first] = fit.without_each(code)
         theta = theta[codes]
     return np.where(alive, fit.expected_for(X.to_numpy(float), E, theta), 0.0)

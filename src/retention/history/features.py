@@ -279,7 +279,8 @@ def _in_charge(rows: Lazy, frames: Mapping[str, Lazy]) -> Lazy:
     named = nw.col("rep_id") if known else nw.lit(None, nw.String)
     last = last_day_number(nw.col("month"))
     named_text = named.cast(nw.String)
-    asked = rows.with_columns(day=last, began=nw.col("first_date"), named=named_text)
+    first_date = nw.col("first_date")
+    asked = rows.with_columns(day=last, began=first_date, named=named_text)
     assignments = frames.get("assignments")
     staff = frames.get("staff")
     key = ["spell", "month"]

@@ -16,7 +16,8 @@ def follow_up(spells: pd.DataFrame, *, unknown: str = CLIENT, by: str = "end") -
     the month in which notice was given instead of the month it ends (METHODS 0 says why contract
     comparisons do not).
     """
-    kinds = spells["end_kind"].replace(UNKNOWN, unknown).map(KINDS)
+    kinds_known = spells["end_kind"].replace(UNKNOWN, unknown)
+    kinds = kinds_known.map(KINDS)
     kind = kinds.where(spells["ended"]).fillna(0)
     stop = spells["stop_months"]
     if by == "decision":

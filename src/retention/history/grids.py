@@ -151,7 +151,8 @@ def placed(
     no place.
     """
     columns = spells[["client_id", "start_date", "end_date"]]
-    who = columns.assign(row=np.arange(len(spells)))
+    rows_numbered = np.arange(len(spells))
+    who = columns.assign(row=rows_numbered)
     dated = {"client_id": rows["client_id"], "day": rows[day], "value": values}
     at = pd.DataFrame(dated).dropna()
     at = at.merge(who, on="client_id")

@@ -62,7 +62,8 @@ class Model:
     @property
     def room(self) -> float:
         """How many further parameters there are ends for; the band rates are no covariates."""
-        return float(self.left.sum() / EVENTS_A_PARAMETER - self.covariates.shape[1])
+        ends = self.left.sum() / EVENTS_A_PARAMETER
+        return float(ends - self.covariates.shape[1])
 
     def fit(self, blocks: Mapping[str, pd.DataFrame]) -> Fit:
         """The regression with these blocks; NotFittedError where it has no finite answer."""
@@ -129,7 +130,8 @@ class Model:
                 change[name] = 0.0
                 continue
             moved = alone.coefficient(self.target)
-            change[name] = abs(moved - fit.coefficient(self.target))
+            base = fit.coefficient(self.target)
+            change[name] = abs(moved - base)
         return sorted(change, key=lambda name: -change[name])
 
 
@@ -326,6 +328,7 @@ def listed(names: Sequence[str]) -> str:
     if len(names) < 2:
         return names[0] if names else ""
     all_but_last = ", ".join(names[:-1])
-    text = say("held.list.pair", first=all_but_last, last=names[-1])
+    last_name = names[-1]
+    text = say("held.list.pair", first=all_but_last, last=last_name)
     keys = map(key_of, names)
     return Said(text, "+".join(keys))

@@ -53,40 +53,45 @@ def with_reps(
     null where nobody is in charge or the rep is the one named at signing. Tables have all columns
     that they may have.
     """
-    last_days = (
-        None
-        if staff is None
-        else staff.select("staff_id", last_there=day_number(nw.col("ended_on")))
-    )
+    last_days = None
+    if staff is not None:
+        last_days = staff.select("staff_id", last_there=day_number(nw.col("ended_on")))
     rows = _until_gone(asked, last_days)
     if assignments is None:
         unknown = nw.lit(None, nw.Float64)
         return rows.with_columns(rep=nw.col("named"), rep_since=unknown)
     stints = _stints(assignments, last_days)
-    columns = [*key, "client_id", "day", "began", "named"]
-    about = dict.fromkeys(columns)
-    wanted = asked.select(*about)
-    begun = wanted.join(stints, on="client_id", how="inner")
-    begun = begun.filter(
-        nw.col("first") <= nw.col("day"),
-        nw.col("noted") <= nw.col("day"),
-        nw.col("last") >= nw.col("began"),
-        (nw.col("first") >= nw.col("began") - EARLY) | nw.col("named").is_null(),
-    )
-    ongoing = nw.when(nw.col("last") >= nw.col("day"))
-    running = ongoing.then(nw.col("number")).otherwise(nw.lit(0))
-    numbered = begun.with_columns(number=running).group_by(*key)
-    in_force = numbered.agg(number=nw.col("number").max())
-    rows = rows.join(in_force, on=list(key), how="left")
+    rows = rows.join(_in_force(asked, stints, key), on=list(key), how="left")
     people = stints.select("client_id", "number", rep="staff_id", rep_since="since")
     silent = nw.col("number").is_null()
-    known = nw.col("number").fill_null(0).cast(nw.Int64)
-    rows = rows.with_columns(number=known, silent=silent)
+    filled = nw.col("number").fill_null(0)
+    rows = rows.with_columns(number=filled.cast(nw.Int64), silent=silent)
     rows = rows.join(people, on=["client_id", "number"], how="left")
-    silent_named = nw.when(nw.col("silent")).then(nw.col("named"))
-    rep = silent_named.otherwise(nw.col("rep"))
-    named = rows.with_columns(rep=rep)
+    without = nw.when(nw.col("silent"))
+    silent_named = without.then(nw.col("named"))
+    named = rows.with_columns(rep=silent_named.otherwise(nw.col("rep")))
     return named.drop("number", "silent")
+
+
+def _in_force(asked: Lazy, stints: Lazy, key: Sequence[str]) -> Lazy:
+    """For each row of `asked` about which stints are on record, the `number` of the one in force,
+    the newest; 0 where all are over.
+    """
+    day = nw.col("day")
+    began = nw.col("began")
+    last = nw.col("last")
+    about = dict.fromkeys([*key, "client_id", "day", "began", "named"])
+    begun = asked.select(*about).join(stints, on="client_id", how="inner")
+    begun = begun.filter(
+        nw.col("first") <= day,
+        nw.col("noted") <= day,
+        last >= began,
+        (nw.col("first") >= began - EARLY) | nw.col("named").is_null(),
+    )
+    ongoing = nw.when(last >= day)
+    running = ongoing.then(nw.col("number")).otherwise(nw.lit(0))
+    numbered = begun.with_columns(number=running).group_by(*key)
+    return numbered.agg(number=nw.col("number").max())
 
 
 def _until_gone(asked: Lazy, last_days: Lazy | None) -> Lazy:
@@ -97,7 +102,8 @@ def _until_gone(asked: Lazy, last_days: Lazy | None) -> Lazy:
     rows = asked.join(renamed, on="named", how="left")
     still_there = nw.col("last_there") >= nw.col("day")
     there = nw.col("last_there").is_null() | still_there
-    named_there = nw.when(there).then(nw.col("named"))
+    if_there = nw.when(there)
+    named_there = if_there.then(nw.col("named"))
     return rows.with_columns(named=named_there).drop("last_there")
 
 
@@ -161,7 +167,8 @@ def reps_on(
     )
     by_row = made.set_index("row")["rep"]
     reps = by_row.reindex(range(len(at)))
-    names = reps.astype(object).where(reps.notna(), None)
+    objects = reps.astype(object)
+    names = objects.where(reps.notna(), None)
     return names.set_axis(at.index)
 
 
@@ -208,7 +215,8 @@ def reps_by_month(
     dated = at.assign(day=day)
     reps = reps_on(dated, "day", assignments, staff).fillna(NOBODY)
     names = reps.to_numpy(object)
-    return np.asarray(names.reshape(len(spells), months))
+    table = names.reshape(len(spells), months)
+    return np.asarray(table)
 
 
 def spans(
@@ -221,7 +229,8 @@ def spans(
     """
     columns = ["client_id", "start_date", "end_date", "rep_id"]
     about = spells.reindex(columns=columns)
-    about = about.assign(row=np.arange(len(spells)), client_id=about["client_id"].astype("string"))
+    numbers = np.arange(len(spells))
+    about = about.assign(row=numbers, client_id=about["client_id"].astype("string"))
     changes = _changes(about, assignments, staff)
     at_start = about.assign(day=about["start_date"])
     parts = [at_start, *([changes] if len(changes) else [])]
@@ -230,12 +239,15 @@ def spans(
     days = days.assign(rep=names.fillna(NOBODY))
     days["month"] = whole_months(days["start_date"], days["day"])
     order = ["row", "day"]
-    days = days.sort_values(order, kind="stable").drop_duplicates(["row", "month"], keep="last")
+    in_order = days.sort_values(order, kind="stable")
+    days = in_order.drop_duplicates(["row", "month"], keep="last")
     same_rep = days["rep"] == days["rep"].shift()
-    same = same_rep & (days["row"] == days["row"].shift())
+    previous = days["row"].shift()
+    same = same_rep & (days["row"] == previous)
     days = days[~same.astype(bool)]
     whole = days["month"].astype(int)
-    days["span"] = list(zip(whole, days["rep"], strict=True))
+    pairs = zip(whole, days["rep"], strict=True)
+    days["span"] = list(pairs)
     return days.groupby("row")["span"].agg(tuple).reindex(range(len(spells))).set_axis(spells.index)
 
 
@@ -261,7 +273,8 @@ def _changes(
         gone = by_person.set_index("staff_id")["ended_on"]
         everybody = pd.concat(people, ignore_index=True)
         who = everybody.drop_duplicates()
-        last_day = pd.to_datetime(who["staff_id"].map(gone)) + DAY
+        last_known = who["staff_id"].map(gone)
+        last_day = pd.to_datetime(last_known) + DAY
         days.append(who[["client_id"]].assign(day=last_day))
     if not days:
         return about.head(0).assign(day=pd.NaT)
@@ -346,9 +359,10 @@ def closed(assignments: pd.DataFrame, staff: pd.DataFrame | None) -> pd.DataFram
     rows = columns_of({"assignments": assignments}, "assignments", *COLUMNS)
     if staff is None or "ended_on" not in staff:
         return rows
-    gone = pd.to_datetime(
-        rows["staff_id"].map(staff.drop_duplicates("staff_id").set_index("staff_id")["ended_on"])
+    last_days = rows["staff_id"].map(
+        staff.drop_duplicates("staff_id").set_index("staff_id")["ended_on"]
     )
+    gone = pd.to_datetime(last_days)
     return rows.assign(
         to_date=rows["to_date"].where(~(gone < rows["to_date"].fillna(pd.Timestamp.max)), gone)
     )
@@ -367,16 +381,19 @@ def new_reps(
         return pd.DataFrame(columns=columns)
     starts = ["client_id", "from_date"]
     begin = _typed("assignments", assignments, COLUMNS)[starts].rename(columns={"from_date": "day"})
+    numbers = np.arange(len(spells))
     who = spells.reindex(columns=["client_id", "start_date", "end_date", "rep_id"]).assign(
-        row=np.arange(len(spells))
+        row=numbers
     )
     who["client_id"] = who["client_id"].astype("string")
     later = begin.merge(who, on="client_id")
     after_end = ~(later["day"] > later["end_date"])
     inside = (later["day"] > later["start_date"]) & after_end
     starting = who.assign(day=who["start_date"])
-    days = pd.concat([starting, later[inside]], ignore_index=True)
-    with_rep = days.assign(rep=reps_on(days, "day", assignments, staff))
+    parts = [starting, later[inside]]
+    days = pd.concat(parts, ignore_index=True)
+    reps = reps_on(days, "day", assignments, staff)
+    with_rep = days.assign(rep=reps)
     days = with_rep.dropna(subset=["rep"])
     in_order = days.sort_values(["row", "day"], kind="stable")
     days = in_order.drop_duplicates(["row", "rep"])

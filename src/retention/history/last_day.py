@@ -49,7 +49,8 @@ def _newest_recorded(frames: Mapping[str, pd.DataFrame]) -> dt.date | None:
     years = pd.Timedelta(days=YEARS_AHEAD * 366)
     if newest - bulk > years:
         day = newest.date()
-        raise ConfigError(say("study.refused.newest", newest=day, bulk=bulk.date()))
+        usual = bulk.date()
+        raise ConfigError(say("study.refused.newest", newest=day, bulk=usual))
     return newest.date()
 
 

@@ -130,7 +130,8 @@ def _log(column: str) -> Expr:
     """The logarithm of a column; missing where it is not above 0."""
     number = nw.col(column)
     value = number.cast(nw.Float64)
-    return nw.when(value > 0).then(value).log()
+    positive = nw.when(value > 0)
+    return positive.then(value).log()
 
 
 def _with_cost(hours: Lazy, staff: Lazy | None) -> Lazy:
@@ -153,7 +154,8 @@ def _with_due_day(invoices: Lazy) -> Lazy:
     A credit note is there from its day of issue on; a payment ahead of time settles nothing older.
     """
     credit = nw.col("amount") < 0
-    issued = nw.when(credit).then(nw.col("issued_on"))
+    credited = nw.when(credit)
+    issued = credited.then(nw.col("issued_on"))
     due = issued.otherwise(nw.col("due_on"))
     return invoices.with_columns(due_on=due)
 
@@ -169,7 +171,8 @@ def _with_lateness(payments: Lazy, invoices: Lazy) -> Lazy:
     paid = (bill > 0) & (amount > 0)  # a refund is no late payment
     # Books differ in how they write that a credit note was paid out.
     refund = nw.when(bill < 0)
-    settled = refund.then(-amount.abs()).otherwise(amount)
+    refunded = refund.then(-amount.abs())
+    settled = refunded.otherwise(amount)
     rows = payments.join(about, on="invoice_id", how="inner")
     lateness = nw.when(paid).then(late)
     return rows.with_columns(amount=settled, days_late=lateness)
@@ -246,8 +249,10 @@ def _carried(rows: Lazy, measures: Sequence[str]) -> Lazy:
     for measure in measures:
         number = nw.col(f"{measure}__n")
         mean = nw.col(f"{measure}__sum") / number
-        seen[f"{measure}__seen"] = nw.when(number > 0).then(nw.col("month"))
-        last[f"{measure}__last"] = nw.when(number > 0).then(mean)
+        given = nw.when(number > 0)
+        seen[f"{measure}__seen"] = given.then(nw.col("month"))
+        given_some = nw.when(number > 0)
+        last[f"{measure}__last"] = given_some.then(mean)
     carried = {}
     for name in last:
         value = nw.col(name)
@@ -256,7 +261,8 @@ def _carried(rows: Lazy, measures: Sequence[str]) -> Lazy:
     for name in seen:
         filled = nw.col(name).fill_null(strategy="forward")
         carried[name] = over(filled)
-    return rows.with_columns(**seen, **last).with_columns(**carried)
+    counted_rows = rows.with_columns(**seen, **last)
+    return counted_rows.with_columns(**carried)
 
 
 def over(values: Expr) -> Expr:
@@ -310,7 +316,8 @@ def _silent() -> Expr:
     asked = _rolled("asked__sum", SHORT)
     answered = _rolled("answered__sum", SHORT)
     silent = 1 - answered / asked
-    return nw.when(asked > 0).then(silent.clip(lower_bound=0))
+    some = nw.when(asked > 0)
+    return some.then(silent.clip(lower_bound=0))
 
 
 def _margin_share() -> Expr:
@@ -346,7 +353,8 @@ def _arrears() -> Expr:
     """What is due and not paid, in monthly fees."""
     billed = _rolled("paid_fee__n", LONG)
     fees = _rolled("paid_fee__sum", LONG)
-    fee = nw.when(billed > 0).then(fees / billed)
+    some = nw.when(billed > 0)
+    fee = some.then(fees / billed)
     due = nw.col("due__sum")
     change = due - nw.col("paid__sum")
     unpaid = over(change.cum_sum())
@@ -358,5 +366,6 @@ def _gap() -> Expr:
     """The result promised at signing over the one delivered, on the log scale."""
     number = _rolled("result__n", SHORT)
     total = _rolled("result__sum", SHORT)
-    result = nw.when(number > 0).then(total / number)
+    some = nw.when(number > 0)
+    result = some.then(total / number)
     return _log("promised_result") - result

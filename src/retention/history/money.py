@@ -36,40 +36,46 @@ def monthly_money(spells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> p
     fees = tables.get("account_months")
     if fees is None or "fee" not in fees:
         return pd.DataFrame(columns=columns)
-    contracts = tables.get("contracts")
-    fees = by_term(spells, fees, contracts).table
-    amounts = fees["fee"].astype(float)
-    rows = _summed(spells, fees.assign(fee=amounts), "fee")
-    hours = tables.get("hours")
-    staff = tables.get("staff")
-    if (
-        hours is None
-        or staff is None
-        or "hourly_cost" not in staff
-        or staff["hourly_cost"].isna().all()
-    ):
+    fees = by_term(spells, fees, tables.get("contracts")).table
+    charged = fees.assign(fee=fees["fee"].astype(float))
+    rows = _summed(spells, charged, "fee")
+    spent = _spent(tables.get("hours"), tables.get("staff"))
+    if spent is None:
         without = rows.assign(cost=np.nan, margin=np.nan)
         return without[columns]
+    cost = _summed(spells, spent, "cost")
+    key = [*KEY, "month"]
+    rows = rows.merge(cost, on=key, how="left")
+    rows["cost"] = _with_idle_months(rows, cost)
+    margin = rows["fee"] - rows["cost"]
+    return rows.assign(margin=margin)[columns]
+
+
+def _spent(hours: pd.DataFrame | None, staff: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The hours with what they cost; None where what those cost who did the work is not on
+    record.
+    """
+    if hours is None or staff is None or "hourly_cost" not in staff:
+        return None
     pay = staff[["staff_id", "hourly_cost"]]
     spent = hours.merge(pay, on="staff_id", how="left")
     hourly = spent["hourly_cost"].astype(float)
-    if hourly.isna().all():  # what those cost who did the work is not on record
-        return rows.assign(cost=np.nan, margin=np.nan)[columns]
-    cost = _summed(
-        spells,
-        spent.assign(cost=spent["hours"].astype(float) * hourly.fillna(hourly.median())),
-        "cost",
-    )
-    key = [*KEY, "month"]
-    rows = rows.merge(cost, on=key, how="left")
+    if hourly.isna().all():
+        return None
+    usual = hourly.fillna(hourly.median())
+    return spent.assign(cost=spent["hours"].astype(float) * usual)
+
+
+def _with_idle_months(rows: pd.DataFrame, cost: pd.DataFrame) -> pd.Series:
+    """The cost of each row: nothing in a month without hours where hours were kept, unknown in
+    months whose hours are still coming in.
+    """
     last = _written_down(cost)
-    kept = rows["month"].between(cost["month"].min(), last) & rows["client_id"].isin(
-        cost["client_id"]
-    )
-    worked = rows["cost"].mask(rows["cost"].isna() & kept, 0.0)
-    rows["cost"] = worked.mask(rows["month"] > last)
-    margin = rows["fee"] - rows["cost"]
-    return rows.assign(margin=margin)[columns]
+    in_time = rows["month"].between(cost["month"].min(), last)
+    of_client = rows["client_id"].isin(cost["client_id"])
+    idle = rows["cost"].isna() & in_time & of_client
+    worked = rows["cost"].mask(idle, 0.0)
+    return worked.mask(rows["month"] > last)
 
 
 def _written_down(cost: pd.DataFrame) -> float:
@@ -92,7 +98,8 @@ def _summed(spells: pd.DataFrame, dated: pd.DataFrame, column: str) -> pd.DataFr
     inside = (rows["month"] >= month_of(rows["start_date"])) & ~(
         rows["month"] > month_of(rows["end_date"])
     )
-    by_engagement = rows[inside].groupby([*KEY, "month"], as_index=False)
+    key = [*KEY, "month"]
+    by_engagement = rows[inside].groupby(key, as_index=False)
     return by_engagement[column].sum(min_count=1)
 
 
@@ -109,13 +116,15 @@ def worth_by_month(money: pd.DataFrame) -> pd.DataFrame:
 
     The margin, where hours are known; else the fee. `money` as from `monthly_money`.
     """
-    in_order = money.sort_values([*KEY, "month"], kind="stable")
+    order = [*KEY, "month"]
+    in_order = money.sort_values(order, kind="stable")
     rows = in_order.reset_index(drop=True)
     by_engagement = rows.groupby(KEY)[["margin", "fee"]]
     means = by_engagement.rolling(WORTH_MONTHS, min_periods=1).mean()
     means = means.reset_index(drop=True)
     worth = means["margin"].fillna(means["fee"])
-    return rows[[*KEY, "month"]].assign(**{WORTH: worth})
+    columns = rows[[*KEY, "month"]]
+    return columns.assign(**{WORTH: worth})
 
 
 def planned_fees(spells: pd.DataFrame) -> pd.Series:

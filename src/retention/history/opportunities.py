@@ -96,7 +96,8 @@ def exit_rows(
     others = dict.fromkeys(columns)
     about += [name for name in others if name in spells and name not in taken]
     key = ["client_id", "engagement"]
-    return _with_rep(rows.merge(spells[about], on=key, how="left"))
+    whole = rows.merge(spells[about], on=key, how="left")
+    return _with_rep(whole)
 
 
 def _with_rep(rows: pd.DataFrame) -> pd.DataFrame:

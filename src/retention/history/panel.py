@@ -195,7 +195,8 @@ def _age(known: np.ndarray, at: np.ndarray, newest: np.ndarray, reach: np.ndarra
     """
     longest = known.shape[1] + 1
     months = np.arange(1, longest)
-    answered = np.fmax.accumulate(np.where(known, months, np.nan), axis=1)
+    month_answered = np.where(known, months, np.nan)
+    answered = np.fmax.accumulate(month_answered, axis=1)
     latest = np.clip(newest - 1, 0, None)
     age = newest - answered[at, latest]
     within = (newest >= 1) & (age < reach)

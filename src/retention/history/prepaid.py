@@ -94,7 +94,8 @@ class Payer:
         """Months between payments where they come at regular intervals of two months or more, three
         times at least.
         """
-        pairs = zip(self.at, self.at[1:], strict=False)
+        later = self.at[1:]
+        pairs = zip(self.at, later, strict=False)
         gaps = {after - before for before, after in pairs}
         enough = len(self.at) >= REGULAR
         regular = enough and len(gaps) == 1
@@ -129,7 +130,8 @@ def by_term(
     if "fee" not in table or table["fee"].isna().all():
         return ByTerm(table, nothing, nothing)
     rows = _paid(spells, table)
-    paid_months = table.loc[table["fee"].notna(), "month"]
+    has_fee = table["fee"].notna()
+    paid_months = table.loc[has_fee, "month"]
     newest = int(month_of(paid_months).max())
     lumps = []
     moved = []
@@ -137,12 +139,14 @@ def by_term(
         covered: set[int] = set()
         for k, months in _lumps(payer):
             at = payer.at[k]
-            lumps.append((spell, at, payer.amounts[k], months))
+            amount = payer.amounts[k]
+            lumps.append((spell, at, amount, months))
             if months:
                 shares = _shares(payer, k, months, covered)
                 moved += [(spell, position, share) for position, share in shares.items()]
                 taken = -payer.amounts[k]
-                moved.append((spell, payer.at[k], taken))
+                when = payer.at[k]
+                moved.append((spell, when, taken))
     payments = _payments(lumps, spells)
     spreading = payments[payments["months"] > 0]
     spread = spreading.reset_index(drop=True)
@@ -170,7 +174,8 @@ def _paid(spells: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(position=position)
     after_end = rows["month"] > rows["last"]
     inside = (rows["position"] >= -AHEAD) & ~after_end
-    by_position = rows[inside].groupby(["spell", "position"], as_index=False)
+    key = ["spell", "position"]
+    by_position = rows[inside].groupby(key, as_index=False)
     return by_position["fee"].sum()
 
 
@@ -180,42 +185,47 @@ def _payers(
     """The engagements in which a payment is followed by months without one; as few as may be, for
     each is looked at.
     """
-    by_spell = rows.groupby("spell")["fee"]
-    largest = by_spell.transform("max")
-    paid = rows["fee"] > 0
-    rows = rows[paid & (rows["fee"] > NEXT_TO_NOTHING * largest)].sort_values(["spell", "position"])
+    rows = _real_payments(rows)
     first = month_of(spells["start_date"]).to_numpy()
     end = month_of(spells["end_date"]).to_numpy(float)
     known_end = np.where(end <= newest, end, np.nan)
     last = known_end - first
     open_end = np.isnan(last)
     known = np.where(open_end, newest - first, last) + 1
-    after = (
-        rows.groupby("spell")["position"]
-        .shift(-1)
-        .fillna(pd.Series(known[rows["spell"]], rows.index))
-    )
     planned = _planned(spells)
-    usual_fee = planned[rows["spell"]]
-    typical = (
-        rows.groupby("spell")["fee"]
-        .transform("median")
-        .clip(upper=pd.Series(usual_fee, rows.index))
-    )
-    newest_row = rows["spell"].ne(rows["spell"].shift(-1))
-    newest_large = newest_row & (rows["fee"] >= LARGE * typical)
-    long_silent = (after - rows["position"] >= LEAST_SILENCE) | newest_large
-    silent = rows.loc[long_silent, "spell"].unique()
-    silent_spells = spells.iloc[silent]
-    terms = _terms(silent_spells, silent, contracts)
+    silent = _silent(rows, known, planned)
+    terms = _terms(spells.iloc[silent], silent, contracts)
     for spell, own in rows[rows["spell"].isin(silent)].groupby("spell"):
         number = int(spell)
-        unknown_end = math.isnan(last[number])
-        ended = None if unknown_end else int(last[number])
-        positions = own["position"].astype(int)
-        at = positions.tolist()
+        ended = None if open_end[number] else int(last[number])
+        at = own["position"].astype(int).tolist()
         amounts = own["fee"].tolist()
         yield number, Payer(at, amounts, int(known[number]), ended, terms[number], planned[number])
+
+
+def _real_payments(rows: pd.DataFrame) -> pd.DataFrame:
+    """The payments of each spell in order, without those that are next to nothing."""
+    largest = rows.groupby("spell")["fee"].transform("max")
+    paid = rows["fee"] > 0
+    real = paid & (rows["fee"] > NEXT_TO_NOTHING * largest)
+    return rows[real].sort_values(["spell", "position"])
+
+
+def _silent(rows: pd.DataFrame, known: np.ndarray, planned: np.ndarray) -> np.ndarray:
+    """The spells with a payment after which months stay empty, or with a large newest one.
+
+    `known` (months on record) and `planned` (fee a month) are by spell.
+    """
+    spell = rows["spell"]
+    by_spell = rows.groupby("spell")
+    until = pd.Series(known[spell], rows.index)
+    after = by_spell["position"].shift(-1).fillna(until)
+    usual_fee = pd.Series(planned[spell], rows.index)
+    typical = by_spell["fee"].transform("median").clip(upper=usual_fee)
+    newest_row = spell.ne(spell.shift(-1))
+    newest_large = newest_row & (rows["fee"] >= LARGE * typical)
+    long_silent = (after - rows["position"] >= LEAST_SILENCE) | newest_large
+    return rows.loc[long_silent, "spell"].unique()
 
 
 def _planned(spells: pd.DataFrame) -> np.ndarray:
@@ -241,7 +251,8 @@ def _terms(
     if contracts is None:
         return terms
     start = month_of(spells["start_date"])
-    about = spells[["client_id"]].assign(spell=numbers, first=start)
+    clients = spells[["client_id"]]
+    about = clients.assign(spell=numbers, first=start)
     rows = (
         contracts[["client_id", "term_start", "term_months"]].dropna().merge(about, on="client_id")
     )
@@ -365,7 +376,8 @@ def _payments(lumps: Sequence[tuple[int, int, float, int]], spells: pd.DataFrame
     columns = ["spell", "position", "amount", "months"]
     rows = pd.DataFrame(lumps, columns=columns)
     numbers = np.arange(len(spells))
-    about = spells[KEY].assign(spell=numbers, first=month_of(spells["start_date"]))
+    start = month_of(spells["start_date"])
+    about = spells[KEY].assign(spell=numbers, first=start)
     whole = rows.astype({"spell": int})
     rows = whole.merge(about, on="spell")
     month = rows["first"] + rows["position"]
@@ -384,7 +396,8 @@ def _moved(
     changes = pd.DataFrame(moved, columns=columns)
     first = month_of(spells["start_date"]).to_numpy()
     number = first[changes["spell"]] + changes["position"]
-    parts = {"year": number // 12, "month": number % 12 + 1, "day": 1}
+    month_number = number % 12 + 1
+    parts = {"year": number // 12, "month": month_number, "day": 1}
     day = pd.to_datetime(parts)
     changes = pd.DataFrame(
         {
@@ -402,4 +415,5 @@ def _moved(
     key = ["client_id", "month"]
     sums = every.groupby(key, as_index=False)
     rows = sums.agg({"fee": lambda fees: fees.sum(min_count=1), **others})
-    return pd.concat([table[~touched], rows[table.columns]], ignore_index=True)
+    both = [table[~touched], rows[table.columns]]
+    return pd.concat(both, ignore_index=True)

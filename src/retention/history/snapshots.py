@@ -102,7 +102,8 @@ def _frames(spells: pd.DataFrame, tables: Mapping[str, Any], last: int) -> dict[
     frames = {name: _polars(rows) for name, rows in tables.items() if name != "clients"}
     numbered = spells.assign(spell=range(len(spells)))
     frames["engagements"] = _polars(numbered)
-    frames["months"] = pl.DataFrame({"month": months}).lazy()
+    frame = pl.DataFrame({"month": months})
+    frames["months"] = frame.lazy()
     return frames
 
 
@@ -137,7 +138,8 @@ def _worth(rows: pd.DataFrame, spells: pd.DataFrame, told: pd.DataFrame | None) 
     if told is None:
         return worth
     key = [*KEY, "month"]
-    first = rows[key].merge(told, on=key, how="left")[WORTH]
+    told_worth = rows[key].merge(told, on=key, how="left")
+    first = told_worth[WORTH]
     return first.fillna(worth)
 
 
@@ -149,7 +151,8 @@ def _noticed_by(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: pd.Timestamp) 
     decided = spells["decision_date"] <= cutoff
     gone = spells[decided & (recorded <= cutoff)]
     keys = pd.MultiIndex.from_frame(rows[KEY])
-    key = keys.isin(pd.MultiIndex.from_frame(gone[KEY]))
+    gone_keys = pd.MultiIndex.from_frame(gone[KEY])
+    key = keys.isin(gone_keys)
     newest = rows["month"] == last_month(cutoff)
     return pd.Series(key, rows.index) & newest
 
@@ -175,7 +178,8 @@ def _away(rows: pd.DataFrame, clients: pd.DataFrame | None) -> pd.Series:
     back = month_of(next_start).where(same)
     pauses = ordered[["client_id"]].assign(first=since, until=back)
     gaps = pauses[(since < back).to_numpy()]
-    inside = rows[["client_id", "month"]].reset_index().merge(gaps, on="client_id")
+    known_rows = rows[["client_id", "month"]]
+    inside = known_rows.reset_index().merge(gaps, on="client_id")
     begun = inside["month"].ge(inside["first"])
     away = begun & inside["month"].lt(inside["until"])
     gone[inside.loc[away, "index"]] = True
@@ -188,7 +192,8 @@ def _before_record(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.Series:
     """
     if "known_from" not in spells:
         return pd.Series(False, rows.index)
-    since = spells[KEY].assign(since=month_of(pd.to_datetime(spells["known_from"])))
+    known_days = month_of(pd.to_datetime(spells["known_from"]))
+    since = spells[KEY].assign(since=known_days)
     joined = rows[KEY].merge(since, on=KEY, how="left")
     return rows["month"] < joined["since"]
 
@@ -279,5 +284,6 @@ def _starts(rows: pd.DataFrame, window: Window, min_events: int, block: int) -> 
         return []
     last_count = int(counts[-1])
     first, last = int(counts[0]), last_count
-    backwards = range(last + 1 - block, first - 1, -block)
+    last_start = last + 1 - block
+    backwards = range(last_start, first - 1, -block)
     return list(backwards)[::-1]

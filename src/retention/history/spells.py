@@ -99,7 +99,6 @@ def build_spells(
     clients a later day. Text may be of any dtype. Source: METHODS 0.
     """
     last = pd.Timestamp(cutoff)
-    after = pd.Timestamp(cutoff) + DAY
     known = _as_known(clients, last)
     rows = _merge_pauses(known, last, pause_days)
     begin = pd.Timestamp(records_begin) if records_begin else rows["start_date"].min()
@@ -107,29 +106,47 @@ def build_spells(
     seen = ~(rows["end_date"] < since)
     rows = rows[seen].reset_index(drop=True)
     since = since[seen].reset_index(drop=True)
-    has_end = rows["end_date"].notna()
-    rows["decision_assumed"] = has_end & rows["decision_date"].isna()
-    before = rows["end_date"] - pd.Timedelta(days=notice_days)
-    noticed = before.clip(lower=rows["start_date"])
-    decided = rows["decision_date"].fillna(noticed)
-    rows["decision_date"] = decided.clip(upper=rows["end_date"])
-    whose = rows["end_initiator"].fillna(UNKNOWN)
-    rows["end_kind"] = whose.where(rows["end_date"].notna())
-    observed = whole_months(rows["start_date"], after)
-    last_month = month_of_end(rows["start_date"], rows["end_date"], end_grace_days)
-    rows["gone"] = rows["end_date"] <= last
-    counted = rows["gone"] & (last_month <= observed)
-    begun = started_months(rows["start_date"], since).clip(lower=0)
-    rows["entry_months"] = begun.astype(int)
-    rows["observed_months"] = observed.astype(int)
-    stop = np.where(counted, last_month, observed)
-    rows["stop_months"] = stop.astype(int)
-    later = last_month > rows["entry_months"]
-    rows["ended"] = counted & later
-    not_counted = ~rows["ended"]
-    rows["cut_short"] = rows["gone"] & not_counted
+    rows = _with_decisions(rows, notice_days)
+    rows = _with_months(rows, since, last, end_grace_days)
     number = rows.groupby("client_id").cumcount()
     rows["engagement"] = number + 1
+    return rows
+
+
+def _with_decisions(rows: pd.DataFrame, notice_days: int) -> pd.DataFrame:
+    """The spells with the day of decision, counted back from the end where it is not on record, and
+    whose it was.
+    """
+    end = rows["end_date"]
+    has_end = end.notna()
+    assumed = has_end & rows["decision_date"].isna()
+    before = end - pd.Timedelta(days=notice_days)
+    noticed = before.clip(lower=rows["start_date"])
+    decided = rows["decision_date"].fillna(noticed)
+    whose = rows["end_initiator"].fillna(UNKNOWN)
+    rows["decision_assumed"] = assumed
+    rows["decision_date"] = decided.clip(upper=end)
+    rows["end_kind"] = whose.where(has_end)
+    return rows
+
+
+def _with_months(
+    rows: pd.DataFrame, since: pd.Series, last: pd.Timestamp, grace_days: int
+) -> pd.DataFrame:
+    """The spells with their months under observation, and whether their end is counted in one."""
+    start = rows["start_date"]
+    observed = whole_months(start, last + DAY)
+    last_month = month_of_end(start, rows["end_date"], grace_days)
+    gone = rows["end_date"] <= last
+    counted = gone & (last_month <= observed)
+    begun = started_months(start, since).clip(lower=0)
+    stop = np.where(counted, last_month, observed)
+    rows["gone"] = gone
+    rows["entry_months"] = begun.astype(int)
+    rows["observed_months"] = observed.astype(int)
+    rows["stop_months"] = stop.astype(int)
+    rows["ended"] = counted & (last_month > rows["entry_months"])
+    rows["cut_short"] = gone & ~rows["ended"]
     return rows
 
 
@@ -359,10 +376,29 @@ def _recorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFra
     A term that another one replaced before it was due gave no opportunity to leave: it has no cycle
     of its own. Where nobody said whether a term renews itself, it is taken to.
     """
+    spell = ["client_id", "engagement"]
+    rows = _begun_terms(spells, contracts, spell)
+    term = rows["term"].astype(int)
+    renews = pd.Series(True, rows.index)
+    if "auto_renew" in rows:
+        renews = rows["auto_renew"].fillna(True).astype(bool)
+    cycles = _cycles(rows, spell, term, renews)
+    rows = rows.assign(term_months=term, auto_renew=renews, cycles=cycles)
+    keys = rows[spell].drop_duplicates()
+    told = keys.assign(told=True)
+    silent = _signed_terms(spells).merge(told, on=spell, how="left")
+    signed_only = silent[silent["told"].isna()]
+    return pd.concat([rows, signed_only], ignore_index=True)
+
+
+def _begun_terms(spells: pd.DataFrame, contracts: pd.DataFrame, spell: list[str]) -> pd.DataFrame:
+    """The terms that began within a spell, in order, with the month `first_month` in which each
+    did; of several in one month the last.
+    """
     base = _follow_up(spells).assign(start_date=spells["start_date"])
-    columns = ["client_id", "term_start", "term_months"] + (
-        ["auto_renew"] if "auto_renew" in contracts else []
-    )
+    columns = ["client_id", "term_start", "term_months"]
+    if "auto_renew" in contracts:
+        columns.append("auto_renew")
     renamed = contracts[columns].rename(columns={"term_months": "term"})
     rows = renamed.merge(base, on="client_id")
     # To the nearest month: a contract may start some days before or after the service.
@@ -370,36 +406,27 @@ def _recorded_terms(spells: pd.DataFrame, contracts: pd.DataFrame) -> pd.DataFra
     rows["first_month"] = whole_months(rows["start_date"], about_then)
     begins_before = rows["first_month"] < rows["stop_months"]
     rows = rows[(rows["first_month"] >= 0) & begins_before]
-    spell = ["client_id", "engagement"]
     order = [*spell, "first_month", "term_start"]
     rows = rows.sort_values(order, kind="stable")
     last_of_month = rows.drop_duplicates([*spell, "first_month"], keep="last")
-    rows = last_of_month.reset_index(drop=True)
-    by_spell = rows.groupby(spell)["first_month"]
-    following = by_spell.shift(-1)
-    until = following.fillna(np.inf)
-    length = np.minimum(until, rows["stop_months"]) - rows["first_month"]
-    term = rows["term"].astype(int)
-    renews = (
-        rows["auto_renew"].fillna(True).astype(bool)
-        if "auto_renew" in rows
-        else pd.Series(True, rows.index)
-    )
+    return last_of_month.reset_index(drop=True)
+
+
+def _cycles(rows: pd.DataFrame, spell: list[str], term: pd.Series, renews: pd.Series) -> np.ndarray:
+    """How many cycles each term had.
+
+    The last term of a spell counts though it is not full: the spell ended in it, or it is still
+    running.
+    """
+    following = rows.groupby(spell)["first_month"].shift(-1)
+    last_term = following.isna()
+    until = np.minimum(following.fillna(np.inf), rows["stop_months"])
+    length = until - rows["first_month"]
     whole = length // term
     part = length % term > 0
-    # The last term of a spell counts though it is not full: the spell ended in it, or it is still
-    # running.
-    last_term = following.isna()
+    full = whole + (part & last_term)
     rolling = np.where(length < term, last_term, 1 + length - term)
-    full = whole + (part & following.isna())
-    cycles = np.where(renews, full, rolling)
-    whole_cycles = cycles.astype(int)
-    rows = rows.assign(term_months=term, auto_renew=renews, cycles=whole_cycles)
-    keys = rows[spell].drop_duplicates()
-    told = keys.assign(told=True)
-    silent = _signed_terms(spells).merge(told, on=spell, how="left")
-    signed_only = silent[silent["told"].isna()]
-    return pd.concat([rows, signed_only], ignore_index=True)
+    return np.where(renews, full, rolling).astype(int)
 
 
 def _follow_up(spells: pd.DataFrame) -> pd.DataFrame:

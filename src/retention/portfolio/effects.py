@@ -230,40 +230,47 @@ def after_events(
     (`notice` months earlier), at most `months` before it if given; an event from before the client
     signed counts as well.
     """
-    rows = month_rows(spells)
-    term = rows["contract_term_months"].astype(int)
-    on_due = (term == 1) | (rows["to_month"] % term == 0)
-    rows = rows[on_due].reset_index(drop=True)
-    month = (rows["from_month"] - notice).clip(lower=0)
-    decided = add_months(rows["start_date"], month)
+    rows = _free_months(spells, notice)
     fixed_term = (rows["contract_term_months"] > 1).astype(float)
     others = pd.DataFrame({"fixed": fixed_term})
+    row = "D4" if months else "D7"
     found = []
     for event, dated in days.items():
-        clients = rows[["client_id"]]
-        at = clients.assign(row=rows.index, decided=decided)
-        on_day = dated.assign(day=pd.to_datetime(dated["day"]))
-        at = at.merge(on_day, on="client_id")
-        hit = at["day"] < at["decided"]
-        if months:
-            span = pd.DateOffset(months=months)
-            hit &= at["day"] >= at["decided"] - span
-        marked = rows.index.isin(at.loc[hit, "row"])
-        marks = pd.Series(marked, rows.index)
+        marks = _after(rows, dated, months)
         hits = rows[marks]
-        row = "D4" if months else "D7"
         words = say(f"portfolio.event.{event}")
         left = int(hits["left"].sum())
         counts = hits["client_id"].nunique(), left
         if counts[0]:
-            estimate = Estimate.of(row, words, ENDS, (counts[1],), "count", counts)
-            found.append(estimate)
+            found.append(Estimate.of(row, words, ENDS, (left,), "count", counts))
             compared = compare(rows, marks, (WITH, WITHOUT), name=words, others=others)
             contrast = compared.contrast
             found += [] if contrast.gate else [contrast.estimate(row, words, LEFT)]
     once = say("portfolio.events.once")
     caption = say("portfolio.events.within", months=months) if months else once
     return Estimates(tuple(found), caption)
+
+
+def _free_months(spells: pd.DataFrame, notice: int) -> pd.DataFrame:
+    """The months in which a client was free to leave, with the day by which that was `decided`."""
+    rows = month_rows(spells)
+    term = rows["contract_term_months"].astype(int)
+    on_due = (term == 1) | (rows["to_month"] % term == 0)
+    rows = rows[on_due].reset_index(drop=True)
+    month = (rows["from_month"] - notice).clip(lower=0)
+    return rows.assign(decided=add_months(rows["start_date"], month))
+
+
+def _after(rows: pd.DataFrame, dated: pd.DataFrame, months: int) -> pd.Series:
+    """Which rows were decided after the event, at most so many months if that is given."""
+    clients = rows[["client_id", "decided"]].assign(row=rows.index)
+    on_day = dated.assign(day=pd.to_datetime(dated["day"]))
+    at = clients.merge(on_day, on="client_id")
+    hit = at["day"] < at["decided"]
+    if months:
+        span = pd.DateOffset(months=months)
+        hit &= at["day"] >= at["decided"] - span
+    return pd.Series(rows.index.isin(at.loc[hit, "row"]), rows.index)
 
 
 def new_rep(panel: Panel) -> Estimates:
