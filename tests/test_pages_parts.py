@@ -237,6 +237,16 @@ def test_a_page_shows_its_pictures_first_and_folds_every_section():
     assert page.index("Why it is asked.") < page.index("opening") < page.index("Words.")
 
 
+def test_a_picture_is_shown_once_where_the_first_has_nothing_to_show():
+    picture = result(html="<figure>a</figure>", tags=["small"])
+    nothing = result(html='<p class="finding empty" hidden></p>', tags=["first"])
+    cells = [nbformat.v4.new_markdown_cell("# Title?"), nothing, picture]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    arrange(notebook)
+    assert [cell.cell_type for cell in notebook.cells].count("code") == 2
+    assert notebook.cells[0] is picture
+
+
 def test_a_section_says_its_result_beside_its_heading():
     share = Estimate.of("A1", "gone", "all", (0.25,), "share").payload()
     unknown = share | {"estimate": None}

@@ -274,7 +274,16 @@ def _answer(claim: Claim, contrast: Contrast, word: str, said: Sequence[str]) ->
     text = _chosen(claim.answer, word, said)
     if word in (NOT_ENOUGH, NOT_RUN):
         return text
-    return text.format(estimate=f"{claim.shown(contrast.theta):.1f}")
+    return text.format(estimate=_short(claim.shown(contrast.theta)))
+
+
+def _short(value: float) -> str:
+    """A ratio as a title says it: two digits, and no more than two decimals.
+
+    >>> [_short(value) for value in (38.12, 1.699, 0.593, 0.004)]
+    ['38.1', '1.7', '0.59', '0.00']
+    """
+    return f"{value:.1f}" if value >= 1 else f"{value:.2f}"
 
 
 def _name(text: str) -> str:

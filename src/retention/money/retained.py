@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from retention.history.features import KEY
 from retention.history.in_charge import rep_by
@@ -17,7 +19,7 @@ from retention.money.on_the_books import YEAR, Floats
 from retention.results import Estimate, Estimates
 from retention.stats.curves import MIN_AT_RISK
 from retention.stats.intervals import Weights, over
-from retention.words import Said, say
+from retention.words import Said, key_of, say
 
 
 def retained(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Estimates:
@@ -66,10 +68,22 @@ def _retained_of(
         values[say("economics.retained.gross")] = over(without_raises, fees)
     gone = len(part) - kept.sum()
     counts = (len(part), int(gone))
-    return [
+    rows = [
         Estimate.of("B3", name, group, weights.limits(drawn, "share"), "share", counts)
         for name, drawn in values.items()
     ]
+    return rows if 0 < gone < len(part) else [_at_the_edge(row) for row in rows]
+
+
+def _at_the_edge(row: Estimate) -> Estimate:
+    """Where all clients or none were kept, drawing them again shows no spread: the exact interval
+    for clients (Clopper and Pearson), and none for fees.
+    """
+    if row.key[1] != key_of(say("economics.retained.clients")):
+        return replace(row, low=np.nan, high=np.nan)
+    test = stats.binomtest(row.n_clients - row.n_events, row.n_clients)
+    low, high = test.proportion_ci(0.95, "exact")
+    return replace(row, low=float(low), high=float(high))
 
 
 def _fees_of_year(

@@ -153,7 +153,7 @@ def headline(results: Mapping[str, Any], tiles: list[Mapping[str, Any]]) -> tupl
     ]
     parts = []
     if "retained" in known:
-        parts.append(say("report.headline.leaving", share=1 - known["retained"]["value"]))
+        parts.append(_left_words(1 - known["retained"]["value"]))
     if "risk" in answers and {"margin_at_risk", "fees_at_risk"} & set(known):
         parts.append(answers["risk"])
     rest = [*settled, *(text for name, text in answers.items() if name != "risk"), *spoken]
@@ -161,6 +161,13 @@ def headline(results: Mapping[str, Any], tiles: list[Mapping[str, Any]]) -> tupl
     if "fees" in known and known["fees"]["before"]:
         return title, _fee_words(known["fees"])
     return title, next((text for text in rest if text not in title), "")
+
+
+def _left_words(share: float) -> str:
+    """The share of clients who left within a year, in a sentence."""
+    if not share:
+        return say("report.headline.nobody")
+    return say("report.headline.leaving", share=share)
 
 
 def _fee_words(tile: Mapping[str, Any]) -> str:

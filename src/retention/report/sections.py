@@ -68,7 +68,7 @@ def _pictures(sections: list[Section]) -> Section:
     """The pictures that come first: those tagged so, else the first of the notebook."""
     drawn = [cell for section in sections for cell in section if _draws(cell)]
     large = [cell for cell in drawn if FIRST in tags_of(cell)] or drawn
-    small = [cell for cell in drawn if SMALL in tags_of(cell)]
+    small = [cell for cell in drawn if SMALL in tags_of(cell) and cell is not large[0]]
     return [*large[:1], *small[:MOST_SMALL]]
 
 
