@@ -59,7 +59,7 @@ def test_S4_the_reversal_table_holds_numbers_too(hidden):
     both = held.things(["contract", "number_1"])
     assert rows["ad_spend.group.pooled"].high < 0.9
     assert alone.low < 1 < alone.high
-    assert rows[f"ad_spend.group.adjusted:{both}"].low < 1
+    assert rows[f"ad_spend.group.adjusted:{key_of(both)}"].low < 1
 
 
 def test_S4_where_room_is_short_what_moves_the_ratio_comes_first_either_way():
@@ -99,7 +99,7 @@ def test_S4_what_has_no_place_is_named_with_the_reason():
     }
     text = contract_checks.what_was_held(followed(clients), None, extra).text
     others = with_why(found.refused)
-    assert key_of(text).startswith("held.adjusted.things_but:size") and others in text
+    assert key_of(text).startswith("held.adjusted.things_but:held.thing.size") and others in text
     assert all(name in others for name in ("budget", "67%", "one", "alike"))
     assert "later" not in text
     said = contract_hazard_ratio(followed(clients), extra=extra).caveats
