@@ -37,15 +37,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import retention
-from retention.claims import importance, term_fees
 from retention.data.prepared import SEAL
 from retention.data.schema import TABLES, Column
 from retention.errors import RetentionError
-from retention.money import bonuses, lifetimes
-from retention.portfolio import margins
+from retention.money import bonuses
 from retention.sample import write_sample
-from retention.score import early_warning, leads, validation
-from retention.service import nps
 from retention.show import picture
 from retention.study import open_study, prepare
 
@@ -75,6 +71,7 @@ primary = "cpa"
 better = "lower"
 """
 FIRST, LAST = "2021-01-01", "2023-12-31"
+DRAWN = {"retention.service.nps": 100, "retention.score.early_warning": 200}
 Frames = dict[str, pd.DataFrame]
 Change = Callable[[Frames], Frames]
 
@@ -735,18 +732,9 @@ def quick_pictures(change: Callable[..., None] = setattr) -> None:
 
 def few_draws(change: Callable[..., None] = setattr) -> None:
     """Let resampling draw a few times: what fails, fails in the first."""
-    small = {
-        importance: 10,
-        lifetimes: 40,
-        validation: 40,
-        margins: 40,
-        term_fees: 40,
-        leads: 40,
-        nps: 100,
-    }
-    small[early_warning] = 200
-    for module, draws in small.items():
-        change(module, "DRAWS", draws)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("retention.") and hasattr(module, "DRAWS"):
+            change(module, "DRAWS", DRAWN.get(name, 40))
     change(bonuses, "SHUFFLES", 20)
     change(bonuses, "LUCK_DRAWS", 20)
 

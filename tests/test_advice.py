@@ -49,11 +49,12 @@ def results(claims, estimates=(), findings=()) -> dict:
 def test_terms_are_sorted_by_whether_their_discount_pays():
     rows = [*pays(6, 0.9, 8), *pays(12, 0.1, 6), *pays(24, 0.5, 5), stopping(-2000, -3000, -1000)]
     assert advice.joined(results([claim("A1")], rows))["A1"] == (
-        "Lead with 6 months at 8% (90% chance that the discount pays back). "
-        "Do not discount 12 months at 6% (10% chance that the discount pays back). "
-        "Whether a discount pays is open for 24 months at 5% "
-        "(50% chance that the discount pays back). "
-        "Do not stop selling month-to-month: new clients would bring 2,000 a month less."
+        "Lead with 6 months at a fee of 8% (90% chance that the lower fee pays back). "
+        "Do not discount 12 months at a fee of 6% (10% chance that the lower fee pays back). "
+        "Whether a discount pays is open for 24 months at a fee of 5% "
+        "(50% chance that the lower fee pays back). "
+        "Do not stop selling month-to-month: new clients would bring 2,000 a month less "
+        "(95% confidence interval 1,000 to 3,000)."
     )
 
 
@@ -80,7 +81,10 @@ def test_fragile_claims_and_sellers_who_stand_out():
     assert found["A6"] == "As planned. Act in small steps: 2 of 6 checks disagree."
     assert advice.joined(results([claim("A6"), claim("A8")])) == {}
     stands_out = [{"key": "sellers.promises.stands_out:s1,27,0,175", "text": "s1 promises more."}]
-    assert "whose promises stand out" in advice.joined(results([claim("A8")], (), stands_out))["A8"]
+    assert (
+        "Start with s1, whose promises stand out"
+        in advice.joined(results([claim("A8")], (), stands_out))["A8"]
+    )
 
 
 def shown(study) -> dict:
@@ -143,8 +147,8 @@ def test_no_page_contradicts_another(tmp_path, world, seed):
 def test_on_the_sample(sample_study):
     found = shown(sample_study)
     text = advice.joined(found)["A1"]
-    assert text.startswith("Lead with 6 months at 8%")
-    assert "Do not discount 12 months at 6%" in text
+    assert text.startswith("Lead with 6 months at a fee of 8%")
+    assert "Do not discount 12 months at a fee of 6%" in text
     assert "Do not stop selling month-to-month" in text
     assert contradictions(found) == []
 

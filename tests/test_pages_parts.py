@@ -226,7 +226,7 @@ def test_a_page_shows_its_pictures_first_and_folds_every_section():
     ]
     assert shown[:4] == [
         figure.format("large"),
-        '<div class="two">',
+        '<div class="pair">',
         figure.format("little"),
         "</div>",
     ]

@@ -146,7 +146,7 @@ def judge(
         checks=checks.kinds,
         not_computed=tuple(other.name for other in sensitivities if other.gate),
         sentence=_sentence(claim, contrast, word, z, (*doubts, *checks.caveat(word))),
-        answer=_answer(claim, contrast, word, said),
+        answer=_answer(claim, contrast, word, (*said, *checks.caveat(word))),
         advice=_chosen(claim.advice, word, said),
     )
 

@@ -38,8 +38,10 @@ def answer(
         return Answer("B3", say("economics.front.lacking"), say("economics.front.needs"))
     level, low, high = ahead.limits(ahead.level, "money")
     now = float(fees.iloc[-1]) if len(fees) else float(ahead.path[0, 1])
-    title = say("economics.front.title", now=_money(now, currency), level=_money(level, currency))
-    evidence = say("economics.front.evidence", interval=between(low, high, "money"))
+    figures = {"now": now, "soon": float(ahead.path[0, 1]), "level": level}
+    title = say("economics.front.title", **{k: _money(v, currency) for k, v in figures.items()})
+    year = _money(float(ahead.path[0, YEAR]), currency)
+    evidence = say("economics.front.evidence", interval=between(low, high, "money"), year=year)
     return Answer("B3", title, evidence, _best(moved, currency))
 
 
@@ -51,7 +53,14 @@ def _best(moved: Levers | None, currency: str) -> str:
     value, low, high = moved.limits(lever.gain)
     money = _money(value, currency)
     interval = between(low, high, "money")
-    return say("economics.front.do", change=lever.name, money=money, interval=interval)
+    return say(
+        "economics.front.do",
+        change=lever.name,
+        money=money,
+        interval=interval,
+        months=moved.horizon,
+        assumes=lever.assumes,
+    )
 
 
 def tiles(fees: pd.Series, kept: Estimates, currency: str = "") -> Tiles:

@@ -7,7 +7,7 @@ advice (plan.toml) stands where a rule has nothing to add.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from retention.numbers import quantity
+from retention.numbers import between, quantity
 from retention.results import DIRECTION, HOLDS
 from retention.words import Said, say
 
@@ -80,7 +80,9 @@ def _stopping(results: Results) -> str:
     if row["low"] <= 0 <= row["high"]:
         return say("report.advice.stop_open")
     way = "report.advice.stop" if row["low"] > 0 else "report.advice.do_not_stop"
-    return say(way, money=quantity(abs(row["estimate"]), "money"))
+    nearest, farthest = sorted(abs(row[limit]) for limit in ("low", "high"))
+    interval = between(nearest, farthest, "money")
+    return say(way, money=quantity(abs(row["estimate"]), "money"), interval=interval)
 
 
 def _fragile(results: Results, claim: Mapping[str, Any]) -> str:
@@ -94,10 +96,11 @@ def _fragile(results: Results, claim: Mapping[str, Any]) -> str:
 
 def _sellers(results: Results, claim: Mapping[str, Any]) -> str:
     """A7 or A8 with the seller whose promises stand out beyond luck."""
-    outliers = [f["text"] for f in results["findings"] if f["key"].startswith(OUTLIER)]
-    if not outliers:
+    keys = [row["key"] for row in results["findings"] if row["key"].startswith(f"{OUTLIER}:")]
+    if not keys:
         return ""
-    return f"{claim['advice']} {say('report.advice.promises')}"
+    who, *_ = keys[0].removeprefix(f"{OUTLIER}:").rsplit(",", 3)
+    return f"{claim['advice']} {say('report.advice.promises', who=who)}"
 
 
 RULES: Mapping[str, Rule] = {"A1": _contract_term, "A6": _fragile, "A7": _sellers, "A8": _sellers}

@@ -16,7 +16,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from retention.numbers import quantity
-from retention.results import EMPTY, MIME, badge
+from retention.results import ALL, EMPTY, MIME, badge
 from retention.words import Said, say
 
 SNAPSHOT, DATED = "snapshot", "dated"  # tags of cells for one sort of data alone
@@ -86,7 +86,7 @@ def _framed(pictures: Section) -> Section:
     """The pictures, the small ones side by side."""
     if len(pictures) < 2:
         return list(pictures)
-    return [pictures[0], _raw('<div class="two">'), *pictures[1:], _raw("</div>")]
+    return [pictures[0], _raw('<div class="pair">'), *pictures[1:], _raw("</div>")]
 
 
 def _raw(html: str) -> Any:
@@ -138,7 +138,9 @@ def short_of(cells: Section) -> str:
 
 def _estimate_words(row: Mapping[str, Any]) -> Said:
     value = quantity(row["estimate"], row["unit"])
-    return say("report.page.short", name=row["name"], value=value)
+    if row["group"] == ALL:
+        return say("report.page.short", name=row["name"], value=value)
+    return say("report.page.short_of", name=row["name"], group=row["group"], value=value)
 
 
 def _payloads(cell: Any, kind: str) -> list[Any]:
