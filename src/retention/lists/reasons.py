@@ -110,13 +110,17 @@ def price_reason(row: Mapping[str, Any]) -> tuple[Said, bool]:
 
 
 def price_short(row: Mapping[str, Any]) -> Said:
-    """The same in a few words: what the client costs, and the price to ask or the first remedy."""
+    """The same in a few words: what the client costs, the remedies that fit, and the price to ask
+    beside them.
+    """
     costs = say("lists.reason.costs", short=money_words(row["shortfall"]))
     fits = [name for name in REMEDIES if name != RAISE and row[name] >= LEAST]
-    if row["needed"] <= 0 and not fits:
+    steps = [str(remedy_words(name)) for name in fits]
+    if row["needed"] > 0:
+        steps.append(str(_price(row)))
+    if not steps:
         return costs
-    step = _price(row) if row["needed"] > 0 else remedy_words(fits[0])
-    return say("lists.reason.costs_step", costs=costs, step=step)
+    return say("lists.reason.costs_step", costs=costs, step=", ".join(steps))
 
 
 def _price(row: Mapping[str, Any]) -> Said:

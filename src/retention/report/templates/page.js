@@ -64,8 +64,9 @@ for (const list of document.querySelectorAll(".acts")) {
   const asked = () => {
     let name = location.hash.match(/^#owner=(.*)/)?.[1] ?? "";
     try { name = decodeURIComponent(name) } catch {}
-    owner.value = name;
-    if (owner.selectedIndex < 0) owner.value = "";
+    const same = text => text.toLowerCase().replace(/[+\s]+/g, " ").trim();
+    const option = [...owner.options].find(each => each.value === name) ?? [...owner.options].find(each => same(each.value) === same(name));
+    owner.value = option ? option.value : "";
     filter();
   };
   // What begins like a formula is marked as text, as in the files; what a cell carries is copied, not how it is shown.
