@@ -1,6 +1,7 @@
 """What was promised at signing, beside what was delivered (A8)."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from retention.words import say, together
 PROMISED = "promised_above_delivered"
 SELLER = "seller_id"
 CHANCE = 0.05  # that any seller stands out where all are alike
+NOBODY: Mapping[str, str] = {}
 MIN_GAPS = 5  # (ours) clients from which a mean gap is shown
 AS_PLANNED = say("claims.way.as_planned")
 EARLIER = say("sellers.way.earlier")
@@ -65,15 +67,17 @@ def gap_sensitivities(panel: Panel) -> list[Contrast]:
     ]
 
 
-def promised_and_delivered(panel: Panel, by: str) -> pd.DataFrame:
+def promised_and_delivered(
+    panel: Panel, by: str, names: Mapping[str, str] | pd.Series = NOBODY
+) -> pd.DataFrame:
     """Mean result promised over the one delivered in the first six months of service, by seller_id
-    or rep_id.
+    or rep_id; `names` stand for ids where they are known.
 
     A client counts once, with the mean of its months. In percent: 10 means that a tenth more was
     promised. With the interval of a mean (t); people with fewer than five such clients are left
     out.
     """
-    gaps = _gaps(panel, by)
+    gaps = _gaps(panel, by, names)
     if gaps is None:
         return pd.DataFrame()
     rows = []
@@ -94,7 +98,9 @@ def gaps_with_limits(panel: Panel, by: str) -> pd.DataFrame:
     return table.sort_values("estimate", ascending=False, ignore_index=True)
 
 
-def _gaps(panel: Panel, by: str) -> dict[Any, pd.Series] | None:
+def _gaps(
+    panel: Panel, by: str, names: Mapping[str, str] | pd.Series = NOBODY
+) -> dict[Any, pd.Series] | None:
     """The mean gap (log scale) of each client in the first six months of service, by person; only
     people with enough such clients. None where nothing was promised or nobody is named.
     """
@@ -103,18 +109,21 @@ def _gaps(panel: Panel, by: str) -> dict[Any, pd.Series] | None:
     if by not in spells or np.isnan(grid).all():
         return None
     mean = pd.DataFrame(grid).mean(axis=1)
-    known = {who: part.dropna() for who, part in mean.groupby(spells[by])}
+    known = {names.get(who, who): part.dropna() for who, part in mean.groupby(spells[by])}
     return {who: values for who, values in known.items() if len(values) >= MIN_GAPS}
 
 
-def beyond_luck(panel: Panel, table: pd.DataFrame) -> Findings:
+def beyond_luck(
+    panel: Panel, table: pd.DataFrame, names: Mapping[str, str] | pd.Series = NOBODY
+) -> Findings:
     """The sellers who promise more above what is delivered than the others do, beyond luck, with
-    their early ends over those expected; `table` as from `sellers.sellers`.
+    their early ends over those expected; `table` as from `sellers.sellers`, by name where `names`
+    are given.
 
     Each seller's mean is compared with that of the others' clients (Welch's t, one-sided), at a
     chance of 5 % for all sellers together (Bonferroni).
     """
-    gaps = _gaps(panel, SELLER) or {}
+    gaps = _gaps(panel, SELLER, names) or {}
     found = []
     for who, values in gaps.items():
         others = [part for name, part in gaps.items() if name != who]
