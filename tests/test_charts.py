@@ -313,7 +313,7 @@ def test_a_grid_shows_its_numbers_in_cells():
     page = shown(plot_grid(frame, "Results"))
     assert "−30%" in page and "Results" in page
     assert titles.grid(frame.assign(beyond=frame["value"])) == (
-        "With poor results +40% leave where liking is low, −30% where high"
+        "With poor results, leavers over expected: +40% at low liking, −30% at high"
     )
     assert "empty" in shown(plot_grid(frame.head(0)))
 
