@@ -167,9 +167,15 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, int], dict], tuple[str, ...]]] = {
 }
 # The modules whose change begins the figures of an experiment anew.
 DEPENDS = {
-    "measured": ("measurement", "lagged", "hazards", "exits", "funnel"),
-    "review": ("funnel", "reps"),
-    "score": ("nps",),
+    "measured": (
+        "claims/measurement",
+        "history/lagged",
+        "history/opportunities",
+        "stats/hazards",
+        "stats/funnel",
+    ),
+    "review": ("stats/funnel", "service/reps"),
+    "score": ("service/nps",),
 }
 
 

@@ -30,7 +30,7 @@ def head_of(question: str, results: Mapping[str, Any], advice: Mapping[str, str]
     all pages.
     """
     if results["claims"]:
-        return _of_claim(question, spoken_for(results["claims"]), advice)
+        return _of_claim(spoken_for(results["claims"]), advice)
     for row in results["answers"]:
         return Head(question, row["title"], row["evidence"], advice.get(row["id"], row["do"]))
     return Head("", question)
@@ -42,10 +42,10 @@ def spoken_for(claims: list[Mapping[str, Any]]) -> Mapping[str, Any]:
     return next((claim for claim in claims if claim["verdict"] not in open_), claims[0])
 
 
-def _of_claim(question: str, claim: Mapping[str, Any], advice: Mapping[str, str]) -> Head:
+def _of_claim(claim: Mapping[str, Any], advice: Mapping[str, str]) -> Head:
     words = badge(claim["verdict"], claim["fragile"])
     return Head(
-        question if claim["question"] == question else claim["question"],
+        claim["question"],
         claim["answer"] or claim["question"],
         evidence_of(claim),
         advice.get(claim["id"], claim["advice"]),
