@@ -354,6 +354,8 @@ def test_fees_billed_and_to_come_are_one_line():
     assert titles.billed(frame.head(2)) == "880 were billed in Dec 2025"
     assert "<svg" in shown(plot_billed(frame, "USD"))
     nobody = pd.DataFrame(columns=MONEY.columns)
+    coming = billed_and_ahead(nobody, ahead, CUTOFF)  # warnings are errors here
+    assert set(coming["part"]) == {"ahead"}
     nothing = billed_and_ahead(nobody, ahead.head(0), CUTOFF)
     assert "empty" in shown(plot_billed(nothing)) and titles.billed(nothing) == ""
 

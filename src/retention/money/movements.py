@@ -106,7 +106,8 @@ def billed_and_ahead(
         return _dated(billed.assign(low=np.nan, high=np.nan))
     every = ahead[(ahead["group"] == ahead["group"].iloc[0]) & (ahead["month"] <= months)]
     coming = every[["low", "high"]].assign(part="ahead", fees=every["mean"])
-    return _dated(pd.concat([billed, coming.assign(number=last + every["month"])]))
+    coming = coming.assign(number=last + every["month"])
+    return _dated(pd.concat([billed, coming]) if len(billed) else coming)
 
 
 def _dated(frame: pd.DataFrame) -> pd.DataFrame:
