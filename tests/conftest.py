@@ -4,6 +4,7 @@ check machine.
 
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,16 @@ def shared_report(tmp_path_factory) -> Path:
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == str(folder / "out" / "latest" / "index.html")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium, driven by Playwright."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield started
+        started.close()

@@ -48,18 +48,6 @@ def run(shared_report) -> Path:
     return (shared_report / "out" / "latest").resolve()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield started
-        started.close()
-
-
 @contextlib.contextmanager
 def opened(browser, **how):
     """A page that is told of nothing but what it asks for and complains of, in the list it comes

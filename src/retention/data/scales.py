@@ -22,7 +22,6 @@ from retention.settings import ScaleSettings
 NPS_SCALES: Mapping[str, dict[str, Any]] = read_words("scales.toml")
 USUAL = "0-10"
 TOP = 10
-PER_CENT = "per cent"
 FRACTION = "fraction"
 FEW_ANSWERS = 5  # (ours) fewer answers, all low, are no sign of another scale
 MANY_ANSWERS = 30  # (ours) so many answers without an 8, 9 or 10 are one

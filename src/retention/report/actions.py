@@ -29,9 +29,8 @@ def page(folder: Path) -> dict[str, Any] | None:
     return {"rows": rows, "path": PATH, **_counts(rows)}
 
 
-def due(folder: Path, most: int) -> list[dict[str, Any]]:
-    """The first rows that are due this week, at most so many, as `actions_table` shows them."""
-    made = page(folder)
+def due(made: dict[str, Any] | None, most: int) -> list[dict[str, Any]]:
+    """The first rows of `page` that are due this week, at most so many."""
     return [row for row in made["rows"] if row["soon"]][:most] if made else []
 
 

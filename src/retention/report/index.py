@@ -73,7 +73,7 @@ def write_index(
         quality=next((row for row in results.get("answers", []) if row["id"] == "data"), None),
         lists=lists(folder),
         todo=todo,
-        due=actions.due(folder, DUE),
+        due=actions.due(todo, DUE),
         axis=axis,
         limits_of=limits_of,
     )

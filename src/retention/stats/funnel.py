@@ -8,6 +8,7 @@ Source: METHODS 5; Spiegelhalter 2005.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -120,6 +121,38 @@ def _shrunk(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
     return mean * (observed + a) / total
 
 
+def _depth(ends: np.ndarray, due: np.ndarray) -> Callable[[float], float]:
+    """The log-likelihood of a spread of the log ratios, the common level at its best.
+
+    Nodes lie around each one's own peak, which is narrow where many ends are expected (adaptive
+    quadrature).
+    """
+    weights_sum = len(ends) * np.log(WEIGHTS.sum())
+    constant = float(special.gammaln(ends + 1).sum() + weights_sum)
+
+    def at(sigma: float, level: float) -> float:
+        mean_ends = due * math.exp(level)
+        peak, width = _peaks(ends, mean_ends, sigma)
+        steps = width[:, None] * NODES
+        z = peak[:, None] + steps
+        rates = mean_ends[:, None] * np.exp(sigma * z)
+        powers = special.xlogy(ends[:, None], rates)
+        logs = powers - rates - z**2 / 2
+        top = logs.max(axis=1)
+        terms = logs - top[:, None] + NODES**2 / 2
+        total = (np.exp(terms) * WEIGHTS).sum(axis=1)
+        sums = np.log(total * width) + top
+        return float(sums.sum() - constant)
+
+    def depth(sigma: float) -> float:
+        best = optimize.minimize_scalar(
+            lambda level: -at(sigma, level), bounds=(-4, 4), method="bounded"
+        )
+        return -float(best.fun)
+
+    return depth
+
+
 def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float, float, Profile]:
     """Log of the ratio that a client would typically meet on moving from the better to the worse of
     two people.
@@ -128,34 +161,7 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
     interval as a function of z, from the profile likelihood, which ends at 0 where luck may explain
     all. Source: METHODS 1 (A7).
     """
-    ends = np.asarray(observed, float)
-    due = np.asarray(expected, float)
-    weights_sum = len(ends) * np.log(WEIGHTS.sum())
-    constant = float(special.gammaln(ends + 1).sum() + weights_sum)
-
-    def depth(sigma: float) -> float:
-        """The log-likelihood at this spread, the common level at its best."""
-
-        def against(level: float) -> float:
-            # Nodes around each one's own peak, which is narrow where many ends are expected
-            # (adaptive quadrature).
-            mean_ends = due * math.exp(level)
-            peak, width = _peaks(ends, mean_ends, sigma)
-            steps = width[:, None] * NODES
-            z = peak[:, None] + steps
-            mean_rates = due * math.exp(level)
-            rates = mean_rates[:, None] * np.exp(sigma * z)
-            powers = special.xlogy(ends[:, None], rates)
-            logs = powers - rates - z**2 / 2
-            top = logs.max(axis=1)
-            terms = logs - top[:, None] + NODES**2 / 2
-            total = (np.exp(terms) * WEIGHTS).sum(axis=1)
-            sums = np.log(total * width) + top
-            return -float(sums.sum() - constant)
-
-        best = optimize.minimize_scalar(against, bounds=(-4, 4), method="bounded")
-        return -float(best.fun)
-
+    depth = _depth(np.asarray(observed, float), np.asarray(expected, float))
     best = optimize.minimize_scalar(lambda s: -depth(s), bounds=(0, LARGEST), method="bounded").x
     best = 0.0 if depth(0.0) >= depth(best) - 1e-6 else float(best)
     top = depth(best)
