@@ -114,6 +114,16 @@ def test_what_has_no_finite_answer_is_told(left, x, told):
         fit_hazard(np.array(left), pd.DataFrame({"x": x}), one_band(np.ones(4)), range(4))
 
 
+@pytest.mark.parametrize(
+    ("weights", "told"), [([1, 1, 0, 0], "nobody left"), ([0, 0, 1, 1], "everybody left")]
+)
+def test_a_resample_of_one_outcome_has_no_finite_answer(weights, told):
+    left = np.array([0, 0, 1, 1])
+    x = pd.DataFrame({"x": [1.0, 2, 3, 4]})
+    with pytest.raises(NotFittedError, match=told):
+        fit_hazard(left, x, one_band(np.ones(4)), range(4), np.array(weights, float))
+
+
 def test_the_order_of_rows_does_not_matter():
     left, x, months = simulated(300, 8)
     at = np.random.default_rng(1).permutation(300)

@@ -276,7 +276,8 @@ def fit_hazard(
     E = np.add.reduceat(exposure, bands, axis=1)
     w = np.ones(len(y)) if weights is None else np.asarray(weights, float)
     names = list(covariates.columns)
-    middle, scale = _centre_and_scale(X, y, names)
+    _refuse_one_outcome(y, w)
+    middle, scale = _centre_and_scale(X, names)
     scaled = (X - middle) / scale
     theta, empty = _optimum(y, scaled, E, w, names)
     if empty is not None:
@@ -299,14 +300,19 @@ def fit_hazard(
     return Fit(tuple(names), theta, score, slopes, codes, likelihood, expected, bands)
 
 
-def _centre_and_scale(
-    X: np.ndarray, y: np.ndarray, names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each covariate; NotFittedError where nothing can be fitted."""
-    if not y.sum():
+def _refuse_one_outcome(y: np.ndarray, w: np.ndarray) -> None:
+    """NotFittedError where the rows that count, as resampled, all left or all stayed."""
+    counted = y[w > 0]
+    if not counted.any():
         raise NotFittedError("nobody left")
-    if y.sum() == len(y):
+    if counted.all():
         raise NotFittedError("everybody left")
+
+
+def _centre_and_scale(X: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each covariate; NotFittedError where one is the same for
+    all.
+    """
     middle = X.mean(axis=0)
     scale = X.std(axis=0)
     size = 1 + np.abs(middle)
