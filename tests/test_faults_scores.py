@@ -24,7 +24,7 @@ from retention.score import (
     validation,
 )
 from retention.score import model as risk
-from retention.settings import Extra, Settings
+from retention.settings import LIMITS, Extra, Settings
 from retention.study import open_study
 from retention.words import key_of
 
@@ -549,14 +549,14 @@ def test_S7_a_doubling_three_months_ago_is_found():
     answer = next(each for each in found if each.risen).answer()
     assert answer.kind == "warning" and key_of(answer.text).startswith("churn_risk.lately.risen:")
     assert "In the last 3 months" in answer.text
-    assert f"{early_warning.FALSE_ALARM:.1%} of reports" in answer.text
+    assert f"{LIMITS['false_alarms']:.1%} of reports" in answer.text
 
 
 def test_S7_no_change_gives_no_more_warnings_than_stated():
     chances = np.array(
         [early_warning.watch(*month_ends(40, 0.05, seed=seed), CUT).chance for seed in range(60)]
     )
-    assert (chances <= early_warning.FALSE_ALARM).mean() <= 0.045 + 3 * np.sqrt(0.045 * 0.955 / 60)
+    assert (chances <= LIMITS["false_alarms"]).mean() <= 0.045 + 3 * np.sqrt(0.045 * 0.955 / 60)
     assert 0.3 < (chances < 0.5).mean() < 0.7
 
 

@@ -27,7 +27,7 @@ from retention.lists import service
 from retention.sample import WORLDS, simulate, write_sample
 from retention.sample.world import found, numbered
 from retention.service import contact, free_work, loyalty, nps, reps
-from retention.settings import ResultsSettings
+from retention.settings import LIMITS, ResultsSettings
 from retention.words import key_of, say, texts
 
 BEGIN, CUTOFF = dt.date(2021, 1, 1), dt.date(2025, 12, 31)
@@ -433,7 +433,9 @@ def test_who_was_asked_lately_is_not_asked_again():
     assert found["client"].tolist() == ["C", "A"] and found["asked_on"].iloc[0] == pd.Timestamp(
         "2024-11-01"
     )
-    again = service.referral_list(clients, rows, LAST, asked=asked, again_days=30)
+    again = service.referral_list(
+        clients, rows, LAST, asked=asked, limits=LIMITS | {"ask_again_days": 30}
+    )
     assert again["client"].tolist() == ["B", "C", "A"]
     assert service.last_asked(spells.drop(columns="referred_by"), leads) is None
 

@@ -50,8 +50,8 @@ class Book:
 
     @property
     def limits(self) -> Mapping[str, float]:
-        """The thresholds in force: the study's, unless `[portfolio]` says otherwise."""
-        return {**margins.LIMITS, **self.settings.portfolio}
+        """The thresholds in force: `Settings.limits`."""
+        return self.settings.limits
 
     @cached_property
     def known(self) -> dict[str, pd.DataFrame]:
