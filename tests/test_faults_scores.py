@@ -27,6 +27,7 @@ from retention.score import model as risk
 from retention.settings import LIMITS, Extra, Settings
 from retention.study import open_study
 from retention.words import key_of
+from warm import retention
 
 NUMBER, CATEGORY = Extra(kind="number"), Extra(kind="category")
 
@@ -309,22 +310,12 @@ DISCLAIMED = r"does not predict( who will)?|could not predict"
 def test_S12_the_page_of_a_snapshot_predicts_nothing(tmp_path):
     """Its title and its list say so, and no word of the page says more of its numbers."""
     import re
-    import subprocess
-    import sys
 
     from bs4 import BeautifulSoup
 
     snapshot_study(tmp_path / "data", snapshot(300, 6, 1.5))
-    command = [
-        sys.executable,
-        "-c",
-        "from retention.cli import main; main()",
-        "report",
-        "--notebooks",
-        "04",
-    ]
-    folders = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
-    done = subprocess.run([*command, *folders], capture_output=True, text=True, check=False)
+    folders = ["--data", tmp_path / "data", "--out", tmp_path / "out"]
+    done = retention("report", "--notebooks", "04", *folders)
     assert done.returncode == 0, done.stderr
     soup = BeautifulSoup(
         (tmp_path / "out" / "latest" / "04_churn_risk.html").read_text("utf-8"), "html.parser"

@@ -4,8 +4,6 @@ planted, as of a day.
 
 import datetime as dt
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from retention.sample.world import found, numbered
 from retention.service import contact, free_work, loyalty, nps, reps
 from retention.settings import LIMITS, ResultsSettings
 from retention.words import key_of, say, texts
+from warm import retention
 
 BEGIN, CUTOFF = dt.date(2021, 1, 1), dt.date(2025, 12, 31)
 LAST = pd.Timestamp(CUTOFF)
@@ -834,23 +833,7 @@ def tiny(tmp_path_factory) -> str:
 
 
 def page(data: Path, out: Path) -> str:
-    command = [
-        sys.executable,
-        "-c",
-        "from retention.cli import main; main()",
-        "report",
-        "--data",
-        data,
-        "--out",
-        out,
-    ]
-    done = subprocess.run(
-        [*map(str, command), "--notebooks", "07"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = retention("report", "--notebooks", "07", "--data", data, "--out", out)
     assert done.returncode == 0, done.stderr
     soup = BeautifulSoup((out / "latest" / "07_service.html").read_text("utf-8"), "html.parser")
     for part in soup(["style", "script"]):
