@@ -664,8 +664,8 @@ def test_counts_and_days_as_of_a_day_by_hand():
         [("a", "2025-01-31"), ("a", "2025-02-10"), ("a", "2025-04-01"), ("b", "2024-12-01")],
         ("client_id", "held_on"),
     )
-    assert contact.as_of(at, rows, "held_on")["n"].tolist() == [2, 1, 1]
-    assert contact.as_of(at, rows, "held_on", 59)["n"].tolist() == [1, 0, 1]
+    assert contact.newest_by(at, rows, "held_on")["n"].tolist() == [2, 1, 1]
+    assert contact.newest_by(at, rows, "held_on", 59)["n"].tolist() == [1, 0, 1]
     assert contact.lately(at, rows, "held_on", 59).tolist() == [1, 1, 0]
     assert contact.days_since(at, rows, "held_on").tolist() == [49, 0, 89]  # b: since it signed
     table = days(

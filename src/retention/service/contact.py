@@ -59,7 +59,7 @@ def served_months(panel: Panel) -> pd.DataFrame:
     )
 
 
-def as_of(
+def newest_by(
     at: pd.DataFrame, rows: pd.DataFrame, day: str, back: int = 0, by: str = "client_id"
 ) -> pd.DataFrame:
     """For each of the days `at`, or `back` days earlier, the last of the rows by then; `n`: how
@@ -88,13 +88,13 @@ def as_of(
 
 def lately(at: pd.DataFrame, rows: pd.DataFrame, day: str, days: int) -> np.ndarray:
     """How many of the rows fell in so many days up to each of the days `at`, shape (len(at),)."""
-    before = as_of(at, rows, day, days)["n"]
-    return (as_of(at, rows, day)["n"] - before).to_numpy(float)
+    before = newest_by(at, rows, day, days)["n"]
+    return (newest_by(at, rows, day)["n"] - before).to_numpy(float)
 
 
 def days_since(at: pd.DataFrame, rows: pd.DataFrame, day: str) -> np.ndarray:
     """Days from the last of the rows, or from signing, to each of the days `at`."""
-    newest = as_of(at, rows, day)["last"]
+    newest = newest_by(at, rows, day)["last"]
     last = newest.set_axis(at.index).fillna(at["start_date"])
     ago = at["day"] - last.clip(lower=at["start_date"])
     return np.asarray(ago.dt.days, float)
@@ -160,9 +160,9 @@ def analyst_load(at: pd.DataFrame, assignments: pd.DataFrame) -> pd.DataFrame:
     as_reps = rows.assign(role=REP)
     who = reps_on(asked, "day", as_reps).fillna("")
     mine = asked.assign(staff_id=who)
-    started = as_of(mine, rows, "from_date", by="staff_id")
+    started = newest_by(mine, rows, "from_date", by="staff_id")
     begun = started["n"]
-    ended = as_of(mine, rows, "to_date", 1, by="staff_id")
+    ended = newest_by(mine, rows, "to_date", 1, by="staff_id")
     over = ended["n"]
     running = (begun - over).where(who != "")
     return pd.DataFrame({"analyst": who, "load": running})
