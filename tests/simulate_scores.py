@@ -24,7 +24,7 @@ from retention.sample import BURN_IN_MONTHS, WORLDS, life, simulate
 from retention.score import early_warning, guards, validation
 from retention.score.model import RULES, Rule
 from retention.score.scores import REFITS, Z95
-from retention.settings import Extra, ResultsSettings
+from retention.settings import LIMITS, Extra, ResultsSettings
 from simulate import _typed
 
 ROOT = Path(__file__).parents[1]
@@ -281,7 +281,7 @@ def main() -> None:
         leak_rules="---|" * len(LEAK_CLIENTS),
         leaks="\n".join(leak_lines(found)),
         clients=CLIENTS,
-        alarm=early_warning.FALSE_ALARM,
+        alarm=LIMITS["false_alarms"],
         warnings="\n".join(warning_lines(found)),
         truth=CLIENTS * BATCH,
         calendars="\n".join(calendar_lines(found)),

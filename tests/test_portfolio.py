@@ -655,7 +655,7 @@ def test_a_threshold_of_one_s_own_is_used_and_told(five):
     lists = registry.made(Desk(book))
     held = lists["re_price"].set_index("client_id").loc["c", "evidence"]
     assert not len(lists["let_go"]) and key_of(held).startswith("lists.evidence.costly:")
-    told = views.thresholds(book).set_index("threshold").loc["most_raise"]
+    told = views.thresholds(book.limits, "portfolio").set_index("threshold").loc["most_raise"]
     assert told["in_force"] == 0.9 and told["default"] == 0.25 and told["study"] == "D4"
 
 

@@ -108,11 +108,11 @@ def test_every_text_is_used():
     assert unused == []
 
 
-@pytest.mark.parametrize("key", sorted(texts()))
-def test_every_text_can_be_rendered(key):
-    for number in (1, 2):
-        made = say(key, **dict.fromkeys(fields_of(texts()[key]), number))
-        assert made and "{" not in made and "  " not in made
+def test_every_text_can_be_rendered():
+    for key, text in texts().items():
+        for number in (1, 2):
+            made = say(key, **dict.fromkeys(fields_of(text), number))
+            assert made and "{" not in made and "  " not in made, key
 
 
 def test_a_text_keeps_its_id():

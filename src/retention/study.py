@@ -17,7 +17,7 @@ from retention.claims import registry
 from retention.claims.judge import Claim, load_plan
 from retention.data import Tables, ask_records_begin, prepared, read, warnings_of
 from retention.data.prepared import Frames, Made
-from retention.data.schema import SIGNING, TABLES, known_by
+from retention.data.schema import SIGNING, TABLES, as_of
 from retention.errors import ConfigError, Fault
 from retention.history import conventions, last_day
 from retention.history.follow_up import follow_up
@@ -66,10 +66,10 @@ class Study:
         """
         columns = [name for name in self.leaking if name not in KEPT]
         spells = self._followed.drop(columns=columns)
-        assignments = self._known("assignments", "from_date", "recorded_at")
+        assignments = self.known("assignments")
         if assignments is None and "rep_id" not in spells:
             return spells
-        staff = self.tables.get("staff")
+        staff = self.known("staff")
         return spells.assign(reps=spans(spells, assignments, staff))
 
     @cached_property
@@ -124,7 +124,7 @@ class Study:
         """The contracts signed by the cut-off, else the terms of clients whose rows tell of
         several; else None.
         """
-        signed = self._known("contracts", "signed_on")
+        signed = self.known("contracts")
         of_rows = row_terms(self.spells)
         if signed is None or of_rows is None:
             return of_rows if signed is None else signed
@@ -149,21 +149,15 @@ class Study:
         """Ratings and results by engagement and month of service (A6, A8, A10); blank where there
         are none.
         """
-        surveys = self._known("surveys", "invited_on")
-        last = pd.Timestamp(self.cutoff)
-        if surveys is not None:  # an answer that came later was none yet
-            late = surveys["answered_on"] > last
-            in_time = surveys["answered_on"].mask(late)
-            surveys = surveys.assign(answered_on=in_time)
         return build_panel(
             self.spells,
-            surveys,
-            self._known("results", "month", "recorded_at"),
+            self.known("surveys"),
+            self.known("results"),
             self.settings.results,
-            assignments=self._known("assignments", "from_date", "recorded_at"),
+            assignments=self.known("assignments"),
             contracts=self.contracts,
-            staff=self.tables.get("staff"),
-            cutoff=last,
+            staff=self.known("staff"),
+            cutoff=pd.Timestamp(self.cutoff),
             notice_days=self.settings.notice_days,
         )
 
@@ -191,14 +185,8 @@ class Study:
     @cached_property
     def money(self) -> pd.DataFrame:
         """What each client paid and cost by month, as known: `money.monthly_money`."""
-        names = {
-            "account_months": ("month", "recorded_at"),
-            "hours": ("month", "recorded_at"),
-            "staff": (),
-        }
-        known = {name: self._known(name, *days) for name, days in names.items()} | {
-            "contracts": self.contracts
-        }
+        names = ("account_months", "hours", "staff")
+        known = {name: self.known(name) for name in names} | {"contracts": self.contracts}
         return monthly_money(
             self.spells, {name: rows for name, rows in known.items() if rows is not None}
         )
@@ -208,7 +196,7 @@ class Study:
         """The fees by the months they are for, and which were moved: `prepaid.by_term`; None
         without fees.
         """
-        fees = self._known("account_months", "month", "recorded_at")
+        fees = self.known("account_months")
         return None if fees is None else by_term(self.spells, fees, self.contracts)
 
     @property
@@ -313,23 +301,9 @@ class Study:
         return make() if self.shared is None else prepared.once(self.shared, name, make)
 
     def known(self, table: str) -> pd.DataFrame | None:
-        """A table as it stood on the last day: `schema.known_by`; None where the source has no such
-        table.
-        """
+        """A table as it stood on the last day: `schema.as_of`; None where it is absent."""
         rows = self.tables.get(table)
-        return None if rows is None else known_by(table, rows, pd.Timestamp(self.cutoff))
-
-    def _known(self, table: str, *days: str) -> pd.DataFrame | None:
-        """The rows of a table that were known on the last day; None where the source has no such
-        table.
-        """
-        rows = self.tables.get(table)
-        if rows is None:
-            return None
-        for day in (name for name in days if name in rows):
-            last = pd.Timestamp(self.cutoff)
-            rows = rows[~(rows[day] > last)]
-        return rows
+        return None if rows is None else as_of(table, rows, pd.Timestamp(self.cutoff))
 
     @property
     def is_snapshot(self) -> bool:

@@ -14,7 +14,7 @@ from retention.portfolio.book import Book
 from retention.portfolio.evidence import people
 from retention.portfolio.margins import MULTIPLES, worsening, worth_staying
 from retention.results import Finding, Findings
-from retention.settings import study_plan
+from retention.settings import Limits, study_plan
 from retention.words import Said, say, together
 
 COSTLY = ids(lambda entry: entry.table == "costly")
@@ -158,11 +158,13 @@ def our_part(book: Book) -> pd.DataFrame:
     return rows.sort_values("rep", ignore_index=True)
 
 
-def thresholds(book: Book) -> pd.DataFrame:
-    """Every threshold that the portfolio page decides by: its value, the study's row, and why."""
-    plan = study_plan()["portfolio"]
+def thresholds(limits: Limits, section: str) -> pd.DataFrame:
+    """Every threshold of a section of the plan (`portfolio` or `thresholds`): its value in force,
+    the usual one, the study's row, and why.
+    """
+    plan = study_plan()[section]
     rows = [
-        (name, book.limits[name], about["value"], about["study"], about["why"])
+        (name, limits[name], about["value"], about["study"], about["why"])
         for name, about in plan.items()
     ]
     return pd.DataFrame(rows, columns=["threshold", "in_force", "default", "study", "what_it_is"])

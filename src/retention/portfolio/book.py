@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from retention.data.schema import columns_of, known_by
+from retention.data.schema import as_of, columns_of
 from retention.history.clients_now import client_names
 from retention.history.in_charge import last_rep, with_people_who_left
 from retention.history.money import monthly_money
@@ -26,11 +26,11 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def as_known(tables: Tables, day: pd.Timestamp) -> dict[str, pd.DataFrame]:
-    """The tables as they stood on a day (`known_by`); a month counts when it is over.
+    """The tables as they stood on a day (`schema.as_of`); a month counts when it is over.
 
     The clients table is left to `spells.build_spells`.
     """
-    known = {name: known_by(name, rows, day) for name, rows in tables.items() if name != "clients"}
+    known = {name: as_of(name, rows, day) for name, rows in tables.items() if name != "clients"}
     return {
         n: rows[rows["month"] + pd.offsets.MonthEnd(0) <= day] if "month" in rows else rows
         for n, rows in known.items()
@@ -50,8 +50,8 @@ class Book:
 
     @property
     def limits(self) -> Mapping[str, float]:
-        """The thresholds in force: the study's, unless `[portfolio]` says otherwise."""
-        return {**margins.LIMITS, **self.settings.portfolio}
+        """The thresholds in force: `Settings.limits`."""
+        return self.settings.limits
 
     @cached_property
     def known(self) -> dict[str, pd.DataFrame]:

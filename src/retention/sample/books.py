@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retention.data.schema import known_by
+from retention.data.schema import as_of
 from retention.sample.ledger import DAY, NO_DAY, Ledger, day_of, ids_of, signs_of
 from retention.sample.life import Rng
 from retention.sample.world import AGENCY, BURN_IN_MONTHS, FACTS, FIRST_RECORDED
@@ -37,7 +37,7 @@ class Books(Ledger):
         make: Callable[[Rng], Any] = getattr(self, f"_{name}")
         frame = pd.DataFrame(make(self._rng(*name.encode())))
         last = self.agency.last_day
-        known = known_by(name, frame, last)
+        known = as_of(name, frame, last)
         return known.reset_index(drop=True)
 
     def _clients(self, rng: Rng) -> pd.DataFrame:

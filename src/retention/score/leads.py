@@ -24,14 +24,13 @@ from retention.history.spells import DAY, whole_months
 from retention.numbers import Shown, between, quantity
 from retention.results import ALL, Estimate, Estimates, Finding
 from retention.score.model import EVENTS_A_FEATURE, ridge, room_for
-from retention.settings import Extra
+from retention.settings import LIMITS, Extra, Limits
 from retention.words import Said, key_of, say
 
 YEAR = 12  # months over which a client is to pay for itself
 MIN_CLIENTS = 60  # (ours) of whom the year is known
 # of clients by day of signing, on which the threshold is tested that the earlier ones gave
 LATER = 1 / 3
-OPEN_DAYS = 180  # (ours) a lead that was not signed in half a year is no longer open
 SMOOTH = 0.4  # share of clients that each point of the curve looks at
 DRAWS = 500
 SEED = 1
@@ -247,6 +246,7 @@ def nurture(
     leads: pd.DataFrame | None,
     cutoff: dt.date,
     extra: Mapping[str, Extra] | None = None,
+    limits: Limits = LIMITS,
 ) -> pd.DataFrame:
     """Open leads with the probability that they pay for themselves in a year, and what to do.
 
@@ -255,7 +255,7 @@ def nurture(
     the whole lower limit of the threshold's interval are to nurture, above its upper limit to
     pursue, between them to look at; without a planned spend, to ask for it.
     """
-    open_ = _open(leads, cutoff)
+    open_ = _open(leads, cutoff, limits["open_lead_days"])
     if found.why or open_.empty:
         return pd.DataFrame()
     spend = open_["monthly_ad_spend"].astype(float)
@@ -282,8 +282,8 @@ def nurture_words(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(to_do=words)
 
 
-def _open(leads: pd.DataFrame | None, cutoff: dt.date) -> pd.DataFrame:
-    """The leads that were neither signed by the cut-off nor made too long ago."""
+def _open(leads: pd.DataFrame | None, cutoff: dt.date, days: float) -> pd.DataFrame:
+    """The leads that were neither signed by the cut-off nor made more than so many days before."""
     if leads is None:
         return pd.DataFrame()
     absent = {"signed_on", "monthly_ad_spend", "source"} - set(leads)
@@ -293,7 +293,7 @@ def _open(leads: pd.DataFrame | None, cutoff: dt.date) -> pd.DataFrame:
     age = since.dt.days
     signed_on = pd.to_datetime(leads["signed_on"])
     signed = signed_on <= pd.Timestamp(cutoff)
-    still_open = ~signed & age.between(0, OPEN_DAYS)
+    still_open = ~signed & age.between(0, days)
     return leads[still_open].reset_index(drop=True)
 
 

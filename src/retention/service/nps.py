@@ -22,7 +22,7 @@ from retention.settings import study_plan
 from retention.stats.intervals import FEWEST_REPS, ratio_by_rep
 from retention.words import Said, say, together
 
-EDGES = tuple(float(edge) for edge in study_plan()["thresholds"]["nps_bands"]["value"])  # STUDY C2
+EDGES = tuple(float(edge) for edge in study_plan()["C2"]["nps_bands_from"])  # STUDY C2
 BANDS = ("bad", "needs_work", "good", "unicorn")
 RECENT = 3  # months of waves that make up the score of today, each client once
 DRAWS = 4000

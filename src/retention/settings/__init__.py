@@ -6,7 +6,7 @@ setting never goes unnoticed.
 """
 
 from retention.settings.load import OPEN, project_root, resolve
-from retention.settings.plan import study_plan
+from retention.settings.plan import LIMITS, Limits, study_plan
 from retention.settings.shape import (
     ALL_HISTORY,
     NOTICE_DAYS,
@@ -25,6 +25,7 @@ from retention.settings.tables import Extra, FileSettings, TableSettings
 
 __all__ = [
     "ALL_HISTORY",
+    "LIMITS",
     "NOTICE_DAYS",
     "OPEN",
     "PAUSE_DAYS",
@@ -32,6 +33,7 @@ __all__ = [
     "DateSettings",
     "Extra",
     "FileSettings",
+    "Limits",
     "PrivacySettings",
     "ResultsSettings",
     "RiskSettings",
