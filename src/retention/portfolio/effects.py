@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from retention.contrast import NO_SPREAD, Z95, Spread
+from retention.contrast import Z95
 from retention.data.schema import columns_of
 from retention.history.features import KEY
 from retention.history.in_charge import NOBODY, new_reps
@@ -29,7 +29,7 @@ from retention.portfolio.evidence import NOTED, RED_FLAG, days_late
 from retention.portfolio.margins import raises
 from retention.results import FALSE_DISCOVERIES, Estimate, Estimates, Finding
 from retention.settings import study_plan
-from retention.stats.intervals import Weights, leaving_out
+from retention.stats.intervals import difference_by_rep
 from retention.words import Said, key_of, say, together
 
 SIGNS: Mapping[str, Mapping[str, Any]] = study_plan()["signs"]
@@ -134,24 +134,11 @@ def _difference(
     both_known = values.notna() & marks.notna()
     known = both_known.to_numpy()
     reps = book.last_rep(values.index[known])
-    by_rep = _gap_by_rep(values[known], marks[known].astype(bool), reps)
+    by_rep = difference_by_rep(values[known].to_numpy(float), marks[known], reps)
     half = max(half, by_rep.reach(0.975))
     limits = (gap, gap - half, gap + half)
     counts = (int(n.sum()), 0)
     return [Estimate.of(SIGNS[sign]["study"], sign_words(sign), outcome, limits, unit, counts)]
-
-
-def _gap_by_rep(values: pd.Series, marks: pd.Series, reps: Any) -> Spread:
-    """The spread of the difference of the means of marked values and others, as each rep's are left
-    out.
-    """
-    once = np.ones((1, len(values)))
-    weights = Weights.of_rows(once, reps)
-    first, second = (
-        weights[:, own].mean(values.to_numpy(float)[own])
-        for own in (marks.to_numpy(), ~marks.to_numpy())
-    )
-    return leaving_out((first - second)[1:], weights.sizes) if len(weights.sizes) else NO_SPREAD
 
 
 def _shrunk(rows: list[Estimate]) -> list[Estimate]:
@@ -292,7 +279,7 @@ def new_rep(panel: Panel) -> Estimates:
         if len(gap) >= MIN_CLIENTS:
             quantile = stats.t.ppf(0.975, len(gap) - 1)
             half = quantile * gap.sem()
-            by_rep = _gap_by_rep(part["moved"], new, part["rep"])
+            by_rep = difference_by_rep(part["moved"].to_numpy(float), new, part["rep"])
             half = max(half, by_rep.reach(0.975))
             low = gap.mean() - half
             values = (gap.mean(), low, gap.mean() + half)
