@@ -62,7 +62,9 @@ def gather(
     code = version(script)
     found = read(path, code)
     wanted = list(dict.fromkeys(keys))
+    cut = path.is_file() and not path.read_bytes().endswith(b"\n")
     with path.open("a", encoding="utf-8") as stream:
+        stream.write("\n" if cut else "")
         for key in wanted if not only_kept else ():
             if key not in found:
                 found[key] = one(key)

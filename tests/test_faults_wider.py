@@ -1,6 +1,7 @@
 """S1 and its brothers: figures and finds that took clients to be independent, where reps differ."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from retention.claims.size_groups import rates_with_limits
 from retention.claims.term_curves import hazard_by_month
 from retention.contrast import Contrast, Spread
 from retention.history.lagged import lagged_contrast
+from retention.portfolio import effects
 from retention.score import leads
 from retention.service import contact
 from retention.stats.curves import hazards
@@ -167,6 +169,28 @@ def test_S1_the_least_spend_of_a_lead_is_by_rep_too():
     assert both[2] - both[1] > 1.3 * (alone[2] - alone[1])
     few = clients.assign(reps=[((0, f"r{k % 5}"),) for k in rep])
     assert leads.tested(leads.Worth(few, "fees")).spend == alone
+
+
+def test_S1_an_effect_of_a_sign_has_the_chance_of_its_own_interval():
+    """Welch's t with few clients, and Student's t by rep; BH over effects counts these chances."""
+    rng = np.random.default_rng(6)
+    names = [f"c{k:02}" for k in range(24)]
+    values = pd.Series(rng.normal(size=24) * np.where(np.arange(24) < 12, 1, 3), names)
+    marks = pd.Series(np.arange(24) < 12, names)
+    of = (effects.MARGIN, values, marks, "money")
+    sign = next(iter(effects.SIGNS))
+    nobody = SimpleNamespace(last_rep=lambda clients: None)
+    (row,) = effects._difference(sign, *of, nobody)
+    test = stats.ttest_ind(values[marks], values[~marks], equal_var=False)
+    assert row.chance == pytest.approx(test.pvalue)
+    assert [row.low, row.high] == pytest.approx(list(test.confidence_interval()))
+    assert "chance" not in row.payload()
+    reps = np.array([f"r{k % 6}" for k in range(24)], dtype=object)
+    served = SimpleNamespace(last_rep=lambda clients: reps)
+    (by_rep,) = effects._difference(sign, *of, served)
+    spread = difference_by_rep(values.to_numpy(), marks, reps)
+    t = 2 * stats.t.sf(abs(row.estimate) / spread.se, spread.df)
+    assert by_rep.chance == pytest.approx(max(test.pvalue, t))
 
 
 def test_S1_a_difference_by_rep_by_hand():
