@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from conftest import clients_of
 from retention.claims.remaining import cohorts
 from retention.claims.size_groups import rates_with_limits
+from retention.history.spells import build_spells
 from retention.money.levers import gains
 from retention.money.movements import billed_and_ahead, movement_caption, movement_words, movements
 from retention.portfolio.pictures import tier_grid
@@ -27,7 +29,7 @@ from retention.show.money import plot_billed, plot_waterfall
 from retention.show.numbers import in_money, short_money
 from retention.show.performance import plot_answers, plot_flow, plot_funnel
 from retention.show.picture import Picture, axes
-from retention.show.ranked import plot_ranked, ranked_words, times
+from retention.show.ranked import plot_ranked, times
 from retention.show.survival import plot_before, plot_effects, plot_survival
 from retention.stats.funnel import in_order
 from retention.words import fields_of, texts
@@ -333,12 +335,15 @@ def test_ranked_people_stand_out_only_beyond_chance():
 
 
 def test_rates_have_exact_limits():
-    rates = pd.DataFrame({"size_group": ["small", "large"], "client_months": [100.0, 0]})
-    rates = rates.assign(left_by_choice=[5, 0], left_a_month=[0.05, float("nan")])
-    frame = rates_with_limits(rates)
-    assert frame.loc[0, ["low", "high"]].to_list() == pytest.approx([0.01623, 0.11668], abs=1e-5)
-    assert "large" not in ranked_words(frame) and "<svg" in shown(plot_ranked(frame))
-    assert "empty" in shown(plot_ranked(rates_with_limits(rates.head(0))))
+    rows = [(f"c{k:02}", "2024-01-01", "2024-05-31" if k < 5 else None, 1) for k in range(20)]
+    spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 5, 31))
+    sizes = [1000.0 * (1 + k // 5) for k in range(20)]
+    frame = rates_with_limits(spells.assign(monthly_ad_spend=sizes))
+    smallest = frame[["low", "high"]].iloc[0].to_list()  # five in 25 client-months
+    assert smallest == pytest.approx([0.06494, 0.46673], abs=1e-5)
+    assert frame["low"].to_list()[1:] == [0, 0, 0] and "<svg" in shown(plot_ranked(frame))
+    nobody = rates_with_limits(spells.head(0))
+    assert "empty" in shown(plot_ranked(nobody))
 
 
 def test_fees_billed_and_to_come_are_one_line():

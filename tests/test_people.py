@@ -295,7 +295,8 @@ def promised(gaps: dict[str, list[float]]):
     """
     sellers_ = [who for who, values in gaps.items() for _ in values]
     grid = np.array([[value, value] for values in gaps.values() for value in values])
-    return SimpleNamespace(spells=pd.DataFrame({"seller_id": sellers_}), gap=grid)
+    nobody = np.full(grid.shape, "", dtype=object)
+    return SimpleNamespace(spells=pd.DataFrame({"seller_id": sellers_}), gap=grid, rep=nobody)
 
 
 def test_a_seller_who_promises_more_than_the_others_is_named_and_luck_is_not():

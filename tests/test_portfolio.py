@@ -819,7 +819,7 @@ def test_effects_that_are_luck_alone_are_not_named(sample_study, sample):
     nothing = effects.beyond_luck(effects.Estimates((), "")).text
     assert key_of(nothing) == "portfolio.effects.too_little"
     planted = tuple(
-        replace(row, estimate=4.0, low=3.0, high=5.33) if row is told.rows[0] else row
+        replace(row, estimate=4.0, low=3.0, high=5.33, chance=1e-9) if row is told.rows[0] else row
         for row in told.rows
     )
     assert told.rows[0].name in effects.beyond_luck(effects.Estimates(planted, "")).text

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 from retention.history.features import KEY
 from retention.history.snapshots import last_month, month_of
@@ -218,7 +218,8 @@ def _overdispersion(months: pd.DataFrame) -> float:
 
 
 def _unusual(table: pd.DataFrame, last: int, spread: float, rise: float) -> tuple[int, float]:
-    """The window that stands out most, and how often as much does where nothing has changed.
+    """The window that stands out most, and how often as much does where nothing has changed. The
+    likelihoods of a rise in each window count together.
 
     Counts by month and kind of contract are drawn from what is expected (Poisson, as overdispersed
     as the months before), the expected ones with the error of the shares that they are made of.
@@ -241,9 +242,9 @@ def _unusual(table: pd.DataFrame, last: int, spread: float, rise: float) -> tupl
     off = _errors(table, cells, rng)
     drawn = _counts(rng, np.clip(expected + off, 0, None), spread)
     drawn_marks = _evidence(drawn, expected, parts, rise)
-    by_chance = drawn_marks.max(axis=1)
+    by_chance = special.logsumexp(drawn_marks, axis=1)
     best = int(np.argmax(marks))
-    as_large = np.sum(by_chance >= marks[best])
+    as_large = np.sum(by_chance >= special.logsumexp(marks))
     chance = (1 + as_large) / (1 + DRAWS)
     return WINDOWS[best], float(chance)
 
@@ -260,14 +261,15 @@ def _parts(cells: pd.DataFrame, last: int, window: int) -> np.ndarray:
 def _evidence(
     counts: np.ndarray, expected: np.ndarray, parts: np.ndarray, rise: float
 ) -> np.ndarray:
-    """The log likelihood ratio of a rise by `rise` within each window against none, a column a
-    window.
+    """The log likelihood ratio of a rise by `rise` within each window against none, with the log of
+    the window's prior, a column a window.
 
-    Its largest value over windows is the CUSUM of Poisson counts (Lucas 1985), each window weighed
-    by its prior.
+    A decision that answers for months inside and outside of a window is `rise` times as likely for
+    the part inside. Of one window it is the CUSUM of Poisson counts (Lucas 1985).
     """
-    gain = np.log(rise) * counts @ parts.T
-    ratio = gain - (rise**parts - 1) @ expected
+    more = (rise - 1) * parts
+    gain = counts @ np.log1p(more).T
+    ratio = gain - more @ expected
     prior = [PRIOR[window] for window in WINDOWS]
     return np.asarray(ratio + np.log(prior))
 

@@ -18,6 +18,7 @@ import pandas as pd
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from retention.history.features import KEY, signing_features
+from retention.history.in_charge import rep_in
 from retention.history.money import monthly_money
 from retention.history.snapshots import month_of
 from retention.history.spells import DAY, whole_months
@@ -25,6 +26,7 @@ from retention.numbers import Shown, between, quantity
 from retention.results import ALL, Estimate, Estimates, Finding
 from retention.score.model import EVENTS_A_FEATURE, ridge, room_for
 from retention.settings import LIMITS, Extra, Limits
+from retention.stats.intervals import tells, with_limits
 from retention.words import Said, key_of, say
 
 YEAR = 12  # months over which a client is to pay for itself
@@ -141,22 +143,16 @@ def tested(found: Worth) -> Threshold:
     """
     clients = found.clients
     n = len(clients)
-    rng = np.random.default_rng(SEED)
     spend = clients["monthly_ad_spend"].to_numpy(float)
     worth = clients["worth"].to_numpy(float)
-    resamples = (rng.integers(0, n, n) for _ in range(DRAWS))
-    draws = [break_even_spend(spend[rows], worth[rows]) for rows in resamples]
-    limits = [0.025, 0.975]
-    low, high = np.quantile(draws, limits, method="nearest")
     order = clients["start_date"].rank(method="first")
     early = (order <= n * (1 - LATER)).to_numpy()
     limit = break_even_spend(spend[early], worth[early])
     later = clients[~early]
     declined = later[later["monthly_ad_spend"] < limit]
     good = declined[declined["good"]]
-    point = break_even_spend(spend, worth)
     return Threshold(
-        spend=(point, float(low), float(high)),
+        spend=_with_limits(clients),
         clients=n,
         early=limit,
         later=len(later),
@@ -165,6 +161,39 @@ def tested(found: Worth) -> Threshold:
         good=len(good),
         good_worth=float(good["worth"].sum()),
     )
+
+
+def _with_limits(clients: pd.DataFrame) -> tuple[float, float, float]:
+    """The spend under which clients do not pay for themselves, with its 95 % interval: by resampled
+    clients or by the rep at signing, the wider (`intervals.with_limits`).
+    """
+    n = len(clients)
+    spend = clients["monthly_ad_spend"].to_numpy(float)
+    worth = clients["worth"].to_numpy(float)
+    rng = np.random.default_rng(SEED)
+    everybody = np.arange(n)
+    chosen = [everybody, *(rng.integers(0, n, n) for _ in range(DRAWS))]
+    reps = _at_signing(clients)
+    names = sorted({*reps} - {""})
+    chosen += [np.flatnonzero(reps != name) for name in names]
+    sizes = np.array([np.sum(reps == name) for name in names], dtype=float)
+    drawn = [break_even_spend(spend[rows], worth[rows]) for rows in chosen]
+    values = np.array(drawn)
+    point, low, high = with_limits(values, sizes, "money")
+    return point, low, high
+
+
+def _at_signing(clients: pd.DataFrame) -> np.ndarray:
+    """The rep in charge of each client when it signed, (n,), "" for nobody; none where reps are not
+    on record, or too few to tell.
+    """
+    nobody = np.full(len(clients), "", dtype=object)
+    if "reps" not in clients:
+        return nobody
+    first_month = pd.Series(1, clients.index)
+    reps = rep_in(clients["reps"], first_month)
+    counts = pd.Series(reps)[reps != ""].value_counts()
+    return reps if tells(counts.to_numpy(float)) else nobody
 
 
 def threshold(found: Worth) -> Estimates:

@@ -339,7 +339,7 @@ def _best_ways(found: Mapping[tuple[str, str], Ways]) -> dict[str, Contrast]:
 
 def _stands_out(rows: Sequence[Contrast]) -> np.ndarray:
     """Which contrasts stand out from luck, all looked at together (Benjamini-Hochberg)."""
-    chances = [2 * stats.norm.sf(abs(contrast.theta / contrast.se)) for contrast in rows]
+    chances = [contrast.chance for contrast in rows]
     tests = multipletests(chances, alpha=FALSE_SHARE, method="fdr_bh")
     return np.asarray(tests[0])
 
