@@ -29,7 +29,7 @@ FORMULA = "=1+1"
 def of_sample(sample_study):
     desk = desk_of(sample_study)
     lists = registry.made(desk)
-    decided = decision.decide(desk.book.rows, lists, decision.why_nothing(desk.book))
+    decided = decision.decide(desk.book.rows, lists, decision.why_nothing(desk))
     return desk, decided, actions.actions(decided, lists, desk)
 
 

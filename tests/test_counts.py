@@ -13,6 +13,7 @@ from retention.claims import gate
 from retention.data.schema import write_csv
 from retention.history import clients_now, status
 from retention.lists import decision
+from retention.lists.desk import Desk
 from retention.money import retained
 from retention.portfolio import healthy
 from retention.portfolio.book import Book
@@ -108,7 +109,7 @@ def adds_up(study) -> None:
     assert len(present) + clients_now.under_notice(study.panel) == active
     book = Book(spells, study.tables.frames, study.settings, last)
     assert len(book.rows) == active
-    table = decision.decide(book.rows, {}, decision.why_nothing(book))
+    table = decision.decide(book.rows, {}, decision.why_nothing(Desk(book)))
     assert sorted(table["client_id"]) == sorted(book.rows["client_id"])
     if study.is_snapshot:
         return

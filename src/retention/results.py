@@ -395,14 +395,16 @@ class Listing:
     """A frame shown as a captioned table: text is escaped, numbers are aligned, nothing is
     executed.
 
-    Of a long one the first rows are shown, and how many there are is said, with the `file` of the
-    run that holds all.
+    Of a very long one the first rows are shown, and how many there are is said, with the `file` of
+    the run that holds all. Of one with more than `first` rows the page shows these, and all when
+    asked.
     """
 
     rows: pd.DataFrame
     caption: str
     formats: Mapping[str, str] = field(default_factory=dict)
     file: str = ""
+    first: int = MOST_SHOWN
 
     def html(self) -> str:
         """The table as HTML with scoped headings; every value is text, never markup."""
@@ -412,7 +414,8 @@ class Listing:
         rows = list(zip(*(cells for _, cells in columns), strict=True))
         small = len(self.rows) - len(every)
         caption = together(self.caption, _left_out(small), self._cut(len(every)))
-        return shown_part("listing", caption, [head for head, _ in columns], rows, small)
+        heads = [head for head, _ in columns]
+        return shown_part("listing", caption, heads, rows, small, self.first)
 
     def _column(self, shown: pd.DataFrame, name: str) -> tuple[Head, list[Cell]]:
         """The heading of a column, and its cells, each with what it sorts by."""

@@ -134,9 +134,10 @@ def stood(table: pd.DataFrame, lists: Lists) -> pd.DataFrame:
     """Clients whose fee has stood for a year or more, and what is to be done about them first
     (D4).
     """
-    chosen = table[["client_id", "client", "action"]]
-    rows = lists["raise_rate"].merge(chosen, on="client_id").sort_values("act_by")
-    rows = rows.assign(to_do_first=[action_words(name) for name in rows["action"]])
+    chosen = table[["client_id", "client", "action", "act_by"]]
+    rows = chosen.merge(lists["raise_rate"][["client_id", "reason"]], on="client_id")
+    words = [action_words(name) for name in rows["action"]]
+    rows = rows.assign(to_do_first=words, act_by=pd.to_datetime(rows["act_by"]))
     columns = ["client", "reason", "act_by", "to_do_first"]
     return rows[columns].reset_index(drop=True)
 

@@ -7,12 +7,24 @@ for (const box of document.querySelectorAll(".scroll")) {
   const heads = [...table.tHead.rows[0].cells], all = [...body.rows], said = document.createElement("p");
   said.className = "said";
   said.setAttribute("role", "status");
+  // Of a long table the first rows are shown, until it is asked for, sorted or searched.
+  const whole = () => { box.classList.remove("cut"); box.nextElementSibling?.matches(".whole") && box.nextElementSibling.remove() };
+  if (box.dataset.all) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "whole";
+    button.textContent = box.dataset.all;
+    button.onclick = () => { whole(); box.focus() };
+    box.classList.add("cut");
+    box.after(button);
+  }
   heads.forEach((head, place) => {
     const button = document.createElement("button"), name = head.textContent;
     button.type = "button";
     button.append(...head.childNodes);
     head.append(button);
     button.onclick = () => {
+      whole();
       const up = head.getAttribute("aria-sort") !== "ascending";
       const key = row => row.cells[place].dataset.sort, order = orders[head.dataset.sort];
       const known = all.filter(row => key(row)), blank = all.filter(row => !key(row));
@@ -29,13 +41,14 @@ for (const box of document.querySelectorAll(".scroll")) {
     label.className = "search";
     label.append("Search this table ", field);
     field.oninput = () => {
+      whole();
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       all.forEach(row => { const text = row.textContent.toLowerCase(); row.hidden = !words.every(word => text.includes(word)) });
       said.textContent = `${all.filter(row => !row.hidden).length} of ${all.length} rows`;
     };
     box.before(label);
   }
-  box.after(said);
+  (box.dataset.all ? box.nextElementSibling : box).after(said);
 }
 // A link to a part opens the fold that holds it.
 const unfold = () => {
