@@ -59,7 +59,7 @@ class Desk:
     @cached_property
     def margin(self) -> pd.Series:
         """What each client leaves a month, where fees and hours are known, index `client_id`."""
-        return self.book.margin
+        return self.book.monthly["margin"].astype(float)
 
     @cached_property
     def at_risk(self) -> pd.Series:

@@ -104,14 +104,6 @@ class Book:
         return monthly.assign(cause=why)
 
     @cached_property
-    def margin(self) -> pd.Series:
-        """What each client leaves a month, as every page and list says it: `standing.margin_now`.
-
-        Where `monthly` holds a client it is the same figure.
-        """
-        return standing.margin_now(self.money, self.rows, self.cutoff, self.limits)
-
-    @cached_property
     def mending(self) -> pd.DataFrame:
         """What the remedies would bring: `margins.remedies`."""
         loved = evidence.loved(self.known, self.cutoff, self.limits)

@@ -30,15 +30,12 @@ def active_rows(spells: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
 def margin_now(
     money: pd.DataFrame, rows: pd.DataFrame, cutoff: pd.Timestamp, limits: Limits
 ) -> pd.Series:
-    """What each of these clients leaves a month, index `client_id`: the mean of its newest months
-    (`margins.newest`), of a new client of those it has; NaN where its hours are not known.
+    """What each of these clients leaves a month, index `client_id`: `margins.newest`; NaN of a new
+    client, or where its hours are not known.
     """
     at = margins.months_of(money, rows)
-    until = pd.Series(cutoff, rows.index)
-    few = {**limits, "least_margin_months": 1.0}
-    enough, any_ = (margins.newest(at, rows, until, cutoff, of) for of in (limits, few))
-    margin = enough["margin"].astype(float).fillna(any_["margin"].astype(float))
-    return margin.set_axis(rows["client_id"])
+    means = margins.newest(at, rows, pd.Series(cutoff, rows.index), cutoff, limits)
+    return means["margin"].astype(float).set_axis(rows["client_id"])
 
 
 def terms_end(

@@ -124,7 +124,8 @@ def scores(
     Columns: `client_id, client, rep_id, risk, low, high` (probability of leaving by choice in the
     window, and the 95 % interval of the share who leave among clients scored like this one, which
     need not hold the client's own risk), `months_to_renewal, act_by, margin_a_month, at_stake`
-    (risk times the margin of `worth_months`; the fee where hours are not known), `contact` (yes or
+    (risk times the margin of `worth_months`; of a new client the margin so far, and the fee where
+    hours are not known), `contact` (yes or
     no: within capacity), `reasons`.
     """
     if made is None:
@@ -286,7 +287,7 @@ def monday(
     to_do, due`).
 
     Columns: `client, rep, risk, of_100` (how many of 100 clients scored like this leave), `due,
-    to_do, margin_a_month, at_stake, reasons`.
+    to_do, at_stake, reasons`.
     """
     if table.empty:
         return table
@@ -300,7 +301,6 @@ def monday(
             "rep": [names.get(who, who) for who in top["rep_id"]],
             "risk": top["risk"],
             "of_100": of_100,
-            "margin_a_month": top["margin_a_month"],
             "at_stake": top["at_stake"],
             "reasons": top["reasons"],
         }
