@@ -383,7 +383,10 @@ def test_cohorts_stand_where_all_could_have_been_there_so_long():
 
 def test_margins_and_moves_between_tiers():
     frame = pd.DataFrame({"client": ["Ann", "Ben"], "margin": [50.0, -1200.0]})
-    assert titles.margins(frame, "USD") == "1 of 2 clients with known margins cost more than they pay: $1.2k a month"
+    assert (
+        titles.margins(frame, "USD")
+        == "1 of 2 clients with known margins cost more than they pay: $1.2k a month"
+    )
     assert "Ann" in shown(plot_margins(frame)) and "--no" in shown(plot_margins(frame))
     assert "empty" in shown(plot_margins(frame.head(0)))
     before = pd.Series({"a": "best", "b": "best", "c": "worst"})
