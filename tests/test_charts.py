@@ -366,9 +366,14 @@ def test_fees_billed_and_to_come_are_one_line():
 
 
 def test_answers_by_quarter():
-    waves = pd.DataFrame({"wave": pd.PeriodIndex(["2025-01", "2025-03", "2025-04"], freq="M")})
-    frame = nps.by_quarter(waves.assign(nps=[10, 2, None]))
+    """Each client once a quarter, with its last answer: a, who answered twice, is a detractor."""
+    months = pd.PeriodIndex(["2025-01", "2025-02", "2025-03", "2025-04"], freq="M")
+    waves = pd.DataFrame({"wave": months, "client_id": ["a", "b", "a", "b"]})
+    waves = waves.assign(answered_on=months.to_timestamp(), nps=[9, 10, 2, None])
+    frame = nps.by_quarter(waves)
     assert frame[["promoters", "detractors", "answered"]].values.tolist() == [[1, 1, 2]]
+    day = pd.Timestamp("2025-03-31")
+    assert nps.today(waves.head(3), day)["nps"].iloc[0] == frame["nps"].iloc[0]
     assert titles.answers(frame) == "2025Q1: 50% promoters, 50% detractors"
     assert "Detractors" in shown(plot_answers(frame))
     assert "empty" in shown(plot_answers(nps.by_quarter(waves.head(0))))
@@ -388,7 +393,10 @@ def test_cohorts_stand_where_all_could_have_been_there_so_long():
 
 def test_margins_and_moves_between_tiers():
     frame = pd.DataFrame({"client": ["Ann", "Ben"], "margin": [50.0, -1200.0]})
-    assert titles.margins(frame, "USD") == "1 of 2 clients cost more than they pay: $1.2k a month"
+    assert (
+        titles.margins(frame, "USD")
+        == "1 of 2 clients with known margins cost more than they pay: $1.2k a month"
+    )
     assert "Ann" in shown(plot_margins(frame)) and "--no" in shown(plot_margins(frame))
     assert "empty" in shown(plot_margins(frame.head(0)))
     before = pd.Series({"a": "best", "b": "best", "c": "worst"})

@@ -394,10 +394,19 @@ def test_S6_the_calendar_distinguishes_lengths_of_term():
 
 def test_S6_the_interval_is_said_to_be_that_of_a_group():
     table = pd.DataFrame(
-        {"client": ["Ann"], "rep_id": "r1", "risk": 0.33, "low": 0.25, "high": 0.42}
+        {
+            "client_id": ["a"],
+            "client": "Ann",
+            "rep_id": "r1",
+            "risk": 0.33,
+            "low": 0.25,
+            "high": 0.42,
+        }
     )
     table = table.assign(act_by="2026-01-31", at_stake=1.0, contact="yes", reasons="up: x")
-    shown = scores.monday(table, pd.Series(dtype=object))
+    table = table.assign(margin_a_month=1.0)
+    chosen = pd.DataFrame({"client_id": ["a"], "to_do": "save", "due": ["2026-01-07"]})
+    shown = scores.monday(table, pd.Series(dtype=object), chosen)
     assert shown.loc[0, "of_100"] == "25 to 42" and not {"low", "high"} & set(shown)
     text = scores.about_interval(table).text
     assert key_of(text) == "churn_risk.list.interval:25.0,42.0"

@@ -31,6 +31,7 @@ from retention.history.snapshots import build_snapshots
 from retention.history.spells import build_spells, contract_cycles, row_terms
 from retention.history.window import Window
 from retention.parameters import checked
+from retention.portfolio import standing
 from retention.results import Finding, Findings, Listing, leave_out_below, money_is_in
 from retention.score.cross_section import Described, described
 from retention.score.guards import KEPT, leaky
@@ -48,7 +49,7 @@ class Study:
     """Checked tables with the settings in force; `cutoff` is the last day observed.
 
     `shared` is the folder that the notebooks of one run share: what costs much is made once there
-    (`_once`).
+    (`once`).
     """
 
     settings: Settings
@@ -213,7 +214,7 @@ class Study:
 
         Without the columns of `leaking`.
         """
-        return self._once("snapshots", lambda: Made({"rows": self._snapshots()})).frames["rows"]
+        return self.once("snapshots", lambda: Made({"rows": self._snapshots()})).frames["rows"]
 
     def _snapshots(self) -> pd.DataFrame:
         begin = self.records_begin or self.spells["start_date"].min()
@@ -246,6 +247,20 @@ class Study:
         return worth_by_month(self.money.merge(prepaid, on=key))
 
     @cached_property
+    def standing(self) -> pd.DataFrame:
+        """How each active client stands, as every page and list says it: `margin` a month and
+        `act_by`, the last day before its term turns (`portfolio.standing`); index `client_id`.
+        """
+        last = pd.Timestamp(self.cutoff)
+        limits = self.settings.limits
+        rows = standing.active_rows(self.spells, last)
+        contracts = self.contracts
+        known = {} if contracts is None else {"contracts": as_of("contracts", contracts, last)}
+        ends = standing.terms_end(rows, known, last, self.settings.notice_days, limits)
+        margin = standing.margin_now(self.money, rows, last, limits)
+        return pd.DataFrame({"margin": margin, "act_by": ends["notice_by"]})
+
+    @cached_property
     def risk(self) -> tuple[Judgement, pd.DataFrame, pd.DataFrame]:
         """How well leaving is predicted, what moves the predicted risk, and the scores of who is
         there now.
@@ -263,14 +278,14 @@ class Study:
 
     @cached_property
     def _scored(self) -> Made:
-        return self._once("risk", self._risk)
+        return self.once("risk", self._risk)
 
     def _risk(self) -> Made:
         risk_settings = self.settings.risk
         judgement = judged(self.snapshots, self.window, risk_settings)
         way = scorer(self.snapshots, judgement, self.window)
         reps = self.reps_now["rep_id"].fillna("")
-        table = scores(self.snapshots, self.spells, way, self.settings, self.cutoff, reps)
+        table = scores(self.snapshots, self.spells, way, self.settings, self.standing, reps)
         facts = {"skills": judgement.skills, "why": judgement.why, "pays_from": judgement.pays_from}
         frames = {"predictions": judgement.predictions, "weights": weights(way), "scores": table}
         frames["raising"] = raising(self.snapshots, way)
@@ -279,7 +294,7 @@ class Study:
     @cached_property
     def described(self) -> Described:
         """Who has left, of a snapshot: `cross_section.described`; nothing where there are dates."""
-        made = self._once("described", self._described)
+        made = self.once("described", self._described)
         return Described(**made.frames, **made.facts)
 
     def _described(self) -> Made:
@@ -294,7 +309,7 @@ class Study:
         facts = {"why": found.why, "note": found.note, "together": found.together}
         return Made(frames, facts)
 
-    def _once(self, name: str, make: Callable[[], Made]) -> Made:
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` gives back; in a run the first notebook that asks makes it for all
         (`prepared.once`).
         """

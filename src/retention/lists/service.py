@@ -326,25 +326,27 @@ def loads(
     )
 
 
-def shown(
-    rows: pd.DataFrame, names: pd.Series, more: Sequence[str] = (), most: int | None = None
-) -> pd.DataFrame:
-    """The first rows of a list as a team reads them: `client, act_by, rep, reason, evidence,
-    age_days`, and of the columns `more` those that hold anything.
+def shown(rows: pd.DataFrame, names: pd.Series, more: Sequence[str] = ()) -> pd.DataFrame:
+    """A list as a team reads it: `client, act_by, rep, reason, evidence, age_days`, with `to_do`
+    where it is known (`actions.as_chosen`), and of the columns `more` those that hold anything.
     """
-    rows = rows.head(len(rows) if most is None else most)
     nobody = say("lists.alone.nobody_in_charge")
     table = rows.assign(rep=rows["owner"].map(lambda who: names.get(who, who) or nobody))
-    columns = ["client", "act_by", "rep", "reason", "evidence", "age_days"]
+    table = table.assign(act_by=pd.to_datetime(table["act_by"]))
+    columns = ["client", "act_by", "to_do", "rep", "reason", "evidence", "age_days"]
+    columns = [column for column in columns if column in table]
     columns += [column for column in more if rows[column].notna().any()]
-    return table[columns].assign(act_by=pd.to_datetime(table["act_by"]))
+    return table[columns]
 
 
 def care_words(rows: pd.DataFrame, cutoff: pd.Timestamp, noticed: int, answers: int) -> Finding:
-    """Whom to call this week, in sentences; `rows` as from `care_list`.
+    """Whom to call this week, in sentences; `rows` as from `care_list`, by the days of the list to
+    act on (`actions.as_chosen`).
 
-    `noticed`: how many clients gave notice; `answers`: how many were asked at all.
+    `noticed`: how many clients gave notice; `answers`: how many were asked at all. Who is parted
+    from is not called for its answer.
     """
+    rows = rows[~rows["parting"]] if "parting" in rows else rows
     soon = rows[rows["act_by"] <= cutoff + WEEK * DAY]
     bound = len(rows) - len(soon)
     parts = [_whom_to_call(rows, soon, answers)]

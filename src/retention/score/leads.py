@@ -27,7 +27,7 @@ from retention.results import ALL, Estimate, Estimates, Finding
 from retention.score.model import EVENTS_A_FEATURE, ridge, room_for
 from retention.settings import LIMITS, Extra, Limits
 from retention.stats.intervals import tells, with_limits
-from retention.words import Said, key_of, say
+from retention.words import Said, say, together
 
 YEAR = 12  # months over which a client is to pay for itself
 MIN_CLIENTS = 60  # (ours) of whom the year is known
@@ -236,7 +236,7 @@ def threshold_words(found: Worth, currency: str = "") -> Finding:
         counted=found.counted,
     )
     later = say("churn_risk.signing.tested", declined=limits.declined, good=limits.good)
-    said = Said(f"{text} {later}", key_of(text))
+    said = together(text, later)
     return Finding("D1", said)
 
 
