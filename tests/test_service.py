@@ -770,7 +770,7 @@ def test_too_long_without_a_visit_is_found_where_it_matters():
 
 
 @pytest.mark.parametrize("cutoff", ["2021-02-26", "2021-08-26", "2023-08-26", "2025-02-26"])
-def test_nothing_fails_where_hardly_anybody_is_there(tiny, cutoff):
+def test_nothing_fails_where_hardly_anybody_is_there(tiny, quick, cutoff):
     """Every view of the page on 40 clients, as of four days: a sentence or an empty table, never a
     failure.
     """
