@@ -144,6 +144,7 @@ def test_no_page_contradicts_another(tmp_path, world, seed):
     assert contradictions(shown(open_study(str(tmp_path)))) == []
 
 
+@pytest.mark.slow
 def test_on_the_sample(sample_study):
     found = shown(sample_study)
     text = advice.joined(found)["A1"]

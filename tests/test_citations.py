@@ -113,6 +113,7 @@ def wrong_links(path: Path, text: str) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", [p for p in citing() if p != Path(__file__)], ids=lambda p: str(p.relative_to(ROOT))
 )
@@ -120,6 +121,7 @@ def test_every_citation_leads_somewhere(path):
     assert wrong_citations(prose(path)) == []
 
 
+@pytest.mark.slow
 def test_sections_and_rows_are_all_there():
     assert {f"m{k}" for k in range(12)} <= places("METHODS")
     rows = {"a": 10, "b": 7, "c": 9, "d": 11}

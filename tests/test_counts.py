@@ -166,6 +166,7 @@ def one_answer(study) -> None:
         assert sum(int(words.fields["count"]) for words in done) == costly.sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", ODD)
 def test_every_count_adds_up_on_odd_agencies(odd, tmp_path):
     adds_up(open_study(str(written(tmp_path, *ODD[odd]))))

@@ -172,6 +172,7 @@ def test_too_few_ends_are_refused(sample_study):
     assert net_benefit.profit(judged.predictions, 12, 10, 0).empty
 
 
+@pytest.mark.slow
 def test_the_sample_s_model_beats_every_rule(found):
     """The made-up agency has liking and results planted, which no rule knows together."""
     assert found.beats and found.best_rule == risk.CALENDAR
@@ -274,6 +275,7 @@ def test_scores_hold_every_active_client_once(sample_study, scored):
     assert scored["reasons"].str.match(r"(up|down): |nothing").all()
 
 
+@pytest.mark.slow
 def test_scores_are_the_same_to_the_byte(sample_study, tmp_path):
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
     write_csv(sample_study.risk[2], one)
@@ -355,6 +357,7 @@ def clients_worth(n: int, crossing: float) -> leads.Worth:
     return leads.Worth(rows.assign(worth=worth, good=worth > 0), "fees")
 
 
+@pytest.mark.slow
 def test_the_threshold_of_spend_is_found():
     found = clients_worth(600, crossing=6000)
     row = leads.threshold(found).rows[0]
@@ -526,6 +529,7 @@ def test_where_very_many_left_the_last_of_them_are_predicted():
     assert validation._blocks(rows.head(999), 3) == 0
 
 
+@pytest.mark.slow
 def test_a_run_s_notebooks_make_the_scores_once(sample_study, tmp_path, monkeypatch):
     monkeypatch.setenv(SEAL, prepare(sample_study, tmp_path / "prepared"))
     first = open_study(str(tmp_path / "prepared"))
