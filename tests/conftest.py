@@ -36,13 +36,16 @@ DEAR = {"shared_report", "large"}  # fixtures that take long: a test that needs 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
-    """What needs a dear fixture is slow; and the files that take minutes come first: with two
-    workers none then waits for the other at the end.
+    """What needs a dear fixture is slow; and the files with the largest share of slow tests come
+    first: with two workers none then waits for the other at the end.
     """
     for item in items:
         if DEAR & {*getattr(item, "fixturenames", ())}:
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    slow: dict[Path, list[bool]] = {}
+    for item in items:
+        slow.setdefault(item.path, []).append(item.get_closest_marker("slow") is not None)
+    items.sort(key=lambda item: -sum(slow[item.path]) / len(slow[item.path]))
 
 
 def clients_of(rows: list[tuple], columns: tuple[str, ...] = ()) -> pd.DataFrame:
