@@ -147,9 +147,10 @@ def tell_stale(run: Path, days: int) -> None:
 def compare(old: Path, new: Path, as_json: bool) -> None:
     """What changed between two runs (folders of reports/): verdicts, estimates, lists, data."""
     from retention.report import compare as comparing
+    from retention.report.runs import open_run
     from retention.results import to_json
 
-    found = comparing.compare(comparing.open_run(old), comparing.open_run(new))
+    found = comparing.compare(open_run(old), open_run(new))
     if as_json:
         echo(to_json(found).rstrip())
         return

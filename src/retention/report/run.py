@@ -30,9 +30,10 @@ from retention.errors import (
     without_paths,
 )
 from retention.report import advice, pages, publish
-from retention.report.compare import CHANGES, MADE_OF, compare, open_run
+from retention.report.compare import CHANGES, MADE_OF, compare
 from retention.report.execute import NOISE, OWN, Executed, run_all
 from retention.report.index import write_index
+from retention.report.runs import open_run
 from retention.results import Finding, collect, finite, to_json
 from retention.settings import Settings, project_root, resolve
 from retention.study import RECORDED, Study, Told, open_study, prepare
@@ -135,9 +136,7 @@ def _run(options: Options, out: Path, tell: Told) -> None:
     work = out / f"{publish.HIDDEN}{final.name}-{os.getpid()}"
     before = publish.previous(final)
     if publish.whole(final):
-        _compare_again(work, final, before)
-        publish.swing(final)
-        publish.remove(out / publish.FAILED)
+        _keep(work, final, before)
         tell(say("report.run.kept", run=final.name))
     else:
         seal = prepare(study, private(work) / PREPARED)
@@ -151,6 +150,13 @@ def _run(options: Options, out: Path, tell: Told) -> None:
             raise _Partial(failed, final)
     for name in publish.prune(out, options.keep) if options.keep else ():
         tell(say("report.run.removed", run=name))
+
+
+def _keep(work: Path, final: Path, before: Path | None) -> None:
+    """Let latest point to a run that is there already, compared with the one before it."""
+    _compare_again(work, final, before)
+    publish.swing(final)
+    publish.remove(final.parent / publish.FAILED)
 
 
 def _unchanged(settings: Settings, notebooks: list[Path], key: bytes, out: Path) -> str:

@@ -223,30 +223,34 @@ def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
         swapped = [
             own.assign(**{name: own[name].to_numpy()[order] for name in names}) for order in others
         ]
-        moves = odds - np.mean([_odds(made.way, rows) for rows in swapped], axis=0)
-        distances = {name: made.apart(name, now[name]) for name in names}
-        apart = pd.DataFrame(distances).fillna(0)
-        signs = np.sign(moves)
-        apart = apart * signs[:, None]
-        about = {
-            "client": range(len(now)),
-            "moves": moves,
-            "name": apart.idxmax(axis=1),
-            "value": None,
-        }
-        part = pd.DataFrame(about)
+        usual = np.mean([_odds(made.way, rows) for rows in swapped], axis=0)
+        part = _of_theme(made, now, names, odds - usual)
         unknown = pd.Series(np.nan, now.index)
-        part["age"] = now.get(f"{AGE}{theme}", unknown).astype(float)
-        differs = apart.max(axis=1) > 0
-        clear = differs & (np.abs(moves) >= LEAST_REASON)
-        part = part[clear.to_numpy()]
-        for name, places in part.groupby("name").groups.items():
-            part.loc[places, "value"] = own.loc[places, name].astype(object)
-        parts.append(part)
+        age = now.get(f"{AGE}{theme}", unknown).astype(float)
+        parts.append(part.assign(age=age))
     every = pd.concat(parts[1:] or parts)
     every = every.sort_values("moves", key=lambda moves: -moves.abs(), kind="stable")
     first = every.groupby("client").head(REASONS)
     return first.reset_index(drop=True)
+
+
+def _of_theme(made: Scorer, now: pd.DataFrame, names: pd.Index, moves: np.ndarray) -> pd.DataFrame:
+    """The clients whom a theme moves: `client, moves, name, value`, as of `_reasons`.
+
+    `names` are the theme's features, `moves` (n,) what it moves of each client's log-odds.
+    """
+    distances = {name: made.apart(name, now[name]) for name in names}
+    apart = pd.DataFrame(distances).fillna(0)
+    signs = np.sign(moves)
+    apart = apart * signs[:, None]
+    about = {"client": range(len(now)), "moves": moves, "name": apart.idxmax(axis=1), "value": None}
+    part = pd.DataFrame(about)
+    differs = apart.max(axis=1) > 0
+    clear = differs & (np.abs(moves) >= LEAST_REASON)
+    part = part[clear.to_numpy()]
+    for name, places in part.groupby("name").groups.items():
+        part.loc[places, "value"] = now.loc[places, name].astype(object)
+    return part
 
 
 def _reason_words(reasons: pd.DataFrame, clients: int) -> list[str]:
