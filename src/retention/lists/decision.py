@@ -35,10 +35,13 @@ def decide(rows: pd.DataFrame, lists: Lists, otherwise: pd.Series | None = None)
     table = table.merge(first, on="client_id", how="left")
     none = table["client_id"].map({} if otherwise is None else otherwise).fillna(QUIET)
     action = table["action"].fillna(NONE)
-    table = table.assign(action=action, reason=table["reason"].fillna(none)).fillna("")
-    rank = table["action"].map({name: place for place, name in enumerate([*IDS, NONE])})
-    order = table.assign(rank=rank).sort_values(["rank", "act_by", "client_id"], kind="stable")
-    return order[["client_id", "client", "action", *COLUMNS[1:]]].reset_index(drop=True)
+    reason = table["reason"].fillna(none)
+    table = table.assign(action=action, reason=reason).fillna("")
+    places = {name: place for place, name in enumerate([*IDS, NONE])}
+    ranked = table.assign(rank=table["action"].map(places))
+    order = ranked.sort_values(["rank", "act_by", "client_id"], kind="stable")
+    columns = ["client_id", "client", "action", *COLUMNS[1:]]
+    return order[columns].reset_index(drop=True)
 
 
 def why_nothing(desk: Desk) -> pd.Series:

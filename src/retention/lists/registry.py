@@ -94,7 +94,8 @@ def tidy(rows: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows.drop_duplicates("client_id").reindex(columns=[*COLUMNS, SHORT])
     short = rows[SHORT].astype(object)
-    return rows.assign(**{SHORT: short.where(short.notna(), rows["reason"])}).reset_index(drop=True)
+    rows[SHORT] = short.where(short.notna(), rows["reason"])
+    return rows.reset_index(drop=True)
 
 
 def save(table: pd.DataFrame, out_dir: str) -> None:

@@ -70,9 +70,12 @@ def _cost_words(clients: tuple[int, int], monthly: pd.DataFrame, currency: str) 
     first = say("lists.owner.first", active=active, noticed=noticed, costly=len(under))
     if under.empty:
         return first
-    money = f"{money_words(-under['margin'].sum())} {currency}".strip()
-    sure = int((under["high"] < 0).sum())
-    return together(first, say("lists.owner.money", money=money, known=len(monthly), sure=sure))
+    lost = -under["margin"].sum()
+    money = f"{money_words(lost)} {currency}".strip()
+    surely = under["high"] < 0
+    sure = int(surely.sum())
+    how_much = say("lists.owner.money", money=money, known=len(monthly), sure=sure)
+    return together(first, how_much)
 
 
 def shown(table: pd.DataFrame, actions: Sequence[str] = IDS) -> pd.DataFrame:
@@ -115,9 +118,13 @@ def lacking(tables: Mapping[str, pd.DataFrame]) -> Findings:
 
 def parting(table: pd.DataFrame, book: Book) -> pd.DataFrame:
     """Clients to let go with today's fee, what they take, and the prices worth staying at (D5)."""
-    own = table.loc[table["action"].isin(PARTING), ["client_id", "client"]].set_index("client_id")
-    prices = book.monthly.join(worth_staying(book.monthly))[list(PRICES)]
-    return own.join(prices).join(book.ends).reset_index(drop=True)
+    chosen = table["action"].isin(PARTING)
+    rows = table.loc[chosen, ["client_id", "client"]]
+    own = rows.set_index("client_id")
+    monthly = book.monthly
+    prices = monthly.join(worth_staying(monthly))
+    with_prices = own.join(prices[list(PRICES)])
+    return with_prices.join(book.ends).reset_index(drop=True)
 
 
 def written_off(book: Book) -> pd.DataFrame:
@@ -125,7 +132,9 @@ def written_off(book: Book) -> pd.DataFrame:
     cost (D5).
     """
     rows = worsening(book.money, book.rows, book.limits)
-    return rows.set_axis(rows.index.map(book.names).rename("client")).reset_index()
+    names = rows.index.map(book.names)
+    named = rows.set_axis(names.rename("client"))
+    return named.reset_index()
 
 
 def noted(book: Book) -> pd.DataFrame:
