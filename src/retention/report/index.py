@@ -173,7 +173,8 @@ def _left_words(share: float) -> str:
 def _fee_words(tile: Mapping[str, Any]) -> str:
     """What is billed a month, against a year before."""
     change = tile["value"] / tile["before"] - 1
-    return say("report.headline.fees", now=quantity(tile["value"], "money"), change=change)
+    now = f"{quantity(tile['value'], 'money')} {tile['about']}".strip()  # in its currency
+    return say("report.headline.fees", now=now, change=change)
 
 
 def limits_of(claim: Mapping[str, Any]) -> list[str]:
