@@ -130,7 +130,8 @@ def _phrases(table: pd.DataFrame, lists: Lists, desk: Desk) -> dict[str, list[st
     """
     own = dict(zip(table["client_id"], table["action"], strict=True))
     words: dict[str, list[str]] = {client: [] for client in own}
-    for client in desk.risk.index[desk.risk >= desk.book.limits["at_risk"]]:
+    high = desk.risk >= desk.high
+    for client in desk.risk.index[high]:
         if own.get(client) == NONE:
             words[client].append(say("lists.reason.waiting_short", n=desk.capacity))
     for first in (True, False):

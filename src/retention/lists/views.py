@@ -45,7 +45,8 @@ def for_costly(table: pd.DataFrame, book: Book) -> tuple[list[Said], str]:
     """What is done about the clients who cost more than they pay: each action with how many get it,
     and the first day in words. Where no margin is known, about those who cost trouble.
     """
-    under = book.monthly.index[book.monthly["margin"] < 0]
+    costly = book.monthly["margin"] < 0
+    under = book.monthly.index[costly]
     rows = table[table["client_id"].isin(under)]
     if book.monthly.empty:
         rows = table[table["action"].isin(COSTLY)]

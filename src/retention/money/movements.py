@@ -65,10 +65,15 @@ def a_year_apart(spells: pd.DataFrame, money: pd.DataFrame, month: int) -> Year:
     """
     if money.empty:
         return Year(pd.DataFrame(columns=[BEFORE, NOW], dtype=float), 0)
-    fees = pd.DataFrame({BEFORE: _fees(money, month - YEAR), NOW: _fees(money, month)})
-    unpaid = _served_without(spells, fees[BEFORE], month - YEAR)
+    year_ago = month - YEAR
+    before = _fees(money, year_ago)
+    now = _fees(money, month)
+    fees = pd.DataFrame({BEFORE: before, NOW: now})
+    unpaid = _served_without(spells, fees[BEFORE], year_ago)
     unpaid |= _served_without(spells, fees[NOW], month)
-    return Year(fees.drop(index=list(unpaid & set(fees.index))), len(unpaid))
+    unknown = unpaid & set(fees.index)
+    known = fees.drop(index=list(unknown))
+    return Year(known, len(unpaid))
 
 
 def _fees(money: pd.DataFrame, month: int) -> pd.Series:

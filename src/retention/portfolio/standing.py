@@ -34,8 +34,10 @@ def margin_now(
     client, or where its hours are not known.
     """
     at = margins.months_of(money, rows)
-    means = margins.newest(at, rows, pd.Series(cutoff, rows.index), cutoff, limits)
-    return means["margin"].astype(float).set_axis(rows["client_id"])
+    until = pd.Series(cutoff, rows.index)
+    means = margins.newest(at, rows, until, cutoff, limits)
+    margin = means["margin"].astype(float)
+    return margin.set_axis(rows["client_id"])
 
 
 def terms_end(

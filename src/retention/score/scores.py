@@ -134,7 +134,8 @@ def scores(
     odds = _odds(made.way, now)
     whose = _who(now, spells, reps)
     table = whose.join(_risks(made, now, odds))
-    stand = standing.reindex(now["client_id"]).reset_index(drop=True)
+    own = standing.reindex(now["client_id"])
+    stand = own.reset_index(drop=True)
     margin = stand["margin"].astype(float).fillna(now[WORTH])
     at_stake = table["risk"] * margin * settings.risk.worth_months
     table = table.assign(
