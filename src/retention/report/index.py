@@ -254,6 +254,8 @@ def _for_readers(rows: pd.DataFrame) -> pd.DataFrame:
             for risk, low, high in rows[["risk", "low", "high"]].to_numpy()
         ]
         rows = rows.assign(risk=chance).drop(columns=["low", "high"])
+    if "act_by" in rows:
+        rows = rows.assign(act_by=pd.to_datetime(rows["act_by"]))
     if "action" in rows:
         rows = rows.assign(action=rows["action"].map(registry.action_words))
     spare = [name for name in rows if name in SPARE or (name == "client_id" and "client" in rows)]

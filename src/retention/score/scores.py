@@ -280,10 +280,8 @@ def _evidence(reason: Any) -> str:
     return say("churn_risk.reason.value", feature=feature, value=value)
 
 
-def monday(
-    table: pd.DataFrame, names: pd.Series, chosen: pd.DataFrame, rows: int = 15
-) -> pd.DataFrame:
-    """The first rows of the scores as a team reads them; `names` of the reps by their ids, `chosen`
+def monday(table: pd.DataFrame, names: pd.Series, chosen: pd.DataFrame) -> pd.DataFrame:
+    """The scores as a team reads them; `names` of the reps by their ids, `chosen`
     what is done about each client and by when, in the order of the list to act on (`client_id,
     to_do, due`).
 
@@ -292,7 +290,7 @@ def monday(
     """
     if table.empty:
         return table
-    top = chosen.merge(table, on="client_id").head(rows)
+    top = chosen.merge(table, on="client_id")
     of_100 = [Shown(_of_100("churn_risk.list.of_100", row), row.risk) for row in top.itertuples()]
     return pd.DataFrame(
         {
