@@ -47,7 +47,8 @@ def why_nothing(desk: Desk) -> pd.Series:
 
     Of a client at high risk it says why others come first.
     """
-    clients = desk.book.rows["client_id"]
+    rows = desk.book.rows
+    clients = rows["client_id"]
     margin = desk.margin.reindex(clients)
     risk = desk.risk.reindex(clients)
     words = [

@@ -56,8 +56,10 @@ def for_costly(table: pd.DataFrame, book: Book) -> tuple[list[Said], str]:
         for name in IDS
         if name in counts
     ]
-    first = pd.to_datetime(rows["act_by"]).min()
-    return acts, day_words(first) if acts else ""
+    days = pd.to_datetime(rows["act_by"])
+    first = days.min()
+    day = day_words(first) if acts else ""
+    return acts, day
 
 
 def _cost_words(clients: tuple[int, int], monthly: pd.DataFrame, currency: str) -> Said:

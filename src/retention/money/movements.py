@@ -35,7 +35,8 @@ def movements(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Mov
     A client is one, however often it came back. Churned: paid a year ago, no longer served now.
     New: pays now, was not served a year ago. `money` as from `monthly_money`.
     """
-    nothing = pd.DataFrame(columns=["step", "name", "amount", "start", "end", "clients"])
+    columns = ["step", "name", "amount", "start", "end", "clients"]
+    nothing = pd.DataFrame(columns=columns)
     month = newest_month(money, pd.Timestamp(cutoff))
     year = a_year_apart(spells, money, month)
     if year.fees[BEFORE].sum() == 0 or year.fees[NOW].sum() == 0:

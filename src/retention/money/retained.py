@@ -81,7 +81,8 @@ def _fees_retained(
         say("economics.retained.net"): over(still, then),
         say("economics.retained.gross"): over(without_raises, then),
     }
-    counts = (len(paid), int(paid[NOW].isna().sum()))
+    gone = int(paid[NOW].isna().sum())
+    counts = (len(paid), gone)
     rows = [
         Estimate.of("B3", name, group, weights.limits(drawn, "share"), "share", counts)
         for name, drawn in values.items()

@@ -167,7 +167,8 @@ def _result_of(cells: Sequence[Any], quantity_id: str = "") -> str:
     shown = [html for cell in cells for html in _html(cell)]
     titles = [title for html in shown for title in TITLE.findall(html)]
     if said or titles:
-        return unescape([*said, *titles][0])
+        first_found = [*said, *titles][0]
+        return unescape(first_found)
     return _estimates_words(cells)
 
 

@@ -137,10 +137,12 @@ def scores(
     own = standing.reindex(now["client_id"])
     stand = own.reset_index(drop=True)
     margin = stand["margin"].astype(float).fillna(now[WORTH])
-    at_stake = table["risk"] * margin * settings.risk.worth_months
+    act_by = pd.to_datetime(stand["act_by"])
+    months = settings.risk.worth_months
+    at_stake = table["risk"] * margin * months
     table = table.assign(
         months_to_renewal=now["months_to_renewal"],
-        act_by=pd.to_datetime(stand["act_by"]).dt.strftime("%Y-%m-%d"),
+        act_by=act_by.dt.strftime("%Y-%m-%d"),
         margin_a_month=margin.round(2),
         at_stake=at_stake.round(2),
         reasons=_reason_words(_reasons(made, now, odds), len(now)),
