@@ -258,7 +258,8 @@ class Study:
         known = {} if contracts is None else {"contracts": as_of("contracts", contracts, last)}
         ends = standing.terms_end(rows, known, last, self.settings.notice_days, limits)
         margin = standing.margin_now(self.money, rows, last, limits)
-        return pd.DataFrame({"margin": margin, "act_by": ends["notice_by"]})
+        act_by = ends["notice_by"]
+        return pd.DataFrame({"margin": margin, "act_by": act_by})
 
     @cached_property
     def risk(self) -> tuple[Judgement, pd.DataFrame, pd.DataFrame]:

@@ -22,8 +22,16 @@ from retention.lists.shape import SHORT, WEEK
 from retention.words import say
 
 COLUMNS = [
-    *("client_id", "client", "do", "why", "risk", "margin_a_month"),
-    *("owner", "due", "due_this_week", "currency"),
+    "client_id",
+    "client",
+    "do",
+    "why",
+    "risk",
+    "margin_a_month",
+    "owner",
+    "due",
+    "due_this_week",
+    "currency",
 ]
 MOST = 3  # (ours) phrases that say why
 BETWEEN = " · "  # phrases that say why
@@ -43,7 +51,9 @@ class Plan:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The decision (`decision.decide`) in the one order."""
-        rows = decide(self.desk.book.rows, self.lists, why_nothing(self.desk))
+        clients = self.desk.book.rows
+        otherwise = why_nothing(self.desk)
+        rows = decide(clients, self.lists, otherwise)
         return in_order(rows, self.desk)
 
 
@@ -58,17 +68,22 @@ def chosen(study: Any) -> pd.DataFrame:
 
     In a run the first notebook that asks makes it for all.
     """
-    return study.once("chosen", lambda: Made({"rows": _chosen(plan_of(study))})).frames["rows"]
+
+    def make() -> Made:
+        rows = _chosen(plan_of(study))
+        return Made({"rows": rows})
+
+    made = study.once("chosen", make)
+    return made.frames["rows"]
 
 
 def _chosen(plan: Plan) -> pd.DataFrame:
     table = plan.table
-    rows = {
-        "client_id": table["client_id"],
-        "to_do": [str(action_words(name)) for name in table["action"]],
-        "due": pd.to_datetime(table["act_by"]),
-        "parting": table["action"].isin(FAREWELLS),
-    }
+    names = table["action"]
+    words = [str(action_words(name)) for name in names]
+    due = pd.to_datetime(table["act_by"])
+    parting = names.isin(FAREWELLS)
+    rows = {"client_id": table["client_id"], "to_do": words, "due": due, "parting": parting}
     return pd.DataFrame(rows)
 
 
@@ -77,7 +92,8 @@ def as_chosen(rows: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
     it (`whole`): `to_do`, `act_by` and `parting` in place of the list's own.
     """
     rest = rows.drop(columns=["act_by", "to_do"], errors="ignore")
-    merged = whole.merge(rest, on="client_id").rename(columns={"due": "act_by"})
+    merged = whole.merge(rest, on="client_id")
+    merged = merged.rename(columns={"due": "act_by"})
     first = [*rest.columns, "act_by", "to_do", "parting"]
     return merged[first]
 
@@ -130,7 +146,8 @@ def _phrases(table: pd.DataFrame, lists: Lists, desk: Desk) -> dict[str, list[st
     """
     own = dict(zip(table["client_id"], table["action"], strict=True))
     words: dict[str, list[str]] = {client: [] for client in own}
-    for client in desk.risk.index[desk.risk >= desk.book.limits["at_risk"]]:
+    high = desk.risk >= desk.high
+    for client in desk.risk.index[high]:
         if own.get(client) == NONE:
             words[client].append(say("lists.reason.waiting_short", n=desk.capacity))
     for first in (True, False):

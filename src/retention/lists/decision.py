@@ -50,12 +50,12 @@ def why_nothing(desk: Desk) -> pd.Series:
 
     Of a client at high risk it says why others come first.
     """
-    clients = desk.book.rows["client_id"]
+    rows = desk.book.rows
+    clients = rows["client_id"]
     margin = desk.margin.reindex(clients)
     risk = desk.risk.reindex(clients)
-    least = desk.book.limits["at_risk"]
     words = [
-        waiting_words(chance, desk.capacity) if chance >= least else quiet_words(money)
+        waiting_words(chance, desk.capacity) if chance >= desk.high else quiet_words(money)
         for chance, money in zip(risk, margin, strict=True)
     ]
     return pd.Series(words, margin.index, dtype=object)
@@ -88,8 +88,10 @@ def _first(every: pd.DataFrame) -> pd.DataFrame:
             action=action_words(row.action),
             other=row.reason,
         )
-    soonest = beside[kept].groupby("client_id")["act_by"].min().reindex(first.index)
+    by_client = beside[kept].groupby("client_id")
+    soonest = by_client["act_by"].min().reindex(first.index)
     own = first["act_by"].fillna(NEVER)
-    act_by = first["act_by"].mask(soonest.fillna(NEVER) < own, soonest)
+    sooner = soonest.fillna(NEVER) < own
+    act_by = first["act_by"].mask(sooner, soonest)
     reason = pd.Series(reasons, dtype=object).reindex(first.index)
     return first.assign(reason=reason, act_by=act_by).reset_index()

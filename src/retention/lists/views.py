@@ -45,7 +45,8 @@ def for_costly(table: pd.DataFrame, book: Book) -> tuple[list[Said], str]:
     """What is done about the clients who cost more than they pay: each action with how many get it,
     and the first day in words. Where no margin is known, about those who cost trouble.
     """
-    under = book.monthly.index[book.monthly["margin"] < 0]
+    costly = book.monthly["margin"] < 0
+    under = book.monthly.index[costly]
     rows = table[table["client_id"].isin(under)]
     if book.monthly.empty:
         rows = table[table["action"].isin(COSTLY)]
@@ -55,8 +56,10 @@ def for_costly(table: pd.DataFrame, book: Book) -> tuple[list[Said], str]:
         for name in IDS
         if name in counts
     ]
-    first = pd.to_datetime(rows["act_by"]).min()
-    return acts, day_words(first) if acts else ""
+    days = pd.to_datetime(rows["act_by"])
+    first = days.min()
+    day = day_words(first) if acts else ""
+    return acts, day
 
 
 def _cost_words(clients: tuple[int, int], monthly: pd.DataFrame, currency: str) -> Said:

@@ -35,7 +35,8 @@ def movements(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Mov
     A client is one, however often it came back. Churned: paid a year ago, no longer served now.
     New: pays now, was not served a year ago. `money` as from `monthly_money`.
     """
-    nothing = pd.DataFrame(columns=["step", "name", "amount", "start", "end", "clients"])
+    columns = ["step", "name", "amount", "start", "end", "clients"]
+    nothing = pd.DataFrame(columns=columns)
     month = newest_month(money, pd.Timestamp(cutoff))
     year = a_year_apart(spells, money, month)
     if year.fees[BEFORE].sum() == 0 or year.fees[NOW].sum() == 0:
@@ -65,13 +66,15 @@ def a_year_apart(spells: pd.DataFrame, money: pd.DataFrame, month: int) -> Year:
     """
     if money.empty:
         return Year(pd.DataFrame(columns=[BEFORE, NOW], dtype=float), 0)
-    by_month = {BEFORE: _fees(money, month - YEAR), NOW: _fees(money, month)}
-    fees = pd.DataFrame(by_month)
-    unpaid = _served_without(spells, fees[BEFORE], month - YEAR)
+    year_ago = month - YEAR
+    before = _fees(money, year_ago)
+    now = _fees(money, month)
+    fees = pd.DataFrame({BEFORE: before, NOW: now})
+    unpaid = _served_without(spells, fees[BEFORE], year_ago)
     unpaid |= _served_without(spells, fees[NOW], month)
-    known = set(fees.index)
-    kept = fees.drop(index=list(unpaid & known))
-    return Year(kept, len(unpaid))
+    unknown = unpaid & set(fees.index)
+    known = fees.drop(index=list(unknown))
+    return Year(known, len(unpaid))
 
 
 def _fees(money: pd.DataFrame, month: int) -> pd.Series:

@@ -173,7 +173,8 @@ def _left_words(share: float) -> str:
 def _fee_words(tile: Mapping[str, Any]) -> str:
     """What is billed a month, against a year before."""
     change = tile["value"] / tile["before"] - 1
-    return say("report.headline.fees", now=quantity(tile["value"], "money"), change=change)
+    now = f"{quantity(tile['value'], 'money')} {tile['about']}".strip()  # in its currency
+    return say("report.headline.fees", now=now, change=change)
 
 
 def limits_of(claim: Mapping[str, Any]) -> list[str]:
@@ -253,6 +254,8 @@ def _for_readers(rows: pd.DataFrame) -> pd.DataFrame:
             for risk, low, high in rows[["risk", "low", "high"]].to_numpy()
         ]
         rows = rows.assign(risk=chance).drop(columns=["low", "high"])
+    if "act_by" in rows:
+        rows = rows.assign(act_by=pd.to_datetime(rows["act_by"]))
     if "action" in rows:
         rows = rows.assign(action=rows["action"].map(registry.action_words))
     spare = [name for name in rows if name in SPARE or (name == "client_id" and "client" in rows)]

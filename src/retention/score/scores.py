@@ -134,12 +134,15 @@ def scores(
     odds = _odds(made.way, now)
     whose = _who(now, spells, reps)
     table = whose.join(_risks(made, now, odds))
-    stand = standing.reindex(now["client_id"]).reset_index(drop=True)
+    own = standing.reindex(now["client_id"])
+    stand = own.reset_index(drop=True)
     margin = stand["margin"].astype(float).fillna(now[WORTH])
-    at_stake = table["risk"] * margin * settings.risk.worth_months
+    act_by = pd.to_datetime(stand["act_by"])
+    months = settings.risk.worth_months
+    at_stake = table["risk"] * margin * months
     table = table.assign(
         months_to_renewal=now["months_to_renewal"],
-        act_by=pd.to_datetime(stand["act_by"]).dt.strftime("%Y-%m-%d"),
+        act_by=act_by.dt.strftime("%Y-%m-%d"),
         margin_a_month=margin.round(2),
         at_stake=at_stake.round(2),
         reasons=_reason_words(_reasons(made, now, odds), len(now)),
@@ -283,10 +286,8 @@ def _evidence(reason: Any) -> str:
     return say("churn_risk.reason.value", feature=feature, value=value)
 
 
-def monday(
-    table: pd.DataFrame, names: pd.Series, chosen: pd.DataFrame, rows: int = 15
-) -> pd.DataFrame:
-    """The first rows of the scores as a team reads them; `names` of the reps by their ids, `chosen`
+def monday(table: pd.DataFrame, names: pd.Series, chosen: pd.DataFrame) -> pd.DataFrame:
+    """The scores as a team reads them; `names` of the reps by their ids, `chosen`
     what is done about each client and by when, in the order of the list to act on (`client_id,
     to_do, due`).
 
@@ -295,7 +296,7 @@ def monday(
     """
     if table.empty:
         return table
-    top = chosen.merge(table, on="client_id").head(rows)
+    top = chosen.merge(table, on="client_id")
     of_100 = [Shown(_of_100("churn_risk.list.of_100", row), row.risk) for row in top.itertuples()]
     return pd.DataFrame(
         {
