@@ -166,12 +166,12 @@ def gathered(runs: int) -> dict[tuple[str, int], list[dict[str, float]]]:
 
 
 def agencies(what: str, of: int, runs: int) -> int:
-    """How many agencies a row has: a quarter for the calendar, whose refits take longest, and four
+    """How many agencies a row has: a quarter for the calendar, whose refits take longest, and eight
     times as many for the two rates of warnings that are promised, which lie near their bounds.
     """
     if what == "calendar":
         return runs // 4
-    return 4 * runs if what == "warned" and of in PROMISED else runs
+    return 8 * runs if what == "warned" and of in PROMISED else runs
 
 
 def share(values: list[float]) -> str:
