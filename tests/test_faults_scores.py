@@ -622,3 +622,14 @@ def test_S7_too_little_is_said():
     undated = early_warning.watch(rows.head(0), ends, CUT)
     assert key_of(undated.why) == "churn_risk.lately.no_dates"
     assert key_of(early_warning.in_words(found)) == "churn_risk.lately.alt_few"
+
+
+def test_S7_the_evidence_is_the_likelihood_of_a_doubling():
+    """Two who decide for a year, a quarter of it in the window, and one who is free: a doubling
+    makes each of the two 1.25 times as likely, the one twice.
+    """
+    parts = np.array([[0.25, 1.0], [0.5, 1.0]])
+    found = early_warning._evidence(np.array([[2.0, 1.0]]), np.array([1.6, 0.5]), parts)
+    three = 2 * np.log(1.25) + np.log(2) - (0.25 * 1.6 + 0.5) + np.log(early_warning.PRIOR[3])
+    six = 2 * np.log(1.5) + np.log(2) - (0.5 * 1.6 + 0.5) + np.log(early_warning.PRIOR[6])
+    assert found[0].tolist() == pytest.approx([three, six])
