@@ -20,6 +20,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from retention.data import stores
 from retention.data.cells import texts
 from retention.data.check import ask_records_begin
+from retention.data.crosswalk import FILE
 from retention.data.delimited import NotATableError
 from retention.data.find import BOOKS, PARQUET, TEXT, place_of, plain
 from retention.data.guesses import LIKELY, Draft, Sheet, shortened, word_of
@@ -54,6 +55,9 @@ def draft(export: Path, beside: Path) -> Draft:
         for name, sheet in tables.items():
             guess(TABLES[name], sheet, out)
         plan.make(_clients_file(export, tables) if plan.found else None)
+        strange = [made for made in plan.made.values() if made.strangers]
+        if strange:
+            out.crosswalk = plan.crosswalk()
         given = _about(tables, plan, out)
         out.text = _text(export, beside, given, tables, lacking, plan, out)
     return out
@@ -172,6 +176,7 @@ def _text(
         "open": OPEN,
         "named": NAMED,
     }
+    more |= {"crosswalk": FILE if out.crosswalk is not None else ""}
     open_questions = _asked(plan, out)
     more |= {"answers": open_questions, "used": read, "idle": idle, "choices": choices}
     shapes = {"tables": tables, "lacking": lacking, "plan": plan}

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from retention.data import scales
 from retention.data.cells import Parsed, texts
 from retention.data.check import Across, check_rows, stranger_faults, strangers
+from retention.data.crosswalk import Crosswalk, with_names
 from retention.data.delimited import NotATableError
 from retention.data.find import Place
 from retention.data.left_out import LeftOut
@@ -68,6 +70,7 @@ class OneTable:
     settings: Settings
     place: Place
     tell: Callable[[str], None]
+    crosswalk: Crosswalk = field(default_factory=Crosswalk)
     headings: list[str] = field(default_factory=list)  # as the source has them
     spelt: dict[str, str] = field(
         default_factory=dict
@@ -98,10 +101,11 @@ class OneTable:
         self.doubts = scales.Doubts(self.settings.scales)
         self.left_out = LeftOut(self.table, self.how)
 
-    @property
+    @cached_property
     def how(self) -> TableSettings:
-        """What the settings say of this table."""
-        return self.settings.table(self.table.name)
+        """What the settings say of this table, and the crosswalk of its clients' names."""
+        how = self.settings.table(self.table.name)
+        return how if self.table.name == "clients" else with_names(how, self.crosswalk.clients)
 
     def read(self, clients: np.ndarray | None, partial: bool) -> np.ndarray | None:
         """Gather everything; for the clients, the hashes of their ids come back, for the other
@@ -303,8 +307,23 @@ class OneTable:
         self.strangers.update(counts[np.array(new, bool)].head(max(room, 0)).to_dict())
 
     def stranger_faults(self, clients: Callable[[], Iterable[str]]) -> list[Fault]:
-        """Faults for ids that the clients table has not, with what they nearly are."""
-        return stranger_faults(self.table.name, self.strangers, clients()) if self.strangers else []
+        """Faults for ids that the clients table has not, with what they nearly are; those that the
+        crosswalk asks about are left to it.
+        """
+        waiting = self.unconfirmed()
+        rows = {name: n for name, n in self.strangers.items() if name not in waiting}
+        return stranger_faults(self.table.name, rows, clients()) if rows else []
+
+    def unconfirmed(self) -> list[str]:
+        """The strangers of whom the crosswalk has to be answered first."""
+        waits = self.crosswalk.open
+        return [name for name in (*self.strangers, *self.left_out.rows) if name in waits]
+
+    def clients_in(self) -> Counter[str]:
+        """The rows by client as the source names them, those of strangers too."""
+        ids = [piece["client_id"] for piece in self.pieces if "client_id" in piece]
+        counts = pd.concat(ids).value_counts().to_dict() if ids else {}
+        return Counter(counts) + self.left_out.rows
 
     def all_ids(self) -> list[str]:
         """Every different id of the table's first column, read again from the source."""

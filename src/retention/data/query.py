@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -45,15 +45,20 @@ OUR_NAMES = """
 CREATE TABLE our_names AS
 WITH c AS (SELECT CAST(client_id AS VARCHAR) AS id, CAST(name AS VARCHAR) AS n FROM ({clients})),
 words AS (
+  SELECT -1 AS how, CAST(word AS VARCHAR) AS word, CAST(id AS VARCHAR) AS id
+  FROM (VALUES {confirmed}) AS crosswalk(word, id) UNION
   SELECT 0 AS how, id AS word, id FROM c UNION SELECT 1, plain_name(id), id FROM c
   UNION SELECT 1, plain_name(n), id FROM c UNION SELECT 2, core_name(n), id FROM c
   UNION SELECT 3, replace(plain_name(n), ' ', ''), id FROM c
   UNION SELECT 3, replace(core_name(n), ' ', ''), id FROM c)
 SELECT how, word, min(id) AS id FROM words WHERE word <> '' GROUP BY how, word
 HAVING count(DISTINCT id) = 1
-"""  # words that name one client alone: 0 ids, 1 and 2 names, 3 names run together as in addresses
+"""
+# Words that name one client alone: -1 those of the crosswalk, 0 ids, 1 and 2 names, 3 names run
+# together as in addresses.
 _KNOWN = """
 CREATE MACRO known_client(t) AS coalesce(
+  (SELECT id FROM our_names WHERE how = -1 AND word = trim(CAST(t AS VARCHAR))),
   (SELECT id FROM our_names WHERE how = 0 AND word = trim(CAST(t AS VARCHAR))),
   (SELECT id FROM our_names WHERE how = 1 AND word = plain_name(t)),
   (SELECT id FROM our_names WHERE how = 2 AND word = core_name(t)),
@@ -67,13 +72,15 @@ class Files:
     """The files that queries may read, by alias, and the database over them, opened when needed.
 
     `stack` closes the database and removes its folder. `clients` says where ids and names of
-    clients are: a query, or which columns of OUR_CLIENTS hold them.
+    clients are: a query, or which columns of OUR_CLIENTS hold them. `confirmed`: the client of
+    a name, as a person has said.
     """
 
     named: dict[str, tuple[Path, FileSettings]]
     stack: ExitStack
     answers: dict[str, Any] = field(default_factory=dict)
     clients: str | dict[str, str] = ""
+    confirmed: Mapping[str, str] = field(default_factory=dict)
     views: dict[str, Sheet] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
 
@@ -146,10 +153,18 @@ class Files:
         allowed = ", ".join(_literal(self.views[alias].path) for alias in used)
         database.execute(f"SET allowed_paths = [{allowed}]")
         if KNOWN_CLIENT in query.casefold():
-            database.execute(f"{OUR_NAMES.format(clients=self._clients())};{_KNOWN}")
+            pairs = [f"({_literal(k)}, {_literal(v)})" for k, v in self.confirmed.items()]
+            named = ", ".join(pairs) or "(NULL, NULL)"
+            names = OUR_NAMES.format(clients=self._clients(), confirmed=named)
+            database.execute(f"{names};{_KNOWN}")
         database.execute("SET enable_external_access = false")
         database.execute("SET lock_configuration = true")
         return database
+
+    def clients_query(self) -> str:
+        """The SELECT of the clients' ids and names, as the files spell them."""
+        self._is_read(OUR_CLIENTS)
+        return self._clients()
 
     def _clients(self) -> str:
         """The SELECT of the clients' ids and names."""

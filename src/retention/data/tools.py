@@ -6,7 +6,6 @@ clients that nobody knows, words that are not understood.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -17,6 +16,7 @@ import pandas as pd
 
 from retention.data import stores
 from retention.data.cells import texts
+from retention.data.crosswalk import STRANGER, unmatched
 from retention.data.delimited import NotATableError
 from retention.data.find import BOOKS, PARQUET, TEXT
 from retention.data.layout import Sheet, layout_of
@@ -30,7 +30,6 @@ from retention.settings import FileSettings
 
 NAMED = 12  # (ours) strangers that a draft names
 LOOKED_AT = 10  # (ours) pieces of a table that a draft looks at
-NEAR = 0.75  # (ours) how alike a client's name must be to be shown beside a stranger's
 
 
 @dataclass
@@ -81,6 +80,7 @@ class Plan:
                 self.files.named[one.alias] = path, one.how
         self.frames: dict[str, pd.DataFrame] = {}
         self.made: dict[str, Made] = {}
+        self.clients_in: dict[str, dict[str, int]] = {}
 
     @property
     def paths(self) -> set[Path]:
@@ -181,10 +181,8 @@ class Plan:
         return pd.DataFrame(columns=list(headings), dtype=object)
 
     def _try_clients_file(self) -> None:
-        self.files.used_by("our_clients_file known_client")
-        query = "SELECT DISTINCT id AS client_id, word AS name FROM our_names WHERE how < 2"
         with suppress(NotATableError, ConfigError):
-            named = self.files.pieces("clients", f"{query} AND known_client('') IS NULL")
+            named = self.files.pieces("clients", self.files.clients_query())
             self.frames["clients"] = pd.concat(named, ignore_index=True)
 
     def _try(self, made: Made) -> None:
@@ -214,20 +212,24 @@ class Plan:
                 made.words |= {column.name: sorted(set(words[odd]))} if odd.any() else {}
         if "client_id" in rows and made.name not in ("clients", "leads"):
             ids = texts(rows["client_id"])
-            made.strangers = list(self._strangers(ids))
+            self.clients_in[made.name] = ids[ids != ""].value_counts().to_dict()
+            made.strangers = list(self._strangers(made.name))
 
-    def _strangers(self, ids: pd.Series) -> Iterator[str]:
+    def crosswalk(self) -> pd.DataFrame:
+        """Both sides of what does not join, over all tables that name clients."""
+        nobody = pd.DataFrame({"client_id": []}, dtype=object)
+        return unmatched(self.frames.get("clients", nobody), self.clients_in)
+
+    def _strangers(self, table: str) -> Iterator[str]:
         """The clients of a table that the clients table does not have, in words."""
-        nobody = pd.DataFrame({"client_id": []})
+        nobody = pd.DataFrame({"client_id": []}, dtype=object)
         clients = self.frames.get("clients", nobody)
-        known = set(texts(clients["client_id"]))
-        names = texts(clients["name"]).tolist() if "name" in clients else []
-        strange = ~ids.isin(known) & (ids != "")
-        counts = ids[strange].value_counts()
-        for name, count in counts.items():
-            near = difflib.get_close_matches(str(name), names, 1, NEAR)
-            like = f", nearly {near[0]!r}" if near else ""
-            yield f"{name!r}, {count:,} row{'' if count == 1 else 's'}{like}"
+        rows = unmatched(clients, {table: self.clients_in[table]})
+        strange = rows[rows["what"] == STRANGER]
+        for row in strange.itertuples(index=False):
+            like = f", nearly {row.client!r}" if row.client else ""
+            many = "" if row.rows == "1" else "s"
+            yield f"{row.name!r}, {int(str(row.rows)):,} row{many}{like}"
 
     def _recognised(self, path: Path) -> Iterator[Found]:
         """What a file is, by each sheet of a workbook."""

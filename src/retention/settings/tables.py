@@ -60,6 +60,7 @@ class Source(Strict):
 
     `database` is the name of the environment variable that holds the address, for an address holds
     a password. `answers` are what only a person knows; queries read them with `answer('key')`.
+    `crosswalk` is the CSV file in which a person confirms which name is which client.
     """
 
     folder: str = ""
@@ -67,6 +68,7 @@ class Source(Strict):
     database: str = ""
     files: dict[str, FileSettings] = Field(default_factory=dict)
     answers: dict[str, str | int | float | bool | dt.date] = Field(default_factory=dict)
+    crosswalk: str = ""
 
     @field_validator("folder", "file")
     @classmethod
