@@ -21,6 +21,7 @@ from retention.data.numbers import PLAIN_NUMBERS
 from retention.data.parse import Evidence, parse
 from retention.data.repeats import settled
 from retention.data.schema import Column, Table
+from retention.data.shape import TURNED, Shape, grouped
 from retention.data.tenure import Tenure
 from retention.data.words import fault, faults_in
 from retention.errors import SHOWN, Fault, merged
@@ -62,6 +63,9 @@ def _last_paid_days(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(end_date=last_paid)
 
 
+Typed = tuple[pd.DataFrame, pd.DataFrame]  # values, and which cells could not be read
+
+
 @dataclass
 class OneTable:
     """One table being read: where it is and how, and what has been gathered so far."""
@@ -100,6 +104,7 @@ class OneTable:
         self.table = scales.on_scale(self.table, chosen)
         self.doubts = scales.Doubts(self.settings.scales)
         self.left_out = LeftOut(self.table, self.how)
+        self.shape = Shape(self.table, self.how)
 
     @cached_property
     def how(self) -> TableSettings:
@@ -132,12 +137,16 @@ class OneTable:
         more: that is told as well as what is wrong with the rows before it.
         """
         self.left_out.begin()
+        self.shape.begin()
         try:
             for raw in self.place.pieces():
                 if not self.headings:
                     self._understand(raw)
-                yield self.left_out.kept(mapped(self.how, raw.rename(columns=self.spelt)))
+                ours = self.shape.in_months(raw.rename(columns=self.spelt))
+                shaped = self.shape.rows(mapped(self.how, ours))
+                yield self.left_out.kept(shaped)
             self.left_out.done()
+            self.shape.done()
         except NotATableError as no:
             if no.kind in EMPTY and self.table.name != "clients":
                 self.empty = True
@@ -158,6 +167,7 @@ class OneTable:
         self.tenure = Tenure(self.table.name, self.how) if Tenure.given(self.how, here) else None
         given = {*here, *(ours for ours, theirs in self.how.columns.items() if theirs in here)}
         given |= {"start_date", "end_date"} if self.tenure else set()
+        given |= set(self.how.constant)
         extra = [Column(name, x.kind, x.known, "your own") for name, x in self.how.extra.items()]
         self.columns = [column for column in (*self.table.columns, *extra) if column.name in given]
 
@@ -178,6 +188,7 @@ class OneTable:
                 self.tell(f"{self.place.name}: first look, {count * len(raw):,} rows")
         found = self.table.name
         self.faults += evidence.faults(found) + (self.tenure.flag_faults() if self.tenure else [])
+        self.faults += self.shape.unheard()
         kinds = {column.name: column.kind for column in self.columns}
         amounts = {column.name for column in self.columns if column.unit.startswith("currency")}
         for name in amounts & {
@@ -188,7 +199,7 @@ class OneTable:
         self.forms |= {
             name: form
             for name, form in formats.items()
-            if name in kinds and suits(form, kinds[name])
+            if name in kinds and suits(form, kinds[name]) and form not in TURNED
         }
         return count > 1
 
@@ -200,8 +211,8 @@ class OneTable:
         """
         repeated = self.how.repeated
         across = Across(self.table, partial, repeated)
-        for raw in pieces:
-            frame, unread = self._typed(raw)
+        typed = (self._typed(raw) for raw in pieces)
+        for frame, unread in self._made_one(typed) if self.shape.how.group else typed:
             faults = [*self.faults, *check_rows(self.table, frame, unread)]
             self.faults = merged(faults)
             needed = set(self.table.required)
@@ -219,9 +230,20 @@ class OneTable:
                 any_unread = unread.any(axis=1)
                 self.unsure.append(any_unread)
             self.pieces.append(frame)
-            self.rows += len(raw)
+            self.rows += len(frame)
             self.tell(f"{self.place.name}: {self.rows:,} rows read")
         return across
+
+    def _made_one(self, typed: Iterator[Typed]) -> Iterator[Typed]:
+        """All rows at once, those of one key made one."""
+        frames, unread = zip(*typed, strict=True)
+        frame = pd.concat(frames, ignore_index=True)
+        marks = pd.concat(unread, ignore_index=True)
+        made, faults = grouped(self.table, frame, self.shape.how)
+        self.faults += faults
+        if not faults:
+            marks = pd.DataFrame(False, made.index, marks.columns)
+        yield made, marks
 
     def _typed(self, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """One piece as typed values, and which of its cells could not be read."""
@@ -238,7 +260,9 @@ class OneTable:
         frame = pd.DataFrame(values)
         for name in frame:
             frame[name] = self._from_fractions(name, frame[name], raw[name])
-        unread_cells = {name: p.filled & p.values.isna() for name, p in parsed.items()}
+            frame[name] = self.shape.amounts(name, frame[name], raw)
+        self.faults += self.shape.period_faults(raw, ids)
+        unread_cells = {name: p.filled & frame[name].isna() for name, p in parsed.items()}
         unread = pd.DataFrame(unread_cells)
         if self.tenure:
             unread["start_date"] = frame["start_date"].isna()  # told as faults of the tenure
@@ -364,6 +388,9 @@ class OneTable:
         """The ids of the first rows among the positions `at`, read again from the source rather
         than kept for all.
         """
+        if self.shape.how.group and self.pieces:
+            ids = self.pieces[0].iloc[at, 0]
+            return list(ids.astype(str))
         named = list[str]()
         done = 0
         for raw in pieces:
@@ -411,6 +438,7 @@ class OneTable:
         used |= {self.how.ended.column} if self.how.ended else set()
         unused = [name for name in self.headings if self.spelt.get(name, name) not in used]
         notes = [f"{self.place.name}: columns not used: {', '.join(unused)}"] if unused else []
+        notes += self.shape.notes()
         notes += self.left_out.notes()
         return notes + (self.tenure.notes() if self.tenure else [])
 

@@ -18,12 +18,12 @@ import pandas as pd
 from retention.data.cells import as_text, texts
 from retention.data.parse import Evidence, parse
 from retention.data.schema import Column
+from retention.data.shape import MONTHS
 from retention.data.words import fault, faults_in, sentence
 from retention.errors import SHOWN, Fault
 from retention.settings import TableSettings
 
 LONGEST_TENURE = 1200  # months
-MONTHS = {"months": 1, "years": 12}
 ROUNDED = 0.07  # (ours) months by which years with two decimals fall short of a whole month
 
 

@@ -10,7 +10,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-NAMED_FORMATS = ("day first", "month first", "excel days", "as written", "1,234.5", "1.234,5")
+NAMED_FORMATS = (
+    "day first",
+    "month first",
+    "excel days",
+    "epoch seconds",
+    "as written",
+    "1,234.5",
+    "1.234,5",
+    "h:mm",
+)
 
 
 class Strict(BaseModel):
@@ -112,6 +121,12 @@ class Ended(Strict):
     false: list[str] = Field(default_factory=list)
 
 
+class PerColumn(Strict):
+    """The column that says for which period a row's amount is."""
+
+    column: str
+
+
 class TableSettings(Strict):
     """How one table is found and read: its file, sheet or query, its columns and values; or that it
     is left alone.
@@ -120,6 +135,10 @@ class TableSettings(Strict):
     ({answered_on = "invited_on"}). `repeated`: whether several rows of one key are parts to add up
     or versions of which the newest holds; nothing said: as schema.toml has it. `strangers`: rows of
     clients that the clients table does not have are refused, or left out and counted.
+
+    Shapes, by column: `where`, the words of the rows that count; `constant`, what is the same in
+    all rows; `scale`, what numbers are multiplied by (0.01 for cents); `per`, the period that an
+    amount is for; `unit`, that of terms; `group`, how several rows of a key become one.
     """
 
     use: bool = True
@@ -136,8 +155,14 @@ class TableSettings(Strict):
     dated_by: dict[str, str] = Field(default_factory=dict)
     strangers: Literal["refuse", "leave out"] = "refuse"
     repeated: Literal["add up", "keep newest"] | None = None
+    where: dict[str, str | list[str]] = Field(default_factory=dict)
+    constant: dict[str, str | int | float | bool | dt.date] = Field(default_factory=dict)
+    scale: dict[str, Annotated[float, Field(gt=0, strict=False)]] = Field(default_factory=dict)
+    per: dict[str, Literal["month", "quarter", "year"] | PerColumn] = Field(default_factory=dict)
+    unit: dict[str, Literal["days", "weeks", "months", "years"]] = Field(default_factory=dict)
+    group: dict[str, Literal["sum", "first", "last"]] = Field(default_factory=dict)
     tenure_months: str = ""
-    tenure_unit: Literal["months", "years"] | None = None  # said: parts of it are read too
+    tenure_unit: Literal["days", "weeks", "months", "years"] | None = None  # said: parts of it are read too
     tenure_counts: Literal["begun", "completed"] | None = None
     ended: Ended | None = None
     snapshot_date: Day | None = None
