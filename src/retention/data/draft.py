@@ -134,6 +134,9 @@ def _about(tables: dict[str, Sheet], plan: Plan, out: Draft) -> dict[str, Any]:
 def _asked(plan: Plan, out: Draft) -> dict[str, str]:
     """The questions of the recipes, for `[source.answers]`; all that is open is listed."""
     answers: dict[str, str] = {}
+    for one in plan.found:
+        if one.doubles:
+            out.questions.append(f"source.files.{one.alias}.doubles: {one.doubles:,} rows again")
     for name, made in plan.made.items():
         answers |= made.questions
         out.questions += [f"source.answers.{key}: {ask}" for key, ask in made.questions.items()]

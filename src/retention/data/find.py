@@ -162,11 +162,13 @@ def _aliases(settings: Settings, words: set[str]) -> dict[str, tuple[Path, FileS
     found: dict[str, tuple[Path, FileSettings]] = {}
     for alias, how in settings.source.files.items():
         path = folder / how.file
-        if not path.is_file():
-            text = sentence("query names", alias=alias, name=how.file)
-            raise ConfigError(text)
+        for name in (how.file, *how.also):
+            if not (folder / name).is_file():
+                raise ConfigError(sentence("query names", alias=alias, name=name))
         found[alias] = path, how
-    named = {path for path, _ in found.values()}
+    named = {
+        path.with_name(name) for path, how in found.values() for name in (path.name, *how.also)
+    }
     ends = (*TEXT, *PARQUET, *BOOKS)
     paths = [p for p in sorted(folder.glob("*")) if p.name.lower().endswith(ends) and p.is_file()]
     for path in paths:

@@ -41,11 +41,12 @@ class Found:
     how: FileSettings
     headings: tuple[str, ...]
     alias: str = ""
+    doubles: int = 0  # rows that stand in several files of this kind
 
     @property
     def settings(self) -> dict[str, object]:
         """What `[source.files]` has to say of it."""
-        return self.how.model_dump(exclude_defaults=True)
+        return self.how.model_dump(exclude_defaults=True, exclude={"doubles"})
 
 
 @dataclass
@@ -74,7 +75,7 @@ class Plan:
             for one in self._recognised(path):
                 one.alias = one.export.key
                 if one.alias in self.files.named:
-                    self.again.append(path)
+                    self._add(one)
                     continue
                 self.found.append(one)
                 self.files.named[one.alias] = path, one.how
@@ -85,7 +86,21 @@ class Plan:
     @property
     def paths(self) -> set[Path]:
         """The files that are recognised."""
-        return {*(one.path for one in self.found), *self.again}
+        known = {one.path.with_name(name) for one in self.found for name in one.how.also}
+        return {*(one.path for one in self.found), *self.again, *known}
+
+    def _add(self, other: Found) -> None:
+        """A further export of a kind: read as one with the first, where the headings are the
+        same.
+        """
+        first = next(one for one in self.found if one.alias == other.alias)
+        if other.how.sheet or first.how.sheet or set(other.headings) != set(first.headings):
+            self.again.append(other.path)
+            return
+        names = [*first.how.also, other.path.name]
+        first.how = first.how.model_copy(update={"also": names, "doubles": "keep"})
+        self.files.named[first.alias] = first.path, first.how
+        first.doubles = self.files.doubles(first.alias)
 
     def make(self, clients: tuple[Path, FileSettings, dict[str, str]] | None = None) -> None:
         """Draw and try the query of every table; `clients` is the file that holds them, with the

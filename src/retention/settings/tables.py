@@ -52,10 +52,14 @@ class FileSettings(Strict):
     """How a file that a query reads is laid out, under the alias by which the query calls it.
 
     `skip_lines` stand above the headings (nothing said: as the first lines show); `heading_lines`
-    are joined; rows whose first cell begins with a word of `stop_at` are no data.
+    are joined; rows whose first cell begins with a word of `stop_at` are no data. `also` are
+    further files of the same headings, read as one with it; `doubles`: whether rows that stand in
+    several of them count once.
     """
 
     file: str
+    also: list[str] = Field(default_factory=list)
+    doubles: Literal["once", "keep"] | None = None
     sheet: str = ""
     encoding: str = ""
     skip_lines: int | None = Field(default=None, ge=0)
