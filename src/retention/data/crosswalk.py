@@ -231,7 +231,8 @@ def crosswalk_of(settings: Settings) -> Crosswalk:
     _refuse_halves(path.name, yes)
     strange = rows["what"] != IDLE
     no = strange & (meant == NO)
-    settled = rows["name"].isin([*yes["name"], *rows.loc[no, "name"]])
+    answered = rows.loc[no, "name"]
+    settled = rows["name"].isin([*yes["name"], *answered])
     near = rows["client_id"] != ""
     waits = rows[strange & near & ~settled]
     by_name = yes.set_index("name")["client_id"]

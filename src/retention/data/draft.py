@@ -33,6 +33,8 @@ from retention.data.words import sentence
 from retention.errors import ConfigError
 from retention.settings import OPEN, FileSettings, TableSettings
 
+DAYS = {"start_date", "end_date", "answered_on", "issued_on", "requested_on", "created_on"}
+
 
 def draft(export: Path, beside: Path) -> Draft:
     """A draft for an export (a file, a workbook or a folder), to be written into the folder
@@ -128,7 +130,28 @@ def _about(tables: dict[str, Sheet], plan: Plan, out: Draft) -> dict[str, Any]:
         )
     out.questions += [] if dated else ["cutoff: the last day on which the data were true"]
     out.questions += ["records_begin: since when nobody who left is missing"] if begin else []
-    return {"dated": dated, "begin": begin}
+    return {"dated": dated, "begin": begin, "newest": _newest(plan, clients)}
+
+
+def _newest(plan: Plan, clients: Sheet | None) -> str:
+    """The newest day on which anything is said to have happened; empty where none is known."""
+    days = []
+    for frame in plan.frames.values():
+        for name in DAYS & {*frame}:
+            dated = pd.to_datetime(frame[name])
+            days.append(dated)
+    if clients:
+        column = TABLES["clients"].column("start_date")
+        for name in DAYS & {*clients.headings}:
+            theirs = clients.headings[name][0]
+            if theirs in clients.rows:
+                parsed = parse(clients.rows[theirs], column)
+                days.append(parsed.values)
+    known = [found.max() for found in days if found.notna().any()]
+    if not known:
+        return ""
+    newest = max(known)
+    return f"{newest:%Y-%m-%d}"
 
 
 def _asked(plan: Plan, out: Draft) -> dict[str, str]:

@@ -187,7 +187,9 @@ class OneTable:
             if count > 1:
                 self.tell(f"{self.place.name}: first look, {count * len(raw):,} rows")
         found = self.table.name
-        self.faults += evidence.faults(found) + (self.tenure.flag_faults() if self.tenure else [])
+        self.faults += evidence.faults(found)
+        if self.tenure:
+            self.faults += self.tenure.flag_faults()
         self.faults += self.shape.unheard()
         kinds = {column.name: column.kind for column in self.columns}
         amounts = {column.name for column in self.columns if column.unit.startswith("currency")}
@@ -345,9 +347,12 @@ class OneTable:
 
     def clients_in(self) -> Counter[str]:
         """The rows by client as the source names them, those of strangers too."""
-        ids = [piece["client_id"] for piece in self.pieces if "client_id" in piece]
-        counts = pd.concat(ids).value_counts().to_dict() if ids else {}
-        return Counter(counts) + self.left_out.rows
+        found = Counter(self.left_out.rows)
+        for piece in self.pieces:
+            if "client_id" in piece:
+                counts = piece["client_id"].value_counts()
+                found.update(counts.to_dict())
+        return found
 
     def all_ids(self) -> list[str]:
         """Every different id of the table's first column, read again from the source."""
@@ -435,7 +440,8 @@ class OneTable:
             *(column.name for column in self.columns),
             self.how.tenure_months,
         }
-        used |= {self.how.ended.column} if self.how.ended else set()
+        if self.how.ended:
+            used.add(self.how.ended.column)
         unused = [name for name in self.headings if self.spelt.get(name, name) not in used]
         notes = [f"{self.place.name}: columns not used: {', '.join(unused)}"] if unused else []
         notes += self.shape.notes()

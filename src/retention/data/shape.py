@@ -78,10 +78,13 @@ class Shape:
         return raw
 
     def _where(self, raw: pd.DataFrame, name: str, wanted: str | list[str]) -> pd.DataFrame:
-        cells = texts(raw[name]).str.casefold()
-        self.seen[name].update(cells.value_counts().to_dict())
+        words = texts(raw[name])
+        cells = words.str.casefold()
+        counts = cells.value_counts()
+        self.seen[name].update(counts.to_dict())
         keep = cells.isin(_words(wanted))
-        self.now += int((~keep).sum())
+        away = ~keep
+        self.now += int(away.sum())
         return raw[keep].reset_index(drop=True)
 
     def unheard(self) -> list[Fault]:
@@ -91,9 +94,10 @@ class Shape:
             seen = self.seen.get(name, Counter())
             lost = [word for word in _words(wanted) if word not in seen]
             if seen and lost:
-                there = [repr(word) for word, _ in seen.most_common(SHOWN)]
+                common = [word for word, _ in seen.most_common(SHOWN)]
+                there = ", ".join(map(repr, common))
                 words = ", ".join(map(repr, lost))
-                told = fault(self.table.name, name, "where", words=words, there=", ".join(there))
+                told = fault(self.table.name, name, "where", words=words, there=there)
                 faults.append(told)
         return faults
 
@@ -102,10 +106,12 @@ class Shape:
         missing.
         """
         if name in self.how.scale:
-            values = (values * self.how.scale[name]).round(10)
+            scaled = values * self.how.scale[name]
+            values = scaled.round(10)
         if name in self.how.per and self._tells(name, raw):
             months = self.periods(name, raw)
-            values = (values / months).round(10)
+            monthly = values / months
+            values = monthly.round(10)
         return values
 
     def _tells(self, name: str, raw: pd.DataFrame) -> bool:
@@ -154,17 +160,21 @@ def _as_cell(value: object) -> object:
 
 
 def _numbers(cells: pd.Series) -> pd.Series:
-    plain = texts(cells).str.replace(",", ".", regex=False)
-    return pd.to_numeric(plain, errors="coerce").astype(float)
+    words = texts(cells)
+    plain = words.str.replace(",", ".", regex=False)
+    numbers = pd.to_numeric(plain, errors="coerce")
+    return numbers.astype(float)
 
 
 def _months(cells: pd.Series, unit: str) -> pd.Series:
     """Numbers of days, weeks or years as whole months where they are nearly that; all else as it
     stands.
     """
-    months = _numbers(cells) * MONTHS[unit]
+    numbers = _numbers(cells)
+    months = numbers * MONTHS[unit]
     whole = months.round()
-    nearly = (months - whole).abs() <= CLOSE
+    off = months - whole
+    nearly = off.abs() <= CLOSE
     exact = whole.where(nearly, months.round(2))
     written = exact.map("{:g}".format, na_action="ignore")
     return written.where(months.notna(), cells.astype(object))
@@ -173,11 +183,15 @@ def _months(cells: pd.Series, unit: str) -> pd.Series:
 def _days(cells: pd.Series) -> pd.Series:
     """Seconds (or thousandths) since 1970 as days in UTC; all else as it stands."""
     plain = texts(cells)
-    fits = plain.str.fullmatch(r"\d{8,13}(\.\d+)?").astype(bool)
-    seconds = pd.to_numeric(plain.where(fits), errors="coerce").astype(float)
+    matches = plain.str.fullmatch(r"\d{8,13}(\.\d+)?")
+    fits = matches.astype(bool)
+    numbers = pd.to_numeric(plain.where(fits), errors="coerce")
+    seconds = numbers.astype(float)
     seconds = seconds.where(seconds < THOUSANDTHS, seconds / 1000)
-    days = pd.to_datetime(seconds, unit="s").dt.strftime("%Y-%m-%d")
-    return days.astype(object).where(fits, cells.astype(object))
+    moments = pd.to_datetime(seconds, unit="s")
+    days = moments.dt.strftime("%Y-%m-%d")
+    given = cells.astype(object)
+    return given.where(~fits, days)
 
 
 def _hours(cells: pd.Series) -> pd.Series:
@@ -187,8 +201,10 @@ def _hours(cells: pd.Series) -> pd.Series:
     whole, minutes, seconds = (pd.to_numeric(parts[at]).astype(float) for at in (1, 2, 3))
     hours = whole + minutes / 60 + seconds.fillna(0) / 3600
     signed = hours.where(parts[0] != "-", -hours)
-    written = signed.round(10).map("{:.10g}".format, na_action="ignore")
-    return written.astype(object).where(hours.notna(), cells.astype(object))
+    exact = signed.round(10)
+    written = exact.map("{:.10g}".format, na_action="ignore")
+    given = cells.astype(object)
+    return given.where(hours.isna(), written)
 
 
 def grouped(
@@ -204,12 +220,16 @@ def grouped(
     different = groups[rest].nunique(dropna=False).max() if rest else pd.Series(dtype=float)
     differ = [name for name in rest if different[name] > 1]
     if differ:
-        several = groups[differ].transform("nunique", dropna=False).gt(1).any(axis=1)
-        ids = frame.loc[several, key[0]].drop_duplicates()
+        counts = groups[differ].transform("nunique", dropna=False)
+        more = counts.gt(1)
+        several = more.any(axis=1)
+        of_rows = frame.loc[several, key[0]]
+        ids = of_rows.drop_duplicates()
         said = {"key": ", ".join(key), "names": ", ".join(differ)}
         count = int(several.sum())
         return frame, [fault(table.name, "", "group differs", count, ids.astype(str), **said)]
-    made = groups[rest].first() if rest else groups.size().to_frame("size")
+    sizes = groups.size()
+    made = groups[rest].first() if rest else sizes.to_frame("size")
     for name in named:
         made[name] = _one(table.column(name), groups[name], how.group[name])
     whole = made.reset_index()[list(frame)]

@@ -63,13 +63,16 @@ def _columns(sheet: Sheet) -> str:
 
 def _filled(sheet: Sheet) -> str:
     """How many cells of a row hold something."""
-    cells = [f"({quoted(name)} IS NOT NULL)::INT" for name in sheet.headings]
-    return f"({' + '.join(cells)})"
+    names = map(quoted, sheet.headings)
+    cells = [f"({name} IS NOT NULL)::INT" for name in names]
+    total = " + ".join(cells)
+    return f"({total})"
 
 
 def _one(sheet: Sheet, numbered: bool = False) -> str:
     """The SELECT that reads one file."""
-    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in sheet.headings)
+    typed = [f"{literal(name)}: 'VARCHAR'" for name in sheet.headings]
+    columns = ", ".join(typed)
     read = (
         f"read_csv({literal(sheet.path)}, auto_detect = false, header = false, "
         f"columns = {{{columns}}}, skip = {sheet.skip}, delim = {literal(sheet.mark)}, "
@@ -77,7 +80,8 @@ def _one(sheet: Sheet, numbered: bool = False) -> str:
     )
     first = quoted(sheet.headings[0])
     kept = [f"NOT starts_with(lower(coalesce({first}, '')), {literal(w)})" for w in sheet.stop_at]
-    filled = " OR ".join(f"{quoted(name)} IS NOT NULL" for name in sheet.headings)
+    cells = [f"{quoted(name)} IS NOT NULL" for name in sheet.headings]
+    filled = " OR ".join(cells)
     rows = " AND ".join([f"({filled})", *kept])
     line = "row_number() OVER () AS line, " if numbered and not _has_line(sheet) else ""
     return f"SELECT {line}* FROM {read} WHERE {rows}"
