@@ -27,6 +27,7 @@ OF_SNAPSHOT = """
 [tables.clients]
 tenure_months = "tenure"
 tenure_unit = "{unit}"
+tenure_counts = "completed"
 ended = {{ column = "Status", true = {true}{false} }}
 snapshot_date = 2024-12-31
 [tables.clients.columns]

@@ -21,7 +21,7 @@ from retention.data.numbers import PLAIN_NUMBERS
 from retention.data.parse import Evidence, parse
 from retention.data.repeats import settled
 from retention.data.schema import Column, Table
-from retention.data.shape import TURNED, Shape, grouped
+from retention.data.shape import TURNED, Shape, grouped, last_paid_days
 from retention.data.tenure import Tenure
 from retention.data.words import fault, faults_in
 from retention.errors import SHOWN, Fault, merged
@@ -49,18 +49,6 @@ def ordered(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
     if worst:
         frame = frame.sort_values(worst, ascending=False, kind="stable", na_position="first")
     return frame.sort_values(by, kind="stable", ignore_index=True)
-
-
-def _last_paid_days(frame: pd.DataFrame) -> pd.DataFrame:
-    """Clients whose end_date was the first day without service, with the last paid day in its
-    place.
-    """
-    if not {"start_date", "end_date"} <= set(frame):
-        return frame
-    end = frame["end_date"]
-    day_before = end - pd.Timedelta(days=1)
-    last_paid = end.where(end <= frame["start_date"], day_before)
-    return frame.assign(end_date=last_paid)
 
 
 Typed = tuple[pd.DataFrame, pd.DataFrame]  # values, and which cells could not be read
@@ -268,7 +256,7 @@ class OneTable:
         unread = pd.DataFrame(unread_cells)
         if self.tenure:
             unread["start_date"] = frame["start_date"].isna()  # told as faults of the tenure
-        frame = _last_paid_days(frame) if self.settings.first_day_without_service else frame
+        frame = last_paid_days(frame) if self.settings.first_day_without_service else frame
         return self._dated(frame), unread
 
     def _parsed(self, cells: pd.Series, column: Column) -> Parsed:

@@ -251,6 +251,18 @@ def _one(column: Column, values: pd.api.typing.SeriesGroupBy, way: str) -> pd.Se
     return latest.where(filled) if column.name == "end_date" else latest
 
 
+def last_paid_days(frame: pd.DataFrame) -> pd.DataFrame:
+    """Clients whose end_date was the first day without service, with the last paid day in its
+    place.
+    """
+    if not {"start_date", "end_date"} <= set(frame):
+        return frame
+    end = frame["end_date"]
+    day_before = end - pd.Timedelta(days=1)
+    last_paid = end.where(end <= frame["start_date"], day_before)
+    return frame.assign(end_date=last_paid)
+
+
 def shape_faults(table: Table, how: TableSettings, here: Sequence[str]) -> Iterator[Fault]:
     """Settings of shape that name what is not there, or do not fit the column's kind."""
     known = {column.name: column for column in table.columns}

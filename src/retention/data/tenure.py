@@ -27,6 +27,9 @@ LONGEST_TENURE = 1200  # months
 ROUNDED = 0.07  # (ours) months by which years with two decimals fall short of a whole month
 
 
+EXACT = 0.001  # (ours) months that decimals of weeks and days may lack
+
+
 def last_whole_month(snapshot: dt.date) -> dt.date:
     """The last day of the last month that was complete at the snapshot: the cut-off of such an
     export.
@@ -157,7 +160,8 @@ class Tenure:
         left = words.isin(self.yes).astype(bool)
         fits = ages.between(0, LONGEST_TENURE)
         given_months = ages.where(fits, 0)
-        whole = np.floor(given_months + ROUNDED * (self.unit == "years"))
+        short = ROUNDED if self.unit == "years" else EXACT
+        whole = np.floor(given_months + short)
         months = whole + (left & self.completed)
         at_least = months.clip(lower=left.astype(int))
         months = at_least.astype(int)

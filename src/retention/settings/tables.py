@@ -166,7 +166,9 @@ class TableSettings(Strict):
     unit: dict[str, Literal["days", "weeks", "months", "years"]] = Field(default_factory=dict)
     group: dict[str, Literal["sum", "first", "last"]] = Field(default_factory=dict)
     tenure_months: str = ""
-    tenure_unit: Literal["days", "weeks", "months", "years"] | None = None  # said: parts of it are read too
+    tenure_unit: Literal["days", "weeks", "months", "years"] | None = (
+        None  # said: parts of it are read too
+    )
     tenure_counts: Literal["begun", "completed"] | None = None
     ended: Ended | None = None
     snapshot_date: Day | None = None
