@@ -211,6 +211,7 @@ class OneTable:
             if clients is not None and "client_id" in frame and self.table.name != "leads":
                 self._note_strangers(frame.loc[strangers(frame, clients), "client_id"])
             frame = self._on_our_scales(frame)
+            self.rows += len(frame)
             if partial:
                 days = {name: frame[name].dropna().unique() for name in frame if name in NEEDED}
                 frame = pd.DataFrame(
@@ -220,7 +221,6 @@ class OneTable:
                 any_unread = unread.any(axis=1)
                 self.unsure.append(any_unread)
             self.pieces.append(frame)
-            self.rows += len(frame)
             self.tell(f"{self.place.name}: {self.rows:,} rows read")
         return across
 

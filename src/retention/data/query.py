@@ -165,6 +165,7 @@ class Files:
         spill = str(self.folder / "spill")
         config = SAFE | {"temp_directory": spill}
         database = duckdb.connect(":memory:", config=config)
+        database.execute("SET enable_progress_bar = false")  # no bar of its own on the terminal
         for alias in used:
             asks_line = "line" in query.casefold()
             once = self.named[alias][1].doubles == "once"
