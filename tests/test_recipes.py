@@ -544,6 +544,6 @@ def test_the_best_source_of_clients_is_taken_and_what_is_not_used_is_named(tmp_p
     text = (tmp_path / "retention.toml").read_text()
     assert 'FROM "hubspot_companies"' in text and "stripe_subscriptions" not in text
     assert '# Not used: "subscriptions.csv", an export of Stripe' in text
-    assert '# Not used: "more.csv", a second export' in text
-    answered(tmp_path / "retention.toml", {})
+    assert "in more than one of these files: 110. Do the exports overlap" in text
+    answered(tmp_path / "retention.toml", {"doubles": '"once"'})
     assert read(resolve(config=str(tmp_path / "retention.toml"))).rows == {"clients": 110}

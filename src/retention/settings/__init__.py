@@ -21,7 +21,7 @@ from retention.settings.shape import (
     WhatIfSettings,
     where_it_belongs,
 )
-from retention.settings.tables import Extra, FileSettings, TableSettings
+from retention.settings.tables import Extra, FileSettings, PerColumn, TableSettings
 
 __all__ = [
     "ALL_HISTORY",
@@ -34,6 +34,7 @@ __all__ = [
     "Extra",
     "FileSettings",
     "Limits",
+    "PerColumn",
     "PrivacySettings",
     "ResultsSettings",
     "RiskSettings",
