@@ -19,7 +19,7 @@ from retention.data.left_out import LeftOut
 from retention.data.mapping import kept_words, mapped, mapping_faults, our_spelling, suits
 from retention.data.numbers import PLAIN_NUMBERS
 from retention.data.parse import Evidence, parse
-from retention.data.repeats import settled
+from retention.data.repeats import ordered, settled
 from retention.data.schema import Column, Table
 from retention.data.shape import TURNED, Shape, grouped, last_paid_days
 from retention.data.tenure import Tenure
@@ -35,20 +35,6 @@ NEEDED = {
     "recorded_date",
     "recorded_at",
 }  # to know the cut-off and when records begin
-
-
-def ordered(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
-    """The table in the order of its key, or of all its columns; of one key the lowest of
-    `worst_last` comes last.
-    """
-    by = [name for name in table.key if name in frame]
-    if not by:
-        columns = list(frame.columns)
-        return frame.sort_values(columns, kind="stable", ignore_index=True)
-    worst = [name for name in table.worst_last if name in frame]
-    if worst:
-        frame = frame.sort_values(worst, ascending=False, kind="stable", na_position="first")
-    return frame.sort_values(by, kind="stable", ignore_index=True)
 
 
 Typed = tuple[pd.DataFrame, pd.DataFrame]  # values, and which cells could not be read
