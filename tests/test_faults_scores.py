@@ -629,7 +629,7 @@ def test_S7_the_evidence_is_the_likelihood_of_a_doubling():
     makes each of the two 1.25 times as likely, the one twice.
     """
     parts = np.array([[0.25, 1.0], [0.5, 1.0]])
-    found = early_warning._evidence(np.array([[2.0, 1.0]]), np.array([1.6, 0.5]), parts)
+    found = early_warning._evidence(np.array([[2.0, 1.0]]), np.array([1.6, 0.5]), parts, 2.0)
     three = 2 * np.log(1.25) + np.log(2) - (0.25 * 1.6 + 0.5) + np.log(early_warning.PRIOR[3])
     six = 2 * np.log(1.5) + np.log(2) - (0.5 * 1.6 + 0.5) + np.log(early_warning.PRIOR[6])
     assert found[0].tolist() == pytest.approx([three, six])
