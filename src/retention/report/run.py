@@ -314,7 +314,8 @@ def _make(
     tell(say("report.run.writing"))
     results = _results(executed, about)
     shown = [_shown(work, path, failed) for path in notebooks]
-    report = pages.Report(about["whose"], tuple(failed), advice.joined(results))
+    todo = advice.joined(results, about["settings"]["currency"])
+    report = pages.Report(about["whose"], tuple(failed), todo)
     titles = pages.write_pages(shown, work, report)
     _clear(work, keep_noise=bool(failed))
     (work / "results.json").write_text(to_json(results), "utf-8")
@@ -397,7 +398,7 @@ def _finish(work: Path, about: dict[str, Any], before: Path | None) -> None:
     new = open_run(work)
     changes = compare(open_run(before) if before else None, new)
     (work / CHANGES).write_text(to_json(changes), "utf-8")
-    todo = advice.joined(new.results)
+    todo = advice.joined(new.results, about["settings"]["currency"])
     write_index(work, new.results, about["titles"], {**about, "changes": changes}, todo)
     publish.seal(work, about)
 
