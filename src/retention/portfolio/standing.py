@@ -13,8 +13,8 @@ from retention.data.schema import columns_of
 from retention.history.spells import DAY, add_months, whole_months
 from retention.history.status import active_on
 from retention.portfolio import margins
+from retention.settings import Limits
 
-Limits = Mapping[str, float]
 Tables = Mapping[str, pd.DataFrame]
 TERMS = ("client_id", "term_start", "term_months", "notice_days", "auto_renew")
 
