@@ -6,10 +6,11 @@ ARGS ?=
 # The matrices are small: threads that wait for each other cost six times what they save.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help report test lab check lint types shape simulate fuzz torture bench screenshots clean
+.PHONY: help report test test-long lab check lint types shape simulate fuzz torture bench screenshots clean
 help:
 	@echo "make report    rerun the study and write reports/latest/index.html (ARGS=\"--config my/retention.toml\")"
-	@echo "make test      run the tests"
+	@echo "make test      run the tests, but for the long ones (under ten minutes)"
+	@echo "make test-long the others: simulations, killed runs, other engines, odd agencies"
 	@echo "make lab       open the notebooks in JupyterLab"
 	@echo "make check     format, lint, types, density, notebook shape, layers, words, citations (in parts: lint, types, shape)"
 	@echo "make simulate  coverage and error rates on simulated agencies (long); writes docs/calibration.md"
@@ -23,7 +24,10 @@ report: .venv/ready
 	$(BIN)/retention report $(ARGS)
 
 test: .venv/dev-ready
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
+
+test-long: .venv/dev-ready
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m long $(ARGS)
 
 lab: .venv/dev-ready
 	$(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.news_url=None \

@@ -42,6 +42,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if DEAR & {*getattr(item, "fixturenames", ())}:
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.slow)
     slow: dict[Path, list[bool]] = {}
     for item in items:
         slow.setdefault(item.path, []).append(item.get_closest_marker("slow") is not None)

@@ -229,6 +229,7 @@ def test_early_and_late_count_the_living(sample_study):
     assert key_of(text) == f"data.tells.some:{len(tests)},{names}"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_false_discoveries_stay_few():
     """Twenty things that mean nothing: named in at most about a tenth of looks."""

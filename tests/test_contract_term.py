@@ -164,6 +164,7 @@ def test_counting_decisions_instead_of_ends_is_biased_and_the_study_does_not(ter
     assert on_ends.se < 0.02
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_lock_in_misleads_the_raw_ratio_and_not_the_study():
     """Nothing planted, lock-in and terms chosen at random: cycles give 1 where client-months do

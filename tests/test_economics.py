@@ -231,6 +231,7 @@ def test_the_shortcut_is_said_to_fail_where_it_does():
     assert texts()["economics.churn.misleads"] in told.text
 
 
+@pytest.mark.long
 def test_the_intervals_cover_what_was_planted():
     """Forty agencies of 200 clients: worth of two years, churn and plateau lie within their
     intervals in most.
@@ -300,6 +301,7 @@ def test_sellers_count_by_how_long_they_were_there():
     assert bonuses.sellers_now(staff, CUTOFF, 0) is None  # all clients started in the last month
 
 
+@pytest.mark.long
 def test_a_bonus_among_equals_is_luck_and_among_unequals_is_not():
     told, salary = WhatIfSettings(), 1000.0
     rng = np.random.default_rng(1)

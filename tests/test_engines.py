@@ -14,7 +14,7 @@ from retention.history.window import Window
 from retention.score.engines import write_features
 from retention.settings import ResultsSettings
 
-pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+pytestmark = pytest.mark.long
 
 COST = ResultsSettings(primary="cpa", better="lower")
 BEGIN, CUTOFF = pd.Timestamp("2021-01-01"), pd.Timestamp("2025-12-31")

@@ -282,6 +282,7 @@ def test_S1_healthy_churn_by_hand():
     assert [r.estimate for r in both if r.name == "margin"] == pytest.approx([0, 0, 0])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_S1_healthy_churn_covers_where_reps_differ():
     """Two hundred years of a hundred ends; the share that is healthy differs by rep."""

@@ -61,6 +61,7 @@ def test_S1_an_interval_of_any_level_has_student_s_tails():
     assert found.reach(z) > 1.1 * inflated
 
 
+@pytest.mark.long
 def test_S1_what_stands_out_in_service_allows_for_reps():
     """Forty agencies of ten reps, six factors each: by client alone most find something."""
     wider, alone = 0, 0

@@ -8,7 +8,7 @@ import pytest
 
 import fuzz
 
-pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+pytestmark = pytest.mark.long
 
 SLICE = (
     "the first 3 clients",

@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 import kept
 
 
+@pytest.mark.long
 def test_a_run_goes_on_where_it_was_stopped(tmp_path):
     path, script = tmp_path / "kept.jsonl", tmp_path / "script.py"
     script.write_text("x = 1\n")

@@ -22,7 +22,7 @@ from retention.report import execute, publish
 from retention.report.run import _plain
 from retention.sample import write_sample
 
-pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
+pytestmark = pytest.mark.long
 
 KILLS = int(os.environ.get("RETENTION_KILLS", "4"))
 LONG = "RETENTION_KILLS" in os.environ

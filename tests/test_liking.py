@@ -183,6 +183,7 @@ def large() -> dict[str, Panel]:
     return {name: simulated(WORLDS[name], 6000, seed=2) for name in ("study", "null", "reversed")}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_order_of_liking_and_results_is_found(large):
     """Planted: liking -.60 and results -.25; both -.40; liking -.25 and results -.60. About a tenth
@@ -208,6 +209,7 @@ def test_ratings_of_the_deciding_month_would_double_what_liking_does(large):
     assert found.theta < 1.5 * lagged.theta < 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_views_of_importance_agree_where_the_truth_is_plain(large):
     panel = large["study"]
@@ -229,6 +231,7 @@ def test_a_month_owes_to_the_month_before_what_was_planted(large):
     assert abs(rows[now + "liking", before + "results"]) < 0.05
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_liking_with_the_wrong_sign_never_holds():
     """Even where results do still more harm, a client must not be told that liking protects."""

@@ -551,6 +551,7 @@ def postgres(tmp_path_factory):
     running.cleanup()
 
 
+@pytest.mark.long
 def test_the_report_from_postgres_equals_the_report_from_files(tmp_path, monkeypatch, postgres):
     from retention.report.run import Options, run_report
 

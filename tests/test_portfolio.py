@@ -729,6 +729,7 @@ def let_go(book: Book) -> set[str]:
     return set(table.loc[table["action"].isin(["let_go_at_once", "let_go"]), "client_id"])
 
 
+@pytest.mark.long
 def test_the_fairness_check_keeps_wronged_clients_off_the_list(made):
     """In `team_fault` notes follow the rep's slowness. Even where one note is enough to let go,
     nine in ten stay off;

@@ -237,6 +237,7 @@ def input_data(tmp_path_factory) -> Path:
     return data
 
 
+@pytest.mark.long
 def test_no_name_id_or_free_text_of_the_input_is_in_any_file_of_the_run(input_data, tmp_path):
     words = ("report", "--data", input_data, "--out", tmp_path, "--pseudonyms", "--quiet")
     done = retention(*words, **ENVIRONMENT)

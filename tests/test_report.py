@@ -127,6 +127,7 @@ def test_the_same_run_elsewhere_displays_the_same_to_the_byte(out, data, tmp_pat
         assert page.read_bytes() == (out / "latest" / "lists" / page.name).read_bytes(), page
 
 
+@pytest.mark.long
 def test_a_damaged_run_is_made_again(few, tmp_path):
     assert (
         retention("report", "--data", few, "--out", tmp_path, "--notebooks", "00").returncode == 0
@@ -495,6 +496,7 @@ def test_a_notebook_with_other_parameters_is_refused(tmp_path):
         check_parameters(tmp_path / "x.ipynb")
 
 
+@pytest.mark.long
 def test_stock_papermill_from_another_folder(tmp_path):
     notebook = ROOT / "notebooks" / "01_contract_term.ipynb"
     command = [
@@ -513,6 +515,7 @@ def test_stock_papermill_from_another_folder(tmp_path):
     assert "2024-12-31" in text and "application/vnd.retention+json" in text
 
 
+@pytest.mark.long
 def test_as_jupyterlab_runs_it():
     from nbclient import NotebookClient
 

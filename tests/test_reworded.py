@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 from retention.words import fields_of
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 PACKAGE = ROOT / "src" / "retention"
 DECIDED = ("id", "verdict", "qualifier_keys", "about_as_claimed", "fragile", "more_events_needed")

@@ -114,6 +114,7 @@ def test_a_report_in_groups_stays_in_its_groups(tmp_path, parts):
     pd.testing.assert_frame_equal(frame, one)
 
 
+@pytest.mark.long
 def test_invoices_by_year_are_one_source_of_clients(tmp_path):
     rows = MADE["xero.csv"]()
     day = pd.to_datetime(rows["InvoiceDate"], format="%d/%m/%Y", errors="coerce")

@@ -87,6 +87,7 @@ def _peak(folder: Path, megabytes: float) -> float:
     return float(done.stdout.split()[-1])
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_ten_times_the_export_takes_far_less_than_ten_times_the_memory(tmp_path):
     small = _peak(tmp_path / "small", 4)
