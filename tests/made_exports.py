@@ -263,6 +263,198 @@ def jira() -> pd.DataFrame:
     )
 
 
+def baremetrics() -> pd.DataFrame:
+    """Cents, as the import guide asks for; some by the year; the first day without service."""
+    rows = []
+    for row in _agency().itertuples():
+        yearly = row.contract_term_months == 12 and row.number % 2
+        rows.append(
+            {
+                "plan_oid": f"plan_{row.number}",
+                "plan_name": "Retainer",
+                "plan_currency": "USD",
+                "plan_amount": int(row.monthly_ad_spend * 100 * (12 if yearly else 1)),
+                "plan_interval": "year" if yearly else "month",
+                "plan_interval_count": 1,
+                "customer_oid": row.client_id,
+                "customer_name": row.name,
+                "customer_email": f"info@{row.client_id}.example",
+                "subscription_oid": f"s{row.number}",
+                "subscription_started_at": _iso(row.start_date),
+                "subscription_canceled_at": _iso(row.end_date + pd.Timedelta(days=1)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _iso(day: pd.Timestamp) -> str:
+    return "" if pd.isna(day) else f"{day:%Y-%m-%d}"
+
+
+def profitwell() -> pd.DataFrame:
+    """A row a customer: its last end, what it paid in all; MRR is today's. A trial is no client."""
+    rows = []
+    for row in _agency().drop_duplicates("client_id").itertuples():
+        gone = pd.notna(row.end_date)
+        until = row.end_date if gone else CUTOFF
+        months = -(-((until - row.start_date).days + 1) // 30.4375)
+        rows.append(
+            {
+                "Customer ID": row.client_id,
+                "Company": row.name,
+                "Email": "",
+                "Plans": "Retainer",
+                "MRR": 0 if gone else row.monthly_ad_spend,
+                "Status": "churned_voluntary" if gone else "active",
+                "Created On": _iso(row.start_date - pd.Timedelta(days=20)),
+                "Activated On": _iso(row.start_date),
+                "Churned On": _iso(row.end_date + pd.Timedelta(days=1)),
+                "Total Spend": f"{months * row.monthly_ad_spend:.2f}",
+            }
+        )
+    trial = rows[0] | {"Customer ID": "t", "Status": "churned_trial"}
+    return pd.DataFrame([*rows, trial])
+
+
+def asknicely() -> pd.DataFrame:
+    """Seconds since 1970; two invitations that nobody answered."""
+    rows = pd.read_csv(EXPORTS / "delighted/delighted_responses.csv")
+    made = pd.DataFrame(
+        {
+            "response_id": rows["id"],
+            "name": rows["name"],
+            "email": rows["email"],
+            "answer": rows["score"].astype(str),
+            "answerlabel": "",
+            "comment": rows["comment"],
+            "note": "",
+            "sent": (rows["created_at"] - 86_400).astype(str),
+            "opened": "",
+            "responded": rows["created_at"].astype(str),
+            "segment": "",
+            "question_type": "nps",
+            "company_c": rows["company"],
+        }
+    )
+    silent = made.head(2).assign(answer="", comment="", responded="")
+    return pd.concat([made, silent])
+
+
+def chartmogul_subscriptions() -> pd.DataFrame:
+    """MRR in cents; the end date of those who stay is their next renewal."""
+    return pd.DataFrame(
+        {
+            "CUSTOMER_UUID": f"cus_{row.client_id}",
+            "CUSTOMER_EXTERNAL_IDS": row.client_id,
+            "CUSTOMER_NAME": row.name,
+            "CUSTOMER_EMAIL": "",
+            "PLAN_NAME": "Retainer",
+            "QUANTITY": 1,
+            "MRR": int(row.monthly_ad_spend * 100),
+            "ARR": int(row.monthly_ad_spend * 1200),
+            "CURRENCY": "USD",
+            "INTERVAL_UNIT": "month",
+            "INTERVAL_COUNT": 1,
+            "STATUS": "Cancelled" if pd.notna(row.end_date) else "Active",
+            "START_DATE": f"{row.start_date:%Y-%m-%d}T09:00:00.000Z",
+            "END_DATE": _iso(
+                row.end_date + pd.Timedelta(days=1) if pd.notna(row.end_date) else CUTOFF + MONTH
+            ),
+        }
+        for row in _agency().itertuples()
+    )
+
+
+def chartmogul_intervals() -> pd.DataFrame:
+    """Each engagement as two intervals, after a trial; of those who stay without an end."""
+    rows = []
+    for row in _agency().itertuples():
+        middle = row.start_date + pd.Timedelta(days=20)
+        after = row.end_date + pd.Timedelta(days=1)
+        paid = {"CUSTOMER_UUID": row.name, "MRR": int(row.monthly_ad_spend * 100)}
+        for first, last, trial in (
+            (row.start_date - pd.Timedelta(days=14), row.start_date, True),
+            (row.start_date, middle, False),
+            (middle, after, False),
+        ):
+            interval = {"START_DATE": _iso(first), "END_DATE": _iso(last)}
+            kind = {"PLAN_UUID": "p", "QUANTITY": 1, "IS_FREE": False, "IS_TRIAL": trial}
+            rows.append(paid | interval | kind | ({"MRR": 0} if trial else {}))
+    return pd.DataFrame(rows)
+
+
+def chartmogul_customers() -> pd.DataFrame:
+    """A row a customer with the day of cancelling and what was paid in all."""
+    rows = profitwell()
+    return pd.DataFrame(
+        {
+            "UUID": rows["Customer ID"],
+            "NAME": rows["Company"],
+            "COMPANY": rows["Company"],
+            "STATUS": rows["Status"].map({"active": "Active", "churned_voluntary": "Cancelled"}),
+            "MRR": rows["MRR"].astype(int) * 100,
+            "ARR": rows["MRR"].astype(int) * 1200,
+            "CURRENCY": "USD",
+            "NET_PAYMENTS": rows["Total Spend"].astype(float).astype(int) * 100,
+            "SUBSCRIBER_SINCE": rows["Activated On"],
+            "CANCELLED_AT": rows["Churned On"],
+        }
+    ).dropna(subset=["STATUS"])
+
+
+REPORT_FOOT = """
+
+"Confidential Information - Do Not Distribute"
+"Copyright (c) 2000-2025 salesforce.com, inc. All rights reserved."
+"Client report","Generated by Dana Wu 9/30/2025 5:12 PM","Example Agency"
+"""
+
+
+def salesforce_report() -> pd.DataFrame:
+    """Accounts with fields of the agency's own, the month first."""
+    rows = _agency().drop_duplicates("client_id")
+
+    def us(days: pd.Series) -> pd.Series:
+        parts = days.dt.month.astype("Int64").astype("string") + "/"
+        return parts + days.dt.strftime("%d/%Y").str.lstrip("0")
+
+    return pd.DataFrame(
+        {
+            "Account Name": rows["name"],
+            "Account Owner": rows["rep_id"],
+            "Type": "Customer",
+            "Industry": rows["industry"],
+            "Created Date": us(rows["start_date"] - pd.Timedelta(days=30)),
+            "Client Start Date": us(rows["start_date"]),
+            "Churn Date": us(rows["end_date"]),
+            "Contract Term": rows["contract_term_months"],
+            "Monthly Ad Spend": rows["monthly_ad_spend"].map("USD {:,.2f}".format),
+            "Last Activity": "9/29/2025",
+        }
+    )
+
+
+def stripe_payments() -> pd.DataFrame:
+    """A payment for each month of service, and one that failed."""
+    bills = _bills()
+    made = pd.DataFrame(
+        {
+            "id": "ch_" + bills["number"],
+            "Created date (UTC)": bills["day"].dt.strftime("%Y-%m-%d 10:00:00"),
+            "Amount": bills["amount"].map("{:.2f}".format),
+            "Amount Refunded": "0.00",
+            "Currency": "usd",
+            "Captured": "TRUE",
+            "Status": "Paid",
+            "Customer ID": bills["name"],
+            "Customer Email": "",
+            "Invoice ID": bills["number"],
+        }
+    )
+    failed = made.head(1).assign(Status="Failed", **{"Customer ID": "Never Paid"})
+    return pd.concat([made, failed])
+
+
 MADE = {
     "chargebee.csv": chargebee,
     "recurly.csv": recurly,
@@ -274,4 +466,13 @@ MADE = {
     "typeform.csv": typeform,
     "metaads.csv": metaads,
     "jira.csv": jira,
+    "baremetrics.csv": baremetrics,
+    "profitwell.csv": profitwell,
+    "asknicely.csv": asknicely,
+    "chartmogul_subscriptions.csv": chartmogul_subscriptions,
+    "chartmogul_intervals.csv": chartmogul_intervals,
+    "chartmogul_customers.csv": chartmogul_customers,
+    "report.csv": salesforce_report,
+    "payments.csv": stripe_payments,
 }
+FEET = {"report.csv": REPORT_FOOT}  # what stands below the rows

@@ -1,7 +1,7 @@
 -- What queries may call: text of an export in, a value out. Blanks and dashes are no value; text that cannot be read
 -- stops the query with its words, so that nothing is lost unseen.
 
-CREATE MACRO _text(t) AS nullif(nullif(nullif(trim(CAST(t AS VARCHAR)), ''), '--'), '-');
+CREATE MACRO _text(t) AS nullif(nullif(nullif(regexp_replace(trim(CAST(t AS VARCHAR)), '\x{00a0}', ' ', 'g'), ''), '--'), '-');
 
 -- '$1,650', '1,200.00', '(5.00)', '12%', 'USD 900'
 CREATE MACRO number(t) AS CASE
@@ -12,6 +12,9 @@ CREATE MACRO number(t) AS CASE
   THEN CASE WHEN regexp_matches(_text(t), '^[(\s]*-|^\(|^[^\d]*-') THEN -1 ELSE 1 END
     * CAST(regexp_extract(replace(_text(t), ',', ''), '\d*\.?\d+(?:[eE][-+]?\d+)?') AS DOUBLE)
   ELSE error('number() cannot read ' || _text(t)) END;
+
+-- '1.650,00 €', '1 200,5', '(5,00)'
+CREATE MACRO number_eu(t) AS number(replace(replace(regexp_replace(_text(t), '(\d)[\s\x{00a0}\x{202f}](\d)', '\1\2', 'g'), '.', ''), ',', '.'));
 
 -- '2024-01-31', with or without a time; 'Jan 2024' is its first day; '2024/01/31', 'Jan 31, 2024', '31 January 2024', '31-Jan-2024', '31/Jan/24'
 CREATE MACRO day(t) AS CASE
@@ -64,6 +67,9 @@ CREATE MACRO hours(t) AS CASE
     + coalesce(TRY_CAST(regexp_extract(_text(t), '(\d+)m', 1) AS DOUBLE), 0) / 60
     + coalesce(TRY_CAST(regexp_extract(_text(t), '(\d+)s', 1) AS DOUBLE), 0) / 3600
   ELSE number(t) END;
+
+-- '1,5' is an hour and a half
+CREATE MACRO hours_eu(t) AS hours(replace(replace(CAST(t AS VARCHAR), '.', ''), ',', '.'));
 
 -- the months in 'month', 'Yearly', 'every 3 months', 'quarter', '2 weeks'; a number is a number of months
 CREATE MACRO months_in(t) AS CASE

@@ -144,7 +144,10 @@ class Files:
         import duckdb  # here: it starts threads, after which no kernel can be forked
 
         with ExitStack() as closing:
-            database = closing.enter_context(self._opened(query))
+            try:
+                database = closing.enter_context(self._opened(query))
+            except duckdb.Error as error:  # the clients' query, which known_client needs
+                raise ConfigError(self._refusal("clients", error)) from None
             stop = threading.Timer(SECONDS, database.interrupt)
             closing.callback(stop.cancel)
             stop.start()

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-import pandas as pd
-from jinja2 import DictLoader, Environment, StrictUndefined
-
-from retention.data.cells import texts
-
 FOLDER = "recipes"
-KINDS = ("crm", "sheet", "subscriptions", "invoices", "other")  # the best source of clients first
-_ISO = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}.*"
-_EPOCH = r"\d{9,13}(?:\.0+)?"
-_SLASHED = r"(\d{1,2})[/.-](\d{1,2})[/.-]\d{2,4}\b.*"
+KINDS = (
+    "crm",
+    "sheet",
+    "subscriptions",
+    "contracts",
+    "invoices",
+    "payments",
+    "deals",
+    "other",
+)  # the best source of clients first
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Recipe:
     query: str
     needs: tuple[str, ...] = ()
     conventions: tuple[str, ...] = ()
+    assumes: tuple[str, ...] = ()  # what page 00 says of every number that rests on this table
     questions: tuple[dict[str, str], ...] = ()
 
 
@@ -114,7 +116,8 @@ def _exports_of(name: str, text: str) -> Iterator[Export]:
 
 
 def _recipe(given: dict[str, Any]) -> Recipe:
-    lists = {part: tuple(given.get(part, ())) for part in ("needs", "conventions", "questions")}
+    parts = ("needs", "conventions", "assumes", "questions")
+    lists = {part: tuple(given.get(part, ())) for part in parts}
     query = given["query"].strip()
     return Recipe(query, **lists)
 
@@ -146,85 +149,3 @@ def actual(by: dict[str, str], names: str) -> str:
         if not name.endswith("*") and key in by:
             return by[key]
     return ""
-
-
-class Drawn:
-    """The templates of one file's recipes, filled in from its headings and first rows."""
-
-    def __init__(
-        self, export: Export, alias: str, rows: pd.DataFrame, other: Callable[[str], Drawn | None]
-    ) -> None:
-        self.export = export
-        self.file = f'"{alias}"'
-        self.rows = rows
-        self.by = by_key(tuple(rows.columns))
-        self.unsure: list[str] = []  # dates whose order the rows do not settle
-        folder = files("retention.data").joinpath(FOLDER)
-        parts_file = folder.joinpath("_parts.sql")
-        parts = {"parts": parts_file.read_text("utf-8")}
-        self.drawer = Environment(
-            loader=DictLoader(parts),
-            trim_blocks=True,
-            lstrip_blocks=True,
-            undefined=StrictUndefined,
-        )
-        self.drawer.tests["search"] = lambda text, words: bool(re.search(words, text))
-        self.drawer.globals.update(
-            file=self.file,
-            has=self.has,
-            col=self.col,
-            day=self.day,
-            values=self.values,
-            client=self.client,
-            other=other,
-        )
-
-    def text(self, template: str) -> str:
-        """A template of the recipe, filled in."""
-        imports = "{% import 'parts' as parts with context %}"
-        template_filled = self.drawer.from_string(imports + template)
-        filled = template_filled.render()
-        return "\n".join(line.rstrip() for line in filled.splitlines() if line.strip()).strip()
-
-    def has(self, names: str) -> bool:
-        """Whether the file has a heading of one of the names."""
-        return bool(self.export.actual(self.by, names))
-
-    def col(self, names: str) -> str:
-        """The heading as a query writes it; NULL where the file has none of the names."""
-        name = self.export.actual(self.by, names)
-        return '"' + name.replace('"', '""') + '"' if name else "NULL"
-
-    def values(self, names: str) -> list[str]:
-        """The different values of a column in the first rows, in lower case."""
-        name = self.export.actual(self.by, names)
-        return sorted(set(texts(self.rows[name]).str.casefold()) - {""}) if name else []
-
-    def day(self, names: str) -> str:
-        """The macro that reads a column's dates, by how its cells are written."""
-        name = self.export.actual(self.by, names)
-        if not name:
-            return "CAST(NULL AS DATE)"
-        cells = [cell for cell in self.values(names) if cell not in ("-", "--")]
-        column = self.col(names)
-        if cells and all(re.fullmatch(_EPOCH, cell) for cell in cells):
-            return f"day_epoch({column})"
-        slashed = [found for cell in cells if (found := re.fullmatch(_SLASHED, cell))]
-        if not slashed or any(re.fullmatch(_ISO, cell) for cell in cells):
-            return f"day({column})"
-        if any(int(found[2]) > 12 for found in slashed):
-            return f"day_us({column})"
-        if any(int(found[1]) > 12 for found in slashed):
-            return f"day_eu({column})"
-        self.unsure.append(name)
-        return (
-            f"CASE answer('dates') WHEN 'day first' THEN day_eu({column}) ELSE day_us({column}) END"
-        )
-
-    def client(self, *names: str) -> str:
-        """The client's id by the first of these columns that tells it, else as the file names the
-        client.
-        """
-        given = [self.col(name) for name in names if self.export.actual(self.by, name)]
-        known = [f"known_client({column})" for column in given]
-        return f"coalesce({', '.join([*known, *given])})"

@@ -143,11 +143,13 @@ class Shape:
                 )
 
     def notes(self) -> list[str]:
-        """What was left out, in a sentence."""
-        if not self.left:
-            return []
-        columns = ", ".join(self.how.where)
-        return [sentence("where left", table=self.table.name, count=self.left, columns=columns)]
+        """What was taken for granted in making the table, and what was left out, in sentences."""
+        notes = [f"{self.table.name}: {text}" for text in self.how.assumes]
+        if self.left:
+            columns = ", ".join(self.how.where)
+            left = sentence("where left", table=self.table.name, count=self.left, columns=columns)
+            notes.append(left)
+        return notes
 
 
 def _words(wanted: str | list[str]) -> list[str]:

@@ -18,13 +18,13 @@ from retention.data import stores
 from retention.data.cells import texts
 from retention.data.crosswalk import STRANGER, unmatched
 from retention.data.delimited import NotATableError
+from retention.data.drawn import Drawn
 from retention.data.find import BOOKS, PARQUET, TEXT
 from retention.data.layout import Sheet, layout_of
 from retention.data.parse import parse
 from retention.data.query import Files
-from retention.data.recipes import KINDS, Drawn, Export, Recipe, exports
+from retention.data.recipes import KINDS, Export, Recipe, exports
 from retention.data.schema import TABLES
-from retention.data.words import sentence
 from retention.errors import ConfigError
 from retention.settings import FileSettings
 
@@ -57,6 +57,7 @@ class Made:
     query: str
     sources: list[Found]
     conventions: list[str] = field(default_factory=list)
+    assumes: list[str] = field(default_factory=list)
     questions: dict[str, str] = field(default_factory=dict)
     words: dict[str, list[str]] = field(default_factory=dict)
     strangers: list[str] = field(default_factory=list)
@@ -156,10 +157,10 @@ class Plan:
             made.conventions += [
                 text for words in recipe.conventions if (text := drawn.text(words))
             ]
+            made.assumes += [drawn.text(words) for words in recipe.assumes]
             asked = self._asked(recipe, drawn)
             made.questions |= dict(asked)
-            for column in drawn.unsure:
-                made.questions["dates"] = sentence("two orders", column=column)
+            made.questions |= drawn.asks
         made.query = queries[0] if len(queries) == 1 else _joined(name, queries)
         return made
 
@@ -170,13 +171,19 @@ class Plan:
         for question in recipe.questions:
             if not drawn.text(question.get("when", "yes")):
                 continue
-            count = 0
-            if "count" in question:
-                counted = drawn.text(question["count"])
-                rows = next(self.files.pieces("clients", counted))
-                count = int(rows.iloc[0, 0])
-            if count or "count" not in question:
-                yield question["key"], drawn.text(question["ask"]).replace("COUNT", f"{count:,}")
+            counted = self._count(drawn, question["count"]) if "count" in question else "1"
+            if counted != "0":
+                ask = drawn.text(question["ask"])
+                yield question["key"], ask.replace("COUNT", counted)
+
+    def _count(self, drawn: Drawn, template: str) -> str:
+        """What a query counts; "some" where it cannot be run before something is answered."""
+        counted = drawn.text(template)
+        try:
+            rows = next(self.files.pieces("clients", counted))
+        except ConfigError:
+            return "some"
+        return f"{int(rows.iloc[0, 0]):,}"
 
     def drawn(self, one: Found) -> Drawn:
         """The templates of one file, with those of the same tool's other exports."""
@@ -184,10 +191,15 @@ class Plan:
         def other(key: str) -> Drawn | None:
             stem = one.export.key.split("_")[0]
             beside = [o for o in self.found if o.alias == f"{stem}_{key}"]
-            return self.drawn(beside[0]) if beside else None
+            if not beside:
+                return None
+            found = self.drawn(beside[0])
+            found.asks = drawn.asks  # its cells raise questions of the same query
+            return found
 
         first = self._first_rows(one.alias)
-        return Drawn(one.export, one.alias, first, other)
+        drawn = Drawn(one.export, one.alias, first, other)
+        return drawn
 
     def _first_rows(self, alias: str) -> pd.DataFrame:
         headings = next(one.headings for one in self.found if one.alias == alias)

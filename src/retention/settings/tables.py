@@ -138,7 +138,8 @@ class TableSettings(Strict):
     `dated_by`: a date column that is blank beside a value takes the day of this other column
     ({answered_on = "invited_on"}). `repeated`: whether several rows of one key are parts to add up
     or versions of which the newest holds; nothing said: as schema.toml has it. `strangers`: rows of
-    clients that the clients table does not have are refused, or left out and counted.
+    clients that the clients table does not have are refused, or left out and counted. `assumes`:
+    what was taken for granted in making the table, for page 00.
 
     Shapes, by column: `where`, the words of the rows that count; `constant`, what is the same in
     all rows; `scale`, what numbers are multiplied by (0.01 for cents); `per`, the period that an
@@ -151,6 +152,7 @@ class TableSettings(Strict):
     query: str = Field(
         default="", exclude=True
     )  # kept out of every record of a run; what it gave is hashed
+    assumes: list[str] = Field(default_factory=list)
     encoding: str = ""
     columns: dict[str, str] = Field(default_factory=dict)
     values: dict[str, dict[str, str | int | float | bool]] = Field(default_factory=dict)

@@ -64,3 +64,24 @@ paid AS (
 SELECT count(*) FROM (SELECT client_id FROM periods GROUP BY client_id
   HAVING max(until) < max(last_day) AND max(until) >= max(last_day) - 31)
 {% endmacro %}
+{# Engagements from `won` deals (client_id, name, began, months, amount): a deal lasts its months; one signed while
+   another runs, or within 60 days of its end, goes on with it. Nothing in a deal says when a client left. #}
+{% macro from_deals() %}
+told AS (
+  SELECT coalesce(CAST(answer('cutoff') AS DATE), max(began)) AS last_day FROM won),
+paid AS (
+  SELECT client_id, name, began, amount, months AS term, CAST(NULL AS DATE) AS asked,
+         CASE WHEN CAST(began + to_months(months) AS DATE) - 1 < last_day
+              THEN CAST(began + to_months(months) AS DATE) - 1 END AS until,
+         CASE answer('after_the_last_deal') WHEN 'still clients' THEN NULL ELSE until END AS paid_to
+  FROM won, told
+  WHERE began <= last_day),
+{{ engagements() }}
+{{ one_row_each() }}
+{% endmacro %}
+{# How many clients' last deal ran out before the last day of the file. #}
+{% macro run_out() %}
+SELECT count(*) FROM (
+  SELECT client_id FROM won GROUP BY client_id
+  HAVING max(CAST(began + to_months(months) AS DATE)) < (SELECT max(began) FROM won))
+{% endmacro %}
