@@ -14,7 +14,7 @@ from retention.portfolio.book import Book
 from retention.words import say
 
 BESIDE = ids(lambda entry: entry.beside)
-FAREWELLS = ids(lambda entry: entry.farewell)
+FAREWELLS = ids(lambda entry: entry.farewell or entry.waits)
 EVEN_THEN = ids(lambda entry: entry.even_then)
 
 

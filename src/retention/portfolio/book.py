@@ -18,6 +18,7 @@ from retention.history.money import monthly_money
 from retention.history.prepaid import by_term
 from retention.history.spells import DAY, add_months, whole_months
 from retention.history.status import active_on
+from retention.history.trials import waiting
 from retention.portfolio import evidence, margins
 from retention.settings import Settings
 from retention.words import say
@@ -87,6 +88,11 @@ class Book:
         )
         noticed = rows["end_date"].notna()
         return rows.assign(noticed=noticed).reset_index(drop=True)
+
+    @cached_property
+    def waiting(self) -> pd.DataFrame:
+        """Who waits in a trial and is to be left alone: `trials.waiting`."""
+        return waiting(self.known, self.settings.trial.horizon_months, self.cutoff)
 
     @property
     def names(self) -> dict[str, str]:
