@@ -20,6 +20,7 @@ from conftest import ROOT
 from retention.cli import tell_stale
 from retention.data.schema import write_csv
 from retention.errors import ConfigError
+from retention import runs
 from retention.report import publish
 from retention.report.execute import check_parameters
 from retention.report.templating import SCRIPT
@@ -166,7 +167,7 @@ CUTOFFS = ("2025-06-30", "2025-09-30", "2025-12-31")
 
 
 def runs_in(out: Path) -> dict[str, Path]:
-    return {path.name[:10]: path for path in out.iterdir() if publish.RUN_ID.fullmatch(path.name)}
+    return {path.name[:10]: path for path in out.iterdir() if runs.RUN_ID.fullmatch(path.name)}
 
 
 def test_each_run_says_what_changed_since_the_one_before(chain):
