@@ -9,14 +9,24 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 FLOORS = [
-    {"errors", "words", "numbers", "results", "answers", "contrast", "settings", "parameters"},
+    {
+        "errors",
+        "words",
+        "numbers",
+        "results",
+        "answers",
+        "contrast",
+        "runs",
+        "settings",
+        "parameters",
+    },
     {"data"},
     {"sample", "stats", "show"},
     {"history"},
     {"claims", "score", "service"},
     {"money", "portfolio", "notices"},
     {"lists", "study"},
-    {"report"},
+    {"report", "trials"},
     {"cli"},
 ]
 GROUND = FLOORS[0]  # single modules, which may use each other; no circle is allowed anywhere
@@ -28,6 +38,7 @@ PUBLISHING = {
     "lists",
     "numbers",
     "results",
+    "runs",
     "settings",
     "parameters",
     "data",

@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
+from retention import runs
 from retention.cli import tell_stale
 from retention.data.schema import write_csv
 from retention.errors import ConfigError
-from retention import runs
 from retention.report import publish
 from retention.report.execute import check_parameters
 from retention.report.templating import SCRIPT

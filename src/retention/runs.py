@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+SCORES = "scores.csv"  # of a run that scored its clients
 RUN_ID = re.compile(r"\d{4}-\d\d-\d\d-[0-9a-f]{8}")
 
 
@@ -43,3 +46,17 @@ def published(out: Path) -> list[Path]:
         for path in out.iterdir()
         if RUN_ID.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
     )
+
+
+def earlier(out: Path, whose: str, cutoff: pd.Timestamp, ahead: int) -> list[Path]:
+    """The runs in an output folder that scored the clients of the same agency so long before the
+    cut-off that what they predicted, `ahead` months, is known by now.
+    """
+    return [folder for folder in published(out) if _has_passed(about(folder), whose, cutoff, ahead)]
+
+
+def _has_passed(run: dict[str, Any], whose: str, cutoff: pd.Timestamp, ahead: int) -> bool:
+    if SCORES not in run.get("files", {}) or run.get("whose") != whose:
+        return False
+    known_by = pd.Timestamp(run["cutoff"]) + pd.DateOffset(months=ahead)
+    return bool(known_by <= cutoff)

@@ -1,6 +1,7 @@
 """The commands: report, compare, verify, check, score, features, trial, init, sample.
 
-`commands` holds one function each, `trial` those of trials, `terminal` what they share: options, words, exit codes.
+`commands` holds one function each, `trial` those of trials, `terminal` what they share: options,
+words, exit codes.
 """
 
 import gc

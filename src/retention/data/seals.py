@@ -18,7 +18,9 @@ MISSING = "draw {number}"
 
 def seal_of(rows: pd.DataFrame, number: int) -> str:
     """The seal of one draw, the `number`th of its ledger: `number-clients-hash`."""
-    lines = sorted("\t".join(_cells(row)) for row in rows.reindex(columns=list(SEALED)).itertuples(index=False))
+    lines = sorted(
+        "\t".join(_cells(row)) for row in rows.reindex(columns=list(SEALED)).itertuples(index=False)
+    )
     text = "\n".join([str(number), *lines])
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f"{number}-{len(rows)}-{digest[:DIGITS]}"

@@ -34,9 +34,7 @@ def running(rows: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
     return rows[(rows["drawn_on"] <= day) & (rows["until"] > day)]
 
 
-def waiting(
-    tables: Mapping[str, pd.DataFrame], horizon: int, day: pd.Timestamp
-) -> pd.DataFrame:
+def waiting(tables: Mapping[str, pd.DataFrame], horizon: int, day: pd.Timestamp) -> pd.DataFrame:
     """Who is not to be acted on, index `client_id`: the `trial`, its `list`, and `until` when."""
     rows = running(drawn(tables, horizon), day)
     held = rows[rows["arm"] == WAIT]

@@ -33,6 +33,9 @@ FILLED_MOVE = 0.05  # (ours) a column that is filled this much more or less ofte
 FORMER = tomllib.loads(files("retention.report").joinpath("schema1.toml").read_text("utf-8"))
 # what a run's id is made from
 MADE_OF = ("cutoff", "records_begin", "notebooks", "settings", "data", "code", "packages")
+PERHAPS = (
+    "earlier",
+)  # and, where there are any, from the earlier runs whose predictions it checks
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def _differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
     """The parts (`MADE_OF`) that differ between two runs; settings that are parts of their own
     are left out of the settings.
     """
-    for part in (*MADE_OF, "pseudonyms"):
+    for part in (*MADE_OF, *PERHAPS, "pseudonyms"):
         both_set = part == "settings" and old.get(part) and new.get(part)
         if _settings(old, new) if both_set else old.get(part) != new.get(part):
             yield part

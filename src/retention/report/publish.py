@@ -93,10 +93,7 @@ def damage(folder: Path, files: Mapping[str, str]) -> list[str]:
 
 def _hashes(folder: Path) -> dict[str, str]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
-    return {
-        str(path.relative_to(folder)): sha256(path)
-        for path in paths
-    }
+    return {str(path.relative_to(folder)): sha256(path) for path in paths}
 
 
 def previous(final: Path) -> Path | None:

@@ -38,7 +38,9 @@ def _draw(books: Books, name: str) -> pd.DataFrame:
     coin = chosen.get(f"coin {name}", risk > 0)
     likely = np.where(risk > risk.median(), "higher risk", "lower risk")
     large = chosen["planned"] > chosen["planned"].median()
-    stratum = pd.Series(likely, chosen.index) + np.where(large, ", larger margin", ", smaller margin")
+    stratum = pd.Series(likely, chosen.index) + np.where(
+        large, ", larger margin", ", smaller margin"
+    )
     table = {
         "trial": name,
         "client_id": chosen["client_id"],

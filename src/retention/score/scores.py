@@ -23,6 +23,7 @@ from retention.history.snapshots import NOT_YET, WORTH, known
 from retention.history.window import Window
 from retention.numbers import Shown
 from retention.results import Finding
+from retention.runs import SCORES
 from retention.score.model import RULES, RiskModel, Rule, is_number, sampled
 from retention.score.phrases import COLUMNS, phrases, value_words
 from retention.score.validation import Judgement
@@ -33,7 +34,6 @@ REFITS = 40  # resamples of the clients by which a risk's interval is found
 Z95 = 1.96
 DRAWN, SEED = 8, 1  # other clients whose features are tried in a client's place
 REASONS, LEAST_REASON = 3, 0.10  # shown at most; log-odds under which a theme is no reason
-FILE = "scores.csv"
 SIGNING_THEME = "signing"
 
 
@@ -391,7 +391,7 @@ def with_words(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(feature=words)
 
 
-def save(table: pd.DataFrame, out_dir: str, file: str = FILE) -> None:
+def save(table: pd.DataFrame, out_dir: str, file: str = SCORES) -> None:
     """Write the scores (or another list) into the folder of a run; nothing where a notebook runs by
     itself.
     """

@@ -151,9 +151,7 @@ def _contrast(trial: Trial) -> Contrast:
     def limits(z: float) -> tuple[float, float]:
         return found.interval(float(stats.norm.cdf(z) - stats.norm.cdf(-z)))
 
-    return _Designed(
-        trial.name, found.theta, found.se, found.n, counts, lacking, profile=limits
-    )
+    return _Designed(trial.name, found.theta, found.se, found.n, counts, lacking, profile=limits)
 
 
 def trials(rows: pd.DataFrame) -> tuple[Trial, ...]:

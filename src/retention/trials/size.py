@@ -62,8 +62,9 @@ class Plan:
     """A planned trial of one list.
 
     `now`: clients on the list who may be drawn; `a_month`: new ones a month; `clients`: how many
-    are needed (None: it cannot be shown); `months` until the last outcome is known; `waiting_costs`:
-    the margin that is expected to be lost by letting half of them wait, if acting helps as planned.
+    are needed (None: it cannot be shown); `months` until the last outcome is known;
+    `waiting_costs`: the margin that is expected to be lost by letting half of them wait, if acting
+    helps as planned.
     """
 
     list: str
@@ -83,12 +84,7 @@ class Plan:
 
 
 def plan(
-    name: str,
-    risks: np.ndarray,
-    margins: np.ndarray,
-    a_month: float,
-    horizon: int,
-    smallest: float,
+    name: str, risks: np.ndarray, margins: np.ndarray, a_month: float, horizon: int, smallest: float
 ) -> Plan:
     """What a trial of the list takes; `risks` within the horizon and `margins` a month of the
     clients who may be drawn now, shape (k,).

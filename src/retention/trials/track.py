@@ -15,8 +15,7 @@ from scipy import stats
 
 from retention.history.snapshots import known, last_month
 from retention.results import Estimate, Estimates, Finding
-from retention.runs import about, as_sealed, published
-from retention.score.scores import FILE
+from retention.runs import SCORES, about, as_sealed, earlier
 from retention.settings import project_root
 from retention.words import say
 
@@ -93,10 +92,9 @@ def record(study: Any, out: Path) -> Record:
     rows = known(study.snapshots) if len(study.snapshots) else study.snapshots
     runs: list[Run] = []
     left_out: dict[str, list[str]] = {}
-    for folder in published(out):
+    last = pd.Timestamp(study.cutoff)
+    for folder in earlier(out, study.whose, last, study.window.ahead):
         run = about(folder)
-        if not _earlier(run, study):
-            continue
         why = _unlike(folder, run, study)
         made = None if why else _run(folder, run, rows)
         if made is not None and not len(made.rows):
@@ -109,20 +107,11 @@ def record(study: Any, out: Path) -> Record:
     return Record(tuple(_newest(runs)), left_out)
 
 
-def _earlier(run: dict[str, Any], study: Any) -> bool:
-    """Whether a run scored clients, and its window has passed by the cut-off of this one."""
-    if FILE not in run.get("files", {}):
-        return False
-    day = pd.Timestamp(run["cutoff"])
-    passed = day + pd.DateOffset(months=study.window.ahead) <= pd.Timestamp(study.cutoff)
-    return bool(passed) and run.get("whose") == study.whose
-
-
 def _unlike(folder: Path, run: dict[str, Any], study: Any) -> str:
     """Why a run is left out: its scores were changed, or it predicted something else; else
     empty.
     """
-    if not as_sealed(folder, run["files"], [FILE]):
+    if not as_sealed(folder, run["files"], [SCORES]):
         return "changed"
     theirs = run["settings"]["risk"]
     ours = study.settings.risk
@@ -136,7 +125,7 @@ def _run(folder: Path, run: dict[str, Any], rows: pd.DataFrame) -> Run:
     """The run with what came of the clients that it scored; no rows where it knows them by other
     codes.
     """
-    scores = pd.read_csv(folder / FILE, dtype={"client_id": str})
+    scores = pd.read_csv(folder / SCORES, dtype={"client_id": str})
     day = pd.Timestamp(run["cutoff"])
     month = last_month(day)
     then = rows[rows["month"] == month][["client_id", "left"]]
