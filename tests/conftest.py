@@ -3,6 +3,7 @@ check machine.
 """
 
 import fcntl
+import gc
 import os
 import shutil
 import subprocess
@@ -85,6 +86,20 @@ def shared_report(tmp_path_factory) -> Path:
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == str(folder / "out" / "latest" / "index.html")
     return folder
+
+
+@pytest.fixture(scope="module")
+def quick():
+    """Charts that are laid out and not painted, and few draws: for tests of what runs through at
+    all.
+    """
+    import fuzz
+
+    with pytest.MonkeyPatch.context() as patch:
+        fuzz.quick_pictures(patch.setattr)
+        fuzz.few_draws(patch.setattr)
+        yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,14 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import math
-import os
-import shutil
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+import kept
 from retention.claims.ad_spend import missing_sizes, size_hazard_ratio
 from retention.claims.contract_checks import on_time
 from retention.claims.contract_term import contract_hazard_ratio
@@ -32,9 +30,7 @@ from retention.history.spells import build_spells
 from retention.settings import Extra
 
 NOTE = Path(__file__).parents[1] / "docs" / "calibration-held.md"
-KEPT = (
-    NOTE.parents[1] / ".simulate-held"
-)  # what is made so far; taken away once the note is written
+KEPT = NOTE.parents[1] / ".simulate-held.jsonl"
 FIRST, MONTHS = pd.Timestamp("2021-01-01"), 60
 CUTOFF = dt.date(2025, 12, 31)
 HAZARD, BREACH = 0.04, 0.10
@@ -296,48 +292,50 @@ a thing comes true or does not, the share of agencies stands in the last column.
 """
 
 
-def row(world: str, clients: int, planted: Planted, what: str, found: list[Contrast | bool]) -> str:
+def told(found: Told) -> dict[str, list[float] | bool]:
+    """What was found as it is kept: of an estimate theta and its 95 % limits."""
+    return {
+        what: [value.theta, *value.interval()] if isinstance(value, Contrast) else bool(value)
+        for what, value in found.items()
+    }
+
+
+def one(key: tuple[str, int, int]) -> dict[str, list[float] | bool]:
+    """What one agency of a world comes to."""
+    world, clients, seed = key
+    _, try_one, planted, _ = next(each for each in tried() if each[::3] == (world, clients))
+    return told(try_one(planted, clients, seed))
+
+
+def row(world: str, clients: int, planted: Planted, what: str, found: list) -> str:
     """One line of the note: an estimate held against its truth, or how often a thing came true."""
     start = f"| {world} | {clients:,} | {what} |"
     if isinstance(found[0], bool):
         return f"{start} | | {np.mean(found):.1%} |"
     truth = planted.term if what.startswith("A1") else 0.0
-    off, se = np.array([(f.theta - truth, f.se) for f in found if math.isfinite(f.theta)]).T
+    value, low, high = np.array([each for each in found if math.isfinite(each[0])]).T
+    off = value - truth
     error = off.std() / math.sqrt(len(off))
-    return (
-        f"{start} {truth:.3f} | {off.mean():+.3f} ({error:.3f}) | "
-        f"{np.mean(np.abs(off) < 1.96 * se):.1%} |"
-    )
-
-
-def world_rows(pool: ProcessPoolExecutor, tried_one: Tried, runs: int) -> list[str]:
-    """The lines of one world; kept, so that a run that was stopped goes on where it was."""
-    world, try_one, planted, clients = tried_one
-    kept = KEPT / f"{world} {clients} {runs}.txt"
-    if not kept.exists():
-        each = list(pool.map(try_one, [planted] * runs, [clients] * runs, range(runs), chunksize=5))
-        lines = [
-            row(world, clients, planted, what, [found[what] for found in each]) for what in each[0]
-        ]
-        KEPT.mkdir(exist_ok=True)
-        kept.write_text("\n".join(lines), "utf-8")
-    return kept.read_text("utf-8").splitlines()
+    covers = np.mean((low < truth) & (truth < high))
+    return f"{start} {truth:.3f} | {off.mean():+.3f} ({error:.3f}) | {covers:.1%} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--processes", type=int, default=os.cpu_count())
-    told, lines = parser.parse_args(), []
-    with ProcessPoolExecutor(told.processes) as pool:
-        for one in tried():
-            lines += world_rows(pool, one, told.runs)
-    command = "make simulate" if told.runs == RUNS else f'make simulate ARGS="--runs {told.runs}"'
-    NOTE.write_text(
-        LINES.format(command=command, runs=told.runs, last=told.runs - 1, rows="\n".join(lines)),
-        "utf-8",
-    )
-    shutil.rmtree(KEPT)
+    runs = parser.parse_args().runs
+    worlds = tried()
+    keys = [(each[0], each[3], seed) for seed in range(runs) for each in worlds]
+    found = kept.gather(KEPT, __file__, keys, one)
+    lines = []
+    for world, _, planted, clients in worlds:
+        each = [found[world, clients, seed] for seed in range(runs)]
+        lines += [
+            row(world, clients, planted, what, [run[what] for run in each]) for what in each[0]
+        ]
+    command = "make simulate" if runs == RUNS else f'make simulate ARGS="--runs {runs}"'
+    text = LINES.format(command=command, runs=runs, last=runs - 1, rows="\n".join(lines))
+    NOTE.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,16 @@
 """Does A6 stay honest where results are measured badly, and are reps and scores judged as often as
 promised?
 
-Run by `make simulate`; writes docs/calibration-liking.md. Every finished agency is kept in
-`.simulate-liking.jsonl`, so that a run that was stopped goes on; a change of the statistics begins
-anew.
+Run by `make simulate`; writes docs/calibration-liking.md. Finished agencies are kept in
+`.simulate-liking.jsonl` (kept.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
-import hashlib
-import json
 import math
-import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +18,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+import kept
 from retention.claims import rep_liking, results_shape
 from retention.claims.judge import CLAIMS, judge
-from retention.contrast import Z95
+from retention.contrast import NO_SPREAD, Z95
 from retention.history.grids import build_panel, result_grid
 from retention.history.panel import Panel
 from retention.history.spells import build_spells
@@ -89,11 +85,14 @@ def judged(panel: Panel) -> dict[str, float | str]:
     """A6 of one panel as measured and corrected, and the bend of results."""
     plain, true = rep_liking.liking_difference(panel), rep_liking.without_error(panel)
     bend = results_shape.results_shape(panel).bend
-    found = {"theta": plain.theta, "se": plain.se, "true theta": true.theta, "true se": true.se}
-    found |= {"bend": bend.theta, "bend se": bend.se}
+    found = {"theta": plain.theta, "true theta": true.theta, "bend": bend.theta}
+    found |= {"se": plain.reach() / Z95, "true se": true.reach() / Z95}
+    found |= {"bend se": bend.reach() / Z95}
+    by_client = replace(plain, by_rep=NO_SPREAD)
     words = {
         "verdict": judge(CLAIMS["A6"], plain).verdict,
         "corrected": judge(CLAIMS["A6"], true).verdict,
+        "by client": judge(CLAIMS["A6"], by_client).verdict,
     }
     return {name: float(value) for name, value in found.items()} | words
 
@@ -165,24 +164,6 @@ EXPERIMENTS: dict[str, tuple[Callable[[str, int], dict], tuple[str, ...]]] = {
     "review": (review, tuple(REPS)),
     "score": (score, tuple(SCORES)),
 }
-# The modules whose change begins the figures of an experiment anew.
-DEPENDS = {
-    "measured": (
-        "claims/measurement",
-        "history/lagged",
-        "history/opportunities",
-        "stats/hazards",
-        "stats/funnel",
-    ),
-    "review": ("stats/funnel", "service/reps"),
-    "score": ("service/nps",),
-}
-
-
-def version(name: str) -> str:
-    """A hash of the statistics that the figures of an experiment come from."""
-    paths = [ROOT / "src" / "retention" / f"{module}.py" for module in DEPENDS[name]]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
 
 
 def one(key: Key) -> dict:
@@ -190,26 +171,11 @@ def one(key: Key) -> dict:
     return EXPERIMENTS[name][0](row, seed)
 
 
-def gather(runs: int, workers: int) -> dict[Key, dict]:
-    """All agencies that are wanted, those kept from before included; each new one is kept at
-    once.
-    """
-    now = {name: version(name) for name in EXPERIMENTS}
-    lines = KEPT.read_text().splitlines() if KEPT.is_file() else []
-    kept = [json.loads(line) for line in lines if line.endswith("}")]  # a line cut short is dropped
-    found = {
-        tuple(line["key"]): line["found"] for line in kept if line["code"] == now[line["key"][0]]
-    }
+def gather(runs: int) -> dict[Key, dict]:
+    """All agencies that are wanted, those kept from an earlier run first."""
     places = [(name, row) for name, (_, rows) in EXPERIMENTS.items() for row in rows]
-    wanted = [(name, row, seed) for seed in range(1, runs + 1) for name, row in places]
-    todo = [key for key in wanted if key not in found]
-    print(f"{len(todo):,} agencies to do", flush=True)
-    with ProcessPoolExecutor(workers) as pool, KEPT.open("a") as stream:
-        for key, told in zip(todo, pool.map(one, todo), strict=True):
-            found[key] = told
-            stream.write(json.dumps({"code": now[key[0]], "key": key, "found": told}) + "\n")
-            stream.flush()
-    return {key: found[key] for key in wanted}
+    keys = [(name, row, seed) for seed in range(1, runs + 1) for name, row in places]
+    return kept.gather(KEPT, __file__, keys, one)
 
 
 NOTE_TEXT = """\
@@ -225,11 +191,11 @@ A rating has an error of {rating:.2f} standard deviations of liking. Results are
 only follows results, every 'holds' and 'holds in direction only' is false. "Plain" is as measured; "corrected" is the
 planned check {check!r}.
 "Covers" is the share of agencies whose 95 % interval holds the true difference, "says more" the share judged 'holds' or
-'holds in direction only'. A verdict stands without 'fragile' only where the corrected one
+'holds in direction only': by client alone, as before reps were allowed for, and by the wider interval. A verdict stands without 'fragile' only where the corrected one
 is the same: the last column, the most that can stand so, whatever the other planned checks say.
 
-| world | clients | error of results | difference | corrected | covers | corrected | says more | says more, agreed |
-|---|---|---|---|---|---|---|---|---|
+| world | clients | error of results | difference | corrected | covers | corrected | says more, by client | says more | says more, agreed |
+|---|---|---|---|---|---|---|---|---|---|
 {measured}
 
 The true difference is 0 where both matter alike. Where liking matters more it is {study:.2f}, what is planted; a
@@ -295,12 +261,14 @@ def measured_rows(told: pd.DataFrame) -> tuple[list[str], list[str]]:
         world, clients, _, _ = WORLDS_MEASURED[row]
         truth = world.results - world.liking
         wins = part["verdict"].isin([HOLDS, DIRECTION])
+        before = part["by client"].isin([HOLDS, DIRECTION])
         agrees = wins & (part["corrected"] == part["verdict"])
         covers = [
             percent((part[f"{x}theta"] - truth).abs() < Z95 * part[f"{x}se"]) for x in ("", "true ")
         ]
         means = [f"{part[f'{x}theta'].mean():+.3f}" for x in ("", "true ")]
-        figures = [row, str(clients), error, *means, *covers, percent(wins), percent(agrees)]
+        figures = [row, str(clients), error, *means, *covers]
+        figures += [percent(before), percent(wins), percent(agrees)]
         lines.append(f"| {' | '.join(figures)} |")
         bent = part["bend"].abs() > Z95 * part["bend se"]
         shapes.append(f"| {row} | {error} | {percent(bent)} |")
@@ -321,10 +289,8 @@ def other_rows(told: pd.DataFrame, columns: dict[str, bool]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
-    asked = parser.parse_args()
-    runs = asked.runs
-    results = gather(runs, asked.workers)
+    runs = parser.parse_args().runs
+    results = gather(runs)
     lines, shapes = measured_rows(table(results, "measured"))
     names = dict.fromkeys(("named", "outside", "wrong"), True)
     scores = ("covers clients", "covers wider", "chance clients", "chance wider", "right")

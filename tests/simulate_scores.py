@@ -1,15 +1,13 @@
 """Leaks, early warnings and the calendar's chances on made-up agencies; figures kept in
 docs/calibration-scores.md.
 
-Run by `make simulate`. A finished agency is kept in `.simulate_scores.jsonl`: a run that was
-stopped goes on.
+Run by `make simulate`. Finished agencies are kept in `.simulate-scores.jsonl` (kept.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import math
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+import kept
 from retention.history.snapshots import build_snapshots, known
 from retention.history.spells import build_spells
 from retention.history.window import Window
@@ -24,11 +23,11 @@ from retention.sample import BURN_IN_MONTHS, WORLDS, life, simulate
 from retention.score import early_warning, guards, validation
 from retention.score.model import RULES, Rule
 from retention.score.scores import REFITS, Z95
-from retention.settings import Extra, ResultsSettings
+from retention.settings import LIMITS, Extra, ResultsSettings
 from simulate import _typed
 
 ROOT = Path(__file__).parents[1]
-NOTE, KEPT = ROOT / "docs" / "calibration-scores.md", ROOT / ".simulate_scores.jsonl"
+NOTE, KEPT = ROOT / "docs" / "calibration-scores.md", ROOT / ".simulate-scores.jsonl"
 BEGIN, CUTOFF, MONTHS = dt.date(2021, 1, 1), dt.date(2025, 12, 31), 60
 CLIENTS, BATCH, TRUTH_BATCH = 400, 25, 900
 DOUBLED = (0, 3, 8, 12)  # months before the cut-off
@@ -150,32 +149,26 @@ def _named(group: tuple) -> str:
 EXPERIMENTS = {"warned": warned, "calendar": calendar, "leaked": leaked}
 
 
+def one(key: tuple) -> dict[str, float]:
+    """What one agency of an experiment comes to."""
+    what, of, seed = key
+    return EXPERIMENTS[what](of, seed)
+
+
 def gathered(runs: int) -> dict[tuple[str, int], list[dict[str, float]]]:
     """Every experiment's agencies, those kept from an earlier run first."""
     plan = [("leaked", n) for n in LEAK_CLIENTS]
     plan += [*(("warned", doubled) for doubled in DOUBLED), ("calendar", 0)]
-    kept = {}
-    for line in KEPT.read_text("utf-8").splitlines() if KEPT.is_file() else ():
-        row = json.loads(line)
-        kept[row["what"], row["of"], row["seed"]] = row["found"]
-    with KEPT.open("a", encoding="utf-8") as stream:
-        for what, of in plan:
-            for seed in range(1, runs + 1):
-                if (what, of, seed) not in kept and seed <= agencies(what, runs):
-                    found = kept[what, of, seed] = EXPERIMENTS[what](of, seed)
-                    stream.write(
-                        json.dumps({"what": what, "of": of, "seed": seed, "found": found}) + "\n"
-                    )
-                    stream.flush()
-    return {
-        (what, of): [kept[what, of, seed] for seed in range(1, agencies(what, runs) + 1)]
-        for what, of in plan
-    }
+    keys = [(*row, seed) for row in plan for seed in range(1, agencies(row[0], runs) + 1)]
+    found = kept.gather(KEPT, __file__, keys, one)
+    return {row: [found[key] for key in keys if key[:2] == row] for row in plan}
 
 
 def agencies(what: str, runs: int) -> int:
-    """How many agencies a row has: a quarter for the calendar, whose refits take longest."""
-    return runs // 4 if what == "calendar" else runs
+    """How many agencies a row has: a quarter for the calendar, whose refits take longest, and four
+    times as many for warnings, whose rates lie near their bounds.
+    """
+    return {"calendar": runs // 4, "warned": 4 * runs}.get(what, runs)
 
 
 def share(values: list[float]) -> str:
@@ -281,7 +274,7 @@ def main() -> None:
         leak_rules="---|" * len(LEAK_CLIENTS),
         leaks="\n".join(leak_lines(found)),
         clients=CLIENTS,
-        alarm=early_warning.FALSE_ALARM,
+        alarm=LIMITS["false_alarms"],
         warnings="\n".join(warning_lines(found)),
         truth=CLIENTS * BATCH,
         calendars="\n".join(calendar_lines(found)),

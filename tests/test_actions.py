@@ -29,7 +29,7 @@ FORMULA = "=1+1"
 def of_sample(sample_study):
     desk = desk_of(sample_study)
     lists = registry.made(desk)
-    decided = decision.decide(desk.book.rows, lists, decision.why_nothing(desk.book))
+    decided = decision.decide(desk.book.rows, lists, decision.why_nothing(desk))
     return desk, decided, actions.actions(decided, lists, desk)
 
 
@@ -226,15 +226,18 @@ def test_filters_links_and_chips_on_a_phone(browser, tmp_path, scheme):
 
     path = of_page(tmp_path)
     page, wrong = opened(browser, path, "#owner=Nora A.", color_scheme=scheme)
-    count, owner = page.locator(".count"), page.locator("select")
+    count, owner = page.locator(".count"), page.locator("label:not(.order) select")
     assert names(page) == [FORMULA, "Cedar", "Alder"] and count.text_content() == "3 of 6 clients"
     assert page.get_by_text("28\u00a0Feb\u00a02026").is_visible()
     assert page.locator("tbody tr:visible .owner").first.is_visible()
-    page.get_by_role("button", name="care (2)").click()
+    assert page.get_by_role("button", name="All actions (3)").is_visible()
+    assert page.get_by_role("button", name="care (0)").count() == 0
+    page.get_by_role("button", name="care (1)").click()
     assert names(page) == [FORMULA] and count.text_content() == "1 of 6 clients"
     owner.select_option("")
     assert names(page) == [FORMULA, "Birch"] and page.url == path.as_uri()
-    page.get_by_label("Due this week (2)").check()
+    assert page.get_by_role("button", name="care (2)").is_visible()
+    page.get_by_label("Due this week (1)").check()
     assert names(page) == [FORMULA]
     page.get_by_role("button", name="All actions").click()
     assert names(page) == [FORMULA, HOSTILE]
@@ -244,6 +247,10 @@ def test_filters_links_and_chips_on_a_phone(browser, tmp_path, scheme):
     for mark in ("#owner=Nobody%20here", "#owner=%", "#main"):
         page.evaluate("mark => { location.hash = mark }", mark)
         page.wait_for_function("document.querySelector('.count').textContent.startsWith('6 of')")
+    sort = page.get_by_label("Sort by")
+    for by, first in (("Margin a month", "Birch"), ("Churn risk", FORMULA), ("Client", HOSTILE)):
+        sort.select_option(by)
+        assert names(page)[0] == first
     assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
     axe = Axe().run(page)
     assert axe.violations_count == 0, axe.generate_report()

@@ -28,6 +28,7 @@ pytestmark = [
     pytest.mark.slow,
 ]
 OPENED = [(1280, "light"), (390, "dark")]  # screens on which all folds are looked into as well
+SMALLEST = 11  # CSS pixels of the letters of a chart
 LARGEST = 1_500_000  # bytes of a page
 PAPER = 718  # CSS pixels between the margins of an A4 sheet
 # What is read off a page in one go: links, pictures, and marks that links may point at.
@@ -35,7 +36,9 @@ READ = """() => ({
   links: [...document.links].map(a => a.href).filter(link => !link.startsWith('data:text/csv')),
   charts: [...document.querySelectorAll('figure')].map(figure => {
     const seen = [...figure.querySelectorAll('svg[role=img]')].filter(svg => getComputedStyle(svg).display !== 'none');
-    return {alt: seen[0].getAttribute('aria-label'), seen: seen.length, scale: seen[0].getBoundingClientRect().width / seen[0].viewBox.baseVal.width,
+    const scale = seen[0].getScreenCTM().a, letters = [...seen[0].querySelectorAll('text')];
+    return {alt: seen[0].getAttribute('aria-label'), seen: seen.length,
+      smallest: Math.min(...letters.map(text => scale * parseFloat(getComputedStyle(text).fontSize))), scale: seen[0].getBoundingClientRect().width / seen[0].viewBox.baseVal.width,
       caption: figure.querySelector('figcaption').textContent};
   }),
   marks: [...document.querySelectorAll('[id]')].map(e => e.id),
@@ -88,6 +91,7 @@ def test_every_page_on_every_screen(browser, run, width, scheme):
             for chart in found["charts"]:
                 words = chart["alt"]
                 assert chart["seen"] == 1 and chart["scale"] > 1, path.name  # pixels a point
+                assert chart["smallest"] >= SMALLEST, f"{path.name}: {words}"
                 assert len(words) > 40 and re.search(r"\d", words) and words != chart["caption"], (
                     f"{path.name}: {words}"
                 )

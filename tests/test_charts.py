@@ -10,8 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from conftest import clients_of
 from retention.claims.remaining import cohorts
 from retention.claims.size_groups import rates_with_limits
+from retention.history.spells import build_spells
 from retention.money.levers import gains
 from retention.money.movements import billed_and_ahead, movement_caption, movement_words, movements
 from retention.portfolio.pictures import tier_grid
@@ -27,7 +29,7 @@ from retention.show.money import plot_billed, plot_waterfall
 from retention.show.numbers import in_money, short_money
 from retention.show.performance import plot_answers, plot_flow, plot_funnel
 from retention.show.picture import Picture, axes
-from retention.show.ranked import plot_ranked, ranked_words, times
+from retention.show.ranked import plot_ranked, times
 from retention.show.survival import plot_before, plot_effects, plot_survival
 from retention.stats.funnel import in_order
 from retention.words import fields_of, texts
@@ -333,12 +335,15 @@ def test_ranked_people_stand_out_only_beyond_chance():
 
 
 def test_rates_have_exact_limits():
-    rates = pd.DataFrame({"size_group": ["small", "large"], "client_months": [100.0, 0]})
-    rates = rates.assign(left_by_choice=[5, 0], left_a_month=[0.05, float("nan")])
-    frame = rates_with_limits(rates)
-    assert frame.loc[0, ["low", "high"]].to_list() == pytest.approx([0.01623, 0.11668], abs=1e-5)
-    assert "large" not in ranked_words(frame) and "<svg" in shown(plot_ranked(frame))
-    assert "empty" in shown(plot_ranked(rates_with_limits(rates.head(0))))
+    rows = [(f"c{k:02}", "2024-01-01", "2024-05-31" if k < 5 else None, 1) for k in range(20)]
+    spells = build_spells(clients_of(rows), cutoff=dt.date(2024, 5, 31))
+    sizes = [1000.0 * (1 + k // 5) for k in range(20)]
+    frame = rates_with_limits(spells.assign(monthly_ad_spend=sizes))
+    smallest = frame[["low", "high"]].iloc[0].to_list()  # five in 25 client-months
+    assert smallest == pytest.approx([0.06494, 0.46673], abs=1e-5)
+    assert frame["low"].to_list()[1:] == [0, 0, 0] and "<svg" in shown(plot_ranked(frame))
+    nobody = rates_with_limits(spells.head(0))
+    assert "empty" in shown(plot_ranked(nobody))
 
 
 def test_fees_billed_and_to_come_are_one_line():
@@ -361,9 +366,14 @@ def test_fees_billed_and_to_come_are_one_line():
 
 
 def test_answers_by_quarter():
-    waves = pd.DataFrame({"wave": pd.PeriodIndex(["2025-01", "2025-03", "2025-04"], freq="M")})
-    frame = nps.by_quarter(waves.assign(nps=[10, 2, None]))
+    """Each client once a quarter, with its last answer: a, who answered twice, is a detractor."""
+    months = pd.PeriodIndex(["2025-01", "2025-02", "2025-03", "2025-04"], freq="M")
+    waves = pd.DataFrame({"wave": months, "client_id": ["a", "b", "a", "b"]})
+    waves = waves.assign(answered_on=months.to_timestamp(), nps=[9, 10, 2, None])
+    frame = nps.by_quarter(waves)
     assert frame[["promoters", "detractors", "answered"]].values.tolist() == [[1, 1, 2]]
+    day = pd.Timestamp("2025-03-31")
+    assert nps.today(waves.head(3), day)["nps"].iloc[0] == frame["nps"].iloc[0]
     assert titles.answers(frame) == "2025Q1: 50% promoters, 50% detractors"
     assert "Detractors" in shown(plot_answers(frame))
     assert "empty" in shown(plot_answers(nps.by_quarter(waves.head(0))))
@@ -383,7 +393,10 @@ def test_cohorts_stand_where_all_could_have_been_there_so_long():
 
 def test_margins_and_moves_between_tiers():
     frame = pd.DataFrame({"client": ["Ann", "Ben"], "margin": [50.0, -1200.0]})
-    assert titles.margins(frame, "USD") == "1 of 2 clients cost more than they pay: $1.2k a month"
+    assert (
+        titles.margins(frame, "USD")
+        == "1 of 2 clients with known margins cost more than they pay: $1.2k a month"
+    )
     assert "Ann" in shown(plot_margins(frame)) and "--no" in shown(plot_margins(frame))
     assert "empty" in shown(plot_margins(frame.head(0)))
     before = pd.Series({"a": "best", "b": "best", "c": "worst"})

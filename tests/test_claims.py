@@ -184,12 +184,13 @@ def test_the_family_error_of_the_rule():
     """At exactly the smallest effect 'holds' comes in 1.67 % of draws; at the band's edge 'does not
     hold' likewise.
     """
-    rng = np.random.default_rng(5)
-    n, se = 20_000, 0.1
-    for truth, word in ((1.25, HOLDS), (1.5, DOES_NOT)):
-        draws = np.exp(math.log(truth) + se * rng.normal(size=n))
-        share = np.mean([judge(A1, contrast(ratio, se)).verdict == word for ratio in draws[:4000]])
-        assert share == pytest.approx(stats.norm.sf(Z), abs=3 * math.sqrt(0.0167 / 4000))
+    se = 0.1
+    errors = np.linspace(-4, 4, 161)  # of the estimate, in standard errors
+    for truth, word, side in ((1.25, HOLDS, 1), (1.5, DOES_NOT, -1)):
+        for error in errors:
+            told = judge(A1, contrast(truth * math.exp(se * error), se)).verdict
+            assert (told == word) == (side * error > Z), (truth, error)
+    assert stats.norm.sf(Z) == pytest.approx(0.05 / 3, abs=1e-5)
 
 
 def test_the_plan_can_be_overridden_and_says_so():

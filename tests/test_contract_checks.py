@@ -26,7 +26,7 @@ from retention.claims.term_fees import STILL_SIGN
 from retention.contrast import Contrast
 from retention.history.spells import build_spells
 from retention.sample import PLAIN, WORLDS, World, simulate
-from retention.settings import Extra
+from retention.settings import LIMITS, Extra
 from retention.words import key_of
 
 CUTOFF, BEGIN = dt.date(2025, 12, 31), dt.date(2021, 1, 1)
@@ -152,7 +152,7 @@ def test_break_even_golden_numbers():
     assert term_fees.break_even_ratio(10, 6, hazards, 0.009).round(2).tolist() == [2.24, 1.95, 1.86]
     assert term_fees.break_even_ratio(10, 8, hazards, 0.009).round(2).tolist() == [1.46, 1.36, 1.32]
     nothing_else = term_fees.break_even_ratio(
-        10, 6, np.array([0.04]), 1 - (1 + term_fees.DISCOUNT) ** (1 / 12)
+        10, 6, np.array([0.04]), 1 - (1 + LIMITS["discount_a_year"]) ** (1 / 12)
     )
     assert nothing_else[0] == pytest.approx(10 / 6)
 

@@ -2,20 +2,25 @@
 definition.
 """
 
+import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
 from conftest import clients_of
 from retention import open_study
 from retention.claims import gate
-from retention.data.schema import write_csv
+from retention.data.schema import read_list, write_csv
 from retention.history import clients_now, status
-from retention.lists import decision
+from retention.lists import actions, decision, views
+from retention.lists.desk import Desk
 from retention.money import retained
+from retention.numbers import DASH, day_words
 from retention.portfolio import healthy
 from retention.portfolio.book import Book
+from retention.settings import LIMITS
 from retention.words import key_of
 
 ALL = 'cutoff = 2024-12-20\nrecords_begin = "all history"\nend_grace_days = 0\n'
@@ -108,8 +113,9 @@ def adds_up(study) -> None:
     assert len(present) + clients_now.under_notice(study.panel) == active
     book = Book(spells, study.tables.frames, study.settings, last)
     assert len(book.rows) == active
-    table = decision.decide(book.rows, {}, decision.why_nothing(book))
+    table = decision.decide(book.rows, {}, decision.why_nothing(Desk(book)))
     assert sorted(table["client_id"]) == sorted(book.rows["client_id"])
+    one_answer(study)
     if study.is_snapshot:
         return
     assert healthy.quarters(spells, last, 100).drop(columns="quarter").to_numpy().sum() == gone
@@ -130,6 +136,34 @@ def adds_up(study) -> None:
     ]
     if kept and kept[0].key[2] == "economics.retained.lately":
         assert kept[0].estimate + left[0].estimate == pytest.approx(1)
+
+
+def one_answer(study) -> None:
+    """Of each client one margin and one day, whichever list or page says it."""
+    plan = actions.plan_of(study)
+    book, whole = plan.desk.book, actions.chosen(study)
+    assert whole["client_id"].tolist() == plan.table["client_id"].tolist()
+    acts = actions.actions(plan.table, plan.lists, plan.desk).set_index("client_id")
+    due = whole.set_index("client_id")["due"].dt.strftime("%Y-%m-%d").fillna("")
+    assert due.to_dict() == acts["due"].to_dict()
+    monthly = book.monthly["margin"].astype(float)
+    stand = study.standing
+    known = stand["margin"].dropna()
+    assert known.to_dict() == pytest.approx(monthly.reindex(known.index).to_dict())
+    assert acts["margin_a_month"].notna().sum() == len(monthly) == len(known)
+    assert stand["act_by"].to_dict() == book.ends["notice_by"].to_dict()
+    scores = study.risk[2]
+    if len(scores):
+        of = scores.set_index("client_id")
+        assert (of["act_by"] == stand["act_by"].dt.strftime("%Y-%m-%d").reindex(of.index)).all()
+        both = acts["margin_a_month"].dropna().reindex(of.index).dropna()
+        assert of.loc[both.index, "margin_a_month"].to_dict() == pytest.approx(both.to_dict())
+        waiting = acts[(acts["risk"] >= LIMITS["at_risk"]) & (acts["do"] == "none")]
+        assert waiting["why"].str.startswith("after the").all()
+    costly = acts["margin_a_month"] < 0
+    done, _ = views.for_costly(plan.table, book)
+    if len(monthly):
+        assert sum(int(words.fields["count"]) for words in done) == costly.sum()
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -161,3 +195,40 @@ def test_rows_of_the_clients_table_are_all_accounted_for(tmp_path):
     later = (rows["start_date"] > pd.Timestamp(study.cutoff)).sum()
     assert len(rows) == len(spells) + spells["rows_merged"].sum() + later
     assert later > 0
+
+
+@pytest.mark.slow
+def test_every_page_says_one_thing_of_a_client_and_one_number_of_active_clients(shared_report):
+    """Each table with clients and days has the days of the list to act on, in its order; whatever
+    counts active clients gives the same number.
+    """
+    run = (shared_report / "out" / "latest").resolve()
+    acts = read_list(run / "lists" / "actions.csv")
+    due = dict(zip(acts["client"], map(day_of, acts["due"]), strict=True))
+    order = {client: at for at, client in enumerate(acts["client"])}
+    assert len(order) == len(acts)
+    seen = []
+    for path in sorted(run.glob("*.html")):
+        page = BeautifulSoup(path.read_text("utf-8"), "html.parser")
+        for table in page.find_all("table"):
+            heads = [head.get_text() for head in table.find_all("th")]
+            if not {"Client", "Due"} <= set(heads):
+                continue
+            who, day = heads.index("Client"), heads.index("Due")
+            rows = [row.find_all("td") for row in table.tbody.find_all("tr")]
+            clients = [cells[who].get_text() for cells in rows]
+            assert [cells[day].get_text() for cells in rows] == [due[name] for name in clients]
+            places = [order[name] for name in clients]
+            assert places == sorted(places), path.name
+            seen.append((path.name[:2], len(rows)))
+        text = page.get_text(" ")
+        active = re.findall(
+            r"([\d,]+) (?:of the )?(?:active clients?|clients? (?:are|is) active)", text
+        )
+        assert {int(n.replace(",", "")) for n in active} <= {len(acts)}, path.name
+    assert {name for name, _ in seen} == {"04", "07", "08", "ac", "in"}
+    assert max(rows for _, rows in seen) == len(acts)
+
+
+def day_of(text: str) -> str:
+    return day_words(text) if text else DASH

@@ -16,7 +16,16 @@ from retention import open_study
 from retention.history.follow_up import follow_up
 from retention.history.money import monthly_money
 from retention.history.spells import build_spells
-from retention.money import bonuses, courses, levers, lifetimes, on_the_books, plateau, retained
+from retention.money import (
+    bonuses,
+    courses,
+    levers,
+    lifetimes,
+    movements,
+    on_the_books,
+    plateau,
+    retained,
+)
 from retention.sample import World, simulate
 from retention.settings import WhatIfSettings
 from retention.stats.curves import after, kaplan_meier, restricted_mean
@@ -54,7 +63,7 @@ def five() -> pd.DataFrame:
 
 def paying(spells: pd.DataFrame, fee: dict[str, list[float]]) -> pd.DataFrame:
     """Fees by calendar month from each client's start on."""
-    start = spells.set_index("client_id")["start_date"]
+    start = spells.drop_duplicates("client_id").set_index("client_id")["start_date"]
     rows = [
         (who, start[who] + pd.DateOffset(months=k), x)
         for who, paid in fee.items()
@@ -604,3 +613,26 @@ def test_hours_that_are_still_coming_in_are_not_taken_for_nothing():
     money = monthly_money(spells, tables)
     newest = money["month"] == money["month"].max()
     assert money.loc[newest, "margin"].isna().all() and (money.loc[~newest, "margin"] == 10).all()
+
+
+@pytest.mark.slow
+def test_what_is_retained_of_the_fees_is_what_the_waterfall_leaves(sample_study):
+    """Net: all steps but the new; gross: without the raises. On the sample, and where a client left
+    within the month, came back, or has a month without a fee.
+    """
+    rows = [(f"c{k:02}", "2022-01-01", None, 1) for k in range(12)]
+    rows[0] = ("c00", "2022-01-01", "2024-12-20", 1)
+    rows[1] = ("c01", "2022-01-01", "2024-03-31", 1)
+    again = ("c01", "2024-10-01", None, 1)
+    spells = build_spells(clients_of([*rows, again]), cutoff=CUTOFF)
+    fee = {f"c{k:02}": [100.0 + k] * 36 for k in range(12)}
+    fee["c02"] = [100.0] * 24 + [200.0] * 11 + [np.nan]
+    ours = (spells, paying(spells, fee).dropna(subset=["fee"]), CUTOFF)
+    study = sample_study
+    for spells, money, cutoff in (ours, (study.spells, study.money, study.cutoff)):
+        kept = retained_of(retained.retained(spells, money, cutoff))
+        steps = movements.movements(spells, money, cutoff).steps.set_index("step")["amount"]
+        net = 1 + steps[["churned", "downgraded", "upgraded"]].sum() / steps["before"]
+        gross = 1 + steps[["churned", "downgraded"]].sum() / steps["before"]
+        assert kept["net", "lately"] == pytest.approx(net)
+        assert kept["gross", "lately"] == pytest.approx(gross)

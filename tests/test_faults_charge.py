@@ -528,7 +528,7 @@ def test_B3_a_year_paid_ahead_leaves_what_it_leaves_and_calls_for_nothing(paid_i
     book = Book(study.spells, tables, study.settings, pd.Timestamp(study.cutoff))
     assert book.monthly.loc["c00", "margin"] == pytest.approx(370, abs=0.1)
     table = decision.decide(
-        book.rows, registry.made(Desk(book)), decision.why_nothing(book)
+        book.rows, registry.made(Desk(book)), decision.why_nothing(Desk(book))
     ).set_index("client_id")
     assert table.loc["c00", "action"] == registry.NONE and key_of(
         table.loc["c00", "reason"]

@@ -24,9 +24,10 @@ from retention.score import (
     validation,
 )
 from retention.score import model as risk
-from retention.settings import Extra, Settings
+from retention.settings import LIMITS, Extra, Settings
 from retention.study import open_study
 from retention.words import key_of
+from warm import retention
 
 NUMBER, CATEGORY = Extra(kind="number"), Extra(kind="category")
 
@@ -309,22 +310,12 @@ DISCLAIMED = r"does not predict( who will)?|could not predict"
 def test_S12_the_page_of_a_snapshot_predicts_nothing(tmp_path):
     """Its title and its list say so, and no word of the page says more of its numbers."""
     import re
-    import subprocess
-    import sys
 
     from bs4 import BeautifulSoup
 
     snapshot_study(tmp_path / "data", snapshot(300, 6, 1.5))
-    command = [
-        sys.executable,
-        "-c",
-        "from retention.cli import main; main()",
-        "report",
-        "--notebooks",
-        "04",
-    ]
-    folders = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
-    done = subprocess.run([*command, *folders], capture_output=True, text=True, check=False)
+    folders = ["--data", tmp_path / "data", "--out", tmp_path / "out"]
+    done = retention("report", "--notebooks", "04", *folders)
     assert done.returncode == 0, done.stderr
     soup = BeautifulSoup(
         (tmp_path / "out" / "latest" / "04_churn_risk.html").read_text("utf-8"), "html.parser"
@@ -403,10 +394,19 @@ def test_S6_the_calendar_distinguishes_lengths_of_term():
 
 def test_S6_the_interval_is_said_to_be_that_of_a_group():
     table = pd.DataFrame(
-        {"client": ["Ann"], "rep_id": "r1", "risk": 0.33, "low": 0.25, "high": 0.42}
+        {
+            "client_id": ["a"],
+            "client": "Ann",
+            "rep_id": "r1",
+            "risk": 0.33,
+            "low": 0.25,
+            "high": 0.42,
+        }
     )
     table = table.assign(act_by="2026-01-31", at_stake=1.0, contact="yes", reasons="up: x")
-    shown = scores.monday(table, pd.Series(dtype=object))
+    table = table.assign(margin_a_month=1.0)
+    chosen = pd.DataFrame({"client_id": ["a"], "to_do": "save", "due": ["2026-01-07"]})
+    shown = scores.monday(table, pd.Series(dtype=object), chosen)
     assert shown.loc[0, "of_100"] == "25 to 42" and not {"low", "high"} & set(shown)
     text = scores.about_interval(table).text
     assert key_of(text) == "churn_risk.list.interval:25.0,42.0"
@@ -549,14 +549,14 @@ def test_S7_a_doubling_three_months_ago_is_found():
     answer = next(each for each in found if each.risen).answer()
     assert answer.kind == "warning" and key_of(answer.text).startswith("churn_risk.lately.risen:")
     assert "In the last 3 months" in answer.text
-    assert f"{early_warning.FALSE_ALARM:.1%} of reports" in answer.text
+    assert f"{LIMITS['false_alarms']:.1%} of reports" in answer.text
 
 
 def test_S7_no_change_gives_no_more_warnings_than_stated():
     chances = np.array(
         [early_warning.watch(*month_ends(40, 0.05, seed=seed), CUT).chance for seed in range(60)]
     )
-    assert (chances <= early_warning.FALSE_ALARM).mean() <= 0.045 + 3 * np.sqrt(0.045 * 0.955 / 60)
+    assert (chances <= LIMITS["false_alarms"]).mean() <= 0.045 + 3 * np.sqrt(0.045 * 0.955 / 60)
     assert 0.3 < (chances < 0.5).mean() < 0.7
 
 

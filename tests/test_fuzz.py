@@ -2,7 +2,6 @@
 should.
 """
 
-import gc
 from pathlib import Path
 
 import pytest
@@ -20,17 +19,8 @@ SLICE = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick():
-    with pytest.MonkeyPatch.context() as patch:
-        fuzz.quick_pictures(patch.setattr)
-        fuzz.few_draws(patch.setattr)
-        yield
-    gc.collect()
-
-
 @pytest.mark.parametrize("name", SLICE)
-def test_an_odd_agency_has_every_page(name):
+def test_an_odd_agency_has_every_page(quick, name):
     outcome, stops = fuzz.run(next(each for each in fuzz.of_agency() if each.name == name))
     assert outcome == "run"
     assert stops == [], fuzz.told(stops)

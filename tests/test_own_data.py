@@ -29,6 +29,7 @@ from retention.data import read
 from retention.data.schema import TABLES, write_csv
 from retention.data.terms import spelled_months
 from retention.errors import ConfigError, DataError
+from retention.sample import write_sample
 from retention.settings import resolve
 from retention.study import check_data, open_study
 
@@ -553,7 +554,8 @@ def postgres(tmp_path_factory):
 def test_the_report_from_postgres_equals_the_report_from_files(tmp_path, monkeypatch, postgres):
     from retention.report.run import Options, run_report
 
-    sample = ROOT / "data" / "sample"
+    sample = tmp_path / "files"
+    write_sample(sample, clients=120, seed=4)
     url = postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")
     in_database(
         url,
@@ -746,7 +748,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_odd_agencies_get_every_page(tmp_path, monkeypatch, odd):
+def test_odd_agencies_get_every_page(tmp_path, quick, odd):
     settings = 'end_grace_days = 0\nrecords_begin = "all history"\n[dates]\nends_ahead = "notice"\n'
     where = folder(tmp_path, ODD[odd], settings)
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
@@ -798,7 +800,7 @@ def test_a_returning_client_has_two_engagements(tmp_path):
 
 def test_large_tables_are_only_checked(tmp_path, monkeypatch):
     monkeypatch.setattr("retention.data.reader.LARGE_BYTES", 10)
-    monkeypatch.setattr("retention.data.delimited.PIECE_ROWS", 7)
+    monkeypatch.setattr("retention.data.delimited.PIECE_ROWS", 70)
     rows = "".join(f"c{i % 50:02d},2020-{1 + i // 50:02d},{i}\n" for i in range(600))
     ids = "".join(f"c{i:02d},2020-01-01,,1,5\n" for i in range(50))
     where = folder(tmp_path, f"{HEAD}\n{ids}")

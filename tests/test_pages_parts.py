@@ -26,7 +26,7 @@ from retention.results import (
     to_json,
 )
 from retention.show.survival import effect_words
-from retention.words import key_of
+from retention.words import key_of, say
 
 NAMED = "<img src=x onerror=alert(1)>"
 
@@ -256,6 +256,27 @@ def test_a_section_says_its_result_beside_its_heading():
     rows = Listing(pd.DataFrame({"a": [1, 2, 3]}), "Rows").html()
     assert short_of([result(html=rows)]) == "3 rows"
     assert short_of([result()]) == ""
+    clients = Listing(pd.DataFrame({"client": ["a", "b"]}), "Rows").html()
+    assert short_of([result(html=clients)]) == "2 clients"
+    picture = '<figure><div class="title">A &amp; b</div></figure>'
+    assert short_of([result(html=rows)], [result(html=picture)]) == "A & b"
+    calm = Finding("risk", say("churn_risk.signing.no_size", counted="x"))._repr_mimebundle_()
+    assert short_of([result(calm[MIME])]) == "no size"
+
+
+def test_a_section_says_what_its_cell_is_tagged_for():
+    def of(quantity, value, group="all"):
+        return Estimate.of("A1", quantity, group, (value,), "share").payload()
+
+    two = [of("gone", 0.25), of("stays", 0.5, "a"), of("stays", 0.75, "b")]
+    assert short_of([result({"estimates": two})]) == "gone: 25.0%"
+    tagged_cell = result({"estimates": two}, tags=["short:stays"])
+    assert short_of([tagged_cell], [tagged_cell]) == "stays: a 50.0%, b 75.0%"
+    many = result({"estimates": [*two, of("stays", 0.9, "c")]}, tags=["short:stays"])
+    assert short_of([many], [many]) == "stays: a 50.0%, b 75.0%"
+    checks = {"kind": "checks", "disagree": 3, "of": 7, "names": []}
+    asked = result(html="<table><tr></tr></table>", tags=["short:checks"])
+    assert short_of([asked], [asked], [{"checks": [checks]}]) == "3 of 7 checks disagree"
 
 
 def test_tiles_are_five_at_most_and_others_stand_in_for_those_that_lack():

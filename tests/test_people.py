@@ -125,12 +125,14 @@ def test_limits_of_luck():
 
 
 def test_the_spread_between_sellers_covers_what_was_planted():
-    """100 agencies of twelve sellers; the log rates differ by .40 SD, or not at all."""
+    """60 agencies of twelve sellers; the log rates differ by .40 SD, or not at all. More of them, and
+    other numbers of sellers: `make simulate`.
+    """
     rng = np.random.default_rng(7)
     for sigma, largest, agencies in (
-        (0.4, 40, 100),
-        (0.0, 40, 100),
-        (0.8, 600, 40),
+        (0.4, 40, 60),
+        (0.0, 40, 60),
+        (0.8, 600, 20),
     ):  # many ends: a narrow likelihood
         inside, above = 0, 0
         for _ in range(agencies):
@@ -146,7 +148,7 @@ def test_the_spread_between_sellers_covers_what_was_planted():
             0.95 * 0.05 * agencies
         )  # nominal, less 2.6 standard errors
         if sigma == 0:
-            assert above <= 6
+            assert above <= 4
 
 
 def test_equal_sellers_are_not_separated_and_few_are_no_data():
@@ -177,7 +179,7 @@ def test_a_broken_promise_is_found_and_none_where_none_matters():
 @pytest.mark.parametrize(
     "cutoff", [f"{year}-{month:02d}-26" for year in range(2021, 2026) for month in (3, 8)]
 )
-def test_nothing_fails_where_hardly_anybody_has_left(tiny, cutoff):
+def test_nothing_fails_where_hardly_anybody_has_left(tiny, quick, cutoff):
     """Every view of 03 and 05 on 40 clients, as of ten days: a sentence, an empty table, never a
     failure.
     """
@@ -293,7 +295,8 @@ def promised(gaps: dict[str, list[float]]):
     """
     sellers_ = [who for who, values in gaps.items() for _ in values]
     grid = np.array([[value, value] for values in gaps.values() for value in values])
-    return SimpleNamespace(spells=pd.DataFrame({"seller_id": sellers_}), gap=grid)
+    nobody = np.full(grid.shape, "", dtype=object)
+    return SimpleNamespace(spells=pd.DataFrame({"seller_id": sellers_}), gap=grid, rep=nobody)
 
 
 def test_a_seller_who_promises_more_than_the_others_is_named_and_luck_is_not():

@@ -88,7 +88,7 @@ def sample(sample_study):
 @pytest.fixture(scope="module")
 def decided(sample, sample_study):
     lists = registry.made(Desk(sample, care=care_of(sample_study)))
-    return lists, decision.decide(sample.rows, lists, decision.why_nothing(sample))
+    return lists, decision.decide(sample.rows, lists, decision.why_nothing(Desk(sample)))
 
 
 # Five clients by hand: months July to December 2025, an hour of p1 costs 50, of p2 (same role) 70;
@@ -296,7 +296,7 @@ def test_five_clients_get_the_action_that_arithmetic_says(five):
     """
     book = book_of(five, later("2026-02-10"), None)
     table = decision.decide(
-        book.rows, registry.made(Desk(book)), decision.why_nothing(book)
+        book.rows, registry.made(Desk(book)), decision.why_nothing(Desk(book))
     ).set_index("client_id")
     assert table["action"].to_dict() == {
         "a": "raise_rate", "b": "re_price", "c": "re_price", "d": "re_price", "e": registry.NONE
@@ -465,10 +465,12 @@ def test_what_else_is_to_be_done_is_said_and_the_earliest_day_counts():
     told = table.set_index("client_id")
     assert told.loc["a", "action"] == "save" and told.loc["a", "act_by"] == "2025-01-07"
     assert told.loc["a", "reason"] == "x; also care: unhappy"
-    assert told.loc["b", "action"] == "re_price" and told.loc["b", "act_by"] == "2025-03-01"
+    assert told.loc["b", "action"] == "re_price" and told.loc["b", "act_by"] == "2025-01-07"
     assert told.loc["b", "reason"] == "x; also care: unhappy"
     parted = {"let_go": listed.head(1), "care": care, "collect": listed.assign(reason="owes")}
-    assert decision.decide(rows.head(1), parted)["reason"].tolist() == ["x; also collect: owes"]
+    gone = decision.decide(rows.head(1), parted)
+    assert gone["reason"].tolist() == ["x; also collect: owes"]
+    assert gone["act_by"].tolist() == ["2025-03-01"]  # the call that is not made sets no day
 
 
 def test_prices_worth_staying_at_by_hand(five):
@@ -626,7 +628,9 @@ def test_each_table_may_be_missing_empty_or_tell_of_some(sample, name):
         book = replace(
             sample, tables={n: t for n, t in sample.tables.items() if n != name} | tables
         )
-        table = decision.decide(book.rows, registry.made(Desk(book)), decision.why_nothing(book))
+        table = decision.decide(
+            book.rows, registry.made(Desk(book)), decision.why_nothing(Desk(book))
+        )
         assert len(table) == len(book.rows) and table["client_id"].is_unique
         assert (
             table.loc[table["action"] != registry.NONE, "act_by"] > str(book.cutoff.date())
@@ -655,7 +659,7 @@ def test_a_threshold_of_one_s_own_is_used_and_told(five):
     lists = registry.made(Desk(book))
     held = lists["re_price"].set_index("client_id").loc["c", "evidence"]
     assert not len(lists["let_go"]) and key_of(held).startswith("lists.evidence.costly:")
-    told = views.thresholds(book).set_index("threshold").loc["most_raise"]
+    told = views.thresholds(book.limits, "portfolio").set_index("threshold").loc["most_raise"]
     assert told["in_force"] == 0.9 and told["default"] == 0.25 and told["study"] == "D4"
 
 
@@ -707,7 +711,7 @@ def test_the_order_of_rows_changes_nothing(sample_study, decided):
     of_service = ("care", "get_in_touch", "ask_for_referral")
     again = registry.made(Desk(book)) | {name: others[name] for name in of_service}
     pd.testing.assert_frame_equal(
-        decision.decide(book.rows, again, decision.why_nothing(book)), decided[1]
+        decision.decide(book.rows, again, decision.why_nothing(Desk(book))), decided[1]
     )
 
 
@@ -819,7 +823,7 @@ def test_effects_that_are_luck_alone_are_not_named(sample_study, sample):
     nothing = effects.beyond_luck(effects.Estimates((), "")).text
     assert key_of(nothing) == "portfolio.effects.too_little"
     planted = tuple(
-        replace(row, estimate=4.0, low=3.0, high=5.33) if row is told.rows[0] else row
+        replace(row, estimate=4.0, low=3.0, high=5.33, chance=1e-9) if row is told.rows[0] else row
         for row in told.rows
     )
     assert told.rows[0].name in effects.beyond_luck(effects.Estimates(planted, "")).text
@@ -948,7 +952,7 @@ def test_with_clients_alone_it_says_what_it_lacks(tmp_path):
     study = open_study(str(tmp_path), cutoff="2025-06-30")
     book = Book(study.spells, study.tables.frames, study.settings, pd.Timestamp(study.cutoff))
     lists = registry.made(Desk(book, care=care_of(study)))
-    table = decision.decide(book.rows, lists, decision.why_nothing(book))
+    table = decision.decide(book.rows, lists, decision.why_nothing(Desk(book)))
     assert (table["action"] == registry.NONE).all() and len(table) == 26
     assert table["reason"].map(key_of).str.startswith("lists.reason.unknown_cost").all()
     told = " ".join(item.text for item in views.lacking(study.tables.frames).items)

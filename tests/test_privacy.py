@@ -2,16 +2,12 @@
 
 import base64
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from conftest import ROOT
 from retention import results
 from retention.data import Tables, privacy
 from retention.data.schema import TABLES
@@ -20,12 +16,13 @@ from retention.report import publish
 from retention.results import MIME, Estimate, Estimates, Listing
 from retention.sample import write_sample
 from retention.settings import Extra, PrivacySettings, Settings, TableSettings
+from warm import retention
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them
 
 KEY = b"a key of some length"
 PRIVATE = Settings(privacy=PrivacySettings(pseudonyms=True, smallest=2))
-ENVIRONMENT = os.environ | {privacy.KEY: KEY.decode()}
+ENVIRONMENT = {privacy.KEY: KEY.decode()}
 
 
 def tables() -> Tables:
@@ -190,18 +187,6 @@ def test_by_itself_every_row_is_shown():
     assert '<td data-sort="x">x' in table.html()
 
 
-def retention(*words, **environment) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", "from retention.cli import main; main()", *map(str, words)]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env=ENVIRONMENT | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def secrets_of(folder: Path) -> set[str]:
     """Every id, name and free text of the input, and every word of an open list that fewer than
     five clients share.
@@ -253,7 +238,8 @@ def input_data(tmp_path_factory) -> Path:
 
 
 def test_no_name_id_or_free_text_of_the_input_is_in_any_file_of_the_run(input_data, tmp_path):
-    done = retention("report", "--data", input_data, "--out", tmp_path, "--pseudonyms", "--quiet")
+    words = ("report", "--data", input_data, "--out", tmp_path, "--pseudonyms", "--quiet")
+    done = retention(*words, **ENVIRONMENT)
     assert done.returncode == 0, done.stderr
     secrets = {*secrets_of(input_data), str(input_data), "Zebedee", KEY.decode()}
     assert {"c0001", "Zebedee"} < secrets and any("K." in secret for secret in secrets), (
@@ -286,7 +272,8 @@ def test_a_run_that_stops_writes_nothing_of_the_input_either(input_data, tmp_pat
     bad = tmp_path / "data"
     bad.mkdir()
     (bad / "clients.csv").write_text(table.replace("2021-", "2021/13/", 1))
-    done = retention("report", "--data", bad, "--out", tmp_path / "out", "--pseudonyms")
+    words = ("report", "--data", bad, "--out", tmp_path / "out", "--pseudonyms")
+    done = retention(*words, **ENVIRONMENT)
     assert done.returncode == 2 and "is not a date" in done.stderr
     assert found_in(tmp_path / "out", secrets_of(input_data) | {str(tmp_path)}) == []
     assert "standard error" in (tmp_path / "out" / "failed" / "index.html").read_text()

@@ -46,7 +46,7 @@ def written(table: dict, prefix: str = "") -> str:
 def run(shared_report, tmp_path_factory) -> Path:
     """The shared report's data, reported by a package all of whose texts are other ones."""
     base = tmp_path_factory.mktemp("reworded")
-    shutil.copytree(PACKAGE, base / "src" / "retention", ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copytree(PACKAGE, base / "src" / "retention")
     shutil.copytree(ROOT / "notebooks", base / "notebooks")
     for file in (base / "src" / "retention" / "words").glob("*.toml"):
         if file.name != "glossary.toml":

@@ -36,7 +36,7 @@ def found(sample_study):
 def scored(sample_study, found):
     s = sample_study
     return scores.scores(
-        s.snapshots, s.spells, scores.scorer(s.snapshots, found, s.window), s.settings, s.cutoff
+        s.snapshots, s.spells, scores.scorer(s.snapshots, found, s.window), s.settings, s.standing
     )
 
 
@@ -164,7 +164,7 @@ def test_too_few_ends_are_refused(sample_study):
     assert key_of(judged.why) == key_of(lacking) and not judged.beats
     assert key_of(judged.answer().text) == f"churn_risk.answer.none:{key_of(lacking)}"
     assert scores.scorer(few, judged, Window()) is None and scores.weights(None).empty
-    assert scores.scores(few, sample_study.spells, None, Settings(), sample_study.cutoff).empty
+    assert scores.scores(few, sample_study.spells, None, Settings(), sample_study.standing).empty
     assert validation.views(few, Window(), judged) == {} and not accuracy.skills(judged).rows
     for table in (net_benefit.net_benefit, accuracy.observed_over_expected, accuracy.reliability):
         assert table(judged.predictions).empty
@@ -271,28 +271,6 @@ def test_scores_hold_every_active_client_once(sample_study, scored):
         (scored["risk"] * scored["margin_a_month"] * 12).tolist(), abs=5
     )
     assert scored["reasons"].str.match(r"(up|down): |nothing").all()
-
-
-def test_the_last_day_to_act_by_hand():
-    """Six months from 1 January end on 30 June: notice by 31 May. A year from 15 February: by 15
-    January.
-    """
-    now = pd.DataFrame(
-        {
-            "month": 2024 * 12 + 2,
-            "months_to_renewal": [3, 11, 1],
-            "term_months": [6, 12, 1],
-            "monthly": [0, 0, 1],
-        }
-    ).assign(turn_day=[1, 15, 1], notice_days=np.nan)
-    due = scores._act_by(now, 1, 30, pd.Timestamp("2024-03-31"))
-    assert due.dt.strftime("%Y-%m-%d").tolist() == ["2024-05-31", "2025-01-15", "2024-04-30"]
-    own = scores._act_by(now.assign(notice_days=[90, 0, 90]), 1, 30, pd.Timestamp("2024-03-31"))
-    assert own.dt.strftime("%Y-%m-%d").tolist() == ["2024-04-01", "2025-02-14", "2024-04-30"]
-    passed = scores._act_by(
-        now.assign(months_to_renewal=[1, 1, 1]), 1, 30, pd.Timestamp("2024-05-31")
-    )
-    assert passed.dt.year.tolist()[0] == 2024 and (passed > pd.Timestamp("2024-03-31")).all()
 
 
 def test_scores_are_the_same_to_the_byte(tmp_path):

@@ -11,14 +11,15 @@ import pytest
 
 from retention.claims.judge import CLAIMS
 from retention.results import VERDICTS
-from retention.words import Said, fields_of, key_of, say, texts
+from retention.words import Said, fields_of, in_short, key_of, say, texts, together
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [
     path for path in (ROOT / "src" / "retention").rglob("*.py") if path.parent.name != "words"
 ]
 CALLS = ("say", "heading")
-ASKED_BY_VALUE = ("columns.",)  # looked up by the names that tables have
+# looked up by the names that tables have, or by the ids of other texts
+ASKED_BY_VALUE = ("columns.", "short.")
 
 
 def calls(source: str) -> list[tuple[str, bool, set[str] | None]]:
@@ -108,11 +109,11 @@ def test_every_text_is_used():
     assert unused == []
 
 
-@pytest.mark.parametrize("key", sorted(texts()))
-def test_every_text_can_be_rendered(key):
-    for number in (1, 2):
-        made = say(key, **dict.fromkeys(fields_of(texts()[key]), number))
-        assert made and "{" not in made and "  " not in made
+def test_every_text_can_be_rendered():
+    for key, text in texts().items():
+        for number in (1, 2):
+            made = say(key, **dict.fromkeys(fields_of(text), number))
+            assert made and "{" not in made and "  " not in made, key
 
 
 def test_a_text_keeps_its_id():
@@ -137,3 +138,15 @@ def test_advice_is_keyed_by_what_a_verdict_can_be():
             )
         assert set(claim.words) <= {"above", "below", "none"} | said
         assert {"holds", "not enough data"} <= set(claim.advice)
+
+
+def test_a_short_form_has_the_fields_of_its_text():
+    for key in texts():
+        whole = key.removeprefix("short.")
+        if whole == key or whole.startswith("rows."):
+            continue
+        assert whole in texts(), key
+        assert set(fields_of(texts()[key])) <= set(fields_of(texts()[whole])), key
+    said = say("churn_risk.lately.calm", counts="x")
+    assert in_short(together(said, "y")) == texts()["short.churn_risk.lately.calm"]
+    assert in_short("calm") == ""

@@ -81,6 +81,21 @@ class Contrast:
         tail = NormalDist().cdf(z)
         return float(max(Spread(self.se, self.df).reach(tail), self.by_rep.reach(tail)))
 
+    @property
+    def chance(self) -> float:
+        """How often chance alone makes as large a difference (two-sided), by client or by rep, the
+        larger; 1 where no spread is known.
+
+        >>> round(Contrast("", 2.0, 1.0, 50, {}).chance, 4)  # of a normal value
+        0.0455
+        >>> round(Contrast("", 2.0, 1.0, 50, {}, by_rep=Spread(1.0, 5)).chance, 4)  # of Student's
+        0.1019
+        """
+        both = (Spread(self.se, self.df), self.by_rep)
+        known = [spread for spread in both if spread.se > 0]
+        chances = [2 * stats.t.sf(abs(self.theta) / spread.se, spread.df) for spread in known]
+        return float(max(chances, default=1.0))
+
     def estimate(self, row_id: str, about: str, group: str) -> Estimate:
         """The contrast as a ratio with its 95 % interval."""
         ratios = [as_ratio(value) for value in (self.theta, *self.interval())]

@@ -30,7 +30,7 @@ from retention.numbers import (
     sort_key,
     with_interval,
 )
-from retention.words import Said, heading, key_of, say, together
+from retention.words import Said, heading, in_short, key_of, say, together
 
 MOST_SHOWN = 300  # (ours) rows of a table on a page
 MIME = "application/vnd.retention+json"
@@ -188,7 +188,9 @@ class Finding:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         body = shown_part("finding", self.text, self.kind)
-        return {"text/plain": self.text, "text/html": body, MIME: finite(self.payload())}
+        # `short` stands on the fold that holds the sentence; no run collects it
+        payload = self.payload() | {"short": [in_short(self.text)]}
+        return {"text/plain": self.text, "text/html": body, MIME: finite(payload)}
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,8 @@ class Findings:
         text, body = (
             "\n".join(bundle[kind] for bundle in bundles) for kind in ("text/plain", "text/html")
         )
-        return {"text/plain": text, "text/html": body, MIME: finite(self.payload())}
+        payload = self.payload() | {"short": [in_short(item.text) for item in self.items]}
+        return {"text/plain": text, "text/html": body, MIME: finite(payload)}
 
 
 @dataclass(frozen=True)
@@ -395,14 +398,16 @@ class Listing:
     """A frame shown as a captioned table: text is escaped, numbers are aligned, nothing is
     executed.
 
-    Of a long one the first rows are shown, and how many there are is said, with the `file` of the
-    run that holds all.
+    Of a very long one the first rows are shown, and how many there are is said, with the `file` of
+    the run that holds all. Of one with more than `first` rows the page shows these, and all when
+    asked.
     """
 
     rows: pd.DataFrame
     caption: str
     formats: Mapping[str, str] = field(default_factory=dict)
     file: str = ""
+    first: int = MOST_SHOWN
 
     def html(self) -> str:
         """The table as HTML with scoped headings; every value is text, never markup."""
@@ -412,7 +417,9 @@ class Listing:
         rows = list(zip(*(cells for _, cells in columns), strict=True))
         small = len(self.rows) - len(every)
         caption = together(self.caption, _left_out(small), self._cut(len(every)))
-        return shown_part("listing", caption, [head for head, _ in columns], rows, small)
+        heads = [head for head, _ in columns]
+        of = next(iter(map(str, shown)), "")
+        return shown_part("listing", caption, heads, rows, small, self.first, of)
 
     def _column(self, shown: pd.DataFrame, name: str) -> tuple[Head, list[Cell]]:
         """The heading of a column, and its cells, each with what it sorts by."""

@@ -17,7 +17,7 @@ from retention.claims import registry
 from retention.claims.judge import Claim, load_plan
 from retention.data import Tables, ask_records_begin, prepared, read, warnings_of
 from retention.data.prepared import Frames, Made
-from retention.data.schema import SIGNING, TABLES, known_by
+from retention.data.schema import SIGNING, TABLES, as_of
 from retention.errors import ConfigError, Fault
 from retention.history import conventions, last_day
 from retention.history.follow_up import follow_up
@@ -31,6 +31,7 @@ from retention.history.snapshots import build_snapshots
 from retention.history.spells import build_spells, contract_cycles, row_terms
 from retention.history.window import Window
 from retention.parameters import checked
+from retention.portfolio import standing
 from retention.results import Finding, Findings, Listing, leave_out_below, money_is_in
 from retention.score.cross_section import Described, described
 from retention.score.guards import KEPT, leaky
@@ -48,7 +49,7 @@ class Study:
     """Checked tables with the settings in force; `cutoff` is the last day observed.
 
     `shared` is the folder that the notebooks of one run share: what costs much is made once there
-    (`_once`).
+    (`once`).
     """
 
     settings: Settings
@@ -66,10 +67,10 @@ class Study:
         """
         columns = [name for name in self.leaking if name not in KEPT]
         spells = self._followed.drop(columns=columns)
-        assignments = self._known("assignments", "from_date", "recorded_at")
+        assignments = self.known("assignments")
         if assignments is None and "rep_id" not in spells:
             return spells
-        staff = self.tables.get("staff")
+        staff = self.known("staff")
         return spells.assign(reps=spans(spells, assignments, staff))
 
     @cached_property
@@ -124,7 +125,7 @@ class Study:
         """The contracts signed by the cut-off, else the terms of clients whose rows tell of
         several; else None.
         """
-        signed = self._known("contracts", "signed_on")
+        signed = self.known("contracts")
         of_rows = row_terms(self.spells)
         if signed is None or of_rows is None:
             return of_rows if signed is None else signed
@@ -149,21 +150,15 @@ class Study:
         """Ratings and results by engagement and month of service (A6, A8, A10); blank where there
         are none.
         """
-        surveys = self._known("surveys", "invited_on")
-        last = pd.Timestamp(self.cutoff)
-        if surveys is not None:  # an answer that came later was none yet
-            late = surveys["answered_on"] > last
-            in_time = surveys["answered_on"].mask(late)
-            surveys = surveys.assign(answered_on=in_time)
         return build_panel(
             self.spells,
-            surveys,
-            self._known("results", "month", "recorded_at"),
+            self.known("surveys"),
+            self.known("results"),
             self.settings.results,
-            assignments=self._known("assignments", "from_date", "recorded_at"),
+            assignments=self.known("assignments"),
             contracts=self.contracts,
-            staff=self.tables.get("staff"),
-            cutoff=last,
+            staff=self.known("staff"),
+            cutoff=pd.Timestamp(self.cutoff),
             notice_days=self.settings.notice_days,
         )
 
@@ -191,14 +186,8 @@ class Study:
     @cached_property
     def money(self) -> pd.DataFrame:
         """What each client paid and cost by month, as known: `money.monthly_money`."""
-        names = {
-            "account_months": ("month", "recorded_at"),
-            "hours": ("month", "recorded_at"),
-            "staff": (),
-        }
-        known = {name: self._known(name, *days) for name, days in names.items()} | {
-            "contracts": self.contracts
-        }
+        names = ("account_months", "hours", "staff")
+        known = {name: self.known(name) for name in names} | {"contracts": self.contracts}
         return monthly_money(
             self.spells, {name: rows for name, rows in known.items() if rows is not None}
         )
@@ -208,7 +197,7 @@ class Study:
         """The fees by the months they are for, and which were moved: `prepaid.by_term`; None
         without fees.
         """
-        fees = self._known("account_months", "month", "recorded_at")
+        fees = self.known("account_months")
         return None if fees is None else by_term(self.spells, fees, self.contracts)
 
     @property
@@ -225,7 +214,7 @@ class Study:
 
         Without the columns of `leaking`.
         """
-        return self._once("snapshots", lambda: Made({"rows": self._snapshots()})).frames["rows"]
+        return self.once("snapshots", lambda: Made({"rows": self._snapshots()})).frames["rows"]
 
     def _snapshots(self) -> pd.DataFrame:
         begin = self.records_begin or self.spells["start_date"].min()
@@ -258,6 +247,20 @@ class Study:
         return worth_by_month(self.money.merge(prepaid, on=key))
 
     @cached_property
+    def standing(self) -> pd.DataFrame:
+        """How each active client stands, as every page and list says it: `margin` a month and
+        `act_by`, the last day before its term turns (`portfolio.standing`); index `client_id`.
+        """
+        last = pd.Timestamp(self.cutoff)
+        limits = self.settings.limits
+        rows = standing.active_rows(self.spells, last)
+        contracts = self.contracts
+        known = {} if contracts is None else {"contracts": as_of("contracts", contracts, last)}
+        ends = standing.terms_end(rows, known, last, self.settings.notice_days, limits)
+        margin = standing.margin_now(self.money, rows, last, limits)
+        return pd.DataFrame({"margin": margin, "act_by": ends["notice_by"]})
+
+    @cached_property
     def risk(self) -> tuple[Judgement, pd.DataFrame, pd.DataFrame]:
         """How well leaving is predicted, what moves the predicted risk, and the scores of who is
         there now.
@@ -275,14 +278,14 @@ class Study:
 
     @cached_property
     def _scored(self) -> Made:
-        return self._once("risk", self._risk)
+        return self.once("risk", self._risk)
 
     def _risk(self) -> Made:
         risk_settings = self.settings.risk
         judgement = judged(self.snapshots, self.window, risk_settings)
         way = scorer(self.snapshots, judgement, self.window)
         reps = self.reps_now["rep_id"].fillna("")
-        table = scores(self.snapshots, self.spells, way, self.settings, self.cutoff, reps)
+        table = scores(self.snapshots, self.spells, way, self.settings, self.standing, reps)
         facts = {"skills": judgement.skills, "why": judgement.why, "pays_from": judgement.pays_from}
         frames = {"predictions": judgement.predictions, "weights": weights(way), "scores": table}
         frames["raising"] = raising(self.snapshots, way)
@@ -291,7 +294,7 @@ class Study:
     @cached_property
     def described(self) -> Described:
         """Who has left, of a snapshot: `cross_section.described`; nothing where there are dates."""
-        made = self._once("described", self._described)
+        made = self.once("described", self._described)
         return Described(**made.frames, **made.facts)
 
     def _described(self) -> Made:
@@ -306,30 +309,16 @@ class Study:
         facts = {"why": found.why, "note": found.note, "together": found.together}
         return Made(frames, facts)
 
-    def _once(self, name: str, make: Callable[[], Made]) -> Made:
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
         """What `make` gives back; in a run the first notebook that asks makes it for all
         (`prepared.once`).
         """
         return make() if self.shared is None else prepared.once(self.shared, name, make)
 
     def known(self, table: str) -> pd.DataFrame | None:
-        """A table as it stood on the last day: `schema.known_by`; None where the source has no such
-        table.
-        """
+        """A table as it stood on the last day: `schema.as_of`; None where it is absent."""
         rows = self.tables.get(table)
-        return None if rows is None else known_by(table, rows, pd.Timestamp(self.cutoff))
-
-    def _known(self, table: str, *days: str) -> pd.DataFrame | None:
-        """The rows of a table that were known on the last day; None where the source has no such
-        table.
-        """
-        rows = self.tables.get(table)
-        if rows is None:
-            return None
-        for day in (name for name in days if name in rows):
-            last = pd.Timestamp(self.cutoff)
-            rows = rows[~(rows[day] > last)]
-        return rows
+        return None if rows is None else as_of(table, rows, pd.Timestamp(self.cutoff))
 
     @property
     def is_snapshot(self) -> bool:

@@ -13,7 +13,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from retention.claims.registry import Studied, Ways, claim
 from retention.claims.size_groups import ALIKE, NATURAL, SPEND, ends_of, group_name, quarters
@@ -86,7 +85,7 @@ def pace_without_size(spells: pd.DataFrame, contracts: pd.DataFrame | None = Non
         rows, rows["missing"], groups, name="size", others=terms, leave_out=("size",)
     )
     contrast = compared.contrast
-    if contrast.gate or 2 * stats.norm.sf(abs(contrast.theta) / contrast.se) >= BLANK_P:
+    if contrast.gate or contrast.chance >= BLANK_P:
         return None
     return math.exp(contrast.theta)
 

@@ -15,7 +15,7 @@ from retention.history.follow_up import follow_up
 from retention.history.held import listed
 from retention.history.spells import AGENCY, CLIENT, NEUTRAL, UNKNOWN
 from retention.results import Finding
-from retention.words import Said, say
+from retention.words import Said, say, together
 
 CHOICES = (CLIENT, AGENCY, NEUTRAL, UNKNOWN)
 
@@ -147,8 +147,7 @@ def enough(spells: pd.DataFrame) -> Finding:
     gated = bool(contrast.gate)
     text = _enough_words(contrast.events, gated)
     more = (*contrast.lacking, say("data.enough.elsewhere"))
-    joined = " ".join((text, *more))
-    return Finding("data", Said(joined, text.key))
+    return Finding("data", together(text, *more))
 
 
 def _enough_words(ends: Mapping[str, int], too_few: bool) -> Said:

@@ -17,7 +17,7 @@ from scipy import stats
 from retention.history.lagged import Design
 from retention.history.panel import Panel
 from retention.stats.hazards import Fit
-from retention.stats.intervals import FEWEST_REPS, jackknife
+from retention.stats.intervals import jackknife, leaving_out, tells
 from retention.words import say
 
 BOTH = ("liking", "results")
@@ -59,15 +59,16 @@ def corrected(panel: Panel, made: Design, fit: Fit, level: float = 0.95) -> Corr
     clients = _left_out(panel, made, fit, client, of_panel)
     found = clients[0]
     se = jackknife(clients[1:])
-    if made.rows["rep"].nunique() >= FEWEST_REPS:
-        rep = made.rows["rep"]
+    rep = made.rows["rep"].replace("", None)
+    codes = pd.factorize(rep)[0]
+    named = codes >= 0
+    ends = np.bincount(codes[named], fit.expected[named]).astype(float)
+    if tells(ends):
         reps = _left_out(panel, made, fit, rep, panel.rep)
+        by_rep = leaving_out(reps[1:], ends)
         tail = (1 + level) / 2
-        degrees = len(reps) - 2
-        quantile = stats.t.ppf(tail, degrees)
-        few = quantile / stats.norm.ppf(tail)
-        by_rep = few * jackknife(reps[1:])
-        se = np.fmax(se, by_rep)
+        widened = by_rep.reach(tail) / stats.norm.ppf(tail)
+        se = np.fmax(se, widened)
     finite = np.isfinite([*found, *se])
     known = bool(finite.all())
     values = found[:3]
@@ -118,10 +119,11 @@ def _left_out(
 ) -> np.ndarray:
     """Effects and reliabilities on all data, then without each group: shape (1 + groups, 5).
 
-    `rows` (n,) names the group of each opportunity to leave, `cells` that of each engagement, or of
-    each of its months. Effects are NaN where what is left of both measures cannot be separated.
+    `rows` (n,) names the group of each opportunity to leave (None for nobody's, never left out),
+    `cells` that of each engagement, or of each of its months. Effects are NaN where what is left of
+    both measures cannot be separated.
     """
-    names = pd.Index(rows.unique())
+    names = pd.Index(rows.dropna().unique())
     group = names.get_indexer(rows)
     places = names.get_indexer(np.ravel(cells))
     place = places.reshape(len(panel.spells), -1)

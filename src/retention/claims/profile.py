@@ -179,7 +179,7 @@ def p_values(
 
     Compared at equal opportunity to leave, on months and whole terms (`opportunities.exit_rows`),
     whatever ends them: who cannot leave within a term is not said to stay for it. A score test for
-    each, which is the log-rank test of such rows. Source: METHODS 5.
+    each, which is the log-rank test of such rows, by client or by rep, the larger. METHODS 5.
     """
     return _tests(spells, known_at_signing(spells, extra), contracts)
 
@@ -212,8 +212,7 @@ def _p(rows: pd.DataFrame, column: str) -> float:
     large = clients[clients >= MIN_CLIENTS]
     enough = large.sort_values(ascending=False, kind="stable")
     names = enough.index[1:]
-    return (
-        p_of(rows, np.column_stack([values == name for name in names]).astype(float))
-        if len(names)
-        else math.nan
-    )
+    if not len(names):
+        return math.nan
+    parts = np.column_stack([values == name for name in names])
+    return p_of(rows, parts.astype(float), rows.get("rep"))

@@ -17,6 +17,7 @@ from retention.history.panel import Panel, lagged_rows
 from retention.history.spells import AGENCY, CLIENT
 from retention.numbers import Shown
 from retention.results import Finding, Findings
+from retention.stats.intervals import difference_by_rep
 from retention.words import say, together
 
 PROMISED = "promised_above_delivered"
@@ -105,12 +106,36 @@ def _gaps(
     people with enough such clients. None where nothing was promised or nobody is named.
     """
     spells = panel.spells
-    grid = panel.gap[:, :EARLY]
-    if by not in spells or np.isnan(grid).all():
+    if by not in spells or np.isnan(panel.gap[:, :EARLY]).all():
         return None
-    mean = pd.DataFrame(grid).mean(axis=1)
+    mean = _early_gap(panel)
     known = {names.get(who, who): part.dropna() for who, part in mean.groupby(spells[by])}
     return {who: values for who, values in known.items() if len(values) >= MIN_GAPS}
+
+
+def _early_gap(panel: Panel) -> pd.Series:
+    """The mean gap (log scale) of each engagement in its first six months of service."""
+    grid = panel.gap[:, :EARLY]
+    return pd.DataFrame(grid).mean(axis=1)
+
+
+def _chance(values: pd.Series, rest: pd.Series, reps: pd.Series) -> float:
+    """How often chance alone puts the mean of `values` so far above that of `rest` (one-sided): by
+    client (Welch's t) or by the rep who serves them, `reps` of all engagements, the larger.
+    """
+    test = stats.ttest_ind(values, rest, equal_var=False, alternative="greater")
+    both = pd.concat([values, rest])
+    places = np.arange(len(both))
+    marks = places < len(values)
+    served = reps.loc[both.index]
+    in_charge = served.to_numpy(object)
+    gaps = both.to_numpy(float)
+    spread = difference_by_rep(gaps, marks, in_charge)
+    if not spread.se > 0:
+        return float(test.pvalue)
+    gap = values.mean() - rest.mean()
+    by_rep = stats.t.sf(gap / spread.se, spread.df)
+    return max(float(test.pvalue), float(by_rep))
 
 
 def beyond_luck(
@@ -120,18 +145,18 @@ def beyond_luck(
     their early ends over those expected; `table` as from `sellers.sellers`, by name where `names`
     are given.
 
-    Each seller's mean is compared with that of the others' clients (Welch's t, one-sided), at a
-    chance of 5 % for all sellers together (Bonferroni).
+    Each seller's mean is compared with that of the others' clients (`_chance`), at a chance of 5 %
+    for all sellers together (Bonferroni).
     """
     gaps = _gaps(panel, SELLER, names) or {}
+    reps = pd.Series(panel.rep[:, 0])
     found = []
     for who, values in gaps.items():
         others = [part for name, part in gaps.items() if name != who]
         if not others or values.nunique() < 2:
             continue
         rest = pd.concat(others)
-        test = stats.ttest_ind(values, rest, equal_var=False, alternative="greater")
-        if test.pvalue < CHANCE / len(gaps):
+        if _chance(values, rest, reps) < CHANCE / len(gaps):
             found.append(_beyond_words(who, values, rest, table))
     return Findings(tuple(found), "")
 

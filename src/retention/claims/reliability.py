@@ -34,7 +34,7 @@ def reliabilities(panel: Panel) -> Estimates:
         limits = _share(true, k)
         measured_row = Estimate.of("A6", SHARES[name], AS_MEASURED, limits, "share", counts)
         rows.append(measured_row)
-    measured = _limits(planned.theta, planned.se)
+    measured = [planned.theta, *planned.interval()]
     gap_row = Estimate.of("A6", GAP, AS_MEASURED, measured, "difference", counts)
     rows.append(gap_row)
     if true.known:
@@ -75,13 +75,13 @@ def _measured_words(planned: Contrast, true: Corrected) -> list[str]:
     sentences = [verdict, repeats, say("rep_liking.measured.favours")]
     if not true.known:
         return [*sentences, say("rep_liking.measured.all_noise")]
-    plain, plain_low, plain_high = _limits(planned.theta, planned.se)
+    plain_low, plain_high = planned.interval()
     gap = true.theta[2]
     se = true.se[2]
     without, low, high = _limits(gap, se)
     difference = say(
         "rep_liking.measured.corrected",
-        plain=plain,
+        plain=planned.theta,
         plain_interval=between(plain_low, plain_high, "difference"),
         true=without,
         true_interval=between(low, high, "difference"),

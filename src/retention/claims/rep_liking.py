@@ -4,6 +4,7 @@ Both measures come from before the decision, because a client who has decided ra
 per standard deviation, in one model, so that they can be compared. Source: METHODS 4.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from retention.claims.measurement import Corrected, corrected
-from retention.contrast import Contrast
+from retention.contrast import NO_SPREAD, Contrast
 from retention.history.lagged import design, lagged_contrasts
 from retention.history.panel import Panel, lagged_rows
 from retention.history.spells import AGENCY
@@ -59,7 +60,7 @@ def liking_difference(
     few = say("rep_liking.lacking.response", share=panel.response, least=MIN_RESPONSE)
     lacking = () if panel.response >= MIN_RESPONSE else (few,)
     effects = [{"liking": 1.0}, {"results": 1.0}, DIFFERENCE]
-    return _signed(*lagged_contrasts(rows, BOTH, effects, name, lacking=lacking, level=PRIMARY))
+    return _signed(*lagged_contrasts(rows, BOTH, effects, name, lacking=lacking))
 
 
 def _signed(liking: Contrast, results: Contrast, difference: Contrast) -> Contrast:
@@ -152,8 +153,10 @@ def without_error(panel: Panel) -> Contrast:
         return replace(planned, lacking=(why,))
     if not true.known:
         return replace(planned, se=NOTHING_KNOWN, caveats=())
+    # the wider of client and rep, and Student's t, are in these errors already
+    alone = replace(planned, df=math.inf, by_rep=NO_SPREAD)
     each = zip(true.theta, true.se, strict=True)
-    return _signed(*(replace(planned, theta=float(theta), se=float(se)) for theta, se in each))
+    return _signed(*(replace(alone, theta=float(theta), se=float(se)) for theta, se in each))
 
 
 def corrected_effects(panel: Panel) -> Corrected:

@@ -52,7 +52,7 @@ def results_shape(panel: Panel) -> Shape:
     their slope.
 
     Per standard deviation. A bend above 0: leaving grows towards both ends more than the slope
-    says. The wider interval of client and rep, at `SHAPE_LEVEL`.
+    says. It is judged by the wider interval of client and rep, at `SHAPE_LEVEL`.
     """
     rows = panel.rows.dropna(subset=list(BOTH))
     deviations = rows["results"] - rows["results"].mean()
@@ -61,7 +61,7 @@ def results_shape(panel: Panel) -> Shape:
     sums = [{"bend": 1.0}, *({"results": 1.0, "bend": 2 * end} for end in (low, high))]
     bent = rows.assign(bend=scaled**2)
     name = say("rep_liking.shape.name")
-    return Shape(*lagged_contrasts(bent, BOTH, sums, name, plain=("bend",), level=SHAPE_LEVEL))
+    return Shape(*lagged_contrasts(bent, BOTH, sums, name, plain=("bend",)))
 
 
 def shape_caveats(panel: Panel) -> tuple[str, ...]:

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from retention.claims.term_curves import at_risk_by_term, curves_words, survival_by_term
 from retention.history.follow_up import follow_up
 from retention.history.held import known_size
 from retention.history.spells import CLIENT, KINDS
 from retention.results import Estimates, Finding
-from retention.stats.rates import raw_ratio
+from retention.stats.rates import rate_limits, raw_ratio
 from retention.words import say
 
 SPEND = "monthly_ad_spend"
@@ -151,17 +150,20 @@ def rates_by_quarter(spells: pd.DataFrame, column: str = SPEND) -> pd.DataFrame:
     return pd.DataFrame.from_records(records, index=list(rows))
 
 
-def rates_with_limits(rates: pd.DataFrame) -> pd.DataFrame:
-    """Ends by choice a month by quarter of size with exact 95 % intervals (Poisson): `name,
-    estimate, low, high, left_by_choice`; `rates` as from `rates_by_quarter`.
+def rates_with_limits(spells: pd.DataFrame, column: str = SPEND) -> pd.DataFrame:
+    """Ends by choice a month by quarter of size with 95 % intervals (`rates.rate_limits`): `name,
+    estimate, low, high, left_by_choice`; indexed by the ids of the quarters.
     """
-    if rates.empty:
-        return pd.DataFrame(columns=["name", "estimate", "low", "high", "left_by_choice"])
-    ends, months = rates["left_by_choice"], rates["client_months"].where(rates["client_months"] > 0)
-    low = stats.chi2.ppf(0.025, 2 * ends) / 2
-    high = stats.chi2.ppf(0.975, 2 * ends + 2) / 2
-    frame = pd.DataFrame({"name": rates["size_group"], "estimate": rates["left_a_month"]})
-    return frame.assign(low=np.nan_to_num(low) / months, high=high / months, left_by_choice=ends)
+    groups = quarters(spells, column)
+    by_choice = follow_up(spells).only([KINDS[CLIENT]])
+    rows = {}
+    for quarter in groups.cat.categories:
+        inside = (groups == quarter).to_numpy()
+        part = by_choice.where(inside)
+        a_month = part.ended / part.months if part.months else math.nan
+        rows[quarter] = (group_name(quarter), a_month, *rate_limits(part), part.ended)
+    columns = ["name", "estimate", "low", "high", "left_by_choice"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def raw_rate_ratio(spells: pd.DataFrame, column: str = SPEND) -> Estimates:

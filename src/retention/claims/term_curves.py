@@ -19,7 +19,6 @@ from retention.numbers import between, quantity
 from retention.results import Estimate, Estimates, Finding, Findings
 from retention.stats import curves, outcomes, rates
 from retention.stats.curves import MIN_AT_RISK
-from retention.stats.intervals import wilson
 from retention.words import say
 
 DIFFERENCE = say("contract_term.group.difference")
@@ -228,8 +227,8 @@ def _normal(
 
 
 def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
-    """Share of those at risk who leave by choice in each month of service, with Wilson's interval,
-    by arm.
+    """Share of those at risk who leave by choice in each month of service, by arm, with its
+    interval (`curves.hazards`).
 
     Columns: `group` (in words, for a chart), `month, at_risk, ended, hazard, low, high`; months
     with fewer than ten at risk are left out.
@@ -239,18 +238,11 @@ def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:
     rows = []
     fixed_term = outcome.where(~monthly)
     for arm, part in ((MONTHLY, outcome.where(monthly)), (FIXED, fixed_term)):
-        months = np.arange(1, last + 1)
-        at_risk = part.at_risk(months)
-        for month, n in enumerate(at_risk, start=1):
-            has_left = part.kind > 0
-            gone = has_left & (part.stop == month)
-            ended = int(np.sum(gone))
-            if n >= MIN_AT_RISK:
-                shares = (ended / n, *wilson(ended, int(n)))
-                rows.append((ARMS[arm], month, int(n), ended, *shares))
-    return pd.DataFrame(
-        rows, columns=["group", "month", "at_risk", "ended", "hazard", "low", "high"]
-    )
+        table = curves.hazards(part, last)
+        enough = table[table["at_risk"] >= MIN_AT_RISK]
+        rows.append(enough.assign(group=ARMS[arm]))
+    columns = ["group", "month", "at_risk", "ended", "hazard", "low", "high"]
+    return pd.concat(rows, ignore_index=True)[columns]
 
 
 def incidence_estimates(spells: pd.DataFrame) -> Estimates:

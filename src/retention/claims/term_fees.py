@@ -18,7 +18,7 @@ from retention.history.follow_up import follow_up
 from retention.history.spells import CLIENT, KINDS
 from retention.history.status import staying
 from retention.results import Estimate, Estimates, Finding
-from retention.settings import study_plan
+from retention.settings import LIMITS, Limits, study_plan
 from retention.stats.curves import MIN_AT_RISK, kaplan_meier, known_through
 from retention.stats.hazards import Fit
 from retention.stats.intervals import with_limits
@@ -28,10 +28,6 @@ from retention.words import say
 PUBLISHED_FEES = {
     int(term): float(fee) for term, fee in study_plan()["A2"]["published_fee_pct"].items()
 }
-FEE_DEPARTURE_POINTS = float(
-    study_plan()["thresholds"]["fee_departure_points"]["value"]
-)  # STUDY A2
-DISCOUNT = 0.10  # a year: METHODS 5
 DRAWS = 1000
 SEED = 1
 # months over which revenue is counted, as far as clients could be watched: METHODS 2
@@ -42,14 +38,14 @@ STILL_SIGN = (1.0, 0.75, 0.5, 0.25)
 MIN_FEES = 5  # (ours) under five clients on a term have no usual fee to depart from
 
 
-def fee_table(spells: pd.DataFrame) -> pd.DataFrame:
+def fee_table(spells: pd.DataFrame, limits: Limits = LIMITS) -> pd.DataFrame:
     """The agency's own fee table: the usual fee of each term at signing beside the published one
     (A2).
 
     Columns: `term_months, clients, usual_fee, published_fee, departures` (fees in percent of ad
     spend; the usual fee is the median). Empty without `fee_pct`.
     """
-    rows = _with_usual_fee(spells)
+    rows = _with_usual_fee(spells, limits["fee_departure_points"])
     by_term = rows.groupby("term_months")
     table = by_term.agg(
         clients=("fee_pct", "size"), usual_fee=("fee_pct", "median"), departures=("departs", "sum")
@@ -58,15 +54,15 @@ def fee_table(spells: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-def fee_estimates(spells: pd.DataFrame) -> Estimates | Finding:
+def fee_estimates(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates | Finding:
     """The fee table as estimates (no interval: these are all the clients there are), or what is
     missing for it.
     """
-    table = fee_table(spells)
+    table = fee_table(spells, limits)
     if table.empty:
         return Finding("A2", say("contract_term.fees.none"))
     usual = say("contract_term.estimate.usual_fee")
-    off = say("contract_term.estimate.off_fee", points=FEE_DEPARTURE_POINTS)
+    off = say("contract_term.estimate.off_fee", points=limits["fee_departure_points"])
     rest = (nan, nan, 0.95)
     rows = []
     for row in table.itertuples():
@@ -89,14 +85,14 @@ def _published() -> str:
     )
 
 
-def fee_departures(spells: pd.DataFrame) -> pd.DataFrame:
+def fee_departures(spells: pd.DataFrame, limits: Limits = LIMITS) -> pd.DataFrame:
     """Present clients whose fee departs from the agency's own table, largest monthly difference
     first (A2).
 
     Columns: `client, term_months, fee_pct, usual_fee, monthly_difference` (fees in percent of ad
     spend; the difference in money, negative: less than usual).
     """
-    rows = _with_usual_fee(spells)
+    rows = _with_usual_fee(spells, limits["fee_departure_points"])
     rows = rows[rows["departs"] & staying(rows)]
     rows = rows.assign(
         monthly_difference=(rows["fee_pct"] - rows["usual_fee"]) / 100 * rows["monthly_ad_spend"]
@@ -106,7 +102,10 @@ def fee_departures(spells: pd.DataFrame) -> pd.DataFrame:
     return rows[columns].reset_index(drop=True)
 
 
-def _with_usual_fee(spells: pd.DataFrame) -> pd.DataFrame:
+def _with_usual_fee(spells: pd.DataFrame, points: float) -> pd.DataFrame:
+    """Engagements whose fee is known, with that of their term, and whether they depart from it by
+    more than so many points.
+    """
     if "fee_pct" not in spells:
         spells = spells.assign(fee_pct=float("nan"))
     rows = spells[spells["fee_pct"].notna()]
@@ -118,31 +117,35 @@ def _with_usual_fee(spells: pd.DataFrame) -> pd.DataFrame:
     by_term = rows.groupby("term_months")["fee_pct"]
     known = by_term.transform("size") >= MIN_FEES
     gap = rows["fee_pct"] - rows["usual_fee"]
-    rows["departs"] = known & (gap.abs() > FEE_DEPARTURE_POINTS)
+    rows["departs"] = known & (gap.abs() > points)
     return rows
 
 
 def break_even_ratio(
-    monthly_fee: float, fixed_fee: float, chance: np.ndarray, other: float
+    monthly_fee: float,
+    fixed_fee: float,
+    chance: np.ndarray,
+    other: float,
+    discount: float = LIMITS["discount_a_year"],
 ) -> np.ndarray:
     """The ratio of leaving above which the lower fee of a fixed term pays (METHODS 2, price
     companion).
 
     `chance` is that of leaving by choice in a month on the fixed term, `other` that of any other
-    end. Where both terms are worth the same, fee / (1 - s) is the same, s being the chance of one
-    more month, discounted.
+    end, `discount` by what share money is worth less a year later. Where both terms are worth the
+    same, fee / (1 - s) is the same, s being the chance of one more month, discounted.
 
     >>> break_even_ratio(10, 6, np.array([0.02, 0.04, 0.06]), 0.009).round(2).tolist()
     [2.24, 1.95, 1.86]
     """
-    interest = (1 + DISCOUNT) ** (1 / 12)
+    interest = (1 + discount) ** (1 / 12)
     keep = (1 - other) / interest
     kept = 1 - keep * (1 - chance)
     needed = 1 - (1 - monthly_fee / fixed_fee * kept) / keep
     return np.asarray(needed / chance)
 
 
-def break_even(spells: pd.DataFrame) -> Estimates:
+def break_even(spells: pd.DataFrame, limits: Limits = LIMITS) -> Estimates:
     """For each fixed term: the ratio at which its lower fee pays, the ratio found, and the chance
     that it is passed.
 
@@ -151,6 +154,7 @@ def break_even(spells: pd.DataFrame) -> Estimates:
     and the caption says so.
     """
     terms = spells["contract_term_months"].astype(int)
+    discount = limits["discount_a_year"]
     usual = fee_table(spells)
     typical = zip(usual["term_months"], usual["usual_fee"], strict=True)
     fees = PUBLISHED_FEES | dict(typical)
@@ -158,13 +162,13 @@ def break_even(spells: pd.DataFrame) -> Estimates:
     free = [term for term in known if min(fees[term], fees[1]) <= 0]
     rows = []
     for term in (term for term in known if term not in free):
-        rows += _break_even_of(spells, terms, term, fees)
-    caption = _break_even_caption(free, fees)
+        rows += _break_even_of(spells, terms, term, fees, discount)
+    caption = _break_even_caption(free, fees, discount)
     return Estimates(tuple(rows), caption)
 
 
 def _break_even_of(
-    spells: pd.DataFrame, terms: pd.Series, term: int, fees: Mapping[int, float]
+    spells: pd.DataFrame, terms: pd.Series, term: int, fees: Mapping[int, float], discount: float
 ) -> list[Estimate]:
     """The three estimates of `break_even` for one term; empty where there is no ratio."""
     part = spells[terms.isin([1, term])]
@@ -178,7 +182,7 @@ def _break_even_of(
     totals = found.fit.totals(fixed, theta)
     chance = -np.expm1(-totals / watched)
     other = _other_ends(part, terms[part.index] == term)
-    most = chance * break_even_ratio(fees[1], fees[term], chance, other)
+    most = chance * break_even_ratio(fees[1], fees[term], chance, other, discount)
     with np.errstate(divide="ignore"):
         hazard = np.log1p(-np.minimum(most, 1))
         needed = hazard / np.log1p(-chance)  # 1: it always pays
@@ -232,14 +236,14 @@ def _chance_above_nothing(values: np.ndarray, sizes: np.ndarray) -> float:
     return float(np.mean(drawn_wider > 0))
 
 
-def _break_even_caption(free: Sequence[int], fees: Mapping[int, float]) -> str:
+def _break_even_caption(free: Sequence[int], fees: Mapping[int, float], discount: float) -> str:
     """The caption, with the fixed terms that have no break-even because their usual fee is 0."""
     if not free:
-        return say("contract_term.caption.break_even", interest=DISCOUNT)
+        return say("contract_term.caption.break_even", interest=discount)
     if fees[1] <= 0:
-        return say("contract_term.caption.break_even_no_monthly", interest=DISCOUNT)
+        return say("contract_term.caption.break_even_no_monthly", interest=discount)
     terms = ", ".join(say("contract_term.fees.free_term", months=term) for term in free)
-    return say("contract_term.caption.break_even_some", interest=DISCOUNT, terms=terms)
+    return say("contract_term.caption.break_even_some", interest=discount, terms=terms)
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from retention.data.cells import texts
 from retention.data.check import ask_records_begin
 from retention.data.delimited import NotATableError
 from retention.data.find import BOOKS, PARQUET, TEXT, place_of, plain
+from retention.data.guesses import LIKELY, Draft, Sheet, shortened, word_of
 from retention.data.parse import parse
 from retention.data.recipes import exports
-from retention.data.recognise import ALIKE, LIKELY, Draft, Sheet, guess, lacks, shortened, word_of
+from retention.data.recognise import ALIKE, guess, lacks
 from retention.data.schema import TABLES
 from retention.data.tools import NAMED, Plan
 from retention.data.words import sentence
@@ -163,7 +164,14 @@ def _text(
         name: {c.name: ", ".join(c.choices) or "Months." for c in table.columns}
         for name, table in TABLES.items()
     }
-    more = {"export": export, "path": path, "unused": out.unused, "open": OPEN, "named": NAMED}
+    more = {
+        "export": export,
+        "path": path,
+        "unused": out.unused,
+        "dates": out.dates,
+        "open": OPEN,
+        "named": NAMED,
+    }
     open_questions = _asked(plan, out)
     more |= {"answers": open_questions, "used": read, "idle": idle, "choices": choices}
     shapes = {"tables": tables, "lacking": lacking, "plan": plan}
@@ -181,7 +189,9 @@ def _drawer() -> Environment:
     drawer = Environment(
         loader=DictLoader(parts), trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    drawer.filters.update(word=word_of, short=shortened, block=_block, plain=_toml)
+    drawer.filters.update(
+        word=word_of, short=shortened, block=_block, plain=_toml, one_or_more=_one_or_more
+    )
     return drawer
 
 
@@ -195,6 +205,11 @@ def _toml(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
     return word_of(value) if isinstance(value, str) else str(value)
+
+
+def _one_or_more(words: tuple[str, ...]) -> str:
+    """Words as TOML: one alone as it is, several as a list."""
+    return word_of(words[0]) if len(words) == 1 else _toml(list(words))
 
 
 def _found(export: Path, out: Draft, plan: Plan) -> dict[str, Sheet]:

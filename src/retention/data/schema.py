@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+BEGINS = ("month", "from_date")  # the day from which a row holds, in the tables that have one
 SIGNING = "signing"
 OPEN_ENDS = {"end_date", "answered_on", "to_date"}  # required, but blank has a meaning there
 TEXTS = ("id", "text", "category")  # kinds of column that hold text
@@ -100,12 +101,13 @@ _DECLARED = tomllib.loads(files("retention.data").joinpath("schema.toml").read_t
 TABLES = {name: _table(name, about) for name, about in _DECLARED.items()}
 
 
-def known_by(name: str, rows: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
+def as_of(name: str, rows: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
     """The rows of a table that were on record on this day, with blanks where a value became known
-    later.
+    later: the one rule by which a table is read as it stood.
 
     A row by what is declared of its first column (with no date of record it was there), a value by
-    its own: one whose day is blank has not become known.
+    its own: one whose day is blank has not become known. What begins later (`BEGINS`) was no row
+    yet, whenever it was written down.
     """
     table = TABLES[name]
     days = {
@@ -113,7 +115,10 @@ def known_by(name: str, rows: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
         for column in table.columns
         if {column.name, column.known} <= {*rows.columns}
     }
-    rows = rows[~(rows[first] > last)] if (first := table.columns[0].known) in rows else rows
+    first = table.columns[0].known
+    for day in (first, *BEGINS):
+        if day in rows:
+            rows = rows[~(rows[day] > last)]
     later = {column: day for column, day in days.items() if day != first}
     return rows.assign(
         **{column: rows[column].where(rows[day] <= last) for column, day in later.items()}

@@ -12,16 +12,19 @@ nobody leaves before the first month.
 import datetime as dt
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from retention.data.cells import as_text, texts
-from retention.data.parse import parse
+from retention.data.parse import Evidence, parse
 from retention.data.schema import Column
 from retention.data.words import fault, faults_in, sentence
 from retention.errors import SHOWN, Fault
 from retention.settings import TableSettings
 
 LONGEST_TENURE = 1200  # months
+MONTHS = {"months": 1, "years": 12}
+ROUNDED = 0.07  # (ours) months by which years with two decimals fall short of a whole month
 
 
 def last_whole_month(snapshot: dt.date) -> dt.date:
@@ -44,13 +47,16 @@ class Tenure:
         self.table = table
         self.ages = how.tenure_months
         self.flag = how.ended.column
-        self.true = how.ended.true
-        meaning = as_text(how.ended.true)
-        self.yes = meaning.strip().casefold()
+        given = how.ended.true if isinstance(how.ended.true, list) else [how.ended.true]
+        self.true = ", ".join(map(as_text, given))
+        self.yes = {as_text(word).strip().casefold() for word in given}
+        self.no = {word.strip().casefold() for word in how.ended.false}
         last_day = last_whole_month(how.snapshot_date)
         self.last = pd.Timestamp(last_day)
         self.heard: set[str] = set()
         self.counts = how.tenure_counts
+        self.unit = how.tenure_unit
+        self.parts = False  # whether ages are more than whole months
         self.left_at_once = self.just_started = 0
 
     @staticmethod
@@ -70,37 +76,49 @@ class Tenure:
     def look(self, raw: pd.DataFrame) -> None:
         """Take in the words of the flag, and who has an age of 0."""
         words = self.words(raw)
-        new = self.read_ages(raw) == 0
+        ages = self.read_ages(raw)
+        new = ages == 0
+        self.parts |= bool(ages.mod(1).gt(0).any())
         self.heard |= set(words)
-        gone_new = new & (words == self.yes)
+        gone_new = new & words.isin(self.yes)
         self.left_at_once += int(gone_new.sum())
-        stays_new = new & (words != self.yes)
+        stays_new = new & ~words.isin(self.yes)
         self.just_started += int(stays_new.sum())
 
     def read_ages(self, raw: pd.DataFrame) -> pd.Series:
-        """The ages as numbers, NaN where a cell is no whole number."""
-        age_column = Column("tenure_months", "integer", "", "")
-        ages = parse(raw[self.ages], age_column).values
-        return ages.astype(float)
+        """The ages as months, NaN where a cell is no number (no whole one, if no unit is said)."""
+        column = Column("tenure_months", "number", "", "")
+        evidence = Evidence()
+        evidence.look(raw[self.ages], column)
+        form = evidence.forms().get(column.name, "")
+        values = parse(raw[self.ages], column, form).values
+        ages = values.astype(float)
+        if self.unit is None:
+            return ages.where(ages % 1 == 0)
+        return ages * MONTHS[self.unit]
 
     @property
     def completed(self) -> bool:
         """Whether the ages count completed months: as the settings say, else as the data show."""
-        return self.counts == "completed" if self.counts else self.left_at_once > 0
+        if self.counts:
+            return self.counts == "completed"
+        return self.parts or self.left_at_once > 0
 
     def notes(self) -> list[str]:
         """What an age of 0, and a flag that says yes of nobody, were taken to mean; empty where
         there is neither.
         """
         notes = []
-        if self.yes not in self.heard:
+        if not self.yes & self.heard:
             said = {
                 "theirs": self.flag,
                 "yes": self.true,
                 "only": ", ".join(sorted(self.heard - {""})),
             }
             notes.append(sentence("nobody left", **said))
-        if self.left_at_once and self.counts is None:
+        if self.parts and self.counts is None:
+            notes.append(sentence("tenure parts", theirs=self.ages, unit=self.unit))
+        elif self.left_at_once and self.counts is None:
             text = sentence("tenure 0 left", theirs=self.ages, count=self.left_at_once)
             notes.append(text)
         if self.just_started:
@@ -109,12 +127,11 @@ class Tenure:
         return notes
 
     def flag_faults(self) -> list[Fault]:
-        """A fault where the words `heard` in the whole table are not the one that means yes, one
-        other, or both.
+        """A fault where the words `heard` in the whole table are neither those that mean yes, nor
+        those that mean no (where none is named: one other).
         """
-        meant = {self.yes, ""}
-        others = sorted(self.heard - meant)
-        if len(others) <= 1:
+        others = sorted(self.heard - self.yes - self.no - {""})
+        if len(others) <= (not self.no):
             return []
         return [
             fault(
@@ -137,10 +154,11 @@ class Tenure:
         """
         ages = self.read_ages(raw)
         words = self.words(raw)
-        left = (words == self.yes).astype(bool)
+        left = words.isin(self.yes).astype(bool)
         fits = ages.between(0, LONGEST_TENURE)
         given_months = ages.where(fits, 0)
-        months = given_months + (left & self.completed)
+        whole = np.floor(given_months + ROUNDED * (self.unit == "years"))
+        months = whole + (left & self.completed)
         at_least = months.clip(lower=left.astype(int))
         months = at_least.astype(int)
         next_day = self.last + pd.Timedelta(days=1)

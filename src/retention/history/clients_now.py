@@ -56,16 +56,15 @@ def people_names(staff: pd.DataFrame | None) -> pd.Series:
     return named.where(~repeated, with_id)
 
 
-def standing(snapshots: pd.DataFrame) -> pd.DataFrame:
-    """By client, at the last month's end: `margin` a month, and whether it could leave in the
-    months ahead (`free`).
+def standing(snapshots: pd.DataFrame, margin: pd.Series) -> pd.DataFrame:
+    """By client, at the last month's end: its `margin` a month (given by client), and whether it
+    could leave in the months ahead (`free`).
     """
     if snapshots.empty:
         return pd.DataFrame(columns=["margin", "free"])
     newest = snapshots["month"] == snapshots["month"].max()
     now = snapshots[newest].set_index("client_id")
-    free = now["exit_possible"] > 0
-    columns = {"margin": now["worth_a_month"], "free": free}
+    columns = {"margin": margin.reindex(now.index), "free": now["exit_possible"] > 0}
     return pd.DataFrame(columns)
 
 

@@ -8,18 +8,17 @@ with why.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from retention.data.schema import SIGNING
 from retention.settings import Extra
 from retention.stats.bands import band_exposure, natural_spline
 from retention.stats.hazards import Fit, NotFittedError, fit_hazard
+from retention.stats.score_test import score_test
 from retention.words import Said, key_of, say
 
 EVENTS_A_PARAMETER = 10  # METHODS 1: at most a tenth as many parameters as ends
@@ -265,33 +264,13 @@ def go_with_leaving(rows: pd.DataFrame, blank: pd.Series) -> bool:
     return p_of(rows[seen], blanks) < BLANKS_P
 
 
-def p_of(rows: pd.DataFrame, parts: np.ndarray) -> float:
-    """The p value of `parts` (n, k) telling leavers from stayers among rows of like months of
-    service: a score test.
-
-    It is the log-rank test of opportunities to leave, and needs no fit with `parts`. NaN where all
-    left or none.
+def p_of(rows: pd.DataFrame, parts: np.ndarray, reps: pd.Series | None = None) -> float:
+    """The p value of `parts` (n, k) telling leavers from stayers among these opportunities to
+    leave: `score_test`, by client or, with `reps`, by rep too.
     """
     exposure = band_exposure(rows["from_month"], rows["to_month"], rows["left"])
     left = rows["left"].to_numpy()
-    try:
-        nothing = pd.DataFrame(index=rows.index)
-        fit = fit_hazard(left, nothing, exposure, rows["client_id"])
-    except NotFittedError:
-        return math.nan
-    mu = fit.expected
-    odds = 1 / np.expm1(fit.expected)
-    spread = mu * np.sqrt(odds)
-    slopes = parts * spread[:, None]
-    across = slopes.T @ fit.slopes
-    known_part = across @ fit.bread @ across.T
-    information = slopes.T @ slopes - known_part
-    pull = np.where(left > 0, odds, -1.0)
-    score = parts.T @ (pull * mu)
-    solved = np.linalg.lstsq(information, score, rcond=None)
-    gain = float(score @ solved[0])
-    degrees = parts.shape[1]
-    return float(stats.chi2.sf(gain, degrees))
+    return score_test(left, exposure, rows["client_id"], parts, reps)
 
 
 def levels(rows: pd.DataFrame, values: pd.Series) -> pd.DataFrame:

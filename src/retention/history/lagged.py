@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from retention.contrast import Contrast
+from retention.contrast import Contrast, Spread
 from retention.history.opportunities import EVENTS_A_PARAMETER, levels
 from retention.stats.bands import band_exposure
 from retention.stats.hazards import Fit, NotFittedError, fit_hazard
@@ -93,21 +93,28 @@ def _controls(rows: pd.DataFrame) -> list[pd.DataFrame]:
     return [term, size, carried_column]
 
 
+def spreads(
+    fit: Fit, parts: Mapping[str, float], used: pd.DataFrame
+) -> tuple[float, Spread, Spread]:
+    """A weighted sum of coefficients, and its spread as clients or, from six reps on, reps are left
+    out one after the other (METHODS 6). `used` are the rows of the fit, with `rep` (in charge) and
+    `left`.
+    """
+    theta = sum(weight * fit.coefficient(name) for name, weight in parts.items())
+    ends = used["left"].sum()
+    by_client = fit.by_client(parts, [ends])
+    reps = used["rep"].to_numpy(object)
+    return theta, by_client, fit.by_rep(parts, reps)
+
+
 def wider(
     fit: Fit, parts: Mapping[str, float], used: pd.DataFrame, level: float = 0.95
 ) -> tuple[float, float]:
     """A weighted sum of coefficients, and the standard error that gives an interval of this level
-    its width.
-
-    The interval is Student's, as clients or, from six reps on, reps are left out one after the
-    other: the wider (METHODS 6). `used` are the rows of the fit, with `rep` (in charge) and `left`.
+    its width: the wider of the `spreads`.
     """
-    theta = sum(weight * fit.coefficient(name) for name, weight in parts.items())
+    theta, by_client, by_rep = spreads(fit, parts, used)
     tail = (1 + level) / 2
-    ends = used["left"].sum()
-    by_client = fit.by_client(parts, [ends])
-    reps = used["rep"].to_numpy(object)
-    by_rep = fit.by_rep(parts, reps)
     by_client_reach = float(by_client.reach(tail))
     widest = max(by_client_reach, float(by_rep.reach(tail)))
     quantile = stats.norm.ppf(tail)
@@ -130,9 +137,9 @@ def lagged_contrasts(
     plain: Sequence[str] = (),
     groups: Mapping[str, str] | None = None,
     lacking: Sequence[str] = (),
-    level: float = 0.95,
 ) -> list[Contrast]:
-    """Weighted sums of effects of one regression, to be judged.
+    """Weighted sums of effects of one regression, to be judged, with their spread by client and by
+    rep.
 
     `groups` names columns (0 or 1) for readers, of which each needs ends enough.
     """
@@ -148,8 +155,17 @@ def lagged_contrasts(
         return [Contrast(name, math.nan, math.nan, clients, counts, why) for _ in sums]
     contrasts = []
     for parts in sums:
-        theta, se = wider(fit, parts, made.rows, level)
-        contrast = Contrast(name, theta, se, clients, counts, tuple(lacking))
+        theta, by_client, by_rep = spreads(fit, parts, made.rows)
+        contrast = Contrast(
+            name,
+            theta,
+            by_client.se,
+            clients,
+            counts,
+            tuple(lacking),
+            df=by_client.df,
+            by_rep=by_rep,
+        )
         contrasts.append(contrast)
     return contrasts
 

@@ -6,15 +6,20 @@ It says of each client what the decision says (`decision.decide`) and adds what 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from retention.data.prepared import Made
 from retention.data.schema import write_csv
-from retention.lists.decision import BESIDE, EVEN_THEN, FAREWELLS
-from retention.lists.desk import Desk
-from retention.lists.registry import ACTIONS, NONE, Lists
+from retention.lists.decision import BESIDE, EVEN_THEN, FAREWELLS, decide, why_nothing
+from retention.lists.desk import Desk, desk_of
+from retention.lists.registry import ACTIONS, NONE, Lists, action_words, made
 from retention.lists.shape import SHORT, WEEK
+from retention.words import say
 
 COLUMNS = [
     *("client_id", "client", "do", "why", "risk", "margin_a_month"),
@@ -22,6 +27,59 @@ COLUMNS = [
 ]
 MOST = 3  # (ours) phrases that say why
 BETWEEN = " · "  # phrases that say why
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done about each active client, and what that was decided from."""
+
+    desk: Desk
+
+    @cached_property
+    def lists(self) -> dict[str, pd.DataFrame]:
+        """Every list, by id: `registry.made`."""
+        return made(self.desk)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The decision (`decision.decide`) in the one order."""
+        rows = decide(self.desk.book.rows, self.lists, why_nothing(self.desk))
+        return in_order(rows, self.desk)
+
+
+def plan_of(study: Any) -> Plan:
+    """The plan of a study, with all that its lists are made from."""
+    return Plan(desk_of(study))
+
+
+def chosen(study: Any) -> pd.DataFrame:
+    """Each active client in the one order, for the tables of any page: `client_id, to_do, due` (a
+    day; missing where nothing is to be done), `parting` (it is parted from).
+
+    In a run the first notebook that asks makes it for all.
+    """
+    return study.once("chosen", lambda: Made({"rows": _chosen(plan_of(study))})).frames["rows"]
+
+
+def _chosen(plan: Plan) -> pd.DataFrame:
+    table = plan.table
+    rows = {
+        "client_id": table["client_id"],
+        "to_do": [str(action_words(name)) for name in table["action"]],
+        "due": pd.to_datetime(table["act_by"]),
+        "parting": table["action"].isin(FAREWELLS),
+    }
+    return pd.DataFrame(rows)
+
+
+def as_chosen(rows: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
+    """A list of clients in the one order, each with what is to be done and by when as `chosen` says
+    it (`whole`): `to_do`, `act_by` and `parting` in place of the list's own.
+    """
+    rest = rows.drop(columns=["act_by", "to_do"], errors="ignore")
+    merged = whole.merge(rest, on="client_id").rename(columns={"due": "act_by"})
+    first = [*rest.columns, "act_by", "to_do", "parting"]
+    return merged[first]
 
 
 def in_order(rows: pd.DataFrame, desk: Desk) -> pd.DataFrame:
@@ -48,7 +106,7 @@ def actions(table: pd.DataFrame, lists: Lists, desk: Desk) -> pd.DataFrame:
     who = table["client_id"]
     due = pd.to_datetime(table["act_by"])
     soon = due <= desk.book.cutoff + pd.Timedelta(days=WEEK)
-    words = _phrases(table, lists, desk.raising)
+    words = _phrases(table, lists, desk)
     return pd.DataFrame(
         {
             "client_id": who,
@@ -66,19 +124,22 @@ def actions(table: pd.DataFrame, lists: Lists, desk: Desk) -> pd.DataFrame:
     )
 
 
-def _phrases(table: pd.DataFrame, lists: Lists, raising: pd.DataFrame) -> dict[str, list[str]]:
-    """At most three phrases of each client: why it is on its list, then on others that go with it,
-    then what raises its risk.
+def _phrases(table: pd.DataFrame, lists: Lists, desk: Desk) -> dict[str, list[str]]:
+    """At most three phrases of each client: why it is on its list (or, at high risk, on none), then
+    on others that go with it, then what raises its risk.
     """
     own = dict(zip(table["client_id"], table["action"], strict=True))
     words: dict[str, list[str]] = {client: [] for client in own}
+    for client in desk.risk.index[desk.risk >= desk.book.limits["at_risk"]]:
+        if own.get(client) == NONE:
+            words[client].append(say("lists.reason.waiting_short", n=desk.capacity))
     for first in (True, False):
         for name, rows in lists.items():
             for row in rows.itertuples():
                 mine = own.get(row.client_id, NONE) == name
                 if mine == first and (mine or _goes_with(name, own.get(row.client_id, NONE))):
                     words[row.client_id].append(str(getattr(row, SHORT)))
-    for row in raising.itertuples():
+    for row in desk.raising.itertuples():
         words.get(row.client_id, []).append(str(row.phrase))
     return {client: list(dict.fromkeys(filter(None, of)))[:MOST] for client, of in words.items()}
 

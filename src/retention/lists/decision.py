@@ -7,15 +7,16 @@ from __future__ import annotations
 import pandas as pd
 
 from retention.history.clients_now import client_names
-from retention.lists.reasons import QUIET, quiet_words
+from retention.lists.desk import Desk
+from retention.lists.reasons import QUIET, quiet_words, waiting_words
 from retention.lists.registry import IDS, NONE, Lists, action_words, ids
 from retention.lists.shape import COLUMNS
-from retention.portfolio.book import Book
 from retention.words import say
 
 BESIDE = ids(lambda entry: entry.beside)
 FAREWELLS = ids(lambda entry: entry.farewell or entry.waits)
 EVEN_THEN = ids(lambda entry: entry.even_then)
+NEVER = "9999-12-31"  # sorts after every day
 
 
 def decide(rows: pd.DataFrame, lists: Lists, otherwise: pd.Series | None = None) -> pd.DataFrame:
@@ -40,12 +41,21 @@ def decide(rows: pd.DataFrame, lists: Lists, otherwise: pd.Series | None = None)
     return order[["client_id", "client", "action", *COLUMNS[1:]]].reset_index(drop=True)
 
 
-def why_nothing(book: Book) -> pd.Series:
+def why_nothing(desk: Desk) -> pd.Series:
     """What is known of each client, as the reason for doing nothing where no list holds it; index
     `client_id`.
+
+    Of a client at high risk it says why others come first.
     """
-    margin = book.monthly["margin"].reindex(book.rows["client_id"])
-    return pd.Series([quiet_words(value) for value in margin], margin.index, dtype=object)
+    clients = desk.book.rows["client_id"]
+    margin = desk.margin.reindex(clients)
+    risk = desk.risk.reindex(clients)
+    least = desk.book.limits["at_risk"]
+    words = [
+        waiting_words(chance, desk.capacity) if chance >= least else quiet_words(money)
+        for chance, money in zip(risk, margin, strict=True)
+    ]
+    return pd.Series(words, margin.index, dtype=object)
 
 
 def _all(lists: Lists) -> pd.DataFrame:
@@ -75,8 +85,8 @@ def _first(every: pd.DataFrame) -> pd.DataFrame:
             action=action_words(row.action),
             other=row.reason,
         )
-    soonest = beside.groupby("client_id")["act_by"].min()
-    mine = first["action"].isin(BESIDE)
-    act_by = first["act_by"].mask(mine, soonest.reindex(first.index))
+    soonest = beside[kept].groupby("client_id")["act_by"].min().reindex(first.index)
+    own = first["act_by"].fillna(NEVER)
+    act_by = first["act_by"].mask(soonest.fillna(NEVER) < own, soonest)
     reason = pd.Series(reasons, dtype=object).reindex(first.index)
     return first.assign(reason=reason, act_by=act_by).reset_index()

@@ -51,6 +51,11 @@ class Desk:
         """The predicted churn risk of each client that has a score, index `client_id`."""
         return self._of_scores("risk")
 
+    @property
+    def capacity(self) -> int:
+        """How many clients the team has time to contact for their risk."""
+        return self.book.settings.risk.capacity
+
     @cached_property
     def margin(self) -> pd.Series:
         """What each client leaves a month, where fees and hours are known, index `client_id`."""
@@ -61,9 +66,7 @@ class Desk:
         """The money at risk a month, risk times margin (the fee where hours are not known), index
         `client_id`; nothing where the risk is not known.
         """
-        worth = self._of_scores("margin_a_month")
-        margin = self.margin.reindex(worth.index).fillna(worth)
-        return (self.risk * margin).fillna(0)
+        return (self.risk * self._of_scores("margin_a_month")).fillna(0)
 
     def _of_scores(self, column: str) -> pd.Series:
         """A column of the scores by client; empty where there are none."""
@@ -78,7 +81,7 @@ def care_of(study: Any) -> Care:
     return Care(
         clients=clients_now.present(study.panel, pd.Timestamp(study.cutoff)),
         waves=nps.waves(study.known("surveys"), study.settings.scales.nps),
-        stand=clients_now.standing(study.snapshots),
+        stand=clients_now.standing(study.snapshots, study.standing["margin"]),
         asked=service.last_asked(study.spells, study.known("leads")),
         meetings=meetings,
         seen=clients_now.last_days(meetings, "held_on"),
@@ -88,5 +91,7 @@ def care_of(study: Any) -> Care:
 def desk_of(study: Any) -> Desk:
     """The desk of a study, with the scores and all that care needs."""
     last = pd.Timestamp(study.cutoff)
-    book = Book(study.spells, study.tables.frames, study.settings, last)
+    contracts = {} if study.contracts is None else {"contracts": study.contracts}
+    tables = {**study.tables.frames, **contracts}
+    book = Book(study.spells, tables, study.settings, last)
     return Desk(book, study.risk[2], care_of(study), study.raising)

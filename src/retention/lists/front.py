@@ -3,38 +3,30 @@
 import pandas as pd
 
 from retention.answers import Answer
-from retention.lists.registry import action_words
-from retention.lists.shape import day_words
-from retention.lists.views import COSTLY
+from retention.lists.views import for_costly
 from retention.numbers import quantity
 from retention.portfolio.book import Book
 from retention.words import say
 
 
 def answer(table: pd.DataFrame, book: Book, currency: str = "") -> Answer:
-    """How many active clients cost more than they pay, what that costs, and the actions for them
-    (D3); `table` as from `decision.decide`.
+    """How many clients cost more than they pay, of how many whose margin is known, what that costs,
+    and the actions for them (D3); `table` as from `decision.decide`.
     """
-    active = len(book.rows)
-    if book.monthly.empty:
+    active, known = len(book.rows), len(book.monthly)
+    if not known:
         title = say("lists.front.unknown", active=active)
-        return Answer("D3", title, say("lists.front.needs"), _do(table))
+        return Answer("D3", title, say("lists.front.needs"), _do(table, book))
     under = book.monthly[book.monthly["margin"] < 0]
-    title = say("lists.front.title", active=active, costly=len(under))
+    title = say("lists.front.title", known=known, costly=len(under))
     money = f"{quantity(-float(under['margin'].sum()), 'money')} {currency}".strip()
-    evidence = say("lists.front.evidence", money=money, known=len(book.monthly))
-    return Answer("D3", title, evidence, _do(table))
+    about = {"money": money, "active": active}
+    evidence = say("lists.front.evidence_all", **about)
+    if known < active:
+        evidence = say("lists.front.evidence", unknown=active - known, **about)
+    return Answer("D3", title, evidence, _do(table, book))
 
 
-def _do(table: pd.DataFrame) -> str:
-    """The actions for clients that cost money, with how many there are and the first day."""
-    counts = table["action"].value_counts()
-    named = [name for name in COSTLY if name in counts]
-    if not named:
-        return ""
-    acts = [
-        say("lists.owner.action", action=action_words(name), count=int(counts[name]))
-        for name in named
-    ]
-    first = pd.to_datetime(table.loc[table["action"].isin(COSTLY), "act_by"]).min()
-    return say("lists.front.do", actions=", ".join(acts), day=day_words(first))
+def _do(table: pd.DataFrame, book: Book) -> str:
+    acts, day = for_costly(table, book)
+    return say("lists.front.do", actions=", ".join(acts), day=day) if acts else ""

@@ -147,3 +147,10 @@ def quiet_words(margin: float) -> Said:
     if math.isnan(margin):
         return say("lists.reason.unknown_cost", quiet=QUIET)
     return say("lists.reason.earns", margin=money_words(margin), quiet=QUIET)
+
+
+def waiting_words(risk: float, capacity: int) -> Said:
+    """Why a client at high risk is on no list: so many others, whom the team has time for, have
+    more at stake.
+    """
+    return say("lists.reason.waiting", risk=risk, n=capacity)

@@ -20,21 +20,15 @@ from retention.history.measures import DETRACTOR, PROMOTER
 from retention.history.spells import DAY
 from retention.lists.shape import MONTH, WEEK, day_words, with_owner_names
 from retention.results import Finding, Findings
-from retention.service.contact import CALL_DAYS, FACE, VISIT_DAYS
-from retention.settings import study_plan
+from retention.service.contact import FACE, visit_days
+from retention.settings import LIMITS, Limits
 from retention.words import Said, key_of, say, together
 
 if TYPE_CHECKING:
     from retention.lists.desk import Desk
 
-_PLAN = study_plan()["thresholds"]
-OLD_DAYS = 183  # (ours) an answer older than this is asked for anew before anything is made of it
-ASK_AGAIN_DAYS = 180  # (ours) who was asked for a referral is left alone for so long
 LISTED = ["client_id", "client", "owner", "reason", "evidence", "age_days", "act_by"]
-REPORT_DAYS, RECAP_DAYS = 62, 62  # (ours) two months without a monthly report, or a written recap
-MOST_CLIENTS = int(_PLAN["clients_an_analyst"]["value"])  # STUDY C6
 TOP = 10  # points: STUDY C3, the tens first
-LONG = 3  # (ours) detractor's answers in a row from which another rep is worth discussing
 NAMED = 3  # clients named in the sentence above the care list
 NO_REASON = say("lists.calls.no_reason")
 ASK_AGAIN = say("lists.next.ask_again")
@@ -49,7 +43,8 @@ def care(desk: Desk) -> pd.DataFrame:
         return pd.DataFrame(columns=LISTED)
     of = desk.care
     cutoff = desk.book.cutoff
-    rows = care_list(of.clients, of.waves, cutoff, stand=of.stand, contact=of.seen)
+    limits = desk.book.limits
+    rows = care_list(of.clients, of.waves, cutoff, stand=of.stand, contact=of.seen, limits=limits)
     rows = rows.assign(short=[_quoted(reason) for reason in rows["reason"]])
     return with_owner_names(rows, desk.book)
 
@@ -58,7 +53,8 @@ def overdue(desk: Desk) -> pd.DataFrame:
     """The overdue list for the decision (C7, C8), owners by name."""
     if desk.care is None:
         return pd.DataFrame(columns=LISTED)
-    rows = overdue_list(desk.care.clients, desk.care.meetings, desk.book.cutoff)
+    book = desk.book
+    rows = overdue_list(desk.care.clients, desk.care.meetings, book.cutoff, book.limits)
     return with_owner_names(rows, desk.book)
 
 
@@ -68,7 +64,10 @@ def referrals(desk: Desk) -> pd.DataFrame:
         return pd.DataFrame(columns=LISTED)
     of = desk.care
     cutoff = desk.book.cutoff
-    rows = referral_list(of.clients, of.waves, cutoff, asked=of.asked, stand=of.stand)
+    limits = desk.book.limits
+    rows = referral_list(
+        of.clients, of.waves, cutoff, asked=of.asked, stand=of.stand, limits=limits
+    )
     return with_owner_names(rows, desk.book)
 
 
@@ -117,6 +116,7 @@ def care_list(
     *,
     stand: pd.DataFrame | None = None,
     contact: pd.Series | None = None,
+    limits: Limits = LIMITS,
 ) -> pd.DataFrame:
     """Every present client whose last answer is a detractor's, the ones free to leave first, then
     by margin (C4).
@@ -132,7 +132,7 @@ def care_list(
         reason=_reasons(rows),
         act_by=cutoff + pd.to_timedelta(np.where(bound, MONTH, WEEK), unit="D"),
         last_contact=pd.to_datetime(rows["client_id"].map({} if contact is None else contact)),
-        next_step=[_next_step(row.age_days, row.running) for row in rows.itertuples()],
+        next_step=[_next_step(row.age_days, row.running, limits) for row in rows.itertuples()],
     )
     order = ["act_by", "margin", "nps"]
     rows = rows.sort_values(order, ascending=[True, False, True], kind="stable")
@@ -148,11 +148,11 @@ def _reasons(rows: pd.DataFrame) -> pd.Series:
     return pd.Series([reason or NO_REASON for reason in given], rows.index, dtype=object)
 
 
-def _next_step(age_days: int, running: int) -> Said:
+def _next_step(age_days: int, running: int, limits: Limits) -> Said:
     """What to do about a detractor, by the age of its answer and how many it gave in a row."""
-    if age_days > OLD_DAYS:
+    if age_days > limits["old_answer_days"]:
         return ASK_AGAIN
-    return OTHER_REP if running >= LONG else AGREE
+    return OTHER_REP if running >= limits["another_rep_answers"] else AGREE
 
 
 def last_asked(spells: pd.DataFrame, leads: pd.DataFrame | None) -> pd.Series | None:
@@ -180,22 +180,23 @@ def referral_list(
     cutoff: pd.Timestamp,
     *,
     asked: pd.Series | None = None,
-    again_days: int = ASK_AGAIN_DAYS,
     stand: pd.DataFrame | None = None,
+    limits: Limits = LIMITS,
 ) -> pd.DataFrame:
     """Present clients whose last answer is a promoter's and not old, the tens first: to be asked
     for a referral (C3).
 
-    Left out are those asked within `again_days`. Beside what every list has: `nps`, `running`,
+    Left out are those asked within `ask_again_days`. Beside what every list has: `nps`, `running`,
     `asked_on`, `margin`.
     """
     rows = last_answers(clients, waves, cutoff, (PROMOTER, TOP), stand)
     reason = [say("lists.answer.gave", given=given) for given in rows["given"]]
     day = pd.to_datetime(rows["client_id"].map({} if asked is None else asked))
     rows = rows.assign(reason=reason, act_by=cutoff + MONTH * DAY, asked_on=day)
-    rows = rows[
-        (rows["age_days"] <= OLD_DAYS) & ~((cutoff - rows["asked_on"]).dt.days < again_days)
-    ]
+    new = rows["age_days"] <= limits["old_answer_days"]
+    since = cutoff - rows["asked_on"]
+    asked_lately = since.dt.days < limits["ask_again_days"]
+    rows = rows[new & ~asked_lately]
     rows = rows.sort_values(
         ["nps", "running", "margin"], ascending=[False, False, False], kind="stable"
     )
@@ -203,7 +204,10 @@ def referral_list(
 
 
 def overdue_list(
-    clients: pd.DataFrame, meetings: pd.DataFrame | None, cutoff: pd.Timestamp
+    clients: pd.DataFrame,
+    meetings: pd.DataFrame | None,
+    cutoff: pd.Timestamp,
+    limits: Limits = LIMITS,
 ) -> pd.DataFrame:
     """Present clients for too long not spoken to, sent a report, sent a recap or, if remote, met
     (C7, C8).
@@ -219,10 +223,10 @@ def overdue_list(
     written = yes(held["recap_sent"]) if "recap_sent" in held else pd.Series(False, held.index)
     everybody = pd.Series(True, clients.index)
     rules = [
-        ("call", kind != "report", CALL_DAYS, WEEK, everybody),
-        ("report", kind == "report", REPORT_DAYS, WEEK, everybody),
-        ("recap", written, RECAP_DAYS, WEEK, everybody),
-        ("visit", kind.isin(FACE), VISIT_DAYS, MONTH, clients["remote"]),
+        ("call", kind != "report", limits["call_days"], WEEK, everybody),
+        ("report", kind == "report", limits["report_days"], WEEK, everybody),
+        ("recap", written, limits["recap_days"], WEEK, everybody),
+        ("visit", kind.isin(FACE), visit_days(limits), MONTH, clients["remote"]),
     ]
     parts = []
     for what, those, limit, days, whom in rules:
@@ -235,7 +239,7 @@ def overdue_list(
 
 
 def _late(
-    clients: pd.DataFrame, last: pd.Series, cutoff: pd.Timestamp, limit: int, what: str
+    clients: pd.DataFrame, last: pd.Series, cutoff: pd.Timestamp, limit: float, what: str
 ) -> pd.DataFrame:
     """The clients with whom it has been longer than the limit (days) since `last`, or since they
     signed.
@@ -299,7 +303,9 @@ def _alone_words(person: str, day: pd.Timestamp) -> tuple[Said, Said]:
     return say("lists.alone.one"), evidence
 
 
-def loads(clients: pd.DataFrame, served: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
+def loads(
+    clients: pd.DataFrame, served: pd.DataFrame, names: pd.Series, limits: Limits = LIMITS
+) -> pd.DataFrame:
     """How many present clients each analyst serves, beside the study's limit (C6); most first:
     `analyst, clients, limit`.
     """
@@ -308,36 +314,39 @@ def loads(clients: pd.DataFrame, served: pd.DataFrame, names: pd.Series) -> pd.D
     ]
     count = rows.groupby("staff_id")["client_id"].nunique()
     count = count.sort_values(ascending=False, kind="stable")
-    over = say("lists.alone.over", limit=MOST_CLIENTS)
+    most = int(limits["clients_an_analyst"])
+    over = say("lists.alone.over", limit=most)
     within = say("lists.alone.within")
     return pd.DataFrame(
         {
             "analyst": [names.get(who, who) for who in count.index],
             "clients": count.to_numpy(),
-            "limit": [over if clients > MOST_CLIENTS else within for clients in count],
+            "limit": [over if clients > most else within for clients in count],
         }
     )
 
 
-def shown(
-    rows: pd.DataFrame, names: pd.Series, more: Sequence[str] = (), most: int | None = None
-) -> pd.DataFrame:
-    """The first rows of a list as a team reads them: `client, act_by, rep, reason, evidence,
-    age_days`, and of the columns `more` those that hold anything.
+def shown(rows: pd.DataFrame, names: pd.Series, more: Sequence[str] = ()) -> pd.DataFrame:
+    """A list as a team reads it: `client, act_by, rep, reason, evidence, age_days`, with `to_do`
+    where it is known (`actions.as_chosen`), and of the columns `more` those that hold anything.
     """
-    rows = rows.head(len(rows) if most is None else most)
     nobody = say("lists.alone.nobody_in_charge")
     table = rows.assign(rep=rows["owner"].map(lambda who: names.get(who, who) or nobody))
-    columns = ["client", "act_by", "rep", "reason", "evidence", "age_days"]
+    table = table.assign(act_by=pd.to_datetime(table["act_by"]))
+    columns = ["client", "act_by", "to_do", "rep", "reason", "evidence", "age_days"]
+    columns = [column for column in columns if column in table]
     columns += [column for column in more if rows[column].notna().any()]
-    return table[columns].assign(act_by=pd.to_datetime(table["act_by"]))
+    return table[columns]
 
 
 def care_words(rows: pd.DataFrame, cutoff: pd.Timestamp, noticed: int, answers: int) -> Finding:
-    """Whom to call this week, in sentences; `rows` as from `care_list`.
+    """Whom to call this week, in sentences; `rows` as from `care_list`, by the days of the list to
+    act on (`actions.as_chosen`).
 
-    `noticed`: how many clients gave notice; `answers`: how many were asked at all.
+    `noticed`: how many clients gave notice; `answers`: how many were asked at all. Who is parted
+    from is not called for its answer.
     """
+    rows = rows[~rows["parting"]] if "parting" in rows else rows
     soon = rows[rows["act_by"] <= cutoff + WEEK * DAY]
     bound = len(rows) - len(soon)
     parts = [_whom_to_call(rows, soon, answers)]

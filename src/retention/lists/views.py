@@ -14,7 +14,7 @@ from retention.portfolio.book import Book
 from retention.portfolio.evidence import people
 from retention.portfolio.margins import MULTIPLES, worsening, worth_staying
 from retention.results import Finding, Findings
-from retention.settings import study_plan
+from retention.settings import Limits, study_plan
 from retention.words import Said, say, together
 
 COSTLY = ids(lambda entry: entry.table == "costly")
@@ -35,16 +35,28 @@ def owner_words(table: pd.DataFrame, book: Book, currency: str = "") -> Finding:
     active = len(book.rows)
     noticed = int(book.rows["noticed"].sum())
     parts = [_cost_words((active, noticed), book.monthly, currency)]
-    counts = table["action"].value_counts()
-    named = [name for name in COSTLY if name in counts]
-    if named:
-        acts = [
-            say("lists.owner.action", action=action_words(name), count=int(counts[name]))
-            for name in named
-        ]
-        first = pd.to_datetime(table.loc[table["action"].isin(COSTLY), "act_by"]).min()
-        parts.append(say("lists.owner.todo", actions="; ".join(acts), day=day_words(first)))
+    acts, day = for_costly(table, book)
+    if acts:
+        parts.append(say("lists.owner.todo", actions="; ".join(acts), day=day))
     return Finding("D3", together(*parts), "headline")
+
+
+def for_costly(table: pd.DataFrame, book: Book) -> tuple[list[Said], str]:
+    """What is done about the clients who cost more than they pay: each action with how many get it,
+    and the first day in words. Where no margin is known, about those who cost trouble.
+    """
+    under = book.monthly.index[book.monthly["margin"] < 0]
+    rows = table[table["client_id"].isin(under)]
+    if book.monthly.empty:
+        rows = table[table["action"].isin(COSTLY)]
+    counts = rows["action"].value_counts()
+    acts = [
+        say("lists.owner.action", action=action_words(name), count=int(counts[name]))
+        for name in IDS
+        if name in counts
+    ]
+    first = pd.to_datetime(rows["act_by"]).min()
+    return acts, day_words(first) if acts else ""
 
 
 def _cost_words(clients: tuple[int, int], monthly: pd.DataFrame, currency: str) -> Said:
@@ -134,9 +146,10 @@ def stood(table: pd.DataFrame, lists: Lists) -> pd.DataFrame:
     """Clients whose fee has stood for a year or more, and what is to be done about them first
     (D4).
     """
-    chosen = table[["client_id", "client", "action"]]
-    rows = lists["raise_rate"].merge(chosen, on="client_id").sort_values("act_by")
-    rows = rows.assign(to_do_first=[action_words(name) for name in rows["action"]])
+    chosen = table[["client_id", "client", "action", "act_by"]]
+    rows = chosen.merge(lists["raise_rate"][["client_id", "reason"]], on="client_id")
+    words = [action_words(name) for name in rows["action"]]
+    rows = rows.assign(to_do_first=words, act_by=pd.to_datetime(rows["act_by"]))
     columns = ["client", "reason", "act_by", "to_do_first"]
     return rows[columns].reset_index(drop=True)
 
@@ -158,11 +171,13 @@ def our_part(book: Book) -> pd.DataFrame:
     return rows.sort_values("rep", ignore_index=True)
 
 
-def thresholds(book: Book) -> pd.DataFrame:
-    """Every threshold that the portfolio page decides by: its value, the study's row, and why."""
-    plan = study_plan()["portfolio"]
+def thresholds(limits: Limits, section: str) -> pd.DataFrame:
+    """Every threshold of a section of the plan (`portfolio` or `thresholds`): its value in force,
+    the usual one, the study's row, and why.
+    """
+    plan = study_plan()[section]
     rows = [
-        (name, book.limits[name], about["value"], about["study"], about["why"])
+        (name, limits[name], about["value"], about["study"], about["why"])
         for name, about in plan.items()
     ]
     return pd.DataFrame(rows, columns=["threshold", "in_force", "default", "study", "what_it_is"])

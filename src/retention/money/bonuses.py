@@ -12,7 +12,7 @@ import pandas as pd
 
 from retention.history.expected import ends_over_expected
 from retention.history.spells import DAY
-from retention.money.courses import DISCOUNT, SEED, Course, paces, paid_there, stay_by, worth
+from retention.money.courses import SEED, Course, paces, paid_there, stay_by, worth
 from retention.money.on_the_books import AHEAD
 from retention.money.plateau import Outlook
 from retention.numbers import interval_words
@@ -173,19 +173,19 @@ def _longevity(followed: Course, margins: Course, bonus: float) -> list[tuple[Sa
     brought = paid_there(margins, weights)
     last = followed.known + 1
     due = np.arange(HALF_YEAR, last, HALF_YEAR)
-    discount = (1 + DISCOUNT) ** (due / YEAR)
+    discount = (1 + margins.discount) ** (due / YEAR)
 
     def cost(stay: Floats) -> Floats:
         paid = stay[:, due] * fee[:, due - 1]
         return bonus * (paid / discount).sum(axis=1)
 
     stay = stay_by(chose, other)
-    value = worth(stay, brought, followed.known)
+    value = worth(stay, brought, followed.known, margins.discount)
 
     def gain(slower: Floats) -> Floats:
         slow = slower[:, None]
         later = stay_by(chose, other, slow)
-        later_worth = worth(later, brought, followed.known)
+        later_worth = worth(later, brought, followed.known, margins.discount)
         return later_worth - cost(later) - value
 
     needed = 1 - _root(gain, len(value))

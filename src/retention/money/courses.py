@@ -19,11 +19,11 @@ from retention.history.follow_up import follow_up
 from retention.history.in_charge import rep_codes
 from retention.history.money import FEES, MARGINS, planned_fees
 from retention.history.snapshots import month_of
+from retention.settings import LIMITS, Limits
 from retention.stats.curves import MIN_AT_RISK, known_through
 from retention.stats.intervals import NO_REPS, Weights, with_limits
 from retention.words import say
 
-DISCOUNT = 0.10  # a year: METHODS 5
 HORIZONS = (
     60,
     48,
@@ -47,7 +47,8 @@ class Course:
     what was paid.
 
     `of_choice`: left by the client's choice. `paid` is NaN where nothing is on record. `clients`
-    (n,) are codes: a client that came back is resampled whole. `counts` says what the money is.
+    (n,) are codes: a client that came back is resampled whole. `counts` says what the money is,
+    `discount` by what share a year later money is worth less.
     """
 
     spells: pd.DataFrame
@@ -57,6 +58,7 @@ class Course:
     paid: Floats
     clients: Floats
     counts: str
+    discount: float
 
     @cached_property
     def known_share(self) -> float:
@@ -82,6 +84,7 @@ class Course:
             *parts,
             np.unique(self.clients[chosen], return_inverse=True)[1],
             self.counts,
+            self.discount,
         )
 
     @cached_property
@@ -136,7 +139,9 @@ class Course:
         return [float(values[0])] if self.few else with_limits(values, self.reps[1], unit)
 
 
-def course(spells: pd.DataFrame, money: pd.DataFrame, column: str = "fee") -> Course:
+def course(
+    spells: pd.DataFrame, money: pd.DataFrame, limits: Limits = LIMITS, column: str = "fee"
+) -> Course:
     """The course of these engagements; money from `monthly_money` (column fee or margin), else as
     planned at signing.
 
@@ -155,7 +160,14 @@ def course(spells: pd.DataFrame, money: pd.DataFrame, column: str = "fee") -> Co
     paid, counts = _paid(spells, money, column, at_risk)
     codes = pd.factorize(spells["client_id"])[0]
     return Course(
-        spells, at_risk.astype(float), left.astype(float), choice.astype(float), paid, codes, counts
+        spells=spells,
+        at_risk=at_risk.astype(float),
+        left=left.astype(float),
+        of_choice=choice.astype(float),
+        paid=paid,
+        clients=codes,
+        counts=counts,
+        discount=limits["discount_a_year"],
     )
 
 
@@ -185,14 +197,13 @@ def _paid(
     return np.where(silent[:, None], planned, paid), counts
 
 
-def best_course(spells: pd.DataFrame, money: pd.DataFrame) -> Course:
+def best_course(spells: pd.DataFrame, money: pd.DataFrame, limits: Limits = LIMITS) -> Course:
     """The course by margins where hours are known of nearly all months, else by fees."""
-    margins = (
-        course(spells, money, "margin")
-        if "margin" in money and money["margin"].notna().any()
-        else None
-    )
-    return margins if margins is not None and margins.has_money else course(spells, money)
+    if "margin" in money and money["margin"].notna().any():
+        margins = course(spells, money, limits, "margin")
+        if margins.has_money:
+            return margins
+    return course(spells, money, limits)
 
 
 def survival(followed: Course, weights: Weights | Floats) -> Floats:
@@ -248,7 +259,9 @@ def paid_there(followed: Course, weights: Weights | Floats) -> Floats:
     return mean.ffill(axis=1).bfill(axis=1).to_numpy()
 
 
-def worth(stay: Floats, paid: Floats, horizon: int, discount: float = DISCOUNT) -> Floats:
+def worth(
+    stay: Floats, paid: Floats, horizon: int, discount: float = LIMITS["discount_a_year"]
+) -> Floats:
     """Money that a client brings within `horizon` months, discounted to the day of signing, shape
     (m,).
 

@@ -314,7 +314,7 @@ def _valued(part: Course, horizon: int) -> list[tuple[Said, list[float], str]]:
     if part.has_money:
         paid = paid_there(part, weights)
         name = say("economics.value.worth", months=horizon)
-        brought = worth(stay, paid, horizon)
+        brought = worth(stay, paid, horizon, part.discount)
         values.append((name, brought, "money"))
         median_worth = _median_worth(part, weights, stay, horizon)
         values.append((say("economics.value.median"), median_worth, "money"))
@@ -337,7 +337,7 @@ def _median_worth(part: Course, weights: Weights, stay: Floats, horizon: int) ->
     mean = months.mean(axis=1).to_numpy()
     there = stay[:, :horizon] > 0.5
     half = there.astype(float)
-    by_half = worth(half, np.ones_like(half), horizon)
+    by_half = worth(half, np.ones_like(half), horizon, part.discount)
     return weights.medians(mean) * by_half
 
 

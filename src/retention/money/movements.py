@@ -36,16 +36,39 @@ def movements(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Mov
     New: pays now, was not served a year ago. `money` as from `monthly_money`.
     """
     nothing = pd.DataFrame(columns=["step", "name", "amount", "start", "end", "clients"])
+    month = newest_month(money, pd.Timestamp(cutoff))
+    year = a_year_apart(spells, money, month)
+    if year.fees[BEFORE].sum() == 0 or year.fees[NOW].sum() == 0:
+        return Movements(nothing)
+    return Movements(_steps(year.fees, month), year.left_out)
+
+
+@dataclass(frozen=True)
+class Year:
+    """The fees of two months a year apart: `before` and `now` by client (NaN: none), and how many
+    clients are left out because a fee is not on record.
+    """
+
+    fees: pd.DataFrame
+    left_out: int
+
+
+def newest_month(money: pd.DataFrame, day: pd.Timestamp) -> int:
+    """The last whole month by a day of which fees are on record: they are written down late."""
+    last = last_month(day)
+    return last if money.empty else min(last, int(money["month"].max()))
+
+
+def a_year_apart(spells: pd.DataFrame, money: pd.DataFrame, month: int) -> Year:
+    """The fees of a month, and of the same month a year before; a client is one, however often it
+    came back.
+    """
     if money.empty:
-        return Movements(nothing)
-    now = min(last_month(pd.Timestamp(cutoff)), int(money["month"].max()))
-    fees = pd.DataFrame({BEFORE: _fees(money, now - YEAR), NOW: _fees(money, now)})
-    unpaid = _served_without(spells, fees[BEFORE], now - YEAR)
-    unpaid |= _served_without(spells, fees[NOW], now)
-    fees = fees.drop(index=list(unpaid & set(fees.index)))
-    if fees[BEFORE].sum() == 0 or fees[NOW].sum() == 0:
-        return Movements(nothing)
-    return Movements(_steps(fees, now), len(unpaid))
+        return Year(pd.DataFrame(columns=[BEFORE, NOW], dtype=float), 0)
+    fees = pd.DataFrame({BEFORE: _fees(money, month - YEAR), NOW: _fees(money, month)})
+    unpaid = _served_without(spells, fees[BEFORE], month - YEAR)
+    unpaid |= _served_without(spells, fees[NOW], month)
+    return Year(fees.drop(index=list(unpaid & set(fees.index))), len(unpaid))
 
 
 def _fees(money: pd.DataFrame, month: int) -> pd.Series:
@@ -54,13 +77,14 @@ def _fees(money: pd.DataFrame, month: int) -> pd.Series:
 
 def _served_without(spells: pd.DataFrame, fees: pd.Series, month: int) -> set[str]:
     """Clients served in the whole of a month whose fee of that month is not on record."""
-    begin = _first_day(month)
-    after = _first_day(month + 1)
+    begin = first_day(month)
+    after = first_day(month + 1)
     served = (spells["start_date"] <= begin) & ~(spells["end_date"] < after)
     return set(spells.loc[served, "client_id"]) - set(fees.dropna().index)
 
 
-def _first_day(month: int) -> pd.Timestamp:
+def first_day(month: int) -> pd.Timestamp:
+    """The first day of a month (counted from the year 0)."""
     return pd.Timestamp(month // 12, month % 12 + 1, 1)
 
 
@@ -87,7 +111,7 @@ def _steps(fees: pd.DataFrame, now: int) -> pd.DataFrame:
 
 
 def _step(step: str, month: int, amount: float, clients: int) -> dict[str, object]:
-    name = say(f"economics.movements.{step}", month=_first_day(month).strftime("%b %Y"))
+    name = say(f"economics.movements.{step}", month=first_day(month).strftime("%b %Y"))
     return {"step": step, "name": name, "amount": float(amount), "clients": clients}
 
 
@@ -112,7 +136,7 @@ def billed_and_ahead(
 
 def _dated(frame: pd.DataFrame) -> pd.DataFrame:
     """The months of the frame as their first days."""
-    days = [_first_day(int(number)) for number in frame["number"]]
+    days = [first_day(int(number)) for number in frame["number"]]
     frame = frame.assign(month=pd.to_datetime(days))
     return frame.reindex(columns=["part", "month", "fees", "low", "high"]).reset_index(drop=True)
 

@@ -20,20 +20,17 @@ from retention.history.follow_up import follow_up
 from retention.history.money import NEEDS
 from retention.history.opportunities import renewals_known
 from retention.history.spells import DAY
-from retention.money.courses import DISCOUNT, DRAWS, LONGEST, Course, extended, paid_there, survival
+from retention.money.courses import DRAWS, LONGEST, Course, extended, paid_there, survival
 from retention.money.on_the_books import AHEAD, YEAR, Floats, book
 from retention.numbers import interval_words, quantity
 from retention.results import ALL, Estimate, Estimates, Finding
+from retention.settings import LIMITS, Limits
 from retention.stats.intervals import NO_REPS, Weights, over, with_limits
 from retention.words import Said, say, together
 
 # (ours) sign-ups a month are those of the last two years, or of the records where they are shorter
 SIGNED_MONTHS = 24
 NEARLY = 0.95  # share of the plateau at which revenue counts as levelled off: METHODS 5
-HEAVY = 0.25  # (ours) share of the plateau beyond what was watched, from which none can be promised
-# (ours) share of today's revenue within which the whole interval must lie for it to be there
-# already
-NEAR = 0.20
 
 
 def levelled_off(path: Floats, level: float) -> float:
@@ -60,7 +57,7 @@ class Outlook:
     `within` and `level` (shape (m,)) are the plateau from what was watched (`known` months), and
     with clients who stay longer leaving as those longest watched did lately; `tails` the same by
     parametric curves. `signed` sign-ups a month; `fee` what a client pays in the mean of its
-    months; `sizes` are those of the reps.
+    months; `discount` a year on what comes later; `sizes` are those of the reps.
     """
 
     cutoff: dt.date
@@ -74,6 +71,7 @@ class Outlook:
     tails: dict[Said, float]
     counts: str
     clients: tuple[int, int]
+    discount: float
     sizes: Floats = field(default_factory=lambda: NO_REPS)
 
     def limits(self, values: Floats, unit: str = "") -> list[float]:
@@ -137,6 +135,7 @@ def outlook(
         tails=_levels(followed, within[0], float(signed[0] * paid[0, -1])),
         counts=followed.counts,
         clients=(len(followed.spells), int(followed.left.sum())),
+        discount=followed.discount,
         sizes=weights.sizes,
     )
 
@@ -262,16 +261,16 @@ def plateau_table(ahead: Outlook | None) -> Estimates:
 
 
 def present_worth(ahead: Outlook) -> Floats:
-    """What the present clients will still bring in ten years, discounted by a tenth a year, shape
-    (m,) (B7).
-    """
+    """What the present clients will still bring in ten years, discounted, shape (m,) (B7)."""
     months = np.arange(1, AHEAD + 1)
-    discount = (1 + DISCOUNT) ** (months / YEAR)
+    discount = (1 + ahead.discount) ** (months / YEAR)
     worth_now = ahead.book[:, 1:] / discount
     return np.asarray(worth_now.sum(axis=1))
 
 
-def plateau_words(ahead: Outlook | None, currency: str = "") -> Finding:
+def plateau_words(
+    ahead: Outlook | None, currency: str = "", thresholds: Limits = LIMITS
+) -> Finding:
     """Where revenue levels off and when, in a sentence; or that no plateau can be promised."""
     if ahead is None:
         needs = say("economics.revenue.needs", needs=NEEDS)
@@ -280,7 +279,7 @@ def plateau_words(ahead: Outlook | None, currency: str = "") -> Finding:
     level, low, high = ahead.limits(ahead.level, "money")
     money = _money(level, currency)
     limits = interval_words(low, high, "money")
-    if ahead.beyond > HEAVY:
+    if ahead.beyond > thresholds["plateau_unwatched"]:
         lead = say("economics.revenue.no_plateau", beyond=ahead.beyond, months=ahead.known)
         least = _money(ahead.within[0], currency)
         bound = say("economics.revenue.at_least", least=least, money=money, limits=limits)
@@ -291,7 +290,7 @@ def plateau_words(ahead: Outlook | None, currency: str = "") -> Finding:
     ratio = ahead.limits(grows, "ratio")
     grown, lowest, most = (limit - 1 for limit in ratio)
     if lowest <= 0 <= most:
-        there = max(-lowest, most) <= NEAR
+        there = max(-lowest, most) <= thresholds["plateau_near"]
         now = "economics.revenue.there" if there else "economics.revenue.either_way"
         lead = say("economics.revenue.steady", money=money, limits=limits)
         said = say(now, today=today)

@@ -8,18 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
-from retention.data.schema import columns_of, known_by
+from retention.data.schema import as_of
 from retention.history.clients_now import client_names
 from retention.history.in_charge import last_rep, with_people_who_left
 from retention.history.money import monthly_money
 from retention.history.prepaid import by_term
-from retention.history.spells import DAY, add_months, whole_months
-from retention.history.status import active_on
+from retention.history.spells import DAY
 from retention.history.trials import waiting
-from retention.portfolio import evidence, margins
+from retention.portfolio import evidence, margins, standing
 from retention.settings import Settings
 from retention.words import say
 
@@ -27,11 +25,11 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 def as_known(tables: Tables, day: pd.Timestamp) -> dict[str, pd.DataFrame]:
-    """The tables as they stood on a day (`known_by`); a month counts when it is over.
+    """The tables as they stood on a day (`schema.as_of`); a month counts when it is over.
 
     The clients table is left to `spells.build_spells`.
     """
-    known = {name: known_by(name, rows, day) for name, rows in tables.items() if name != "clients"}
+    known = {name: as_of(name, rows, day) for name, rows in tables.items() if name != "clients"}
     return {
         n: rows[rows["month"] + pd.offsets.MonthEnd(0) <= day] if "month" in rows else rows
         for n, rows in known.items()
@@ -51,8 +49,8 @@ class Book:
 
     @property
     def limits(self) -> Mapping[str, float]:
-        """The thresholds in force: the study's, unless `[portfolio]` says otherwise."""
-        return {**margins.LIMITS, **self.settings.portfolio}
+        """The thresholds in force: `Settings.limits`."""
+        return self.settings.limits
 
     @cached_property
     def known(self) -> dict[str, pd.DataFrame]:
@@ -83,11 +81,7 @@ class Book:
         """The engagements active as the day ends, one a client; `noticed`: an end is on
         record.
         """
-        rows = self.spells[active_on(self.spells, self.cutoff)].drop_duplicates(
-            "client_id", keep="last"
-        )
-        noticed = rows["end_date"].notna()
-        return rows.assign(noticed=noticed).reset_index(drop=True)
+        return standing.active_rows(self.spells, self.cutoff)
 
     @cached_property
     def waiting(self) -> pd.DataFrame:
@@ -187,41 +181,6 @@ class Book:
 
     @cached_property
     def ends(self) -> pd.DataFrame:
-        """When each client can next be parted from well (D5): `ends_on`, the last paid day of a
-        term, and `notice_by`.
-
-        The term is the newest on record, else the one at signing; one that does not renew runs on
-        month by month. Notice is the contract's, and never less than a month; its last day lies
-        after the cut-off, and where the client goes on month by month a fortnight after it or more.
-        """
-        own = self.rows.set_index("client_id")
-        about = ("client_id", "term_start", "term_months", "notice_days", "auto_renew")
-        terms = columns_of(self.known, "contracts", *about)
-        latest = terms.sort_values("term_start", kind="stable").drop_duplicates(
-            "client_id", keep="last"
-        )
-        by_client = latest.set_index("client_id")
-        latest = by_client.reindex(own.index)
-        begun = own["start_date"] - 31 * DAY
-        latest = latest.where(latest["term_start"] > begun)
-        months = latest["term_months"].fillna(own["contract_term_months"])
-        term = months.astype(int)
-        start = latest["term_start"].fillna(own["start_date"])
-        named = latest["notice_days"].astype(float)
-        days = named.fillna(self.settings.notice_days)
-        at_least = days.clip(lower=self.limits["least_notice_days"])
-        notice = pd.to_timedelta(at_least, unit="D")
-        days_to_act = np.where(term == 1, self.limits["least_days_to_act"], 0)
-        room = pd.to_timedelta(days_to_act, unit="D")
-        until = self.cutoff + DAY + notice + room
-        gone = whole_months(start, until).clip(lower=0)
-        lapses = latest["auto_renew"].eq(False).fillna(False)
-        rolls = lapses.astype(bool) & (gone >= term)
-        ends = (
-            add_months(
-                start, pd.Series(np.where(rolls, gone + 1, (gone // term + 1) * term), own.index)
-            )
-            - DAY
-        )
-        days_of_notice = {"ends_on": ends, "notice_by": ends - notice}
-        return pd.DataFrame(days_of_notice)
+        """When each client can next be parted from well (D5): `standing.terms_end`."""
+        days = self.settings.notice_days
+        return standing.terms_end(self.rows, self.known, self.cutoff, days, self.limits)

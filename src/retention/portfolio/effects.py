@@ -9,15 +9,15 @@ it is association.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import exp, isfinite
+from dataclasses import dataclass
+from math import exp, inf, isfinite
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from retention.contrast import NO_SPREAD, Z95, Spread
+from retention.contrast import Z95, Contrast
 from retention.data.schema import columns_of
 from retention.history.features import KEY
 from retention.history.in_charge import NOBODY, new_reps
@@ -29,7 +29,7 @@ from retention.portfolio.evidence import NOTED, RED_FLAG, days_late
 from retention.portfolio.margins import raises
 from retention.results import FALSE_DISCOVERIES, Estimate, Estimates, Finding
 from retention.settings import study_plan
-from retention.stats.intervals import Weights, leaving_out
+from retention.stats.intervals import difference_by_rep
 from retention.words import Said, key_of, say, together
 
 SIGNS: Mapping[str, Mapping[str, Any]] = study_plan()["signs"]
@@ -63,6 +63,26 @@ def signs(spells: pd.DataFrame) -> pd.DataFrame:
             )
             found[column] = bad
     return pd.DataFrame(found, index=spells.index)
+
+
+@dataclass(frozen=True)
+class Looked(Estimate):
+    """An effect among many that are looked at, with how often chance alone makes as large a one, by
+    client or by rep, the larger.
+    """
+
+    chance: float = 1.0
+
+    @classmethod
+    def at(cls, estimate: Estimate, contrast: Contrast) -> Looked:
+        """The estimate with the chance of the contrast that it comes from."""
+        return cls(**vars(estimate), chance=contrast.chance)
+
+    def payload(self) -> dict[str, Any]:
+        """The row of results.json."""
+        told = super().payload()
+        del told["chance"]
+        return told
 
 
 def sign_words(sign: str) -> Said:
@@ -111,7 +131,10 @@ def _sign_ratio(sign: str, outcome: Said, at: pd.DataFrame, marks: pd.Series) ->
     words = sign_words(sign)
     compared = compare(rows, own.reset_index(drop=True), (WITH, WITHOUT), name=words)
     contrast = compared.contrast
-    return [] if contrast.gate else [contrast.estimate(SIGNS[sign]["study"], words, outcome)]
+    if contrast.gate:
+        return []
+    estimate = contrast.estimate(SIGNS[sign]["study"], words, outcome)
+    return [Looked.at(estimate, contrast)]
 
 
 def _difference(
@@ -128,30 +151,20 @@ def _difference(
     n = by.count()
     if len(n) < 2 or n.min() < MIN_CLIENTS:
         return []
-    gap = means[True] - means[False]
-    joint = np.hypot(ses[True], ses[False])
-    half = Z95 * float(joint)
+    gap = float(means[True] - means[False])
+    joint = float(np.hypot(ses[True], ses[False]))
+    own = ses**4 / (n - 1)
+    df = joint**4 / own.sum() if joint > 0 else inf
     both_known = values.notna() & marks.notna()
     known = both_known.to_numpy()
     reps = book.last_rep(values.index[known])
-    by_rep = _gap_by_rep(values[known], marks[known].astype(bool), reps)
-    half = max(half, by_rep.reach(0.975))
-    limits = (gap, gap - half, gap + half)
-    counts = (int(n.sum()), 0)
-    return [Estimate.of(SIGNS[sign]["study"], sign_words(sign), outcome, limits, unit, counts)]
-
-
-def _gap_by_rep(values: pd.Series, marks: pd.Series, reps: Any) -> Spread:
-    """The spread of the difference of the means of marked values and others, as each rep's are left
-    out.
-    """
-    once = np.ones((1, len(values)))
-    weights = Weights.of_rows(once, reps)
-    first, second = (
-        weights[:, own].mean(values.to_numpy(float)[own])
-        for own in (marks.to_numpy(), ~marks.to_numpy())
-    )
-    return leaving_out((first - second)[1:], weights.sizes) if len(weights.sizes) else NO_SPREAD
+    by_rep = difference_by_rep(values[known].to_numpy(float), marks[known], reps)
+    words = sign_words(sign)
+    contrast = Contrast(words, gap, joint, int(n.sum()), {}, df=df, by_rep=by_rep)
+    limits = (gap, *contrast.interval())
+    counts = (contrast.n_clients, 0)
+    estimate = Estimate.of(SIGNS[sign]["study"], words, outcome, limits, unit, counts)
+    return [Looked.at(estimate, contrast)]
 
 
 def _shrunk(rows: list[Estimate]) -> list[Estimate]:
@@ -183,17 +196,11 @@ def beyond_luck(*found: Estimates) -> Finding:
     tenth).
     """
     every = [row for part in found for row in part.rows]
-    rows = [row for row in every if not _is(row, SHRUNK, ENDS) and _has_width(row)]
+    rows = [row for row in every if isinstance(row, Looked) and _has_width(row)]
     if not rows:
         return Finding("D7", say("portfolio.effects.too_little"))
-    kinds = [row.unit == "ratio" for row in rows]
-    ratio = np.array(kinds)
-    limits = [(row.estimate, row.low, row.high) for row in rows]
-    values = np.array(limits)
-    values[ratio] = np.log(values[ratio])
-    errors = (values[:, 2] - values[:, 1]) / (2 * Z95)
-    p = 2 * stats.norm.sf(np.abs(values[:, 0]) / errors)
-    beyond = multipletests(p, alpha=FALSE_DISCOVERIES, method="fdr_bh")
+    chances = [row.chance for row in rows]
+    beyond = multipletests(chances, alpha=FALSE_DISCOVERIES, method="fdr_bh")
     kept = beyond[0]
     return _luck_words([row for row, keep in zip(rows, kept, strict=True) if keep], len(rows))
 
@@ -245,7 +252,9 @@ def after_events(
             found.append(Estimate.of(row, words, ENDS, (left,), "count", counts))
             compared = compare(rows, marks, (WITH, WITHOUT), name=words, others=others)
             contrast = compared.contrast
-            found += [] if contrast.gate else [contrast.estimate(row, words, LEFT)]
+            if not contrast.gate:
+                estimate = contrast.estimate(row, words, LEFT)
+                found.append(Looked.at(estimate, contrast))
     once = say("portfolio.events.once")
     caption = say("portfolio.events.within", months=months) if months else once
     return Estimates(tuple(found), caption)
@@ -290,14 +299,14 @@ def new_rep(panel: Panel) -> Estimates:
         by_client = part[new].groupby("client")["moved"].mean()
         gap = by_client - part.loc[~new, "moved"].mean()
         if len(gap) >= MIN_CLIENTS:
-            quantile = stats.t.ppf(0.975, len(gap) - 1)
-            half = quantile * gap.sem()
-            by_rep = _gap_by_rep(part["moved"], new, part["rep"])
-            half = max(half, by_rep.reach(0.975))
-            low = gap.mean() - half
-            values = (gap.mean(), low, gap.mean() + half)
+            by_rep = difference_by_rep(part["moved"].to_numpy(float), new, part["rep"])
+            middle = float(gap.mean())
+            clients = len(gap)
+            se = float(gap.sem())
+            contrast = Contrast(change, middle, se, clients, {}, df=clients - 1, by_rep=by_rep)
+            values = (middle, *contrast.interval())
             group = say(f"portfolio.new_rep.{who}")
-            estimate = Estimate.of("D4", change, group, values, "points", (len(gap), 0))
+            estimate = Estimate.of("D4", change, group, values, "points", (clients, 0))
             made.append(estimate)
     return Estimates(tuple(made), say("portfolio.new_rep.caption"))
 

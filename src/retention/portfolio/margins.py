@@ -20,13 +20,10 @@ from retention.history.features import KEY
 from retention.history.snapshots import last_month, month_of
 from retention.history.spells import DAY, whole_months
 from retention.results import Estimate, Estimates
-from retention.settings import study_plan
+from retention.settings import LIMITS, Limits, study_plan
 from retention.stats.intervals import Weights, over
 from retention.words import Said, say
 
-LIMITS: Mapping[str, float] = {
-    name: float(about["value"]) for name, about in study_plan()["portfolio"].items()
-}
 MULTIPLES: tuple[float, ...] = tuple(study_plan()["D5"]["price_multiples"])
 RAISE = "yearly_raise"
 REMEDIES: tuple[str, ...] = tuple(study_plan()["remedies"]["order"])
@@ -37,7 +34,6 @@ UNSEEN = "unseen"
 MIN_RAISES = 5  # (ours) under five raises on record there is no usual raise of one's own
 DRAWS = 1000
 SEED = 1
-Limits = Mapping[str, float]
 Tables = Mapping[str, pd.DataFrame]
 
 

@@ -25,6 +25,7 @@ CLOSED = (
     "th",
     "button",
 )  # stay as they are
+OF, ESTIMATES = "data-of=", 'data-of="quantity"'  # what the rows of a table are
 TEXTS = ("p", "li", "caption")  # where sentences stand; cells of tables hold data
 
 
@@ -38,16 +39,41 @@ def mark(term: str) -> str:
 
 
 def with_terms(body: str) -> str:
-    """The HTML with the first of each term in running text made a link that says what it means."""
+    """The HTML with the first of each term in running text made a link that says what it means;
+    headings of columns, and names of estimates, say it on hover.
+    """
     parts = TAG.split(body)
     open_tags: list[str] = []
     told: set[str] = set()
+    estimates = False  # whether the last table opened is one of estimates
     for place, part in enumerate(parts):
         if part.startswith("<"):
             _follow(open_tags, part)
+            estimates = ESTIMATES in part if OF in part else estimates
         elif part.strip() and _is_read(open_tags):
             parts[place] = _linked(part, told)
+        elif part.strip() and _is_named(parts, place, estimates):
+            parts[place - 1] = _hovered(parts[place - 1], part)
     return "".join(parts)
+
+
+def _is_named(parts: list[str], place: int, estimates: bool) -> bool:
+    """Whether this text is the heading of a column, or the first cell of a row of estimates."""
+    cell = parts[place - 1]
+    row = parts[max(place - 3, 0)]
+    return cell.startswith("<th") or (estimates and cell.startswith("<td") and row == "<tr>")
+
+
+def _hovered(tag: str, text: str) -> str:
+    """The tag with the meaning of the first term in its text as its title."""
+    found = _pattern().search(text)
+    if not found:
+        return tag
+    return f'{tag[:-1]} title="{escape(terms()[_term_of(found)])}">'
+
+
+def _term_of(found: re.Match[str]) -> str:
+    return _by_word()[found[0].lower().removesuffix("s")]
 
 
 def _follow(open_tags: list[str], tag: str) -> None:
@@ -70,7 +96,7 @@ def _is_read(open_tags: list[str]) -> bool:
 
 def _linked(text: str, told: set[str]) -> str:
     def link(found: re.Match[str]) -> str:
-        term = _by_word()[found[0].lower().removesuffix("s")]
+        term = _term_of(found)
         if term in told:
             return found[0]
         told.add(term)

@@ -219,8 +219,8 @@ def lists(folder: Path) -> list[dict[str, Any]]:
     """
     made = []
     paths = {path.stem: path for path in (folder / "lists").glob("*.csv")}
-    paths.pop(registry.ACTIONS, None)  # which has a page of its own
-    paths["scores"] = folder / "scores.csv"
+    if paths.pop(registry.ACTIONS, None) is None:  # which has a page of its own, with each risk
+        paths["scores"] = folder / "scores.csv"
     names = [*FIRST_LISTS, *registry.in_order(set(paths) - set(FIRST_LISTS))]
     for path in (paths[name] for name in names if name in paths):
         rows = read_list(path, NUMBERS) if path.is_file() else pd.DataFrame()

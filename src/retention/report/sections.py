@@ -8,7 +8,8 @@ shown on the data page alone, where they are not tagged.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from html import unescape
 from typing import Any
 
 import nbformat
@@ -16,12 +17,17 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from retention.numbers import quantity
-from retention.results import ALL, EMPTY, MIME, badge
-from retention.words import Said, say
+from retention.results import ALL, EMPTY, MIME, Checks, badge
+from retention.words import say, texts
 
 SNAPSHOT, DATED = "snapshot", "dated"  # tags of cells for one sort of data alone
 FIRST, SMALL, MOST_SMALL = "first", "small", 2
 ELSEWHERE = ("answer", "do", "tiles", "provenance")  # tags of cells that are shown elsewhere
+CHECKS = "checks"
+SHORT = "short"  # begins the tag of the cell whose result stands on its fold
+MOST_GROUPS = 2  # groups that a fold names
+TITLE = re.compile(r'<div class="title">(.*?)</div>')
+OF = re.compile(r'data-of="(.*?)"')
 HTML = {"retention": "html"}  # metadata of the raw cells that this module puts in
 FOLD = Environment(autoescape=True).from_string(
     '<details class="fold"><summary><h2 id="{{ mark }}">{{ head }}</h2>'
@@ -37,10 +43,12 @@ def arrange(notebook: Any) -> None:
     sections = _sections(notebook.cells)
     pictures = _pictures(sections)
     cells = _framed(pictures)
+    claims = [row for cell in notebook.cells for row in _payloads(cell, "claims")]
     for number, section in enumerate(sections):
         head = say("report.page.opening") if number == 0 else heading_of(section[0])
         rest = [cell for cell in section if not _taken(cell, pictures)]
-        cells += _folded(head, rest)
+        own = [cell for cell in section if not set(tags_of(cell)) & set(ELSEWHERE)]
+        cells += _folded(head, rest, short_of(rest, own, claims))
     notebook.cells = cells
 
 
@@ -99,14 +107,14 @@ def _taken(cell: Any, pictures: Section) -> bool:
     return bool(elsewhere) or any(cell is picture for picture in pictures)
 
 
-def _folded(head: str, cells: Section) -> Section:
+def _folded(head: str, cells: Section, short: str) -> Section:
     """The cells of a section in a fold, under its heading and its result in short; nothing where
     nothing of it is left to show.
     """
     shown = [cell for cell in map(_without_heading, cells) if _shows(cell)]
     if not shown:
         return []
-    fold = FOLD.render(mark=mark_of(head), head=head, short=short_of(shown))
+    fold = FOLD.render(mark=mark_of(head), head=head, short=short)
     return [_raw(fold), *shown, _raw("</details>")]
 
 
@@ -122,25 +130,71 @@ def _shows(cell: Any) -> bool:
     return bool(cell.source if cell.cell_type == "markdown" else cell.get("outputs"))
 
 
-def short_of(cells: Section) -> str:
-    """The result of a section in a few words: its verdict, else its first estimate, else how long
-    its table is.
+def short_of(cells: Section, every: Sequence[Any] = (), claims: Sequence[Any] = ()) -> str:
+    """The result of a section in a few words, for its fold: what a cell is tagged for (`short`,
+    `short:QUANTITY` of its estimates, or `short:checks` of the page's claim), else its verdict, its
+    first sentence that has a short form, what its first picture finds, its first estimates, or how
+    long its table is.
+
+    `cells` are those that the fold shows, `every` those of the section, `claims` the page's.
     """
+    for cell in every:
+        for tag in tags_of(cell):
+            name, _, of = tag.partition(":")
+            if name == SHORT and (words := _tagged_words(cell, of, claims)):
+                return words
+    return _result_of(cells) or _result_of(every) or _length_words(cells)
+
+
+def _tagged_words(cell: Any, of: str, claims: Sequence[Any]) -> str:
+    return _checks_words(claims, of) or _result_of([cell], of) or _length_words([cell])
+
+
+def _checks_words(claims: Sequence[Any], of: str) -> str:
+    """How many checks of the page's first claim with any disagree, where that is asked for."""
+    known = [check for claim in claims for check in claim["checks"]] if of == CHECKS else []
+    return Checks(**known[0]).words if known else ""
+
+
+def _result_of(cells: Sequence[Any], quantity_id: str = "") -> str:
+    if quantity_id and quantity_id != CHECKS:
+        return _estimates_words(cells, quantity_id)
     if claims := [row for cell in cells for row in _payloads(cell, "claims")]:
         return badge(claims[0]["verdict"], claims[0]["fragile"])
+    said = [text for cell in cells for text in _payloads(cell, SHORT) if text]
+    titles = [title for cell in cells for html in _html(cell) for title in TITLE.findall(html)]
+    if said or titles:
+        return unescape([*said, *titles][0])
+    return _estimates_words(cells)
+
+
+def _estimates_words(cells: Sequence[Any], quantity_id: str = "") -> str:
+    """The first quantity of the estimates (or the one of this id), of its first groups."""
     rows = [row for cell in cells for row in _payloads(cell, "estimates")]
     known = [row for row in rows if row["estimate"] is not None]
-    if known:
-        return _estimate_words(known[0])
+    known = [row for row in known if row["key"].startswith(quantity_id)]
+    own = [row for row in known if row["name"] == known[0]["name"]]
+    if not own:
+        return ""
+    name, values = own[0]["name"], [quantity(row["estimate"], row["unit"]) for row in own]
+    if own[0]["group"] == ALL:
+        return say("report.page.short", name=name, value=values[0])
+    groups = [
+        say("report.page.short_group", group=row["group"], value=value)
+        for row, value in zip(own[:MOST_GROUPS], values, strict=False)
+    ]
+    return say("report.page.short", name=name, value=", ".join(groups))
+
+
+def _length_words(cells: Sequence[Any]) -> str:
+    """How many rows the first table has, by what they are of."""
     tables = [html for cell in cells for html in _html(cell) if "<table" in html]
-    return say("report.page.rows", n=tables[0].count("<tr") - 1) if tables else ""
-
-
-def _estimate_words(row: Mapping[str, Any]) -> Said:
-    value = quantity(row["estimate"], row["unit"])
-    if row["group"] == ALL:
-        return say("report.page.short", name=row["name"], value=value)
-    return say("report.page.short_of", name=row["name"], group=row["group"], value=value)
+    if not tables:
+        return ""
+    n = tables[0].count("<tr") - 1
+    of = "".join(OF.findall(tables[0])[:1])
+    key = f"short.rows.{of}"
+    return say(key, n=n) if key in texts() else say("report.page.rows", n=n)
 
 
 def _payloads(cell: Any, kind: str) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from retention.data.schema import known_by
+from retention.data.schema import as_of
 from retention.sample.doings import acted, drawn
 from retention.sample.ledger import DAY, NO_DAY, Ledger, day_of, ids_of, signs_of
 from retention.sample.life import Rng
@@ -38,7 +38,7 @@ class Books(Ledger):
         make: Callable[[Rng], Any] = getattr(self, f"_{name}")
         frame = pd.DataFrame(make(self._rng(*name.encode())))
         last = self.agency.last_day
-        known = known_by(name, frame, last)
+        known = as_of(name, frame, last)
         return known.reset_index(drop=True)
 
     def _clients(self, rng: Rng) -> pd.DataFrame:

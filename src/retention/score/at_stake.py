@@ -5,10 +5,10 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 
+from retention.settings import LIMITS, Limits
 from retention.words import Said, say
 
 NAMED = 10  # clients first in order of margin at risk
-AT_RISK = 0.20  # (ours) predicted churn risk from which a client counts as at risk
 MONTHS = 9  # ahead
 
 
@@ -38,7 +38,9 @@ def risk_words(frame: pd.DataFrame) -> Said:
     return say("churn_risk.at_stake.alt", n=len(frame), first="; ".join(first))
 
 
-def last_days(scores: pd.DataFrame, cutoff: dt.date, months: int = MONTHS) -> pd.DataFrame:
+def last_days(
+    scores: pd.DataFrame, cutoff: dt.date, limits: Limits = LIMITS, months: int = MONTHS
+) -> pd.DataFrame:
     """Clients by the month of their last day to act before they can give notice: `month, clients,
     at_risk`; the months after the cut-off, in order.
     """
@@ -46,7 +48,7 @@ def last_days(scores: pd.DataFrame, cutoff: dt.date, months: int = MONTHS) -> pd
         return pd.DataFrame(columns=["month", "clients", "at_risk"])
     ahead = pd.period_range(pd.Timestamp(cutoff) + pd.Timedelta(days=1), periods=months, freq="M")
     month = pd.to_datetime(scores["act_by"]).dt.to_period("M")
-    risky = scores["risk"] >= AT_RISK
+    risky = scores["risk"] >= limits["at_risk"]
     counts = {
         "clients": month.value_counts().reindex(ahead, fill_value=0),
         "at_risk": month[risky].value_counts().reindex(ahead, fill_value=0),

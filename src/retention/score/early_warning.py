@@ -16,12 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 from retention.history.features import KEY
 from retention.history.snapshots import last_month, month_of
 from retention.history.spells import CLIENT, UNKNOWN
 from retention.results import Finding
+from retention.settings import LIMITS, Limits
 from retention.words import Said, say
 
 # (ours) Months that are looked at, up to the cut-off, with the prior weight of a rise that long
@@ -34,12 +35,10 @@ APART = 12
 SHOWN = 24  # (ours) months on the chart
 # (ours) clients who left, and months, from which the usual is learned
 MIN_EVENTS, MIN_MONTHS = 40, 12
-FALSE_ALARM = 0.045  # (ours) of reports without a change: under one in twenty
 BANDS = (6, 18)  # months of service at which leaving changes: METHODS 7
 NEAR = 4  # (ours) months to renewal from which clients on a fixed term are one group
 # (ours) client-months by which a group's share is shrunk towards that of its kind of contract
 SHRINK = 20.0
-RISE = 2.0  # (ours) times as much churn: the rise that the chart is made to see
 DRAWS = 20_000
 SEED = 1
 
@@ -51,7 +50,8 @@ class Watch:
 
     `months`: `month, observed, expected`. `window` is the stretch of the last months that stands
     out most, with its `observed` and `expected` ends; `chance` is how often as much stands out
-    where nothing has changed. `why` says what is lacking; then there is nothing else.
+    where nothing has changed. `why` says what is lacking; then there is nothing else. `alarm` is
+    the share of reports without a change in which a warning may stand.
     """
 
     months: pd.DataFrame
@@ -60,11 +60,12 @@ class Watch:
     expected: float = 0.0
     chance: float = 1.0
     why: str = ""
+    alarm: float = LIMITS["false_alarms"]
 
     @property
     def risen(self) -> bool:
-        """Whether chance makes such a rise in no more than FALSE_ALARM of reports."""
-        return not self.why and self.chance <= FALSE_ALARM
+        """Whether chance makes such a rise in no more than `alarm` of reports."""
+        return not self.why and self.chance <= self.alarm
 
     def answer(self) -> Finding:
         """Whether churn has risen; a warning where it has."""
@@ -72,7 +73,7 @@ class Watch:
             return Finding("risk", say("churn_risk.lately.unknown", why=self.why))
         if self.risen:
             counts = self._counts()
-            text = say("churn_risk.lately.risen", counts=counts, false_alarm=FALSE_ALARM)
+            text = say("churn_risk.lately.risen", counts=counts, false_alarm=self.alarm)
             return Finding("risk", text, "warning")
         return Finding("risk", say("churn_risk.lately.calm", counts=self._counts()))
 
@@ -90,7 +91,9 @@ class Watch:
         )
 
 
-def watch(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: dt.date) -> Watch:
+def watch(
+    rows: pd.DataFrame, spells: pd.DataFrame, cutoff: dt.date, limits: Limits = LIMITS
+) -> Watch:
     """The last months compared with what the months before lead one to expect.
 
     `rows` as `snapshots.build_snapshots` makes them, a row a client and month's end.
@@ -115,12 +118,12 @@ def watch(rows: pd.DataFrame, spells: pd.DataFrame, cutoff: dt.date) -> Watch:
     apart = months["month"] <= last - APART
     spread = _overdispersion(months[apart])
     lately = table["month"] > last - max(WINDOWS)
-    window, chance = _unusual(table[lately], last, spread)
+    window, chance = _unusual(table[lately], last, spread, limits["churn_rise"])
     inside = table[table["month"] > last - window]
     observed = int(inside["left"].sum())
     expected = float(inside["expected"].sum())
     shown = months[months["month"] > last - SHOWN]
-    return Watch(shown, window, observed, expected, chance)
+    return Watch(shown, window, observed, expected, chance, alarm=limits["false_alarms"])
 
 
 def _no_months() -> pd.DataFrame:
@@ -214,8 +217,9 @@ def _overdispersion(months: pd.DataFrame) -> float:
     return float(squares.sum() / free) if stats.chi2.sf(squares.sum(), free) < 0.05 else 1.0
 
 
-def _unusual(table: pd.DataFrame, last: int, spread: float) -> tuple[int, float]:
-    """The window that stands out most, and how often as much does where nothing has changed.
+def _unusual(table: pd.DataFrame, last: int, spread: float, rise: float) -> tuple[int, float]:
+    """The window that stands out most, and how often as much does where nothing has changed. The
+    likelihoods of a rise in each window count together.
 
     Counts by month and kind of contract are drawn from what is expected (Poisson, as overdispersed
     as the months before), the expected ones with the error of the shares that they are made of.
@@ -232,15 +236,15 @@ def _unusual(table: pd.DataFrame, last: int, spread: float) -> tuple[int, float]
     parts = np.stack(by_window)
     observed = cells["left"].to_numpy(float)
     expected = cells["expected"].to_numpy(float)
-    evidence = _evidence(observed[None], expected, parts)
+    evidence = _evidence(observed[None], expected, parts, rise)
     marks = evidence[0]
     rng = np.random.default_rng(SEED)
     off = _errors(table, cells, rng)
     drawn = _counts(rng, np.clip(expected + off, 0, None), spread)
-    drawn_marks = _evidence(drawn, expected, parts)
-    by_chance = drawn_marks.max(axis=1)
+    drawn_marks = _evidence(drawn, expected, parts, rise)
+    by_chance = special.logsumexp(drawn_marks, axis=1)
     best = int(np.argmax(marks))
-    as_large = np.sum(by_chance >= marks[best])
+    as_large = np.sum(by_chance >= special.logsumexp(marks))
     chance = (1 + as_large) / (1 + DRAWS)
     return WINDOWS[best], float(chance)
 
@@ -254,15 +258,18 @@ def _parts(cells: pd.DataFrame, last: int, window: int) -> np.ndarray:
     return np.asarray(share, dtype=float)
 
 
-def _evidence(counts: np.ndarray, expected: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """The log likelihood ratio of a rise by RISE within each window against none, a column a
-    window.
+def _evidence(
+    counts: np.ndarray, expected: np.ndarray, parts: np.ndarray, rise: float
+) -> np.ndarray:
+    """The log likelihood ratio of a rise by `rise` within each window against none, with the log of
+    the window's prior, a column a window.
 
-    Its largest value over windows is the CUSUM of Poisson counts (Lucas 1985), each window weighed
-    by its prior.
+    A decision that answers for months inside and outside of a window is `rise` times as likely for
+    the part inside. Of one window it is the CUSUM of Poisson counts (Lucas 1985).
     """
-    gain = np.log(RISE) * counts @ parts.T
-    ratio = gain - (RISE**parts - 1) @ expected
+    more = (rise - 1) * parts
+    gain = counts @ np.log1p(more).T
+    ratio = gain - more @ expected
     prior = [PRIOR[window] for window in WINDOWS]
     return np.asarray(ratio + np.log(prior))
 

@@ -1,6 +1,8 @@
-"""What stands in front of the churn risk page: whom to contact first, and the figures for the
+"""What stands in front of the churn risk page: what is at stake with whom, and the figures for the
 index.
 """
+
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -9,44 +11,69 @@ from retention.numbers import quantity
 from retention.score.validation import Judgement
 from retention.words import Said, say
 
-FIRST = 10  # (ours) clients that are named first
+FIRST = 10  # (ours) clients with most at stake that are counted
 
 
-def first(table: pd.DataFrame) -> pd.DataFrame:
-    """The clients to contact first: those with most at stake; `table` as from `scores.scores`."""
+@dataclass(frozen=True)
+class Stake:
+    """How what is at stake is counted: the chance of leaving in `months`, times the margin (or the
+    fees) of `worth_months`, in a currency.
+    """
+
+    months: int
+    worth_months: int
+    currency: str = ""
+    margins: bool = True
+
+    @property
+    def worth(self) -> Said:
+        """What the chance is multiplied by, in words."""
+        return say(f"tiles.worth.{'margin' if self.margins else 'fees'}", months=self.worth_months)
+
+    def money(self, top: pd.DataFrame) -> str:
+        """What is at stake with these clients, in words."""
+        return f"{quantity(float(top['at_stake'].sum()), 'money')} {self.currency}".strip()
+
+
+def most(table: pd.DataFrame) -> pd.DataFrame:
+    """The clients with most at stake; `table` as from `scores.scores`."""
     if table.empty:
         return table
     return table[table["at_stake"] > 0].head(FIRST)
 
 
-def answer(found: Judgement, table: pd.DataFrame, months: int, currency: str = "") -> Answer:
-    """How many clients to contact first and what is at stake with them in so many months; where
-    nothing can be scored, why.
-    """
+def answer(found: Judgement, table: pd.DataFrame, stake: Stake) -> Answer:
+    """What is at stake with how many clients; where nothing can be scored, why."""
     said = found.answer().text
-    top = first(table)
+    top = most(table)
     if top.empty:
         return Answer("risk", Said(said, getattr(said, "key", "")))
-    money = f"{quantity(float(top['at_stake'].sum()), 'money')} {currency}".strip()
-    title = say("churn_risk.front.title", n=len(top), money=money, months=months)
+    of = {"money": stake.money(top), "worth": stake.worth, "months": stake.months}
+    title = say("churn_risk.front.title", n=len(top), **of)
     return Answer("risk", title, said, say("churn_risk.front.do"))
 
 
-def tiles(table: pd.DataFrame, months: int, currency: str = "", margins: bool = True) -> Tiles:
-    """What is at stake with the clients to contact first, in the margin of so many months (in fees
-    where no `margins` are known), and how many of all are predicted to leave; nothing without
-    scores.
+def tiles(table: pd.DataFrame, stake: Stake) -> Tiles:
+    """What is at stake with the clients who have most, and how many of all are predicted to leave;
+    nothing without scores.
     """
     if table.empty:
         return Tiles(())
     leaving = Tile("leaving", float(table["risk"].sum()), "count", "", good=-1)
-    top = first(table)
+    top = most(table)
     if top.empty:
         return Tiles((leaving,))
-    of = {"months": months, "n": len(top)}
-    about = say("tiles.about.worth", **of)
-    if currency:
-        about = say("tiles.about.worth_in", currency=currency, **of)
-    name = "margin_at_risk" if margins else "fees_at_risk"
-    stake = Tile(name, float(top["at_stake"].sum()), "money", about, good=-1)
-    return Tiles((stake, leaving))
+    about = say("tiles.about.stake", n=len(top), months=stake.months, worth=stake.worth)
+    if stake.currency:
+        about = say("tiles.about.in", currency=stake.currency, about=about)
+    name = "margin_at_risk" if stake.margins else "fees_at_risk"
+    at_stake = Tile(name, float(top["at_stake"].sum()), "money", about, good=-1)
+    return Tiles((at_stake, leaving))
+
+
+def caption(stake: Stake) -> str:
+    """The caption of `scores.monday`, with the currency where it is known."""
+    words = say("churn_risk.list.caption", months=stake.months, worth=stake.worth)
+    if stake.currency:
+        return say("churn_risk.list.caption_in", caption=words, currency=stake.currency)
+    return words

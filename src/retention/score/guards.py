@@ -16,7 +16,7 @@ from retention.history.snapshots import known
 from retention.results import Finding, Findings
 from retention.score.model import distinct_leavers, is_number, room_for
 from retention.settings import Extra
-from retention.words import Said, key_of, say
+from retention.words import say, together
 
 # (ours) area under the curve that no honest column passes: by its interval's lower end
 TELLS_TOO_MUCH = 0.85
@@ -48,7 +48,7 @@ def leaks(leaking: Mapping[str, str]) -> Findings:
     kept = ", ".join(name for name in leaking if name in KEPT)
     if kept:
         more = say("churn_risk.leak.kept", columns=kept)
-        text = Said(f"{text} {more}", key_of(text))
+        text = together(text, more)
     finding = Finding("data", text, "warning")
     return Findings((finding,))
 

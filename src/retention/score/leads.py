@@ -18,20 +18,21 @@ import pandas as pd
 from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from retention.history.features import KEY, signing_features
+from retention.history.in_charge import rep_in
 from retention.history.money import monthly_money
 from retention.history.snapshots import month_of
 from retention.history.spells import DAY, whole_months
 from retention.numbers import Shown, between, quantity
 from retention.results import ALL, Estimate, Estimates, Finding
 from retention.score.model import EVENTS_A_FEATURE, ridge, room_for
-from retention.settings import Extra
-from retention.words import Said, key_of, say
+from retention.settings import LIMITS, Extra, Limits
+from retention.stats.intervals import tells, with_limits
+from retention.words import Said, say, together
 
 YEAR = 12  # months over which a client is to pay for itself
 MIN_CLIENTS = 60  # (ours) of whom the year is known
 # of clients by day of signing, on which the threshold is tested that the earlier ones gave
 LATER = 1 / 3
-OPEN_DAYS = 180  # (ours) a lead that was not signed in half a year is no longer open
 SMOOTH = 0.4  # share of clients that each point of the curve looks at
 DRAWS = 500
 SEED = 1
@@ -142,22 +143,16 @@ def tested(found: Worth) -> Threshold:
     """
     clients = found.clients
     n = len(clients)
-    rng = np.random.default_rng(SEED)
     spend = clients["monthly_ad_spend"].to_numpy(float)
     worth = clients["worth"].to_numpy(float)
-    resamples = (rng.integers(0, n, n) for _ in range(DRAWS))
-    draws = [break_even_spend(spend[rows], worth[rows]) for rows in resamples]
-    limits = [0.025, 0.975]
-    low, high = np.quantile(draws, limits, method="nearest")
     order = clients["start_date"].rank(method="first")
     early = (order <= n * (1 - LATER)).to_numpy()
     limit = break_even_spend(spend[early], worth[early])
     later = clients[~early]
     declined = later[later["monthly_ad_spend"] < limit]
     good = declined[declined["good"]]
-    point = break_even_spend(spend, worth)
     return Threshold(
-        spend=(point, float(low), float(high)),
+        spend=_with_limits(clients),
         clients=n,
         early=limit,
         later=len(later),
@@ -166,6 +161,39 @@ def tested(found: Worth) -> Threshold:
         good=len(good),
         good_worth=float(good["worth"].sum()),
     )
+
+
+def _with_limits(clients: pd.DataFrame) -> tuple[float, float, float]:
+    """The spend under which clients do not pay for themselves, with its 95 % interval: by resampled
+    clients or by the rep at signing, the wider (`intervals.with_limits`).
+    """
+    n = len(clients)
+    spend = clients["monthly_ad_spend"].to_numpy(float)
+    worth = clients["worth"].to_numpy(float)
+    rng = np.random.default_rng(SEED)
+    everybody = np.arange(n)
+    chosen = [everybody, *(rng.integers(0, n, n) for _ in range(DRAWS))]
+    reps = _at_signing(clients)
+    names = sorted({*reps} - {""})
+    chosen += [np.flatnonzero(reps != name) for name in names]
+    sizes = np.array([np.sum(reps == name) for name in names], dtype=float)
+    drawn = [break_even_spend(spend[rows], worth[rows]) for rows in chosen]
+    values = np.array(drawn)
+    point, low, high = with_limits(values, sizes, "money")
+    return point, low, high
+
+
+def _at_signing(clients: pd.DataFrame) -> np.ndarray:
+    """The rep in charge of each client when it signed, (n,), "" for nobody; none where reps are not
+    on record, or too few to tell.
+    """
+    nobody = np.full(len(clients), "", dtype=object)
+    if "reps" not in clients:
+        return nobody
+    first_month = pd.Series(1, clients.index)
+    reps = rep_in(clients["reps"], first_month)
+    counts = pd.Series(reps)[reps != ""].value_counts()
+    return reps if tells(counts.to_numpy(float)) else nobody
 
 
 def threshold(found: Worth) -> Estimates:
@@ -208,7 +236,7 @@ def threshold_words(found: Worth, currency: str = "") -> Finding:
         counted=found.counted,
     )
     later = say("churn_risk.signing.tested", declined=limits.declined, good=limits.good)
-    said = Said(f"{text} {later}", key_of(text))
+    said = together(text, later)
     return Finding("D1", said)
 
 
@@ -247,6 +275,7 @@ def nurture(
     leads: pd.DataFrame | None,
     cutoff: dt.date,
     extra: Mapping[str, Extra] | None = None,
+    limits: Limits = LIMITS,
 ) -> pd.DataFrame:
     """Open leads with the probability that they pay for themselves in a year, and what to do.
 
@@ -255,7 +284,7 @@ def nurture(
     the whole lower limit of the threshold's interval are to nurture, above its upper limit to
     pursue, between them to look at; without a planned spend, to ask for it.
     """
-    open_ = _open(leads, cutoff)
+    open_ = _open(leads, cutoff, limits["open_lead_days"])
     if found.why or open_.empty:
         return pd.DataFrame()
     spend = open_["monthly_ad_spend"].astype(float)
@@ -282,8 +311,8 @@ def nurture_words(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(to_do=words)
 
 
-def _open(leads: pd.DataFrame | None, cutoff: dt.date) -> pd.DataFrame:
-    """The leads that were neither signed by the cut-off nor made too long ago."""
+def _open(leads: pd.DataFrame | None, cutoff: dt.date, days: float) -> pd.DataFrame:
+    """The leads that were neither signed by the cut-off nor made more than so many days before."""
     if leads is None:
         return pd.DataFrame()
     absent = {"signed_on", "monthly_ad_spend", "source"} - set(leads)
@@ -293,7 +322,7 @@ def _open(leads: pd.DataFrame | None, cutoff: dt.date) -> pd.DataFrame:
     age = since.dt.days
     signed_on = pd.to_datetime(leads["signed_on"])
     signed = signed_on <= pd.Timestamp(cutoff)
-    still_open = ~signed & age.between(0, OPEN_DAYS)
+    still_open = ~signed & age.between(0, days)
     return leads[still_open].reset_index(drop=True)
 
 

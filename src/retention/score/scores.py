@@ -7,7 +7,6 @@ which some of those at risk, drawn at random, are left alone.
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,19 +111,21 @@ def scores(
     spells: pd.DataFrame,
     made: Scorer | None,
     settings: Settings,
-    cutoff: dt.date,
+    standing: pd.DataFrame,
     reps: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Every client there and not under notice at the last month's end, most at stake first; empty
     without a model.
 
+    `standing`: the `margin` and the day to `act_by` of each active client, index client_id.
     `reps`: who is in charge of each client on the cut-off (`in_charge`), index client_id; blank
     without.
 
     Columns: `client_id, client, rep_id, risk, low, high` (probability of leaving by choice in the
     window, and the 95 % interval of the share who leave among clients scored like this one, which
     need not hold the client's own risk), `months_to_renewal, act_by, margin_a_month, at_stake`
-    (risk times the margin of `worth_months`; the fee where hours are not known), `contact` (yes or
+    (risk times the margin of `worth_months`; of a new client the margin so far, and the fee where
+    hours are not known), `contact` (yes or
     no: within capacity), `reasons`.
     """
     if made is None:
@@ -133,14 +134,13 @@ def scores(
     odds = _odds(made.way, now)
     whose = _who(now, spells, reps)
     table = whose.join(_risks(made, now, odds))
-    last_day = pd.Timestamp(cutoff)
-    act_by = _act_by(now, settings.risk.gap, settings.notice_days, last_day)
-    margin = table["risk"] * now[WORTH]
-    at_stake = margin * settings.risk.worth_months
+    stand = standing.reindex(now["client_id"]).reset_index(drop=True)
+    margin = stand["margin"].astype(float).fillna(now[WORTH])
+    at_stake = table["risk"] * margin * settings.risk.worth_months
     table = table.assign(
         months_to_renewal=now["months_to_renewal"],
-        act_by=act_by.dt.strftime("%Y-%m-%d"),
-        margin_a_month=now[WORTH].round(2),
+        act_by=pd.to_datetime(stand["act_by"]).dt.strftime("%Y-%m-%d"),
+        margin_a_month=margin.round(2),
         at_stake=at_stake.round(2),
         reasons=_reason_words(_reasons(made, now, odds), len(now)),
     )
@@ -200,37 +200,6 @@ def _ordered(table: pd.DataFrame, settings: RiskSettings) -> pd.DataFrame:
     wanted = (ranked.index < settings.capacity) & pays
     ranked.insert(len(ranked.columns) - 1, "contact", np.where(wanted, "yes", "no"))
     return ranked
-
-
-def _act_by(now: pd.DataFrame, gap: int, notice_days: int, cutoff: pd.Timestamp) -> pd.Series:
-    """The last day to change a client's mind: before its notice would be due, or as the window
-    opens if always free.
-    """
-    first_of_month = pd.Series(1, now.index)
-    opens = _day(now["month"] + gap, first_of_month)
-    own = now["notice_days"].astype(float)
-    notice = own.fillna(notice_days)
-    early = pd.to_timedelta(
-        notice + 1, unit="D"
-    )  # the last paid day is the one before the term turns
-    month = now["month"] + now["months_to_renewal"]
-    turn = month + (now["turn_day"] == 1)
-    due = _day(turn, now["turn_day"]) - early
-    next_due = _day(turn + now["term_months"], now["turn_day"])
-    due = due.where(due > cutoff, next_due - early)
-    month_end = opens + pd.offsets.MonthEnd(0)
-    return due.where(now["monthly"] == 0, month_end)
-
-
-def _day(month: pd.Series, day: pd.Series) -> pd.Series:
-    """The day of a month (counted from the year 0), or the month's last where it has no such
-    day.
-    """
-    first = pd.to_datetime(
-        {"year": month.astype(int) // 12, "month": month.astype(int) % 12 + 1, "day": 1}
-    )
-    day_of_month = np.minimum(day, first.dt.days_in_month)
-    return first + pd.to_timedelta(day_of_month - 1, unit="D")
 
 
 def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
@@ -310,25 +279,29 @@ def _evidence(reason: Any) -> str:
     return say("churn_risk.reason.value", feature=feature, value=value)
 
 
-def monday(table: pd.DataFrame, names: pd.Series, rows: int = 15) -> pd.DataFrame:
-    """The first rows of the scores as a team reads them; `names` of the reps by their ids.
+def monday(
+    table: pd.DataFrame, names: pd.Series, chosen: pd.DataFrame, rows: int = 15
+) -> pd.DataFrame:
+    """The first rows of the scores as a team reads them; `names` of the reps by their ids, `chosen`
+    what is done about each client and by when, in the order of the list to act on (`client_id,
+    to_do, due`).
 
-    Columns: `client, rep, risk, of_100` (how many of 100 clients scored like this leave), `act_by,
-    at_stake, contact, reasons`.
+    Columns: `client, rep, risk, of_100` (how many of 100 clients scored like this leave), `due,
+    to_do, at_stake, reasons`.
     """
     if table.empty:
         return table
-    top = table.head(rows)
+    top = chosen.merge(table, on="client_id").head(rows)
     of_100 = [Shown(_of_100("churn_risk.list.of_100", row), row.risk) for row in top.itertuples()]
     return pd.DataFrame(
         {
             "client": top["client"],
+            "due": pd.to_datetime(top["due"]),
+            "to_do": top["to_do"],
             "rep": [names.get(who, who) for who in top["rep_id"]],
             "risk": top["risk"],
             "of_100": of_100,
-            "act_by": pd.to_datetime(top["act_by"]),
             "at_stake": top["at_stake"],
-            "contact": top["contact"],
             "reasons": top["reasons"],
         }
     )
@@ -338,13 +311,6 @@ def _of_100(key: str, row: Any) -> str:
     """The text of this id with the limits of the row's interval, clients in a hundred."""
     low = 100 * row.low
     return say(key, low=low, high=100 * row.high)
-
-
-def monday_caption(currency: str) -> str:
-    """The caption of `monday`, with the currency where it is known."""
-    if currency:
-        return say("churn_risk.list.caption_in", currency=currency)
-    return say("churn_risk.list.caption")
 
 
 def about_interval(table: pd.DataFrame) -> Finding:

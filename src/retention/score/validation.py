@@ -29,7 +29,7 @@ from retention.score.model import (
 from retention.score.net_benefit import CUTS, GRID, ahead_from, benefit_ahead, pays_from
 from retention.score.resampling import MODEL, log_losses, of_sums
 from retention.settings import RiskSettings
-from retention.words import Said, key_of, say
+from retention.words import Said, say, together
 
 # (ours) clients who left, and months, on which a model is tested at least where there are more
 ENOUGH, YEAR = 1000, 12
@@ -157,7 +157,7 @@ class Judgement:
             return Finding("risk", "")
         text = _ahead_words(*ahead_from(self.predictions))
         pays = say("churn_risk.ahead.pays", pays=self.pays)
-        said = Said(f"{text} {pays}", key_of(text))
+        said = together(text, pays)
         return Finding("risk", said)
 
     def answer(self) -> Finding:

@@ -26,12 +26,9 @@ from retention.history.panel import Panel
 from retention.history.spells import DAY, add_months, whole_months
 from retention.numbers import between
 from retention.results import Estimate, Estimates, Finding
-from retention.settings import study_plan
+from retention.settings import LIMITS, Limits
 from retention.words import Said, say, together
 
-_PLAN = study_plan()["thresholds"]
-CALL_DAYS = int(_PLAN["call_days"]["value"])  # STUDY C7
-VISIT_DAYS = 7 * int(_PLAN["visit_weeks"]["value"])  # STUDY C8
 FACE = ("visit", "event")
 ANALYST = "analyst"
 LANDMARK_DAYS = 92  # three months on record: METHODS 5
@@ -62,7 +59,7 @@ def served_months(panel: Panel) -> pd.DataFrame:
     )
 
 
-def as_of(
+def newest_by(
     at: pd.DataFrame, rows: pd.DataFrame, day: str, back: int = 0, by: str = "client_id"
 ) -> pd.DataFrame:
     """For each of the days `at`, or `back` days earlier, the last of the rows by then; `n`: how
@@ -91,19 +88,26 @@ def as_of(
 
 def lately(at: pd.DataFrame, rows: pd.DataFrame, day: str, days: int) -> np.ndarray:
     """How many of the rows fell in so many days up to each of the days `at`, shape (len(at),)."""
-    before = as_of(at, rows, day, days)["n"]
-    return (as_of(at, rows, day)["n"] - before).to_numpy(float)
+    before = newest_by(at, rows, day, days)["n"]
+    return (newest_by(at, rows, day)["n"] - before).to_numpy(float)
 
 
 def days_since(at: pd.DataFrame, rows: pd.DataFrame, day: str) -> np.ndarray:
     """Days from the last of the rows, or from signing, to each of the days `at`."""
-    newest = as_of(at, rows, day)["last"]
+    newest = newest_by(at, rows, day)["last"]
     last = newest.set_axis(at.index).fillna(at["start_date"])
     ago = at["day"] - last.clip(lower=at["start_date"])
     return np.asarray(ago.dt.days, float)
 
 
-def factors(at: pd.DataFrame, tables: Tables) -> dict[tuple[str, str], np.ndarray]:
+def visit_days(limits: Limits) -> float:
+    """Days in which a remote client is to be met once."""
+    return 7 * limits["visit_weeks"]
+
+
+def factors(
+    at: pd.DataFrame, tables: Tables, limits: Limits = LIMITS
+) -> dict[tuple[str, str], np.ndarray]:
     """Everything that is looked at, by study row and id (`factor_words`): its values on the days
     `at`, as far as the tables go.
 
@@ -118,7 +122,8 @@ def factors(at: pd.DataFrame, tables: Tables) -> dict[tuple[str, str], np.ndarra
         if rows is not None and len(rows):
             first = at["start_date"].clip(lower=rows[day].min())
             known = at["day"] >= first + LANDMARK_DAYS * DAY
-            found |= {key: np.where(known, values, np.nan) for key, values in make(at, rows)}
+            made = make(at, rows, limits)
+            found |= {key: np.where(known, values, np.nan) for key, values in made}
     return found
 
 
@@ -137,7 +142,7 @@ def _with_people_gone(tables: Tables) -> Tables:
 Values = Iterator[tuple[tuple[str, str], np.ndarray]]
 
 
-def _of_load(at: pd.DataFrame, assignments: pd.DataFrame) -> Values:
+def _of_load(at: pd.DataFrame, assignments: pd.DataFrame, limits: Limits) -> Values:
     if assignments["role"].eq(ANALYST).any():
         yield ("C6", LOAD), analyst_load(at, assignments)["load"].to_numpy(float)
 
@@ -155,19 +160,19 @@ def analyst_load(at: pd.DataFrame, assignments: pd.DataFrame) -> pd.DataFrame:
     as_reps = rows.assign(role=REP)
     who = reps_on(asked, "day", as_reps).fillna("")
     mine = asked.assign(staff_id=who)
-    started = as_of(mine, rows, "from_date", by="staff_id")
+    started = newest_by(mine, rows, "from_date", by="staff_id")
     begun = started["n"]
-    ended = as_of(mine, rows, "to_date", 1, by="staff_id")
+    ended = newest_by(mine, rows, "to_date", 1, by="staff_id")
     over = ended["n"]
     running = (begun - over).where(who != "")
     return pd.DataFrame({"analyst": who, "load": running})
 
 
-def _of_meetings(at: pd.DataFrame, meetings: pd.DataFrame) -> Values:
+def _of_meetings(at: pd.DataFrame, meetings: pd.DataFrame, limits: Limits) -> Values:
     kind = meetings["kind"]
     day = "held_on"
     yield (("C7", "calls"), lately(at, meetings[kind == "call"], day, QUARTER))
-    yield (("C7", "silence"), days_since(at, meetings[kind != "report"], day) > CALL_DAYS)
+    yield (("C7", "silence"), days_since(at, meetings[kind != "report"], day) > limits["call_days"])
     if "recap_sent" in meetings and meetings["recap_sent"].notna().any():
         sent = meetings[meetings["recap_sent"].notna()]
         asked = lately(at, sent, day, HALF)
@@ -177,13 +182,13 @@ def _of_meetings(at: pd.DataFrame, meetings: pd.DataFrame) -> Values:
         yield ("C7", "recaps"), share
     face = meetings[kind.isin(FACE)]
     if len(face):
-        far = days_since(at, face, day) > VISIT_DAYS
+        far = days_since(at, face, day) > visit_days(limits)
         yield ("C8", "not_met"), far
         if "remote" in at:
             yield ("C8", "not_met_remote"), np.where(yes(at["remote"]), far, np.nan)
 
 
-def _of_requests(at: pd.DataFrame, requests: pd.DataFrame) -> Values:
+def _of_requests(at: pd.DataFrame, requests: pd.DataFrame, limits: Limits) -> Values:
     if "in_scope" in requests and requests["in_scope"].notna().any():
         inside = yes(requests["in_scope"], True)
         outside = requests[~inside]
@@ -194,12 +199,12 @@ def _of_requests(at: pd.DataFrame, requests: pd.DataFrame) -> Values:
             yield ("C9", "free_work"), lately(at, free, day, QUARTER)
 
 
-def factor_words(name: str) -> Said:
+def factor_words(name: str, limits: Limits = LIMITS) -> Said:
     """What a factor is called, by its id."""
     if name == "silence":
-        return say("service.factor.silence", days=CALL_DAYS)
+        return say("service.factor.silence", days=int(limits["call_days"]))
     if name in ("not_met", "not_met_remote"):
-        return say(f"service.factor.{name}", weeks=VISIT_DAYS // 7)
+        return say(f"service.factor.{name}", weeks=int(limits["visit_weeks"]))
     return say(f"service.factor.{name}")
 
 
@@ -208,7 +213,7 @@ def way_words(way: str) -> Said:
     return say(f"service.way.{way}")
 
 
-def contrasts(panel: Panel, tables: Tables) -> dict[tuple[str, str], Ways]:
+def contrasts(panel: Panel, tables: Tables, limits: Limits = LIMITS) -> dict[tuple[str, str], Ways]:
     """For each factor (`factors`) the log ratio of leaving, in up to three ways: ALIKE, RATED and
     OWN.
 
@@ -226,7 +231,7 @@ def contrasts(panel: Panel, tables: Tables) -> dict[tuple[str, str], Ways]:
         pd.MultiIndex.from_arrays([rows["row"], newest])
     )
     found = {}
-    for (study_row, name), values in factors(at, tables).items():
+    for (study_row, name), values in factors(at, tables, limits).items():
         usual = _mean_before(values, at["row"])
         taken = {"factor": values, "usual": usual, "change": values - usual}
         columns = {
@@ -237,7 +242,7 @@ def contrasts(panel: Panel, tables: Tables) -> dict[tuple[str, str], Ways]:
         if name == LOAD and assigned is not None:  # the analyst, not the rep, is shared
             analysts = analyst_load(at, assigned)["analyst"].to_numpy(object)
             own = own.assign(rep=analysts[place])
-        found[study_row, name] = _ways(own, name)
+        found[study_row, name] = _ways(own, factor_words(name, limits))
     return found
 
 
@@ -250,9 +255,8 @@ def _mean_before(values: np.ndarray, by: pd.Series) -> np.ndarray:
     return (before["sum"] / number).to_numpy(float)
 
 
-def _ways(rows: pd.DataFrame, name: str) -> Ways:
+def _ways(rows: pd.DataFrame, words: Said) -> Ways:
     """The contrast of a factor in each way that can be computed; none where too few left."""
-    words = factor_words(name)
     plain = ("factor",)
     past = ("usual", "change")
     unrated = rows.drop(columns="silent")
@@ -283,7 +287,7 @@ def _level(found: Mapping[tuple[str, str], Ways]) -> float:
     return 1 - 0.05 / max(len(found), 1)
 
 
-def estimates(found: Mapping[tuple[str, str], Ways]) -> Estimates:
+def estimates(found: Mapping[tuple[str, str], Ways], limits: Limits = LIMITS) -> Estimates:
     """Ratios of leaving, every factor in every way; intervals widened for their number
     (Bonferroni).
     """
@@ -293,14 +297,14 @@ def estimates(found: Mapping[tuple[str, str], Ways]) -> Estimates:
         for way, contrast in ways.items():
             ratio = _ratio(contrast, level)
             counts = (contrast.n_clients, contrast.n_events)
-            words = factor_words(name)
+            words = factor_words(name, limits)
             row = Estimate.of(study_row, words, way_words(way), ratio, "ratio", counts)
             rows.append(replace(row, level=level))
     caption = say("service.factors.caption", factors=len(found))
     return Estimates(tuple(rows), caption)
 
 
-def words(found: Mapping[tuple[str, str], Ways]) -> Finding:
+def words(found: Mapping[tuple[str, str], Ways], limits: Limits = LIMITS) -> Finding:
     """What stands out when all factors are looked at together, in sentences that claim no more than
     that.
     """
@@ -311,7 +315,7 @@ def words(found: Mapping[tuple[str, str], Ways]) -> Finding:
     names = []
     for (name, contrast), stands_out in zip(known.items(), out, strict=True):
         if stands_out:
-            named = _named(name, contrast, _level(found))
+            named = _named(factor_words(name, limits), contrast, _level(found))
             names.append(named)
     if names:
         listed = "; ".join(names)
@@ -335,12 +339,12 @@ def _best_ways(found: Mapping[tuple[str, str], Ways]) -> dict[str, Contrast]:
 
 def _stands_out(rows: Sequence[Contrast]) -> np.ndarray:
     """Which contrasts stand out from luck, all looked at together (Benjamini-Hochberg)."""
-    chances = [2 * stats.norm.sf(abs(contrast.theta / contrast.se)) for contrast in rows]
+    chances = [contrast.chance for contrast in rows]
     tests = multipletests(chances, alpha=FALSE_SHARE, method="fdr_bh")
     return np.asarray(tests[0])
 
 
-def _named(name: str, contrast: Contrast, level: float) -> Said:
+def _named(factor: Said, contrast: Contrast, level: float) -> Said:
     ratio, low, high = _ratio(contrast, level)
     interval = between(low, high, "ratio")
-    return say("service.factors.one", factor=factor_words(name), ratio=ratio, interval=interval)
+    return say("service.factors.one", factor=factor, ratio=ratio, interval=interval)

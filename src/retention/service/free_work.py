@@ -13,7 +13,7 @@ from retention.history.in_charge import last_rep
 from retention.history.panel import Panel
 from retention.history.spells import DAY, add_months
 from retention.results import ALL, Estimate, Estimates
-from retention.service.contact import as_of, served_months
+from retention.service.contact import newest_by, served_months
 from retention.service.loyalty import mean_of
 from retention.stats.intervals import Weights, leaving_out
 from retention.words import say
@@ -43,7 +43,7 @@ def month_pairs(panel: Panel, requests: pd.DataFrame) -> pd.DataFrame:
         "all": requests,
     }
     n = {
-        kind: as_of(at, rows, day)["n"] - as_of(before, rows, day)["n"]
+        kind: newest_by(at, rows, day)["n"] - newest_by(before, rows, day)["n"]
         for kind, rows in kinds.items()
     }
     conditions = [n["free"] > 0, n["charged"] > 0]

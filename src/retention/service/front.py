@@ -18,10 +18,11 @@ def answer(rows: pd.DataFrame, cutoff: pd.Timestamp, do: str = "") -> Answer:
     """The score of the last waves with the study's band (C1, C2), and whom to call (`do`)."""
     table = nps.today(rows, cutoff)
     if table.empty:
-        return Answer("C1", say("service.front.nobody"), do=do)
+        return Answer("C1", say("service.front.nobody", months=nps.RECENT), do=do)
     row = table.iloc[0]
     band = nps.band_words(nps.band(row["nps"]))
-    title = say("service.front.title", nps=round(row["nps"]), band=band)
+    about = {"nps": round(row["nps"]), "band": band, "months": nps.RECENT}
+    title = say("service.front.title", **about)
     evidence = say(
         "service.front.evidence",
         interval=between(round(row["low"]), round(row["high"]), "count"),

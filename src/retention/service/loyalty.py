@@ -18,7 +18,7 @@ from retention.history.measures import DETRACTOR
 from retention.history.panel import Panel
 from retention.history.spells import CLIENT, UNKNOWN, whole_months
 from retention.results import Estimate, Estimates
-from retention.settings import study_plan
+from retention.settings import LIMITS, Limits, study_plan
 from retention.stats.curves import MIN_AT_RISK, after, kaplan_meier, known_through
 from retention.stats.intervals import ratio_by_rep, share_limits
 from retention.words import say
@@ -26,8 +26,7 @@ from retention.words import say
 TURN = 3  # months after a detractor's answer in which its rep may change
 LATER = 6  # further months in which it may answer anew
 YEAR = 12
-CLOSE_DAYS = 90  # (ours) a lead counts as closed if it signs within so many days
-PUBLISHED_RATIO = float(study_plan()["thresholds"]["referral_close_ratio"]["value"])  # STUDY C3
+PUBLISHED_RATIO = float(study_plan()["C3"]["published_close_ratio"])  # STUDY C3
 REFERRAL = "referral"
 COLD = "cold"
 CHANGED, SAME = ("changed", "same")  # the rep, since the answer
@@ -140,22 +139,22 @@ def recovery(panel: Panel) -> Estimates:
     return Estimates(tuple(made), say("service.recovery.caption"))
 
 
-def close_rates(leads: pd.DataFrame | None, cutoff: pd.Timestamp) -> pd.DataFrame:
-    """Leads and signings within the days by source, of leads old enough to tell: index source;
+def close_rates(
+    leads: pd.DataFrame | None, cutoff: pd.Timestamp, limits: Limits = LIMITS
+) -> pd.DataFrame:
+    """Leads and signings within `close_days` by source, of leads old enough to tell: index source;
     `leads, signed`.
     """
     if leads is None or not {"source", "signed_on"} <= {*leads.columns}:
         return pd.DataFrame(columns=["leads", "signed"])
-    rows = leads[
-        leads["source"].notna() & (leads["created_on"] <= cutoff - pd.Timedelta(days=CLOSE_DAYS))
-    ]
+    within = limits["close_days"]
+    old_enough = leads["created_on"] <= cutoff - pd.Timedelta(days=within)
+    rows = leads[leads["source"].notna() & old_enough]
     days = rows["signed_on"] - rows["created_on"]
-    signed = days.dt.days <= CLOSE_DAYS
-    return (
-        rows.assign(leads=1, signed=signed)
-        .groupby(rows["source"].str.lower())[["leads", "signed"]]
-        .sum()
-    )
+    signed = days.dt.days <= within
+    rows = rows.assign(leads=1, signed=signed)
+    by_source = rows.groupby(rows["source"].str.lower())
+    return by_source[["leads", "signed"]].sum()
 
 
 def close_ratio(rates: pd.DataFrame) -> list[Estimate]:
@@ -178,7 +177,9 @@ def close_ratio(rates: pd.DataFrame) -> list[Estimate]:
     return found
 
 
-def by_source(rates: pd.DataFrame, spells: pd.DataFrame, snapshots: pd.DataFrame) -> Estimates:
+def by_source(
+    rates: pd.DataFrame, spells: pd.DataFrame, snapshots: pd.DataFrame, limits: Limits = LIMITS
+) -> Estimates:
     """By source: the share of leads that sign, the share of clients with you after a year, and
     margin a month (C3).
     """
@@ -191,18 +192,25 @@ def by_source(rates: pd.DataFrame, spells: pd.DataFrame, snapshots: pd.DataFrame
         name: spells[(source == name).fillna(False)]
         for name in sorted({*rates.index, *source.dropna()})
     }
-    rows = [row for name, part in parts.items() for row in _of_source(name, rates, part, snapshots)]
+    rows: list[Estimate] = []
+    for name, part in parts.items():
+        if name in rates.index:
+            rows.append(_closed(name, rates, limits))
+        rows += _of_source(name, part, snapshots)
     rows[1:1] = close_ratio(rates)
     return Estimates(tuple(rows), say("service.sources.caption"))
 
 
-def _of_source(
-    name: str, rates: pd.DataFrame, part: pd.DataFrame, snapshots: pd.DataFrame
-) -> Iterator[Estimate]:
-    if name in rates.index:
-        signed, n = (int(rates.loc[name, column]) for column in ("signed", "leads"))
-        counted = np.arange(n) < signed
-        yield share_of("C3", say("service.sources.signed", days=CLOSE_DAYS), name, counted)
+def _closed(name: str, rates: pd.DataFrame, limits: Limits) -> Estimate:
+    """The share of a source's leads that signed within `close_days`."""
+    signed, n = (int(rates.loc[name, column]) for column in ("signed", "leads"))
+    counted = np.arange(n) < signed
+    within = say("service.sources.signed", days=int(limits["close_days"]))
+    return share_of("C3", within, name, counted)
+
+
+def _of_source(name: str, part: pd.DataFrame, snapshots: pd.DataFrame) -> Iterator[Estimate]:
+    """Whether clients of a source are still there after a year, and what they leave a month."""
     outcome = follow_up(part) if len(part) else None
     if outcome is not None and known_through(outcome, MIN_AT_RISK) >= YEAR:
         curve = after(kaplan_meier(outcome), YEAR)

@@ -22,7 +22,7 @@ from retention.settings import study_plan
 from retention.stats.intervals import FEWEST_REPS, ratio_by_rep
 from retention.words import Said, say, together
 
-EDGES = tuple(float(edge) for edge in study_plan()["thresholds"]["nps_bands"]["value"])  # STUDY C2
+EDGES = tuple(float(edge) for edge in study_plan()["C2"]["nps_bands_from"])  # STUDY C2
 BANDS = ("bad", "needs_work", "good", "unicorn")
 RECENT = 3  # months of waves that make up the score of today, each client once
 DRAWS = 4000
@@ -321,13 +321,17 @@ def by_month(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_quarter(rows: pd.DataFrame) -> pd.DataFrame:
-    """What clients answered in each quarter, oldest first: `quarter, promoters, passives,
-    detractors, answered, nps`; quarters that nobody answered are left out.
+    """What clients answered in each quarter, each client once with its last answer, oldest first:
+    `quarter, promoters, passives, detractors, answered, nps`; quarters that nobody answered are
+    left out.
     """
     columns = ["quarter", *COUNTS, "answered", "nps"]
     if rows.empty:
         return pd.DataFrame(columns=columns)
-    table = tally(rows.assign(quarter=rows["wave"].dt.asfreq("Q")), "quarter").reset_index()
+    rows = rows.assign(quarter=rows["wave"].dt.asfreq("Q"), known=rows["nps"].notna())
+    order = rows.sort_values(["known", "answered_on"], kind="stable")
+    once = order.drop_duplicates(["client_id", "quarter"], keep="last")
+    table = tally(once, "quarter").reset_index()
     return table.loc[table["answered"] > 0, columns]
 
 

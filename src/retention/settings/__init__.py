@@ -6,7 +6,7 @@ setting never goes unnoticed.
 """
 
 from retention.settings.load import OPEN, project_root, resolve
-from retention.settings.plan import study_plan
+from retention.settings.plan import LIMITS, Limits, study_plan
 from retention.settings.shape import (
     ALL_HISTORY,
     NOTICE_DAYS,
@@ -26,6 +26,7 @@ from retention.settings.tables import Extra, FileSettings, TableSettings
 
 __all__ = [
     "ALL_HISTORY",
+    "LIMITS",
     "NOTICE_DAYS",
     "OPEN",
     "PAUSE_DAYS",
@@ -33,6 +34,7 @@ __all__ = [
     "DateSettings",
     "Extra",
     "FileSettings",
+    "Limits",
     "PrivacySettings",
     "ResultsSettings",
     "RiskSettings",

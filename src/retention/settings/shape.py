@@ -9,9 +9,16 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from retention.settings.plan import study_plan
+from retention.settings.plan import LIMITS, SECTIONS, Limits, shipped
 from retention.settings.tables import Day, Source, Strict, TableSettings
 
 ALL_HISTORY = "all history"
@@ -195,14 +202,15 @@ class Settings(Strict):
     dates: DateSettings = DateSettings()
     known_from: dict[str, dict[str, Day]] = Field(default_factory=dict)
     plan: dict[str, ClaimChange] = Field(default_factory=dict)
+    thresholds: dict[str, float] = Field(default_factory=dict)
     portfolio: dict[str, float] = Field(default_factory=dict)
     privacy: PrivacySettings = PrivacySettings()
     base: Path = Path()
 
-    @field_validator("portfolio")
+    @field_validator(*SECTIONS)
     @classmethod
-    def _known_thresholds(cls, values: dict[str, float]) -> dict[str, float]:
-        known = study_plan()["portfolio"]
+    def _known_thresholds(cls, values: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        known = shipped(str(info.field_name))
         for name in (name for name, value in values.items() if name not in known or not value > 0):
             near = "".join(
                 f"; did you mean {other!r}?" for other in difflib.get_close_matches(name, known, 1)
@@ -237,6 +245,13 @@ class Settings(Strict):
         """Whether end_date is the first day without service; it is then read as the day before."""
         return self.end_grace_days == 1
 
+    @property
+    def limits(self) -> Limits:
+        """The thresholds in force: the plan's, unless `[thresholds]` or `[portfolio]` says
+        otherwise.
+        """
+        return {**LIMITS, **self.thresholds, **self.portfolio}
+
     def table(self, name: str) -> TableSettings:
         """How the named table is read; defaults where nothing is said of it."""
         return self.tables.get(name, TableSettings())
@@ -266,8 +281,9 @@ def known_places() -> dict[str, tuple[str, ...]]:
     places: dict[str, tuple[str, ...]] = {}
     for name, place in _settings_of(Settings, ""):
         places[name] = (*places.get(name, ()), place)
-    for name in study_plan()["portfolio"]:
-        places[name] = (*places.get(name, ()), "portfolio")
+    for section in SECTIONS:
+        for name in shipped(section):
+            places[name] = (*places.get(name, ()), section)
     return places
 
 

@@ -101,10 +101,13 @@ class Extra(Strict):
 
 
 class Ended(Strict):
-    """The column that says whether a client has left, and the value that means yes."""
+    """The column that says whether a client has left, and the values that mean yes; where it has
+    more than one other value, those that mean no.
+    """
 
     column: str
-    true: str | int | bool
+    true: str | int | bool | list[str]
+    false: list[str] = Field(default_factory=list)
 
 
 class TableSettings(Strict):
@@ -132,6 +135,7 @@ class TableSettings(Strict):
     strangers: Literal["refuse", "leave out"] = "refuse"
     repeated: Literal["add up", "keep newest"] | None = None
     tenure_months: str = ""
+    tenure_unit: Literal["months", "years"] | None = None  # said: parts of it are read too
     tenure_counts: Literal["begun", "completed"] | None = None
     ended: Ended | None = None
     snapshot_date: Day | None = None

@@ -70,7 +70,7 @@ def _curve(ax: Axes, steps: pd.DataFrame, month: int, look: dict[str, Any]) -> N
 
 def _numbers_below(ax: Axes, at_risk: pd.DataFrame) -> None:
     """Rows of counts under the axis: how many clients each point of the curve still rests on."""
-    points: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5, "va": "top"}
+    points: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "va": "top"}
     place = ax.get_xaxis_transform()
     ax.annotate(
         say("shown.chart.at_risk"), (0, 0), (0, -33), place, ha="left", color=SOFT, **points

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 from retention.contrast import NO_SPREAD
+from retention.stats.intervals import wilson
 from retention.stats.outcomes import Floats, Outcome, event_table, spread_by_rep
 
 MIN_AT_RISK = 10  # METHODS 6: a curve starts where at least ten clients are at risk
@@ -135,6 +136,40 @@ def restricted_mean(outcome: Outcome, horizon: float) -> tuple[float, float]:
     variance = np.sum(left[inside] ** 2 * d[inside] / risk)
     se = float(np.sqrt(variance))
     return float(areas.sum()), se
+
+
+def hazards(outcome: Outcome, last: int) -> pd.DataFrame:
+    """The share of those at risk who leave in each month of service up to `last`: `month, at_risk,
+    ended, hazard, low, high`.
+
+    Wilson's 95 % interval, or that by rep on the logit scale, the wider. NaN where nobody is at
+    risk.
+    """
+    months = np.arange(1, last + 1)
+    at_risk = outcome.at_risk(months)
+    told = outcome.counted
+    gone = told.kind > 0
+    stops = told.stop[gone]
+    times = told.times[gone]
+    ended = [int(times[stops == month].sum()) for month in months]
+    frame = pd.DataFrame({"month": months, "at_risk": at_risk, "ended": ended})
+    there = frame["at_risk"].where(at_risk > 0)
+    hazard = frame["ended"] / there
+    spread = spread_by_rep([outcome], lambda counts: counts.pace(last))
+    reach = spread.reach(0.975)
+    inner = (hazard > 0) & (hazard < 1)
+    inside = hazard.where(inner).to_numpy(float)
+    half = reach / (inside * (1 - inside))
+    unknown = (math.nan, math.nan)
+    pairs = zip(ended, at_risk, strict=True)
+    limits = [wilson(e, int(n)) if n else unknown for e, n in pairs]
+    low, high = np.array(limits).T
+    logit = special.logit(inside)
+    lower = special.expit(logit - half)
+    upper = special.expit(logit + half)
+    low = np.fmin(low, lower)
+    high = np.fmax(high, upper)
+    return frame.assign(hazard=hazard, low=low, high=high)
 
 
 def cumulative_incidence(

@@ -126,6 +126,19 @@ def ratio_by_rep(part: Floats, whole: Floats, reps: Any) -> Spread:
     return leaving_out(without, counts[named].astype(float))
 
 
+def difference_by_rep(values: Floats, marks: Any, reps: Any) -> Spread:
+    """The spread of the difference of the means of marked values and others, (n,) each, as each
+    rep's are left out; NO_SPREAD where `reps` is None or does not tell.
+    """
+    if reps is None:
+        return NO_SPREAD
+    chosen = np.asarray(marks, dtype=bool)
+    once = np.ones((1, len(values)))
+    weights = Weights.of_rows(once, reps)
+    first, second = (weights[:, own].mean(values[own]) for own in (chosen, ~chosen))
+    return leaving_out((first - second)[1:], weights.sizes)
+
+
 NO_REPS: Floats = np.zeros(0)
 ON_LOG_SCALE = (
     "money",

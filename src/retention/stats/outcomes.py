@@ -177,6 +177,17 @@ class Counts:
         start = np.ones((len(pace), 1))
         return np.hstack([start, np.cumprod(1 - pace, axis=1)])
 
+    def pace(self, last: int) -> Floats:
+        """Share of those at risk who leave in months 1 to `last`, every kind of end counted; shape
+        (m, last), NaN where nobody is at risk.
+        """
+        left = self.ended.sum(axis=1)
+        unknown = np.full_like(left, np.nan)
+        pace = np.divide(left, self.at_risk, out=unknown, where=self.at_risk > 0)
+        short = max(last - pace.shape[1], 0)
+        longer = np.pad(pace, ((0, 0), (0, short)), constant_values=np.nan)
+        return longer[:, :last]
+
     def after(self, month: int) -> Floats:
         """Share still there just after a month, shape (m,)."""
         stay = self.stay

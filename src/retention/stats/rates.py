@@ -98,15 +98,39 @@ def rate_ratio(
     )
 
 
+def rate_limits(outcome: Outcome, level: float = 0.95) -> tuple[float, float]:
+    """The interval of ends per client-month: exact (Poisson), or by rep on the log scale, the
+    wider; NaN where nobody was there.
+
+    >>> low, high = rate_limits(Outcome.of(np.full(20, 5.0), np.arange(20) < 5, np.zeros(20)))
+    >>> round(low, 4), round(high, 4)
+    (0.0162, 0.1167)
+    """
+    if not outcome.months:
+        return math.nan, math.nan
+    ended = outcome.ended
+    tail = (1 + level) / 2
+    twice = 2 * ended
+    low = stats.chi2.ppf(1 - tail, twice) / 2 if ended else 0.0
+    high = stats.chi2.ppf(tail, twice + 2) / 2
+    spread = spread_by_rep([outcome], _log_rate)
+    factor = math.exp(spread.reach(tail)) if ended else 1.0
+    lower = min(low, ended / factor)
+    upper = max(high, ended * factor)
+    return lower / outcome.months, upper / outcome.months
+
+
+def _log_rate(counts: Counts) -> Floats:
+    """The log of a rate, a value for each rep left out."""
+    months = np.maximum(counts.at_risk.sum(axis=1), 1)
+    ended = counts.ended.sum(axis=(1, 2))
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(ended / months))
+
+
 def _log_rates(first: Counts, second: Counts) -> Floats:
     """The log ratio of two rates, a value for each rep left out."""
-    rates = [
-        part.ended.sum(axis=(1, 2)) / np.maximum(part.at_risk.sum(axis=1), 1)
-        for part in (first, second)
-    ]
-    with np.errstate(divide="ignore"):
-        first_log = np.log(rates[0])
-        return np.asarray(first_log - np.log(rates[1]))
+    return np.asarray(_log_rate(first) - _log_rate(second))
 
 
 def raw_ratio(row_id: str, group: str, first: Outcome, second: Outcome) -> Estimate:

@@ -19,14 +19,18 @@ _NOT_ZERO = re.compile("[1-9]")
 
 
 class Said(str):
-    """A text that knows its id (`key`), so that no decision depends on how it is worded."""
+    """A text that knows its id (`key`), so that no decision depends on how it is worded, and with
+    what it was filled in (`fields`).
+    """
 
     key: str
+    fields: Mapping[str, Any]
 
-    def __new__(cls, text: str, key: str = "") -> Self:
+    def __new__(cls, text: str, key: str = "", fields: Mapping[str, Any] | None = None) -> Self:
         """The text, with its id."""
         made = super().__new__(cls, text)
         made.key = key
+        made.fields = fields or {}
         return made
 
 
@@ -78,7 +82,20 @@ def say(key: str, /, **fields: Any) -> Said:
     if key not in texts():
         raise KeyError(f"no text is called {key!r}")
     values = ",".join(key_of(v) if isinstance(v, str) else str(v) for v in fields.values())
-    return Said(_FORMATTER.vformat(texts()[key], (), fields), f"{key}:{values}" if values else key)
+    text = _FORMATTER.vformat(texts()[key], (), fields)
+    return Said(text, f"{key}:{values}" if values else key, fields)
+
+
+def in_short(text: str) -> str:
+    """The same in a few words, where short.toml has them for the text's id; else empty.
+
+    >>> in_short(say("claims.why.beyond", smallest=1.25)), in_short("a name")
+    ('', '')
+    """
+    known = text if isinstance(text, Said) else Said("")
+    key = "short." + known.key.partition(":")[0]
+    can = key in texts() and set(fields_of(texts()[key])) <= set(known.fields)
+    return say(key, **known.fields) if can else ""
 
 
 def together(first: str, *more: str) -> Said:
@@ -87,7 +104,8 @@ def together(first: str, *more: str) -> Said:
     >>> together(say("claims.checks.planned"), "", "and so on").key
     'claims.checks.planned'
     """
-    return Said(" ".join(filter(None, (first, *more))), key_of(first))
+    fields = first.fields if isinstance(first, Said) else {}
+    return Said(" ".join(filter(None, (first, *more))), key_of(first), fields)
 
 
 @cache

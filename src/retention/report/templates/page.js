@@ -7,12 +7,24 @@ for (const box of document.querySelectorAll(".scroll")) {
   const heads = [...table.tHead.rows[0].cells], all = [...body.rows], said = document.createElement("p");
   said.className = "said";
   said.setAttribute("role", "status");
+  // Of a long table the first rows are shown, until it is asked for, sorted or searched.
+  const whole = () => { box.classList.remove("cut"); box.nextElementSibling?.matches(".whole") && box.nextElementSibling.remove() };
+  if (box.dataset.all) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "whole";
+    button.textContent = box.dataset.all;
+    button.onclick = () => { whole(); box.focus() };
+    box.classList.add("cut");
+    box.after(button);
+  }
   heads.forEach((head, place) => {
     const button = document.createElement("button"), name = head.textContent;
     button.type = "button";
     button.append(...head.childNodes);
     head.append(button);
     button.onclick = () => {
+      whole();
       const up = head.getAttribute("aria-sort") !== "ascending";
       const key = row => row.cells[place].dataset.sort, order = orders[head.dataset.sort];
       const known = all.filter(row => key(row)), blank = all.filter(row => !key(row));
@@ -29,13 +41,14 @@ for (const box of document.querySelectorAll(".scroll")) {
     label.className = "search";
     label.append("Search this table ", field);
     field.oninput = () => {
+      whole();
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       all.forEach(row => { const text = row.textContent.toLowerCase(); row.hidden = !words.every(word => text.includes(word)) });
       said.textContent = `${all.filter(row => !row.hidden).length} of ${all.length} rows`;
     };
     box.before(label);
   }
-  box.after(said);
+  (box.dataset.all ? box.nextElementSibling : box).after(said);
 }
 // A link to a part opens the fold that holds it.
 const unfold = () => {
@@ -51,14 +64,20 @@ unfold();
 for (const list of document.querySelectorAll(".acts")) {
   const tools = list.querySelector(".tools"), body = list.querySelector("tbody");
   if (!tools || !body) continue;
-  const owner = tools.querySelector("select"), soon = tools.querySelector("input"), copy = tools.querySelector(".copy");
+  const [owner, order] = tools.querySelectorAll("select"), soon = tools.querySelector("input"), copy = tools.querySelector(".copy");
   const chips = [...tools.querySelectorAll(".chips button")], count = tools.querySelector(".count");
   const all = [...body.rows], shown = () => [...body.rows].filter(row => !row.hidden);
   const filled = (words, fields) => words.replace(/\{(\w+)\}/g, (_, name) => fields[name]);
+  const heads = [...list.querySelectorAll("thead th")];
+  // A row is shown if it is the owner's, of the action and, if asked, due; each filter counts by the two others.
+  const mine = row => !owner.value || row.dataset.owner === owner.value;
+  const due = row => !soon.checked || "soon" in row.dataset;
+  const of = (row, action) => !action || row.dataset.do === action;
   const filter = () => {
     const action = chips.find(chip => chip.ariaPressed === "true").dataset.do;
-    all.forEach(row => row.hidden = !((!owner.value || row.dataset.owner === owner.value)
-      && (!action || row.dataset.do === action) && (!soon.checked || "soon" in row.dataset)));
+    all.forEach(row => row.hidden = !(mine(row) && due(row) && of(row, action)));
+    chips.forEach(chip => chip.querySelector("span").textContent = all.filter(row => mine(row) && due(row) && of(row, chip.dataset.do)).length);
+    tools.querySelector(".soon").textContent = all.filter(row => mine(row) && of(row, action) && "soon" in row.dataset).length;
     count.textContent = filled(count.dataset.words, {n: shown().length, of: all.length});
   };
   const asked = () => {
@@ -92,6 +111,11 @@ for (const list of document.querySelectorAll(".acts")) {
     filter();
   };
   soon.onchange = filter;
+  // On a phone the headings are not seen: what to sort by is chosen here, numbers from the highest on.
+  order.onchange = () => {
+    const head = heads[order.value], way = head.dataset.sort === "number" ? "descending" : "ascending";
+    do head.querySelector("button").click(); while (head.getAttribute("aria-sort") !== way);
+  };
   chips.forEach(chip => chip.onclick = () => { chips.forEach(other => other.ariaPressed = other === chip); filter() });
   addEventListener("hashchange", asked);
   tools.hidden = false;

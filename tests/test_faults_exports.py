@@ -1,0 +1,260 @@
+"""What exports were read wrong without a word (FAULTS R8, R9, R10, R12, R13): each is a question
+now, or a right answer.
+"""
+
+import tomllib
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from retention.cli import cli
+from retention.errors import ConfigError, DataError
+from retention.settings import resolve
+from retention.study import open_study
+
+HEAD = "Customer ID,Tenure in Months,Contract,Monthly Charge"
+
+
+def init(tmp_path: Path, text: str, name: str = "export.csv"):
+    """`init` on a file of that text; what it said comes back."""
+    (tmp_path / name).write_text(text)
+    out = tmp_path / "retention.toml"
+    return CliRunner().invoke(cli, ["init", str(tmp_path / name), "--out", str(out)])
+
+
+def clients(tmp_path: Path) -> dict:
+    """The section of the clients in the draft."""
+    return tomllib.loads((tmp_path / "retention.toml").read_text())["tables"]["clients"]
+
+
+def opened(tmp_path: Path, **answers: str):
+    """The study, once the open lines of the draft are answered."""
+    path = tmp_path / "retention.toml"
+    text = path.read_text().replace("confirmed = false", "confirmed = true")
+    for key, answer in answers.items():
+        assert f'{key} = "?"' in text, key
+        text = text.replace(f'{key} = "?"', f"{key} = {answer}")
+    path.write_text(text)
+    return open_study(config=str(path))
+
+
+def customers(*words: tuple[str, ...], head: str = "", tenure=lambda n: n, size=True) -> str:
+    """Sixty customers, a third of them gone; `words` are of those who left and of who stay."""
+    lines = [head]
+    for n in range(1, 61):
+        last = [pair[0] if n % 3 == 0 else pair[1 + n % (len(pair) - 1)] for pair in words]
+        term = "One year" if n % 2 else "Month-to-month"
+        lines.append(",".join([f"k{n}", str(tenure(n)), term, *([str(40 + n)] * size), *last]))
+    return "\n".join(lines) + "\n"
+
+
+LOOKALIKES = {
+    "flags of 1.0 and 0.0": customers(("1.0", "0.0"), head=HEAD + ",churned"),
+    "a status before the flag": customers(
+        ("Churned", "Stayed", "Joined"), ("Yes", "No"), head=HEAD + ",Customer Status,Churn Label"
+    ),
+    "a status of three words alone": customers(
+        ("Churned", "Stayed", "Joined"), head=HEAD + ",Customer Status"
+    ),
+    "an attrition flag": customers(
+        ("Attrited Customer", "Existing Customer"), head=HEAD + ",Attrition_Flag"
+    ),
+    "active, yes or no": customers(("No", "Yes"), head=HEAD + ",Is Active"),
+}
+
+
+@pytest.mark.parametrize("kind", LOOKALIKES)
+def test_R8_a_tenure_and_a_flag_are_seen_however_the_flag_is_written(kind, tmp_path):
+    done = init(tmp_path, LOOKALIKES[kind])
+    assert done.exit_code == 0 and done.output.count("to answer") == 1
+    assert "Further columns" not in (tmp_path / "retention.toml").read_text()  # the outcome
+    study = opened(tmp_path, snapshot_date="2024-12-31")
+    assert study.spells["ended"].sum() == 20 and len(study.spells) == 60
+
+
+def test_R8_a_status_of_other_words_than_those_named_is_refused(tmp_path):
+    init(tmp_path, LOOKALIKES["a status of three words alone"].replace("Joined", "Paused", 1))
+    path = tmp_path / "retention.toml"
+    path.write_text(
+        path.read_text().replace('false = ["Joined", "Paused", "Stayed"]', "false = []")
+    )
+    with pytest.raises(DataError, match="one other word"):
+        opened(tmp_path, snapshot_date="2024-12-31")
+
+
+def test_R8_a_tenure_in_years_is_not_taken_for_months(tmp_path):
+    text = customers(
+        ("Yes", "No"),
+        head="ID,Tenure (years),Contract,Charge,Churn",
+        tenure=lambda n: f"{n / 12:.2f}",
+    ).replace("Charge", "Monthly Charge")
+    init(tmp_path, text)
+    assert clients(tmp_path)["tenure_unit"] == "years"
+    study = opened(tmp_path, snapshot_date="2024-12-31")
+    starts = study.tables.frames["clients"].set_index("client_id")["start_date"]
+    assert starts["k1"] == pd.Timestamp(2024, 12, 1) and starts["k25"] == pd.Timestamp(2022, 12, 1)
+
+
+def test_R8_a_tenure_of_small_numbers_is_asked_about(tmp_path):
+    text = customers(("Yes", "No"), head="ID,tenure,Contract,MRR,Churn", tenure=lambda n: n % 9)
+    done = init(tmp_path, text)
+    assert "clients.tenure_unit" in done.output and clients(tmp_path)["tenure_unit"] == "?"
+
+
+def test_R8_whole_years_are_too_coarse(tmp_path):
+    text = customers(
+        ("Yes", "No"), head="ID,Years as client,Contract,MRR,Churn", tenure=lambda n: n
+    )
+    done = init(tmp_path, text)
+    assert done.exit_code == 2 and "too coarse" in done.output
+
+
+def test_R8_months_with_decimals_are_read_where_it_is_said_that_they_are_months(tmp_path):
+    text = customers(("Yes", "No"), head=HEAD + ",Churn", tenure=lambda n: n + 0.4)
+    init(tmp_path, text)
+    assert clients(tmp_path)["tenure_unit"] == "months"
+    study = opened(tmp_path, snapshot_date="2024-12-31")
+    starts = study.tables.frames["clients"].set_index("client_id")["start_date"]
+    assert starts["k1"] == pd.Timestamp(2024, 12, 1)  # stays: one whole month before the day
+    assert starts["k3"] == pd.Timestamp(2024, 9, 1)  # left in its fourth month
+    assert any("parts of months" in note for note in study.tables.notes)
+
+
+@pytest.mark.parametrize(
+    ("head", "size", "lacks"),
+    [
+        (HEAD.replace("Contract", "Remarks"), True, "contract_term_months"),
+        ("Customer ID,Tenure in Months,Contract", False, "monthly_ad_spend"),
+    ],
+)
+def test_R8_without_a_term_or_a_size_one_clear_question_is_asked(head, size, lacks, tmp_path):
+    done = init(tmp_path, customers(("Yes", "No"), head=head + ",Churn", size=size))
+    asked = [line for line in done.output.splitlines() if line.startswith("to answer")]
+    assert len(asked) == 2 and sum(lacks in line for line in asked) == 1
+
+
+def test_R8_a_flag_of_0_and_1_is_no_rep(tmp_path):
+    text = "client,start,left on,term,budget,Account Manager\n"
+    text += "".join(f"c{n},2024-0{n}-01,,1,500,{n % 2}\n" for n in range(1, 8))
+    text += "c9,2023-01-01,2024-03-31,1,500,1\n"
+    init(tmp_path, text)
+    assert "rep_id" not in clients(tmp_path)["columns"]
+
+
+DATED = "Account ID,{start},{end},Contract Term,{size}{more}\n"
+
+
+def dated(
+    start="Client Since", end="Churn Date", size="Monthly Retainer", more="", row=None
+) -> str:
+    """Forty engagements, half of them over, with headings of one's own; `row` adds cells."""
+    lines = [DATED.format(start=start, end=end, size=size, more=more)]
+    for n in range(40):
+        first = pd.Timestamp(2022, 1, 5) + pd.Timedelta(days=19 * n)
+        over = n % 2 == 0
+        last = first + pd.Timedelta(days=400 - 10 * n)
+        cells = [f"c{n}", f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}" if over else "", "1"]
+        lines.append(",".join([*cells, *row(n, over)]) + "\n")
+    return "".join(lines)
+
+
+def money(n: int, over: bool) -> list[str]:
+    return [str(901 + 13 * n)]
+
+
+@pytest.mark.parametrize("heading", ["Created At", "Create Date", "Created On", "Date Created"])
+def test_R9_the_day_of_a_record_is_no_start(heading, tmp_path):
+    done = init(tmp_path, dated(start=heading, row=money))
+    assert clients(tmp_path)["columns"]["start_date"] == "?"
+    assert "the day on which the record was made" in done.output
+
+
+AMOUNTS = {
+    "cents": (lambda n, over: [str(250_000 + 2500 * n) + "00"], "they may be cents"),
+    "today's, 0 of who left": (lambda n, over: ["0" if over else str(900 + n)], "today's amount"),
+    "a heading in cents": (lambda n, over: [str(90_123 + n)], "they may be cents"),
+}
+
+
+@pytest.mark.parametrize("kind", AMOUNTS)
+def test_R10_amounts_that_are_no_size_at_signing_are_asked_about(kind, tmp_path):
+    row, why = AMOUNTS[kind]
+    size = "MRR (cents)" if "heading" in kind else "MRR"
+    done = init(tmp_path, dated(size=size, row=row))
+    assert clients(tmp_path)["columns"]["monthly_ad_spend"] == "?" and why in done.output
+
+
+def test_R10_yearly_amounts_among_monthly_ones_are_asked_about(tmp_path):
+    def row(n: int, over: bool) -> list[str]:
+        return [str(901 + 13 * n), "year" if n % 3 == 0 else "month"]
+
+    done = init(tmp_path, dated(more=",Billing Interval", row=row))
+    assert clients(tmp_path)["columns"]["monthly_ad_spend"] == "?"
+    assert "different periods (month, year)" in done.output
+
+
+@pytest.mark.parametrize("end", ["Canceled At", "Cancellation Date", "Cancelled On"])
+def test_a_day_of_cancelling_is_asked_whether_it_is_notice(end, tmp_path):
+    done = init(tmp_path, dated(end=end, row=money))
+    text = (tmp_path / "retention.toml").read_text()
+    assert "dates.end: what" in done.output and tomllib.loads(text)["dates"] == {"end": "?"}
+    with pytest.raises(ConfigError, match="dates.end: still to be answered"):
+        resolve(config=str(tmp_path / "retention.toml"))
+
+
+def test_the_last_activity_is_no_end(tmp_path):
+    done = init(tmp_path, dated(end="Last Activity Date", row=money))
+    assert clients(tmp_path)["columns"]["end_date"] == "?" and done.exit_code == 2
+
+
+def test_status_columns_are_not_offered_as_known_at_signing(tmp_path):
+    def row(n: int, over: bool) -> list[str]:
+        gone = ["Lost", "F", "Price" if n % 4 else "Results"] if over else ["Active", "C", ""]
+        return [str(901 + 13 * n), *gone, "ab"[n % 2 if n % 5 else 0]]
+
+    init(tmp_path, dated(more=",Account Status,Segment,Loss,Region", row=row))
+    text = (tmp_path / "retention.toml").read_text()
+    offered = text.split("Further columns")[1]
+    assert '"Region"' in offered
+    assert '"Account Status"' not in offered and '"Segment"' not in offered
+    assert '"Loss"' not in offered
+
+
+def test_R13_the_words_of_a_closed_vocabulary_are_asked_about(tmp_path):
+    def row(n: int, over: bool) -> list[str]:
+        return [str(901 + 13 * n), "Too dear" if over else ""]
+
+    done = init(tmp_path, dated(more=",Churn Reason", row=row))
+    assert "clients.end_reason: 1 words that are not understood" in done.output
+    assert clients(tmp_path)["values"]["end_reason"] == {"Too dear": "?"}
+
+
+def test_R13_free_text_is_taken_for_no_vocabulary(tmp_path):
+    def row(n: int, over: bool) -> list[str]:
+        return [str(901 + 13 * n), f"They said {n}" if over else ""]
+
+    init(tmp_path, dated(more=",Churn Reason", row=row))
+    assert "end_reason" not in clients(tmp_path)["columns"]
+    assert "20 different texts" in (tmp_path / "retention.toml").read_text()
+
+
+def test_R13_evidence_is_read_in_the_order_and_style_that_the_file_settles(tmp_path):
+    text = "client,Client Since,Left On,Contract,Ad Budget / mo\n"
+    text += '1,02/21/2022,,M2M,"$1,650"\n2,03/04/2022,05/09/2023,M2M,"$2,400"\n3,01/02/2023,,M2M,"$950"\n'
+    init(tmp_path, text)
+    drafted = (tmp_path / "retention.toml").read_text()
+    assert "3 of 3 rows filled, 2022-02-21 to 2023-01-02" in drafted
+    assert "0 different" not in drafted
+
+
+def test_R12_a_word_that_reads_as_nothing_can_be_kept(tmp_path):
+    def row(n: int, over: bool) -> list[str]:
+        return [str(901 + 13 * n), "None" if n % 2 else "Law"]
+
+    init(tmp_path, dated(more=",industry", row=row))
+    path = tmp_path / "retention.toml"
+    path.write_text(path.read_text() + '\n[tables.clients.values.industry]\n"None" = "None"\n')
+    study = opened(tmp_path, cutoff="2024-06-30", records_begin='"all history"')
+    assert (study.tables.frames["clients"]["industry"] == "None").sum() == 20
