@@ -121,7 +121,9 @@ def test_who_waits_is_on_no_list_until_the_trial_is_over():
     scores = pd.DataFrame(
         {"client_id": list("ABC"), "risk": 0.5, "margin_a_month": 900.0, "contact": "yes"}
     )
-    scores = scores.assign(act_by=CUTOFF, reasons="", low=0.4, high=0.6, months_to_renewal=1, at_stake=1.0)
+    scores = scores.assign(
+        act_by=CUTOFF, reasons="", low=0.4, high=0.6, months_to_renewal=1, at_stake=1.0
+    )
     tables = {"clients": clients, "trials": rows}
     desk = Desk(Book(spells, tables, Settings(), CUTOFF), scores)
     lists = registry.made(desk)

@@ -118,7 +118,7 @@ def as_of(name: str, rows: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
     first = table.columns[0].known
     for day in (first, *BEGINS):
         if day in rows:
-            rows = rows[~(rows[day] > last)]
+            rows = rows[~(pd.to_datetime(rows[day]) > last)]
     later = {column: day for column, day in days.items() if day != first}
     return rows.assign(
         **{column: rows[column].where(rows[day] <= last) for column, day in later.items()}

@@ -7,6 +7,7 @@ A seal keeps honest people from mistakes. It is no lock: whoever wants to can ma
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pandas as pd
 
@@ -30,9 +31,9 @@ def _cells(row: tuple[object, ...]) -> list[str]:
     return [_cell(value) for value in row]
 
 
-def _cell(value: object) -> str:
+def _cell(value: Any) -> str:
     """A value as it is sealed, alike before and after a file."""
-    if value is None or pd.isna(value):  # type: ignore[call-overload]
+    if value is None or pd.isna(value):
         return ""
     if isinstance(value, float):
         return f"{value:.4f}"

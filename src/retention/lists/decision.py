@@ -14,7 +14,9 @@ from retention.lists.shape import COLUMNS
 from retention.words import say
 
 BESIDE = ids(lambda entry: entry.beside)
-FAREWELLS = ids(lambda entry: entry.farewell or entry.waits)
+FAREWELLS = ids(lambda entry: entry.farewell)
+WAITS = ids(lambda entry: entry.waits)
+ALONE = (*FAREWELLS, *WAITS)  # actions beside which others are not said
 EVEN_THEN = ids(lambda entry: entry.even_then)
 NEVER = "9999-12-31"  # sorts after every day
 
@@ -73,9 +75,9 @@ def _first(every: pd.DataFrame) -> pd.DataFrame:
     first = every.drop_duplicates("client_id").set_index("client_id")
     beside = every[every["action"].isin(BESIDE)]
     chosen = first["action"].reindex(beside["client_id"]).to_numpy()
-    parting = pd.Series(chosen).isin(FAREWELLS).to_numpy()
+    alone = pd.Series(chosen).isin(ALONE).to_numpy()
     kept = (beside["action"].to_numpy() != chosen) & (
-        ~parting | beside["action"].isin(EVEN_THEN).to_numpy()
+        ~alone | beside["action"].isin(EVEN_THEN).to_numpy()
     )
     reasons = first["reason"].to_dict()
     for row in beside[kept].itertuples():

@@ -205,7 +205,7 @@ def _about(study: Study, notebooks: list[Path], key: bytes, out: Path) -> dict[s
     has the same name.
     """
     begin = study.records_begin and study.records_begin.isoformat()
-    made_of = {"cutoff": study.cutoff.isoformat(), "records_begin": begin}
+    made_of: dict[str, Any] = {"cutoff": study.cutoff.isoformat(), "records_begin": begin}
     made_of |= _parts(study.settings, study.tables.hashes, notebooks, key)
     checked = earlier(out, study.whose, pd.Timestamp(study.cutoff), study.window.ahead)
     made_of |= {"earlier": [run.name for run in checked]} if checked else {}

@@ -12,7 +12,7 @@ from retention.numbers import with_interval
 from retention.results import Estimate, Estimates, Finding, Findings
 from retention.trials.draw import TRIABLE
 from retention.trials.judged import Trial, word
-from retention.words import say
+from retention.words import Said, say
 
 ROW = "E1"
 OUTCOMES = {"churned": "points", "months": "months", "money": "money"}
@@ -47,9 +47,9 @@ def decisions(made: tuple[Trial, ...]) -> pd.DataFrame:
 
 
 def _decision(name: str, trial: Trial | None) -> dict[str, object]:
-    blank = {"list": name, "to_do": NO_TRIAL, "trial": "", "word": ""}
+    blank: dict[str, object] = {"list": name, "to_do": NO_TRIAL, "trial": "", "word": ""}
     if trial is None:
-        return blank | dict.fromkeys(("kept", "low", "high"), math.nan)
+        return {**blank, **dict.fromkeys(("kept", "low", "high"), math.nan)}
     found = word(trial)
     to_do = TO_DO[found]
     money = (math.nan,) * 3
@@ -59,7 +59,7 @@ def _decision(name: str, trial: Trial | None) -> dict[str, object]:
     if to_do == "go_on" and money[2] < 0:
         to_do = "too_dear"
     figures = dict(zip(("kept", "low", "high"), money, strict=True))
-    return {"list": name, "to_do": to_do, "trial": trial.name, "word": found} | figures
+    return {"list": name, "to_do": to_do, "trial": trial.name, "word": found, **figures}
 
 
 def shown(rows: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +93,7 @@ def answer(made: tuple[Trial, ...], rows: pd.DataFrame) -> Answer:
     return Answer(ROW, say("what_helped.answer.none"), say("what_helped.answer.how"), _do(rows))
 
 
-def _settled(trial: Trial) -> str:
+def _settled(trial: Trial) -> Said:
     kept = -100 * trial.fewer_left.theta
     action = say(f"what_helped.acting.{trial.list}")
     return say(f"what_helped.answer.{word(trial)}", action=action, kept=abs(kept))

@@ -60,7 +60,7 @@ def words(made: Plan, currency: str) -> list[str]:
         "smallest": made.smallest,
         "a_month": made.a_month,
     }
-    lines = [say("what_helped.plan.now", **about)]
+    lines: list[str] = [say("what_helped.plan.now", **about)]
     if made.clients is None:
         return [*lines, say("what_helped.plan.too_rare", **about)]
     lines.append(say("what_helped.plan.needed", clients=made.clients, **about))
