@@ -31,11 +31,21 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
 
 
+DEAR = {"shared_report", "large"}  # fixtures that take long: a test that needs one is slow
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
-    """The files that take minutes come first: with two workers none then waits for the other at the
-    end.
+    """What needs a dear fixture is slow; and the files with the largest share of slow tests come
+    first: with two workers none then waits for the other at the end.
     """
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        if DEAR & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.slow)
+    slow: dict[Path, list[bool]] = {}
+    for item in items:
+        slow.setdefault(item.path, []).append(item.get_closest_marker("slow") is not None)
+    items.sort(key=lambda item: -sum(slow[item.path]) / len(slow[item.path]))
 
 
 def clients_of(rows: list[tuple], columns: tuple[str, ...] = ()) -> pd.DataFrame:

@@ -31,6 +31,7 @@ NOTE, KEPT = ROOT / "docs" / "calibration-scores.md", ROOT / ".simulate-scores.j
 BEGIN, CUTOFF, MONTHS = dt.date(2021, 1, 1), dt.date(2025, 12, 31), 60
 CLIENTS, BATCH, TRUTH_BATCH = 400, 25, 900
 DOUBLED = (0, 3, 8, 12)  # months before the cut-off
+PROMISED = (0, 3)  # at most 5 % warned, at least half
 PLAIN_ETA = life._eta_of_signing
 AREAS = {"honest, area .70": 0.742, "honest, area .80": 1.190, "nearly the label, area .943": 2.235}
 LEAK_CLIENTS = (100, 400, 1500)
@@ -159,16 +160,18 @@ def gathered(runs: int) -> dict[tuple[str, int], list[dict[str, float]]]:
     """Every experiment's agencies, those kept from an earlier run first."""
     plan = [("leaked", n) for n in LEAK_CLIENTS]
     plan += [*(("warned", doubled) for doubled in DOUBLED), ("calendar", 0)]
-    keys = [(*row, seed) for row in plan for seed in range(1, agencies(row[0], runs) + 1)]
+    keys = [(*row, seed) for row in plan for seed in range(1, agencies(*row, runs) + 1)]
     found = kept.gather(KEPT, __file__, keys, one)
     return {row: [found[key] for key in keys if key[:2] == row] for row in plan}
 
 
-def agencies(what: str, runs: int) -> int:
-    """How many agencies a row has: a quarter for the calendar, whose refits take longest, and four
-    times as many for warnings, whose rates lie near their bounds.
+def agencies(what: str, of: int, runs: int) -> int:
+    """How many agencies a row has: a quarter for the calendar, whose refits take longest, and eight
+    times as many for the two rates of warnings that are promised, which lie near their bounds.
     """
-    return {"calendar": runs // 4, "warned": 4 * runs}.get(what, runs)
+    if what == "calendar":
+        return runs // 4
+    return 8 * runs if what == "warned" and of in PROMISED else runs
 
 
 def share(values: list[float]) -> str:
@@ -269,7 +272,7 @@ def main() -> None:
         command=command,
         runs=runs,
         batch=BATCH,
-        few=agencies("calendar", runs),
+        few=agencies("calendar", 0, runs),
         leak_heads=" | ".join(f"{n} clients" for n in LEAK_CLIENTS),
         leak_rules="---|" * len(LEAK_CLIENTS),
         leaks="\n".join(leak_lines(found)),

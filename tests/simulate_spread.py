@@ -114,7 +114,7 @@ class World:
 MONEY_WORLDS = {f"ten reps, sd {sd:g}": World(sd=sd) for sd in (0.0, 0.3, 0.6)}
 REPS = {
     "ten reps alike": World(),
-    "ten reps, sd 0.3": World(sd=0.3),
+    "ten reps who differ, sd 0.3": World(sd=0.3),
     "the same, each with a share of month-to-month clients of its own": World(sd=0.3, own="term"),
     "the same, each with sizes of its own": World(sd=0.3, own="spend"),
 }
@@ -133,7 +133,7 @@ FLAT = {f"{name}, nothing planted": replace(world, **NOTHING) for name, world in
 SIZES = (150, 400, 1500)
 POWER = 600  # clients at which power and false finds are looked at
 SHAPED = 400
-RATIO_WORLDS = REPS | NULLS | SHAPES | FLAT
+RATIO_WORLDS = REPS | NULLS | SHAPES | FLAT  # no name is one of MONEY_WORLDS
 ROWS = [
     *((name, POWER) for name in MONEY_WORLDS),
     *((name, clients) for name in REPS for clients in SIZES),

@@ -69,6 +69,11 @@ def test_what_stopping_month_to_month_would_move(values, said):
     assert said in advice.joined(results([claim("A1")], [stopping(*values)]))["A1"]
 
 
+def test_money_in_advice_is_in_its_currency():
+    said = advice.joined(results([claim("A1")], [stopping(-2000, -3000, -1000)]), "EUR")["A1"]
+    assert "2,000 EUR a month less" in said
+
+
 @pytest.mark.parametrize("verdict", ["does not hold", "not enough data", "not run"])
 def test_a_claim_that_does_not_hold_keeps_its_own_advice(verdict):
     rows = [*pays(6, 0.9, 8), stopping(-2000, -3000, -1000)]
@@ -144,6 +149,7 @@ def test_no_page_contradicts_another(tmp_path, world, seed):
     assert contradictions(shown(open_study(str(tmp_path)))) == []
 
 
+@pytest.mark.slow
 def test_on_the_sample(sample_study):
     found = shown(sample_study)
     text = advice.joined(found)["A1"]

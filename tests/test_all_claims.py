@@ -29,6 +29,7 @@ def test_every_claim_has_one_estimator_and_no_other_is_there():
         claim("A1")(lambda study: None)
 
 
+@pytest.mark.slow
 def test_every_planned_way_computes_or_says_what_it_lacks(judged):
     assert [key_of(way.name) for way in judged.ways.planned] == list(judged.claim.sensitivities)
     for way in (judged.primary, *judged.ways.planned):

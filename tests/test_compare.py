@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pandas as pd
 import pytest
 
+from retention import runs
 from retention.claims.judge import CLAIMS, judge
 from retention.contrast import Contrast
 from retention.data.schema import write_csv
@@ -20,9 +21,9 @@ SCRIPT = "<script>alert(1)</script>"
 ENDS = {"month-to-month": 40, "fixed": 40}
 
 
-def run(name, claims=(), estimates=(), lists=None, findings=(), **about) -> compare.Run:
+def run(name, claims=(), estimates=(), lists=None, findings=(), **about) -> runs.Run:
     about = {"run_id": name, "cutoff": name[:10]} | about
-    return compare.Run(
+    return runs.Run(
         about, {"claims": claims, "estimates": estimates, "findings": findings}, lists or {}
     )
 
@@ -307,12 +308,12 @@ def test_lists_are_read_from_the_files_of_a_run(tmp_path):
     assert (tmp_path / "scores.csv").read_text().splitlines()[1] == "001,'=Acme,yes"
     (tmp_path / "lists" / "get_in_touch.csv").write_text("client_id,name\nc3,Iota\n")
     (tmp_path / "lists" / "other.csv").write_text("seller\ns1\n")
-    lists = compare.open_run(tmp_path).lists
+    lists = runs.open_run(tmp_path).lists
     assert lists["scores"] == {"001": "=Acme", "c2": "c2"}
     assert lists["to_contact"] == {"001": "=Acme"}
     assert lists["get_in_touch"] == {"c3": "Iota"} and lists["other"] == {}
     with pytest.raises(ConfigError, match="holds no run of this report"):
-        compare.open_run(tmp_path / "lists")
+        runs.open_run(tmp_path / "lists")
 
 
 @pytest.mark.parametrize("moved", [True, False])

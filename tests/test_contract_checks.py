@@ -47,6 +47,7 @@ def confounded() -> pd.DataFrame:
     return simulated(replace(WORLDS["confounded"], **ALIKE), 6000)
 
 
+@pytest.mark.slow
 def test_weights_undo_what_size_does(confounded):
     weights, balance = contract_balance.overlap_weights(confounded)
     assert balance["before"].abs().max() > 0.4 and balance["after"].abs().max() < 0.02
@@ -58,6 +59,7 @@ def test_weights_undo_what_size_does(confounded):
     assert raw.theta > 2.6 * raw.se  # without weights the bent ratio is seen
 
 
+@pytest.mark.slow
 def test_whole_years_find_what_is_planted():
     spells = simulated(World(spend=0.0, **ALIKE), 8000)
     found = contract_checks.grouped_cycles(spells)
@@ -157,6 +159,7 @@ def test_break_even_golden_numbers():
     assert nothing_else[0] == pytest.approx(10 / 6)
 
 
+@pytest.mark.slow
 def test_the_chance_that_a_lower_fee_pays():
     rows = term_fees.break_even(
         simulated(World(spend=0.0, contract=math.log(3), **ALIKE), 6000)
@@ -170,6 +173,7 @@ def test_the_chance_that_a_lower_fee_pays():
     assert chances and max(chances) < 0.05
 
 
+@pytest.mark.slow
 def test_without_monthly_terms_by_formula():
     """Where all leave at the same rate and pay the same share, as many sign-ups keep revenue where
     it is.
@@ -191,6 +195,7 @@ def test_without_monthly_terms_by_formula():
     assert sorted(swing[1:]) == swing[1:]  # fewer clients, larger swings
 
 
+@pytest.mark.slow
 def test_revenue_as_today_is_what_the_books_count():
     """Planned fees of those there on the last day, all of whom signed within the what-if's months
     and the records.
@@ -209,6 +214,7 @@ def test_revenue_as_today_is_what_the_books_count():
     assert rows[REVENUE, AS_TODAY] == pytest.approx(counted, rel=0.06)
 
 
+@pytest.mark.slow
 def test_early_and_late_count_the_living(sample_study):
     rows = {row.key[1:]: row for row in profile.early_and_late(sample_study.spells, {}).rows}
     month = rows[f"data.signed.level:{profile.TERM},1", f"data.stay.early:{profile.EARLY}"]
@@ -223,6 +229,7 @@ def test_early_and_late_count_the_living(sample_study):
     assert key_of(text) == f"data.tells.some:{len(tests)},{names}"
 
 
+@pytest.mark.slow
 def test_false_discoveries_stay_few():
     """Twenty things that mean nothing: named in at most about a tenth of looks."""
     spells = simulated(World(contract=0.0, spend=0.0, **ALIKE), 400)[

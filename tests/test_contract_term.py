@@ -94,6 +94,7 @@ def test_the_ratio_over_opportunities_by_hand():
     )
 
 
+@pytest.mark.slow
 def test_who_chooses_which_term_is_taken_out():
     """Nothing planted in the term, but large clients stay and sign for longer: like for like there
     is no difference.
@@ -106,6 +107,7 @@ def test_who_chooses_which_term_is_taken_out():
     assert found.caveats[1:] == (CHANGES_UNKNOWN,)
 
 
+@pytest.mark.slow
 def test_a_planted_term_is_found_among_clients_who_differ_in_nothing_else():
     alike = {"liking": 0.0, "results": 0.0, "rep_sd": 0.0, "rep_liking_sd": 0.0, **PLAIN}
     found = contract_hazard_ratio(simulated(World(**alike), 12_000, seed=5))
@@ -143,6 +145,7 @@ def constant_wish(term: int, notice: int, n: int, seed: int) -> pd.DataFrame:
     return frame.assign(contract_term_months=term, monthly_ad_spend=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("term", "notice", "biased"),
     [(12, 1, 12 / 11), (12, 2, 12 / 10), (6, 1, 6 / 5), (6, 2, 6 / 4), (12, 0, 1.0)],
@@ -161,6 +164,7 @@ def test_counting_decisions_instead_of_ends_is_biased_and_the_study_does_not(ter
     assert on_ends.se < 0.02
 
 
+@pytest.mark.slow
 def test_lock_in_misleads_the_raw_ratio_and_not_the_study():
     """Nothing planted, lock-in and terms chosen at random: cycles give 1 where client-months do
     not.
@@ -171,6 +175,7 @@ def test_lock_in_misleads_the_raw_ratio_and_not_the_study():
     assert term_curves.raw_rate_ratio(spells).rows[0].low > 1.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("convention", "grace"), [("first day without service", 1), ("end of calendar month", 30)]
 )

@@ -20,7 +20,6 @@ from retention.money import retained
 from retention.numbers import DASH, day_words
 from retention.portfolio import healthy
 from retention.portfolio.book import Book
-from retention.settings import LIMITS
 from retention.words import key_of
 
 ALL = 'cutoff = 2024-12-20\nrecords_begin = "all history"\nend_grace_days = 0\n'
@@ -158,7 +157,7 @@ def one_answer(study) -> None:
         assert (of["act_by"] == stand["act_by"].dt.strftime("%Y-%m-%d").reindex(of.index)).all()
         both = acts["margin_a_month"].dropna().reindex(of.index).dropna()
         assert of.loc[both.index, "margin_a_month"].to_dict() == pytest.approx(both.to_dict())
-        waiting = acts[(acts["risk"] >= LIMITS["at_risk"]) & (acts["do"] == "none")]
+        waiting = acts[(acts["risk"] >= study.settings.limits["at_risk"]) & (acts["do"] == "none")]
         assert waiting["why"].str.startswith("after the").all()
     costly = acts["margin_a_month"] < 0
     done, _ = views.for_costly(plan.table, book)
@@ -166,6 +165,7 @@ def one_answer(study) -> None:
         assert sum(int(words.fields["count"]) for words in done) == costly.sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", ODD)
 def test_every_count_adds_up_on_odd_agencies(odd, tmp_path):
     adds_up(open_study(str(written(tmp_path, *ODD[odd]))))

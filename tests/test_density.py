@@ -5,7 +5,8 @@ from density import PACKAGE, density, percentile
 MOST_TOKENS = 10.4  # a line; 10 is the aim, and this number may only fall
 MOST_NODES = (10, 18)  # a simple statement: median and 90th percentile
 MOST_LINES = (8, 25)  # a function: median and 90th percentile
-LONGEST_MODULE = 360  # code lines; 350 is the aim, and this number may only fall
+LONGEST_MODULE = 350  # code lines
+LONGEST_FUNCTION = 41  # code lines; 30 is the aim, and this number may only fall
 
 
 def test_the_package_keeps_its_bounds():
@@ -17,8 +18,9 @@ def test_the_package_keeps_its_bounds():
     assert percentile(found.functions, 90) <= MOST_LINES[1]
 
 
-def test_no_module_is_too_long():
+def test_nothing_is_too_long():
     found = density(sorted(PACKAGE.rglob("*.py")))
+    assert max(found.functions) <= LONGEST_FUNCTION
     assert {name: n for name, n in found.modules.items() if n > LONGEST_MODULE} == {}
 
 

@@ -131,6 +131,7 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_must_not_be_guessed_is_refused(tmp_path, kind):
     text, why = REFUSED[kind]
@@ -175,6 +176,7 @@ def test_a_file_that_is_no_utf8_gets_its_encoding_guessed(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_workbook_and_a_folder(tmp_path):
     book = openpyxl.Workbook()
     book.active.title = "Overview"

@@ -125,6 +125,7 @@ def test_B16_who_left_is_in_charge_of_nobody_and_is_counted():
     )
 
 
+@pytest.mark.slow
 def test_B16_the_review_and_the_lists_name_the_same_rep():
     for case in ("case-20", "case-21", "norole"):
         study = open_study(str(CASES / case))
@@ -224,6 +225,7 @@ def by_hand(
     return None if gone is not None and gone < day else named
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(a_stint, max_size=6, unique_by=lambda row: (row[0], row[1], row[3])),
@@ -518,6 +520,7 @@ def test_B3_what_nothing_settles_stays_and_is_said():
     assert "of clients 1 (c00)" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paid_in", [1, 9])
 def test_B3_a_year_paid_ahead_leaves_what_it_leaves_and_calls_for_nothing(paid_in):
     study = open_study(str(CASES / "case-03"))
@@ -639,6 +642,7 @@ OPTIONAL = [(name, column.name) for name in ("assignments", "staff") for column 
             if not column.required]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["absent", "blank"])
 @pytest.mark.parametrize(("table", "column"), OPTIONAL)
 def test_R14_any_optional_column_of_people_may_be_absent_or_blank(table, column, how):

@@ -158,6 +158,7 @@ ROWS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(ROWS, st.sampled_from(TEXTS), st.randoms(use_true_random=False))
 def test_R2_engagements_told_as_a_row_a_renewal_are_the_same(engagements, dtype, random):
@@ -225,6 +226,7 @@ def test_R3_a_snapshot_is_read_alike_on_every_day():
     pd.testing.assert_frame_equal(*curves)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("month", range(1, 13))
 def test_R3_no_day_of_a_snapshot_raises_a_question(month, tmp_path):
     text = (CASES / "case-09" / "dec.toml").read_text()
@@ -408,6 +410,7 @@ def made_up(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["check"], ["report"], ["score"]])
 def test_R6_days_paid_up_to_are_refused_by_every_command(made_up, command, tmp_path):
     out = [] if command == ["check"] else ["--out", str(tmp_path / "out")]
@@ -416,6 +419,7 @@ def test_R6_days_paid_up_to_are_refused_by_every_command(made_up, command, tmp_p
     assert 'set ends_ahead = "planned"' in done.output
 
 
+@pytest.mark.slow
 def test_R6_with_the_answer_all_is_as_if_the_ends_were_blank(made_up):
     with (made_up / "paid to" / "retention.toml").open("a") as file:
         file.write('\n[dates]\nends_ahead = "planned"\n')

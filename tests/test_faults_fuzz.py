@@ -295,6 +295,7 @@ def test_R14_salaries_that_are_all_blank_warn_of_nothing():
 # infinite.
 
 
+@pytest.mark.slow
 def test_without_the_rep_whose_clients_alone_left_a_ratio_stays_finite(tmp_path):
     write_sample(tmp_path, WORLDS["small"], clients=250, seed=5)
     study = open_study(str(tmp_path))
@@ -307,6 +308,7 @@ def test_without_the_rep_whose_clients_alone_left_a_ratio_stays_finite(tmp_path)
 # No rep is named at signing, and people of the records left.
 
 
+@pytest.mark.slow
 def test_reps_are_those_of_the_assignments_where_none_is_named_at_signing(tmp_path):
     write_sample(tmp_path, WORLDS["study"], clients=60, seed=2)
     clients = pd.read_csv(tmp_path / "clients.csv").assign(rep_id=None)

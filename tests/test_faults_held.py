@@ -244,6 +244,7 @@ def test_S15_being_locked_in_sets_nobody_apart():
     assert ", ".join(profile.thing_name(name) for name in named) in text
 
 
+@pytest.mark.slow
 def test_S15_false_finds_in_at_most_a_tenth_of_agencies():
     named = 0
     for seed in range(25):
@@ -346,6 +347,7 @@ def test_S17_ends_near_a_renewal_by_hand():
     assert contract_checks.on_time(spells)["stop_months"].tolist() == [12, 13, 12, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [1.0, 2.0])
 def test_S3_rows_by_the_term_in_force_and_groups_by_the_term_signed(ratio):
     clients, contracts = agency(replace(TWICE, term=math.log(ratio), upgrades=0.05), 3000, 1)

@@ -331,6 +331,7 @@ def test_S13_leavers_at_both_ends_are_found_and_said(alike):
     assert caveats[0] in verdict.words
 
 
+@pytest.mark.slow
 def test_S13_a_straight_line_is_seldom_called_bent(alike):
     panel = alike[0]
     found = [results_shape.shape_caveats(with_shape(panel, 0.0, -0.4, seed)) for seed in range(12)]

@@ -397,6 +397,7 @@ def test_B19_a_start_that_is_no_day_is_not_to_be_left_blank(tmp_path):
     assert "this column needs one" in said and '= ""' not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", ["0", "", "-1", "none", "n/a"])
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_B19_month_to_month_as_nothing_is_one_and_the_map_works(tmp_path, term, kind):
@@ -524,6 +525,7 @@ def test_B20_clients_without_rows_are_an_error(tmp_path):
 # Large sources, of which the rows are not kept: the same is asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [

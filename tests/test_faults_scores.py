@@ -134,6 +134,7 @@ def leaking_agency(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_S8_one_scan_and_what_leaks_is_used_nowhere(tmp_path):
     study = open_study(str(leaking_agency(tmp_path / "agency")))
     assert set(study.leaking) == {"health", "exit_talk"} and list(study.at_signing) == ["visits"]
@@ -203,6 +204,7 @@ def test_S8_the_bill_of_a_whole_stay_is_named(tmp_path):
     assert study.leaking["TotalCharges"] == "grows"
 
 
+@pytest.mark.slow
 @no_telco
 def test_S12_the_public_file_is_described(tmp_path):
     """Without the leaking column: AUC .83 and average precision .63 or more; both stand with
@@ -263,6 +265,7 @@ def snapshot_study(folder: Path, rows: pd.DataFrame):
     return open_study(str(folder))
 
 
+@pytest.mark.slow
 def test_S12_what_is_planted_is_found_and_what_is_not_is_not(tmp_path):
     planted = snapshot_study(tmp_path / "planted", snapshot(500, 1, 2.0)).described
     assert planted.drivers.loc[0, "feature"] == "trade" and planted.drivers.loc[0, "low"] > 0.05
@@ -307,6 +310,7 @@ SAYS_MORE = (
 DISCLAIMED = r"does not predict( who will)?|could not predict"
 
 
+@pytest.mark.slow
 def test_S12_the_page_of_a_snapshot_predicts_nothing(tmp_path):
     """Its title and its list say so, and no word of the page says more of its numbers."""
     import re
@@ -552,6 +556,7 @@ def test_S7_a_doubling_three_months_ago_is_found():
     assert f"{LIMITS['false_alarms']:.1%} of reports" in answer.text
 
 
+@pytest.mark.slow
 def test_S7_no_change_gives_no_more_warnings_than_stated():
     chances = np.array(
         [early_warning.watch(*month_ends(40, 0.05, seed=seed), CUT).chance for seed in range(60)]
@@ -617,3 +622,14 @@ def test_S7_too_little_is_said():
     undated = early_warning.watch(rows.head(0), ends, CUT)
     assert key_of(undated.why) == "churn_risk.lately.no_dates"
     assert key_of(early_warning.in_words(found)) == "churn_risk.lately.alt_few"
+
+
+def test_S7_the_evidence_is_the_likelihood_of_a_doubling():
+    """Two who decide for a year, a quarter of it in the window, and one who is free: a doubling
+    makes each of the two 1.25 times as likely, the one twice.
+    """
+    parts = np.array([[0.25, 1.0], [0.5, 1.0]])
+    found = early_warning._evidence(np.array([[2.0, 1.0]]), np.array([1.6, 0.5]), parts, 2.0)
+    three = 2 * np.log(1.25) + np.log(2) - (0.25 * 1.6 + 0.5) + np.log(early_warning.PRIOR[3])
+    six = 2 * np.log(1.5) + np.log(2) - (0.5 * 1.6 + 0.5) + np.log(early_warning.PRIOR[6])
+    assert found[0].tolist() == pytest.approx([three, six])

@@ -134,6 +134,7 @@ def test_S1_the_curve_without_a_rep_is_that_of_the_others():
     assert [value - low, high - value] == pytest.approx([spread.reach(0.975)] * 2)
 
 
+@pytest.mark.slow
 def test_S1_money_covers_what_is_planted_where_reps_differ():
     """Thirty agencies of 300 clients: months, worth and plateau. By client alone far fewer of the
     first two cover.
@@ -191,6 +192,7 @@ def test_S1_what_is_retained_is_by_the_rep_in_charge():
     assert [row.estimate, row.low, row.high] == pytest.approx(by_hand)
 
 
+@pytest.mark.slow
 def test_S1_levers_and_plateau_are_no_surer_with_reps_than_without():
     spells = agency(World(sd=0.6), 1)
     told, who, cutoff = WhatIfSettings(), bonuses.Sellers(5, 40.0, 0.1, 4.0), dt.date(2025, 12, 31)
@@ -280,6 +282,7 @@ def test_S1_healthy_churn_by_hand():
     assert [r.estimate for r in both if r.name == "margin"] == pytest.approx([0, 0, 0])
 
 
+@pytest.mark.slow
 def test_S1_healthy_churn_covers_where_reps_differ():
     """Two hundred years of a hundred ends; the share that is healthy differs by rep."""
     inside = np.zeros(2)

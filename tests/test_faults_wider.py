@@ -154,7 +154,7 @@ def test_S1_charts_of_rates_are_no_surer_with_reps_than_without():
 
 
 def test_S1_the_least_spend_of_a_lead_is_by_rep_too():
-    """What a client leaves in its first year hangs on its rep: the threshold is no surer than ten
+    """What a client leaves in its first year depends on its rep: the threshold is no surer than ten
     reps allow.
     """
     found = clients_worth(600, crossing=6000)

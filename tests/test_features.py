@@ -78,6 +78,7 @@ def test_every_declared_feature_is_made(some):
         assert set(about["known"]) & (known | {"started_on", "issued_on"}), name
 
 
+@pytest.mark.slow
 def test_the_same_from_pandas_and_duckdb(some):
     reference = made(some)
     pd.testing.assert_frame_equal(made(some, lambda frame: frame), reference, atol=1e-9)
@@ -195,11 +196,13 @@ def departures(before: dict[str, pd.DataFrame], how: str) -> set[str]:
     return set(old.drop(columns="client_id").columns[~same.all(axis=0)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["delete", "change", "add"])
 def test_nothing_recorded_later_changes_any_feature(some, how):
     assert departures(some, how) == set()
 
 
+@pytest.mark.slow
 def test_a_planted_leak_is_caught(some, monkeypatch):
     """A measure that counts by the month it is about, not the day it was recorded; and one made
     from the end.

@@ -131,6 +131,7 @@ a_stint = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(a_stint, max_size=6), st.dictionaries(st.sampled_from("pqr"), day_of, max_size=2))
 def test_S1_spans_are_the_reps_of_the_months(rows, gone):

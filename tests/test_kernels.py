@@ -56,6 +56,7 @@ def alive(pid: str | int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_kernels_share_what_is_imported_and_nothing_else(tmp_path):
     """Two kernels and a process that is killed; a folder, an environment and random numbers of
     their own.
@@ -72,6 +73,7 @@ def test_kernels_share_what_is_imported_and_nothing_else(tmp_path):
     assert not any(alive(pid) for pid in (driver, first[0], second[0]))
 
 
+@pytest.mark.slow
 def test_an_error_of_a_driver_is_raised_and_ends_the_others(tmp_path):
     each = kernels.each(step, [("fail", tmp_path), ("hang", tmp_path)], 2, tmp_path / "noise")
     with pytest.raises(OSError, match="no room"), contextlib.closing(each):
@@ -98,6 +100,7 @@ def test_where_fork_is_not_to_be_trusted_kernels_start_as_jupyter_starts_them(tm
     assert (number, words[1:3], words[5]) == (0, [str(tmp_path), "cold"], "False")
 
 
+@pytest.mark.slow
 def test_a_warm_process_that_cannot_start_says_why(tmp_path, monkeypatch):
     here_alone = types.ModuleType("here_alone")
     exec("def step(): pass", here_alone.__dict__)

@@ -9,19 +9,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 FLOORS = [
-    {
-        "errors",
-        "words",
-        "numbers",
-        "results",
-        "answers",
-        "contrast",
-        "runs",
-        "settings",
-        "parameters",
-    },
+    {"errors", "words", "numbers", "results", "answers", "contrast", "settings", "parameters"},
     {"data"},
-    {"sample", "stats", "show"},
+    {"sample", "stats", "show", "runs"},
     {"history"},
     {"claims", "score", "service"},
     {"money", "portfolio", "notices"},

@@ -183,6 +183,7 @@ def large() -> dict[str, Panel]:
     return {name: simulated(WORLDS[name], 6000, seed=2) for name in ("study", "null", "reversed")}
 
 
+@pytest.mark.slow
 def test_the_order_of_liking_and_results_is_found(large):
     """Planted: liking -.60 and results -.25; both -.40; liking -.25 and results -.60. About a tenth
     of bias is left.
@@ -207,6 +208,7 @@ def test_ratings_of_the_deciding_month_would_double_what_liking_does(large):
     assert found.theta < 1.5 * lagged.theta < 0
 
 
+@pytest.mark.slow
 def test_views_of_importance_agree_where_the_truth_is_plain(large):
     panel = large["study"]
     share = importance.dominance(replace(panel, spells=panel.spells)).rows[0]
@@ -227,6 +229,7 @@ def test_a_month_owes_to_the_month_before_what_was_planted(large):
     assert abs(rows[now + "liking", before + "results"]) < 0.05
 
 
+@pytest.mark.slow
 def test_liking_with_the_wrong_sign_never_holds():
     """Even where results do still more harm, a client must not be told that liking protects."""
     panel = simulated(replace(WORLDS["study"], liking=0.5, results=1.2), 3000, seed=5)
@@ -250,6 +253,7 @@ def test_too_few_answers_are_no_data(sample_study):
     assert key_of(found.gate[0]) == few.key and panel.response == pytest.approx(0.36, abs=0.005)
 
 
+@pytest.mark.slow
 def test_the_sample_has_every_view(sample_study):
     panel, claim = sample_study.panel, CLAIMS["A6"]
     others = rep_liking.liking_sensitivities(panel)
@@ -332,6 +336,7 @@ def test_notice_while_locked_and_notice_before_the_records():
     assert lagged_rows(build_panel(spells, None, None, COST))["left"].sum() == 0
 
 
+@pytest.mark.slow
 def test_nothing_recorded_after_the_cutoff_is_used(sample_study):
     back = open_study(cutoff="2023-12-31")
     known = sample_study.tables.get("results")
@@ -391,6 +396,7 @@ def test_without_surveys_it_says_what_is_lacking(sample_study):
     assert sensitivity_table(CLAIMS["A6"], []).empty
 
 
+@pytest.mark.slow
 def test_a_metric_that_there_is_not_is_said(tmp_path):
     write_sample(tmp_path / "agency", clients=60, seed=8)
     settings = tmp_path / "agency" / "retention.toml"

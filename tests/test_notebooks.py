@@ -80,7 +80,8 @@ def test_each_broken_rule_is_found():
     code[1].source = "\n".join(["x = 1"] * 10)
     code[2].source = "for x in y:\n    pass"
     code[3].execution_count = 1
-    notebook.cells[-2].source = "The ratio is 2.1 in row A1."
+    words = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    words[-1].source = "The ratio is 2.1 in row A1."
     assert [re.sub(r"^[\w-]+: ", "", fault) for fault in faults(notebook)] == [
         "the title is not a question",
         "there is not one parameters cell with the four fixed parameters",

@@ -125,9 +125,7 @@ def test_limits_of_luck():
 
 
 def test_the_spread_between_sellers_covers_what_was_planted():
-    """60 agencies of twelve sellers; the log rates differ by .40 SD, or not at all. More of them, and
-    other numbers of sellers: `make simulate`.
-    """
+    """60 agencies of twelve sellers; the log rates differ by .40 SD, or not at all; 20 by .80."""
     rng = np.random.default_rng(7)
     for sigma, largest, agencies in (
         (0.4, 40, 60),

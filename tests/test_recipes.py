@@ -79,6 +79,7 @@ def one_row(tmp_path_factory) -> Files:
         yield Files({"one": (path, FileSettings(file=path.name))}, stack, {"said": "so"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", MACROS)
 def test_a_macro_reads(one_row, call):
     rows = next(one_row.pieces("clients", f"SELECT {call} AS v FROM one"))
@@ -265,6 +266,7 @@ def share_equal(rows: pd.DataFrame, column: str) -> float:
     return float(((ours == true) | (ours.isna() & true.isna())).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_tool_is_recognised_and_brought_in_with_few_answers(name):
     done = brought(name)
@@ -420,6 +422,7 @@ def test_requests_are_of_clients_and_keep_what_was_out_of_scope(name):
     ).sum() == 77
 
 
+@pytest.mark.slow
 def test_internal_time_is_left_out_only_when_said_and_counted(tmp_path):
     (tmp_path / "x").mkdir()
     harvest = next((EXPORTS / "harvest").iterdir())
@@ -439,6 +442,7 @@ def test_internal_time_is_left_out_only_when_said_and_counted(tmp_path):
     assert any("hours: 1 rows of 1" in note and "internal" in note for note in tables.notes)
 
 
+@pytest.mark.slow
 def test_a_folder_of_six_tools_is_read_as_a_whole(tmp_path):
     folders = ("hubspot_deals", "harvest", "googleads", "delighted", "quickbooks", "asana")
     files = tuple(next((EXPORTS / folder).iterdir()) for folder in folders)
@@ -453,6 +457,7 @@ def test_a_folder_of_six_tools_is_read_as_a_whole(tmp_path):
     assert months["ad_spend"].notna().sum() == 1181 and months["fee"].notna().sum() > 1600
 
 
+@pytest.mark.slow
 def test_names_are_joined_to_a_plain_file_of_clients_too(tmp_path):
     (tmp_path / "c").mkdir()
     shutil.copy(EXPORTS / "truth/clients.csv", tmp_path / "c" / "clients.csv")
@@ -539,6 +544,6 @@ def test_the_best_source_of_clients_is_taken_and_what_is_not_used_is_named(tmp_p
     text = (tmp_path / "retention.toml").read_text()
     assert 'FROM "hubspot_companies"' in text and "stripe_subscriptions" not in text
     assert '# Not used: "subscriptions.csv", an export of Stripe' in text
-    assert '# Not used: "more.csv", a second export' in text
-    answered(tmp_path / "retention.toml", {})
+    assert "in more than one of these files: 110. Do the exports overlap" in text
+    answered(tmp_path / "retention.toml", {"doubles": '"once"'})
     assert read(resolve(config=str(tmp_path / "retention.toml"))).rows == {"clients": 110}

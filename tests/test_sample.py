@@ -41,6 +41,7 @@ def agency(request):
     return simulate(WORLDS[world], clients=400, seed=seed)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_data_sample_is_current(tmp_path):
     write_sample(tmp_path)
     names = [*(f"{table}.csv" for table in TABLES), "retention.toml", "README.md", "truth.json"]
@@ -212,6 +213,7 @@ def test_the_number_of_clients_is_about_what_was_asked_for():
         assert len(clients) == pytest.approx(600, rel=0.2), months
 
 
+@pytest.mark.slow
 def test_an_agency_never_mixes_with_what_is_in_its_folder(tmp_path):
     write_sample(tmp_path, clients=60, form="parquet")
     write_sample(tmp_path, clients=60)
@@ -242,6 +244,7 @@ def spells_of(world: World, clients: int, seed: int) -> pd.DataFrame:
     return build_spells(frame, cutoff=LAST.date(), records_begin=BEGIN)
 
 
+@pytest.mark.slow
 def test_it_reads_without_a_fault_and_every_kind_of_end_is_there(sample_study):
     assert set(sample_study.spells["end_kind"].dropna()) == {
         "client",
@@ -317,6 +320,7 @@ def test_under_a_longer_term_the_same_client_never_wishes_to_leave_sooner():
     assert (wish[1] <= wish[12])[both_served].all() and (wish[1] < wish[12]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", WORLDS)
 def test_each_world_plants_what_its_name_says(world):
     tables = simulate(
@@ -346,6 +350,7 @@ def test_truth_stands_beside_and_no_analysis_reads_it():
         assert "sample" in path.parts or "truth.json" not in path.read_text(), path
 
 
+@pytest.mark.slow
 def test_a_large_agency_is_written_batch_by_batch(tmp_path, monkeypatch):
     monkeypatch.setattr("retention.sample.write.BATCH", 100)
     whole = simulate(clients=250, seed=5)

@@ -303,6 +303,7 @@ def ranked(world: str, seed: int) -> tuple[pd.DataFrame, pd.Series]:
     return table[~table["few"]], pd.Series(pull, numbered("r", len(pull)))
 
 
+@pytest.mark.slow
 def test_equal_reps_are_seldom_flagged():
     """Six agencies, about a hundred reps: no more flagged than one in twenty lets happen (200:
     docs/calibration.md).
@@ -312,6 +313,7 @@ def test_equal_reps_are_seldom_flagged():
     assert count > 80 and flagged <= stats.binom.ppf(0.995, count, 0.05)
 
 
+@pytest.mark.slow
 def test_planted_reps_come_in_their_order():
     pairs = [ranked("study", seed) for seed in range(301, 305)]
     order = [stats.spearmanr(table["shrunk"], pull[table.index])[0] for table, pull in pairs]
@@ -529,6 +531,7 @@ def forgotten(name: str, rows: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
     return rows
 
 
+@pytest.mark.slow
 def test_what_is_written_down_later_changes_no_list(sample_study):
     """As of an earlier day: from the tables as they stand, and from those in which everything later
     is deleted.
@@ -710,6 +713,7 @@ def troubled():
     return simulated(WORLDS["study"], 4000, 5, ("meetings", "requests"))
 
 
+@pytest.mark.slow
 def test_calls_follow_trouble_and_are_not_made_out_to_drive_clients_away(troubled):
     panel, made = troubled
     found = contact.contrasts(panel, {"meetings": made["meetings"], "requests": made["requests"]})
@@ -737,6 +741,7 @@ def test_calls_follow_trouble_and_are_not_made_out_to_drive_clients_away(trouble
     assert level == {1 - 0.05 / len(found)}
 
 
+@pytest.mark.slow
 def test_free_work_raises_later_requests_where_planted_and_charged_work_does_not(troubled):
     panel, made = troubled
     pairs = free_work.month_pairs(panel, made["requests"])
@@ -755,6 +760,7 @@ def test_free_work_raises_later_requests_where_planted_and_charged_work_does_not
     assert [np.exp(free[0]), 2] == pytest.approx([told[0].estimate, len(told)])
 
 
+@pytest.mark.slow
 def test_too_long_without_a_visit_is_found_where_it_matters():
     """Planted far above the sample's own, for a gap that a visit ends before the lag is over shows
     weakly.
@@ -769,8 +775,9 @@ def test_too_long_without_a_visit_is_found_where_it_matters():
     assert contact.words({}).text.key == "service.factors.too_little"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cutoff", ["2021-02-26", "2021-08-26", "2023-08-26", "2025-02-26"])
-def test_nothing_fails_where_hardly_anybody_is_there(tiny, cutoff):
+def test_nothing_fails_where_hardly_anybody_is_there(tiny, quick, cutoff):
     """Every view of the page on 40 clients, as of four days: a sentence or an empty table, never a
     failure.
     """
@@ -847,6 +854,7 @@ def opening(key: str) -> str:
     return texts()[key].partition("{")[0]
 
 
+@pytest.mark.slow
 def test_clients_and_surveys_alone_run_in_part(tmp_path):
     write_sample(tmp_path / "data", clients=150, seed=3)
     for path in (tmp_path / "data").glob("*.csv"):

@@ -69,6 +69,7 @@ def test_sizes_that_tie_are_not_parted():
     assert ad_spend.size_effects(spells).rows == ()
 
 
+@pytest.mark.slow
 def test_a_planted_effect_of_size_is_found_and_none_where_there_is_none():
     """Twice the size changes the log hazard by ln 2 times the coefficient on log size."""
     spells = simulated(World(contract=0.0, spend=-0.20, **ALIKE), 12_000, seed=3)
@@ -83,12 +84,14 @@ def test_a_planted_effect_of_size_is_found_and_none_where_there_is_none():
     assert ad_spend.turns_round(ad_spend.per_doubling(spells, {})).items == ()
 
 
+@pytest.mark.slow
 def test_part_of_the_total_effect_goes_through_the_contract():
     spells = simulated(WORLDS["study"], 6_000, seed=5)
     total, direct = ad_spend.size_effects(spells).rows
     assert total.estimate < direct.estimate < 1
 
 
+@pytest.mark.slow
 def test_an_answer_that_turns_round_is_told_first():
     """Within each product the larger client stays longer; the product of the large is the one that
     is left.
@@ -134,6 +137,7 @@ def test_the_sensitivities_are_those_of_the_plan(sample_study):
 TELCO = Path(__file__).parents[2] / "shared" / "data" / "telco" / "Telco-Customer-Churn.csv"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not TELCO.is_file(), reason="the Telco export is third-party data, kept outside this project"
 )

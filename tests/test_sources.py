@@ -45,6 +45,7 @@ def test_a_plain_file(tmp_path):
     assert frame["contract_term_months"].tolist() == [1, 12]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -92,6 +93,7 @@ def test_every_fault_of_every_table_at_once(tmp_path):
     assert "contracts.client_id: is not in the clients table (1 row: zz)" in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -303,6 +305,7 @@ def test_tenure_and_flag_count_back_from_the_first_of_a_month(tmp_path):
         open_study(str(tmp_path), cutoff="2024-12-31")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tenure", ["1.5", "-2", "", "new", "4000", "1e30", "99999999999999999999"])
 def test_a_tenure_that_is_not_whole_months_is_a_fault(tmp_path, tenure):
     text = f"client_id,tenure,left,contract_term_months,monthly_ad_spend\na,{tenure},No,1,5\nb,3,Yes,12,5\n"

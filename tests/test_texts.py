@@ -95,6 +95,7 @@ def test_every_id_in_the_code_has_a_text_with_the_fields_given():
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_every_text_is_used():
     """By its id in full, by the beginning of it, or as a string that is handed on to `say`."""
     constants, beginnings = set(), {*ASKED_BY_VALUE}

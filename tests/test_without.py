@@ -12,6 +12,7 @@ import pytest
 from conftest import clients_of
 from retention.history.spells import build_spells
 from retention.settings import Settings
+from retention.trials import balanced, followed
 from retention.trials import without as w
 from retention.words import key_of
 
@@ -59,7 +60,7 @@ def eight(**more):
 
 
 def care_of(study):
-    return w.done(study)[0]
+    return followed.done(study)[0]
 
 
 def test_eight_clients_counted_by_hand():
@@ -79,7 +80,7 @@ def test_eight_clients_counted_by_hand():
 
 def test_few_are_counted_and_nothing_else():
     one = care_of(eight())
-    assert one.verdict == w.FEW and one.few
+    assert one.verdict == balanced.FEW and one.few
     table = w.estimates((one,))
     assert [row.estimate for row in table.rows] == [3, 3, 1, 2]
     assert all(row.id == "E3" and math.isnan(row.low) for row in table.rows)
@@ -122,10 +123,10 @@ def test_who_is_in_a_trial_of_the_same_list_is_not_counted():
 
 def test_what_is_lacking_is_said_in_one_sentence_each():
     clients = clients_of([("a", "2024-01-01", None, 1)])
-    made = w.done(study_of(clients))
+    made = followed.done(study_of(clients))
     assert [one.verdict for one in made] == ["", "", ""]
     keys = [key_of(finding.text) for finding in w.findings(made).items]
-    assert keys == [f"what_helped.without.lacking.{name}" for name in w.DONE]
+    assert keys == [f"what_helped.without.lacking.{name}" for name in followed.DONE]
     assert all(finding.text.count(". ") == 0 for finding in w.findings(made).items)
     assert w.estimates(made).rows == () and w.frame(made).empty
     without_answers = care_of(eight(surveys=None))
@@ -136,12 +137,12 @@ def test_e_values_are_those_published():
     """VanderWeele and Ding (2017): formula feeding and deaths by respiratory infection, 3.9 (1.8 to
     8.7).
     """
-    assert w.e_value(3.9) == pytest.approx(7.26, abs=0.005)
-    assert w.e_value_of_limit(1.8, 8.7) == pytest.approx(3.0, abs=0.005)
-    assert w.e_value(1 / 3.9) == pytest.approx(w.e_value(3.9))
-    assert w.e_value_of_limit(1 / 8.7, 1 / 1.8) == pytest.approx(3.0, abs=0.005)
-    assert w.e_value_of_limit(0.8, 1.1) == w.e_value(1) == 1
-    assert math.isinf(w.e_value(0))
+    assert balanced.e_value(3.9) == pytest.approx(7.26, abs=0.005)
+    assert balanced.e_value_of_limit(1.8, 8.7) == pytest.approx(3.0, abs=0.005)
+    assert balanced.e_value(1 / 3.9) == pytest.approx(balanced.e_value(3.9))
+    assert balanced.e_value_of_limit(1 / 8.7, 1 / 1.8) == pytest.approx(3.0, abs=0.005)
+    assert balanced.e_value_of_limit(0.8, 1.1) == balanced.e_value(1) == 1
+    assert math.isinf(balanced.e_value(0))
 
 
 def made_up(seed, clients=250, effect=0.0, hidden=0.0):
@@ -161,35 +162,35 @@ def made_up(seed, clients=250, effect=0.0, hidden=0.0):
     rows = pd.DataFrame({"client_id": client, "done": done, "left": left.astype(float)})
     rows = rows.assign(rep=client % 12, risk=risk, nps_earlier=earlier)
     gone = rows.groupby("client_id")["left"].cumsum() - rows["left"]
-    rows = rows[gone == 0].reset_index(drop=True).reindex(columns=w.COLUMNS)
-    return w.Done("care", 6, rows)
+    rows = rows[gone == 0].reset_index(drop=True).reindex(columns=balanced.COLUMNS)
+    return balanced.Done("care", 6, rows)
 
 
 def test_the_weights_make_the_groups_alike():
     rows = made_up(1).rows
     raw = rows.groupby("done")["risk"].mean()
-    means = w.weighted(rows, "risk").means
+    means = balanced.weighted(rows, "risk").means
     assert raw[True] - raw[False] > 0.5
     assert means[0] == pytest.approx(means[1], abs=0.001)
 
 
 def test_what_is_unknown_is_held_as_such_and_only_as_many_as_rows_allow():
     rows = made_up(1).rows
-    assert w.covariates(rows).shape[1] == 2  # all ones, and the risk
+    assert balanced.covariates(rows).shape[1] == 2  # all ones, and the risk
     gaps = rows.assign(risk=rows["risk"].where(rows.index % 3 > 0))
-    assert w.covariates(gaps).shape[1] == 3
+    assert balanced.covariates(gaps).shape[1] == 3
     few = pd.concat([rows[rows["done"]].head(15), rows[~rows["done"]]])
-    assert w.covariates(few).shape[1] == 2
-    assert w.covariates(few.iloc[6:]).shape[1] == 1  # nine rows in which it was done
+    assert balanced.covariates(few).shape[1] == 2
+    assert balanced.covariates(few.iloc[6:]).shape[1] == 1  # nine rows in which it was done
 
 
 def test_the_error_is_that_of_leaving_out_each_client():
     """Against the jackknife by clients with the weights fitted anew each time."""
     rows = made_up(2, clients=80).rows
-    found = w.contrast(rows, "left", {"done": 20, "others": 20})
+    found = balanced.contrast(rows, "left", {"done": 20, "others": 20})
     each = []
     for client in rows["client_id"].unique():
-        means = w.weighted(rows[rows["client_id"] != client], "left").means
+        means = balanced.weighted(rows[rows["client_id"] != client], "left").means
         each.append(means[0] - means[1])
     n = len(each)
     jackknife = math.sqrt((n - 1) / n * ((each - np.mean(each)) ** 2).sum())
@@ -199,30 +200,30 @@ def test_the_error_is_that_of_leaving_out_each_client():
 
 def test_clients_of_one_rep_belong_together():
     rows = made_up(3).rows
-    alone = w.contrast(rows.assign(rep=None), "left", {"done": 60, "others": 60})
+    alone = balanced.contrast(rows.assign(rep=None), "left", {"done": 60, "others": 60})
     apart = rows["rep"].astype(int) % 2 == 0
     differ = rows.assign(left=rows["left"].where(~(apart & rows["done"]), 1.0))
-    by_rep = w.contrast(differ, "left", {"done": 60, "others": 60})
+    by_rep = balanced.contrast(differ, "left", {"done": 60, "others": 60})
     assert alone.by_rep.se == 0
-    assert by_rep.reach() > w.contrast(differ.assign(rep=""), "left", by_rep.events).reach()
+    assert by_rep.reach() > balanced.contrast(differ.assign(rep=""), "left", by_rep.events).reach()
 
 
 def test_none_is_covered_where_who_is_at_risk_is_acted_on_more():
     """Of 150 agencies: at a true 5 %, more than 14 miss none in fewer than one run in a hundred."""
     made = [made_up(seed) for seed in range(150)]
-    missed = sum(w.beyond_zero(one.difference) for one in made)
+    missed = sum(balanced.beyond_zero(one.difference) for one in made)
     raw = [one.rows.groupby("done")["left"].mean() for one in made]
     assert np.mean([shares[True] - shares[False] for shares in raw]) > 0.08  # what is adjusted for
     assert abs(np.mean([one.difference.theta for one in made])) < 0.008
     assert missed <= 14
-    assert sum(one.verdict in (w.FEWER, w.MORE) for one in made) <= 14
+    assert sum(one.verdict in (balanced.FEWER, balanced.MORE) for one in made) <= 14
 
 
 def test_what_is_planted_is_found_and_what_is_hidden_is_noticed():
     helped = [made_up(seed, effect=0.5) for seed in range(40)]
-    assert sum(one.verdict == w.FEWER for one in helped) >= 32
+    assert sum(one.verdict == balanced.FEWER for one in helped) >= 32
     hidden = [made_up(seed, hidden=0.7) for seed in range(40)]
-    assert sum(one.verdict == w.APART for one in hidden) >= 38
+    assert sum(one.verdict == balanced.APART for one in hidden) >= 38
 
 
 def test_what_is_said():
@@ -232,9 +233,9 @@ def test_what_is_said():
     assert text.startswith(f"Of detractors called, {share_done:.0%} left within 6 months")
     assert f"{share_others:.0%}" in text and "only a trial can tell" in text
     ratio = helped.ratio_limits
-    assert f"tied {w.e_value(ratio[0]):.1f} times" in text
+    assert f"tied {balanced.e_value(ratio[0]):.1f} times" in text
     assert "Do not rely on it" in w.finding(hidden).text
-    unchecked = w.Done("care", 6, helped.rows.assign(nps_earlier=np.nan))
+    unchecked = balanced.Done("care", 6, helped.rows.assign(nps_earlier=np.nan))
     assert "Nothing on record from before" in w.finding(unchecked).text
     assert unchecked.control is None and len(w.estimates((unchecked,)).rows) == 8
     frame = w.frame((helped, hidden))
@@ -248,5 +249,5 @@ def test_a_raise_is_compared_at_a_new_term_and_a_new_rep_at_any_month_end():
     days = pd.to_datetime(["2025-01-31", "2025-02-28", "2025-03-31"])
     at = pd.DataFrame({"client_id": "a", "day": days})
     due = pd.DataFrame({"client_id": ["a", "b"], "day": pd.to_datetime(["2025-03-01"] * 2)})
-    assert w.near(at, due, 1, w.DAYS).tolist() == [True, True, False]
-    assert w.near(at, due.head(0), 1, w.DAYS).tolist() == [False] * 3
+    assert followed.near(at, due, 1, followed.DAYS).tolist() == [True, True, False]
+    assert followed.near(at, due.head(0), 1, followed.DAYS).tolist() == [False] * 3

@@ -74,6 +74,7 @@ def test_no_sentence_says_what_it_must_not():
     assert {key: found for key, text in texts().items() if (found := faults(text))} == {}
 
 
+@pytest.mark.slow
 def test_nothing_is_said_that_must_not_be(run):
     pages = sorted(run.glob("*.html"))
     assert len(pages) >= 6

@@ -80,7 +80,8 @@ def distances(grid: np.ndarray) -> np.ndarray:
     known = ~np.isnan(grid)
     last = grid.shape[1] - 1
     farthest = min(FARTHEST, last)
-    pairs = [(known[:, lag:] & known[:, :-lag]).sum() for lag in range(1, farthest + 1)]
+    lags = range(1, farthest + 1)
+    pairs = [(known[:, lag:] & known[:, :-lag]).sum() for lag in lags]
     enough = np.array(pairs) >= LEAST_PAIRS
     return 1 + np.flatnonzero(enough)[:REPEATS]
 

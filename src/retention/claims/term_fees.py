@@ -12,7 +12,7 @@ import pandas as pd
 
 from retention.claims.contract_checks import adjusted
 from retention.claims.term_curves import BY_CHOICE
-from retention.contrast import Z95
+from retention.contrast import Z95, Contrast
 from retention.history.clients_now import client_names
 from retention.history.follow_up import follow_up
 from retention.history.spells import CLIENT, KINDS
@@ -294,15 +294,9 @@ def streams(spells: pd.DataFrame) -> Streams | None:
         return None
     # Months were recorded, for some signed in them.
     rates = {arm: count / recorded for arm, count in signings.items()}
-    rng = np.random.default_rng(SEED)
-    spend = spells["monthly_ad_spend"].astype(float)
-    spread = contrast.reach() / Z95  # by client or by rep, the wider
-    ratios = np.exp(np.append(contrast.theta, contrast.theta + spread * rng.normal(size=DRAWS)))
-    signed_fixed = fixed & (spend > 0)
-    rate = (fees / spend)[signed_fixed]
+    ratios = _drawn_ratios(contrast)
     once = np.ones(1)
-    usual = rate.median() if len(rate) else 0.0
-    moved_fees = spend * usual
+    moved_fees = _fees_on_fixed_terms(spells, fees, fixed)
     if not all(paid[signed & ~fixed].sum() > 0 for paid in (fees, moved_fees)):
         return None
     monthly, kept = (
@@ -315,6 +309,22 @@ def streams(spells: pd.DataFrame) -> Streams | None:
         _stream(outcome, moved_fees, ~fixed, signed, rates[False], horizon, ratios),
         horizon,
     )
+
+
+def _drawn_ratios(contrast: Contrast) -> np.ndarray:
+    """The ratio of leaving as found, then in draws, shape (1 + DRAWS,)."""
+    rng = np.random.default_rng(SEED)
+    spread = contrast.reach() / Z95  # by client or by rep, the wider
+    drawn = contrast.theta + spread * rng.normal(size=DRAWS)
+    return np.asarray(np.exp(np.append(contrast.theta, drawn)))
+
+
+def _fees_on_fixed_terms(spells: pd.DataFrame, fees: pd.Series, fixed: np.ndarray) -> pd.Series:
+    """What each client would pay at the median rate of those on fixed terms, if there are any."""
+    spend = spells["monthly_ad_spend"].astype(float)
+    rate = (fees / spend)[fixed & (spend > 0)]
+    usual = rate.median() if len(rate) else 0.0
+    return spend * usual
 
 
 def without_monthly(spells: pd.DataFrame) -> tuple[Estimates, Finding]:

@@ -148,8 +148,9 @@ def compare(old: Path, new: Path, as_json: bool) -> None:
     """What changed between two runs (folders of reports/): verdicts, estimates, lists, data."""
     from retention.report import compare as comparing
     from retention.results import to_json
+    from retention.runs import open_run
 
-    found = comparing.compare(comparing.open_run(old), comparing.open_run(new))
+    found = comparing.compare(open_run(old), open_run(new))
     if as_json:
         echo(to_json(found).rstrip())
         return
@@ -321,12 +322,58 @@ def init(export: Path | None, out: Path, tools: bool) -> None:
     if not out.absolute().parent.is_dir():
         raise ConfigError(f"There is no folder {out.absolute().parent} to write {out.name} into.")
     made = draft(export, out.absolute().parent)
-    out.write_text(made.text, "utf-8")
-    echo(f"{out} is written. It is a draft: read each guess in it, then set confirmed = true.")
-    for question in made.questions:
-        echo(f"to answer: {one_line(question)}")
+    text = _asked(made.text)
+    out.write_text(text, "utf-8")
+    if "\nconfirmed = true" in text:
+        echo(f"{out} is written. Next: retention check --config {out}")
+    else:
+        echo(f"{out} is written. It is a draft: read each guess in it, then set confirmed = true.")
+    if made.crosswalk is not None:
+        _tell_names(out.absolute().parent, "", made.crosswalk)
+    if text == made.text:
+        for question in made.questions:
+            echo(f"to answer: {one_line(question)}")
     if made.refused:
         raise ConfigError("\n".join(f"refused: {reason}" for reason in made.refused))
+
+
+def _asked(text: str) -> str:
+    """The draft with the answers of whoever sits at a terminal; as it is where nobody does."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return text
+    from retention.cli.asking import asked
+
+    echo("I have looked at the export. What only you know is asked, one question at a time.")
+    return asked(text, lambda prompt: input(f"{prompt}: "))
+
+
+def _tell_names(folder: Path, named: str, names: Any) -> str:
+    """Write a crosswalk file, or add to it, and say what is to be done with it; its name comes
+    back.
+    """
+    from retention.data.crosswalk import FILE, updated
+
+    path = folder / (named or FILE)
+    new = updated(path, names)
+    echo(f"{path.name} is written: names to confirm, yes or no: {new:,}.")
+    return path.name
+
+
+@cli.command()
+@about_data
+@verbose
+def crosswalk(data: str, config: str, cutoff: str) -> None:
+    """List the names that no client bears, each with the nearest, for a person to confirm."""
+    from retention.data.reader import unmatched
+    from retention.settings import resolve
+
+    settings = resolve(data, config, cutoff)
+    with progress() as tell:
+        names = unmatched(settings, tell)
+    named = settings.source.crosswalk
+    name = _tell_names(settings.base, named, names)
+    if not named:
+        echo(f'For it to count, say crosswalk = "{name}" under [source] in retention.toml.')
 
 
 @cli.command()

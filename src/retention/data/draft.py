@@ -20,6 +20,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from retention.data import stores
 from retention.data.cells import texts
 from retention.data.check import ask_records_begin
+from retention.data.crosswalk import FILE
 from retention.data.delimited import NotATableError
 from retention.data.find import BOOKS, PARQUET, TEXT, place_of, plain
 from retention.data.guesses import LIKELY, Draft, Sheet, shortened, word_of
@@ -31,6 +32,8 @@ from retention.data.tools import NAMED, Plan
 from retention.data.words import sentence
 from retention.errors import ConfigError
 from retention.settings import OPEN, FileSettings, TableSettings
+
+DAYS = {"start_date", "end_date", "answered_on", "issued_on", "requested_on", "created_on"}
 
 
 def draft(export: Path, beside: Path) -> Draft:
@@ -54,6 +57,9 @@ def draft(export: Path, beside: Path) -> Draft:
         for name, sheet in tables.items():
             guess(TABLES[name], sheet, out)
         plan.make(_clients_file(export, tables) if plan.found else None)
+        strange = [made for made in plan.made.values() if made.strangers]
+        if strange:
+            out.crosswalk = plan.crosswalk()
         given = _about(tables, plan, out)
         out.text = _text(export, beside, given, tables, lacking, plan, out)
     return out
@@ -124,12 +130,36 @@ def _about(tables: dict[str, Sheet], plan: Plan, out: Draft) -> dict[str, Any]:
         )
     out.questions += [] if dated else ["cutoff: the last day on which the data were true"]
     out.questions += ["records_begin: since when nobody who left is missing"] if begin else []
-    return {"dated": dated, "begin": begin}
+    return {"dated": dated, "begin": begin, "newest": _newest(plan, clients)}
+
+
+def _newest(plan: Plan, clients: Sheet | None) -> str:
+    """The newest day on which anything is said to have happened; empty where none is known."""
+    days = []
+    for frame in plan.frames.values():
+        for name in DAYS & {*frame}:
+            dated = pd.to_datetime(frame[name])
+            days.append(dated)
+    if clients:
+        column = TABLES["clients"].column("start_date")
+        for name in DAYS & {*clients.headings}:
+            theirs = clients.headings[name][0]
+            if theirs in clients.rows:
+                parsed = parse(clients.rows[theirs], column)
+                days.append(parsed.values)
+    known = [found.max() for found in days if found.notna().any()]
+    if not known:
+        return ""
+    newest = max(known)
+    return f"{newest:%Y-%m-%d}"
 
 
 def _asked(plan: Plan, out: Draft) -> dict[str, str]:
     """The questions of the recipes, for `[source.answers]`; all that is open is listed."""
     answers: dict[str, str] = {}
+    for one in plan.found:
+        if one.doubles:
+            out.questions.append(f"source.files.{one.alias}.doubles: {one.doubles:,} rows again")
     for name, made in plan.made.items():
         answers |= made.questions
         out.questions += [f"source.answers.{key}: {ask}" for key, ask in made.questions.items()]
@@ -172,6 +202,7 @@ def _text(
         "open": OPEN,
         "named": NAMED,
     }
+    more |= {"crosswalk": FILE if out.crosswalk is not None else ""}
     open_questions = _asked(plan, out)
     more |= {"answers": open_questions, "used": read, "idle": idle, "choices": choices}
     shapes = {"tables": tables, "lacking": lacking, "plan": plan}

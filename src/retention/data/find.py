@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from retention.data import stores
+from retention.data.crosswalk import Crosswalk, crosswalk_of, digest_with
 from retention.data.delimited import NotATableError, delimited
 from retention.data.query import OUR_CLIENTS, Files
 from retention.data.schema import TABLES
@@ -58,7 +59,15 @@ def find(settings: Settings, stack: ExitStack) -> dict[str, Place]:
     if lost := [name for name, how in settings.tables.items() if name not in found and how.use]:
         names_lost = ", ".join(lost)
         raise ConfigError(sentence("lost", names=names_lost, table=lost[0]))
-    return {name: found[name] for name in TABLES if name in found}
+    crosswalk = crosswalk_of(settings)
+    return {name: _joined(found[name], name, crosswalk) for name in TABLES if name in found}
+
+
+def _joined(place: Place, table: str, crosswalk: Crosswalk) -> Place:
+    """The place with a fingerprint that counts the names confirmed for it."""
+    if table == "clients":
+        return place
+    return replace(place, digest=lambda: digest_with(place.digest(), crosswalk))
 
 
 def _in_files(settings: Settings, stack: ExitStack) -> dict[str, Place]:
@@ -125,7 +134,8 @@ def files_of(settings: Settings, words: set[str], stack: ExitStack) -> Files:
         clients = how.columns
     cutoff = {"cutoff": settings.cutoff.isoformat()} if settings.cutoff else {}
     answers = cutoff | settings.source.answers
-    return Files(named, stack, answers, clients)
+    confirmed = crosswalk_of(settings).clients
+    return Files(named, stack, answers, clients, confirmed)
 
 
 def _clients_file(settings: Settings) -> Path | None:
@@ -152,11 +162,13 @@ def _aliases(settings: Settings, words: set[str]) -> dict[str, tuple[Path, FileS
     found: dict[str, tuple[Path, FileSettings]] = {}
     for alias, how in settings.source.files.items():
         path = folder / how.file
-        if not path.is_file():
-            text = sentence("query names", alias=alias, name=how.file)
-            raise ConfigError(text)
+        for name in (how.file, *how.also):
+            if not (folder / name).is_file():
+                raise ConfigError(sentence("query names", alias=alias, name=name))
         found[alias] = path, how
-    named = {path for path, _ in found.values()}
+    named = {
+        path.with_name(name) for path, how in found.values() for name in (path.name, *how.also)
+    }
     ends = (*TEXT, *PARQUET, *BOOKS)
     paths = [p for p in sorted(folder.glob("*")) if p.name.lower().endswith(ends) and p.is_file()]
     for path in paths:

@@ -24,7 +24,8 @@ class Draft:
     """The text of a retention.toml, the questions that are left open in it, and what was refused
     and why.
 
-    `dates` are questions of the section [dates], by key.
+    `dates` are questions of the section [dates], by key. `crosswalk`: names that join to no client,
+    to be confirmed in a file of their own.
     """
 
     text: str = ""
@@ -32,6 +33,7 @@ class Draft:
     refused: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     dates: dict[str, str] = field(default_factory=dict)
+    crosswalk: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)

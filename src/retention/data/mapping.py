@@ -12,9 +12,12 @@ from retention.data.find import plain
 from retention.data.numbers import NUMBER_STYLES
 from retention.data.repeats import settings_faults
 from retention.data.schema import SIGNING, Table
+from retention.data.shape import H_MM, shape_faults
 from retention.data.words import fault
 from retention.errors import Fault
 from retention.settings import TableSettings, where_it_belongs
+
+NUMBER_FORMS = (*NUMBER_STYLES, H_MM)
 
 
 def our_spelling(table: Table, how: TableSettings, here: list[str]) -> dict[str, str]:
@@ -66,7 +69,7 @@ def suits(form: str, kind: str) -> bool:
     """Whether a format can be that of a column of this kind: dates have orders, numbers have
     styles.
     """
-    return (kind in ("date", "month")) != (form in NUMBER_STYLES)
+    return (kind in ("date", "month")) != (form in NUMBER_FORMS)
 
 
 def mapping_faults(table: Table, how: TableSettings, here: list[str]) -> list[Fault]:
@@ -74,7 +77,8 @@ def mapping_faults(table: Table, how: TableSettings, here: list[str]) -> list[Fa
     nobody supplies.
     """
     named = [*_misnamed(table, how, here), *_misfits(table, how), *_missing(table, how, here)]
-    return [*named, *_undated(table, how), *settings_faults(table, how)]
+    shapes = shape_faults(table, how, here)
+    return [*named, *_undated(table, how), *settings_faults(table, how), *shapes]
 
 
 def _misnamed(table: Table, how: TableSettings, here: list[str]) -> Iterator[Fault]:
@@ -129,7 +133,7 @@ def _misfits(table: Table, how: TableSettings) -> Iterator[Fault]:
                 "no format",
                 meant=kinds[name],
                 form=form,
-                styles=" or ".join(NUMBER_STYLES),
+                styles=" or ".join(NUMBER_FORMS),
             )
 
 
@@ -139,7 +143,7 @@ def _missing(table: Table, how: TableSettings, here: list[str]) -> Iterator[Faul
         yield fault(table.name, "tenure_months", "no flag")
     dates = ("start_date", "end_date") if how.tenure_months else ()
     for name in table.required:
-        if name not in (*here, *how.columns, *dates):
+        if name not in (*here, *how.columns, *how.constant, *dates):
             near = difflib.get_close_matches(name, here, 1, 0.5)
             guess = f' Perhaps {name} = "{near[0]}"?' if near else ""
             skip = f" Or say [tables.{table.name}] use = false." if table.name != "clients" else ""

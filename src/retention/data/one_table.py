@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -11,14 +12,16 @@ import pandas as pd
 from retention.data import scales
 from retention.data.cells import Parsed, texts
 from retention.data.check import Across, check_rows, stranger_faults, strangers
+from retention.data.crosswalk import Crosswalk, with_names
 from retention.data.delimited import NotATableError
 from retention.data.find import Place
 from retention.data.left_out import LeftOut
 from retention.data.mapping import kept_words, mapped, mapping_faults, our_spelling, suits
 from retention.data.numbers import PLAIN_NUMBERS
 from retention.data.parse import Evidence, parse
-from retention.data.repeats import settled
+from retention.data.repeats import ordered, settled
 from retention.data.schema import Column, Table
+from retention.data.shape import TURNED, Shape, grouped, last_paid_days
 from retention.data.tenure import Tenure
 from retention.data.words import fault, faults_in
 from retention.errors import SHOWN, Fault, merged
@@ -34,30 +37,7 @@ NEEDED = {
 }  # to know the cut-off and when records begin
 
 
-def ordered(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
-    """The table in the order of its key, or of all its columns; of one key the lowest of
-    `worst_last` comes last.
-    """
-    by = [name for name in table.key if name in frame]
-    if not by:
-        columns = list(frame.columns)
-        return frame.sort_values(columns, kind="stable", ignore_index=True)
-    worst = [name for name in table.worst_last if name in frame]
-    if worst:
-        frame = frame.sort_values(worst, ascending=False, kind="stable", na_position="first")
-    return frame.sort_values(by, kind="stable", ignore_index=True)
-
-
-def _last_paid_days(frame: pd.DataFrame) -> pd.DataFrame:
-    """Clients whose end_date was the first day without service, with the last paid day in its
-    place.
-    """
-    if not {"start_date", "end_date"} <= set(frame):
-        return frame
-    end = frame["end_date"]
-    day_before = end - pd.Timedelta(days=1)
-    last_paid = end.where(end <= frame["start_date"], day_before)
-    return frame.assign(end_date=last_paid)
+Typed = tuple[pd.DataFrame, pd.DataFrame]  # values, and which cells could not be read
 
 
 @dataclass
@@ -68,6 +48,7 @@ class OneTable:
     settings: Settings
     place: Place
     tell: Callable[[str], None]
+    crosswalk: Crosswalk = field(default_factory=Crosswalk)
     headings: list[str] = field(default_factory=list)  # as the source has them
     spelt: dict[str, str] = field(
         default_factory=dict
@@ -97,11 +78,13 @@ class OneTable:
         self.table = scales.on_scale(self.table, chosen)
         self.doubts = scales.Doubts(self.settings.scales)
         self.left_out = LeftOut(self.table, self.how)
+        self.shape = Shape(self.table, self.how)
 
-    @property
+    @cached_property
     def how(self) -> TableSettings:
-        """What the settings say of this table."""
-        return self.settings.table(self.table.name)
+        """What the settings say of this table, and the crosswalk of its clients' names."""
+        how = self.settings.table(self.table.name)
+        return how if self.table.name == "clients" else with_names(how, self.crosswalk.clients)
 
     def read(self, clients: np.ndarray | None, partial: bool) -> np.ndarray | None:
         """Gather everything; for the clients, the hashes of their ids come back, for the other
@@ -128,12 +111,16 @@ class OneTable:
         more: that is told as well as what is wrong with the rows before it.
         """
         self.left_out.begin()
+        self.shape.begin()
         try:
             for raw in self.place.pieces():
                 if not self.headings:
                     self._understand(raw)
-                yield self.left_out.kept(mapped(self.how, raw.rename(columns=self.spelt)))
+                ours = self.shape.in_months(raw.rename(columns=self.spelt))
+                shaped = self.shape.rows(mapped(self.how, ours))
+                yield self.left_out.kept(shaped)
             self.left_out.done()
+            self.shape.done()
         except NotATableError as no:
             if no.kind in EMPTY and self.table.name != "clients":
                 self.empty = True
@@ -154,6 +141,7 @@ class OneTable:
         self.tenure = Tenure(self.table.name, self.how) if Tenure.given(self.how, here) else None
         given = {*here, *(ours for ours, theirs in self.how.columns.items() if theirs in here)}
         given |= {"start_date", "end_date"} if self.tenure else set()
+        given |= set(self.how.constant)
         extra = [Column(name, x.kind, x.known, "your own") for name, x in self.how.extra.items()]
         self.columns = [column for column in (*self.table.columns, *extra) if column.name in given]
 
@@ -173,7 +161,10 @@ class OneTable:
             if count > 1:
                 self.tell(f"{self.place.name}: first look, {count * len(raw):,} rows")
         found = self.table.name
-        self.faults += evidence.faults(found) + (self.tenure.flag_faults() if self.tenure else [])
+        self.faults += evidence.faults(found)
+        if self.tenure:
+            self.faults += self.tenure.flag_faults()
+        self.faults += self.shape.unheard()
         kinds = {column.name: column.kind for column in self.columns}
         amounts = {column.name for column in self.columns if column.unit.startswith("currency")}
         for name in amounts & {
@@ -184,7 +175,7 @@ class OneTable:
         self.forms |= {
             name: form
             for name, form in formats.items()
-            if name in kinds and suits(form, kinds[name])
+            if name in kinds and suits(form, kinds[name]) and form not in TURNED
         }
         return count > 1
 
@@ -196,8 +187,8 @@ class OneTable:
         """
         repeated = self.how.repeated
         across = Across(self.table, partial, repeated)
-        for raw in pieces:
-            frame, unread = self._typed(raw)
+        typed = (self._typed(raw) for raw in pieces)
+        for frame, unread in self._made_one(typed) if self.shape.how.group else typed:
             faults = [*self.faults, *check_rows(self.table, frame, unread)]
             self.faults = merged(faults)
             needed = set(self.table.required)
@@ -206,6 +197,7 @@ class OneTable:
             if clients is not None and "client_id" in frame and self.table.name != "leads":
                 self._note_strangers(frame.loc[strangers(frame, clients), "client_id"])
             frame = self._on_our_scales(frame)
+            self.rows += len(frame)
             if partial:
                 days = {name: frame[name].dropna().unique() for name in frame if name in NEEDED}
                 frame = pd.DataFrame(
@@ -215,9 +207,19 @@ class OneTable:
                 any_unread = unread.any(axis=1)
                 self.unsure.append(any_unread)
             self.pieces.append(frame)
-            self.rows += len(raw)
             self.tell(f"{self.place.name}: {self.rows:,} rows read")
         return across
+
+    def _made_one(self, typed: Iterator[Typed]) -> Iterator[Typed]:
+        """All rows at once, those of one key made one."""
+        frames, unread = zip(*typed, strict=True)
+        frame = pd.concat(frames, ignore_index=True)
+        marks = pd.concat(unread, ignore_index=True)
+        made, faults = grouped(self.table, frame, self.shape.how)
+        self.faults += faults
+        if not faults:
+            marks = pd.DataFrame(False, made.index, marks.columns)
+        yield made, marks
 
     def _typed(self, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         """One piece as typed values, and which of its cells could not be read."""
@@ -234,11 +236,13 @@ class OneTable:
         frame = pd.DataFrame(values)
         for name in frame:
             frame[name] = self._from_fractions(name, frame[name], raw[name])
-        unread_cells = {name: p.filled & p.values.isna() for name, p in parsed.items()}
+            frame[name] = self.shape.amounts(name, frame[name], raw)
+        self.faults += self.shape.period_faults(raw, ids)
+        unread_cells = {name: p.filled & frame[name].isna() for name, p in parsed.items()}
         unread = pd.DataFrame(unread_cells)
         if self.tenure:
             unread["start_date"] = frame["start_date"].isna()  # told as faults of the tenure
-        frame = _last_paid_days(frame) if self.settings.first_day_without_service else frame
+        frame = last_paid_days(frame) if self.settings.first_day_without_service else frame
         return self._dated(frame), unread
 
     def _parsed(self, cells: pd.Series, column: Column) -> Parsed:
@@ -303,8 +307,26 @@ class OneTable:
         self.strangers.update(counts[np.array(new, bool)].head(max(room, 0)).to_dict())
 
     def stranger_faults(self, clients: Callable[[], Iterable[str]]) -> list[Fault]:
-        """Faults for ids that the clients table has not, with what they nearly are."""
-        return stranger_faults(self.table.name, self.strangers, clients()) if self.strangers else []
+        """Faults for ids that the clients table has not, with what they nearly are; those that the
+        crosswalk asks about are left to it.
+        """
+        waiting = self.unconfirmed()
+        rows = {name: n for name, n in self.strangers.items() if name not in waiting}
+        return stranger_faults(self.table.name, rows, clients()) if rows else []
+
+    def unconfirmed(self) -> list[str]:
+        """The strangers of whom the crosswalk has to be answered first."""
+        waits = self.crosswalk.open
+        return [name for name in (*self.strangers, *self.left_out.rows) if name in waits]
+
+    def clients_in(self) -> Counter[str]:
+        """The rows by client as the source names them, those of strangers too."""
+        found = Counter(self.left_out.rows)
+        for piece in self.pieces:
+            if "client_id" in piece:
+                counts = piece["client_id"].value_counts()
+                found.update(counts.to_dict())
+        return found
 
     def all_ids(self) -> list[str]:
         """Every different id of the table's first column, read again from the source."""
@@ -345,6 +367,9 @@ class OneTable:
         """The ids of the first rows among the positions `at`, read again from the source rather
         than kept for all.
         """
+        if self.shape.how.group and self.pieces:
+            ids = self.pieces[0].iloc[at, 0]
+            return list(ids.astype(str))
         named = list[str]()
         done = 0
         for raw in pieces:
@@ -389,9 +414,11 @@ class OneTable:
             *(column.name for column in self.columns),
             self.how.tenure_months,
         }
-        used |= {self.how.ended.column} if self.how.ended else set()
+        if self.how.ended:
+            used.add(self.how.ended.column)
         unused = [name for name in self.headings if self.spelt.get(name, name) not in used]
         notes = [f"{self.place.name}: columns not used: {', '.join(unused)}"] if unused else []
+        notes += self.shape.notes()
         notes += self.left_out.notes()
         return notes + (self.tenure.notes() if self.tenure else [])
 

@@ -14,7 +14,7 @@ import re
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -26,6 +26,7 @@ import pandas as pd
 
 from retention.data.delimited import PIECE_ROWS, NotATableError
 from retention.data.layout import Sheet, layout_of
+from retention.data.views import count_doubles, literal, quoted, select
 from retention.data.words import fault, sentence
 from retention.errors import ConfigError, without_paths
 from retention.settings import FileSettings
@@ -45,15 +46,20 @@ OUR_NAMES = """
 CREATE TABLE our_names AS
 WITH c AS (SELECT CAST(client_id AS VARCHAR) AS id, CAST(name AS VARCHAR) AS n FROM ({clients})),
 words AS (
+  SELECT -1 AS how, CAST(word AS VARCHAR) AS word, CAST(id AS VARCHAR) AS id
+  FROM (VALUES {confirmed}) AS crosswalk(word, id) UNION
   SELECT 0 AS how, id AS word, id FROM c UNION SELECT 1, plain_name(id), id FROM c
   UNION SELECT 1, plain_name(n), id FROM c UNION SELECT 2, core_name(n), id FROM c
   UNION SELECT 3, replace(plain_name(n), ' ', ''), id FROM c
   UNION SELECT 3, replace(core_name(n), ' ', ''), id FROM c)
 SELECT how, word, min(id) AS id FROM words WHERE word <> '' GROUP BY how, word
 HAVING count(DISTINCT id) = 1
-"""  # words that name one client alone: 0 ids, 1 and 2 names, 3 names run together as in addresses
+"""
+# Words that name one client alone: -1 those of the crosswalk, 0 ids, 1 and 2 names, 3 names run
+# together as in addresses.
 _KNOWN = """
 CREATE MACRO known_client(t) AS coalesce(
+  (SELECT id FROM our_names WHERE how = -1 AND word = trim(CAST(t AS VARCHAR))),
   (SELECT id FROM our_names WHERE how = 0 AND word = trim(CAST(t AS VARCHAR))),
   (SELECT id FROM our_names WHERE how = 1 AND word = plain_name(t)),
   (SELECT id FROM our_names WHERE how = 2 AND word = core_name(t)),
@@ -67,14 +73,17 @@ class Files:
     """The files that queries may read, by alias, and the database over them, opened when needed.
 
     `stack` closes the database and removes its folder. `clients` says where ids and names of
-    clients are: a query, or which columns of OUR_CLIENTS hold them.
+    clients are: a query, or which columns of OUR_CLIENTS hold them. `confirmed`: the client of
+    a name, as a person has said.
     """
 
     named: dict[str, tuple[Path, FileSettings]]
     stack: ExitStack
     answers: dict[str, Any] = field(default_factory=dict)
     clients: str | dict[str, str] = ""
+    confirmed: Mapping[str, str] = field(default_factory=dict)
     views: dict[str, Sheet] = field(default_factory=dict)
+    more: dict[str, list[Sheet]] = field(default_factory=dict)  # by alias, further files of a kind
     unreadable: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -97,14 +106,34 @@ class Files:
     def digest(self, query: str) -> str:
         """A sha256 over the bytes of every file that the query names."""
         whole = hashlib.sha256()
-        for alias in self.used_by(query):
-            with self.named[alias][0].open("rb") as stream:
+        for path in self._paths(query):
+            with path.open("rb") as stream:
                 whole.update(hashlib.file_digest(stream, "sha256").digest())
         return whole.hexdigest()
 
     def size(self, query: str) -> int:
         """The bytes of the files that the query names."""
-        return sum(self.named[alias][0].stat().st_size for alias in self.used_by(query))
+        return sum(path.stat().st_size for path in self._paths(query))
+
+    def _paths(self, query: str) -> list[Path]:
+        """The files that the query names, with the further ones of their kind."""
+        paths = []
+        for alias in self.used_by(query):
+            path, how = self.named[alias]
+            paths += [path, *(path.with_name(name) for name in how.also)]
+        return paths
+
+    def sheets(self, alias: str) -> list[Sheet]:
+        """The files of an alias that was read."""
+        return [self.views[alias], *self.more.get(alias, [])]
+
+    def doubles(self, alias: str) -> int:
+        """How many rows stand in more than one file of an alias."""
+        if not self._is_read(alias) or len(self.sheets(alias)) < 2:
+            return 0
+        with self._opened(alias) as database:
+            counted = database.execute(count_doubles(self.sheets(alias))).fetchone()
+        return int(counted[0])
 
     def pieces(self, table: str, query: str) -> Iterator[pd.DataFrame]:
         """What the query gives, at most PIECE_ROWS rows at once.
@@ -136,20 +165,32 @@ class Files:
         spill = str(self.folder / "spill")
         config = SAFE | {"temp_directory": spill}
         database = duckdb.connect(":memory:", config=config)
+        database.execute("SET enable_progress_bar = false")  # no bar of its own on the terminal
         for alias in used:
             asks_line = "line" in query.casefold()
-            rows = _select(self.views[alias], asks_line)
-            database.execute(f"CREATE VIEW {_quoted(alias)} AS {rows}")
+            once = self.named[alias][1].doubles == "once"
+            rows = select(self.sheets(alias), asks_line, once)
+            database.execute(f"CREATE VIEW {quoted(alias)} AS {rows}")
+            self._ask_doubles(alias, database)
         database.execute(_macros())
-        said = "".join(f"WHEN {_literal(k)} THEN {_literal(v)} " for k, v in self.answers.items())
+        said = "".join(f"WHEN {literal(k)} THEN {literal(v)} " for k, v in self.answers.items())
         database.execute(f"CREATE MACRO answer(k) AS CASE k {said or 'WHEN NULL THEN NULL '}END")
-        allowed = ", ".join(_literal(self.views[alias].path) for alias in used)
+        paths = [sheet.path for alias in used for sheet in self.sheets(alias)]
+        allowed = ", ".join(map(literal, paths))
         database.execute(f"SET allowed_paths = [{allowed}]")
         if KNOWN_CLIENT in query.casefold():
-            database.execute(f"{OUR_NAMES.format(clients=self._clients())};{_KNOWN}")
+            pairs = [f"({literal(k)}, {literal(v)})" for k, v in self.confirmed.items()]
+            named = ", ".join(pairs) or "(NULL, NULL)"
+            names = OUR_NAMES.format(clients=self._clients(), confirmed=named)
+            database.execute(f"{names};{_KNOWN}")
         database.execute("SET enable_external_access = false")
         database.execute("SET lock_configuration = true")
         return database
+
+    def clients_query(self) -> str:
+        """The SELECT of the clients' ids and names, as the files spell them."""
+        self._is_read(OUR_CLIENTS)
+        return self._clients()
 
     def _clients(self) -> str:
         """The SELECT of the clients' ids and names."""
@@ -158,7 +199,7 @@ class Files:
         headings = self.views[OUR_CLIENTS].headings if OUR_CLIENTS in self.views else ()
         ours = {name.casefold().replace(" ", "_"): name for name in headings}
         taken = {name: self.clients.get(name) or ours.get(name) for name in ("client_id", "name")}
-        columns = [f"{_quoted(k) if k else 'NULL'} AS {name}" for name, k in taken.items()]
+        columns = [f"{quoted(k) if k else 'NULL'} AS {name}" for name, k in taken.items()]
         return f"SELECT {', '.join(columns)} FROM {OUR_CLIENTS}"
 
     def _is_read(self, alias: str) -> bool:
@@ -171,11 +212,37 @@ class Files:
             path, how = self.named[alias]
             try:
                 self.views[alias] = layout_of(path, how, self.folder)
+                others = [path.with_name(name) for name in how.also]
+                self.more[alias] = [layout_of(other, how, self.folder) for other in others]
+                self._refuse_other_headings(alias)
             except NotATableError as no:
                 about = fault("clients", "", no.kind, **no.said)
                 problem = about.problem
                 self.unreadable[alias] = f"{path.name} {problem}"
         return alias in self.views
+
+    def _refuse_other_headings(self, alias: str) -> None:
+        """ConfigError where the files of an alias have other columns: a lack is no blank."""
+        first = self.views[alias]
+        path, how = self.named[alias]
+        for name, sheet in zip(how.also, self.more[alias], strict=True):
+            odd = set(first.headings) ^ set(sheet.headings)
+            if odd:
+                names = ", ".join(sorted(odd))
+                raise ConfigError(
+                    sentence("query headings", first=path.name, other=name, names=names)
+                )
+
+    def _ask_doubles(self, alias: str, database: Any) -> None:
+        """ConfigError where files of one kind share rows and nobody has said what that means."""
+        path, how = self.named[alias]
+        if not how.also or how.doubles:
+            return
+        counted = database.execute(count_doubles(self.sheets(alias))).fetchone()
+        if counted[0]:
+            names = ", ".join([path.name, *how.also])
+            count = f"{counted[0]:,}"
+            raise ConfigError(sentence("query doubles", names=names, count=count, alias=alias))
 
     def _refusal(self, table: str, error: Exception) -> str:
         """Our words for what DuckDB says, with the files and columns that there are."""
@@ -210,31 +277,3 @@ def _rows(database: Any, table: str, query: str) -> Iterator[pd.DataFrame]:
 @cache
 def _macros() -> str:
     return files("retention.data").joinpath("macros.sql").read_text("utf-8")
-
-
-def _select(sheet: Sheet, numbered: bool = False) -> str:
-    """The SELECT that reads a sheet's file as text, without the rows that are no data; `numbered`,
-    with the number of each row in the column `line`.
-    """
-    columns = ", ".join(f"{_literal(name)}: 'VARCHAR'" for name in sheet.headings)
-    read = (
-        f"read_csv({_literal(sheet.path)}, auto_detect = false, header = false, "
-        f"columns = {{{columns}}}, skip = {sheet.skip}, delim = {_literal(sheet.mark)}, "
-        "quote = '\"', escape = '\"', null_padding = true, strict_mode = false, parallel = false)"
-    )
-    first = _quoted(sheet.headings[0])
-    kept = [f"NOT starts_with(lower(coalesce({first}, '')), {_literal(w)})" for w in sheet.stop_at]
-    filled = " OR ".join(f"{_quoted(name)} IS NOT NULL" for name in sheet.headings)
-    names = {name.casefold() for name in sheet.headings}
-    has_line = "line" in names
-    line = "row_number() OVER () AS line, " if numbered and not has_line else ""
-    return f"SELECT {line}* FROM {read} WHERE {' AND '.join([f'({filled})', *kept])}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: Any) -> str:
-    doubled = str(text).replace("'", "''")
-    return "'" + doubled + "'"

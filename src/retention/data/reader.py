@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from retention.data import scales
-from retention.data.find import LARGE_BYTES, find
+from retention.data.crosswalk import Crosswalk, crosswalk_of
+from retention.data.crosswalk import unmatched as both_sides
+from retention.data.find import LARGE_BYTES, Place, find
 from retention.data.one_table import OneTable
 from retention.data.rules import currency_warnings
 from retention.data.schema import TABLES
@@ -52,20 +54,24 @@ def read(
     with ExitStack() as stack:
         places = find(settings, stack)
         partial = only_check and sum(place.size for place in places.values()) > LARGE_BYTES
-        readers = {
-            name: OneTable(TABLES[name], settings, place, tell) for name, place in places.items()
-        }
-        clients = None
-        for table in readers.values():
-            clients = table.read(clients, partial)
+        crosswalk = crosswalk_of(settings)
+        readers = _gathered(settings, places, partial, tell, crosswalk)
         if "clients" in readers:
+            crosswalk.refuse_unknown(readers["clients"].all_ids)
             for table in readers.values():
                 table.faults += table.stranger_faults(readers["clients"].all_ids)
         frames = {name: table.whole(partial) for name, table in readers.items() if table.rows}
         repairs = tuple(text for table in readers.values() for text in table.said_repairs())
         if faults := merged(fault for table in readers.values() for fault in table.faults):
             raise DataError(faults, repairs)
-        if asks := [ask for table in readers.values() for ask in table.doubts.questions()]:
+        asks: list[str] = []
+        waiting: dict[str, None] = {}
+        for table in readers.values():
+            asks += table.doubts.questions()
+            waiting |= dict.fromkeys(table.unconfirmed())
+        if waiting:
+            asks.append(crosswalk.question(list(waiting)))
+        if asks:
             raise ConfigError("\n".join(asks))
         hashes = {name: place.digest() for name, place in places.items()}
         rows = {name: table.rows for name, table in readers.items()}
@@ -74,6 +80,39 @@ def read(
     told = [warning for table in readers.values() for warning in table.warnings]
     warnings = (*told, *currency_warnings(marks, settings.currency))
     return Tables(frames, rows, hashes, notes, repairs, partial, warnings)
+
+
+def _gathered(
+    settings: Settings,
+    places: dict[str, Place],
+    partial: bool,
+    tell: Callable[[str], None],
+    crosswalk: Crosswalk,
+) -> dict[str, OneTable]:
+    """Every table read once, the clients first, whatever is wrong with it."""
+    readers = {
+        name: OneTable(TABLES[name], settings, place, tell, crosswalk)
+        for name, place in places.items()
+    }
+    clients = None
+    for table in readers.values():
+        clients = table.read(clients, partial)
+    return readers
+
+
+def unmatched(settings: Settings, tell: Callable[[str], None]) -> pd.DataFrame:
+    """Names that are no client's and clients without rows, as a crosswalk; ConfigError where a
+    setting names what is not there.
+    """
+    with ExitStack() as stack:
+        places = find(settings, stack)
+        crosswalk = crosswalk_of(settings)
+        readers = _gathered(settings, places, False, tell, crosswalk)
+        clients = readers.pop("clients")
+        readers.pop("leads", None)  # leads may be anybody's
+        counts = {name: table.clients_in() for name, table in readers.items()}
+        joined = {name: rows for name, rows in counts.items() if rows}
+        return both_sides(pd.concat(clients.pieces, ignore_index=True), joined)
 
 
 def fingerprints(settings: Settings) -> dict[str, str]:

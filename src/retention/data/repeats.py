@@ -177,3 +177,17 @@ def _told(table: Table, rows: pd.DataFrame, kind: str, **said: str) -> Fault:
     first = rows.iloc[:, 0].astype("string")
     ids = first.fillna("(no id)").drop_duplicates()
     return fault(table.name, "", kind, len(rows), ids, **said)
+
+
+def ordered(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
+    """The table in the order of its key, or of all its columns; of one key the lowest of
+    `worst_last` comes last.
+    """
+    by = [name for name in table.key if name in frame]
+    if not by:
+        columns = list(frame.columns)
+        return frame.sort_values(columns, kind="stable", ignore_index=True)
+    worst = [name for name in table.worst_last if name in frame]
+    if worst:
+        frame = frame.sort_values(worst, ascending=False, kind="stable", na_position="first")
+    return frame.sort_values(by, kind="stable", ignore_index=True)

@@ -118,7 +118,8 @@ def as_of(name: str, rows: pd.DataFrame, last: pd.Timestamp) -> pd.DataFrame:
     first = table.columns[0].known
     for day in (first, *BEGINS):
         if day in rows:
-            rows = rows[~(pd.to_datetime(rows[day]) > last)]
+            begins = pd.to_datetime(rows[day])  # months of the sample are texts
+            rows = rows[~(begins > last)]
     later = {column: day for column, day in days.items() if day != first}
     return rows.assign(
         **{column: rows[column].where(rows[day] <= last) for column, day in later.items()}
@@ -174,13 +175,16 @@ def read_list(path: Path, numbers: Sequence[str] = ()) -> pd.DataFrame:
     marks.
     """
     rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-    rows = rows.apply(
-        lambda cells: cells.str.replace(
-            "^'(?=" + FORMULA.removeprefix("(?s)^") + ")", "", regex=True
-        )
-    )
+    rows = rows.apply(without_mark)
     as_numbers = {name: pd.to_numeric(rows[name]) for name in numbers if name in rows}
     return rows.assign(**as_numbers)
+
+
+def without_mark(cells: pd.Series) -> pd.Series:
+    """Texts without the leading ' that `as_csv` gives to what begins like a formula."""
+    formula = FORMULA.removeprefix("(?s)^")
+    plain = cells.astype(object)  # whose expressions know (?=
+    return plain.str.replace(f"^'(?={formula})", "", regex=True)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -7,14 +7,23 @@ A seal keeps honest people from mistakes. It is no lock: whoever wants to can ma
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import pandas as pd
 
-SEALED = ("trial", "client_id", "list", "arm", "drawn_on", "stratum", "predicted")
+SEALED = (
+    *("trial", "client_id", "list", "arm", "drawn_on", "stratum", "predicted"),
+    *("horizon_months", "planned", "smallest", "seed"),  # when and for what it is judged
+)
 DRAW = ["trial", "drawn_on"]  # the rows of one draw
 DIGITS = 12
 MISSING = "draw {number}"
+TABLE = "trials"
+SEAL = "seal"
+STATE = "state"  # of a row's draw, one of these
+WHOLE, CHANGED, GAP = "whole", "changed", "others missing"
 
 
 def seal_of(rows: pd.DataFrame, number: int) -> str:
@@ -35,8 +44,8 @@ def _cell(value: Any) -> str:
     """A value as it is sealed, alike before and after a file."""
     if value is None or pd.isna(value):
         return ""
-    if isinstance(value, float):
-        return f"{value:.4f}"
+    if isinstance(value, Real):
+        return f"{float(value):.4f}"  # whole numbers are read as floats where one is missing
     return f"{value:%Y-%m-%d}" if hasattr(value, "strftime") else str(value)
 
 
@@ -46,20 +55,45 @@ def number_of(seal: object) -> int:
     return int(first) if first.isdigit() else 0
 
 
-def broken_seals(rows: pd.DataFrame) -> tuple[pd.Series, list[str]]:
-    """Which rows of `trials` belong to a draw that is not as it was made (a row without a seal
-    says nothing), and what each such draw is called, missing draws among them.
+def with_states(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables, with the state of each row's draw in trials (`STATE`): it is found before ids
+    give way to codes, which no seal survives.
     """
-    broken = pd.Series(False, rows.index)
-    named: list[str] = []
-    sealed = rows[rows["seal"].notna()]
-    for (trial, _), draw in sealed.groupby(DRAW, sort=True):
-        seals = draw["seal"].unique()
+    made = dict(frames)
+    if TABLE in made:
+        rows = made[TABLE]
+        made[TABLE] = rows.assign(**{STATE: states(rows)})
+    return made
+
+
+def states(rows: pd.DataFrame) -> pd.Series:
+    """Of each row whether its draw is as it was made: `WHOLE` (a row without a seal says nothing),
+    `CHANGED`, or `GAP`, where it is but another draw of the ledger is missing.
+    """
+    state = pd.Series(WHOLE, rows.index)
+    given = rows.reindex(columns=[*SEALED, SEAL])
+    sealed = given[given[SEAL].notna()]
+    if len(_lacking(sealed)):
+        state[sealed.index] = GAP
+    for _, draw in sealed.groupby(DRAW, sort=True, dropna=False):
+        seals = draw[SEAL].unique()
         if len(seals) > 1 or seal_of(draw, number_of(seals[0])) != seals[0]:
-            broken[draw.index] = True
-            named.append(str(trial))
-    there = {number_of(seal) for seal in sealed["seal"]}
-    missing = [k for k in range(1, max(there, default=0)) if k not in there]
-    if missing:
-        broken[sealed.index] = True
-    return broken, [*named, *(MISSING.format(number=k) for k in missing)]
+            state[draw.index] = CHANGED
+    return state
+
+
+def _lacking(sealed: pd.DataFrame) -> list[int]:
+    """The numbers of draws before the last of which there is no row."""
+    there = {number_of(seal) for seal in sealed[SEAL]}
+    return [number for number in range(1, max(there, default=0)) if number not in there]
+
+
+def broken_seals(rows: pd.DataFrame) -> tuple[pd.Series, list[str]]:
+    """Which rows of `trials` belong to a draw that is not as it was made, or to a ledger that lacks
+    one, and what each such draw is called.
+    """
+    state = rows[STATE] if STATE in rows else states(rows)
+    names = rows.reindex(columns=["trial"])["trial"]
+    named = sorted({str(name) for name in names[state == CHANGED]})
+    missing = _lacking(rows[rows[SEAL].notna()])
+    return state != WHOLE, [*named, *(MISSING.format(number=number) for number in missing)]

@@ -18,13 +18,16 @@ import pandas as pd
 from retention.data.cells import as_text, texts
 from retention.data.parse import Evidence, parse
 from retention.data.schema import Column
+from retention.data.shape import MONTHS
 from retention.data.words import fault, faults_in, sentence
 from retention.errors import SHOWN, Fault
 from retention.settings import TableSettings
 
 LONGEST_TENURE = 1200  # months
-MONTHS = {"months": 1, "years": 12}
 ROUNDED = 0.07  # (ours) months by which years with two decimals fall short of a whole month
+
+
+EXACT = 0.001  # (ours) months that decimals of weeks and days may lack
 
 
 def last_whole_month(snapshot: dt.date) -> dt.date:
@@ -157,7 +160,8 @@ class Tenure:
         left = words.isin(self.yes).astype(bool)
         fits = ages.between(0, LONGEST_TENURE)
         given_months = ages.where(fits, 0)
-        whole = np.floor(given_months + ROUNDED * (self.unit == "years"))
+        short = ROUNDED if self.unit == "years" else EXACT
+        whole = np.floor(given_months + short)
         months = whole + (left & self.completed)
         at_least = months.clip(lower=left.astype(int))
         months = at_least.astype(int)

@@ -6,7 +6,6 @@ clients that nobody knows, words that are not understood.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -17,6 +16,7 @@ import pandas as pd
 
 from retention.data import stores
 from retention.data.cells import texts
+from retention.data.crosswalk import STRANGER, unmatched
 from retention.data.delimited import NotATableError
 from retention.data.find import BOOKS, PARQUET, TEXT
 from retention.data.layout import Sheet, layout_of
@@ -30,7 +30,6 @@ from retention.settings import FileSettings
 
 NAMED = 12  # (ours) strangers that a draft names
 LOOKED_AT = 10  # (ours) pieces of a table that a draft looks at
-NEAR = 0.75  # (ours) how alike a client's name must be to be shown beside a stranger's
 
 
 @dataclass
@@ -42,11 +41,12 @@ class Found:
     how: FileSettings
     headings: tuple[str, ...]
     alias: str = ""
+    doubles: int = 0  # rows that stand in several files of this kind
 
     @property
     def settings(self) -> dict[str, object]:
         """What `[source.files]` has to say of it."""
-        return self.how.model_dump(exclude_defaults=True)
+        return self.how.model_dump(exclude_defaults=True, exclude={"doubles"})
 
 
 @dataclass
@@ -75,17 +75,32 @@ class Plan:
             for one in self._recognised(path):
                 one.alias = one.export.key
                 if one.alias in self.files.named:
-                    self.again.append(path)
+                    self._add(one)
                     continue
                 self.found.append(one)
                 self.files.named[one.alias] = path, one.how
         self.frames: dict[str, pd.DataFrame] = {}
         self.made: dict[str, Made] = {}
+        self.clients_in: dict[str, dict[str, int]] = {}
 
     @property
     def paths(self) -> set[Path]:
         """The files that are recognised."""
-        return {*(one.path for one in self.found), *self.again}
+        known = {one.path.with_name(name) for one in self.found for name in one.how.also}
+        return {*(one.path for one in self.found), *self.again, *known}
+
+    def _add(self, other: Found) -> None:
+        """A further export of a kind: read as one with the first, where the headings are the
+        same.
+        """
+        first = next(one for one in self.found if one.alias == other.alias)
+        if other.how.sheet or first.how.sheet or set(other.headings) != set(first.headings):
+            self.again.append(other.path)
+            return
+        names = [*first.how.also, other.path.name]
+        first.how = first.how.model_copy(update={"also": names, "doubles": "keep"})
+        self.files.named[first.alias] = first.path, first.how
+        first.doubles = self.files.doubles(first.alias)
 
     def make(self, clients: tuple[Path, FileSettings, dict[str, str]] | None = None) -> None:
         """Draw and try the query of every table; `clients` is the file that holds them, with the
@@ -181,10 +196,8 @@ class Plan:
         return pd.DataFrame(columns=list(headings), dtype=object)
 
     def _try_clients_file(self) -> None:
-        self.files.used_by("our_clients_file known_client")
-        query = "SELECT DISTINCT id AS client_id, word AS name FROM our_names WHERE how < 2"
         with suppress(NotATableError, ConfigError):
-            named = self.files.pieces("clients", f"{query} AND known_client('') IS NULL")
+            named = self.files.pieces("clients", self.files.clients_query())
             self.frames["clients"] = pd.concat(named, ignore_index=True)
 
     def _try(self, made: Made) -> None:
@@ -214,20 +227,24 @@ class Plan:
                 made.words |= {column.name: sorted(set(words[odd]))} if odd.any() else {}
         if "client_id" in rows and made.name not in ("clients", "leads"):
             ids = texts(rows["client_id"])
-            made.strangers = list(self._strangers(ids))
+            self.clients_in[made.name] = ids[ids != ""].value_counts().to_dict()
+            made.strangers = list(self._strangers(made.name))
 
-    def _strangers(self, ids: pd.Series) -> Iterator[str]:
+    def crosswalk(self) -> pd.DataFrame:
+        """Both sides of what does not join, over all tables that name clients."""
+        nobody = pd.DataFrame({"client_id": []}, dtype=object)
+        return unmatched(self.frames.get("clients", nobody), self.clients_in)
+
+    def _strangers(self, table: str) -> Iterator[str]:
         """The clients of a table that the clients table does not have, in words."""
-        nobody = pd.DataFrame({"client_id": []})
+        nobody = pd.DataFrame({"client_id": []}, dtype=object)
         clients = self.frames.get("clients", nobody)
-        known = set(texts(clients["client_id"]))
-        names = texts(clients["name"]).tolist() if "name" in clients else []
-        strange = ~ids.isin(known) & (ids != "")
-        counts = ids[strange].value_counts()
-        for name, count in counts.items():
-            near = difflib.get_close_matches(str(name), names, 1, NEAR)
-            like = f", nearly {near[0]!r}" if near else ""
-            yield f"{name!r}, {count:,} row{'' if count == 1 else 's'}{like}"
+        rows = unmatched(clients, {table: self.clients_in[table]})
+        strange = rows[rows["what"] == STRANGER]
+        for row in strange.itertuples(index=False):
+            like = f", nearly {row.client!r}" if row.client else ""
+            many = "" if row.rows == "1" else "s"
+            yield f"{row.name!r}, {int(str(row.rows)):,} row{many}{like}"
 
     def _recognised(self, path: Path) -> Iterator[Found]:
         """What a file is, by each sheet of a workbook."""

@@ -64,7 +64,9 @@ def standing(snapshots: pd.DataFrame, margin: pd.Series) -> pd.DataFrame:
         return pd.DataFrame(columns=["margin", "free"])
     newest = snapshots["month"] == snapshots["month"].max()
     now = snapshots[newest].set_index("client_id")
-    columns = {"margin": margin.reindex(now.index), "free": now["exit_possible"] > 0}
+    own = margin.reindex(now.index)
+    free = now["exit_possible"] > 0
+    columns = {"margin": own, "free": free}
     return pd.DataFrame(columns)
 
 

@@ -268,7 +268,10 @@ def ends_near_due(
     on_time = (late <= grace_days) | (month_end & (late <= 3))
     shortly = (late > 0) & (late <= within)
     past = shortly & ~on_time
-    return int(((early <= within) & ~on_time & ~past).sum()), int(on_time.sum()), int(past.sum())
+    near = (early <= within) & ~on_time & ~past
+    counted = (near, on_time, past)
+    before, due, after = (int(ends.sum()) for ends in counted)
+    return before, due, after
 
 
 def contract_cycles(spells: pd.DataFrame, contracts: pd.DataFrame | None = None) -> pd.DataFrame:

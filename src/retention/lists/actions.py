@@ -17,13 +17,22 @@ from retention.data.prepared import Made
 from retention.data.schema import write_csv
 from retention.lists.decision import ALONE, BESIDE, EVEN_THEN, FAREWELLS, WAITS, decide, why_nothing
 from retention.lists.desk import Desk, desk_of
-from retention.lists.registry import ACTIONS, NONE, Lists, action_words, made
+from retention.lists.registry import NONE, Lists, action_words, made
 from retention.lists.shape import SHORT, WEEK
+from retention.runs import ACTIONS
 from retention.words import say
 
 COLUMNS = [
-    *("client_id", "client", "do", "why", "risk", "margin_a_month"),
-    *("owner", "due", "due_this_week", "currency"),
+    "client_id",
+    "client",
+    "do",
+    "why",
+    "risk",
+    "margin_a_month",
+    "owner",
+    "due",
+    "due_this_week",
+    "currency",
 ]
 MOST = 3  # (ours) phrases that say why
 BETWEEN = " · "  # phrases that say why
@@ -43,7 +52,9 @@ class Plan:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The decision (`decision.decide`) in the one order."""
-        rows = decide(self.desk.book.rows, self.lists, why_nothing(self.desk))
+        clients = self.desk.book.rows
+        otherwise = why_nothing(self.desk)
+        rows = decide(clients, self.lists, otherwise)
         return in_order(rows, self.desk)
 
 
@@ -58,17 +69,25 @@ def chosen(study: Any) -> pd.DataFrame:
 
     In a run the first notebook that asks makes it for all.
     """
-    return study.once("chosen", lambda: Made({"rows": _chosen(plan_of(study))})).frames["rows"]
+
+    def make() -> Made:
+        rows = _chosen(plan_of(study))
+        return Made({"rows": rows})
+
+    made = study.once("chosen", make)
+    return made.frames["rows"]
 
 
 def _chosen(plan: Plan) -> pd.DataFrame:
     table = plan.table
+    names = table["action"]
+    words = [str(action_words(name)) for name in names]
     rows = {
         "client_id": table["client_id"],
-        "to_do": [str(action_words(name)) for name in table["action"]],
+        "to_do": words,
         "due": pd.to_datetime(table["act_by"]),
-        "parting": table["action"].isin(FAREWELLS),
-        "waits": table["action"].isin(WAITS),
+        "parting": names.isin(FAREWELLS),
+        "waits": names.isin(WAITS),
     }
     return pd.DataFrame(rows)
 
@@ -80,7 +99,8 @@ def as_chosen(rows: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
     """
     whole = whole[~whole["waits"]].drop(columns="waits")
     rest = rows.drop(columns=["act_by", "to_do"], errors="ignore")
-    merged = whole.merge(rest, on="client_id").rename(columns={"due": "act_by"})
+    merged = whole.merge(rest, on="client_id")
+    merged = merged.rename(columns={"due": "act_by"})
     first = [*rest.columns, "act_by", "to_do", "parting"]
     return merged[first]
 
@@ -133,7 +153,8 @@ def _phrases(table: pd.DataFrame, lists: Lists, desk: Desk) -> dict[str, list[st
     """
     own = dict(zip(table["client_id"], table["action"], strict=True))
     words: dict[str, list[str]] = {client: [] for client in own}
-    for client in desk.risk.index[desk.risk >= desk.book.limits["at_risk"]]:
+    high = desk.risk >= desk.high
+    for client in desk.risk.index[high]:
         if own.get(client) == NONE:
             words[client].append(say("lists.reason.waiting_short", n=desk.capacity))
     for first in (True, False):

@@ -37,10 +37,13 @@ def decide(rows: pd.DataFrame, lists: Lists, otherwise: pd.Series | None = None)
     table = table.merge(first, on="client_id", how="left")
     none = table["client_id"].map({} if otherwise is None else otherwise).fillna(QUIET)
     action = table["action"].fillna(NONE)
-    table = table.assign(action=action, reason=table["reason"].fillna(none)).fillna("")
-    rank = table["action"].map({name: place for place, name in enumerate([*IDS, NONE])})
-    order = table.assign(rank=rank).sort_values(["rank", "act_by", "client_id"], kind="stable")
-    return order[["client_id", "client", "action", *COLUMNS[1:]]].reset_index(drop=True)
+    reason = table["reason"].fillna(none)
+    table = table.assign(action=action, reason=reason).fillna("")
+    places = {name: place for place, name in enumerate([*IDS, NONE])}
+    ranked = table.assign(rank=table["action"].map(places))
+    order = ranked.sort_values(["rank", "act_by", "client_id"], kind="stable")
+    columns = ["client_id", "client", "action", *COLUMNS[1:]]
+    return order[columns].reset_index(drop=True)
 
 
 def why_nothing(desk: Desk) -> pd.Series:
@@ -49,12 +52,12 @@ def why_nothing(desk: Desk) -> pd.Series:
 
     Of a client at high risk it says why others come first.
     """
-    clients = desk.book.rows["client_id"]
+    rows = desk.book.rows
+    clients = rows["client_id"]
     margin = desk.margin.reindex(clients)
     risk = desk.risk.reindex(clients)
-    least = desk.book.limits["at_risk"]
     words = [
-        waiting_words(chance, desk.capacity) if chance >= least else quiet_words(money)
+        waiting_words(chance, desk.capacity) if chance >= desk.high else quiet_words(money)
         for chance, money in zip(risk, margin, strict=True)
     ]
     return pd.Series(words, margin.index, dtype=object)
@@ -65,9 +68,11 @@ def _all(lists: Lists) -> pd.DataFrame:
     chosen = []
     for name in IDS:
         if name in lists and len(lists[name]):
-            chosen.append(lists[name][COLUMNS].assign(action=name))
-    every = pd.concat(chosen) if chosen else pd.DataFrame(columns=[*COLUMNS, "action"])
-    return every.assign(act_by=pd.to_datetime(every["act_by"]).dt.strftime("%Y-%m-%d"))
+            rows = lists[name][COLUMNS]
+            days = pd.to_datetime(rows["act_by"])
+            dated = days.dt.strftime("%Y-%m-%d").astype(object)  # all may be missing
+            chosen.append(rows.assign(act_by=dated, action=name))
+    return pd.concat(chosen) if chosen else pd.DataFrame(columns=[*COLUMNS, "action"])
 
 
 def _first(every: pd.DataFrame) -> pd.DataFrame:
@@ -87,8 +92,10 @@ def _first(every: pd.DataFrame) -> pd.DataFrame:
             action=action_words(row.action),
             other=row.reason,
         )
-    soonest = beside[kept].groupby("client_id")["act_by"].min().reindex(first.index)
+    by_client = beside[kept].groupby("client_id")
+    soonest = by_client["act_by"].min().reindex(first.index)
     own = first["act_by"].fillna(NEVER)
-    act_by = first["act_by"].mask(soonest.fillna(NEVER) < own, soonest)
+    sooner = soonest.fillna(NEVER) < own
+    act_by = first["act_by"].mask(sooner, soonest)
     reason = pd.Series(reasons, dtype=object).reindex(first.index)
     return first.assign(reason=reason, act_by=act_by).reset_index()

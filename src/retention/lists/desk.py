@@ -56,6 +56,11 @@ class Desk:
         """How many clients the team has time to contact for their risk."""
         return self.book.settings.risk.capacity
 
+    @property
+    def high(self) -> float:
+        """The predicted churn risk from which a client counts as at risk."""
+        return self.book.limits["at_risk"]
+
     @cached_property
     def margin(self) -> pd.Series:
         """What each client leaves a month, where fees and hours are known, index `client_id`."""

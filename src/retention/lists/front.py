@@ -19,7 +19,9 @@ def answer(table: pd.DataFrame, book: Book, currency: str = "") -> Answer:
         return Answer("D3", title, say("lists.front.needs"), _do(table, book))
     under = book.monthly[book.monthly["margin"] < 0]
     title = say("lists.front.title", known=known, costly=len(under))
-    money = f"{quantity(-float(under['margin'].sum()), 'money')} {currency}".strip()
+    lost = -float(under["margin"].sum())
+    amount = quantity(lost, "money")
+    money = f"{amount} {currency}".strip()
     about = {"money": money, "active": active}
     evidence = say("lists.front.evidence_all", **about)
     if known < active:

@@ -17,10 +17,10 @@ from retention.data.schema import write_csv
 from retention.lists import portfolio, service, trial
 from retention.lists.desk import Desk
 from retention.lists.shape import COLUMNS, SHORT
+from retention.runs import ACTIONS
 from retention.words import Said, say
 
 NONE = "none"  # the action of who is on no list
-ACTIONS = "actions"  # the file of the one list to act on
 DECISION = "portfolio"  # the file of the decision itself: every client with its action
 Lists = Mapping[str, pd.DataFrame]
 
@@ -107,7 +107,8 @@ def tidy(rows: pd.DataFrame) -> pd.DataFrame:
     """
     rows = rows.drop_duplicates("client_id").reindex(columns=[*COLUMNS, SHORT])
     short = rows[SHORT].astype(object)
-    return rows.assign(**{SHORT: short.where(short.notna(), rows["reason"])}).reset_index(drop=True)
+    rows[SHORT] = short.where(short.notna(), rows["reason"])
+    return rows.reset_index(drop=True)
 
 
 def save(table: pd.DataFrame, out_dir: str) -> None:

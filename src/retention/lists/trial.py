@@ -26,7 +26,7 @@ def waiting(desk: Desk) -> pd.DataFrame:
                 for trial, until in zip(waits["trial"], waits["until"], strict=True)
             ],
             "evidence": [say("lists.evidence.drawn", list=_list(name)) for name in waits["list"]],
-            "act_by": pd.to_datetime(waits["until"]).to_numpy(),
+            "act_by": pd.NaT,  # nothing is due, not even on the day on which the trial ends
         }
     )
     return listed(desk.book, rows)

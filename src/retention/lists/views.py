@@ -45,7 +45,8 @@ def for_costly(table: pd.DataFrame, book: Book) -> tuple[list[Said], str]:
     """What is done about the clients who cost more than they pay: each action with how many get it,
     and the first day in words. Where no margin is known, about those who cost trouble.
     """
-    under = book.monthly.index[book.monthly["margin"] < 0]
+    costly = book.monthly["margin"] < 0
+    under = book.monthly.index[costly]
     rows = table[table["client_id"].isin(under)]
     if book.monthly.empty:
         rows = table[table["action"].isin(COSTLY)]
@@ -55,8 +56,10 @@ def for_costly(table: pd.DataFrame, book: Book) -> tuple[list[Said], str]:
         for name in IDS
         if name in counts
     ]
-    first = pd.to_datetime(rows["act_by"]).min()
-    return acts, day_words(first) if acts else ""
+    days = pd.to_datetime(rows["act_by"])
+    first = days.min()
+    day = day_words(first) if acts else ""
+    return acts, day
 
 
 def _cost_words(clients: tuple[int, int], monthly: pd.DataFrame, currency: str) -> Said:
@@ -70,9 +73,12 @@ def _cost_words(clients: tuple[int, int], monthly: pd.DataFrame, currency: str) 
     first = say("lists.owner.first", active=active, noticed=noticed, costly=len(under))
     if under.empty:
         return first
-    money = f"{money_words(-under['margin'].sum())} {currency}".strip()
-    sure = int((under["high"] < 0).sum())
-    return together(first, say("lists.owner.money", money=money, known=len(monthly), sure=sure))
+    lost = -under["margin"].sum()
+    money = f"{money_words(lost)} {currency}".strip()
+    surely = under["high"] < 0
+    sure = int(surely.sum())
+    how_much = say("lists.owner.money", money=money, known=len(monthly), sure=sure)
+    return together(first, how_much)
 
 
 def shown(table: pd.DataFrame, actions: Sequence[str] = IDS) -> pd.DataFrame:
@@ -115,9 +121,13 @@ def lacking(tables: Mapping[str, pd.DataFrame]) -> Findings:
 
 def parting(table: pd.DataFrame, book: Book) -> pd.DataFrame:
     """Clients to let go with today's fee, what they take, and the prices worth staying at (D5)."""
-    own = table.loc[table["action"].isin(PARTING), ["client_id", "client"]].set_index("client_id")
-    prices = book.monthly.join(worth_staying(book.monthly))[list(PRICES)]
-    return own.join(prices).join(book.ends).reset_index(drop=True)
+    chosen = table["action"].isin(PARTING)
+    rows = table.loc[chosen, ["client_id", "client"]]
+    own = rows.set_index("client_id")
+    monthly = book.monthly
+    prices = monthly.join(worth_staying(monthly))
+    with_prices = own.join(prices[list(PRICES)])
+    return with_prices.join(book.ends).reset_index(drop=True)
 
 
 def written_off(book: Book) -> pd.DataFrame:
@@ -125,7 +135,9 @@ def written_off(book: Book) -> pd.DataFrame:
     cost (D5).
     """
     rows = worsening(book.money, book.rows, book.limits)
-    return rows.set_axis(rows.index.map(book.names).rename("client")).reset_index()
+    names = rows.index.map(book.names)
+    named = rows.set_axis(names.rename("client"))
+    return named.reset_index()
 
 
 def noted(book: Book) -> pd.DataFrame:

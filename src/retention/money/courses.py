@@ -229,7 +229,9 @@ def stay_by(chose: Floats, other: Floats, slower: float | Floats = 1.0) -> Float
         if np.any(slower != 1.0)
         else 1 - chose - other
     )
-    return np.hstack([np.ones((len(chose), 1)), np.cumprod(np.clip(kept, 0, 1), axis=1)])
+    shares = np.clip(kept, 0, 1)
+    start = np.ones((len(chose), 1))
+    return np.hstack([start, np.cumprod(shares, axis=1)])
 
 
 def extended(followed: Course, weights: Weights | Floats) -> Floats:
@@ -243,7 +245,9 @@ def extended(followed: Course, weights: Weights | Floats) -> Floats:
     stay = survival(followed, weights)[:, : known + 1]
     last = slice(max(known - TAIL_MONTHS, 0), known)
     there = np.maximum((weights @ followed.at_risk)[:, last].sum(axis=1), 1.0)
-    pace = np.minimum(((weights @ followed.left)[:, last].sum(axis=1) + 0.5) / there, 1.0)
+    left = weights @ followed.left
+    gone = left[:, last].sum(axis=1)
+    pace = np.minimum((gone + 0.5) / there, 1.0)
     later = np.arange(1, LONGEST - known + 1)
     return np.hstack([stay, stay[:, -1:] * (1 - pace[:, None]) ** later])
 
@@ -255,7 +259,9 @@ def paid_there(followed: Course, weights: Weights | Floats) -> Floats:
     known = np.isfinite(followed.paid)
     sums = weights @ np.where(known, followed.paid, 0.0)
     counts = weights @ known.astype(float)
-    mean = pd.DataFrame(np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0))
+    unknown = np.full(sums.shape, np.nan)
+    means = np.divide(sums, counts, out=unknown, where=counts > 0)
+    mean = pd.DataFrame(means)
     return mean.ffill(axis=1).bfill(axis=1).to_numpy()
 
 
@@ -272,9 +278,10 @@ def worth(
     1.1458
     """
     t = np.arange(horizon)
-    return np.asarray(
-        (stay[:, :horizon] * paid[:, :horizon] / (1 + discount) ** (t / 12)).sum(axis=1)
-    )
+    brought = stay[:, :horizon] * paid[:, :horizon]
+    less = (1 + discount) ** (t / 12)
+    today = brought / less
+    return np.asarray(today.sum(axis=1))
 
 
 def horizon_of(*parts: Course) -> int:

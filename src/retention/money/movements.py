@@ -35,7 +35,8 @@ def movements(spells: pd.DataFrame, money: pd.DataFrame, cutoff: dt.date) -> Mov
     A client is one, however often it came back. Churned: paid a year ago, no longer served now.
     New: pays now, was not served a year ago. `money` as from `monthly_money`.
     """
-    nothing = pd.DataFrame(columns=["step", "name", "amount", "start", "end", "clients"])
+    columns = ["step", "name", "amount", "start", "end", "clients"]
+    nothing = pd.DataFrame(columns=columns)
     month = newest_month(money, pd.Timestamp(cutoff))
     year = a_year_apart(spells, money, month)
     if year.fees[BEFORE].sum() == 0 or year.fees[NOW].sum() == 0:
@@ -65,22 +66,31 @@ def a_year_apart(spells: pd.DataFrame, money: pd.DataFrame, month: int) -> Year:
     """
     if money.empty:
         return Year(pd.DataFrame(columns=[BEFORE, NOW], dtype=float), 0)
-    fees = pd.DataFrame({BEFORE: _fees(money, month - YEAR), NOW: _fees(money, month)})
-    unpaid = _served_without(spells, fees[BEFORE], month - YEAR)
+    year_ago = month - YEAR
+    before = _fees(money, year_ago)
+    now = _fees(money, month)
+    fees = pd.DataFrame({BEFORE: before, NOW: now})
+    unpaid = _served_without(spells, fees[BEFORE], year_ago)
     unpaid |= _served_without(spells, fees[NOW], month)
-    return Year(fees.drop(index=list(unpaid & set(fees.index))), len(unpaid))
+    unknown = unpaid & set(fees.index)
+    known = fees.drop(index=list(unknown))
+    return Year(known, len(unpaid))
 
 
 def _fees(money: pd.DataFrame, month: int) -> pd.Series:
-    return money[money["month"] == month].groupby("client_id")["fee"].sum(min_count=1)
+    of_month = money[money["month"] == month]
+    by_client = of_month.groupby("client_id")["fee"]
+    return by_client.sum(min_count=1)
 
 
 def _served_without(spells: pd.DataFrame, fees: pd.Series, month: int) -> set[str]:
     """Clients served in the whole of a month whose fee of that month is not on record."""
     begin = first_day(month)
     after = first_day(month + 1)
-    served = (spells["start_date"] <= begin) & ~(spells["end_date"] < after)
-    return set(spells.loc[served, "client_id"]) - set(fees.dropna().index)
+    gone = spells["end_date"] < after
+    served = (spells["start_date"] <= begin) & ~gone
+    paid = fees.dropna().index
+    return set(spells.loc[served, "client_id"]) - set(paid)
 
 
 def first_day(month: int) -> pd.Timestamp:
@@ -90,7 +100,8 @@ def first_day(month: int) -> pd.Timestamp:
 
 def _steps(fees: pd.DataFrame, now: int) -> pd.DataFrame:
     """A row a step; each begins where the one before it ends."""
-    change = fees[NOW].fillna(0) - fees[BEFORE].fillna(0)
+    before = fees[BEFORE].fillna(0)
+    change = fees[NOW].fillna(0) - before
     both = fees.notna().all(axis=1)
     chosen = {
         "churned": fees[NOW].isna(),
@@ -98,21 +109,23 @@ def _steps(fees: pd.DataFrame, now: int) -> pd.DataFrame:
         "upgraded": both & (change > 0),
         "new": fees[BEFORE].isna(),
     }
-    paid = fees[BEFORE].notna()
-    rows = [_step(BEFORE, now - YEAR, fees.loc[paid, BEFORE].sum(), int(paid.sum()))]
-    for step in STEPS:
-        rows.append(_step(step, now, change[chosen[step]].sum(), int(chosen[step].sum())))
-    pays = fees[NOW].notna()
-    frame = pd.DataFrame([*rows, _step(NOW, now, fees.loc[pays, NOW].sum(), int(pays.sum()))])
+    first = _step(BEFORE, now - YEAR, fees[BEFORE].dropna())
+    between = [_step(step, now, change[chosen[step]]) for step in STEPS]
+    last = _step(NOW, now, fees[NOW].dropna())
+    frame = pd.DataFrame([first, *between, last])
     end = frame["amount"].cumsum()
     total = frame["step"].isin([BEFORE, NOW])
     end = end.where(~total, frame["amount"])
-    return frame.assign(start=(end - frame["amount"]).where(~total, 0.0), end=end)
+    start = end - frame["amount"]
+    start = start.where(~total, 0.0)
+    return frame.assign(start=start, end=end)
 
 
-def _step(step: str, month: int, amount: float, clients: int) -> dict[str, object]:
-    name = say(f"economics.movements.{step}", month=first_day(month).strftime("%b %Y"))
-    return {"step": step, "name": name, "amount": float(amount), "clients": clients}
+def _step(step: str, month: int, amounts: pd.Series) -> dict[str, object]:
+    """A row of the steps, from an amount a client."""
+    day = first_day(month)
+    name = say(f"economics.movements.{step}", month=day.strftime("%b %Y"))
+    return {"step": step, "name": name, "amount": float(amounts.sum()), "clients": len(amounts)}
 
 
 def billed_and_ahead(
@@ -124,13 +137,18 @@ def billed_and_ahead(
     `ahead` as from `plateau.outlook_rows`. The month that the cut-off cuts is left out.
     """
     last = last_month(pd.Timestamp(cutoff))
-    fees = money[money["month"] <= last].groupby("month")["fee"].sum().tail(months)
-    billed = pd.DataFrame({"part": "billed", "number": fees.index, "fees": fees.to_numpy()})
+    so_far = money[money["month"] <= last]
+    by_month = so_far.groupby("month")["fee"].sum()
+    fees = by_month.tail(months)
+    past = {"part": "billed", "number": fees.index, "fees": fees.to_numpy()}
+    billed = pd.DataFrame(past)
     if ahead.empty:
         return _dated(billed.assign(low=np.nan, high=np.nan))
-    every = ahead[(ahead["group"] == ahead["group"].iloc[0]) & (ahead["month"] <= months)]
-    coming = every[["low", "high"]].assign(part="ahead", fees=every["mean"])
-    coming = coming.assign(number=last + every["month"])
+    of_all = ahead["group"] == ahead["group"].iloc[0]
+    every = ahead[of_all & (ahead["month"] <= months)]
+    limits = every[["low", "high"]]
+    number = last + every["month"]
+    coming = limits.assign(part="ahead", fees=every["mean"], number=number)
     return _dated(pd.concat([billed, coming]) if len(billed) else coming)
 
 
@@ -138,7 +156,8 @@ def _dated(frame: pd.DataFrame) -> pd.DataFrame:
     """The months of the frame as their first days."""
     days = [first_day(int(number)) for number in frame["number"]]
     frame = frame.assign(month=pd.to_datetime(days))
-    return frame.reindex(columns=["part", "month", "fees", "low", "high"]).reset_index(drop=True)
+    columns = ["part", "month", "fees", "low", "high"]
+    return frame.reindex(columns=columns).reset_index(drop=True)
 
 
 def billed_words(frame: pd.DataFrame) -> Said:

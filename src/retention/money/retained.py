@@ -50,7 +50,9 @@ def _clients_retained(spells: pd.DataFrame, day: pd.Timestamp, group: Said) -> l
     part = spells[there]
     kept = active_on(part, day).to_numpy(float)
     weights = _weights(part, day)
-    limits = weights.limits(over(weights @ kept, weights.sum(axis=1)), "share")
+    still = weights @ kept
+    share = over(still, weights.sum(axis=1))
+    limits = weights.limits(share, "share")
     gone = int(len(part) - kept.sum())
     name = say("economics.retained.clients")
     row = Estimate.of("B3", name, group, limits, "share", (len(part), gone))
@@ -72,11 +74,15 @@ def _fees_retained(
     payers = _payers(spells, money, paid.index, month - YEAR)
     weights = _weights(payers, first_day(month - YEAR))
     then = weights @ before
+    still = weights @ after
+    at_most = np.minimum(after, before)
+    without_raises = weights @ at_most
     values = {
-        say("economics.retained.net"): over(weights @ after, then),
-        say("economics.retained.gross"): over(weights @ np.minimum(after, before), then),
+        say("economics.retained.net"): over(still, then),
+        say("economics.retained.gross"): over(without_raises, then),
     }
-    counts = (len(paid), int(paid[NOW].isna().sum()))
+    gone = int(paid[NOW].isna().sum())
+    counts = (len(paid), gone)
     rows = [
         Estimate.of("B3", name, group, weights.limits(drawn, "share"), "share", counts)
         for name, drawn in values.items()
@@ -88,8 +94,11 @@ def _payers(
     spells: pd.DataFrame, money: pd.DataFrame, clients: pd.Index, month: int
 ) -> pd.DataFrame:
     """The engagement in which each of these clients paid in a month, in their order."""
-    own = money.loc[money["month"] == month, KEY].merge(spells, on=KEY)
-    return own.drop_duplicates("client_id", keep="last").set_index("client_id").loc[clients]
+    of_month = money["month"] == month
+    own = money.loc[of_month, KEY].merge(spells, on=KEY)
+    last = own.drop_duplicates("client_id", keep="last")
+    by_client = last.set_index("client_id")
+    return by_client.loc[clients]
 
 
 def _weights(part: pd.DataFrame, day: pd.Timestamp) -> Weights:

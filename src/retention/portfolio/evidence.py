@@ -413,7 +413,8 @@ def people(ids: pd.Series, known: Tables) -> pd.Series:
     """
     staff = known.get("staff", pd.DataFrame())
     names = dict(zip(staff["staff_id"], staff["name"], strict=True)) if "name" in staff else {}
-    return ids.map(lambda who: who if names.get(who) is None else names[who]).fillna("").astype(str)
+    named = ids.map(lambda who: who if names.get(who) is None else names[who])
+    return named.fillna("").astype(str)
 
 
 def loved(known: Tables, cutoff: pd.Timestamp, limits: Limits = LIMITS) -> pd.Series:

@@ -142,7 +142,9 @@ def _content(book: Book, rows: pd.DataFrame, until: pd.Series) -> pd.Series:
     recent = at["answered_on"].le(at["until"]) & (
         at["answered_on"] > at["until"] - pd.DateOffset(months=YEAR // 2)
     )
-    return (at[recent].groupby("row")["nps"].last() > DETRACTOR).astype(float).reindex(rows.index)
+    by_row = at[recent].groupby("row")["nps"]
+    content = by_row.last() > DETRACTOR
+    return content.astype(float).reindex(rows.index)
 
 
 def churn(year: pd.DataFrame) -> Estimates:

@@ -115,7 +115,10 @@ def current(
     under = (
         at.groupby("client_id")["margin"].rolling(window).mean().droplevel(0).reindex(at.index) < 0
     )
-    run = at[under[::-1].groupby(at["client_id"]).cummin()[::-1]].groupby("client_id")["margin"]
+    backwards = under[::-1]
+    so_far = backwards.groupby(at["client_id"]).cummin()
+    last_months = at[so_far[::-1]]
+    run = last_months.groupby("client_id")["margin"]
     monthly["too_long"], monthly["lost"] = (
         run.size().reindex(monthly.index),
         -run.sum().reindex(monthly.index),

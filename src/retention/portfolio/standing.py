@@ -13,8 +13,8 @@ from retention.data.schema import columns_of
 from retention.history.spells import DAY, add_months, whole_months
 from retention.history.status import active_on
 from retention.portfolio import margins
+from retention.settings import Limits
 
-Limits = Mapping[str, float]
 Tables = Mapping[str, pd.DataFrame]
 TERMS = ("client_id", "term_start", "term_months", "notice_days", "auto_renew")
 
@@ -34,8 +34,10 @@ def margin_now(
     client, or where its hours are not known.
     """
     at = margins.months_of(money, rows)
-    means = margins.newest(at, rows, pd.Series(cutoff, rows.index), cutoff, limits)
-    return means["margin"].astype(float).set_axis(rows["client_id"])
+    until = pd.Series(cutoff, rows.index)
+    means = margins.newest(at, rows, until, cutoff, limits)
+    margin = means["margin"].astype(float)
+    return margin.set_axis(rows["client_id"])
 
 
 def terms_end(
@@ -64,8 +66,10 @@ def terms_end(
     lapses = latest["auto_renew"].eq(False).fillna(False)
     rolls = lapses.astype(bool) & (gone >= term)
     turns = np.where(rolls, gone + 1, (gone // term + 1) * term)
-    ends = add_months(start, pd.Series(turns, own.index)) - DAY
-    return pd.DataFrame({"ends_on": ends, "notice_by": ends - notice})
+    ahead = pd.Series(turns, own.index)
+    ends = add_months(start, ahead) - DAY
+    notice_by = ends - notice
+    return pd.DataFrame({"ends_on": ends, "notice_by": notice_by})
 
 
 def _latest_terms(own: pd.DataFrame, known: Tables) -> pd.DataFrame:
@@ -75,6 +79,7 @@ def _latest_terms(own: pd.DataFrame, known: Tables) -> pd.DataFrame:
     terms = columns_of(known, "contracts", *TERMS)
     in_order = terms.sort_values("term_start", kind="stable")
     newest = in_order.drop_duplicates("client_id", keep="last")
-    latest = newest.set_index("client_id").reindex(own.index)
+    by_client = newest.set_index("client_id")
+    latest = by_client.reindex(own.index)
     begun = own["start_date"] - 31 * DAY
     return latest.where(latest["term_start"] > begun)

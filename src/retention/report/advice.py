@@ -17,8 +17,11 @@ Results = Mapping[str, Any]
 Rule = Callable[[Results, Mapping[str, Any]], str]
 
 
-def joined(results: Results) -> dict[str, str]:
-    """What to do about each claim, in the light of all pages; only claims that a rule speaks of."""
+def joined(results: Results, currency: str = "") -> dict[str, str]:
+    """What to do about each claim, in the light of all pages; only claims that a rule speaks of.
+    Money is in this `currency`.
+    """
+    results = {**results, "currency": currency}
     claims = {claim["id"]: claim for claim in results["claims"]}
     said = {name: RULES[name](results, claim) for name, claim in claims.items() if name in RULES}
     return {name: text for name, text in said.items() if text}
@@ -82,7 +85,9 @@ def _stopping(results: Results) -> str:
     way = "report.advice.stop" if row["low"] > 0 else "report.advice.do_not_stop"
     nearest, farthest = sorted(abs(row[limit]) for limit in ("low", "high"))
     interval = between(nearest, farthest, "money")
-    return say(way, money=quantity(abs(row["estimate"]), "money"), interval=interval)
+    amount = quantity(abs(row["estimate"]), "money")
+    money = f"{amount} {results['currency']}".strip()
+    return say(way, money=money, interval=interval)
 
 
 def _fragile(results: Results, claim: Mapping[str, Any]) -> str:

@@ -73,7 +73,8 @@ def _hovered(tag: str, text: str) -> str:
 
 
 def _term_of(found: re.Match[str]) -> str:
-    return _by_word()[found[0].lower().removesuffix("s")]
+    word = found[0].lower()
+    return _by_word().get(word) or _by_word()[word.removesuffix("s")]
 
 
 def _follow(open_tags: list[str], tag: str) -> None:
@@ -110,12 +111,15 @@ def _linked(text: str, told: set[str]) -> str:
 
 @cache
 def _by_word() -> dict[str, str]:
-    """Each term by how it is looked up: in lower case, without the s of a plural."""
-    return {term.lower().removesuffix("s"): term for term in terms()}
+    """Each term by how it is looked up: in lower case."""
+    return {term.lower(): term for term in terms()}
 
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    """Any term, the longest first, so that 'churn rate' is not read as 'churn'."""
+    """Any term, or its plural, the longest first, so that 'churn rate' is not read as 'churn'; of
+    one that ends in s ('holds', 'odds') there is no other form.
+    """
     words = sorted(_by_word(), key=len, reverse=True)
-    return re.compile(rf"(?i)\b(?:{'|'.join(map(re.escape, words))})s?\b")
+    forms = [re.escape(word) + ("" if word.endswith("s") else "s?") for word in words]
+    return re.compile(rf"(?i)\b(?:{'|'.join(forms)})\b")

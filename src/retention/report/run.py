@@ -30,11 +30,11 @@ from retention.errors import (
     without_paths,
 )
 from retention.report import advice, pages, publish
-from retention.report.compare import CHANGES, MADE_OF, PERHAPS, compare, open_run
+from retention.report.compare import CHANGES, MADE_OF, PERHAPS, compare
 from retention.report.execute import NOISE, OWN, Executed, run_all
 from retention.report.index import write_index
 from retention.results import Finding, collect, finite, to_json
-from retention.runs import earlier
+from retention.runs import earlier, open_run
 from retention.settings import Settings, project_root, resolve
 from retention.study import RECORDED, Study, Told, open_study, prepare
 from retention.words import say
@@ -136,9 +136,7 @@ def _run(options: Options, out: Path, tell: Told) -> None:
     work = out / f"{publish.HIDDEN}{final.name}-{os.getpid()}"
     before = publish.previous(final)
     if publish.whole(final):
-        _compare_again(work, final, before)
-        publish.swing(final)
-        publish.remove(out / publish.FAILED)
+        _keep(work, final, before)
         tell(say("report.run.kept", run=final.name))
     else:
         seal = prepare(study, private(work) / PREPARED)
@@ -152,6 +150,13 @@ def _run(options: Options, out: Path, tell: Told) -> None:
             raise _Partial(failed, final)
     for name in publish.prune(out, options.keep) if options.keep else ():
         tell(say("report.run.removed", run=name))
+
+
+def _keep(work: Path, final: Path, before: Path | None) -> None:
+    """Let latest point to a run that is there already, compared with the one before it."""
+    _compare_again(work, final, before)
+    publish.swing(final)
+    publish.remove(final.parent / publish.FAILED)
 
 
 def _unchanged(settings: Settings, notebooks: list[Path], key: bytes, out: Path) -> str:
@@ -312,7 +317,8 @@ def _make(
     tell(say("report.run.writing"))
     results = _results(executed, about)
     shown = [_shown(work, path, failed) for path in notebooks]
-    report = pages.Report(about["whose"], tuple(failed), advice.joined(results))
+    todo = advice.joined(results, about["settings"]["currency"])
+    report = pages.Report(about["whose"], tuple(failed), todo)
     titles = pages.write_pages(shown, work, report)
     _clear(work, keep_noise=bool(failed))
     (work / "results.json").write_text(to_json(results), "utf-8")
@@ -395,7 +401,7 @@ def _finish(work: Path, about: dict[str, Any], before: Path | None) -> None:
     new = open_run(work)
     changes = compare(open_run(before) if before else None, new)
     (work / CHANGES).write_text(to_json(changes), "utf-8")
-    todo = advice.joined(new.results)
+    todo = advice.joined(new.results, about["settings"]["currency"])
     write_index(work, new.results, about["titles"], {**about, "changes": changes}, todo)
     publish.seal(work, about)
 

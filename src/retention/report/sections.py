@@ -159,12 +159,16 @@ def _checks_words(claims: Sequence[Any], of: str) -> str:
 def _result_of(cells: Sequence[Any], quantity_id: str = "") -> str:
     if quantity_id and quantity_id != CHECKS:
         return _estimates_words(cells, quantity_id)
-    if claims := [row for cell in cells for row in _payloads(cell, "claims")]:
-        return badge(claims[0]["verdict"], claims[0]["fragile"])
+    claims = [row for cell in cells for row in _payloads(cell, "claims")]
+    if claims:
+        first = claims[0]
+        return badge(first["verdict"], first["fragile"])
     said = [text for cell in cells for text in _payloads(cell, SHORT) if text]
-    titles = [title for cell in cells for html in _html(cell) for title in TITLE.findall(html)]
+    shown = [html for cell in cells for html in _html(cell)]
+    titles = [title for html in shown for title in TITLE.findall(html)]
     if said or titles:
-        return unescape([*said, *titles][0])
+        first_found = [*said, *titles][0]
+        return unescape(first_found)
     return _estimates_words(cells)
 
 
@@ -191,8 +195,9 @@ def _length_words(cells: Sequence[Any]) -> str:
     tables = [html for cell in cells for html in _html(cell) if "<table" in html]
     if not tables:
         return ""
-    n = tables[0].count("<tr") - 1
-    of = "".join(OF.findall(tables[0])[:1])
+    first = tables[0]
+    n = first.count("<tr") - 1
+    of = "".join(OF.findall(first)[:1])
     key = f"short.rows.{of}"
     return say(key, n=n) if key in texts() else say("report.page.rows", n=n)
 

@@ -330,12 +330,7 @@ class Books(Ledger):
         (C3).
         """
         everybody = self.rows.join(self.signs)
-        won = everybody[self.rows["month"] >= BURN_IN_MONTHS]
-        rates = FACTS["sources"]["close_rate"]
-        chance = won["source"].map(rates).to_numpy()
-        lost = won.loc[won.index.repeat(rng.geometric(chance) - 1)]
-        leads = [won.assign(won=True), lost.assign(won=False)]
-        both = pd.concat(leads, ignore_index=True)
+        both = _won_and_lost(everybody[self.rows["month"] >= BURN_IN_MONTHS], rng)
         n = len(both)
         is_won = both["won"].to_numpy()
         start = both["start_date"]
@@ -366,3 +361,13 @@ class Books(Ledger):
         frame = whole[created >= FIRST_RECORDED.start_time].sort_values("created_on", kind="stable")
         frame.insert(0, "lead_id", [f"l{self.prefix[1:]}{k:05d}" for k in range(1, len(frame) + 1)])
         return frame
+
+
+def _won_and_lost(won: pd.DataFrame, rng: Rng) -> pd.DataFrame:
+    """The leads that were won, then those that were not; which they are says `won`."""
+    rates = FACTS["sources"]["close_rate"]
+    chance = won["source"].map(rates).to_numpy()
+    times = rng.geometric(chance) - 1
+    lost = won.loc[won.index.repeat(times)]
+    leads = [won.assign(won=True), lost.assign(won=False)]
+    return pd.concat(leads, ignore_index=True)

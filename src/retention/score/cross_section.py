@@ -360,7 +360,9 @@ def present(found: Described, spells: pd.DataFrame) -> pd.DataFrame:
     edges = (predicted[1:] + neighbours) / 2
     nearest = np.searchsorted(edges, there)
     near = groups.iloc[nearest]
-    names = own.get("name", pd.Series(None, own.index)).fillna(pd.Series(own.index, own.index))
+    nobody = pd.Series(None, own.index)
+    given = own.get("name", nobody)
+    names = given.fillna(pd.Series(own.index, own.index))
     return pd.DataFrame(
         {
             "client_id": own.index,

@@ -32,14 +32,18 @@ class Stake:
 
     def money(self, top: pd.DataFrame) -> str:
         """What is at stake with these clients, in words."""
-        return f"{quantity(float(top['at_stake'].sum()), 'money')} {self.currency}".strip()
+        total = float(top["at_stake"].sum())
+        amount = quantity(total, "money")
+        return f"{amount} {self.currency}".strip()
 
 
 def most(table: pd.DataFrame) -> pd.DataFrame:
     """The clients with most at stake; `table` as from `scores.scores`."""
     if table.empty:
         return table
-    return table[table["at_stake"] > 0].head(FIRST)
+    any_ = table["at_stake"] > 0
+    positive = table[any_]
+    return positive.head(FIRST)
 
 
 def answer(found: Judgement, table: pd.DataFrame, stake: Stake) -> Answer:
@@ -47,7 +51,9 @@ def answer(found: Judgement, table: pd.DataFrame, stake: Stake) -> Answer:
     said = found.answer().text
     top = most(table)
     if top.empty:
-        return Answer("risk", Said(said, getattr(said, "key", "")))
+        key = getattr(said, "key", "")
+        title = Said(said, key)
+        return Answer("risk", title)
     of = {"money": stake.money(top), "worth": stake.worth, "months": stake.months}
     title = say("churn_risk.front.title", n=len(top), **of)
     return Answer("risk", title, said, say("churn_risk.front.do"))

@@ -7,6 +7,7 @@ which some of those at risk, drawn at random, are left alone.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from retention.data.schema import write_csv
 from retention.history.features import AGE, KEY, feature_words
 from retention.history.measures import FEATURES
 from retention.history.snapshots import NOT_YET, WORTH, known
+from retention.history.trials import WAIT
 from retention.history.window import Window
 from retention.numbers import Shown
 from retention.results import Finding
@@ -113,20 +115,21 @@ def scores(
     settings: Settings,
     standing: pd.DataFrame,
     reps: pd.Series | None = None,
+    waiting: Collection[str] = (),
 ) -> pd.DataFrame:
     """Every client there and not under notice at the last month's end, most at stake first; empty
     without a model.
 
     `standing`: the `margin` and the day to `act_by` of each active client, index client_id.
     `reps`: who is in charge of each client on the cut-off (`in_charge`), index client_id; blank
-    without.
+    without. `waiting`: clients who wait in a trial and are to be left alone.
 
     Columns: `client_id, client, rep_id, risk, low, high` (probability of leaving by choice in the
     window, and the 95 % interval of the share who leave among clients scored like this one, which
     need not hold the client's own risk), `months_to_renewal, act_by, margin_a_month, at_stake`
     (risk times the margin of `worth_months`; of a new client the margin so far, and the fee where
-    hours are not known), `contact` (yes or
-    no: within capacity), `reasons`.
+    hours are not known), `contact` (yes or no: within capacity; wait: it waits in a trial),
+    `reasons`.
     """
     if made is None:
         return pd.DataFrame()
@@ -134,17 +137,20 @@ def scores(
     odds = _odds(made.way, now)
     whose = _who(now, spells, reps)
     table = whose.join(_risks(made, now, odds))
-    stand = standing.reindex(now["client_id"]).reset_index(drop=True)
+    own = standing.reindex(now["client_id"])
+    stand = own.reset_index(drop=True)
     margin = stand["margin"].astype(float).fillna(now[WORTH])
-    at_stake = table["risk"] * margin * settings.risk.worth_months
+    act_by = pd.to_datetime(stand["act_by"])
+    months = settings.risk.worth_months
+    at_stake = table["risk"] * margin * months
     table = table.assign(
         months_to_renewal=now["months_to_renewal"],
-        act_by=pd.to_datetime(stand["act_by"]).dt.strftime("%Y-%m-%d"),
+        act_by=act_by.dt.strftime("%Y-%m-%d"),
         margin_a_month=margin.round(2),
         at_stake=at_stake.round(2),
         reasons=_reason_words(_reasons(made, now, odds), len(now)),
     )
-    return _ordered(table, settings.risk)
+    return _ordered(table, settings.risk, waiting)
 
 
 def raising(rows: pd.DataFrame, made: Scorer | None) -> pd.DataFrame:
@@ -188,8 +194,10 @@ def _risks(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(shares)
 
 
-def _ordered(table: pd.DataFrame, settings: RiskSettings) -> pd.DataFrame:
-    """The scores, most at stake first, with `contact` for as many as the team has time for."""
+def _ordered(table: pd.DataFrame, settings: RiskSettings, waiting: Collection[str]) -> pd.DataFrame:
+    """The scores, most at stake first, with `contact` for as many as the team has time for, passing
+    over those who wait in a trial.
+    """
     order = ["key", "risk", "act_by", "client_id"]
     ranked = table.assign(key=table["at_stake"].fillna(-np.inf)).sort_values(
         order, ascending=[False, False, True, True], kind="stable"
@@ -197,8 +205,11 @@ def _ordered(table: pd.DataFrame, settings: RiskSettings) -> pd.DataFrame:
     without_key = ranked.drop(columns="key")
     ranked = without_key.reset_index(drop=True)
     pays = ranked["at_stake"].fillna(1) > 0
-    wanted = (ranked.index < settings.capacity) & pays
-    ranked.insert(len(ranked.columns) - 1, "contact", np.where(wanted, "yes", "no"))
+    waits = ranked["client_id"].isin(list(waiting))
+    place = (~waits).cumsum()
+    wanted = (place <= settings.capacity) & pays
+    contact = np.where(waits, WAIT, np.where(wanted, "yes", "no"))
+    ranked.insert(len(ranked.columns) - 1, "contact", contact)
     return ranked
 
 
@@ -223,30 +234,34 @@ def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
         swapped = [
             own.assign(**{name: own[name].to_numpy()[order] for name in names}) for order in others
         ]
-        moves = odds - np.mean([_odds(made.way, rows) for rows in swapped], axis=0)
-        distances = {name: made.apart(name, now[name]) for name in names}
-        apart = pd.DataFrame(distances).fillna(0)
-        signs = np.sign(moves)
-        apart = apart * signs[:, None]
-        about = {
-            "client": range(len(now)),
-            "moves": moves,
-            "name": apart.idxmax(axis=1),
-            "value": None,
-        }
-        part = pd.DataFrame(about)
+        usual = np.mean([_odds(made.way, rows) for rows in swapped], axis=0)
+        part = _of_theme(made, now, names, odds - usual)
         unknown = pd.Series(np.nan, now.index)
-        part["age"] = now.get(f"{AGE}{theme}", unknown).astype(float)
-        differs = apart.max(axis=1) > 0
-        clear = differs & (np.abs(moves) >= LEAST_REASON)
-        part = part[clear.to_numpy()]
-        for name, places in part.groupby("name").groups.items():
-            part.loc[places, "value"] = own.loc[places, name].astype(object)
-        parts.append(part)
+        age = now.get(f"{AGE}{theme}", unknown).astype(float)
+        parts.append(part.assign(age=age))
     every = pd.concat(parts[1:] or parts)
     every = every.sort_values("moves", key=lambda moves: -moves.abs(), kind="stable")
     first = every.groupby("client").head(REASONS)
     return first.reset_index(drop=True)
+
+
+def _of_theme(made: Scorer, now: pd.DataFrame, names: pd.Index, moves: np.ndarray) -> pd.DataFrame:
+    """The clients whom a theme moves: `client, moves, name, value`, as of `_reasons`.
+
+    `names` are the theme's features, `moves` (n,) what it moves of each client's log-odds.
+    """
+    distances = {name: made.apart(name, now[name]) for name in names}
+    apart = pd.DataFrame(distances).fillna(0)
+    signs = np.sign(moves)
+    apart = apart * signs[:, None]
+    about = {"client": range(len(now)), "moves": moves, "name": apart.idxmax(axis=1), "value": None}
+    part = pd.DataFrame(about)
+    differs = apart.max(axis=1) > 0
+    clear = differs & (np.abs(moves) >= LEAST_REASON)
+    part = part[clear.to_numpy()]
+    for name, places in part.groupby("name").groups.items():
+        part.loc[places, "value"] = now.loc[places, name].astype(object)
+    return part
 
 
 def _reason_words(reasons: pd.DataFrame, clients: int) -> list[str]:
@@ -279,10 +294,8 @@ def _evidence(reason: Any) -> str:
     return say("churn_risk.reason.value", feature=feature, value=value)
 
 
-def monday(
-    table: pd.DataFrame, names: pd.Series, chosen: pd.DataFrame, rows: int = 15
-) -> pd.DataFrame:
-    """The first rows of the scores as a team reads them; `names` of the reps by their ids, `chosen`
+def monday(table: pd.DataFrame, names: pd.Series, chosen: pd.DataFrame) -> pd.DataFrame:
+    """The scores as a team reads them; `names` of the reps by their ids, `chosen`
     what is done about each client and by when, in the order of the list to act on (`client_id,
     to_do, due`).
 
@@ -291,7 +304,7 @@ def monday(
     """
     if table.empty:
         return table
-    top = chosen.merge(table, on="client_id").head(rows)
+    top = chosen.merge(table, on="client_id")
     of_100 = [Shown(_of_100("churn_risk.list.of_100", row), row.risk) for row in top.itertuples()]
     return pd.DataFrame(
         {

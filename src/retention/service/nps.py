@@ -328,7 +328,9 @@ def by_quarter(rows: pd.DataFrame) -> pd.DataFrame:
     columns = ["quarter", *COUNTS, "answered", "nps"]
     if rows.empty:
         return pd.DataFrame(columns=columns)
-    rows = rows.assign(quarter=rows["wave"].dt.asfreq("Q"), known=rows["nps"].notna())
+    quarter = rows["wave"].dt.asfreq("Q")
+    known = rows["nps"].notna()
+    rows = rows.assign(quarter=quarter, known=known)
     order = rows.sort_values(["known", "answered_on"], kind="stable")
     once = order.drop_duplicates(["client_id", "quarter"], keep="last")
     table = tally(once, "quarter").reset_index()

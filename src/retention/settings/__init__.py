@@ -22,7 +22,7 @@ from retention.settings.shape import (
     WhatIfSettings,
     where_it_belongs,
 )
-from retention.settings.tables import Extra, FileSettings, TableSettings
+from retention.settings.tables import Extra, FileSettings, PerColumn, TableSettings
 
 __all__ = [
     "ALL_HISTORY",
@@ -35,6 +35,7 @@ __all__ = [
     "Extra",
     "FileSettings",
     "Limits",
+    "PerColumn",
     "PrivacySettings",
     "ResultsSettings",
     "RiskSettings",

@@ -10,7 +10,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-NAMED_FORMATS = ("day first", "month first", "excel days", "as written", "1,234.5", "1.234,5")
+NAMED_FORMATS = (
+    "day first",
+    "month first",
+    "excel days",
+    "epoch seconds",
+    "as written",
+    "1,234.5",
+    "1.234,5",
+    "h:mm",
+)
 
 
 class Strict(BaseModel):
@@ -43,10 +52,14 @@ class FileSettings(Strict):
     """How a file that a query reads is laid out, under the alias by which the query calls it.
 
     `skip_lines` stand above the headings (nothing said: as the first lines show); `heading_lines`
-    are joined; rows whose first cell begins with a word of `stop_at` are no data.
+    are joined; rows whose first cell begins with a word of `stop_at` are no data. `also` are
+    further files of the same headings, read as one with it; `doubles`: whether rows that stand in
+    several of them count once.
     """
 
     file: str
+    also: list[str] = Field(default_factory=list)
+    doubles: Literal["once", "keep"] | None = None
     sheet: str = ""
     encoding: str = ""
     skip_lines: int | None = Field(default=None, ge=0)
@@ -60,6 +73,7 @@ class Source(Strict):
 
     `database` is the name of the environment variable that holds the address, for an address holds
     a password. `answers` are what only a person knows; queries read them with `answer('key')`.
+    `crosswalk` is the CSV file in which a person confirms which name is which client.
     """
 
     folder: str = ""
@@ -67,6 +81,7 @@ class Source(Strict):
     database: str = ""
     files: dict[str, FileSettings] = Field(default_factory=dict)
     answers: dict[str, str | int | float | bool | dt.date] = Field(default_factory=dict)
+    crosswalk: str = ""
 
     @field_validator("folder", "file")
     @classmethod
@@ -110,6 +125,12 @@ class Ended(Strict):
     false: list[str] = Field(default_factory=list)
 
 
+class PerColumn(Strict):
+    """The column that says for which period a row's amount is."""
+
+    column: str
+
+
 class TableSettings(Strict):
     """How one table is found and read: its file, sheet or query, its columns and values; or that it
     is left alone.
@@ -118,6 +139,10 @@ class TableSettings(Strict):
     ({answered_on = "invited_on"}). `repeated`: whether several rows of one key are parts to add up
     or versions of which the newest holds; nothing said: as schema.toml has it. `strangers`: rows of
     clients that the clients table does not have are refused, or left out and counted.
+
+    Shapes, by column: `where`, the words of the rows that count; `constant`, what is the same in
+    all rows; `scale`, what numbers are multiplied by (0.01 for cents); `per`, the period that an
+    amount is for; `unit`, that of terms; `group`, how several rows of a key become one.
     """
 
     use: bool = True
@@ -134,8 +159,16 @@ class TableSettings(Strict):
     dated_by: dict[str, str] = Field(default_factory=dict)
     strangers: Literal["refuse", "leave out"] = "refuse"
     repeated: Literal["add up", "keep newest"] | None = None
+    where: dict[str, str | list[str]] = Field(default_factory=dict)
+    constant: dict[str, str | int | float | bool | dt.date] = Field(default_factory=dict)
+    scale: dict[str, Annotated[float, Field(gt=0, strict=False)]] = Field(default_factory=dict)
+    per: dict[str, Literal["month", "quarter", "year"] | PerColumn] = Field(default_factory=dict)
+    unit: dict[str, Literal["days", "weeks", "months", "years"]] = Field(default_factory=dict)
+    group: dict[str, Literal["sum", "first", "last"]] = Field(default_factory=dict)
     tenure_months: str = ""
-    tenure_unit: Literal["months", "years"] | None = None  # said: parts of it are read too
+    tenure_unit: Literal["days", "weeks", "months", "years"] | None = (
+        None  # said: parts of it are read too
+    )
     tenure_counts: Literal["begun", "completed"] | None = None
     ended: Ended | None = None
     snapshot_date: Day | None = None

@@ -40,15 +40,15 @@ def funnel(observed: pd.Series, expected: pd.Series) -> pd.DataFrame:
     upper = stats.chi2.ppf(0.975, 2 * ends + 2)
     high = upper / 2 / due
     table = {"observed": ends, "expected": due, "ratio": ends / due, "low": low, "high": high}
-    frame = pd.DataFrame(table, observed.index).assign(
-        shrunk=_shrunk(ends, due), few=due < MIN_EXPECTED
-    )
+    frame = pd.DataFrame(table, observed.index)
+    frame["shrunk"] = _shrunk(ends, due)
+    frame["few"] = due < MIN_EXPECTED
     spread = luck(due, over_dispersion(ends, due))
     limits = spread.set_index(observed.index)
     for name, level in (("beyond", "998"), ("unusual", "95")):
-        outside = (frame["ratio"] < limits[f"low_{level}"]) | (
-            frame["ratio"] > limits[f"high_{level}"]
-        )
+        under = frame["ratio"] < limits[f"low_{level}"]
+        over = frame["ratio"] > limits[f"high_{level}"]
+        outside = under | over
         frame[name] = outside & ~frame["few"]
     order = ["few", "shrunk"]
     return frame.sort_values(order, ascending=[True, False], kind="stable")
@@ -62,10 +62,13 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
     columns = ["name", "estimate", "low", "high", "expected", "sense"]
     if table.empty:
         return pd.DataFrame(columns=columns)
-    ranked = table[~table["few"].astype(bool)].sort_values("ratio", ascending=False, kind="stable")
-    ranked = ranked.rename_axis("name").reset_index().rename(columns={"ratio": "estimate"})
-    sense = np.where(ranked["estimate"] > 1, "bad", "good")
-    return ranked.assign(sense=np.where(ranked["beyond"], sense, ""))[columns]
+    few = table["few"].astype(bool)
+    ranked = table[~few].sort_values("ratio", ascending=False, kind="stable")
+    named = ranked.rename_axis("name").reset_index()
+    named = named.rename(columns={"ratio": "estimate"})
+    way = np.where(named["estimate"] > 1, "bad", "good")
+    sense = np.where(named["beyond"], way, "")
+    return named.assign(sense=sense)[columns]
 
 
 def luck(expected: np.ndarray, phi: float = 1.0) -> pd.DataFrame:
@@ -79,9 +82,9 @@ def luck(expected: np.ndarray, phi: float = 1.0) -> pd.DataFrame:
     for name, tail in (("95", 0.025), ("998", 0.001)):
         for side, p in (("low", tail), ("high", 1 - tail)):
             exact = special.pdtrik(p, E)
-            ends = np.nan_to_num(exact) + (
-                side == "high"
-            )  # where the exact interval ends to hold 1
+            ends = np.nan_to_num(exact)
+            if side == "high":  # where the exact interval ends to hold 1
+                ends = ends + 1
             off = ends / E - 1
             frame[f"{side}_{name}"] = 1 + off * math.sqrt(phi)
     return pd.DataFrame(frame).clip(lower=0)

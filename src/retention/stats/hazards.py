@@ -169,7 +169,9 @@ class Fit:
         scale = np.exp(-mu) / -np.expm1(-mu)
         pace = self.slopes[chosen] / np.sqrt(scale)[:, None]
         sum_all = mu.sum()
-        total: np.ndarray = mu.sum() * np.exp((theta - self.theta) @ (pace.sum(axis=0) / sum_all))
+        slope = pace.sum(axis=0) / sum_all
+        moved = (theta - self.theta) @ slope
+        total: np.ndarray = mu.sum() * np.exp(moved)
         return total
 
     def draws(self, count: int, seed: int) -> np.ndarray:

@@ -121,7 +121,9 @@ def ratio_by_rep(part: Floats, whole: Floats, reps: Any) -> Spread:
     named = names != ""
     rest = wholes.sum() - wholes[named]
     others = part.sum()
-    without = np.divide(others - parts[named], rest, out=np.full(len(rest), np.nan), where=rest > 0)
+    unknown = np.full(len(rest), np.nan)
+    sums = others - parts[named]
+    without = np.divide(sums, rest, out=unknown, where=rest > 0)
     counts = np.bincount(codes, minlength=len(names))
     return leaving_out(without, counts[named].astype(float))
 

@@ -230,8 +230,9 @@ class ByRep:
         at_risk = np.pad(at_risk_now, ((0, 0), (0, short)))
         ended_now = self.counts.ended
         ended = np.pad(ended_now, ((0, 0), (0, 0), (0, short)))
-        own_row = own[:, None]
-        return Counts(at_risk[0] - at_risk[at] * own_row, ended[0] - ended[at] * own[:, None, None])
+        mine = at_risk[at] * own[:, None]
+        my_ends = ended[at] * own[:, None, None]
+        return Counts(at_risk[0] - mine, ended[0] - my_ends)
 
 
 def _by_rep(outcome: Outcome) -> ByRep:
@@ -263,7 +264,9 @@ def _by_rep(outcome: Outcome) -> ByRep:
     kind = np.where(in_piece, outcome.kind[row], 0)
     seen = stop > entry
     rep = who[spot][seen]
-    return ByRep(tuple(names), _counted(entry[seen], stop[seen], kind[seen], rep, len(names) + 1))
+    groups = len(names) + 1
+    counts = _counted(entry[seen], stop[seen], kind[seen], rep, groups)
+    return ByRep(tuple(names), counts)
 
 
 def _counted(entry: Floats, stop: Floats, kind: Any, who: Any, groups: int) -> Counts:
@@ -278,7 +281,9 @@ def _counted(entry: Floats, stop: Floats, kind: Any, who: Any, groups: int) -> C
     at_risk = sums[:, 1 : months + 1]
     ended = np.zeros((groups, kinds, months))
     left = kind > 0
-    np.add.at(ended, (who[left], kind[left] - 1, stop[left].astype(int) - 1), 1.0)
+    months_left = stop[left].astype(int) - 1
+    cells = (who[left], kind[left] - 1, months_left)
+    np.add.at(ended, cells, 1.0)
     at_risk[0] = at_risk.sum(axis=0)
     ended[0] = ended.sum(axis=0)
     return Counts(at_risk, ended)

@@ -117,7 +117,7 @@ def rate_limits(outcome: Outcome, level: float = 0.95) -> tuple[float, float]:
     factor = math.exp(spread.reach(tail)) if ended else 1.0
     lower = min(low, ended / factor)
     upper = max(high, ended * factor)
-    return lower / outcome.months, upper / outcome.months
+    return float(lower / outcome.months), float(upper / outcome.months)
 
 
 def _log_rate(counts: Counts) -> Floats:

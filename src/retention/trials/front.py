@@ -72,8 +72,8 @@ def shown(rows: pd.DataFrame) -> pd.DataFrame:
         {
             "list": [say(f"lists.action.{name}") for name in rows["list"]],
             "what_to_do": [say(f"what_helped.to_do.{name}") for name in rows["to_do"]],
-            "trial": rows["trial"].replace("", np.nan),
-            "kept_a_client": pd.Series(money, rows.index).replace("", np.nan),
+            "trial": rows["trial"].where(rows["trial"] != ""),
+            "kept_a_client": [text or None for text in money],
         }
     )
 
@@ -128,15 +128,13 @@ def _do(rows: pd.DataFrame) -> str:
     return " ".join(parts)
 
 
-def harm_words(made: tuple[Trial, ...]) -> Findings:
+def warnings(made: tuple[Trial, ...], changed: list[str]) -> Findings:
     """A warning for each trial in which acting does harm, told before the planned number is
-    reached.
+    reached, and for each of which a draw was `changed` afterwards.
     """
-    harmful = [trial for trial in made if trial.harm]
-    items = [
-        Finding(ROW, say("what_helped.trial.harm", trial=trial.name), "warning")
-        for trial in harmful
-    ]
+    told = [say("what_helped.trial.harm", trial=trial.name) for trial in made if trial.harm]
+    told += [say("what_helped.trial.changed", trial=name) for name in changed]
+    items = [Finding(ROW, text, "warning") for text in told]
     return Findings(tuple(items), say("what_helped.trial.no_harm"))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from retention.data.schema import columns_of
+from retention.data.seals import CHANGED, STATE, WHOLE
 from retention.history.spells import CLIENT, UNKNOWN
 from retention.history.trials import drawn
 
@@ -16,7 +17,7 @@ DAYS = 365.25 / 12
 
 
 def outcomes(study: Any) -> pd.DataFrame:
-    """A row a client drawn: those of `trials.drawn`, and
+    """A row a client drawn: those of `trials.drawn` but for draws that were changed, and
 
     `known`: whether the client was there on the day of the draw; `over`: whether its horizon has
     passed by the cut-off; `churned`: left by its own choice within it; `months`: kept within it, to
@@ -35,8 +36,26 @@ def outcomes(study: Any) -> pd.DataFrame:
 
 
 def _known(study: Any) -> dict[str, pd.DataFrame]:
+    """The table trials without draws that were changed: they prove nothing."""
     table = study.known("trials")
-    return {} if table is None else {"trials": table}
+    if table is None:
+        return {}
+    return {"trials": table[~_was_changed(table)]}
+
+
+def _was_changed(table: pd.DataFrame) -> pd.Series:
+    state = table.get(STATE, pd.Series(WHOLE, table.index))
+    return state == CHANGED
+
+
+def changed(study: Any) -> list[str]:
+    """The names of trials of which a draw is not as it was made, and is left out."""
+    table = study.known("trials")
+    if table is None:
+        return []
+    mine = table[_was_changed(table)]
+    names = mine["trial"].astype(str)
+    return sorted(names.unique())
 
 
 def _with_ends(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.DataFrame:

@@ -52,3 +52,26 @@ def track_words(made: Record) -> Said:
         for run in made.runs
     ]
     return say("what_helped.chart.track_alt", rows="; ".join(rows))
+
+
+def by_action(compared: pd.DataFrame) -> pd.DataFrame:
+    """What was done without a trial (`without.frame`) as a chart takes it: `name, estimate, low,
+    high`.
+    """
+    return compared.rename(columns={"action": "name", "difference": "estimate"})
+
+
+def without_title(compared: pd.DataFrame) -> Said:
+    """What the chart of things done without a trial finds: how many go with more or less leaving,
+    of those that can be compared.
+    """
+    if compared.empty:
+        return say("what_helped.chart.without_none")
+    beyond = (compared["low"] > 0) | (compared["high"] < 0)
+    apart = beyond & compared["trusted"].astype(bool)
+    return say("what_helped.chart.without_title", n=int(apart.sum()), of=len(compared))
+
+
+def without_words(rows: pd.DataFrame) -> Said:
+    """The chart of things done without a trial in words."""
+    return say("what_helped.chart.without_alt", rows=ranked_words(rows, "{:.0f}".format))
