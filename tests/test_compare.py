@@ -6,11 +6,12 @@ from dataclasses import asdict
 import pandas as pd
 import pytest
 
+from retention import runs
 from retention.claims.judge import CLAIMS, judge
 from retention.contrast import Contrast
 from retention.data.schema import write_csv
 from retention.errors import ConfigError
-from retention.report import compare, runs
+from retention.report import compare
 from retention.report.index import write_index
 from retention.results import Estimate, Finding, to_json
 from retention.words import Said, key_of, say

@@ -137,6 +137,10 @@ def breaks(frames, rule):
         yield put(
             frames, rule, other, value.translate(str.maketrans("cars", "\u0441\u0430rs")) + "\u00a0"
         )
+    elif rule.kind == "sealed":
+        yield put(frames, rule, at, "1-1-0")
+        yield {**frames, rule.table: rows.drop(index=at)}
+        yield {**frames, rule.table: rows.drop(index=rows.index[rows["seal"] == value])}
     elif rule.kind == "twice":
         yield {**frames, rule.table: pd.concat([rows, rows], ignore_index=True)}
     elif rule.kind == "known":

@@ -11,12 +11,12 @@ PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 FLOORS = [
     {"errors", "words", "numbers", "results", "answers", "contrast", "settings", "parameters"},
     {"data"},
-    {"sample", "stats", "show"},
+    {"sample", "stats", "show", "runs"},
     {"history"},
     {"claims", "score", "service"},
     {"money", "portfolio", "notices"},
     {"lists", "study"},
-    {"report"},
+    {"report", "trials"},
     {"cli"},
 ]
 GROUND = FLOORS[0]  # single modules, which may use each other; no circle is allowed anywhere
@@ -28,6 +28,7 @@ PUBLISHING = {
     "lists",
     "numbers",
     "results",
+    "runs",
     "settings",
     "parameters",
     "data",

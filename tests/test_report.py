@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
+from retention import runs
 from retention.cli import tell_stale
 from retention.data.schema import write_csv
 from retention.errors import ConfigError
@@ -167,7 +168,7 @@ CUTOFFS = ("2025-06-30", "2025-09-30", "2025-12-31")
 
 
 def runs_in(out: Path) -> dict[str, Path]:
-    return {path.name[:10]: path for path in out.iterdir() if publish.RUN_ID.fullmatch(path.name)}
+    return {path.name[:10]: path for path in out.iterdir() if runs.RUN_ID.fullmatch(path.name)}
 
 
 def test_each_run_says_what_changed_since_the_one_before(chain):

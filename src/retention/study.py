@@ -18,6 +18,7 @@ from retention.claims.judge import Claim, load_plan
 from retention.data import Tables, ask_records_begin, prepared, read, warnings_of
 from retention.data.prepared import Frames, Made
 from retention.data.schema import SIGNING, TABLES, as_of
+from retention.data.seals import with_states
 from retention.errors import ConfigError, Fault
 from retention.history import conventions, last_day
 from retention.history.follow_up import follow_up
@@ -29,6 +30,7 @@ from retention.history.panel import Panel
 from retention.history.prepaid import ByTerm, by_term
 from retention.history.snapshots import build_snapshots
 from retention.history.spells import build_spells, contract_cycles, row_terms
+from retention.history.trials import waiting
 from retention.history.window import Window
 from retention.parameters import checked
 from retention.portfolio import standing
@@ -261,6 +263,12 @@ class Study:
         act_by = ends["notice_by"]
         return pd.DataFrame({"margin": margin, "act_by": act_by})
 
+    @property
+    def waiting(self) -> pd.Index:
+        """The clients who wait in a trial on the cut-off, and are to be left alone."""
+        months = self.settings.trial.horizon_months
+        return waiting(self.tables.frames, months, pd.Timestamp(self.cutoff)).index
+
     @cached_property
     def risk(self) -> tuple[Judgement, pd.DataFrame, pd.DataFrame]:
         """How well leaving is predicted, what moves the predicted risk, and the scores of who is
@@ -286,7 +294,8 @@ class Study:
         judgement = judged(self.snapshots, self.window, risk_settings)
         way = scorer(self.snapshots, judgement, self.window)
         reps = self.reps_now["rep_id"].fillna("")
-        table = scores(self.snapshots, self.spells, way, self.settings, self.standing, reps)
+        waits = self.waiting
+        table = scores(self.snapshots, self.spells, way, self.settings, self.standing, reps, waits)
         facts = {"skills": judgement.skills, "why": judgement.why, "pays_from": judgement.pays_from}
         frames = {"predictions": judgement.predictions, "weights": weights(way), "scores": table}
         frames["raising"] = raising(self.snapshots, way)
@@ -488,6 +497,7 @@ def _study_of(settings: Settings, tables: Tables) -> Study:
         tables = replace(
             tables, frames={**tables.frames, "clients": clients}, notes=(*tables.notes, *notes)
         )
+    tables = replace(tables, frames=with_states(tables.frames))
     begin = settings.records_begin
     if begin is None and not settings.is_snapshot:
         ask = ask_records_begin(clients)

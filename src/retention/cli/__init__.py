@@ -1,6 +1,7 @@
-"""The commands: report, compare, verify, check, score, features, init, sample.
+"""The commands: report, compare, verify, check, score, features, trial, init, sample.
 
-`commands` holds one function each, `terminal` what they share: options, words, exit codes.
+`commands` holds one function each, `trial` those of trials, `terminal` what they share: options,
+words, exit codes.
 """
 
 import gc
@@ -12,7 +13,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 gc.set_threshold(50_000)
 
 from retention.cli.commands import cli, tell_stale  # noqa: E402  (after the two settings)
+from retention.cli.trial import trial  # noqa: E402
 
+cli.add_command(trial)
 main = cli  # what pyproject.toml installs
 
 __all__ = ["cli", "main", "tell_stale"]

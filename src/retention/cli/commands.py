@@ -147,8 +147,8 @@ def tell_stale(run: Path, days: int) -> None:
 def compare(old: Path, new: Path, as_json: bool) -> None:
     """What changed between two runs (folders of reports/): verdicts, estimates, lists, data."""
     from retention.report import compare as comparing
-    from retention.report.runs import open_run
     from retention.results import to_json
+    from retention.runs import open_run
 
     found = comparing.compare(open_run(old), open_run(new))
     if as_json:

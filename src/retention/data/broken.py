@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from retention.data.alike import look_alike, nearest
+from retention.data.seals import broken_seals
 from retention.data.words import read_words
 from retention.errors import SHOWN
 
@@ -237,6 +238,11 @@ def _twice(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -
     return Broken(copies & many)
 
 
+def _sealed(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
+    broken, named = broken_seals(rows)
+    return Broken(broken, {"seen": _shown(named)})
+
+
 def _known(rule: Rule, rows: pd.DataFrame, frames: Frames, last: pd.Timestamp) -> Broken:
     table, column = rule.there
     given = frames[table][column]
@@ -323,6 +329,7 @@ KINDS: dict[str, Callable[[Rule, pd.DataFrame, Frames, pd.Timestamp], Broken]] =
     "mixed_scale": _mixed_scale,
     "alike": _alike,
     "twice": _twice,
+    "sealed": _sealed,
     "known": _known,
     "more_often": _more_often,
     "inside": _inside,

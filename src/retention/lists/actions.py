@@ -15,10 +15,11 @@ import pandas as pd
 
 from retention.data.prepared import Made
 from retention.data.schema import write_csv
-from retention.lists.decision import BESIDE, EVEN_THEN, FAREWELLS, decide, why_nothing
+from retention.lists.decision import ALONE, BESIDE, EVEN_THEN, FAREWELLS, WAITS, decide, why_nothing
 from retention.lists.desk import Desk, desk_of
-from retention.lists.registry import ACTIONS, NONE, Lists, action_words, made
+from retention.lists.registry import NONE, Lists, action_words, made
 from retention.lists.shape import SHORT, WEEK
+from retention.runs import ACTIONS
 from retention.words import say
 
 COLUMNS = [
@@ -64,7 +65,7 @@ def plan_of(study: Any) -> Plan:
 
 def chosen(study: Any) -> pd.DataFrame:
     """Each active client in the one order, for the tables of any page: `client_id, to_do, due` (a
-    day; missing where nothing is to be done), `parting` (it is parted from).
+    day; missing where nothing is to be done), `parting` (it is parted from), `waits` (in a trial).
 
     In a run the first notebook that asks makes it for all.
     """
@@ -81,16 +82,22 @@ def _chosen(plan: Plan) -> pd.DataFrame:
     table = plan.table
     names = table["action"]
     words = [str(action_words(name)) for name in names]
-    due = pd.to_datetime(table["act_by"])
-    parting = names.isin(FAREWELLS)
-    rows = {"client_id": table["client_id"], "to_do": words, "due": due, "parting": parting}
+    rows = {
+        "client_id": table["client_id"],
+        "to_do": words,
+        "due": pd.to_datetime(table["act_by"]),
+        "parting": names.isin(FAREWELLS),
+        "waits": names.isin(WAITS),
+    }
     return pd.DataFrame(rows)
 
 
 def as_chosen(rows: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
     """A list of clients in the one order, each with what is to be done and by when as `chosen` says
-    it (`whole`): `to_do`, `act_by` and `parting` in place of the list's own.
+    it (`whole`): `to_do`, `act_by` and `parting` in place of the list's own. Who waits in a trial
+    is left out, so that nobody acts on it by mistake.
     """
+    whole = whole[~whole["waits"]].drop(columns="waits")
     rest = rows.drop(columns=["act_by", "to_do"], errors="ignore")
     merged = whole.merge(rest, on="client_id")
     merged = merged.rename(columns={"due": "act_by"})
@@ -163,8 +170,8 @@ def _phrases(table: pd.DataFrame, lists: Lists, desk: Desk) -> dict[str, list[st
 
 def _goes_with(name: str, action: str) -> bool:
     """Whether the reason of a list is said beside this action."""
-    parting = action in FAREWELLS and name not in EVEN_THEN
-    return action != NONE and name in BESIDE and not parting
+    alone = action in ALONE and name not in EVEN_THEN
+    return action != NONE and name in BESIDE and not alone
 
 
 def save(table: pd.DataFrame, out_dir: str) -> None:

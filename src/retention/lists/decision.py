@@ -15,6 +15,8 @@ from retention.words import say
 
 BESIDE = ids(lambda entry: entry.beside)
 FAREWELLS = ids(lambda entry: entry.farewell)
+WAITS = ids(lambda entry: entry.waits)
+ALONE = (*FAREWELLS, *WAITS)  # actions beside which others are not said
 EVEN_THEN = ids(lambda entry: entry.even_then)
 NEVER = "9999-12-31"  # sorts after every day
 
@@ -66,9 +68,11 @@ def _all(lists: Lists) -> pd.DataFrame:
     chosen = []
     for name in IDS:
         if name in lists and len(lists[name]):
-            chosen.append(lists[name][COLUMNS].assign(action=name))
-    every = pd.concat(chosen) if chosen else pd.DataFrame(columns=[*COLUMNS, "action"])
-    return every.assign(act_by=pd.to_datetime(every["act_by"]).dt.strftime("%Y-%m-%d"))
+            rows = lists[name][COLUMNS]
+            days = pd.to_datetime(rows["act_by"])
+            dated = days.dt.strftime("%Y-%m-%d").astype(object)  # all may be missing
+            chosen.append(rows.assign(act_by=dated, action=name))
+    return pd.concat(chosen) if chosen else pd.DataFrame(columns=[*COLUMNS, "action"])
 
 
 def _first(every: pd.DataFrame) -> pd.DataFrame:
@@ -76,9 +80,9 @@ def _first(every: pd.DataFrame) -> pd.DataFrame:
     first = every.drop_duplicates("client_id").set_index("client_id")
     beside = every[every["action"].isin(BESIDE)]
     chosen = first["action"].reindex(beside["client_id"]).to_numpy()
-    parting = pd.Series(chosen).isin(FAREWELLS).to_numpy()
+    alone = pd.Series(chosen).isin(ALONE).to_numpy()
     kept = (beside["action"].to_numpy() != chosen) & (
-        ~parting | beside["action"].isin(EVEN_THEN).to_numpy()
+        ~alone | beside["action"].isin(EVEN_THEN).to_numpy()
     )
     reasons = first["reason"].to_dict()
     for row in beside[kept].itertuples():

@@ -14,13 +14,13 @@ from pathlib import Path
 import pandas as pd
 
 from retention.data.schema import write_csv
-from retention.lists import portfolio, service
+from retention.lists import portfolio, service, trial
 from retention.lists.desk import Desk
 from retention.lists.shape import COLUMNS, SHORT
+from retention.runs import ACTIONS
 from retention.words import Said, say
 
 NONE = "none"  # the action of who is on no list
-ACTIONS = "actions"  # the file of the one list to act on
 DECISION = "portfolio"  # the file of the decision itself: every client with its action
 Lists = Mapping[str, pd.DataFrame]
 
@@ -37,6 +37,8 @@ class Entry:
     beside: bool = False  # is said beside any other action
     farewell: bool = False  # the client is parted from
     even_then: bool = False  # is said beside a farewell as well
+    trial: bool = False  # who is on it may be drawn for a trial of it
+    waits: bool = False  # who is on it is to be left alone: no other action is said beside
 
     @property
     def caption(self) -> Said:
@@ -47,18 +49,20 @@ class Entry:
 LISTS: tuple[Entry, ...] = (
     Entry("hand_over", "hand_over_well", portfolio.leaving, ("D5",), table="others", farewell=True),
     Entry("let_go_at_once", "let_go_at_once", portfolio.at_once, ("D5",), "costly", farewell=True),
+    Entry("wait", "wait_for_a_trial", trial.waiting, (), table="others", waits=True),
     Entry("our_part_first", "our_part_first", portfolio.our_part_first, ("D9",), "costly"),
     Entry("let_go", "let_go", portfolio.let_go, ("D3", "D8", "D11"), "costly", farewell=True),
     Entry("re_price", "re-price", portfolio.re_price, ("D4",), "costly"),
     Entry("agree_on_terms", "agree_on_terms", portfolio.agree_on_terms, ("D8", "D11"), "others"),
-    Entry("save", "save", portfolio.at_risk, (), "others", beside=True),
-    Entry("care", "care", service.care, ("C4",), beside=True),
+    Entry("save", "save", portfolio.at_risk, (), "others", beside=True, trial=True),
+    Entry("care", "care", service.care, ("C4",), beside=True, trial=True),
     Entry("collect", "collect", portfolio.debts, ("D8",), "others", beside=True, even_then=True),
-    Entry("get_in_touch", "get_in_touch", service.overdue, ("C7", "C8"), beside=True),
-    Entry("ask_for_referral", "ask_for_a_referral", service.referrals, ("C3",)),
-    Entry("raise_rate", "raise_the_rate", portfolio.standing_fees, ("D4",)),
+    Entry("get_in_touch", "get_in_touch", service.overdue, ("C7", "C8"), beside=True, trial=True),
+    Entry("ask_for_referral", "ask_for_a_referral", service.referrals, ("C3",), trial=True),
+    Entry("raise_rate", "raise_the_rate", portfolio.standing_fees, ("D4",), trial=True),
 )
 IDS = tuple(entry.id for entry in LISTS)
+PARTED = ("hand_over", "let_go_at_once")  # come before any trial: notice was given, or harm is done
 
 
 def ids(wanted: Callable[[Entry], bool]) -> tuple[str, ...]:
@@ -84,8 +88,17 @@ def caption_of(file: str) -> str:
 
 
 def made(desk: Desk) -> dict[str, pd.DataFrame]:
-    """Every list, by id, in order: a row a client, with the columns of `shape.COLUMNS`."""
-    return {entry.id: tidy(entry.rows(desk)) for entry in LISTS}
+    """Every list, by id, in order: a row a client, with the columns of `shape.COLUMNS`.
+
+    Who waits in a trial is on none but those that part from a client and those that come even then.
+    """
+    waits = desk.book.waiting.index
+    lists = {}
+    for entry in LISTS:
+        rows = tidy(entry.rows(desk))
+        withheld = not (entry.waits or entry.even_then or entry.id in PARTED)
+        lists[entry.id] = rows[~rows["client_id"].isin(waits)] if withheld else rows
+    return {name: rows.reset_index(drop=True) for name, rows in lists.items()}
 
 
 def tidy(rows: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from retention.history.in_charge import last_rep, with_people_who_left
 from retention.history.money import monthly_money
 from retention.history.prepaid import by_term
 from retention.history.spells import DAY
+from retention.history.trials import waiting
 from retention.portfolio import evidence, margins, standing
 from retention.settings import Settings
 from retention.words import say
@@ -81,6 +82,11 @@ class Book:
         record.
         """
         return standing.active_rows(self.spells, self.cutoff)
+
+    @cached_property
+    def waiting(self) -> pd.DataFrame:
+        """Who waits in a trial and is to be left alone: `trials.waiting`."""
+        return waiting(self.known, self.settings.trial.horizon_months, self.cutoff)
 
     @property
     def names(self) -> dict[str, str]:

@@ -11,11 +11,12 @@ import pandas as pd
 from retention.data.schema import read_list
 from retention.lists import registry
 from retention.numbers import DASH, day_words, key_text, number, quantity
+from retention.runs import ACTIONS
 from retention.words import say
 
 STEM = "actions"
 PAGE = f"{STEM}.html"
-PATH = f"lists/{registry.ACTIONS}.csv"
+PATH = f"lists/{ACTIONS}.csv"
 NUMBERS = ("risk", "margin_a_month")
 LEAVING = "hand_over"  # the action of every client who gave notice
 

@@ -15,8 +15,8 @@ from importlib.resources import files
 from typing import Any
 
 from retention.numbers import between, quantity
-from retention.report.runs import Run, list_name
 from retention.results import NOT_RUN
+from retention.runs import Run, list_name
 from retention.words import fields_of, say, together
 
 CHANGES = "changes.json"
@@ -25,8 +25,9 @@ NAMED = 10  # clients of a list named in a sentence; changes.json names all
 FILLED_MOVE = 0.05  # (ours) a column that is filled this much more or less often is mentioned
 # ids of the words of runs of schema 1
 FORMER = tomllib.loads(files("retention.report").joinpath("schema1.toml").read_text("utf-8"))
-# what a run's id is made from
+# what a run's id is made from, and, where there are any, the earlier runs that it checks
 MADE_OF = ("cutoff", "records_begin", "notebooks", "settings", "data", "code", "packages")
+PERHAPS = ("earlier",)
 
 
 def compare(old: Run | None, new: Run) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def _differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
     """The parts (`MADE_OF`) that differ between two runs; settings that are parts of their own
     are left out of the settings.
     """
-    for part in (*MADE_OF, "pseudonyms"):
+    for part in (*MADE_OF, *PERHAPS, "pseudonyms"):
         both_set = part == "settings" and old.get(part) and new.get(part)
         if _settings(old, new) if both_set else old.get(part) != new.get(part):
             yield part

@@ -20,6 +20,7 @@ from retention.report import actions
 from retention.report.sections import leave_out_other_data, tagged
 from retention.report.templating import bar, write
 from retention.results import NOT_ENOUGH, NOT_RUN, Listing
+from retention.runs import ACTIONS
 from retention.words import say, texts
 
 SHOWN = (
@@ -34,6 +35,7 @@ INSTEAD = ("active", "leaving", "signed", "ended")  # others, where those lack
 TILES = 5
 DUE = 8  # clients due this week that the index names
 HELD = "claims.caveat.alike_in"  # the id of what says which clients were compared
+HELPED = "E1"  # the id of the answer to whether acting on the lists helped
 TAG = "index:"  # begins the tag of a notebook's cell whose picture the index shows
 FIGURES = ("waterfall", "risk_margin", "survival", "liking_results", "renewals")  # in this order
 NUMBERS = ("risk", "low", "high", "at_stake")  # columns of the lists that are no words
@@ -70,13 +72,20 @@ def write_index(
         figures=figures(folder),
         headlines=_leads(results["claims"], headlines),
         warnings=[finding["text"] for finding in findings if finding["kind"] == "warning"],
-        quality=next((row for row in results.get("answers", []) if row["id"] == "data"), None),
+        quality=answer_of(results, "data"),
+        helped=answer_of(results, HELPED),
         lists=lists(folder),
         todo=todo,
         due=actions.due(todo, DUE),
         axis=axis,
         limits_of=limits_of,
     )
+
+
+def answer_of(results: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """The answer of this id in results.json; None where no page gave it."""
+    answers = results.get("answers", [])
+    return next((row for row in answers if row["id"] == name), None)
 
 
 def chosen(tiles: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -220,7 +229,7 @@ def lists(folder: Path) -> list[dict[str, Any]]:
     """
     made = []
     paths = {path.stem: path for path in (folder / "lists").glob("*.csv")}
-    if paths.pop(registry.ACTIONS, None) is None:  # which has a page of its own, with each risk
+    if paths.pop(ACTIONS, None) is None:  # which has a page of its own, with each risk
         paths["scores"] = folder / "scores.csv"
     names = [*FIRST_LISTS, *registry.in_order(set(paths) - set(FIRST_LISTS))]
     for path in (paths[name] for name in names if name in paths):

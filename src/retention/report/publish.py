@@ -7,10 +7,8 @@ Whatever kills a run, `latest` goes on pointing at a whole one.
 import contextlib
 import ctypes
 import fcntl
-import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,13 +17,13 @@ from typing import Any
 from retention.data.folders import readable
 from retention.errors import ConfigError, RunLockedError
 from retention.results import to_json
+from retention.runs import about, published, sha256
 from retention.words import say
 
 AT_CWD, RENAME_EXCHANGE = -100, 2  # renameat2(2)
 HIDDEN = ".run-"
 LATEST = "latest"
 FAILED = "failed"
-RUN_ID = re.compile(r"\d{4}-\d\d-\d\d-[0-9a-f]{8}")
 
 
 @contextlib.contextmanager
@@ -67,15 +65,6 @@ def seal(folder: Path, about: dict[str, Any]) -> None:
     (folder / "run.json").write_text(to_json({**about, "files": _hashes(folder)}), "utf-8")
 
 
-def about(folder: Path) -> dict[str, Any]:
-    """The contents of a run's run.json; empty where there is none that can be read."""
-    try:
-        run = json.loads((folder / "run.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return run if isinstance(run, dict) and isinstance(run.get("files"), dict) else {}
-
-
 def whole(folder: Path) -> bool:
     """Whether a published run has all its pages, and all its files unchanged since it was
     sealed.
@@ -104,10 +93,7 @@ def damage(folder: Path, files: Mapping[str, str]) -> list[str]:
 
 def _hashes(folder: Path) -> dict[str, str]:
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "run.json")
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in paths
-    }
+    return {str(path.relative_to(folder)): sha256(path) for path in paths}
 
 
 def previous(final: Path) -> Path | None:
@@ -133,11 +119,7 @@ def prune(out: Path, keep: int) -> list[str]:
     Never that of `latest`, never the last one with all its pages, never what is no run. A run goes
     out of sight first, so that none is ever seen half removed.
     """
-    runs = [
-        path
-        for path in out.iterdir()
-        if RUN_ID.fullmatch(path.name) and not path.is_symlink() and about(path)
-    ]
+    runs = [path for path in published(out) if about(path)]
     latest = (out / LATEST).resolve().name
     runs.sort(
         key=lambda run: (run.name == latest, (run / "run.json").stat().st_mtime_ns), reverse=True

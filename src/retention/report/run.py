@@ -30,11 +30,11 @@ from retention.errors import (
     without_paths,
 )
 from retention.report import advice, pages, publish
-from retention.report.compare import CHANGES, MADE_OF, compare
+from retention.report.compare import CHANGES, MADE_OF, PERHAPS, compare
 from retention.report.execute import NOISE, OWN, Executed, run_all
 from retention.report.index import write_index
-from retention.report.runs import open_run
 from retention.results import Finding, collect, finite, to_json
+from retention.runs import earlier, open_run
 from retention.settings import Settings, project_root, resolve
 from retention.study import RECORDED, Study, Told, open_study, prepare
 from retention.words import say
@@ -131,7 +131,7 @@ def _run(options: Options, out: Path, tell: Told) -> None:
         tables = privacy.without_names(study.tables, settings, key)
         study = replace(study, tables=tables, settings=privacy.without_places(settings))
         del tables
-    about = _about(study, notebooks, key)
+    about = _about(study, notebooks, key, out)
     final = out / about["run_id"]
     work = out / f"{publish.HIDDEN}{final.name}-{os.getpid()}"
     before = publish.previous(final)
@@ -205,13 +205,15 @@ def _chosen(wanted: tuple[str, ...]) -> list[Path]:
     return sorted({known[name] for name in wanted}) if wanted else paths
 
 
-def _about(study: Study, notebooks: list[Path], key: bytes) -> dict[str, Any]:
+def _about(study: Study, notebooks: list[Path], key: bytes, out: Path) -> dict[str, Any]:
     """What the run is made of; its id is the cut-off and a hash of exactly that, so the same run
     has the same name.
     """
     begin = study.records_begin and study.records_begin.isoformat()
-    made_of = {"cutoff": study.cutoff.isoformat(), "records_begin": begin}
+    made_of: dict[str, Any] = {"cutoff": study.cutoff.isoformat(), "records_begin": begin}
     made_of |= _parts(study.settings, study.tables.hashes, notebooks, key)
+    checked = earlier(out, study.whose, pd.Timestamp(study.cutoff), study.window.ahead)
+    made_of |= {"earlier": [run.name for run in checked]} if checked else {}
     tables = {
         name: {
             "rows": len(frame),
@@ -244,6 +246,7 @@ def _newest(frame: pd.DataFrame, cutoff: dt.date) -> pd.Timestamp:
 def run_id(about: Mapping[str, Any]) -> str:
     """The name of the run that is made of this: its cut-off and the beginning of a sha256."""
     made_of = {name: about[name] for name in MADE_OF}
+    made_of |= {name: about[name] for name in PERHAPS if name in about}
     digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
     return f"{about['cutoff']}-{digest[:RUN_ID_DIGITS]}"
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from retention.data.schema import as_of
+from retention.sample.doings import acted, drawn
 from retention.sample.ledger import DAY, NO_DAY, Ledger, day_of, ids_of, signs_of
 from retention.sample.life import Rng
 from retention.sample.world import AGENCY, BURN_IN_MONTHS, FACTS, FIRST_RECORDED
@@ -316,6 +317,13 @@ class Books(Ledger):
             "flag": rng.choice(FACTS["flags"], len(noted)),
             "severity": rng.integers(1, 6, len(noted)),
         }
+
+    def _actions(self, rng: Rng) -> pd.DataFrame:
+        """Calls to half of the detractors, and what was done in the trials."""
+        return acted(self, rng, self._surveys(self._rng(*b"surveys")))
+
+    def _trials(self, rng: Rng) -> pd.DataFrame:
+        return drawn(self)
 
     def _leads(self, rng: Rng) -> pd.DataFrame:
         """Each recorded client was a lead; for each, those of the same source that were not won

@@ -8,12 +8,13 @@ same luck under another term (`force_term`).
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from retention.sample.drawn import Drawn, draws
 from retention.sample.world import (
     AGENCY,
     BURN_IN_MONTHS,
@@ -64,7 +65,8 @@ def live(
     size = np.exp(logs)
     shares = np.vectorize(FEES.get)(term)
     fee = 8000 * size * shares / 100
-    fates = _Fates(rng, agency, people, term, fee)
+    trials = draws(agency, people["month"].to_numpy(), seed)
+    fates = _Fates(rng, agency, people, term, fee, trials)
     states: dict[str, list[np.ndarray]] = defaultdict(list)
     for t, (eta, now) in enumerate(_service(rng, people, agency), 1):
         now |= fates.month(t, eta)
@@ -76,6 +78,7 @@ def live(
     people = people.assign(
         decided=fates.decided, ended=fates.ended, kind=fates.kind, wish=fates.wish
     )
+    people = people.assign(**{name: values for trial in trials for name, values in trial.columns})
     stacked = {name: np.stack(months, axis=1) for name, months in states.items()}
     return Lives(people, stacked)
 
@@ -88,7 +91,13 @@ class _Fates:
     """
 
     def __init__(
-        self, rng: Rng, agency: Agency, people: pd.DataFrame, term: np.ndarray, fee: np.ndarray
+        self,
+        rng: Rng,
+        agency: Agency,
+        people: pd.DataFrame,
+        term: np.ndarray,
+        fee: np.ndarray,
+        trials: Sequence[Drawn] = (),
     ) -> None:
         n = len(people)
         self.rng = rng
@@ -96,6 +105,7 @@ class _Fates:
         self.people = people
         self.term = term
         self.fee = fee
+        self.trials = trials
         self.signed = people["month"].to_numpy()
         self.breaks = rng.random(n) < agency.world.breach
         self.wish = np.zeros(n, dtype=np.int16)
@@ -120,6 +130,8 @@ class _Fates:
             self.kind[gone] = reason
             self.decided[gone] = t
             self.ended[gone] = t + notice
+        for trial in self.trials:
+            trial.draw(t, eta, here & (self.kind == 0))
         return {"hours": hours, "wished": self.wish > 0}
 
     def _hours(self) -> np.ndarray:
@@ -142,7 +154,12 @@ class _Fates:
         may = (self.term == 1) | due
         free = may | (not world.lock_in)
         breach = self.breaks & (self.wish == t)
-        yield CLIENT, (self.wish > 0) & (free | breach), world.notice_months
+        leaving = (self.wish > 0) & (free | breach)
+        for trial in self.trials:
+            averted = leaving & (self.kind == 0) & trial.averts(t)
+            self.wish[averted] = 0
+            leaving = leaving & ~averted
+        yield CLIENT, leaving, world.notice_months
 
 
 def _signings(rng: Rng, agency: Agency, rate: float) -> pd.DataFrame:

@@ -53,6 +53,7 @@ class World:
     arrivals: float = 1.0  # signings, as a share of the usual
     flags_follow_work: bool = False  # flags are noted where the team's own work is slow
     season: bool = True
+    kept: float = 0.0  # share of notices that acting on a client of a trial averts
 
 
 WORLDS = {name: World(**planted) for name, planted in FACTS["worlds"].items()}

@@ -7,6 +7,7 @@ which some of those at risk, drawn at random, are left alone.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from retention.data.schema import write_csv
 from retention.history.features import AGE, KEY, feature_words
 from retention.history.measures import FEATURES
 from retention.history.snapshots import NOT_YET, WORTH, known
+from retention.history.trials import WAIT
 from retention.history.window import Window
 from retention.numbers import Shown
 from retention.results import Finding
+from retention.runs import SCORES
 from retention.score.model import RULES, RiskModel, Rule, is_number, sampled
 from retention.score.phrases import COLUMNS, phrases, value_words
 from retention.score.validation import Judgement
@@ -32,7 +35,6 @@ REFITS = 40  # resamples of the clients by which a risk's interval is found
 Z95 = 1.96
 DRAWN, SEED = 8, 1  # other clients whose features are tried in a client's place
 REASONS, LEAST_REASON = 3, 0.10  # shown at most; log-odds under which a theme is no reason
-FILE = "scores.csv"
 SIGNING_THEME = "signing"
 
 
@@ -113,20 +115,21 @@ def scores(
     settings: Settings,
     standing: pd.DataFrame,
     reps: pd.Series | None = None,
+    waiting: Collection[str] = (),
 ) -> pd.DataFrame:
     """Every client there and not under notice at the last month's end, most at stake first; empty
     without a model.
 
     `standing`: the `margin` and the day to `act_by` of each active client, index client_id.
     `reps`: who is in charge of each client on the cut-off (`in_charge`), index client_id; blank
-    without.
+    without. `waiting`: clients who wait in a trial and are to be left alone.
 
     Columns: `client_id, client, rep_id, risk, low, high` (probability of leaving by choice in the
     window, and the 95 % interval of the share who leave among clients scored like this one, which
     need not hold the client's own risk), `months_to_renewal, act_by, margin_a_month, at_stake`
     (risk times the margin of `worth_months`; of a new client the margin so far, and the fee where
-    hours are not known), `contact` (yes or
-    no: within capacity), `reasons`.
+    hours are not known), `contact` (yes or no: within capacity; wait: it waits in a trial),
+    `reasons`.
     """
     if made is None:
         return pd.DataFrame()
@@ -147,7 +150,7 @@ def scores(
         at_stake=at_stake.round(2),
         reasons=_reason_words(_reasons(made, now, odds), len(now)),
     )
-    return _ordered(table, settings.risk)
+    return _ordered(table, settings.risk, waiting)
 
 
 def raising(rows: pd.DataFrame, made: Scorer | None) -> pd.DataFrame:
@@ -191,8 +194,10 @@ def _risks(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(shares)
 
 
-def _ordered(table: pd.DataFrame, settings: RiskSettings) -> pd.DataFrame:
-    """The scores, most at stake first, with `contact` for as many as the team has time for."""
+def _ordered(table: pd.DataFrame, settings: RiskSettings, waiting: Collection[str]) -> pd.DataFrame:
+    """The scores, most at stake first, with `contact` for as many as the team has time for, passing
+    over those who wait in a trial.
+    """
     order = ["key", "risk", "act_by", "client_id"]
     ranked = table.assign(key=table["at_stake"].fillna(-np.inf)).sort_values(
         order, ascending=[False, False, True, True], kind="stable"
@@ -200,8 +205,11 @@ def _ordered(table: pd.DataFrame, settings: RiskSettings) -> pd.DataFrame:
     without_key = ranked.drop(columns="key")
     ranked = without_key.reset_index(drop=True)
     pays = ranked["at_stake"].fillna(1) > 0
-    wanted = (ranked.index < settings.capacity) & pays
-    ranked.insert(len(ranked.columns) - 1, "contact", np.where(wanted, "yes", "no"))
+    waits = ranked["client_id"].isin(list(waiting))
+    place = (~waits).cumsum()
+    wanted = (place <= settings.capacity) & pays
+    contact = np.where(waits, WAIT, np.where(wanted, "yes", "no"))
+    ranked.insert(len(ranked.columns) - 1, "contact", contact)
     return ranked
 
 
@@ -362,7 +370,7 @@ def with_words(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(feature=words)
 
 
-def save(table: pd.DataFrame, out_dir: str, file: str = FILE) -> None:
+def save(table: pd.DataFrame, out_dir: str, file: str = SCORES) -> None:
     """Write the scores (or another list) into the folder of a run; nothing where a notebook runs by
     itself.
     """

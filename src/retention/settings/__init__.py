@@ -18,6 +18,7 @@ from retention.settings.shape import (
     RiskSettings,
     ScaleSettings,
     Settings,
+    TrialSettings,
     WhatIfSettings,
     where_it_belongs,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "ScaleSettings",
     "Settings",
     "TableSettings",
+    "TrialSettings",
     "WhatIfSettings",
     "project_root",
     "resolve",

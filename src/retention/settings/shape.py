@@ -139,6 +139,19 @@ class WhatIfSettings(Strict):
         return self
 
 
+class TrialSettings(Strict):
+    """Trials of the lists (`retention trial`): who never waits, and what a trial is planned for.
+
+    `never_wait`: clients that leave more money a month than this are acted on and never drawn.
+    `horizon_months`: within which a client stays or leaves. `smallest`: the difference in the share
+    that leaves which a trial is planned to see.
+    """
+
+    never_wait: float | None = Field(default=None, gt=0)
+    horizon_months: int = Field(default=6, ge=1, le=36)
+    smallest: float = Field(default=0.10, gt=0, lt=1)
+
+
 class EngineSettings(Strict):
     """What `retention features` runs on: polars or duckdb on this machine, part by part, or
     spark.
@@ -183,6 +196,7 @@ class Settings(Strict):
     results: ResultsSettings = ResultsSettings()
     risk: RiskSettings = RiskSettings()
     what_if: WhatIfSettings = WhatIfSettings()
+    trial: TrialSettings = TrialSettings()
     engine: EngineSettings = EngineSettings()
     scales: ScaleSettings = ScaleSettings()
     dates: DateSettings = DateSettings()
