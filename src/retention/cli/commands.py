@@ -18,11 +18,13 @@ from typing import Any
 
 import click
 
+from retention.cli.delivery import about_sending, recipients
 from retention.cli.terminal import FOLDER, Plain, about_data, echo, progress, verbose, warn
-from retention.errors import ConfigError, NotebookError, RetentionError, one_line
+from retention.errors import ConfigError, NotebookError, RetentionError, one_line, without_paths
 
 # (ours) days: data that come in monthly are older than this only when a month was missed
 STALE_AFTER = 45
+LATEST = "latest"  # the link in the folder of reports
 
 
 @click.group(cls=Plain, context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,13 +86,17 @@ def cli() -> None:
     help="Warn if the newest entry is more days old than this; 0: never.",
 )
 @click.option("--quiet", is_flag=True, help="Write to standard error only if something is wrong.")
+@about_sending
 @verbose
 def report(quiet: bool, stale_after: int, **asked: Any) -> None:
     """Rerun the study and write the HTML report."""
-    from retention.report.run import Options, run_report
+    from retention.report.run import Options, run_report, unnamed
 
+    sending = {name: asked.pop(name) for name in ("mail_to", "mail_owners", "webhook", "link")}
+    to = recipients(**sending)
     chosen = tuple(name.strip() for name in asked.pop("notebooks").split(",") if name.strip())
     options = Options(notebooks=chosen, **asked)
+    last = (options.out / LATEST).resolve()
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # a service that is stopped clears up as well
@@ -99,12 +105,16 @@ def report(quiet: bool, stale_after: int, **asked: Any) -> None:
             index = run_report(options, tell)
     except RetentionError as error:
         page = error.page if isinstance(error, NotebookError) else None
-        echo(_in_a_line(error, page or options.out.absolute() / "failed" / "index.html"), err=True)
+        page = page or options.out.absolute() / "failed" / "index.html"
+        echo(_in_a_line(error, page), err=True)
+        to.stopped(without_paths(_in_a_line(unnamed(error, options), page)))
         if "\n" in str(error).strip() or click.get_current_context().meta.get("verbose"):
             raise
         sys.exit(error.exit_code)  # there is no more to say
     tell_stale(index.parent, stale_after)
     echo(index)
+    if not options.if_changed or index.parent.resolve() != last:
+        to.made(index.parent)
 
 
 def _in_a_line(error: RetentionError, page: Path) -> str:

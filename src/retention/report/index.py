@@ -4,6 +4,7 @@ In order: a headline, tiles, what moved money and who may leave, what is due, th
 the claims, what changed, and everything else folded.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from retention.data.schema import read_list
+from retention.deliver.digest import Front
 from retention.lists import registry
 from retention.numbers import quantity
 from retention.report import actions
@@ -73,10 +75,38 @@ def write_index(
         quality=next((row for row in results.get("answers", []) if row["id"] == "data"), None),
         lists=lists(folder),
         todo=todo,
-        due=actions.due(todo, DUE),
+        due=actions.due(todo)[:DUE],
         axis=axis,
         limits_of=limits_of,
     )
+
+
+def front(folder: Path, results: Mapping[str, Any], about: Mapping[str, Any]) -> Front:
+    """What a digest tells of a run: from the contents of results.json, what is known of the run
+    with its `changes`, and its list of actions.
+    """
+    tiles = chosen(results.get("tiles", []))
+    todo = actions.page(folder)
+    told = about["changes"]["told"]
+    return Front(
+        whose=about["whose"],
+        cutoff=about["cutoff"],
+        run_id=results["run_id"],
+        headline=headline(results, tiles),
+        tiles=[shown_tile(tile) for tile in tiles],
+        changes=[line for _, lines in told for line in lines],
+        due=actions.due(todo),
+        active=todo["active"] if todo else 0,
+    )
+
+
+def front_of(folder: Path) -> Front:
+    """`front` of a published run, read from its folder."""
+    files = ("results", "run", "changes")
+    results, about, changes = (
+        json.loads((folder / f"{name}.json").read_text("utf-8")) for name in files
+    )
+    return front(folder, results, {**about, "changes": changes})
 
 
 def chosen(tiles: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
