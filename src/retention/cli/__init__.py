@@ -1,4 +1,4 @@
-"""The commands: report, compare, verify, check, score, features, init, sample.
+"""The commands: report, open, schedule, compare, verify, check, score, features, init, sample.
 
 `commands` holds one function each, `terminal` what they share: options, words, exit codes.
 """
@@ -11,7 +11,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # while modules are imported there is no garbage, and looking for it costs a third of the time
 gc.set_threshold(50_000)
 
-from retention.cli.commands import cli, tell_stale  # noqa: E402  (after the two settings)
+from retention.cli.commands import cli  # noqa: E402  (after the two settings)
+from retention.cli.rerun import report, tell_stale  # noqa: E402
+from retention.cli.scheduling import open_report, schedule  # noqa: E402
+
+cli.add_command(report)
+cli.add_command(open_report)
+cli.add_command(schedule)
 
 main = cli  # what pyproject.toml installs
 

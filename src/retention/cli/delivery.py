@@ -5,7 +5,8 @@ sending.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from retention.cli.terminal import echo
+from retention.errors import DeliveryError
 from retention.words import say
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def about_sending(command: Callable[..., Any]) -> Callable[..., Any]:
             "--mail-to",
             default="",
             envvar="RETENTION_MAIL_TO",
-            help="Mail the digest to these addresses, with commas. RETENTION_SMTP_* name the server.",
+            help="Mail the digest to these addresses (commas); RETENTION_SMTP_* name the server.",
         ),
         click.option(
             "--mail-owners",
@@ -53,6 +55,15 @@ def about_sending(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+@contextmanager
+def not_sent() -> Iterator[None]:
+    """Says that a message could not be sent, where something else has to be said as well."""
+    try:
+        yield
+    except DeliveryError as error:
+        echo(error, err=True)
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ class Recipients:
             channel.post(self.webhook, channel.text_of(front, self.link))
 
     def _mails(self, front: Front, server: Server) -> list[EmailMessage]:
-        """The whole to all that were named, and to each owner what is due of theirs, if anything."""
+        """The whole to all that were named, and to each owner what is due of theirs."""
         from retention.deliver import digest, mail
 
         sender = server.sender

@@ -15,6 +15,7 @@ from retention.words import say
 SECONDS = (5, 15)  # to connect, to answer
 TRIES = 3  # again after an answer that may pass
 PASSING = (429, 500, 502, 503, 504)
+TAKEN = range(200, 300)
 PAUSE = 1.0  # seconds before the second try, doubled each time
 MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -47,7 +48,7 @@ def plain(text: str) -> str:
 
 
 def post(url: str, text: str) -> None:
-    """Post `{"text": ...}` as JSON; DeliveryError where it is not taken after `TRIES` more tries."""
+    """Post `{"text": ...}` as JSON; DeliveryError where `TRIES` more tries do not help."""
     again = Retry(
         total=TRIES,
         backoff_factor=PAUSE,
@@ -63,5 +64,5 @@ def post(url: str, text: str) -> None:
     except requests.RequestException as error:  # whose text holds the address
         problem = type(error).__name__
         raise DeliveryError(say("deliver.webhook.failed", host=host, problem=problem)) from None
-    if not answer.ok or answer.is_redirect:
+    if answer.status_code not in TAKEN:
         raise DeliveryError(say("deliver.webhook.failed", host=host, problem=answer.status_code))

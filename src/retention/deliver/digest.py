@@ -86,9 +86,7 @@ def as_text(front: Front, link: str) -> str:
 
 def subject(front: Front) -> str:
     """The subject of the mail: whose report it is, to when, and how many clients are due."""
-    return say(
-        "deliver.digest.subject", whose=front.whose, cutoff=front.cutoff, n=len(front.due)
-    )
+    return say("deliver.digest.subject", whose=front.whose, cutoff=front.cutoff, n=len(front.due))
 
 
 def _parts(front: Front, link: str) -> dict[str, Any]:
@@ -111,7 +109,7 @@ def by_owner(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, A
 
 
 def picture(course: str) -> str:
-    """A course (points as `x,y x,y`, in a box of `CHART`) as the base64 of a PNG; empty for none."""
+    """A course (points as `x,y x,y` in a box of `CHART`) as a PNG in base64; empty for none."""
     if not course:
         return ""
     points = [

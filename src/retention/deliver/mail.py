@@ -14,7 +14,6 @@ import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from email.utils import parseaddr
 from pathlib import Path
 
 from retention.deliver import digest
@@ -26,6 +25,7 @@ PREFIX = "RETENTION_SMTP_"
 SECURITIES = {"starttls": 587, "tls": 465, "none": 25}  # each with its usual port
 LOCAL = ("localhost", "127.0.0.1", "::1")
 SECONDS = 30
+ADDRESS = re.compile(r"[^\s,;<>@]+@[^\s,;<>@]+|[^<>@,;\r\n]+<[^\s,;<>@]+@[^\s,;<>@]+>")
 PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
 
 
@@ -73,9 +73,7 @@ def server_from(environment: Mapping[str, str]) -> Server:
 
 def is_address(text: str) -> bool:
     """Whether this is one address of a mail."""
-    name, address = parseaddr(text)
-    local, _, domain = address.partition("@")
-    return bool(local and domain) and not re.search(r"[\s,;]", address) and "\n" not in name
+    return bool(ADDRESS.fullmatch(text))
 
 
 def addresses(text: str) -> list[str]:

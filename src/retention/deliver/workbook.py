@@ -17,7 +17,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from retention.data.schema import read_list
 from retention.lists import registry
-from retention.words import heading, say
+from retention.words import heading
 
 FILE = "lists.xlsx"
 NUMBERS = ("risk", "margin_a_month", "low", "high", "at_stake", "months_to_renewal")
@@ -36,7 +36,14 @@ OWNERS = "owners"  # the hidden sheet that the owner's drop-down offers
 NARROWEST, WIDEST = 8, 60  # characters
 LONGEST_NAME = 31  # of a sheet, as Excel allows
 FORBIDDEN = str.maketrans(dict.fromkeys(r"[]:*?/\\", " "))
-FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of every part of the file, so that the same lists give the same bytes
+FIRST_DAY = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # of every part of the file, so that the same lists give the same bytes
 
 
 def write_workbook(folder: Path, cutoff: dt.date) -> Path | None:
@@ -118,7 +125,7 @@ def _as_text(cell: Cell, text: str) -> None:
 
 
 def _value(column: str, value: object) -> object:
-    """What a cell holds: a day as a date, an action in words, a number, or text; None where blank."""
+    """What a cell holds: a date, an action in words, a number, or text; None where blank."""
     if value is None or value == "" or pd.isna(value):
         return None
     if column in DAYS:
@@ -169,8 +176,3 @@ def _without_clock(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as again:
         for name, content in parts:
             again.writestr(zipfile.ZipInfo(name, FIRST_DAY), content, zipfile.ZIP_DEFLATED)
-
-
-def summary(folder: Path) -> str:
-    """What a reader of the index is told of the workbook; empty where there is none."""
-    return say("deliver.workbook.link") if (folder / FILE).is_file() else ""

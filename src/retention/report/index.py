@@ -42,6 +42,11 @@ NUMBERS = ("risk", "low", "high", "at_stake")  # columns of the lists that are n
 FIRST_LISTS = ("save", "scores", "care")  # the others follow in the order of the registry
 FIRST_ROWS = 5  # of each list
 SPARE = {"rep_id", "months_to_renewal", "margin_a_month", "contact"}  # the file has these
+BESIDE = {  # files to work with, and what they are called
+    "lists.xlsx": "deliver.beside.workbook",
+    "act_by.ics": "deliver.beside.calendar",
+    "digest.html": "deliver.beside.digest",
+}
 SPARK = (120, 30, 3)  # width, height and margin of a tile's course, in dots
 
 
@@ -75,6 +80,7 @@ def write_index(
         quality=next((row for row in results.get("answers", []) if row["id"] == "data"), None),
         lists=lists(folder),
         todo=todo,
+        beside=[(name, say(key)) for name, key in BESIDE.items() if (folder / name).is_file()],
         due=actions.due(todo)[:DUE],
         axis=axis,
         limits_of=limits_of,

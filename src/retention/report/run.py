@@ -20,6 +20,9 @@ import pandas as pd
 
 from retention.data import fingerprints, privacy
 from retention.data.folders import private
+from retention.deliver.calendars import write_calendars
+from retention.deliver.digest import write_digests
+from retention.deliver.workbook import write_workbook
 from retention.errors import (
     ConfigError,
     DiskFullError,
@@ -29,9 +32,6 @@ from retention.errors import (
     printable,
     without_paths,
 )
-from retention.deliver.calendars import write_calendars
-from retention.deliver.digest import write_digests
-from retention.deliver.workbook import write_workbook
 from retention.report import advice, pages, publish
 from retention.report.compare import CHANGES, MADE_OF, compare
 from retention.report.execute import NOISE, OWN, Executed, run_all
@@ -184,8 +184,8 @@ def _private(settings: Settings, options: Options) -> Settings:
 
 
 def unnamed(error: RetentionError, options: Options) -> RetentionError:
-    """The error as the page of a failed run, or a mail, may tell it: where names give way to codes, without
-    what was read.
+    """The error as the page of a failed run, or a mail, may tell it: where names give way to codes,
+    without what was read.
     """
     if isinstance(error, NotebookError | DiskFullError):  # said of tables that have codes already
         return error
