@@ -20,7 +20,6 @@ from retention.errors import NotebookError, RetentionError, without_paths
 
 # (ours) days: data that come in monthly are older than this only when a month was missed
 STALE_AFTER = 45
-LATEST = "latest"  # the link in the folder of reports
 
 
 @click.command()
@@ -79,13 +78,14 @@ LATEST = "latest"  # the link in the folder of reports
 @verbose
 def report(quiet: bool, stale_after: int, **asked: Any) -> None:
     """Rerun the study and write the HTML report."""
+    from retention.report.publish import last
     from retention.report.run import Options, run_report, unnamed
 
     sending = {name: asked.pop(name) for name in ("mail_to", "mail_owners", "webhook", "link")}
     to = recipients(**sending)
     chosen = tuple(name.strip() for name in asked.pop("notebooks").split(",") if name.strip())
     options = Options(notebooks=chosen, **asked)
-    last = (options.out / LATEST).resolve()
+    before = last(options.out)
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # a service that is stopped clears up as well
@@ -103,7 +103,7 @@ def report(quiet: bool, stale_after: int, **asked: Any) -> None:
         sys.exit(error.exit_code)  # there is no more to say
     tell_stale(index.parent, stale_after)
     echo(index)
-    if not options.if_changed or index.parent.resolve() != last:
+    if not options.if_changed or index.parent.resolve() != before:
         to.made(index.parent)
 
 

@@ -34,7 +34,9 @@ KEEP = 26  # (ours) runs: half a year of weeks
 @verbose
 def open_report(out: Path) -> None:
     """Open the last report in the browser."""
-    page = out.absolute() / "latest" / "index.html"
+    from retention.report.publish import last
+
+    page = last(out.absolute()) / "index.html"
     if not page.is_file():
         raise ConfigError(say("deliver.open.none", out=out))
     echo(page)

@@ -99,7 +99,8 @@ def run_report(options: Options, tell: Told = lambda text: None) -> Path:
                 raise plain from error
     except OSError as error:
         raise _plain(error, out) from error
-    return out / publish.LATEST / "index.html"
+    shown = out / publish.LATEST
+    return (shown if shown.is_symlink() else publish.last(out)) / "index.html"
 
 
 def _plain(error: RetentionError | OSError, out: Path) -> RetentionError:
@@ -166,7 +167,7 @@ def _unchanged(settings: Settings, notebooks: list[Path], key: bytes, out: Path)
     """The name of the last run where a new one would be made of the same; else empty. No row is
     read for it.
     """
-    latest = (out / publish.LATEST).resolve()
+    latest = publish.last(out)
     now = json.loads(json.dumps(_parts(settings, fingerprints(settings), notebooks, key)))
     about = publish.about(latest)
     return (
