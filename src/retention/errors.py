@@ -173,3 +173,9 @@ class DataError(RetentionError, ValueError):
             f"{count} thing{'' if count == 1 else 's'} to mend in the data before it can be read:"
         )
         super().__init__("\n".join([head, *(str(fault) for fault in self.faults)]))
+
+
+class DeliveryError(RetentionError):
+    """A report that is made and could not be sent."""
+
+    exit_code = 1

@@ -1,7 +1,7 @@
-"""The commands: report, compare, verify, check, score, features, trial, init, sample.
+"""The commands, a function each: `retention --help` lists them.
 
-`commands` holds one function each, `trial` those of trials, `terminal` what they share: options,
-words, exit codes.
+`rerun` holds the report, `scheduling` and `trial` what their names say, `commands` the others, and
+`terminal` what they share: options, words, exit codes.
 """
 
 import gc
@@ -12,9 +12,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # while modules are imported there is no garbage, and looking for it costs a third of the time
 gc.set_threshold(50_000)
 
-from retention.cli.commands import cli, tell_stale  # noqa: E402  (after the two settings)
+from retention.cli.commands import cli  # noqa: E402  (after the two settings)
+from retention.cli.rerun import report, tell_stale  # noqa: E402
+from retention.cli.scheduling import open_report, schedule  # noqa: E402
 from retention.cli.trial import trial  # noqa: E402
 
+cli.add_command(report)
+cli.add_command(open_report)
+cli.add_command(schedule)
 cli.add_command(trial)
 main = cli  # what pyproject.toml installs
 

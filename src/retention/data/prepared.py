@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import polars as pl
+from filelock import FileLock
 
 from retention.data.folders import private
 from retention.errors import ConfigError
@@ -116,11 +117,8 @@ def once(folder: Path, name: str, make: Callable[[], Made]) -> Made:
     """What `make` gives back, as it is read again: made by the first notebook of a run that asks,
     for all of them.
     """
-    import fcntl  # runs are made on systems that have it; a notebook by itself works on any
-
     kept = folder / name
-    with (folder / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder / f"{name}.lock"):
         if not kept.is_dir():
             fresh = folder / f"{name}.new"
             shutil.rmtree(fresh, ignore_errors=True)  # left by a notebook that was killed

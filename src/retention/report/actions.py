@@ -30,9 +30,9 @@ def page(folder: Path) -> dict[str, Any] | None:
     return {"rows": rows, "path": PATH, **_counts(rows)}
 
 
-def due(made: dict[str, Any] | None, most: int) -> list[dict[str, Any]]:
-    """The first rows of `page` that are due this week, at most so many."""
-    return [row for row in made["rows"] if row["soon"]][:most] if made else []
+def due(made: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The rows of `page` that are due this week."""
+    return [row for row in made["rows"] if row["soon"]] if made else []
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

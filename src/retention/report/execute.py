@@ -6,8 +6,8 @@ import ast
 import contextlib
 import os
 import re
-import resource
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -48,6 +48,19 @@ class Executed:
     cell: str = ""
     payloads: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def _used() -> tuple[float, float]:
+    """CPU seconds and the peak of memory (MB) of the kernels of this process; 0 where the system
+    does not tell.
+    """
+    try:
+        import resource
+    except ImportError:
+        return 0.0, 0.0
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux kilobytes
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / unit
 
 
 def check_parameters(notebook: Path) -> None:
@@ -123,9 +136,7 @@ def _run_one(notebook: Path, parameters: dict[str, str], work: Path, seal: str =
     os.environ[SEAL] = seal
     error, cell = _execute(notebook, target, parameters, work)
     seconds = time.perf_counter() - started
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = used.ru_utime + used.ru_stime
-    peak = used.ru_maxrss / 1024
+    cpu, peak = _used()
     payloads: tuple[Mapping[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
     try:

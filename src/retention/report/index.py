@@ -4,6 +4,7 @@ In order: a headline, tiles, what moved money and who may leave, what is due, th
 the claims, what changed, and everything else folded.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from retention.data.schema import read_list
+from retention.deliver.digest import Front
 from retention.lists import registry
 from retention.numbers import quantity
 from retention.report import actions
@@ -42,6 +44,11 @@ NUMBERS = ("risk", "low", "high", "at_stake")  # columns of the lists that are n
 FIRST_LISTS = ("save", "scores", "care")  # the others follow in the order of the registry
 FIRST_ROWS = 5  # of each list
 SPARE = {"rep_id", "months_to_renewal", "margin_a_month", "contact"}  # the file has these
+BESIDE = {  # files to work with, and what they are called
+    "lists.xlsx": "deliver.beside.workbook",
+    "act_by.ics": "deliver.beside.calendar",
+    "digest.html": "deliver.beside.digest",
+}
 SPARK = (120, 30, 3)  # width, height and margin of a tile's course, in dots
 
 
@@ -76,7 +83,8 @@ def write_index(
         helped=answer_of(results, HELPED),
         lists=lists(folder),
         todo=todo,
-        due=actions.due(todo, DUE),
+        beside=[(name, say(key)) for name, key in BESIDE.items() if (folder / name).is_file()],
+        due=actions.due(todo)[:DUE],
         axis=axis,
         limits_of=limits_of,
     )
@@ -86,6 +94,34 @@ def answer_of(results: Mapping[str, Any], name: str) -> Mapping[str, Any] | None
     """The answer of this id in results.json; None where no page gave it."""
     answers = results.get("answers", [])
     return next((row for row in answers if row["id"] == name), None)
+
+
+def front(folder: Path, results: Mapping[str, Any], about: Mapping[str, Any]) -> Front:
+    """What a digest tells of a run: from the contents of results.json, what is known of the run
+    with its `changes`, and its list of actions.
+    """
+    tiles = chosen(results.get("tiles", []))
+    todo = actions.page(folder)
+    told = about["changes"]["told"]
+    return Front(
+        whose=about["whose"],
+        cutoff=about["cutoff"],
+        run_id=results["run_id"],
+        headline=headline(results, tiles),
+        tiles=[shown_tile(tile) for tile in tiles],
+        changes=[line for _, lines in told for line in lines],
+        due=actions.due(todo),
+        active=todo["active"] if todo else 0,
+    )
+
+
+def front_of(folder: Path) -> Front:
+    """`front` of a published run, read from its folder."""
+    files = ("results", "run", "changes")
+    results, about, changes = (
+        json.loads((folder / f"{name}.json").read_text("utf-8")) for name in files
+    )
+    return front(folder, results, {**about, "changes": changes})
 
 
 def chosen(tiles: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -57,6 +57,12 @@ def each(
     exception that `step` raises is raised here. What processes write to the terminal goes to the
     file `noise`. Closing the generator ends all that still runs.
     """
+    if not forks:
+        for number, result in _spawned(step, calls, at_once, noise):
+            if isinstance(result, Exception):
+                raise result
+            yield number, result
+        return
     ours, theirs = Pipe()
     warm = subprocess.Popen(
         [sys.executable, "-c", _START.format(theirs.fileno())], pass_fds=[theirs.fileno()]
@@ -67,7 +73,7 @@ def each(
         with contextlib.suppress(
             ConnectionError
         ):  # of a warm process that is gone already: told below
-            ours.send((sys.path, os.getpid(), str(noise), forks))
+            ours.send((sys.path, os.getpid(), str(noise)))
             ours.send((step, calls, at_once))
         while waiting:
             with contextlib.suppress(EOFError, ConnectionError):
@@ -87,6 +93,46 @@ def each(
         ours.close()
 
 
+def _spawned(
+    step: Callable[..., Any], calls: Sequence[tuple[Any, ...]], at_once: int, noise: Path
+) -> Generator[tuple[int, Any], None, None]:
+    """As `each`, without a warm process: each call in a process of its own that starts afresh."""
+    context = get_context("spawn")
+    running: dict[Any, tuple[int, Any]] = {}
+    try:
+        for number, call in enumerate(calls):
+            if len(running) == at_once:
+                yield from _ended(running)
+            ours, theirs = context.Pipe(duplex=False)
+            driver = context.Process(
+                target=_drive_apart, args=(theirs, step, call, noise), daemon=True
+            )
+            driver.start()
+            theirs.close()
+            running[ours] = number, driver
+        while running:
+            yield from _ended(running)
+    finally:
+        for _, driver in running.values():
+            driver.kill()
+            driver.join()
+
+
+def _drive_apart(
+    results: Connection, step: Callable[..., Any], call: tuple[Any, ...], noise: Path
+) -> None:
+    """A driver that nothing warm stands behind."""
+    _into(noise)
+    _drive(results, step, call, 0, forks=False)
+
+
+def _into(noise: Path) -> None:
+    """Let what this process and its children write to the terminal go to a file."""
+    chatter = os.open(noise, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(chatter, 1)
+    os.dup2(chatter, 2)
+
+
 # Collecting garbage while modules are imported finds none, and costs a third of the time.
 _START = "import gc; gc.disable(); from retention.report import kernels; kernels._serve({})"
 
@@ -94,13 +140,11 @@ _START = "import gc; gc.disable(); from retention.report import kernels; kernels
 def _serve(handle: int) -> None:
     """The warm process: it imports what is heavy, then lets a driver work on each call."""
     run = Connection(handle)
-    sys.path[:], parent, noise, forks = run.recv()
+    sys.path[:], parent, noise = run.recv()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run to answer
     _die_with(parent)
-    chatter = os.open(noise, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(chatter, 1)
-    os.dup2(chatter, 2)
-    forks = forks and _warm_up()
+    _into(Path(noise))
+    forks = _warm_up()
     gc.enable()
     step, calls, at_once = run.recv()
     context = get_context("fork" if forks else "spawn")
@@ -139,7 +183,15 @@ def threads() -> list[str]:
 
 
 def _hand_over(running: dict[Any, tuple[int, Any]], run: Connection) -> None:
-    """Wait until a driver is done, and pass on what it found; None where it was killed."""
+    """Wait until a driver is done, and pass on what it found."""
+    for number, result in _ended(running):
+        run.send((number, result))
+
+
+def _ended(running: dict[Any, tuple[int, Any]]) -> Generator[tuple[int, Any], None, None]:
+    """What the drivers found that are done first; None of one that was killed. An exception that a
+    step raised is handed on as it is.
+    """
     ready: Any
     for ready in wait(list(running)):
         number, driver = running.pop(ready)
@@ -148,7 +200,7 @@ def _hand_over(running: dict[Any, tuple[int, Any]], run: Connection) -> None:
         except EOFError:
             result = None
         driver.join()
-        run.send((number, result))
+        yield number, result
 
 
 def _drive(
@@ -170,7 +222,7 @@ def _drive(
 
 
 def _die_with(parent: int) -> None:
-    if FORKS:
+    if parent and FORKS:
         ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(1)

@@ -6,13 +6,15 @@ Whatever kills a run, `latest` goes on pointing at a whole one.
 
 import contextlib
 import ctypes
-import fcntl
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from retention.data.folders import readable
 from retention.errors import ConfigError, RunLockedError
@@ -24,6 +26,8 @@ AT_CWD, RENAME_EXCHANGE = -100, 2  # renameat2(2)
 HIDDEN = ".run-"
 LATEST = "latest"
 FAILED = "failed"
+LEADS = '<!doctype html><meta http-equiv="refresh" content="0; url={run}/index.html">\n'
+LED = re.compile(r"url=([\w-]+)/index\.html")
 
 
 @contextlib.contextmanager
@@ -33,16 +37,17 @@ def locked(out: Path) -> Iterator[None]:
     RunLockedError if another run holds it.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunLockedError(say("report.run.locked", out=out)) from None
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunLockedError(say("report.run.locked", out=out)) from None
+    try:
         sweep(out)
-        try:
-            yield
-        finally:
-            sweep(out)
+        yield
+    finally:
+        sweep(out)
+        lock.release()
 
 
 def sweep(out: Path) -> None:
@@ -103,7 +108,7 @@ def previous(final: Path) -> Path | None:
     A run that is made again, for it was damaged or partial, has the predecessor that it had; and
     where `latest` is a partial run, that of the partial run comes before the next.
     """
-    latest = final.with_name(LATEST).resolve()
+    latest = last(final.parent)
     if latest.name == final.name or failed(about(latest)):
         try:
             before = json.loads((latest / "changes.json").read_text("utf-8"))["before"]
@@ -120,7 +125,7 @@ def prune(out: Path, keep: int) -> list[str]:
     out of sight first, so that none is ever seen half removed.
     """
     runs = [path for path in published(out) if about(path)]
-    latest = (out / LATEST).resolve().name
+    latest = last(out).name
     runs.sort(
         key=lambda run: (run.name == latest, (run / "run.json").stat().st_mtime_ns), reverse=True
     )
@@ -165,7 +170,7 @@ def _exchange(one: Path, other: Path) -> None:
     """Let two folders change places; in one step where the system can (Linux), else with a moment
     between.
     """
-    with contextlib.suppress(AttributeError, OSError):
+    with contextlib.suppress(AttributeError, OSError, TypeError):
         if (
             ctypes.CDLL(None).renameat2(
                 AT_CWD, os.fsencode(one), AT_CWD, os.fsencode(other), RENAME_EXCHANGE
@@ -180,11 +185,27 @@ def _exchange(one: Path, other: Path) -> None:
 
 
 def swing(final: Path) -> None:
-    """Point `latest` at a published run, in one step."""
+    """Point `latest` at a published run, in one step: a link, or, where the system lets nobody make
+    one, a page of that name that leads there.
+    """
     link = final.with_name(f"{HIDDEN}link")
     latest = final.with_name(LATEST)
     if latest.exists() and not latest.is_symlink():
         raise ConfigError(say("report.run.latest_is_a_folder", latest=latest))
     remove(link)
-    link.symlink_to(final.name, target_is_directory=True)
+    try:
+        link.symlink_to(final.name, target_is_directory=True)
+    except (OSError, NotImplementedError):
+        link.write_text(LEADS.format(run=final.name), "utf-8")
+        link.replace(latest.with_suffix(".html"))
+        return
     link.replace(latest)
+    remove(latest.with_suffix(".html"))
+
+
+def last(out: Path) -> Path:
+    """The folder of the run that `latest` points to; where there is none, of the name `latest`."""
+    page = out / f"{LATEST}.html"
+    if page.is_file() and (run := LED.search(page.read_text("utf-8"))):
+        return (out / run[1]).resolve()
+    return (out / LATEST).resolve()

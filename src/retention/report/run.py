@@ -20,6 +20,9 @@ import pandas as pd
 
 from retention.data import fingerprints, privacy
 from retention.data.folders import private
+from retention.deliver.calendars import write_calendars
+from retention.deliver.digest import write_digests
+from retention.deliver.workbook import write_workbook
 from retention.errors import (
     ConfigError,
     DiskFullError,
@@ -32,7 +35,7 @@ from retention.errors import (
 from retention.report import advice, pages, publish
 from retention.report.compare import CHANGES, MADE_OF, PERHAPS, compare
 from retention.report.execute import NOISE, OWN, Executed, run_all
-from retention.report.index import write_index
+from retention.report.index import front, write_index
 from retention.results import Finding, collect, finite, to_json
 from retention.runs import earlier, open_run
 from retention.settings import Settings, project_root, resolve
@@ -92,11 +95,12 @@ def run_report(options: Options, tell: Told = lambda text: None) -> Path:
             except (RetentionError, OSError) as error:
                 plain = _plain(error, out)
                 if not isinstance(plain, _Partial):
-                    _explain(out, _unnamed(plain, options))
+                    _explain(out, unnamed(plain, options))
                 raise plain from error
     except OSError as error:
         raise _plain(error, out) from error
-    return out / publish.LATEST / "index.html"
+    shown = out / publish.LATEST
+    return (shown if shown.is_symlink() else publish.last(out)) / "index.html"
 
 
 def _plain(error: RetentionError | OSError, out: Path) -> RetentionError:
@@ -163,7 +167,7 @@ def _unchanged(settings: Settings, notebooks: list[Path], key: bytes, out: Path)
     """The name of the last run where a new one would be made of the same; else empty. No row is
     read for it.
     """
-    latest = (out / publish.LATEST).resolve()
+    latest = publish.last(out)
     now = json.loads(json.dumps(_parts(settings, fingerprints(settings), notebooks, key)))
     about = publish.about(latest)
     return (
@@ -180,9 +184,9 @@ def _private(settings: Settings, options: Options) -> Settings:
     return settings.model_copy(update={"privacy": settings.privacy.model_copy(update=asked)})
 
 
-def _unnamed(error: RetentionError, options: Options) -> RetentionError:
-    """The error as the page of a failed run may tell it: where names give way to codes, without
-    what was read.
+def unnamed(error: RetentionError, options: Options) -> RetentionError:
+    """The error as the page of a failed run, or a mail, may tell it: where names give way to codes,
+    without what was read.
     """
     if isinstance(error, NotebookError | DiskFullError):  # said of tables that have codes already
         return error
@@ -396,13 +400,18 @@ def _clear(work: Path, keep_noise: bool) -> None:
 
 
 def _finish(work: Path, about: dict[str, Any], before: Path | None) -> None:
-    """Compare with the run before, write the index, and seal."""
+    """Compare with the run before; write what leaves the folder, and the index; seal."""
     publish.seal(work, about)
     new = open_run(work)
     changes = compare(open_run(before) if before else None, new)
     (work / CHANGES).write_text(to_json(changes), "utf-8")
     todo = advice.joined(new.results, about["settings"]["currency"])
-    write_index(work, new.results, about["titles"], {**about, "changes": changes}, todo)
+    known = {**about, "changes": changes}
+    cutoff = dt.date.fromisoformat(about["cutoff"])
+    write_workbook(work, cutoff)
+    write_calendars(work, cutoff, before)
+    write_digests(work, front(work, new.results, known))
+    write_index(work, new.results, about["titles"], known, todo)
     publish.seal(work, about)
 
 
