@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,6 +36,8 @@ OWNER = "owner"
 OWNERS = "owners"  # the hidden sheet that the owner's drop-down offers
 NARROWEST, WIDEST = 8, 60  # characters
 LONGEST_NAME = 31  # of a sheet, as Excel allows
+PROPERTIES = "docProps/core.xml"
+MODIFIED = re.compile(rb"(<dcterms:modified[^>]*>)[^<]*(</dcterms:modified>)")
 FORBIDDEN = str.maketrans(dict.fromkeys(r"[]:*?/\\", " "))
 FIRST_DAY = (
     1980,
@@ -60,12 +63,10 @@ def write_workbook(folder: Path, cutoff: dt.date) -> Path | None:
         rows = read_list(files[name], NUMBERS)
         _fill(book.create_sheet(_sheet_name(name)), rows)
     _offer_owners(book)
-    midnight = dt.datetime.combine(cutoff, dt.time())
-    book.properties.created = midnight
-    book.properties.modified = midnight
+    book.properties.created = dt.datetime.combine(cutoff, dt.time())
     path = folder / FILE
     book.save(path)
-    _without_clock(path)
+    _without_clock(path, cutoff)
     return path
 
 
@@ -169,10 +170,12 @@ def _owners(sheet: Worksheet) -> list[str]:
     return [str(value) for values in column for value in values if value]
 
 
-def _without_clock(path: Path) -> None:
-    """Write the file again with one date on all its parts."""
+def _without_clock(path: Path, cutoff: dt.date) -> None:
+    """Write the file again as if it had been saved at the cut-off."""
     with zipfile.ZipFile(path) as made:
-        parts = [(name, made.read(name)) for name in made.namelist()]
+        parts = {name: made.read(name) for name in made.namelist()}
+    saved = rf"\g<1>{cutoff.isoformat()}T00:00:00Z\g<2>".encode()
+    parts[PROPERTIES] = MODIFIED.sub(saved, parts[PROPERTIES])
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as again:
-        for name, content in parts:
+        for name, content in parts.items():
             again.writestr(zipfile.ZipInfo(name, FIRST_DAY), content, zipfile.ZIP_DEFLATED)
