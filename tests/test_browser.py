@@ -68,6 +68,11 @@ def opened(browser, **how):
         context.close()
 
 
+def pages_of(run: Path) -> list[Path]:
+    """What a reader of the report opens: all but the digest, which is a mail."""
+    return [path for path in sorted(run.glob("*.html")) if path.name != "digest.html"]
+
+
 def outside(url: str) -> bool:
     return not url.startswith(("file:", "data:", "blob:"))
 
@@ -436,7 +441,7 @@ def test_pages_are_looked_at_first_and_read_second(browser, run):
     """
     with opened(browser, viewport={"width": 1280, "height": 800}) as (page, wrong):
         seen = {}
-        for path in sorted(run.glob("*.html")):
+        for path in pages_of(run):
             page.goto(path.as_uri())
             seen[path.stem] = page.evaluate(SEEN)
         index = seen["index"]
@@ -453,7 +458,7 @@ def test_pages_are_looked_at_first_and_read_second(browser, run):
 def test_the_index_is_one_sheet_of_paper_and_the_report_few(browser, run):
     sheets = {}
     with opened(browser) as (page, wrong):
-        for path in sorted(run.glob("*.html")):
+        for path in pages_of(run):
             page.goto(path.as_uri())
             pdf = page.pdf(format="A4", prefer_css_page_size=True)
             sheets[path.stem] = len(re.findall(rb"/Type /Page\b", pdf))
