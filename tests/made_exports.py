@@ -455,6 +455,61 @@ def stripe_payments() -> pd.DataFrame:
     return pd.concat([made, failed])
 
 
+def linkedinads() -> pd.DataFrame:
+    """Spend by account and month; an account that spent nothing."""
+    rows = metaads().iloc[1:]
+    made = pd.DataFrame(
+        {
+            "Start Date (in UTC)": rows["Reporting starts"],
+            "Account Name": rows["Account name"],
+            "Currency": "USD",
+            "Total Spent": rows["Amount spent (USD)"],
+            "Impressions": rows["Impressions"],
+            "Clicks": "7",
+        }
+    )
+    return pd.concat([made, made.head(1).assign(**{"Total Spent": "0.00"})])
+
+
+def everhour() -> pd.DataFrame:
+    """Time as h:mm; the agency's own time has no client; a row of the total."""
+    rows = _entries()
+    made = pd.DataFrame(
+        {
+            "Date": rows["Date"],
+            "Member": rows["person"],
+            "Client": rows["Client"],
+            "Project": rows["Project"],
+            "Task": "",
+            "Time": rows["Hours"].map(_clock),
+        }
+    )
+    total = {"Date": "", "Member": "", "Client": "", "Project": "", "Time": "999:00:00"}
+    return pd.concat([made, made.head(2).assign(Client=""), pd.DataFrame([total])])
+
+
+def zendesk() -> pd.DataFrame:
+    """Tickets with their organization; of one nobody knows whose it is."""
+    rows = jira()
+    days = {
+        name: pd.to_datetime(rows[name], format="%d/%b/%y %I:%M %p").dt.strftime("%Y-%m-%d %H:%M")
+        for name in ("Created", "Resolved")
+    }
+    made = pd.DataFrame(
+        {
+            "Id": range(1, len(rows) + 1),
+            "Requester": "Somebody",
+            "Requester email": "",
+            "Subject": rows["Summary"],
+            "Status": "Closed",
+            "Created at": days["Created"],
+            "Solved at": days["Resolved"],
+            "Organization": rows["Custom field (Client)"],
+        }
+    )
+    return pd.concat([made, made.head(1).assign(Organization="")])
+
+
 MADE = {
     "chargebee.csv": chargebee,
     "recurly.csv": recurly,
@@ -474,5 +529,8 @@ MADE = {
     "chartmogul_customers.csv": chartmogul_customers,
     "report.csv": salesforce_report,
     "payments.csv": stripe_payments,
+    "linkedinads.csv": linkedinads,
+    "everhour.csv": everhour,
+    "zendesk.csv": zendesk,
 }
 FEET = {"report.csv": REPORT_FOOT}  # what stands below the rows

@@ -258,3 +258,30 @@ def test_R12_a_word_that_reads_as_nothing_can_be_kept(tmp_path):
     path.write_text(path.read_text() + '\n[tables.clients.values.industry]\n"None" = "None"\n')
     study = opened(tmp_path, cutoff="2024-06-30", records_begin='"all history"')
     assert (study.tables.frames["clients"]["industry"] == "None").sum() == 20
+
+
+CASES = Path(__file__).parent / "cases"
+
+
+def test_R9_the_record_of_a_crm_is_no_start_and_the_day_of_service_is(tmp_path):
+    init(tmp_path, (CASES / "created" / "created.csv").read_text())
+    assert clients(tmp_path)["columns"]["start_date"] == "?"
+    (tmp_path / "retention.toml").unlink()
+    init(tmp_path, (CASES / "created" / "created_true.csv").read_text())
+    assert clients(tmp_path)["columns"]["start_date"] == "Client since"
+
+
+FLAGS = {
+    "flag/e.csv": 20,
+    "flag/f.csv": 20,
+    "case-26/export.csv": 13,
+    "case-26/without_status.csv": 13,
+}
+
+
+@pytest.mark.parametrize("case", FLAGS)
+def test_R8_files_with_a_tenure_and_a_flag_ask_for_the_day_of_the_export_alone(case, tmp_path):
+    done = init(tmp_path, (CASES / case).read_text())
+    assert done.exit_code == 0 and done.output.count("to answer") == 1
+    study = opened(tmp_path, snapshot_date="2024-12-31")
+    assert study.spells["ended"].sum() == FLAGS[case]

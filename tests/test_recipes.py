@@ -226,6 +226,11 @@ CASES = {
     "AskNicely: responses": Case(("asknicely.csv", COMPANIES), ("surveys",)),
     "Asana: tasks": Case(_beside("asana"), ("requests",)),
     "Jira: issues": Case(("jira.csv", COMPANIES), ("requests",)),
+    "LinkedIn Ads: accounts by month": Case(
+        ("linkedinads.csv", COMPANIES), ("account_months",), LEFT_OUT
+    ),
+    "Everhour: a report by day": Case(("everhour.csv", COMPANIES), ("hours",)),
+    "Zendesk: tickets": Case(("zendesk.csv", COMPANIES), ("requests",)),
 }
 OF_CLIENTS = [name for name, case in CASES.items() if "clients" in case.tables]
 
@@ -453,7 +458,7 @@ def test_answers_and_nps_are_the_true_ones_and_the_rate_of_response_is_not_claim
     assert "100%" not in told and "how many were asked is not known" in told
 
 
-@pytest.mark.parametrize("name", ["Google Ads: accounts by month", "Meta Ads: accounts by month"])
+@pytest.mark.parametrize("name", [n for n in CASES if "Ads: accounts by month" in n])
 def test_ad_spend_is_joined_by_name_and_strangers_are_counted(name):
     raw = pd.read_csv(EXPORTS / "googleads/Account report.csv", skiprows=2)
     cost = raw["Cost"].str.replace(",", "").astype(float)

@@ -14,7 +14,7 @@ import pandas as pd
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from retention.data.cells import texts
-from retention.data.recipes import FOLDER, Export, by_key
+from retention.data.recipes import FOLDER, Export, by_key, months_in
 from retention.data.words import sentence
 
 NOTHING = ("", "-", "--")
@@ -62,6 +62,7 @@ class Drawn:
             hours=self.hours,
             one_currency=self.one_currency,
             values=self.values,
+            months=months_in(tuple(rows.columns)),
             client=self.client,
             other=other,
         )

@@ -48,6 +48,7 @@ def layout_of(path: Path, how: FileSettings, folder: Path) -> Sheet:
     before = how.skip_lines
     if before is None:
         before = title_rows([cells for _, cells in rows])
+        before += how.heading_lines == 1 and _is_over_headings(rows[before : before + 2])
     else:
         before = sum(line <= before for line, _ in rows)
     named = rows[before : before + how.heading_lines]
@@ -70,6 +71,17 @@ def title_rows(rows: list[list[str]]) -> int:
     few = min(2, most)
     least = max(few, FULL * most)
     return next((number for number, count in enumerate(filled) if count >= least), 0)
+
+
+def _is_over_headings(rows: list[tuple[int, list[str]]]) -> bool:
+    """Whether the first of two rows only groups the headings in the second: it fills fewer cells,
+    and the second is words alone.
+    """
+    if len(rows) < 2:
+        return False
+    filled = [[cell for cell in cells if cell.strip()] for _, cells in rows]
+    words = not any(character.isdigit() for character in "".join(filled[1]))
+    return len(filled[0]) < len(filled[1]) and words
 
 
 def headings(rows: list[list[str]]) -> list[str]:

@@ -25,6 +25,11 @@ KINDS = (
     "deals",
     "other",
 )  # the best source of clients first
+FEWEST_MONTHS = 6  # (ours) headings that are months, for a sheet to be one of months
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_WORDED = re.compile(r"([a-z]{3})[a-z]*\.?[ '\u2019/-]+(\d{4}|\d{2})")
+_YEAR_FIRST = re.compile(r"(\d{4})[-/](\d{1,2})(?:[-/]0?1(?:[ t]00:00(?::00)?)?)?")
+_YEAR_LAST = re.compile(r"(\d{1,2})[-/](\d{4})")
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Export:
     lacks: str = ""
     absent: tuple[str, ...] = ()
     by_hand: bool = False  # told only where titles stand above the headings, or totals below
+    by_month: bool = False  # told only where a row of months stands in the headings
     layout: dict[str, Any] = field(default_factory=dict)
     tables: dict[str, Recipe] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)  # "@end" stands for these headings
@@ -64,6 +70,8 @@ class Export:
         """How many headings tell that this is it; 0 where one is lacking."""
         by = by_key(headings)
         if any(self.actual(by, name) for name in self.absent):
+            return 0
+        if self.by_month and len(months_in(headings)) < FEWEST_MONTHS:
             return 0
         return len(self.signature) * all(self.actual(by, name) for name in self.signature)
 
@@ -97,6 +105,7 @@ def _exports_of(name: str, text: str) -> Iterator[Export]:
         tables = {name: _recipe(given) for name, given in how.get("tables", {}).items()}
         given = {
             "by_hand",
+            "by_month",
             "lacks",
             "kind",
             "layout",
@@ -131,6 +140,30 @@ def heading_key(heading: str) -> str:
     bare = re.sub(r"\([^)]*\)|\[[^\]]*\]", "", heading)
     meant = bare if re.search(r"\w", bare) else heading
     return re.sub(r"[\W_]+", "", meant.casefold())
+
+
+def months_in(headings: tuple[str, ...]) -> dict[str, str]:
+    """The first day of the month that a heading is, of those that are one.
+
+    >>> list(months_in(("Client", "Jan 2024", "Feb-24", "2024-03", "04/2024", "Total")).values())
+    ['2024-01-01', '2024-02-01', '2024-03-01', '2024-04-01']
+    """
+    found = {heading: _month_of(heading.strip().casefold()) for heading in headings}
+    return {heading: day for heading, day in found.items() if day}
+
+
+def _month_of(heading: str) -> str:
+    """The first day of a month, as YYYY-MM-DD; empty where the heading is none."""
+    if (worded := _WORDED.fullmatch(heading)) and worded[1] in _MONTHS:
+        year, month = worded[2], _MONTHS.index(worded[1]) + 1
+    elif year_first := _YEAR_FIRST.fullmatch(heading):
+        year, month = year_first[1], int(year_first[2])
+    elif year_last := _YEAR_LAST.fullmatch(heading):
+        year, month = year_last[2], int(year_last[1])
+    else:
+        return ""
+    century = "20" if len(year) == 2 else ""
+    return f"{century}{year}-{month:02}-01" if 1 <= month <= 12 else ""
 
 
 def by_key(headings: tuple[str, ...]) -> dict[str, str]:

@@ -290,10 +290,16 @@ class Plan:
 
 
 def _by_hand(sheet: Sheet) -> bool:
-    """Whether a person keeps the file: titles stand above its headings, or totals below."""
+    """Whether a person keeps the file: titles stand above its headings, headings of groups among
+    its rows, or totals below them.
+    """
+    if sheet.skip > 1:
+        return True
     with sheet.path.open(encoding="utf-8-sig", newline="") as stream:
-        firsts = [line.split(sheet.mark)[0].strip(' "').casefold() for line in stream]
-    return sheet.skip > 1 or any(first in ("total", "totals", "grand total") for first in firsts)
+        rows = [[cell.strip(' "') for cell in line.strip().split(sheet.mark)] for line in stream]
+    firsts = {row[0].casefold() for row in rows}
+    alone = any(row[0] and len(row) > 2 and not any(row[1:]) for row in rows)
+    return alone or bool(firsts & {"total", "totals", "grand total", "subtotal"})
 
 
 def _joined(name: str, queries: list[str]) -> str:

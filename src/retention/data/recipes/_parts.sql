@@ -26,11 +26,17 @@ FROM first
 GROUP BY client_id, engagement, first_day
 ORDER BY client_id, first_day
 {% endmacro %}
-{# Of `bills` (client_id, day, amount; a row an invoice), how long each pays for: the usual months between two invoices of
-   its client (1, 3, 6 or 12), and the day on which the report ends. #}
-{% macro invoiced() %}
+{# Of `bills` (client_id, day, amount; a row an invoice), what each client owes a day, and who is there in the first month. #}
+{% macro days() %}
 days AS (
   SELECT client_id, day, sum(amount) AS amount FROM bills GROUP BY client_id, day HAVING sum(amount) > 0),
+early AS (
+  SELECT client_id FROM days GROUP BY client_id HAVING min(day) < (SELECT min(day) FROM days) + 28)
+{% endmacro %}
+{# Of `bills`, how long each pays for: the usual months between two invoices of
+   its client (1, 3, 6 or 12), and the day on which the report ends. #}
+{% macro invoiced() %}
+{{ days() }},
 gaps AS (
   SELECT client_id, date_diff('day', lag(day) OVER (PARTITION BY client_id ORDER BY day), day) AS gap FROM days),
 usual AS (
@@ -54,9 +60,20 @@ paid AS (
          CAST(answer('months_bound') AS INTEGER) AS term, CAST(NULL AS DATE) AS asked,
          CASE WHEN until < last_day - CASE answer('not_yet_invoiced') WHEN 'still clients' THEN 31 ELSE 0 END
               THEN until END AS paid_to
-  FROM periods),
+  FROM periods
+  WHERE {{ start_is_known() }}),
 {{ engagements() }}
 {{ one_row_each(20) }}
+{% endmacro %}
+{# The condition that leaves out who is there in the first month, where that is answered. #}
+{% macro start_is_known() %}
+(answer('there_before') = 'leave out' AND client_id IN (SELECT client_id FROM early)) IS NOT TRUE
+{%- endmacro %}
+{# How many clients are there in the first month of the report, where that is many: their starts are not known. #}
+{% macro many_at_first() %}
+{{ invoiced() }}
+SELECT CASE WHEN count(*) >= 3 AND count(*) > 0.1 * (SELECT count(DISTINCT client_id) FROM days) THEN count(*) ELSE 0 END
+FROM early
 {% endmacro %}
 {# How many clients were due an invoice in the last month of the report and have none. #}
 {% macro due_of_late() %}
@@ -84,4 +101,18 @@ paid AS (
 SELECT count(*) FROM (
   SELECT client_id FROM won GROUP BY client_id
   HAVING max(CAST(began + to_months(months) AS DATE)) < (SELECT max(began) FROM won))
+{% endmacro %}
+{# `bills` of a sheet with a column a month. #}
+{% macro bills_by_month() %}
+bills AS (
+  SELECT client_id, day, amount FROM (
+    SELECT {{ col("@name") }} AS client_id, unnest([
+{% for heading, first in months.items() %}
+      {'day': DATE '{{ first }}', 'amount': {{ num(heading) }}}{{ "," if not loop.last }}
+{% endfor %}
+    ], recursive := true)
+    FROM {{ file }}
+    WHERE {{ col("@name") }} IS NOT NULL
+      AND NOT regexp_matches(lower({{ col("@name") }}), '^(grand |sub)?totals?\b'))
+  WHERE amount > 0)
 {% endmacro %}
