@@ -19,7 +19,6 @@ import openpyxl
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-
 from conftest import ROOT
 from made_exports import FEET, MADE
 from retention.cli import cli

@@ -15,7 +15,6 @@ import jsonschema
 import nbformat
 import pandas as pd
 import pytest
-
 from conftest import ROOT
 from retention import runs
 from retention.cli import tell_stale
