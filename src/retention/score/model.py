@@ -184,13 +184,11 @@ class Prepared(TransformerMixin, BaseEstimator):
     Examples
     --------
     >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn.model_selection import cross_validate
     >>> from sklearn.pipeline import make_pipeline
     >>> X, y = study.examples()
-    >>> model = make_pipeline(retention.Prepared(), LogisticRegression(C=0.01))
-    >>> found = cross_validate(model, X, y, cv=study.splits(), scoring="roc_auc")
-    >>> bool((found["test_score"] > 0.5).all())
-    True
+    >>> model = make_pipeline(retention.Prepared(), LogisticRegression(C=0.01)).fit(X, y)
+    >>> model.predict_proba(X).shape[1]
+    2
     """
 
     def fit(self, rows: pd.DataFrame, y: Any = None) -> Self:

@@ -39,12 +39,13 @@ class TemporalSplit:
 
     Examples
     --------
+    >>> from sklearn.model_selection import cross_validate
     >>> from retention import TemporalSplit
     >>> X, y = study.examples()
-    >>> folds = list(TemporalSplit(study.window).split(X, y))
-    >>> train, test = folds[0]
-    >>> months = X.index.get_level_values("month")
-    >>> bool(months[train].max() < months[test].min())
+    >>> model = retention.baselines(study)["calendar"]
+    >>> cv = TemporalSplit(study.window)
+    >>> found = cross_validate(model, X, y, cv=cv, scoring="roc_auc")
+    >>> bool((found["test_score"] > 0.5).all())
     True
     """
 
