@@ -6,6 +6,8 @@ import datetime as dt
 import doctest
 import inspect
 import math
+import re
+import shutil
 import subprocess
 import sys
 
@@ -51,6 +53,17 @@ def test_survival_by_industry_is_that_of_lifelines(sample_study):
         limits = fitted.confidence_interval_.loc[own["month"]]
         known = own["low"].notna().to_numpy() & (own["survival"] > 0).to_numpy()
         np.testing.assert_allclose(own[["low", "high"]][known], limits[known], atol=1e-10)
+
+
+def test_survival_is_that_of_lifelines_with_late_entries_too(sample_study):
+    clients = sample_study.clients
+    seen = clients[clients["duration"] > clients["entry"]]
+    assert (seen["entry"] > 0).sum() > 100
+    fitter = lifelines.KaplanMeierFitter()
+    fitter.fit(seen["duration"], seen["event_observed"], entry=seen["entry"])
+    own = retention.survival(sample_study).frame
+    theirs = fitter.survival_function_["KM_estimate"].loc[own["month"]]
+    np.testing.assert_allclose(own["survival"], theirs, rtol=0, atol=1e-10)
 
 
 @pytest.mark.slow
@@ -387,3 +400,36 @@ def test_the_command_waits_for_no_pandas():
     code = "import sys, retention; retention.__all__; print('pandas' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.slow
+def test_what_the_document_shows_runs(sample_study, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    tables = {name: sample_study.tables.frames[name] for name in ("clients", "surveys")}
+    names = {"study": sample_study, "retention": retention, "frame": tables["clients"], **tables}
+    text = (ROOT / "docs" / "analyst.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(blocks) > 6
+    for block in blocks:
+        source = block.replace('"my/data"', '"data/sample"')
+        source = source.replace('"retention.toml"', '"data/sample/retention.toml"')
+        exec(compile(source, "docs/analyst.md", "exec"), names)
+    assert len(names["change"].drop("left").abs().nlargest(10)) == 10
+
+
+@pytest.mark.slow
+def test_spark_frames_are_clients(sample_study):
+    spark_sql = pytest.importorskip("pyspark.sql", reason="install pyspark and Java 17")
+    if not shutil.which("java"):
+        pytest.skip("install Java 17")
+    local = {"spark.ui.enabled": "false", "spark.driver.host": "127.0.0.1"}
+    local |= {"spark.driver.bindAddress": "127.0.0.1", "spark.sql.shuffle.partitions": "1"}
+    spark = spark_sql.SparkSession.builder.master("local[1]").config(map=local).getOrCreate()
+    try:
+        spark.sparkContext.setLogLevel("ERROR")
+        columns = ["client_id", "duration", "event_observed", "entry", "source", "rep_id"]
+        rows = sample_study.clients[columns]
+        found = retention.survival(spark.createDataFrame(rows), by="source").frame
+    finally:
+        spark.stop()
+    pd.testing.assert_frame_equal(found, retention.survival(rows, by="source").frame)

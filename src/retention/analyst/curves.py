@@ -19,7 +19,7 @@ from retention.analyst.result import Result
 from retention.history.spells import CLIENT, KINDS
 from retention.results import ALL, Estimate, Estimates
 from retention.show.cut import plot_incidence as draw_incidence
-from retention.show.ranked import plot_ranked
+from retention.show.ranked import percent, plot_ranked
 from retention.show.survival import plot_survival as draw_survival
 from retention.stats import curves
 from retention.stats.curves import MIN_AT_RISK
@@ -28,6 +28,7 @@ from retention.words import Said, say
 
 MONTHS = (6, 12, 24)  # of service, that the table shows
 STEP = 6  # months between the counts under a chart
+MOST_LINES = 5  # curves in one chart
 MOST = 60  # months of service that a chart shows
 OWN = "own"  # the id of estimates that are nobody's claim
 
@@ -60,7 +61,8 @@ def survival(
     -------
     Result
         `.frame` has `group, month, at_risk, ended, survival, se, low, high, followed`. Intervals:
-        95 %, by client or by rep, the wider. A curve may be read up to `followed`.
+        95 %, by client or by rep, the wider. A curve may be read up to `followed`. The chart has
+        the curves; of more than five groups the shares after `month`.
 
     Examples
     --------
@@ -165,6 +167,9 @@ def in_words(about: str, rows: Sequence[Estimate], fields: dict[str, Any]) -> Sa
 def _draw_survival(
     frame: pd.DataFrame, parts: dict[str, Asked], month: int, ax: Axes | None = None
 ) -> Axes:
+    groups = frame["group"].nunique()
+    if groups > MOST_LINES:
+        return _draw_shares(parts, month, ax)
     read = frame[(frame["month"] <= frame["followed"]) & (frame["followed"] > 0)]
     last = int(min(read["followed"].max() if len(read) else STEP, MOST))
     months = list(range(0, last + 1, STEP))
@@ -172,6 +177,16 @@ def _draw_survival(
     counts = {name: parts[name].outcome.at_risk(after) for name in read["group"].unique()}
     at_risk = pd.DataFrame.from_dict(counts, orient="index", columns=months)
     return draw_survival(read, at_risk, month, ax=ax)
+
+
+def _draw_shares(parts: dict[str, Asked], month: int, ax: Axes | None) -> Axes:
+    """The share of each group left after a month: more curves than a few cannot be told apart."""
+    known = {name: part for name, part in parts.items() if _known(part.outcome) >= month}
+    rows = [_share_after(name, part.outcome, month) for name, part in known.items()]
+    cells = [(row.group, row.estimate, row.low, row.high) for row in rows]
+    table = pd.DataFrame(cells, columns=["name", "estimate", "low", "high"])
+    axis = say("analyst.survival.axis", month=month)
+    return plot_ranked(table, form=percent, x=axis, ax=ax)
 
 
 def incidence(

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from retention.analyst.asked import Asked, asked
 from retention.analyst.groups import QUARTERS, grouped
-from retention.analyst.result import Result
+from retention.analyst.result import SHOWN, Result
 from retention.history.features import KEY
 from retention.history.snapshots import known
 from retention.numbers import between
@@ -72,11 +72,18 @@ def predict(
     if frame.empty:
         why = opened.risk.judgement.why or say("analyst.predict.not_fitted")
         return Result(frame, say("analyst.predict.nothing", why=why), None, partial(_draw, frame))
-    caption = say("analyst.predict.caption", day=opened.cutoff)
-    shown = frame.drop(columns=["engagement", *([] if by is not None else ["group"])])
-    listing = Listing(shown, caption, dict.fromkeys(("risk", "low", "high"), ".1%"), first=15)
+    listing = _highest(frame, opened, by is not None)
     sentence = _predict_words(frame, opened, model)
     return Result(frame, sentence, listing, partial(_draw, frame))
+
+
+def _highest(frame: pd.DataFrame, study: Study, grouped_by: bool) -> Listing:
+    """The clients at the highest risk."""
+    shown = frame.head(SHOWN).drop(columns="engagement")
+    table = shown if grouped_by else shown.drop(columns="group")
+    about = {"shown": len(table), "n": len(frame)}
+    caption = say("analyst.predict.caption", day=study.cutoff, **about)
+    return Listing(table, caption, dict.fromkeys(("risk", "low", "high"), ".1%"))
 
 
 def _risks(study: Study) -> pd.DataFrame:
@@ -136,7 +143,7 @@ def _predict_words(frame: pd.DataFrame, study: Study, model: Any) -> Said:
 
 
 def _draw(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    first = frame.head(20)
+    first = frame.head(SHOWN)
     known_limits = first["low"].notna()
     rows = first.assign(
         name=first["client_id"],

@@ -10,8 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from retention.results import Estimates, Listing, shown_part
+from retention.show.picture import Picture
 
-SHOWN = 20  # rows of a table in plain text
+SHOWN = 20  # rows of a long table that are shown
 Draw = Callable[[Axes | None], Axes]
 
 
@@ -30,6 +31,12 @@ class Result:
     card: str = ""  # further HTML, above the table
 
     @property
+    def known(self) -> bool:
+        """Whether there is an answer: an estimate that may be read."""
+        readable = self.frame["why"] == "" if "why" in self.frame else [True] * len(self.frame)
+        return bool(len(self.frame)) and any(readable)
+
+    @property
     def table(self) -> pd.DataFrame:
         """The table as shown: wide and short, numbers in words."""
         if self.shown is None:
@@ -39,6 +46,11 @@ class Result:
     def plot(self, ax: Axes | None = None) -> Axes:
         """The chart, drawn on `ax` or on new axes, which are given back."""
         return self.draw(ax)
+
+    def picture(self) -> Picture:
+        """The chart for a page: drawn for wide screens and phones, with its rows as CSV."""
+        caption = self.shown.caption if self.shown is not None else self.sentence
+        return Picture(self.plot(), self.sentence, caption, data=self.frame)
 
     def __repr__(self) -> str:
         table = self.table.head(SHOWN)

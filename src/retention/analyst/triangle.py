@@ -55,12 +55,15 @@ def cohorts(
     True
     """
     of = asked(study, where)
-    last = pd.Timestamp(of.opened.cutoff)
-    tables = []
+    opened = of.opened
+    last = pd.Timestamp(opened.cutoff)
+    tables = [pd.DataFrame(columns=[*remaining.COHORTS, "group"])]
     for name, part in of.parts(by, cuts):
-        table = remaining.cohorts(part.spells, last)
+        # of a snapshot the starts are counted back: they are no cohorts
+        signed = part.spells.head(0) if opened.is_snapshot else part.spells
+        table = remaining.cohorts(signed, last)
         tables.append(table.assign(group=name))
-    whole = pd.concat(tables, ignore_index=True)
+    whole = pd.concat(tables[1:] or tables, ignore_index=True)
     named = whole.rename(columns={"row": "cohort", "value": "share"})
     frame = named[COLUMNS]
     wide = _triangle(frame)
@@ -91,11 +94,9 @@ def _words(rows: pd.DataFrame, month: int) -> Said:
     names = [_name(row) for row in ordered.itertuples()]
     if len(rows) == 1:
         return say("analyst.cohorts.one", cohort=names[0], value=values[0], month=month)
-    groups = int(rows["group"].nunique())
     return say(
         "analyst.cohorts.several",
         n=len(rows),
-        groups=groups,
         month=month,
         low=values[0],
         least=names[0],

@@ -16,6 +16,7 @@ from retention.words import Said, say
 
 MONTH = 12
 AGES = (3, 6, 12, 18, 24, 36)  # months of service at which cohorts are counted
+COHORTS = ["row", "column", "month", "clients", "value", "low", "high", "text"]
 COLUMNS = ["group", "month", "survival", "low", "high", "followed"]
 
 
@@ -77,7 +78,6 @@ def cohorts(spells: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
     of the cohort could have been there so long. Clients who were there when the records began are
     in none.
     """
-    names = ["row", "column", "month", "clients", "value", "low", "high", "text"]
     signed = spells[spells["entry_months"] == 0]
     half = signed["start_date"].dt.year * 2 + (signed["start_date"].dt.month > 6)
     rows = []
@@ -94,7 +94,7 @@ def cohorts(spells: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
             limits = share_limits(there, _first_rep(part))
             column = say("contract_term.cohort.month", month=month)
             rows.append([name, column, month, len(part), share, *limits, f"{share:.0%}"])
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=COHORTS)
 
 
 def _first_rep(spells: pd.DataFrame) -> np.ndarray | None:
