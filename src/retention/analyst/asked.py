@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from retention import study as opening
-from retention.analyst.groups import QUARTERS, chosen, grouped
+from retention.analyst.groups import chosen, column_of, grouped
 from retention.errors import ConfigError
 from retention.frames import DURATIONS
 from retention.history.follow_up import follow_up
@@ -108,20 +108,36 @@ def as_pandas(frame: Any) -> pd.DataFrame:
 class Asked:
     """The clients that a verb is asked about: a row an engagement, their follow-up, and the study
     that they are of (None of a frame of durations).
+
+    What an analyst names is looked up among `every` row that was given, so that a Series or array
+    as long as those fits whichever of them are asked about.
     """
 
     rows: pd.DataFrame
     outcome: Outcome
     study: Study | None
+    every: pd.DataFrame
 
     def where(self, mask: np.ndarray) -> Asked:
         """Those that the mask (n,) marks."""
         kept = self.rows[mask]
-        return Asked(kept, self.outcome.where(mask), self.study)
+        return Asked(kept, self.outcome.where(mask), self.study, self.every)
+
+    def marked(self, what: Any) -> np.ndarray:
+        """Those of the rows (n,) that an expression marks."""
+        marks = pd.Series(chosen(self.every, what), self.every.index)
+        return marks.loc[self.rows.index].to_numpy()
+
+    def groups(self, by: Any, cuts: Sequence[float]) -> pd.Series:
+        """The group of each row (n,), numbers cut at the quantiles of these rows."""
+        if by is None:
+            return grouped(self.rows, None)
+        values = column_of(self.every, by)
+        return grouped(self.rows, values.loc[self.rows.index], cuts)
 
     def parts(self, by: Any, cuts: Sequence[float]) -> Iterator[tuple[str, Asked]]:
         """Each group of them by name (`groups.grouped`)."""
-        groups = grouped(self.rows, by, cuts)
+        groups = self.groups(by, cuts)
         for name in groups.cat.categories:
             own = (groups == name).to_numpy()
             yield str(name), self.where(own)
@@ -150,10 +166,11 @@ def asked(study: Any, where: Any = None, ends: str = CLIENT) -> Asked:
         raise ValueError(say("analyst.refused.ends", ends=ends, names=", ".join(ENDS)))
     if isinstance(study, Study):
         outcome = follow_up(study.spells)
-        everybody = Asked(study.clients, _counted(outcome, ends), study)
+        rows = study.clients
+        everybody = Asked(rows, _counted(outcome, ends), study, rows)
     else:
         everybody = _of_frame(study, ends)
-    return everybody.where(chosen(everybody.rows, where))
+    return everybody.where(everybody.marked(where))
 
 
 def _of_frame(frame: Any, ends: str) -> Asked:
@@ -162,6 +179,8 @@ def _of_frame(frame: Any, ends: str) -> Asked:
     rows = as_pandas(frame)
     if not set(DURATIONS[:2]) <= {*rows}:
         return asked(open_study(rows), None, ends)
+    if not rows.index.is_unique:
+        rows = rows.reset_index(drop=True)
     event = rows["event_observed"].astype(int)
     entry = rows["entry"].astype(float) if "entry" in rows else np.zeros(len(rows))
     reps = None
@@ -169,7 +188,7 @@ def _of_frame(frame: Any, ends: str) -> Asked:
         named = rows["rep_id"].fillna("").astype(str)
         reps = _spans(named)
     duration = rows["duration"].astype(float)
-    return Asked(rows, Outcome.of(duration, event, entry, reps), None)
+    return Asked(rows, Outcome.of(duration, event, entry, reps), None, rows)
 
 
 def _spans(named: pd.Series) -> np.ndarray:
@@ -182,6 +201,3 @@ def _spans(named: pd.Series) -> np.ndarray:
 def _counted(outcome: Outcome, ends: str) -> Outcome:
     """The follow-up with ends of other kinds censored."""
     return outcome if ends == EVERY else outcome.only([KINDS[ends]])
-
-
-__all__ = ["ENDS", "EVERY", "QUARTERS", "Asked", "asked", "open_study"]

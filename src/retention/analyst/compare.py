@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from retention.analyst.asked import Asked, asked
-from retention.analyst.groups import QUARTERS, chosen
+from retention.analyst.groups import QUARTERS
 from retention.analyst.result import Result
 from retention.claims import judge as rule
 from retention.claims.registry import Judged, Ways
@@ -117,8 +117,8 @@ def ratio(
 def adjusted(part: Asked, question: Question, ends: str = CLIENT, name: str = "") -> Adjusted:
     """The comparison of the two groups on the chances to leave of these clients."""
     study = part.opened
-    first = chosen(part.rows, question.of)
-    second = ~first if question.against is None else chosen(part.rows, question.against)
+    first = part.marked(question.of)
+    second = ~first if question.against is None else part.marked(question.against)
     spells = part.spells.assign(asked_first=first, asked_second=second & ~first)
     kinds = tuple(KINDS) if ends == "every" else (ends,)
     rows = chances(spells, study.contracts, kinds)

@@ -5,7 +5,7 @@ by whatever an analyst names.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ MONTHS = (6, 12, 24)  # of service, that the table shows
 STEP = 6  # months between the counts under a chart
 MOST_LINES = 5  # curves in one chart
 MOST = 60  # months of service that a chart shows
+Outcomes = Mapping[str, Outcome]  # the follow-up of each group by its name
 OWN = "own"  # the id of estimates that are nobody's claim
 
 
@@ -71,29 +72,47 @@ def survival(
     ['1', '6', '12']
     """
     of = asked(study, where, ends)
-    parts = dict(of.parts(by, cuts))
-    frame = _stacked(parts)
-    rows = [row for name, part in parts.items() for row in _at_months(name, part.outcome)]
-    rows += [_median(name, part.outcome) for name, part in parts.items() if part.outcome.seen]
-    shown = Estimates(tuple(rows), say("analyst.survival.caption"))
-    sentence = _survival_words(parts, month, ends)
-    return Result(frame, sentence, shown, partial(_draw_survival, frame, parts, month))
+    outcomes = _outcomes(of, by, cuts)
+    frame = _stacked(outcomes)
+    shares = [_at_months(name, outcome) for name, outcome in outcomes.items()]
+    rows = [row for of_group in shares for row in of_group]
+    rows += [_median(name, outcome) for name, outcome in outcomes.items()]
+    caption = say("analyst.survival.caption")
+    shown = Estimates(tuple(rows), caption)
+    sentence = _survival_words(outcomes, month, ends)
+    draw = partial(_draw_survival, frame, outcomes, month)
+    return Result(frame, sentence, shown, draw)
 
 
-def _stacked(parts: dict[str, Asked]) -> pd.DataFrame:
+def _outcomes(of: Asked, by: Any, cuts: Sequence[float]) -> Outcomes:
+    """The follow-up of each group of which anybody was ever at risk."""
+    found = {}
+    for name, part in of.parts(by, cuts):
+        if part.outcome.seen:
+            found[name] = part.outcome
+    return found
+
+
+def _stacked(outcomes: Outcomes) -> pd.DataFrame:
     """The curve of each group, one below the other, whole: `followed` says how far it may be
     read.
     """
     found = []
-    for name, part in parts.items():
-        outcome = part.outcome
-        if not outcome.seen:
-            continue
+    for name, outcome in outcomes.items():
         curve = curves.kaplan_meier(outcome)
         followed = _followed(outcome)
-        found.append(curve.assign(group=name, followed=followed))
+        whole = curve.assign(group=name, followed=followed)
+        found.append(whole)
     columns = ["group", *curves.CURVE, "followed"]
-    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+    return _together(found, columns)
+
+
+def _together(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """The tables one below the other, with these columns; no rows where there are none."""
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    whole = pd.concat(tables, ignore_index=True)
+    return whole[columns]
 
 
 def _followed(outcome: Outcome) -> float:
@@ -115,10 +134,22 @@ def _at_months(name: str, outcome: Outcome) -> list[Estimate]:
 
 def _share_after(name: str, outcome: Outcome, month: int) -> Estimate:
     curve = curves.kaplan_meier(outcome)
-    values = curves.after(curve, month)[["survival", "low", "high"]]
+    row = curves.after(curve, month)
+    values = row[["survival", "low", "high"]]
     about = say("analyst.survival.after", month=month)
-    counts = (outcome.seen, outcome.within(month).ended)
+    early = outcome.within(month)
+    counts = (outcome.seen, early.ended)
     return Estimate.of(OWN, about, name, values, "share", counts)
+
+
+def _shares_after(outcomes: Outcomes, month: int) -> list[Estimate]:
+    """The share of each group left after a month, of those that may be read so far."""
+    rows = []
+    for name, outcome in outcomes.items():
+        if _known(outcome) >= month:
+            row = _share_after(name, outcome, month)
+            rows.append(row)
+    return rows
 
 
 def _median(name: str, outcome: Outcome) -> Estimate:
@@ -126,17 +157,17 @@ def _median(name: str, outcome: Outcome) -> Estimate:
     read.
     """
     known = _known(outcome)
-    found = curves.median(curves.kaplan_meier(outcome))
+    curve = curves.kaplan_meier(outcome)
+    found = curves.median(curve)
     values = [value if value <= known else math.inf for value in found]
     counts = (outcome.seen, outcome.ended)
     about = say("analyst.survival.median")
     return Estimate.of(OWN, about, name, values, "months", counts)
 
 
-def _survival_words(parts: dict[str, Asked], month: int, ends: str) -> Said:
+def _survival_words(outcomes: Outcomes, month: int, ends: str) -> Said:
     """The shares after a month in a sentence: of all, or the least and the most of the groups."""
-    known = {name: part for name, part in parts.items() if _known(part.outcome) >= month}
-    rows = [_share_after(name, part.outcome, month) for name, part in known.items()]
+    rows = _shares_after(outcomes, month)
     left = say(f"analyst.left.{ends}")
     return in_words("survival", rows, {"month": month, "left": left})
 
@@ -165,28 +196,37 @@ def in_words(about: str, rows: Sequence[Estimate], fields: dict[str, Any]) -> Sa
 
 
 def _draw_survival(
-    frame: pd.DataFrame, parts: dict[str, Asked], month: int, ax: Axes | None = None
+    frame: pd.DataFrame, outcomes: Outcomes, month: int, ax: Axes | None = None
 ) -> Axes:
     groups = frame["group"].nunique()
     if groups > MOST_LINES:
-        return _draw_shares(parts, month, ax)
-    read = frame[(frame["month"] <= frame["followed"]) & (frame["followed"] > 0)]
-    last = int(min(read["followed"].max() if len(read) else STEP, MOST))
+        return _draw_shares(outcomes, month, ax)
+    followed = frame["followed"] > 0
+    read = frame[followed & (frame["month"] <= frame["followed"])]
+    longest = read["followed"].max() if len(read) else STEP
+    last = int(min(longest, MOST))
     months = list(range(0, last + 1, STEP))
     after = np.asarray(months) + 1
-    counts = {name: parts[name].outcome.at_risk(after) for name in read["group"].unique()}
+    names = read["group"].unique()
+    counts = {name: outcomes[name].at_risk(after) for name in names}
     at_risk = pd.DataFrame.from_dict(counts, orient="index", columns=months)
     return draw_survival(read, at_risk, month, ax=ax)
 
 
-def _draw_shares(parts: dict[str, Asked], month: int, ax: Axes | None) -> Axes:
-    """The share of each group left after a month: more curves than a few cannot be told apart."""
-    known = {name: part for name, part in parts.items() if _known(part.outcome) >= month}
-    rows = [_share_after(name, part.outcome, month) for name, part in known.items()]
-    cells = [(row.group, row.estimate, row.low, row.high) for row in rows]
-    table = pd.DataFrame(cells, columns=["name", "estimate", "low", "high"])
+def _draw_shares(outcomes: Outcomes, month: int, ax: Axes | None) -> Axes:
+    """The share of each group left after a month: more curves than a few cannot be
+    distinguished.
+    """
+    rows = _shares_after(outcomes, month)
+    table = _ranked(rows)
     axis = say("analyst.survival.axis", month=month)
     return plot_ranked(table, form=percent, x=axis, ax=ax)
+
+
+def _ranked(rows: Sequence[Estimate]) -> pd.DataFrame:
+    """Estimates of groups as rows of a chart."""
+    cells = [(row.group, row.estimate, row.low, row.high) for row in rows]
+    return pd.DataFrame(cells, columns=["name", "estimate", "low", "high"])
 
 
 def incidence(
@@ -222,20 +262,27 @@ def incidence(
     ['agency', 'client', 'neutral']
     """
     of = asked(study, where, EVERY)
-    parts = dict(of.parts(by, cuts))
-    tables = [_gone(name, part.outcome) for name, part in parts.items() if part.outcome.seen]
+    outcomes = _outcomes(of, by, cuts)
+    tables = [_gone(name, outcome) for name, outcome in outcomes.items()]
     columns = ["group", "kind", "month", "share", "se", "low", "high"]
-    nothing = pd.DataFrame(columns=columns)
-    every = pd.concat(tables, ignore_index=True)[columns] if tables else nothing
-    frame = every if ends == EVERY else every[every["kind"] == ends].reset_index(drop=True)
-    counts = {name: part.outcome for name, part in parts.items()}
-    rows = [_gone_by(row, counts[row.group]) for row in frame.itertuples() if row.month in MONTHS]
-    shown = Estimates(tuple(rows), say("analyst.incidence.caption"))
-    now = frame[(frame["month"] == month) & (frame["kind"] == (CLIENT if ends == EVERY else ends))]
-    said = [_gone_by(row, counts[row.group]) for row in now.itertuples()]
-    kind = say(f"analyst.left.{CLIENT if ends == EVERY else ends}")
-    sentence = in_words("incidence", said, {"month": month, "left": kind})
-    return Result(frame, sentence, shown, partial(_draw_incidence, frame))
+    every = _together(tables, columns)
+    chosen = every["kind"] == ends
+    frame = every if ends == EVERY else every[chosen].reset_index(drop=True)
+    rows = _gone_rows(frame[frame["month"].isin(MONTHS)], outcomes)
+    caption = say("analyst.incidence.caption")
+    shown = Estimates(tuple(rows), caption)
+    kind = CLIENT if ends == EVERY else ends
+    now = frame[frame["kind"] == kind]
+    said = _gone_rows(now[now["month"] == month], outcomes)
+    left = say(f"analyst.left.{kind}")
+    sentence = in_words("incidence", said, {"month": month, "left": left})
+    draw = partial(_draw_incidence, frame)
+    return Result(frame, sentence, shown, draw)
+
+
+def _gone_rows(rows: pd.DataFrame, outcomes: Outcomes) -> list[Estimate]:
+    """Rows of shares gone as estimates, with the clients and ends behind each."""
+    return [_gone_by(row, outcomes[row.group]) for row in rows.itertuples()]
 
 
 def _gone(name: str, outcome: Outcome) -> pd.DataFrame:
@@ -248,10 +295,13 @@ def _gone(name: str, outcome: Outcome) -> pd.DataFrame:
 
 
 def _gone_by(row: Any, outcome: Outcome) -> Estimate:
-    of_kind = outcome.within(row.month).only([KINDS[row.kind]])
-    about = say(f"analyst.gone.{row.kind}", month=int(row.month))
+    early = outcome.within(row.month)
+    of_kind = early.only([KINDS[row.kind]])
+    month = int(row.month)
+    about = say(f"analyst.gone.{row.kind}", month=month)
     values = (row.share, row.low, row.high)
-    return Estimate.of(OWN, about, row.group, values, "share", (outcome.seen, of_kind.ended))
+    counts = (outcome.seen, of_kind.ended)
+    return Estimate.of(OWN, about, row.group, values, "share", counts)
 
 
 def _draw_incidence(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -290,23 +340,27 @@ def restricted_mean(
     """
     of = asked(study, where, ends)
     rows = []
-    for name, part in of.parts(by, cuts):
-        if _known(part.outcome) >= within:
-            rows.append(_mean(name, part.outcome, within))
+    for name, outcome in _outcomes(of, by, cuts).items():
+        if _known(outcome) >= within:
+            row = _mean(name, outcome, within)
+            rows.append(row)
     columns = ["group", "within", "mean", "low", "high", "clients", "ends"]
     cells = [
         (row.group, within, row.estimate, row.low, row.high, row.n_clients, row.n_events)
         for row in rows
     ]
     frame = pd.DataFrame(cells, columns=columns)
-    shown = Estimates(tuple(rows), say("analyst.mean.caption", months=within))
+    caption = say("analyst.mean.caption", months=within)
+    shown = Estimates(tuple(rows), caption)
     sentence = in_words("mean", rows, {"months": within})
-    return Result(frame, sentence, shown, partial(_draw_means, frame, within))
+    draw = partial(_draw_means, frame, within)
+    return Result(frame, sentence, shown, draw)
 
 
 def _mean(name: str, outcome: Outcome, within: int) -> Estimate:
     values = curves.mean_within(outcome, within)
-    counts = (outcome.seen, outcome.within(within).ended)
+    early = outcome.within(within)
+    counts = (outcome.seen, early.ended)
     about = say("analyst.mean.about", months=within)
     return Estimate.of(OWN, about, name, values, "months", counts)
 

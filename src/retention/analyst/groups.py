@@ -33,14 +33,24 @@ def grouped(rows: pd.DataFrame, by: Any, cuts: Sequence[float] = QUARTERS) -> pd
         return pd.Series(one, rows.index)
     values = column_of(rows, by)
     if _is_flag(values):
-        yes = values.astype("boolean").map({True: 1, False: 0})
-        named: dict[int, str] = {0: say("analyst.group.no"), 1: say("analyst.group.yes")}
-        return _categorical(yes.astype("Int64"), named)
+        return _of_marks(values)
     if pd.api.types.is_numeric_dtype(values):
         return _of_numbers(values, cuts)
     text = values.astype("string")
-    levels = sorted(text.dropna().unique())
-    return _categorical(text, {level: level for level in levels})
+    known = text.dropna()
+    levels = sorted(known.unique())
+    named = {level: level for level in levels}
+    return _categorical(text, named)
+
+
+def _of_marks(values: pd.Series) -> pd.Series:
+    """Groups of marks: no, yes."""
+    no = say("analyst.group.no")
+    yes = say("analyst.group.yes")
+    marks = values.astype("boolean")
+    places = marks.map({True: 1, False: 0})
+    named: dict[int, str] = {0: no, 1: yes}
+    return _categorical(places.astype("Int64"), named)
 
 
 def chosen(rows: pd.DataFrame, where: Any) -> np.ndarray:
@@ -64,12 +74,14 @@ def column_of(rows: pd.DataFrame, what: Any) -> pd.Series:
     if isinstance(what, str):
         return _by_text(rows, what)
     if isinstance(what, nw.Expr):
-        picked = nw.from_native(rows, eager_only=True).select(what)
+        frame = nw.from_native(rows, eager_only=True)
+        picked = frame.select(what)
         return _first_column(picked.to_native(), rows)
     if isinstance(what, pl.Expr):
         needed = what.meta.root_names()
-        picked = pl.from_pandas(rows[needed]).select(what)
-        return _first_column(picked.to_pandas(), rows)
+        polars = pl.from_pandas(rows[needed])
+        picks = polars.select(what)
+        return _first_column(picks.to_pandas(), rows)
     if callable(what):
         made: Callable[[pd.DataFrame], Any] = what
         return column_of(rows, made(rows))
@@ -82,18 +94,20 @@ def _by_text(rows: pd.DataFrame, text: str) -> pd.Series:
     try:
         made = rows.eval(text, engine="python")
     except Exception as error:
-        near = difflib.get_close_matches(text, [str(name) for name in rows], 3)
-        hint = ", ".join(near or [str(name) for name in rows])
-        raise ValueError(
-            say("analyst.refused.no_such_column", name=text, why=str(error), names=hint)
-        ) from None
+        names = [str(name) for name in rows]
+        near = difflib.get_close_matches(text, names, 3)
+        hint = ", ".join(near or names)
+        key = "analyst.refused.no_such_column"
+        why = str(error)
+        raise ValueError(say(key, name=text, why=why, names=hint)) from None
     return _as_long(made, rows)
 
 
 def _by_values(rows: pd.DataFrame, values: Any) -> pd.Series:
     """Values of a frame or Series of any library, a value a row."""
     if isinstance(values, np.ndarray | list):
-        return _as_long(pd.Series(np.asarray(values)), rows)
+        array = np.asarray(values)
+        return _as_long(pd.Series(array), rows)
     try:
         native = nw.from_native(values, allow_series=True)
     except TypeError:
@@ -101,8 +115,9 @@ def _by_values(rows: pd.DataFrame, values: Any) -> pd.Series:
         raise ValueError(say("analyst.refused.no_group", kind=kind)) from None
     if isinstance(native, nw.Series):
         return _as_long(native.to_pandas(), rows)
-    frame = native.lazy().collect("pandas").to_native()
-    return _joined(rows, frame)
+    lazy = native.lazy()
+    collected = lazy.collect("pandas")
+    return _joined(rows, collected.to_native())
 
 
 def _joined(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
@@ -112,10 +127,13 @@ def _joined(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
     repeated = bool(key) and frame.duplicated(key).any()
     if "client_id" not in key or len(others) != 1 or repeated:
         raise ValueError(say("analyst.refused.no_join"))
-    left = rows[key].astype({"client_id": str})
-    right = frame[[*key, *others]].astype({"client_id": str})
+    as_text = {"client_id": str}
+    left = rows[key].astype(as_text)
+    columns = [*key, *others]
+    right = frame[columns].astype(as_text)
     joined = left.merge(right, on=key, how="left")
-    return joined[others[0]].set_axis(rows.index)
+    values = joined[others[0]]
+    return values.set_axis(rows.index)
 
 
 def _as_long(values: Any, rows: pd.DataFrame) -> pd.Series:
@@ -126,8 +144,8 @@ def _as_long(values: Any, rows: pd.DataFrame) -> pd.Series:
         n = 1 if np.isscalar(values) else len(values)
         raise ValueError(say("analyst.refused.length", n=n, of=len(rows)))
     series = pd.Series(values)
-    same = series.index.equals(rows.index)
-    if not same and len(series.index.intersection(rows.index)) == len(rows):
+    shared = series.index.intersection(rows.index)
+    if len(shared) == len(rows):
         return series.reindex(rows.index)
     return series.set_axis(rows.index)
 
@@ -141,7 +159,8 @@ def _is_flag(values: pd.Series) -> bool:
     if pd.api.types.is_bool_dtype(values):
         return True
     known = values.dropna()
-    return bool(len(known)) and known.map(lambda value: isinstance(value, bool)).all()
+    are_bool = [isinstance(value, bool) for value in known]
+    return bool(are_bool) and all(are_bool)
 
 
 def _of_numbers(values: pd.Series, cuts: Sequence[float]) -> pd.Series:
@@ -150,11 +169,18 @@ def _of_numbers(values: pd.Series, cuts: Sequence[float]) -> pd.Series:
     different = np.unique(numbers.dropna())
     if len(different) <= FEW:
         names = {place: f"{value:g}" for place, value in enumerate(different)}
-        place = pd.Series(np.searchsorted(different, numbers), values.index)
-        return _categorical(place.where(numbers.notna()).astype("Int64"), names)
-    edges = np.unique(numbers.quantile(list(cuts)))
-    place = pd.Series(np.searchsorted(edges, numbers, side="left"), values.index)
-    return _categorical(place.where(numbers.notna()).astype("Int64"), _between(edges))
+        return _categorical(_places(different, numbers), names)
+    quantiles = numbers.quantile(list(cuts))
+    edges = np.unique(quantiles)
+    return _categorical(_places(edges, numbers), _between(edges))
+
+
+def _places(edges: np.ndarray, numbers: pd.Series) -> pd.Series:
+    """Between which edges each number lies (n,), from 0; blank where it is."""
+    found = np.searchsorted(edges, numbers, side="left")
+    places = pd.Series(found, numbers.index)
+    known = places.where(numbers.notna())
+    return known.astype("Int64")
 
 
 def _between(edges: np.ndarray) -> dict[int, str]:
@@ -170,11 +196,12 @@ def _between(edges: np.ndarray) -> dict[int, str]:
 
 def _categorical(values: pd.Series, names: Mapping[int, str] | Mapping[str, str]) -> pd.Series:
     """The values by name, in the order of the names; blanks last, under a name of their own."""
-    blank = say("analyst.group.blank")
+    blank = str(say("analyst.group.blank"))
     levels = [str(name) for name in names.values()]
-    words = values.map(names).astype(object)
-    named = words.where(values.notna().to_numpy(), str(blank))
-    there = [*dict.fromkeys(levels), str(blank)]
+    words = values.map(names)
+    known = values.notna()
+    named = words.astype(object).where(known.to_numpy(), blank)
+    there = [*dict.fromkeys(levels), blank]
     seen = set(named)
     ordered = [level for level in there if level in seen]
     groups = pd.Categorical(named.astype(str), ordered, ordered=True)
