@@ -141,6 +141,27 @@ def test_groups_may_be_named_in_every_way(sample_study):
         )
 
 
+def test_what_is_as_long_as_the_clients_fits_whoever_is_asked_about(sample_study):
+    clients = sample_study.clients
+    where = "source == 'referral'"
+    expected = retention.survival(sample_study, by="prepaid", where=where).frame
+    shuffled = clients.sample(frac=1, random_state=1)
+    twice = pd.concat([clients, clients])
+    for by in (clients["prepaid"], clients["prepaid"].to_numpy(), pl.Series(clients["prepaid"])):
+        found = retention.survival(sample_study, by=by, where=where).frame
+        pd.testing.assert_frame_equal(found, expected)
+    found = retention.survival(shuffled, by=shuffled["prepaid"], where=where).frame
+    np.testing.assert_allclose(found["survival"], expected["survival"])
+    doubled = retention.survival(twice, by=twice["prepaid"], where=where).frame
+    np.testing.assert_allclose(doubled["survival"], expected["survival"])
+    marks = clients["prepaid"].to_numpy(bool)
+    found = [
+        retention.ratio(sample_study, of=of, where=where, by="contract_term_months").frame
+        for of in ("prepaid", marks)
+    ]
+    pd.testing.assert_frame_equal(*found)
+
+
 def test_numbers_are_cut_at_the_quantiles_that_are_stated():
     rows = pd.DataFrame({"n": [1.0, 2, 3, 4, 5, 6, 7, 8, np.nan]})
     cut = groups.grouped(rows, "n", (0.5,))

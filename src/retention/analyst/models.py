@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from retention.analyst.asked import Asked, asked
-from retention.analyst.groups import QUARTERS, grouped
+from retention.analyst.groups import QUARTERS
 from retention.analyst.result import SHOWN, Result
 from retention.history.features import KEY
 from retention.history.snapshots import known
@@ -32,6 +32,7 @@ from retention.words import Said, say, together
 OWN = "own"  # the id of a model that is not ours
 RULE = "everybody"  # the rule that every other way is compared with
 COLUMNS = ["client_id", "engagement", "group", "risk", "low", "high"]
+MEASURED = ["way", "figure", "value", "low", "high"]
 FIGURES = ["average_precision", "auc", "log_loss", "brier", "slope"]
 
 
@@ -69,12 +70,14 @@ def predict(
     opened = of.opened
     risks = _own_risks(opened, model) if model is not None else _risks(opened)
     frame = _with_groups(of, risks, by, cuts)
+    draw = partial(_draw, frame)
     if frame.empty:
         why = opened.risk.judgement.why or say("analyst.predict.not_fitted")
-        return Result(frame, say("analyst.predict.nothing", why=why), None, partial(_draw, frame))
+        nothing = say("analyst.predict.nothing", why=why)
+        return Result(frame, nothing, None, draw)
     listing = _highest(frame, opened, by is not None)
     sentence = _predict_words(frame, opened, model)
-    return Result(frame, sentence, listing, partial(_draw, frame))
+    return Result(frame, sentence, listing, draw)
 
 
 def _highest(frame: pd.DataFrame, study: Study, grouped_by: bool) -> Listing:
@@ -83,7 +86,8 @@ def _highest(frame: pd.DataFrame, study: Study, grouped_by: bool) -> Listing:
     table = shown if grouped_by else shown.drop(columns="group")
     about = {"shown": len(table), "n": len(frame)}
     caption = say("analyst.predict.caption", day=study.cutoff, **about)
-    return Listing(table, caption, dict.fromkeys(("risk", "low", "high"), ".1%"))
+    formats = dict.fromkeys(("risk", "low", "high"), ".1%")
+    return Listing(table, caption, formats)
 
 
 def _risks(study: Study) -> pd.DataFrame:
@@ -113,7 +117,7 @@ def _refuse_without_probability(model: Any) -> None:
 
 def _with_groups(of: Asked, risks: pd.DataFrame, by: Any, cuts: Sequence[float]) -> pd.DataFrame:
     """The risks with the group of each client, the highest first."""
-    groups = grouped(of.rows, by, cuts)
+    groups = of.groups(by, cuts)
     about = of.rows[KEY].assign(group=groups.astype(str))
     last = about.drop_duplicates("client_id", keep="last")
     joined = last.merge(risks, on="client_id")
@@ -134,12 +138,16 @@ def _predict_words(frame: pd.DataFrame, study: Study, model: Any) -> Said:
         share=float(frame["risk"].mean()),
         model=own,
     )
-    means = frame.groupby("group")["risk"].mean().sort_values()
+    by_group = frame.groupby("group")["risk"]
+    means = by_group.mean()
     if len(means) < 2:
         return lead
-    least, most = str(means.index[0]), str(means.index[-1])
-    ends = {"low": float(means.iloc[0]), "high": float(means.iloc[-1])}
-    return together(lead, say("analyst.predict.by_group", least=least, most=most, **ends))
+    least = str(means.idxmin())
+    most = str(means.idxmax())
+    low = float(means.min())
+    high = float(means.max())
+    ends = say("analyst.predict.by_group", least=least, most=most, low=low, high=high)
+    return together(lead, ends)
 
 
 def _draw(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -208,15 +216,18 @@ def judge_model(study: Any, model: Any) -> Result:
     ours = opened.risk.judgement
     if theirs.empty or ours.why:
         why = ours.why or say("analyst.predict.not_fitted")
-        nothing = pd.DataFrame(columns=["way", "figure", "value", "low", "high"])
+        nothing = pd.DataFrame(columns=MEASURED)
         return Result(
             nothing, say("analyst.models.nothing", why=why), None, partial(_skill, nothing)
         )
-    both = ours.predictions.assign(**{OWN: theirs[MODEL].to_numpy()})
+    own_risks = theirs[MODEL].to_numpy()
+    both = ours.predictions.assign(**{OWN: own_risks})
     frame = _figures_of(both)
     table = _side_by_side(frame)
-    listing = Listing(table, say("analyst.models.caption"))
-    return Result(frame, _model_words(both), listing, partial(_skill, _saved(both)))
+    caption = say("analyst.models.caption")
+    listing = Listing(table, caption)
+    draw = partial(_skill, _saved(both))
+    return Result(frame, _model_words(both), listing, draw)
 
 
 def _figures_of(both: pd.DataFrame) -> pd.DataFrame:
@@ -225,7 +236,7 @@ def _figures_of(both: pd.DataFrame) -> pd.DataFrame:
     for way in (OWN, *ways(both)):
         of_way = both.assign(**{MODEL: both[way]})
         found += [(way, name, *values) for name, values in _figures(of_way).items()]
-    return pd.DataFrame(found, columns=["way", "figure", "value", "low", "high"])
+    return pd.DataFrame(found, columns=MEASURED)
 
 
 def _figures(predictions: pd.DataFrame) -> dict[str, list[float]]:
@@ -241,8 +252,10 @@ def _figures(predictions: pd.DataFrame) -> dict[str, list[float]]:
     found["auc"] = area_under_curve(predictions)
     found["log_loss"] = mean(log_losses(left, risk))
     found["brier"] = mean(squared_losses(left, risk))
-    lines = {name: values for name, values, _ in calibration(predictions)}
-    return found | {name: values for name, values in lines.items() if name == "slope"}
+    for name, values, _ in calibration(predictions):
+        if name == "slope":
+            found[name] = values
+    return found
 
 
 def _side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
@@ -251,10 +264,12 @@ def _side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
     words = frame.assign(words=cells)
     wide = words.pivot(index="way", columns="figure", values="words")
     there = [name for name in FIGURES if name in wide]
-    ordered = wide.loc[list(dict.fromkeys(frame["way"])), there].reset_index()
+    order = frame["way"].unique()
+    ordered = wide.loc[order, there].reset_index()
     ordered.columns.name = None
     names = [way_words(way) for way in ordered["way"]]
-    return ordered.assign(way=names).fillna("")
+    named = ordered.assign(way=names)
+    return named.fillna("")
 
 
 def way_words(way: str) -> Said:
@@ -282,8 +297,8 @@ def _skill_of(both: pd.DataFrame, way: str, over: str) -> list[float]:
 
 def _model_words(both: pd.DataFrame) -> Said:
     """Whether one's own model is better than the best of the others."""
-    others = {name: float(log_losses(both["left"], both[name]).mean()) for name in ways(both)}
-    best = min(others, key=lambda name: others[name])
+    means = {name: log_losses(both["left"], both[name]).mean() for name in ways(both)}
+    best = min(means, key=lambda name: means[name])
     saved, low, high = _skill_of(both, OWN, best)
     rule = way_words(best)
     key = "better" if low > 0 else "worse" if high < 0 else "unclear"
