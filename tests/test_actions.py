@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import HOSTILE, clients_of
 
+from conftest import HOSTILE, clients_of
 from retention.data.schema import read_list
 from retention.history.measures import FEATURES
 from retention.history.spells import build_spells

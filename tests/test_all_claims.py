@@ -4,8 +4,8 @@ import ast
 import json
 
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from retention.claims.judge import CLAIMS
 from retention.claims.registry import claim, estimators
 from retention.results import VERDICTS

@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from conftest import ROOT
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 
 import retention
+from conftest import ROOT
 from retention.analyst import groups
 from retention.claims import remaining, term_curves
 from retention.errors import ConfigError

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from retention.cli.asking import asked, questions
 from retention.data import read
 from retention.settings import resolve

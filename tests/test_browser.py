@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import HOSTILE, ROOT
 
+from conftest import HOSTILE, ROOT
 from retention.report.templating import SCRIPT
 from retention.results import Estimate, Listing
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import clients_of
 
+from conftest import clients_of
 from retention.claims.remaining import cohorts
 from retention.claims.size_groups import rates_with_limits
 from retention.history.spells import build_spells

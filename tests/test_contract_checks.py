@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import clients_of
 
+from conftest import clients_of
 from retention.claims import (
     contract_balance,
     contract_checks,

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import clients_of
 
+from conftest import clients_of
 from retention import open_study
 from retention.claims import came_due, contract_term, term_curves
 from retention.claims.contract_term import (

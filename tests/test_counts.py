@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
-from conftest import clients_of
 
+from conftest import clients_of
 from retention import open_study
 from retention.claims import gate
 from retention.data.schema import read_list, write_csv

@@ -11,10 +11,10 @@ import openpyxl
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import ROOT
 from retention.cli import cli
 from retention.data.draft import draft
 from retention.errors import ConfigError

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import clients_of
 from scipy import stats
 
+from conftest import clients_of
 from retention import open_study
 from retention.history.follow_up import follow_up
 from retention.history.money import monthly_money

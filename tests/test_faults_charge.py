@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from conftest import clients_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import clients_of
 from retention import open_study
 from retention.data.schema import TABLES
 from retention.history import clients_now

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from conftest import clients_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import clients_of
 from retention import open_study
 from retention.claims import gate
 from retention.claims.contract_term import contract_hazard_ratio

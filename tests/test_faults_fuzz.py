@@ -10,8 +10,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, clients_of
 
+from conftest import ROOT, clients_of
 from retention import open_study
 from retention.claims import contract_checks, term_fees
 from retention.claims.contract_term import contract_hazard_ratio

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, clients_of
 
+from conftest import ROOT, clients_of
 from retention import open_study
 from retention.claims import ad_spend, contract_checks, profile, size_groups
 from retention.claims.contract_term import (

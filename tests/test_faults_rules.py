@@ -9,8 +9,8 @@ import openpyxl
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from conftest import ROOT
 
+from conftest import ROOT
 from retention.data import read
 from retention.data.alike import nearest
 from retention.errors import ConfigError, DataError

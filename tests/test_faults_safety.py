@@ -18,8 +18,8 @@ import nbformat
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT
 
+from conftest import ROOT
 from retention import parameters
 from retention.cli import cli
 from retention.data import folders, prepared

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import clients_of
 from scipy import stats
 
+from conftest import clients_of
 from retention.claims import term_fees
 from retention.claims.ad_spend import per_doubling
 from retention.history.follow_up import follow_up

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import clients_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from conftest import clients_of
 from retention.claims.contract_term import contract_hazard_ratio
 from retention.claims.term_curves import restricted_mean_estimates
 from retention.contrast import NO_SPREAD, Contrast

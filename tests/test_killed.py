@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
+from conftest import ROOT
 from retention.errors import DiskFullError, NotebookError
 from retention.report import execute, publish
 from retention.report.run import _plain

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import clients_of
 
+from conftest import clients_of
 from retention import open_study
 from retention.claims import detractors, importance, liking_checks, liking_views, rep_liking
 from retention.claims.judge import CLAIMS, judge, sensitivity_table

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
-from conftest import ROOT
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
+from conftest import ROOT
 from retention.cli import cli
 from retention.data import read
 from retention.data.schema import TABLES, write_csv

@@ -8,8 +8,8 @@ import re
 import nbformat
 import pandas as pd
 import pytest
-from conftest import clients_of
 
+from conftest import clients_of
 from retention.claims import gate, term_curves, term_fees
 from retention.history.spells import build_spells
 from retention.numbers import quantity

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import clients_of
 
+from conftest import clients_of
 from retention import open_study
 from retention.claims import (
     detractors,

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import clients_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import clients_of
 from retention import open_study
 from retention.data.schema import TABLES, read_list, write_csv
 from retention.errors import ConfigError

@@ -19,6 +19,7 @@ import openpyxl
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+
 from conftest import ROOT
 from made_exports import FEET, MADE
 from retention.cli import cli

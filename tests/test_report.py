@@ -15,6 +15,7 @@ import jsonschema
 import nbformat
 import pandas as pd
 import pytest
+
 from conftest import ROOT
 from retention import runs
 from retention.cli import tell_stale

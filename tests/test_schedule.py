@@ -9,8 +9,8 @@ import tomllib
 
 import pytest
 import yaml
-from conftest import ROOT
 
+from conftest import ROOT
 from retention.cli import cli
 from retention.settings import Settings
 

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
-from conftest import ROOT, clients_of
 from scipy import stats
 
+from conftest import ROOT, clients_of
 from retention import open_study
 from retention.data.schema import TABLES
 from retention.history import clients_now, expected

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import clients_of
 
+from conftest import clients_of
 from retention import open_study
 from retention.claims import ad_spend, size_groups
 from retention.claims.judge import CLAIMS, judge

@@ -7,8 +7,8 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import clients_of
 
+from conftest import clients_of
 from retention.history.spells import (
     add_months,
     build_spells,
