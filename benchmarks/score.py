@@ -43,9 +43,9 @@ def timed(step: Callable[[], Any]) -> tuple[Any, float]:
 
 def main() -> None:
     study = open_study(str(ROOT / "data" / "sample"))
-    found = validation.judged(study.snapshots, study.window)
-    made, fitting = timed(lambda: scores.scorer(study.snapshots, found, study.window))
-    now = study.snapshots[study.snapshots["month"] == study.snapshots["month"].max()]
+    found = validation.judged(study.month_ends, study.window)
+    made, fitting = timed(lambda: scores.scorer(study.month_ends, found, study.window))
+    now = study.month_ends[study.month_ends["month"] == study.month_ends["month"].max()]
     count = -(-ACTIVE // len(now))
     rows, spells = (
         copies(now, count),

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import contract_hazard_ratio
 from retention.claims import (
     contract_balance,
     contract_checks,
@@ -19,7 +18,12 @@ from retention.claims import (
     profile,
     term_fees,
 )
-from retention.claims.contract_term import FIXED, MONTHLY, contract_sensitivities
+from retention.claims.contract_term import (
+    FIXED,
+    MONTHLY,
+    contract_hazard_ratio,
+    contract_sensitivities,
+)
 from retention.claims.contract_term import clients_of as clients_of_arm
 from retention.claims.judge import CLAIMS
 from retention.claims.term_fees import STILL_SIGN

@@ -9,10 +9,16 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import contract_hazard_ratio, judge, open_study
+from retention import open_study
 from retention.claims import came_due, contract_term, term_curves
-from retention.claims.contract_term import CHANGES_UNKNOWN, FIXED, MONTHLY, curve_hazard_ratio
-from retention.claims.judge import CLAIMS
+from retention.claims.contract_term import (
+    CHANGES_UNKNOWN,
+    FIXED,
+    MONTHLY,
+    contract_hazard_ratio,
+    curve_hazard_ratio,
+)
+from retention.claims.judge import CLAIMS, judge
 from retention.history.conventions import questions
 from retention.history.follow_up import follow_up
 from retention.history.held import things

@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import clients_of
-from retention import contract_hazard_ratio, judge, open_study
+from retention import open_study
 from retention.claims import gate
-from retention.claims.judge import CLAIMS
+from retention.claims.contract_term import contract_hazard_ratio
+from retention.claims.judge import CLAIMS, judge
 from retention.claims.term_curves import survival_estimates
 from retention.cli import cli
 from retention.data.schema import write_csv
@@ -207,9 +208,9 @@ def test_R2_scores_and_verdicts_do_not_depend_on_how_renewals_are_told(tmp_path)
         studies.append(open_study(str(written(tmp_path / name, clients_of(rows), text))))
     one, many = studies
     pd.testing.assert_frame_equal(
-        one.snapshots, many.snapshots
+        one.month_ends, many.month_ends
     )  # the scores are made of nothing else
-    assert len(one.snapshots) > 1000
+    assert len(one.month_ends) > 1000
     verdicts = [judge(CLAIMS["A1"], contract_hazard_ratio(study.spells)) for study in studies]
     assert verdicts[0] == verdicts[1]
 
@@ -426,7 +427,7 @@ def test_R6_with_the_answer_all_is_as_if_the_ends_were_blank(made_up):
     true, answered = open_study(str(made_up / "true")), open_study(str(made_up / "paid to"))
     pd.testing.assert_frame_equal(true.spells, answered.spells)
     pd.testing.assert_frame_equal(
-        true.snapshots, answered.snapshots
+        true.month_ends, answered.month_ends
     )  # the scores are made of nothing else
     assert status.staying(answered.spells).sum() > 20
 
@@ -561,7 +562,7 @@ def test_B14_a_bought_book_is_followed_from_its_day_on(tmp_path):
     assert shares(answered, 12, 24) == [0.5389, 0.3019]  # made: .540 and .292
     assert not any("bought" in warning.text for warning in answered.warnings().items)
     assert (
-        answered.snapshots.merge(answered.spells[["client_id", "source"]]).query(
+        answered.month_ends.merge(answered.spells[["client_id", "source"]]).query(
             "source == 'bought'"
         )["month"]
         >= 2023 * 12

@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT, clients_of
-from retention import CLAIMS, contract_hazard_ratio, judge, open_study
+from retention import open_study
 from retention.claims import contract_checks, term_fees
+from retention.claims.contract_term import contract_hazard_ratio
+from retention.claims.judge import CLAIMS, judge
 from retention.contrast import Contrast
 from retention.data.schema import columns_of
 from retention.history import clients_now, expected, money

@@ -14,10 +14,14 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT, clients_of
-from retention import contract_hazard_ratio, judge, open_study
+from retention import open_study
 from retention.claims import ad_spend, contract_checks, profile, size_groups
-from retention.claims.contract_term import CHANGES_UNKNOWN, contract_sensitivities
-from retention.claims.judge import CLAIMS
+from retention.claims.contract_term import (
+    CHANGES_UNKNOWN,
+    contract_hazard_ratio,
+    contract_sensitivities,
+)
+from retention.claims.judge import CLAIMS, judge
 from retention.data.schema import write_csv
 from retention.history import held
 from retention.history.opportunities import compare, exit_rows, with_why

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from retention import judge
 from retention.claims import (
     importance,
     liking_views,
@@ -23,7 +22,7 @@ from retention.claims import (
     rep_liking,
     results_shape,
 )
-from retention.claims.judge import CLAIMS
+from retention.claims.judge import CLAIMS, judge
 from retention.claims.term_curves import _gain_words
 from retention.contrast import NO_SPREAD, Contrast
 from retention.history.grids import build_panel, result_grid

@@ -100,7 +100,7 @@ def test_T1_nothing_in_a_data_folder_is_run_whatever_it_is_called(trap, monkeypa
             continue
         study = open_study(str(folder))
         assert study.shared is None and list(study.tables.frames) == ["clients"]
-        assert len(study.snapshots) and study.risk[0] is not None
+        assert len(study.month_ends) and study.risk[0] is not None
     assert not sign.exists()
 
 
@@ -140,7 +140,7 @@ def test_T1_what_notebooks_share_is_parquet_and_json_and_comes_back_the_same(
     pd.testing.assert_frame_equal(weights, own[1])
     pd.testing.assert_frame_equal(table, own[2])
     assert (judgement.skills, judgement.why) == (own[0].skills, own[0].why)
-    pd.testing.assert_frame_equal(shared.snapshots, sample_study.snapshots)
+    pd.testing.assert_frame_equal(shared.month_ends, sample_study.month_ends)
     kinds = {path.suffix for path in (tmp_path / "prepared").rglob("*") if path.is_file()}
     assert kinds == {".parquet", ".json", ".lock"}
 
@@ -188,7 +188,7 @@ def test_T3_the_prepared_tables_and_what_is_shared_are_private(agency, tmp_path,
     study = open_study(str(agency))
     monkeypatch.setenv(prepared.SEAL, prepare(study, tmp_path / "prepared"))
     monkeypatch.setattr(Study, "_snapshots", lambda self: pd.DataFrame({"a": [1]}))
-    _ = open_study(str(tmp_path / "prepared")).snapshots
+    _ = open_study(str(tmp_path / "prepared")).month_ends
     made = (tmp_path / "prepared", tmp_path / "prepared" / "snapshots")
     assert [path.stat().st_mode & 0o777 for path in made] == [0o700, 0o700]
 

@@ -138,8 +138,8 @@ def leaking_agency(folder: Path) -> Path:
 def test_S8_one_scan_and_what_leaks_is_used_nowhere(tmp_path):
     study = open_study(str(leaking_agency(tmp_path / "agency")))
     assert set(study.leaking) == {"health", "exit_talk"} and list(study.at_signing) == ["visits"]
-    assert not {"health", "exit_talk"} & (set(study.spells) | set(study.snapshots))
-    assert "visits" in study.snapshots
+    assert not {"health", "exit_talk"} & (set(study.spells) | set(study.month_ends))
+    assert "visits" in study.month_ends
     named = [item.text for item in study.warnings().items if "health" in item.text]
     assert len(named) == 1 and key_of(named[0]).startswith("churn_risk.leak.columns:health")
     groups = profile.known_at_signing(study.spells, study.at_signing)

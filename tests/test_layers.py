@@ -14,10 +14,10 @@ FLOORS = [
     {"sample", "stats", "show", "runs"},
     {"history"},
     {"claims", "score", "service"},
-    {"money", "portfolio", "notices"},
+    {"money", "portfolio", "notices", "frames"},
     {"lists", "study"},
     {"deliver"},
-    {"report", "trials"},
+    {"report", "trials", "analyst"},
     {"cli"},
 ]
 GROUND = FLOORS[0]  # single modules, which may use each other; no circle is allowed anywhere

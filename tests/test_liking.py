@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import judge, open_study
+from retention import open_study
 from retention.claims import detractors, importance, liking_checks, liking_views, rep_liking
-from retention.claims.judge import CLAIMS, sensitivity_table
+from retention.claims.judge import CLAIMS, judge, sensitivity_table
 from retention.contrast import Contrast
 from retention.errors import ConfigError
 from retention.history.grids import against_target, build_panel

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import judge, open_study
+from retention import open_study
 from retention.claims import (
     detractors,
     importance,
@@ -22,7 +22,7 @@ from retention.claims import (
     rep_liking,
     sellers,
 )
-from retention.claims.judge import CLAIMS
+from retention.claims.judge import CLAIMS, judge
 from retention.contrast import Z95
 from retention.history.expected import expected_ends
 from retention.history.grids import build_panel

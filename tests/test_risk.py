@@ -30,14 +30,14 @@ from retention.words import key_of, say
 
 @pytest.fixture(scope="module")
 def found(sample_study):
-    return validation.judged(sample_study.snapshots, sample_study.window)
+    return validation.judged(sample_study.month_ends, sample_study.window)
 
 
 @pytest.fixture(scope="module")
 def scored(sample_study, found):
     s = sample_study
     return scores.scores(
-        s.snapshots, s.spells, scores.scorer(s.snapshots, found, s.window), s.settings, s.standing
+        s.month_ends, s.spells, scores.scorer(s.month_ends, found, s.window), s.settings, s.standing
     )
 
 
@@ -70,7 +70,7 @@ def test_outcomes_by_hand():
 
 
 def test_under_notice_is_no_snapshot_and_outcomes_add_up(sample_study):
-    rows, spells = sample_study.snapshots, sample_study.spells
+    rows, spells = sample_study.month_ends, sample_study.spells
     ends = spells.set_index("client_id")
     told = ends["recorded_date"].fillna(ends["decision_date"])
     at = rows.join(ends[["decision_date"]], on="client_id").join(
@@ -136,7 +136,7 @@ def test_no_public_function_splits_at_random():
 
 
 def test_everything_is_fitted_on_the_training_alone(sample_study):
-    rows = known(sample_study.snapshots)
+    rows = known(sample_study.month_ends)
     train, test = next(splits(rows, Window(), risk.MIN_EVENTS))
     model = risk.RiskModel(Window()).fit(rows[train])
     changed = rows.copy()
@@ -154,12 +154,13 @@ def test_everything_is_fitted_on_the_training_alone(sample_study):
 
 
 def test_too_few_ends_are_refused(sample_study):
-    rows = known(sample_study.snapshots)
+    rows = known(sample_study.month_ends)
     few = rows[rows["client_id"].isin(rows.loc[rows["left"] == 1, "client_id"].unique()[:30])]
     with pytest.raises(NotFittedError, match="30 clients left by choice .* 40 are needed"):
         risk.RiskModel(Window()).fit(few)
     judged = validation.judged(
-        sample_study.snapshots[sample_study.snapshots["client_id"].isin(few["client_id"])], Window()
+        sample_study.month_ends[sample_study.month_ends["client_id"].isin(few["client_id"])],
+        Window(),
     )
     lacking = say("churn_risk.lacking.leavers", needed=risk.MIN_EVENTS, few=30)
     assert key_of(judged.why) == key_of(lacking) and not judged.beats
@@ -258,7 +259,7 @@ def test_drift_alarm_needs_two_quarters_running():
 
 
 def test_scores_hold_every_active_client_once(sample_study, scored):
-    spells, rows = sample_study.spells, sample_study.snapshots
+    spells, rows = sample_study.spells, sample_study.month_ends
     now = rows[(rows["month"] == rows["month"].max())]
     assert (
         sorted(scored["client_id"]) == sorted(now["client_id"])
@@ -330,7 +331,7 @@ def test_leaks_are_named(sample_study):
 
 
 def test_drift_sees_a_shift_and_no_other(sample_study):
-    rows = sample_study.snapshots
+    rows = sample_study.month_ends
     calm = guards.drift(rows).set_index("feature")["reading"]
     assert (calm == "little").mean() > 0.7
     moved = rows.assign(
@@ -510,7 +511,7 @@ def test_who_is_away_for_a_pause_is_no_row_and_nobody_is_there_twice(sample_stud
 
 
 def test_of_very_many_rows_those_of_whole_clients_are_learned_from(sample_study):
-    rows = known(sample_study.snapshots)
+    rows = known(sample_study.month_ends)
     few = risk.sampled(rows, 1, most=2000)
     assert (
         1800 < len(few) <= 2000
@@ -537,4 +538,4 @@ def test_a_run_s_notebooks_make_the_scores_once(sample_study, tmp_path, monkeypa
     monkeypatch.setattr(Study, "_snapshots", lambda self: pytest.fail("made twice"))
     second = open_study(str(tmp_path / "prepared"))
     assert second.risk[2].equals(first.risk[2])
-    pd.testing.assert_frame_equal(second.snapshots, sample_study.snapshots)
+    pd.testing.assert_frame_equal(second.month_ends, sample_study.month_ends)

@@ -331,7 +331,7 @@ def desk(sample_study):
     study = sample_study
     waves = nps.waves(study.known("surveys"))
     clients = clients_now.present(study.panel, LAST)
-    stand = clients_now.standing(study.snapshots, study.standing["margin"])
+    stand = clients_now.standing(study.month_ends, study.standing["margin"])
     served = clients_now.serving(study.known("assignments"), study.known("staff"), LAST)
     lists = {
         "care": service.care_list(clients, waves, LAST, stand=stand),
@@ -647,7 +647,7 @@ def test_close_rates_by_hand_and_as_planted(sample_study):
     assert (row.estimate, row.low) == pytest.approx(
         (a * m / n / b, a * m / n / b * np.exp(-1.959964 * se))
     )
-    made = loyalty.by_source(rates, sample_study.spells, sample_study.snapshots)
+    made = loyalty.by_source(rates, sample_study.spells, sample_study.month_ends)
     assert {row.group for row in made.rows} == {"cold", "inbound", "outbound", "referral"} and len(
         made.rows
     ) == 13
@@ -794,7 +794,7 @@ def test_nothing_fails_where_hardly_anybody_is_there(tiny, quick, cutoff):
         study.known("assignments"),
     )
     clients = clients_now.present(panel, last)
-    stand = clients_now.standing(study.snapshots, study.standing["margin"])
+    stand = clients_now.standing(study.month_ends, study.standing["margin"])
     served = clients_now.serving(assignments, study.known("staff"), last)
     care = service.care_list(
         clients, waves, last, stand=stand, contact=clients_now.last_days(meetings, "held_on")
@@ -827,11 +827,11 @@ def test_nothing_fails_where_hardly_anybody_is_there(tiny, quick, cutoff):
     ]
     told += [loyalty.recovery(panel), nps.estimates(waves, last)]
     told += [
-        loyalty.by_source(rates, study.spells, study.snapshots),
+        loyalty.by_source(rates, study.spells, study.month_ends),
         contact.words(factors),
         contact.estimates(factors),
     ]
-    told += [free, free_work.margin_by_free_work(requests, study.snapshots), service.lacking({})]
+    told += [free, free_work.margin_by_free_work(requests, study.month_ends), service.lacking({})]
     assert all(result._repr_mimebundle_()["text/plain"] for result in told)
 
 

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from conftest import clients_of
-from retention import judge, open_study
+from retention import open_study
 from retention.claims import ad_spend, size_groups
-from retention.claims.judge import CLAIMS
+from retention.claims.judge import CLAIMS, judge
 from retention.history import held
 from retention.history.opportunities import month_rows
 from retention.history.spells import build_spells

@@ -343,7 +343,7 @@ def publish(out, name: str, cutoff: str, scores: pd.DataFrame, whose: str = "") 
 
 
 def test_the_track_record_counts_what_was_published_and_came_true(study, tmp_path):
-    rows = study.snapshots
+    rows = study.month_ends
     months = sorted(rows.loc[rows["outcome"].isin(["left", "stayed"]), "month"].unique())[-13::3]
     expected = {}
     for month in months:

@@ -20,6 +20,7 @@ from retention.data.prepared import Frames, Made
 from retention.data.schema import SIGNING, TABLES, as_of
 from retention.data.seals import with_states
 from retention.errors import ConfigError, Fault
+from retention.frames import Frames as Offered
 from retention.history import conventions, last_day
 from retention.history.follow_up import follow_up
 from retention.history.grids import build_panel
@@ -37,7 +38,7 @@ from retention.portfolio import standing
 from retention.results import Finding, Findings, Listing, leave_out_below, money_is_in
 from retention.score.cross_section import Described, described
 from retention.score.guards import KEPT, leaky
-from retention.score.scores import raising, scorer, scores, weights
+from retention.score.scores import Risk, raising, scorer, scores, weights
 from retention.score.validation import Judgement, judged
 from retention.settings import Extra, Settings, TableSettings, resolve
 from retention.stats.intervals import NO_REPS, Floats
@@ -46,8 +47,8 @@ from retention.words import say
 Told = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, repr=False)
+class Study(Offered):
     """Checked tables with the settings in force; `cutoff` is the last day observed.
 
     `shared` is the folder that the notebooks of one run share: what costs much is made once there
@@ -210,15 +211,15 @@ class Study:
         return Window(risk.gap, risk.horizon, months)
 
     @cached_property
-    def snapshots(self) -> pd.DataFrame:
+    def month_ends(self) -> pd.DataFrame:
         """Each client at each month's end: `snapshots.build_snapshots`; empty where dates were
-        counted back.
+        counted back. Months count from the year 0; `snapshots` has days.
 
         Without the columns of `leaking`.
         """
-        return self.once("snapshots", lambda: Made({"rows": self._snapshots()})).frames["rows"]
+        return self.once("snapshots", lambda: Made({"rows": self._month_ends()})).frames["rows"]
 
-    def _snapshots(self) -> pd.DataFrame:
+    def _month_ends(self) -> pd.DataFrame:
         begin = self.records_begin or self.spells["start_date"].min()
         frames = self.tables.frames
         tables = frames.scanned() if isinstance(frames, Frames) else dict(frames)
@@ -270,7 +271,7 @@ class Study:
         return waiting(self.tables.frames, months, pd.Timestamp(self.cutoff)).index
 
     @cached_property
-    def risk(self) -> tuple[Judgement, pd.DataFrame, pd.DataFrame]:
+    def risk(self) -> Risk:
         """How well leaving is predicted, what moves the predicted risk, and the scores of who is
         there now.
 
@@ -278,7 +279,7 @@ class Study:
         """
         made = self._scored
         judgement = Judgement(made.frames["predictions"], **made.facts)
-        return judgement, made.frames["weights"], made.frames["scores"]
+        return Risk(judgement, made.frames["weights"], made.frames["scores"])
 
     @property
     def raising(self) -> pd.DataFrame:
@@ -291,14 +292,14 @@ class Study:
 
     def _risk(self) -> Made:
         risk_settings = self.settings.risk
-        judgement = judged(self.snapshots, self.window, risk_settings)
-        way = scorer(self.snapshots, judgement, self.window)
+        judgement = judged(self.month_ends, self.window, risk_settings)
+        way = scorer(self.month_ends, judgement, self.window)
         reps = self.reps_now["rep_id"].fillna("")
         waits = self.waiting
-        table = scores(self.snapshots, self.spells, way, self.settings, self.standing, reps, waits)
+        table = scores(self.month_ends, self.spells, way, self.settings, self.standing, reps, waits)
         facts = {"skills": judgement.skills, "why": judgement.why, "pays_from": judgement.pays_from}
         frames = {"predictions": judgement.predictions, "weights": weights(way), "scores": table}
-        frames["raising"] = raising(self.snapshots, way)
+        frames["raising"] = raising(self.month_ends, way)
         return Made(frames, facts)
 
     @cached_property

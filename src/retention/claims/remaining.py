@@ -10,11 +10,13 @@ from retention.claims.term_curves import term_group, term_name
 from retention.history.follow_up import follow_up
 from retention.stats import curves
 from retention.stats.curves import MIN_AT_RISK
+from retention.stats.intervals import share_limits
 from retention.stats.outcomes import Outcome
 from retention.words import Said, say
 
 MONTH = 12
 AGES = (3, 6, 12, 18, 24, 36)  # months of service at which cohorts are counted
+COHORTS = ["row", "column", "month", "clients", "value", "low", "high", "text"]
 COLUMNS = ["group", "month", "survival", "low", "high", "followed"]
 
 
@@ -70,12 +72,12 @@ def remaining_words(shares: pd.DataFrame) -> Said:
 
 def cohorts(spells: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
     """Of the clients signed in each half-year, the share still there after so many months: `row,
-    column` (in words), `month, clients, value, text`, the oldest first.
+    column` (in words), `month, clients, value, low, high, text`, the oldest first.
 
-    A share stands where every client of the cohort could have been there so long. Clients who were
-    there when the records began are in none.
+    Intervals: 95 %, Wilson's or by the rep at signing, the wider. A share stands where every client
+    of the cohort could have been there so long. Clients who were there when the records began are
+    in none.
     """
-    names = ["row", "column", "month", "clients", "value", "text"]
     signed = spells[spells["entry_months"] == 0]
     half = signed["start_date"].dt.year * 2 + (signed["start_date"].dt.month > 6)
     rows = []
@@ -87,10 +89,20 @@ def cohorts(spells: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
             if (part["start_date"] + pd.DateOffset(months=month) > cutoff).any():
                 break
             ends = part["end_date"].fillna(pd.Timestamp.max)
-            share = float((ends > part["start_date"] + pd.DateOffset(months=month)).mean())
+            there = ends > part["start_date"] + pd.DateOffset(months=month)
+            share = float(there.mean())
+            limits = share_limits(there, _first_rep(part))
             column = say("contract_term.cohort.month", month=month)
-            rows.append([name, column, month, len(part), share, f"{share:.0%}"])
-    return pd.DataFrame(rows, columns=names)
+            rows.append([name, column, month, len(part), share, *limits, f"{share:.0%}"])
+    return pd.DataFrame(rows, columns=COHORTS)
+
+
+def _first_rep(spells: pd.DataFrame) -> np.ndarray | None:
+    """Who was in charge as each engagement began, (n,); None where nobody knows."""
+    if "reps" not in spells:
+        return None
+    names = [spans[0][1] if spans else "" for spans in spells["reps"]]
+    return np.array(names, dtype=object)
 
 
 def cohort_words(frame: pd.DataFrame) -> Said:

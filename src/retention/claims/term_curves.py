@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from retention.claims.contract_term import ARMS, FIXED, MONTHLY, arms
-from retention.contrast import MIN_EVENTS_GROUP, Z95
+from retention.contrast import MIN_EVENTS_GROUP
 from retention.history.follow_up import follow_up
 from retention.history.spells import CLIENT, KINDS
 from retention.numbers import between, quantity
@@ -220,10 +220,9 @@ def _normal(
     """A mean with its interval by client or by rep, the wider; none where a part has fewer than ten
     ends.
     """
-    enough = min(part.ended for part in parts) >= MIN_EVENTS_GROUP
-    half = max(Z95 * se, outcomes.spread_by_rep(parts, of).reach(0.975)) if enough else math.nan
+    values = curves.wider_limits(value, se, parts, of)
     counts = (sum(part.seen for part in parts), sum(part.ended for part in parts))
-    return Estimate.of("A1", name, group, (value, value - half, value + half), "months", counts)
+    return Estimate.of("A1", name, group, values, "months", counts)
 
 
 def hazard_by_month(spells: pd.DataFrame, last: int = 36) -> pd.DataFrame:

@@ -86,7 +86,7 @@ def care_of(study: Any) -> Care:
     return Care(
         clients=clients_now.present(study.panel, pd.Timestamp(study.cutoff)),
         waves=nps.waves(study.known("surveys"), study.settings.scales.nps),
-        stand=clients_now.standing(study.snapshots, study.standing["margin"]),
+        stand=clients_now.standing(study.month_ends, study.standing["margin"]),
         asked=service.last_asked(study.spells, study.known("leads")),
         meetings=meetings,
         seen=clients_now.last_days(meetings, "held_on"),
@@ -99,4 +99,4 @@ def desk_of(study: Any) -> Desk:
     contracts = {} if study.contracts is None else {"contracts": study.contracts}
     tables = {**study.tables.frames, **contracts}
     book = Book(study.spells, tables, study.settings, last)
-    return Desk(book, study.risk[2], care_of(study), study.raising)
+    return Desk(book, study.risk.scores, care_of(study), study.raising)

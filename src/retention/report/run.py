@@ -200,13 +200,23 @@ def unnamed(error: RetentionError, options: Options) -> RetentionError:
 
 
 def _chosen(wanted: tuple[str, ...]) -> list[Path]:
-    """The notebooks to run, by number or name; all of them where none is named."""
+    """The notebooks to run, by number or name; where none is named, all but those that run only
+    when asked for.
+    """
     paths = sorted((project_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     known = {key: path for path in paths for key in (path.stem, path.stem[:2])}
     if unknown := [name for name in wanted if name not in known]:
         names = ", ".join(path.stem for path in paths)
         raise ConfigError(say("report.run.no_notebook", unknown=", ".join(unknown), names=names))
-    return sorted({known[name] for name in wanted}) if wanted else paths
+    if wanted:
+        return sorted({known[name] for name in wanted})
+    return [path for path in paths if not when_asked(path)]
+
+
+def when_asked(notebook: Path) -> bool:
+    """Whether a notebook says of itself that it runs only when asked for by name."""
+    about = json.loads(notebook.read_text("utf-8"))["metadata"]
+    return about.get("retention", {}).get("runs") == "when asked"
 
 
 def _about(study: Study, notebooks: list[Path], key: bytes, out: Path) -> dict[str, Any]:

@@ -180,6 +180,15 @@ class Prepared(TransformerMixin, BaseEstimator):
 
     scikit-learn's transformers give the same and take four times as long, most of the cost of a
     model refitted often.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> X, y = study.examples()
+    >>> model = make_pipeline(retention.Prepared(), LogisticRegression(C=0.01)).fit(X, y)
+    >>> model.predict_proba(X).shape[1]
+    2
     """
 
     def fit(self, rows: pd.DataFrame, y: Any = None) -> Self:
@@ -282,7 +291,7 @@ def _calibration(predicted: pd.DataFrame) -> tuple[float, float]:
 
 class Rule(ClassifierMixin, BaseEstimator):
     """A simple rule: the share of each group that left, in training; `columns` make the groups,
-    none makes one.
+    none makes one. A scikit-learn classifier, on month's ends or on `study.examples()`.
 
     Groups are nested: each further column divides those of the columns before it, and a small group
     is shrunk towards the share of the one that it is part of (partial pooling).
@@ -292,7 +301,12 @@ class Rule(ClassifierMixin, BaseEstimator):
         self.columns = columns
 
     def fit(self, rows: pd.DataFrame, y: Any = None) -> Self:
-        """Count who left in each group, the larger ones first. `y`: rows["left"]."""
+        """Count who left in each group, the larger ones first. `y` (n,): 1 for who left; by default
+        rows["left"].
+        """
+        if y is not None:
+            left = np.asarray(y).astype(int)
+            rows = rows.assign(left=left)
         mean = rows["left"].mean()
         self.share_ = float(mean)
         self.shares_: list[pd.Series] = []

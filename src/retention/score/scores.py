@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,6 +36,16 @@ Z95 = 1.96
 DRAWN, SEED = 8, 1  # other clients whose features are tried in a client's place
 REASONS, LEAST_REASON = 3, 0.10  # shown at most; log-odds under which a theme is no reason
 SIGNING_THEME = "signing"
+
+
+class Risk(NamedTuple):
+    """How well leaving is predicted (`judgement`), what moves the predicted risk (`weights`), and
+    the scores of who is there now (`scores`).
+    """
+
+    judgement: Judgement
+    weights: pd.DataFrame
+    scores: pd.DataFrame
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 
 from retention.history.snapshots import BLOCK, WORTH, known, splits
 from retention.history.window import Window
@@ -22,7 +24,6 @@ from retention.score.model import (
     MIN_EVENTS,
     RULES,
     RiskModel,
-    Rule,
     distinct_leavers,
     offered_rules,
 )
@@ -35,13 +36,16 @@ from retention.words import Said, say, together
 ENOUGH, YEAR = 1000, 12
 
 
-def predict(rows: pd.DataFrame, window: Window, *, unseen: bool = False) -> pd.DataFrame:
+def predict(
+    rows: pd.DataFrame, window: Window, *, unseen: bool = False, model: Any = None
+) -> pd.DataFrame:
     """The predicted risks of every month that could be predicted, a column for each way.
 
     Columns: `client_id, month, left, exit_possible, worth_a_month`, then the ways by id: the model
-    and the simple rules. Each is fitted anew for every block of months on what was known by then;
-    with `unseen`, on other clients, in blocks twice as long. Empty where too few left before any
-    block. Where very many left, only the last blocks are predicted (`_blocks`).
+    (ours, or the `model` given, which takes whole rows) and the simple rules. Each is fitted anew
+    for every block of months on what was known by then; with `unseen`, on other clients, in blocks
+    twice as long. Empty where too few left before any block. Where very many left, only the last
+    blocks are predicted (`_blocks`).
     """
     rows = known(rows)
     block = BLOCK * (1 + unseen)
@@ -53,7 +57,8 @@ def predict(rows: pd.DataFrame, window: Window, *, unseen: bool = False) -> pd.D
         ahead = rows[test]
         if distinct_leavers(learned) < MIN_EVENTS:
             continue
-        offered: dict[str, RiskModel | Rule] = {MODEL: RiskModel(window), **offered_rules(rows)}
+        chosen = RiskModel(window) if model is None else clone(model)
+        offered: dict[str, Any] = {MODEL: chosen, **offered_rules(rows)}
         risks = {name: way.fit(learned).predict_proba(ahead)[:, 1] for name, way in offered.items()}
         about = ahead[list(parts[0].columns)]
         parts.append(about.assign(**risks))

@@ -13,16 +13,16 @@ every function here to R, and to lifelines and statsmodels where those are right
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from retention.contrast import NO_SPREAD
+from retention.contrast import MIN_EVENTS_GROUP, NO_SPREAD, Z95
 from retention.stats.intervals import wilson
-from retention.stats.outcomes import Floats, Outcome, event_table, spread_by_rep
+from retention.stats.outcomes import Counts, Floats, Outcome, event_table, spread_by_rep
 
 MIN_AT_RISK = 10  # METHODS 6: a curve starts where at least ten clients are at risk
 CURVE = ["month", "at_risk", "ended", "survival", "se", "low", "high"]
@@ -136,6 +136,35 @@ def restricted_mean(outcome: Outcome, horizon: float) -> tuple[float, float]:
     variance = np.sum(left[inside] ** 2 * d[inside] / risk)
     se = float(np.sqrt(variance))
     return float(areas.sum()), se
+
+
+def mean_within(outcome: Outcome, horizon: int) -> list[float]:
+    """Mean months of service within `horizon` with its 95 % interval, by client or by rep, the
+    wider; no limits where fewer than ten ends are counted.
+    """
+    mean, se = restricted_mean(outcome, horizon)
+    early = outcome.within(horizon)
+
+    def of(counts: Counts) -> Floats:
+        return counts.mean(horizon)
+
+    return wider_limits(mean, se, [early], of)
+
+
+def wider_limits(
+    value: float, se: float, parts: Sequence[Outcome], of: Callable[..., Floats]
+) -> list[float]:
+    """A value with its 95 % limits, from its standard error by client or by leaving out reps, the
+    wider.
+
+    `of` makes it from the counts of each of the `parts`; NaN for limits where a part has fewer than
+    ten ends.
+    """
+    half = math.nan
+    if min(part.ended for part in parts) >= MIN_EVENTS_GROUP:
+        reach = spread_by_rep(parts, of).reach(0.975)
+        half = max(Z95 * se, float(reach))
+    return [value, value - half, value + half]
 
 
 def hazards(outcome: Outcome, last: int) -> pd.DataFrame:

@@ -43,12 +43,12 @@ def known_before(study: Any) -> pd.DataFrame:
     """A row a client and month's end: `client_id, month`, `BEFORE` and `CONTROLS`; no rows where
     there are no dates.
     """
-    snapshots = study.snapshots
+    snapshots = study.month_ends
     columns = ["client_id", "month", *BEFORE, "late_3"]
     if snapshots.empty:
         return pd.DataFrame(columns=[*columns, "nps_earlier"])
     key = ["client_id", "month"]
-    predicted = study.risk[0].predictions
+    predicted = study.risk.judgement.predictions
     risk = predicted.reindex(columns=[*key, MODEL]).rename(columns={MODEL: "risk"})
     risk = risk.astype({"client_id": snapshots["client_id"].dtype, "month": "int64"})
     rows = snapshots.merge(risk.drop_duplicates(key), on=key, how="left")

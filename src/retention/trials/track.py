@@ -89,7 +89,7 @@ class Record:
 
 def record(study: Any, out: Path) -> Record:
     """The track record in an output folder, as far as the outcomes are known in these data."""
-    rows = known(study.snapshots) if len(study.snapshots) else study.snapshots
+    rows = known(study.month_ends) if len(study.month_ends) else study.month_ends
     runs: list[Run] = []
     left_out: dict[str, list[str]] = {}
     last = pd.Timestamp(study.cutoff)

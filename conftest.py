@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "tests"))
 HOSTILE = "<script>document.title = 'owned'</script>"
 
 
@@ -66,6 +66,21 @@ def sample_study():
     from retention import open_study
 
     return open_study(str(ROOT / "data" / "sample"))
+
+
+@pytest.fixture(autouse=True)
+def examples_ask_the_sample(request):
+    """An example in a docstring that asks a study asks the sample, in the project's folder."""
+    item = request.node
+    if not isinstance(item, pytest.DoctestItem):
+        return
+    sources = "".join(example.source for example in item.dtest.examples)
+    if "study" not in sources:
+        return
+    import retention
+
+    request.getfixturevalue("monkeypatch").chdir(ROOT)
+    item.dtest.globs |= {"retention": retention, "study": request.getfixturevalue("sample_study")}
 
 
 @pytest.fixture(scope="session")
