@@ -67,7 +67,7 @@ def test_the_published_folder_is_as_designed(out):
     written = {f"{page}.html" for page in pages} | {f"notebooks/{page}.ipynb" for page in pages}
     told = {"results.json", "changes.json", "run.json", "run.log"}
     lists = {name for name in names if name.startswith("lists/")}
-    assert len(pages) == 9 and names - lists == written | told | {
+    assert len(pages) == 10 and names - lists == written | told | {
         "index.html",
         "actions.html",
         "glossary.html",

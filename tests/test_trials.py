@@ -5,6 +5,7 @@ record.
 import itertools
 import json
 from datetime import date
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import clients_of
-from retention.data.seals import broken_seals, seal_of
+from retention.data.seals import broken_seals, seal_of, with_states
 from retention.errors import ConfigError
 from retention.history.spells import build_spells
 from retention.history.trials import ACT, WAIT, drawn, running, waiting
@@ -27,8 +28,9 @@ from retention.stats.rerandomised import effect
 from retention.study import open_study
 from retention.trials import front, ledger, track
 from retention.trials.draw import TRIABLE, Asked, arms, draw, strata
-from retention.trials.judged import Trial, trials, word
-from retention.trials.outcomes import outcomes
+from retention.trials.draw import pool as pool_of
+from retention.trials.judged import Trial, table, trials, word
+from retention.trials.outcomes import changed, outcomes
 from retention.trials.planning import planned
 from retention.trials.size import needed, over, power
 
@@ -84,6 +86,9 @@ def test_a_draw_that_was_changed_added_to_or_cut_is_noticed(tmp_path):
         whole.drop(index=range(12)),
         pd.concat([whole, whole.head(1).assign(client_id="new")], ignore_index=True),
         whole.assign(predicted=whole["predicted"] + 0.1),
+        whole.assign(planned=whole["planned"] - 4),
+        whole.assign(horizon_months=whole["horizon_months"] - 3),
+        whole.assign(smallest=0.5),
     ]
     for rows in changed:
         rows.to_csv(path, index=False)
@@ -127,8 +132,8 @@ def test_who_waits_is_on_no_list_until_the_trial_is_over():
     tables = {"clients": clients, "trials": rows}
     desk = Desk(Book(spells, tables, Settings(), CUTOFF), scores)
     lists = registry.made(desk)
-    table = actions.actions(decision.decide(desk.book.rows, lists), lists, desk)
-    do = dict(zip(table["client_id"], table["do"], strict=True))
+    listed = actions.actions(decision.decide(desk.book.rows, lists), lists, desk)
+    do = dict(zip(listed["client_id"], listed["do"], strict=True))
     assert do["A"] == "wait" and do["B"] == do["C"] != "wait"
     assert "A" not in set(lists["save"]["client_id"])
 
@@ -172,8 +177,6 @@ def test_by_hand_on_eight_clients():
     # s: 0 of 2 against 1 of 2; t: 1 of 2 against 2 of 2; the mean of the strata: - 1/2
     assert made.fewer_left.theta == pytest.approx(-0.5)
     assert made.left(ACT) == (1, 4) and made.left(WAIT) == (3, 4)
-    from retention.trials.judged import table
-
     row = table((made,)).iloc[0]
     assert (row["acted_on"], row["waiting_acted_on"]) == (0.75, 0.25)
 
@@ -199,6 +202,71 @@ def test_the_p_value_is_that_of_all_36_draws_counted_out():
     seen = far((rows["arm"] == ACT).to_numpy(float))
     exact = np.mean(np.array(every) >= seen * (1 - 1e-9))
     assert made.fewer_left.p_value(0.0) == pytest.approx(exact, abs=0.03)
+
+
+def study_of_eight(seal: bool = True) -> SimpleNamespace:
+    """Eight clients drawn for calls on 31 Jan 2025; each leaves 100 a month but h, at a loss."""
+    ends = {"b": "2025-05-02", "c": "2025-02-28", "d": "2025-04-30", "e": "2025-09-30"}
+    rows = [(name, "2023-01-01", ends.get(name), 1, "client") for name in "abcdefgh"]
+    clients = clients_of(rows, ("end_initiator",))
+    whose = clients["end_initiator"].where(clients["end_date"].notna())
+    whose = whose.mask(clients["client_id"] == "d", "agency")
+    clients = clients.assign(end_initiator=whose)
+    drawn_rows = draw(pool(8).assign(client_id=list("abcdefgh")), asked(8), DAY)
+    drawn_rows = drawn_rows.assign(arm=[ACT, ACT, WAIT, WAIT] * 2, stratum=["s"] * 4 + ["t"] * 4)
+    drawn_rows = drawn_rows.assign(seal=seal_of(drawn_rows, 1))
+    if not seal:
+        drawn_rows = drawn_rows.assign(planned=4)
+    done = pd.to_datetime(["2025-02-10", "2025-03-01", "2025-02-10", "2025-08-30"])
+    acted = pd.DataFrame({"client_id": list("aagf"), "done_on": done})
+    acted = acted.assign(action=["save", "collect", "save", "save"], cost=[50.0, 70.0, 20.0, 50.0])
+    months = pd.DataFrame({"client_id": list("abcdefgh"), "month": 2025 * 12, "fee": 200.0})
+    margin = [100.0] * 7 + [-50.0]
+    tables = with_states({"trials": drawn_rows, "actions": acted})
+    return SimpleNamespace(
+        settings=Settings(),
+        cutoff=CUTOFF.date(),
+        spells=build_spells(clients, cutoff=CUTOFF.date(), records_begin=None),
+        money=months.assign(margin=margin),
+        known=tables.get,
+    )
+
+
+def test_every_number_of_eight_clients_by_hand():
+    rows = outcomes(study_of_eight()).set_index("client_id")
+    assert rows["over"].all() and rows["known"].all()  # 31 Jul has passed
+    # b left on 2 May and c on 28 Feb; d was let go, e left after the six months
+    assert rows.index[rows["churned"] == 1].tolist() == ["b", "c"]
+    days = {"a": 181, "b": 91, "c": 28, "d": 89, "e": 181, "f": 181, "g": 181, "h": 181}
+    assert rows["months"].to_dict() == pytest.approx({k: 12 * v / 365.25 for k, v in days.items()})
+    # a was called and asked for its debt, g was called though it waits, f after the six months
+    assert rows.index[rows["done"]].tolist() == ["a", "g"]
+    assert rows["cost"].tolist() == [50, 0, 0, 0, 0, 0, 20, 0]
+    assert rows.loc["a", "money"] == pytest.approx(100 * 12 * 181 / 365.25 - 50)
+    assert rows.loc["h", "money"] == pytest.approx(-50 * 12 * 181 / 365.25)
+    made = trials(rows.reset_index())
+    row = table(made).iloc[0]
+    assert (row["drawn"], row["planned"], row["through"]) == (8, 8, 8)
+    assert (row["left_of_acted"], row["left_of_waiting"]) == ("1 of 4", "1 of 4")
+    assert (row["acted_on"], row["waiting_acted_on"]) == (0.25, 0.25)
+    assert word(made[0]) == "unclear"
+    answer = front.answer(made, front.decisions(made))
+    assert answer.title == "Nobody can tell yet whether acting on clients at risk keeps clients."
+    assert "within 6 months 1 of 4 acted on left, 1 of 4 who waited" in answer.evidence
+    assert answer.do.startswith("Try acting on clients at risk again, with more clients.")
+    assert [found.estimate for found in front.estimates(made).rows][1:] == pytest.approx(
+        [made[0].effect("months").theta, made[0].effect("money").theta]
+    )
+
+
+def test_a_draw_that_was_changed_counts_no_more_and_is_told_while_its_clients_still_wait():
+    study = study_of_eight(seal=False)
+    assert outcomes(study).empty and changed(study) == ["calls"]
+    told = front.warnings((), changed(study)).items[0]
+    assert told.kind == "warning" and "“calls” were changed after the draw" in told.text
+    held = waiting({"trials": study.known("trials")}, 6, DAY)
+    assert sorted(held.index) == list("cdgh")
+    assert changed(study_of_eight()) == []
 
 
 # The verdict
@@ -305,9 +373,16 @@ def test_plans_and_lists_of_a_study(study):
     desk = desk_of(study)
     lists = registry.made(desk)
     waits = set(desk.book.waiting.index) & set(desk.book.rows["client_id"])
-    table = actions.actions(decision.decide(desk.book.rows, lists), lists, desk)
-    do = dict(zip(table["client_id"], table["do"], strict=True))
+    busy = set(running(drawn(study.tables.frames, 6), pd.Timestamp(study.cutoff))["client_id"])
+    assert all(busy.isdisjoint(pool_of(study, name, 6).rows["client_id"]) for name in TRIABLE)
+    contact = study.risk[2].set_index("client_id")["contact"]
+    assert set(contact.index[contact == "wait"]) == waits & set(contact.index)
+    listed = actions.actions(decision.decide(desk.book.rows, lists), lists, desk)
+    do = dict(zip(listed["client_id"], listed["do"], strict=True))
     assert waits and all(do[client] in ("wait", *registry.PARTED) for client in waits)
+    held = listed[listed["do"] == "wait"]
+    owing = held["client_id"].isin(lists["collect"]["client_id"])
+    assert set(held.loc[~owing, "due_this_week"]) == {"no"} and set(held.loc[~owing, "due"]) == {""}
 
 
 def test_without_trials_and_actions_one_sentence_says_so():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from retention.answers import Answer
-from retention.numbers import with_interval
+from retention.numbers import number, with_interval
 from retention.results import Estimate, Estimates, Finding, Findings
 from retention.trials.draw import TRIABLE
 from retention.trials.judged import Trial, word
@@ -88,7 +88,8 @@ def answer(made: tuple[Trial, ...], rows: pd.DataFrame) -> Answer:
     if made:
         trial = made[-1]
         numbers = {"through": len(trial.counted), "planned": trial.planned}
-        title = say("what_helped.answer.running", **numbers)
+        action = say(f"what_helped.acting.{trial.list}")
+        title = say("what_helped.answer.running", action=action, **numbers)
         return Answer(ROW, title, say("what_helped.answer.why_wait"), _do(rows))
     return Answer(ROW, say("what_helped.answer.none"), say("what_helped.answer.how"), _do(rows))
 
@@ -112,8 +113,7 @@ def _evidence(trial: Trial) -> str:
         waited=waited,
         of_waiting=of_waiting,
         months=trial.horizon,
-        low=limits[0],
-        high=limits[1],
+        interval=f"{number(limits[0], '.0f')} to {number(limits[1], '.0f')}",
     )
 
 
@@ -123,7 +123,7 @@ def _do(rows: pd.DataFrame) -> str:
     for name in ("go_on", "too_dear", "stop", "again", "wait", NO_TRIAL):
         mine = rows.loc[rows["to_do"] == name, "list"]
         if len(mine):
-            lists = ", ".join(say(f"lists.action.{of}") for of in mine)
+            lists = ", ".join(say(f"what_helped.acting.{of}") for of in mine)
             parts.append(say(f"what_helped.do.{name}", lists=lists))
     return " ".join(parts)
 

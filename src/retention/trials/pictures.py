@@ -15,7 +15,10 @@ def kept_title(points: pd.DataFrame) -> Said:
     if points.empty:
         return say("what_helped.chart.nothing")
     last = points.iloc[-1]
-    return say("what_helped.chart.title", trial=last["name"], kept=last["estimate"])
+    kept = last["estimate"]
+    if kept < 0:
+        return say("what_helped.chart.title_lost", trial=last["name"], lost=-kept)
+    return say("what_helped.chart.title", trial=last["name"], kept=kept)
 
 
 def kept_words(points: pd.DataFrame) -> Said:

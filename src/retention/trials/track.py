@@ -17,7 +17,7 @@ from retention.history.snapshots import known, last_month
 from retention.results import Estimate, Estimates, Finding
 from retention.runs import SCORES, about, as_sealed, earlier
 from retention.settings import project_root
-from retention.words import say
+from retention.words import Said, say, together
 
 ROW = "E2"
 LEVEL = 0.95
@@ -158,7 +158,7 @@ def table(made: Record) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "left_named", "left_unnamed", "code"])
 
 
-def together(made: Record) -> Estimates:
+def overall(made: Record) -> Estimates:
     """Of all earlier runs together: those who left over those predicted, with its interval, and
     the lift.
 
@@ -187,10 +187,10 @@ def words(made: Record) -> Finding:
         say(f"what_helped.track.left_out.{why}", n=len(names), runs=", ".join(names))
         for why, names in made.left_out.items()
     ]
-    return Finding(ROW, " ".join(parts))
+    return Finding(ROW, together(*parts))
 
 
-def _lead(made: Record) -> str:
+def _lead(made: Record) -> Said:
     if not made.runs:
         return say("what_helped.track.none")
     expected = sum(run.expected for run in made.runs)
