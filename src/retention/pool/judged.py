@@ -152,7 +152,7 @@ def _ahead(claim: Claim, rows: Sequence[Row], pooled: Pooled | None) -> Contrast
 
 
 def groups_of(rows: Sequence[Row]) -> list[Group]:
-    """The rows by the kinds of agency that the plan states, those with any."""
+    """The rows by the kinds of agency that the plan states, those with some and not with all."""
     found = []
     for by, cuts in GROUPS.items():
         for place in range(len(cuts) + 1):
@@ -162,7 +162,7 @@ def groups_of(rows: Sequence[Row]) -> list[Group]:
         own = tuple(row for row in rows if row[0].shared.contracts == known)
         name = say("pool.group.contracts" if known else "pool.group.no_contracts")
         found.append(Group("contracts", name, own, pooled_of(own)))
-    return [group for group in found if group.rows]
+    return [group for group in found if group.rows and len(group.rows) < len(rows)]
 
 
 def _place(agency: Agency, by: str, cuts: Sequence[float]) -> int:

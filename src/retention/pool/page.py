@@ -19,7 +19,7 @@ from retention.report.templating import write
 from retention.results import MARKS, NOT_ENOUGH, Listing, badge, to_json, verdict_class
 from retention.show.forest import AGENCY, MEAN, NEXT, plot_forest, plot_funnel_of_studies
 from retention.show.picture import Picture
-from retention.words import Said, say
+from retention.words import Said, say, together
 
 SCHEMA = 1
 FILE = "pooled.json"
@@ -124,7 +124,7 @@ def section(each: Over) -> Section:
     """The words, pictures and tables of a claim."""
     return Section(
         each,
-        each.average.answer or each.claim.question,
+        each.average.answer if each.pooled else each.claim.question,
         evidence(each),
         tuple(sentences(each)),
         _html(forest(each)),
@@ -196,12 +196,13 @@ def forest(each: Over) -> Picture:
     ax = plot_forest(rows, 1.0 if ratio else 0.0, claim.published, ratio=ratio)
     own = rows[rows["kind"] == AGENCY]
     least, most = (quantity(value, claim.scale) for value in own["estimate"].iloc[[-1, 0]])
-    alt = say("pool.forest.alt", n=len(own), low=least, high=most)
-    key = "pool.forest.published" if claim.published else "pool.forest.caption"
-    given = {"published": claim.published} if claim.published else {}
+    key = "pool.forest.alt_with_mean" if each.pooled else "pool.forest.alt"
+    alt = say(key, n=len(own), low=least, high=most)
+    drawn = say("pool.forest.caption" if each.pooled else "pool.forest.each")
+    study = say("pool.forest.published", published=claim.published) if claim.published else ""
     told = say("pool.forest.title", n=len(own), low=least, high=most)
     data = rows.drop(columns=["kind", "clients"])
-    return Picture(ax, alt, say(key, **given), told, data)
+    return Picture(ax, alt, together(drawn, study), told, data)
 
 
 def funnel(each: Over) -> Picture | None:
@@ -219,6 +220,8 @@ def funnel(each: Over) -> Picture | None:
 
 def listing_of_groups(each: Over) -> Listing | None:
     """What groups of agencies say, where there are some to set beside each other."""
+    if not each.groups:
+        return None
     rows = []
     for group in each.groups:
         told = say("pool.group.described")
