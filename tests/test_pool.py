@@ -160,6 +160,8 @@ def test_the_page_of_twelve_agencies(tmp_path):
     assert "the study says 2" in text and "The next agency" in text
     assert "1 agency is not taken together with the others." in text
     assert re.search(r"\d+ to \d+ clients", text) and "Still a client after 12 months" in text
+    question = CLAIMS["A7"].question
+    assert "Claims that could not be put together" in text and question in text
     assert "nan" not in text.lower() and not re.search(r"(src|href)=\"(https?:)?//", html)
 
 

@@ -186,12 +186,15 @@ def test_no_name_or_id_of_the_source_is_in_the_file(shared_report):
     assert {row.id for row in found.claims} == set(CLAIMS)
     text = json.dumps(found.payload())
     told = texts_of(found.payload())
+    ours = json.dumps(schema())  # the study's own words are no secret of an agency's
     for path in (shared_report / "data").glob("*.csv"):
         table = pd.read_csv(path, dtype=str).fillna("")
         values = {value for column in table for value in table[column]}
         words = {value for value in values if value and not NUMBERS.match(value)}
         assert not words & told, path.name
-        assert not [value for value in words if len(value) > 3 and value in text], path.name
+        assert not [
+            value for value in words if len(value) > 3 and value in text and value not in ours
+        ], path.name
     about = json.loads((shared_report / "out" / "latest" / "run.json").read_text())
     for secret in (about["whose"], about["cutoff"], about["run_id"], *about["data"].values()):
         assert secret not in text

@@ -94,9 +94,10 @@ def pooled_of(rows: Sequence[Row]) -> Pooled | None:
 
 
 def over_all(agencies: Sequence[Agency]) -> list[Over]:
-    """Every claim that some agency has, in the order of the plan."""
-    found = [over(claim, agencies) for claim in CLAIMS.values()]
-    return [each for each in found if each.rows]
+    """Every claim, in the order of the plan; without rows where no agency could be set beside
+    others.
+    """
+    return [over(claim, agencies) for claim in CLAIMS.values()]
 
 
 def over(claim: Claim, agencies: Sequence[Agency]) -> Over:

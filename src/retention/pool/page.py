@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ def write_pool(paths: Sequence[Path], out: Path) -> Path:
     """
     agencies, apart = sifted(read_all(paths))
     refuse_none(agencies)
-    claims = over_all(agencies)
+    every = over_all(agencies)
+    claims = [each for each in every if each.rows]
     refuse_none([agency for each in claims for agency, _ in each.rows])
     others = beside(agencies)
     out.mkdir(parents=True, exist_ok=True)
@@ -49,6 +51,7 @@ def write_pool(paths: Sequence[Path], out: Path) -> Path:
         about=about(agencies),
         apart=listing_of_apart(apart),
         beside=listing_of_beside(others),
+        lacking=_html(listing_of_lacking([each for each in every if not each.rows])),
         agencies=len(agencies),
         file=FILE,
     )
@@ -240,6 +243,21 @@ def listing_of_apart(apart: Sequence[Apart]) -> Listing | None:
     rows = [(each.agency.name, each.why) for each in apart]
     frame = pd.DataFrame(rows, columns=["agency", "set_apart"])
     return Listing(frame, say("pool.apart.caption", n=len(rows)))
+
+
+def listing_of_lacking(claims: Sequence[Over]) -> Listing | None:
+    """The claims that no agency could be set beside others for, with the usual reason; None where
+    there are none.
+    """
+    if not claims:
+        return None
+    rows = []
+    for each in claims:
+        reasons = Counter(apart.why for apart in each.apart)
+        why, _ = reasons.most_common(1)[0]
+        rows.append((each.claim.question, why))
+    frame = pd.DataFrame(rows, columns=["claim", "set_apart"])
+    return Listing(frame, say("pool.lacking.caption"))
 
 
 def listing_of_beside(others: Sequence[Beside]) -> Markup:
