@@ -57,6 +57,7 @@ simulate: .venv/dev-ready
 	$(BIN)/python tests/simulate_liking.py $(ARGS)
 	$(BIN)/python tests/simulate_scores.py $(ARGS)
 	$(BIN)/python tests/simulate_trials.py $(ARGS)
+	$(BIN)/python tests/simulate_pool.py $(ARGS)
 
 fuzz: .venv/dev-ready
 	$(BIN)/python tests/fuzz.py $(ARGS)

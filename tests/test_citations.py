@@ -139,7 +139,7 @@ def test_planted_wrong_citations_are_found():
         )
         == []
     )
-    assert wrong_citations("# METHODS 13") == ["METHODS 13: no 13"]
+    assert wrong_citations("# METHODS 14") == ["METHODS 14: no 14"]
     assert wrong_citations("see METHODS 2 and\nMETHODS 1 and 14") == ["METHODS 1 and 14: no 14"]
     assert wrong_citations("STUDY A11, B8") == ["STUDY A11, B8: no A11", "STUDY A11, B8: no B8"]
     assert wrong_citations("The study says so (row C10).") == ["row C10: no C10"]

@@ -18,6 +18,7 @@ FLOORS = [
     {"lists", "study"},
     {"deliver"},
     {"report", "trials", "analyst"},
+    {"pool"},
     {"cli"},
 ]
 GROUND = FLOORS[0]  # single modules, which may use each other; no circle is allowed anywhere

@@ -383,3 +383,17 @@ def test_notice_is_kept(tables):
 
 def test_a_world_without_extras_is_the_method_as_it_stands():
     assert replace(WORLDS["study"], **PLAIN).promise == 0.0
+
+
+def test_a_field_of_agencies_that_differ(tmp_path):
+    done = CliRunner().invoke(
+        cli,
+        ["sample", "--agencies", "3", "--clients", "60", "--months", "12", "--out", str(tmp_path)],
+    )
+    assert done.exit_code == 0, done.output
+    folders = sorted(tmp_path.iterdir())
+    assert [folder.name for folder in folders] == ["agency-01", "agency-02", "agency-03"]
+    truths = [json.loads((folder / "truth.json").read_text()) for folder in folders]
+    effects = {truth["world"]["contract"] for truth in truths}
+    assert len(effects) == 3
+    assert all((folder / "retention.toml").is_file() for folder in folders)

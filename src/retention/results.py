@@ -233,6 +233,25 @@ class Checks:
 
 
 @dataclass(frozen=True)
+class Among:
+    """What other agencies say together of a claim, on its own scale, and one's own estimate drawn
+    towards them; intervals of 95 %, NaN where one's own data give no estimate.
+    """
+
+    agencies: int
+    clients: int
+    verdict: str
+    next_verdict: str
+    estimate: float
+    interval: tuple[float, float]
+    next_one: tuple[float, float]
+    own: float
+    own_interval: tuple[float, float]
+    sentence: str
+    short: str
+
+
+@dataclass(frozen=True)
 class Verdict:
     """A judged claim: the verdict word, why, the estimate with its interval, and what the data
     could have shown.
@@ -272,6 +291,7 @@ class Verdict:
     advice: str = ""
     page: str = ""
     checks: tuple[Checks, ...] = ()
+    among: Among | None = None
 
     @property
     def words(self) -> str:

@@ -25,6 +25,8 @@ ABOUT = say("claims.qualifier.about_as_claimed")
 SMALLER = say("claims.qualifier.smaller")
 REVERSED = say("claims.qualifier.reversed")
 TOO_SMALL = say("claims.qualifier.too_small")
+# what of a claim says how it is judged
+RULE = ("id", "estimand", "scale", "direction", "smallest", "level", "published", "band")
 PRIOR_SD = 0.5  # Wakefield's approximate Bayes factor, on the log scale: METHODS 1
 
 
@@ -51,6 +53,11 @@ class Claim:
     words: Mapping[str, str] = field(default_factory=dict)
     answer: Mapping[str, str] = field(default_factory=dict)
     advice: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def estimand_hash(self) -> str:
+        """A short hash of what is estimated, and on which scale."""
+        return _hash_of([self.estimand, self.scale, self.direction])
 
     @property
     def sign(self) -> int:
@@ -100,8 +107,18 @@ def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def plan_hash(claims: Mapping[str, Claim]) -> str:
     """A short hash of every claim and rule in force: the same plan, the same hash."""
-    all_claims = [asdict(claim) for claim in claims.values()]
-    text = json.dumps(all_claims, sort_keys=True, default=list)
+    return _hash_of([asdict(claim) for claim in claims.values()])
+
+
+def rules_hash(claims: Iterable[Claim]) -> str:
+    """A short hash of what these claims estimate and how they are judged, however they are
+    worded.
+    """
+    return _hash_of([{name: getattr(claim, name) for name in RULE} for claim in claims])
+
+
+def _hash_of(what: Any) -> str:
+    text = json.dumps(what, sort_keys=True, default=list)
     digest = hashlib.sha256(text.encode())
     return digest.hexdigest()[:16]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from typing import Any, Protocol
@@ -17,11 +17,12 @@ from typing import Any, Protocol
 import pandas as pd
 
 from retention import claims as room
+from retention.claims.among import among
 from retention.claims.judge import CLAIMS, Claim, judge, sensitivity_table
 from retention.contrast import Contrast
 from retention.history.panel import Panel
 from retention.results import Finding, Verdict
-from retention.settings import Extra, Settings
+from retention.settings import Extra, FieldOfClaim, Settings
 
 
 class Studied(Protocol):
@@ -64,11 +65,14 @@ class Ways:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with the ways it was computed; shows itself as its verdict."""
+    """A claim with the ways it was computed, and what `others` say of it; shows itself as its
+    verdict.
+    """
 
     claim: Claim
     ways: Ways
     caveats: tuple[str, ...] = ()
+    others: FieldOfClaim | None = None
 
     @property
     def primary(self) -> Contrast:
@@ -80,9 +84,10 @@ class Judged:
         """The verdict by the rule of METHODS 1."""
         ways = self.ways
         said = (*self.caveats, *ways.caveats)
-        return judge(
+        verdict = judge(
             self.claim, ways.primary, ways.planned, said, ways.missing, ways.opposed, ways.further
         )
+        return replace(verdict, among=among(self.claim, ways.primary, self.others))
 
     @property
     def table(self) -> pd.DataFrame:
@@ -128,4 +133,5 @@ def estimators() -> Mapping[str, Estimator]:
 def judged(name: str, study: Studied) -> Judged:
     """The claim as it stands in the study's data; KeyError where there is no such claim."""
     computed = estimators()[name](study)
-    return Judged(study.claims[name], computed, study.caveats)
+    others = study.settings.others.get(name)
+    return Judged(study.claims[name], computed, study.caveats, others)

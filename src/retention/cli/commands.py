@@ -297,14 +297,22 @@ def crosswalk(data: str, config: str, cutoff: str) -> None:
     show_default=True,
     help="Of the tables.",
 )
+@click.option(
+    "--agencies",
+    type=click.IntRange(1, 200),
+    help="So many agencies that differ, in a folder each.",
+)
 def sample(
-    out: Path, world: str, clients: int, months: int, seed: int, no_lock_in: bool, form: str
+    out: Path, world: str, no_lock_in: bool, agencies: int | None, form: str, **drawn: int
 ) -> None:
     """Write a made-up agency with known effects, its retention.toml and data dictionary."""
-    from retention.sample import WORLDS, write_sample
+    from retention.sample import WORLDS, write_field, write_sample
 
     if world not in WORLDS:
         raise ConfigError(f"There is no world {world!r}. There are: {', '.join(WORLDS)}.")
     truth = replace(WORLDS[world], lock_in=not no_lock_in)
-    write_sample(out, truth, clients=clients, months=months, seed=seed, form=form)
+    if agencies:
+        write_field(out, agencies, truth, form=form, **drawn)
+    else:
+        write_sample(out, truth, form=form, **drawn)
     echo(out)

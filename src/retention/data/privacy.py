@@ -20,7 +20,7 @@ import pandas as pd
 from retention.data import Tables
 from retention.data.schema import TABLES
 from retention.errors import ConfigError
-from retention.settings import Settings, study_plan
+from retention.settings import PoolSettings, Settings, study_plan
 
 KEY, KEY_FILE = "RETENTION_KEY", "RETENTION_KEY_FILE"  # environment variables
 SHORTEST_KEY = 16  # characters
@@ -168,4 +168,4 @@ def without_places(settings: Settings) -> Settings:
         name: how.model_copy(update={"file": "", "sheet": "", "values": plain(name, how.values)})
         for name, how in settings.tables.items()
     }
-    return settings.model_copy(update={"tables": tables})
+    return settings.model_copy(update={"tables": tables, "pool": PoolSettings()})

@@ -68,4 +68,6 @@ def evidence_of(claim: Mapping[str, Any]) -> str:
     parts.append(say("report.head.counts", **counts))
     for check in claim["checks"][:1]:
         parts.append(say("report.head.checks", disagree=check["disagree"], of=check["of"]))
+    if claim.get("among"):
+        parts.append(claim["among"]["short"])
     return " · ".join(parts)

@@ -5,6 +5,7 @@ RETENTION_CUTOFF), `retention.toml`, defaults. An unknown key is an error, so th
 setting never goes unnoticed.
 """
 
+from retention.settings.field import FieldOfClaim, PoolSettings
 from retention.settings.load import OPEN, project_root, resolve
 from retention.settings.plan import LIMITS, Limits, study_plan
 from retention.settings.shape import (
@@ -33,9 +34,11 @@ __all__ = [
     "ClaimChange",
     "DateSettings",
     "Extra",
+    "FieldOfClaim",
     "FileSettings",
     "Limits",
     "PerColumn",
+    "PoolSettings",
     "PrivacySettings",
     "ResultsSettings",
     "RiskSettings",

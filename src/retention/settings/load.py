@@ -12,7 +12,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from retention.errors import ConfigError
-from retention.settings.shape import ANY_NAME, ANY_TABLE, Settings, known_places, where_it_belongs
+from retention.settings.field import read_field
+from retention.settings.shape import (
+    ANY_NAME,
+    ANY_TABLE,
+    OURS,
+    Settings,
+    known_places,
+    where_it_belongs,
+)
 from retention.settings.tables import Source, plausible
 
 SAMPLE = Path("data/sample")
@@ -86,14 +94,21 @@ def _load(path: Path) -> Settings:
     if waits:
         raise ConfigError("\n".join([f"{path.name} is a draft that waits for a person:", *waits]))
     try:
-        # `base` is ours to set; in the file it is as unknown as any other word.
-        given = {"base_" if key == "base" else key: value for key, value in raw.items()}
+        given = {f"{key}_" if key in OURS else key: value for key, value in raw.items()}
         whole = given | {"base": path.parent}
-        return Settings.model_validate(whole)
+        return _with_others(Settings.model_validate(whole))
     except ValidationError as error:
         lines = [_explain(item) for item in error.errors()]
         said = [f"{path.name} has {len(lines)} fault(s):", *lines]
         raise ConfigError("\n".join(said)) from None
+
+
+def _with_others(settings: Settings) -> Settings:
+    """The settings with what the file of `[pool]` says."""
+    if not settings.pool.file:
+        return settings
+    others = read_field(settings.base / settings.pool.file)
+    return settings.model_copy(update={"others": others})
 
 
 def _open(given: Any, place: str = "") -> list[str]:

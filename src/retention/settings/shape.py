@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from retention.settings.field import FieldOfClaim, PoolSettings
 from retention.settings.plan import LIMITS, SECTIONS, Limits, shipped
 from retention.settings.tables import Day, Source, Strict, TableSettings
 
@@ -179,7 +180,9 @@ class PrivacySettings(Strict):
 
 
 class Settings(Strict):
-    """Everything a run can be told about the data; `base` is the folder that paths start from."""
+    """Everything a run can be told about the data; `base` is the folder that paths start from,
+    `others` what the file of `[pool]` says of each claim. A user sets neither.
+    """
 
     confirmed: bool = True
     agency: str = ""
@@ -205,6 +208,8 @@ class Settings(Strict):
     thresholds: dict[str, float] = Field(default_factory=dict)
     portfolio: dict[str, float] = Field(default_factory=dict)
     privacy: PrivacySettings = PrivacySettings()
+    pool: PoolSettings = PoolSettings()
+    others: dict[str, FieldOfClaim] = Field(default_factory=dict)
     base: Path = Path()
 
     @field_validator(*SECTIONS)
@@ -271,6 +276,7 @@ def where_it_belongs(name: str, table: str = "clients") -> str:
     return f"{name} belongs {' or '.join([*top, *under])}."
 
 
+OURS = ("base", "others")  # set here, and in a file as unknown as any other word
 ANY_TABLE = "<table>"
 ANY_NAME = "<name>"
 
@@ -290,7 +296,7 @@ def known_places() -> dict[str, tuple[str, ...]]:
 def _settings_of(model: type[BaseModel], place: str) -> Iterator[tuple[str, str]]:
     """Every setting of a model and of the models in it, with its section."""
     for name, about in model.model_fields.items():
-        if name == "base":
+        if name in OURS:
             continue
         yield name, place
         inside = f"{place}.{name}".lstrip(".")
