@@ -19,8 +19,8 @@ import pandas as pd
 import pytest
 
 from conftest import HOSTILE, ROOT
-from retention.report.templating import SCRIPT
 from retention.results import Estimate, Listing
+from retention.show.templating import SCRIPT
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [

@@ -34,7 +34,7 @@ from retention.show.survival import plot_before, plot_effects, plot_survival
 from retention.stats.funnel import in_order
 from retention.words import fields_of, texts
 
-STYLE = (Path(titles.__file__).parents[1] / "report/templates/style.css").read_text()
+STYLE = (Path(titles.__file__).parents[1] / "show/templates/style.css").read_text()
 MOST_WORDS = 15
 HOSTILE = "<script>alert(1)</script> $x_1$ & \x1b[2J"
 

@@ -26,10 +26,10 @@ from retention.cli import cli, delivery
 from retention.cli.scheduling import MAKERS, timing
 from retention.data.schema import read_list, write_csv
 from retention.deliver import channel, digest, mail
-from retention.deliver.calendars import write_calendars
 from retention.deliver.digest import Front
-from retention.deliver.workbook import write_workbook
 from retention.errors import ConfigError, DeliveryError
+from retention.lists.calendars import write_calendars
+from retention.lists.workbook import write_workbook
 
 CUTOFF = dt.date(2025, 12, 31)
 NASTY = "<b>=1+1</b>"

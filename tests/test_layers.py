@@ -11,20 +11,19 @@ PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 FLOORS = [
     {"errors", "words", "numbers", "results", "answers", "contrast", "settings", "parameters"},
     {"data"},
-    {"sample", "stats", "show", "runs"},
+    {"sample", "stats", "show", "runs", "deliver"},
     {"history"},
     {"claims", "score", "service"},
     {"money", "portfolio", "notices", "frames"},
     {"lists", "study"},
-    {"deliver"},
-    {"report", "trials", "analyst"},
-    {"pool"},
+    {"report", "trials", "analyst", "pool"},
     {"cli"},
 ]
 GROUND = FLOORS[0]  # single modules, which may use each other; no circle is allowed anywhere
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
-# show takes frames: of the package it knows words, and how text and rows are made fit for others
-SHOWING = {"words", "errors", "results", "data"}
+# show takes frames and fills in templates: it knows words and numbers, and how text and rows are
+# made fit for others
+SHOWING = {"words", "errors", "results", "data", "numbers"}
 PUBLISHING = {
     "deliver",
     "errors",
@@ -33,6 +32,7 @@ PUBLISHING = {
     "results",
     "runs",
     "settings",
+    "show",
     "parameters",
     "data",
     "study",

@@ -24,8 +24,8 @@ from retention.errors import ConfigError
 from retention.report import publish
 from retention.report.execute import check_parameters
 from retention.report.run import when_asked
-from retention.report.templating import SCRIPT
 from retention.results import schema
+from retention.show.templating import SCRIPT
 from warm import retention
 
 pytestmark = pytest.mark.slow  # minutes: such files come first, so that no core waits for them

@@ -16,10 +16,10 @@ from retention.contrast import Z95
 from retention.numbers import between, quantity, with_interval
 from retention.pool.judged import Beside, Over, beside, over_all, payload
 from retention.pool.sift import Agency, Apart, read_all, refuse_none, sifted
-from retention.report.templating import write
 from retention.results import MARKS, NOT_ENOUGH, Listing, badge, to_json, verdict_class
 from retention.show.forest import AGENCY, MEAN, NEXT, plot_forest, plot_funnel_of_studies
 from retention.show.picture import Picture
+from retention.show.templating import write
 from retention.words import Said, say, together
 
 SCHEMA = 1

@@ -20,9 +20,9 @@ from retention.lists import registry
 from retention.numbers import quantity
 from retention.report import actions
 from retention.report.sections import leave_out_other_data, tagged
-from retention.report.templating import bar, write
 from retention.results import NOT_ENOUGH, NOT_RUN, Listing
 from retention.runs import ACTIONS
+from retention.show.templating import bar, write
 from retention.words import say, texts
 
 SHOWN = (

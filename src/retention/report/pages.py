@@ -20,8 +20,8 @@ from retention.report.sections import (
     payloads,
     title_of,
 )
-from retention.report.templating import SCRIPT, STYLE, TEMPLATES, bar, write
 from retention.results import collect
+from retention.show.templating import SCRIPT, STYLE, TEMPLATES, bar, write
 from retention.words import say, terms
 
 

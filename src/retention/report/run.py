@@ -20,9 +20,7 @@ import pandas as pd
 
 from retention.data import fingerprints, privacy
 from retention.data.folders import private
-from retention.deliver.calendars import write_calendars
 from retention.deliver.digest import write_digests
-from retention.deliver.workbook import write_workbook
 from retention.errors import (
     ConfigError,
     DiskFullError,
@@ -32,6 +30,8 @@ from retention.errors import (
     printable,
     without_paths,
 )
+from retention.lists.calendars import write_calendars
+from retention.lists.workbook import write_workbook
 from retention.report import advice, pages, publish
 from retention.report.compare import CHANGES, MADE_OF, PERHAPS, compare
 from retention.report.execute import NOISE, OWN, Executed, run_all
