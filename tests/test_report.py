@@ -68,13 +68,25 @@ def test_the_published_folder_is_as_designed(out):
     written = {f"{page}.html" for page in pages} | {f"notebooks/{page}.ipynb" for page in pages}
     told = {"results.json", "changes.json", "run.json", "run.log"}
     lists = {name for name in names if name.startswith("lists/")}
-    assert len(pages) == 10 and names - lists == written | told | {
-        "index.html",
-        "actions.html",
-        "glossary.html",
-        "scores.csv",
-        "leads.csv",
-    }
+    owners = {name for name in names if name.startswith(("calendars/", "digests/"))}
+    assert (
+        owners
+        and len(pages) == 10
+        and names - lists - owners
+        == written
+        | told
+        | {
+            "index.html",
+            "actions.html",
+            "glossary.html",
+            "scores.csv",
+            "leads.csv",
+            "lists.xlsx",
+            "act_by.ics",
+            "digest.html",
+            "digest.txt",
+        }
+    )
     assert lists and all(name.endswith(".csv") for name in lists)
     assert re.fullmatch(r"2025-12-31-[0-9a-f]{8}", run.name)
     assert publish.whole(run)

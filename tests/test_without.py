@@ -27,7 +27,7 @@ def study_of(clients, **tables):
         settings=Settings(),
         cutoff=CUTOFF.date(),
         spells=spells,
-        snapshots=pd.DataFrame(),
+        month_ends=pd.DataFrame(),
         contracts=tables.get("contracts"),
         cycles=None,
         known=tables.get,

@@ -91,10 +91,12 @@ def _html(cell: Any) -> Iterator[str]:
 
 
 def _framed(pictures: Section) -> Section:
-    """The pictures, the small ones side by side."""
+    """The pictures, the small ones beside the large one, or below it where there is no room."""
     if len(pictures) < 2:
         return list(pictures)
-    return [pictures[0], _raw('<div class="pair">'), *pictures[1:], _raw("</div>")]
+    opened = _raw('<div class="pictures">')
+    beside = _raw('<div class="pair">')
+    return [opened, pictures[0], beside, *pictures[1:], _raw("</div></div>")]
 
 
 def _raw(html: str) -> Any:
