@@ -1,4 +1,4 @@
-"""A folder of six tools' exports of one agency, from `init` to all nine pages; and what a large
+"""A folder of six tools' exports of one agency, from `init` to every page; and what a large
 export may take of memory.
 """
 
