@@ -8,7 +8,7 @@ INSTALL := $(if $(shell command -v uv),uv pip install --quiet --python $(BIN)/py
 # The matrices are small: threads that wait for each other cost six times what they save.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help report test test-long lab check lint types shape simulate fuzz torture bench screenshots clean
+.PHONY: help report test test-long lab check lint types shape simulate fuzz torture bench screenshots docs clean
 help:
 	@echo "make report    rerun the study and write reports/latest/index.html (ARGS=\"--config my/retention.toml\")"
 	@echo "make test      run the tests, but for the long ones (under ten minutes)"
@@ -20,7 +20,8 @@ help:
 	@echo "make torture   kill runs, fill disks, change clocks; the published report must stay whole (long)"
 	@echo "make bench     what the quick bootstrap, the scores and the reports cost; writes benchmarks/"
 	@echo "make screenshots  pictures of the sample's report for the README (needs chromium); writes docs/screens/"
-	@echo "make clean     remove reports and caches (keeps .venv)"
+	@echo "make docs      the site of the documents, with the notebooks run on the sample; writes build/docs/"
+	@echo "make clean     remove reports, the site and caches (keeps .venv)"
 
 report: .venv/ready
 	$(BIN)/retention report $(ARGS)
@@ -74,11 +75,14 @@ screenshots: .venv/dev-ready
 	$(BIN)/retention report
 	$(BIN)/python docs/screenshots.py
 
+docs: .venv/dev-ready
+	$(BIN)/python docs/make_site.py $(ARGS)
+
 torture: .venv/dev-ready
 	RETENTION_KILLS=100 $(BIN)/python -m pytest -n 0 tests/test_killed.py $(ARGS)
 
 clean:
-	rm -rf reports/* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf reports/* build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # What reruns reports; then, on top of it, what tests and explores. Both from the locks, hashes checked.
 .venv/ready: requirements.lock pyproject.toml

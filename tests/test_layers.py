@@ -9,7 +9,17 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "retention"
 FLOORS = [
-    {"errors", "words", "numbers", "results", "answers", "contrast", "settings", "parameters"},
+    {
+        "errors",
+        "words",
+        "numbers",
+        "results",
+        "theme",
+        "answers",
+        "contrast",
+        "settings",
+        "parameters",
+    },
     {"data"},
     {"sample", "stats", "show", "runs", "deliver"},
     {"history"},
