@@ -16,7 +16,7 @@ import nbformat
 import retention
 from retention.report.sections import leave_out_other_data
 from retention.results import MIME
-from retention.theme import rules, themes
+from retention.theme import rules, shapes, themes
 from retention.words import terms
 
 HERE = Path(__file__).parent
@@ -148,8 +148,7 @@ def style() -> str:
     """The style sheet of what notebooks show, with the colours of the pages."""
     light, dark = map(rules, themes())
     follows = f"@media (prefers-color-scheme:dark){{body:not([data-theme=light]){{{dark}}}}}"
-    sheet = (HERE / "site" / "style.css").read_text("utf-8")
-    return f"body{{{light}}}\nbody[data-theme=dark]{{{dark}}}\n{follows}\n{sheet}"
+    return f"body{{{light}}}\nbody[data-theme=dark]{{{dark}}}\n{follows}\n{shapes()}"
 
 
 def build(sources: Path, out: Path) -> None:

@@ -37,10 +37,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 import retention
-from retention.data.prepared import SEAL
 from retention.data.schema import TABLES, Column
 from retention.errors import RetentionError
 from retention.money import bonuses
+from retention.parameters import SEAL
 from retention.sample import write_sample
 from retention.show import picture
 from retention.study import open_study, prepare

@@ -33,7 +33,7 @@ GROUND = FLOORS[0]  # single modules, which may use each other; no circle is all
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 # show takes frames and fills in templates: it knows words and numbers, and how text and rows are
 # made fit for others
-SHOWING = {"words", "errors", "results", "data", "numbers"}
+SHOWING = {"words", "errors", "results", "data", "numbers", "theme"}
 PUBLISHING = {
     "deliver",
     "errors",

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss
 
 from retention.cli import cli
-from retention.data.prepared import SEAL
 from retention.data.schema import write_csv
 from retention.history import snapshots
 from retention.history.snapshots import LEFT, NOT_YET, OTHER_END, STAYED, TOO_LATE, known, splits
 from retention.history.spells import build_spells
 from retention.history.window import Window
+from retention.parameters import SEAL
 from retention.score import accuracy, guards, leads, net_benefit, resampling, scores, validation
 from retention.score import model as risk
 from retention.settings import Extra, Settings

@@ -17,6 +17,8 @@ PARAMETERS = ("data_dir", "config", "cutoff", "out_dir")
 INJECTED = (
     "# Parameters\n"  # how the cell begins that papermill puts behind the one with the defaults
 )
+# the environment variable by which the notebooks of a run know what it prepared
+SEAL = "RETENTION_SEAL"
 PLACES = {
     "data_dir": "the name of a folder or file",
     "config": "the name of a retention.toml",

@@ -30,6 +30,7 @@ from retention.numbers import (
     sort_key,
     with_interval,
 )
+from retention.theme import dressed
 from retention.words import Said, heading, in_short, key_of, say, together
 
 MOST_SHOWN = 300  # (ours) rows of a table on a page
@@ -496,8 +497,9 @@ def _template() -> Any:
 
 
 def shown_part(part: str, *what: Any) -> str:
-    """A part of results.html.j2, filled in."""
-    return str(getattr(_template(), part)(*what))
+    """A part of results.html.j2, filled in; in somebody's notebook with its style."""
+    shown = str(getattr(_template(), part)(*what))
+    return shown if part == "finding" else dressed(shown)
 
 
 def collect(payloads: Iterable[Mapping[str, Any]], run_id: str, cutoff: str) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from filelock import FileLock
 
 from retention.data.folders import private
 from retention.errors import ConfigError
+from retention.parameters import SEAL
 
 MANIFEST = "prepared.json"
-SEAL = "RETENTION_SEAL"  # the name of the environment variable
 CHANGED = (
     "The tables that this run prepared are not those that are there now. Run the report again."
 )

@@ -17,9 +17,8 @@ from typing import Any
 
 import nbformat
 
-from retention.data.prepared import SEAL
 from retention.errors import ConfigError, one_line, without_paths
-from retention.parameters import PARAMETERS
+from retention.parameters import PARAMETERS, SEAL
 from retention.report import kernels
 from retention.results import MIME
 

@@ -20,6 +20,7 @@ from retention.results import EMPTY, large_enough
 from retention.show.colours import INK, LINE, PALETTE, PAPER, PUBLISHED, SOFT
 from retention.show.labels import figure_of
 from retention.show.svg import drawn, text_of
+from retention.theme import dressed
 from retention.words import key_of, say
 
 __all__ = ["PALETTE", "PUBLISHED", "Picture", "axes", "error_bars", "style"]
@@ -79,7 +80,7 @@ class Picture:
         title = f'<div class="title">{_text(self.title)}</div>' if self.title else ""
         caption = f"<figcaption>{title}<p>{_text(self.caption)}</p></figcaption>"
         wide, phone = self._drawn(figure, "wide", WIDE), self._drawn(figure, "phone", NARROW)
-        return f'<figure class="chart">{caption}{wide}{phone}{self._source()}</figure>'
+        return dressed(f'<figure class="chart">{caption}{wide}{phone}{self._source()}</figure>')
 
     def _drawn(self, figure: Figure, kind: str, width: float) -> str:
         """The chart at this width in inches, as SVG that the style sheet shows or hides."""
