@@ -107,6 +107,14 @@ def test_a_chart_follows_the_theme(tab):
 
 
 @pytest.mark.slow
+def test_a_narrow_notebook_shows_the_chart_for_phones(tab):
+    assert computed(tab, "svg.wide", "display") == {"block"}
+    tab.set_viewport_size({"width": 390, "height": 800})
+    assert computed(tab, "svg.wide", "display") == {"none"}
+    assert computed(tab, "svg.phone", "display") == {"block"}
+
+
+@pytest.mark.slow
 def test_nothing_else_of_a_notebook_changes(shown, browser):
     """A frame of pandas looks the same beside a result and alone."""
     frame = ROWS.to_html()
