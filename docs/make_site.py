@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 
 import retention
-from retention.report.sections import leave_out_other_data
+from retention.report.sections import leave_out_other_data, tags_of
 from retention.results import MIME
 from retention.theme import rules, shapes, themes
 from retention.words import terms
@@ -75,10 +75,13 @@ def documents() -> Iterator[Path]:
         yield from sorted(ROOT.glob(pattern))
 
 
-def _notebooks(notebooks: Path, into: Path) -> None:
+def _notebooks(executed: Path, into: Path) -> None:
+    """Every notebook with its output; one that was not executed stands there without."""
     into.mkdir()
-    for path in sorted(notebooks.glob("*.ipynb")):
-        nbformat.write(as_read(nbformat.read(path, as_version=4)), into / path.name)
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        ran = executed / path.name
+        notebook = nbformat.read(ran if ran.exists() else path, as_version=4)
+        nbformat.write(as_read(notebook), into / path.name)
 
 
 def as_read(notebook: Any) -> Any:
@@ -86,7 +89,7 @@ def as_read(notebook: Any) -> Any:
     collects from it, and the cells for the other sort of data. It is changed in place.
     """
     leave_out_other_data(notebook)
-    notebook.cells = [cell for cell in notebook.cells if INJECTED not in cell.metadata.tags]
+    notebook.cells = [cell for cell in notebook.cells if INJECTED not in tags_of(cell)]
     for cell in notebook.cells:
         cell.metadata = {}
         for output in cell.get("outputs", ()):
