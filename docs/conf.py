@@ -22,6 +22,8 @@ napoleon_google_docstring = False
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
 
+smartquotes = False  # terms and names stay as they are written
+
 html_theme = "furo"
 html_title = "Retention"
 html_static_path = ["style.css"]

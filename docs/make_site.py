@@ -100,7 +100,8 @@ def as_read(notebook: Any) -> Any:
 
 def glossary() -> str:
     """The page of the field's terms, each a place that links may lead to."""
-    entries = [f"   {term}\n      {meaning}\n" for term, meaning in sorted(terms().items())]
+    in_order = sorted(terms().items(), key=lambda entry: entry[0].lower())
+    entries = [f"   {term}\n      {meaning}\n" for term, meaning in in_order]
     return _title("Glossary") + ".. glossary::\n\n" + "\n".join(entries)
 
 
