@@ -47,17 +47,21 @@ def ends_by_kind(spells: pd.DataFrame, months: Sequence[float] = AFTER) -> pd.Da
     """
     outcome = follow_up(spells)
     whose = {code: whose_choice(kind) for kind, code in KINDS.items()}
-    last = [month for month in months if month <= outcome.stop.max()]
-    return cumulative_incidence(outcome, last).assign(whose=lambda rows: rows["kind"].map(whose))
+    longest = outcome.stop.max()
+    last = [month for month in months if month <= longest]
+    rows = cumulative_incidence(outcome, last)
+    by_whom = rows["kind"].map(whose)
+    return rows.assign(whose=by_whom)
 
 
 def stacked(spells: pd.DataFrame) -> pd.DataFrame:
     """The same shares month by month, for a picture: `group, month, share`."""
     longest = follow_up(spells).stop.max()
     last = int(min(max(AFTER), longest))
-    return ends_by_kind(spells, range(1, last + 1)).rename(columns={"whose": "group"})[
-        ["group", "month", "share"]
-    ]
+    months = range(1, last + 1)
+    rows = ends_by_kind(spells, months)
+    named = rows.rename(columns={"whose": "group"})
+    return named[["group", "month", "share"]]
 
 
 def stacked_words(spells: pd.DataFrame) -> str:
@@ -66,10 +70,11 @@ def stacked_words(spells: pd.DataFrame) -> str:
     if rows.empty:
         return say("portfolio.ends.alt_none")
     months = rows["month"].max()
-    shares = [
-        say("portfolio.ends.alt_share", share=row.share, whose=row.whose)
-        for row in rows[rows["month"] == months].itertuples()
-    ]
+    at_end = rows[rows["month"] == months]
+    shares = []
+    for row in at_end.itertuples():
+        share = say("portfolio.ends.alt_share", share=row.share, whose=row.whose)
+        shares.append(share)
     listed = ", ".join(shares)
     return say("portfolio.ends.alt", months=months, shares=listed)
 
@@ -78,13 +83,14 @@ def ends_estimates(spells: pd.DataFrame) -> Estimates:
     """The shares gone by whose choice, as estimates with intervals (D2)."""
     rows = ends_by_kind(spells)
     outcome = follow_up(spells)
-    counts = {code: (outcome.seen, int(np.sum(outcome.kind == code))) for code in KINDS.values()}
     made = []
     for row in rows.itertuples():
         when = say("portfolio.ends.after", months=row.month)
         values = (row.share, row.low, row.high)
-        ended = counts[row.kind]
-        made.append(Estimate.of("D2", row.whose, when, values, "share", ended))
+        ends = np.sum(outcome.kind == row.kind)
+        counts = (outcome.seen, int(ends))
+        estimate = Estimate.of("D2", row.whose, when, values, "share", counts)
+        made.append(estimate)
     return Estimates(tuple(made), say("portfolio.ends.caption"))
 
 
@@ -121,9 +127,9 @@ def _worth(book: Book, rows: pd.DataFrame, days: pd.Series) -> pd.DataFrame:
     """Mean fee and margin of the months up to a day of each engagement (`margins.newest`), a row
     each.
     """
-    return newest(months_of(book.money, rows), rows, days, book.cutoff, book.limits)[
-        ["fee", "margin"]
-    ]
+    months = months_of(book.money, rows)
+    means = newest(months, rows, days, book.cutoff, book.limits)
+    return means[["fee", "margin"]]
 
 
 def _content(book: Book, rows: pd.DataFrame, until: pd.Series) -> pd.Series:
@@ -132,16 +138,14 @@ def _content(book: Book, rows: pd.DataFrame, until: pd.Series) -> pd.Series:
     """
     if "nps" not in book.known.get("surveys", {}):
         return pd.Series(np.nan, rows.index)
-    at = (
-        book.known["surveys"]
-        .dropna(subset=["nps", "answered_on"])
-        .sort_values("answered_on", kind="stable")
-    )
+    surveys = book.known["surveys"].dropna(subset=["nps", "answered_on"])
+    answers = surveys.sort_values("answered_on", kind="stable")
     ends = rows[["client_id"]].assign(until=until, row=rows.index)
-    at = at.merge(ends, on="client_id")
-    recent = at["answered_on"].le(at["until"]) & (
-        at["answered_on"] > at["until"] - pd.DateOffset(months=YEAR // 2)
-    )
+    at = answers.merge(ends, on="client_id")
+    half_a_year = pd.DateOffset(months=YEAR // 2)
+    since = at["until"] - half_a_year
+    known = at["answered_on"] <= at["until"]
+    recent = known & (at["answered_on"] > since)
     by_row = at[recent].groupby("row")["nps"]
     content = by_row.last() > DETRACTOR
     return content.astype(float).reindex(rows.index)
@@ -156,10 +160,10 @@ def churn(year: pd.DataFrame) -> Estimates:
     where what left cost more than it paid.
     """
     rows = year[year["at_start"]]
-    ended = {kind: rows["kind"].eq(kind) for kind in EVERY}
+    groups = [(whose_choice(kind), rows["kind"].eq(kind)) for kind in EVERY]
+    groups.append((say("portfolio.ends.all"), rows["kind"].notna()))
     made = []
-    for kind, marks in (*ended.items(), (None, rows["kind"].notna())):
-        whose = whose_choice(kind) if kind else say("portfolio.ends.all")
+    for whose, marks in groups:
         for what, column in LEAVES.items():
             known = rows[column].notna()
             if known.any():
@@ -182,7 +186,8 @@ def _share_of_worth(
     weights = resamples(len(rows), reps)
     whole = weights @ worth
     blank = np.full(len(whole), np.nan)
-    marked = weights @ (worth * part)
+    of_marked = worth * part
+    marked = weights @ of_marked
     share = np.divide(marked, whole, out=blank, where=whole != 0)
     limits = weights.limits(share, "share")
     return limits, (len(rows), int(part.sum()))
@@ -197,23 +202,23 @@ def healthy(year: pd.DataFrame) -> Estimates:
     ended = year["kind"].notna()
     ends = year[ended & year["margin"].notna()]
     under = ends["margin"] < 0
+    content = ends.loc[under, "content"].dropna()
     unprofitable = say("portfolio.healthy.unprofitable")
     every = say("portfolio.ends.all")
     parts = [(unprofitable, every, under)]
     for kind in (CLIENT, AGENCY):
         of_kind = under[ends["kind"] == kind]
-        parts.append((unprofitable, whose_choice(kind), of_kind))
-    content = ends.loc[under, "content"].dropna()
+        whose = whose_choice(kind)
+        parts.append((unprofitable, whose, of_kind))
     parts.append((say("portfolio.healthy.content"), every, content))
     made = []
     for name, group, values in parts:
         n = len(values)
-        if n >= LEAST:
-            weights = resamples(n, ends["rep"].reindex(values.index) if "rep" in ends else None)
-            mean = weights.mean(values.to_numpy(float))
-            limits = weights.limits(mean, "share")
-            estimate = Estimate.of("D2", name, group, limits, "share", (n, n))
-            made.append(estimate)
+        if n < LEAST:
+            continue
+        limits = _share_of_ends(ends, values)
+        estimate = Estimate.of("D2", name, group, limits, "share", (n, n))
+        made.append(estimate)
     return Estimates(tuple(made), say("portfolio.healthy.caption"))
 
 
@@ -238,11 +243,19 @@ def kept_and_lost(year: pd.DataFrame) -> pd.DataFrame:
     margins = year.groupby(how)["margin"].sum()
     table["margin"] = margins.reindex(table.index).fillna(0)
     words = [say("portfolio.kept.still_client"), *map(whose_choice, EVERY)]
-    return (
-        table.reset_index(drop=True)
-        .rename_axis(None, axis=1)
-        .assign(how_it_ended=words)[["how_it_ended", *table.columns]]
-    )
+    plain = table.reset_index(drop=True).rename_axis(None, axis=1)
+    said = plain.assign(how_it_ended=words)
+    return said[["how_it_ended", *table.columns]]
+
+
+def _share_of_ends(ends: pd.DataFrame, marks: pd.Series) -> Sequence[float]:
+    """The share of these ends that is marked, with its interval; `marks` may be of some of them."""
+    reps = None
+    if "rep" in ends:
+        reps = ends["rep"].reindex(marks.index)
+    weights = resamples(len(marks), reps)
+    mean = weights.mean(marks.to_numpy(float))
+    return weights.limits(mean, "share")
 
 
 def joiners_and_leavers(year: pd.DataFrame) -> Estimates:
@@ -253,23 +266,27 @@ def joiners_and_leavers(year: pd.DataFrame) -> Estimates:
     arrived = ~year["at_start"].astype(bool)
     groups = {"came": arrived, "left": year["kind"].notna()}
     for name, unit in (("fee", "money"), ("margin", "money"), ("content", "share")):
-        masks = {group: mask & year[name].notna() for group, mask in groups.items()}
+        known = year[name].notna()
+        masks = {group: mask & known for group, mask in groups.items()}
         if min(mask.sum() for mask in masks.values()) < 2:
             continue
         filled = year[name].fillna(0)
         values = filled.to_numpy(float)
         reps = year.get("rep")
         weights = resamples(len(year), reps)
-        means = {
-            group: weights[:, mask.to_numpy()].mean(values[mask]) for group, mask in masks.items()
-        }
+        means = {}
+        counts = {"difference": 0}
+        for group, mask in masks.items():
+            own = weights[:, mask.to_numpy()]
+            means[group] = own.mean(values[mask])
+            counts[group] = int(mask.sum())
         means["difference"] = means["came"] - means["left"]
         what = say(f"portfolio.joiners.{name}")
         for group, drawn in means.items():
-            counts = (int(masks[group].sum()) if group in masks else 0, 0)
             who = say(f"portfolio.joiners.{group}")
             limits = weights.limits(drawn, unit)
-            made.append(Estimate.of("D2", what, who, limits, unit, counts))
+            estimate = Estimate.of("D2", what, who, limits, unit, (counts[group], 0))
+            made.append(estimate)
     return Estimates(tuple(made), say("portfolio.joiners.caption"))
 
 

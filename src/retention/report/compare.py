@@ -34,15 +34,23 @@ def compare(old: Run | None, new: Run) -> dict[str, Any]:
     """What changes.json holds: everything that differs between two runs, by id; whether anything
     `moved`; and `told`, all of it as headings with sentences.
     """
-    head = {"schema": SCHEMA, "before": old.name if old else None, "after": new.name}
-    if old is None or old.name == new.name:
-        why = say("report.changes.none_before" if old is None else "report.changes.same")
+    before = old.name if old else None
+    head = {"schema": SCHEMA, "before": before, "after": new.name}
+    if old is None:
+        why = say("report.changes.none_before")
+        return {**head, "moved": False, "told": [["", [why]]]}
+    if old.name == new.name:
+        why = say("report.changes.same")
         return {**head, "before": None, "moved": False, "told": [["", [why]]]}
-    if partial := [_partial(run) for run in (old, new) if run.about.get("failed")]:
+    failed = [run for run in (old, new) if run.about.get("failed")]
+    if failed:
+        partial = [_partial(run) for run in failed]
         return {**head, "moved": False, "told": [["", partial]]}
     differences = _differences(old, new)
-    sections = [[title, lines] for title, lines in _sections(differences, old, new) if lines]
-    return {**head, "moved": _moved(differences), **differences, "told": sections}
+    moved = _moved(differences)
+    sections = _sections(differences, old, new)
+    told = [[title, lines] for title, lines in sections if lines]
+    return {**head, "moved": moved, **differences, "told": told}
 
 
 def _differences(old: Run, new: Run) -> dict[str, Any]:
@@ -52,17 +60,24 @@ def _differences(old: Run, new: Run) -> dict[str, Any]:
     never match: then neither clients nor what may name them are compared.
     """
     alike = old.about.get("pseudonyms") == new.about.get("pseudonyms")
-    nothing: dict[str, list[str]] = {"came": [], "went": []}
-    estimates = (old.results["estimates"], new.results["estimates"])
+    claims = _claims(old.results["claims"], new.results["claims"])
+    estimates: list[dict[str, Any]] = []
+    lists: list[dict[str, Any]] = []
+    warnings: dict[str, list[str]] = {"came": [], "went": []}
+    if alike:
+        estimates = _estimates(old.results["estimates"], new.results["estimates"])
+        lists = _lists(old.lists, new.lists)
+        warnings = _came_and_went(_warnings(old), _warnings(new))
+    tables = _tables(old.about.get("tables"), new.about.get("tables"))
     return {
         "names_compared": alike,
         "made_of": list(_differs(old.about, new.about)),
         "settings": _settings(old.about, new.about),
-        "claims": _claims(old.results["claims"], new.results["claims"]),
-        "estimates": _estimates(*estimates) if alike else [],
-        "lists": _lists(old.lists, new.lists) if alike else [],
-        "warnings": _came_and_went(_warnings(old), _warnings(new)) if alike else nothing,
-        **_tables(old.about.get("tables"), new.about.get("tables")),
+        "claims": claims,
+        "estimates": estimates,
+        "lists": lists,
+        "warnings": warnings,
+        **tables,
     }
 
 
@@ -72,14 +87,16 @@ def _moved(differences: Mapping[str, Any]) -> bool:
     estimates = any(row["beyond_noise"] for row in differences["estimates"])
     lists = any(row["entered"] or row["left"] for row in differences["lists"])
     kinds = [differences["warnings"], differences["columns"]]
-    return claims or estimates or lists or any(kind["came"] or kind["went"] for kind in kinds)
+    others = any(kind["came"] or kind["went"] for kind in kinds)
+    return claims or estimates or lists or others
 
 
 def _partial(run: Run) -> str:
     """Why a run is not compared in which a notebook failed: what it lacks would be reported as
     gone.
     """
-    return say("report.changes.partial", run=run.name, pages=", ".join(run.about["failed"]))
+    pages = ", ".join(run.about["failed"])
+    return say("report.changes.partial", run=run.name, pages=pages)
 
 
 def _differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
@@ -87,8 +104,13 @@ def _differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
     are left out of the settings.
     """
     for part in (*MADE_OF, *PERHAPS, "pseudonyms"):
-        both_set = part == "settings" and old.get(part) and new.get(part)
-        if _settings(old, new) if both_set else old.get(part) != new.get(part):
+        before = old.get(part)
+        after = new.get(part)
+        if part == "settings" and before and after:
+            differs = bool(_settings(old, new))
+        else:
+            differs = before != after
+        if differs:
             yield part
 
 
@@ -105,7 +127,8 @@ def _settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _warnings(run: Run) -> list[Mapping[str, Any]]:
-    return [row for row in run.results.get("findings", []) if row["kind"] == "warning"]
+    findings = run.results.get("findings", [])
+    return [row for row in findings if row["kind"] == "warning"]
 
 
 def _came_and_went(
@@ -114,12 +137,17 @@ def _came_and_went(
     """The warnings that only one side has."""
     before = [(_marks(row), row["text"]) for row in old]
     after = [(_marks(row), row["text"]) for row in new]
-    known_before = {mark for marks, _ in before for mark in marks}
-    known_after = {mark for marks, _ in after for mark in marks}
-    return {
-        "came": [text for marks, text in after if not marks & known_before],
-        "went": [text for marks, text in before if not marks & known_after],
-    }
+    return {"came": _unknown_to(before, after), "went": _unknown_to(after, before)}
+
+
+def _unknown_to(
+    known: Iterable[tuple[set[str], str]], others: Iterable[tuple[set[str], str]]
+) -> list[str]:
+    """The texts of the others that share no mark with what is known."""
+    known_marks: set[str] = set()
+    for marks, _ in known:
+        known_marks |= marks
+    return [text for marks, text in others if not marks & known_marks]
 
 
 def _marks(row: Mapping[str, Any]) -> set[str]:
@@ -130,7 +158,9 @@ def _marks(row: Mapping[str, Any]) -> set[str]:
     if row.get("key"):
         key, _, values = row["key"].partition(":")
         fields = {_without_numbers(value).strip() for value in values.split(",")}
-        marks.add(":".join([key, *sorted(fields - {""})]))
+        named = sorted(fields - {""})
+        mark = ":".join([key, *named])
+        marks.add(mark)
     return marks
 
 
@@ -147,21 +177,24 @@ def _beyond(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool | None:
     """
     low, high = _interval(before)
     value = after["estimate"]
-    return (
-        None
-        if low is None or high is None or value is None or low >= high
-        else not low <= value <= high
-    )
+    if low is None or high is None or value is None:
+        return None
+    if low >= high:
+        return None
+    return not low <= value <= high
 
 
 def _interval(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
     """The ordinary 95 % interval of a claim or an estimate."""
     low, high = row.get("interval_95") or (None, None)
-    return (row["low"], row["high"]) if low is None or high is None else (low, high)
+    if low is None or high is None:
+        return row["low"], row["high"]
+    return low, high
 
 
 def _words(claim: Mapping[str, Any]) -> str:
-    return ", ".join([claim["verdict"], *claim.get("qualifiers", [])])
+    qualifiers = claim.get("qualifiers", [])
+    return ", ".join([claim["verdict"], *qualifiers])
 
 
 def _decided(claim: Mapping[str, Any]) -> list[str]:
@@ -169,10 +202,10 @@ def _decided(claim: Mapping[str, Any]) -> list[str]:
     FORMER.
     """
     words = claim.get("qualifiers", [])
-    return [
-        claim["verdict"],
-        *claim.get("qualifier_keys", [FORMER["qualifiers"].get(word, word) for word in words]),
-    ]
+    former = FORMER["qualifiers"]
+    known = [former.get(word, word) for word in words]
+    keys = claim.get("qualifier_keys", known)
+    return [claim["verdict"], *keys]
 
 
 def _claims(
@@ -181,64 +214,94 @@ def _claims(
     """Each claim of either run: its words and estimates in both, and whether it moved. (`moved`:
     words or estimate)
     """
-    before, after = ({claim["id"]: claim for claim in claims} for claims in (old, new))
-    rows = []
-    for name in dict.fromkeys([*after, *before]):
-        pair = before.get(name), after.get(name)
-        a, b = (
-            claim or {"verdict": NOT_RUN, "estimate": None, "low": None, "high": None}
-            for claim in pair
-        )
-        some = pair[1] or pair[0] or {}
-        beyond = _beyond(a, b)
-        verdicts = {"verdict_before": _decided(a), "verdict_after": _decided(b)}
-        changed = verdicts["verdict_before"] != verdicts["verdict_after"]
-        rows.append(
-            {"id": name, "question": some["question"], "scale": some["scale"]}
-            | {"before": _words(a), "after": _words(b), **verdicts}
-            | {"moved": bool(changed or beyond)}
-            | {"estimate_before": a["estimate"], "estimate_after": b["estimate"]}
-            | {"interval_before": _interval(a), "beyond_noise": beyond}
-        )
-    return rows
+    before = {claim["id"]: claim for claim in old}
+    after = {claim["id"]: claim for claim in new}
+    names = dict.fromkeys([*after, *before])
+    return [_claim(name, before.get(name), after.get(name)) for name in names]
+
+
+def _claim(
+    name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """One claim of either run, as of `_claims`; None where a run has not tried it."""
+    not_run = {"verdict": NOT_RUN, "estimate": None, "low": None, "high": None}
+    some = after or before or {}
+    old = before or not_run
+    new = after or not_run
+    beyond = _beyond(old, new)
+    verdict_before = _decided(old)
+    verdict_after = _decided(new)
+    changed = verdict_before != verdict_after
+    return {
+        "id": name,
+        "question": some["question"],
+        "scale": some["scale"],
+        "before": _words(old),
+        "after": _words(new),
+        "verdict_before": verdict_before,
+        "verdict_after": verdict_after,
+        "moved": bool(changed or beyond),
+        "estimate_before": old["estimate"],
+        "estimate_after": new["estimate"],
+        "interval_before": _interval(old),
+        "beyond_noise": beyond,
+    }
 
 
 def _estimates(
     old: Iterable[Mapping[str, Any]], new: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """The estimates of both runs that differ, and those that only one of them has."""
-    before, after = ({_key(row): row for row in rows} for rows in (old, new))
+    before = {_key(row): row for row in old}
+    after = {_key(row): row for row in new}
     rows = []
     for key in dict.fromkeys([*after, *before]):
-        a = before.get(key)
-        b = after.get(key)
-        if a is None or b is None or a["estimate"] != b["estimate"]:
-            shown = b or a or {}
-            row: dict[str, Any] = {part: shown[part] for part in ("id", "name", "group", "unit")}
-            row |= {
-                "before": a and a["estimate"],
-                "interval_before": _interval(a) if a else (None, None),
-            }
-            rows.append(
-                row
-                | {"after": b and b["estimate"], "beyond_noise": _beyond(a, b) if a and b else None}
-            )
+        row_before = before.get(key)
+        row_after = after.get(key)
+        if row_before and row_after and row_before["estimate"] == row_after["estimate"]:
+            continue
+        row = _estimate(row_before, row_after)
+        rows.append(row)
     return rows
+
+
+def _estimate(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, Any]:
+    """One estimate of either run: what it is, its values, and whether it moved beyond noise."""
+    shown = after or before or {}
+    beyond = None
+    if before and after:
+        beyond = _beyond(before, after)
+    return {
+        "id": shown["id"],
+        "name": shown["name"],
+        "group": shown["group"],
+        "unit": shown["unit"],
+        "before": before and before["estimate"],
+        "interval_before": _interval(before) if before else (None, None),
+        "after": after and after["estimate"],
+        "beyond_noise": beyond,
+    }
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:
     """What an estimate is, by id; a run of schema 1 has names alone, whose ids are in FORMER."""
+    row_id = row["id"]
     if row.get("key"):
-        return row["id"], row["key"]
-    return row["id"], f"{_former(row['id'], row['name'])}/{_former(row['id'], row['group'])}"
+        return row_id, row["key"]
+    name = _former(row_id, row["name"])
+    group = _former(row_id, row["group"])
+    return row_id, f"{name}/{group}"
 
 
 def _former(row_id: str, name: str) -> str:
     """The id of a name of schema 1, from FORMER; a name that is not there stands for itself."""
-    for pattern, key in _former_names().get(row_id, ()):
+    patterns = _former_names().get(row_id, ())
+    for pattern, key in patterns:
         match = pattern.fullmatch(name)
-        if match:
-            return ":".join([key, *([",".join(match.groups())] if match.groups() else [])])
+        if not match:
+            continue
+        fields = ",".join(match.groups())
+        return f"{key}:{fields}" if match.groups() else key
     return name
 
 
@@ -250,8 +313,10 @@ def _former_names() -> dict[str, list[tuple[re.Pattern[str], str]]]:
         for text, key in table.items():
             pattern = re.escape(text)
             for field in fields_of(text):
-                pattern = pattern.replace(re.escape(f"{{{field}}}"), "(.+?)")
-            names.setdefault(row_id, []).append((re.compile(pattern), key))
+                place = re.escape(f"{{{field}}}")
+                pattern = pattern.replace(place, "(.+?)")
+            known = names.setdefault(row_id, [])
+            known.append((re.compile(pattern), key))
     return names
 
 
@@ -261,51 +326,68 @@ def _lists(
     """Who entered and who left each list, by id; a list that one run lacks has nobody on it
     there.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in dict.fromkeys([*new, *old]):
         before = old.get(name, {})
         after = new.get(name, {})
-        entered = [{"client_id": who, "client": after[who]} for who in after if who not in before]
-        left = [{"client_id": who, "client": before[who]} for who in before if who not in after]
-        counts = {"rows_before": len(before), "rows_after": len(after)}
-        rows.append({"list": name, **counts, "entered": entered, "left": left})
+        row = {
+            "list": name,
+            "rows_before": len(before),
+            "rows_after": len(after),
+            "entered": _missing(before, after),
+            "left": _missing(after, before),
+        }
+        rows.append(row)
     return rows
+
+
+def _missing(here: Mapping[str, str], there: Mapping[str, str]) -> list[dict[str, str]]:
+    """The clients of the second list whom the first lacks, with their names."""
+    missing = [who for who in there if who not in here]
+    return [{"client_id": who, "client": there[who]} for who in missing]
 
 
 def _tables(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[str, Any]:
     """Rows a table, columns and tables that came or went, and columns filled more or less often
     than before.
     """
-    before, after = (old, new) if old and new else ({}, {})
-    rows = [
-        {
-            "table": name,
-            "before": before.get(name, {}).get("rows", 0),
-            "after": after.get(name, {}).get("rows", 0),
-        }
-        for name in dict.fromkeys([*after, *before])
-    ]
-    shares = [
-        {
-            f"{name}.{column}": n / max(about["rows"], 1)
-            for name, about in run.items()
-            for column, n in about["filled"].items()
-        }
-        for run in (before, after)
-    ]
-    moves = [
-        {"column": name, "before": shares[0][name], "after": share}
-        for name, share in shares[1].items()
-        if name in shares[0] and abs(share - shares[0][name]) >= FILLED_MOVE
-    ]
-    return {
-        "rows": rows,
-        "columns": {
-            "came": sorted(shares[1].keys() - shares[0]),
-            "went": sorted(shares[0].keys() - shares[1]),
-        },
-        "filled": moves,
-    }
+    before: Mapping[str, Any] = {}
+    after: Mapping[str, Any] = {}
+    if old and new:
+        before = old
+        after = new
+    shares_before = _filled(before)
+    shares_after = _filled(after)
+    came = shares_after.keys() - shares_before
+    went = shares_before.keys() - shares_after
+    names = dict.fromkeys([*after, *before])
+    rows = []
+    for name in names:
+        row = {"table": name, "before": _rows(before, name), "after": _rows(after, name)}
+        rows.append(row)
+    moves = []
+    for column, share in shares_after.items():
+        former = shares_before.get(column)
+        if former is not None and abs(share - former) >= FILLED_MOVE:
+            move = {"column": column, "before": former, "after": share}
+            moves.append(move)
+    return {"rows": rows, "columns": {"came": sorted(came), "went": sorted(went)}, "filled": moves}
+
+
+def _rows(tables: Mapping[str, Any], name: str) -> int:
+    """How many rows a table has; 0 where the run has no such table."""
+    rows: int = tables.get(name, {}).get("rows", 0)
+    return rows
+
+
+def _filled(tables: Mapping[str, Any]) -> dict[str, float]:
+    """The share of rows in which each column is filled, by table and column."""
+    shares = {}
+    for name, about in tables.items():
+        rows = max(about["rows"], 1)
+        for column, filled in about["filled"].items():
+            shares[f"{name}.{column}"] = filled / rows
+    return shares
 
 
 def _sections(
@@ -314,14 +396,19 @@ def _sections(
     """The headings and sentences of the page."""
     moved = [_claim_words(claim) for claim in differences["claims"] if claim["moved"]]
     beyond = any(row["beyond_noise"] for row in differences["estimates"])
+    verdicts = moved or [say("report.changes.no_verdict")]
+    estimates = list(_estimates_words(differences["estimates"]))
+    columns = list(_columns_words(differences))
+    judged: list[str] = []
+    if moved or beyond:
+        judged = [say("report.changes.judged")]
     yield "", _opening(differences, old, new)
-    yield say("report.changes.verdicts"), moved or [say("report.changes.no_verdict")]
+    yield say("report.changes.verdicts"), verdicts
     yield say("report.changes.lists"), _lists_words(differences["lists"])
-    yield say("report.changes.estimates"), list(_estimates_words(differences["estimates"]))
+    yield say("report.changes.estimates"), estimates
     yield say("report.changes.rows"), [_rows_words(differences["rows"])]
-    yield say("report.changes.columns"), list(_columns_words(differences))
+    yield say("report.changes.columns"), columns
     yield say("report.changes.warnings"), _warnings_words(differences["warnings"])
-    judged: list[str] = [say("report.changes.judged")] if moved or beyond else []
     yield say("report.changes.how"), judged
 
 
@@ -335,15 +422,15 @@ def _opening(differences: Mapping[str, Any], old: Run, new: Run) -> list[str]:
         before=old.about["cutoff"],
         after=new.about["cutoff"],
     )
-    differs = (
-        say("report.changes.differs", parts="; ".join(words.values()))
-        if changed
-        else say("report.changes.alike")
-    )
+    differs = say("report.changes.alike")
+    if changed:
+        parts = "; ".join(words.values())
+        differs = say("report.changes.differs", parts=parts)
     opening: list[str] = [together(compared, differs)]
     others = [words[part] for part in changed if part not in ("cutoff", "data")]
     if others:
-        opening.append(say("report.changes.not_only_data", parts="; ".join(others)))
+        parts = "; ".join(others)
+        opening.append(say("report.changes.not_only_data", parts=parts))
     if not differences["names_compared"]:
         opening.append(say("report.changes.other_codes"))
     return opening
@@ -367,15 +454,19 @@ def _claim_words(claim: Mapping[str, Any]) -> str:
     if [NOT_RUN] in verdicts:
         return head
     if claim["beyond_noise"] is None:
-        return together(head, say("report.changes.no_estimate"))
+        unknown = say("report.changes.no_estimate")
+        return together(head, unknown)
     scale = claim["scale"]
     low, high = claim["interval_before"]
-    how = say(
-        "report.changes.outside" if claim["beyond_noise"] else "report.changes.inside",
-        before=quantity(claim["estimate_before"], scale),
-        after=quantity(claim["estimate_after"], scale),
-        interval=between(low, high, scale),
-    )
+    values = {
+        "before": quantity(claim["estimate_before"], scale),
+        "after": quantity(claim["estimate_after"], scale),
+        "interval": between(low, high, scale),
+    }
+    if claim["beyond_noise"]:
+        how = say("report.changes.outside", **values)
+    else:
+        how = say("report.changes.inside", **values)
     return together(head, how)
 
 
@@ -383,14 +474,15 @@ def _estimates_words(rows: list[Mapping[str, Any]]) -> Iterable[str]:
     beyond = [row for row in rows if row["beyond_noise"]]
     for row in beyond:
         low, high = row["interval_before"]
+        unit = row["unit"]
         yield say(
             "report.changes.estimate",
             name=row["name"],
             group=row["group"],
             claim=row["id"],
-            before=quantity(row["before"], row["unit"]),
-            after=quantity(row["after"], row["unit"]),
-            interval=between(low, high, row["unit"]),
+            before=quantity(row["before"], unit),
+            after=quantity(row["after"], unit),
+            interval=between(low, high, unit),
         )
     inside = sum(row["beyond_noise"] is False for row in rows)
     other = len(rows) - inside - len(beyond)
@@ -406,32 +498,42 @@ def _lists_words(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     for row in rows:
         entered = "report.changes.entered" if row["rows_before"] else "report.changes.all_new"
         left = "report.changes.left" if row["rows_after"] else "report.changes.all_gone"
-        for key, people in ((entered, row["entered"]), (left, row["left"])):
+        changes = ((entered, row["entered"]), (left, row["left"]))
+        for key, people in changes:
             if people:
                 name = list_name(row["list"])
-                lines.append(say(key, list=name, n=len(people), who=_names(people)))
+                who = _names(people)
+                line = say(key, list=name, n=len(people), who=who)
+                lines.append(line)
     return lines
 
 
 def _names(people: list[Mapping[str, str]]) -> str:
-    names = ", ".join(person["client"] for person in people[:NAMED])
+    first = [person["client"] for person in people[:NAMED]]
+    names = ", ".join(first)
     more = len(people) - NAMED
-    return say("report.changes.and_more", who=names, n=more) if more > 0 else names
+    if more <= 0:
+        return names
+    return say("report.changes.and_more", who=names, n=more)
 
 
 def _rows_words(rows: Iterable[Mapping[str, Any]]) -> str:
-    grown = [say("report.changes.grown", **row) for row in rows if row["before"] != row["after"]]
-    if not grown:
+    changed = [row for row in rows if row["before"] != row["after"]]
+    if not changed:
         return say("report.changes.no_rows")
-    return say("report.changes.grown_all", tables=", ".join(grown))
+    grown = [say("report.changes.grown", **row) for row in changed]
+    tables = ", ".join(grown)
+    return say("report.changes.grown_all", tables=tables)
 
 
 def _columns_words(differences: Mapping[str, Any]) -> Iterable[str]:
     columns = differences["columns"]
-    if columns["came"]:
-        yield say("report.changes.columns_came", columns=", ".join(columns["came"]))
-    if columns["went"]:
-        yield say("report.changes.columns_went", columns=", ".join(columns["went"]))
+    came = ", ".join(columns["came"])
+    went = ", ".join(columns["went"])
+    if came:
+        yield say("report.changes.columns_came", columns=came)
+    if went:
+        yield say("report.changes.columns_went", columns=went)
     for row in differences["filled"]:
         yield say("report.changes.filled", **row)
 

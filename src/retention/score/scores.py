@@ -70,12 +70,13 @@ class Scorer:
         known = self.learned[name]
         left = self.learned["left"]
         if not is_number(known):
-            share = left.groupby(known).mean()
-            shares = values.map(share).astype(float)
+            by_category = left.groupby(known).mean()
+            shares = values.map(by_category).astype(float)
             return np.asarray(shares - left.mean())
         filled = known.astype(float)
         deviations = (values - filled.mean()) / filled.std()
-        return np.asarray(deviations * np.sign(filled.corr(left)))
+        direction = np.sign(filled.corr(left))
+        return np.asarray(deviations * direction)
 
 
 def scorer(
@@ -90,32 +91,44 @@ def scorer(
     if judgement.why:
         return None
     rows = sampled(known(rows), seed)
-    offered = RiskModel(window) if judgement.beats else Rule(RULES[judgement.fallback])
-    way: RiskModel | Rule = offered.fit(rows)
+    offered: RiskModel | Rule = RiskModel(window)
+    if not judgement.beats:
+        columns = RULES[judgement.fallback]
+        offered = Rule(columns)
+    way = offered.fit(rows)
     codes, names = pd.factorize(rows["client_id"])
     places = pd.Series(np.arange(len(rows)))
     where = places.groupby(codes).agg(list).to_numpy()
+    clients = len(names)
     rng = np.random.default_rng(seed)
     refits = []
     for _ in range(REFITS):
-        again = rows.iloc[np.concatenate(where[rng.integers(0, len(names), len(names))])]
-        refits.append(_refitted(way, again))
+        drawn = rng.integers(0, clients, clients)
+        again = np.concatenate(where[drawn])
+        refit = _refitted(way, rows.iloc[again])
+        refits.append(refit)
     learned = rows[[*_used(way), "left"]]
     return Scorer(way, tuple(refits), learned)
 
 
 def _refitted(way: RiskModel | Rule, rows: pd.DataFrame) -> RiskModel | Rule:
     """The same model or rule, its choices kept, on these rows."""
-    return way.refitted(rows) if isinstance(way, RiskModel) else Rule(way.columns).fit(rows)
+    if isinstance(way, RiskModel):
+        return way.refitted(rows)
+    rule = Rule(way.columns)
+    return rule.fit(rows)
 
 
 def _used(way: RiskModel | Rule) -> list[str]:
-    return list(way.features_ if isinstance(way, RiskModel) else way.columns)
+    if isinstance(way, RiskModel):
+        return list(way.features_)
+    return list(way.columns)
 
 
 def _odds(way: RiskModel | Rule, rows: pd.DataFrame) -> np.ndarray:
     chances = way.predict_proba(rows)[:, 1]
-    return np.asarray(special.logit(np.clip(chances, 1e-6, 1 - 1e-6)))
+    inside = np.clip(chances, 1e-6, 1 - 1e-6)
+    return np.asarray(special.logit(inside))
 
 
 def scores(
@@ -151,14 +164,15 @@ def scores(
     stand = own.reset_index(drop=True)
     margin = stand["margin"].astype(float).fillna(now[WORTH])
     act_by = pd.to_datetime(stand["act_by"])
-    months = settings.risk.worth_months
-    at_stake = table["risk"] * margin * months
+    at_stake = table["risk"] * margin * settings.risk.worth_months
+    reasons = _reasons(made, now, odds)
+    lines = _reason_words(reasons, len(now))
     table = table.assign(
         months_to_renewal=now["months_to_renewal"],
         act_by=act_by.dt.strftime("%Y-%m-%d"),
         margin_a_month=margin.round(2),
         at_stake=at_stake.round(2),
-        reasons=_reason_words(_reasons(made, now, odds), len(now)),
+        reasons=lines,
     )
     return _ordered(table, settings.risk, waiting)
 
@@ -170,26 +184,34 @@ def raising(rows: pd.DataFrame, made: Scorer | None) -> pd.DataFrame:
     if made is None:
         return pd.DataFrame(columns=COLUMNS).astype("string")
     now = _latest(rows)
-    return phrases(_reasons(made, now, _odds(made.way, now)), now["client_id"])
+    odds = _odds(made.way, now)
+    reasons = _reasons(made, now, odds)
+    return phrases(reasons, now["client_id"])
 
 
 def _latest(rows: pd.DataFrame) -> pd.DataFrame:
     """The clients there and not under notice at the last month's end."""
-    latest = (rows["outcome"] == NOT_YET) & (rows["month"] == rows["month"].max())
-    return rows[latest].reset_index(drop=True)
+    open_still = rows["outcome"] == NOT_YET
+    newest = rows["month"] == rows["month"].max()
+    latest = rows[open_still & newest]
+    return latest.reset_index(drop=True)
 
 
 def _who(now: pd.DataFrame, spells: pd.DataFrame, reps: pd.Series | None) -> pd.DataFrame:
     """The clients of these rows: `client_id, client` (the name where one is known), `rep_id`."""
-    about = [name for name in ("name",) if name in spells]
-    columns = spells[[*KEY, *about]]
-    own = now[KEY].merge(columns, on=KEY, how="left")
-    names = own.get("name", now["client_id"])
-    client = names.fillna(now["client_id"])
-    whose = {"client_id": now["client_id"], "client": client}
+    columns = list(KEY)
+    if "name" in spells:
+        columns.append("name")
+    own = now[KEY].merge(spells[columns], on=KEY, how="left")
+    ids = now["client_id"]
+    names = own.get("name", ids)
+    client = names.fillna(ids)
+    whose = {"client_id": ids, "client": client}
     table = pd.DataFrame(whose)
-    rep = "" if reps is None else table["client_id"].map(reps).fillna("")
-    return table.assign(rep_id=rep)
+    if reps is None:
+        return table.assign(rep_id="")
+    rep = table["client_id"].map(reps)
+    return table.assign(rep_id=rep.fillna(""))
 
 
 def _risks(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
@@ -199,8 +221,12 @@ def _risks(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
         refitted = [_odds(refit, now) for refit in made.refits]
         spread = np.std(refitted, axis=0)
     lower = odds - Z95 * spread
-    limits = {"risk": odds, "low": lower, "high": odds + Z95 * spread}
-    shares = {name: special.expit(values).round(4) for name, values in limits.items()}
+    upper = odds + Z95 * spread
+    limits = {"risk": odds, "low": lower, "high": upper}
+    shares = {}
+    for name, values in limits.items():
+        chance = special.expit(values)
+        shares[name] = chance.round(4)
     return pd.DataFrame(shares)
 
 
@@ -209,17 +235,20 @@ def _ordered(table: pd.DataFrame, settings: RiskSettings, waiting: Collection[st
     over those who wait in a trial.
     """
     order = ["key", "risk", "act_by", "client_id"]
-    ranked = table.assign(key=table["at_stake"].fillna(-np.inf)).sort_values(
-        order, ascending=[False, False, True, True], kind="stable"
-    )
+    upwards = [False, False, True, True]
+    key = table["at_stake"].fillna(-np.inf)
+    keyed = table.assign(key=key)
+    ranked = keyed.sort_values(order, ascending=upwards, kind="stable")
     without_key = ranked.drop(columns="key")
     ranked = without_key.reset_index(drop=True)
     pays = ranked["at_stake"].fillna(1) > 0
     waits = ranked["client_id"].isin(list(waiting))
     place = (~waits).cumsum()
     wanted = (place <= settings.capacity) & pays
-    contact = np.where(waits, WAIT, np.where(wanted, "yes", "no"))
-    ranked.insert(len(ranked.columns) - 1, "contact", contact)
+    yes_or_no = np.where(wanted, "yes", "no")
+    contact = np.where(waits, WAIT, yes_or_no)
+    before_last = len(ranked.columns) - 1
+    ranked.insert(before_last, "contact", contact)
     return ranked
 
 
@@ -234,25 +263,32 @@ def _reasons(made: Scorer, now: pd.DataFrame, odds: np.ndarray) -> pd.DataFrame:
     those that by themselves go with leaving in the same direction: of several that say nearly the
     same a model may weigh one backwards.
     """
-    themes = pd.Series({name: _theme(name) for name in _used(made.way)})
+    used = _used(made.way)
+    themes = pd.Series({name: _theme(name) for name in used})
     rng = np.random.default_rng(SEED)
     others = [rng.permutation(len(now)) for _ in range(DRAWN)]
-    own = now[_used(made.way)]
-    columns = ["client", "moves", "name", "value", "age"]
-    parts = [pd.DataFrame(columns=columns)]
+    own = now[used]
+    unknown = pd.Series(np.nan, now.index)
+    parts = []
     for theme, names in themes.groupby(themes).groups.items():
-        swapped = [
-            own.assign(**{name: own[name].to_numpy()[order] for name in names}) for order in others
-        ]
-        usual = np.mean([_odds(made.way, rows) for rows in swapped], axis=0)
+        swapped = [_swapped(own, names, order) for order in others]
+        odds_swapped = [_odds(made.way, rows) for rows in swapped]
+        usual = np.mean(odds_swapped, axis=0)
         part = _of_theme(made, now, names, odds - usual)
-        unknown = pd.Series(np.nan, now.index)
-        age = now.get(f"{AGE}{theme}", unknown).astype(float)
-        parts.append(part.assign(age=age))
-    every = pd.concat(parts[1:] or parts)
+        age = now.get(f"{AGE}{theme}", unknown)
+        parts.append(part.assign(age=age.astype(float)))
+    if not parts:
+        parts = [pd.DataFrame(columns=["client", "moves", "name", "value", "age"])]
+    every = pd.concat(parts)
     every = every.sort_values("moves", key=lambda moves: -moves.abs(), kind="stable")
     first = every.groupby("client").head(REASONS)
     return first.reset_index(drop=True)
+
+
+def _swapped(rows: pd.DataFrame, names: pd.Index, order: np.ndarray) -> pd.DataFrame:
+    """The rows with the named features those of other rows, in this order."""
+    others = {name: rows[name].to_numpy()[order] for name in names}
+    return rows.assign(**others)
 
 
 def _of_theme(made: Scorer, now: pd.DataFrame, names: pd.Index, moves: np.ndarray) -> pd.DataFrame:
@@ -261,45 +297,55 @@ def _of_theme(made: Scorer, now: pd.DataFrame, names: pd.Index, moves: np.ndarra
     `names` are the theme's features, `moves` (n,) what it moves of each client's log-odds.
     """
     distances = {name: made.apart(name, now[name]) for name in names}
-    apart = pd.DataFrame(distances).fillna(0)
     signs = np.sign(moves)
-    apart = apart * signs[:, None]
-    about = {"client": range(len(now)), "moves": moves, "name": apart.idxmax(axis=1), "value": None}
+    apart = pd.DataFrame(distances).fillna(0) * signs[:, None]
+    farthest = apart.idxmax(axis=1)
+    clients = range(len(now))
+    about = {"client": clients, "moves": moves, "name": farthest, "value": None}
     part = pd.DataFrame(about)
     differs = apart.max(axis=1) > 0
-    clear = differs & (np.abs(moves) >= LEAST_REASON)
+    strong = np.abs(moves) >= LEAST_REASON
+    clear = differs & strong
     part = part[clear.to_numpy()]
     for name, places in part.groupby("name").groups.items():
-        part.loc[places, "value"] = now.loc[places, name].astype(object)
+        values = now.loc[places, name]
+        part.loc[places, "value"] = values.astype(object)
     return part
 
 
 def _reason_words(reasons: pd.DataFrame, clients: int) -> list[str]:
     """The reasons (`_reasons`) of each of so many clients in one line."""
-    words = [
-        say(f"churn_risk.reason.{'up' if row.moves > 0 else 'down'}", evidence=_evidence(row))
-        for row in reasons.itertuples()
-    ]
+    words = []
+    for row in reasons.itertuples():
+        direction = "up" if row.moves > 0 else "down"
+        evidence = _evidence(row)
+        words.append(say(f"churn_risk.reason.{direction}", evidence=evidence))
     in_order = pd.Series(words, reasons.index, dtype=object)
-    lines = in_order.groupby(reasons["client"]).agg("; ".join)
+    by_client = in_order.groupby(reasons["client"])
+    lines = by_client.agg("; ".join)
     listed = lines.reindex(range(clients))
-    return listed.fillna(say("churn_risk.reason.none")).tolist()
+    none = say("churn_risk.reason.none")
+    return listed.fillna(none).tolist()
 
 
 def _theme(name: str) -> str:
-    return str(FEATURES[name]["theme"]) if name in FEATURES else SIGNING_THEME
+    if name not in FEATURES:
+        return SIGNING_THEME
+    return str(FEATURES[name]["theme"])
 
 
 def _evidence(reason: Any) -> str:
     """One reason: the feature, its value and how old the evidence is (months)."""
     about = FEATURES.get(reason.name, {})
     feature = feature_words(reason.name)
-    if about.get("unit") == "yes" and pd.notna(reason.value):
-        return say(f"churn_risk.reason.{'yes' if reason.value else 'no'}", feature=feature)
-    value = value_words(reason.value, about.get("unit", ""))
+    unit = about.get("unit", "")
+    if unit == "yes" and pd.notna(reason.value):
+        answer = "yes" if reason.value else "no"
+        return say(f"churn_risk.reason.{answer}", feature=feature)
+    value = value_words(reason.value, unit)
     dated = about.get("how", "since") != "since" and pd.notna(reason.age)
-    if dated and int(reason.age):
-        months = int(reason.age)
+    months = int(reason.age) if dated else 0
+    if months:
         return say("churn_risk.reason.aged", feature=feature, value=value, months=months)
     return say("churn_risk.reason.value", feature=feature, value=value)
 
@@ -315,25 +361,28 @@ def monday(table: pd.DataFrame, names: pd.Series, chosen: pd.DataFrame) -> pd.Da
     if table.empty:
         return table
     top = chosen.merge(table, on="client_id")
-    of_100 = [Shown(_of_100("churn_risk.list.of_100", row), row.risk) for row in top.itertuples()]
-    return pd.DataFrame(
-        {
-            "client": top["client"],
-            "due": pd.to_datetime(top["due"]),
-            "to_do": top["to_do"],
-            "rep": [names.get(who, who) for who in top["rep_id"]],
-            "risk": top["risk"],
-            "of_100": of_100,
-            "at_stake": top["at_stake"],
-            "reasons": top["reasons"],
-        }
-    )
+    of_100 = []
+    for row in top.itertuples():
+        text = _of_100("churn_risk.list.of_100", row)
+        of_100.append(Shown(text, row.risk))
+    columns = {
+        "client": top["client"],
+        "due": pd.to_datetime(top["due"]),
+        "to_do": top["to_do"],
+        "rep": [names.get(who, who) for who in top["rep_id"]],
+        "risk": top["risk"],
+        "of_100": of_100,
+        "at_stake": top["at_stake"],
+        "reasons": top["reasons"],
+    }
+    return pd.DataFrame(columns)
 
 
 def _of_100(key: str, row: Any) -> str:
     """The text of this id with the limits of the row's interval, clients in a hundred."""
     low = 100 * row.low
-    return say(key, low=low, high=100 * row.high)
+    high = 100 * row.high
+    return say(key, low=low, high=high)
 
 
 def about_interval(table: pd.DataFrame) -> Finding:
@@ -343,7 +392,8 @@ def about_interval(table: pd.DataFrame) -> Finding:
     if table.empty:
         return Finding("risk", "")
     first = table.iloc[0]
-    return Finding("risk", _of_100("churn_risk.list.interval", first))
+    text = _of_100("churn_risk.list.interval", first)
+    return Finding("risk", text)
 
 
 def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:
@@ -354,22 +404,32 @@ def weights(made: Scorer | None, most: int = 12) -> pd.DataFrame:
     (the share of resamples that agree on the sign). Empty for a rule or for boosting, which have no
     such weights. Features that say nearly the same share their weight. Associations.
     """
-    if made is None or not isinstance(made.way, RiskModel) or made.way.kind_ == "boosting":
+    if made is None or not isinstance(made.way, RiskModel):
         return pd.DataFrame()
-    fitted = [way for way in (made.way, *made.refits) if isinstance(way, RiskModel)]
+    if made.way.kind_ == "boosting":
+        return pd.DataFrame()
     numbers = [name for name in made.way.features_ if is_number(made.learned[name])]
-    slopes = np.array(
-        [way.pipeline_[-1].coef_[0, : len(numbers)] * way.calibration_[1] for way in fitted]
-    )
+    ways = (made.way, *made.refits)
+    fitted = [way for way in ways if isinstance(way, RiskModel)]
+    slopes = np.array([_slopes(way, len(numbers)) for way in fitted])
+    estimate = slopes[0]
     refitted = slopes[1:]
     low, high = np.quantile(refitted, [0.025, 0.975], axis=0)
-    agree = np.sign(slopes[1:]) == np.sign(slopes[0])
+    agree = np.sign(refitted) == np.sign(estimate)
     same = agree.mean(axis=0)
-    rows = {"feature": numbers, "log_odds_per_sd": slopes[0]}
+    rows = {"feature": numbers, "log_odds_per_sd": estimate}
     table = pd.DataFrame(rows)
     table = table.assign(low=low, high=high, same_sign=same)
     table = table.sort_values("log_odds_per_sd", key=lambda x: -x.abs(), ignore_index=True)
     return table.head(most)
+
+
+def _slopes(way: RiskModel, count: int) -> np.ndarray:
+    """The log-odds per standard deviation of a fitted model's first features."""
+    regression = way.pipeline_[-1]
+    coefficients = regression.coef_[0, :count]
+    slope = way.calibration_[1]
+    return np.asarray(coefficients * slope)
 
 
 def with_words(table: pd.DataFrame) -> pd.DataFrame:
@@ -384,7 +444,8 @@ def save(table: pd.DataFrame, out_dir: str, file: str = SCORES) -> None:
     """Write the scores (or another list) into the folder of a run; nothing where a notebook runs by
     itself.
     """
-    if out_dir and len(table):
-        path = Path(out_dir) / file
-        path.parent.mkdir(exist_ok=True)
-        write_csv(table, path)
+    if not out_dir or not len(table):
+        return
+    path = Path(out_dir) / file
+    path.parent.mkdir(exist_ok=True)
+    write_csv(table, path)

@@ -54,9 +54,9 @@ def served_months(panel: Panel) -> pd.DataFrame:
     rows = spells.loc[repeated, columns]
     month = rows.groupby(level=0).cumcount() + 1
     rows = rows.assign(row=rows.index, month=month)
-    return rows.assign(day=add_months(rows["start_date"], rows["month"]) - DAY).reset_index(
-        drop=True
-    )
+    ends = add_months(rows["start_date"], rows["month"])
+    dated = rows.assign(day=ends - DAY)
+    return dated.reset_index(drop=True)
 
 
 def newest_by(
@@ -67,36 +67,31 @@ def newest_by(
     """
     kinds = {by: "str", day: "datetime64[ns]"}  # one unit on both sides
     known = rows.dropna(subset=[by, day])
-    dated = known.astype(kinds).sort_values(day, kind="stable")
-    so_far = dated.groupby(by).cumcount()
-    dated = dated.assign(n=so_far + 1)
-    question = {
-        by: at[by].to_numpy(),
-        day: (at["day"] - back * DAY).to_numpy(),
-        "at": np.arange(len(at)),
-    }
-    asked = pd.DataFrame(question)
-    found = pd.merge_asof(
-        asked.astype(kinds).sort_values(day, kind="stable"),
-        dated.assign(last=dated[day]),
-        on=day,
-        by=by,
-    )
-    in_order = found.sort_values("at")
-    return in_order.reset_index(drop=True).fillna({"n": 0})
+    in_order = known.astype(kinds).sort_values(day, kind="stable")
+    so_far = in_order.groupby(by).cumcount()
+    dated = in_order.assign(n=so_far + 1, last=in_order[day])
+    days = at["day"] - back * DAY
+    question = {by: at[by].to_numpy(), day: days.to_numpy(), "at": np.arange(len(at))}
+    asked = pd.DataFrame(question).astype(kinds)
+    asked_in_order = asked.sort_values(day, kind="stable")
+    newest = pd.merge_asof(asked_in_order, dated, on=day, by=by)
+    answered = newest.sort_values("at").reset_index(drop=True)
+    return answered.fillna({"n": 0})
 
 
 def lately(at: pd.DataFrame, rows: pd.DataFrame, day: str, days: int) -> np.ndarray:
     """How many of the rows fell in so many days up to each of the days `at`, shape (len(at),)."""
+    now = newest_by(at, rows, day)["n"]
     before = newest_by(at, rows, day, days)["n"]
-    return (newest_by(at, rows, day)["n"] - before).to_numpy(float)
+    return (now - before).to_numpy(float)
 
 
 def days_since(at: pd.DataFrame, rows: pd.DataFrame, day: str) -> np.ndarray:
     """Days from the last of the rows, or from signing, to each of the days `at`."""
     newest = newest_by(at, rows, day)["last"]
-    last = newest.set_axis(at.index).fillna(at["start_date"])
-    ago = at["day"] - last.clip(lower=at["start_date"])
+    signed = at["start_date"]
+    last = newest.set_axis(at.index).fillna(signed)
+    ago = at["day"] - last.clip(lower=signed)
     return np.asarray(ago.dt.days, float)
 
 
@@ -119,11 +114,13 @@ def factors(
     tables = _with_people_gone(tables)
     for name, (make, day) in parts.items():
         rows = tables.get(name)
-        if rows is not None and len(rows):
-            first = at["start_date"].clip(lower=rows[day].min())
-            known = at["day"] >= first + LANDMARK_DAYS * DAY
-            made = make(at, rows, limits)
-            found |= {key: np.where(known, values, np.nan) for key, values in made}
+        if rows is None or not len(rows):
+            continue
+        first_recorded = rows[day].min()
+        first = at["start_date"].clip(lower=first_recorded)
+        known = at["day"] >= first + LANDMARK_DAYS * DAY
+        for key, values in make(at, rows, limits):
+            found[key] = np.where(known, values, np.nan)
     return found
 
 
@@ -132,11 +129,10 @@ def _with_people_gone(tables: Tables) -> Tables:
     there.
     """
     assignments = tables.get("assignments")
-    return (
-        tables
-        if assignments is None
-        else {**tables, "assignments": closed(assignments, tables.get("staff"))}
-    )
+    if assignments is None:
+        return tables
+    ended = closed(assignments, tables.get("staff"))
+    return {**tables, "assignments": ended}
 
 
 Values = Iterator[tuple[tuple[str, str], np.ndarray]]
@@ -144,7 +140,8 @@ Values = Iterator[tuple[tuple[str, str], np.ndarray]]
 
 def _of_load(at: pd.DataFrame, assignments: pd.DataFrame, limits: Limits) -> Values:
     if assignments["role"].eq(ANALYST).any():
-        yield ("C6", LOAD), analyst_load(at, assignments)["load"].to_numpy(float)
+        load = analyst_load(at, assignments)["load"]
+        yield ("C6", LOAD), load.to_numpy(float)
 
 
 def analyst_load(at: pd.DataFrame, assignments: pd.DataFrame) -> pd.DataFrame:
@@ -171,32 +168,46 @@ def analyst_load(at: pd.DataFrame, assignments: pd.DataFrame) -> pd.DataFrame:
 def _of_meetings(at: pd.DataFrame, meetings: pd.DataFrame, limits: Limits) -> Values:
     kind = meetings["kind"]
     day = "held_on"
-    yield (("C7", "calls"), lately(at, meetings[kind == "call"], day, QUARTER))
-    yield (("C7", "silence"), days_since(at, meetings[kind != "report"], day) > limits["call_days"])
+    calls = meetings[kind == "call"]
+    talks = meetings[kind != "report"]
+    yield ("C7", "calls"), lately(at, calls, day, QUARTER)
+    yield ("C7", "silence"), days_since(at, talks, day) > limits["call_days"]
     if "recap_sent" in meetings and meetings["recap_sent"].notna().any():
-        sent = meetings[meetings["recap_sent"].notna()]
-        asked = lately(at, sent, day, HALF)
-        share = lately(at, meetings[yes(meetings["recap_sent"])], day, HALF) / np.where(
-            asked > 0, asked, np.nan
-        )
-        yield ("C7", "recaps"), share
+        yield ("C7", "recaps"), _recaps(at, meetings)
     face = meetings[kind.isin(FACE)]
-    if len(face):
-        far = days_since(at, face, day) > visit_days(limits)
-        yield ("C8", "not_met"), far
-        if "remote" in at:
-            yield ("C8", "not_met_remote"), np.where(yes(at["remote"]), far, np.nan)
+    if face.empty:
+        return
+    far = days_since(at, face, day) > visit_days(limits)
+    yield ("C8", "not_met"), far
+    if "remote" in at:
+        remote = yes(at["remote"])
+        yield ("C8", "not_met_remote"), np.where(remote, far, np.nan)
+
+
+def _recaps(at: pd.DataFrame, meetings: pd.DataFrame) -> np.ndarray:
+    """The share of the last half-year's meetings after which a summary was sent; NaN where none is
+    on record.
+    """
+    recap = meetings["recap_sent"]
+    noted = meetings[recap.notna()]
+    written = meetings[yes(recap)]
+    asked = lately(at, noted, "held_on", HALF)
+    sent = lately(at, written, "held_on", HALF)
+    share: np.ndarray = sent / np.where(asked > 0, asked, np.nan)
+    return share
 
 
 def _of_requests(at: pd.DataFrame, requests: pd.DataFrame, limits: Limits) -> Values:
-    if "in_scope" in requests and requests["in_scope"].notna().any():
-        inside = yes(requests["in_scope"], True)
-        outside = requests[~inside]
-        day = "requested_on"
-        yield (("C9", "out_of_scope"), lately(at, outside, day, QUARTER))
-        if "billed" in requests:
-            free = outside[~yes(outside["billed"])]
-            yield ("C9", "free_work"), lately(at, free, day, QUARTER)
+    if "in_scope" not in requests or requests["in_scope"].isna().all():
+        return
+    inside = yes(requests["in_scope"], True)
+    outside = requests[~inside]
+    day = "requested_on"
+    yield ("C9", "out_of_scope"), lately(at, outside, day, QUARTER)
+    if "billed" in requests:
+        billed = yes(outside["billed"])
+        free = outside[~billed]
+        yield ("C9", "free_work"), lately(at, free, day, QUARTER)
 
 
 def factor_words(name: str, limits: Limits = LIMITS) -> Said:
@@ -204,7 +215,8 @@ def factor_words(name: str, limits: Limits = LIMITS) -> Said:
     if name == "silence":
         return say("service.factor.silence", days=int(limits["call_days"]))
     if name in ("not_met", "not_met_remote"):
-        return say(f"service.factor.{name}", weeks=int(limits["visit_weeks"]))
+        weeks = int(limits["visit_weeks"])
+        return say(f"service.factor.{name}", weeks=weeks)
     return say(f"service.factor.{name}")
 
 
@@ -222,37 +234,48 @@ def contrasts(panel: Panel, tables: Tables, limits: Limits = LIMITS) -> dict[tup
     """
     at = served_months(panel)
     rows = panel.rows
-    newest = np.where(
-        rows["free"], rows["to_month"] - panel.lag, np.maximum(rows["from_month"] - panel.notice, 1)
-    )
     tables = _with_people_gone(tables)
-    cells = at[["row", "month"]]
-    place = pd.MultiIndex.from_frame(cells).get_indexer(
-        pd.MultiIndex.from_arrays([rows["row"], newest])
-    )
+    assigned = tables.get("assignments")
+    place = _landmarks(panel, at)
     found = {}
     for (study_row, name), values in factors(at, tables, limits).items():
         usual = _mean_before(values, at["row"])
         taken = {"factor": values, "usual": usual, "change": values - usual}
-        columns = {
-            key: np.where(place >= 0, column[place], np.nan) for key, column in taken.items()
-        }
+        columns = {}
+        for key, column in taken.items():
+            columns[key] = np.where(place >= 0, column[place], np.nan)
         own = rows.assign(**columns)
-        assigned = tables.get("assignments")
         if name == LOAD and assigned is not None:  # the analyst, not the rep, is shared
             analysts = analyst_load(at, assigned)["analyst"].to_numpy(object)
             own = own.assign(rep=analysts[place])
-        found[study_row, name] = _ways(own, factor_words(name, limits))
+        words = factor_words(name, limits)
+        found[study_row, name] = _ways(own, words)
     return found
+
+
+def _landmarks(panel: Panel, at: pd.DataFrame) -> np.ndarray:
+    """The row of `at` (`served_months`) from which what is known of each row of the panel is taken;
+    -1: none.
+    """
+    rows = panel.rows
+    lagged = rows["to_month"] - panel.lag
+    noticed = np.maximum(rows["from_month"] - panel.notice, 1)
+    newest = np.where(rows["free"], lagged, noticed)
+    cells = at[["row", "month"]]
+    served = pd.MultiIndex.from_frame(cells)
+    asked = pd.MultiIndex.from_arrays([rows["row"], newest])
+    return np.asarray(served.get_indexer(asked))
 
 
 def _mean_before(values: np.ndarray, by: pd.Series) -> np.ndarray:
     """The mean of the known values before each row, of the same `by`; NaN where there is none."""
-    there = (~np.isnan(values)).astype(int)
-    known = pd.DataFrame({"sum": np.nan_to_num(values), "n": there})
+    there = ~np.isnan(values)
+    sums = np.nan_to_num(values)
+    known = pd.DataFrame({"sum": sums, "n": there.astype(int)})
     before = known.groupby(by).cumsum() - known
     number = before["n"].where(before["n"] > 0)
-    return (before["sum"] / number).to_numpy(float)
+    mean = before["sum"] / number
+    return mean.to_numpy(float)
 
 
 def _ways(rows: pd.DataFrame, words: Said) -> Ways:
@@ -266,11 +289,11 @@ def _ways(rows: pd.DataFrame, words: Said) -> Ways:
     if held:
         ways[RATED] = lagged_contrast(rows, held, {"factor": 1.0}, words, plain=plain)
         ways[OWN] = lagged_contrast(rows, held, {"change": 1.0}, words, plain=past)
-    return {
-        way: contrast
-        for way, contrast in ways.items()
-        if math.isfinite(contrast.theta) and not contrast.gate
-    }
+    known = {}
+    for way, contrast in ways.items():
+        if math.isfinite(contrast.theta) and not contrast.gate:
+            known[way] = contrast
+    return known
 
 
 def _ratio(contrast: Contrast, level: float) -> list[float]:
@@ -284,7 +307,8 @@ def _level(found: Mapping[tuple[str, str], Ways]) -> float:
     """The level of each interval at which all of them hold together in 95 % of cases
     (Bonferroni).
     """
-    return 1 - 0.05 / max(len(found), 1)
+    number = max(len(found), 1)
+    return 1 - 0.05 / number
 
 
 def estimates(found: Mapping[tuple[str, str], Ways], limits: Limits = LIMITS) -> Estimates:
@@ -298,7 +322,8 @@ def estimates(found: Mapping[tuple[str, str], Ways], limits: Limits = LIMITS) ->
             ratio = _ratio(contrast, level)
             counts = (contrast.n_clients, contrast.n_events)
             words = factor_words(name, limits)
-            row = Estimate.of(study_row, words, way_words(way), ratio, "ratio", counts)
+            way_said = way_words(way)
+            row = Estimate.of(study_row, words, way_said, ratio, "ratio", counts)
             rows.append(replace(row, level=level))
     caption = say("service.factors.caption", factors=len(found))
     return Estimates(tuple(rows), caption)
@@ -311,30 +336,36 @@ def words(found: Mapping[tuple[str, str], Ways], limits: Limits = LIMITS) -> Fin
     known = _best_ways(found)
     if not known:
         return Finding("C7", say("service.factors.too_little"))
+    level = _level(found)
     out = _stands_out(list(known.values()))
     names = []
     for (name, contrast), stands_out in zip(known.items(), out, strict=True):
         if stands_out:
-            named = _named(factor_words(name, limits), contrast, _level(found))
+            factor = factor_words(name, limits)
+            named = _named(factor, contrast, level)
             names.append(named)
     if names:
         listed = "; ".join(names)
-        parts = [
-            say("service.factors.some", factors=len(known), out=len(names), names=listed),
-            say("service.factors.luck", one_in=round(1 / FALSE_SHARE)),
-        ]
+        some = say("service.factors.some", factors=len(known), out=len(names), names=listed)
+        luck = say("service.factors.luck", one_in=round(1 / FALSE_SHARE))
+        parts = [some, luck]
     else:
         none = say("service.factors.none", factors=len(known))
         parts = [none]
     adjusted = say("service.factors.adjusted")
-    text = together(*parts, adjusted, say("service.factors.indicated"))
+    indicated = say("service.factors.indicated")
+    text = together(*parts, adjusted, indicated)
     return Finding("C7", text)
 
 
 def _best_ways(found: Mapping[tuple[str, str], Ways]) -> dict[str, Contrast]:
     """The contrast of each factor that holds most fixed, by the id of the factor."""
-    best = {name: ways.get(RATED, ways.get(ALIKE)) for (_, name), ways in found.items()}
-    return {name: contrast for name, contrast in best.items() if contrast is not None}
+    best = {}
+    for (_, name), ways in found.items():
+        contrast = ways.get(RATED, ways.get(ALIKE))
+        if contrast is not None:
+            best[name] = contrast
+    return best
 
 
 def _stands_out(rows: Sequence[Contrast]) -> np.ndarray:

@@ -44,24 +44,21 @@ def waves(surveys: pd.DataFrame | None, scale: str | None = None) -> pd.DataFram
     columns = ["client_id", "invited_on", "answered_on", "nps"]
     blank = pd.DataFrame(columns=columns)
     rows = blank if surveys is None or "nps" not in surveys else surveys
-    dates = {day: pd.to_datetime(rows[day]) for day in ("invited_on", "answered_on")}
-    rows = rows.assign(**dates)
-    month = rows["invited_on"].dt.to_period("M")
-    rows = rows.assign(wave=month)
-    answered = rows["answered_on"].notna()
+    invited = pd.to_datetime(rows["invited_on"])
+    answered_on = pd.to_datetime(rows["answered_on"])
+    month = invited.dt.to_period("M")
+    rows = rows.assign(invited_on=invited, answered_on=answered_on, wave=month)
+    answered = answered_on.notna()
     answers = rows["nps"].where(answered).astype(float)
     if scale == "1-10":  # where the reading has not left it out
         answers = answers.where(answers >= 1)
     given = as_given(answers, scale)
     rows = rows.assign(nps=answers, given=given, known=answers.notna())
-    rows = rows.sort_values(
-        ["known", "answered_on", "nps"], ascending=[True, True, False], kind="stable"
-    )
-    return (
-        rows.drop_duplicates(["client_id", "wave"], keep="last")
-        .drop(columns="known")
-        .reset_index(drop=True)
-    )
+    order = ["known", "answered_on", "nps"]
+    rows = rows.sort_values(order, ascending=[True, True, False], kind="stable")
+    once = rows.drop_duplicates(["client_id", "wave"], keep="last")
+    without_known = once.drop(columns="known")
+    return without_known.reset_index(drop=True)
 
 
 def latest(rows: pd.DataFrame) -> pd.DataFrame:
@@ -83,12 +80,11 @@ def recent(rows: pd.DataFrame, cutoff: pd.Timestamp, months: int = RECENT) -> pd
     day_after = cutoff + pd.Timedelta(days=1)
     first = day_after.to_period("M") - months
     rows = rows[rows["wave"] >= first] if len(rows) else rows
-    order = rows.assign(known=rows["nps"].notna()).sort_values(
-        ["known", "answered_on"], kind="stable"
-    )
-    return (
-        order.drop_duplicates("client_id", keep="last").drop(columns="known").reset_index(drop=True)
-    )
+    known = rows.assign(known=rows["nps"].notna())
+    order = known.sort_values(["known", "answered_on"], kind="stable")
+    once = order.drop_duplicates("client_id", keep="last")
+    without_known = once.drop(columns="known")
+    return without_known.reset_index(drop=True)
 
 
 def score(promoters: np.ndarray, detractors: np.ndarray, answered: np.ndarray) -> np.ndarray:
@@ -96,9 +92,9 @@ def score(promoters: np.ndarray, detractors: np.ndarray, answered: np.ndarray) -
     30 exactly.
     """
     n = np.asarray(answered, float)
-    return np.divide(
-        100.0 * (np.asarray(promoters) - detractors), n, out=np.full(n.shape, np.nan), where=n > 0
-    )
+    more = np.asarray(promoters) - detractors
+    unknown = np.full(n.shape, np.nan)
+    return np.divide(100.0 * more, n, out=unknown, where=n > 0)
 
 
 def standard_error(
@@ -123,11 +119,12 @@ def draws(counts: np.ndarray, seed: int = SEED) -> np.ndarray:
 
     `counts` (groups, 3): promoters, passives, detractors.
     """
-    parts = np.random.default_rng(seed).standard_gamma(
-        np.asarray(counts, float) + PRIOR, (DRAWS, *np.shape(counts))
-    )
+    rng = np.random.default_rng(seed)
+    shapes = np.asarray(counts, float) + PRIOR
+    parts = rng.standard_gamma(shapes, (DRAWS, *shapes.shape))
     gap = parts[..., 0] - parts[..., 2]
-    return np.asarray(100 * gap / parts.sum(axis=-1))
+    whole = parts.sum(axis=-1)
+    return np.asarray(100 * gap / whole)
 
 
 def band(value: float) -> str:
@@ -137,7 +134,10 @@ def band(value: float) -> str:
     >>> [band(x) for x in (0, 0.1, 19.9, 20, 29.9, 30)]
     ['bad', 'needs_work', 'needs_work', 'good', 'good', 'unicorn']
     """
-    return BANDS[int(value > EDGES[0]) + sum(value >= edge for edge in EDGES[1:])]
+    first, *others = EDGES
+    place = int(value > first)
+    place += sum(value >= edge for edge in others)
+    return BANDS[place]
 
 
 def band_words(name: str) -> Said:
@@ -164,19 +164,22 @@ def by_reps(rows: pd.DataFrame) -> Spread:
     known = rows[rows["nps"].notna()]
     value = known["nps"].astype(float)
     promoted = 100.0 * (value >= PROMOTER)
-    points = promoted - 100.0 * (value <= DETRACTOR)
+    detracted = 100.0 * (value <= DETRACTOR)
+    points = (promoted - detracted).to_numpy()
     once = np.ones(len(points))
-    return ratio_by_rep(points.to_numpy(), once, known["rep"].fillna(""))
+    reps = known["rep"].fillna("")
+    return ratio_by_rep(points, once, reps)
 
 
 def band_chances(row: pd.Series) -> np.ndarray:
     """The chance of each band for a row of `today`, shape (4,), by the wider of client and rep."""
     if not row["by_rep"]:
-        return chances(row[COUNTS].astype(int))
+        counts = row[COUNTS].astype(int)
+        return chances(counts)
     off = np.array(EDGES) - row["nps"]
     below = stats.t.cdf(off / row["se"], row["df"])
-    cumulative = [[0.0], below, [1.0]]
-    return np.diff(np.concatenate(cumulative))
+    cumulative = np.concatenate([[0.0], below, [1.0]])
+    return np.diff(cumulative)
 
 
 def tally(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
@@ -188,21 +191,25 @@ def tally(rows: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
     """
     value = rows["nps"].astype(float)
     classes = {
+        "asked": 1,
+        "answered": value.notna(),
         "promoters": value >= PROMOTER,
         "passives": value.between(DETRACTOR, PROMOTER, inclusive="neither"),
+        "detractors": value <= DETRACTOR,
     }
-    counted = rows.assign(asked=1, answered=value.notna(), **classes, detractors=value <= DETRACTOR)
+    counted = rows.assign(**classes)
     by_group = counted.groupby(by)[["asked", "answered", *COUNTS]]
     table = by_group.sum().astype(int)
     sums = [table[name].to_numpy() for name in ("promoters", "detractors", "answered")]
-    table["nps"] = score(*sums)
-    table["se"] = standard_error(*sums)
+    points = score(*sums)
+    known = ~np.isnan(points)
     drawn = draws(table[COUNTS].to_numpy())
-    limits = np.quantile(drawn, [0.025, 0.975], axis=0)
-    known = table["nps"].notna()
-    at_most = np.minimum(limits[0], table["nps"])
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    at_most = np.minimum(low, points)
+    at_least = np.maximum(high, points)
+    table["nps"] = points
+    table["se"] = standard_error(*sums)
     table["low"] = np.where(known, at_most, np.nan)
-    at_least = np.maximum(limits[1], table["nps"])
     table["high"] = np.where(known, at_least, np.nan)
     return table
 
@@ -219,16 +226,18 @@ def today(rows: pd.DataFrame, cutoff: pd.Timestamp) -> pd.DataFrame:
     grouped = now.assign(group=GROUP)
     table = tally(grouped, "group")
     spread = by_reps(now)
-    table = table[table["answered"] > 0].assign(
-        by_rep=False, df=spread.df, reps_known=spread is not NO_SPREAD
-    )
-    half = float(spread.reach(0.975))
-    if table.empty or not 2 * half > (table["high"] - table["low"]).iloc[0]:
+    answered = table[table["answered"] > 0]
+    reps_known = spread is not NO_SPREAD
+    table = answered.assign(by_rep=False, df=spread.df, reps_known=reps_known)
+    if table.empty:
         return table
-    limits = {
-        "low": (table["nps"] - half).clip(lower=-100),
-        "high": (table["nps"] + half).clip(upper=100),
-    }
+    half = float(spread.reach(0.975))
+    width = table["high"] - table["low"]
+    if not 2 * half > width.iloc[0]:
+        return table
+    low = table["nps"] - half
+    high = table["nps"] + half
+    limits = {"low": low.clip(lower=-100), "high": high.clip(upper=100)}
     error = float(spread.se)
     return table.assign(**limits, se=error, by_rep=True)
 
@@ -242,20 +251,24 @@ def words(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Finding:
         return Finding("C1", say("service.nps.nobody", months=RECENT))
     row = table.iloc[0]
     counts = {name: int(row[name]) for name in COUNTS}
+    shares = band_chances(row)
+    answered = int(row["answered"])
+    asked = int(row["asked"])
     parts = [
         _lead_words(row),
         say("service.nps.counts", **counts),
-        _response_words(int(row["answered"]), int(row["asked"])),
-        _chance_words(band_chances(row)),
+        _response_words(answered, asked),
+        _chance_words(shares),
         "" if row["reps_known"] else INDEPENDENT,
     ]
-    return Finding("C1", together(*parts), "headline")
+    text = together(*parts)
+    return Finding("C1", text, "headline")
 
 
 def _lead_words(row: pd.Series) -> Said:
-    score_, low, high = (round(row[name]) for name in ("nps", "low", "high"))
-    about = {"nps": score_, "low": low, "high": high, "band": band_words(band(row["nps"]))}
-    return say("service.nps.lead", months=RECENT, **about)
+    points = {name: round(row[name]) for name in ("nps", "low", "high")}
+    own_band = band(row["nps"])
+    return say("service.nps.lead", months=RECENT, **points, band=band_words(own_band))
 
 
 def _response_words(answered: int, asked: int) -> Said:
@@ -266,11 +279,11 @@ def _response_words(answered: int, asked: int) -> Said:
 
 
 def _chance_words(shares: np.ndarray) -> Said:
-    chances_ = [
-        say("service.nps.band_chance", band=band_words(name), chance=share)
-        for name, share in zip(BANDS, shares, strict=True)
-    ]
-    return say("service.nps.sure", chances=", ".join(chances_))
+    said = []
+    for name, share in zip(BANDS, shares, strict=True):
+        chance = say("service.nps.band_chance", band=band_words(name), chance=share)
+        said.append(chance)
+    return say("service.nps.sure", chances=", ".join(said))
 
 
 def estimates(rows: pd.DataFrame, cutoff: pd.Timestamp) -> Estimates:
@@ -304,7 +317,8 @@ def _estimates(row: Any, group: Said) -> Iterator[Estimate]:
     if row.answered < row.asked:
         share = (row.answered / row.asked,)
         yield Estimate.of("C1", say("service.nps.answered"), group, share, "share", asked)
-    edges = dict(zip(("low", "middle", "high"), EDGES, strict=True))
+    low, middle, high = EDGES
+    edges = {"low": low, "middle": middle, "high": high}
     for name, chance in zip(BANDS, band_chances(row), strict=True):
         chance_of = say(f"service.chance.{name}", **edges)
         yield Estimate.of("C2", chance_of, group, (chance,), "share", n)
@@ -349,13 +363,13 @@ def month_words(months: pd.DataFrame) -> Said:
     """What the chart of `by_month` shows, in words: its ends, its lowest and its highest month."""
     if months.empty:
         return say("service.months.nobody")
-    points = [
-        say("service.months.point", nps=round(row.nps), month=row.wave.strftime("%b\u00a0%Y"))
-        for row in months[["nps", "wave"]].itertuples()
-    ]
+    points = []
+    for row in months[["nps", "wave"]].itertuples():
+        month = row.wave.strftime("%b\u00a0%Y")
+        point = say("service.months.point", nps=round(row.nps), month=month)
+        points.append(point)
     scores = months["nps"].to_numpy()
     low = points[scores.argmin()]
-    all_scores = months["nps"].to_numpy()
-    high = points[all_scores.argmax()]
+    high = points[scores.argmax()]
     newest = points[-1]
     return say("service.months.alt", first=points[0], last=newest, low=low, high=high)

@@ -16,21 +16,29 @@ LATELY = 4  # quarters
 
 def survival(curves: pd.DataFrame, month: int = MONTH) -> Said:
     """The groups of which most and fewest are left after `month` months."""
-    known = curves[(curves["followed"] >= month) & (curves["month"] <= month)]
-    at = known.groupby("group", sort=False)["survival"].last().astype(float)
+    followed = curves["followed"] >= month
+    until = curves["month"] <= month
+    known = curves[followed & until]
+    by_group = known.groupby("group", sort=False)["survival"]
+    at = by_group.last().astype(float)
     if at.empty:
         return NOTHING
     if len(at) == 1:
         return say("shown.title.survival_one", month=month, share=at.iloc[0])
-    most, least = at.idxmax(), at.idxmin()
-    return say("shown.title.survival", most=most, high=at[most], least=least, low=at[least])
+    most = at.idxmax()
+    least = at.idxmin()
+    high = at[most]
+    low = at[least]
+    return say("shown.title.survival", most=most, high=high, least=least, low=low)
 
 
 def remaining(shares: pd.DataFrame) -> Said:
     """Clients left after a year: `monthly` against `fixed` (index) by their `share`."""
     if len(shares) < 2:
         return NOTHING
-    monthly, fixed = shares.loc["monthly", "share"], shares.loc["fixed", "share"]
+    share = shares["share"]
+    monthly = share["monthly"]
+    fixed = share["fixed"]
     return say("shown.title.remaining", monthly=monthly, fixed=fixed)
 
 
@@ -38,17 +46,22 @@ def hazard(frame: pd.DataFrame) -> Said:
     """The month of service in which most leave."""
     if frame.empty:
         return NOTHING
-    top = frame.loc[frame["hazard"].idxmax()]
-    return say("shown.title.hazard", group=top["group"], month=top["month"], share=top["hazard"])
+    highest = frame["hazard"].idxmax()
+    top = frame.loc[highest]
+    share = top["hazard"]
+    return say("shown.title.hazard", group=top["group"], month=top["month"], share=share)
 
 
 def effects(rows: pd.DataFrame, scale: str = "ratio") -> Said:
     """How many of the ways leave no difference open."""
     rows = rows.dropna(subset="low")
-    none = 1.0 if scale == "ratio" else 0.0
-    wide = int(((rows["low"] <= none) & (rows["high"] >= none)).sum())
     if rows.empty:
         return NOTHING
+    none = 1.0 if scale == "ratio" else 0.0
+    under = rows["low"] <= none
+    over = rows["high"] >= none
+    both_ways = under & over
+    wide = int(both_ways.sum())
     if not wide:
         return say("shown.title.effects_all", of=len(rows))
     return say("shown.title.effects", n=wide, of=len(rows))
@@ -56,37 +69,45 @@ def effects(rows: pd.DataFrame, scale: str = "ratio") -> Said:
 
 def before(frame: pd.DataFrame) -> Said:
     """The measure that falls most in the months before clients leave."""
-    by_measure = frame.sort_values("months_before").groupby("measure", sort=False)["mean"]
-    fall = by_measure.first() - by_measure.last()
-    if fall.empty:
+    in_order = frame.sort_values("months_before")
+    by_measure = in_order.groupby("measure", sort=False)["mean"]
+    falls = by_measure.first() - by_measure.last()
+    if falls.empty:
         return NOTHING
-    most = fall.idxmax()
-    if fall[most] <= 0:
+    most = falls.idxmax()
+    fall = falls[most]
+    if fall <= 0:
         return say("shown.title.before_none")
-    months = -int(frame["months_before"].min())
-    return say("shown.title.before", measure=most, fall=fall[most], months=months)
+    first = frame["months_before"].min()
+    return say("shown.title.before", measure=most, fall=fall, months=-int(first))
 
 
 def stacked(frame: pd.DataFrame, month: int = MONTH) -> Said:
     """Who is gone after `month` months, and of those the largest group."""
-    at = frame[frame["month"] == month].groupby("group", sort=False)["share"].last()
+    rows = frame[frame["month"] == month]
+    at = rows.groupby("group", sort=False)["share"].last()
     if at.empty:
         return NOTHING
     most = at.idxmax()
-    return say("shown.title.stacked", gone=at.sum(), month=month, most=most, share=at[most])
+    gone = at.sum()
+    return say("shown.title.stacked", gone=gone, month=month, most=most, share=at[most])
 
 
 def funnel(frame: pd.DataFrame, limits: pd.DataFrame) -> Said:
     """Who loses most beyond the 99.8 % limits; where nobody does, how many were judged."""
-    judged = frame[~frame["few"].astype(bool)] if len(frame) else frame
+    if frame.empty:
+        return NOTHING
+    few = frame["few"].astype(bool)
+    judged = frame[~few]
     if judged.empty:
         return NOTHING
     high = np.interp(judged["expected"], limits["expected"], limits["high_998"])
-    beyond = judged[judged["ratio"].to_numpy() > high]
+    ratios = judged["ratio"]
+    beyond = ratios[ratios.to_numpy() > high]
     if beyond.empty:
         return say("shown.title.funnel_none", of=len(judged))
-    who = beyond["ratio"].idxmax()
-    return say("shown.title.funnel", who=who, ratio=beyond["ratio"].max())
+    who = beyond.idxmax()
+    return say("shown.title.funnel", who=who, ratio=beyond.max())
 
 
 def scores(frame: pd.DataFrame) -> Said:
@@ -95,25 +116,31 @@ def scores(frame: pd.DataFrame) -> Said:
         return NOTHING
     by_month = frame.set_index("wave")["nps"]
     last = by_month.index[-1]
-    nps, month = signed(by_month[last]), last.strftime("%B %Y")
-    if last - MONTH not in by_month.index:
+    nps = signed(by_month[last])
+    month = last.strftime("%B %Y")
+    year_ago = last - MONTH
+    if year_ago not in by_month.index:
         return say("shown.title.scores_one", nps=nps, month=month)
-    return say("shown.title.scores", nps=nps, month=month, before=signed(by_month[last - MONTH]))
+    before = signed(by_month[year_ago])
+    return say("shown.title.scores", nps=nps, month=month, before=before)
 
 
 def reliability(frame: pd.DataFrame) -> Said:
     """What was predicted of the clients most at risk, and what came."""
     if frame.empty:
         return NOTHING
-    top = frame.loc[frame["predicted"].idxmax()]
-    return say("shown.title.reliability", predicted=top["predicted"], observed=top["observed"])
+    highest = frame["predicted"].idxmax()
+    top = frame.loc[highest]
+    observed = top["observed"]
+    return say("shown.title.reliability", predicted=top["predicted"], observed=observed)
 
 
 def expected(frame: pd.DataFrame) -> Said:
     """How many chose to leave, of how many expected."""
     if frame.empty:
         return NOTHING
-    left, due = frame["observed"].sum(), frame["expected"].sum()
+    left = frame["observed"].sum()
+    due = frame["expected"].sum()
     return say("shown.title.expected", left=left, months=len(frame), expected=due)
 
 
@@ -122,7 +149,8 @@ def flow(frame: pd.DataFrame) -> Said:
     if frame.empty:
         return NOTHING
     last = frame.tail(LATELY)
-    started, ended = last["started"].sum(), last["ended"].sum()
+    started = last["started"].sum()
+    ended = last["ended"].sum()
     return say("shown.title.flow", started=started, ended=ended, quarters=len(last))
 
 
@@ -130,9 +158,11 @@ def outlook(frame: pd.DataFrame, unit: str = "") -> Said:
     """The level that money a month tends to."""
     if frame.empty:
         return NOTHING
-    now = frame.loc[frame["month"].idxmin()]
-    money = {name: short_money(now[name], unit) for name in ("mean", "level")}
-    return say("shown.title.outlook", **money)
+    first = frame["month"].idxmin()
+    now = frame.loc[first]
+    mean = short_money(now["mean"], unit)
+    level = short_money(now["level"], unit)
+    return say("shown.title.outlook", mean=mean, level=level)
 
 
 def waterfall(steps: pd.DataFrame, unit: str = "") -> Said:
@@ -152,7 +182,9 @@ def waterfall(steps: pd.DataFrame, unit: str = "") -> Said:
 
 def risk_margin(frame: pd.DataFrame, share: float) -> Said:
     """How much of the margin at risk (`share`) the named clients hold."""
-    named = int(frame["named"].sum()) if len(frame) else 0
+    if frame.empty:
+        return NOTHING
+    named = int(frame["named"].sum())
     if not named:
         return NOTHING
     return say("shown.title.risk_margin", n=named, of=len(frame), share=share)
@@ -170,10 +202,12 @@ def last_days(frame: pd.DataFrame) -> Said:
 
 def grid(frame: pd.DataFrame) -> Said:
     """What liking goes with where results are poor."""
-    poor = frame[frame["results"] == "low"].set_index("liking")["beyond"]
+    of_poor = frame[frame["results"] == "low"]
+    poor = of_poor.set_index("liking")["beyond"]
     if not {"low", "high"} <= set(poor.index):
         return NOTHING
-    low, high = signed_share(poor["low"]), signed_share(poor["high"])
+    low = signed_share(poor["low"])
+    high = signed_share(poor["high"])
     return say("shown.title.grid", low=low, high=high)
 
 
@@ -181,9 +215,11 @@ def rates(frame: pd.DataFrame) -> Said:
     """How many leave in a month in the first and in the last group."""
     if len(frame) < 2:
         return NOTHING
-    first, last = frame.iloc[0], frame.iloc[-1]
+    first = frame.iloc[0]
+    last = frame.iloc[-1]
     most = {"first": first["name"], "share": first["estimate"]}
-    return say("shown.title.rates", **most, last=last["name"], other=last["estimate"])
+    other = {"last": last["name"], "other": last["estimate"]}
+    return say("shown.title.rates", **most, **other)
 
 
 def promised(frame: pd.DataFrame) -> Said:
@@ -223,24 +259,29 @@ def worth(frame: pd.DataFrame, unit: str = "") -> Said:
     segments = frame.iloc[1:].dropna(subset="estimate")
     if len(segments) < 2:
         return NOTHING
-    most = segments.loc[segments["estimate"].idxmax()]
-    least = segments.loc[segments["estimate"].idxmin()]
-    money = {"high": short_money(most["estimate"], unit)}
-    money["low"] = short_money(least["estimate"], unit)
-    return say("shown.title.worth", most=most["name"], least=least["name"], **money)
+    by_worth = segments["estimate"]
+    most = segments.loc[by_worth.idxmax()]
+    least = segments.loc[by_worth.idxmin()]
+    high = short_money(most["estimate"], unit)
+    low = short_money(least["estimate"], unit)
+    names = {"most": most["name"], "least": least["name"]}
+    return say("shown.title.worth", **names, high=high, low=low)
 
 
 def billed(frame: pd.DataFrame, unit: str = "") -> Said:
     """The fees of the last month, and of a year to come."""
-    past, coming = frame[frame["part"] == "billed"], frame[frame["part"] == "ahead"]
+    past = frame[frame["part"] == "billed"]
+    coming = frame[frame["part"] == "ahead"]
     if past.empty:
         return NOTHING
     last = past.iloc[-1]
-    now = {"month": last["month"].strftime("%b %Y"), "now": short_money(last["fees"], unit)}
+    month = last["month"].strftime("%b %Y")
+    now = short_money(last["fees"], unit)
     if len(coming) < MONTH:
-        return say("shown.title.billed", **now)
-    then = short_money(coming["fees"].iloc[MONTH - 1], unit)
-    return say("shown.title.billed_ahead", **now, then=then)
+        return say("shown.title.billed", month=month, now=now)
+    in_a_year = coming["fees"].iloc[MONTH - 1]
+    then = short_money(in_a_year, unit)
+    return say("shown.title.billed_ahead", month=month, now=now, then=then)
 
 
 def answers(frame: pd.DataFrame) -> Said:
@@ -248,7 +289,8 @@ def answers(frame: pd.DataFrame) -> Said:
     if frame.empty:
         return NOTHING
     last = frame.iloc[-1]
-    shares = {name: last[name] / last["answered"] for name in ("promoters", "detractors")}
+    answered = last["answered"]
+    shares = {name: last[name] / answered for name in ("promoters", "detractors")}
     return say("shown.title.answers", quarter=last["quarter"], **shares)
 
 
@@ -256,20 +298,22 @@ def margins(frame: pd.DataFrame, unit: str = "") -> Said:
     """How many clients cost more than they pay, and how much that is."""
     if frame.empty:
         return NOTHING
-    below = frame["margin"] < 0
-    if not below.any():
+    margin = frame["margin"]
+    losing = margin[margin < 0]
+    if losing.empty:
         return say("shown.title.margins_none", of=len(frame))
-    lost = short_money(-frame.loc[below, "margin"].sum(), unit)
-    return say("shown.title.margins", below=int(below.sum()), of=len(frame), lost=lost)
+    lost = short_money(-losing.sum(), unit)
+    return say("shown.title.margins", below=len(losing), of=len(frame), lost=lost)
 
 
 def tiers(frame: pd.DataFrame) -> Said:
     """How many moved up, down, and out."""
     if frame.empty:
         return NOTHING
-    of = frame.groupby("kind")["clients"].sum()
-    kinds = {kind: int(of.get(kind, 0)) for kind in ("up", "down", "left")}
-    return say("shown.title.tiers", of=int(frame["clients"].sum()), **kinds)
+    by_kind = frame.groupby("kind")["clients"].sum()
+    kinds = {kind: int(by_kind.get(kind, 0)) for kind in ("up", "down", "left")}
+    clients = int(frame["clients"].sum())
+    return say("shown.title.tiers", of=clients, **kinds)
 
 
 def cohorts(frame: pd.DataFrame, month: int = MONTH) -> Said:
@@ -277,8 +321,9 @@ def cohorts(frame: pd.DataFrame, month: int = MONTH) -> Said:
     known = frame[frame["month"] == month]
     if known.empty:
         return NOTHING
-    first, last = known.iloc[0], known.iloc[-1]
-    if len(known) == 1:
-        return say("shown.title.cohorts_one", share=last["value"], cohort=last["row"])
+    first = known.iloc[0]
+    last = known.iloc[-1]
     newest = {"share": last["value"], "cohort": last["row"]}
+    if len(known) == 1:
+        return say("shown.title.cohorts_one", **newest)
     return say("shown.title.cohorts", **newest, other=first["value"], first=first["row"])

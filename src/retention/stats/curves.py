@@ -38,16 +38,18 @@ def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
     Klein and Moeschberger.
     """
     table = event_table(outcome)
-    n = table["at_risk"].to_numpy(float)
-    d = table["ended"].to_numpy(float)
-    survival = np.cumprod(1 - d / n)
+    at_risk = table["at_risk"].to_numpy(float)
+    ended = table["ended"].to_numpy(float)
+    survival = np.cumprod(1 - ended / at_risk)
+    tail = (1 + level) / 2
+    quantile = stats.norm.ppf(tail)
     with np.errstate(divide="ignore", invalid="ignore"):
-        terms = d / (n * (n - d))
+        stayed = at_risk - ended
+        terms = ended / (at_risk * stayed)
         relative = np.sqrt(np.cumsum(terms))
-        tail = (1 + level) / 2
+        by_client = quantile * relative
         by_rep = _reach_by_rep(outcome, table["month"], tail) / survival
-        quantile = stats.norm.ppf((1 + level) / 2)
-        reach = np.maximum(quantile * relative, by_rep)
+        reach = np.maximum(by_client, by_rep)
         logs = np.log(survival)
         half = reach / np.abs(logs)
         low = survival ** np.exp(half)
@@ -55,24 +57,37 @@ def kaplan_meier(outcome: Outcome, level: float = 0.95) -> pd.DataFrame:
         se = survival * relative
     whole = table.assign(survival=survival, se=se, low=low, high=high)
     rows = whole[CURVE]
-    told = outcome.counted
-    from_start = (told.entry <= 0) & (told.stop > 0)
-    at_start = int(told.times[from_start].sum())
-    start = pd.DataFrame([(0.0, at_start, 0, 1.0, 0.0, math.nan, math.nan)], columns=CURVE)
-    return start if rows.empty else pd.concat([start, rows], ignore_index=True)
+    start = _start(outcome)
+    if rows.empty:
+        return start
+    return pd.concat([start, rows], ignore_index=True)
+
+
+def _start(outcome: Outcome) -> pd.DataFrame:
+    """The row of a curve for month 0, columns `CURVE`."""
+    counted = outcome.counted
+    from_start = (counted.entry <= 0) & (counted.stop > 0)
+    at_start = int(counted.times[from_start].sum())
+    row = (0.0, at_start, 0, 1.0, 0.0, math.nan, math.nan)
+    return pd.DataFrame([row], columns=CURVE)
 
 
 def _reach_by_rep(outcome: Outcome, months: pd.Series, tail: float) -> Any:
     """How far the interval of the share still there goes in these months, by rep."""
     if outcome.reps is None or months.empty:
         return 0.0
-    reach = spread_by_rep([outcome], lambda counts: counts.stay).reach(tail)
-    return reach if np.isscalar(reach) else np.nan_to_num(reach)[months.to_numpy(int)]
+    spread = spread_by_rep([outcome], lambda counts: counts.stay)
+    reach = spread.reach(tail)
+    if np.isscalar(reach):
+        return reach
+    known = np.nan_to_num(reach)
+    return known[months.to_numpy(int)]
 
 
 def after(curve: pd.DataFrame, month: float) -> pd.Series:
     """The row of a curve that holds just after `month` (ends in that month are counted)."""
-    return curve.loc[curve["month"] <= month].iloc[-1]
+    until = curve["month"] <= month
+    return curve.loc[until].iloc[-1]
 
 
 def known_through(outcome: Outcome, least: int) -> float:
@@ -87,11 +102,13 @@ def known_through(outcome: Outcome, least: int) -> float:
     last = int(outcome.stop.max())
     months = np.arange(1, last + 2)
     curve = kaplan_meier(outcome)
-    gone = curve["survival"].iloc[-1] == 0 and outcome.stop.max() == curve["month"].iloc[-1]
-    length = int(curve["month"].iloc[-1]) if gone else len(months)
+    end = curve.iloc[-1]
+    gone = end["survival"] == 0 and outcome.stop.max() == end["month"]
+    length = int(end["month"]) if gone else len(months)
     at_risk = outcome.at_risk(months)[:length]
-    late = (months == 1) & (outcome.entry > 0).any()
-    needed = np.where(late, least, 1)[: len(at_risk)]
+    enters_late = (outcome.entry > 0).any()
+    thin = (months == 1) & enters_late
+    needed = np.where(thin, least, 1)[: len(at_risk)]
     short = np.flatnonzero(at_risk < needed)
     return float(short[0]) if short.size else math.inf
 
@@ -102,10 +119,11 @@ def median(curve: pd.DataFrame) -> tuple[float, float, float]:
 
     A curve that rests exactly on one half gives the middle of that stretch, as R does.
     """
-    return tuple(
-        _crossing(curve["month"].to_numpy(), curve[c].to_numpy())
-        for c in ("survival", "low", "high")
-    )  # type: ignore[return-value]
+    months = curve["month"].to_numpy()
+    middle, low, high = (
+        _crossing(months, curve[name].to_numpy()) for name in ("survival", "low", "high")
+    )
+    return middle, low, high
 
 
 def _crossing(months: Floats, values: Floats) -> float:
@@ -113,8 +131,11 @@ def _crossing(months: Floats, values: Floats) -> float:
     if not below.size:
         return np.inf
     first = below[0]
-    flat = abs(values[first] - 0.5) < 1e-12 and first + 1 < len(months)
-    return float((months[first] + months[first + 1]) / 2 if flat else months[first])
+    month = months[first]
+    exact = abs(values[first] - 0.5) < 1e-12
+    if exact and first + 1 < len(months):
+        month = (month + months[first + 1]) / 2
+    return float(month)
 
 
 def restricted_mean(outcome: Outcome, horizon: float) -> tuple[float, float]:
@@ -126,14 +147,18 @@ def restricted_mean(outcome: Outcome, horizon: float) -> tuple[float, float]:
     curve = kaplan_meier(outcome)
     curve = curve[curve["month"] < horizon]
     edges = np.append(curve["month"], horizon)
-    areas = curve["survival"].to_numpy() * np.diff(edges)
-    n = curve["at_risk"].to_numpy(float)
-    d = curve["ended"].to_numpy(float)
+    widths = np.diff(edges)
+    areas = curve["survival"].to_numpy() * widths
+    at_risk = curve["at_risk"].to_numpy(float)
+    ended = curve["ended"].to_numpy(float)
     sums = np.cumsum(areas[::-1])
     left = sums[::-1]
-    inside = (d > 0) & (n > d)
-    risk = n[inside] * (n[inside] - d[inside])
-    variance = np.sum(left[inside] ** 2 * d[inside] / risk)
+    inside = (ended > 0) & (at_risk > ended)
+    n = at_risk[inside]
+    d = ended[inside]
+    risk = n * (n - d)
+    terms = left[inside] ** 2 * d / risk
+    variance = np.sum(terms)
     se = float(np.sqrt(variance))
     return float(areas.sum()), se
 
@@ -184,21 +209,30 @@ def hazards(outcome: Outcome, last: int) -> pd.DataFrame:
     frame = pd.DataFrame({"month": months, "at_risk": at_risk, "ended": ended})
     there = frame["at_risk"].where(at_risk > 0)
     hazard = frame["ended"] / there
+    low, high = _wilson_limits(ended, at_risk)
     spread = spread_by_rep([outcome], lambda counts: counts.pace(last))
     reach = spread.reach(0.975)
     inner = (hazard > 0) & (hazard < 1)
     inside = hazard.where(inner).to_numpy(float)
-    half = reach / (inside * (1 - inside))
-    unknown = (math.nan, math.nan)
-    pairs = zip(ended, at_risk, strict=True)
-    limits = [wilson(e, int(n)) if n else unknown for e, n in pairs]
-    low, high = np.array(limits).T
+    slope = inside * (1 - inside)
+    half = reach / slope
     logit = special.logit(inside)
     lower = special.expit(logit - half)
     upper = special.expit(logit + half)
     low = np.fmin(low, lower)
     high = np.fmax(high, upper)
     return frame.assign(hazard=hazard, low=low, high=high)
+
+
+def _wilson_limits(ended: Sequence[int], at_risk: Any) -> Any:
+    """Wilson's limits of each month's share, shape (2, months); NaN where nobody is at risk."""
+    limits = []
+    for left, there in zip(ended, at_risk, strict=True):
+        if there:
+            limits.append(wilson(left, int(there)))
+        else:
+            limits.append((math.nan, math.nan))
+    return np.array(limits).T
 
 
 def cumulative_incidence(
@@ -219,10 +253,10 @@ def cumulative_incidence(
     columns = ["month", "kind", "share", "se"]
     frame = pd.DataFrame(rows, columns=columns)
     share = frame["share"].to_numpy(float)
-    quantile = stats.norm.ppf(tail)
-    reach = np.maximum(
-        quantile * frame["se"].to_numpy(float), _incidence_by_rep(outcome, frame, tail)
-    )
+    se = frame["se"].to_numpy(float)
+    by_client = stats.norm.ppf(tail) * se
+    by_rep = _incidence_by_rep(outcome, frame, tail)
+    reach = np.maximum(by_client, by_rep)
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = share * np.log(share)
         half = reach / np.abs(slope)
@@ -230,22 +264,26 @@ def cumulative_incidence(
         half = np.where(between, half, np.nan)
         no_limit = np.isnan(half)
         inside = np.where(no_limit, np.nan, share)
+        lower = inside ** np.exp(half)
         upper = inside ** np.exp(-half)
-        return frame.assign(low=inside ** np.exp(half), high=upper)
+        return frame.assign(low=lower, high=upper)
 
 
 def _incidence_by_rep(outcome: Outcome, rows: pd.DataFrame, tail: float) -> Floats:
     """How far the interval of each row's share goes, by rep; `rows` with `kind` and `month`."""
     reach = np.zeros(len(rows))
-    for kind in rows["kind"].unique() if outcome.reps is not None else ():
+    if outcome.reps is None:
+        return reach
+    for kind in rows["kind"].unique():
         spread = spread_by_rep([outcome], lambda counts, kind=kind: counts.incidence(kind))
         if spread is NO_SPREAD:
             return reach
         reaches = np.nan_to_num(spread.reach(tail))
         by_month = np.append(0.0, reaches)
+        last = len(by_month) - 1
         own = (rows["kind"] == kind).to_numpy()
         months = rows["month"].to_numpy(int)[own]
-        reach[own] = by_month[months.clip(max=len(by_month) - 1)]
+        reach[own] = by_month[months.clip(max=last)]
     return reach
 
 
@@ -258,31 +296,41 @@ def _incidence(
     table = table[table["month"] <= month]
     outcome = outcome.counted
     times = table["month"].to_numpy()
-    n = table["at_risk"].to_numpy(float)
-    ended = table["ended"].to_numpy() / n
-    chosen = table[f"ended_{kind}"].to_numpy() / n
-    stays = np.append(1.0, 1 - ended)
-    before = np.cumprod(stays)[:-1]
-    reached = np.cumsum(before * chosen)
-    share = reached[-1] if len(reached) else 0.0
-    # What one more end at each time would do to the share: through this kind directly, through all
-    # kinds by leaving fewer clients for later.
-    nothing = np.zeros_like(ended)
-    later = np.divide(share - reached, 1 - ended, out=nothing, where=ended < 1)
-    steps = (before * chosen - later * ended) / n
-    drift = np.append(0.0, np.cumsum(steps))
-    after_own = np.append(before - later, 0.0)
-    own = after_own / np.append(n, 1.0)
-    after_other = np.append(-later, 0.0)
-    other = after_other / np.append(n, 1.0)
+    at_risk = table["at_risk"].to_numpy(float)
+    ended = table["ended"].to_numpy() / at_risk
+    chosen = table[f"ended_{kind}"].to_numpy() / at_risk
+    share, own, other, drift = _influence_by_time(at_risk, ended, chosen)
     last = np.searchsorted(times, outcome.stop, side="left")
-    has_ended = outcome.kind > 0
-    in_time = has_ended & (outcome.stop <= month)
+    in_time = (outcome.kind > 0) & (outcome.stop <= month)
     at_end = np.where(outcome.kind == kind, own[last], other[last])
     gain = np.where(in_time, at_end, 0.0)
     stopped = np.searchsorted(times, outcome.stop, side="right")
-    upto = drift[stopped]
     entered = np.searchsorted(times, outcome.entry, side="right")
-    since = drift[entered]
-    squares = outcome.times @ (gain - (upto - since)) ** 2
-    return month, kind, float(share), float(np.sqrt(squares))
+    drifted = drift[stopped] - drift[entered]
+    influence = gain - drifted
+    squares = outcome.times @ influence**2
+    return month, kind, share, float(np.sqrt(squares))
+
+
+def _influence_by_time(
+    at_risk: Floats, ended: Floats, chosen: Floats
+) -> tuple[float, Floats, Floats, Floats]:
+    """The share who left for one kind, and what one more end at each time would do to it: an end of
+    this kind, one of another, and, summed up to each time, one more client at risk.
+
+    `ended` and `chosen` are the shares of those `at_risk` who leave, and who leave for this kind.
+    """
+    stays = np.append(1.0, 1 - ended)
+    before = np.cumprod(stays)[:-1]
+    steps = before * chosen
+    reached = np.cumsum(steps)
+    share = reached[-1] if len(reached) else 0.0
+    # Through this kind directly, through all kinds by leaving fewer clients for later.
+    nothing = np.zeros_like(ended)
+    later = np.divide(share - reached, 1 - ended, out=nothing, where=ended < 1)
+    moves = (steps - later * ended) / at_risk
+    drift = np.append(0.0, np.cumsum(moves))
+    clients = np.append(at_risk, 1.0)
+    own = np.append(before - later, 0.0) / clients
+    other = np.append(-later, 0.0) / clients
+    return float(share), own, other, drift

@@ -18,6 +18,7 @@ import pandas as pd
 
 from retention.contrast import NO_SPREAD, Spread
 from retention.stats.intervals import FEWEST_REPS, NO_REPS, jackknife, leaving_out, welch
+from retention.stats.likelihood import bend, likelihood, row_parts, summed
 
 STEPS = 100
 TOLERANCE = 1e-10
@@ -78,9 +79,14 @@ class Fit:
         No small-sample factor, as R's `crossprod(rowsum(...))`; scaled by G / (G - 1) for fewer
         than 50 clusters.
         """
-        codes = self.cluster if cluster is None else pd.factorize(cluster)[0]
+        codes = self.cluster
+        if cluster is not None:
+            codes = pd.factorize(cluster)[0]
         sums = _sums(self.scores, codes)
-        few = len(sums) / (len(sums) - 1) if 1 < len(sums) < 50 else 1.0
+        groups = len(sums)
+        few = 1.0
+        if 1 < groups < 50:
+            few = groups / (groups - 1)
         outer = sums.T @ sums
         return self.bread @ outer @ self.bread * few
 
@@ -91,7 +97,8 @@ class Fit:
 
     def se(self, name: str, cluster: np.ndarray | None = None) -> float:
         """Its standard error, clustered by client or as told."""
-        return self.combined({name: 1.0}, cluster)[1]
+        _, se = self.combined({name: 1.0}, cluster)
+        return se
 
     def combined(
         self, parts: Mapping[str, float], cluster: np.ndarray | None = None
@@ -100,9 +107,10 @@ class Fit:
         told.
         """
         weights = self._weights(parts)
-        return float(weights @ self.theta), float(
-            np.sqrt(weights @ self.sandwich(cluster) @ weights)
-        )
+        value = weights @ self.theta
+        variance = weights @ self.sandwich(cluster) @ weights
+        se = np.sqrt(variance)
+        return float(value), float(se)
 
     def by_client(self, parts: Mapping[str, float], events: Sequence[float]) -> Spread:
         """The spread of a weighted sum of coefficients as clients are left out; t by the `events`
@@ -110,16 +118,22 @@ class Fit:
 
         Of very many clients the sandwich says the same.
         """
-        weights = self._weights(parts)
+        freedom = welch(*events)
         if self.n_clusters > MANY_CLUSTERS:
-            se = np.sqrt(weights @ self.sandwich() @ weights)
-            return Spread(float(se), welch(*events))
-        return Spread(float(jackknife(self.without_each(self.cluster) @ weights)), welch(*events))
+            _, se = self.combined(parts)
+            return Spread(se, freedom)
+        weights = self._weights(parts)
+        without = self.without_each(self.cluster)
+        values = without @ weights
+        return Spread(float(jackknife(values)), freedom)
 
     def by_rep(self, parts: Mapping[str, float], reps: np.ndarray) -> Spread:
         """The spread as the rows of each rep are left out: `without_reps`."""
         without, sizes = self.without_reps(reps)
-        return leaving_out(without @ self._weights(parts), sizes) if len(sizes) else NO_SPREAD
+        if not len(sizes):
+            return NO_SPREAD
+        weights = self._weights(parts)
+        return leaving_out(without @ weights, sizes)
 
     def without_reps(self, reps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Theta as the rows of each rep are left out, (reps, p), and the ends expected of each,
@@ -130,8 +144,9 @@ class Fit:
         """
         named = pd.Series(reps).replace("", None)
         codes = pd.factorize(named)[0]
-        ends = self.expected[codes >= 0]
-        sizes = np.bincount(codes[codes >= 0], ends).astype(float)
+        known = codes >= 0
+        ends = self.expected[known]
+        sizes = np.bincount(codes[known], ends).astype(float)
         if len(sizes) < FEWEST_REPS:
             width = len(self.theta)
             return np.zeros((0, width)), NO_REPS
@@ -139,7 +154,9 @@ class Fit:
 
     def _weights(self, parts: Mapping[str, float]) -> np.ndarray:
         weights = np.zeros(len(self.theta))
-        weights[[self.names.index(name) for name in parts]] = list(parts.values())
+        for name, weight in parts.items():
+            place = self.names.index(name)
+            weights[place] = weight
         return weights
 
     def expected_for(
@@ -154,9 +171,10 @@ class Fit:
         months = np.add.reduceat(exposure, self.bands, axis=1)
         at = self.theta[None, :] if theta is None else theta
         own = at[:, :k]
-        total: np.ndarray = np.exp((covariates * own).sum(axis=1)) * (
-            months * np.exp(at[:, k:])
-        ).sum(axis=1)
+        rates = np.exp(at[:, k:])
+        linear = (covariates * own).sum(axis=1)
+        base = (months * rates).sum(axis=1)
+        total: np.ndarray = np.exp(linear) * base
         return total
 
     def totals(self, chosen: np.ndarray, theta: np.ndarray) -> np.ndarray:
@@ -167,11 +185,12 @@ class Fit:
         """
         mu = self.expected[chosen]
         scale = np.exp(-mu) / -np.expm1(-mu)
-        pace = self.slopes[chosen] / np.sqrt(scale)[:, None]
-        sum_all = mu.sum()
-        slope = pace.sum(axis=0) / sum_all
+        root = np.sqrt(scale)
+        pace = self.slopes[chosen] / root[:, None]
+        whole = mu.sum()
+        slope = pace.sum(axis=0) / whole
         moved = (theta - self.theta) @ slope
-        total: np.ndarray = mu.sum() * np.exp(moved)
+        total: np.ndarray = whole * np.exp(moved)
         return total
 
     def draws(self, count: int, seed: int) -> np.ndarray:
@@ -192,12 +211,12 @@ class Fit:
 
         `left` (n,) as in the fit. Every fit to the same rows is given the same resamples.
         """
-        own = np.where(
-            left > 0, np.log(np.maximum(-np.expm1(-self.expected), 1e-300)), -self.expected
-        )
+        chance = np.maximum(-np.expm1(-self.expected), 1e-300)
+        own = np.where(left > 0, np.log(chance), -self.expected)
         here, pull, bend = self._resampled(count, seed, own)
-        squared = pull * _solved(bend, pull)
-        return np.asarray(here + squared.sum(axis=1) / 2)
+        step = _solved(bend, pull)
+        gain = (pull * step).sum(axis=1)
+        return np.asarray(here + gain / 2)
 
     def _resampled(
         self, count: int, seed: int, values: np.ndarray
@@ -207,17 +226,16 @@ class Fit:
         """
         codes = bunched(self.cluster)
         p = len(self.theta)
-        columns = [values, self.scores]
-        sums = _sums(np.column_stack(columns), codes)
+        columns = np.column_stack([values, self.scores])
+        sums = _sums(columns, codes)
         groups = len(sums)
-        weights = (
-            np.random.default_rng(seed)
-            .multinomial(groups, np.full(groups, 1 / groups), size=count)
-            .astype(float)
-        )
-        told = weights @ sums
-        blocks = (weights @ self._information(codes)).reshape(-1, p, p)
-        return told[:, 0], told[:, 1:], blocks
+        alike = np.full(groups, 1 / groups)
+        rng = np.random.default_rng(seed)
+        weights = rng.multinomial(groups, alike, size=count).astype(float)
+        drawn = weights @ sums
+        information = weights @ self._information(codes)
+        blocks = information.reshape(-1, p, p)
+        return drawn[:, 0], drawn[:, 1:], blocks
 
     def without_each(self, group: np.ndarray) -> np.ndarray:
         """Theta as each group's rows are left out, shape (groups, p): one Newton step each, no
@@ -232,17 +250,22 @@ class Fit:
         information = self._information(group)
         outer = self.slopes.T @ self.slopes
         rest = outer.ravel() - information
-        return np.asarray(
-            self.theta + _solved(rest.reshape(-1, p, p), self.scores.sum(axis=0) - scores)
-        )
+        blocks = rest.reshape(-1, p, p)
+        pull = self.scores.sum(axis=0) - scores
+        step = _solved(blocks, pull)
+        return np.asarray(self.theta + step)
 
     def _information(self, codes: np.ndarray) -> np.ndarray:
         """The expected information of each code's rows, shape (codes, p * p); of those under 0
         none.
         """
-        columns = self.slopes[codes >= 0]
-        known = codes[codes >= 0]
-        parts = [_sums(columns * columns[:, [k]], known) for k in range(columns.shape[1])]
+        known = codes >= 0
+        columns = self.slopes[known]
+        own = codes[known]
+        parts = []
+        for k in range(columns.shape[1]):
+            products = columns * columns[:, [k]]
+            parts.append(_sums(products, own))
         return np.concatenate(parts, axis=1)
 
 
@@ -285,21 +308,43 @@ def fit_hazard(
     if empty is not None:
         fewer = np.delete(bands, empty)
         return fit_hazard(left, covariates, exposure, cluster, weights, fewer)
-    k = X.shape[1]
+    theta = _unscaled(theta, middle, scale)
+    score, slopes = _by_row(theta, y, X, E, w)
+    reached = likelihood(theta, y, X, E, w)
+    codes = pd.factorize(pd.Series(cluster))[0]
+    expected = _expected(theta, X, E)
+    return Fit(tuple(names), theta, score, slopes, codes, reached, expected, bands)
+
+
+def _unscaled(theta: np.ndarray, middle: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Theta of the covariates as they are, from that of the scaled ones."""
+    k = len(scale)
     own = theta[:k] / scale
     shifted = theta[k:] - middle @ own
-    theta = np.append(own, shifted)
-    ratio, base, mu, pull, weight = _parts(theta, y, X, E, w)
+    return np.append(own, shifted)
+
+
+def _expected(theta: np.ndarray, X: np.ndarray, E: np.ndarray) -> np.ndarray:
+    """The cumulative hazard expected of each row, shape (n,)."""
+    k = X.shape[1]
+    rates = np.exp(theta[k:])
+    time = E @ rates
+    linear = X @ theta[:k]
+    return np.asarray(np.exp(linear) * time)
+
+
+def _by_row(
+    theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and slopes of each row, as `Fit` holds them."""
+    ratio, base, mu, pull, weight = row_parts(theta, y, X, E, w)
     by_covariate = mu[:, None] * X
-    slopes = np.column_stack([by_covariate, ratio[:, None] * base])
-    likelihood = _likelihood(theta, y, X, E, w)
+    by_band = ratio[:, None] * base
+    slopes = np.column_stack([by_covariate, by_band])
     score = pull[:, None] * slopes
-    slopes *= np.sqrt(weight)[:, None]
-    ids = pd.Series(cluster)
-    codes = pd.factorize(ids)[0]
-    time = E @ np.exp(theta[k:])
-    expected = np.exp(X @ theta[:k]) * time
-    return Fit(tuple(names), theta, score, slopes, codes, likelihood, expected, bands)
+    root = np.sqrt(weight)
+    slopes *= root[:, None]
+    return score, slopes
 
 
 def _refuse_one_outcome(y: np.ndarray, w: np.ndarray) -> None:
@@ -320,7 +365,8 @@ def _centre_and_scale(X: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, 
     size = 1 + np.abs(middle)
     alike = scale <= ROUNDING * size
     if alike.any():
-        raise NotFittedError(f"{names[int(alike.argmax())]} is the same for all")
+        name = names[int(alike.argmax())]
+        raise NotFittedError(f"{name} is the same for all")
     return middle, scale
 
 
@@ -332,24 +378,27 @@ def _optimum(
     NotFittedError where a coefficient has no finite optimum.
     """
     k = Z.shape[1]
-    rate = w @ y / (w @ E).sum()
+    bands = E.shape[1]
+    months = (w @ E).sum()
+    rate = w @ y / months
     start = float(np.log(rate))
-    rates = np.full(E.shape[1], start)
+    rates = np.full(bands, start)
     theta = np.append(np.zeros(k), rates)
-    likelihood = _likelihood(theta, y, Z, E, w)
+    reached = likelihood(theta, y, Z, E, w)
     for number in range(STEPS):
         step = _step(theta, y, Z, E, w, scoring=number < SCORING)
-        step, likelihood = _halved(theta, step, likelihood, y, Z, E, w)
+        step, reached = _halved(theta, step, reached, y, Z, E, w)
         theta = theta + step
-        if E.shape[1] > 1 and theta[k:].min() < start - SEPARATED:
-            lowest = theta[k:].argmin()
-            return theta, max(int(lowest), 1)
+        rates = theta[k:]
+        if bands > 1 and rates.min() < start - SEPARATED:
+            lowest = int(rates.argmin())
+            return theta, max(lowest, 1)
         sizes = np.abs(theta[:k])
         if sizes.max(initial=0) > SEPARATED:
-            sizes_ = np.abs(theta[:k])
-            name = names[int(sizes_.argmax())]
+            name = names[int(sizes.argmax())]
             raise NotFittedError(f"{name} separates those who left from those who stayed")
-        if np.abs(step).max() < TOLERANCE:
+        moved = np.abs(step)
+        if moved.max() < TOLERANCE:
             return theta, None
     raise NotFittedError("no optimum was found")
 
@@ -358,9 +407,9 @@ def _step(
     theta: np.ndarray, y: np.ndarray, Z: np.ndarray, E: np.ndarray, w: np.ndarray, scoring: bool
 ) -> np.ndarray:
     """The step towards the optimum: Fisher's, from afar, or Newton's."""
-    score, information = _summed(theta, y, Z, E, w)
+    score, information = summed(theta, y, Z, E, w)
     try:
-        curvature = information if scoring else _bend(theta, y, Z, E, w)
+        curvature = information if scoring else bend(theta, y, Z, E, w)
         return np.linalg.solve(curvature, score)
     except np.linalg.LinAlgError:
         raise NotFittedError("some covariates say the same") from None
@@ -369,63 +418,20 @@ def _step(
 def _halved(
     theta: np.ndarray,
     step: np.ndarray,
-    likelihood: float,
+    before: float,
     y: np.ndarray,
     Z: np.ndarray,
     E: np.ndarray,
     w: np.ndarray,
 ) -> tuple[np.ndarray, float]:
     """The step, halved until the likelihood no longer falls, and the likelihood there."""
+    least = before - abs(before) * 1e-14
     for _ in range(20):
-        reached = _likelihood(theta + step, y, Z, E, w)
-        if reached >= likelihood - abs(likelihood) * 1e-14:
+        reached = likelihood(theta + step, y, Z, E, w)
+        if reached >= least:
             break
         step = step / 2
     return step, reached
-
-
-def _parts(
-    theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
-) -> tuple[np.ndarray, ...]:
-    """Each row's hazard ratio, months by band times their rates, mu, dlikelihood/dmu and Fisher
-    weight of mu.
-    """
-    k = X.shape[1]
-    capped = np.clip(theta[k:], -40, 40)
-    base = E * np.exp(capped)
-    linear = X @ theta[:k]
-    ratio = np.exp(np.clip(linear, -40, 40))
-    hazard = ratio * base.sum(axis=1)
-    mu = np.maximum(hazard, 1e-300)
-    chance = -np.expm1(-mu)
-    odds = np.exp(-mu) / chance
-    pull = np.where(y > 0, odds, -1.0)
-    return ratio, base, mu, w * pull, w * odds
-
-
-def _likelihood(
-    theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
-) -> float:
-    """The log-likelihood."""
-    parts = _parts(theta, y, X, E, w)
-    mu = parts[2]
-    logs = np.log(np.maximum(-np.expm1(-mu), 1e-300))
-    return float(w @ np.where(y > 0, logs, -mu))
-
-
-def _summed(
-    theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Score (p,) and expected information (p, p), without a row's own ever being made."""
-    ratio, base, mu, pull, weight = _parts(theta, y, X, E, w)
-    total = base.sum(axis=1, keepdims=True)
-    shares = base / np.maximum(total, 1e-300)
-    columns = [X, shares]
-    slopes = np.concatenate(columns, axis=1)  # dmu/dtheta over mu
-    score = slopes.T @ (pull * mu)
-    scale = np.sqrt(weight) * mu
-    slopes *= scale[:, None]
-    return score, slopes.T @ slopes
 
 
 def bunched(codes: np.ndarray, most: int = BUNCHES) -> np.ndarray:
@@ -436,54 +442,30 @@ def bunched(codes: np.ndarray, most: int = BUNCHES) -> np.ndarray:
     """
     last = codes.max(initial=-1)
     count = int(last) + 1
-    return codes if count <= most else (np.random.default_rng(0).permutation(count) % most)[codes]
+    if count <= most:
+        return codes
+    rng = np.random.default_rng(0)
+    bunches = rng.permutation(count) % most
+    return np.asarray(bunches[codes])
 
 
 def _solved(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solutions of several systems, shapes (m, p, p) and (m, p); NaN for those without one."""
     try:
-        solved = np.linalg.solve(left, right[..., None])
-        return np.asarray(solved[..., 0])
+        return _each_solved(left, right)
     except np.linalg.LinAlgError:
         rank = np.linalg.matrix_rank(left)
         whole = rank == left.shape[-1]
         found = np.full_like(right, np.nan)
-        found[whole] = np.linalg.solve(left[whole], right[whole][..., None])[..., 0]
+        found[whole] = _each_solved(left[whole], right[whole])
         return found
 
 
-def _bend(
-    theta: np.ndarray, y: np.ndarray, X: np.ndarray, E: np.ndarray, w: np.ndarray
-) -> np.ndarray:
-    """The observed information; made positive where the log-likelihood does not bend down. Shape
-    (p, p).
-    """
-    k = X.shape[1]
-    linear = X @ theta[:k]
-    ratio = np.exp(np.clip(linear, -40, 40))
-    capped = np.clip(theta[k:], -40, 40)
-    base = E * np.exp(capped)
-    hazard = ratio * base.sum(axis=1)
-    mu = np.maximum(hazard, 1e-300)
-    rates = ratio[:, None] * base
-    leave = -np.expm1(-mu)
-    by_covariate = mu[:, None] * X
-    raw = np.column_stack([by_covariate, rates])
-    odds_ = np.exp(-mu) / leave
-    pull = w * np.where(y > 0, odds_, -1.0)
-    size = (raw.shape[1],) * 2
-    second = np.zeros(size)
-    weighted = X * (pull * mu)[:, None]
-    second[:k, :k] = weighted.T @ X
-    pulled = X * pull[:, None]
-    second[:k, k:] = pulled.T @ rates
-    corner = second[:k, k:]
-    second[k:, :k] = corner.T
-    second[k:, k:] = np.diag(pull @ rates)
-    stay_ = np.exp(-mu)
-    values, vectors = np.linalg.eigh((raw * (w * y * stay_ / leave**2)[:, None]).T @ raw - second)
-    curvature = np.maximum(np.abs(values), 1e-8)
-    return (vectors * curvature) @ vectors.T
+def _each_solved(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solutions of several systems, as of `_solved`; LinAlgError where one has none."""
+    columns = right[..., None]
+    solved = np.linalg.solve(left, columns)
+    return np.asarray(solved[..., 0])
 
 
 def _sums(values: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -43,30 +43,25 @@ class Outcome:
         stop = np.asarray(stop, dtype=float)
         kinds = np.asarray(kind)
         kind = kinds.astype(np.int64)
-        entry = np.full_like(stop, -np.inf) if entry is None else np.asarray(entry, dtype=float)
-        shapes = {"kind": kind.shape, "entry": entry.shape}
-        wrong = [
-            f"{name} has shape {s}, stop has {stop.shape}"
-            for name, s in shapes.items()
-            if s != stop.shape
-        ]
-        wrong += [
-            f"{name} has missing values"
-            for name, a in (("stop", stop), ("entry", entry))
-            if np.isnan(a).any()
-        ]
-        wrong += ["kind is negative"] if (kind < 0).any() else []
+        if entry is None:
+            entry = np.full_like(stop, -np.inf)
+        entry = np.asarray(entry, dtype=float)
+        wrong = _wrong(stop, kind, entry)
         if wrong:
             raise ValueError("; ".join(wrong))
-        counted = np.where(stop > entry, kind, 0)
-        return cls(stop, counted, np.minimum(entry, stop), None, reps)
+        at_risk = stop > entry
+        counted = np.where(at_risk, kind, 0)
+        begin = np.minimum(entry, stop)
+        return cls(stop, counted, begin, None, reps)
 
     def where(self, chosen: Any) -> Outcome:
         """The follow-up of the chosen engagements (a boolean mask of shape (n,))."""
         count = None if self.count is None else self.count[chosen]
         reps = None if self.reps is None else self.reps[chosen]
         stop = self.stop[chosen]
-        return Outcome(stop, self.kind[chosen], self.entry[chosen], count, reps)
+        kind = self.kind[chosen]
+        entry = self.entry[chosen]
+        return Outcome(stop, kind, entry, count, reps)
 
     def only(self, kinds: Sequence[int]) -> Outcome:
         """The same follow-up with every other kind of end counted as censored."""
@@ -76,9 +71,10 @@ class Outcome:
 
     def within(self, month: float) -> Outcome:
         """The follow-up up to `month` alone: who leaves later is censored there."""
-        cut = Outcome.of(
-            np.minimum(self.stop, month), np.where(self.stop <= month, self.kind, 0), self.entry
-        )
+        early = self.stop <= month
+        stop = np.minimum(self.stop, month)
+        kind = np.where(early, self.kind, 0)
+        cut = Outcome.of(stop, kind, self.entry)
         return replace(cut, count=self.count, reps=self.reps)
 
     def since(self, month: float) -> Outcome:
@@ -90,7 +86,9 @@ class Outcome:
     @property
     def times(self) -> Floats:
         """How many engagements each row stands for, shape (n,)."""
-        return np.ones(len(self.stop)) if self.count is None else self.count
+        if self.count is None:
+            return np.ones(len(self.stop))
+        return self.count
 
     @cached_property
     def counted(self) -> Outcome:
@@ -101,21 +99,18 @@ class Outcome:
             return self
         entry = np.maximum(self.entry, -1.0)  # before month 0 is before all of it
         sizes = [int(a.max(initial=0)) + 2 for a in (entry, self.stop, self.kind)]
-        whole = np.prod(sizes, dtype=float) <= CELLS and (self.stop >= 0).all()
-        first = entry.astype(np.int64)
-        last = self.stop.astype(np.int64) if whole else self.kind
-        if whole and (first == entry).all() and (last == self.stop).all():
-            pairs = (first + 1) * sizes[1] + last
-            found = np.bincount(pairs * sizes[2] + self.kind)
-            cells = np.flatnonzero(found)
-            rest, kind = np.divmod(cells, sizes[2])
-            first, last = np.divmod(rest, sizes[1])
-            return _cells(last, kind, first - 1, found[cells])
+        small = np.prod(sizes, dtype=float) <= CELLS
+        if small and (self.stop >= 0).all():
+            first = entry.astype(np.int64)
+            last = self.stop.astype(np.int64)
+            whole = (first == entry).all() and (last == self.stop).all()
+            if whole:
+                return _counted_whole(first, last, self.kind, sizes)
         columns = [self.entry, self.stop, self.kind]
         rows = np.column_stack(columns)
         cells, found = np.unique(rows, axis=0, return_counts=True)
-        entries = cells[:, 1]
-        return _cells(entries, cells[:, 2], cells[:, 0], found)
+        entries, stops, kinds = cells.T
+        return _cells(stops, kinds, entries, found)
 
     @cached_property
     def by_rep(self) -> ByRep:
@@ -127,14 +122,16 @@ class Outcome:
     @property
     def seen(self) -> int:
         """How many engagements are at risk at some time."""
-        seen_times = self.times[self.stop > self.entry]
-        return int(seen_times.sum())
+        at_risk = self.stop > self.entry
+        engagements = self.times[at_risk].sum()
+        return int(engagements)
 
     @property
     def ended(self) -> int:
         """How many ends are counted, of whatever kind."""
-        ended_times = self.times[self.kind > 0]
-        return int(ended_times.sum())
+        ended = self.kind > 0
+        ends = self.times[ended].sum()
+        return int(ends)
 
     @property
     def months(self) -> float:
@@ -150,11 +147,44 @@ class Outcome:
             order = np.argsort(moments, kind="stable")
             counts = np.cumsum(told.times[order])
             sums = np.append(0.0, counts)
-            place = np.searchsorted(moments[order], times, side="left")
+            ordered = moments[order]
+            place = np.searchsorted(ordered, times, side="left")
             return sums[place]
 
-        there = before(told.entry) - before(told.stop)
-        return np.asarray(there).astype(np.int64)
+        entered = before(told.entry)
+        stopped = before(told.stop)
+        there = np.asarray(entered - stopped)
+        return there.astype(np.int64)
+
+
+def _wrong(stop: Floats, kind: Any, entry: Floats) -> list[str]:
+    """What is wrong with a follow-up, in words."""
+    wrong = []
+    if kind.shape != stop.shape:
+        wrong.append(f"kind has shape {kind.shape}, stop has {stop.shape}")
+    if entry.shape != stop.shape:
+        wrong.append(f"entry has shape {entry.shape}, stop has {stop.shape}")
+    if np.isnan(stop).any():
+        wrong.append("stop has missing values")
+    if np.isnan(entry).any():
+        wrong.append("entry has missing values")
+    if (kind < 0).any():
+        wrong.append("kind is negative")
+    return wrong
+
+
+def _counted_whole(first: Any, last: Any, kind: Any, sizes: Sequence[int]) -> Outcome:
+    """The counted table of months that are whole numbers, each less than its size; `first` from -1
+    on.
+    """
+    _, stops, kinds = sizes
+    pairs = (first + 1) * stops + last
+    cell_of_each = pairs * kinds + kind
+    found = np.bincount(cell_of_each)
+    cells = np.flatnonzero(found)
+    rest, kind = np.divmod(cells, kinds)
+    first, last = np.divmod(rest, stops)
+    return _cells(last, kind, first - 1, found[cells])
 
 
 @dataclass(frozen=True)
@@ -173,9 +203,11 @@ class Counts:
         """
         left = self.ended.sum(axis=1)
         nothing = np.zeros_like(left)
-        pace = np.divide(left, self.at_risk, out=nothing, where=self.at_risk > 0)
+        there = self.at_risk > 0
+        pace = np.divide(left, self.at_risk, out=nothing, where=there)
         start = np.ones((len(pace), 1))
-        return np.hstack([start, np.cumprod(1 - pace, axis=1)])
+        later = np.cumprod(1 - pace, axis=1)
+        return np.hstack([start, later])
 
     def pace(self, last: int) -> Floats:
         """Share of those at risk who leave in months 1 to `last`, every kind of end counted; shape
@@ -183,32 +215,39 @@ class Counts:
         """
         left = self.ended.sum(axis=1)
         unknown = np.full_like(left, np.nan)
-        pace = np.divide(left, self.at_risk, out=unknown, where=self.at_risk > 0)
+        there = self.at_risk > 0
+        pace = np.divide(left, self.at_risk, out=unknown, where=there)
         short = max(last - pace.shape[1], 0)
-        longer = np.pad(pace, ((0, 0), (0, short)), constant_values=np.nan)
+        after = ((0, 0), (0, short))
+        longer = np.pad(pace, after, constant_values=np.nan)
         return longer[:, :last]
 
     def after(self, month: int) -> Floats:
         """Share still there just after a month, shape (m,)."""
         stay = self.stay
-        last = min(month, stay.shape[1] - 1)
+        months = stay.shape[1]
+        last = min(month, months - 1)
         return np.asarray(stay[:, last])
 
     def mean(self, horizon: int) -> Floats:
         """Mean months of service within `horizon`, shape (m,)."""
         stay = self.stay
         short = max(horizon - stay.shape[1], 0)
-        more = np.repeat(stay[:, -1:], short, axis=1)
-        whole = np.hstack([stay, more])[:, :horizon]
-        return np.asarray(whole.sum(axis=1))
+        last = stay[:, -1:]
+        more = np.repeat(last, short, axis=1)
+        longer = np.hstack([stay, more])
+        within = longer[:, :horizon]
+        return np.asarray(within.sum(axis=1))
 
     def incidence(self, kind: int) -> Floats:
         """Share gone for this kind of end after 1, 2, ... months, shape (m, months)."""
         chosen = self.ended[:, kind - 1]
         nothing = np.zeros_like(chosen)
-        pace = np.divide(chosen, self.at_risk, out=nothing, where=self.at_risk > 0)
+        at_risk = self.at_risk > 0
+        pace = np.divide(chosen, self.at_risk, out=nothing, where=at_risk)
         there = self.stay[:, :-1]
-        return np.cumsum(there * pace, axis=1)
+        gone = there * pace
+        return np.cumsum(gone, axis=1)
 
 
 @dataclass(frozen=True)
@@ -223,13 +262,14 @@ class ByRep:
         months.
         """
         place = {name: k for k, name in enumerate(self.names, start=1)}
-        at = [place.get(name, 0) for name in names]
-        own = np.array([k > 0 for k in at], dtype=float)
-        short = months - self.counts.at_risk.shape[1]
-        at_risk_now = self.counts.at_risk
-        at_risk = np.pad(at_risk_now, ((0, 0), (0, short)))
-        ended_now = self.counts.ended
-        ended = np.pad(ended_now, ((0, 0), (0, 0), (0, short)))
+        at = np.array([place.get(name, 0) for name in names], dtype=int)
+        own = (at > 0).astype(float)
+        known = self.counts.at_risk
+        short = months - known.shape[1]
+        no_more = (0, 0)
+        longer = (0, short)
+        at_risk = np.pad(known, (no_more, longer))
+        ended = np.pad(self.counts.ended, (no_more, no_more, longer))
         mine = at_risk[at] * own[:, None]
         my_ends = ended[at] * own[:, None, None]
         return Counts(at_risk[0] - mine, ended[0] - my_ends)
@@ -239,28 +279,24 @@ def _by_rep(outcome: Outcome) -> ByRep:
     """Each engagement's follow-up in pieces, one a rep, counted by rep, month and kind."""
     assert outcome.reps is not None
     codes, kinds = pd.factorize(outcome.reps)
-    every_name = {name for spans in kinds for _, name in spans}
-    names = sorted(every_name - {""})
-    place = {"": 0} | {name: k for k, name in enumerate(names, start=1)}
-    starts = [np.array([begin for begin, _ in spans], dtype=float) for spans in kinds]
     pieces = np.array([len(spans) for spans in kinds], dtype=int)
-    so_far = np.append(0, np.cumsum(pieces))
-    first = so_far[:-1]
-    numbers = np.arange(len(codes))
-    row = np.repeat(numbers, pieces[codes])
-    number = np.arange(len(row)) - np.repeat(
-        np.cumsum(pieces[codes]) - pieces[codes], pieces[codes]
-    )
-    spot = first[codes[row]] + number
-    begins = np.concatenate(starts)
-    pieces_end = [np.append(begin[1:], np.inf) for begin in starts]
-    ends = np.concatenate(pieces_end)
-    who = np.array([place[name] for spans in kinds for _, name in spans])
+    begins, ends, named = _pieces(kinds)
+    names = sorted(set(named) - {""})
+    place = {name: k for k, name in enumerate(names, start=1)}
+    who = np.array([place.get(name, 0) for name in named])
+    own = pieces[codes]
+    engagements = np.arange(len(codes))
+    row = np.repeat(engagements, own)
+    first_piece = np.cumsum(pieces) - pieces
+    first_row = np.cumsum(own) - own
+    number = np.arange(len(row)) - np.repeat(first_row, own)
+    spot = first_piece[codes[row]] + number
     begun = outcome.entry[row]
-    entry = np.maximum(begun, begins[spot])
     over = outcome.stop[row]
-    stop = np.minimum(over, ends[spot])
-    in_piece = outcome.stop[row] <= ends[spot]
+    piece_end = ends[spot]
+    entry = np.maximum(begun, begins[spot])
+    stop = np.minimum(over, piece_end)
+    in_piece = over <= piece_end
     kind = np.where(in_piece, outcome.kind[row], 0)
     seen = stop > entry
     rep = who[spot][seen]
@@ -269,20 +305,39 @@ def _by_rep(outcome: Outcome) -> ByRep:
     return ByRep(tuple(names), counts)
 
 
+def _pieces(kinds: Any) -> tuple[Floats, Floats, list[str]]:
+    """When each piece begins and ends, and its rep, piece after piece; `kinds` are sequences of
+    (month, rep), each of which lasts until the next.
+    """
+    begins = []
+    ends = []
+    named = []
+    for spans in kinds:
+        months = np.array([month for month, _ in spans], dtype=float)
+        begins.append(months)
+        until = np.append(months[1:], np.inf)
+        ends.append(until)
+        named += [name for _, name in spans]
+    return np.concatenate(begins), np.concatenate(ends), named
+
+
 def _counted(entry: Floats, stop: Floats, kind: Any, who: Any, groups: int) -> Counts:
     """Counts by group; those of all of them in place of the first."""
     months = int(stop.max(initial=0))
     highest = kind.max(initial=0)
     kinds = int(highest) or 1
+    first_month = entry.astype(int) + 1
+    month_after = stop.astype(int) + 1
     change = np.zeros((groups, months + 2))
-    np.add.at(change, (who, entry.astype(int) + 1), 1.0)
-    np.add.at(change, (who, stop.astype(int) + 1), -1.0)
+    np.add.at(change, (who, first_month), 1.0)
+    np.add.at(change, (who, month_after), -1.0)
     sums = np.cumsum(change, axis=1)
     at_risk = sums[:, 1 : months + 1]
     ended = np.zeros((groups, kinds, months))
     left = kind > 0
-    months_left = stop[left].astype(int) - 1
-    cells = (who[left], kind[left] - 1, months_left)
+    last_month = stop[left].astype(int) - 1
+    which = kind[left] - 1
+    cells = (who[left], which, last_month)
     np.add.at(ended, cells, 1.0)
     at_risk[0] = at_risk.sum(axis=0)
     ended[0] = ended.sum(axis=0)
@@ -296,24 +351,32 @@ def spread_by_rep(outcomes: Sequence[Outcome], of: Callable[..., Floats]) -> Spr
     A rep is left out of all outcomes at once, so that what their clients share cancels in a
     difference. NO_SPREAD where nobody knows the reps, or they are too few.
     """
-    if any(outcome.reps is None or not len(outcome.stop) for outcome in outcomes):
-        return NO_SPREAD
+    for outcome in outcomes:
+        if outcome.reps is None or not len(outcome.stop):
+            return NO_SPREAD
     parts = [outcome.by_rep for outcome in outcomes]
-    every = {name for part in parts for name in part.names}
+    every: set[str] = set()
+    for part in parts:
+        every.update(part.names)
     names = sorted(every)
     if len(names) < FEWEST_REPS:
         return NO_SPREAD
-    months = max(part.counts.at_risk.shape[1] for part in parts)
+    tables = [part.counts.at_risk for part in parts]
+    months = max(table.shape[1] for table in tables)
+    whole = sum(table[0].sum() for table in tables)
     without = [part.without_each(names, months) for part in parts]
-    whole = sum(part.counts.at_risk[0].sum() for part in parts)
-    sizes = whole - sum(counts.at_risk.sum(axis=1) for counts in without)
-    return leaving_out(of(*without), sizes)
+    others = sum(counts.at_risk.sum(axis=1) for counts in without)
+    sizes = whole - others
+    value = of(*without)
+    return leaving_out(value, sizes)
 
 
 def _cells(stop: Any, kind: Any, entry: Any, count: Any) -> Outcome:
-    return Outcome(
-        stop.astype(float), kind.astype(np.int64), entry.astype(float), count.astype(float)
-    )
+    stops = stop.astype(float)
+    kinds = kind.astype(np.int64)
+    entries = entry.astype(float)
+    counts = count.astype(float)
+    return Outcome(stops, kinds, entries, counts)
 
 
 def event_table(outcome: Outcome) -> pd.DataFrame:
@@ -329,15 +392,16 @@ def event_table(outcome: Outcome) -> pd.DataFrame:
     told = outcome.counted
     ended = told.kind > 0
     stops = told.stop[ended]
+    kinds = told.kind[ended]
+    weights = told.times[ended]
     months, where = np.unique(stops, return_inverse=True)
 
     def each(chosen: Any) -> Any:
-        weights = told.times[ended]
-        return np.bincount(where[chosen], weights[chosen], minlength=len(months)).astype(np.int64)
+        counts = np.bincount(where[chosen], weights[chosen], minlength=len(months))
+        return counts.astype(np.int64)
 
-    columns = {f"ended_{k}": each(told.kind[ended] == k) for k in np.unique(told.kind[ended])}
     everybody = np.ones(len(where), dtype=bool)
-    every = each(everybody)
-    return pd.DataFrame(
-        {"month": months, "at_risk": told.at_risk(months), "ended": every, **columns}
-    )
+    columns = {"month": months, "at_risk": told.at_risk(months), "ended": each(everybody)}
+    for kind in np.unique(kinds):
+        columns[f"ended_{kind}"] = each(kinds == kind)
+    return pd.DataFrame(columns)
