@@ -285,3 +285,69 @@ def test_R8_files_with_a_tenure_and_a_flag_ask_for_the_day_of_the_export_alone(c
     assert done.exit_code == 0 and done.output.count("to answer") == 1
     study = opened(tmp_path, snapshot_date="2024-12-31")
     assert study.spells["ended"].sum() == FLAGS[case]
+
+
+ADS = """Account report
+Account name,Customer ID,Month,Currency code,Cost,Clicks
+Ash Dental,1,2024-01-01,USD,10.00,5
+Total Dental,2,2024-01-01,USD,20.00,5
+Total: Account,--, --,USD,30.00,10
+"""
+SHEET = """Clients,,,,
+Client,Start,End,Contract,Budget
+Ash Dental,2023-01-09,2023-11-20,M2M,900
+Total Dental,2023-02-13,,12 months,800
+TOTAL,,,,1700
+"""
+
+
+def test_a_client_whose_name_begins_like_a_total_is_a_client(tmp_path):
+    assert init(tmp_path, SHEET).exit_code == 0
+    assert len(opened(tmp_path, cutoff="2024-12-31").spells) == 2
+
+
+def test_an_account_whose_name_begins_like_a_total_keeps_its_spend(tmp_path):
+    (tmp_path / "clients.csv").write_text(
+        "client_id,name,start_date,end_date,contract_term_months,monthly_ad_spend\n"
+        "a,Ash Dental,2023-01-09,2024-01-20,1,9\nt,Total Dental,2023-01-09,,1,9\n"
+    )
+    (tmp_path / "report.csv").write_text(ADS)
+    out = tmp_path / "retention.toml"
+    CliRunner().invoke(cli, ["init", str(tmp_path), "--out", str(out)])
+    study = opened(tmp_path, cutoff="2024-12-31", records_begin='"all history"')
+    months = study.tables.frames["account_months"]
+    assert months.set_index("client_id")["ad_spend"].to_dict() == {"a": 10, "t": 20}
+
+
+def months_of(name: str) -> str:
+    """A sheet with a column a month, and a row of that name."""
+    heads = ["Client", *(f"2024-{month:02}" for month in range(1, 13))]
+    rows = [heads, ["Ash Dental", *["10"] * 12], [name, *["20"] * 12]]
+    return "\n".join(map(",".join, rows)) + "\n"
+
+
+def test_a_row_that_may_be_a_sum_or_a_client_is_asked_about(tmp_path):
+    asked = "rows have a name that begins with Total"
+    assert asked not in init(tmp_path, months_of("TOTAL")).output
+    (tmp_path / "retention.toml").unlink()
+    assert f"1 {asked}" in init(tmp_path, months_of("Total SEO")).output
+
+
+DEALS = """Record ID,Deal Name,Deal Stage,Close Date,Create Date,Amount,Associated Company,Associated Company IDs,Deal Type,MRR,Contract length
+1,Ash - retainer,{won},2023-01-10,2022-12-10,900,Ash Dental,11,newbusiness,900,Annual (12 months)
+2,Birch - retainer,{won},2023-02-10,2022-12-10,900,Birch Law,12,newbusiness,800,
+3,Cedar - retainer,Not won,2023-02-10,2022-12-10,900,Cedar Spa,13,newbusiness,800,12
+"""
+
+
+def test_deals_that_are_not_won_are_no_clients_and_a_blank_term_is_asked_for(tmp_path):
+    said = init(tmp_path, DEALS.format(won="Closed Won")).output
+    assert "1 deals that were won do not say for how long" in said
+    frames = opened(tmp_path, cutoff="2024-12-31", months_unsaid="6").tables.frames
+    terms = frames["clients"].set_index("name")["contract_term_months"]
+    assert terms.to_dict() == {"Ash Dental": 12, "Birch Law": 6}
+    assert frames["leads"]["signed_on"].notna().sum() == 2
+
+
+def test_the_stage_that_is_won_is_asked_for_where_none_says_so(tmp_path):
+    assert "In which stage is a deal won" in init(tmp_path, DEALS.format(won="Signed")).output

@@ -26,7 +26,7 @@ PARQUET = (".parquet", ".pq")
 @dataclass(frozen=True)
 class Sheet:
     """A text file in UTF-8 with `skip` lines before its data; rows that begin with a word of
-    `stop_at` (lower case) are no data.
+    `stop_at` (lower case) are no data, unless the word begins a longer name.
     """
 
     path: Path

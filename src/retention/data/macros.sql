@@ -71,19 +71,32 @@ CREATE MACRO hours(t) AS CASE
 -- '1,5' is an hour and a half
 CREATE MACRO hours_eu(t) AS hours(replace(replace(CAST(t AS VARCHAR), '.', ''), ',', '.'));
 
--- the months in 'month', 'Yearly', 'every 3 months', 'quarter', '2 weeks'; a number is a number of months
+-- the months in 'month', 'Yearly', 'every 3 months', 'quarter', '2 weeks', 'two years'; a number is a number of months.
+-- A count with its unit comes before a word for the same: 12 of 'Annual (12 months)'; 'biannual' has two meanings.
+CREATE MACRO _counted(t) AS regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+  lower(_text(t)), '\bone\b', '1', 'g'), '\btwo\b', '2', 'g'), '\bthree\b', '3', 'g'), '\bfour\b', '4', 'g'),
+  '\bsix\b', '6', 'g'), '\bnine\b', '9', 'g'), '\btwelve\b', '12', 'g');
+CREATE MACRO _unit(t) AS CASE
+  WHEN regexp_matches(t, 'semi|half') THEN 6
+  WHEN regexp_matches(t, '^y$|year|annual|yr') THEN 12
+  WHEN regexp_matches(t, 'quarter|qtr') THEN 3
+  WHEN regexp_matches(t, '^m$|mo|m2m') THEN 1
+  WHEN regexp_matches(t, 'week') THEN 12 / 52.1775
+  WHEN regexp_matches(t, 'da[yi]') THEN 12 / 365.2425 END;
 CREATE MACRO months_in(t) AS CASE
   WHEN _text(t) IS NULL THEN NULL
   WHEN regexp_full_match(_text(t), '\d+(?:\.\d+)?') THEN CAST(_text(t) AS DOUBLE)
-  WHEN lower(_text(t)) IN ('m2m', 'month 2 month') THEN 1
-  ELSE coalesce(TRY_CAST(regexp_extract(_text(t), '\d+') AS DOUBLE), 1) * CASE
-    WHEN regexp_matches(lower(_text(t)), 'semi|half|bi-?annual') THEN 6
-    WHEN regexp_matches(lower(_text(t)), 'year|annual|yr|^\d+\s*y') THEN 12
-    WHEN regexp_matches(lower(_text(t)), 'quarter|qtr') THEN 3
-    WHEN regexp_matches(lower(_text(t)), 'mo|m2m|^\d+\s*m') THEN 1
-    WHEN regexp_matches(lower(_text(t)), 'week') THEN 12 / 52.1775
-    WHEN regexp_matches(lower(_text(t)), 'da[yi]') THEN 12 / 365.2425
-    ELSE error('months_in() cannot read ' || _text(t)) END END;
+  WHEN regexp_full_match(_counted(t), '(?:m2m|month.(?:2|to).month)\W*') THEN 1
+  WHEN regexp_matches(_counted(t), '\d[\s(-]*(?:y\b|m\b|year|annual|yr|quarter|qtr|mo|week|da[yi])')
+  THEN CAST(regexp_extract(_counted(t), '(\d+(?:\.\d+)?)[\s(-]*(?:y\b|m\b|year|annual|yr|quarter|qtr|mo|week|da[yi])', 1) AS DOUBLE)
+    * _unit(regexp_extract(_counted(t), '\d[\s(-]*(y\b|m\b|year|annual|yr|quarter|qtr|mo|week|da[yi])', 1))
+  WHEN NOT regexp_matches(_counted(t), '\d|five|seven|eight|ten\b|eleven|teen|twenty|thirty|few|couple|every other|\bbi-?(?:month|annual|week)')
+    AND _unit(_counted(t)) IS NOT NULL THEN _unit(_counted(t))
+  ELSE error('months_in() cannot read ' || _text(t)) END;
+
+-- the whole months of a deal; of one that does not say, those that were answered
+CREATE MACRO deal_months(t, unsaid) AS CASE WHEN coalesce(months_in(t), months_in(unsaid)) IS NOT NULL
+  THEN CAST(greatest(1, round(coalesce(months_in(t), months_in(unsaid)))) AS INTEGER) END;
 
 -- an amount per year, quarter, week, as an amount per month
 CREATE MACRO a_month(amount, interval_) AS amount / coalesce(months_in(interval_), 1);
@@ -115,3 +128,19 @@ CREATE MACRO reason_of(t) AS CASE
   WHEN regexp_matches(lower(t), '\bfit\b') THEN 'fit'
   WHEN regexp_matches(lower(t), 'finished|completed|project (?:done|over)') THEN 'finished'
   ELSE t END;
+
+-- whether a row is a sum of others by its first cell: 'TOTAL', 'Total:', 'Total (57)', 'Subtotal SEO', 'Total clients'; 'Total Dental' is a name
+CREATE MACRO is_total(t) AS coalesce(regexp_matches(lower(trim(t)),
+  '^(?:(?:grand|sub)[ -]?totals?\b|totals?\s*(?:$|[^\s\pL])|totals?\s+(?:active|all|budgets?|clients?|customers?|fees?|for|mrr|of|per|retainers?|revenues?|spend)\b)'), false);
+
+-- whether a deal is won by its stage: 'Closed Won', 'closedwon', or the stage that was named; 'Not won' is not
+CREATE MACRO is_won(stage, named) AS coalesce(lower(trim(stage)) = lower(trim(named))
+  OR (regexp_matches(lower(stage), '(?:^|[^\pL]|closed)won(?:[^\pL]|$)')
+    AND NOT regexp_matches(lower(stage), '\b(?:not|never|nearly|almost|to be)\b')), false);
+
+-- the score in '9', '10 - Extremely likely', 'Not at all likely - 0', '8/10'
+CREATE MACRO score_of(t) AS CASE
+  WHEN _text(t) IS NULL THEN NULL
+  WHEN regexp_matches(_text(t), '\d') AND NOT regexp_matches(_text(t), '\d[.,](?:\d*[1-9])')
+  THEN CAST(regexp_extract(_text(t), '\d+') AS INTEGER)
+  ELSE CAST(error('score_of() cannot read ' || _text(t)) AS INTEGER) END;

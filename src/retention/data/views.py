@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,13 +79,23 @@ def _one(sheet: Sheet, numbered: bool = False) -> str:
         f"columns = {{{columns}}}, skip = {sheet.skip}, delim = {literal(sheet.mark)}, "
         "quote = '\"', escape = '\"', null_padding = true, strict_mode = false, parallel = false)"
     )
-    first = quoted(sheet.headings[0])
-    kept = [f"NOT starts_with(lower(coalesce({first}, '')), {literal(w)})" for w in sheet.stop_at]
+    kept = [f"NOT {_stops(sheet, word)}" for word in sheet.stop_at]
     cells = [f"{quoted(name)} IS NOT NULL" for name in sheet.headings]
     filled = " OR ".join(cells)
     rows = " AND ".join([f"({filled})", *kept])
     line = "row_number() OVER () AS line, " if numbered and not _has_line(sheet) else ""
     return f"SELECT {line}* FROM {read} WHERE {rows}"
+
+
+def _stops(sheet: Sheet, word: str) -> str:
+    """The condition of a row that begins with the word and is no data.
+
+    A name that only begins so, as Total Dental, is told by its other cells.
+    """
+    cell = f"lower(trim(coalesce({quoted(sheet.headings[0])}, '')))"
+    whole = rf"^{re.escape(word)}(?:$|s?\s*(?:$|[^\s\pL]))"
+    alone = f"starts_with({cell}, {literal(word)}) AND {_filled(sheet)} = 1"
+    return f"(regexp_matches({cell}, {literal(whole)}) OR ({alone}))"
 
 
 def quoted(name: str) -> str:

@@ -113,6 +113,7 @@ bills AS (
     ], recursive := true)
     FROM {{ file }}
     WHERE {{ col("@name") }} IS NOT NULL
-      AND NOT regexp_matches(lower({{ col("@name") }}), '^(grand |sub)?totals?\b'))
+      AND NOT is_total({{ col("@name") }})
+      AND (answer('named_total') = 'leave out' AND regexp_matches(lower({{ col("@name") }}), '^totals?\b')) IS NOT TRUE)
   WHERE amount > 0)
 {% endmacro %}
