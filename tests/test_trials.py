@@ -97,6 +97,16 @@ def test_a_draw_that_was_changed_added_to_or_cut_is_noticed(tmp_path):
     assert not broken_seals(whole)[0].any()
 
 
+def test_a_trial_is_drawn_once_a_day_and_the_file_stays_whole(tmp_path):
+    path = tmp_path / "trials.csv"
+    first = ledger.add(path, draw(pool(8), asked(8), DAY))
+    with pytest.raises(ConfigError, match="already"):
+        ledger.add(path, draw(pool(12).tail(4), asked(4), DAY))
+    assert len(ledger.read(path)) == len(first)
+    ledger.add(path, draw(pool(12).tail(4), asked(4), DAY + pd.Timedelta(days=31)))
+    assert len(ledger.read(path)) == len(first) + 4
+
+
 def test_a_seal_is_that_of_the_rows_in_any_order():
     rows = draw(pool(9), asked(9), DAY)
     assert seal_of(rows, 1) == seal_of(rows.sample(frac=1, random_state=1), 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from retention.data.schema import write_csv
-from retention.data.seals import broken_seals, number_of, seal_of
+from retention.data.seals import DRAW, broken_seals, number_of, seal_of
 from retention.errors import ConfigError
 from retention.history.trials import NAMES
 from retention.words import say
@@ -30,8 +30,15 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def add(path: Path, draw: pd.DataFrame) -> pd.DataFrame:
-    """Write one more draw under those on file; its rows come back with their seal."""
+    """Write one more draw under those on file; its rows come back with their seal.
+
+    ConfigError where the trial was drawn on that day already: a seal is of the draw of a day.
+    """
     before = read(path)
+    again = draw[DRAW].merge(before[DRAW], on=DRAW)
+    if len(again):
+        trial, day = again.iloc[0]
+        raise ConfigError(say("what_helped.draw.same_day", trial=trial, day=f"{day:%Y-%m-%d}"))
     number = max((number_of(seal) for seal in before["seal"]), default=0) + 1
     sealed = draw.assign(seal=seal_of(draw, number)).reindex(columns=list(NAMES))
     every = pd.concat([before, sealed], ignore_index=True) if len(before) else sealed
