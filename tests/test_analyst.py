@@ -181,6 +181,11 @@ def test_numbers_are_cut_at_the_quantiles_that_are_stated():
         ({"by": 3}, "makes no groups"),
         ({"by": pd.DataFrame({"a": [1]})}, "must have client_id"),
         ({"where": "industry"}, "true or false"),
+        ({"where": "@pd"}, "makes no groups"),
+        ({"by": "monthly_ad_spend", "cuts": 3}, "shares of clients to cut at"),
+        ({"by": "monthly_ad_spend", "cuts": "a"}, "shares of clients to cut at"),
+        ({"by": "monthly_ad_spend", "cuts": [100, 5000]}, "shares of clients to cut at"),
+        ({"by": "monthly_ad_spend", "cuts": []}, "shares of clients to cut at"),
         ({"ends": "clients"}, "there are client, agency"),
     ],
 )

@@ -138,6 +138,8 @@ def _joined(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.Series:
 
 def _as_long(values: Any, rows: pd.DataFrame) -> pd.Series:
     """A Series as long as the rows: by its index where that is the rows' own or client ids."""
+    if not np.isscalar(values) and not hasattr(values, "__len__"):
+        raise ValueError(say("analyst.refused.no_group", kind=type(values).__name__))
     if np.isscalar(values) or len(values) != len(rows):
         if isinstance(values, pd.Series) and values.index.name == "client_id":
             return rows["client_id"].map(values)
@@ -170,9 +172,20 @@ def _of_numbers(values: pd.Series, cuts: Sequence[float]) -> pd.Series:
     if len(different) <= FEW:
         names = {place: f"{value:g}" for place, value in enumerate(different)}
         return _categorical(_places(different, numbers), names)
-    quantiles = numbers.quantile(list(cuts))
+    quantiles = numbers.quantile(_shares(cuts))
     edges = np.unique(quantiles)
     return _categorical(_places(edges, numbers), _between(edges))
+
+
+def _shares(cuts: Sequence[float]) -> list[float]:
+    """The quantiles to cut at; ValueError where they are none, as numbers in currency are."""
+    try:
+        shares = sorted(float(cut) for cut in cuts)
+    except (TypeError, ValueError):
+        shares = []
+    if not shares or not all(0 < share < 1 for share in shares):
+        raise ValueError(say("analyst.refused.cuts", cuts=cuts))
+    return shares
 
 
 def _places(edges: np.ndarray, numbers: pd.Series) -> pd.Series:
