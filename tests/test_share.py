@@ -180,6 +180,29 @@ def test_a_file_that_is_not_of_this_command_is_refused(tmp_path):
             read_shared(path)
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "said"),
+    [
+        ({"theta": 1e300}, "of this size"),
+        ({"theta": -21.0}, "of this size"),
+        ({"se": 1e-300}, "of this size"),
+        ({"theta": None}, "both be known"),
+        ({}, "stands in it twice"),
+    ],
+)
+def test_what_no_agency_can_have_is_refused(run, tmp_path, spoilt, said):
+    payload = share(run).payload()
+    known = next(row for row in payload["claims"] if row["theta"] is not None)
+    if spoilt:
+        known |= spoilt
+    else:
+        payload["claims"].append(known)
+    path = tmp_path / "shared.json"
+    path.write_text(json.dumps(payload))
+    with pytest.raises(ConfigError, match=said):
+        read_shared(path)
+
+
 def test_no_name_or_id_of_the_source_is_in_the_file(shared_report):
     """Every text cell of every table of the agency, and every day."""
     found = share(shared_report / "out" / "latest")

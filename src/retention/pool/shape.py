@@ -26,6 +26,10 @@ DATES, SNAPSHOT = "dates", "snapshot"
 FEW, SKEWED, UNKNOWN = "few", "skewed", "unknown"  # why a claim has no estimate
 CLOGLOG, LOG, PLAIN = "cloglog", "log", "plain"  # scales on which estimates are normal
 
+FARTHEST = {PLAIN: 1000.0, "difference": 1000.0}  # (ours) an estimate from nothing, by scale
+FARTHEST_LOG = 20.0  # (ours) of a ratio or a share, on a log scale: none is 485 million times
+SMALLEST_ERROR = 1e-6  # (ours)
+
 Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,16}$")]
 ClaimId = Annotated[str, StringConstraints(pattern=r"^[A-D]\d{1,2}$")]
 Quarter = Annotated[str, StringConstraints(pattern=r"^\d{4}-Q[1-4]$")]
@@ -57,6 +61,9 @@ class Estimated(Fixed):
         known = [value for value in (self.theta, self.se) if value is not None]
         if len(known) == 1 or not all(map(math.isfinite, known)):
             raise ValueError("an estimate and its standard error must both be known, or neither")
+        most = FARTHEST.get(getattr(self, "scale", ""), FARTHEST_LOG)
+        if any(abs(value) > most for value in known) or min(known[1:], default=1) < SMALLEST_ERROR:
+            raise ValueError("no agency has an estimate or a standard error of this size")
         return self
 
 
@@ -95,6 +102,13 @@ class Shared(Fixed):
     pause_days: Count
     claims: tuple[SharedClaim, ...]
     estimates: tuple[SharedEstimate, ...]
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        for names in ([row.id for row in self.claims], [row.name for row in self.estimates]):
+            if len(names) > len(set(names)):
+                raise ValueError("a claim or an estimate stands in it twice")
+        return self
 
     def claim(self, name: str) -> SharedClaim | None:
         """The claim of this id, where the agency has it."""
