@@ -27,6 +27,7 @@ from retention.cli.scheduling import MAKERS, timing
 from retention.data.schema import read_list, write_csv
 from retention.deliver import channel, digest, mail
 from retention.deliver.digest import Front
+from retention.deliver.owners import file_names
 from retention.errors import ConfigError, DeliveryError
 from retention.lists.calendars import write_calendars
 from retention.lists.workbook import write_workbook
@@ -549,3 +550,35 @@ def test_the_task_and_the_workflow_can_be_read(tmp_path):
 def test_a_time_that_is_none_is_told():
     with pytest.raises(ConfigError, match="no time of a schedule"):
         timing("Monday 6:15")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("A,a@x.example\nA,b@x.example\n", "each owner once.*: A"),
+        (",a@x.example\n", "each owner once"),
+        ("A,a@x.example,b@x.example\n", "more cells than headings"),
+        ("A\n", "Not an address"),
+    ],
+)
+def test_a_file_of_owners_that_would_lose_a_mail_is_refused(tmp_path, rows, said):
+    path = tmp_path / "owners.csv"
+    path.write_text("owner,address\n" + rows)
+    with pytest.raises(ConfigError, match=said):
+        mail.owners_in(path)
+
+
+def test_a_short_row_is_refused_where_the_address_comes_first(tmp_path):
+    path = tmp_path / "owners.csv"
+    path.write_text("address,owner\na@x.example\n")
+    with pytest.raises(ConfigError, match="each owner once"):
+        mail.owners_in(path)
+
+
+def test_owners_never_name_a_file_that_windows_reserves():
+    assert set(file_names(["CON", "Nul.", "Com1", "Connie"]).values()) == {
+        "owner-con",
+        "owner-nul",
+        "owner-com1",
+        "connie",
+    }

@@ -11,6 +11,7 @@ import csv
 import re
 import smtplib
 import ssl
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -98,10 +99,17 @@ def owners_in(path: Path) -> dict[str, str]:
     heads = set(rows[0]) if rows else set()
     if not {"owner", "address"} <= heads:
         raise ConfigError(say("deliver.mail.owners_heads", file=path))
-    wrong = [row["address"] or "" for row in rows if not is_address((row["address"] or "").strip())]
+    if any(None in row for row in rows):  # cells beyond the headings
+        raise ConfigError(say("deliver.mail.owners_cells", file=path))
+    pairs = [((row["owner"] or "").strip(), (row["address"] or "").strip()) for row in rows]
+    wrong = [address for _, address in pairs if not is_address(address)]
     if wrong:
         raise ConfigError(say("deliver.mail.address", given=", ".join(wrong)))
-    return {row["owner"].strip(): row["address"].strip() for row in rows}
+    owners = Counter(owner for owner, _ in pairs)
+    unclear = [owner or '""' for owner, count in owners.items() if count > 1 or not owner]
+    if unclear:
+        raise ConfigError(say("deliver.mail.owners_once", file=path, owners=", ".join(unclear)))
+    return dict(pairs)
 
 
 def message(front: Front, sender: str, to: str, link: str = "") -> EmailMessage:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 NOT_IN_A_NAME = re.compile(r"[^a-z0-9]+")
 LONGEST = 40
+RESERVED = re.compile("(con|prn|aux|nul|com[0-9]|lpt[0-9])")  # no files of that name on Windows
 
 
 def file_names(owners: Iterable[str]) -> dict[str, str]:
@@ -20,6 +21,8 @@ def file_names(owners: Iterable[str]) -> dict[str, str]:
     for owner in sorted(set(owners) - {""}):
         plain = unicodedata.normalize("NFKD", owner).encode("ascii", "ignore").decode().lower()
         base = NOT_IN_A_NAME.sub("-", plain).strip("-")[:LONGEST] or "owner"
+        if RESERVED.fullmatch(base):
+            base = f"owner-{base}"
         name, number = base, 1
         while name in found.values():
             number += 1
