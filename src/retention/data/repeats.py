@@ -34,11 +34,15 @@ class Settled:
 
 def settings_faults(table: Table, how: TableSettings) -> list[Fault]:
     """A fault where the settings ask for what this table's rows cannot do."""
-    can = [ADD_UP] if table.add_up else []
-    can += [KEEP_NEWEST] if table.newest_by else []
+    can = []
+    if table.add_up:
+        can.append(ADD_UP)
+    if table.newest_by:
+        can.append(KEEP_NEWEST)
     if how.repeated is None or how.repeated in can:
         return []
-    choices = " or ".join(f'"{name}"' for name in can) or "no setting"
+    quoted = [f'"{name}"' for name in can]
+    choices = " or ".join(quoted) or "no setting"
     text = fault(table.name, "", "no repeats", asked=how.repeated, choices=choices)
     return [text]
 
@@ -59,11 +63,14 @@ def settled(table: Table, frame: pd.DataFrame, how: TableSettings, unsure: pd.Se
         return Settled(frame)
     if how.repeated == KEEP_NEWEST and table.newest_by in frame:
         return _newest(table, frame, key, twice)
+    rows = frame[twice]
     if not table.add_up:
-        found = _again(table, frame[twice], key, unsure[twice])
+        found = _again(table, rows, key, unsure[twice])
         return Settled(frame, tuple(found))
-    asked = [] if how.repeated == ADD_UP else _doubts(table, frame[twice], key)
-    if faults := [*_disagree(table, frame[twice], key), *asked]:
+    faults = _disagree(table, rows, key)
+    if how.repeated != ADD_UP:
+        faults += _doubts(table, rows, key)
+    if faults:
         return Settled(frame, tuple(faults))
     return _summed(table, frame, key, twice)
 
@@ -74,10 +81,8 @@ def _newest(table: Table, frame: pd.DataFrame, key: Sequence[str], twice: pd.Ser
     gone = len(rows) - len(kept)
     together = pd.concat([frame[~twice], kept])
     whole = together.sort_index().reset_index(drop=True)
-    done = (
-        f"{gone:,} rows left out, for which the same {', '.join(key)} has one of later "
-        f"{table.newest_by}"
-    )
+    keys = ", ".join(key)
+    done = f"{gone:,} rows left out, for which the same {keys} has one of later {table.newest_by}"
     return Settled(whole, repair=done)
 
 
@@ -86,22 +91,22 @@ def _summed(table: Table, frame: pd.DataFrame, key: Sequence[str], twice: pd.Ser
     others = [name for name in frame if name not in key]
     how = dict.fromkeys(others, "first")
     sums = [name for name in table.add_up if name in frame]
-    days = [name for name in frame if name not in key and rows[name].dtype.kind == "M"]
-    how |= dict.fromkeys(
-        days, "max"
-    )  # what is put together of parts is known when the last of them is
+    days = [name for name in others if rows[name].dtype.kind == "M"]
+    # what is put together of parts is known when the last of them is
+    how |= dict.fromkeys(days, "max")
     groups = rows.groupby(list(key), sort=False, dropna=False)
     made = groups.agg(how) if how else groups.first()
     made[sums] = groups[sums].sum(min_count=1)
-    back = made.reset_index()[list(frame.columns)]
-    made = back.astype(frame.dtypes.to_dict())
+    columns = list(frame.columns)
+    back = made.reset_index()[columns]
+    types = frame.dtypes.to_dict()
+    made = back.astype(types)
     warning = given_twice(table.name, frame)
     both = [frame[~twice], made]
     whole = pd.concat(both, ignore_index=True)
     names = " and ".join(sums)
-    done = (
-        f"{names} of {len(rows):,} rows added up into {len(made):,}, one for each {', '.join(key)}"
-    )
+    keys = ", ".join(key)
+    done = f"{names} of {len(rows):,} rows added up into {len(made):,}, one for each {keys}"
     warnings = (warning,) if warning else ()
     return Settled(whole, repair=done, warnings=warnings)
 
@@ -114,13 +119,15 @@ def _again(table: Table, rows: pd.DataFrame, key: Sequence[str], unsure: pd.Seri
     kept = rows[~copies]
     copied = kept.duplicated(key, keep=False)
     differ = kept[copied]
-    faults = [_told(table, rows[copies], "copy")] if copies.any() else []
+    faults = []
+    if copies.any():
+        faults.append(_told(table, rows[copies], "copy"))
     if len(differ):
         others = [name for name in rows if name not in key]
         names = _differing(differ, key, others) or UNREAD
-        more = differ[differ.duplicated(key)]
-        keys = ", ".join(key)
-        faults.append(_told(table, more, "again", key=keys, names=names, way=table.again))
+        again = differ.duplicated(key)
+        said = {"key": ", ".join(key), "names": names, "way": table.again}
+        faults.append(_told(table, differ[again], "again", **said))
     return faults
 
 
@@ -133,10 +140,8 @@ def _disagree(table: Table, rows: pd.DataFrame, key: Sequence[str]) -> list[Faul
     odd = several.any(axis=1)
     if not odd.any():
         return []
-    names = ", ".join(name for name in shared if counts[name].gt(1).any())
-    keys = ", ".join(key)
-    shared_names = ", ".join(shared)
-    said = {"key": keys, "names": names, "shared": shared_names}
+    contradicted = [name for name in shared if several[name].any()]
+    said = {"key": ", ".join(key), "names": ", ".join(contradicted), "shared": ", ".join(shared)}
     differing = _told(table, rows[odd], "parts differ", **said)
     return [differing]
 
@@ -144,33 +149,41 @@ def _disagree(table: Table, rows: pd.DataFrame, key: Sequence[str]) -> list[Faul
 def _doubts(table: Table, rows: pd.DataFrame, key: Sequence[str]) -> list[Fault]:
     """Rows of one key that may be versions or copies of each other rather than parts."""
     faults = []
+    keys = ", ".join(key)
     groups = rows.groupby(list(key), dropna=False)
     if table.newest_by in rows:
         newest = groups[table.newest_by]
         days = newest.transform("nunique", dropna=False)
-        if days.gt(1).any():
-            keys = ", ".join(key)
+        several = days.gt(1)
+        if several.any():
             said = {"key": keys, "day": table.newest_by}
-            differing = rows[days.gt(1)]
-            faults.append(_told(table, differing, "versions", **said))
+            faults.append(_told(table, rows[several], "versions", **said))
     if table.alike_is_doubtful:
-        sums = [name for name in table.add_up if name in rows]
-        alike = {
-            name: rows.duplicated([*key, name], keep=False) & rows[name].notna() for name in sums
-        }
-        columns = pd.DataFrame(alike, rows.index)
-        either = columns.any(axis=1)
+        alike = _alike(table, rows, key)
+        either = alike.any(axis=1)
         if either.any():
-            names = " and ".join(name for name in sums if alike[name].any())
-            faults.append(_told(table, rows[either], "alike", key=", ".join(key), names=names))
+            columns = [name for name in alike if alike[name].any()]
+            names = " and ".join(columns)
+            faults.append(_told(table, rows[either], "alike", key=keys, names=names))
     return faults
+
+
+def _alike(table: Table, rows: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
+    """Of each amount that adds up, whether another row of the key has the same."""
+    alike = {}
+    for name in table.add_up:
+        if name in rows:
+            same = rows.duplicated([*key, name], keep=False)
+            alike[name] = same & rows[name].notna()
+    return pd.DataFrame(alike, rows.index)
 
 
 def _differing(rows: pd.DataFrame, key: Sequence[str], names: Sequence[str]) -> str:
     """The columns in which rows of one key differ, in words."""
     by_key = rows.groupby(list(key), dropna=False)
     counts = by_key[list(names)].nunique(dropna=False)
-    return ", ".join(name for name in names if counts[name].gt(1).any())
+    differing = [name for name in names if counts[name].gt(1).any()]
+    return ", ".join(differing)
 
 
 def _told(table: Table, rows: pd.DataFrame, kind: str, **said: str) -> Fault:

@@ -60,7 +60,8 @@ class Shape:
         for name, unit in self.how.unit.items():
             theirs = self.how.columns.get(name, name)
             if theirs in raw:
-                raw = raw.assign(**{theirs: _months(raw[theirs], unit)})
+                months = _months(raw[theirs], unit)
+                raw = raw.assign(**{theirs: months})
         return raw
 
     def rows(self, raw: pd.DataFrame) -> pd.DataFrame:
@@ -70,11 +71,12 @@ class Shape:
                 raw = self._where(raw, name, wanted)
         for name, value in self.how.constant.items():
             if name not in raw:
-                raw = raw.assign(**{name: _as_cell(value)})
+                cell = _as_cell(value)
+                raw = raw.assign(**{name: cell})
         for name, form in self.how.formats.items():
             if name in raw and form in TURNED:
-                turned = _days(raw[name]) if form == EPOCH else _hours(raw[name])
-                raw = raw.assign(**{name: turned})
+                turn = _days if form == EPOCH else _hours
+                raw = raw.assign(**{name: turn(raw[name])})
         return raw
 
     def _where(self, raw: pd.DataFrame, name: str, wanted: str | list[str]) -> pd.DataFrame:
@@ -93,12 +95,13 @@ class Shape:
         for name, wanted in self.how.where.items():
             seen = self.seen.get(name, Counter())
             lost = [word for word in _words(wanted) if word not in seen]
-            if seen and lost:
-                common = [word for word, _ in seen.most_common(SHOWN)]
-                there = ", ".join(map(repr, common))
-                words = ", ".join(map(repr, lost))
-                told = fault(self.table.name, name, "where", words=words, there=there)
-                faults.append(told)
+            if not seen or not lost:
+                continue
+            common = [word for word, _ in seen.most_common(SHOWN)]
+            there = ", ".join(map(repr, common))
+            words = ", ".join(map(repr, lost))
+            told = fault(self.table.name, name, "where", words=words, there=there)
+            faults.append(told)
         return faults
 
     def amounts(self, name: str, values: pd.Series, raw: pd.DataFrame) -> pd.Series:
@@ -134,13 +137,13 @@ class Shape:
             if isinstance(per, str) or not {name, per.column} <= set(raw):
                 continue
             bad = self.periods(name, raw).isna()
-            if bad.any():
-                words = texts(raw.loc[bad, per.column])
-                seen = [repr(word) for word in words.unique()[:SHOWN]]
-                count = int(bad.sum())
-                yield fault(
-                    self.table.name, name, "period", count, ids[bad], seen, theirs=per.column
-                )
+            count = int(bad.sum())
+            if not count:
+                continue
+            words = texts(raw.loc[bad, per.column])
+            seen = [repr(word) for word in words.unique()[:SHOWN]]
+            own = ids[bad]
+            yield fault(self.table.name, name, "period", count, own, seen, theirs=per.column)
 
     def notes(self) -> list[str]:
         """What was taken for granted in making the table, and what was left out, in sentences."""
@@ -158,7 +161,9 @@ def _words(wanted: str | list[str]) -> list[str]:
 
 
 def _as_cell(value: object) -> object:
-    return value.isoformat() if isinstance(value, dt.date) else value
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return value
 
 
 def _numbers(cells: pd.Series) -> pd.Series:
@@ -200,8 +205,9 @@ def _hours(cells: pd.Series) -> pd.Series:
     """Hours and minutes (1:30, 1:30:00) as hours; all else as it stands."""
     plain = texts(cells)
     parts = plain.str.extract(r"^(-?)(\d+):(\d{2})(?::(\d{2}))?$")
-    whole, minutes, seconds = (pd.to_numeric(parts[at]).astype(float) for at in (1, 2, 3))
-    hours = whole + minutes / 60 + seconds.fillna(0) / 3600
+    numbers = parts[[1, 2, 3]].apply(pd.to_numeric).astype(float)
+    seconds = numbers[3].fillna(0)
+    hours = numbers[1] + numbers[2] / 60 + seconds / 3600
     signed = hours.where(parts[0] != "-", -hours)
     exact = signed.round(10)
     written = exact.map("{:.10g}".format, na_action="ignore")
@@ -219,23 +225,33 @@ def grouped(
     key = [name for name in table.key if name in frame and name not in named]
     rest = [name for name in frame if name not in (*key, *named)]
     groups = frame.groupby(key, sort=False, dropna=False)
-    different = groups[rest].nunique(dropna=False).max() if rest else pd.Series(dtype=float)
-    differ = [name for name in rest if different[name] > 1]
+    differ = _differing(groups, rest)
     if differ:
         counts = groups[differ].transform("nunique", dropna=False)
         more = counts.gt(1)
         several = more.any(axis=1)
         of_rows = frame.loc[several, key[0]]
-        ids = of_rows.drop_duplicates()
+        ids = of_rows.drop_duplicates().astype(str)
         said = {"key": ", ".join(key), "names": ", ".join(differ)}
         count = int(several.sum())
-        return frame, [fault(table.name, "", "group differs", count, ids.astype(str), **said)]
+        return frame, [fault(table.name, "", "group differs", count, ids, **said)]
     sizes = groups.size()
     made = groups[rest].first() if rest else sizes.to_frame("size")
     for name in named:
-        made[name] = _one(table.column(name), groups[name], how.group[name])
-    whole = made.reset_index()[list(frame)]
-    return whole.astype(frame.dtypes.to_dict()), []
+        column = table.column(name)
+        made[name] = _one(column, groups[name], how.group[name])
+    columns = list(frame)
+    whole = made.reset_index()[columns]
+    types = frame.dtypes.to_dict()
+    return whole.astype(types), []
+
+
+def _differing(groups: pd.api.typing.DataFrameGroupBy, names: list[str]) -> list[str]:
+    """Which of these columns differ within a group."""
+    if not names:
+        return []
+    different = groups[names].nunique(dropna=False).max()
+    return [name for name in names if different[name] > 1]
 
 
 def _one(column: Column, values: pd.api.typing.SeriesGroupBy, way: str) -> pd.Series:
@@ -250,7 +266,9 @@ def _one(column: Column, values: pd.api.typing.SeriesGroupBy, way: str) -> pd.Se
         return values.min()
     latest = values.max()
     filled = values.count() == values.size()
-    return latest.where(filled) if column.name == "end_date" else latest
+    if column.name != "end_date":
+        return latest
+    return latest.where(filled)
 
 
 def last_paid_days(frame: pd.DataFrame) -> pd.DataFrame:
@@ -276,12 +294,13 @@ def shape_faults(table: Table, how: TableSettings, here: Sequence[str]) -> Itera
         if name in here or name in how.columns:
             yield fault(table.name, name, "constant twice")
     for way in ("constant", "scale", "per", "unit", "group"):
-        for name in getattr(how, way):
+        said = getattr(how, way)
+        for name, value in said.items():
             column = known.get(name)
             if column is None:
                 names = ", ".join(known)
                 yield fault(table.name, name, "shape column", way=way, known=names)
-            elif not _fits(way, column, getattr(how, way)[name]):
+            elif not _fits(way, column, value):
                 takes = SHAPES[way]
                 yield fault(table.name, name, "shape kind", way=way, meant=column.kind, takes=takes)
     for name, per in how.per.items():
@@ -303,13 +322,15 @@ SHAPES = {
 def _fitting(table: Table, how: TableSettings, way: str) -> dict[str, Any]:
     """What is said of the columns that this shaping suits; the others are told as faults."""
     said = getattr(how, way)
+    if way == "group" and not table.key:
+        return {}
     kinds = {column.name: column for column in table.columns}
-    keyed = table.key or way != "group"
-    return {
-        name: value
-        for name, value in said.items()
-        if keyed and name in kinds and _fits(way, kinds[name], value)
-    }
+    fitting = {}
+    for name, value in said.items():
+        column = kinds.get(name)
+        if column is not None and _fits(way, column, value):
+            fitting[name] = value
+    return fitting
 
 
 def _fits(way: str, column: Column, value: object) -> bool:

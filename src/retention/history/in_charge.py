@@ -61,16 +61,18 @@ def with_reps(
         unknown = nw.lit(None, nw.Float64)
         return rows.with_columns(rep=nw.col("named"), rep_since=unknown)
     stints = _stints(assignments, last_days)
-    rows = rows.join(_in_force(asked, stints, key), on=list(key), how="left")
+    in_force = _in_force(asked, stints, key)
+    rows = rows.join(in_force, on=list(key), how="left")
     people = stints.select("client_id", "number", rep="staff_id", rep_since="since")
-    silent = nw.col("number").is_null()
-    filled = nw.col("number").fill_null(0)
-    rows = rows.with_columns(number=filled.cast(nw.Int64), silent=silent)
+    number = nw.col("number")
+    silent = number.is_null()
+    filled = number.fill_null(0).cast(nw.Int64)
+    rows = rows.with_columns(number=filled, silent=silent)
     rows = rows.join(people, on=["client_id", "number"], how="left")
-    without = nw.when(nw.col("silent"))
-    silent_named = without.then(nw.col("named"))
-    named = rows.with_columns(rep=silent_named.otherwise(nw.col("rep")))
-    return named.drop("number", "silent")
+    if_silent = nw.when(nw.col("silent"))
+    named_if_silent = if_silent.then(nw.col("named"))
+    rep = named_if_silent.otherwise(nw.col("rep"))
+    return rows.with_columns(rep=rep).drop("number", "silent")
 
 
 def _in_force(asked: Lazy, stints: Lazy, key: Sequence[str]) -> Lazy:
@@ -79,19 +81,20 @@ def _in_force(asked: Lazy, stints: Lazy, key: Sequence[str]) -> Lazy:
     """
     day = nw.col("day")
     began = nw.col("began")
+    first = nw.col("first")
     last = nw.col("last")
+    in_time = first >= began - EARLY
+    unnamed = nw.col("named").is_null()
     about = dict.fromkeys([*key, "client_id", "day", "began", "named"])
-    begun = asked.select(*about).join(stints, on="client_id", how="inner")
-    begun = begun.filter(
-        nw.col("first") <= day,
-        nw.col("noted") <= day,
-        last >= began,
-        (nw.col("first") >= began - EARLY) | nw.col("named").is_null(),
+    of_clients = asked.select(*about).join(stints, on="client_id", how="inner")
+    begun = of_clients.filter(
+        first <= day, nw.col("noted") <= day, last >= began, in_time | unnamed
     )
     ongoing = nw.when(last >= day)
     running = ongoing.then(nw.col("number")).otherwise(nw.lit(0))
     numbered = begun.with_columns(number=running).group_by(*key)
-    return numbered.agg(number=nw.col("number").max())
+    newest = nw.col("number").max()
+    return numbered.agg(number=newest)
 
 
 def _until_gone(asked: Lazy, last_days: Lazy | None) -> Lazy:
@@ -100,11 +103,13 @@ def _until_gone(asked: Lazy, last_days: Lazy | None) -> Lazy:
         return asked
     renamed = last_days.rename({"staff_id": "named"})
     rows = asked.join(renamed, on="named", how="left")
-    still_there = nw.col("last_there") >= nw.col("day")
-    there = nw.col("last_there").is_null() | still_there
+    last_there = nw.col("last_there")
+    still_there = last_there >= nw.col("day")
+    there = last_there.is_null() | still_there
     if_there = nw.when(there)
     named_there = if_there.then(nw.col("named"))
-    return rows.with_columns(named=named_there).drop("last_there")
+    dated = rows.with_columns(named=named_there)
+    return dated.drop("last_there")
 
 
 def _stints(assignments: Lazy, last_days: Lazy | None) -> Lazy:
@@ -112,18 +117,22 @@ def _stints(assignments: Lazy, last_days: Lazy | None) -> Lazy:
     the day it began.
     """
     role = nw.col("role")
-    rows = assignments.filter((role == REP) | (nw.col("role") == "") | nw.col("role").is_null())
-    rows = rows.select(
+    blank = (role == "") | role.is_null()
+    begin = nw.col("from_date")
+    end = day_number(nw.col("to_date"))
+    noted = day_number(nw.col("recorded_at"))
+    of_reps = assignments.filter((role == REP) | blank)
+    rows = of_reps.select(
         "client_id",
         "staff_id",
-        first=day_number(nw.col("from_date")),
-        since=month_number(nw.col("from_date")),
-        last=day_number(nw.col("to_date")).fill_null(FOREVER),
-        noted=day_number(nw.col("recorded_at")).fill_null(0),
+        first=day_number(begin),
+        since=month_number(begin),
+        last=end.fill_null(FOREVER),
+        noted=noted.fill_null(0),
         one=nw.lit(1, nw.Int64),
     )
-    first = nw.col("first").is_null()
-    rows = rows.filter(~first)
+    undated = nw.col("first").is_null()
+    rows = rows.filter(~undated)
     if last_days is not None:
         rows = rows.join(last_days, on="staff_id", how="left")
         last_there = nw.col("last_there").fill_null(FOREVER)
@@ -144,27 +153,18 @@ def reps_on(
     `at` has `client_id`, the column `day`, and, as far as known, `start_date` of the engagement and
     `rep_id`, the rep named at signing. A row without a day has nobody.
     """
-    days = pd.to_datetime(at[day])
-    start = pd.to_datetime(at["start_date"]) if "start_date" in at else days
-    asked = pd.DataFrame(
-        {
-            "client_id": at["client_id"].astype("string"),
-            "day": days,
-            "began": start.where(start <= days, days),  # a day before it belongs to what was then
-            "named": at["rep_id"].astype("string")
-            if "rep_id" in at
-            else pd.Series(pd.NA, at.index, dtype="string"),
-            "row": np.arange(len(at)),
-        }
-    )
+    asked = _asked(at, day)
     numbers = {name: day_number(nw.col(name)) for name in ("day", "began")}
     dated = asked[asked["day"].notna()]
     rows = _lazy(dated).with_columns(**numbers)
-    stints = None if assignments is None else _lazy(_typed("assignments", assignments, COLUMNS))
-    people = None if staff is None else _lazy(_typed("staff", staff, ("staff_id", "ended_on")))
-    made = (
-        with_reps(rows, stints, people, ["row"]).select("row", "rep").collect("polars").to_pandas()
-    )
+    stints = None
+    if assignments is not None:
+        stints = _lazy(_typed("assignments", assignments, COLUMNS))
+    people = None
+    if staff is not None:
+        people = _lazy(_typed("staff", staff, ("staff_id", "ended_on")))
+    answered = with_reps(rows, stints, people, ["row"]).select("row", "rep")
+    made = answered.collect("polars").to_pandas()
     by_row = made.set_index("row")["rep"]
     reps = by_row.reindex(range(len(at)))
     objects = reps.astype(object)
@@ -172,16 +172,34 @@ def reps_on(
     return names.set_axis(at.index)
 
 
+def _asked(at: pd.DataFrame, day: str) -> pd.DataFrame:
+    """The rows of `reps_on` as `with_reps` asks for them, the days still as days."""
+    days = pd.to_datetime(at[day])
+    start = days
+    if "start_date" in at:
+        start = pd.to_datetime(at["start_date"])
+    named = pd.Series(pd.NA, at.index, dtype="string")
+    if "rep_id" in at:
+        named = at["rep_id"].astype("string")
+    columns = {
+        "client_id": at["client_id"].astype("string"),
+        "day": days,
+        "began": start.where(start <= days, days),  # a day before it belongs to what was then
+        "named": named,
+        "row": np.arange(len(at)),
+    }
+    return pd.DataFrame(columns)
+
+
 def _typed(name: str, rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """These columns of a table, texts as texts and days as days even where all of them are
     blank.
     """
     rows = columns_of({name: rows}, name, *columns)
-    texts = {
-        column: "string"
-        for column in columns
-        if not pd.api.types.is_datetime64_any_dtype(rows[column])
-    }
+    texts = {}
+    for column in columns:
+        if not pd.api.types.is_datetime64_any_dtype(rows[column]):
+            texts[column] = "string"
     return rows.astype(texts)
 
 
@@ -209,9 +227,11 @@ def reps_by_month(
     at = spells.iloc[row].reset_index(drop=True)
     months_done = pd.Series(month + 1)
     last = add_months(at["start_date"], months_done) - DAY
-    limit = at["end_date"] if cutoff is None else at["end_date"].fillna(cutoff).clip(upper=cutoff)
-    too_late = ~(last > limit)
-    day = last.where(too_late, limit)
+    limit = at["end_date"]
+    if cutoff is not None:
+        limit = limit.fillna(cutoff).clip(upper=cutoff)
+    too_late = last > limit
+    day = last.where(~too_late, limit)
     dated = at.assign(day=day)
     reps = reps_on(dated, "day", assignments, staff).fillna(NOBODY)
     names = reps.to_numpy(object)
@@ -233,7 +253,7 @@ def spans(
     about = about.assign(row=numbers, client_id=about["client_id"].astype("string"))
     changes = _changes(about, assignments, staff)
     at_start = about.assign(day=about["start_date"])
-    parts = [at_start, *([changes] if len(changes) else [])]
+    parts = [at_start, changes] if len(changes) else [at_start]
     days = pd.concat(parts, ignore_index=True)
     names = reps_on(days, "day", assignments, staff)
     days = days.assign(rep=names.fillna(NOBODY))
@@ -242,13 +262,15 @@ def spans(
     in_order = days.sort_values(order, kind="stable")
     days = in_order.drop_duplicates(["row", "month"], keep="last")
     same_rep = days["rep"] == days["rep"].shift()
-    previous = days["row"].shift()
-    same = same_rep & (days["row"] == previous)
+    same_row = days["row"] == days["row"].shift()
+    same = same_rep & same_row
     days = days[~same.astype(bool)]
     whole = days["month"].astype(int)
     pairs = zip(whole, days["rep"], strict=True)
     days["span"] = list(pairs)
-    return days.groupby("row")["span"].agg(tuple).reindex(range(len(spells))).set_axis(spells.index)
+    histories = days.groupby("row")["span"].agg(tuple)
+    by_row = histories.reindex(range(len(spells)))
+    return by_row.set_axis(spells.index)
 
 
 def _changes(
@@ -264,18 +286,13 @@ def _changes(
         stints = _typed("assignments", assignments, COLUMNS)
         pairs = stints[["client_id", "staff_id"]]
         people.append(pairs.astype("string"))
-        begins, ends, noted = (
-            pd.to_datetime(stints[name]) for name in ("from_date", "to_date", "recorded_at")
-        )
-        days += [stints[["client_id"]].assign(day=day) for day in (begins, ends + DAY, noted)]
+        begins = pd.to_datetime(stints["from_date"])
+        ends = pd.to_datetime(stints["to_date"])
+        noted = pd.to_datetime(stints["recorded_at"])
+        clients = stints[["client_id"]]
+        days += [clients.assign(day=day) for day in (begins, ends + DAY, noted)]
     if staff is not None and "ended_on" in staff:
-        by_person = staff.drop_duplicates("staff_id")
-        gone = by_person.set_index("staff_id")["ended_on"]
-        everybody = pd.concat(people, ignore_index=True)
-        who = everybody.drop_duplicates()
-        last_known = who["staff_id"].map(gone)
-        last_day = pd.to_datetime(last_known) + DAY
-        days.append(who[["client_id"]].assign(day=last_day))
+        days.append(_days_gone(people, staff))
     if not days:
         return about.head(0).assign(day=pd.NaT)
     together = pd.concat(days, ignore_index=True)
@@ -285,6 +302,20 @@ def _changes(
     after_end = ~(change["day"] > change["end_date"])
     inside = (change["day"] > change["start_date"]) & after_end
     return change[inside]
+
+
+def _days_gone(people: Sequence[pd.DataFrame], staff: pd.DataFrame) -> pd.DataFrame:
+    """The day after each client's people left the agency: `client_id, day`, NaT for who is there.
+
+    `people` are frames of `client_id` and `staff_id`.
+    """
+    by_person = staff.drop_duplicates("staff_id")
+    gone = by_person.set_index("staff_id")["ended_on"]
+    everybody = pd.concat(people, ignore_index=True)
+    who = everybody.drop_duplicates()
+    last_known = who["staff_id"].map(gone)
+    last_day = pd.to_datetime(last_known) + DAY
+    return who[["client_id"]].assign(day=last_day)
 
 
 def rep_in(reps: pd.Series, month: pd.Series) -> np.ndarray:
@@ -297,11 +328,14 @@ def rep_in(reps: pd.Series, month: pd.Series) -> np.ndarray:
     first = np.array(firsts, dtype=object)
     found = first[codes]
     later = [code for code, spans_ in enumerate(kinds) if len(spans_) > 1]
-    rows_of = pd.Series(np.arange(len(codes))).groupby(codes).indices if later else {}
+    if not later:
+        return found
+    rows_of = pd.Series(np.arange(len(codes))).groupby(codes).indices
+    last_month = month.to_numpy() - 1
     for code in later:
         begins, names = zip(*kinds[code], strict=True)
         rows = rows_of[code]
-        place = np.searchsorted(begins, month.to_numpy()[rows] - 1, side="right") - 1
+        place = np.searchsorted(begins, last_month[rows], side="right") - 1
         known = np.array(names, dtype=object)
         found[rows] = known[np.maximum(place, 0)]
     return found
@@ -315,9 +349,10 @@ def rep_codes(reps: pd.Series, months: int) -> tuple[np.ndarray, list[str]]:
     """
     histories = reps.to_numpy(object)
     codes, kinds = pd.factorize(histories)
-    names = sorted({name for spans_ in kinds for _, name in spans_} - {NOBODY})
-    numbered = {name: k for k, name in enumerate(names)}
-    place = numbered | {NOBODY: -1}
+    every = {name for spans_ in kinds for _, name in spans_}
+    names = sorted(every - {NOBODY})
+    place = {name: k for k, name in enumerate(names)}
+    place[NOBODY] = -1
     by_kind = np.full((len(kinds), months), -1)
     for kind, spans_ in enumerate(kinds):
         for begin, name in spans_:
@@ -359,13 +394,12 @@ def closed(assignments: pd.DataFrame, staff: pd.DataFrame | None) -> pd.DataFram
     rows = columns_of({"assignments": assignments}, "assignments", *COLUMNS)
     if staff is None or "ended_on" not in staff:
         return rows
-    last_days = rows["staff_id"].map(
-        staff.drop_duplicates("staff_id").set_index("staff_id")["ended_on"]
-    )
+    by_person = staff.drop_duplicates("staff_id").set_index("staff_id")
+    last_days = rows["staff_id"].map(by_person["ended_on"])
     gone = pd.to_datetime(last_days)
-    return rows.assign(
-        to_date=rows["to_date"].where(~(gone < rows["to_date"].fillna(pd.Timestamp.max)), gone)
-    )
+    until = rows["to_date"]
+    earlier = gone < until.fillna(pd.Timestamp.max)
+    return rows.assign(to_date=until.where(~earlier, gone))
 
 
 def new_reps(
@@ -379,13 +413,12 @@ def new_reps(
     columns = ["client_id", "day", "rep"]
     if assignments is None:
         return pd.DataFrame(columns=columns)
-    starts = ["client_id", "from_date"]
-    begin = _typed("assignments", assignments, COLUMNS)[starts].rename(columns={"from_date": "day"})
+    stints = _typed("assignments", assignments, COLUMNS)[["client_id", "from_date"]]
+    begin = stints.rename(columns={"from_date": "day"})
     numbers = np.arange(len(spells))
-    who = spells.reindex(columns=["client_id", "start_date", "end_date", "rep_id"]).assign(
-        row=numbers
-    )
-    who["client_id"] = who["client_id"].astype("string")
+    about = spells.reindex(columns=["client_id", "start_date", "end_date", "rep_id"])
+    ids = about["client_id"].astype("string")
+    who = about.assign(row=numbers, client_id=ids)
     later = begin.merge(who, on="client_id")
     after_end = ~(later["day"] > later["end_date"])
     inside = (later["day"] > later["start_date"]) & after_end
@@ -397,11 +430,9 @@ def new_reps(
     days = with_rep.dropna(subset=["rep"])
     in_order = days.sort_values(["row", "day"], kind="stable")
     days = in_order.drop_duplicates(["row", "rep"])
-    return (
-        days[days["row"].duplicated()]
-        .sort_values(["client_id", "day"])[columns]
-        .reset_index(drop=True)
-    )
+    new = days[days["row"].duplicated()]
+    ordered = new.sort_values(["client_id", "day"])
+    return ordered[columns].reset_index(drop=True)
 
 
 def with_people_who_left(

@@ -8,7 +8,7 @@ it is association.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, inf, isfinite
 from typing import Any
@@ -56,13 +56,15 @@ def signs(spells: pd.DataFrame) -> pd.DataFrame:
     for column, about in SIGNS.items():
         if column in spells and spells[column].notna().any():
             values = spells[column].astype("Float64")
-            bad = (
-                values > values.median()
-                if about["worse"] == "many"
-                else values == (about["worse"] == "yes")
-            )
-            found[column] = bad
+            found[column] = _bad(values, about["worse"])
     return pd.DataFrame(found, index=spells.index)
+
+
+def _bad(values: pd.Series, worse: str) -> pd.Series:
+    """Which values are bad: those above the median where `many` are worse, else `yes` or `no`."""
+    if worse == "many":
+        return values > values.median()
+    return values == (worse == "yes")
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,8 @@ def sign_effects(book: Book) -> Estimates:
     late = days_late(book.known, begin)
     margins = book.monthly["margin"]
     amounts = [(LATE, late, "number"), (MARGIN, margins, "money")]
+    keys = pd.MultiIndex.from_frame(book.spells[KEY])
     for sign in bad:
-        keys = pd.MultiIndex.from_frame(book.spells[KEY])
         marks = bad[sign].set_axis(keys)
         for outcome, at in chances:
             found += _sign_ratio(sign, outcome, at, marks)
@@ -115,7 +117,8 @@ def sign_effects(book: Book) -> Estimates:
         for outcome, values, unit in amounts:
             newest_of = newest.reindex(values.index)
             found += _difference(sign, outcome, values, newest_of, unit, book)
-    return Estimates((*found, *_shrunk(found)), say("portfolio.signs.caption"))
+    rows = (*found, *_shrunk(found))
+    return Estimates(rows, say("portfolio.signs.caption"))
 
 
 def _sign_ratio(sign: str, outcome: Said, at: pd.DataFrame, marks: pd.Series) -> list[Estimate]:
@@ -124,16 +127,18 @@ def _sign_ratio(sign: str, outcome: Said, at: pd.DataFrame, marks: pd.Series) ->
     `at`: rows of `exit_rows`; `marks`: whether each engagement has the sign, by `KEY`.
     """
     keys = pd.MultiIndex.from_frame(at[KEY])
-    own = marks.reindex(keys).set_axis(at.index)
-    own = own.dropna().astype(bool)
-    rows_known = at.loc[own.index]
-    rows = rows_known.reset_index(drop=True)
+    of_each = marks.reindex(keys).set_axis(at.index)
+    own = of_each.dropna().astype(bool)
+    known = at.loc[own.index]
+    rows = known.reset_index(drop=True)
+    own = own.reset_index(drop=True)
     words = sign_words(sign)
-    compared = compare(rows, own.reset_index(drop=True), (WITH, WITHOUT), name=words)
+    compared = compare(rows, own, (WITH, WITHOUT), name=words)
     contrast = compared.contrast
     if contrast.gate:
         return []
-    estimate = contrast.estimate(SIGNS[sign]["study"], words, outcome)
+    row = SIGNS[sign]["study"]
+    estimate = contrast.estimate(row, words, outcome)
     return [Looked.at(estimate, contrast)]
 
 
@@ -153,17 +158,19 @@ def _difference(
         return []
     gap = float(means[True] - means[False])
     joint = float(np.hypot(ses[True], ses[False]))
-    own = ses**4 / (n - 1)
-    df = joint**4 / own.sum() if joint > 0 else inf
+    parts = ses**4 / (n - 1)
+    df = joint**4 / parts.sum() if joint > 0 else inf
     both_known = values.notna() & marks.notna()
     known = both_known.to_numpy()
     reps = book.last_rep(values.index[known])
-    by_rep = difference_by_rep(values[known].to_numpy(float), marks[known], reps)
+    amounts = values[known].to_numpy(float)
+    by_rep = difference_by_rep(amounts, marks[known], reps)
     words = sign_words(sign)
+    row = SIGNS[sign]["study"]
     contrast = Contrast(words, gap, joint, int(n.sum()), {}, df=df, by_rep=by_rep)
     limits = (gap, *contrast.interval())
     counts = (contrast.n_clients, 0)
-    estimate = Estimate.of(SIGNS[sign]["study"], words, outcome, limits, unit, counts)
+    estimate = Estimate.of(row, words, outcome, limits, unit, counts)
     return [Looked.at(estimate, contrast)]
 
 
@@ -178,7 +185,9 @@ def _shrunk(rows: list[Estimate]) -> list[Estimate]:
     keep = PRIOR_SD**2 / total
     made = []
     for row, share, t, s in zip(ratios, keep, theta, se, strict=True):
-        limits = [exp(share * t + z * np.sqrt(share) * s) for z in (0.0, -Z95, Z95)]
+        middle = share * t
+        spread = np.sqrt(share) * s
+        limits = [exp(middle + z * spread) for z in (0.0, -Z95, Z95)]
         counts = (row.n_clients, row.n_events)
         estimate = Estimate.of(row.id, row.name, SHRUNK, limits, "ratio", counts)
         made.append(estimate)
@@ -202,10 +211,11 @@ def beyond_luck(*found: Estimates) -> Finding:
     chances = [row.chance for row in rows]
     beyond = multipletests(chances, alpha=FALSE_DISCOVERIES, method="fdr_bh")
     kept = beyond[0]
-    return _luck_words([row for row, keep in zip(rows, kept, strict=True) if keep], len(rows))
+    out = [row for row, keep in zip(rows, kept, strict=True) if keep]
+    return _luck_words(out, len(rows))
 
 
-def _luck_words(out: list[Estimate], looked: int) -> Finding:
+def _luck_words(out: Sequence[Estimate], looked: int) -> Finding:
     if not out:
         return Finding("D7", say("portfolio.effects.none", looked=looked))
     names = [say("portfolio.effects.one", effect=row.name, outcome=row.group) for row in out]
@@ -219,11 +229,11 @@ def _has_width(row: Estimate) -> bool:
     """Whether the interval of an effect says how sure it is: finite and not a point (all values
     alike).
     """
-    ends = [row.low, row.high]
-    limits = np.array(ends)
-    if row.unit == "ratio" and limits[0] <= 0:
+    limits = [row.low, row.high]
+    if row.unit == "ratio" and row.low <= 0:
         return False
-    return bool(np.isfinite(limits).all() and limits[1] > limits[0])
+    finite = np.isfinite(limits).all()
+    return bool(finite and row.high > row.low)
 
 
 def after_events(
@@ -245,16 +255,18 @@ def after_events(
     for event, dated in days.items():
         marks = _after(rows, dated, months)
         hits = rows[marks]
+        clients = hits["client_id"].nunique()
+        if not clients:
+            continue
         words = say(f"portfolio.event.{event}")
         left = int(hits["left"].sum())
-        counts = hits["client_id"].nunique(), left
-        if counts[0]:
-            found.append(Estimate.of(row, words, ENDS, (left,), "count", counts))
-            compared = compare(rows, marks, (WITH, WITHOUT), name=words, others=others)
-            contrast = compared.contrast
-            if not contrast.gate:
-                estimate = contrast.estimate(row, words, LEFT)
-                found.append(Looked.at(estimate, contrast))
+        ends = Estimate.of(row, words, ENDS, (left,), "count", (clients, left))
+        found.append(ends)
+        compared = compare(rows, marks, (WITH, WITHOUT), name=words, others=others)
+        contrast = compared.contrast
+        if not contrast.gate:
+            estimate = contrast.estimate(row, words, LEFT)
+            found.append(Looked.at(estimate, contrast))
     once = say("portfolio.events.once")
     caption = say("portfolio.events.within", months=months) if months else once
     return Estimates(tuple(found), caption)
@@ -264,10 +276,12 @@ def _free_months(spells: pd.DataFrame, notice: int) -> pd.DataFrame:
     """The months in which a client was free to leave, with the day by which that was `decided`."""
     rows = month_rows(spells)
     term = rows["contract_term_months"].astype(int)
-    on_due = (term == 1) | (rows["to_month"] % term == 0)
-    rows = rows[on_due].reset_index(drop=True)
+    monthly = term == 1
+    renews = rows["to_month"] % term == 0
+    rows = rows[monthly | renews].reset_index(drop=True)
     month = (rows["from_month"] - notice).clip(lower=0)
-    return rows.assign(decided=add_months(rows["start_date"], month))
+    decided = add_months(rows["start_date"], month)
+    return rows.assign(decided=decided)
 
 
 def _after(rows: pd.DataFrame, dated: pd.DataFrame, months: int) -> pd.Series:
@@ -279,7 +293,8 @@ def _after(rows: pd.DataFrame, dated: pd.DataFrame, months: int) -> pd.Series:
     if months:
         span = pd.DateOffset(months=months)
         hit &= at["day"] >= at["decided"] - span
-    return pd.Series(rows.index.isin(at.loc[hit, "row"]), rows.index)
+    after = at.loc[hit, "row"]
+    return pd.Series(rows.index.isin(after), rows.index)
 
 
 def new_rep(panel: Panel) -> Estimates:
@@ -295,20 +310,33 @@ def new_rep(panel: Panel) -> Estimates:
     made = []
     change = say("portfolio.new_rep.change")
     for who, part in (("loved", every[loved]), ("others", every[~loved])):
-        new = part["new"].astype(bool)
-        by_client = part[new].groupby("client")["moved"].mean()
-        gap = by_client - part.loc[~new, "moved"].mean()
-        if len(gap) >= MIN_CLIENTS:
-            by_rep = difference_by_rep(part["moved"].to_numpy(float), new, part["rep"])
-            middle = float(gap.mean())
-            clients = len(gap)
-            se = float(gap.sem())
-            contrast = Contrast(change, middle, se, clients, {}, df=clients - 1, by_rep=by_rep)
-            values = (middle, *contrast.interval())
-            group = say(f"portfolio.new_rep.{who}")
-            estimate = Estimate.of("D4", change, group, values, "points", (clients, 0))
-            made.append(estimate)
+        contrast = _after_change(part, change)
+        if contrast is None:
+            continue
+        values = (contrast.theta, *contrast.interval())
+        group = say(f"portfolio.new_rep.{who}")
+        counts = (contrast.n_clients, 0)
+        estimate = Estimate.of("D4", change, group, values, "points", counts)
+        made.append(estimate)
     return Estimates(tuple(made), say("portfolio.new_rep.caption"))
+
+
+def _after_change(rows: pd.DataFrame, words: Said) -> Contrast | None:
+    """How far ratings moved where the rep changed, less how far elsewhere; None where too few
+    clients had a change. `rows` as of `_ratings_moved`.
+    """
+    new = rows["new"].astype(bool)
+    by_client = rows[new].groupby("client")["moved"].mean()
+    without = rows.loc[~new, "moved"].mean()
+    gap = by_client - without
+    clients = len(gap)
+    if clients < MIN_CLIENTS:
+        return None
+    moved = rows["moved"].to_numpy(float)
+    by_rep = difference_by_rep(moved, new, rows["rep"])
+    middle = float(gap.mean())
+    se = float(gap.sem())
+    return Contrast(words, middle, se, clients, {}, df=clients - 1, by_rep=by_rep)
 
 
 def _ratings_moved(panel: Panel) -> pd.DataFrame:
@@ -321,23 +349,29 @@ def _ratings_moved(panel: Panel) -> pd.DataFrame:
     rep = panel.rep
     span = MONTHS_AFTER
     columns = ["client", "before", "moved", "new", "rep"]
-    rows = [pd.DataFrame(columns=columns)]
+    parts = []
     for month in range(span, rep.shape[1] - span):
-        months_before = panel.liking[:, month - span : month]
-        before = pd.DataFrame(months_before).mean(axis=1)
-        months_after = panel.liking[:, month : month + span]
-        after = pd.DataFrame(months_after).mean(axis=1)
-        last, first = rep[:, month - 1], rep[:, month]
-        same_before = rep[:, month - span : month] == last[:, None]
-        old = same_before.all(axis=1)
-        same_after = rep[:, month : month + span] == first[:, None]
-        new = same_after.all(axis=1)
-        kept = old & new & (last != NOBODY)
-        steady = kept & (first != NOBODY)
-        moved = {"client": before.index, "before": before, "moved": after - before}
-        whole = {**moved, "new": first != last, "rep": first}
-        rows.append(pd.DataFrame(whole)[steady])
-    parts = rows[1:] or rows
+        earlier = slice(month - span, month)
+        later = slice(month, month + span)
+        before = pd.DataFrame(panel.liking[:, earlier]).mean(axis=1)
+        after = pd.DataFrame(panel.liking[:, later]).mean(axis=1)
+        last = rep[:, month - 1]
+        first = rep[:, month]
+        same_before = rep[:, earlier] == last[:, None]
+        same_after = rep[:, later] == first[:, None]
+        one_each = same_before.all(axis=1) & same_after.all(axis=1)
+        known = (last != NOBODY) & (first != NOBODY)
+        moved = {
+            "client": before.index,
+            "before": before,
+            "moved": after - before,
+            "new": first != last,
+            "rep": first,
+        }
+        steady = one_each & known
+        parts.append(pd.DataFrame(moved)[steady])
+    if not parts:
+        return pd.DataFrame(columns=columns)
     return pd.concat(parts).dropna()
 
 
@@ -345,17 +379,14 @@ def happenings(book: Book) -> dict[str, pd.DataFrame]:
     """What happened to clients, for `after_events`: `client_id, day`, by the group of what was
     noted (D7, D8, D11).
     """
-    flags = columns_of(book.known, "flags", "client_id", "noted_on", "flag").rename(
-        columns={"noted_on": "day"}
-    )
-    group = (
-        flags["flag"]
-        .astype(str)
-        .str.casefold()
-        .map(lambda flag: NOTED.get(flag, {}).get("group", RED_FLAG))
-    )
-    by_kind = {str(name): rows for name, rows in flags.groupby(group)}
-    return {"anything": flags} | by_kind
+    flags = columns_of(book.known, "flags", "client_id", "noted_on", "flag")
+    flags = flags.rename(columns={"noted_on": "day"})
+    names = flags["flag"].astype(str).str.casefold()
+    group = names.map(lambda name: NOTED.get(name, {}).get("group", RED_FLAG))
+    happened = {"anything": flags}
+    for name, rows in flags.groupby(group):
+        happened[str(name)] = rows
+    return happened
 
 
 def changes(book: Book) -> dict[str, pd.DataFrame]:
@@ -363,8 +394,8 @@ def changes(book: Book) -> dict[str, pd.DataFrame]:
     assignments = book.known.get("assignments")
     reps = new_reps(book.spells, assignments, book.known.get("staff"))
     asked = columns_of(book.known, "requests", "client_id", "requested_on", "in_scope", "billed")
-    free = asked[asked["in_scope"].eq(False) & asked["billed"].eq(False)].rename(
-        columns={"requested_on": "day"}
-    )
+    outside = asked["in_scope"].eq(False)
+    unbilled = asked["billed"].eq(False)
+    free = asked[outside & unbilled].rename(columns={"requested_on": "day"})
     raised = raises(book.known)
     return {"raise": raised, "new_rep": reps, "free_work": free}

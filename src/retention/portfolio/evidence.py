@@ -48,10 +48,11 @@ def in_charge(rows: pd.DataFrame, known: Tables, at: pd.DataFrame, day: str) -> 
     """The rep in charge of each row's client on its `day` (`retention.in_charge`), missing where
     nobody is.
     """
-    columns = ["client_id", "start_date", "rep_id"]
     asked_of = at[["client_id", day]]
-    asked = asked_of.merge(rows.reindex(columns=columns), on="client_id", how="left")
-    reps = reps_on(asked, day, known.get("assignments"), known.get("staff"))
+    spells = rows.reindex(columns=["client_id", "start_date", "rep_id"])
+    asked = asked_of.merge(spells, on="client_id", how="left")
+    assignments = known.get("assignments")
+    reps = reps_on(asked, day, assignments, known.get("staff"))
     return reps.set_axis(at.index)
 
 
@@ -65,26 +66,19 @@ def evidence(
     `evidence` (in words), `severity` (1 to 5; NaN: nobody said), `rep_id` (in charge on that day)
     and `source` (`NOTED_BY`, or which records show it).
     """
-    flags = columns_of(known, "flags", "client_id", "noted_on", "flag", "severity")
-    flags = flags.assign(
-        flag=flags["flag"]
-        .astype("string")
-        .str.replace("\u2019", "'"),  # as word processors write it
-        severity=flags["severity"].astype(float),
-    )
-    written = say("portfolio.evidence.noted")
-    flags = flags.rename(columns={"flag": "what"})
-    written_down = flags.assign(evidence=written, source=NOTED_BY)
-    parts = [written_down]
-    unsecured = _unsecured(rows, known, cutoff, limits)
-    parts += [_growing_debts(known, cutoff, limits), unsecured]
-    parts = [part.astype(object) for part in (*parts, *_requests(known, cutoff, limits))]
+    parts = [
+        _noted(known),
+        _growing_debts(known, cutoff, limits),
+        _unsecured(rows, known, cutoff, limits),
+        *_requests(known, cutoff, limits),
+    ]
+    parts = [part.astype(object) for part in parts]
     there = [part for part in parts if len(part)]
     every = pd.concat(there or parts[:1])
     every["noted_on"] = pd.to_datetime(every["noted_on"])
     every["severity"] = every["severity"].astype(float)
-    about = every["what"].astype(str).str.casefold().map(NOTED)
-    every["group"] = [row["group"] if isinstance(row, dict) else RED_FLAG for row in about]
+    names = every["what"].astype(str).str.casefold()
+    every["group"] = [NOTED[name]["group"] if name in NOTED else RED_FLAG for name in names]
     # Whenever it was noted: before the client signed, or in an earlier engagement, it was known by
     # then.
     ours = every["client_id"].isin(rows["client_id"])
@@ -93,6 +87,18 @@ def evidence(
     every = every.assign(rep_id=reps)
     order = ["client_id", "noted_on", "what"]
     return every.sort_values(order, ignore_index=True)[EVIDENCE]
+
+
+def _noted(known: Tables) -> pd.DataFrame:
+    """What the table flags has noted of clients, as evidence."""
+    flags = columns_of(known, "flags", "client_id", "noted_on", "flag", "severity")
+    text = flags["flag"].astype("string")
+    plain = text.str.replace("\u2019", "'")  # as word processors write it
+    severity = flags["severity"].astype(float)
+    flags = flags.assign(flag=plain, severity=severity)
+    written = say("portfolio.evidence.noted")
+    named = flags.rename(columns={"flag": "what"})
+    return named.assign(evidence=written, source=NOTED_BY)
 
 
 def _from_records(
@@ -110,21 +116,20 @@ def _growing_debts(known: Tables, last: pd.Timestamp, limits: Limits) -> pd.Data
     the last year.
     """
     steps = int(limits["debtor_months"])
-    owed = arrears(known, [last - pd.DateOffset(months=back) for back in range(steps, -1, -1)])
+    days = [last - pd.DateOffset(months=back) for back in range(steps, -1, -1)]
+    owed = arrears(known, days)
     if owed.empty:
         return pd.DataFrame()
-    fees = owed.iloc[:, -1] / usual_invoice(known, last - pd.DateOffset(months=12)).reindex(
-        owed.index
-    )
+    year_ago = last - pd.DateOffset(months=12)
+    usual = usual_invoice(known, year_ago).reindex(owed.index)
+    fees = owed.iloc[:, -1] / usual
     rising = owed.diff(axis=1).iloc[:, 1:] > 0
     grown = rising.all(axis=1) & (fees >= limits["debtor_fees"])
-    return _from_records(
-        fees[grown],
-        last,
-        DEBTOR,
-        "debts",
-        lambda invoices: say("portfolio.evidence.debts", months=steps, invoices=invoices),
-    )
+
+    def words(invoices: float) -> Said:
+        return say("portfolio.evidence.debts", months=steps, invoices=invoices)
+
+    return _from_records(fees[grown], last, DEBTOR, "debts", words)
 
 
 def _requests(known: Tables, last: pd.Timestamp, limits: Limits) -> list[pd.DataFrame]:
@@ -145,11 +150,10 @@ def _requests(known: Tables, last: pd.Timestamp, limits: Limits) -> list[pd.Data
     for column, bad, what, words in looks:
         answered = asked.dropna(subset=[column])
         marked = answered[column].eq(bad).groupby(answered["client_id"])
-        by = marked.agg(["mean", "size"])
-        much = by.loc[
-            (by["size"] >= limits["least_requests"]) & (by["mean"] >= limits["request_share"]),
-            "mean",
-        ]
+        shares = marked.mean()
+        enough = marked.size() >= limits["least_requests"]
+        often = shares >= limits["request_share"]
+        much = shares[enough & often]
         rows_found = _from_records(much, last, what, "requests", words)
         found.append(rows_found)
     return found
@@ -195,9 +199,9 @@ def days_late(known: Tables, begin: pd.Timestamp) -> pd.Series:
     payments = known["payments"]
     money_in = payments[payments["amount"] > 0]
     paid = money_in.groupby("invoice_id")["paid_on"].max()
-    bills = known["invoices"][
-        (known["invoices"]["due_on"] >= begin) & (known["invoices"]["amount"] > 0)
-    ]
+    bills = known["invoices"]
+    due = bills["due_on"] >= begin
+    bills = bills[due & (bills["amount"] > 0)]
     paid_on = bills["invoice_id"].map(paid)
     late = (paid_on - bills["due_on"]).dt.days
     by_client = late.groupby(bills["client_id"])
@@ -219,10 +223,9 @@ def of_reps(
     about = {
         "rep": _disliked(rows, known, begin, cutoff, limits),
         "response": _slow(rows, known, begin, cutoff, limits),
+        "hours": _heavy(rows, known, money, cutoff, limits),
     }
-    return pd.DataFrame(about | {"hours": _heavy(rows, known, money, cutoff, limits)}).rename_axis(
-        "rep_id"
-    )
+    return pd.DataFrame(about).rename_axis("rep_id")
 
 
 def fairness(
@@ -248,23 +251,29 @@ def fairness(
     served = [at[["client_id", "rep_id"]].astype(object).dropna() for at in (now, found)]
     some = [at for at in served if len(at)]
     served = pd.concat(some or served).drop_duplicates()
-    table = pd.DataFrame({"results": _under_target(known, aims, cutoff, limits)}).reindex(
-        rows["client_id"]
-    )
+    results = _under_target(known, aims, cutoff, limits)
+    table = pd.DataFrame({"results": results}).reindex(rows["client_id"])
     for name, words in reps.items():
-        with_words = served.assign(words=served["rep_id"].map(words))
-        own = with_words.dropna(subset=["words"])
-        names = people(own["rep_id"], known)
-        own = own.assign(rep=names, found=own["words"] != "")
-        own["words"] = [
-            say("portfolio.team.of_rep", rep=row.rep, what=row.words) if row.found else ""
-            for row in own.itertuples()
-        ]
-        in_order = own.sort_values(["found", "rep"])
-        ordered = in_order.groupby("client_id")["words"]
-        last = ordered.last()
+        last = _by_client(served, words, known)
         table[name] = last.reindex(table.index)
     return table
+
+
+def _by_client(served: pd.DataFrame, words: pd.Series, known: Tables) -> pd.Series:
+    """What was found of any of each client's reps, in words, by client; `served` has a row a client
+    and rep, `words` those of each rep.
+    """
+    with_words = served.assign(words=served["rep_id"].map(words))
+    own = with_words.dropna(subset=["words"])
+    names = people(own["rep_id"], known)
+    own = own.assign(rep=names, found=own["words"] != "")
+    said: list[str] = []
+    for row in own.itertuples():
+        named = say("portfolio.team.of_rep", rep=row.rep, what=row.words) if row.found else ""
+        said.append(named)
+    own["words"] = said
+    in_order = own.sort_values(["found", "rep"])
+    return in_order.groupby("client_id")["words"].last()
 
 
 def _under_target(
@@ -275,8 +284,9 @@ def _under_target(
     """
     if "results" not in known or not aims.primary:
         return pd.Series(dtype=object)
-    primary = known["results"]["metric"] == aims.primary
-    own = known["results"][primary]
+    results = known["results"]
+    primary = results["metric"] == aims.primary
+    own = results[primary]
     index = against_target(own, aims)
     own = own.assign(index=index)
     months = pd.DateOffset(months=int(limits["margin_months"]) + 1)
@@ -284,7 +294,11 @@ def _under_target(
     mean_index = lately.groupby("client_id")["index"].mean()
     share = np.expm1(mean_index.dropna())
     poor = limits["poor_results"]
-    return share.map(lambda x: say("portfolio.team.results", share=-x) if x <= -poor else "")
+
+    def words(change: float) -> str:
+        return say("portfolio.team.results", share=-change) if change <= -poor else ""
+
+    return share.map(words)
 
 
 def _disliked(
@@ -295,16 +309,18 @@ def _disliked(
     """
     if "rep_liking" not in known.get("surveys", {}):
         return pd.Series(dtype=object)
-    answered = known["surveys"]["answered_on"].between(begin, cutoff)
-    asked = known["surveys"][answered]
+    surveys = known["surveys"]
+    answered = surveys["answered_on"].between(begin, cutoff)
+    asked = surveys[answered]
     by = _by_rep(rows, known, asked, "answered_on", asked["rep_liking"])
     far = limits["disliked_sd"] * by["spread"]
     looks = by["mean"] <= by["other"] - far
     upper = by["mean"] + Z95 * by["sem"]
     low = looks & (upper < by["other"])
-    words = [
-        say("portfolio.team.disliked", mean=row.mean, other=row.other) for row in by.itertuples()
-    ]
+    words = []
+    for row in by.itertuples():
+        disliked = say("portfolio.team.disliked", mean=row.mean, other=row.other)
+        words.append(disliked)
     texts = pd.Series(words, by.index, dtype=object)
     return _compared(texts.where(low, ""), looks, by)
 
@@ -319,29 +335,36 @@ def _slow(
     """
     if "answered_on" not in known.get("requests", {}):
         return pd.Series(dtype=object)
-    lately = known["requests"]["requested_on"] >= begin
-    asked = known["requests"][lately]
-    by = _by_rep(
-        rows, known, asked, "requested_on", (asked["answered_on"] - asked["requested_on"]).dt.days
-    )
-    looks = by["mean"] >= np.maximum(
-        limits["slow_ratio"] * by["other"], by["other"] + limits["slow_days"]
-    )
+    requests = known["requests"]
+    lately = requests["requested_on"] >= begin
+    asked = requests[lately]
+    wait = asked["answered_on"] - asked["requested_on"]
+    by = _by_rep(rows, known, asked, "requested_on", wait.dt.days)
+    longer = limits["slow_ratio"] * by["other"]
+    later = by["other"] + limits["slow_days"]
+    looks = by["mean"] >= np.maximum(longer, later)
     lower = by["mean"] - Z95 * by["sem"]
     slow = looks & (lower > by["other"])
     words = [say("portfolio.team.slow", mean=row.mean, other=row.other) for row in by.itertuples()]
     texts = pd.Series(words, by.index, dtype=object)
     found = _compared(texts.where(slow, ""), looks, by)
-    long_ago = asked["requested_on"] < cutoff - MOST_DAYS * DAY
-    old = asked[long_ago].reset_index(drop=True)
-    silent = (
-        old["answered_on"].isna().groupby(in_charge(rows, known, old, "requested_on")).mean() > HALF
-    )
-    unanswered = say("portfolio.team.silent")
-    silent_reps = silent.index[silent]
-    mute = pd.Series(unanswered, silent_reps, dtype=object)
+    mute = _silent(rows, known, asked, cutoff)
     others = found.drop(mute.index, errors="ignore")
     return pd.concat([others, mute])
+
+
+def _silent(
+    rows: pd.DataFrame, known: Tables, asked: pd.DataFrame, cutoff: pd.Timestamp
+) -> pd.Series:
+    """Of each rep who left most of what it was asked long ago unanswered, that it did, in words."""
+    long_ago = asked["requested_on"] < cutoff - MOST_DAYS * DAY
+    old = asked[long_ago].reset_index(drop=True)
+    reps = in_charge(rows, known, old, "requested_on")
+    unanswered = old["answered_on"].isna()
+    silent = unanswered.groupby(reps).mean() > HALF
+    words = say("portfolio.team.silent")
+    silent_reps = silent.index[silent]
+    return pd.Series(words, silent_reps, dtype=object)
 
 
 def _heavy(
@@ -366,8 +389,9 @@ def _heavy(
         return pd.Series(dtype=object)
     means = logs.groupby(reps)
     within = logs - means.transform("mean")
-    spread = max((within["fee"] ** 2).sum(), LEAST_SPREAD)
-    slope = (within["fee"] * within["cost"]).sum() / spread
+    squares = (within["fee"] ** 2).sum()
+    products = (within["fee"] * within["cost"]).sum()
+    slope = products / max(squares, LEAST_SPREAD)
     beyond = logs["cost"] - slope * logs["fee"]
     by = _by_rep(rows, known, asked, "day", beyond)
     much_more = np.log1p(limits["heavy_hours"])
@@ -412,7 +436,9 @@ def people(ids: pd.Series, known: Tables) -> pd.Series:
     is known.
     """
     staff = known.get("staff", pd.DataFrame())
-    names = dict(zip(staff["staff_id"], staff["name"], strict=True)) if "name" in staff else {}
+    names = {}
+    if "name" in staff:
+        names = dict(zip(staff["staff_id"], staff["name"], strict=True))
     named = ids.map(lambda who: who if names.get(who) is None else names[who])
     return named.fillna("").astype(str)
 

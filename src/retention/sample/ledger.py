@@ -40,21 +40,25 @@ class Ledger:
         rng = self._rng(99)
         rows = _dated(rng, self.lives.people)
         gone_before = rows["end_date"] < FIRST_RECORDED.start_time
-        known = rows[~gone_before]
-        known = known.sort_values("start_date", kind="stable").rename_axis("life").reset_index()
-        digits = max(4, len(str(len(known))))
-        ids = [f"{self.prefix}{number:0{digits}d}" for number in range(1, len(known) + 1)]
+        known = rows[~gone_before].sort_values("start_date", kind="stable")
+        known = known.rename_axis("life").reset_index()
+        n = len(known)
+        digits = max(4, len(str(n)))
+        ids = [f"{self.prefix}{number:0{digits}d}" for number in range(1, n + 1)]
         # Haggled down for some: the seller who promises most also gives most away.
-        fee_pct = known["term"].map(FEES) - 1.5 * ((known["seller"] == 0) & (known["day"] % 4 == 3))
+        generous = known["seller"] == 0
+        haggled = generous & (known["day"] % 4 == 3)
+        fee_pct = known["term"].map(FEES) - 1.5 * haggled
         served = np.where(known["kind"] > 0, known["ended"], self.agency.total)
-        return known.assign(
-            client_id=ids, name=_names(rng, known["industry"]), fee_pct=fee_pct, served=served
-        )
+        names = _names(rng, known["industry"])
+        return known.assign(client_id=ids, name=names, fee_pct=fee_pct, served=served)
 
     @cached_property
     def signs(self) -> pd.DataFrame:
         """What was known of each client at signing, on the clients table and on the lead it was."""
-        return signs_of(self._rng(96), self.rows["quality"].to_numpy())
+        rng = self._rng(96)
+        quality = self.rows["quality"].to_numpy()
+        return signs_of(rng, quality)
 
     @cached_property
     def service(self) -> pd.DataFrame:
@@ -62,41 +66,47 @@ class Ledger:
         `opens`.
         """
         rows = self.rows
-        row, t = np.nonzero(np.arange(self.agency.total) < rows["served"].to_numpy()[:, None])
+        months = np.arange(self.agency.total)
+        served = rows["served"].to_numpy()
+        row, t = np.nonzero(months < served[:, None])
         month = rows["month"].to_numpy()[row] + t
-        return pd.DataFrame(
-            {
-                "row": row,
-                "t": t,
-                "month": month,
-                "opens": day_of(month, rows["day"].to_numpy()[row]),
-            }
-        )
+        day = rows["day"].to_numpy()[row]
+        table = {"row": row, "t": t, "month": month, "opens": day_of(month, day)}
+        return pd.DataFrame(table)
 
     @cached_property
     def cells(self) -> pd.DataFrame:
         """The months of service that the monthly tables have: from the begin of the records to the
         last day.
         """
-        recorded = self.service["month"].between(BURN_IN_MONTHS, self.agency.total - 1)
+        last = self.agency.total - 1
+        recorded = self.service["month"].between(BURN_IN_MONTHS, last)
         return self.service[recorded].reset_index(drop=True)
 
     def state(self, name: str, months: pd.DataFrame | None = None) -> np.ndarray:
         """A state of the lives for each cell, or for other months of service."""
         months = self.cells if months is None else months
-        return self.lives.states[name][self.rows["life"].to_numpy()[months["row"]], months["t"]]
+        lives = self.rows["life"].to_numpy()
+        life = lives[months["row"]]
+        states = self.lives.states[name]
+        return states[life, months["t"]]
 
     def column(self, name: str) -> np.ndarray:
         """A column of the rows for each cell."""
-        return self.rows[name].to_numpy()[self.cells["row"]]
+        values = self.rows[name].to_numpy()
+        row = self.cells["row"]
+        return values[row]
 
     @cached_property
     def steps(self) -> np.ndarray:
         """Points of fee added to each client by years of service: at an anniversary a third pay
         half a point more.
         """
-        raised = self._rng(98).random((len(self.rows), self.agency.total // 12 + 1)) < 0.35
-        return np.insert(np.cumsum(raised, axis=1) * 0.5, 0, 0.0, axis=1)
+        years = self.agency.total // 12 + 1
+        size = (len(self.rows), years)
+        raised = self._rng(98).random(size) < 0.35
+        points = np.cumsum(raised, axis=1) * 0.5
+        return np.insert(points, 0, 0.0, axis=1)
 
     @cached_property
     def money(self) -> dict[str, np.ndarray]:
@@ -104,11 +114,15 @@ class Ledger:
         chance.
         """
         t = self.cells["t"].to_numpy()
-        season = 1 + 0.12 * np.sin(2 * np.pi * (self.cells["month"].to_numpy() % 12 - 8) / 12)
-        spend = self.column("planned") * season * np.exp(0.12 * self._rng(97).normal(size=len(t)))
-        raised = self.steps[self.cells["row"], t // 12]
+        month = self.cells["month"].to_numpy() % 12
+        season = 1 + 0.12 * np.sin(2 * np.pi * (month - 8) / 12)
+        noise = self._rng(97).normal(size=len(t))
+        spend = self.column("planned") * season * np.exp(0.12 * noise)
+        row = self.cells["row"]
+        raised = self.steps[row, t // 12]
+        per_cent = self.column("fee_pct") + raised
         new = 1 - self.column("discount") / 100 * (t < 3)
-        fee = spend * (self.column("fee_pct") + raised) / 100 * new
+        fee = spend * per_cent / 100 * new
         return {"ad_spend": spend.round(2), "fee": fee.round(2)}
 
     @cached_property
@@ -116,28 +130,39 @@ class Ledger:
         """An invoice for each cell, by its number, on the first of the next month, due in 30
         days.
         """
-        number = np.char.add(
-            np.char.add(self.column("client_id").astype(str), "-"),
-            (self.cells["t"] + 1).astype(str),
-        )
-        issued = day_of(self.cells["month"].to_numpy() + 1, 1)
-        table = {"invoice_id": number, "client_id": self.column("client_id"), "issued_on": issued}
-        more = {"due_on": issued + 30 * DAY, "amount": self.money["fee"]}
-        frame = pd.DataFrame(table | more)
+        client = self.column("client_id")
+        begin = np.char.add(client.astype(str), "-")
+        month_of_service = self.cells["t"] + 1
+        number = np.char.add(begin, month_of_service.astype(str))
+        next_month = self.cells["month"].to_numpy() + 1
+        issued = day_of(next_month, 1)
+        table = {
+            "invoice_id": number,
+            "client_id": client,
+            "issued_on": issued,
+            "due_on": issued + 30 * DAY,
+            "amount": self.money["fee"],
+        }
+        frame = pd.DataFrame(table)
         return frame[frame["issued_on"] <= self.agency.last_day]
 
     @cached_property
     def analysts(self) -> np.ndarray:
         """The id of each client's analyst: two to a seat."""
-        return ids_of("a", 2 * self.rows["seat"].to_numpy() + self.rows["life"].to_numpy() % 2)
+        seat = self.rows["seat"].to_numpy()
+        second = self.rows["life"].to_numpy() % 2
+        return ids_of("a", 2 * seat + second)
 
     def _within(self, rng: Rng, at: np.ndarray, days: int = 28) -> np.ndarray:
         """A day within the month of service of each cell `at`."""
-        return self.cells["opens"].to_numpy()[at] + rng.integers(0, days, len(at)) * DAY
+        opens = self.cells["opens"].to_numpy()
+        later = rng.integers(0, days, len(at))
+        return opens[at] + later * DAY
 
     def _by_the_end(self, days: np.ndarray, at: np.ndarray) -> np.ndarray:
         """The days in cells `at`, blank where they lie after the client's end."""
-        too_late = days > self.column("end_date")[at]
+        ends = self.column("end_date")
+        too_late = days > ends[at]
         return np.where(too_late, NO_DAY, days)
 
 
@@ -149,25 +174,29 @@ def _dated(rng: Rng, people: pd.DataFrame) -> pd.DataFrame:
     gone = (people["kind"] > 0).to_numpy()
     month = people["month"].to_numpy()
     day = people["day"].to_numpy()
-    last_month = day_of(month + people["ended"].to_numpy(), day)
+    end_month = month + people["ended"].to_numpy()
+    last_month = day_of(end_month, day)
     end = np.where(gone, last_month - DAY, NO_DAY)
-    decided = day_of(month + people["decided"].to_numpy() - 1, day) + rng.integers(0, 28, n) * DAY
-    earlier = np.minimum(decided, end)
-    decided = np.where(gone, earlier, NO_DAY)
+    decision_month = month + people["decided"].to_numpy() - 1
+    days = rng.integers(0, 28, n)
+    decided = day_of(decision_month, day) + days * DAY
+    decided = np.where(gone, np.minimum(decided, end), NO_DAY)
     unknown = rng.random(n) < 0.05
     initiator = people["kind"].map(KINDS)
-    reason = [
-        rng.choice(FACTS["reasons"][who]) if there else None
-        for who, there in zip(initiator, gone, strict=True)
-    ]
+    reason = []
+    for who, there in zip(initiator, gone, strict=True):
+        reason.append(rng.choice(FACTS["reasons"][who]) if there else None)
+    reasons = pd.Series(reason, people.index)
+    delay = rng.integers(0, 6, n)
+    fifties = (8000 * np.exp(people["z"]) / 50).round()
     return people.assign(
         start_date=day_of(month, day),
         end_date=end,
         decision_date=decided,
-        recorded_date=decided + rng.integers(0, 6, n) * DAY,
+        recorded_date=decided + delay * DAY,
         end_initiator=initiator.mask(unknown),
-        end_reason=pd.Series(reason, people.index).mask(unknown),
-        planned=(8000 * np.exp(people["z"]) / 50).round().clip(lower=1).astype(int) * 50,
+        end_reason=reasons.mask(unknown),
+        planned=fifties.clip(lower=1).astype(int) * 50,
         trade=0.4 * rng.normal(size=n),
     )
 
@@ -185,18 +214,22 @@ def signs_of(rng: Rng, quality: np.ndarray) -> pd.DataFrame:
     good signs.
     """
     signs = {}
-    for name, usual in FACTS["signing"]["usual"].items():
-        pull = -quality if name in FACTS["signing"]["worse"] else quality
+    facts = FACTS["signing"]
+    for name, usual in facts["usual"].items():
+        pull = -quality if name in facts["worse"] else quality
         exponent = -(usual + 0.8 * pull)
         chance = 1 / (1 + np.exp(exponent))
-        signs[name] = np.where(rng.random(len(quality)) < chance, "yes", "no")
-    return pd.DataFrame({**signs, "approval_layers": rng.poisson(np.exp(0.5 - 0.25 * quality))})
+        good = rng.random(len(quality)) < chance
+        signs[name] = np.where(good, "yes", "no")
+    layers = np.exp(0.5 - 0.25 * quality)
+    return pd.DataFrame({**signs, "approval_layers": rng.poisson(layers)})
 
 
 def ids_of(letter: str, number: np.ndarray) -> np.ndarray:
     """Ids as text for numbers from 0, made once for each person."""
     highest = int(number.max(initial=-1)) + 1
-    return np.array(numbered(letter, highest), dtype=object)[number]
+    ids = np.array(numbered(letter, highest), dtype=object)
+    return ids[number]
 
 
 def _names(rng: Rng, industries: pd.Series) -> list[str]:
@@ -215,7 +248,10 @@ def _names(rng: Rng, industries: pd.Series) -> list[str]:
         other = places[next_place % len(places)]
         words = FACTS["industries"][industry]
         word = words[trade[k]]
-        name = f"{one} & {other} {word}" if two[k] or f"{one} {word}" in seen else f"{one} {word}"
+        name = f"{one} {word}"
+        if two[k] or name in seen:
+            name = f"{one} & {other} {word}"
         seen[name] += 1
-        names.append(name if seen[name] == 1 else f"{name} {seen[name]}")
+        again = seen[name]
+        names.append(name if again == 1 else f"{name} {again}")
     return names

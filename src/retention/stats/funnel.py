@@ -39,12 +39,13 @@ def funnel(observed: pd.Series, expected: pd.Series) -> pd.DataFrame:
     low = np.where(ends > 0, exact, 0) / due
     upper = stats.chi2.ppf(0.975, 2 * ends + 2)
     high = upper / 2 / due
-    table = {"observed": ends, "expected": due, "ratio": ends / due, "low": low, "high": high}
+    ratio = ends / due
+    table = {"observed": ends, "expected": due, "ratio": ratio, "low": low, "high": high}
     frame = pd.DataFrame(table, observed.index)
     frame["shrunk"] = _shrunk(ends, due)
     frame["few"] = due < MIN_EXPECTED
-    spread = luck(due, over_dispersion(ends, due))
-    limits = spread.set_index(observed.index)
+    phi = over_dispersion(ends, due)
+    limits = luck(due, phi).set_index(observed.index)
     for name, level in (("beyond", "998"), ("unusual", "95")):
         under = frame["ratio"] < limits[f"low_{level}"]
         over = frame["ratio"] > limits[f"high_{level}"]
@@ -77,16 +78,16 @@ def luck(expected: np.ndarray, phi: float = 1.0) -> pd.DataFrame:
 
     Columns `expected, low_95, high_95, low_998, high_998`.
     """
-    E = np.asarray(expected, float)
-    frame = {"expected": E}
+    due = np.asarray(expected, float)
+    wider = math.sqrt(phi)
+    frame = {"expected": due}
     for name, tail in (("95", 0.025), ("998", 0.001)):
-        for side, p in (("low", tail), ("high", 1 - tail)):
-            exact = special.pdtrik(p, E)
-            ends = np.nan_to_num(exact)
-            if side == "high":  # where the exact interval ends to hold 1
-                ends = ends + 1
-            off = ends / E - 1
-            frame[f"{side}_{name}"] = 1 + off * math.sqrt(phi)
+        low = special.pdtrik(tail, due)
+        high = special.pdtrik(1 - tail, due)
+        fewest = np.nan_to_num(low)
+        most = np.nan_to_num(high) + 1  # where the exact interval ends to hold 1
+        frame[f"low_{name}"] = 1 + (fewest / due - 1) * wider
+        frame[f"high_{name}"] = 1 + (most / due - 1) * wider
     return pd.DataFrame(frame).clip(lower=0)
 
 
@@ -98,11 +99,14 @@ def over_dispersion(observed: np.ndarray, expected: np.ndarray) -> float:
     """
     root = np.sqrt(observed)
     z = 2 * (root - np.sqrt(expected))
-    if len(z) < MIN_PEOPLE:
+    people = len(z)
+    if people < MIN_PEOPLE:
         return 1.0
-    drawn_in = np.clip(z, *np.quantile(z, [WINSORISE, 1 - WINSORISE]))
+    low, high = np.quantile(z, [WINSORISE, 1 - WINSORISE])
+    drawn_in = np.clip(z, low, high)
     phi = float(np.mean(drawn_in**2))
-    return phi if phi > 1 + 2 * math.sqrt(2 / len(z)) else 1.0
+    most_by_luck = 1 + 2 * math.sqrt(2 / people)
+    return phi if phi > most_by_luck else 1.0
 
 
 def _shrunk(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
@@ -112,16 +116,17 @@ def _shrunk(observed: np.ndarray, expected: np.ndarray) -> np.ndarray:
     if not observed.sum():
         return np.zeros_like(expected)
     mean = observed.sum() / expected.sum()
+    usual = mean * expected
 
     def against(log_strength: float) -> float:
         a = math.exp(log_strength)
-        logs = stats.nbinom.logpmf(observed, a, a / (a + mean * expected))
+        share = a / (a + usual)
+        logs = stats.nbinom.logpmf(observed, a, share)
         return -float(np.sum(logs))
 
     best = optimize.minimize_scalar(against, bounds=(-3, 9), method="bounded")
     a = math.exp(best.x)
-    total = mean * expected + a
-    return mean * (observed + a) / total
+    return mean * (observed + a) / (usual + a)
 
 
 def _depth(ends: np.ndarray, due: np.ndarray) -> Callable[[float], float]:
@@ -143,14 +148,16 @@ def _depth(ends: np.ndarray, due: np.ndarray) -> Callable[[float], float]:
         logs = powers - rates - z**2 / 2
         top = logs.max(axis=1)
         terms = logs - top[:, None] + NODES**2 / 2
-        total = (np.exp(terms) * WEIGHTS).sum(axis=1)
+        heights = np.exp(terms) * WEIGHTS
+        total = heights.sum(axis=1)
         sums = np.log(total * width) + top
         return float(sums.sum() - constant)
 
     def depth(sigma: float) -> float:
-        best = optimize.minimize_scalar(
-            lambda level: -at(sigma, level), bounds=(-4, 4), method="bounded"
-        )
+        def against(level: float) -> float:
+            return -at(sigma, level)
+
+        best = optimize.minimize_scalar(against, bounds=(-4, 4), method="bounded")
         return -float(best.fun)
 
     return depth
@@ -164,9 +171,12 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
     interval as a function of z, from the profile likelihood, which ends at 0 where luck may explain
     all. Source: METHODS 1 (A7).
     """
-    depth = _depth(np.asarray(observed, float), np.asarray(expected, float))
-    best = optimize.minimize_scalar(lambda s: -depth(s), bounds=(0, LARGEST), method="bounded").x
-    best = 0.0 if depth(0.0) >= depth(best) - 1e-6 else float(best)
+    ends = np.asarray(observed, float)
+    due = np.asarray(expected, float)
+    depth = _depth(ends, due)
+    found = optimize.minimize_scalar(lambda s: -depth(s), bounds=(0, LARGEST), method="bounded")
+    none_is_best = depth(0.0) >= depth(found.x) - 1e-6
+    best = 0.0 if none_is_best else float(found.x)
     top = depth(best)
 
     def interval(z: float) -> tuple[float, float]:
@@ -175,12 +185,17 @@ def median_rate_ratio(observed: np.ndarray, expected: np.ndarray) -> tuple[float
         def fall(sigma: float) -> float:
             return top - depth(sigma) - z**2 / 2
 
-        low = 0.0 if fall(0.0) <= 0 else optimize.brentq(fall, 0, best)
-        high = LARGEST if fall(LARGEST) <= 0 else optimize.brentq(fall, best, LARGEST)
+        low = 0.0
+        if fall(0.0) > 0:
+            low = optimize.brentq(fall, 0, best)
+        high = LARGEST
+        if fall(LARGEST) > 0:
+            high = optimize.brentq(fall, best, LARGEST)
         return MEDIAN_STEP * low, MEDIAN_STEP * high
 
-    upper = interval(Z95)[1] - MEDIAN_STEP * best
-    return MEDIAN_STEP * best, upper / Z95, interval
+    value = MEDIAN_STEP * best
+    _, highest = interval(Z95)
+    return value, (highest - value) / Z95, interval
 
 
 def _peaks(ends: np.ndarray, due: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:

@@ -31,7 +31,10 @@ def effective_number(sizes: Floats) -> float:
     >>> round(effective_number(np.array([28.0, 1, 1])), 2)
     1.15
     """
-    return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.any() else 0.0
+    if not sizes.any():
+        return 0.0
+    squares = (sizes**2).sum()
+    return float(sizes.sum() ** 2 / squares)
 
 
 def tells(sizes: Floats) -> bool:
@@ -40,7 +43,9 @@ def tells(sizes: Floats) -> bool:
     >>> tells(np.ones(6)), tells(np.ones(5)), tells(np.array([100.0, 1, 1, 1, 1, 1]))
     (True, False, False)
     """
-    return bool((sizes > 0).sum() >= FEWEST_REPS and effective_number(sizes) >= FEWEST_EFFECTIVE)
+    there = (sizes > 0).sum()
+    enough = there >= FEWEST_REPS
+    return bool(enough and effective_number(sizes) >= FEWEST_EFFECTIVE)
 
 
 def leaving_out(without: Floats, sizes: Floats) -> Spread:
@@ -56,8 +61,10 @@ def leaving_out(without: Floats, sizes: Floats) -> Spread:
     """
     if not tells(sizes):
         return NO_SPREAD
-    real = jackknife(without[sizes > 0])
-    return Spread(real, effective_number(sizes) - 1)
+    there = sizes > 0
+    real = jackknife(without[there])
+    freedom = effective_number(sizes) - 1
+    return Spread(real, freedom)
 
 
 def jackknife(without: Floats) -> Floats:
@@ -103,12 +110,12 @@ def share_limits(counted: Any, reps: Any = None, level: float = 0.95) -> tuple[f
         return low, high
     once = np.ones(len(counted))
     spread = ratio_by_rep(counted, once, reps)
-    reach = spread.reach((1 + level) / 2)
-    half = reach / (share * (1 - share))
-    both_ways = np.array([-half, half])
-    ends = special.expit(special.logit(share) + both_ways)
-    lower = min(low, float(ends[0]))
-    return lower, max(high, float(ends[1]))
+    tail = (1 + level) / 2
+    half = spread.reach(tail) / (share * (1 - share))
+    logit = special.logit(share)
+    lower = float(special.expit(logit - half))
+    upper = float(special.expit(logit + half))
+    return min(low, lower), max(high, upper)
 
 
 def ratio_by_rep(part: Floats, whole: Floats, reps: Any) -> Spread:
@@ -117,15 +124,16 @@ def ratio_by_rep(part: Floats, whole: Floats, reps: Any) -> Spread:
     """
     labels = np.asarray(reps, dtype=object).astype(str)
     names, codes = np.unique(labels, return_inverse=True)
-    parts, wholes = (np.bincount(codes, values, len(names)) for values in (part, whole))
+    number = len(names)
+    parts = np.bincount(codes, part, number)
+    wholes = np.bincount(codes, whole, number)
+    counts = np.bincount(codes, minlength=number).astype(float)
     named = names != ""
     rest = wholes.sum() - wholes[named]
-    others = part.sum()
     unknown = np.full(len(rest), np.nan)
-    sums = others - parts[named]
+    sums = part.sum() - parts[named]
     without = np.divide(sums, rest, out=unknown, where=rest > 0)
-    counts = np.bincount(codes, minlength=len(names))
-    return leaving_out(without, counts[named].astype(float))
+    return leaving_out(without, counts[named])
 
 
 def difference_by_rep(values: Floats, marks: Any, reps: Any) -> Spread:
@@ -137,8 +145,10 @@ def difference_by_rep(values: Floats, marks: Any, reps: Any) -> Spread:
     chosen = np.asarray(marks, dtype=bool)
     once = np.ones((1, len(values)))
     weights = Weights.of_rows(once, reps)
-    first, second = (weights[:, own].mean(values[own]) for own in (chosen, ~chosen))
-    return leaving_out((first - second)[1:], weights.sizes)
+    marked = weights[:, chosen].mean(values[chosen])
+    others = weights[:, ~chosen].mean(values[~chosen])
+    gap = marked - others
+    return leaving_out(gap[1:], weights.sizes)
 
 
 NO_REPS: Floats = np.zeros(0)
@@ -188,27 +198,32 @@ class Weights:
     @property
     def at_signing(self) -> Weights:
         """The same, with each row the one of the rep at signing."""
-        return self if self.first is None else replace(self, codes=self.first, monthly=None)
+        if self.first is None:
+            return self
+        return replace(self, codes=self.first, monthly=None)
 
     def __matmul__(self, values: Floats) -> Floats:
         drawn = np.asarray(self.times @ values)
-        return np.concatenate([drawn, drawn[:1] - self._own(values)]) if len(self.sizes) else drawn
+        if not len(self.sizes):
+            return drawn
+        without = drawn[:1] - self._own(values)
+        return np.concatenate([drawn, without])
 
     def _own(self, values: Floats) -> Floats:
         """Sums of the values of each rep's own, shape (reps, ...)."""
         table = values[:, None] if values.ndim == 1 else values
+        months = table.shape[1]
         codes = self.codes[:, None]
         if self.monthly is not None and values.ndim > 1:
-            months = table.shape[1]
             codes = self.monthly[:, :months]
         codes = np.broadcast_to(codes, table.shape)
-        columns = np.arange(table.shape[1])
-        cells = codes * table.shape[1] + columns
+        columns = np.arange(months)
+        cells = codes * months + columns
         known = codes >= 0
-        number = len(self.sizes) * table.shape[1]
-        sums = np.bincount(cells[known], table[known], number)
+        reps = len(self.sizes)
+        sums = np.bincount(cells[known], table[known], reps * months)
         array = np.asarray(sums, dtype=float)
-        return array.reshape(len(self.sizes), *values.shape[1:])
+        return array.reshape(reps, *values.shape[1:])
 
     def __getitem__(self, key: Any) -> Weights:
         """`weights[:1]`: the estimate alone; `weights[:, chosen]`: the weights of the chosen
@@ -220,7 +235,8 @@ class Weights:
         monthly = None if self.monthly is None else self.monthly[chosen]
         first = None if self.first is None else self.first[chosen]
         times = self.times[:, chosen]
-        return Weights(times, self.codes[chosen], self.sizes, monthly, first)
+        codes = self.codes[chosen]
+        return Weights(times, codes, self.sizes, monthly, first)
 
     def __len__(self) -> int:
         return len(self.times) + len(self.sizes)
@@ -239,14 +255,16 @@ class Weights:
 
     def mean(self, values: Floats) -> Floats:
         """The mean of the values (n,), shape (1 + draws + reps,); NaN where no row counts."""
-        return over(self @ values, self.sum())
+        sums = self @ values
+        return over(sums, self.sum())
 
     def medians(self, values: Floats) -> Floats:
         """The value (n,) that half of all lie under, shape (1 + draws + reps,); of those that are
         finite.
         """
         order = np.argsort(values)
-        order = order[np.isfinite(values[order])]
+        finite = np.isfinite(values[order])
+        order = order[finite]
         codes = self.codes[order]
         ordered = values[order]
 
@@ -256,7 +274,8 @@ class Weights:
             return ordered[np.argmax(half)]
 
         drawn = [middle(row[order]) for row in self.times]
-        return np.array(drawn + [middle(codes != rep) for rep in range(len(self.sizes))])
+        without = [middle(codes != rep) for rep in range(len(self.sizes))]
+        return np.array(drawn + without)
 
     def apart_from_reps(self, drawn: Floats) -> Floats:
         """Values by draw of what does not depend on reps, shape (1 + draws,): the first once more
@@ -289,43 +308,47 @@ def with_limits(values: Floats, sizes: Floats = NO_REPS, unit: str = "") -> list
     where all values do. Limits that are not finite stay so.
     """
     value = float(values[0])
-    number = len(values) - len(sizes)
-    drawn = values[1:number]
     if math.isnan(value):
         return [math.nan] * 3
+    number = len(values) - len(sizes)
+    drawn = values[1:number]
     drawn = drawn[~np.isnan(drawn)]
     if not drawn.size:
         return [value, math.nan, math.nan]
     tails = [0.025, 0.975]
     low, high = np.quantile(drawn, tails, method="nearest")
-    without = values[len(values) - len(sizes) :]
-    by_rep = _limits_by_rep(value, without, sizes, unit)
-    lower = min(float(low), by_rep[0])
-    return [value, lower, max(float(high), by_rep[1])]
+    low_by_rep, high_by_rep = _limits_by_rep(value, values[number:], sizes, unit)
+    lower = min(float(low), low_by_rep)
+    upper = max(float(high), high_by_rep)
+    return [value, lower, upper]
 
 
 def _limits_by_rep(value: float, without: Floats, sizes: Floats, unit: str) -> tuple[float, float]:
     """The limits from values as each rep is left out; the value itself where reps do not tell."""
-    kept = without[sizes > 0]
+    there = sizes > 0
+    kept = without[there]
     every = np.append(kept, value)
-    shares = unit == "share" and ((every > 0) & (every < 1)).all()
-    if shares:
-        to = special.logit
-        back = special.expit
-    elif unit in ON_LOG_SCALE and ((every > 0) & np.isfinite(every)).all():
-        to = np.log
-        back = np.exp
-    else:
-        to = back = np.positive
-    spread = leaving_out(to(kept), sizes[sizes > 0])
+    to, back = _scale(every, unit)
+    spread = leaving_out(to(kept), sizes[there])
     half = spread.reach(0.975)
     if not half > 0:  # too few reps, or all values alike
         return value, value
-    low = float(back(to(value) - half))
-    high = float(back(to(value) + half))
+    middle = to(value)
+    low = float(back(middle - half))
+    high = float(back(middle + half))
     least = 0.0 if (every >= 0).all() else -math.inf
     most = 1.0 if unit == "share" and (every <= 1).all() else math.inf
     return max(low, least), min(high, most)
+
+
+def _scale(every: Floats, unit: str) -> tuple[Any, Any]:
+    """What takes these values to the scale on which the unit is near normal, and what back."""
+    positive = (every > 0).all()
+    if unit == "share" and positive and (every < 1).all():
+        return special.logit, special.expit
+    if unit in ON_LOG_SCALE and positive and np.isfinite(every).all():
+        return np.log, np.exp
+    return np.positive, np.positive
 
 
 def welch(*events: float) -> float:
@@ -338,4 +361,5 @@ def welch(*events: float) -> float:
     parts = [1 / count for count in events if count > 1]
     if len(parts) < len(events) or not parts:
         return 1.0
-    return float(sum(parts) ** 2 / sum(part**2 / (1 / part - 1) for part in parts))
+    squares = sum(part**2 / (1 / part - 1) for part in parts)
+    return float(sum(parts) ** 2 / squares)
