@@ -2,7 +2,7 @@
 
 from density import PACKAGE, density, percentile
 
-MOST_TOKENS = 10.4  # a line; 10 is the aim, and this number may only fall
+MOST_TOKENS = 10.2  # a line; 10 is the aim, and this number may only fall
 MOST_NODES = (10, 18)  # a simple statement: median and 90th percentile
 MOST_LINES = (8, 25)  # a function: median and 90th percentile
 LONGEST_MODULE = 350  # code lines
