@@ -201,7 +201,7 @@ def as_csv(frame: pd.DataFrame) -> str:
     words = {
         c: frame[c].astype("string")
         for c in frame
-        if frame[c].map(lambda cell: isinstance(cell, str)).any()
+        if any(isinstance(cell, str) for cell in frame[c])
     }
     marked = {
         c: text.str.replace(FORMULA, r"'\1", regex=True).where(text.notna(), frame[c])
