@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -212,7 +213,7 @@ def found_in(folder: Path, secrets: set[str]) -> list[str]:
     words = {secret for secret in secrets if re.fullmatch(r"[\w-]+", secret)}
     for path in (path for path in folder.rglob("*") if path.is_file()):
         try:
-            text = f"{path.name}\n{path.read_text('utf-8')}"
+            text = f"{path.name}\n{read_as_text(path)}"
         except UnicodeDecodeError:
             found.append(f"{path.name} is no text")
             continue
@@ -225,9 +226,17 @@ def found_in(folder: Path, secrets: set[str]) -> list[str]:
     return found
 
 
+def read_as_text(path: Path) -> str:
+    """A file's text: of a workbook its parts, of a calendar its lines unfolded."""
+    if path.suffix == ".xlsx":
+        with zipfile.ZipFile(path) as book:
+            return "\n".join(book.read(name).decode("utf-8") for name in book.namelist())
+    return path.read_bytes().decode("utf-8").replace("\r\n ", "")
+
+
 def held(link: re.Match) -> str:
-    """What a link holds of itself, as text."""
-    return base64.b64decode(link[1]).decode("utf-8")
+    """What a link or a picture holds of itself, as text."""
+    return base64.b64decode(link[1]).decode("utf-8", "replace")
 
 
 @pytest.fixture(scope="module")
