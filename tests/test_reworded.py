@@ -92,7 +92,8 @@ def test_every_list_names_the_same_clients_in_the_same_order(shared_report, run)
     files = sorted((shared_report / "out" / "latest" / "lists").glob("*.csv"))
     assert len(files) > 4
     for file in files:
-        before, after = pd.read_csv(file), pd.read_csv(run / "lists" / file.name)
+        names = (file, run / "lists" / file.name)
+        before, after = (pd.read_csv(name, keep_default_na=False) for name in names)
         assert before["client_id"].tolist() == after["client_id"].tolist(), file.name
         if "act_by" in before:
             assert before["act_by"].tolist() == after["act_by"].tolist()
