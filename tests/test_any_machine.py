@@ -11,7 +11,7 @@ from conftest import ROOT
 from retention.report import publish
 
 LACKING = """
-import builtins, os, sys
+import builtins, os
 known = builtins.__import__
 
 def lacking(name, globals=None, *rest, **more):
@@ -25,8 +25,7 @@ def no_link(*args, **more):
 
 builtins.__import__ = lacking
 os.symlink = no_link
-del os.fork, os.setsid
-sys.platform = "other"
+del os.fork
 """
 COMMAND = [sys.executable, "-c", "from retention.cli import main; main()", "report"]
 

@@ -125,12 +125,7 @@ def test_help_waits_for_no_library():
 def test_the_verbs_of_the_package_are_found_and_others_are_not():
     import retention
 
-    assert [callable(getattr(retention, name)) for name in retention.__all__] == [
-        False,
-        True,
-        True,
-        True,
-        True,
-    ]
+    assert len(retention.__all__) > 10
+    assert all(callable(getattr(retention, name)) for name in retention.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = retention.nothing

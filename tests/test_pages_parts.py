@@ -224,11 +224,12 @@ def test_a_page_shows_its_pictures_first_and_folds_every_section():
         cell.source if cell.cell_type != "code" else cell.outputs[0].data["text/html"]
         for cell in notebook.cells
     ]
-    assert shown[:4] == [
+    assert shown[:5] == [
+        '<div class="pictures">',
         figure.format("large"),
         '<div class="pair">',
         figure.format("little"),
-        "</div>",
+        "</div></div>",
     ]
     page = "\n".join(shown)
     assert "Title?" not in page and "for the head" not in page and "made of" not in page

@@ -29,7 +29,7 @@ from jupyter_client.provisioning import LocalProvisioner
 PROVISIONER = "retention-warm"  # its name among the entry points of pyproject.toml
 # The libraries of macOS may not be forked, Windows cannot: there, kernels are started as Jupyter
 # always does.
-FORKS = sys.platform == "linux"
+FORKS = sys.platform == "linux" and hasattr(os, "fork")
 DEATH_SIGNAL = 1  # prctl(PR_SET_PDEATHSIG): a process dies with its parent
 LAUNCHER = "ipykernel_launcher"
 HEAVY = (
