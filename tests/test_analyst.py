@@ -459,3 +459,13 @@ def test_spark_frames_are_clients(sample_study):
     finally:
         spark.stop()
     pd.testing.assert_frame_equal(found, retention.survival(rows, by="source").frame)
+
+
+@pytest.mark.parametrize(
+    "by", ["end_date", "end_reason == 'price'", pl.col("duration") > 12, "gone and prepaid"]
+)
+def test_groups_are_never_made_of_what_came_of_the_clients(sample_study, by):
+    with pytest.raises(ValueError, match="known only once a client has left"):
+        retention.survival(sample_study, by=by)
+    with pytest.raises(ValueError, match="known only once a client has left"):
+        retention.restricted_mean(sample_study, where=by)

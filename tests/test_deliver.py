@@ -29,6 +29,7 @@ from retention.deliver import channel, digest, mail
 from retention.deliver.digest import Front
 from retention.deliver.owners import file_names
 from retention.errors import ConfigError, DeliveryError
+from retention.lists.actions import COLUMNS
 from retention.lists.calendars import write_calendars
 from retention.lists.workbook import write_workbook
 
@@ -40,18 +41,7 @@ ROWS = pd.DataFrame(
         ["c2", NASTY, "care", "a, b; c\\d", 0.1, -3.0, "Ann O.", "2026-01-21", "no", "USD"],
         ["c3", "Quiet Ltd", "none", "", None, None, "Ann O.", "", "no", "USD"],
     ],
-    columns=[
-        "client_id",
-        "client",
-        "do",
-        "why",
-        "risk",
-        "margin_a_month",
-        "owner",
-        "due",
-        "due_this_week",
-        "currency",
-    ],
+    columns=COLUMNS,
 )
 FRONT = Front(
     whose="Lark & Field",

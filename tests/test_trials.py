@@ -31,6 +31,7 @@ from retention.trials.draw import TRIABLE, Asked, arms, draw, strata
 from retention.trials.draw import pool as pool_of
 from retention.trials.judged import Trial, table, trials, word
 from retention.trials.outcomes import changed, outcomes
+from retention.trials.pictures import kept_title
 from retention.trials.planning import planned
 from retention.trials.size import needed, over, power
 
@@ -230,14 +231,15 @@ def study_of_eight(seal: bool = True) -> SimpleNamespace:
     done = pd.to_datetime(["2025-02-10", "2025-03-01", "2025-02-10", "2025-08-30"])
     acted = pd.DataFrame({"client_id": list("aagf"), "done_on": done})
     acted = acted.assign(action=["save", "collect", "save", "save"], cost=[50.0, 70.0, 20.0, 50.0])
-    months = pd.DataFrame({"client_id": list("abcdefgh"), "month": 2025 * 12, "fee": 200.0})
-    margin = [100.0] * 7 + [-50.0]
+    months = pd.DataFrame({"client_id": list("abcdefgh"), "month": 2025 * 12 - 1, "fee": 200.0})
+    months = months.assign(margin=[100.0] * 7 + [-50.0])
+    drawn = months.assign(month=2025 * 12, margin=999.0)  # the month of the draw does not count
     tables = with_states({"trials": drawn_rows, "actions": acted})
     return SimpleNamespace(
         settings=Settings(),
         cutoff=CUTOFF.date(),
         spells=build_spells(clients, cutoff=CUTOFF.date(), records_begin=None),
-        money=months.assign(margin=margin),
+        money=pd.concat([months, drawn], ignore_index=True),
         known=tables.get,
     )
 
@@ -474,3 +476,12 @@ def test_a_run_says_which_earlier_runs_it_checks(tmp_path):
     assert not earlier(tmp_path, "Others", pd.Timestamp("2025-12-31"), 4)
     about = json.loads((tmp_path / "2025-01-31-00000000" / "run.json").read_text())
     assert set(about["files"]) == {"scores.csv"}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(-27, 15, "title_open"), (-30, -4, "title_lost"), (7, 26, "title")]
+)
+def test_a_title_has_a_direction_only_where_the_interval_has_one(low, high, said):
+    middle = (low + high) / 2
+    points = pd.DataFrame({"name": ["calls"], "estimate": [middle], "low": [low], "high": [high]})
+    assert kept_title(points).key.startswith(f"what_helped.chart.{said}:")

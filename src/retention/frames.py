@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pandas as pd
 
-from retention.data.schema import TABLES
+from retention.data.schema import SIGNING, TABLES
 from retention.history.features import AGE, KEY, feature_words
 from retention.history.measures import FEATURES, THEMES
 from retention.history.opportunities import exit_rows, month_rows, renewals_known
@@ -31,6 +31,18 @@ NAMES = ("clients", "months", "snapshots", "opportunities")
 # what only our own code can read, or what goes by another name here
 INNER = ("reps", "rep", "renewals_known", "later_terms", "stop_months", "entry_months")
 DURATIONS = ["duration", "event_observed", "entry"]
+# what nobody knows of a client before its end, or before the cut-off
+OUTCOMES = {
+    *DURATIONS[:2],
+    *(about.name for about in TABLES["clients"].columns if about.known != SIGNING),
+    "rows_merged",
+    "decision_assumed",
+    "end_kind",
+    "gone",
+    "observed_months",
+    "ended",
+    "cut_short",
+}
 
 
 class Studied(Protocol):

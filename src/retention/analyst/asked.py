@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from retention import study as opening
-from retention.analyst.groups import chosen, column_of, grouped
+from retention.analyst.groups import chosen, column_of, grouped, names_in
 from retention.errors import ConfigError
-from retention.frames import DURATIONS
+from retention.frames import DURATIONS, OUTCOMES
 from retention.history.follow_up import follow_up
 from retention.history.spells import CLIENT, KINDS
 from retention.stats.outcomes import Outcome
@@ -125,6 +125,7 @@ class Asked:
 
     def marked(self, what: Any) -> np.ndarray:
         """Those of the rows (n,) that an expression marks."""
+        refuse_outcomes(what, self.every)
         marks = pd.Series(chosen(self.every, what), self.every.index)
         return marks.loc[self.rows.index].to_numpy()
 
@@ -132,6 +133,7 @@ class Asked:
         """The group of each row (n,), numbers cut at the quantiles of these rows."""
         if by is None:
             return grouped(self.rows, None)
+        refuse_outcomes(by, self.every)
         values = column_of(self.every, by)
         return grouped(self.rows, values.loc[self.rows.index], cuts)
 
@@ -189,6 +191,17 @@ def _of_frame(frame: Any, ends: str) -> Asked:
         reps = _spans(named)
     duration = rows["duration"].astype(float)
     return Asked(rows, Outcome.of(duration, event, entry, reps), None, rows)
+
+
+def refuse_outcomes(what: Any, rows: pd.DataFrame) -> None:
+    """ValueError where the groups would be made of what came of the clients: those who left late
+    would be compared with those who left early, and the answer would be the question.
+
+    A function of the rows, or a Series, is taken on trust.
+    """
+    later = sorted(names_in(what, rows) & OUTCOMES)
+    if later:
+        raise ValueError(say("analyst.refused.by_outcome", names=", ".join(later)))
 
 
 def _spans(named: pd.Series) -> np.ndarray:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from matplotlib.axes import Axes
 
 from retention.analyst.compare import ratio
 from retention.analyst.curves import incidence, restricted_mean, survival
+from retention.analyst.result import Result
 from retention.analyst.triangle import cohorts
 
-
-def plot_survival(study: Any, *, ax: Axes | None = None, **asked: Any) -> Axes:
-    """Draw the curves of `survival`.
+ABOUT = """Draw {what} of `{verb}`.
 
     Parameters
     ----------
-    study, **asked
-        As of `survival`.
+    study, *asked, **more
+        As of `{verb}`.
     ax : matplotlib Axes, optional
         Where to draw; by default on new axes.
 
@@ -28,99 +28,25 @@ def plot_survival(study: Any, *, ax: Axes | None = None, **asked: Any) -> Axes:
 
     Examples
     --------
-    >>> retention.plot_survival(study, by="source").has_data()
+    >>> retention.plot_{verb}({example}).has_data()
     True
     """
-    return survival(study, **asked).plot(ax)
 
 
-def plot_incidence(study: Any, *, ax: Axes | None = None, **asked: Any) -> Axes:
-    """Draw the shares gone of `incidence`.
+def _drawn(verb: Callable[..., Result], what: str, example: str) -> Callable[..., Axes]:
+    """The function that draws what a verb gives back, documented as the verb is."""
 
-    Parameters
-    ----------
-    study, **asked
-        As of `incidence`.
-    ax : matplotlib Axes, optional
-        Where to draw; by default on new axes.
+    def plot(study: Any, *asked: Any, ax: Axes | None = None, **more: Any) -> Axes:
+        return verb(study, *asked, **more).plot(ax)
 
-    Returns
-    -------
-    Axes
-        The axes drawn on.
-
-    Examples
-    --------
-    >>> retention.plot_incidence(study, ends="agency").has_data()
-    True
-    """
-    return incidence(study, **asked).plot(ax)
+    name = verb.__name__
+    plot.__name__ = plot.__qualname__ = f"plot_{name}"
+    plot.__doc__ = ABOUT.format(what=what, verb=name, example=example)
+    return plot
 
 
-def plot_restricted_mean(study: Any, *, ax: Axes | None = None, **asked: Any) -> Axes:
-    """Draw the mean months of service of `restricted_mean`.
-
-    Parameters
-    ----------
-    study, **asked
-        As of `restricted_mean`.
-    ax : matplotlib Axes, optional
-        Where to draw; by default on new axes.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on.
-
-    Examples
-    --------
-    >>> retention.plot_restricted_mean(study, by="industry").has_data()
-    True
-    """
-    return restricted_mean(study, **asked).plot(ax)
-
-
-def plot_ratio(study: Any, of: Any, *, ax: Axes | None = None, **asked: Any) -> Axes:
-    """Draw the ratios of `ratio`.
-
-    Parameters
-    ----------
-    study, of, **asked
-        As of `ratio`.
-    ax : matplotlib Axes, optional
-        Where to draw; by default on new axes.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on.
-
-    Examples
-    --------
-    >>> retention.plot_ratio(study, of="prepaid", by="source").has_data()
-    True
-    """
-    return ratio(study, of, **asked).plot(ax)
-
-
-def plot_cohorts(study: Any, *, ax: Axes | None = None, **asked: Any) -> Axes:
-    """Draw the triangle of `cohorts`.
-
-    Parameters
-    ----------
-    study, **asked
-        As of `cohorts`.
-    ax : matplotlib Axes, optional
-        Where to draw; by default on new axes.
-
-    Returns
-    -------
-    Axes
-        The axes drawn on.
-
-    Examples
-    --------
-    >>> retention.plot_cohorts(study).has_data()
-    True
-    """
-    return cohorts(study, **asked).plot(ax)
+plot_survival = _drawn(survival, "the curves", 'study, by="source"')
+plot_incidence = _drawn(incidence, "the shares gone", 'study, ends="agency"')
+plot_restricted_mean = _drawn(restricted_mean, "the mean months of service", 'study, by="industry"')
+plot_ratio = _drawn(ratio, "the ratios", 'study, of="prepaid", by="source"')
+plot_cohorts = _drawn(cohorts, "the triangle", "study")

@@ -5,6 +5,7 @@ one's own.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from retention.words import say
 
 QUARTERS = (0.25, 0.5, 0.75)  # where numbers are cut unless told: at these quantiles
 FEW = 6  # (ours) a number with no more different values than this makes a group of each
+QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 KEY = ["client_id", "engagement"]
 
 
@@ -86,6 +88,23 @@ def column_of(rows: pd.DataFrame, what: Any) -> pd.Series:
         made: Callable[[pd.DataFrame], Any] = what
         return column_of(rows, made(rows))
     return _by_values(rows, what)
+
+
+def names_in(what: Any, rows: pd.DataFrame) -> set[str]:
+    """The columns of the rows that a name or an expression is made of; none of what is no text and
+    no expression of Polars.
+
+    >>> names_in("fee_pct > 10 and source == 'ended'", pd.DataFrame({"fee_pct": [], "ended": []}))
+    {'fee_pct'}
+    """
+    if isinstance(what, pl.Expr):
+        return set(what.meta.root_names()) & set(rows)
+    if not isinstance(what, str):
+        return set()
+    if what in rows:
+        return {what}
+    words = re.findall(r"\w+", QUOTED.sub(" ", what))
+    return set(words) & set(rows)
 
 
 def _by_text(rows: pd.DataFrame, text: str) -> pd.Series:

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from retention.cli.delivery import about_sending, not_sent, recipients
-from retention.cli.terminal import FOLDER, about_data, echo, progress, verbose
+from retention.cli.terminal import about_data, about_reports, echo, progress, verbose
 from retention.errors import NotebookError, RetentionError, without_paths
 
 # (ours) days: data that come in monthly are older than this only when a month was missed
@@ -24,14 +24,7 @@ STALE_AFTER = 45
 
 @click.command()
 @about_data
-@click.option(
-    "--out",
-    type=FOLDER,
-    default=Path("reports"),
-    envvar="RETENTION_OUT",
-    show_default=True,
-    help="Folder to write into.",
-)
+@about_reports
 @click.option("--notebooks", default="", help="Run only these, for example 00,01.")
 @click.option(
     "--jobs",

@@ -12,25 +12,53 @@ from xml.sax.saxutils import escape
 
 import click
 
-from retention.cli.terminal import FOLDER, echo, verbose
+from retention.cli.terminal import about_reports, echo, verbose
 from retention.errors import ConfigError
 from retention.words import say
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 FULL = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 WHEN = re.compile(rf"({'|'.join(DAYS)}|daily) ([01]\d|2[0-3]):([0-5]\d)")
+WORKFLOW = """\
+name: retention report
+on:
+  schedule:
+    - cron: "%(time)s"
+  workflow_dispatch:
+permissions:
+  contents: read
+concurrency: retention-report
+jobs:
+  report:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with:
+          python-version: "3.11"
+      - uses: actions/cache@v4
+        with:
+          path: reports
+          key: reports-${{ github.run_id }}
+          restore-keys: reports-
+      - run: python -m pip install --require-hashes -r requirements.lock
+      - run: python -m pip install --no-deps .
+      - run: %(command)s
+        env:
+          RETENTION_KEY: ${{ secrets.RETENTION_KEY }}
+      - uses: actions/upload-artifact@v4
+        if: always()
+        with:
+          name: report
+          path: |
+            reports/latest/
+            reports/failed/
+"""
 KEEP = 26  # (ours) runs: half a year of weeks
 
 
 @click.command("open")
-@click.option(
-    "--out",
-    type=FOLDER,
-    default=Path("reports"),
-    envvar="RETENTION_OUT",
-    show_default=True,
-    help="The folder of reports.",
-)
+@about_reports
 @verbose
 def open_report(out: Path) -> None:
     """Open the last report in the browser."""
@@ -65,7 +93,7 @@ def timing(text: str) -> Timing:
 @click.command()
 @click.argument("kind", type=click.Choice(["cron", "systemd", "windows", "github"]))
 @click.option("--config", type=click.Path(path_type=Path), help="The retention.toml to read.")
-@click.option("--out", type=FOLDER, default=Path("reports"), show_default=True, help="Where to.")
+@about_reports
 @click.option(
     "--at", default="Mon 06:15", show_default=True, help="A weekday or daily, and a time."
 )
@@ -182,40 +210,8 @@ def github(when: Timing, config: Path | None, out: Path) -> str:
     asked = ["--config", config.as_posix()] if config else []
     words = [*asked, "--out", "reports", "--if-changed", "--keep", str(KEEP), "--pseudonyms"]
     command = shlex.join(["retention", "report", *words])
-    return f"""name: retention report
-on:
-  schedule:
-    - cron: "{when.minute} {when.hour} * * {day}"
-  workflow_dispatch:
-permissions:
-  contents: read
-concurrency: retention-report
-jobs:
-  report:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v4
-      - uses: actions/setup-python@v5
-        with:
-          python-version: "3.11"
-      - uses: actions/cache@v4
-        with:
-          path: reports
-          key: reports-${{{{ github.run_id }}}}
-          restore-keys: reports-
-      - run: python -m pip install --require-hashes -r requirements.lock
-      - run: python -m pip install --no-deps .
-      - run: {command}
-        env:
-          RETENTION_KEY: ${{{{ secrets.RETENTION_KEY }}}}
-      - uses: actions/upload-artifact@v4
-        if: always()
-        with:
-          name: report
-          path: |
-            reports/latest/
-            reports/failed/
-"""
+    time = f"{when.minute} {when.hour} * * {day}"
+    return WORKFLOW % {"time": time, "command": command}
 
 
 MAKERS = {"cron": cron, "systemd": systemd, "windows": windows, "github": github}

@@ -52,6 +52,14 @@ def about_data(command: Callable[..., Any]) -> Callable[..., Any]:
     return data(config(cutoff(command)))
 
 
+about_reports = click.option(
+    "--out",
+    type=FOLDER,
+    default=Path("reports"),
+    envvar="RETENTION_OUT",
+    show_default=True,
+    help="The folder of reports.",
+)
 verbose = click.option(
     "--verbose",
     is_flag=True,

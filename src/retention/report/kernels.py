@@ -57,12 +57,18 @@ def each(
     exception that `step` raises is raised here. What processes write to the terminal goes to the
     file `noise`. Closing the generator ends all that still runs.
     """
-    if not forks:
-        for number, result in _spawned(step, calls, at_once, noise):
+    start = _forked if forks else _spawned
+    with contextlib.closing(start(step, calls, at_once, noise)) as results:
+        for number, result in results:
             if isinstance(result, Exception):
                 raise result
             yield number, result
-        return
+
+
+def _forked(
+    step: Callable[..., Any], calls: Sequence[tuple[Any, ...]], at_once: int, noise: Path
+) -> Generator[tuple[int, Any], None, None]:
+    """As `each`, by processes forked from a warm one; an exception is handed on as it is."""
     ours, theirs = Pipe()
     warm = subprocess.Popen(
         [sys.executable, "-c", _START.format(theirs.fileno())], pass_fds=[theirs.fileno()]
@@ -78,8 +84,6 @@ def each(
         while waiting:
             with contextlib.suppress(EOFError, ConnectionError):
                 number, result = ours.recv()
-                if isinstance(result, Exception):
-                    raise result
                 waiting.remove(number)
                 yield number, result
                 continue

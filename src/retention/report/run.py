@@ -127,14 +127,7 @@ def _run(options: Options, out: Path, tell: Told) -> None:
         publish.remove(out / publish.FAILED)
         tell(say("report.run.unchanged", run=same))
         return
-    tell(say("report.run.reading"))
-    study = replace(
-        open_study(options.data, options.config, options.cutoff, tell), settings=settings
-    )
-    if key:
-        tables = privacy.without_names(study.tables, settings, key)
-        study = replace(study, tables=tables, settings=privacy.without_places(settings))
-        del tables
+    study = _read(options, settings, key, tell)
     about = _about(study, notebooks, key, out)
     final = out / about["run_id"]
     work = out / f"{publish.HIDDEN}{final.name}-{os.getpid()}"
@@ -154,6 +147,16 @@ def _run(options: Options, out: Path, tell: Told) -> None:
             raise _Partial(failed, final)
     for name in publish.prune(out, options.keep) if options.keep else ():
         tell(say("report.run.removed", run=name))
+
+
+def _read(options: Options, settings: Settings, key: bytes, tell: Told) -> Study:
+    """The study, with codes for names where there is a key."""
+    tell(say("report.run.reading"))
+    study = open_study(options.data, options.config, options.cutoff, tell)
+    if not key:
+        return replace(study, settings=settings)
+    tables = privacy.without_names(study.tables, settings, key)
+    return replace(study, tables=tables, settings=privacy.without_places(settings))
 
 
 def _keep(work: Path, final: Path, before: Path | None) -> None:

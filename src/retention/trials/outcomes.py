@@ -12,7 +12,7 @@ from retention.data.seals import CHANGED, STATE, WHOLE
 from retention.history.spells import CLIENT, UNKNOWN
 from retention.history.trials import drawn
 
-BEFORE = 6  # (ours) months before the draw from which a client's margin is taken
+BEFORE = 6  # (ours) months before that of the draw, from which a client's margin is taken
 DAYS = 365.25 / 12
 
 
@@ -79,8 +79,8 @@ def _with_ends(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _margins(rows: pd.DataFrame, money: pd.DataFrame) -> pd.Series:
-    """What each client left a month in the half-year before it was drawn; the fee where hours are
-    not known.
+    """What each client left a month in the six months before that of the draw; the fee where hours
+    are not known.
     """
     if money.empty or rows.empty:
         return pd.Series(np.nan, rows.index)
@@ -89,7 +89,7 @@ def _margins(rows: pd.DataFrame, money: pd.DataFrame) -> pd.Series:
     worth = money.assign(worth=money["margin"].fillna(money["fee"]).astype(float))
     joined = about.merge(worth[["client_id", "month", "worth"]], on="client_id")
     age = joined["drawn"] - joined["month"]
-    recent = joined[age.between(0, BEFORE - 1)]
+    recent = joined[age.between(1, BEFORE)]  # the month of the draw holds what acting cost
     return recent.groupby("row")["worth"].mean().reindex(rows.index)
 
 

@@ -11,11 +11,14 @@ from retention.words import Said, say
 
 
 def kept_title(points: pd.DataFrame) -> Said:
-    """What the chart of trials finds: the last trial."""
+    """What the chart of trials finds: the last trial, and its direction if its interval has one."""
     if points.empty:
         return say("what_helped.chart.nothing")
     last = points.iloc[-1]
     kept = last["estimate"]
+    if last["low"] <= 0 <= last["high"]:
+        limits = {"low": last["low"], "high": last["high"]}
+        return say("what_helped.chart.title_open", trial=last["name"], **limits)
     if kept < 0:
         return say("what_helped.chart.title_lost", trial=last["name"], lost=-kept)
     return say("what_helped.chart.title", trial=last["name"], kept=kept)
