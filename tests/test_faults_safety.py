@@ -187,7 +187,7 @@ def test_T3_a_published_folder_has_the_mode_of_the_user_s_folders(tmp_path):
 def test_T3_the_prepared_tables_and_what_is_shared_are_private(agency, tmp_path, monkeypatch):
     study = open_study(str(agency))
     monkeypatch.setenv(prepared.SEAL, prepare(study, tmp_path / "prepared"))
-    monkeypatch.setattr(Study, "_snapshots", lambda self: pd.DataFrame({"a": [1]}))
+    monkeypatch.setattr(Study, "_month_ends", lambda self: pd.DataFrame({"a": [1]}))
     _ = open_study(str(tmp_path / "prepared")).month_ends
     made = (tmp_path / "prepared", tmp_path / "prepared" / "snapshots")
     assert [path.stat().st_mode & 0o777 for path in made] == [0o700, 0o700]
@@ -408,7 +408,7 @@ def test_build4_no_link_of_a_partial_run_leads_nowhere(agency, tmp_path, stoppin
     with pytest.raises(NotebookError):
         report(agency, tmp_path)
     pages = list((tmp_path / "failed").glob("*.html"))
-    assert len(pages) == 5
+    assert len(pages) == 6  # the digest is one of them
     for page in pages:
         for link in re.findall(r'href="([^"#]+)"', page.read_text("utf-8")):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"

@@ -535,7 +535,7 @@ def test_a_run_s_notebooks_make_the_scores_once(sample_study, tmp_path, monkeypa
     monkeypatch.setenv(SEAL, prepare(sample_study, tmp_path / "prepared"))
     first = open_study(str(tmp_path / "prepared"))
     assert first.risk[2].equals(sample_study.risk[2])
-    monkeypatch.setattr(Study, "_snapshots", lambda self: pytest.fail("made twice"))
+    monkeypatch.setattr(Study, "_month_ends", lambda self: pytest.fail("made twice"))
     second = open_study(str(tmp_path / "prepared"))
     assert second.risk[2].equals(first.risk[2])
     pd.testing.assert_frame_equal(second.month_ends, sample_study.month_ends)
